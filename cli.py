@@ -1,0 +1,3 @@
+from tlkit.cli.main import main
+
+raise SystemExit(main())
