@@ -1,0 +1,129 @@
+"""Fixtures: drawn images, the command line in process, and a cache folder of each test's own."""
+
+from __future__ import annotations
+
+import atexit
+import hashlib
+import io
+import json
+import os
+import shutil
+import tempfile
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+# Keras reads these when it is first imported, which a test module may do before any fixture runs.
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="tlkit-test-keras-")
+atexit.register(shutil.rmtree, os.environ["KERAS_HOME"], ignore_errors=True)
+
+COLORS = {
+    "red": (200, 40, 40),
+    "green": (40, 170, 60),
+    "blue": (40, 60, 200),
+    "yellow": (220, 200, 50),
+    "grey": (128, 128, 128),
+}
+
+
+@dataclass(frozen=True)
+class CliResult:
+    """What one call of the command line gave."""
+
+    exit_code: int
+    stdout: str
+    stderr: str
+
+    def json(self) -> dict[str, Any]:
+        """Return standard output as the one JSON object that it must be."""
+        payload = json.loads(self.stdout)
+        assert isinstance(payload, dict)
+        return payload
+
+
+def draw_image(class_name: str, index: int, size: tuple[int, int] = (40, 32)) -> Image.Image:
+    """Return a drawn picture of a class, (width, height) `size`; every index gives another one.
+
+    A class whose name begins with "striped" has vertical stripes; the others are flat. The colour is the one that the
+    name holds, or else one made from the name's hash.
+    """
+    digest = hashlib.sha256(f"{class_name}/{index}".encode()).digest()
+    rng = np.random.default_rng(int.from_bytes(digest[:8], "little"))
+    named = next((color for name, color in COLORS.items() if name in class_name), None)
+    color = named or tuple(hashlib.sha256(class_name.encode()).digest()[:3])
+    width, height = size
+    pixels = np.empty((height, width, 3), np.int16)
+    pixels[:] = color
+    if class_name.startswith("striped"):
+        pixels[:, np.arange(width) // 4 % 2 == 0] = 255 - np.asarray(color)
+    pixels += rng.integers(-20, 21, size=3) + rng.integers(-3, 4, size=pixels.shape)
+    return Image.fromarray(pixels.clip(0, 255).astype(np.uint8))
+
+
+def draw_image_folder(
+    root: Path, layout: Mapping[str, int], *, size: tuple[int, int] = (40, 32), suffix: str = ".png", start: int = 0
+) -> Path:
+    """Draw images into `root` and return it.
+
+    Args:
+        root: The folder, made if missing.
+        layout: Number of images by folder below the root, such as {"train/red": 6, "test/striped": 2}. The class is
+            the folder's last part, so images of one class differ between splits only if `start` does or the
+            folders do: the split is part of what makes an image.
+        size: (width, height) in pixels.
+        suffix: File type, such as ".png" or ".jpg".
+        start: Number of the first image of each folder.
+    """
+    for folder, count in layout.items():
+        class_name = Path(folder).name
+        offset = int.from_bytes(hashlib.sha256(str(Path(folder).parent).encode()).digest()[:4], "little")
+        (root / folder).mkdir(parents=True, exist_ok=True)
+        for index in range(start, start + count):
+            draw_image(class_name, offset + index, size).save(root / folder / f"{class_name}_{index:03d}{suffix}")
+    return root
+
+
+@pytest.fixture(autouse=True)
+def cache_root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A cache folder of the test's own, which `TLKIT_CACHE` names; outside `tmp_path`, where the data may lie."""
+    root = tmp_path_factory.mktemp("cache")
+    monkeypatch.setenv("TLKIT_CACHE", str(root))
+    return root
+
+
+@pytest.fixture
+def make_image() -> Callable[..., Image.Image]:
+    """`make_image(class_name, index, size=(40, 32))`: see `draw_image`."""
+    return draw_image
+
+
+@pytest.fixture
+def make_image_folder() -> Callable[..., Path]:
+    """`make_image_folder(root, {"train/red": 6}, size=…, suffix=…, start=…)`: see `draw_image_folder`."""
+    return draw_image_folder
+
+
+@pytest.fixture
+def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Callable[..., CliResult]:
+    """`run_cli("predict", run, folder, stdin="")`: run `tlkit` in process and return a `CliResult`.
+
+    Words may be paths or numbers. A bug in tlkit (exit code 70) fails the test with its traceback.
+    """
+    from tlkit.cli.main import EXIT_BUG, main
+
+    def run(*words: object, stdin: str = "", allow_bug: bool = False) -> CliResult:
+        capsys.readouterr()
+        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        exit_code = main([str(word) for word in words])
+        captured = capsys.readouterr()
+        assert exit_code != EXIT_BUG or allow_bug, captured.err
+        return CliResult(exit_code, captured.out, captured.err)
+
+    return run

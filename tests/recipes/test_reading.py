@@ -1,0 +1,162 @@
+"""Recipes in and out of files, and what is refused."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlkit.errors import SettingError
+from tlkit.recipes import (
+    BackboneSettings,
+    HeadSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+    build_recipe,
+    list_differences,
+    read_recipe,
+    resolve_recipe,
+    write_recipe,
+)
+
+
+def refused(content: dict[str, Any]) -> str:
+    """Return the message with which a recipe is refused."""
+    with pytest.raises(SettingError) as problem:
+        build_recipe(content, source="a.toml")
+    return str(problem.value)
+
+
+def test_a_written_recipe_reads_back_equal(tmp_path: Path) -> None:
+    recipe = Recipe(
+        backbone=BackboneSettings(name="vgg16", fit="pad"),
+        head=HeadSettings(kind="dense", dropout=0.6),
+        training=TrainingSettings(seed=3, label_smoothing=0.1),
+        stages=(Stage(views=4), Stage(unfreeze="all", group_lr={"block1": 1e-6}, lr=1e-3)),
+    )
+    write_recipe(recipe, tmp_path / "recipe.toml")
+    assert read_recipe(tmp_path / "recipe.toml") == recipe
+
+
+def test_whole_numbers_stand_for_fractions() -> None:
+    recipe = build_recipe({"stage": [{"lr": 1, "unfreeze": "all", "group_lr": {"head": 2}}]}, source="a.toml")
+    assert recipe.stages[0].lr == 1.0
+    assert recipe.stages[0].group_lr == {"head": 2.0}
+
+
+def test_resolving_fills_in_names_epochs_and_rates() -> None:
+    recipe = resolve_recipe(Recipe(stages=(Stage(), Stage(unfreeze="conv5", epochs=3), Stage(name="mine", lr=0.5))))
+    assert [(stage.name, stage.epochs, stage.lr) for stage in recipe.stages] == [
+        ("1-head", 30, 1e-3),
+        ("2-unfreeze-conv5", 3, 1e-4),
+        ("mine", 30, 0.5),
+    ]
+
+
+def test_an_unknown_key_is_refused_with_the_nearest_valid_name() -> None:
+    assert refused({"stage": [{"unfreze": "all"}]}) == (
+        "a.toml: [[stage]] 1: unknown key 'unfreze'.\n"
+        "  Expected: one of name, unfreeze, epochs, lr, lr_ratio, group_lr, views, policy, schedule, patience\n"
+        "  Fix: did you mean 'unfreeze'?"
+    )
+    assert refused({"traning": {}, "stage": [{}]}) == (
+        "a.toml: unknown key 'traning'.\n"
+        "  Expected: one of data, backbone, head, training, stage\n"
+        "  Fix: did you mean 'training'?"
+    )
+
+
+def test_a_value_outside_its_rule_is_refused() -> None:
+    assert refused({"head": {"dropout": 1.5}, "stage": [{}]}) == (
+        "a.toml: [head] dropout is 1.5.\n"
+        "  Expected: a fraction, 0 <= x < 1\n"
+        "  Fix: correct dropout, or leave it out for the default."
+    )
+    assert refused({"backbone": {"fit": "sqash"}, "stage": [{}]}) == (
+        "a.toml: [backbone] fit is 'sqash'.\n  Expected: one of squash, crop, pad\n  Fix: did you mean 'squash'?"
+    )
+
+
+@pytest.mark.parametrize(
+    ("section", "values", "expected"),
+    [
+        ("training", {"seed": 1.5}, "a number, 0 or more"),
+        ("training", {"seed": True}, "a number, 0 or more"),
+        ("training", {"weight_decay": float("nan")}, "a number, 0 or more"),
+        ("backbone", {"name": 3}, "text in quotes"),
+        ("data", {"strict": "yes"}, "true or false"),
+    ],
+)
+def test_a_value_of_another_type_is_refused(section: str, values: dict[str, Any], expected: str) -> None:
+    assert f"\n  Expected: {expected}\n" in refused({section: values, "stage": [{}]})
+
+
+def test_a_rate_by_group_must_be_a_number() -> None:
+    assert refused({"stage": [{"unfreeze": "all", "group_lr": {"conv1": "fast"}}]}) == (
+        "a.toml: [[stage]] 1 group_lr conv1 is 'fast'.\n"
+        "  Expected: a learning rate for each layer group, a number, 0 or more\n"
+        "  Fix: correct the rate of conv1."
+    )
+
+
+def test_a_recipe_without_stages_is_refused() -> None:
+    assert refused({}) == (
+        "a.toml: there is no [[stage]].\n"
+        "  Expected: one or more [[stage]] tables, in the order in which they are trained\n"
+        "  Fix: add [[stage]] with unfreeze, epochs and lr."
+    )
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (
+            {"stage": [{"lr_ratio": 5}]},
+            "a.toml: stage 1: lr_ratio = 5 has no effect: only the head is trained.",
+        ),
+        (
+            {"stage": [{"group_lr": {"head": 1}}]},
+            "a.toml: stage 1: group_lr has no effect: only the head is trained.",
+        ),
+        (
+            {"stage": [{"unfreeze": "all", "views": 3}]},
+            "a.toml: stage 1: views = 3 has no effect: with everything unfrozen each epoch makes fresh views.",
+        ),
+        (
+            {"stage": [{"policy": "strong"}]},
+            'a.toml: stage 1: policy = "strong" has no effect: view 0 is the image itself and there is no other.',
+        ),
+        (
+            {"stage": [{"policy": "none", "views": 2}]},
+            'a.toml: stage 1: views = 2 with policy = "none" would cache the same picture 2 times.',
+        ),
+        (
+            {"head": {"kind": "linear", "units": 64}, "stage": [{}]},
+            "a.toml: units = 64 has no effect: the linear head has no hidden layer.",
+        ),
+        (
+            {"data": {"validation_fraction": 0.5, "test_fraction": 0.5}, "stage": [{}]},
+            "a.toml: validation_fraction and test_fraction add up to 1.",
+        ),
+    ],
+)
+def test_a_setting_without_effect_is_refused(content: dict[str, Any], found: str) -> None:
+    assert refused(content).splitlines()[0] == found
+
+
+def test_a_missing_or_broken_file_is_a_clear_error(tmp_path: Path) -> None:
+    with pytest.raises(SettingError) as problem:
+        read_recipe(tmp_path / "none.toml")
+    assert problem.value.found == f"{tmp_path}/none.toml: the recipe cannot be read (No such file or directory)."
+    (tmp_path / "bad.toml").write_text("a = = 1")
+    with pytest.raises(SettingError) as problem:
+        read_recipe(tmp_path / "bad.toml")
+    assert problem.value.found == f"{tmp_path}/bad.toml: not valid TOML: Invalid value (at line 1, column 5)."
+
+
+def test_differences_name_the_setting_and_both_values() -> None:
+    left = Recipe(stages=(Stage(lr=1.0),))
+    right = Recipe(training=TrainingSettings(seed=2), stages=(Stage(lr=2.0), Stage()))
+    assert list_differences(left, right) == ["training.seed: 0, 2", "number of stages: 1, 2", "stage 1.lr: 1.0, 2.0"]

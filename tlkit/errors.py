@@ -1,0 +1,77 @@
+"""Every error that a user can cause, each saying what was found, what was expected and how to fix it.
+
+    TlkitError            base: `found`, `expected`, `fix`
+    ├── SettingError      an option or a recipe key has a bad name or value
+    ├── DataError         the images, folders or tables do not make a data set
+    ├── BackboneError     an unknown backbone or boundary, or weights that cannot be had
+    ├── CacheError        the feature cache cannot be read or written
+    ├── BundleError       a saved model is damaged, foreign or hostile
+    ├── RunError          an output folder is in the way, or cannot be resumed
+    └── NumericsError     a self-check of the numbers failed (overflow, a cut that does not add up)
+
+The command line turns any of these into three lines and exit code 1. Anything else is a bug.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from difflib import get_close_matches
+
+
+class TlkitError(Exception):
+    """A problem that the user can mend.
+
+    Args:
+        found: What was found, as a sentence without its final full stop or with it; names the file or option.
+        expected: What would have been right.
+        fix: What to do now, concretely.
+    """
+
+    def __init__(self, found: str, *, expected: str, fix: str) -> None:
+        super().__init__(found)
+        self.found = found
+        self.expected = expected
+        self.fix = fix
+
+    def __str__(self) -> str:
+        return f"{self.found}\n  Expected: {self.expected}\n  Fix: {self.fix}"
+
+
+class SettingError(TlkitError):
+    """An option or a recipe key has a bad name or value."""
+
+
+class DataError(TlkitError):
+    """The images, folders or tables do not make a data set."""
+
+
+class BackboneError(TlkitError):
+    """An unknown backbone or boundary, or weights that cannot be had."""
+
+
+class CacheError(TlkitError):
+    """The feature cache cannot be read or written."""
+
+
+class BundleError(TlkitError):
+    """A saved model is damaged, foreign or hostile."""
+
+
+class RunError(TlkitError):
+    """An output folder is in the way, or cannot be resumed."""
+
+
+class NumericsError(TlkitError):
+    """A self-check of the numbers failed."""
+
+
+def nearest_name(name: str, valid: Iterable[str]) -> str | None:
+    """Return the valid name that looks most like `name`, or None if none does."""
+    matches = get_close_matches(name, list(valid), n=1, cutoff=0.5)
+    return matches[0] if matches else None
+
+
+def name_fix(name: str, valid: Iterable[str]) -> str:
+    """Return the `fix` for an unknown name: the nearest valid one, or a hint to choose from the list."""
+    nearest = nearest_name(name, valid)
+    return f"did you mean {nearest!r}?" if nearest else "choose one of these."

@@ -1,0 +1,37 @@
+"""The settings of a run, from the command line, a recipe file or a saved run: declared once, checked once."""
+
+from tlkit.recipes.reading import (
+    build_recipe,
+    build_settings,
+    check_recipe,
+    list_differences,
+    read_recipe,
+    resolve_recipe,
+    write_recipe,
+)
+from tlkit.recipes.settings import (
+    SECTIONS,
+    BackboneSettings,
+    DataSettings,
+    HeadSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+)
+
+__all__ = [
+    "SECTIONS",
+    "BackboneSettings",
+    "DataSettings",
+    "HeadSettings",
+    "Recipe",
+    "Stage",
+    "TrainingSettings",
+    "build_recipe",
+    "build_settings",
+    "check_recipe",
+    "list_differences",
+    "read_recipe",
+    "resolve_recipe",
+    "write_recipe",
+]

@@ -1,0 +1,238 @@
+"""Recipes in and out of files, and the checks that need more than one setting.
+
+Nothing heavy is imported: every setting is checked before TensorFlow is loaded.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import tomllib
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tlkit.errors import SettingError, name_fix
+from tlkit.recipes.settings import (
+    ANYTHING,
+    DEFAULT_HEAD_EPOCHS,
+    DEFAULT_HEAD_LR,
+    DEFAULT_UNFROZEN_EPOCHS,
+    DEFAULT_UNFROZEN_LR,
+    SECTIONS,
+    HeadSettings,
+    Recipe,
+    Rule,
+    Stage,
+)
+
+
+def read_recipe(path: Path) -> Recipe:
+    """Read and check a recipe file.
+
+    Raises:
+        SettingError: If the file is missing, is not TOML, has an unknown key, or a value outside its rule.
+    """
+    try:
+        text = path.read_text(encoding="utf-8")
+        content = tomllib.loads(text)
+    except OSError as error:
+        raise SettingError(
+            f"{path}: the recipe cannot be read ({error.strerror}).",
+            expected="the path of a TOML file",
+            fix="check the path; recipes/ in the tlkit repository holds some.",
+        ) from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingError(
+            f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="mend the line that is named."
+        ) from error
+    return build_recipe(content, source=str(path))
+
+
+def build_recipe(content: Mapping[str, Any], *, source: str) -> Recipe:
+    """Build a checked recipe from a parsed TOML document; `source` names it in errors.
+
+    Raises:
+        SettingError: If a key is unknown or a value is outside its rule.
+    """
+    _refuse_unknown_keys(content, (*SECTIONS, "stage"), where=source)
+    sections = {
+        name: build_settings(section, _as_table(content.get(name, {}), f"{source}: [{name}]"), f"{source}: [{name}]")
+        for name, section in SECTIONS.items()
+    }
+    stages = content.get("stage", [])
+    if not isinstance(stages, list) or not stages:
+        raise SettingError(
+            f"{source}: there is no [[stage]].",
+            expected="one or more [[stage]] tables, in the order in which they are trained",
+            fix="add [[stage]] with unfreeze, epochs and lr.",
+        )
+    built = tuple(
+        build_settings(Stage, _as_table(stage, f"{source}: [[stage]] {number}"), f"{source}: [[stage]] {number}")
+        for number, stage in enumerate(stages, start=1)
+    )
+    return check_recipe(Recipe(stages=built, **sections), source=source)
+
+
+def build_settings(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
+    """Build one settings dataclass from names and values, checking every name, type and rule.
+
+    Args:
+        cls: DataSettings, BackboneSettings, HeadSettings, TrainingSettings or Stage.
+        values: Field names to values; fields left out keep their defaults.
+        where: What the user called this place, for errors: `recipe.toml: [head]`, `--head`.
+
+    Raises:
+        SettingError: Naming the place, the field, the value and the rule.
+    """
+    fields = {item.name: item for item in dataclasses.fields(cls)}
+    _refuse_unknown_keys(values, tuple(fields), where=where)
+    return cls(**{name: _checked(fields[name], value, where) for name, value in values.items()})
+
+
+def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
+    """Return the recipe unchanged if its settings fit together.
+
+    Raises:
+        SettingError: If a setting was changed from its default that has no effect in this run.
+    """
+    if recipe.data.validation_fraction + recipe.data.test_fraction >= 1:
+        raise SettingError(
+            f"{source}: validation_fraction and test_fraction add up to "
+            f"{recipe.data.validation_fraction + recipe.data.test_fraction:g}.",
+            expected="less than 1 together, so that images are left to train on",
+            fix="make one of them smaller.",
+        )
+    if recipe.head.kind == "linear" and recipe.head.units != HeadSettings().units:
+        raise _without_effect(source, f"units = {recipe.head.units}", "the linear head has no hidden layer", "dense")
+    for number, stage in enumerate(recipe.stages, start=1):
+        _check_stage(stage, where=f"{source}: stage {number}")
+    return recipe
+
+
+def resolve_stage(stage: Stage, *, number: int) -> Stage:
+    """Return the stage with its open defaults (name, epochs, lr) filled in; `number` counts from 1."""
+    is_head_only = stage.unfreeze == "none"
+    return dataclasses.replace(
+        stage,
+        name=stage.name or f"{number}-{'head' if is_head_only else 'unfreeze-' + stage.unfreeze}",
+        epochs=stage.epochs or (DEFAULT_HEAD_EPOCHS if is_head_only else DEFAULT_UNFROZEN_EPOCHS),
+        lr=stage.lr or (DEFAULT_HEAD_LR if is_head_only else DEFAULT_UNFROZEN_LR),
+    )
+
+
+def resolve_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe with every stage resolved."""
+    stages = tuple(resolve_stage(stage, number=number) for number, stage in enumerate(recipe.stages, start=1))
+    return dataclasses.replace(recipe, stages=stages)
+
+
+def write_recipe(recipe: Recipe, path: Path) -> None:
+    """Write every setting of a recipe as TOML; `read_recipe` gives an equal recipe back."""
+    import tomli_w
+
+    content: dict[str, Any] = {name: dataclasses.asdict(getattr(recipe, name)) for name in SECTIONS}
+    content["stage"] = [dataclasses.asdict(stage) for stage in recipe.stages]
+    path.write_text(tomli_w.dumps(content), encoding="utf-8")
+
+
+def list_differences(left: Recipe, right: Recipe) -> list[str]:
+    """Return `table.key: left value, right value` for every setting in which two recipes differ."""
+    differences = []
+    for name in SECTIONS:
+        differences += _field_differences(name, getattr(left, name), getattr(right, name))
+    if len(left.stages) != len(right.stages):
+        differences.append(f"number of stages: {len(left.stages)}, {len(right.stages)}")
+    for number, (one, other) in enumerate(zip(left.stages, right.stages, strict=False), start=1):
+        differences += _field_differences(f"stage {number}", one, other)
+    return differences
+
+
+def _field_differences(where: str, left: Any, right: Any) -> list[str]:
+    return [
+        f"{where}.{item.name}: {getattr(left, item.name)!r}, {getattr(right, item.name)!r}"
+        for item in dataclasses.fields(left)
+        if getattr(left, item.name) != getattr(right, item.name)
+    ]
+
+
+def _check_stage(stage: Stage, *, where: str) -> None:
+    defaults = Stage()
+    if stage.unfreeze == "none" and (stage.lr_ratio != defaults.lr_ratio or stage.group_lr):
+        changed = "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
+        raise _without_effect(where, changed, "only the head is trained", "unfreeze")
+    if stage.unfreeze == "all" and stage.views != defaults.views:
+        raise SettingError(
+            f"{where}: views = {stage.views} has no effect: with everything unfrozen each epoch makes fresh views.",
+            expected="views only where features are cached",
+            fix="remove views; policy still decides how the views are made.",
+        )
+    if stage.unfreeze != "all" and stage.views == 1 and stage.policy == "strong":
+        raise _without_effect(where, 'policy = "strong"', "view 0 is the image itself and there is no other", "views")
+    if stage.views > 1 and stage.policy == "none":
+        raise SettingError(
+            f'{where}: views = {stage.views} with policy = "none" would cache the same picture {stage.views} times.',
+            expected='views = 1, or policy = "standard" or "strong"',
+            fix="remove one of the two.",
+        )
+
+
+def _without_effect(where: str, changed: str, reason: str, needed: str) -> SettingError:
+    return SettingError(
+        f"{where}: {changed} has no effect: {reason}.",
+        expected="only settings that this run uses",
+        fix=f"remove it, or set {needed}.",
+    )
+
+
+def _as_table(value: Any, where: str) -> Mapping[str, Any]:
+    if not isinstance(value, Mapping):
+        raise SettingError(f"{where} is {value!r}.", expected="a table of settings", fix="write it as a TOML table.")
+    return value
+
+
+def _refuse_unknown_keys(values: Mapping[str, Any], valid: tuple[str, ...], *, where: str) -> None:
+    for name in values:
+        if name not in valid:
+            raise SettingError(
+                f"{where}: unknown key {name!r}.", expected=f"one of {', '.join(valid)}", fix=name_fix(name, valid)
+            )
+
+
+def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
+    """Return the value in its field's type, or raise with the field's rule."""
+    rule: Rule = item.metadata["rule"]
+    kind = {"float": float, "int": int, "str": str, "bool": bool}.get(str(item.type))
+    if kind is float and isinstance(value, int) and not isinstance(value, bool):
+        value = float(value)
+    if kind is None:
+        value = _checked_rates(value, f"{where} {item.name}")
+    elif type(value) is not kind:
+        names = {float: "a number", int: "a whole number", str: "text in quotes", bool: "true or false"}
+        raise SettingError(
+            f"{where} {item.name} is {value!r}.",
+            expected=names[kind] if rule is ANYTHING or kind in (str, bool) else rule.expected,
+            fix=f"correct {item.name}, or remove the line for the default.",
+        )
+    if (kind is float and not math.isfinite(value)) or not rule.allows(value):
+        raise SettingError(f"{where} {item.name} is {value!r}.", expected=rule.expected, fix=_rule_fix(item, value))
+    return value
+
+
+def _checked_rates(value: Any, where: str) -> dict[str, float]:
+    rates = {str(group): rate for group, rate in _as_table(value, where).items()}
+    for group, rate in rates.items():
+        if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < math.inf:
+            raise SettingError(
+                f"{where} {group} is {rate!r}.",
+                expected="a learning rate for each layer group, a number, 0 or more",
+                fix=f"correct the rate of {group}.",
+            )
+    return {group: float(rate) for group, rate in rates.items()}
+
+
+def _rule_fix(item: dataclasses.Field[Any], value: Any) -> str:
+    choices = item.metadata["choices"]
+    if choices:
+        return name_fix(str(value), choices)
+    return f"correct {item.name}, or leave it out for the default."

@@ -1,0 +1,166 @@
+"""The settings of a run: each field's name, default, help and rule stand here, once.
+
+The command line builds its options from these fields, a recipe file (TOML) fills them, a run saves them. A recipe has
+four tables and a list of stages:
+
+    [data]  [backbone]  [head]  [training]  [[stage]] …
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+FITS = ("squash", "crop", "pad")
+HEADS = ("linear", "dense", "conv")
+POLICIES = ("none", "standard", "strong")
+BATCH_NORM_MODES = ("frozen", "affine", "train")
+SCHEDULES = ("constant", "cosine")
+CLASS_WEIGHTS = ("none", "balanced")
+FEATURE_DTYPES = ("float16", "float32")
+DEFAULT_HEAD_EPOCHS, DEFAULT_HEAD_LR = 30, 1e-3
+DEFAULT_UNFROZEN_EPOCHS, DEFAULT_UNFROZEN_LR = 15, 1e-4
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be: `expected` in words, and the predicate that decides."""
+
+    expected: str
+    allows: Callable[[Any], bool]
+
+
+def one_of(choices: tuple[str, ...]) -> Rule:
+    """Return the rule that a setting is one of `choices`."""
+    return Rule(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+FRACTION_BELOW_ONE = Rule("a fraction, 0 <= x < 1", lambda value: 0 <= value < 1)
+FRACTION_ABOVE_ZERO = Rule("a fraction, 0 < x <= 1", lambda value: 0 < value <= 1)
+POSITIVE = Rule("a number above 0", lambda value: value > 0)
+NOT_NEGATIVE = Rule("a number, 0 or more", lambda value: value >= 0)
+AT_LEAST_ONE = Rule("a whole number, 1 or more", lambda value: value >= 1)
+ANYTHING = Rule("any value", lambda value: True)
+
+
+def setting(
+    default: Any, help: str, *, rule: Rule = ANYTHING, choices: tuple[str, ...] = (), flag: str | None = None
+) -> Any:
+    """Return a dataclass field that carries its help, its rule and its command-line flag.
+
+    Args:
+        default: The value where neither the recipe nor the command line says anything.
+        help: One line for `--help` and the reference.
+        rule: What the value may be.
+        choices: For a word out of a fixed list; replaces `rule`.
+        flag: The option's name where it is not the field's own with dashes.
+    """
+    return field(default=default, metadata=_metadata(help, one_of(choices) if choices else rule, choices, flag))
+
+
+def _metadata(help: str, rule: Rule, choices: tuple[str, ...], flag: str | None) -> dict[str, Any]:
+    return {"help": help, "rule": rule, "choices": choices, "flag": flag}
+
+
+@dataclass(frozen=True)
+class DataSettings:
+    """How the images are found, checked and split."""
+
+    sample: float = setting(1.0, "Use a stratified part of the images, to try settings out.", rule=FRACTION_ABOVE_ZERO)
+    validation_fraction: float = setting(
+        0.2, "Part of the training images set aside for validation where the data has none.", rule=FRACTION_BELOW_ONE
+    )
+    test_fraction: float = setting(
+        0.0, "Part of the images set aside for the final test where the data has none.", rule=FRACTION_BELOW_ONE
+    )
+    image_column: str = setting("", "Table column with the image's path (default: found by its name).")
+    label_column: str = setting("", "Table column with the class name (default: found by its name).")
+    split_column: str = setting("", "Table column with train, validation or test (default: found by its name).")
+    strict: bool = setting(False, "Stop at the first unusable image file instead of setting it aside.")
+
+
+@dataclass(frozen=True)
+class BackboneSettings:
+    """The pretrained network, and what the pictures look like when they reach it."""
+
+    name: str = setting("mobilenet_v2", "Backbone; `tlkit backbones` lists them.", flag="--backbone")
+    weights: str = setting("imagenet", "imagenet, random, or the path of a .weights.h5, .h5 or .safetensors file.")
+    image_size: int = setting(0, "Edge of the square input in pixels (default: the backbone's own).", rule=NOT_NEGATIVE)
+    fit: str = setting("squash", "How a picture is made square: squash, crop (centre) or pad.", choices=FITS)
+    feature_dtype: str = setting("float16", "Number format of the cached features.", choices=FEATURE_DTYPES)
+
+
+@dataclass(frozen=True)
+class HeadSettings:
+    """The new layers on top of the backbone."""
+
+    kind: str = setting(
+        "linear", "linear, dense (the Fisheries head) or conv (keeps the map).", choices=HEADS, flag="--head"
+    )
+    dropout: float = setting(0.2, "Dropout of the head.", rule=FRACTION_BELOW_ONE)
+    units: int = setting(512, "Width of the dense head's layers, or filters of the conv head.", rule=AT_LEAST_ONE)
+
+
+@dataclass(frozen=True)
+class TrainingSettings:
+    """What holds for every stage of a run."""
+
+    seed: int = setting(0, "Seed of splits, views, weights and order.", rule=NOT_NEGATIVE)
+    batch_size: int = setting(32, "Images in a training step.", rule=AT_LEAST_ONE)
+    weight_decay: float = setting(1e-4, "AdamW's decoupled weight decay.", rule=NOT_NEGATIVE)
+    label_smoothing: float = setting(0.0, "Part of each label spread over all classes.", rule=FRACTION_BELOW_ONE)
+    class_weight: str = setting(
+        "none", "balanced: rare classes count more in the loss, in inverse proportion.", choices=CLASS_WEIGHTS
+    )
+    bn: str = setting(
+        "frozen",
+        "Batch norm of the unfrozen groups: frozen, affine (gamma and beta only) or train.",
+        choices=BATCH_NORM_MODES,
+    )
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stretch of training at one boundary."""
+
+    name: str = setting("", "What the stage is called in the history (default: made from its boundary).")
+    unfreeze: str = setting("none", "Lowest layer group that is trained: none (the head only), a group's name, or all.")
+    epochs: int = setting(
+        0, "Most passes over the training images (default: 30 for a head, 15 unfrozen).", rule=NOT_NEGATIVE
+    )
+    lr: float = setting(0.0, "Learning rate of the head (default: 1e-3 for a head, 1e-4 unfrozen).", rule=NOT_NEGATIVE)
+    lr_ratio: float = setting(
+        10.0,
+        "The head's rate divided by the rate of the lowest trained group; groups between are spaced geometrically.",
+        rule=Rule("a number, 1 or more", lambda value: value >= 1),
+    )
+    group_lr: dict[str, float] = field(
+        default_factory=dict,
+        metadata=_metadata("Rate of one layer group, as GROUP=RATE; may be given again.", ANYTHING, (), None),
+    )
+    views: int = setting(1, "Cached views of each training image; view 0 is the image itself.", rule=AT_LEAST_ONE)
+    policy: str = setting("standard", "How the other views are made: none, standard or strong.", choices=POLICIES)
+    schedule: str = setting("cosine", "Course of the learning rate over the stage.", choices=SCHEDULES)
+    patience: int = setting(
+        8, "Stop after so many epochs without a better validation loss (0: never).", rule=NOT_NEGATIVE
+    )
+
+
+SECTIONS: dict[str, type] = {
+    "data": DataSettings,
+    "backbone": BackboneSettings,
+    "head": HeadSettings,
+    "training": TrainingSettings,
+}
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """All settings of a run, checked."""
+
+    data: DataSettings = field(default_factory=DataSettings)
+    backbone: BackboneSettings = field(default_factory=BackboneSettings)
+    head: HeadSettings = field(default_factory=HeadSettings)
+    training: TrainingSettings = field(default_factory=TrainingSettings)
+    stages: tuple[Stage, ...] = ()
