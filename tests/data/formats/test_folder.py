@@ -1,0 +1,160 @@
+"""Folders of class folders, with and without splits."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from pathlib import Path
+
+import pytest
+
+from tlkit.data.file_walk import OUTPUT_MARKER
+from tlkit.data.formats.candidates import Candidate
+from tlkit.data.formats.folder import read_folder
+from tlkit.data.manifest import SetAside
+from tlkit.errors import DataError
+
+
+def make_files(root: Path, *names: str) -> Path:
+    for name in names:
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        (root / name).touch()
+    return root
+
+
+def found(root: Path) -> list[tuple[str | None, str, str]]:
+    return [(item.split, item.class_name, item.path.relative_to(root).as_posix()) for item in read_folder(root).items]
+
+
+def test_class_folders_give_every_file_at_any_depth(tmp_path: Path) -> None:
+    make_files(tmp_path, "dog/b.jpg", "dog/more/deep/a.xyz", "cat/c", "cat/.hidden.jpg", "__MACOSX/cat/c")
+    assert found(tmp_path) == [
+        (None, "cat", "cat/c"),
+        (None, "dog", "dog/b.jpg"),
+        (None, "dog", "dog/more/deep/a.xyz"),
+    ]
+    assert read_folder(tmp_path).notices == ()
+    assert read_folder(tmp_path).root == tmp_path
+
+
+@pytest.mark.parametrize(
+    ("train", "validation", "test"),
+    [("train", "validation", "test"), ("Training", "valid", "TEST"), ("TRAIN", "Val", "Test")],
+)
+def test_split_folders_are_known_by_their_usual_names(tmp_path: Path, train: str, validation: str, test: str) -> None:
+    make_files(tmp_path, f"{train}/cat/1", f"{validation}/cat/2", f"{test}/cat/3")
+    assert found(tmp_path) == [
+        ("train", "cat", f"{train}/cat/1"),
+        ("validation", "cat", f"{validation}/cat/2"),
+        ("test", "cat", f"{test}/cat/3"),
+    ]
+
+
+def test_a_relative_root_gives_absolute_paths(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_files(tmp_path, "data/cat/1", "other/2")
+    monkeypatch.chdir(tmp_path / "other")
+    assert read_folder(Path("../data")).items == (Candidate(tmp_path / "data/cat/1", "cat", None),)
+
+
+def test_test_can_be_a_class(tmp_path: Path) -> None:
+    make_files(tmp_path, "exam/1", "test/2")
+    assert [item[1] for item in found(tmp_path)] == ["exam", "test"]
+
+
+def test_a_test_folder_with_class_folders_is_a_split_even_alone(tmp_path: Path) -> None:
+    make_files(tmp_path, "test/cat/2")
+    assert found(tmp_path) == [("test", "cat", "test/cat/2")]
+
+
+def test_class_names_are_spelled_one_way(tmp_path: Path) -> None:
+    make_files(tmp_path, unicodedata.normalize("NFD", "train/café/1"), "val/café/2")
+    assert {item[1] for item in found(tmp_path)} == {"café"}
+
+
+def test_hidden_folders_and_own_output_are_no_classes(tmp_path: Path) -> None:
+    make_files(tmp_path, "cat/1", "dog/2", ".ipynb_checkpoints/3", f"run/{OUTPUT_MARKER}", "run/4.png")
+    assert [item[1] for item in found(tmp_path)] == ["cat", "dog"]
+
+
+def test_empty_folders_and_loose_images_are_told_of(tmp_path: Path) -> None:
+    make_files(tmp_path, "cat/1", "loose.jpg", "README.md")
+    for name in ("empty", "hollow/.keep", "none", "void"):
+        (tmp_path / name).mkdir(parents=True)
+    candidates = read_folder(tmp_path)
+    assert candidates.notices == (
+        "Without any readable file, so no class: empty, hollow, none and 1 more.",
+        "Not in a class folder, so without a class: loose.jpg.",
+    )
+    assert candidates.set_aside == (SetAside(tmp_path / "loose.jpg", "in no class folder"),)
+
+
+def test_what_lies_beside_the_split_folders_is_told_of(tmp_path: Path) -> None:
+    make_files(tmp_path, "train/cat/1", "train/loose.png", "extra/cat/2", "cover.jpg")
+    candidates = read_folder(tmp_path)
+    assert len(candidates.items) == 1
+    assert candidates.notices == (
+        "Not in a class folder, so without a class: train/loose.png.",
+        "Ignored beside the split folders: extra.",
+        "Not in a class folder, so without a class: cover.jpg.",
+    )
+    assert [item.path.name for item in candidates.set_aside] == ["loose.png", "cover.jpg"]
+
+
+def test_broken_links_and_pipes_are_set_aside(tmp_path: Path) -> None:
+    make_files(tmp_path, "cat/1")
+    (tmp_path / "cat" / "2").symlink_to(tmp_path / "gone")
+    os.mkfifo(tmp_path / "cat" / "3")
+    assert read_folder(tmp_path).set_aside == (
+        SetAside(tmp_path / "cat" / "2", "a broken link"),
+        SetAside(tmp_path / "cat" / "3", "not a regular file"),
+    )
+
+
+def test_links_to_folders_and_files_are_followed(tmp_path: Path) -> None:
+    make_files(tmp_path, "store/1", "data/cat/2")
+    (tmp_path / "data" / "dog").symlink_to(tmp_path / "store")
+    (tmp_path / "data" / "cat" / "3").symlink_to(tmp_path / "store" / "1")
+    (tmp_path / "data" / "cat" / "round").symlink_to(tmp_path / "data" / "cat")
+    assert [item[2] for item in found(tmp_path / "data")] == ["cat/2", "cat/3", "dog/1"]
+
+
+def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
+    make_files(tmp_path, "train/cat/1", "val/cat/2", "valid/cat/3")
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: val and valid both name the validation split.\n"
+        "  Expected: one folder a split, named train or training, validation, valid or val, test\n"
+        "  Fix: merge the two folders, or move one of them away."
+    )
+
+
+def test_a_split_folder_without_class_folders_is_an_error(tmp_path: Path) -> None:
+    make_files(tmp_path, "train/1.jpg", "test/2.jpg")
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/train: there are no class folders in it.\n"
+        "  Expected: train/CLASS/images, one folder a class\n"
+        "  Fix: sort the images into one folder a class, or name their classes in a table."
+    )
+
+
+def test_an_empty_split_folder_is_told_of(tmp_path: Path) -> None:
+    make_files(tmp_path, "train/cat/1", "test/.keep")
+    assert found(tmp_path) == [("train", "cat", "train/cat/1")]
+    assert read_folder(tmp_path).notices == ("Empty, so passed over: test.",)
+
+
+def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(path: Path) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(os, "scandir", refuse)
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the folder cannot be read (Permission denied).\n"
+        "  Expected: a folder that you may read\n"
+        "  Fix: change its permissions, or name another folder."
+    )

@@ -1,0 +1,124 @@
+"""The manifest: counted, labelled, written and read back whole."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tlkit.data.manifest import ImageRecord, Manifest, SetAside, read_manifest, write_manifest
+from tlkit.errors import DataError
+
+
+def make_manifest(root: Path) -> Manifest:
+    records = (
+        ImageRecord(root / "train/cat/1.jpg", "aa" * 32, 40, 30, "train", "cat"),
+        ImageRecord(root / 'train/dog/2, the "best".jpg', "bb" * 32, 41, 31, "train", "dog"),
+        ImageRecord(root / "val/dog/3\nlines.jpg", "cc" * 32, 42, 32, "validation", "dog"),
+        ImageRecord(Path("/elsewhere/4.jpg"), "dd" * 32, 43, 33, "validation", "cat"),
+    )
+    set_aside = (SetAside(root / "train/cat/broken.jpg", "empty file"),)
+    return Manifest(root, ("dog", "cat", "emu"), records, set_aside, ("One thing.", "Änother."))
+
+
+def test_a_manifest_is_read_back_as_it_was_written(tmp_path: Path) -> None:
+    manifest = make_manifest(tmp_path / "data")
+    write_manifest(manifest, tmp_path)
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_names_that_are_not_utf_8_survive(tmp_path: Path) -> None:
+    odd = tmp_path / os.fsdecode(b"caf\xe9.jpg")
+    manifest = Manifest(
+        tmp_path, ("a", "b"), (ImageRecord(odd, "aa" * 32, 4, 3, "train", "a"),), (SetAside(odd, "no"),)
+    )
+    write_manifest(manifest, tmp_path)
+    assert read_manifest(tmp_path) == manifest
+
+
+def test_the_tables_hold_paths_from_the_root(tmp_path: Path) -> None:
+    write_manifest(make_manifest(tmp_path / "data"), tmp_path)
+    lines = (tmp_path / "manifest.csv").read_text().splitlines()
+    assert lines[0] == "split,class_name,path,sha256,width,height"
+    assert lines[1] == f"train,cat,train/cat/1.jpg,{'aa' * 32},40,30"
+    assert lines[-1] == f"validation,cat,/elsewhere/4.jpg,{'dd' * 32},43,33"
+    assert (tmp_path / "set_aside.csv").read_text() == "path,reason\ntrain/cat/broken.jpg,empty file\n"
+
+
+def test_equal_data_in_another_place_give_equal_tables(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        (tmp_path / place).mkdir()
+        records = tuple(ImageRecord(tmp_path / place / f"{i}.jpg", f"{i}" * 64, 4, 3, "train", "a") for i in range(3))
+        write_manifest(Manifest(tmp_path / place, ("a", "b"), records), tmp_path / place)
+    assert (tmp_path / "one/manifest.csv").read_bytes() == (tmp_path / "two/manifest.csv").read_bytes()
+
+
+def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
+    for _ in range(2):
+        write_manifest(make_manifest(tmp_path / "data"), tmp_path)
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.csv", "manifest.json", "set_aside.csv"]
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "complaint"),
+    [
+        (
+            "manifest.json",
+            "{",
+            "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
+        ),
+        ("manifest.json", '{"format_version": 2}', "ValueError: manifest.json has format version 2"),
+        (
+            "manifest.csv",
+            "split,path\n",
+            "ValueError: manifest.csv must begin with the line split,class_name,path,sha256,width,height",
+        ),
+        (
+            "manifest.csv",
+            "split,class_name,path,sha256,width,height\ntrain,cow,1.jpg,aa,4,3\n",
+            "ValueError: manifest.csv has a class or a split of its own",
+        ),
+        ("set_aside.csv", None, "FileNotFoundError: [Errno 2] No such file or directory: '{folder}/set_aside.csv'"),
+    ],
+)
+def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str | None, complaint: str) -> None:
+    write_manifest(make_manifest(tmp_path / "data"), tmp_path)
+    if content is None:
+        (tmp_path / name).unlink()
+    else:
+        (tmp_path / name).write_text(content)
+    with pytest.raises(DataError) as caught:
+        read_manifest(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the manifest cannot be read ({complaint.format(folder=tmp_path) if content is None else complaint}).\n"
+        "  Expected: manifest.json, manifest.csv and set_aside.csv as tlkit wrote them\n"
+        "  Fix: restore the three files, or make the run again."
+    )
+
+
+def test_labels_are_positions_in_the_class_names(tmp_path: Path) -> None:
+    manifest = make_manifest(tmp_path)
+    labels = manifest.labels(manifest.records)
+    assert labels.dtype == np.int32
+    assert labels.tolist() == [1, 0, 0, 1]
+    assert manifest.labels(manifest.in_split("test")).shape == (0,)
+
+
+def test_records_are_found_by_split(tmp_path: Path) -> None:
+    manifest = make_manifest(tmp_path)
+    assert [record.width for record in manifest.in_split("validation")] == [42, 43]
+    with pytest.raises(ValueError, match="Received: 'valid'"):
+        manifest.in_split("valid")
+
+
+def test_the_class_table_counts_splits_that_exist(tmp_path: Path) -> None:
+    columns, rows = make_manifest(tmp_path).class_table()
+    assert columns == ("class", "train", "validation", "total")
+    assert rows == (
+        ("dog", "1", "1", "2"),
+        ("cat", "1", "1", "2"),
+        ("emu", "0", "0", "0"),
+        ("total", "2", "2", "4"),
+    )

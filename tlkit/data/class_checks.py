@@ -1,0 +1,154 @@
+"""What must hold of a data set's classes before anything is trained on them, and what its owner ought to know."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from pathlib import Path
+
+from tlkit.bundle.spec import MAX_CLASS_NAME_LENGTH
+from tlkit.bundle.untrusted import is_clean_text
+from tlkit.data.manifest import SPLITS, ImageRecord, SetAside
+from tlkit.errors import DataError, name_fix
+
+
+def check_class_names(data: Path, names: Collection[str], pinned: Sequence[str] | None) -> None:
+    """Check the names before any file is opened.
+
+    Args:
+        data: What the user named, for the message.
+        names: The classes that were found.
+        pinned: The classes of the model that will be trained on or scored; None if there is none yet.
+
+    Raises:
+        DataError: A name cannot stand in a saved model, or is none of `pinned`.
+    """
+    for name in sorted(names):
+        if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
+            raise DataError(
+                f"{data}: the class name {name[:80]!r} cannot be used.",
+                expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters, none of them a control character",
+                fix="rename the class.",
+            )
+        if pinned is not None and name not in pinned:
+            raise DataError(
+                f"{data}: the model has no class {name!r}.",
+                expected=f"its classes: {name_some(pinned, at_most=20)}",
+                fix=name_fix(name, pinned),
+            )
+
+
+def check_trainable(data: Path, names: Sequence[str], records: Iterable[ImageRecord]) -> None:
+    """Check that every class can be learned and its learning be measured.
+
+    Args:
+        data: What the user named, for the message.
+        names: The classes that there must be.
+        records: The images with their final splits.
+
+    Raises:
+        DataError: There are fewer than two classes, or one lacks images for training or for validation.
+    """
+    if len(names) < 2:
+        raise DataError(
+            f"{data}: there is only one class, {names[0]!r}.",
+            expected="two or more classes, each a folder of images or a name in the table's label column",
+            fix="add images of another class; if these are not the classes, name the folder above or below.",
+        )
+    splits = _find_splits(records)
+    for split, purpose in (("train", "learned"), ("validation", "measured")):
+        lacking = [name for name in names if split not in splits[name]]
+        if lacking:
+            present = [other for other in SPLITS if any(other in splits[name] for name in lacking)]
+            only = f", only for {' and '.join(present)}" if present else ""
+            raise DataError(
+                f"{data}: there are no usable {split} images of {name_classes(lacking)}{only}.",
+                expected=f"{split} images of every class, so that it can be {purpose}",
+                fix=_suggest(lacking[0], [name for name in names if split in splits[name]], split),
+            )
+
+
+def check_enough_images(data: Path, names: Sequence[str], records: Iterable[ImageRecord]) -> None:
+    """Check that every class can be divided into training and validation images.
+
+    Raises:
+        DataError: A class has fewer than two different images.
+    """
+    distinct: dict[str, set[str]] = {name: set() for name in names}
+    for record in records:
+        distinct[record.class_name].add(record.sha256)
+    poor = [name for name in names if len(distinct[name]) < 2]
+    if poor:
+        found = "has one usable image" if distinct[poor[0]] else "has no usable image"
+        others = f"; so it is with {count(len(poor) - 1, 'other class', 'other classes')}" if len(poor) > 1 else ""
+        raise DataError(
+            f"{data}: the class {poor[0]!r} {found}{others}.",
+            expected="two or more different images of every class, for training and for validation",
+            fix="add images, or take the class away; unusable files do not count.",
+        )
+
+
+def find_notices(names: Sequence[str], records: Sequence[ImageRecord], set_aside: Sequence[SetAside]) -> Iterator[str]:
+    """Yield what the owner of the data ought to know, one sentence each: it weakens the numbers, but stops nothing."""
+    if set_aside:
+        first = set_aside[0]
+        verb = "is" if len(set_aside) == 1 else "are"
+        yield f"{count(len(set_aside), 'file')} {verb} set aside; the first: {first.path} ({first.reason})."
+    yield from _find_twins(records)
+    splits = _find_splits(records)
+    if any("test" in found for found in splits.values()):
+        untested = [name for name in names if "test" not in splits[name]]
+        if untested:
+            yield f"The test images lack {name_classes(untested)}."
+
+
+def name_some(names: Sequence[str], *, at_most: int = 5) -> str:
+    """Return names with commas between them; of a long list only the first, and the number of the others."""
+    shown = ", ".join(names[:at_most])
+    return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
+
+
+def name_classes(names: Sequence[str]) -> str:
+    """Return `class 'a'` or `classes 'a', 'b'`."""
+    return f"{'class' if len(names) == 1 else 'classes'} {name_some([repr(name) for name in names])}"
+
+
+def count(number: int, singular: str, plural: str = "") -> str:
+    """Return `1 file` or `2 files`."""
+    return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _find_twins(records: Sequence[ImageRecord]) -> Iterator[str]:
+    """Yield notices of files with the same bytes in two splits or under two classes."""
+    by_hash: Mapping[str, list[ImageRecord]] = defaultdict(list)
+    for record in records:
+        by_hash[record.sha256].append(record)
+    twins = [group for group in by_hash.values() if len(group) > 1]
+    for attribute, where, harm in (
+        ("split", "in more than one split", "scores on them flatter the model"),
+        ("class_name", "under more than one class", "one of the labels is wrong"),
+    ):
+        torn = [group for group in twins if len({getattr(record, attribute) for record in group}) > 1]
+        if torn:
+            first = torn[0][0]
+            second = next(item for item in torn[0] if getattr(item, attribute) != getattr(first, attribute))
+            number = count(len(torn), "image is", "images are")
+            yield f"{number} {where}, so {harm}; for example {first.path} and {second.path}."
+
+
+def _find_splits(records: Iterable[ImageRecord]) -> Mapping[str, set[str]]:
+    splits: Mapping[str, set[str]] = defaultdict(set)
+    for record in records:
+        splits[record.class_name].add(record.split)
+    return splits
+
+
+def _suggest(lacking: str, others: Sequence[str], split: str) -> str:
+    like_it = [name for name in others if _fold(name) == _fold(lacking)]
+    spelling = f" (or is it {like_it[0]!r}, spelled otherwise?)" if like_it else ""
+    return f"add {split} images of {lacking!r}{spelling}, or take the class away."
+
+
+def _fold(name: str) -> str:
+    """Return a name without the differences of spelling that a file system or a hand brings in."""
+    return "".join(character for character in name.casefold() if character.isalnum())

@@ -1,0 +1,81 @@
+"""Walk folders in sorted order: hidden and tlkit's own folders are passed over, links followed, nothing met twice."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+OUTPUT_MARKER = ".tlkit-output"
+"""The file that marks a folder as tlkit's own output, so that it is never taken for data."""
+
+
+@dataclass(frozen=True)
+class FoundFile:
+    """A path below a folder; `problem` says why it cannot be read at all, or is None."""
+
+    path: Path
+    problem: str | None = None
+
+
+@dataclass(frozen=True)
+class Listing:
+    """What lies directly in a folder, each part sorted by name."""
+
+    folders: tuple[Path, ...]
+    files: tuple[FoundFile, ...]
+
+
+def list_folder(folder: Path) -> Listing:
+    """Return the visible folders and files in a folder.
+
+    Passed over: names that begin with a dot, `__MACOSX`, and folders that hold the marker of tlkit's output. Broken
+    links, pipes and the like are files with a problem.
+
+    Raises:
+        OSError: The folder cannot be read.
+    """
+    with os.scandir(folder) as scan:
+        entries = sorted((entry for entry in scan if not _is_hidden(entry.name)), key=lambda entry: entry.name)
+    folders, files = [], []
+    for entry in entries:
+        path = folder / entry.name
+        try:
+            if entry.is_dir():
+                if not os.path.lexists(path / OUTPUT_MARKER):
+                    folders.append(path)
+            elif entry.is_file():
+                files.append(FoundFile(path))
+            else:
+                files.append(FoundFile(path, "a broken link" if entry.is_symlink() else "not a regular file"))
+        except OSError as error:
+            files.append(FoundFile(path, f"cannot be read: {error.strerror}"))
+    return Listing(tuple(folders), tuple(files))
+
+
+def walk_files(folder: Path) -> Iterator[FoundFile]:
+    """Yield the files of a folder, and then of the folders in it, whatever their suffix.
+
+    A folder that cannot be read is yielded itself, as a file with a problem. A folder that links lead to again is
+    walked once, so cycles end.
+    """
+    visited: set[tuple[int, int]] = set()
+    waiting = [folder]
+    while waiting:
+        current = waiting.pop()
+        try:
+            status = current.stat()
+            if (status.st_dev, status.st_ino) in visited:
+                continue
+            visited.add((status.st_dev, status.st_ino))
+            listing = list_folder(current)
+        except OSError as error:
+            yield FoundFile(current, f"a folder that cannot be read: {error.strerror}")
+            continue
+        yield from listing.files
+        waiting.extend(reversed(listing.folders))
+
+
+def _is_hidden(name: str) -> bool:
+    return name.startswith(".") or name == "__MACOSX"

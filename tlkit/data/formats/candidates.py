@@ -1,0 +1,55 @@
+"""What a format's reader hands on: files with their classes and splits, none of them opened yet."""
+
+from __future__ import annotations
+
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlkit.data.manifest import SetAside
+
+_SPLIT_OF = {
+    "train": "train",
+    "training": "train",
+    "validation": "validation",
+    "valid": "validation",
+    "val": "validation",
+    "test": "test",
+}
+SPLIT_SPELLINGS = "train or training, validation, valid or val, test"
+
+
+@dataclass(frozen=True, slots=True)
+class Candidate:
+    """A file that ought to be an image: its absolute path, its class, and its split where the data gives one."""
+
+    path: Path
+    class_name: str
+    split: str | None
+
+
+@dataclass(frozen=True)
+class Candidates:
+    """Everything that a reader found.
+
+    Args:
+        root: The data's folder, absolute; for a table, the folder that holds it.
+        items: The files, in a fixed order.
+        set_aside: What can be no image, and why.
+        notices: What was passed over, one sentence each.
+    """
+
+    root: Path
+    items: tuple[Candidate, ...]
+    set_aside: tuple[SetAside, ...]
+    notices: tuple[str, ...]
+
+
+def find_split(name: str) -> str | None:
+    """Return the split that a folder's name or a table's cell means, whatever its case; None if it means none."""
+    return _SPLIT_OF.get(name.strip().lower())
+
+
+def normalize_class_name(name: str) -> str:
+    """Return a class name in Unicode's composed form, as folders made on a Mac are spelled otherwise than on Linux."""
+    return unicodedata.normalize("NFC", name)

@@ -1,0 +1,191 @@
+"""The one loader: from a file's bytes to the pixels that the network sees.
+
+Precompute, training, prediction and evaluation all call `load_image`, so that a picture gives the same pixels at every
+turn: decode, upright by EXIF, RGB over white, one antialiased bilinear resample with the recorded fit. Whatever changes
+these pixels must raise LOADER_VERSION, which stands in every cache key and in every saved model.
+"""
+
+from __future__ import annotations
+
+import functools
+import io
+import math
+import re
+import stat
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, UnidentifiedImageError
+
+from tlkit.data.decoder_noise import silence_decoders
+from tlkit.data.pixel_modes import convert_to_rgb
+from tlkit.data.signatures import find_signature
+from tlkit.data.views import View
+
+LOADER_VERSION = 1
+MAX_FILE_BYTES = 2**30
+
+# EPS runs Ghostscript on the file; the others know a format's name but cannot decode it.
+_UNREADABLE_FORMATS = frozenset({"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
+_FREQUENT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+_ORIENTATION = 274  # EXIF tag
+_UPRIGHT = {
+    2: Image.Transpose.FLIP_LEFT_RIGHT,
+    3: Image.Transpose.ROTATE_180,
+    4: Image.Transpose.FLIP_TOP_BOTTOM,
+    5: Image.Transpose.TRANSPOSE,
+    6: Image.Transpose.ROTATE_270,
+    7: Image.Transpose.TRANSVERSE,
+    8: Image.Transpose.ROTATE_90,
+}
+
+
+class UnusableImage(Exception):  # noqa: N818 - it names the file's condition, which is expected, not an error
+    """A file that gives no picture; `reason` says why, in a few words without a full stop."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True)
+class ImageFacts:
+    """What decoding an image has shown: its upright size in pixels, and Pillow's names for its format and mode."""
+
+    width: int
+    height: int
+    format: str
+    mode: str
+
+
+def load_image(content: bytes, *, image_size: tuple[int, int], fit: str, view: View | None = None) -> NDArray[np.uint8]:
+    """Return the pixels that a network gets to see of an image file.
+
+    Args:
+        content: The file's bytes.
+        image_size: (height, width) of the result, in pixels.
+        fit: `squash` shows the whole picture, its sides stretched differently; `crop` its largest centred part with the
+            result's proportions; `pad` the whole picture between bars of neutral grey.
+        view: An augmentation, or None for the image itself.
+
+    Returns:
+        uint8 array (height, width, 3), RGB, 0..255.
+
+    Raises:
+        UnusableImage: The bytes give no picture.
+        SettingError: `fit` is none of these.
+    """
+    view = view or View()
+    left, top, right, bottom = view.crop
+    height, width = image_size
+    picture = read_picture(content, target=(math.ceil(height / (bottom - top)), math.ceil(width / (right - left))))
+    return np.array(view.render(picture, image_size=image_size, fit=fit))
+
+
+def read_picture(content: bytes, *, target: tuple[int, int] | None = None) -> Image.Image:
+    """Decode an image file: upright, RGB, transparency over white, the first frame of an animation.
+
+    Args:
+        content: The file's bytes.
+        target: (height, width) in pixels to which the picture will be reduced. A JPEG is then decoded at a half, a
+            quarter or an eighth of its size, as long as either edge stays at least twice the target's.
+
+    Raises:
+        UnusableImage: The bytes give no picture.
+    """
+    return _decode(content, None if target is None else (2 * target[0], 2 * target[1]))[0]
+
+
+def check_image(content: bytes) -> ImageFacts:
+    """Decode an image file to its end, the cheapest way, to find out whether `load_image` will be able to.
+
+    Raises:
+        UnusableImage: The bytes give no picture.
+    """
+    return _decode(content, (1, 1))[1]
+
+
+def read_content(path: Path) -> bytes:
+    """Return a file's bytes.
+
+    Raises:
+        UnusableImage: There is no such file, it cannot be read, or it cannot be an image (a folder, a pipe, over 1 GiB).
+    """
+    try:
+        status = path.stat()
+        # Opening a pipe would wait for ever.
+        if not stat.S_ISREG(status.st_mode):
+            raise UnusableImage("a folder, not a file" if stat.S_ISDIR(status.st_mode) else "not a regular file")
+        if status.st_size > MAX_FILE_BYTES:
+            raise UnusableImage("larger than 1 GiB")
+        return path.read_bytes()
+    except FileNotFoundError:
+        raise UnusableImage("no such file") from None
+    except (OSError, ValueError) as error:
+        raise UnusableImage(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
+
+
+def _decode(content: bytes, smallest: tuple[int, int] | None) -> tuple[Image.Image, ImageFacts]:
+    """Return the upright RGB picture, and its facts; `smallest` is the (height, width) that a JPEG may shrink to."""
+    if not content:
+        raise UnusableImage("empty file")
+    silence_decoders()
+    try:
+        with Image.open(io.BytesIO(content), formats=_readable_formats()) as picture:
+            mode, stored_size = picture.mode, picture.size
+            shrinks = smallest is not None and picture.format in ("JPEG", "MPO")
+            if smallest is not None and shrinks:
+                # Stored sideways, the edges change places.
+                sideways = _read_orientation(picture) >= 5
+                picture.draft(mode, smallest if sideways else smallest[::-1])
+            picture.load()
+            # Other formats may know their true size only now: an icon is several pictures.
+            width, height = stored_size if shrinks else picture.size
+            orientation = _read_orientation(picture)
+            rgb = convert_to_rgb(picture)
+    except Exception as error:  # on damaged bytes Pillow's decoders raise anything, from struct.error to IndexError
+        raise UnusableImage(_explain(content, error)) from error
+    if orientation > 1:
+        rgb = rgb.transpose(_UPRIGHT[orientation])
+    if orientation >= 5:
+        width, height = height, width
+    return rgb, ImageFacts(width, height, picture.format or "unknown", mode)
+
+
+def _read_orientation(picture: Image.Image) -> int:
+    """Return the EXIF orientation, 1..8; 1 where there is none, or none that can be read."""
+    try:
+        orientation = picture.getexif().get(_ORIENTATION)
+    except Exception:  # noqa: BLE001 - damaged EXIF raises anything, too, and is no reason to refuse the picture
+        return 1
+    return orientation if orientation in _UPRIGHT else 1
+
+
+@functools.cache
+def _readable_formats() -> tuple[str, ...]:
+    """Return Pillow's names of all formats that it decodes by itself, the frequent ones first."""
+    Image.init()
+    others = [name for name in Image.ID if name not in _UNREADABLE_FORMATS and name not in _FREQUENT_FORMATS]
+    return *_FREQUENT_FORMATS, *others
+
+
+def _explain(content: bytes, error: Exception) -> str:
+    """Return the reason, in words, why decoding `content` ended in `error`."""
+    message = " ".join(str(error).split())
+    if isinstance(error, Image.DecompressionBombError):
+        found = re.search(r"\((\d+) pixels\)", message)
+        return f"decompression bomb: {int(found[1]):,} pixels" if found else "decompression bomb"
+    if isinstance(error, MemoryError):
+        return "more pixels than memory can hold"
+    signature = find_signature(content)
+    if signature == "HEIC":
+        return "a HEIC picture, which Pillow cannot read; convert it to JPEG"
+    if isinstance(error, UnidentifiedImageError):
+        return f"damaged or truncated {signature} file" if signature else "not an image"
+    name = f"{signature} file" if signature else "image file"
+    webp_is_short = signature == "WebP" and int.from_bytes(content[4:8], "little") + 8 > len(content)
+    if isinstance(error, EOFError) or "truncated" in message.lower() or webp_is_short:
+        return f"truncated {name}"
+    return f"damaged {name}: {message[:100] or type(error).__name__}"

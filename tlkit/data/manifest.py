@@ -1,0 +1,172 @@
+"""The manifest: every image of a run with its hash, class and split, and every file set aside with its reason.
+
+A run keeps it as `manifest.csv` and `set_aside.csv`, for people and spreadsheets, and `manifest.json` with what holds for
+all of them: the root that the paths start from, the class names in label order, the notices. Equal data, settings and
+seed give equal CSV files, wherever the data lies.
+"""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import os
+from collections import Counter
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.errors import DataError
+
+SPLITS = ("train", "validation", "test")
+_RECORD_COLUMNS = ("split", "class_name", "path", "sha256", "width", "height")
+_SET_ASIDE_COLUMNS = ("path", "reason")
+_FORMAT_VERSION = 1
+
+
+@dataclass(frozen=True, slots=True)
+class ImageRecord:
+    """One usable image: its absolute path, the hash of its bytes, its upright size in pixels, its split and class."""
+
+    path: Path
+    sha256: str
+    width: int
+    height: int
+    split: str
+    class_name: str
+
+
+@dataclass(frozen=True, slots=True)
+class SetAside:
+    """One file that was found but is not used, and why."""
+
+    path: Path
+    reason: str
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The images of a run.
+
+    Args:
+        root: The folder that the user named, or that holds the table; absolute.
+        class_names: The classes in the order of their labels.
+        records: The usable images, in the order in which they were found.
+        set_aside: The files that are not used.
+        notices: What the user ought to know about the data, one sentence each.
+    """
+
+    root: Path
+    class_names: tuple[str, ...]
+    records: tuple[ImageRecord, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    notices: tuple[str, ...] = ()
+
+    def in_split(self, name: str) -> tuple[ImageRecord, ...]:
+        """Return the records of one of SPLITS."""
+        if name not in SPLITS:
+            raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {name!r}")
+        return tuple(record for record in self.records if record.split == name)
+
+    def labels(self, records: Sequence[ImageRecord]) -> NDArray[np.int32]:
+        """Return the labels of records: int32 (n,), positions in `class_names`."""
+        label_of = {name: label for label, name in enumerate(self.class_names)}
+        return np.array([label_of[record.class_name] for record in records], dtype=np.int32)
+
+    def class_table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+        """Return (columns, rows) of texts: images per class and split, and a last row with the totals.
+
+        Splits without any image have no column.
+        """
+        counts = Counter((record.class_name, record.split) for record in self.records)
+        splits = [split for split in SPLITS if any(counts[name, split] for name in self.class_names)]
+        rows = [[counts[name, split] for split in splits] for name in self.class_names]
+        rows.append([sum(column) for column in zip(*rows, strict=True)])
+        named_rows = zip((*self.class_names, "total"), rows, strict=True)
+        return (
+            ("class", *splits, "total"),
+            tuple((name, *map(str, row), str(sum(row))) for name, row in named_rows),
+        )
+
+
+def write_manifest(manifest: Manifest, folder: Path) -> None:
+    """Write the three files of a manifest into a folder, each one whole or not at all."""
+    common = {
+        "format_version": _FORMAT_VERSION,
+        "root": str(manifest.root),
+        "class_names": manifest.class_names,
+        "notices": manifest.notices,
+    }
+    root = manifest.root
+    _replace_text(folder / "manifest.json", json.dumps(common, indent=2) + "\n")
+    records = (
+        (item.split, item.class_name, _shorten(item.path, root), item.sha256, item.width, item.height)
+        for item in manifest.records
+    )
+    _replace_text(folder / "manifest.csv", _format_csv(_RECORD_COLUMNS, records))
+    set_aside = ((_shorten(item.path, root), item.reason) for item in manifest.set_aside)
+    _replace_text(folder / "set_aside.csv", _format_csv(_SET_ASIDE_COLUMNS, set_aside))
+
+
+def read_manifest(folder: Path) -> Manifest:
+    """Read the manifest that `write_manifest` wrote into a folder.
+
+    Raises:
+        DataError: One of the files is missing or damaged.
+    """
+    try:
+        common = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        if common["format_version"] != _FORMAT_VERSION:
+            raise ValueError(f"manifest.json has format version {common['format_version']}")
+        root = Path(common["root"])
+        records = tuple(
+            ImageRecord(root / path, sha256, int(width), int(height), split, class_name)
+            for split, class_name, path, sha256, width, height in _read_csv(folder / "manifest.csv", _RECORD_COLUMNS)
+        )
+        class_names = tuple(common["class_names"])
+        if not {item.class_name for item in records} <= set(class_names) or not {r.split for r in records} <= {*SPLITS}:
+            raise ValueError("manifest.csv has a class or a split of its own")
+        set_aside = tuple(
+            SetAside(root / path, why) for path, why in _read_csv(folder / "set_aside.csv", _SET_ASIDE_COLUMNS)
+        )
+        return Manifest(root, class_names, records, set_aside, tuple(common["notices"]))
+    except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
+        raise DataError(
+            f"{folder}: the manifest cannot be read ({type(error).__name__}: {error}).",
+            expected="manifest.json, manifest.csv and set_aside.csv as tlkit wrote them",
+            fix="restore the three files, or make the run again.",
+        ) from error
+
+
+def _shorten(path: Path, root: Path) -> str:
+    """Return a path as it stands in the files: from the root where it lies below it, with slashes."""
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+
+
+def _format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
+    text = io.StringIO()
+    writer = csv.writer(text, lineterminator="\n")
+    writer.writerow(columns)
+    writer.writerows(rows)
+    return text.getvalue()
+
+
+def _read_csv(path: Path, columns: Sequence[str]) -> list[list[str]]:
+    # File names that are not UTF-8 come and go as surrogates.
+    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+        rows = list(csv.reader(file))
+    if not rows or tuple(rows[0]) != tuple(columns):
+        raise ValueError(f"{path.name} must begin with the line {','.join(columns)}")
+    return rows[1:]
+
+
+def _replace_text(path: Path, text: str) -> None:
+    partial = path.with_name(f".{path.name}.{os.getpid()}")
+    with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    partial.replace(path)

@@ -1,0 +1,84 @@
+"""Find the images to predict: folders, patterns, files, or paths on standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import TextIO
+
+from tlkit.data.file_walk import OUTPUT_MARKER, walk_files
+from tlkit.data.signatures import IMAGE_SUFFIXES, looks_like_image
+from tlkit.errors import DataError
+
+__all__ = ["OUTPUT_MARKER", "find_images"]
+
+STDIN = "-"
+
+
+def find_images(sources: Sequence[str], stdin: TextIO | None = None) -> list[Path]:
+    """Return the files that the sources name, in their order and each once.
+
+    Args:
+        sources: Any of: a folder, of which every file that looks like an image is taken, at any depth, hidden folders and
+            tlkit's own output passed over; a pattern such as `photos/**/*.jpg`; a file, taken whatever it looks like;
+            `-`, for one of these files a line on standard input.
+        stdin: Where `-` reads from.
+
+    Returns:
+        Paths as the user wrote them, or below the folders as the user wrote those. A file from standard input need not
+        exist.
+
+    Raises:
+        DataError: A source is missing, or nothing was found at all.
+    """
+    paths = _drop_duplicates(path for source in sources for path in _find(source, stdin))
+    if not paths:
+        raise DataError(
+            f"{', '.join(sources)}: there are no images.",
+            expected="folders with images, patterns, image files, or - for paths on standard input",
+            fix="check the path; hidden folders and tlkit's own output are passed over.",
+        )
+    return paths
+
+
+def _find(source: str, stdin: TextIO | None) -> Iterator[Path]:
+    if source == STDIN:
+        lines = (line.rstrip("\r\n") for line in stdin or ())
+        yield from (Path(line) for line in lines if line.strip())
+        return
+    path = Path(source)
+    if path.is_dir():
+        yield from _find_in_folder(path)
+    elif os.path.lexists(path):
+        yield path
+    else:
+        matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
+        if not matches:
+            raise DataError(
+                f"{source}: there is no such file or folder.",
+                expected="a folder, a file, a pattern such as 'photos/**/*.jpg', or -",
+                fix="check the path.",
+            )
+        for match in map(Path, matches):
+            yield from _find_in_folder(match) if match.is_dir() else (match,)
+
+
+def _find_in_folder(folder: Path) -> Iterator[Path]:
+    """Yield the files that look like images, and the folders that cannot be read, so that they do not go unseen."""
+    for file in walk_files(folder):
+        # What has a problem may be a pipe, which must not be opened.
+        if file.problem is None:
+            is_wanted = looks_like_image(file.path)
+        else:
+            is_wanted = file.path.suffix.lower() in IMAGE_SUFFIXES or file.path.is_dir()
+        if is_wanted:
+            yield file.path
+
+
+def _drop_duplicates(paths: Iterable[Path]) -> list[Path]:
+    unique: dict[str, Path] = {}
+    for path in paths:
+        unique.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - "./a" and "a" are one file
+    return list(unique.values())

@@ -1,0 +1,204 @@
+"""Views: seeded augmentations of an image. View 0 is the image itself.
+
+A view is drawn from (policy, seed, sha256 of the file, index) alone, so that every process, machine and Python version
+draws the same one, whatever else is in the data set. The geometry is in `geometry.py`; here are the ranges and colours.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import math
+import random
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageEnhance
+
+from tlkit.data.geometry import NEUTRAL_GREY, Box, Placement, compute_frame
+from tlkit.errors import SettingError, name_fix
+
+POLICY_VERSION = 1
+"""Raised whenever a policy or the way of drawing from it changes: cached features carry it in their keys."""
+
+
+@dataclass(frozen=True)
+class Policy:
+    """The ranges that views are drawn from.
+
+    Args:
+        crop_area_fraction: Least and greatest part of the frame that is shown.
+        crop_aspect: Greatest width / height of the shown part, relative to the frame's; its inverse is the least.
+        flip_chance: Probability, 0..1, of exchanging left and right.
+        angle_degrees: Greatest rotation to either side.
+        colour: Greatest change of brightness, contrast and saturation, as a fraction.
+        grey_chance: Probability, 0..1, of taking all colour away.
+        erase_chance: Probability, 0..1, of covering a rectangle with grey.
+        erase_area_fraction: Least and greatest part of the output that the rectangle covers.
+    """
+
+    crop_area_fraction: tuple[float, float]
+    crop_aspect: float
+    flip_chance: float = 0.5
+    angle_degrees: float = 0.0
+    colour: float = 0.0
+    grey_chance: float = 0.0
+    erase_chance: float = 0.0
+    erase_area_fraction: tuple[float, float] = (0.02, 0.2)
+
+
+POLICIES = {
+    "standard": Policy(crop_area_fraction=(0.7, 1.0), crop_aspect=10 / 9, colour=0.2),
+    "strong": Policy(
+        crop_area_fraction=(0.4, 1.0),
+        crop_aspect=4 / 3,
+        angle_degrees=15.0,
+        colour=0.4,
+        grey_chance=0.1,
+        erase_chance=0.25,
+    ),
+}
+"""The policies that draw; the policy `none` has no views but the image itself."""
+
+
+@dataclass(frozen=True)
+class View:
+    """One augmentation of one image, as exact numbers. `View()` changes nothing.
+
+    Args:
+        crop: left, top, right, bottom of the part shown, as fractions 0..1 of the frame that the fit shows.
+        flip: Whether left and right are exchanged.
+        angle_degrees: Rotation, anticlockwise as seen.
+        brightness: Factor on the distance from black; 1 changes nothing.
+        contrast: Factor on the distance from the mean grey; 1 changes nothing.
+        saturation: Factor on the distance from the pixel's own grey; 1 changes nothing, 0 takes all colour away.
+        erase: left, top, right, bottom of a rectangle covered with grey, as fractions 0..1 of the output; or None.
+    """
+
+    crop: Box = (0.0, 0.0, 1.0, 1.0)
+    flip: bool = False
+    angle_degrees: float = 0.0
+    brightness: float = 1.0
+    contrast: float = 1.0
+    saturation: float = 1.0
+    erase: Box | None = None
+
+    def placement(self, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str) -> Placement:
+        """Return where the picture comes to lie in the output; sizes are (height, width) in pixels."""
+        left, top, right, bottom = compute_frame(picture_size, image_size, fit)
+        width, height = right - left, bottom - top
+        box = (
+            left + self.crop[0] * width,
+            top + self.crop[1] * height,
+            left + self.crop[2] * width,
+            top + self.crop[3] * height,
+        )
+        return Placement(box, image_size, self.flip, self.angle_degrees, mirror_edges=fit != "pad")
+
+    def matrix(self, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str) -> NDArray[np.float64]:
+        """Return the (3, 3) matrix that takes points (x, y, 1) of the upright picture to the output, in pixels.
+
+        Example:
+            >>> View(flip=True).matrix(picture_size=(10, 20), image_size=(10, 10), fit="squash") @ [20, 5, 1]
+            array([0., 5., 1.])
+        """
+        return self.placement(picture_size=picture_size, image_size=image_size, fit=fit).matrix()
+
+    def render(self, picture: Image.Image, *, image_size: tuple[int, int], fit: str) -> Image.Image:
+        """Return the view of an upright RGB picture as an RGB picture of `image_size` (height, width) pixels."""
+        placement = self.placement(picture_size=(picture.height, picture.width), image_size=image_size, fit=fit)
+        output = placement.render(picture, self._recolour)
+        if self.erase is not None:
+            height, width = image_size
+            left, top, right, bottom = self.erase
+            corners = (round(left * width), round(top * height), round(right * width), round(bottom * height))
+            output.paste(NEUTRAL_GREY, corners)
+        return output
+
+    def _recolour(self, picture: Image.Image) -> Image.Image:
+        if self.brightness != 1:
+            picture = ImageEnhance.Brightness(picture).enhance(self.brightness)
+        if self.contrast != 1:
+            picture = ImageEnhance.Contrast(picture).enhance(self.contrast)
+        if self.saturation != 1:
+            picture = ImageEnhance.Color(picture).enhance(self.saturation)
+        return picture
+
+
+def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None:
+    """Draw the view number `index` of an image.
+
+    Args:
+        policy: `none`, `standard` or `strong`.
+        seed: The run's seed.
+        sha256: Hash of the image file's bytes, in hexadecimal digits.
+        index: Number of the view; 0 is the image itself.
+
+    Returns:
+        The view, or None for the image itself: index 0, or policy `none`.
+
+    Raises:
+        SettingError: there is no such policy.
+    """
+    ranges = _find_policy(policy)
+    if ranges is None or index == 0:
+        return None
+    digest = hashlib.sha256(f"{policy}.{POLICY_VERSION}/{seed}/{sha256}/{index}".encode()).digest()
+    # Of all generators at hand only random() of Python's promises the same numbers in every version.
+    draw = random.Random(int.from_bytes(digest)).random
+    crop = _draw_box(draw(), draw(), draw(), draw(), ranges.crop_area_fraction, ranges.crop_aspect)
+    flip = draw() < ranges.flip_chance
+    angle_degrees = ranges.angle_degrees * (2 * draw() - 1)
+    brightness, contrast, saturation = (1 + ranges.colour * (2 * draw() - 1) for _ in range(3))
+    grey, erased = draw() < ranges.grey_chance, draw() < ranges.erase_chance
+    erase = _draw_box(draw(), draw(), draw(), draw(), ranges.erase_area_fraction, 2.0)
+    return View(
+        crop=crop,
+        flip=flip,
+        angle_degrees=angle_degrees,
+        brightness=brightness,
+        contrast=contrast,
+        saturation=0.0 if grey else saturation,
+        erase=erase if erased else None,
+    )
+
+
+def view_key(policy: str, *, seed: int, index: int) -> str:
+    """Return the name under which a view's features are cached: at most 40 ASCII characters.
+
+    The image itself is `0` under every policy and seed, so that its features serve them all.
+
+    Raises:
+        SettingError: there is no such policy.
+        ValueError: seed or index have too many digits.
+    """
+    if _find_policy(policy) is None or index == 0:
+        return "0"
+    key = f"{policy}.{POLICY_VERSION}/{seed}/{index}"
+    if len(key) > 40:
+        raise ValueError(f"A view key has at most 40 characters. Received: {key!r}")
+    return key
+
+
+def _find_policy(name: str) -> Policy | None:
+    if name == "none":
+        return None
+    if name not in POLICIES:
+        valid = ("none", *POLICIES)
+        raise SettingError(f"policy is {name!r}.", expected=f"one of {', '.join(valid)}", fix=name_fix(name, valid))
+    return POLICIES[name]
+
+
+def _draw_box(
+    area: float, aspect: float, across: float, down: float, area_range: tuple[float, float], greatest_aspect: float
+) -> Box:
+    """Return a box within the unit square from four numbers drawn evenly from 0..1.
+
+    Proportions are drawn on a log scale, so that wide and high are equally likely. A side that would be longer than the
+    square's is cut, which never takes the area below 1 / greatest_aspect or the range's own least.
+    """
+    drawn_area = area_range[0] + area * (area_range[1] - area_range[0])
+    proportion = math.exp((2 * aspect - 1) * math.log(greatest_aspect))
+    width, height = min(1.0, math.sqrt(drawn_area * proportion)), min(1.0, math.sqrt(drawn_area / proportion))
+    left, top = across * (1 - width), down * (1 - height)
+    return left, top, left + width, top + height
