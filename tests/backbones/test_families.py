@@ -1,0 +1,246 @@
+"""One member of each family, built once from random weights at the smallest size that it works on.
+
+The parameters were counted by hand for VGG16, ResNet50 and MobileNetV2; the digests of the weights' names are a
+promise: a bundle that was written with these names must be readable by every later tlkit.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import pytest
+
+from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.catalogue import find_backbone
+
+
+@dataclass(frozen=True)
+class Family:
+    """What a family's member is like: pixels, and for each group the feature above it and its parameters."""
+
+    backbone: str
+    groups: dict[str, tuple[tuple[int, ...], int]]
+    names_sha256: str
+
+
+FAMILIES = [
+    Family(
+        "vgg16",
+        {
+            "block1": ((16, 16, 64), 38_720),
+            "block2": ((8, 8, 128), 221_440),
+            "block3": ((4, 4, 256), 1_475_328),
+            "block4": ((2, 2, 512), 5_899_776),
+            "block5": ((512,), 7_079_424),
+        },
+        "08e1a6e174172efa",
+    ),
+    Family(
+        "resnet50",
+        {
+            "conv1": ((8, 8, 64), 9_728),
+            "conv2": ((8, 8, 256), 220_032),
+            "conv3": ((4, 4, 512), 1_230_336),
+            "conv4": ((2, 2, 1024), 7_129_088),
+            "conv5": ((2048,), 14_998_528),
+        },
+        "ce0c2f528bf8272c",
+    ),
+    Family(
+        "resnet50_v2",
+        {
+            "conv1": ((8, 8, 64), 9_472),
+            "conv2": ((4, 4, 256), 217_856),
+            "conv3": ((2, 2, 512), 1_226_240),
+            "conv4": ((1, 1, 1024), 7_119_872),
+            "conv5": ((2048,), 14_991_360),
+        },
+        "11f7a7cc5020347f",
+    ),
+    Family(
+        "mobilenet",
+        {
+            "group1": ((16, 16, 64), 3_712),
+            "group2": ((8, 8, 128), 28_096),
+            "group3": ((4, 4, 256), 105_344),
+            "group4": ((2, 2, 512), 1_490_688),
+            "group5": ((1024,), 1_601_024),
+        },
+        "baa9650a3bae4278",
+    ),
+    Family(
+        "mobilenet_v2",
+        {
+            "group1": ((16, 16, 16), 1_984),
+            "group2": ((8, 8, 24), 15_024),
+            "group3": ((4, 4, 32), 42_000),
+            "group4": ((2, 2, 96), 499_648),
+            "group5": ((1280,), 1_699_328),
+        },
+        "7647c5d7520fad31",
+    ),
+    Family(
+        "mobilenet_v3_small",
+        {
+            "group1": ((16, 16, 16), 496),
+            "group2": ((8, 8, 16), 808),
+            "group3": ((4, 4, 24), 10_016),
+            "group4": ((2, 2, 48), 183_824),
+            "group5": ((576,), 743_976),
+        },
+        "5dd8557c4cec52cb",
+    ),
+    Family(
+        "efficientnet_b0",
+        {
+            "stem": ((16, 16, 32), 999),
+            "block1": ((16, 16, 16), 1_544),
+            "block2": ((8, 8, 24), 17_770),
+            "block3": ((4, 4, 40), 48_336),
+            "block4": ((2, 2, 80), 248_210),
+            "block5": ((2, 2, 112), 551_116),
+            "block6": ((1, 1, 192), 2_044_396),
+            "block7": ((1, 1, 320), 722_480),
+            "top": ((1280,), 414_720),
+        },
+        "bc3113bb5a230eda",
+    ),
+    Family(
+        "efficientnet_v2_b0",
+        {
+            "stem": ((16, 16, 32), 992),
+            "block1": ((16, 16, 16), 4_672),
+            "block2": ((8, 8, 32), 53_248),
+            "block3": ((4, 4, 48), 136_832),
+            "block4": ((2, 2, 96), 235_068),
+            "block5": ((2, 2, 112), 961_224),
+            "block6": ((1, 1, 192), 4_276_396),
+            "top": ((1280,), 250_880),
+        },
+        "7c78e313501931d5",
+    ),
+    Family(
+        "densenet121",
+        {
+            "conv1": ((8, 8, 64), 9_664),
+            "conv2": ((4, 4, 128), 372_096),
+            "conv3": ((2, 2, 256), 1_063_168),
+            "conv4": ((1, 1, 512), 3_402_240),
+            "conv5": ((1024,), 2_190_336),
+        },
+        "4807f6c45d70e44d",
+    ),
+    Family(
+        "xception",
+        {
+            "block1": ((33, 33, 64), 19_680),
+            "block2": ((17, 17, 128), 36_032),
+            "block3": ((9, 9, 256), 137_600),
+            "block4": ((5, 5, 728), 920_312),
+            **{f"block{number}": ((5, 5, 728), 1_618_344) for number in range(5, 13)},
+            "block13": ((3, 3, 1024), 2_045_136),
+            "block14": ((2048,), 4_755_968),
+        },
+        "38f6c843b3dbcb5b",
+    ),
+    Family(
+        "convnext_tiny",
+        {
+            "group1": ((8, 8, 96), 242_784),
+            "group2": ((4, 4, 192), 992_256),
+            "group3": ((2, 2, 384), 11_112_960),
+            "group4": ((768,), 15_472_128),
+        },
+        "6c2e37a11ed75da0",
+    ),
+    Family(
+        "inception_v3",
+        {
+            "group1": ((17, 17, 64), 28_896),
+            "group2": ((7, 7, 192), 144_176),
+            "group3": ((7, 7, 288), 819_984),
+            "group4": ((3, 3, 768), 7_982_208),
+            "group5": ((2048,), 12_827_520),
+        },
+        "73518f36e33a538e",
+    ),
+]
+SLOW_FAMILIES = [
+    Family(
+        "inception_resnet_v2",
+        {
+            "group1": ((17, 17, 64), 28_896),
+            "group2": ((7, 7, 192), 144_176),
+            "group3": ((7, 7, 320), 1_502_928),
+            "group4": ((3, 3, 1088), 25_215_360),
+            "group5": ((1536,), 27_445_376),
+        },
+        "1a9a02324ac79682",
+    ),
+    Family("nasnet_mobile", {"stem": ((15, 15, 32), 992), "cells": ((1056,), 4_268_724)}, "fa5a7b7048b361ba"),
+]
+skip_slow = pytest.mark.skipif(
+    "TLKIT_TEST_SLOW" not in os.environ, reason="takes 10 to 20 seconds to build; set TLKIT_TEST_SLOW=1 to run it"
+)
+
+
+@pytest.fixture(
+    scope="module",
+    params=[*FAMILIES, *(pytest.param(family, marks=skip_slow) for family in SLOW_FAMILIES)],
+    ids=lambda family: family.backbone,
+)
+def built(request: pytest.FixtureRequest) -> Iterator[tuple[Family, Backbone]]:
+    family: Family = request.param
+    smallest = find_backbone(family.backbone).smallest_image_size
+    yield family, build_backbone(family.backbone, image_size=smallest, pooling="avg", weights="random")
+    keras.backend.clear_session()
+
+
+def test_a_family_falls_into_the_groups_of_the_catalogue(built: tuple[Family, Backbone]) -> None:
+    family, backbone = built
+    found = {group.name: (backbone.feature_shape(group.name), group.num_parameters) for group in backbone.groups}
+    assert found == family.groups
+    assert tuple(found) == backbone.entry.groups
+    assert sum(group.num_parameters for group in backbone.groups) == backbone.entry.num_parameters
+    assert backbone.model.count_params() == backbone.entry.num_parameters
+
+
+def test_trunk_and_tail_together_are_the_backbone_at_every_boundary(built: tuple[Family, Backbone]) -> None:
+    _, backbone = built
+    rng = np.random.default_rng(0)
+    for weight in backbone.model.weights:
+        if weight.name == "moving_variance":  # fresh statistics would let the signal of deep networks die
+            weight.assign(rng.uniform(0.05, 0.2, weight.shape))
+    images = rng.integers(0, 256, (1, *backbone.image_size, 3)).astype(np.float32)
+    boundaries = backbone.entry.boundaries[1:-1]
+    if len(boundaries) > 4 and "TLKIT_TEST_SLOW" not in os.environ:
+        boundaries = (boundaries[0], boundaries[len(boundaries) // 2], boundaries[-1])
+    trunks = [trunk for boundary in boundaries if (trunk := backbone.trunk(boundary))]
+    all_trunks = keras.Model(trunks[0].input, [trunk.output for trunk in trunks])  # one pass for all of them
+    whole = np.asarray(backbone.model(images, training=False))
+    assert np.abs(whole).max() > 0
+    for boundary, features in zip(boundaries, all_trunks(images, training=False), strict=True):
+        tail = backbone.tail(boundary)
+        assert tail is not None
+        assert features.shape[1:] == backbone.feature_shape(boundary)
+        np.testing.assert_array_equal(np.asarray(tail(features, training=False)), whole)
+
+
+def test_only_the_first_efficientnets_get_the_division_that_keras_leaves_out(built: tuple[Family, Backbone]) -> None:
+    family, backbone = built
+    divides = "divide_by_root_of_deviation" in {layer.name for layer in backbone.model.layers}
+    assert divides == (family.backbone == "efficientnet_b0")
+
+
+def test_the_names_of_the_weights_never_change(built: tuple[Family, Backbone]) -> None:
+    family, backbone = built
+    names = list(backbone.named_weights())
+    assert hashlib.sha256("\n".join(names).encode()).hexdigest()[:16] == family.names_sha256
+    floats = [weight for weight in backbone.model.weights if weight.dtype.startswith("float")]
+    assert len(names) == len(floats)
+    assert {id(weight) for weight in backbone.named_weights().values()} == {id(weight) for weight in floats}

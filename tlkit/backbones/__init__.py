@@ -1,0 +1,1 @@
+"""Pretrained networks: which there are, how they are built, cut at a boundary, weighed and run."""

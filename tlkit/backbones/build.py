@@ -1,0 +1,194 @@
+"""Build a backbone, whole or cut at a boundary.
+
+A `Backbone` is one Keras model with its preprocessing inside; trunk and tail at every boundary are views of it that
+share its layers and weights, so that training a tail trains the backbone. The architecture depends on nothing but
+name, image size and pooling: whatever the weights came from, layers and weight names are the same.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from functools import cached_property
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkit.backbones.catalogue import PIXELS, TOP, BackboneEntry, find_backbone
+from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
+from tlkit.backbones.preprocessing import IMAGENET_STD_RGB, add_preprocessing
+from tlkit.backbones.tiny.architecture import build_tiny
+from tlkit.backbones.weights import WeightsInfo, check_weights, hash_arrays, load_weights, stable_names
+
+POOLINGS = ("avg", "none")
+
+
+@dataclass
+class Backbone:
+    """A network without its classifier.
+
+    Attributes:
+        entry: What the catalogue says of it.
+        image_size: (height, width) in pixels.
+        pooling: "avg" or "none", as in `keras.applications`.
+        model: RGB, float (n, height, width, 3), 0..255 -> features, float (n, h, w, channels), or (n, channels) pooled.
+        weights: Where the weights came from.
+    """
+
+    entry: BackboneEntry
+    image_size: tuple[int, int]
+    pooling: str
+    model: keras.Model
+    weights: WeightsInfo
+    _trunks: dict[str, keras.Model] = field(default_factory=dict, init=False, repr=False)
+    _tails: dict[str, keras.Model] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def _graph(self) -> tuple[keras.Model, tuple[Step, ...]]:
+        return record_steps(self.model)
+
+    @cached_property
+    def groups(self) -> tuple[LayerGroup, ...]:
+        """Return the layer groups, from the pixels upwards; together they hold every weight once."""
+        return find_groups(self.entry, self._graph[1])
+
+    @cached_property
+    def _names(self) -> dict[str, keras.Variable]:
+        return stable_names(self.model)
+
+    @cached_property
+    def _group_names(self) -> dict[int, str]:
+        return {id(weight): group.name for group in self.groups for layer in group.layers for weight in layer.weights}
+
+    def feature_shape(self, boundary: str) -> tuple[int, ...]:
+        """Return the shape of one image's feature at a boundary: (h, w, channels), or (channels,) where pooled."""
+        boundary = self.entry.boundary(boundary)
+        if boundary == PIXELS:
+            return (*self.image_size, 3)
+        if boundary == TOP:
+            return tuple(self.model.output.shape[1:])
+        return tuple(self._group(boundary).output.shape[1:])
+
+    def trunk(self, boundary: str) -> keras.Model | None:
+        """Return the part below a boundary: RGB images 0..255 -> features. None at `pixels`, the whole at `top`."""
+        boundary = self.entry.boundary(boundary)
+        if boundary in (PIXELS, TOP):
+            return None if boundary == PIXELS else self.model
+        if boundary not in self._trunks:
+            self._trunks[boundary] = keras.Model(self._graph[0].input, self._group(boundary).output)
+        return self._trunks[boundary]
+
+    def tail(self, boundary: str) -> keras.Model | None:
+        """Return the part above a boundary: features -> top features. None at `top`, the whole at `pixels`."""
+        boundary = self.entry.boundary(boundary)
+        if boundary in (PIXELS, TOP):
+            return None if boundary == TOP else self.model
+        if boundary not in self._tails:
+            output = self._group(boundary).output
+            tail = keras.Model(output, self._graph[0].output)
+            features = keras.Input(output.shape[1:], name="boundary")
+            self._tails[boundary] = keras.models.clone_model(
+                tail, input_tensors=features, clone_function=lambda layer: layer
+            )
+        return self._tails[boundary]
+
+    def group_of(self, weight: keras.Variable) -> str:
+        """Return the name of the layer group that holds a weight of this backbone."""
+        return self._group_names[id(weight)]
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Return every weight under a name that is the same at every build; see `weights.stable_names`."""
+        return dict(self._names)
+
+    def trunk_sha256(self, boundary: str) -> str:
+        """Return the hash of the weights below a boundary, as hex: training the tail leaves it as it is."""
+        boundary = self.entry.boundary(boundary)
+        if boundary == TOP:
+            return hash_arrays({name: np.asarray(weight) for name, weight in self._names.items()})
+        num_groups = self.entry.boundaries.index(boundary)
+        below = {group.name for group in self.groups[:num_groups]}
+        return hash_arrays(
+            {name: np.asarray(weight) for name, weight in self._names.items() if self.group_of(weight) in below}
+        )
+
+    def _group(self, name: str) -> LayerGroup:
+        return next(group for group in self.groups if group.name == name)
+
+
+def build_backbone(
+    name: str, *, image_size: int = 0, pooling: str, weights: str = "imagenet", seed: int = 0
+) -> Backbone:
+    """Build a backbone and load its weights.
+
+    Args:
+        name: As in the catalogue.
+        image_size: Edge of the square input in pixels; 0 for the backbone's own.
+        pooling: "avg" for the mean of the last map (ConvNeXt normalises it afterwards), "none" for the map.
+        weights: "imagenet", "random", or the path of a .weights.h5, .h5 or .safetensors file.
+        seed: Of random weights and of Dropout; nothing else is seeded, and no global state changes.
+
+    Raises:
+        BackboneError: unknown name, image too small, or weights that cannot be had or do not fit.
+    """
+    entry = find_backbone(name)
+    edge = entry.check_image_size(image_size)
+    check_weights(entry, weights)
+    with _seeded_initialisation(seed):
+        model = build_architecture(entry, image_size=edge, pooling=pooling)
+    return Backbone(entry, (edge, edge), pooling, model, load_weights(model, entry, weights))
+
+
+def build_architecture(entry: BackboneEntry, *, image_size: int, pooling: str) -> keras.Model:
+    """Build a backbone's network with random weights.
+
+    Args:
+        entry: What to build.
+        image_size: Edge of the square input in pixels.
+        pooling: "avg" or "none".
+
+    Returns:
+        RGB, float (n, image_size, image_size, 3), 0..255 -> features.
+    """
+    if pooling not in POOLINGS:
+        raise ValueError(f"pooling is {pooling!r}, not one of {', '.join(POOLINGS)}")
+    images = keras.Input((image_size, image_size, 3), name="image")
+    keras_pooling = None if pooling == "none" else pooling
+    if not entry.keras_name:
+        return build_tiny(images, pooling=keras_pooling)
+    build: Any = getattr(keras.applications, entry.keras_name)
+    pixels = add_preprocessing(images, entry.preprocessing)
+    features = build(include_top=False, weights=None, input_tensor=pixels, pooling=keras_pooling).output
+    model = keras.Model(images, features, name=entry.name)  # Keras' own takes a list of one, and warns at every call
+    return add_missing_rescaling(model) if entry.family == "efficientnet" else model
+
+
+def add_missing_rescaling(model: keras.Model) -> keras.Model:
+    """Return an EfficientNet B0-B7 with the layer that Keras leaves out unless it loads the ImageNet weights itself.
+
+    Those weights hold ImageNet's deviations where the normalisation expects variances; Keras mends that with one more
+    division by √deviation. Without it the same file, loaded by path, gives wrong features without a word.
+    """
+
+    def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
+        output = layer(*arguments, **keywords)
+        if isinstance(layer, keras.layers.Normalization):
+            scale = [1.0 / math.sqrt(std) for std in IMAGENET_STD_RGB]
+            output = keras.layers.Rescaling(scale, name="divide_by_root_of_deviation")(output)
+        return output
+
+    return keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+
+
+@contextmanager
+def _seeded_initialisation(seed: int) -> Iterator[None]:
+    """Let Keras draw its initializers' and Dropout's seeds from `seed`, then put Python's generator back."""
+    state = random.getstate()
+    random.seed(seed)
+    try:
+        yield
+    finally:
+        random.setstate(state)

@@ -1,0 +1,183 @@
+"""Find where a network can be cut, and into which layer groups it falls.
+
+A tensor is a **cut** if nothing made before it is read after it: everything above depends on it alone. The operations
+between two neighbouring cuts are a segment; segments with weights are gathered into blocks by the family's name
+pattern, and blocks into layer groups. Nothing here computes on pixels: it all reads the graph.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+
+from tlkit.backbones.catalogue import BackboneEntry
+
+# Maps shrink by "valid" padding too (InceptionV3: 149, 147, 147, then 73): only less than this is another resolution.
+SAME_RESOLUTION_RATIO = 0.75
+
+
+@dataclass(frozen=True)
+class Step:
+    """One call of one operation: the tensors that it reads and the one that it makes."""
+
+    operation: Any
+    inputs: tuple[keras.KerasTensor, ...]
+    output: keras.KerasTensor
+
+
+@dataclass(frozen=True)
+class LayerGroup:
+    """Neighbouring layers that are frozen, trained and given a learning rate together.
+
+    Attributes:
+        name: As in the catalogue.
+        layers: Its layers with weights, in running order.
+        num_parameters: Their weights, moving statistics included.
+        output: The tensor at the group's upper end, which is the boundary above it.
+        num_steps: Operations from the input up to and including the one that makes `output`.
+    """
+
+    name: str
+    layers: tuple[keras.Layer, ...]
+    num_parameters: int
+    output: keras.KerasTensor
+    num_steps: int
+
+
+@dataclass
+class _Block:
+    """Layers gathered so far, where they end, and the edge of their own last map (before any pooling that follows)."""
+
+    key: str | None
+    layers: list[keras.Layer]
+    end: int
+    edge: int | None
+
+
+def record_steps(model: keras.Model) -> tuple[keras.Model, tuple[Step, ...]]:
+    """Replay a functional model's graph and write down every call, in running order.
+
+    Nested models (ConvNeXt's stem) count as one operation.
+
+    Returns:
+        A model with the same layers and weights on a graph of its own, and the steps of that graph.
+    """
+    steps: list[Step] = []
+
+    def call(operation: Any, *arguments: Any, **keywords: Any) -> Any:
+        output = operation(*arguments, **keywords)
+        read = keras.tree.flatten((arguments, keywords))
+        steps.append(Step(operation, tuple(x for x in read if isinstance(x, keras.KerasTensor)), output))
+        return output
+
+    replay = keras.models.clone_model(model, clone_function=lambda layer: layer, call_function=call)
+    return replay, tuple(steps)
+
+
+def find_groups(entry: BackboneEntry, steps: Sequence[Step]) -> tuple[LayerGroup, ...]:
+    """Return the layer groups of a backbone, from the pixels upwards; the last one ends with the last step.
+
+    Args:
+        entry: Names the groups and says how blocks are recognised.
+        steps: The graph up to the backbone's output, as `record_steps` gives it.
+
+    Raises:
+        RuntimeError: the graph falls into another number of groups than the catalogue says: Keras has changed.
+    """
+    blocks = _gather_blocks(steps, entry.block_pattern)
+    if entry.merge_by_resolution:
+        blocks = _merge_by_resolution(blocks)
+    if len(blocks) != len(entry.groups):
+        raise RuntimeError(
+            f"{entry.name}: {len(blocks)} layer groups in the graph, {len(entry.groups)} in the catalogue"
+        )
+    blocks[-1].end = len(steps) - 1
+    return tuple(
+        LayerGroup(
+            name=name,
+            layers=tuple(block.layers),
+            num_parameters=sum(layer.count_params() for layer in block.layers),
+            output=steps[block.end].output,
+            num_steps=block.end + 1,
+        )
+        for name, block in zip(entry.groups, blocks, strict=True)
+    )
+
+
+def find_cuts(steps: Sequence[Step]) -> list[int]:
+    """Return the positions of the steps whose output is a cut, the last one among them."""
+    last_read: dict[int, int] = {}
+    for position, step in enumerate(steps):
+        for tensor in step.inputs:
+            last_read[id(tensor)] = position
+    made: set[int] = {id(step.output) for step in steps}
+    furthest = max((position for tensor, position in last_read.items() if tensor not in made), default=0)
+    cuts = []
+    for position, step in enumerate(steps):
+        if furthest <= position:
+            cuts.append(position)
+        furthest = max(furthest, last_read.get(id(step.output), position))
+    return cuts
+
+
+def _gather_blocks(steps: Sequence[Step], pattern: str | None) -> list[_Block]:
+    """Return the blocks of a graph; without a pattern every segment with weights is one."""
+    blocks: list[_Block] = []
+    start = 0
+    for end in find_cuts(steps):
+        layers = _weighted_layers(steps[start : end + 1])
+        start = end + 1
+        if not layers:
+            # An activation, padding or pooling: below the boundary where that makes the cached map no larger.
+            if blocks and _tensor_size(steps[end]) <= _tensor_size(steps[blocks[-1].end]):
+                blocks[-1].end = end
+            continue
+        key = _block_key(layers, pattern)
+        if blocks and pattern and (key is None or blocks[-1].key is None or key == blocks[-1].key):
+            block = blocks[-1]
+            block.key = key or block.key
+            block.layers.extend(layers)
+        else:
+            block = _Block(key, layers, end, None)
+            blocks.append(block)
+        block.end, block.edge = end, _map_edge(steps[end])
+    return blocks
+
+
+def _merge_by_resolution(blocks: Iterable[_Block]) -> list[_Block]:
+    """Return the blocks with neighbours of the same resolution made one; what has no map joins the block below it."""
+    merged: list[_Block] = []
+    for block in blocks:
+        if merged and (block.edge is None or block.edge > SAME_RESOLUTION_RATIO * (merged[-1].edge or 0)):
+            merged[-1].layers.extend(block.layers)
+            merged[-1].end = block.end
+        else:
+            merged.append(block)
+    return merged
+
+
+def _weighted_layers(steps: Iterable[Step]) -> list[keras.Layer]:
+    return [step.operation for step in steps if isinstance(step.operation, keras.Layer) and step.operation.weights]
+
+
+def _block_key(layers: Iterable[keras.Layer], pattern: str | None) -> str | None:
+    """Return the block that the first layer with a telling name belongs to."""
+    if pattern is None:
+        return None
+    matches = (re.search(pattern, layer.name) for layer in layers)
+    return next((match.group(1) for match in matches if match), None)
+
+
+def _tensor_size(step: Step) -> int:
+    """Return how many numbers an image the output of a step holds."""
+    return math.prod(step.output.shape[1:])
+
+
+def _map_edge(step: Step) -> int | None:
+    """Return the height of the map that a step makes, None where it makes none."""
+    return step.output.shape[1] if len(step.output.shape) == 4 else None

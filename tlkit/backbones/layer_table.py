@@ -1,0 +1,156 @@
+"""The layer table of a network, as course notes print it: shapes, activations and parameters, layer by layer.
+
+The network is Keras' own, with its classifier of 1,000 classes. It is built in a TensorFlow graph that is never run, so
+that VGG16's half a gigabyte of weights is described without being drawn.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import keras
+import tensorflow as tf
+
+from tlkit.backbones.catalogue import BackboneEntry
+from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
+from tlkit.backbones.tiny.architecture import build_tiny
+
+INPUT = "input"
+CLASSIFIER = "classifier"
+BYTES_PER_FLOAT32 = 4
+
+
+@dataclass(frozen=True)
+class LayerRow:
+    """One layer of the table.
+
+    Attributes:
+        layer: Keras' name.
+        kind: Its class.
+        group: Layer group that it belongs to, `input` or `classifier`.
+        output_shape: Of one image, without the batch.
+        num_parameters: Its weights, moving statistics included.
+        ends_in_relu: Whether a relu runs inside the layer, whose input is not counted as an output.
+    """
+
+    layer: str
+    kind: str
+    group: str
+    output_shape: tuple[int, ...]
+    num_parameters: int
+    ends_in_relu: bool
+
+    @property
+    def num_activations(self) -> int:
+        """Return how many numbers the layer puts out for one image."""
+        return math.prod(self.output_shape)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Return the memory of these numbers in float32."""
+        return BYTES_PER_FLOAT32 * self.num_activations
+
+
+@dataclass(frozen=True)
+class LayerTable:
+    """The layers of a network from the pixels upwards, the input first."""
+
+    entry: BackboneEntry
+    image_size: int
+    rows: tuple[LayerRow, ...]
+
+    @property
+    def num_parameters(self) -> int:
+        """Return all weights, those of the classifier included."""
+        return sum(row.num_parameters for row in self.rows)
+
+    @property
+    def num_backbone_parameters(self) -> int:
+        """Return the weights below the classifier."""
+        return sum(row.num_parameters for row in self.rows if row.group != CLASSIFIER)
+
+    @property
+    def num_activations(self) -> int:
+        """Return the numbers that all layers put out for one image: the input, and flattened copies, count too."""
+        return sum(row.num_activations for row in self.rows)
+
+    @property
+    def num_activations_with_relus(self) -> int:
+        """Return the same with the relu inside a layer counted as a layer of its own."""
+        return self.num_activations + sum(row.num_activations for row in self.rows if row.ends_in_relu)
+
+    @property
+    def activation_bytes(self) -> int:
+        """Return the memory of `num_activations` in float32."""
+        return sum(row.activation_bytes for row in self.rows)
+
+    def boundary_shape(self, group: str) -> tuple[int, ...]:
+        """Return the shape of one image's feature at the upper end of a layer group, not pooled."""
+        return next(
+            row.output_shape for row in reversed(self.rows) if row.group == group and len(row.output_shape) == 3
+        )
+
+    def group_parameters(self, group: str) -> int:
+        """Return the weights of a layer group."""
+        return sum(row.num_parameters for row in self.rows if row.group == group)
+
+
+def build_layer_table(entry: BackboneEntry, *, image_size: int = 0) -> LayerTable:
+    """Describe a network layer by layer; costs a second or a few, and no memory for weights.
+
+    Args:
+        entry: Which network.
+        image_size: Edge of the square input in pixels; 0 for the backbone's own.
+
+    Raises:
+        BackboneError: the network cannot work on images so small.
+    """
+    edge = entry.check_image_size(image_size)
+    with tf.Graph().as_default():
+        _, steps = record_steps(_build_with_classifier(entry, edge))
+        num_backbone_steps = _find_classifier(steps)
+        groups = find_groups(entry, steps[:num_backbone_steps])
+        rows = [LayerRow("image", "InputLayer", INPUT, (edge, edge, 3), 0, ends_in_relu=False)]
+        rows += [_describe(step, _group_name(position, groups)) for position, step in enumerate(steps)]
+    return LayerTable(entry, edge, tuple(rows))
+
+
+def _build_with_classifier(entry: BackboneEntry, edge: int) -> keras.Model:
+    if not entry.keras_name:
+        return build_tiny(keras.Input((edge, edge, 3)), pooling=None)
+    model: keras.Model = getattr(keras.applications, entry.keras_name)(
+        include_top=True, weights=None, input_shape=(edge, edge, 3)
+    )
+    return model
+
+
+def _find_classifier(steps: Sequence[Step]) -> int:
+    """Return the position of the classifier's first step: the last global pooling, else the first flattening.
+
+    ConvNeXt normalises what was pooled, with or without a classifier, so there it begins after that.
+    """
+    kinds = [type(step.operation).__name__ for step in steps]
+    if "GlobalAveragePooling2D" in kinds:
+        pooling = len(kinds) - 1 - kinds[::-1].index("GlobalAveragePooling2D")
+        return pooling + 2 if kinds[pooling + 1] == "LayerNormalization" else pooling
+    return kinds.index("Flatten") if "Flatten" in kinds else len(kinds)
+
+
+def _group_name(position: int, groups: Sequence[LayerGroup]) -> str:
+    """Return the layer group that a step stands in."""
+    return next((group.name for group in groups if position < group.num_steps), CLASSIFIER)
+
+
+def _describe(step: Step, group: str) -> LayerRow:
+    operation = step.operation
+    activation = getattr(getattr(operation, "activation", None), "__name__", "")
+    return LayerRow(
+        layer=operation.name,
+        kind=type(operation).__name__,
+        group=group,
+        output_shape=tuple(step.output.shape[1:]),
+        num_parameters=operation.count_params() if isinstance(operation, keras.Layer) else 0,
+        ends_in_relu=activation == "relu" and not isinstance(operation, keras.layers.Activation),
+    )

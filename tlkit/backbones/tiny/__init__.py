@@ -1,0 +1,1 @@
+"""tlkit's own small network."""

@@ -1,0 +1,192 @@
+"""The weights of a backbone: where they come from, what each is called, and what they hash to.
+
+Names given by Keras change from build to build (`conv2d_94`), so weights are stored and compared under stable names.
+Nothing heavy is imported until weights are loaded: `check_weights` runs before TensorFlow is.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import sys
+from collections.abc import Mapping
+from contextlib import redirect_stdout
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit.backbones.catalogue import BackboneEntry
+from tlkit.backbones.imagenet_files import IMAGENET_FILES, fetched_backbones, models_folder
+from tlkit.errors import BackboneError
+
+if TYPE_CHECKING:
+    import keras
+    import numpy as np
+
+IMAGENET = "imagenet"
+RANDOM = "random"
+SUFFIXES = (".weights.h5", ".h5", ".safetensors")
+
+
+@dataclass(frozen=True)
+class WeightsInfo:
+    """Where weights came from.
+
+    Attributes:
+        source: "imagenet", "random" or the path, as the user gave it.
+        sha256: Hash of all weights under their stable names, as hex: the same for the same numbers in any file format.
+    """
+
+    source: str
+    sha256: str
+
+
+def check_weights(entry: BackboneEntry, source: str) -> None:
+    """Check what can be known of a source of weights before anything heavy is loaded.
+
+    Raises:
+        BackboneError: tlkit's own network has no ImageNet weights, or the file is missing or of an unknown kind.
+    """
+    if source == RANDOM:
+        return
+    if source == IMAGENET:
+        if entry.name not in IMAGENET_FILES:
+            raise BackboneError(
+                f"{entry.name} has no ImageNet weights.",
+                expected="--weights random, or the path of a file of weights.",
+                fix="add --weights random, or choose another backbone, such as mobilenet_v2.",
+            )
+        return
+    path = Path(source)
+    if not path.is_file():
+        raise BackboneError(
+            f"--weights {source}: there is no such file.",
+            expected=f"imagenet, random, or the path of a {', '.join(SUFFIXES)} file.",
+            fix="correct the path, or give --weights imagenet.",
+        )
+    if not path.name.lower().endswith(SUFFIXES):
+        raise BackboneError(
+            f"--weights {source}: not a kind of file that tlkit reads.",
+            expected=f"a file named {', '.join('*' + suffix for suffix in SUFFIXES)}.",
+            fix="save the weights with Keras' model.save_weights('NAME.weights.h5').",
+        )
+
+
+def load_weights(model: keras.Model, entry: BackboneEntry, source: str) -> WeightsInfo:
+    """Set the weights of a freshly built network.
+
+    Args:
+        model: As `build.build_architecture` gives it, its weights random and seeded.
+        entry: What the network is.
+        source: "imagenet" (downloaded once by Keras, into its own folder), "random", or a path.
+
+    Raises:
+        BackboneError: the weights cannot be had, are unsafe to read, or belong to another network.
+    """
+    if source != RANDOM:
+        from tlkit.backbones.weight_files import read_weight_file
+
+        path = _fetch_imagenet_file(entry) if source == IMAGENET else Path(source)
+        arrays = read_weight_file(path, model, entry)
+        for name, weight in stable_names(model).items():
+            weight.assign(arrays[name])
+        finalize_normalization(model)
+    return WeightsInfo(source, hash_arrays(read_arrays(model)))
+
+
+def finalize_normalization(model: keras.Model) -> None:
+    """Make `Normalization` layers use weights that were set from outside; without it they change nothing.
+
+    Call it after every assignment of weights, before the model is traced.
+    """
+    import keras
+
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.Normalization):
+            layer.finalize_state()
+
+
+def stable_names(model: keras.Model) -> dict[str, keras.Variable]:
+    """Return every weight of a backbone under a name that is the same at every build and in every process.
+
+    A name is the layers' names and the weight's, joined by slashes. A name that Keras made up from the layer's class
+    and a counter gets a counter of its own. Whole-number weights are left out: `Normalization` counts what it was
+    adapted to, which nothing reads.
+
+    Args:
+        model: The full backbone. A tail's weights are found in the answer by identity.
+    """
+    named: dict[str, keras.Variable] = {}
+    _name_weights(model, "", {}, named)
+    return named
+
+
+def read_arrays(model: keras.Model) -> dict[str, np.ndarray]:
+    """Return copies of all weights under their stable names."""
+    import numpy as np
+
+    return {name: np.asarray(weight) for name, weight in stable_names(model).items()}
+
+
+def hash_arrays(arrays: Mapping[str, np.ndarray]) -> str:
+    """Return the SHA-256 of named arrays (names, number formats, shapes and numbers), as hex; order does not matter."""
+    digest = hashlib.sha256()
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
+
+
+def _name_weights(model: keras.Model, prefix: str, counters: dict[str, int], named: dict[str, keras.Variable]) -> None:
+    """Add the weights of a model's layers to `named`, nested models included."""
+    import keras
+
+    for layer in model.layers:
+        path = f"{prefix}{_stable_layer_name(layer, counters)}/"
+        if isinstance(layer, keras.Model):
+            _name_weights(layer, path, counters, named)
+            continue
+        for position, weight in enumerate(layer.weights):
+            if not weight.dtype.startswith("float"):
+                continue
+            unnamed = re.fullmatch(r"variable(_\d+)?", weight.name)
+            named[path + (f"weight_{position}" if unnamed else weight.name)] = weight
+
+
+def _stable_layer_name(layer: keras.Layer, counters: dict[str, int]) -> str:
+    """Return a layer's name, or class and own count if Keras made the name up."""
+    made_up = snake_case(type(layer).__name__)
+    if not re.fullmatch(rf"{made_up}(_\d+)?", layer.name):
+        return str(layer.name)
+    counters[made_up] = counters.get(made_up, 0) + 1
+    return f"{made_up}_{counters[made_up]}"
+
+
+def snake_case(name: str) -> str:
+    """Return a class name as Keras turns it into a layer name: BatchNormalization, batch_normalization."""
+    name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
+    return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
+
+
+def _fetch_imagenet_file(entry: BackboneEntry) -> Path:
+    """Return the path of the ImageNet weights in Keras' folder, downloading them there if they are missing.
+
+    Raises:
+        BackboneError: they are not there and cannot be downloaded.
+    """
+    import keras
+
+    file = IMAGENET_FILES[entry.name]
+    try:
+        with redirect_stdout(sys.stderr):  # Keras prints a progress bar; standard output is for results
+            path = keras.utils.get_file(file.name, file.url, cache_subdir="models", file_hash=file.checksum)
+    except Exception as error:
+        fetched = ", ".join(fetched_backbones())
+        raise BackboneError(
+            f"The ImageNet weights of {entry.name} are not on this machine and cannot be downloaded ({error}).",
+            expected=f"the file {file.name} in {models_folder()}, or a network connection.",
+            fix=f"download {file.url} on another machine and put it into that folder, or give its path with --weights; "
+            "or choose --weights random" + (f", or a backbone whose weights are here: {fetched}." if fetched else "."),
+        ) from error
+    return Path(path)
