@@ -1,0 +1,107 @@
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+import pytest
+from numpy.typing import NDArray
+
+from tlkit.features.cache import FeatureCache
+from tlkit.features.extract import LoadFailure, fill_cache, run_batches
+from tlkit.features.row_keys import RowKey
+from tlkit.features.spec import CacheSpec
+
+if TYPE_CHECKING:
+    from tests.features.conftest import Rows
+
+SHAPE = (2, 3)
+
+
+def load_number(number: int) -> NDArray[np.uint8]:
+    if number % 10 == 9:
+        raise LoadFailure(f"{number} ends in nine")
+    time.sleep(0.001 * (number % 3))
+    return np.full((2, 2), number, dtype=np.uint8)
+
+
+def test_results_come_in_order_and_every_item_is_accounted_for() -> None:
+    shapes = []
+
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        shapes.append(batch.shape)
+        return np.asarray(batch.mean(axis=(1, 2)), dtype=np.float32)
+
+    results = list(run_batches(range(50), load_number, compute, batch_size=8, workers=4))
+    computed = [item for result in results for item in result.items]
+    assert computed == [number for number in range(50) if number % 10 != 9]
+    assert np.concatenate([result.outputs for result in results]).tolist() == computed
+    assert [failure for result in results for failure in result.failures] == [
+        (number, f"{number} ends in nine") for number in range(9, 50, 10)
+    ]
+    assert shapes == [(8, 2, 2)] * 6, "the last batch must be as full as the others"
+
+
+@pytest.mark.parametrize("items", [[], [9, 19]])
+def test_without_a_single_good_item_nothing_is_computed(items: list[int]) -> None:
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        raise AssertionError
+
+    results = list(run_batches(items, load_number, compute, batch_size=4))
+    assert [item for result in results for item, _ in result.failures] == items
+    assert all(not result.items and not len(result.outputs) for result in results)
+
+
+def test_only_a_few_batches_are_loaded_ahead() -> None:
+    taken = 0
+
+    def count_taken() -> Iterator[int]:
+        nonlocal taken
+        for number in range(1_000):
+            taken += 1
+            yield number * 10
+
+    loaded = threading.Semaphore(0)
+
+    def load(number: int) -> NDArray[np.uint8]:
+        loaded.release()
+        return np.zeros(1, np.uint8)
+
+    batches = run_batches(count_taken(), load, lambda batch: batch, batch_size=4, workers=2)
+    next(batches)
+    assert taken <= 4 + 2 * 4
+    batches.close()  # type: ignore[attr-defined]
+    assert taken <= 4 + 2 * 4
+
+
+def test_an_error_that_is_no_load_failure_is_not_swallowed() -> None:
+    def load(number: int) -> NDArray[np.uint8]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(run_batches(range(20), load, lambda batch: batch, batch_size=4))
+
+
+def test_filling_adds_what_was_computed_and_names_what_failed(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+    keys = rows.keys(11)
+    number_of = {key: number for number, key in enumerate(keys)}
+    advanced: list[int] = []
+
+    def load(key: RowKey) -> NDArray[np.uint8]:
+        return load_number(number_of[key])
+
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return np.broadcast_to(batch[:, :1, :1], (len(batch), *SHAPE)).astype(np.float32)
+
+    cache = FeatureCache.open(tmp_path, spec)
+    report = fill_cache(cache, iter(keys), load, compute, batch_size=4, advance=advanced.append)
+    assert report.computed == 10
+    assert report.failures == ((keys[9], "9 ends in nine"),)
+    assert report.seconds > 0
+    assert sum(advanced) == 11
+    positions = cache.find(keys)
+    assert np.flatnonzero(positions < 0).tolist() == [9]
+    assert cache.read(positions[positions >= 0])[:, 0, 0].tolist() == [0, 1, 2, 3, 4, 5, 6, 7, 8, 10]

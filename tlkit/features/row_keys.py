@@ -1,0 +1,96 @@
+"""Row keys of the feature cache, as arrays: how a million of them are stored, told apart and looked up.
+
+A row belongs to one view of one image: the SHA-256 of the file's bytes, and the view's name. Both have a fixed width
+on disk. In memory there is only a 64-bit fingerprint of it, with the row's position. A fingerprint proposes a row; the
+keys on disk decide, so an accidental equality costs one more look and never gives a wrong row.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+SHA256_DTYPE = np.dtype("S64")
+VIEW_DTYPE = np.dtype("S40")
+_MULTIPLIER = np.uint64(0x9E3779B97F4A7C15)
+_HALF = np.uint64(32)
+
+
+class RowKey(NamedTuple):
+    """Which row: `sha256` is the hex digest of the image file's bytes, `view` the view's name (40 ASCII characters)."""
+
+    sha256: str
+    view: str
+
+
+class KeyArrays(NamedTuple):
+    """Row keys in their stored form: `sha256` is S64 (n,), `view` is S40 (n,)."""
+
+    sha256: NDArray[np.bytes_]
+    view: NDArray[np.bytes_]
+
+
+def encode_rows(rows: Sequence[RowKey]) -> KeyArrays:
+    """Return row keys in their stored form.
+
+    Raises:
+        ValueError: A digest is not 64 characters long, or a view's name has more than 40.
+    """
+    if not rows:
+        return KeyArrays(np.empty(0, SHA256_DTYPE), np.empty(0, VIEW_DTYPE))
+    sha256 = np.array([row.sha256 for row in rows], dtype="S")
+    view = np.array([row.view for row in rows], dtype="S")
+    if not (np.char.str_len(sha256) == SHA256_DTYPE.itemsize).all():
+        raise ValueError("A row key's sha256 must have 64 hexadecimal digits.")
+    if view.itemsize > VIEW_DTYPE.itemsize:
+        raise ValueError(f"A view's name must have at most {VIEW_DTYPE.itemsize} ASCII characters.")
+    return KeyArrays(sha256, view.astype(VIEW_DTYPE))
+
+
+def compute_fingerprints(keys: KeyArrays) -> NDArray[np.uint64]:
+    """Return a 64-bit number for each key, (n,): the same for equal keys, almost surely different for others."""
+    fingerprints = np.zeros(len(keys.sha256), dtype=np.uint64)
+    for field in keys:
+        words = np.ascontiguousarray(field).view("<u8").reshape(len(field), -1)
+        for column in words.T:
+            fingerprints ^= column
+            fingerprints *= _MULTIPLIER
+            fingerprints ^= fingerprints >> _HALF
+    return fingerprints
+
+
+class RowIndex:
+    """Where each key lies, by sorted fingerprints.
+
+    Args:
+        fingerprints: uint64 (n,), in order of position: entry i is the key of position i.
+    """
+
+    def __init__(self, fingerprints: NDArray[np.uint64]) -> None:
+        self._order = np.argsort(fingerprints, kind="stable")
+        self._fingerprints = fingerprints[self._order]
+
+    def find(self, keys: KeyArrays, read_keys: Callable[[NDArray[np.int64]], KeyArrays]) -> NDArray[np.int64]:
+        """Return the position of each key, -1 where there is none: int64 (n,).
+
+        Args:
+            keys: The keys to look for.
+            read_keys: Returns the stored keys at given positions; it settles what the fingerprints propose.
+        """
+        wanted = compute_fingerprints(keys)
+        slots = np.searchsorted(self._fingerprints, wanted)
+        positions = np.full(len(wanted), -1, dtype=np.int64)
+        pending = np.arange(len(wanted))
+        while pending.size:
+            pending = pending[slots[pending] < len(self._fingerprints)]
+            pending = pending[self._fingerprints[slots[pending]] == wanted[pending]]
+            proposed = self._order[slots[pending]]
+            stored = read_keys(proposed)
+            same = (stored.sha256 == keys.sha256[pending]) & (stored.view == keys.view[pending])
+            positions[pending[same]] = proposed[same]
+            pending = pending[~same]
+            slots[pending] += 1
+        return positions
