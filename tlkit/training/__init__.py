@@ -1,0 +1,1 @@
+"""Fitting heads and unfrozen tails, stage by stage."""

@@ -1,0 +1,97 @@
+"""Learning rates that differ by layer group: the table of rates, and the optimizer that follows it.
+
+Keras offers one rate for a model. Scaling gradients instead does nothing to Adam, whose update is free of scale, so the
+rate itself is multiplied, variable by variable, inside the update.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+from keras import ops
+
+from tlkit.errors import SettingError, name_fix
+
+HEAD_GROUP = "head"
+
+
+@dataclass(frozen=True)
+class GroupRate:
+    """One line of the table of learning rates: `num_trainable` parameters move at `rate`."""
+
+    group: str
+    num_parameters: int
+    num_trainable: int
+    rate: float
+
+
+def compute_group_rates(
+    groups: Sequence[str], *, lr: float, lr_ratio: float, group_lr: Mapping[str, float]
+) -> dict[str, float]:
+    """Spread learning rates geometrically over the trained layer groups.
+
+    The head gets `lr`, the lowest group `lr / lr_ratio`, and each group between them the same factor more than the one
+    below (discriminative fine-tuning: Howard and Ruder 2018, arXiv:1801.06146).
+
+    Args:
+        groups: The trained groups from bottom to top, without the head; empty if the head alone is trained.
+        lr: Rate of the head, per step, at the schedule's peak.
+        lr_ratio: `lr` divided by the lowest group's rate, 1 or more.
+        group_lr: Rates that replace the computed ones, by group name (`head` is a group too).
+
+    Returns:
+        Rate by group, bottom to top, the head last.
+
+    Raises:
+        SettingError: If `group_lr` names a group that is not trained.
+    """
+    trained = [*groups, HEAD_GROUP]
+    for group in group_lr:
+        if group not in trained:
+            raise SettingError(
+                f"group_lr names {group!r}, which is not trained in this stage.",
+                expected=f"one of the trained groups: {', '.join(trained)}",
+                fix=name_fix(group, trained),
+            )
+    steps = max(len(groups), 1)
+    rates = {group: lr * lr_ratio ** ((height - steps) / steps) for height, group in enumerate(groups)}
+    rates[HEAD_GROUP] = lr
+    return {group: float(group_lr.get(group, rate)) for group, rate in rates.items()}
+
+
+class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
+    """AdamW with a learning rate of its own for every trainable variable.
+
+    `learning_rate` is the schedule's factor, 0..1; a variable moves at that factor times its own rate. Weight decay is
+    decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101), follows the variable's rate, and spares biases and the
+    scales and shifts of normalisation, which have fewer than two axes.
+
+    Args:
+        rates: One rate for each trainable variable, in the order in which the variables are given to `apply`.
+        weight_decay: Fraction of a weight that is taken off at rate 1.
+    """
+
+    def __init__(self, rates: Sequence[float], *, weight_decay: float) -> None:
+        super().__init__(learning_rate=1.0, name="grouped_adamw")
+        self._rates = tuple(rates)
+        self._decay = weight_decay
+
+    def build(self, variables: Sequence[Any]) -> None:
+        """Create the moments; the variables must be as many as the rates.
+
+        Raises:
+            ValueError: If they are not.
+        """
+        if len(variables) != len(self._rates):
+            raise ValueError(f"{len(self._rates)} rates for {len(variables)} variables")
+        super().build(variables)
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Move one variable by Adam's step and the decay, both at the variable's own rate."""
+        rate = ops.cast(learning_rate, variable.dtype) * self._rates[self._get_variable_index(variable)]
+        if self._decay and len(variable.shape) > 1:
+            self.assign_sub(variable, ops.multiply(variable, rate * self._decay))
+        super().update_step(gradient, variable, rate)

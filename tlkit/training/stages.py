@@ -1,0 +1,166 @@
+"""One stage of training: epochs, validation after each, the best weights kept, early stopping, exact resume."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlkit.errors import NumericsError
+from tlkit.recipes import Stage, TrainingSettings
+from tlkit.training.batches import Batches
+from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
+from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.schedules import compute_rate_factor
+from tlkit.training.steps import StageModel, Steps, compile_steps
+
+Advance = Callable[[int], None]
+EpochProgress = Callable[[str, int], AbstractContextManager[Advance]]
+
+
+@dataclass(frozen=True)
+class StageData:
+    """The images of a stage: batches to train on, and all validation images in order."""
+
+    train: Batches
+    validation: Batches
+    num_classes: int
+
+
+@dataclass(frozen=True)
+class StageListener:
+    """Who is told what while a stage runs.
+
+    Attributes:
+        on_epoch: Called after every epoch with the stage's history rows so far.
+        epoch_progress: Given a description and a number of images, a context manager whose value counts images.
+    """
+
+    on_epoch: Callable[[Sequence[dict[str, Any]]], None]
+    epoch_progress: EpochProgress
+
+
+def fit_stage(
+    model: StageModel,
+    data: StageData,
+    *,
+    rates: list[float],
+    stage: Stage,
+    training: TrainingSettings,
+    keeps_start: bool,
+    checkpoint: Path,
+    listener: StageListener,
+) -> Progress:
+    """Train one stage and leave the model with the weights of its best epoch.
+
+    The best epoch is the one with the lowest validation loss. With `keeps_start` the state before the stage competes
+    too: a stage that makes nothing better leaves the model as it was.
+
+    Args:
+        model: Tail and head; its `trainable` flags are set.
+        data: What to train and validate on.
+        rates: Learning rate of each of `model.trainable_variables`.
+        stage: Epochs, schedule and patience; resolved.
+        training: Seed, weight decay and label smoothing.
+        keeps_start: Whether the model was of use before this stage.
+        checkpoint: Where the state is written after every epoch; if the file exists, the stage goes on from it.
+        listener: Told of each epoch.
+
+    Returns:
+        What happened, with the history.
+
+    Raises:
+        NumericsError: If the training loss is no longer a number.
+        RunError: If the checkpoint belongs to another model.
+    """
+    optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
+    optimizer.build(model.trainable_variables)
+    steps = compile_steps(model, optimizer, num_classes=data.num_classes, label_smoothing=training.label_smoothing)
+    if checkpoint.is_file():
+        arrays, progress = read_checkpoint(checkpoint)
+        restore("model", model.variables, arrays)
+        restore("optimizer", optimizer.variables, arrays)
+        best = {name: array for name, array in arrays.items() if name.startswith("best/")}
+    else:
+        loss, accuracy = _evaluate(steps, data.validation)
+        best = snapshot("best", model.variables)
+        progress = Progress(
+            best_loss=loss if keeps_start else float("inf"),
+            best_accuracy=accuracy,
+            start_loss=loss,
+            start_accuracy=accuracy,
+        )
+    while not _is_over(progress, stage):
+        row = _run_epoch(steps, optimizer, data, stage=stage, progress=progress, listener=listener)
+        progress.epochs_done += 1
+        row["is_best"] = row["validation_loss"] < progress.best_loss
+        if row["is_best"]:
+            progress.best_epoch = progress.epochs_done
+            progress.best_loss, progress.best_accuracy = row["validation_loss"], row["validation_accuracy"]
+            best = snapshot("best", model.variables)
+        progress.rows.append(row)
+        write_checkpoint(checkpoint, _state(model, optimizer, best), progress)
+        listener.on_epoch(progress.rows)
+    restore("best", model.variables, best)
+    return progress
+
+
+def _is_over(progress: Progress, stage: Stage) -> bool:
+    waited = progress.epochs_done - progress.best_epoch
+    return progress.epochs_done >= stage.epochs or (stage.patience > 0 and waited >= stage.patience)
+
+
+def _state(model: StageModel, optimizer: GroupedAdamW, best: Arrays) -> Arrays:
+    return {**snapshot("model", model.variables), **snapshot("optimizer", optimizer.variables), **best}
+
+
+def _run_epoch(
+    steps: Steps,
+    optimizer: GroupedAdamW,
+    data: StageData,
+    *,
+    stage: Stage,
+    progress: Progress,
+    listener: StageListener,
+) -> dict[str, Any]:
+    """Train one epoch and validate; return its history row."""
+    started = time.perf_counter()
+    epoch = progress.epochs_done
+    num_steps = stage.epochs * data.train.num_batches
+    loss_sum, num_right = 0.0, 0
+    with listener.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
+        for number, batch in enumerate(data.train.epoch(epoch)):
+            step = epoch * data.train.num_batches + number
+            optimizer.learning_rate = compute_rate_factor(stage.schedule, step=step, num_steps=num_steps)
+            loss, right = steps.train(batch.inputs, batch.labels, batch.weights)
+            loss_sum, num_right = loss_sum + float(loss), num_right + int(right)
+            if loss_sum != loss_sum:
+                raise NumericsError(
+                    f"The training loss became not-a-number in epoch {epoch + 1} of stage {stage.name}.",
+                    expected="a loss that stays finite",
+                    fix="use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen.",
+                )
+            advance(len(batch.labels))
+    validation_loss, validation_accuracy = _evaluate(steps, data.validation)
+    return {
+        "stage": stage.name,
+        "stage_epoch": epoch + 1,
+        "learning_rate": stage.lr * float(optimizer.learning_rate.numpy()),
+        "train_loss": loss_sum / data.train.num_images,
+        "train_accuracy": num_right / data.train.num_images,
+        "validation_loss": validation_loss,
+        "validation_accuracy": validation_accuracy,
+        "seconds": round(time.perf_counter() - started, 3),
+    }
+
+
+def _evaluate(steps: Steps, batches: Batches) -> tuple[float, float]:
+    """Return mean cross-entropy (nats) and accuracy (0..1) over all images."""
+    loss_sum, num_right = 0.0, 0
+    for batch in batches.epoch(0):
+        loss, right = steps.evaluate(batch.inputs, batch.labels)
+        loss_sum, num_right = loss_sum + float(loss), num_right + int(right)
+    return loss_sum / batches.num_images, num_right / batches.num_images

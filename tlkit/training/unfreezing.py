@@ -1,0 +1,69 @@
+"""What a stage may change: the layers above the boundary, and which of their batch norm moves."""
+
+from __future__ import annotations
+
+import keras
+
+from tlkit.backbones.build import Backbone
+from tlkit.recipes import Stage
+from tlkit.training.layer_groups import HEAD_GROUP, GroupRate, compute_group_rates
+from tlkit.training.steps import StageModel
+
+
+def build_stage_model(backbone: Backbone, head: keras.Model, *, boundary: str, bn: str) -> StageModel:
+    """Join the tail above a boundary and the head, with every layer's `trainable` set.
+
+    Args:
+        backbone: The whole network; its layers below the boundary are left alone, since nothing runs them.
+        head: The new layers; all of them are trained.
+        boundary: Where the backbone is cut.
+        bn: Batch norm of the tail. `frozen`: nothing of it moves. `affine`: gamma and beta are trained and the
+            statistics stay; the tail then runs in inference mode, without its dropout. `train`: everything moves.
+
+    Returns:
+        A model from the boundary's feature to logits.
+    """
+    tail = backbone.tail(boundary)
+    if tail is not None:
+        for layer in tail.layers:
+            layer.trainable = bn != "frozen" or not isinstance(layer, keras.layers.BatchNormalization)
+    return StageModel(tail=tail, head=head, tail_trains=bn != "affine")
+
+
+def find_trained_groups(backbone: Backbone, boundary: str) -> list[str]:
+    """Return the layer groups above a boundary, bottom to top."""
+    names = [group.name for group in backbone.groups]
+    return names[backbone.entry.boundaries.index(boundary) :] if boundary != "top" else []
+
+
+def compute_stage_rates(
+    model: StageModel, backbone: Backbone, stage: Stage, *, boundary: str
+) -> tuple[list[float], list[GroupRate]]:
+    """Return the learning rate of each trainable variable, and the table of rates for people.
+
+    Args:
+        model: From `build_stage_model`.
+        backbone: Knows the group of each weight of the tail.
+        stage: With its rate, ratio and rates by group; resolved.
+        boundary: Where the backbone is cut.
+
+    Returns:
+        Rates in the order of `model.trainable_variables`, and one line for every group, frozen ones at rate 0.
+
+    Raises:
+        SettingError: If the stage gives a rate to a group that it does not train.
+    """
+    rates = compute_group_rates(
+        find_trained_groups(backbone, boundary), lr=stage.lr, lr_ratio=stage.lr_ratio, group_lr=stage.group_lr
+    )
+    head_weights = {id(variable) for variable in model.head.trainable_variables}
+    groups = [
+        HEAD_GROUP if id(variable) in head_weights else backbone.group_of(variable)
+        for variable in model.trainable_variables
+    ]
+    counts = dict.fromkeys([*(group.name for group in backbone.groups), HEAD_GROUP], 0)
+    for group, variable in zip(groups, model.trainable_variables, strict=True):
+        counts[group] += int(variable.value.shape.num_elements())
+    totals = {group.name: group.num_parameters for group in backbone.groups} | {HEAD_GROUP: model.head.count_params()}
+    table = [GroupRate(group, totals[group], counts[group], rates.get(group, 0.0)) for group in counts]
+    return [rates[group] for group in groups], table
