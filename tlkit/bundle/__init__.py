@@ -1,0 +1,33 @@
+"""The saved model: a description, weights and golden samples, from which tlkit builds the model again by its own code.
+
+`find_bundle` and `read_spec` need no TensorFlow; what makes or runs a model is loaded when it is first asked for.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tlkit.bundle.spec import BundleSpec, Provenance
+from tlkit.bundle.storage import find_bundle, read_spec
+
+if TYPE_CHECKING:
+    from tlkit.bundle.model import Classifier, assemble_classifier, read_bundle, write_bundle
+
+__all__ = [
+    "BundleSpec",
+    "Classifier",
+    "Provenance",
+    "assemble_classifier",
+    "find_bundle",
+    "read_bundle",
+    "read_spec",
+    "write_bundle",
+]
+
+
+def __getattr__(name: str) -> Any:
+    if name not in __all__:
+        raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
+    from tlkit.bundle import model
+
+    return getattr(model, name)

@@ -1,0 +1,191 @@
+"""What a bundle says about its model, in `bundle.json`: enough to build the same model again, and nothing that runs.
+
+Every value is checked here for type and range before a file of weights is opened or TensorFlow imported. What is
+written passes the same checks, so whatever `write_bundle` accepts, `read_bundle` accepts too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tlkit.backbones.catalogue import BACKBONES
+from tlkit.bundle.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
+from tlkit.errors import SettingError
+from tlkit.recipes import HeadSettings, build_settings
+from tlkit.recipes.settings import FITS
+
+FORMAT_VERSION = 1
+POOLINGS = ("avg", "none")
+MAX_IMAGE_SIZE = 2048
+MAX_CLASSES = 100_000
+MAX_CLASS_NAME_LENGTH = 200
+MAX_HEAD_UNITS = 8192
+MAX_TEXT_LENGTH = 500
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model came from: for people to read, nothing depends on it.
+
+    Attributes:
+        weights_source: What the backbone started from: imagenet, random or a file's name.
+        weights_sha256: Hash of those weights.
+        tlkit_version: The tlkit that made the bundle.
+        keras_version: The Keras that it ran on.
+        created: Date and time in UTC, ISO 8601.
+    """
+
+    weights_source: str = "unknown"
+    weights_sha256: str = "unknown"
+    tlkit_version: str = "unknown"
+    keras_version: str = "unknown"
+    created: str = "unknown"
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """A model, described.
+
+    Attributes:
+        backbone: Name in the catalogue.
+        image_size: Edge of the square input in pixels.
+        fit: How a picture is made square: squash, crop or pad.
+        loader_version: Version of the image loader that the model was trained with.
+        pooling: The backbone's pooling, "avg" or "none".
+        head: Settings of the head.
+        class_names: One a logit, in order.
+        unfrozen: Lowest layer group that was trained: none, a group's name, or all.
+        provenance: Where the model came from.
+        format_version: Version of this description.
+    """
+
+    backbone: str
+    image_size: int
+    fit: str
+    loader_version: int
+    pooling: str
+    head: HeadSettings
+    class_names: tuple[str, ...]
+    unfrozen: str = "none"
+    provenance: Provenance = field(default_factory=Provenance)
+    format_version: int = FORMAT_VERSION
+
+
+def spec_document(spec: BundleSpec) -> dict[str, Any]:
+    """Return the spec as the object that `bundle.json` holds."""
+    return {**dataclasses.asdict(spec), "class_names": list(spec.class_names)}
+
+
+def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
+    """Check every value of a description and return it as a spec.
+
+    Args:
+        document: The parsed `bundle.json`.
+        place: The file, for errors.
+        loader_version: The version of this tlkit's image loader.
+
+    Raises:
+        BundleError: If a key is missing or unknown, or a value has the wrong type or is out of range.
+    """
+    _check_versions(document, place=place, loader_version=loader_version)
+    names = tuple(item.name for item in dataclasses.fields(BundleSpec))
+    values = check_keys(document, names, place=place)
+    if not isinstance(values["backbone"], str) or values["backbone"] not in BACKBONES:
+        raise refusal(
+            f"{place}: backbone is {quote(values['backbone'])}.",
+            expected="a backbone that this tlkit has; `tlkit backbones` lists them",
+            fix="use the tlkit version that made the bundle, or a newer one.",
+        )
+    entry = BACKBONES[values["backbone"]]
+    return BundleSpec(
+        backbone=entry.name,
+        image_size=_check_number(values, "image_size", entry.smallest_image_size, MAX_IMAGE_SIZE, place=place),
+        fit=_check_choice(values, "fit", FITS, place=place),
+        loader_version=loader_version,
+        pooling=_check_choice(values, "pooling", POOLINGS, place=place),
+        head=_check_head(values["head"], place=place),
+        class_names=check_class_names(values["class_names"], place=place),
+        unfrozen=_check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
+        provenance=_check_provenance(values["provenance"], place=f"{place}: provenance"),
+    )
+
+
+def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX) -> tuple[str, ...]:
+    """Return the class names as a tuple if they are fit to be printed and told apart.
+
+    A name may look like a path or like code: it is only ever data.
+
+    Args:
+        value: A list or tuple of names.
+        place: The file, for errors.
+        fix: What the user can do about a bad name.
+
+    Raises:
+        BundleError: If there are fewer than two, too many, or one is no clean text or stands twice.
+    """
+    if not isinstance(value, (list, tuple)) or not 2 <= len(value) <= MAX_CLASSES:
+        found = f"{len(value):,} names" if isinstance(value, (list, tuple)) else quote(value)
+        raise refusal(f"{place}: class_names is {found}.", expected=f"a list of 2 to {MAX_CLASSES:,} names", fix=fix)
+    seen: set[str] = set()
+    for name in value:
+        if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
+            raise refusal(
+                f"{place}: the class name {quote(name)} cannot be used.",
+                expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters, none of them a control character",
+                fix=fix,
+            )
+        if name in seen:
+            raise refusal(f"{place}: the class name {quote(name)} stands twice.", expected="different names", fix=fix)
+        seen.add(name)
+    return tuple(value)
+
+
+def _check_versions(document: Any, *, place: str, loader_version: int) -> None:
+    """Check first what a description of another age may differ in: it gets an answer that helps."""
+    versions = document if isinstance(document, Mapping) else {}
+    fix = "use the tlkit version that made the bundle, or train the model again."
+    for key, version, subject in (
+        ("format_version", FORMAT_VERSION, "the bundle format that this tlkit reads"),
+        ("loader_version", loader_version, "this tlkit's image loader; another would feed the model other pixels"),
+    ):
+        found = versions.get(key)
+        if type(found) is not int or found != version:
+            raise refusal(f"{place}: {key} is {quote(found)}.", expected=f"{version}, {subject}", fix=fix)
+
+
+def _check_number(values: Mapping[str, Any], key: str, low: int, high: int, *, place: str) -> int:
+    value = values[key]
+    if type(value) is not int or not low <= value <= high:
+        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"a whole number, {low} to {high}")
+    return value
+
+
+def _check_choice(values: Mapping[str, Any], key: str, choices: tuple[str, ...], *, place: str) -> str:
+    value: str = values[key]
+    if value not in choices:
+        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"one of {', '.join(choices)}")
+    return value
+
+
+def _check_head(value: Any, *, place: str) -> HeadSettings:
+    values = check_keys(value, tuple(item.name for item in dataclasses.fields(HeadSettings)), place=f"{place}: head")
+    try:
+        head: HeadSettings = build_settings(HeadSettings, values, "head:")
+    except SettingError as error:
+        raise refusal(f"{place}: {shorten(error.found)}", expected=error.expected) from error
+    _check_number(values, "units", 1, MAX_HEAD_UNITS, place=f"{place}: head")
+    return head
+
+
+def _check_provenance(value: Any, *, place: str) -> Provenance:
+    values = check_keys(value, tuple(item.name for item in dataclasses.fields(Provenance)), place=place)
+    for key, text in values.items():
+        if not is_clean_text(text, max_length=MAX_TEXT_LENGTH):
+            raise refusal(
+                f"{place}: {key} is {quote(text)}.",
+                expected=f"text of 1 to {MAX_TEXT_LENGTH} characters, none of them a control character",
+            )
+    return Provenance(**values)

@@ -1,0 +1,162 @@
+"""What a stranger wrote: opened, parsed and quoted without following, running or printing anything of it.
+
+A bundle is handed from person to person. Its files may be links, pipes or far too large, its JSON nested a million
+deep, its texts full of terminal control characters. Everything that reads one goes through these functions, so that at
+worst it ends in a `BundleError`.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import stat
+import unicodedata
+from pathlib import Path
+from typing import Any, BinaryIO
+
+from tlkit.errors import BundleError
+
+FOREIGN_FIX = "get the bundle again from where it came, or train the model again with `tlkit finetune`."
+MAX_QUOTED_LENGTH = 80
+MAX_WHOLE_NUMBER_DIGITS = 15
+FORBIDDEN_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
+DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+
+
+def refusal(found: str, *, expected: str, fix: str = FOREIGN_FIX) -> BundleError:
+    """Return the error for a bundle that is not as tlkit writes it."""
+    return BundleError(found, expected=expected, fix=fix)
+
+
+def shorten(text: str) -> str:
+    """Return the text cut to a length that fits an error message."""
+    return text if len(text) <= MAX_QUOTED_LENGTH else text[: MAX_QUOTED_LENGTH - 3] + "..."
+
+
+def quote(value: Any) -> str:
+    """Return a stranger's value as short text without control characters (`repr` escapes what is not printable)."""
+    return shorten(repr(value))
+
+
+def is_clean_text(value: Any, *, max_length: int) -> bool:
+    """Return whether a value is text that can be printed and written as UTF-8.
+
+    Refused are control characters (a terminal obeys them), line separators, halves of surrogate pairs and the
+    characters that reverse the direction of writing. Joiners, which many scripts and emoji need, are fine.
+    """
+    if not isinstance(value, str) or not 0 < len(value) <= max_length:
+        return False
+    if value.isprintable():  # then it has none of these; asking this way is much faster
+        return True
+    return not any(
+        unicodedata.category(character) in FORBIDDEN_CATEGORIES or character in DIRECTION_CONTROLS
+        for character in value
+    )
+
+
+def open_regular_file(path: Path, *, max_bytes: int) -> BinaryIO:
+    """Open a file for reading if it is a plain file of a sane size.
+
+    Links are not followed, so no file outside the folder is read; a pipe or device does not block.
+
+    Raises:
+        BundleError: If the file is missing, is not a regular file, is too large, or cannot be opened.
+    """
+    expected = f"a regular file of at most {max_bytes:,} bytes"
+    if path.is_symlink():
+        raise refusal(f"{path} is a symbolic link.", expected=expected)
+    try:
+        descriptor = os.open(path, os.O_RDONLY | _flag("O_NOFOLLOW") | _flag("O_NONBLOCK") | _flag("O_BINARY"))
+    except OSError as error:
+        raise refusal(f"{path} cannot be opened ({error.strerror}).", expected=expected) from error
+    facts = os.fstat(descriptor)
+    problem = ""
+    if not stat.S_ISREG(facts.st_mode):
+        problem = f"{path} is not a regular file."
+    elif facts.st_size > max_bytes:
+        problem = f"{path} has {facts.st_size:,} bytes."
+    if problem:
+        os.close(descriptor)
+        raise refusal(problem, expected=expected)
+    return os.fdopen(descriptor, "rb")
+
+
+def parse_json(content: bytes, *, place: str, levels: int) -> Any:
+    """Parse JSON strictly: UTF-8, every key once, no NaN, no giant numbers, at most `levels` containers deep.
+
+    Args:
+        content: The JSON text.
+        place: The file, for errors.
+        levels: Containers within containers that the format has; 1 is a flat list or object.
+
+    Raises:
+        BundleError: If the content is anything else.
+    """
+    try:
+        value = json.loads(
+            content.decode("utf-8"),
+            object_pairs_hook=_unique_keys,
+            parse_constant=_refuse_constant,
+            parse_int=_parse_whole_number,
+        )
+        if not _is_shallow(value, levels):
+            raise ValueError(f"more than {levels} levels deep")
+    except UnicodeDecodeError as error:
+        raise _not_json(place, "not UTF-8 text") from error
+    except RecursionError as error:
+        raise _not_json(place, f"more than {levels} levels deep") from error
+    except ValueError as error:
+        raise _not_json(place, str(error)) from error
+    return value
+
+
+def check_keys(value: Any, names: tuple[str, ...], *, place: str) -> dict[str, Any]:
+    """Return the value if it is an object with exactly these keys.
+
+    Raises:
+        BundleError: If it is no object, has another key, or lacks one.
+    """
+    expected = f"an object with exactly these keys: {', '.join(names)}"
+    if not isinstance(value, dict):
+        raise refusal(f"{place} is {quote(value)}.", expected=expected)
+    for name in value:
+        if name not in names:
+            raise refusal(f"{place} has an unknown key {quote(name)}.", expected=expected)
+    for name in names:
+        if name not in value:
+            raise refusal(f"{place} has no key {name!r}.", expected=expected)
+    return value
+
+
+def _flag(name: str) -> int:
+    """Return a flag of `os.open`, or 0 on a platform that lacks it."""
+    return int(getattr(os, name, 0))
+
+
+def _not_json(place: str, reason: str) -> BundleError:
+    return refusal(f"{place} is not JSON that tlkit reads: {reason}.", expected="UTF-8 JSON as tlkit writes it")
+
+
+def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    members = dict(pairs)
+    if len(members) < len(pairs):
+        raise ValueError("a key stands twice in one object")
+    return members
+
+
+def _refuse_constant(name: str) -> Any:
+    raise ValueError(f"{name} is no JSON number")
+
+
+def _parse_whole_number(digits: str) -> int:
+    if len(digits) > MAX_WHOLE_NUMBER_DIGITS:
+        raise ValueError(f"a number of {len(digits)} digits")
+    return int(digits)
+
+
+def _is_shallow(value: Any, levels: int) -> bool:
+    if isinstance(value, dict):
+        value = list(value.values())
+    if not isinstance(value, list):
+        return True
+    return levels > 0 and all(_is_shallow(item, levels - 1) for item in value)
