@@ -1,0 +1,221 @@
+"""What a run says: which stream, what a pipe gets, what a terminal never sees."""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import json
+import re
+import sys
+from pathlib import Path
+from typing import TextIO
+
+import numpy as np
+import pytest
+
+from tlkit.reports import console as console_module
+from tlkit.reports.console import Console, Meter, format_duration, format_rate, printable, write_line, write_table
+
+Capture = pytest.CaptureFixture[str]
+
+
+class Terminal(io.StringIO):
+    """A stream that says that it is a terminal."""
+
+    def isatty(self) -> bool:
+        return True
+
+
+class Clock:
+    """A clock that is set by hand."""
+
+    def __init__(self) -> None:
+        self.seconds = 100.0
+
+    def __call__(self) -> float:
+        return self.seconds
+
+
+@pytest.fixture
+def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
+    """The clock of every meter, which stands still."""
+    clock = Clock()
+    monkeypatch.setattr(Meter.__init__, "__kwdefaults__", {"clock": clock})
+    return clock
+
+
+def say_everything(console: Console) -> None:
+    console.say("story")
+    console.detail("detail")
+    console.warn("careful")
+    console.table("Table", ["class", "images"], [["red", "12"]])
+    console.result({"images": 12})
+
+
+@pytest.mark.parametrize(("verbosity", "words"), [(-1, []), (0, ["story", "Table"]), (1, ["story", "detail", "Table"])])
+def test_verbosity_decides_what_of_the_story_is_told(verbosity: int, words: list[str], capsys: Capture) -> None:
+    say_everything(Console(verbosity=verbosity))
+    captured = capsys.readouterr()
+    assert [word for word in ("story", "detail", "Table") if word in captured.out] == words
+    assert captured.err == "Warning: careful\n"
+    assert "{" not in captured.out
+
+
+def test_under_json_standard_output_holds_the_object_alone(capsys: Capture) -> None:
+    say_everything(Console(json=True))
+    captured = capsys.readouterr()
+    assert captured.out == '{"images": 12}\n'
+    assert "story\n" in captured.err
+    assert "Table" in captured.err
+
+
+def test_json_and_quiet_together_give_the_object_and_warnings(capsys: Capture) -> None:
+    say_everything(Console(verbosity=-1, json=True))
+    captured = capsys.readouterr()
+    assert (captured.out, captured.err) == ('{"images": 12}\n', "Warning: careful\n")
+
+
+def test_the_result_is_valid_json_whatever_the_numbers_are(capsys: Capture) -> None:
+    payload = {
+        "path": Path("runs/first"),
+        "accuracy": np.float32(0.5),
+        "confusion": np.array([[1, 2], [3, 4]]),
+        "loss": float("nan"),
+        "rates": (1e-4, float("inf")),
+        "name": "caf\udce9",
+    }
+    Console(json=True).result(payload)
+    assert json.loads(capsys.readouterr().out) == {
+        "path": "runs/first",
+        "accuracy": 0.5,
+        "confusion": [[1, 2], [3, 4]],
+        "loss": None,
+        "rates": [1e-4, None],
+        "name": "caf\udce9",
+    }
+
+
+def test_control_characters_in_names_never_reach_the_terminal(capsys: Capture) -> None:
+    console = Console()
+    console.say("class \x1b]0;owned\x07 and\x9b31m red")
+    console.table("Classes", ["class"], [["\x1b[2Jred\nblue"]])
+    out = capsys.readouterr().out
+    assert "class \\x1b]0;owned\\x07 and\\x9b31m red\n" in out
+    assert "\\x1b[2Jred\\nblue\n" in out
+    assert "\x1b" not in out
+
+
+def test_a_file_name_that_is_no_text_is_shown_with_escapes() -> None:
+    assert printable("caf\udce9.jpg") == "caf\\udce9.jpg"
+
+
+def test_a_stream_that_lacks_a_character_gets_its_escape() -> None:
+    content = io.BytesIO()
+    stream = io.TextIOWrapper(content, encoding="ascii", write_through=True)
+    write_line(stream, "naïve")
+    assert content.getvalue() == b"na\\xefve\n"
+
+
+def test_a_table_in_a_pipe_is_never_shortened_and_has_no_colours(capsys: Capture) -> None:
+    long_name = "a class with a long name " * 20
+    Console().table("Images", ["class", "images"], [[long_name, "1,024"], ["[bold]red", "7"]])
+    lines = capsys.readouterr().out.splitlines()
+    assert lines[0] == "Images"
+    assert any(long_name.strip() in line and line.endswith(" 1,024") for line in lines)
+    assert any(line.startswith(" [bold]red") and line.endswith("     7") for line in lines)
+    assert all(line == line.rstrip() for line in lines)
+
+
+def test_a_table_on_a_terminal_folds_into_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setenv("NO_COLOR", "1")
+    stream = Terminal()
+    write_table(stream, "Images", ["class", "images"], [["x" * 100, "7"]])
+    lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
+    assert max(len(line) for line in lines) <= 40
+    assert sum(line.count("x") for line in lines) == 100
+    assert not re.search(r"\x1b\[(?:3[0-7]|9[0-7]|38)", stream.getvalue())
+
+
+def test_columns_of_numbers_are_aligned_to_the_right() -> None:
+    stream = io.StringIO()
+    write_table(
+        stream, "T", ["name", "count", "share", "mixed"], [["a", "5", "12.5 %", "x"], ["bb", "1,000", "-", "7"]]
+    )
+    lines = stream.getvalue().splitlines()
+    first, second = lines[-2:] if lines[-1] else lines[-3:-1]
+    assert first.index("5") == second.index("1,000") + 4
+    assert first.index("x") == second.index("7")
+
+
+def test_progress_in_a_pipe_is_a_line_every_ten_seconds_and_one_at_the_end(capsys: Capture, clock: Clock) -> None:
+    with Console().progress("Features", 100) as advance:
+        for _ in range(10):
+            clock.seconds += 4
+            advance(10)
+    captured = capsys.readouterr()
+    assert captured.out == ""
+    assert captured.err.splitlines() == [
+        "Features: 30 of 100 images, 2.50 a second, 28 s left",
+        "Features: 60 of 100 images, 2.50 a second, 16 s left",
+        "Features: 90 of 100 images, 2.50 a second, 4.0 s left",
+        "Features: 100 images in 40 s (2.50 a second)",
+    ]
+
+
+def test_progress_is_silent_under_quiet(capsys: Capture, clock: Clock) -> None:
+    with Console(verbosity=-1).progress("Features", 2) as advance:
+        clock.seconds += 60
+        advance(1)
+        advance(1)
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_counts_one_if_nothing_is_said(capsys: Capture, clock: Clock) -> None:
+    with Console().progress("Files", 2, "files") as advance:
+        advance()
+        advance()
+    assert capsys.readouterr().err == "Files: 2 files in 0.0 s\n"
+
+
+def test_progress_that_fails_writes_no_closing_line(capsys: Capture, clock: Clock) -> None:
+    with contextlib.suppress(ValueError), Console().progress("Features", 2):
+        raise ValueError("broken")
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal_redraws_one_line_and_leaves_standard_output_alone(
+    monkeypatch: pytest.MonkeyPatch, clock: Clock
+) -> None:
+    monkeypatch.setenv("TERM", "xterm")
+    terminal, file = Terminal(), io.StringIO()
+    monkeypatch.setattr("sys.stderr", terminal)
+    monkeypatch.setattr("sys.stdout", file)
+    with Console().progress("Features", 20) as advance:
+        clock.seconds += 2
+        advance(10)
+        written_to: TextIO = sys.stdout
+        sys.stdout.write("path,class_name\n")
+    assert written_to is file
+    assert file.getvalue() == "path,class_name\n"
+    assert "Features: 10 of 20 images, 5.00 a second, 2.0 s left" in terminal.getvalue()
+    assert terminal.getvalue().endswith("Features: 10 images in 2.0 s (5.00 a second)\n")
+
+
+def test_a_dumb_terminal_is_treated_as_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TERM", "dumb")
+    assert not console_module.is_terminal(Terminal())
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"),
+    [(0.04, "0.0 s"), (9.94, "9.9 s"), (9.96, "10 s"), (59.6, "1 min 00 s"), (200, "3 min 20 s"), (3900, "1 h 05 min")],
+)
+def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> None:
+    assert format_duration(seconds) == text
+
+
+@pytest.mark.parametrize(("rate", "text"), [(0.517, "0.52"), (35.16, "35.2"), (1290.4, "1,290")])
+def test_rates_have_about_three_figures(rate: float, text: str) -> None:
+    assert format_rate(rate) == text

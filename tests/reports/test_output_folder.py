@@ -1,0 +1,72 @@
+"""Output never lands in the user's data or over foreign files."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from tlkit.errors import RunError
+from tlkit.reports.output_folder import check_output_folder, make_output_folder
+
+MARKER = ".tlkit-output"
+
+
+def check(folder: Path, *data_folders: Path, kind: str = "overlays") -> None:
+    check_output_folder(folder, option="--overlay", kind=kind, marker=MARKER, data_folders=data_folders)
+
+
+def test_new_empty_and_own_folders_are_fine(tmp_path: Path) -> None:
+    check(tmp_path / "new" / "deep", tmp_path / "data")
+    check(tmp_path)
+    make_output_folder(tmp_path / "own", kind="overlays", marker=MARKER)
+    (tmp_path / "own" / "x.jpg").touch()
+    check(tmp_path / "own")
+    assert (tmp_path / "own" / MARKER).read_text().splitlines()[0] == "overlays"
+    assert not (tmp_path / "new").exists()
+
+
+@pytest.mark.parametrize("inside", [".", "sub/deep", "../data"])
+def test_a_folder_in_the_data_is_refused(tmp_path: Path, inside: str) -> None:
+    data = tmp_path / "data"
+    data.mkdir()
+    folder = data / inside
+    with pytest.raises(RunError) as caught:
+        check(folder, data)
+    assert str(caught.value) == (
+        f"--overlay {folder} lies in the data folder {data}.\n"
+        "  Expected: a place outside the data; nothing is written into it\n"
+        f"  Fix: --overlay {Path('..') / folder.name}, or another place."
+    )
+
+
+def test_a_link_into_the_data_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "data").mkdir()
+    (tmp_path / "link").symlink_to(tmp_path / "data")
+    with pytest.raises(RunError, match="lies in the data folder"):
+        check(tmp_path / "link" / "out", tmp_path / "data")
+
+
+@pytest.mark.parametrize("kind", [None, "sorted images"])
+def test_a_folder_with_other_files_is_refused(tmp_path: Path, kind: str | None) -> None:
+    if kind:
+        make_output_folder(tmp_path, kind=kind, marker=MARKER)
+    (tmp_path / "holiday.jpg").touch()
+    with pytest.raises(RunError) as caught:
+        check(tmp_path)
+    assert str(caught.value) == (
+        f"--overlay {tmp_path} holds other files.\n"
+        "  Expected: a new or empty folder, or one with overlays that tlkit wrote before\n"
+        "  Fix: --overlay with a new folder's name."
+    )
+
+
+def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
+    (tmp_path / "x").touch()
+    with pytest.raises(RunError) as caught:
+        check(tmp_path / "x")
+    assert str(caught.value) == (
+        f"--overlay {tmp_path / 'x'} is a file.\n"
+        "  Expected: a folder, or a name that is free\n"
+        "  Fix: --overlay with a new folder's name."
+    )

@@ -1,0 +1,138 @@
+"""The report of a run as one HTML page."""
+
+from __future__ import annotations
+
+import base64
+from html.parser import HTMLParser
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tlkit.reports.page import write_report
+
+EVIL = "<script>alert('1')</script>\"&"
+
+
+class Page(HTMLParser):
+    """Collects tags, attributes and text, and holds that tags are closed in order."""
+
+    VOID = ("meta", "img")
+
+    def __init__(self, text: str) -> None:
+        super().__init__()
+        self.tags: list[str] = []
+        self.attributes: list[tuple[str, str | None]] = []
+        self.open: list[str] = []
+        self.text = ""
+        self.feed(text)
+        self.close()
+        assert self.open == []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        self.tags.append(tag)
+        self.attributes += attrs
+        if tag not in self.VOID:
+            self.open.append(tag)
+
+    def handle_endtag(self, tag: str) -> None:
+        assert self.open.pop() == tag
+
+    def handle_data(self, data: str) -> None:
+        self.text += data
+
+
+def write(folder: Path, **replaced: Any) -> Page:
+    arguments: dict[str, Any] = {
+        "title": "runs/first",
+        "facts": {"validation accuracy": "0.861 (0.82 to 0.89)"},
+        "class_table": (("class", "train"), [("cat", "1,024"), ("total", "1,024")]),
+        "stage_table": (("stage", "change"), [("head", "+0.73")]),
+        "score_table": (("class", "precision"), [("cat", "-")]),
+        "recipe": '[backbone]\nname = "tiny"\n',
+        **replaced,
+    }
+    path = write_report(folder, **arguments)
+    assert path == folder / "report.html"
+    return Page(path.read_text("utf-8"))
+
+
+def test_the_page_tells_everything_it_was_given(tmp_path: Path) -> None:
+    page = write(tmp_path, set_aside=[("a/bad.jpg", "empty file")], notices=["2 images stand twice."])
+    for text in (
+        "runs/first",
+        "0.861 (0.82 to 0.89)",
+        "1,024",
+        "+0.73",
+        'name = "tiny"',
+        "Files set aside: 1",
+        "a/bad.jpg",
+        "empty file",
+        "2 images stand twice.",
+    ):
+        assert text in page.text
+
+
+def test_the_pictures_of_the_run_are_inlined(tmp_path: Path) -> None:
+    for name in ("curves.png", "confusion.png", "views.png"):
+        Image.new("RGB", (3, 2), "red").save(tmp_path / name)
+    sources = [value for name, value in write(tmp_path).attributes if name == "src"]
+    content = base64.b64encode((tmp_path / "views.png").read_bytes()).decode()
+    assert sources == [f"data:image/png;base64,{content}"] * 3
+
+
+def test_a_run_without_pictures_has_a_page_without_pictures(tmp_path: Path) -> None:
+    assert "img" not in write(tmp_path).tags
+
+
+@pytest.mark.parametrize(
+    "replaced",
+    [
+        {"title": EVIL},
+        {"facts": {EVIL: EVIL}},
+        {"class_table": ((EVIL,), [(EVIL,)])},
+        {"stage_table": ((EVIL,), [(EVIL,)])},
+        {"score_table": ((EVIL,), [(EVIL,)])},
+        {"recipe": EVIL},
+        {"set_aside": [(EVIL, EVIL)]},
+        {"notices": [EVIL]},
+    ],
+    ids=lambda replaced: next(iter(replaced)),
+)
+def test_names_that_look_like_html_stay_names(tmp_path: Path, replaced: dict[str, Any]) -> None:
+    page = write(tmp_path, **replaced)
+    assert "script" not in page.tags
+    assert EVIL in page.text
+
+
+def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
+    page = write(tmp_path)
+    assert not {"script", "link", "iframe", "object"} & set(page.tags)
+    assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in page.attributes
+    assert "http" not in (tmp_path / "report.html").read_text("utf-8").replace("http-equiv", "")
+
+
+def test_a_long_list_of_files_is_cut_and_says_so(tmp_path: Path) -> None:
+    page = write(tmp_path, set_aside=[(f"{index}.jpg", "empty file") for index in range(2000)])
+    assert "Files set aside: 2,000" in page.text
+    assert "The first 500 stand here, all of them in set_aside.csv." in page.text
+    assert "499.jpg" in page.text
+    assert "500.jpg" not in page.text
+
+
+def test_tables_without_rows_are_left_out(tmp_path: Path) -> None:
+    page = write(tmp_path, stage_table=((), []), score_table=((), []), facts={})
+    assert "Stages" not in page.text
+    assert "Images" in page.text
+
+
+def test_a_path_that_is_no_utf8_is_shown(tmp_path: Path) -> None:
+    assert "caf\N{REPLACEMENT CHARACTER}.jpg" in write(tmp_path, set_aside=[("caf\udce9.jpg", "empty file")]).text
+
+
+def test_columns_of_numbers_are_aligned_to_the_right(tmp_path: Path) -> None:
+    write(tmp_path, class_table=(("class", "train"), [("cat", "1,024"), ("dog", "-")]))
+    text = (tmp_path / "report.html").read_text("utf-8")
+    assert '<td>cat</td><td class="number">1,024</td>' in text
+    assert '<td>dog</td><td class="number">-</td>' in text

@@ -1,0 +1,213 @@
+"""Score predicted probabilities against true labels: accuracy with its interval, F1, and who is taken for whom.
+
+Everything follows from the confusion matrix, which counts images by (true class, predicted class). The predicted class
+is the most probable one; of equals, the first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.errors import NumericsError
+
+Z_95 = 1.959963984540054
+
+
+@dataclass(frozen=True)
+class Interval:
+    """A measured fraction with its 95 % interval, all in 0..1."""
+
+    value: float
+    low: float
+    high: float
+
+
+@dataclass(frozen=True)
+class ClassScore:
+    """How one class fared.
+
+    `precision` is the part right of the images given this class (None: no image was), `recall` the part found of the
+    images that are of this class (None: the set has none), `f1` their harmonic mean (None: neither exists), and
+    `support` the number of images of this class.
+    """
+
+    class_name: str
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+@dataclass(frozen=True)
+class Mistake:
+    """One pair of classes that was mixed up: `count` images of `true_class_name` were called `predicted_class_name`."""
+
+    true_class_name: str
+    predicted_class_name: str
+    count: int
+
+
+@dataclass(frozen=True, eq=False)
+class EvaluationReport:
+    """The scores of one set of images.
+
+    `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` holds the pairs
+    of classes that were mixed up, the most frequent first.
+    """
+
+    num_images: int
+    accuracy: Interval
+    macro_f1: float
+    classes: tuple[ClassScore, ...]
+    confusion: NDArray[np.int64]
+    mistakes: tuple[Mistake, ...]
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return everything but the matrix as plain numbers, lists and dicts, fit for JSON."""
+        return {
+            "images": self.num_images,
+            "accuracy": asdict(self.accuracy),
+            "macro_f1": self.macro_f1,
+            "classes": [asdict(score) for score in self.classes],
+            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+        }
+
+    def class_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+        """Return column titles and one row of strings a class, then the macro averages; "-" where nothing is defined."""
+        columns = ("class", "precision", "recall", "F1", "images")
+        rows: list[tuple[str, ...]] = [
+            (
+                score.class_name,
+                format_fraction(score.precision),
+                format_fraction(score.recall),
+                format_fraction(score.f1),
+                str(score.support),
+            )
+            for score in self.classes
+        ]
+        rows.append(
+            (
+                "mean of the classes",
+                format_fraction(_mean_of_defined([score.precision for score in self.classes])),
+                format_fraction(_mean_of_defined([score.recall for score in self.classes])),
+                format_fraction(self.macro_f1),
+                str(self.num_images),
+            )
+        )
+        return columns, rows
+
+
+def format_fraction(value: float | None) -> str:
+    """Return a fraction with three decimals, or "-" for one that is not defined."""
+    return "-" if value is None else f"{value:.3f}"
+
+
+def compute_report(
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], class_names: Sequence[str]
+) -> EvaluationReport:
+    """Score predictions.
+
+    Macro-F1 is the mean over the classes that occur among the labels or the predictions, so a class which the set does
+    not have and the model does not name counts neither way (scikit-learn's `f1_score(average="macro")` does the same).
+
+    Args:
+        labels: Integer (n,), n >= 1: the true class of each image, 0..classes-1.
+        probabilities: Float (n, classes), 0..1: row i belongs to label i.
+        class_names: The name of each class, in label order.
+
+    Raises:
+        NumericsError: A probability is not a finite number.
+        ValueError: The shapes do not fit together, a label is out of range, or there are no rows.
+    """
+    num_classes = len(class_names)
+    if len(labels) == 0 or probabilities.shape != (len(labels), num_classes):
+        raise ValueError(
+            f"expected probabilities of shape (n, {num_classes}) for n >= 1 labels. "
+            f"Received: probabilities.shape={probabilities.shape}, {len(labels)} labels"
+        )
+    if labels.min() < 0 or labels.max() >= num_classes:
+        raise ValueError(f"expected labels in 0..{num_classes - 1}. Received: {labels.min()}..{labels.max()}")
+    _check_finite(probabilities)
+
+    predicted = probabilities.argmax(axis=1)
+    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
+    np.add.at(confusion, (labels, predicted), 1)
+
+    classes = tuple(_score_class(confusion, label, name) for label, name in enumerate(class_names))
+    macro_f1 = _mean_of_defined([score.f1 for score in classes])
+    assert macro_f1 is not None, "at least one class occurs in a set that has images"
+    return EvaluationReport(
+        num_images=len(labels),
+        accuracy=compute_wilson_interval(int(np.trace(confusion)), len(labels)),
+        macro_f1=macro_f1,
+        classes=classes,
+        confusion=confusion,
+        mistakes=_rank_mistakes(confusion, class_names),
+    )
+
+
+def compute_wilson_interval(num_right: int, num_images: int) -> Interval:
+    """Return the part right with Wilson's 95 % score interval.
+
+    It stays within 0..1 and keeps its coverage for few images and for accuracies near 1, where the textbook's normal
+    interval claims certainty (Wilson 1927; Brown, Cai and DasGupta 2001, "Interval Estimation for a Binomial
+    Proportion").
+
+    Args:
+        num_right: 0..num_images.
+        num_images: At least 1.
+
+    Example:
+        >>> compute_wilson_interval(9, 10)
+        Interval(value=0.9, low=0.5958499732047615, high=0.9821237869049271)
+    """
+    value = num_right / num_images
+    shrink = 1 + Z_95**2 / num_images
+    centre = (value + Z_95**2 / (2 * num_images)) / shrink
+    half = Z_95 / shrink * math.sqrt(value * (1 - value) / num_images + Z_95**2 / (4 * num_images**2))
+    # At 0 and at 1 the formula meets the bound exactly; only rounding would carry it past the measured value.
+    return Interval(value, low=min(value, max(0.0, centre - half)), high=max(value, min(1.0, centre + half)))
+
+
+def _score_class(confusion: NDArray[np.int64], label: int, class_name: str) -> ClassScore:
+    right = int(confusion[label, label])
+    support = int(confusion[label].sum())
+    claimed = int(confusion[:, label].sum())
+    return ClassScore(
+        class_name=class_name,
+        precision=right / claimed if claimed else None,
+        recall=right / support if support else None,
+        f1=2 * right / (support + claimed) if support + claimed else None,
+        support=support,
+    )
+
+
+def _rank_mistakes(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[Mistake, ...]:
+    wrong = confusion.copy()
+    np.fill_diagonal(wrong, 0)
+    pairs = [(int(true), int(predicted)) for true, predicted in np.argwhere(wrong)]
+    pairs.sort(key=lambda pair: -int(wrong[pair]))
+    return tuple(
+        Mistake(class_names[true], class_names[predicted], int(wrong[true, predicted])) for true, predicted in pairs
+    )
+
+
+def _mean_of_defined(values: Sequence[float | None]) -> float | None:
+    defined = [value for value in values if value is not None]
+    return sum(defined) / len(defined) if defined else None
+
+
+def _check_finite(probabilities: NDArray[np.floating[Any]]) -> None:
+    bad_rows = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
+    if len(bad_rows):
+        raise NumericsError(
+            f"the model's answer is not a number for {len(bad_rows)} of {len(probabilities)} images.",
+            expected="finite probabilities for every image.",
+            fix="train again with a lower learning rate; the weights have diverged.",
+        )

@@ -1,0 +1,266 @@
+"""What a run says while it works: lines, tables, progress and one JSON object at the end.
+
+Standard output carries the story, or nothing but the JSON object when a script asked for one; warnings and progress go
+to standard error. Pipes and files get plain text: no colours, no redrawn lines, no shortened tables. Names of files and
+classes are data, so control characters in them are shown as escapes and never reach the terminal.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import sys
+import threading
+import time
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from typing import Any, Protocol, TextIO
+
+SECONDS_BETWEEN_LINES = 10.0
+WIDTH_OF_A_PIPE = 100_000
+ESCAPES = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+
+
+class Advance(Protocol):
+    """Tells a progress line how many more units are done."""
+
+    def __call__(self, count: int = 1) -> None:
+        """Count `count` more units as done; may be called from any thread."""
+
+
+class Console:
+    """Where a workflow says what it does.
+
+    Args:
+        verbosity: -1 says only warnings and results (`-q`), 0 the story, 1 the details too (`-v`).
+        json: The story goes to standard error, and `result` writes one JSON object to standard output.
+    """
+
+    def __init__(self, *, verbosity: int = 0, json: bool = False) -> None:
+        self.verbosity = verbosity
+        self.json = json
+
+    def say(self, text: str) -> None:
+        """Write a line of the story, unless under `-q`."""
+        if self.verbosity >= 0:
+            write_line(self._story_stream(), text)
+
+    def detail(self, text: str) -> None:
+        """Write a line that only `-v` shows."""
+        if self.verbosity >= 1:
+            write_line(self._story_stream(), text)
+
+    def warn(self, text: str) -> None:
+        """Write a warning to standard error, always."""
+        write_line(sys.stderr, f"Warning: {text}")
+
+    def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+        """Write a table, unless under `-q`; columns whose cells are all numbers are aligned to the right."""
+        if self.verbosity >= 0:
+            write_table(self._story_stream(), title, columns, rows)
+
+    @contextmanager
+    def progress(self, description: str, total: int, unit: str = "images") -> Iterator[Advance]:
+        """Show how far a long step has come, on standard error, unless under `-q`.
+
+        A terminal shows one line with a bar, the rate and the time left; anything else gets a plain line every ten
+        seconds. Both end with a line that gives the count and the time.
+
+        Args:
+            description: What is being done, such as "Features".
+            total: Number of units in all.
+            unit: What is counted, in the plural.
+
+        Yields:
+            The function to call when units are done.
+        """
+        meter = Meter(description, total, unit)
+        if self.verbosity < 0:
+            yield meter.advance
+            return
+        if is_terminal(sys.stderr):
+            with _live_bar(meter):
+                yield meter.advance
+        else:
+            yield _report_now_and_then(meter)
+        write_line(sys.stderr, meter.summary())
+
+    def result(self, payload: Mapping[str, object]) -> None:
+        """Write the result as one JSON object on standard output, if a script asked for it."""
+        if self.json:
+            sys.stdout.write(json.dumps(_to_json(payload), allow_nan=False) + "\n")
+            sys.stdout.flush()
+
+    def _story_stream(self) -> TextIO:
+        return sys.stderr if self.json else sys.stdout
+
+
+class Meter:
+    """The count of a long step, and what it says about rate and time left.
+
+    Args:
+        description: What is being done.
+        total: Number of units in all.
+        unit: What is counted, in the plural.
+        clock: Returns the time in seconds.
+    """
+
+    def __init__(self, description: str, total: int, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+        self.description = description
+        self.total = total
+        self.unit = unit
+        self.done = 0
+        self._clock = clock
+        self._start = clock()
+        self._lock = threading.Lock()
+
+    def advance(self, count: int = 1) -> None:
+        """Count `count` more units as done."""
+        with self._lock:
+            self.done += count
+
+    @property
+    def seconds(self) -> float:
+        """Seconds since the step began."""
+        return self._clock() - self._start
+
+    def status(self) -> str:
+        """Return the line for a step under way: `Features: 320 of 900 images, 35.2 a second, 16 s left`."""
+        text = f"{self.description}: {self.done:,} of {self.total:,} {self.unit}"
+        if not self.done or self.seconds <= 0:
+            return text
+        rate = self.done / self.seconds
+        left = max(self.total - self.done, 0) / rate
+        return f"{text}, {format_rate(rate)} a second, {format_duration(left)} left"
+
+    def summary(self) -> str:
+        """Return the line for a finished step: `Features: 900 images in 25 s (36.0 a second)`."""
+        seconds = self.seconds
+        rate = f" ({format_rate(self.done / seconds)} a second)" if self.done and seconds > 0 else ""
+        return f"{self.description}: {self.done:,} {self.unit} in {format_duration(seconds)}{rate}"
+
+
+def format_rate(rate: float) -> str:
+    """Return a rate with three figures or so: 0.52, 35.2, 1,290."""
+    return f"{rate:.2f}" if rate < 10 else f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
+
+
+def format_duration(seconds: float) -> str:
+    """Return a duration as people say it: 0.4 s, 45 s, 3 min 20 s, 1 h 05 min."""
+    if seconds < 9.95:
+        return f"{seconds:.1f} s"
+    whole = round(seconds)
+    if whole < 60:
+        return f"{whole} s"
+    if whole < 3600:
+        return f"{whole // 60} min {whole % 60:02d} s"
+    return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether `stream` is a terminal on which lines can be redrawn."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
+def write_line(stream: TextIO, text: str) -> None:
+    """Write `text` and a line end; what the stream cannot show or should not obey is written as escapes."""
+    stream.write(printable(text, stream.encoding or "utf-8") + "\n")
+    stream.flush()
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Return `text` with control characters, and characters that `encoding` lacks, as backslash escapes."""
+    return text.translate(ESCAPES).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def write_table(stream: TextIO, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table: as wide as it needs to be in a pipe or a file, fitted to the window on a terminal."""
+    from rich.box import SIMPLE_HEAD
+    from rich.console import Console as RichConsole
+    from rich.table import Table
+    from rich.text import Text
+
+    encoding = stream.encoding or "utf-8"
+    table = Table(title=Text(printable(title, encoding)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
+        table.add_column(Text(printable(name, encoding)), justify="right" if numeric else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*(Text(printable(cell, encoding).replace("\n", "\\n")) for cell in row))
+    if is_terminal(stream):
+        RichConsole(file=stream, highlight=False).print(table)
+        return
+    plain = RichConsole(file=stream, width=WIDTH_OF_A_PIPE, force_terminal=False, color_system=None)
+    with plain.capture() as capture:
+        plain.print(table)
+    stream.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
+    stream.flush()
+
+
+@contextmanager
+def _live_bar(meter: Meter) -> Iterator[None]:
+    """Redraw a bar and the meter's status on standard error until the step ends, then wipe it."""
+    from rich.console import Console as RichConsole
+    from rich.progress import BarColumn, Progress, ProgressColumn, Task
+    from rich.text import Text
+
+    class StatusColumn(ProgressColumn):
+        def render(self, task: Task) -> Text:
+            progress.update(task.id, completed=meter.done)
+            return Text(printable(meter.status()))
+
+    console = RichConsole(file=sys.stderr, highlight=False)
+    # Standard output may be a file while standard error is a terminal: rich would send its lines to the terminal.
+    progress = Progress(
+        BarColumn(bar_width=20),
+        StatusColumn(),
+        console=console,
+        transient=True,
+        redirect_stdout=sys.stdout.isatty(),
+        refresh_per_second=4,
+    )
+    progress.add_task("", total=meter.total)
+    with progress:
+        yield
+
+
+def _report_now_and_then(meter: Meter) -> Advance:
+    """Return an `advance` that also writes the meter's status to standard error every ten seconds or so."""
+    last_line_at = 0.0
+
+    def advance(count: int = 1) -> None:
+        nonlocal last_line_at
+        meter.advance(count)
+        if meter.done < meter.total and meter.seconds - last_line_at >= SECONDS_BETWEEN_LINES:
+            last_line_at = meter.seconds
+            write_line(sys.stderr, meter.status())
+
+    return advance
+
+
+def _is_number(cell: str) -> bool:
+    """Return whether a cell reads as a number: `1,024`, `0.83`, `12.5 %`, `-`, or nothing."""
+    text = cell.strip().removesuffix("%").replace(",", "").strip()
+    if text in ("", "-", "–"):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _to_json(value: Any) -> Any:
+    """Return `value` in JSON's own types: paths as text, NumPy numbers as numbers, NaN and infinity as null."""
+    if isinstance(value, Mapping):
+        return {str(key): _to_json(item) for key, item in value.items()}
+    if isinstance(value, (list, tuple)):
+        return [_to_json(item) for item in value]
+    if isinstance(value, os.PathLike):
+        return os.fspath(value)
+    if hasattr(value, "tolist"):
+        return _to_json(value.tolist())
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    return value

@@ -1,0 +1,62 @@
+"""Draw many small pictures on one sheet, such as the views that the network is trained on."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageDraw
+
+from tlkit.reports.aside import written_aside
+from tlkit.reports.figures.palette import INK
+from tlkit.reports.lettering import fit_text, load_font
+
+SMALLEST_EDGE_PX = 128
+LARGEST_EDGE_PX = 256
+GAP_PX = 12
+CAPTION_PX = 22
+
+
+def draw_contact_sheet(
+    path: Path, images: Sequence[NDArray[np.uint8]], captions: Sequence[str], *, num_columns: int = 0
+) -> None:
+    """Draw pictures in rows, each with its caption beneath, pixel for pixel where they have a handy size.
+
+    Pictures of less than 128 px are enlarged by a whole factor without smoothing, larger ones than 256 px made smaller.
+
+    Args:
+        path: The PNG to write.
+        images: uint8 (h, w, 3) each, RGB 0..255; at least one; sizes may differ.
+        captions: One line for each image; cut in its middle where it is too wide.
+        num_columns: Images in a row; 0 makes the sheet about as wide as high.
+    """
+    thumbnails = [_make_thumbnail(image) for image in images]
+    width = max(SMALLEST_EDGE_PX, *(picture.width for picture in thumbnails))
+    height = max(picture.height for picture in thumbnails)
+    columns = num_columns or math.ceil(math.sqrt(len(thumbnails)))
+    rows = math.ceil(len(thumbnails) / columns)
+    pitch_x, pitch_y = width + GAP_PX, height + CAPTION_PX + GAP_PX
+    sheet = Image.new("RGB", (GAP_PX + columns * pitch_x, GAP_PX + rows * pitch_y), "white")
+    pen = ImageDraw.Draw(sheet)
+    for index, (picture, caption) in enumerate(zip(thumbnails, captions, strict=True)):
+        left = GAP_PX + (index % columns) * pitch_x
+        top = GAP_PX + (index // columns) * pitch_y
+        sheet.paste(picture, (left + (width - picture.width) // 2, top + height - picture.height))
+        font = load_font(caption, 13)
+        pen.text((left + width / 2, top + height + 4), fit_text(caption, font, width), fill=INK, font=font, anchor="ma")
+    with written_aside(path) as file:
+        sheet.save(file, format="PNG")
+
+
+def _make_thumbnail(image: NDArray[np.uint8]) -> Image.Image:
+    picture = Image.fromarray(image)
+    longest = max(picture.size)
+    if longest > LARGEST_EDGE_PX:
+        picture.thumbnail((LARGEST_EDGE_PX, LARGEST_EDGE_PX), Image.Resampling.LANCZOS)
+    elif longest < SMALLEST_EDGE_PX:
+        factor = math.ceil(SMALLEST_EDGE_PX / longest)
+        picture = picture.resize((picture.width * factor, picture.height * factor), Image.Resampling.NEAREST)
+    return picture

@@ -1,0 +1,148 @@
+"""Draw the course of training over all stages of a run.
+
+matplotlib is used through its object interface with the Agg canvas, under its built-in defaults: no window, no global
+state, and the same picture whatever the user's matplotlibrc says. Names are drawn as they are, never read as formulas.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.reports.aside import written_aside
+from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE
+from tlkit.reports.lettering import font_families, one_line, shorten_middle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 110
+LONGEST_NAME = 32
+
+
+def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Draw accuracy, loss and learning rate by epoch.
+
+    Stages stand as named stretches, and the epoch whose weights were kept is ringed.
+
+    Args:
+        path: The PNG to write.
+        rows: One mapping an epoch, in order: stage (str), epoch (1-based, counted over the run), stage_epoch
+            (1-based, counted over the stage), learning_rate, train_loss, train_accuracy, validation_loss,
+            validation_accuracy (numbers; accuracies 0..1; None, "" or NaN where there is none), is_best (truth). At
+            least one row. The last row with `is_best` is the kept one.
+    """
+    epochs = [int(row["epoch"]) for row in rows]
+    kept = max((index for index, row in enumerate(rows) if row["is_best"]), default=None)
+    with _new_figure() as figure:
+        figure.set_size_inches(min(16.0, 8 + 0.06 * len(rows)), 7.2)
+        panels = figure.subplots(3, 1, sharex=True, height_ratios=[4, 4, 1.6], gridspec_kw={"hspace": 0.12})
+        for axes, quantity in zip(panels[:2], ("accuracy", "loss"), strict=True):
+            _draw_course(axes, epochs, rows, quantity)
+            if kept is not None:
+                height = _as_number(rows[kept][f"validation_{quantity}"])
+                axes.plot([epochs[kept]], [height], "o", markersize=10, fillstyle="none", color=INK, label="kept")
+        _draw_learning_rates(panels[2], epochs, [_as_number(row["learning_rate"]) for row in rows])
+        panels[2].set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        _mark_stages(panels, rows)
+        panels[0].legend(loc="lower right", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
+        figure.align_ylabels(panels)
+        with written_aside(path) as file:
+            figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})
+
+
+@contextmanager
+def _new_figure() -> Iterator[Figure]:
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    own_settings: dict[Any, Any] = {
+        "font.family": list(font_families()),
+        "text.parse_math": False,
+        "axes.edgecolor": EDGE,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": INK,
+        "ytick.color": INK,
+    }
+    with warnings.catch_warnings():
+        # A script that no font on this machine has is drawn as boxes, which is better than no figure.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(own_settings)
+            figure = Figure(dpi=DOTS_PER_INCH, facecolor="white")
+            FigureCanvasAgg(figure)
+            yield figure
+
+
+def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, Any]], quantity: str) -> None:
+    for split, colour in (("train", TRAIN_LINE), ("validation", VALIDATION_LINE)):
+        values = [_as_number(row[f"{split}_{quantity}"]) for row in rows]
+        axes.plot(epochs, values, color=colour, label=split, linewidth=1.8, marker=".", markersize=6)
+    axes.set_ylabel(quantity, color=INK, fontsize=10)
+    axes.margins(y=0.1)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+
+
+def _draw_learning_rates(axes: Axes, epochs: Sequence[int], rates: Sequence[float]) -> None:
+    from matplotlib.ticker import MaxNLocator
+
+    axes.plot(epochs, rates, color=FAINT_INK, marker=".", markersize=4, drawstyle="steps-mid", linewidth=1.2)
+    axes.set_ylabel("learning rate", color=INK, fontsize=10)
+    axes.set_xlabel("epoch", color=INK, fontsize=10)
+    if all(rate > 0 for rate in rates):
+        axes.set_yscale("log")
+        axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}".replace("e-0", "e-"))
+        axes.minorticks_off()
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+
+
+def _mark_stages(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> None:
+    for number, (stage, first, last) in enumerate(_find_stages(rows)):
+        for axes in panels:
+            if number % 2:
+                axes.axvspan(first - 0.5, last + 0.5, color=STAGE_SHADE, zorder=0, linewidth=0)
+            if number:
+                axes.axvline(first - 0.5, color=EDGE, linewidth=0.8, zorder=1)
+        _write_stage_name(panels[0], stage, first, last, num_epochs=len(rows))
+
+
+def _find_stages(rows: Sequence[Mapping[str, Any]]) -> list[tuple[str, int, int]]:
+    """Return each stage's name with its first and last epoch."""
+    stages: list[tuple[str, int, int]] = []
+    for row in rows:
+        stage, epoch = str(row["stage"]), int(row["epoch"])
+        if int(row["stage_epoch"]) == 1 or not stages:
+            stages.append((stage, epoch, epoch))
+        else:
+            stages[-1] = (stage, stages[-1][1], epoch)
+    return stages
+
+
+def _write_stage_name(axes: Axes, stage: str, first: int, last: int, *, num_epochs: int) -> None:
+    percent_of_width = (last - first + 1) / num_epochs * 100
+    slanted = percent_of_width < len(stage) * 1.15
+    axes.annotate(
+        shorten_middle(one_line(stage), LONGEST_NAME),
+        xy=((first + last) / 2, 1.0),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(0, 6),
+        textcoords="offset points",
+        ha="left" if slanted else "center",
+        va="bottom",
+        rotation=30 if slanted else 0,
+        rotation_mode="anchor",
+        fontsize=9,
+        color=INK,
+    )
+
+
+def _as_number(value: Any) -> float:
+    return math.nan if value is None or value == "" else float(value)

@@ -1,0 +1,111 @@
+"""Letters for pictures: a font that has the text's characters, and text cut to the room there is."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from functools import lru_cache
+from pathlib import Path
+
+from PIL import ImageFont
+
+# Pillow's own font has no accented letters; DejaVu, which comes with matplotlib, has Latin, Greek, Cyrillic and more.
+# Scripts beyond that are drawn with the first of these which the machine happens to have.
+WIDE_FONTS = (
+    "Noto Sans CJK SC",
+    "Noto Sans CJK JP",
+    "Noto Sans CJK KR",
+    "Source Han Sans SC",
+    "WenQuanYi Zen Hei",
+    "Microsoft YaHei",
+    "Yu Gothic",
+    "Malgun Gothic",
+    "PingFang SC",
+    "Hiragino Sans",
+    "Arial Unicode MS",
+    "Unifont",
+)
+ELLIPSIS = "…"
+
+
+def shorten_middle(text: str, max_characters: int) -> str:
+    """Return `text` with its middle replaced by an ellipsis where it is longer than `max_characters` (>= 3).
+
+    Names that differ only at their end, as numbered ones do, stay apart.
+
+    Example:
+        >>> shorten_middle("American_chameleon_2", 12)
+        'Americ…eon_2'
+    """
+    if len(text) <= max_characters:
+        return text
+    tail = (max_characters - 1) // 2
+    head = max_characters - 1 - tail
+    return text[:head] + ELLIPSIS + text[-tail:]
+
+
+def fit_text(text: str, font: ImageFont.FreeTypeFont, max_width_px: float) -> str:
+    """Return `text`, with its middle replaced by an ellipsis if need be, no wider than `max_width_px` in this font."""
+    text = one_line(text)
+    if font.getlength(text) <= max_width_px:
+        return text
+    shortest, longest = 3, len(text)
+    while shortest < longest:
+        middle = (shortest + longest + 1) // 2
+        if font.getlength(shorten_middle(text, middle)) <= max_width_px:
+            shortest = middle
+        else:
+            longest = middle - 1
+    return shorten_middle(text, shortest)
+
+
+def one_line(text: str) -> str:
+    """Return `text` with line breaks, tabs and undecodable bytes made visible as one character each."""
+    return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
+
+
+def load_font(text: str, size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
+    """Return a font of `size_px` that has every character of `text`, or the usual one if no font here has."""
+    usual = _find_usual_font(bold)
+    path = usual
+    if not _has_glyphs(usual, text):
+        path = next((wide for wide in _find_wide_fonts() if _has_glyphs(wide, text)), usual)
+    return _open_font(path, size_px)
+
+
+def font_families() -> Sequence[str]:
+    """Return matplotlib's font families in the order in which a character's glyph is looked for."""
+    from matplotlib import font_manager
+
+    installed = {entry.name for entry in font_manager.fontManager.ttflist}
+    return ["DejaVu Sans", *(name for name in WIDE_FONTS if name in installed)]
+
+
+def _find_usual_font(bold: bool) -> str:
+    import matplotlib
+
+    name = "DejaVuSans-Bold.ttf" if bold else "DejaVuSans.ttf"
+    return str(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / name)
+
+
+@lru_cache
+def _find_wide_fonts() -> tuple[str, ...]:
+    from matplotlib import font_manager
+
+    paths = {entry.name: entry.fname for entry in font_manager.fontManager.ttflist}
+    return tuple(paths[name] for name in WIDE_FONTS if name in paths)
+
+
+@lru_cache
+def _open_font(path: str, size_px: int) -> ImageFont.FreeTypeFont:
+    return ImageFont.truetype(path, size_px)
+
+
+@lru_cache
+def _read_characters(path: str) -> frozenset[int]:
+    from matplotlib.ft2font import FT2Font
+
+    return frozenset(FT2Font(path).get_charmap())
+
+
+def _has_glyphs(path: str, text: str) -> bool:
+    return all(ord(character) in _read_characters(path) for character in one_line(text))

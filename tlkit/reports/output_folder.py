@@ -1,0 +1,68 @@
+"""Folders that tlkit writes into: never the user's data, never over files that are not tlkit's own.
+
+Each gets a marker file that says what it holds. Reading data skips marked folders, so that yesterday's overlays are not
+today's images, and a marked folder of the same kind may be written again.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlkit.errors import RunError
+
+
+def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, data_folders: Sequence[Path]) -> None:
+    """Refuse a folder that is in the way of something. Writes nothing.
+
+    Args:
+        folder: Where the output shall go; it need not exist.
+        option: The option that names it, for the message.
+        kind: What it will hold, such as "overlays"; a folder with another kind's marker is refused.
+        marker: Name of the marker file.
+        data_folders: Folders of the user's data: the output may not be one of them nor lie inside.
+
+    Raises:
+        RunError: The folder is a file, lies in the data, or holds something else.
+    """
+    check_outside(folder, option=option, data_folders=data_folders)
+    if not folder.exists():
+        return
+    fix = f"{option} with a new folder's name."
+    if not folder.is_dir():
+        raise RunError(f"{option} {folder} is a file.", expected="a folder, or a name that is free", fix=fix)
+    is_empty = next(folder.iterdir(), None) is None
+    if not is_empty and _read_kind(folder / marker) != kind:
+        raise RunError(
+            f"{option} {folder} holds other files.",
+            expected=f"a new or empty folder, or one with {kind} that tlkit wrote before",
+            fix=fix,
+        )
+
+
+def check_outside(path: Path, *, option: str, data_folders: Sequence[Path]) -> None:
+    """Refuse a path inside the user's data.
+
+    Raises:
+        RunError: `path` is one of `data_folders` or lies inside one.
+    """
+    for data_folder in data_folders:
+        if path.resolve().is_relative_to(data_folder.resolve()):
+            raise RunError(
+                f"{option} {path} lies in the data folder {data_folder}.",
+                expected="a place outside the data; nothing is written into it",
+                fix=f"{option} {Path('..') / path.name}, or another place.",
+            )
+
+
+def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:
+    """Make the folder and mark it as tlkit's own output."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / marker).write_text(f"{kind}\nWritten by tlkit, which does not read images from this folder.\n", "utf-8")
+
+
+def _read_kind(marker: Path) -> str | None:
+    if not marker.is_file():
+        return None
+    lines = marker.read_text("utf-8", errors="replace").splitlines()
+    return lines[0] if lines else None

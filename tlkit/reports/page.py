@@ -1,0 +1,192 @@
+"""Write the report of a run: one HTML page that needs no network, no script and no other file.
+
+Every text is data and is escaped; pictures are inlined; a content security policy forbids the page everything else, so
+that a class or a file named like a piece of HTML stays a name.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Mapping, Sequence
+from html import escape
+from pathlib import Path
+
+from tlkit.reports.aside import written_aside
+
+Table = tuple[Sequence[str], Sequence[Sequence[str]]]
+
+REPORT_NAME = "report.html"
+MOST_FILES_LISTED = 500
+PICTURES = {
+    "curves.png": (
+        "Course of training",
+        "Accuracy, loss and learning rate by epoch. The ring marks the epoch whose weights were kept. "
+        "A validation line that falls behind the training line shows overfitting.",
+    ),
+    "confusion.png": (
+        "Who is taken for whom",
+        "Each row is a true class, each column what the model said. Blue is right, orange is wrong; "
+        "the deeper, the larger the part of the row.",
+    ),
+    "views.png": (
+        "What the network sees",
+        "Training images as they reach the network. Is the object still in the picture, and still itself?",
+    ),
+}
+POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
+STYLE = """
+:root { --ink: #1f2933; --faint: #616e7c; --line: #dde3e9; --accent: #1a5e9e; --ground: #f5f7fa; }
+* { box-sizing: border-box; }
+body { margin: 0; background: var(--ground); color: var(--ink);
+  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
+main { max-width: 1040px; margin: 0 auto; padding: 40px 24px 64px; }
+h1 { font-size: 30px; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
+h2 { font-size: 19px; margin: 0 0 4px; }
+p { margin: 0 0 14px; color: var(--faint); max-width: 75ch; overflow-wrap: anywhere; }
+section { background: white; border: 1px solid var(--line); border-radius: 10px; padding: 22px 24px; margin-top: 20px; }
+dl { display: flex; flex-wrap: wrap; gap: 12px; margin: 22px 0 0; }
+dl div { flex: 1 1 170px; background: white; border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px; }
+dt { color: var(--faint); font-size: 14px; }
+dd { margin: 2px 0 0; font-size: 21px; font-weight: 600; color: var(--accent); overflow-wrap: anywhere; }
+.scroll { overflow-x: auto; }
+table { border-collapse: collapse; font-size: 15px; min-width: 45%; }
+th { text-align: left; color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line); }
+th, td { padding: 5px 22px 5px 0; vertical-align: top; overflow-wrap: anywhere; }
+td { border-bottom: 1px solid var(--line); }
+tr:last-child td { border-bottom: 0; }
+.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
+img { max-width: 100%; height: auto; display: block; }
+pre { margin: 0; overflow-x: auto; font: 14px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
+summary { cursor: pointer; color: var(--accent); margin-bottom: 8px; }
+li { overflow-wrap: anywhere; }
+footer { color: var(--faint); font-size: 14px; margin-top: 24px; }
+@media print { body { background: white; } section, dl div { break-inside: avoid; } }
+"""
+
+
+def write_report(
+    folder: Path,
+    *,
+    title: str,
+    facts: Mapping[str, str],
+    class_table: Table,
+    stage_table: Table,
+    score_table: Table,
+    recipe: str,
+    set_aside: Sequence[tuple[str, str]] = (),
+    notices: Sequence[str] = (),
+) -> Path:
+    """Write `report.html` into a run's folder and return its path.
+
+    The pictures curves.png, confusion.png and views.png are taken from the folder as far as they are there. A table
+    without rows is left out.
+
+    Args:
+        folder: The run's folder.
+        title: What the run is called.
+        facts: The figures to read first, by their name: "validation accuracy": "0.861 (0.82 to 0.89)".
+        class_table: Column titles and rows of strings: images per class and split.
+        stage_table: The same, for the stages of training and what each brought.
+        score_table: The same, for precision, recall and F1 per class.
+        recipe: The resolved recipe, as TOML.
+        set_aside: (path, reason) of each file that could not be used.
+        notices: What the reader of the data found remarkable, a sentence each.
+    """
+    blocks = [
+        _render_facts(facts),
+        _render_table("Stages", "Each stage went on from the best weights of the one before it.", stage_table),
+        _render_picture(folder, "curves.png"),
+        _render_table("Scores of each class", "Precision: how many of the images called so are so. "
+                      "Recall: how many of the class were found. F1: both in one figure.", score_table),
+        _render_picture(folder, "confusion.png"),
+        _render_table("Images", "How many images of each class are in each split.", class_table),
+        _render_notices(notices),
+        _render_picture(folder, "views.png"),
+        _render_set_aside(set_aside),
+        _render_recipe(recipe),
+    ]  # fmt: skip
+    page = (
+        '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{_text(title)}</h1>\n<p>Report of a tlkit run.</p>\n"
+        + "\n".join(block for block in blocks if block)
+        + "\n<footer>Made by tlkit. This page is complete in itself: it can be sent as one file.</footer>\n"
+        "</main>\n</body>\n</html>\n"
+    )
+    path = folder / REPORT_NAME
+    with written_aside(path) as file:
+        file.write(page.encode("utf-8"))
+    return path
+
+
+def _text(text: str) -> str:
+    """Return data as HTML text; bytes of a file name that are no UTF-8 become a replacement character."""
+    return escape(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+
+
+def _render_section(title: str, note: str, body: str) -> str:
+    return f"<section>\n<h2>{_text(title)}</h2>\n<p>{_text(note)}</p>\n{body}\n</section>"
+
+
+def _render_facts(facts: Mapping[str, str]) -> str:
+    cells = "\n".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items())
+    return f"<dl>\n{cells}\n</dl>" if facts else ""
+
+
+def _render_table(title: str, note: str, table: Table) -> str:
+    columns, rows = table
+    if not rows:
+        return ""
+    classes = [' class="number"' if _is_numeric([row[place] for row in rows]) else "" for place in range(len(columns))]
+    head = "".join(f"<th{kind}>{_text(name)}</th>" for name, kind in zip(columns, classes, strict=True))
+    body = "\n".join(
+        "<tr>" + "".join(f"<td{kind}>{_text(cell)}</td>" for cell, kind in zip(row, classes, strict=True)) + "</tr>"
+        for row in rows
+    )
+    return _render_section(title, note, f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>')
+
+
+def _is_numeric(cells: Sequence[str]) -> bool:
+    """Return whether a column's cells are numbers, dashes or nothing, and at least one is a number."""
+    written = [cell.strip("+-%s ").replace(",", "").replace(".", "") for cell in cells]
+    return any(written) and all(not cell or cell[0].isdigit() for cell in written)
+
+
+def _render_picture(folder: Path, name: str) -> str:
+    path = folder / name
+    if not path.is_file():
+        return ""
+    title, note = PICTURES[name]
+    content = base64.b64encode(path.read_bytes()).decode("ascii")
+    return _render_section(title, note, f'<img alt="{_text(title)}" src="data:image/png;base64,{content}">')
+
+
+def _render_notices(notices: Sequence[str]) -> str:
+    if not notices:
+        return ""
+    items = "\n".join(f"<li>{_text(notice)}</li>" for notice in notices)
+    return _render_section("Worth knowing about the data", "Found while reading it.", f"<ul>\n{items}\n</ul>")
+
+
+def _render_set_aside(set_aside: Sequence[tuple[str, str]]) -> str:
+    if not set_aside:
+        return ""
+    rows = "\n".join(
+        f"<tr><td>{_text(path)}</td><td>{_text(reason)}</td></tr>" for path, reason in set_aside[:MOST_FILES_LISTED]
+    )
+    note = "These took no part in the run, each for the reason given."
+    if len(set_aside) > MOST_FILES_LISTED:
+        note += f" The first {MOST_FILES_LISTED} stand here, all of them in set_aside.csv."
+    body = (
+        f"<details><summary>show the files</summary>\n"
+        f'<div class="scroll"><table>\n<tr><th>file</th><th>reason</th></tr>\n{rows}\n</table></div></details>'
+    )
+    return _render_section(f"Files set aside: {len(set_aside):,}", note, body)
+
+
+def _render_recipe(recipe: str) -> str:
+    return _render_section(
+        "Recipe", "Every setting of this run. `tlkit run` repeats it from recipe.toml.", f"<pre>{_text(recipe)}</pre>"
+    )
