@@ -1,0 +1,66 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tlkit.features.cache import CacheSpec, FeatureCache, RowKey
+
+SPEC = CacheSpec("tiny", "ab" * 32, "top", "avg", (96, 96), "squash", 1, "float32", "float16", (8,))
+
+
+@pytest.fixture
+def folder(cache_root: Path) -> Path:
+    cache = FeatureCache.open(cache_root, SPEC)
+    with cache.writer() as writer:
+        writer.append([RowKey("cd" * 32, "0")], np.ones((1, 8), np.float32))
+    return cache.folder
+
+
+def test_cache_list_prints_one_object_for_scripts(run_cli: Callable[..., Any], folder: Path) -> None:
+    result = run_cli("cache", "list", "--json")
+    assert result.exit_code == 0
+    assert [cache["key"] for cache in result.json()["caches"]] == [folder.name]
+    assert folder.name in run_cli("cache", "list").stdout
+
+
+def test_cache_verify_tells_by_its_exit_code_whether_damage_remains(run_cli: Callable[..., Any], folder: Path) -> None:
+    assert run_cli("cache", "verify").exit_code == 0
+    (shard,) = folder.glob("shard-*")
+    shard.write_bytes(shard.read_bytes().replace(b"cdcd", b"dcdc"))
+    result = run_cli("cache", "verify", "--json")
+    assert result.exit_code == 1
+    assert len(result.json()["damaged"]) == 1
+    assert run_cli("cache", "verify", "--key", folder.name, "--remove").exit_code == 0
+    assert not shard.exists()
+
+
+def test_cache_prune_wants_to_be_told_what(run_cli: Callable[..., Any], folder: Path) -> None:
+    result = run_cli("cache", "prune")
+    assert result.exit_code == 2
+    assert "Say what to remove: --key KEY, --older-than DAYS or --all." in result.stderr
+    result = run_cli("cache", "prune", "--all", "--older-than", 3)
+    assert result.exit_code == 2
+    assert "--all removes every cache; leave --key and --older-than out." in result.stderr
+    assert folder.exists()
+
+
+def test_cache_prune_removes_the_named_cache(run_cli: Callable[..., Any], folder: Path) -> None:
+    assert run_cli("cache", "prune", "--older-than", 1, "--json").json()["removed"] == []
+    assert run_cli("cache", "prune", "--key", folder.name[:8], "--json").json()["removed"] == [folder.name]
+    assert not folder.exists()
+
+
+def test_an_unknown_key_is_an_error_for_scripts_too(run_cli: Callable[..., Any], cache_root: Path) -> None:
+    result = run_cli("cache", "prune", "--key", "zzz", "--json")
+    assert result.exit_code == 1
+    assert result.json() == {
+        "error": {
+            "found": f"No feature cache under {cache_root} has the key 'zzz'.",
+            "expected": "a cache; there is none yet.",
+            "fix": "make one with `tlkit precompute`.",
+        }
+    }

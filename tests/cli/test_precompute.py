@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", 64)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
+    return make_image_folder(tmp_path / "photos", {"red": 5, "blue": 5})
+
+
+def test_precompute_prints_what_a_script_wants(run_cli: Callable[..., Any], photos: Path, cache_root: Path) -> None:
+    before = sorted(photos.rglob("*"))
+    result = run_cli("precompute", photos, *TINY, "--views", 2, "--json")
+    assert result.exit_code == 0
+    payload = result.json()
+    assert {name: payload[name] for name in ("images", "hits", "misses", "set_aside")} == {
+        "images": 10,
+        "hits": 0,
+        "misses": 18,
+        "set_aside": 0,
+    }
+    assert payload["seconds"] > 0
+    assert payload["images_per_second"] > 0
+    assert Path(payload["cache"]).is_relative_to(cache_root)
+    assert sorted(photos.rglob("*")) == before, "nothing is written into the user's data folder"
+    assert run_cli("precompute", photos, *TINY, "--views", 2, "--json").json()["hits"] == 18
+
+
+@pytest.mark.parametrize(
+    ("options", "hits"),
+    [
+        (("--boundary", "block4"), 10),
+        (("--fit", "crop"), 0),
+        (("--seed", 1), 0),
+        (("--sample", 0.6), 6),
+    ],
+)
+def test_what_changes_a_feature_is_computed_anew_and_nothing_else(
+    run_cli: Callable[..., Any], photos: Path, options: tuple[object, ...], hits: int
+) -> None:
+    run_cli("precompute", photos, *TINY, "-q")
+    assert run_cli("precompute", photos, *TINY, *options, "--json").json()["hits"] == hits
+
+
+def test_precompute_refuses_a_policy_without_views(run_cli: Callable[..., Any], photos: Path) -> None:
+    result = run_cli("precompute", photos, *TINY, "--policy", "strong")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: --policy strong without --views has nothing to do: view 0 is the image itself.\n"
+        "  Expected: --policy together with --views, 2 or more.\n"
+        "  Fix: add --views 4, or leave --policy out.\n"
+    )
+
+
+def test_precompute_checks_names_before_it_looks_at_the_images(run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    result = run_cli("precompute", tmp_path / "nowhere", "--backbone", "tini", "--json")
+    assert result.exit_code == 1
+    assert "tini" in result.json()["error"]["found"]

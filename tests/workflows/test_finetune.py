@@ -1,0 +1,330 @@
+"""The whole of training, on drawn pictures and a tiny random backbone."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tlkit.bundle import read_bundle, read_spec
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import read_manifest
+from tlkit.errors import BackboneError, RunError, SettingError
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, read_recipe
+from tlkit.reports.console import Console
+from tlkit.training.stages import StageListener
+from tlkit.workflows.evaluate import run_evaluate
+from tlkit.workflows.finetune import run_finetune
+from tlkit.workflows.scoring import score_records
+
+QUIET = Console(verbosity=-1)
+HEAD = Stage(epochs=8, lr=0.01)
+
+
+def make_recipe(*stages: Stage, **sections: Any) -> Recipe:
+    """Return a recipe for the tiny backbone from random weights at 64 pixels."""
+    settings: dict[str, Any] = {
+        "backbone": BackboneSettings(name="tiny", weights="random", image_size=64),
+        "training": TrainingSettings(batch_size=8),
+    }
+    return Recipe(**(settings | sections), stages=stages or (HEAD,))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
+    """Flat and striped pictures, split already."""
+    layout = {"train/red": 12, "train/striped": 12, "validation/red": 6, "validation/striped": 6}
+    return make_image_folder(tmp_path / "photos", layout)
+
+
+def hash_weights(run: Path) -> str:
+    """Return the hash of a run's weights."""
+    return hashlib.sha256((run / "bundle" / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def read_history(run: Path) -> list[dict[str, str]]:
+    """Return history.csv without the seconds, which no two runs share."""
+    with (run / "history.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    summary = run_finetune(make_recipe(), photos, out, console=QUIET)
+    assert {path.name for path in out.iterdir()} == {
+        ".tlkit-output", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "history.csv", "tensorboard", "bundle",
+        "summary.json", "curves.png", "confusion.png", "views.png", "report.html",
+    }  # fmt: skip
+    assert summary["accuracy"]["value"] >= 0.9
+    assert summary["run"] == str(out)
+    (stage,) = summary["validation"]
+    assert stage["before"]["accuracy"] == 0.5
+    assert stage["before"]["loss"] == pytest.approx(np.log(2), abs=1e-5)
+    assert stage["after"]["loss"] < 0.5
+    assert json.loads((out / "summary.json").read_text())["macro_f1"] == summary["macro_f1"]
+    assert read_spec(out, loader_version=LOADER_VERSION).class_names == ("red", "striped")
+    assert read_recipe(out / "recipe.toml").stages[0].name == "1-head"
+
+
+def test_evaluation_repeats_what_training_reported(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    summary = run_finetune(make_recipe(), photos, out, console=QUIET)
+    payload = run_evaluate(out, None, console=QUIET, settings=DataSettings(), split="validation")
+    assert payload["accuracy"] == summary["accuracy"]
+    assert payload["macro_f1"] == summary["macro_f1"]
+
+
+def test_random_labels_do_not_score_well(tmp_path: Path, make_image: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(160):
+        split, label = ("validation" if index % 2 else "train"), rng.integers(2)
+        folder = tmp_path / "noise" / split / f"class{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        make_image(f"any{rng.integers(10**9)}", index).save(folder / f"{index}.png")
+    summary = run_finetune(make_recipe(), tmp_path / "noise", tmp_path / "run", console=QUIET)
+    assert summary["accuracy"]["low"] <= 0.5 <= summary["accuracy"]["high"]
+
+
+@pytest.mark.parametrize("unfreeze", ["block4", "block2", "all"])
+def test_unfreezing_trains_the_groups_above_the_boundary_and_no_other(
+    unfreeze: str, photos: Path, tmp_path: Path
+) -> None:
+    first = tmp_path / "first"
+    run_finetune(make_recipe(), photos, first, console=QUIET)
+    recipe = make_recipe(Stage(unfreeze=unfreeze, epochs=1, lr=0.01, patience=0))
+    run_finetune(recipe, photos, tmp_path / "second", console=QUIET, start_from=first)
+    before = read_bundle(first, loader_version=LOADER_VERSION)
+    after = read_bundle(tmp_path / "second", loader_version=LOADER_VERSION)
+    groups = [group.name for group in before.backbone.groups]
+    moved = {
+        group.name
+        for group, other in zip(before.backbone.groups, after.backbone.groups, strict=True)
+        for layer, twin in zip(group.layers, other.layers, strict=True)
+        for one, two in zip(layer.get_weights(), twin.get_weights(), strict=True)
+        if not np.array_equal(one, two)
+    }
+    spec = read_spec(tmp_path / "second", loader_version=LOADER_VERSION)
+    summary = json.loads((tmp_path / "second" / "summary.json").read_text())
+    if summary["validation"][0]["best_epoch"]:
+        assert moved == set(groups if unfreeze == "all" else groups[groups.index(unfreeze) :])
+    assert spec.unfrozen == unfreeze
+
+
+def test_frozen_batch_norm_keeps_every_statistic_and_affine_moves_only_scales(photos: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    run_finetune(make_recipe(), photos, first, console=QUIET)
+    before = read_bundle(first, loader_version=LOADER_VERSION).backbone
+    for mode, moving in (("frozen", set()), ("affine", {"gamma", "beta"})):
+        recipe = make_recipe(
+            Stage(unfreeze="all", epochs=2, lr=0.003, lr_ratio=1.0, policy="none"),
+            training=TrainingSettings(batch_size=8, bn=mode),
+        )
+        out = tmp_path / mode
+        run_finetune(recipe, photos, out, console=QUIET, start_from=first)
+        assert json.loads((out / "summary.json").read_text())["validation"][0]["best_epoch"] > 0
+        after = read_bundle(out, loader_version=LOADER_VERSION).backbone
+        names = {"gamma", "beta", "moving_mean", "moving_variance"}
+        moved = {
+            name.rsplit("/", 1)[1]
+            for name, weight in before.named_weights().items()
+            if name.rsplit("/", 1)[1] in names
+            and not np.array_equal(weight.numpy(), after.named_weights()[name].numpy())
+        }
+        assert moved == moving
+
+
+def test_training_on_cached_features_equals_training_on_pictures(photos: Path, tmp_path: Path) -> None:
+    """With the trunk frozen by a rate of 0, the boundary decides the speed and not the result."""
+    first = tmp_path / "first"
+    run_finetune(make_recipe(), photos, first, console=QUIET)
+    settings = BackboneSettings(name="tiny", weights="random", image_size=64, feature_dtype="float32")
+    cached = Stage(name="same", unfreeze="block4", epochs=3, lr=0.003, group_lr={"block4": 0.001}, patience=0)
+    frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 0.001}
+    pictures = dataclasses.replace(cached, unfreeze="all", group_lr=frozen, policy="none")
+    losses = []
+    for stage in (cached, pictures):
+        out = tmp_path / stage.unfreeze
+        run_finetune(make_recipe(stage, backbone=settings), photos, out, console=QUIET, start_from=first)
+        rows = read_history(out)
+        losses.append([[float(row["train_loss"]), float(row["validation_loss"])] for row in rows])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=2e-4, atol=2e-5)
+
+
+def test_the_same_recipe_data_and_seed_give_the_same_run(photos: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(dataclasses.replace(HEAD, views=3), Stage(unfreeze="block4", epochs=2))
+    for name in ("one", "two"):
+        run_finetune(recipe, photos, tmp_path / name, console=QUIET)
+    assert hash_weights(tmp_path / "one") == hash_weights(tmp_path / "two")
+    assert read_history(tmp_path / "one") == read_history(tmp_path / "two")
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def run_and_kill(recipe: Recipe, data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, after_epochs: int) -> None:
+    """Begin a run and stop it after so many epochs, counted over all stages."""
+    left = [after_epochs]
+    original = StageListener.__init__
+
+    def counting(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
+        def on_epoch_or_die(rows: Any) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            on_epoch(rows)
+
+        original(self, on_epoch_or_die, epoch_progress)
+
+    with monkeypatch.context() as patch, pytest.raises(Killed):
+        patch.setattr(StageListener, "__init__", counting)
+        run_finetune(recipe, data, out, console=QUIET)
+
+
+@pytest.mark.parametrize("after_epochs", [0, 2, 4])
+def test_a_killed_run_resumes_to_the_bit(
+    after_epochs: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe(
+        Stage(epochs=3, lr=0.01, views=2, patience=0),
+        Stage(unfreeze="all", epochs=3, lr=0.001, policy="strong", patience=0),
+        head=HeadSettings(kind="dense", dropout=0.5, units=16),
+    )
+    run_finetune(recipe, photos, tmp_path / "undisturbed", console=QUIET)
+    run_and_kill(recipe, photos, tmp_path / "killed", monkeypatch, after_epochs=after_epochs)
+    assert not (tmp_path / "killed" / "bundle").exists()
+    run_finetune(recipe, photos, tmp_path / "killed", console=QUIET, resume=True)
+    assert hash_weights(tmp_path / "killed") == hash_weights(tmp_path / "undisturbed")
+    assert read_history(tmp_path / "killed") == read_history(tmp_path / "undisturbed")
+    assert not (tmp_path / "killed" / "state").exists()
+
+
+def test_resuming_a_finished_run_changes_nothing(photos: Path, tmp_path: Path) -> None:
+    summary = run_finetune(make_recipe(), photos, tmp_path / "run", console=QUIET)
+    before = hash_weights(tmp_path / "run")
+    assert run_finetune(make_recipe(), photos, tmp_path / "run", console=QUIET, resume=True) == json.loads(
+        json.dumps(summary, default=str)
+    )
+    assert hash_weights(tmp_path / "run") == before
+
+
+def test_resuming_with_other_settings_is_refused(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    out = tmp_path / "run"
+    run_and_kill(make_recipe(), photos, out, monkeypatch, after_epochs=1)
+    with pytest.raises(RunError) as problem:
+        run_finetune(make_recipe(dataclasses.replace(HEAD, lr=0.5)), photos, out, console=QUIET, resume=True)
+    assert str(problem.value) == (
+        f"--resume: {out} was begun with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
+        "  Expected: the settings that the run was begun with, so that it ends where it would have ended\n"
+        "  Fix: give the same options, or begin a new run with another --out."
+    )
+
+
+def test_an_existing_folder_is_never_overwritten(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "mine.txt").write_text("keep")
+    with pytest.raises(RunError) as problem:
+        run_finetune(make_recipe(), photos, out, console=QUIET)
+    assert str(problem.value) == (
+        f"--out {out} exists already.\n"
+        "  Expected: a new folder, so that no earlier run is overwritten\n"
+        f"  Fix: choose another --out, or add --resume if {out} is a run that was interrupted."
+    )
+    with pytest.raises(RunError) as problem:
+        run_finetune(make_recipe(), photos, photos / "run", console=QUIET)
+    assert problem.value.found == f"--out {photos / 'run'} lies in the data folder {photos}."
+    assert not (photos / "run").exists()
+
+
+def test_a_stage_that_makes_nothing_better_is_rolled_back(photos: Path, tmp_path: Path) -> None:
+    first = tmp_path / "first"
+    run_finetune(make_recipe(dataclasses.replace(HEAD, epochs=25)), photos, first, console=QUIET)
+    ruin = make_recipe(Stage(unfreeze="block4", epochs=2, lr=30.0, lr_ratio=1.0, schedule="constant"))
+    summary = run_finetune(ruin, photos, tmp_path / "second", console=QUIET, start_from=first)
+    (stage,) = summary["validation"]
+    assert stage["best_epoch"] == 0
+    assert stage["after"] == stage["before"]
+    one, two = (read_bundle(run, loader_version=LOADER_VERSION) for run in (first, tmp_path / "second"))
+    records = read_manifest(first).in_split("validation")
+    np.testing.assert_array_equal(score_records(one, records).probabilities, score_records(two, records).probabilities)
+
+
+def test_a_run_that_starts_from_another_keeps_its_split(
+    tmp_path: Path, make_image_folder: Callable[..., Path]
+) -> None:
+    data = make_image_folder(tmp_path / "photos", {"red": 14, "striped": 14})
+    first, second = tmp_path / "first", tmp_path / "second"
+    run_finetune(make_recipe(), data, first, console=QUIET)
+    make_image_folder(tmp_path / "photos", {"red": 6}, start=50)
+    recipe = make_recipe(Stage(epochs=1), training=TrainingSettings(seed=9, batch_size=8))
+    run_finetune(recipe, data, second, console=QUIET, start_from=first)
+    before = {record.sha256: record.split for record in read_manifest(first).records}
+    after = {record.sha256: record.split for record in read_manifest(second).records}
+    assert len(after) == len(before) + 6
+    assert before.items() <= after.items()
+
+
+def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(photos: Path, tmp_path: Path) -> None:
+    run_finetune(make_recipe(), photos, tmp_path / "first", console=QUIET)
+    with pytest.raises(SettingError) as problem:
+        run_finetune(
+            make_recipe(backbone=BackboneSettings(name="vgg16")),
+            photos,
+            tmp_path / "second",
+            console=QUIET,
+            start_from=tmp_path / "first",
+        )
+    assert str(problem.value) == (
+        "backbone is vgg16, but the run to start from has tiny.\n"
+        "  Expected: the same model, which is trained further\n"
+        "  Fix: leave backbone out, or begin without --start-from."
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind", "found"),
+    [
+        (make_recipe(Stage(unfreeze="conv9")), BackboneError, "tiny has no layer group 'conv9'"),
+        (make_recipe(backbone=BackboneSettings(name="vgg61")), BackboneError, "vgg61"),
+        (
+            make_recipe(training=TrainingSettings(bn="train")),
+            SettingError,
+            "bn = 'train' has no effect: only the head is trained.",
+        ),
+    ],
+)
+def test_bad_names_are_refused_before_anything_is_written(
+    recipe: Recipe, kind: type[Exception], found: str, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(kind) as problem:
+        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
+    assert found in problem.value.found  # type: ignore[attr-defined]
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0))
+    out = tmp_path / "run"
+    run_and_kill(recipe, photos, out, monkeypatch, after_epochs=1)
+    victim = photos / "train" / "red" / "red_000.png"
+    names = sorted(path.name for path in victim.parent.iterdir())
+    shutil.copy(victim, tmp_path / "kept.png")
+    (photos / "train" / "red" / names[0]).write_bytes(b"ruined")
+    with pytest.raises(Exception) as problem:  # noqa: PT011 - the message is asserted
+        run_finetune(recipe, photos, out, console=QUIET, resume=True)
+    assert str(problem.value).splitlines()[0].startswith(f"{photos / 'train' / 'red' / names[0]}: ")
+    shutil.copy(tmp_path / "kept.png", victim)
+    assert run_finetune(recipe, photos, out, console=QUIET, resume=True)["validation"][0]["epochs"] == 3

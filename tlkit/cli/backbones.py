@@ -1,0 +1,32 @@
+"""`tlkit backbones`: the list of networks, or the layers of one."""
+
+from __future__ import annotations
+
+import click
+
+from tlkit.cli.options import output_options
+from tlkit.reports.console import Console
+
+
+@click.command(epilog="Example: tlkit backbones vgg16")
+@click.argument("name", required=False)
+@click.option(
+    "--image-size",
+    type=click.IntRange(min=1),
+    default=None,
+    help="Edge of the square input in pixels, for the layer table (default: the backbone's own).",
+)
+@output_options
+def backbones(name: str | None, image_size: int | None, console: Console) -> None:
+    """List the backbones, or print the layer table of one: shapes, activations, parameters, layer groups.
+
+    The boundaries at which a backbone can be cut, and what --unfreeze takes, are the names of its layer groups.
+    """
+    from tlkit.workflows.backbones import describe_backbone, list_backbones
+
+    if name is None:
+        if image_size is not None:
+            raise click.UsageError("--image-size goes with the NAME of a backbone.")
+        console.result(list_backbones(console))
+    else:
+        console.result(describe_backbone(name, console, image_size=image_size or 0))

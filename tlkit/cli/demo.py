@@ -1,0 +1,24 @@
+"""`tlkit demo`: draw a small picture set and run the whole job on it."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import click
+
+from tlkit.cli.options import output_options
+from tlkit.reports.console import Console
+
+
+@click.command(epilog="Example: tlkit demo")
+@click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("tlkit-demo"))
+@output_options
+def demo(folder: Path, console: Console) -> None:
+    """Draw a pond full of fish in DIR (default: ./tlkit-demo) and run the whole job on it, without network.
+
+    The pictures are drawn once and are the same on every machine; a second demo in the same folder finds them there and
+    puts its results beside the first. A folder that holds anything else is refused.
+    """
+    from tlkit.workflows.demo import run_demo
+
+    console.result(run_demo(folder, console=console))

@@ -1,0 +1,45 @@
+"""`tlkit evaluate`: measure a run on labelled images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from tlkit.cli.options import collect_settings, output_options, settings_options
+from tlkit.recipes import DataSettings
+
+if TYPE_CHECKING:
+    from tlkit.reports.console import Console
+
+
+@click.command(epilog="Example: tlkit evaluate runs/third photos/test --out evaluations/third")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.option(
+    "--split",
+    type=click.Choice(["train", "validation", "test"]),
+    help="Part of the data to measure on (default: test; without DATA validation if there is no test).",
+)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="Folder for confusion.png, per_class.csv, predictions.csv and report.json.",
+)
+@settings_options(DataSettings, only=("image_column", "label_column", "split_column", "strict"))
+@output_options
+def evaluate(
+    run: Path, data: Path | None, split: str | None, out: Path | None, console: Console, **settings: Any
+) -> None:
+    """Measure RUN, a folder that `tlkit finetune` made, on labelled images.
+
+    DATA is a folder with one folder per class, a table, or a data set with splits. Without DATA, RUN is measured on the
+    images that it held back itself. Accuracy comes with its 95% interval.
+    """
+    from tlkit.workflows.evaluate import run_evaluate
+
+    payload = run_evaluate(
+        run, data, console=console, settings=collect_settings(DataSettings, settings), split=split, out=out
+    )
+    console.result(payload)

@@ -1,0 +1,174 @@
+"""The `tlkit` command: a group that imports a command only when it runs, and the one error boundary.
+
+`tlkit --help` answers from the table below, so it imports nothing but click. Exit codes: 0 done, 1 a problem that the
+user can mend, 2 a wrong command line, 70 a bug in tlkit, 130 interrupted, 141 the reader of a pipe went away.
+"""
+
+from __future__ import annotations
+
+import errno
+import importlib
+import os
+import sys
+from collections.abc import Sequence
+
+import click
+
+import tlkit
+from tlkit.errors import RunError, TlkitError, name_fix
+
+JSON_ASKED_FOR = "tlkit.json"
+"""Key in `click.Context.meta`: whether this command was asked for one JSON object on standard output."""
+
+COMPLETION_ASKED_FOR = "_TLKIT_COMPLETE"
+"""Variable by which a shell asks click for completions; click then answers and ends the process."""
+
+EXIT_PROBLEM = 1
+EXIT_BUG = 70
+EXIT_INTERRUPTED = 130
+EXIT_BROKEN_PIPE = 141
+
+COMMANDS = {
+    "precompute": "Compute the features of a folder of images once and keep them.",
+    "finetune": "Train a classifier on top of a backbone, or go on from a run.",
+    "run": "Run all stages of a recipe file.",
+    "evaluate": "Measure a run on labelled images.",
+    "predict": "Classify images with a run.",
+    "cache": "List, verify or prune the cached features.",
+    "backbones": "List the backbones, or print the layers of one.",
+    "demo": "Draw a small picture set and run the whole job on it.",
+}
+
+DISK_PROBLEMS = {
+    errno.ENOSPC: "a disk with room left",
+    errno.EDQUOT: "room left in the disk quota",
+    errno.EROFS: "a place that can be written to",
+    errno.EACCES: "a file or folder that this user may read or write",
+    errno.EPERM: "a file or folder that this user may read or write",
+}
+
+
+class LazyGroup(click.Group):
+    """A click group whose commands live in `tlkit.cli.<name>` and are imported when they are called."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names in the order of `COMMANDS`, which is the order of the work."""
+        return list(COMMANDS)
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Import and return one command, or None for an unknown name."""
+        if cmd_name not in COMMANDS:
+            return None
+        attribute = cmd_name.replace("-", "_")
+        command: click.Command = getattr(importlib.import_module(f"tlkit.cli.{attribute}"), attribute)
+        command.short_help = COMMANDS[cmd_name]
+        return command
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Return the command named first in `args`; an unknown one is a usage error with the nearest name."""
+        name = args[0]
+        if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
+            raise click.UsageError(
+                f"there is no command {name!r}; {name_fix(name, COMMANDS)}\nCommands: {', '.join(COMMANDS)}.", ctx
+            )
+        return super().resolve_command(ctx, args)
+
+    def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Write the commands' one-line helps without importing them."""
+        with formatter.section("Commands"):
+            formatter.write_dl(list(COMMANDS.items()))
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; a problem that the user can mend becomes a message and exit code 1."""
+        try:
+            return super().invoke(ctx)
+        except TlkitError as error:
+            report_problem(error, as_json=ctx.meta.get(JSON_ASKED_FOR, False))
+        except OSError as error:
+            problem = explain_disk_problem(error)
+            if problem is None:
+                raise
+            report_problem(problem, as_json=ctx.meta.get(JSON_ASKED_FOR, False))
+        raise click.exceptions.Exit(EXIT_PROBLEM)
+
+
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: tlkit demo")
+@click.version_option(tlkit.__version__, prog_name="tlkit")
+def cli() -> None:
+    r"""Transfer learning on images with Keras.
+
+    Start with a folder that holds one folder of images for each class:
+
+    \b
+      tlkit finetune photos/ --out runs/first
+      tlkit predict runs/first new-photos/ --out predictions.csv
+    """
+
+
+def report_problem(error: TlkitError, *, as_json: bool) -> None:
+    """Write `error` as three lines on standard error and, for a script, as one JSON object on standard output."""
+    click.echo(f"Error: {error}", err=True)
+    if as_json:
+        import json
+
+        details = {"found": error.found, "expected": error.expected, "fix": error.fix}
+        click.echo(json.dumps({"error": details}))
+
+
+def explain_disk_problem(error: OSError) -> TlkitError | None:
+    """Return the message for a full disk or a missing permission, or None if `error` is something else."""
+    expected = DISK_PROBLEMS.get(error.errno or 0)
+    if expected is None:
+        return None
+    place = f"{error.filename}: " if error.filename else ""
+    return RunError(
+        f"{place}{error.strerror}.",
+        expected=expected,
+        fix="make room or change the permissions, or choose another folder with --out or TLKIT_CACHE.",
+    )
+
+
+def report_bug() -> None:
+    """Print the traceback of the exception being handled, and ask for a report."""
+    import traceback
+
+    traceback.print_exc()
+    click.echo(
+        f"This is a bug in tlkit {tlkit.__version__}. Please report it with the lines above and the command.", err=True
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run the command line and return its exit code.
+
+    Args:
+        arguments: The words after `tlkit`; those of the process if None.
+    """
+    if COMPLETION_ASKED_FOR in os.environ:
+        cli.main(prog_name="tlkit")
+    try:
+        with cli.make_context("tlkit", list(sys.argv[1:] if arguments is None else arguments)) as context:
+            cli.invoke(context)
+        sys.stdout.flush()
+    except click.exceptions.Exit as ending:
+        return ending.exit_code
+    except click.ClickException as error:
+        error.show()
+        return error.exit_code
+    except BrokenPipeError:
+        # What is still buffered for the reader that went away would fail again when the interpreter closes the stream.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return EXIT_BROKEN_PIPE
+    except KeyboardInterrupt:
+        click.echo("\nInterrupted.", err=True)
+        return EXIT_INTERRUPTED
+    except Exception:  # noqa: BLE001 - the boundary: whatever comes this far is a bug, shown with its traceback
+        report_bug()
+        return EXIT_BUG
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,153 @@
+"""Options that commands share: those made from the settings in `tlkit.recipes`, and `-v`, `-q`, `--json`.
+
+A setting's flag, help, default and rule come from its dataclass field, so an option exists once. An option that was
+not given is None, which lets a recipe or an earlier run decide before the default does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, TypeVar, get_type_hints
+
+import click
+
+from tlkit.cli.main import JSON_ASKED_FOR
+from tlkit.recipes import build_settings
+from tlkit.reports.console import Console
+
+Function = TypeVar("Function", bound=Callable[..., Any])
+Settings = TypeVar("Settings")
+
+
+class KeyNumber(click.ParamType[tuple[str, float]]):
+    """An option's value such as `conv4=1e-5`."""
+
+    name = "KEY=NUMBER"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> tuple[str, float]:
+        """Return (key, number)."""
+        if isinstance(value, tuple):
+            return value
+        key, _, number = value.partition("=")
+        try:
+            return key.strip(), float(number)
+        except ValueError:
+            self.fail(f"{value!r} is not KEY=NUMBER, such as conv4=1e-5.", param, ctx)
+
+
+def setting_flag(field: dataclasses.Field[Any]) -> str:
+    """Return the command-line flag of a settings field: `--lr-ratio` for `lr_ratio`."""
+    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
+
+
+def setting_parameter(field: dataclasses.Field[Any]) -> str:
+    """Return the name under which click hands the option of a settings field to the command."""
+    return setting_flag(field).removeprefix("--").replace("-", "_")
+
+
+def settings_options(settings_type: type, only: Sequence[str] = ()) -> Callable[[Function], Function]:
+    """Return a decorator that adds one option for each field of a settings dataclass.
+
+    Args:
+        settings_type: One of the dataclasses in `tlkit.recipes`.
+        only: Names of the fields to add; all of them if empty.
+    """
+    fields = _chosen_fields(settings_type, only)
+    types = get_type_hints(settings_type)
+
+    def decorate(function: Function) -> Function:
+        for field in reversed(fields):
+            function = _setting_option(field, types[field.name])(function)
+        return function
+
+    return decorate
+
+
+def given_settings(settings_type: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given on the command line, by field name, each one checked.
+
+    Args:
+        settings_type: One of the dataclasses in `tlkit.recipes`.
+        options: The command's keyword arguments; those that belong to other dataclasses are passed over.
+
+    Raises:
+        SettingError: A value breaks its field's rule.
+    """
+    given = {}
+    for field in dataclasses.fields(settings_type):
+        value = options.get(setting_parameter(field))
+        if value is None or value == ():
+            continue
+        if isinstance(value, tuple):
+            value = dict(value)
+        given[field.name] = value
+        build_settings(settings_type, {field.name: value}, f"{setting_flag(field)}:")
+    return given
+
+
+def collect_settings(settings_type: type[Settings], options: Mapping[str, Any]) -> Settings:
+    """Return the settings dataclass filled from the command line, defaults elsewhere.
+
+    Raises:
+        SettingError: A value breaks its field's rule.
+    """
+    return settings_type(**given_settings(settings_type, options))
+
+
+def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `-v`, `-q` and `--json`, and hand the command a `console` made from them."""
+
+    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
+    @click.option("-q", "--quiet", is_flag=True, help="Say only warnings and results.")
+    @click.option(
+        "--json",
+        "as_json",
+        is_flag=True,
+        is_eager=True,
+        callback=_remember_json,
+        help="Print one JSON object on standard output; the story goes to standard error.",
+    )
+    @functools.wraps(function)
+    def command(*args: Any, verbose: bool, quiet: bool, as_json: bool, **kwargs: Any) -> Any:
+        if verbose and quiet:
+            raise click.UsageError("-v and -q exclude each other.")
+        console = Console(verbosity=1 if verbose else -1 if quiet else 0, json=as_json)
+        return function(*args, console=console, **kwargs)
+
+    return command
+
+
+def _chosen_fields(settings_type: type, only: Sequence[str]) -> list[dataclasses.Field[Any]]:
+    fields = {field.name: field for field in dataclasses.fields(settings_type)}
+    return [fields[name] for name in only] if only else list(fields.values())
+
+
+def _setting_option(field: dataclasses.Field[Any], kind: Any) -> Callable[[Function], Function]:
+    flag = setting_flag(field)
+    details: dict[str, Any] = {"default": None, "help": _help_with_default(field)}
+    if kind is bool:
+        return click.option(f"{flag}/--no-{flag.removeprefix('--')}", setting_parameter(field), **details)
+    if field.metadata["choices"]:
+        details["type"] = click.Choice(field.metadata["choices"])
+    elif kind in (int, float, str):
+        details["type"] = kind
+    else:
+        details.update(type=KeyNumber(), multiple=True)
+    return click.option(flag, setting_parameter(field), **details)
+
+
+def _help_with_default(field: dataclasses.Field[Any]) -> str:
+    """Return the field's help; with its default, unless the help tells it or there is nothing to tell."""
+    text: str = field.metadata["help"]
+    default = field.default
+    if "(default:" in text or isinstance(default, bool) or default in ("", dataclasses.MISSING):
+        return text
+    shown = f"{default:g}" if isinstance(default, float) else str(default)
+    return f"{text}  [default: {shown}]"
+
+
+def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:
+    ctx.meta[JSON_ASKED_FOR] = value
+    return value

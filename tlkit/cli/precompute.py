@@ -1,0 +1,61 @@
+"""`tlkit precompute`: compute the features of a data set before they are needed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tlkit.cli.options import collect_settings, given_settings, output_options, settings_options
+from tlkit.errors import SettingError
+from tlkit.recipes import BackboneSettings, DataSettings, Stage, TrainingSettings
+from tlkit.reports.console import Console
+
+
+@click.command(epilog="Example: tlkit precompute photos/ --backbone resnet50 --views 4")
+@click.argument("data", type=click.Path(path_type=Path))
+@settings_options(BackboneSettings)
+@click.option(
+    "--boundary", default="top", show_default=True, help="Layer group at whose output the network is cut, or top."
+)
+@click.option(
+    "--pooling",
+    type=click.Choice(("avg", "none")),
+    help="At the top: avg for the linear head, none for the dense and conv heads (default: avg).",
+)
+@settings_options(Stage, only=("views", "policy"))
+@settings_options(TrainingSettings, only=("seed",))
+@settings_options(DataSettings)
+@output_options
+def precompute(data: Path, boundary: str, pooling: str | None, console: Console, **options: Any) -> None:
+    """Compute the features of the images in DATA once and keep them.
+
+    DATA is a folder with train, validation and test folders of classes, a folder of classes, or a table (.csv,
+    .parquet). `tlkit finetune` computes what is missing by itself; this is a warm-up. What is in the cache already is
+    not computed again, wherever the files lie and whatever they are called.
+    """
+    stage = given_settings(Stage, options)
+    if "policy" in stage and stage.get("views", Stage.views) == 1 and stage["policy"] != "none":
+        raise SettingError(
+            f"--policy {stage['policy']} without --views has nothing to do: view 0 is the image itself.",
+            expected="--policy together with --views, 2 or more.",
+            fix="add --views 4, or leave --policy out.",
+        )
+    from tlkit.workflows.precompute import run_precompute
+    from tlkit.workflows.wanted_rows import ViewPlan
+
+    payload = run_precompute(
+        data,
+        data_settings=collect_settings(DataSettings, options),
+        backbone_settings=collect_settings(BackboneSettings, options),
+        boundary=boundary,
+        pooling=pooling,
+        views=ViewPlan(
+            policy=stage.get("policy", Stage.policy),
+            num_views=stage.get("views", Stage.views),
+            seed=collect_settings(TrainingSettings, options).seed,
+        ),
+        console=console,
+    )
+    console.result(payload)

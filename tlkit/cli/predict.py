@@ -1,0 +1,70 @@
+"""`tlkit predict`: classify images with a run."""
+
+from __future__ import annotations
+
+import sys
+from io import TextIOWrapper
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tlkit.cli.options import output_options
+
+if TYPE_CHECKING:
+    from tlkit.reports.console import Console
+
+
+@click.command(
+    epilog="Example: tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
+)
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output).",
+)
+@click.option("--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Classes named for each image.")
+@click.option("--overlay", type=click.Path(path_type=Path), help="Folder for copies with the answer drawn on them.")
+@click.option("--sort-into", type=click.Path(path_type=Path), help="Folder for copies in one folder per class.")
+@click.option(
+    "--batch-size",
+    type=click.IntRange(min=1),
+    default=32,
+    show_default=True,
+    help="Images computed at a time. Another number than 32 may change the last digits.",
+)
+@output_options
+def predict(
+    run: Path,
+    sources: tuple[str, ...],
+    out: Path | None,
+    top_k: int,
+    overlay: Path | None,
+    sort_into: Path | None,
+    batch_size: int,
+    console: Console,
+) -> None:
+    """Classify images with RUN, a folder that `tlkit finetune` made, or the bundle in it.
+
+    SOURCES are folders, files or quoted globs such as 'photos/**/*.jpg'; - reads paths from standard input, one a line.
+    Each file gets one row, in the order of the files; one that cannot be read gets its reason instead of classes.
+    """
+    from tlkit.workflows.predict import PredictOutputs, run_predict
+
+    if isinstance(sys.stdin, TextIOWrapper):
+        # File names on Linux may hold any bytes.
+        sys.stdin.reconfigure(errors="surrogateescape")
+    outputs = PredictOutputs(out=out, overlay=overlay, sort_into=sort_into)
+    payload = run_predict(
+        run,
+        sources,
+        outputs,
+        console=console,
+        stdin=sys.stdin,
+        stdout=sys.stdout.buffer,
+        top_k=top_k,
+        batch_size=batch_size,
+    )
+    console.result(payload)

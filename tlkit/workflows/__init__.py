@@ -1,0 +1,1 @@
+"""The story of one run of each command, in named steps."""

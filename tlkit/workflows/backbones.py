@@ -1,0 +1,182 @@
+"""Tell which backbones there are, and what one of them is made of."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from tlkit.backbones.catalogue import BACKBONES, BackboneEntry, find_backbone
+from tlkit.backbones.imagenet_files import IMAGENET_FILES, fetched_backbones, models_folder
+from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.backbones.layer_table import LayerTable
+
+BYTES_PER_FLOAT16 = 2
+
+
+def list_backbones(console: Console) -> dict[str, Any]:
+    """Show every backbone with its image size, parameters, layer groups and where its ImageNet weights are.
+
+    Answers from the catalogue alone, without TensorFlow.
+
+    Returns:
+        What `--json` prints: `backbones`, one object each.
+    """
+    fetched = fetched_backbones()
+    rows = [
+        (
+            entry.name,
+            f"{entry.image_size} px",
+            f"{entry.num_parameters:,}",
+            _name_range(entry.groups),
+            _tell_weights(entry, fetched),
+        )
+        for entry in BACKBONES.values()
+    ]
+    console.table("Backbones", ("name", "image size", "parameters", "layer groups", "ImageNet weights"), rows)
+    console.say(f"Parameters without the classifier. Downloaded weights lie in {models_folder()}.")
+    console.say("tlkit backbones NAME prints the layers of one.")
+    return {"backbones": [_entry_payload(entry, fetched) for entry in BACKBONES.values()]}
+
+
+def describe_backbone(name: str, console: Console, *, image_size: int = 0) -> dict[str, Any]:
+    """Show the layer table of a backbone, its layer groups and its totals.
+
+    Args:
+        name: As in the catalogue.
+        console: Where it is shown.
+        image_size: Edge of the square input in pixels; 0 for the backbone's own.
+
+    Returns:
+        What `--json` prints: the catalogue's facts, `layers`, `layer_groups` and the totals.
+
+    Raises:
+        BackboneError: unknown name, or images too small for the network.
+    """
+    entry = find_backbone(name)
+    entry.check_image_size(image_size)
+
+    from tlkit.runtime import start_keras
+
+    start_keras()
+    from tlkit.backbones.layer_table import build_layer_table
+
+    table = build_layer_table(entry, image_size=image_size)
+    _show_layers(table, console)
+    _show_groups(table, console)
+    _show_totals(table, console)
+    return {**_entry_payload(entry, fetched_backbones()), **_table_payload(table)}
+
+
+def _show_layers(table: LayerTable, console: Console) -> None:
+    rows = [
+        (
+            row.layer,
+            row.group,
+            _format_shape(row.output_shape),
+            f"{row.num_activations:,}",
+            f"{row.activation_bytes / 1000:,.1f}",
+            f"{row.num_parameters:,}",
+        )
+        for row in table.rows
+    ]
+    columns = ("layer", "group", "output shape", "activations", "float32 kB", "parameters")
+    console.table(f"{table.entry.name} at {table.image_size} x {table.image_size} px", columns, rows)
+
+
+def _show_groups(table: LayerTable, console: Console) -> None:
+    rows = [
+        (
+            group,
+            boundary,
+            _format_shape(table.boundary_shape(group)),
+            f"{_feature_bytes(table, group) / 1000:,.1f}",
+            f"{table.group_parameters(group):,}",
+        )
+        for group, boundary in zip(table.entry.groups, table.entry.boundaries[1:], strict=True)
+    ]
+    columns = ("group", "boundary above it", "feature", "cached kB", "parameters")
+    console.table("Layer groups, from the pixels upwards", columns, rows)
+    console.say("Cached: one image's feature in float16. At top, a head that pools keeps only a vector.")
+
+
+def _show_totals(table: LayerTable, console: Console) -> None:
+    if table.num_backbone_parameters == table.num_parameters:
+        console.say(f"{table.num_parameters:,} parameters, without a classifier.")
+    else:
+        console.say(
+            f"{table.num_parameters:,} parameters with the classifier of 1,000 classes, "
+            f"{table.num_backbone_parameters:,} without."
+        )
+    console.say(
+        f"{table.num_activations:,} activations an image forward, {table.activation_bytes / 1_000_000:,.1f} MB in float32: "
+        "the outputs of all layers, the input included;"
+    )
+    console.say(f"{table.num_activations_with_relus:,} if every relu inside a layer is counted apart.")
+
+
+def _entry_payload(entry: BackboneEntry, fetched: tuple[str, ...]) -> dict[str, Any]:
+    return {
+        "name": entry.name,
+        "family": entry.family,
+        "image_size": entry.image_size,
+        "smallest_image_size": entry.smallest_image_size,
+        "num_parameters": entry.num_parameters,
+        "groups": list(entry.groups),
+        "boundaries": list(entry.boundaries),
+        "imagenet_weights": _tell_weights(entry, fetched),
+    }
+
+
+def _table_payload(table: LayerTable) -> dict[str, Any]:
+    return {
+        "input_size": table.image_size,
+        "layers": [
+            {
+                "layer": row.layer,
+                "kind": row.kind,
+                "group": row.group,
+                "output_shape": list(row.output_shape),
+                "activations": row.num_activations,
+                "parameters": row.num_parameters,
+            }
+            for row in table.rows
+        ],
+        "layer_groups": [
+            {
+                "group": group,
+                "boundary": boundary,
+                "feature_shape": list(table.boundary_shape(group)),
+                "float16_bytes": _feature_bytes(table, group),
+                "parameters": table.group_parameters(group),
+            }
+            for group, boundary in zip(table.entry.groups, table.entry.boundaries[1:], strict=True)
+        ],
+        "total_parameters": table.num_parameters,
+        "total_activations": table.num_activations,
+        "total_activations_with_relus": table.num_activations_with_relus,
+        "activation_bytes": table.activation_bytes,
+    }
+
+
+def _feature_bytes(table: LayerTable, group: str) -> int:
+    """Return the size of one cached feature at the upper end of a group, in bytes of float16."""
+    size = BYTES_PER_FLOAT16
+    for edge in table.boundary_shape(group):
+        size *= edge
+    return size
+
+
+def _tell_weights(entry: BackboneEntry, fetched: tuple[str, ...]) -> str:
+    if entry.name not in IMAGENET_FILES:
+        return "none"
+    return "on this machine" if entry.name in fetched else "downloaded when used"
+
+
+def _name_range(groups: tuple[str, ...]) -> str:
+    """Return the names of layer groups, shortened in the middle: block1 … block5."""
+    return ", ".join(groups) if len(groups) < 4 else f"{groups[0]}, {groups[1]} … {groups[-1]}"
+
+
+def _format_shape(shape: tuple[int, ...]) -> str:
+    return " x ".join(str(edge) for edge in shape)

@@ -1,0 +1,148 @@
+"""Show the feature caches, check them, and make room."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+from tlkit.errors import CacheError
+from tlkit.features.spec import CacheSpec, default_cache_root
+from tlkit.features.upkeep import CacheSummary, find_caches, list_caches, prune, remove_damaged, verify_cache
+from tlkit.reports.console import Console
+
+
+def show_caches(console: Console) -> dict[str, Any]:
+    """List the feature caches, the most recently used first.
+
+    Returns:
+        What `--json` prints: the `root`, `caches` (one object each) and `bytes` in all.
+    """
+    root = default_cache_root()
+    summaries = list_caches(root)
+    num_bytes = sum(summary.num_bytes for summary in summaries)
+    if summaries:
+        columns = ("key", "backbone", "weights", "boundary", "pixels", "feature", "rows", "MB", "last used")
+        console.table(f"Feature caches in {root}", columns, [_table_row(summary) for summary in summaries])
+    console.say(f"{len(summaries)} caches, {num_bytes / 1e6:,.1f} MB, in {root}.")
+    return {"root": str(root), "caches": [_summary_payload(summary) for summary in summaries], "bytes": num_bytes}
+
+
+def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dict[str, Any]:
+    """Read every row of some caches, or of all, and compare it with its checksum.
+
+    Args:
+        keys: Keys of caches, or their first digits; all caches if there are none.
+        remove: Whether damaged shards are removed. Their rows are computed again when needed.
+        console: Where the story is told.
+
+    Returns:
+        What `--json` prints: sound `rows`, checked `shards`, `damaged` files (path and reason), and how many of them
+        were `removed`.
+
+    Raises:
+        CacheError: A key fits no cache.
+    """
+    summaries = find_caches(default_cache_root(), keys)
+    num_rows = num_shards = num_removed = 0
+    damaged: dict[Path, str] = {}
+    for summary in summaries:
+        try:
+            with console.progress(f"Verifying {summary.key}", summary.num_shards, "shards") as advance:
+                report = verify_cache(summary.folder, advance=advance)
+        except CacheError as error:
+            damaged[summary.folder] = error.found
+            continue
+        num_rows += report.num_rows
+        num_shards += report.num_shards
+        damaged |= report.damaged
+        if remove:
+            remove_damaged(report)
+            num_removed += len(report.damaged)
+    for path, reason in damaged.items():
+        console.warn(f"{path}: {reason}")
+    console.say(f"{num_rows:,} rows in {num_shards:,} shards: {_tell_damage(len(damaged), num_removed)}.")
+    return {
+        "rows": num_rows,
+        "shards": num_shards,
+        "damaged": [{"path": str(path), "reason": reason} for path, reason in damaged.items()],
+        "removed": num_removed,
+    }
+
+
+def prune_caches(
+    *, keys: Sequence[str], older_than_days: float | None, everything: bool, dry_run: bool, console: Console
+) -> dict[str, Any]:
+    """Remove feature caches, and what killed processes left half written.
+
+    Args:
+        keys: Remove these caches, named by key or its first digits.
+        older_than_days: Remove the caches not opened for so many days.
+        everything: Remove all of them.
+        dry_run: Only say what would go.
+        console: Where the story is told.
+
+    Returns:
+        What `--json` prints: the `removed` keys, `partial_files`, `bytes`, and whether it was a `dry_run`.
+
+    Raises:
+        CacheError: A key fits no cache.
+    """
+    report = prune(
+        default_cache_root(), older_than_days=older_than_days, keys=keys, everything=everything, dry_run=dry_run
+    )
+    verb = "Would remove" if dry_run else "Removed"
+    for key in report.keys:
+        console.detail(f"{verb} {key}")
+    console.say(
+        f"{verb} {len(report.keys)} caches and {len(report.partials)} half-written files: "
+        f"{report.num_bytes / 1e6:,.1f} MB."
+    )
+    return {
+        "removed": list(report.keys),
+        "partial_files": len(report.partials),
+        "bytes": report.num_bytes,
+        "dry_run": dry_run,
+    }
+
+
+def _table_row(summary: CacheSummary) -> tuple[str, ...]:
+    return (
+        summary.key,
+        *(_tell_spec(summary.spec) if summary.spec else ("damaged description", "", "", "", "")),
+        f"{summary.num_rows:,}",
+        f"{summary.num_bytes / 1e6:,.1f}",
+        _local_time(summary.last_used).strftime("%Y-%m-%d %H:%M"),
+    )
+
+
+def _tell_spec(spec: CacheSpec) -> tuple[str, ...]:
+    boundary = f"{spec.boundary}, pooled" if spec.pooling != "none" else spec.boundary
+    height, width = spec.image_size
+    feature = f"{'x'.join(map(str, spec.feature_shape))} {spec.dtype}"
+    return spec.backbone, spec.weights_sha256[:8], boundary, f"{height}x{width} {spec.fit}", feature
+
+
+def _tell_damage(num_damaged: int, num_removed: int) -> str:
+    if not num_damaged:
+        return "all sound"
+    if num_removed:
+        return f"{num_damaged} damaged, {num_removed} of them removed"
+    return f"{num_damaged} damaged; `tlkit cache verify --remove` removes damaged shards"
+
+
+def _summary_payload(summary: CacheSummary) -> dict[str, Any]:
+    return {
+        "key": summary.key,
+        "folder": str(summary.folder),
+        "spec": asdict(summary.spec) if summary.spec else None,
+        "rows": summary.num_rows,
+        "bytes": summary.num_bytes,
+        "last_used": _local_time(summary.last_used).isoformat(timespec="seconds"),
+    }
+
+
+def _local_time(seconds: float) -> datetime:
+    return datetime.fromtimestamp(seconds, tz=UTC).astimezone()

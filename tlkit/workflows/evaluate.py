@@ -1,0 +1,200 @@
+"""Measure a trained model on labelled images: those that its run held back, or others."""
+
+from __future__ import annotations
+
+import json
+import time
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlkit.bundle import BundleSpec, find_bundle, read_spec
+from tlkit.data.dataset import read_evaluation_set
+from tlkit.data.file_index import FileIndex
+from tlkit.data.file_walk import OUTPUT_MARKER
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
+from tlkit.errors import DataError, RunError
+from tlkit.evaluation.metrics import EvaluationReport, compute_report
+from tlkit.features.cache import default_cache_root
+from tlkit.recipes import DataSettings
+from tlkit.reports.aside import written_aside
+from tlkit.reports.console import Console
+from tlkit.reports.figures import draw_confusion_matrix
+from tlkit.reports.output_folder import check_output_folder, make_output_folder
+from tlkit.reports.predictions import Prediction, open_predictions, rank_classes
+from tlkit.reports.tables import write_csv
+from tlkit.runtime import start_keras
+from tlkit.workflows.run_folder import MANIFEST_FILE
+from tlkit.workflows.scoring import Scores, count_files, score_records
+
+EVALUATION = "evaluation"
+MOST_MISTAKES_SHOWN = 10
+TOP_K = 3
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Labelled images: `source` says in words where they come from, `split` which part of it they are."""
+
+    source: str
+    split: str
+    records: tuple[ImageRecord, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+def run_evaluate(
+    run: Path,
+    data: Path | None,
+    *,
+    console: Console,
+    settings: DataSettings,
+    split: str | None = None,
+    out: Path | None = None,
+) -> dict[str, Any]:
+    """Score a model and return the result for scripts.
+
+    Args:
+        run: A run folder, or a bundle folder if `data` is given.
+        data: Labelled images; None takes those that the run held back: its test split, or else its validation split.
+        console: Tells the story.
+        settings: How `data` is read, if it is a table.
+        split: The split wanted; None takes the test split.
+        out: Folder for confusion.png, per_class.csv, predictions.csv and report.json.
+
+    Raises:
+        BundleError: The model is missing, damaged or foreign.
+        DataError: There are no images to score, or some of a class that the model does not know.
+        RunError: `out` is in the way of something, or the run's own images are asked for where there is no run.
+    """
+    spec = read_spec(run, loader_version=LOADER_VERSION)
+    if out:
+        data_folders = [data] if data and data.is_dir() else []
+        check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
+    images = _read_images(run, data, spec, split=split, settings=settings, console=console)
+    console.say(f"Evaluating {run} on {len(images.records):,} images: {images.source}.")
+
+    start_keras()
+    from tlkit.bundle import read_bundle
+
+    classifier = read_bundle(run, loader_version=LOADER_VERSION)
+    start = time.perf_counter()
+    with console.progress("Scoring", len(images.records)) as advance:
+        scores = score_records(classifier, images.records, advance=advance)
+    seconds = time.perf_counter() - start
+    set_aside = (*images.set_aside, *scores.failures)
+    if not scores.records:
+        raise DataError(
+            f"none of the {len(images.records):,} images could be read.",
+            expected="images as they were when they were checked",
+            fix=f"tlkit evaluate {run} DATA, with the folder where the images are now.",
+        )
+
+    report = compute_report(_find_labels(scores.records, spec), scores.probabilities, spec.class_names)
+    _tell(report, images.split, set_aside, console)
+    payload = {"run": run, "data": data, "split": images.split, "set_aside": len(set_aside), **report.to_payload()}
+    payload["seconds"] = seconds
+    if out:
+        _write_folder(out, report, scores, set_aside, payload, spec)
+        console.say(f"Written: {out}")
+    return payload
+
+
+def _read_images(
+    run: Path, data: Path | None, spec: BundleSpec, *, split: str | None, settings: DataSettings, console: Console
+) -> EvaluationSet:
+    if data is None:
+        return _read_own_images(run, split)
+    index = FileIndex(default_cache_root())
+    manifest = read_evaluation_set(
+        data,
+        settings,
+        class_names=spec.class_names,
+        index=index,
+        split=split,
+        progress=lambda total: console.progress("Checking", total),
+    )
+    for notice in manifest.notices:
+        console.say(notice)
+    return EvaluationSet(str(data), split or "test", manifest.records, manifest.set_aside)
+
+
+def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
+    """Return the images that a run held back, by its manifest."""
+    folder = next((place for place in (run, find_bundle(run).parent) if (place / MANIFEST_FILE).is_file()), None)
+    if folder is None:
+        raise RunError(
+            f"{run} is a bundle without the run that made it, so it does not know any images.",
+            expected="a run folder with its manifest.csv, or images to evaluate on",
+            fix=f"tlkit evaluate {run} DATA",
+        )
+    manifest = read_manifest(folder)
+    chosen = split or next((name for name in ("test", "validation") if manifest.in_split(name)), "test")
+    records = manifest.in_split(chosen)
+    if not records:
+        raise DataError(
+            f"{folder} has no images in its {chosen} split.",
+            expected="a split with images: train, validation or test",
+            fix=f"tlkit evaluate {run} DATA, with other labelled images.",
+        )
+    return EvaluationSet(f"the run's own {chosen} split", chosen, records, ())
+
+
+def _find_labels(records: tuple[ImageRecord, ...], spec: BundleSpec) -> np.ndarray[Any, Any]:
+    """Return int64 (n,): each record's class by the model's order of names, whatever order the data has."""
+    labels = {name: label for label, name in enumerate(spec.class_names)}
+    return np.array([labels[record.class_name] for record in records], dtype=np.int64)
+
+
+def _tell(report: EvaluationReport, split: str, set_aside: tuple[SetAside, ...], console: Console) -> None:
+    console.table(f"Scores on the {split} images", *report.class_table())
+    if report.mistakes:
+        mistakes = [
+            (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count))
+            for mistake in report.mistakes[:MOST_MISTAKES_SHOWN]
+        ]
+        console.table("Most frequent mistakes", ("class", "taken for", "images"), mistakes)
+    accuracy = report.accuracy
+    console.say(
+        f"Accuracy {accuracy.value:.3f} (95% interval {accuracy.low:.3f} to {accuracy.high:.3f}), "
+        f"macro-F1 {report.macro_f1:.3f}, on {report.num_images:,} images."
+    )
+    if set_aside:
+        console.warn(
+            f"{count_files(len(set_aside))} could not be scored, such as {set_aside[0].path}: {set_aside[0].reason}."
+        )
+
+
+def _write_folder(
+    folder: Path,
+    report: EvaluationReport,
+    scores: Scores,
+    set_aside: tuple[SetAside, ...],
+    payload: dict[str, Any],
+    spec: BundleSpec,
+) -> None:
+    make_output_folder(folder, kind=EVALUATION, marker=OUTPUT_MARKER)
+    draw_confusion_matrix(folder / "confusion.png", report.confusion, spec.class_names)
+    columns = ("class_name", "precision", "recall", "f1", "support")
+    write_csv(
+        folder / "per_class.csv",
+        columns,
+        [[getattr(score, column) for column in columns] for score in report.classes],
+    )
+    top_k = min(TOP_K, len(spec.class_names))
+    with open_predictions(folder / "predictions.csv", top_k=top_k, with_truth=True) as writer:
+        for record, row in zip(scores.records, scores.probabilities, strict=True):
+            ranked = rank_classes(row, spec.class_names, top_k)
+            writer.write(Prediction(str(record.path), ranked, true_class_name=record.class_name))
+        for item in set_aside:
+            writer.write(Prediction(str(item.path), error=item.reason))
+    document = {
+        **payload,
+        "class_names": spec.class_names,
+        "confusion": report.confusion.tolist(),
+        "set_aside": [{"path": str(item.path), "reason": item.reason} for item in set_aside],
+    }
+    with written_aside(folder / "report.json") as file:
+        file.write(json.dumps(document, indent=1, default=str).encode())

@@ -1,0 +1,96 @@
+"""The recipe of a run, from what was given: options, a recipe file, and the run to start from.
+
+What is given on the command line wins; then the recipe file; then, for what must not change when a model is trained
+further, the earlier run; then the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tlkit.errors import RunError, SettingError
+from tlkit.recipes import SECTIONS, DataSettings, Recipe, Stage, TrainingSettings, read_recipe
+from tlkit.workflows.run_folder import read_earlier_run
+
+Given = Mapping[str, Any]
+
+
+def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
+    """Return the recipe that `tlkit finetune` runs.
+
+    Unfreezing a pretrained backbone under an untrained head would spoil the backbone, so without a run to start from
+    a head is trained first; from random weights there is nothing to spoil.
+
+    Args:
+        stage: Given settings of the stage, by field name.
+        sections: Given settings of each section.
+        start_from: The run whose model is trained further.
+    """
+    recipe = _base_recipe(sections, start_from)
+    last = Stage(**stage)
+    is_from_scratch = recipe.backbone.weights == "random" and last.unfreeze == "all"
+    if last.unfreeze == "none" or start_from or is_from_scratch:
+        return dataclasses.replace(recipe, stages=(last,))
+    head = Stage(**{name: stage[name] for name in ("views", "policy") if name in stage and "views" in stage})
+    if last.unfreeze == "all":
+        last = dataclasses.replace(last, views=1)
+    return dataclasses.replace(recipe, stages=(head, last))
+
+
+def make_recipe_from_file(path: Path, *, sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
+    """Return the recipe in a file, with given settings in place of its own.
+
+    Raises:
+        SettingError: If the file is not a valid recipe.
+    """
+    recipe = read_recipe(path)
+    replaced = {name: dataclasses.replace(getattr(recipe, name), **given) for name, given in sections.items()}
+    recipe = dataclasses.replace(recipe, **replaced)
+    if start_from:
+        base = _base_recipe(sections, start_from)
+        return dataclasses.replace(recipe, backbone=base.backbone, head=base.head)
+    return recipe
+
+
+def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
+    """Return the sections without stages: what was given, on top of the earlier run's model, split and seed."""
+    base: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
+    if start_from:
+        if "weights" in sections["backbone"]:
+            raise SettingError(
+                f"--weights {sections['backbone']['weights']} has no effect: {start_from} brings its own weights.",
+                expected="only settings that this run uses",
+                fix="leave out --weights or --start-from.",
+            )
+        earlier = read_earlier_run(start_from)
+        spec = earlier.spec
+        if earlier.recipe:
+            base["backbone"] = earlier.recipe.backbone
+            base["data"] = dataclasses.replace(earlier.recipe.data, sample=DataSettings().sample)
+            base["training"] = TrainingSettings(seed=earlier.recipe.training.seed)
+        base["backbone"] = dataclasses.replace(
+            base["backbone"], name=spec.backbone, image_size=spec.image_size, fit=spec.fit
+        )
+        base["head"] = spec.head
+    return Recipe(**{name: dataclasses.replace(base[name], **given) for name, given in sections.items()})
+
+
+def choose_run_folder(data: Path, out: Path | None, *, resume: bool) -> Path:
+    """Return the run's folder: the one given, or the first free one in `runs/` named after the data.
+
+    Raises:
+        RunError: If a run is to be resumed and it is not said which.
+    """
+    if out:
+        return out
+    if resume:
+        raise RunError(
+            "--resume does not know which run to go on with.",
+            expected="--out with the folder of the interrupted run",
+            fix="add --out RUN.",
+        )
+    name = data.resolve().stem
+    return next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())

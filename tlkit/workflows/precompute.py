@@ -1,0 +1,298 @@
+"""Compute the features of a data set before they are needed, and for every workflow that needs them.
+
+The story: read the data set, find out which rows the feature cache lacks, compute those, and say what it took. A stage
+of training below the pixels calls `ensure_features` for the same work, so `tlkit precompute` is a warm-up, never a duty.
+"""
+
+from __future__ import annotations
+
+import shutil
+import time
+from collections.abc import Callable
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.backbones.catalogue import BackboneEntry, find_backbone
+from tlkit.backbones.weights import check_weights
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import Manifest, SetAside
+from tlkit.errors import CacheError, DataError, SettingError
+from tlkit.features.cache import CacheSpec, FeatureCache, default_cache_root
+from tlkit.features.extract import fill_cache
+from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.reports.console import Console
+from tlkit.workflows.scoring import BATCH_SIZE
+from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
+
+if TYPE_CHECKING:
+    from tlkit.backbones.build import Backbone
+
+PRECISION = "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class DatasetFeatures:
+    """All features of a data set at one boundary.
+
+    Attributes:
+        cache: The opened cache, for reading at the positions.
+        splits: The rows by split: train, validation and test, also where one is empty.
+        set_aside: Images that became unusable after the data set was read, each with its reason.
+        hits: Rows that the cache had.
+        misses: Rows that it lacked; those of `set_aside` could not be computed.
+        seconds: Time that computing the rest took, building the trunk's graph included.
+    """
+
+    cache: FeatureCache
+    splits: dict[str, SplitFeatures]
+    set_aside: tuple[SetAside, ...]
+    hits: int
+    misses: int
+    seconds: float
+
+
+def run_precompute(
+    data: Path,
+    *,
+    data_settings: DataSettings,
+    backbone_settings: BackboneSettings,
+    boundary: str,
+    pooling: str | None,
+    views: ViewPlan,
+    console: Console,
+) -> dict[str, Any]:
+    """Compute the features of a data set that the cache lacks.
+
+    Args:
+        data: A folder of images, or a table that lists them.
+        data_settings: How the images are found, checked and split.
+        backbone_settings: The network, and what the pictures look like when they reach it.
+        boundary: Where it is cut.
+        pooling: What follows at the top: avg (the default) or none. Only for the top.
+        views: Which views of the training images are computed; its seed also makes the split and random weights.
+        console: Where the story is told.
+
+    Returns:
+        What `--json` prints: the number of `images`, `hits` and `misses` (rows of the cache), `set_aside` (files), the
+        `seconds` of the whole run and `images_per_second`, the rate at which missing rows were computed.
+
+    Raises:
+        SettingError: A setting is wrong, or does not apply.
+        DataError: The data set is not usable.
+        BackboneError: The backbone, its boundary or its weights are not there.
+        CacheError: The cache cannot be written, or the disk is too small.
+        NumericsError: A feature does not fit into the number format.
+    """
+    start = time.perf_counter()
+    entry = find_backbone(backbone_settings.name)
+    boundary = check_boundary(entry, boundary)
+    if pooling and boundary != "top":
+        raise _pooling_below_the_top(pooling, boundary)
+    entry.check_image_size(backbone_settings.image_size)
+    check_weights(entry, backbone_settings.weights)
+
+    cache_root = default_cache_root()
+    manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
+    backbone = _build_backbone(backbone_settings, pooling or "avg", views.seed)
+    features = ensure_features(
+        manifest,
+        backbone,
+        boundary=boundary,
+        views=views,
+        fit=backbone_settings.fit,
+        dtype=backbone_settings.feature_dtype,
+        cache_root=cache_root,
+        console=console,
+    )
+    if data_settings.strict:
+        refuse_set_aside(features)
+    return _tell(manifest, features, time.perf_counter() - start, console)
+
+
+def _read_manifest(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
+    def show_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return console.progress("Checking", total)
+
+    manifest: Manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=show_progress)
+    console.table("Images", *manifest.class_table())
+    for notice in manifest.notices:
+        console.say(notice)
+    return manifest
+
+
+def _build_backbone(settings: BackboneSettings, pooling: str, seed: int) -> Backbone:
+    from tlkit.runtime import start_keras
+
+    start_keras()
+    from tlkit.backbones.build import build_backbone
+
+    return build_backbone(
+        settings.name, image_size=settings.image_size, pooling=pooling, weights=settings.weights, seed=seed
+    )
+
+
+def _tell(manifest: Manifest, features: DatasetFeatures, seconds: float, console: Console) -> dict[str, Any]:
+    for item in (*manifest.set_aside, *features.set_aside):
+        console.detail(f"Set aside: {item.path}: {item.reason}")
+    num_set_aside = len(manifest.set_aside) + len(features.set_aside)
+    rate = features.misses / features.seconds if features.misses else 0.0
+    speed = f", the missing ones at {rate:,.1f} a second" if features.misses else ""
+    console.say(f"Done in {seconds:.1f} s{speed}. The cache is {features.cache.folder}.")
+    if num_set_aside:
+        console.say(f"{num_set_aside:,} files were set aside; -v lists them with their reasons.")
+    return {
+        "images": sum(len(split.records) for split in features.splits.values()),
+        "hits": features.hits,
+        "misses": features.misses,
+        "set_aside": num_set_aside,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(rate, 3),
+        "cache": str(features.cache.folder),
+    }
+
+
+def check_boundary(entry: BackboneEntry, boundary: str) -> str:
+    """Return a boundary's canonical name, after checking that there is something to compute below it.
+
+    Raises:
+        BackboneError: The backbone has no such boundary.
+        SettingError: Below the pixels there is nothing.
+    """
+    boundary = entry.boundary(boundary)
+    if boundary == "pixels":
+        raise SettingError(
+            "--boundary pixels leaves nothing to compute: images are augmented afresh in every epoch there.",
+            expected=f"one of {', '.join(entry.boundaries[1:])}.",
+            fix="leave --boundary out for the backbone's last features.",
+        )
+    return boundary
+
+
+def _pooling_below_the_top(pooling: str, boundary: str) -> SettingError:
+    return SettingError(
+        f"--pooling {pooling} goes with --boundary {boundary}, where nothing is pooled.",
+        expected="--pooling with --boundary top only.",
+        fix="leave --pooling out.",
+    )
+
+
+def ensure_features(
+    manifest: Manifest,
+    backbone: Backbone,
+    *,
+    boundary: str,
+    views: ViewPlan,
+    fit: str,
+    dtype: str,
+    cache_root: Path,
+    console: Console,
+    batch_size: int = BATCH_SIZE,
+) -> DatasetFeatures:
+    """Return where the features of all images of a data set lie in the cache, computing those that it lacks.
+
+    Memory stays flat as images grow in number, but for some hundred bytes an image; equal files are computed once.
+
+    Args:
+        manifest: The data set.
+        backbone: The network; only the part below the boundary is used.
+        boundary: Where it is cut; not `pixels`.
+        views: Which views of the training images are wanted.
+        fit: How a picture is made square.
+        dtype: Number format of the stored features: float16 or float32.
+        cache_root: Where the caches lie.
+        console: Where progress is shown.
+        batch_size: Images in a batch.
+
+    Raises:
+        CacheError: The cache cannot be written, or the disk is too small.
+        NumericsError: A feature does not fit into the number format.
+    """
+    spec = _describe_cache(backbone, boundary=boundary, fit=fit, dtype=dtype)
+    cache = FeatureCache.open(cache_root, spec)
+    for path, reason in cache.damaged.items():
+        console.warn(f"{path} is passed over: {reason}. `tlkit cache verify --remove` removes it.")
+
+    wanted = WantedRows(manifest, views)
+    positions = wanted.find(cache)
+    missing = wanted.list_missing(positions)
+    hits = wanted.num_rows - len(missing)
+    console.say(f"Features of {backbone.entry.name} at {boundary}: {hits:,} rows found, {len(missing):,} to compute.")
+    seconds = 0.0
+    reasons: dict[str, str] = {}
+    if len(missing):
+        _check_space(spec, len(missing), cache.folder)
+        start = time.perf_counter()
+        reasons = _compute_rows(cache, wanted, missing, backbone, batch_size, console)
+        seconds = time.perf_counter() - start
+        positions = wanted.find(cache)
+    splits, set_aside = wanted.by_split(positions, reasons)
+    return DatasetFeatures(cache, splits, set_aside, hits, len(missing), seconds)
+
+
+def refuse_set_aside(features: DatasetFeatures) -> None:
+    """Raise, as `--strict` demands, if an image became unusable after the data set was read.
+
+    Raises:
+        DataError: One did; the first is named.
+    """
+    for item in features.set_aside:
+        raise DataError(
+            f"{item.path}: {item.reason}.",
+            expected="nothing but usable images, as --strict demands",
+            fix="mend or remove the file, or leave out --strict to set it aside.",
+        )
+
+
+def _describe_cache(backbone: Backbone, *, boundary: str, fit: str, dtype: str) -> CacheSpec:
+    return CacheSpec(
+        backbone=backbone.entry.name,
+        weights_sha256=backbone.trunk_sha256(boundary),
+        boundary=boundary,
+        # Below the top nothing is pooled, so both kinds of head share those features.
+        pooling=backbone.pooling if boundary == "top" else "none",
+        image_size=backbone.image_size,
+        fit=fit,
+        loader_version=LOADER_VERSION,
+        precision=PRECISION,
+        dtype=dtype,
+        feature_shape=backbone.feature_shape(boundary),
+    )
+
+
+def _check_space(spec: CacheSpec, num_rows: int, folder: Path) -> None:
+    needed = num_rows * int(np.prod(spec.feature_shape)) * np.dtype(spec.dtype).itemsize
+    free = shutil.disk_usage(folder).free
+    if needed > free:
+        raise CacheError(
+            f"The features need {needed / 1e9:,.1f} GB; the disk of {folder} has {free / 1e9:,.1f} GB left.",
+            expected="a disk with room for all of them.",
+            fix="make room with `tlkit cache prune`, set TLKIT_CACHE to a folder on another disk, or ask for fewer --views.",
+        )
+
+
+def _compute_rows(
+    cache: FeatureCache,
+    wanted: WantedRows,
+    missing: NDArray[np.int64],
+    backbone: Backbone,
+    batch_size: int,
+    console: Console,
+) -> dict[str, str]:
+    """Compute the missing rows; return the reason for each file, by sha256, that could not be loaded."""
+    from tlkit.backbones.engine import compile_trunk
+
+    spec = cache.spec
+    compute = compile_trunk(backbone.trunk(spec.boundary))
+    load = partial(wanted.load, image_size=spec.image_size, fit=spec.fit)
+    unit = "images" if wanted.views.num_views == 1 else "views"
+    with console.progress("Features", len(missing), unit) as advance:
+        report = fill_cache(cache, wanted.list_keys(missing), load, compute, batch_size=batch_size, advance=advance)
+    return {row.sha256: reason for row, reason in report.failures}

@@ -1,0 +1,127 @@
+"""The end of a run: the saved model measured on its validation images, and the pictures and pages about it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tlkit.bundle import BundleSpec
+from tlkit.data.manifest import Manifest
+from tlkit.data.views import draw_view
+from tlkit.evaluation.metrics import EvaluationReport, compute_report
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console
+from tlkit.reports.figures import draw_confusion_matrix, draw_contact_sheet, draw_history
+from tlkit.reports.page import write_report
+from tlkit.workflows.run_folder import RunFolder
+from tlkit.workflows.scoring import load_pixels, score_records
+
+if TYPE_CHECKING:
+    from tlkit.bundle import Classifier
+    from tlkit.workflows.stage_run import StageOutcome
+
+NUM_SHEET_IMAGES = 4
+NUM_SHEET_VIEWS = 6
+
+
+def measure_validation(classifier: Classifier, manifest: Manifest, console: Console) -> EvaluationReport:
+    """Score the validation images from their files through the whole model, as `tlkit predict` would."""
+    records = manifest.in_split("validation")
+    with console.progress("Validating the saved model", len(records)) as advance:
+        scores = score_records(classifier, records, advance=advance)
+    labels = manifest.labels(scores.records).astype(np.int64)
+    return compute_report(labels, scores.probabilities, manifest.class_names)
+
+
+def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
+    """Draw what the network sees: some training images, as they are and in the views of the last stage that has any."""
+    stages = [stage for stage in recipe.stages if stage.unfreeze == "all" or stage.views > 1]
+    policy = stages[-1].policy if stages else "none"
+    num_views = NUM_SHEET_VIEWS if policy != "none" else 1
+    train = manifest.in_split("train")
+    chosen = [train[number] for number in np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int)]
+    images, captions = [], []
+    for record in chosen:
+        for index in range(num_views):
+            view = draw_view(policy, seed=recipe.training.seed, sha256=record.sha256, index=index)
+            images.append(load_pixels(record.path, spec, view=view))
+            captions.append(record.class_name if index == 0 else f"{policy} view {index}")
+    draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
+
+
+def write_run_report(
+    folder: RunFolder,
+    *,
+    manifest: Manifest,
+    report: EvaluationReport,
+    outcomes: Sequence[StageOutcome],
+    history: Sequence[dict[str, Any]],
+    seconds: float,
+) -> None:
+    """Write curves.png, confusion.png and report.html; views.png is there already."""
+    draw_history(folder.path / "curves.png", history)
+    draw_confusion_matrix(folder.path / "confusion.png", report.confusion, manifest.class_names)
+    accuracy = report.accuracy
+    write_report(
+        folder.path,
+        title=folder.path.name,
+        facts={
+            "validation accuracy": f"{accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})",
+            "macro-F1": f"{report.macro_f1:.3f}",
+            "validation images": f"{report.num_images:,}",
+            "seconds": f"{seconds:,.0f}",
+        },
+        class_table=manifest.class_table(),
+        stage_table=stage_table(outcomes),
+        score_table=report.class_table(),
+        recipe=folder.recipe.read_text("utf-8"),
+        set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
+        notices=manifest.notices,
+    )
+
+
+def stage_table(outcomes: Sequence[StageOutcome]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return columns and rows: what each stage brought on the validation images."""
+    columns = ("stage", "boundary", "epochs", "best epoch", "accuracy before", "after", "loss before", "after")
+    rows: list[tuple[str, ...]] = []
+    for outcome in outcomes:
+        progress = outcome.progress
+        kept = str(progress.best_epoch) if progress.best_epoch else "0 (rolled back)"
+        before = (f"{progress.start_accuracy:.3f}", f"{progress.start_loss:.3f}")
+        after = (f"{progress.best_accuracy:.3f}", f"{progress.best_loss:.3f}")
+        plan = outcome.plan
+        rows.append(
+            (plan.stage.name, plan.boundary, str(progress.epochs_done), kept, before[0], after[0], before[1], after[1])
+        )
+    return columns, rows
+
+
+def describe_change(outcome: StageOutcome) -> str:
+    """Return in words what a further stage did to validation, and what that says about where the limit lies.
+
+    A change counts as one where it exceeds twice its standard error, taken as sqrt(n p (1 - p)) images.
+    """
+    progress, num_images, unfreeze = outcome.progress, outcome.num_validation, outcome.plan.stage.unfreeze
+    name = "More training of the head" if unfreeze == "none" else f"Unfreezing {unfreeze}"
+    if progress.best_epoch == 0:
+        return f"{name} did not make validation better, so the earlier model is kept."
+    change = progress.best_accuracy - progress.start_accuracy
+    error = 2 * (max(progress.start_accuracy * (1 - progress.start_accuracy), 1e-6) / num_images) ** 0.5
+    if abs(change) <= error:
+        verdict = "too few images to tell from chance."
+    elif change < 0:
+        verdict = "the loss fell, but the model is less often right."
+    else:
+        verdict = "a clear gain."
+    lesson = ""
+    if unfreeze != "none":
+        where = "in the conv layers" if change > error else "in the dense layers or the data, as far as this shows"
+        lesson = f" What limited the model lay {where}."
+    return (
+        f"{name} moved validation accuracy from {progress.start_accuracy:.3f} to {progress.best_accuracy:.3f} "
+        f"({round(change * num_images):+d} of {num_images:,} images) and loss from {progress.start_loss:.3f} to "
+        f"{progress.best_loss:.3f}: {verdict}{lesson}"
+    )

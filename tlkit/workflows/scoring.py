@@ -1,0 +1,106 @@
+"""Give a trained model the images of a manifest or of a folder, always by the same way.
+
+Training's last validation, `tlkit evaluate` and `tlkit predict` all come through here, in batches of the same size, so
+that their numbers for the same image agree to the last bit.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.bundle import BundleSpec
+from tlkit.data.images import UnusableImage, load_image, read_content
+from tlkit.data.manifest import ImageRecord, SetAside
+from tlkit.data.views import View
+from tlkit.features.extract import LoadFailure, run_batches
+
+if TYPE_CHECKING:
+    from tlkit.bundle import Classifier
+
+BATCH_SIZE = 32
+CHANGED = "changed since it was checked"
+
+
+@dataclass(frozen=True, eq=False)
+class Scores:
+    """What a model says about images.
+
+    `probabilities` is float32 (n, classes), 0..1, one row for each of `records`; `failures` are the images that have
+    become unusable since they were checked.
+    """
+
+    records: tuple[ImageRecord, ...]
+    probabilities: NDArray[np.float32]
+    failures: tuple[SetAside, ...]
+
+
+def score_records(
+    classifier: Classifier,
+    records: Sequence[ImageRecord],
+    *,
+    batch_size: int = BATCH_SIZE,
+    advance: Callable[[int], None] | None = None,
+) -> Scores:
+    """Compute the class probabilities of images, reading each file anew.
+
+    Args:
+        classifier: The model.
+        records: The images, whose paths can be opened from here.
+        batch_size: Images in a batch; another size may change the last bits.
+        advance: Called with the number of images done since the last call.
+    """
+    spec = classifier.spec
+    scored: list[ImageRecord] = []
+    failures: list[SetAside] = []
+    outputs = [np.empty((0, len(spec.class_names)), np.float32)]
+    for batch in run_batches(
+        records,
+        lambda record: load_pixels(record.path, spec, expected_sha256=record.sha256),
+        classifier.predict_probabilities,
+        batch_size=batch_size,
+    ):
+        scored.extend(batch.items)
+        failures.extend(SetAside(record.path, reason) for record, reason in batch.failures)
+        if batch.items:
+            outputs.append(batch.outputs)
+        if advance:
+            advance(len(batch.items) + len(batch.failures))
+    return Scores(tuple(scored), np.concatenate(outputs), tuple(failures))
+
+
+def load_pixels(
+    path: Path, spec: BundleSpec, *, expected_sha256: str | None = None, view: View | None = None
+) -> NDArray[np.uint8]:
+    """Read an image file as the model wants it.
+
+    Args:
+        path: The file.
+        spec: The model's, for image size and fit.
+        expected_sha256: Hash that the file's bytes had when they were checked, if they were.
+        view: The augmentation to show it in; None for the picture itself.
+
+    Returns:
+        uint8 (image_size, image_size, 3), RGB, 0..255.
+
+    Raises:
+        LoadFailure: The file gives no picture, or other bytes than expected.
+    """
+    try:
+        content = read_content(path)
+        if expected_sha256 is not None and sha256(content).hexdigest() != expected_sha256:
+            raise LoadFailure(CHANGED)
+        return load_image(content, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view)
+    except UnusableImage as unusable:
+        raise LoadFailure(unusable.reason) from unusable
+
+
+def count_files(number: int) -> str:
+    """Return "1 file", "2 files" and so on."""
+    return f"{number:,} file{'' if number == 1 else 's'}"

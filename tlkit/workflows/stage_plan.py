@@ -1,0 +1,69 @@
+"""The stages of a run, each with its boundary, planned and checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weights import check_weights
+from tlkit.bundle import BundleSpec
+from tlkit.errors import SettingError
+from tlkit.recipes import Recipe, Stage
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage and its place in the run.
+
+    Attributes:
+        stage: Resolved settings.
+        boundary: Where the backbone is cut for it.
+        number: Its place in the run, from 1.
+        keeps_start: Whether the model was of use before it.
+    """
+
+    stage: Stage
+    boundary: str
+    number: int
+    keeps_start: bool
+
+
+def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
+    """Find each stage's boundary and check the names of backbone, groups and weights.
+
+    Args:
+        recipe: Resolved settings.
+        earlier: The model that is trained further, if there is one.
+
+    Raises:
+        BackboneError: If backbone, layer group or weights do not exist.
+        SettingError: If a setting has no effect, or contradicts the earlier model.
+    """
+    entry = find_backbone(recipe.backbone.name)
+    entry.check_image_size(recipe.backbone.image_size)
+    if earlier:
+        _check_same_model(recipe, earlier)
+    else:
+        check_weights(entry, recipe.backbone.weights)
+    if recipe.training.bn != "frozen" and all(stage.unfreeze == "none" for stage in recipe.stages):
+        raise SettingError(
+            f"bn = {recipe.training.bn!r} has no effect: only the head is trained.",
+            expected="only settings that this run uses",
+            fix="remove it, or set unfreeze.",
+        )
+    return [
+        StagePlan(stage, entry.boundary_below(stage.unfreeze), number, keeps_start=number > 1 or earlier is not None)
+        for number, stage in enumerate(recipe.stages, start=1)
+    ]
+
+
+def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
+    wanted = (recipe.backbone.name, recipe.backbone.image_size or spec.image_size, recipe.backbone.fit, recipe.head)
+    has = (spec.backbone, spec.image_size, spec.fit, spec.head)
+    for name, one, other in zip(("backbone", "image_size", "fit", "head"), wanted, has, strict=True):
+        if one != other:
+            raise SettingError(
+                f"{name} is {one}, but the run to start from has {other}.",
+                expected="the same model, which is trained further",
+                fix=f"leave {name} out, or begin without --start-from.",
+            )

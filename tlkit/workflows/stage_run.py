@@ -1,0 +1,234 @@
+"""One stage of a run: cut the backbone, get its inputs, train what lies above, say what it brought."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.backbones.engine import check_cut
+from tlkit.bundle import BundleSpec, Classifier
+from tlkit.data.manifest import ImageRecord, Manifest, SetAside
+from tlkit.data.views import draw_view
+from tlkit.errors import DataError
+from tlkit.features.extract import LoadFailure
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console
+from tlkit.training.batches import Batches, EpochPlan, InputReader, compute_class_weights
+from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
+from tlkit.training.layer_groups import GroupRate
+from tlkit.training.stages import StageData, StageListener, fit_stage
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.workflows.precompute import DatasetFeatures, ensure_features
+from tlkit.workflows.scoring import load_pixels
+from tlkit.workflows.stage_plan import StagePlan
+from tlkit.workflows.wanted_rows import ViewPlan
+
+NUM_CHECKED_IMAGES = 4
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What a stage did.
+
+    Attributes:
+        plan: The stage.
+        progress: Its history and best epoch.
+        rates: The table of layer groups and rates.
+        set_aside: Images that turned out unusable on the way.
+        num_validation: Validation images that it was judged by.
+    """
+
+    plan: StagePlan
+    progress: Progress
+    rates: list[GroupRate]
+    set_aside: tuple[SetAside, ...]
+    num_validation: int
+
+
+def run_stage(
+    classifier: Classifier,
+    manifest: Manifest,
+    plan: StagePlan,
+    *,
+    recipe: Recipe,
+    state: Path,
+    cache_root: Path,
+    console: Console,
+    on_epoch: Callable[[Sequence[dict[str, Any]]], None],
+) -> StageOutcome:
+    """Train one stage, or take over its result if an interrupted run had finished it.
+
+    Args:
+        classifier: The model; its weights are changed.
+        manifest: The images.
+        plan: What to do.
+        recipe: Settings of the run.
+        state: Folder of the run's state.
+        cache_root: Where feature caches lie.
+        console: Tells the story.
+        on_epoch: Told after each epoch, with the stage's history so far.
+    """
+    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=recipe.training.bn)
+    rates, table = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
+    finished = state / f"stage-{plan.number}-finished.safetensors"
+    if finished.is_file():
+        arrays, progress = read_checkpoint(finished)
+        restore("model", model.variables, arrays)
+        console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
+        return StageOutcome(plan, progress, table, (), len(manifest.in_split("validation")))
+
+    _tell_stage(plan, table, recipe.training.bn, console)
+    _check_cut(classifier, manifest, plan.boundary, console)
+    with _stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs:
+        checkpoint = state / f"stage-{plan.number}.safetensors"
+        progress = fit_stage(
+            model,
+            inputs.data,
+            rates=rates,
+            stage=plan.stage,
+            training=recipe.training,
+            keeps_start=plan.keeps_start,
+            checkpoint=checkpoint,
+            listener=StageListener(on_epoch, console.progress),
+        )
+    write_checkpoint(finished, snapshot("model", model.variables), progress)
+    checkpoint.unlink(missing_ok=True)
+    return StageOutcome(plan, progress, table, inputs.set_aside, inputs.data.validation.num_images)
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What a stage reads, and the images that could not be read for it."""
+
+    data: StageData
+    set_aside: tuple[SetAside, ...]
+
+
+@contextlib.contextmanager
+def _stage_inputs(
+    classifier: Classifier, manifest: Manifest, plan: StagePlan, recipe: Recipe, cache_root: Path, console: Console
+) -> Iterator[StageInputs]:
+    """Provide the batches: cached features below the pixels, fresh views of the pictures at them."""
+    stage, training = plan.stage, recipe.training
+    if plan.boundary == "pixels":
+        records = {split: manifest.in_split(split) for split in ("train", "validation")}
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+            readers = {
+                split: _make_pixel_reader(chosen, classifier.spec, stage.policy, training.seed, pool)
+                for split, chosen in records.items()
+            }
+            yield StageInputs(_join(manifest, records, readers, recipe, plan, num_views=0), set_aside=())
+        return
+    features = ensure_features(
+        manifest,
+        classifier.backbone,
+        boundary=plan.boundary,
+        views=ViewPlan(stage.policy, stage.views, training.seed),
+        fit=classifier.spec.fit,
+        dtype=recipe.backbone.feature_dtype,
+        cache_root=cache_root,
+        console=console,
+    )
+    for item in features.set_aside:
+        console.warn(f"{item.path} is left out of this stage: {item.reason}.")
+    records = {split: features.splits[split].records for split in ("train", "validation")}
+    readers = {split: _make_feature_reader(features, split) for split in records}
+    data = _join(manifest, records, readers, recipe, plan, num_views=stage.views)
+    yield StageInputs(data, features.set_aside)
+
+
+def _join(
+    manifest: Manifest,
+    records: dict[str, tuple[ImageRecord, ...]],
+    readers: dict[str, InputReader],
+    recipe: Recipe,
+    plan: StagePlan,
+    *,
+    num_views: int,
+) -> StageData:
+    """Make the two batch sources of a stage; each stage draws its own order from the run's seed."""
+    training, num_classes = recipe.training, len(manifest.class_names)
+    labels = {split: manifest.labels(chosen) for split, chosen in records.items()}
+    seed = training.seed * 1000 + plan.number
+    return StageData(
+        train=Batches(
+            EpochPlan(len(records["train"]), training.batch_size, num_views, seed),
+            readers["train"],
+            labels["train"],
+            compute_class_weights(labels["train"], num_classes=num_classes, mode=training.class_weight),
+        ),
+        validation=Batches(
+            EpochPlan(len(records["validation"]), training.batch_size, 1, seed=None),
+            readers["validation"],
+            labels["validation"],
+            np.ones(len(labels["validation"]), np.float32),
+        ),
+        num_classes=num_classes,
+    )
+
+
+def _make_feature_reader(features: DatasetFeatures, split: str) -> InputReader:
+    positions = features.splits[split].positions
+
+    def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
+        # TensorFlow on a CPU has no fast float16, and says so at every start.
+        return features.cache.read(positions[images, views]).astype(np.float32)
+
+    return read
+
+
+def _make_pixel_reader(
+    records: tuple[ImageRecord, ...], spec: BundleSpec, policy: str, seed: int, pool: ThreadPoolExecutor
+) -> InputReader:
+    """Return a reader of pictures, uint8 (n, height, width, 3), 0..255, each in the view that is asked for."""
+
+    def load(record: ImageRecord, index: int) -> NDArray[np.uint8]:
+        view = draw_view(policy, seed=seed, sha256=record.sha256, index=index)
+        try:
+            return load_pixels(record.path, spec, expected_sha256=record.sha256, view=view)
+        except LoadFailure as failure:
+            raise DataError(
+                f"{record.path}: {failure.reason}.",
+                expected="the images to stay as they were when the run began",
+                fix="put the file back and go on with --resume; nothing that was trained is lost.",
+            ) from failure
+
+    def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
+        chosen = [records[image] for image in images]
+        return np.stack(list(pool.map(load, chosen, views.tolist())))
+
+    return read
+
+
+def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, console: Console) -> None:
+    """Assert on real images that trunk and tail together still are the backbone."""
+    records = manifest.in_split("train")[:NUM_CHECKED_IMAGES]
+    images = np.stack([load_pixels(record.path, classifier.spec) for record in records])
+    difference = check_cut(classifier.backbone, boundary, images)
+    console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
+
+
+def _tell_stage(plan: StagePlan, table: list[GroupRate], bn: str, console: Console) -> None:
+    stage = plan.stage
+    if plan.boundary == "pixels":
+        source = f"pictures, a fresh {stage.policy} view of each in every epoch"
+    elif stage.views > 1:
+        source = f"cached features at {plan.boundary}, one of {stage.views} {stage.policy} views of each in every epoch"
+    else:
+        source = f"cached features at {plan.boundary}, pictures as they are"
+    console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}.")
+    rows = [
+        (line.group, f"{line.num_parameters:,}", f"{line.num_trainable:,}", f"{line.rate:.3g}" if line.num_trainable else "frozen")
+        for line in table
+    ]  # fmt: skip
+    console.table("Layer groups", ("group", "parameters", "trained", "learning rate"), rows)
+    if plan.boundary != "top":
+        console.say(f"Batch norm of the unfrozen groups: {bn}.")
