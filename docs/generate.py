@@ -1,0 +1,91 @@
+"""Write docs/reference from the code: the help of every command and every key of a recipe.
+
+Run `make docs` after changing an option or a setting; a test fails as long as the pages are not up to date.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tlkit.cli.main import COMMANDS, cli
+from tlkit.cli.options import setting_flag
+from tlkit.recipes import SECTIONS, Stage
+
+REFERENCE = Path(__file__).parent / "reference"
+HELP_WIDTH = 100
+NOTICE = "<!-- Written by docs/generate.py; change the code and run `make docs`. -->"
+
+
+def render_pages() -> dict[str, str]:
+    """Return the text of every generated page by its file name."""
+    return {"commands.md": render_commands(), "recipe.md": render_recipe()}
+
+
+def render_commands() -> str:
+    """Return the page with the help of `tlkit` and of each command and subcommand."""
+    parts = [NOTICE, "", "# Commands", ""]
+    root = click.Context(cli, info_name="tlkit", terminal_width=HELP_WIDTH)
+    for context in walk_commands(root):
+        parts += [f"## {context.command_path}", "", "```text", context.command.get_help(context), "```", ""]
+    return "\n".join(parts)
+
+
+def walk_commands(context: click.Context) -> Iterator[click.Context]:
+    """Yield `context` and then the contexts of all commands below it."""
+    yield context
+    group = context.command
+    if isinstance(group, click.Group):
+        names = list(COMMANDS) if group is cli else group.list_commands(context)
+        for name in names:
+            command = group.get_command(context, name)
+            assert command is not None
+            yield from walk_commands(click.Context(command, info_name=name, parent=context, terminal_width=HELP_WIDTH))
+
+
+def render_recipe() -> str:
+    """Return the page with a table of the keys of each part of a recipe."""
+    parts = [NOTICE, "", "# Recipe keys", ""]
+    parts += ["Every key may be left out. The flag is the same setting on the command line.", ""]
+    for title, settings_type in [*((f"[{name}]", section) for name, section in SECTIONS.items()), ("[[stage]]", Stage)]:
+        parts += [f"## `{title}`", "", *render_settings(settings_type), ""]
+    return "\n".join(parts)
+
+
+def render_settings(settings_type: type) -> list[str]:
+    """Return the dataclass's purpose and the table of its keys, as lines."""
+    lines = [str(settings_type.__doc__), "", "| key | flag | default | allowed | meaning |", "|---|---|---|---|---|"]
+    for field in dataclasses.fields(settings_type):
+        cells = (
+            f"`{field.name}`",
+            f"`{setting_flag(field)}`",
+            f"`{render_default(field)}`",
+            field.metadata["rule"].expected,
+            field.metadata["help"],
+        )
+        lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
+    return lines
+
+
+def render_default(field: dataclasses.Field[Any]) -> str:
+    """Return a field's default as it would stand in a recipe."""
+    if field.default is dataclasses.MISSING:
+        return "{}"
+    if isinstance(field.default, bool):
+        return str(field.default).lower()
+    return f'"{field.default}"' if isinstance(field.default, str) else str(field.default)
+
+
+def main() -> None:
+    """Write the pages."""
+    REFERENCE.mkdir(exist_ok=True)
+    for name, text in render_pages().items():
+        (REFERENCE / name).write_text(text, encoding="utf-8")
+
+
+if __name__ == "__main__":
+    main()
