@@ -29,7 +29,7 @@ def render_pages() -> dict[str, str]:
 def render_commands() -> str:
     """Return the page with the help of `tlkit` and of each command and subcommand."""
     parts = [NOTICE, "", "# Commands", ""]
-    root = click.Context(cli, info_name="tlkit", terminal_width=HELP_WIDTH)
+    root = click.Context(cli, info_name="tlkit", terminal_width=HELP_WIDTH, **cli.context_settings)
     for context in walk_commands(root):
         parts += [f"## {context.command_path}", "", "```text", context.command.get_help(context), "```", ""]
     return "\n".join(parts)

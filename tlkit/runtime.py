@@ -13,6 +13,8 @@ import sys
 import tempfile
 from collections.abc import Iterator
 
+from tlkit import __version__
+
 
 def start_keras(seed: int | None = None) -> None:
     """Import TensorFlow and Keras without their start-up noise, and seed every generator.
@@ -40,8 +42,8 @@ def read_versions() -> dict[str, str]:
     """Return the versions that a result depends on, by name."""
     from importlib.metadata import version
 
-    names = ("tlkit", "keras", "tensorflow", "numpy", "pillow", "h5py")
-    return {"python": platform.python_version(), **{name: version(name) for name in names}}
+    names = ("keras", "tensorflow", "numpy", "pillow", "h5py")
+    return {"tlkit": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
 
 
 @contextlib.contextmanager

@@ -44,10 +44,10 @@ def test_vgg16_has_its_groups_at_full_size(vgg16: LayerTable) -> None:
 
 
 def test_a_classifier_made_of_convolutions_is_told_from_the_backbone() -> None:
-    table = build_layer_table(find_backbone("mobilenet_v3_small"), image_size=32)
+    table = build_layer_table(find_backbone("mobilenet"), image_size=32)
     assert table.num_backbone_parameters == table.entry.num_parameters
-    assert table.num_parameters == 2_554_968
-    assert table.boundary_shape("group5") == (1, 1, 576)
+    assert table.num_parameters == 4_253_864
+    assert table.boundary_shape("group5") == (1, 1, 1024)
 
 
 def test_convnexts_last_normalisation_belongs_to_the_backbone() -> None:

@@ -144,7 +144,7 @@ def test_files_with_too_few_or_too_many_layers_are_refused(source: Backbone, tmp
         save_weights_h5(tmp_path / "less.weights.h5", trunk),
         "it has no layer 'conv2d_15', which is 'block4a_1_conv' in the network",
     )
-    longer = keras.Model(model.input, keras.layers.Conv2D(4, 1, name="more")(source.trunk("block4").layers[-2].output))
+    longer = keras.Model(model.input, keras.layers.Conv2D(4, 1, name="more")(model.layers[-2].output))
     refuse(write_legacy(tmp_path / "more.h5", longer), "the file has a layer 'more' more")
     refuse(save_weights_h5(tmp_path / "more.weights.h5", longer), "the file has a layer 'conv2d_20' more")
 

@@ -5,11 +5,12 @@ from pathlib import Path
 import keras
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.imagenet_files import IMAGENET_FILES, models_folder
-from tlkit.backbones.weights import check_weights, finalize_normalization, hash_arrays, stable_names
+from tlkit.backbones.weights import check_weights, finalize_normalization, hash_arrays, load_weights, stable_names
 from tlkit.errors import BackboneError
 
 
@@ -53,6 +54,15 @@ def test_a_normalisation_uses_new_weights_once_it_is_finalised() -> None:
     stable_names(model)["normalization_1/mean"].assign([1.0, 2.0, 3.0])
     assert np.asarray(model(np.ones((1, 3), np.float32))).tolist() == [[1.0, 1.0, 1.0]]
     finalize_normalization(model)
+    assert np.asarray(model(np.ones((1, 3), np.float32))).tolist() == [[0.0, -1.0, -2.0]]
+
+
+def test_a_normalisation_is_finalised_when_weights_are_loaded(tmp_path: Path) -> None:
+    model = keras.Sequential([keras.Input((3,)), keras.layers.Normalization()])
+    path = tmp_path / "mean.safetensors"
+    mean = np.array([1, 2, 3], np.float32)
+    save_file({"normalization_1/mean": mean, "normalization_1/variance": np.ones(3, np.float32)}, path)
+    load_weights(model, find_backbone("tiny"), str(path))
     assert np.asarray(model(np.ones((1, 3), np.float32))).tolist() == [[0.0, -1.0, -2.0]]
 
 
@@ -144,7 +154,7 @@ def test_imagenet_weights_are_read_from_where_keras_put_them(monkeypatch: pytest
     source = build_backbone("mobilenet", image_size=32, pooling="avg", weights="random", seed=5)
     path = tmp_path / "mobilenet.weights.h5"
     source.model.save_weights(path)
-    asked = {}
+    asked: dict[str, str | None] = {}
 
     def give(name: str, url: str, **keywords: str | None) -> str:
         asked.update(name=name, url=url, **keywords)

@@ -40,9 +40,8 @@ def test_a_missing_path_a_file_and_a_foreign_folder_are_no_bundles(refuses: Any,
         find_bundle(endless)
 
 
-@pytest.mark.parametrize("sign", [".tlkit-output", "recipe.toml"])
-def test_a_run_that_is_still_in_training_is_to_be_resumed(refuses: Any, tmp_path: Path, sign: str) -> None:
-    (tmp_path / sign).touch()
+def test_a_run_that_is_still_in_training_is_to_be_resumed(refuses: Any, tmp_path: Path) -> None:
+    (tmp_path / "recipe.toml").touch()
     with refuses(
         f"{tmp_path} holds no bundle yet: its training has not finished.",
         "a run that has been trained to its end",

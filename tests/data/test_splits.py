@@ -76,6 +76,18 @@ def test_images_with_the_same_bytes_stay_together() -> None:
         assert Counter(splits[:20]) == {"train": 10, "validation": 6, "test": 4}
 
 
+def test_images_under_two_classes_are_divided_with_the_first_by_name() -> None:
+    hashes = make_hashes(20)
+    order = (
+        [(sha256, "b") for sha256 in hashes[:10]]
+        + [(sha256, "a") for sha256 in hashes]
+        + [(sha256, "c") for sha256 in hashes[:10]]
+    )
+    splits = assign_splits(*zip(*order, strict=True), validation_fraction=0.15, test_fraction=0.0, seed=0)
+    assert Counter(splits[10:30]) == {"train": 17, "validation": 3}
+    assert splits[:10] == splits[10:20] == splits[30:]
+
+
 def test_one_more_image_moves_almost_nothing() -> None:
     hashes = make_hashes(101)
     before = assign_splits(hashes[:100], ["a"] * 100, validation_fraction=0.2, test_fraction=0.0, seed=0)

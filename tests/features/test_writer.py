@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import dataclasses
 import errno
-import itertools
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,15 +32,21 @@ def test_a_shard_is_finished_when_it_has_its_size(tmp_path: Path, spec: CacheSpe
     assert count_shards(cache) == 3
 
 
-def test_a_shard_is_finished_when_it_is_old_enough(
+def test_a_shard_is_finished_when_it_is_old_enough_or_as_old_as_the_work_before_it(
     tmp_path: Path, spec: CacheSpec, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("time.monotonic", itertools.count(0.0, 4.0).__next__)
+    now = 100.0
+    monkeypatch.setattr("time.monotonic", lambda: now)
     cache = FeatureCache.open(tmp_path, spec)
+    finished_at = []
     with cache.writer(shard_seconds=15) as writer:
-        for number, key in enumerate(rows.keys(4)):
+        for key in rows.keys(60):
+            before = count_shards(cache)
             writer.append([key], rows.features([key]))
-            assert count_shards(cache) == (number == 3)
+            if count_shards(cache) > before:
+                finished_at.append(now - 100)
+            now += 1
+    assert finished_at == [1, 4, 10, 22, 38, 54]
 
 
 def test_rows_collected_before_an_error_are_kept(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:

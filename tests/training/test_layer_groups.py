@@ -85,5 +85,5 @@ def test_a_rate_of_zero_moves_nothing() -> None:
 
 
 def test_rates_and_variables_must_be_as_many() -> None:
-    with pytest.raises(ValueError, match="^2 rates for 3 variables$"):
+    with pytest.raises(ValueError, match=r"^2 rates for 3 variables$"):
         GroupedAdamW([0.1, 0.1], weight_decay=0.0).build(make_variables())

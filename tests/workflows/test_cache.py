@@ -46,7 +46,7 @@ def test_caches_are_shown_with_what_they_hold(
 
 def test_without_a_cache_there_is_nothing_to_show(cache_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show_caches(Console()) == {"root": str(cache_root), "caches": [], "bytes": 0}
-    assert capsys.readouterr().out == f"0 caches, 0.0 MB, in {cache_root}.\n"
+    assert capsys.readouterr().out == f"Caches: 0, 0.0 MB in all, in {cache_root}\n"
 
 
 def test_verifying_finds_damage_and_removes_it_only_when_asked(
@@ -84,7 +84,7 @@ def test_a_dry_run_of_pruning_removes_nothing(folder: Path, capsys: pytest.Captu
     num_bytes = show_caches(QUIET)["bytes"]
     rehearsed = prune_caches(keys=[], older_than_days=None, everything=True, dry_run=True, console=Console())
     assert rehearsed == {"removed": [folder.name], "partial_files": 0, "bytes": num_bytes, "dry_run": True}
-    assert capsys.readouterr().out.startswith("Would remove 1 caches and 0 half-written files: ")
+    assert capsys.readouterr().out.startswith("Would remove caches: 1, half-written files: 0, ")
     assert folder.exists()
     prune_caches(keys=[], older_than_days=None, everything=True, dry_run=False, console=QUIET)
     assert not folder.exists()

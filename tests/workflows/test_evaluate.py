@@ -34,10 +34,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "bundle"
     spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(), CLASS_NAMES)
     classifier = assemble_classifier(spec, weights="random", seed=1)
-    # A new head is all zeros, and so would every answer be equal.
-    rng = np.random.default_rng(0)
-    for weight in classifier.head.trainable_weights:
-        weight.assign(rng.normal(size=weight.shape))
+    # A new head is all zeros and says the same of every image: give it an opinion, and none for all flat colours alike.
+    kernel, bias = classifier.head.trainable_weights[-2:]
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
+    colors = np.array([(200, 40, 40), (40, 170, 60), (220, 200, 50)], np.uint8)
+    bias.assign(-classifier.logits(np.tile(colors[:, None, None], (1, 64, 64, 1))).mean(axis=0))
     write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
     return folder
 

@@ -29,10 +29,11 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("model") / "bundle"
     spec = BundleSpec("tiny", 64, "pad", LOADER_VERSION, "avg", HeadSettings(), CLASS_NAMES)
     classifier = assemble_classifier(spec, weights="random", seed=1)
-    # A new head is all zeros, and so would every answer be equal.
-    rng = np.random.default_rng(0)
-    for weight in classifier.head.trainable_weights:
-        weight.assign(rng.normal(size=weight.shape))
+    # A new head is all zeros and says the same of every image: give it an opinion, and none for all flat colours alike.
+    kernel, bias = classifier.head.trainable_weights[-2:]
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
+    colors = np.array([(200, 40, 40), (40, 170, 60), (220, 200, 50)], np.uint8)
+    bias.assign(-classifier.logits(np.tile(colors[:, None, None], (1, 64, 64, 1))).mean(axis=0))
     write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
     return folder
 
@@ -113,6 +114,7 @@ def test_the_probabilities_are_the_models_for_the_pixels_of_the_one_loader(
     (row,) = read_rows(predict(bundle, [path])["stdout"])
     found = {row[f"class_name{ending}"]: np.float32(row[f"probability{ending}"]) for ending in ("", "_2", "_3")}
     assert found == dict(zip(CLASS_NAMES, expected, strict=True))
+    assert len(set(found.values())) == 3
     assert row["class_name"] == CLASS_NAMES[expected.argmax()]
 
 

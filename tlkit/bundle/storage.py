@@ -35,7 +35,7 @@ GOLDEN_FILE = "golden.safetensors"
 MAX_SPEC_BYTES = 4 * 1024**2
 ROOM_FOR_HASHES = 1000
 MAX_GOLDEN_IMAGES = 32
-RUN_FILES = (".tlkit-output", "recipe.toml")
+RUN_FILE = "recipe.toml"
 
 
 def find_bundle(path: Path) -> Path:
@@ -57,7 +57,7 @@ def find_bundle(path: Path) -> Path:
             if folder != path and folder.is_symlink():
                 raise refusal(f"{folder} is a symbolic link.", expected="a folder")
             return folder
-    if any(os.path.lexists(path / name) for name in RUN_FILES):
+    if os.path.lexists(path / RUN_FILE):
         raise refusal(
             f"{path} holds no bundle yet: its training has not finished.",
             expected="a run that has been trained to its end",

@@ -24,7 +24,7 @@ def cache() -> None:
 @cache.command("list", epilog="Example: tlkit cache list --json")
 @output_options
 def list_command(console: Console) -> None:
-    """List the caches: what each holds, its rows, its size, and when it was last used."""
+    """List the caches: what each holds, rows, size, last use."""
     from tlkit.workflows.cache import show_caches
 
     console.result(show_caches(console))
@@ -36,7 +36,10 @@ def list_command(console: Console) -> None:
 @output_options
 @click.pass_context
 def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, console: Console) -> None:
-    """Read every cached row and compare it with its checksum. The exit code is 1 if damage remains."""
+    """Compare every cached row with its checksum.
+
+    The exit code is 1 if damage remains.
+    """
     from tlkit.workflows.cache import verify_caches
 
     payload = verify_caches(keys, remove=remove, console=console)

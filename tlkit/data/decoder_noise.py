@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import functools
 import logging
@@ -32,7 +33,9 @@ def _silence_log_and_libtiff() -> None:
     package = Path(PIL.__file__).parent
     bundled = [*package.parent.glob("pillow.libs/libtiff-*.so*"), *package.glob(".dylibs/libtiff*.dylib")]
     for library in bundled:
-        # libtiff prints errors by itself unless its handler, one for the whole process, is taken away.
-        set_error_handler = ctypes.CDLL(str(library)).TIFFSetErrorHandler
-        set_error_handler.argtypes, set_error_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
-        set_error_handler(None)
+        # libtiff prints errors by itself unless its handler, one for the whole process, is taken away. A Pillow that is
+        # built otherwise may keep it out of reach; then the messages are seen, and nothing else is wrong.
+        with contextlib.suppress(OSError, AttributeError):
+            set_error_handler = ctypes.CDLL(str(library)).TIFFSetErrorHandler
+            set_error_handler.argtypes, set_error_handler.restype = [ctypes.c_void_p], ctypes.c_void_p
+            set_error_handler(None)

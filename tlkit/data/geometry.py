@@ -112,7 +112,7 @@ class Placement:
         if self.flip:
             output = output.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.angle_degrees:
-            output = output.rotate(self.angle_degrees, Image.Resampling.BICUBIC)
+            output = output.rotate(self.angle_degrees, _RESAMPLING)
             output = output.crop((margin_x, margin_y, margin_x + width, margin_y + height))
         return output
 

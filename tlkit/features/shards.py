@@ -153,13 +153,10 @@ def read_shard(path: Path, *, dtype: str, feature_shape: tuple[int, ...], cache_
                 if dataset.shape != shape or dataset.dtype != dtypes[name]:
                     raise DamagedShard(f"{name} is {dataset.dtype} {dataset.shape}, not {dtypes[name]} {shape}")
             offsets = {name: int(dataset.id.get_offset()) for name, dataset in datasets.items()}
-            last_bytes = [offsets[name] + dataset.nbytes for name, dataset in datasets.items()]
     except FileNotFoundError:
         raise
     except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
         raise DamagedShard(f"HDF5 cannot read it: {error}") from error
-    if max(last_bytes) > path.stat().st_size:
-        raise DamagedShard("it is truncated")
     return Shard(path, num_rows, dtypes, feature_shape, offsets)
 
 

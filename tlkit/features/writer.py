@@ -20,13 +20,15 @@ if TYPE_CHECKING:
 
 SHARD_BYTES = 64 * 2**20
 SHARD_SECONDS = 15.0
+_FIRST_SHARD_SECONDS = 1.0
 
 
 class CacheWriter:
     """Collects rows and writes them as shards; made by `FeatureCache.writer`.
 
-    A shard is written as soon as the collected rows reach `shard_bytes`, or the oldest of them is `shard_seconds` old:
-    so much, at most, is lost when the process is killed. Leaving the context by an exception keeps what was collected.
+    A shard is written as soon as the collected rows reach `shard_bytes`, or the oldest of them is `shard_seconds` old,
+    or has waited for longer than all the work before it took: so a killed process loses at most `shard_seconds`, and
+    a young one at most half of its work. Leaving the context by an exception keeps what was collected.
     """
 
     def __init__(self, cache: FeatureCache, *, shard_bytes: int, shard_seconds: float) -> None:
@@ -35,7 +37,8 @@ class CacheWriter:
         self._shard_seconds = shard_seconds
         self._rows: list[RowKey] = []
         self._features: list[NDArray[np.floating]] = []
-        self._oldest = 0.0
+        self._start = time.monotonic()
+        self._oldest = self._start
 
     def __enter__(self) -> Self:
         remove_stale_partials(self._cache.folder)
@@ -67,9 +70,13 @@ class CacheWriter:
             self._oldest = time.monotonic()
         self._features.append(_convert(features, self._cache.spec.dtype))
         self._rows.extend(rows)
-        num_bytes = sum(block.nbytes for block in self._features)
-        if num_bytes >= self._shard_bytes or time.monotonic() - self._oldest >= self._shard_seconds:
+        if self._is_due():
             self._flush()
+
+    def _is_due(self) -> bool:
+        longest = min(self._shard_seconds, max(_FIRST_SHARD_SECONDS, self._oldest - self._start))
+        num_bytes = sum(block.nbytes for block in self._features)
+        return num_bytes >= self._shard_bytes or time.monotonic() - self._oldest >= longest
 
     def _flush(self) -> None:
         rows, features = self._rows, self._features

@@ -61,16 +61,17 @@ class Console:
             write_table(self._story_stream(), title, columns, rows)
 
     @contextmanager
-    def progress(self, description: str, total: int, unit: str = "images") -> Iterator[Advance]:
+    def progress(self, description: str, total: int, unit: str = "images", *, closes: bool = True) -> Iterator[Advance]:
         """Show how far a long step has come, on standard error, unless under `-q`.
 
         A terminal shows one line with a bar, the rate and the time left; anything else gets a plain line every ten
-        seconds. Both end with a line that gives the count and the time.
+        seconds.
 
         Args:
             description: What is being done, such as "Features".
             total: Number of units in all.
             unit: What is counted, in the plural.
+            closes: Whether a line with the count and the time ends the step; without it a quick step says nothing.
 
         Yields:
             The function to call when units are done.
@@ -84,7 +85,8 @@ class Console:
                 yield meter.advance
         else:
             yield _report_now_and_then(meter)
-        write_line(sys.stderr, meter.summary())
+        if closes:
+            write_line(sys.stderr, meter.summary())
 
     def result(self, payload: Mapping[str, object]) -> None:
         """Write the result as one JSON object on standard output, if a script asked for it."""

@@ -64,7 +64,7 @@ def safe_name(class_name: str) -> str:
 
     Example:
         >>> safe_name("../cats & dogs?")
-        '.._cats & dogs_'
+        '_._cats & dogs_'
         >>> safe_name("..")
         '__'
     """

@@ -26,7 +26,7 @@ def show_caches(console: Console) -> dict[str, Any]:
     if summaries:
         columns = ("key", "backbone", "weights", "boundary", "pixels", "feature", "rows", "MB", "last used")
         console.table(f"Feature caches in {root}", columns, [_table_row(summary) for summary in summaries])
-    console.say(f"{len(summaries)} caches, {num_bytes / 1e6:,.1f} MB, in {root}.")
+    console.say(f"Caches: {len(summaries)}, {num_bytes / 1e6:,.1f} MB in all, in {root}")
     return {"root": str(root), "caches": [_summary_payload(summary) for summary in summaries], "bytes": num_bytes}
 
 
@@ -97,8 +97,8 @@ def prune_caches(
     for key in report.keys:
         console.detail(f"{verb} {key}")
     console.say(
-        f"{verb} {len(report.keys)} caches and {len(report.partials)} half-written files: "
-        f"{report.num_bytes / 1e6:,.1f} MB."
+        f"{verb} caches: {len(report.keys)}, half-written files: {len(report.partials)}, "
+        f"{report.num_bytes / 1e6:,.1f} MB in all."
     )
     return {
         "removed": list(report.keys),

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.data.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
-from tlkit.recipes import BackboneSettings, Recipe, Stage
+from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.workflows.evaluate import run_evaluate
 from tlkit.workflows.finetune import run_finetune
@@ -23,7 +23,10 @@ from tlkit.workflows.wanted_rows import ViewPlan
 
 NUM_VIEWS = 4
 POLICY = "standard"
-EPOCHS = 40
+FEATURE_POOLING = "none"
+"""The conv head reads the backbone's map, which is therefore not averaged."""
+
+MOST_EPOCHS = 40
 
 
 @dataclass(frozen=True)
@@ -53,14 +56,13 @@ class Round:
         return self.folder / "predictions.csv"
 
 
-def run_demo(folder: Path, *, console: Console, num_train_per_kind: int = PHOTOS_PER_KIND["train"]) -> dict[str, Any]:
+def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     """Draw the picture set and run the whole job on it.
 
     Args:
         folder: Where pictures and results go. A second go finds its pictures there, and puts its results beside those
             of the first.
         console: Tells the story.
-        num_train_per_kind: Training pictures of each kind of fish; fewer make a quicker demo.
 
     Returns:
         What `--json` prints: `folder`, `photos` (drawn and reused), `run`, `validation`, `test` (accuracy with its
@@ -70,7 +72,7 @@ def run_demo(folder: Path, *, console: Console, num_train_per_kind: int = PHOTOS
         DataError: The folder holds something else.
     """
     console.say(f"tlkit's demo: a fictional pond, its fish, and a network that learns to tell them apart, in {folder}.")
-    pond = _draw(folder, num_train_per_kind, console)
+    pond = _draw(folder, console)
     recipe = _choose_recipe()
     this_round = _open_round(folder)
     _precompute(pond, recipe, console)
@@ -89,26 +91,28 @@ def run_demo(folder: Path, *, console: Console, num_train_per_kind: int = PHOTOS
     }
 
 
-def _draw(folder: Path, num_train_per_kind: int, console: Console) -> Pond:
-    per_kind = {**PHOTOS_PER_KIND, "train": num_train_per_kind}
+def _draw(folder: Path, console: Console) -> Pond:
     names = ", ".join(kind.name for kind in KINDS)
-    console.say("\n1. Pictures")
-    console.say(
-        f"   Cameras under six boats see four kinds of fish: {names}. Every kind comes in every colour, so a network must\n"
-        "   look at shape and pattern. All of it is drawn here and is the same each time."
+    _say_step(
+        console,
+        "1. Pictures",
+        f"Cameras under six boats see four kinds of fish: {names}.",
+        "Every kind comes in every colour, so a network must look at shape and pattern.",
+        "All of it is drawn here, and is the same each time.",
     )
-    num_photos = len(KINDS) * sum(per_kind.values()) + NUM_NEW_PHOTOS
+    num_photos = len(KINDS) * sum(PHOTOS_PER_KIND.values()) + NUM_NEW_PHOTOS
     with console.progress("Pictures", num_photos, "pictures") as advance:
-        pond = draw_pond(folder, photos_per_kind=per_kind, advance=advance)
+        pond = draw_pond(folder, photos_per_kind=PHOTOS_PER_KIND, advance=advance)
     if pond.num_reused:
-        console.say(f"   {pond.num_reused:,} pictures were there already, {pond.num_drawn:,} were drawn.")
+        console.say(f"{pond.num_reused:,} pictures were there already, {pond.num_drawn:,} were drawn.")
     return pond
 
 
 def _choose_recipe() -> Recipe:
     return Recipe(
         backbone=BackboneSettings(name="tiny", weights="random"),
-        stages=(Stage(name="head", epochs=EPOCHS, views=NUM_VIEWS, policy=POLICY),),
+        head=HeadSettings(kind="conv", units=64),
+        stages=(Stage(name="head", epochs=MOST_EPOCHS, views=NUM_VIEWS, policy=POLICY),),
     )
 
 
@@ -121,53 +125,56 @@ def _open_round(folder: Path) -> Round:
 
 
 def _precompute(pond: Pond, recipe: Recipe, console: Console) -> None:
-    console.say("\n2. Features (tlkit precompute)")
-    console.say(
-        "   A frozen network turns every picture into a row of numbers, once; training then reads those rows, which\n"
-        f"   takes seconds. Each training picture is seen in {NUM_VIEWS} views: as it is, and cropped, mirrored, recoloured.\n"
-        "   This network is small and has random weights, since none that has been trained comes with tlkit yet: its\n"
-        "   features are untrained, so expect a modest score. With real weights the same commands do far better."
+    _say_step(
+        console,
+        "2. Features (tlkit precompute)",
+        "A frozen network, the backbone, turns every picture into numbers, once; training then only reads those.",
+        f"Each training picture is seen in {NUM_VIEWS} views: as it is, and cropped, mirrored, brighter or paler.",
+        "No network that has been trained comes with tlkit yet: this one is small and has random weights.",
+        "Its features are untrained, so the score below will be modest. It shows the way, not how far it leads.",
     )
     run_precompute(
         pond.photos,
         data_settings=recipe.data,
         backbone_settings=recipe.backbone,
         boundary="top",
-        pooling="avg",
+        pooling=FEATURE_POOLING,
         views=ViewPlan(POLICY, NUM_VIEWS, recipe.training.seed),
         console=console,
     )
 
 
 def _finetune(pond: Pond, recipe: Recipe, this_round: Round, console: Console) -> dict[str, Any]:
-    console.say("\n3. Training (tlkit finetune)")
-    console.say(
-        "   Only a new last layer, the head, is trained; the network below stays as it is. The rows are in the cache, so\n"
-        "   none is computed again."
+    _say_step(
+        console,
+        "3. Training (tlkit finetune)",
+        "Only new last layers, the head, are trained; the backbone stays as it is.",
+        "Every epoch takes one of the views of each picture from the cache; none is computed again.",
     )
     return run_finetune(recipe, pond.photos, this_round.run, console=console)
 
 
 def _evaluate(recipe: Recipe, this_round: Round, console: Console) -> dict[str, Any]:
-    console.say("\n4. The test (tlkit evaluate)")
-    console.say(
-        f"   Pictures that training never saw. Guessing would get {1 / len(KINDS):.0%} of them right; the interval says how\n"
-        "   far the accuracy can be trusted with so few."
+    _say_step(
+        console,
+        "4. The test (tlkit evaluate)",
+        f"Pictures that training never saw. Guessing gets {1 / len(KINDS):.0%} of them right.",
+        "The interval says how far an accuracy on so few pictures can be trusted.",
     )
     return run_evaluate(this_round.run, None, console=console, settings=recipe.data, out=this_round.evaluation)
 
 
 def _predict(pond: Pond, this_round: Round, console: Console) -> None:
-    console.say("\n5. New pictures (tlkit predict)")
-    console.say(
-        f"   {NUM_NEW_PHOTOS} pictures without labels, and a torn file, as there is one in most folders: it gets a row with\n"
-        "   the reason, and the others get their answers."
+    _say_step(
+        console,
+        "5. New pictures (tlkit predict)",
+        f"{NUM_NEW_PHOTOS} pictures without labels, and a torn file, as most folders have one.",
+        "The torn one gets a row with its reason, and does not stop the others.",
     )
-    outputs = PredictOutputs(out=this_round.predictions, overlay=this_round.previews)
     run_predict(
         this_round.run,
         [str(pond.new_photos)],
-        outputs,
+        PredictOutputs(out=this_round.predictions, overlay=this_round.previews),
         console=console,
         stdin=io.StringIO(),
         stdout=io.BytesIO(),
@@ -175,24 +182,34 @@ def _predict(pond: Pond, this_round: Round, console: Console) -> None:
 
 
 def _say_what_next(pond: Pond, this_round: Round, console: Console) -> None:
-    photos = shlex.quote(str(pond.photos))
-    unfrozen = shlex.quote(str(this_round.folder / "unfrozen"))
-    start = shlex.quote(str(this_round.run))
-    console.say("\nTo look at")
-    for place, what in (
-        (pond.photos, "the pictures, by split and kind"),
-        (pond.table, "their boxes, boats, hours and cameras"),
-        (this_round.run / "report.html", "the report of the run"),
-        (this_round.evaluation / "confusion.png", "which kinds were taken for which"),
-        (this_round.previews, "the new pictures with their answers"),
-        (this_round.predictions, "the same as a table"),
-    ):
-        console.say(f"   {place}    {what}")
-    console.say(
-        "\nNext, let the network itself learn from these pictures (some minutes):\n"
-        f"   tlkit finetune {photos} --start-from {start} --unfreeze all --bn train --epochs 30 --lr 1e-3 --lr-ratio 1 --out {unfrozen}\n"
-        "\nWith photos of your own, one folder for each class, and a network that has been trained on a million photos:\n"
-        "   tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first\n"
-        "   tlkit evaluate runs/first\n"
-        "   tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/"
+    places = (
+        ("The pictures, by split and kind", pond.photos),
+        ("Their boxes, boats, hours, cameras", pond.table),
+        ("The report of the run", this_round.run / "report.html"),
+        ("Which kinds were mistaken", this_round.evaluation / "confusion.png"),
+        ("The new pictures with answers", this_round.previews),
+        ("The same as a table", this_round.predictions),
     )
+    console.say("\nTo look at")
+    for what, place in places:
+        console.say(f"   {what:<36}{place}")
+    photos, better = shlex.quote(str(pond.photos)), shlex.quote(str(this_round.folder / "mobilenet"))
+    _say_step(
+        console,
+        "Next: the same pictures with a trained backbone (its weights, 9 MB, are downloaded once)",
+        f"tlkit finetune {photos} --backbone mobilenet_v2 --out {better}",
+        f"tlkit evaluate {better}",
+    )
+    _say_step(
+        console,
+        "With photos of your own, one folder for each class",
+        "tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first",
+        "tlkit evaluate runs/first",
+        "tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
+    )
+
+
+def _say_step(console: Console, title: str, *lines: str) -> None:
+    console.say(f"\n{title}")
+    for line in lines:
+        console.say(f"   {line}")

@@ -25,7 +25,7 @@ from tlkit.errors import SettingError
 from tlkit.features.cache import default_cache_root
 from tlkit.recipes import Recipe, check_recipe, resolve_recipe
 from tlkit.reports.console import Console
-from tlkit.runtime import start_keras
+from tlkit.runtime import read_versions, start_keras
 from tlkit.workflows.run_folder import (
     EarlierRun,
     RunFolder,
@@ -96,7 +96,7 @@ def run_finetune(
     draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
 
-    _save_model(classifier, manifest, plans, folder)
+    _save_model(classifier, manifest, outcomes, folder)
     report = measure_validation(classifier, manifest, console)
     seconds = time.perf_counter() - started
     write_run_report(folder, manifest=manifest, report=report, outcomes=outcomes, history=history, seconds=seconds)
@@ -203,15 +203,20 @@ def _run_stages(
     return outcomes, history.rows
 
 
-def _save_model(classifier: Classifier, manifest: Manifest, plans: Sequence[StagePlan], folder: RunFolder) -> None:
+def _save_model(
+    classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome], folder: RunFolder
+) -> None:
     """Write the bundle with some validation images as golden samples, spread over the classes."""
     from tlkit.bundle import write_bundle
 
     records = manifest.in_split("validation")
     chosen = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int))
     golden = np.stack([load_pixels(records[number].path, classifier.spec) for number in chosen])
-    lowest = min((plan.boundary for plan in plans), key=classifier.backbone.entry.boundaries.index)
-    unfrozen = next(plan.stage.unfreeze for plan in plans if plan.boundary == lowest)
+    entry = classifier.backbone.entry
+    kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
+    unfrozen = min(
+        [classifier.spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group))
+    )
     write_bundle(folder.bundle, classifier, dataclasses.replace(classifier.spec, unfrozen=unfrozen), golden)
 
 
@@ -231,7 +236,13 @@ def _summarise(
                 "after": {"loss": progress.best_loss, "accuracy": progress.best_accuracy},
             }
         )
-    return {"run": str(folder.path), "validation": validation, **report, "seconds": round(seconds, 2)}
+    return {
+        "run": str(folder.path),
+        "validation": validation,
+        **report,
+        "seconds": round(seconds, 2),
+        "versions": read_versions(),
+    }
 
 
 def _tell_end(folder: RunFolder, accuracy: Any, console: Console) -> None:

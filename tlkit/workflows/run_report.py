@@ -32,6 +32,8 @@ def measure_validation(classifier: Classifier, manifest: Manifest, console: Cons
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:
         scores = score_records(classifier, records, advance=advance)
+    for item in scores.failures:
+        console.warn(f"{item.path} is left out of the validation: {item.reason}.")
     labels = manifest.labels(scores.records).astype(np.int64)
     return compute_report(labels, scores.probabilities, manifest.class_names)
 

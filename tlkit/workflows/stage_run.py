@@ -97,7 +97,7 @@ def run_stage(
             training=recipe.training,
             keeps_start=plan.keeps_start,
             checkpoint=checkpoint,
-            listener=StageListener(on_epoch, console.progress),
+            listener=StageListener(on_epoch, lambda text, total: console.progress(text, total, closes=False)),
         )
     write_checkpoint(finished, snapshot("model", model.variables), progress)
     checkpoint.unlink(missing_ok=True)

@@ -76,3 +76,14 @@ def test_column_names_wrap_between_words_only() -> None:
     font = load_font("a", 12)
     assert _wrap_name("red fire truck", font, 60) == "red fire\ntruck"
     assert _wrap_name("firetruckdriver", font, 60) == ""
+
+
+def test_every_row_and_every_column_bears_its_name(tmp_path: Path) -> None:
+    pixels = draw(tmp_path / "c.png", np.full((3, 3), 7), ["one", "two", "three"])
+    is_cell = np.abs(pixels[..., 2] - pixels[..., 0]) > 60
+    rows, columns = np.flatnonzero(is_cell.any(axis=1)), np.flatnonzero(is_cell.any(axis=0))
+    is_ink = pixels.max(axis=2) < 110
+    beside = np.array_split(is_ink[rows[0] : rows[-1], : columns[0]], 3)
+    below = np.array_split(is_ink[rows[-1] + 2 :, columns[0] : columns[-1]], 3, axis=1)
+    assert all(strip.any() for strip in beside)
+    assert all(strip.any() for strip in below)

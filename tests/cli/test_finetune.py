@@ -1,0 +1,121 @@
+"""`tlkit finetune` as a user types it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlkit.recipes import read_recipe
+
+TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64", "--batch-size", "8", "--head", "linear")
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
+    """Two classes, not split yet."""
+    return make_image_folder(tmp_path / "photos", {"red": 10, "striped": 10})
+
+
+def test_a_head_then_a_group_then_everything(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:
+    first, second, third = (tmp_path / name for name in ("first", "second", "third"))
+    result = run_cli(
+        "finetune", photos, *TINY, "--lr", "0.01", "--epochs", "4", "--views", "2", "--out", first, "--json"
+    )
+    assert result.exit_code == 0
+    payload = result.json()
+    assert payload["run"] == str(first)
+    assert [stage["stage"] for stage in payload["validation"]] == ["1-head"]
+    assert {"before", "after"} <= payload["validation"][0].keys()
+    assert "Layer groups" in result.stderr
+    assert "one of 2 standard views of each" in result.stderr
+
+    result = run_cli(
+        "finetune", photos, "--start-from", first, "--unfreeze", "block4", "--lr", "1e-3", "--lr-ratio", "10",
+        "--epochs", "1", "--batch-size", "8", "--out", second,
+    )  # fmt: skip
+    assert result.exit_code == 0
+    assert "validation accuracy" in result.stdout
+    assert read_recipe(second / "recipe.toml").backbone == read_recipe(first / "recipe.toml").backbone
+
+    result = run_cli(
+        "finetune", photos, "--start-from", second, "--unfreeze", "all", "--group-lr", "stem=0", "--epochs", "1",
+        "--batch-size", "8", "--out", third, "-q",
+    )  # fmt: skip
+    assert (result.exit_code, result.stdout) == (0, "")
+    assert read_recipe(third / "recipe.toml").stages[0].group_lr == {"stem": 0.0}
+
+
+def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
+) -> None:
+    out = tmp_path / "run"
+    options = ("--unfreeze", "block4", "--views", "2", "--policy", "strong", "--epochs", "1", "--out", out, "--json")
+    payload = run_cli("finetune", photos, *TINY, *options).json()
+    assert [stage["stage"] for stage in payload["validation"]] == ["1-head", "2-unfreeze-block4"]
+    head, unfrozen = read_recipe(out / "recipe.toml").stages
+    assert (head.views, head.policy, head.epochs) == (2, "strong", 30)
+    assert (unfrozen.views, unfrozen.policy, unfrozen.epochs) == (2, "strong", 1)
+
+
+def test_from_random_weights_everything_is_trained_at_once(
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
+) -> None:
+    out = tmp_path / "run"
+    payload = run_cli("finetune", photos, *TINY, "--unfreeze", "all", "--epochs", "1", "--out", out, "--json").json()
+    assert [stage["boundary"] for stage in payload["validation"]] == ["pixels"]
+
+
+def test_a_run_without_a_name_gets_the_first_free_one(
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "runs" / "photos-1").mkdir(parents=True)
+    payload = run_cli("finetune", photos, *TINY, "--epochs", "1", "--json").json()
+    assert payload["run"] == "runs/photos-2"
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        (
+            ("--resume",),
+            "Error: --resume does not know which run to go on with.\n"
+            "  Expected: --out with the folder of the interrupted run\n"
+            "  Fix: add --out RUN.\n",
+        ),
+        (
+            ("--dropout", "1.5"),
+            "Error: --dropout: dropout is 1.5.\n"
+            "  Expected: a fraction, 0 <= x < 1\n"
+            "  Fix: correct dropout, or leave it out for the default.\n",
+        ),
+        (
+            ("--lr-ratio", "100"),
+            "Error: settings: stage 1: lr_ratio = 100 has no effect: only the head is trained.\n"
+            "  Expected: only settings that this run uses\n"
+            "  Fix: remove it, or set unfreeze.\n",
+        ),
+    ],
+)
+def test_a_setting_that_cannot_be_is_refused(
+    options: tuple[str, ...], message: str, photos: Path, run_cli: Callable[..., Any]
+) -> None:
+    result = run_cli("finetune", photos, *TINY, *options)
+    assert (result.exit_code, result.stderr) == (1, message)
+
+
+def test_weights_are_refused_where_the_run_to_start_from_brings_its_own(
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
+) -> None:
+    first = tmp_path / "first"
+    assert run_cli("finetune", photos, *TINY, "--epochs", "1", "--out", first, "-q").exit_code == 0
+    result = run_cli("finetune", photos, "--start-from", first, "--weights", "random", "--out", tmp_path / "second")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Error: --weights random has no effect: {first} brings its own weights.\n"
+        "  Expected: only settings that this run uses\n"
+        "  Fix: leave out --weights or --start-from.\n",
+    )

@@ -1,0 +1,66 @@
+"""`tlkit run`, and every recipe that ships."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlkit.recipes import Stage, read_recipe, resolve_recipe, write_recipe
+
+RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
+TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64", "--batch-size", "8")
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
+    """Two classes, not split yet."""
+    return make_image_folder(tmp_path / "photos", {"red": 8, "striped": 8})
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_that_ships_runs_whole(
+    path: Path, photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
+) -> None:
+    """On a tiny backbone, and with two epochs where the recipe has more."""
+    recipe = read_recipe(path)
+    stages = [dataclasses.replace(stage, epochs=min(stage.epochs, 2)) for stage in resolve_recipe(recipe).stages]
+    short = tmp_path / path.name
+    write_recipe(dataclasses.replace(recipe, stages=tuple(stages)), short)
+    result = run_cli("run", short, photos, *TINY, "--out", tmp_path / "run", "--json")
+    assert result.exit_code == 0, result.stderr
+    assert [stage["stage"] for stage in result.json()["validation"]] == [stage.name for stage in stages]
+
+
+@pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)
+def test_every_recipe_that_ships_gives_its_own_command(path: Path) -> None:
+    header = path.read_text(encoding="utf-8").split("\n[", maxsplit=1)[0]
+    assert f"tlkit run recipes/{path.name} " in header
+    assert "Measured" in header
+
+
+def test_an_option_replaces_the_recipe_s_setting(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[backbone]\nname = "vgg16"\n[training]\nseed = 4\n[[stage]]\nepochs = 1\n', encoding="utf-8")
+    out = tmp_path / "run"
+    assert run_cli("run", recipe, photos, *TINY, "--out", out, "-q").exit_code == 0
+    ran = read_recipe(out / "recipe.toml")
+    assert (ran.backbone.name, ran.training.seed, ran.training.batch_size) == ("tiny", 4, 8)
+    assert ran.stages == (Stage(name="1-head", epochs=1, lr=1e-3),)
+
+
+def test_a_recipe_with_an_unknown_key_is_refused(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text("[[stage]]\nepoch = 1\n", encoding="utf-8")
+    result = run_cli("run", recipe, photos)
+    assert (result.exit_code, result.stderr.splitlines()) == (
+        1,
+        [
+            f"Error: {recipe}: [[stage]] 1: unknown key 'epoch'.",
+            "  Expected: one of name, unfreeze, epochs, lr, lr_ratio, group_lr, views, policy, schedule, patience",
+            "  Fix: did you mean 'epochs'?",
+        ],
+    )

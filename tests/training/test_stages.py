@@ -1,0 +1,185 @@
+"""One stage on its own: what it moves, what it keeps, when it stops."""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+
+from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.errors import NumericsError
+from tlkit.heads import build_head
+from tlkit.recipes import Stage, TrainingSettings
+from tlkit.training.batches import Batches, EpochPlan
+from tlkit.training.checkpoint import Progress
+from tlkit.training.stages import StageData, StageListener, fit_stage
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+
+NUM_IMAGES = 12
+BATCH_NORM = {"gamma", "beta", "moving_mean", "moving_variance"}
+
+
+@pytest.fixture
+def backbone() -> Backbone:
+    """The tiny network from random weights, at 32 pixels."""
+    return build_backbone("tiny", image_size=32, pooling="avg", weights="random")
+
+
+def make_data(shape: tuple[int, ...], *, opposed: bool) -> StageData:
+    """Return inputs of which the brighter half is class 1, the same for training and validation.
+
+    With `opposed` the validation labels are the wrong way round: whatever is learnt makes validation worse.
+    """
+    labels = np.arange(NUM_IMAGES, dtype=np.int32) % 2
+    noise = np.random.default_rng(0).uniform(0, 40, size=(NUM_IMAGES, *shape))
+    inputs = (noise + 150 * labels.reshape(-1, *(1 for _ in shape))).astype(np.float32)
+    plan = EpochPlan(NUM_IMAGES, batch_size=6, num_views=1, seed=0)
+    train = Batches(plan, lambda images, views: inputs[images], labels, np.ones(NUM_IMAGES, np.float32))
+    validation = dataclasses.replace(train, labels=1 - labels if opposed else labels)
+    return StageData(train=train, validation=validation, num_classes=2)
+
+
+def fit(
+    backbone: Backbone,
+    stage: Stage,
+    folder: Path,
+    *,
+    boundary: str,
+    training: TrainingSettings | None = None,
+    keeps_start: bool = False,
+    opposed: bool = False,
+    rows: list[dict[str, Any]] | None = None,
+) -> Progress:
+    """Train a new linear head, and what is above the boundary, on made-up inputs."""
+    training = training or TrainingSettings()
+    keras.utils.set_random_seed(0)
+    head = build_head("linear", feature_shape=backbone.feature_shape("top"), num_classes=2, dropout=0.0, units=1)
+    model = build_stage_model(backbone, head, boundary=boundary, bn=training.bn)
+    rates, _ = compute_stage_rates(model, backbone, stage, boundary=boundary)
+    seen: list[dict[str, Any]] = [] if rows is None else rows
+    return fit_stage(
+        model,
+        make_data(backbone.feature_shape(boundary), opposed=opposed),
+        rates=rates,
+        stage=stage,
+        training=training,
+        keeps_start=keeps_start,
+        checkpoint=folder / "state.safetensors",
+        listener=StageListener(
+            lambda history: seen.append(history[-1]),
+            lambda description, total: contextlib.nullcontext(lambda count: None),
+        ),
+    )
+
+
+def find_moved(backbone: Backbone, before: dict[str, Any]) -> set[str]:
+    """Return the names of weights that differ from `before`."""
+    return {
+        name for name, weight in backbone.named_weights().items() if not np.array_equal(before[name], weight.numpy())
+    }
+
+
+def copy_weights(backbone: Backbone) -> dict[str, Any]:
+    """Return a copy of all weights by name."""
+    return {name: np.array(weight.numpy()) for name, weight in backbone.named_weights().items()}
+
+
+@pytest.mark.parametrize("boundary", ["pixels", "block2", "block3", "top"])
+def test_every_group_above_the_boundary_moves_and_none_below(boundary: str, backbone: Backbone, tmp_path: Path) -> None:
+    before = copy_weights(backbone)
+    unfreeze = {"pixels": "all", "block2": "block3", "block3": "block4", "top": "none"}[boundary]
+    progress = fit(backbone, Stage(name="s", unfreeze=unfreeze, epochs=1, lr=0.01), tmp_path, boundary=boundary)
+    assert progress.best_epoch == 1
+    weights = backbone.named_weights()
+    moved = {backbone.group_of(weights[name]) for name in find_moved(backbone, before)}
+    groups = [group.name for group in backbone.groups]
+    assert moved == set(groups[backbone.entry.boundaries.index(boundary) :] if boundary != "top" else [])
+
+
+@pytest.mark.parametrize(("mode", "moving"), [("frozen", set()), ("affine", {"gamma", "beta"}), ("train", BATCH_NORM)])
+def test_batch_norm_moves_as_it_is_told(mode: str, moving: set[str], backbone: Backbone, tmp_path: Path) -> None:
+    before = copy_weights(backbone)
+    stage = Stage(name="s", unfreeze="all", epochs=1, lr=0.01)
+    fit(backbone, stage, tmp_path, boundary="pixels", training=TrainingSettings(bn=mode))
+    moved = {name.rsplit("/", 1)[1] for name in find_moved(backbone, before)}
+    assert moved & BATCH_NORM == moving
+    assert "kernel" in moved
+
+
+def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Backbone, tmp_path: Path) -> None:
+    progress = fit(backbone, Stage(name="s", epochs=2, lr=0.1), tmp_path, boundary="top", opposed=True)
+    assert progress.best_epoch in (1, 2)
+    assert progress.best_loss == min(row["validation_loss"] for row in progress.rows) > progress.start_loss
+
+
+def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(backbone: Backbone, tmp_path: Path) -> None:
+    before = copy_weights(backbone)
+    stage = Stage(name="s", unfreeze="block4", epochs=2, lr=0.01)
+    progress = fit(backbone, stage, tmp_path, boundary="block3", keeps_start=True, opposed=True)
+    assert progress.best_epoch == 0
+    assert (progress.best_loss, progress.best_accuracy) == (progress.start_loss, progress.start_accuracy)
+    assert find_moved(backbone, before) == set()
+
+
+def test_training_stops_when_validation_has_not_improved_for_so_long(backbone: Backbone, tmp_path: Path) -> None:
+    stage = Stage(name="s", epochs=50, lr=0.1, schedule="constant", patience=3)
+    progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True, opposed=True)
+    assert progress.best_epoch == 0
+    assert progress.epochs_done == 3
+
+
+def test_history_rows_tell_rates_losses_and_accuracies(backbone: Backbone, tmp_path: Path) -> None:
+    rows: list[dict[str, Any]] = []
+    progress = fit(backbone, Stage(name="s", epochs=3, lr=0.1, patience=0), tmp_path, boundary="top", rows=rows)
+    assert rows == progress.rows
+    assert [row["stage_epoch"] for row in rows] == [1, 2, 3]
+    assert rows[0]["learning_rate"] > rows[1]["learning_rate"] > rows[2]["learning_rate"] > 0
+    assert progress.start_loss == pytest.approx(np.log(2), abs=1e-6)
+    assert rows[-1]["validation_accuracy"] == 1.0
+    assert rows[-1]["train_loss"] < 0.3
+
+
+def test_label_smoothing_raises_the_training_loss_and_not_the_validation_loss(
+    backbone: Backbone, tmp_path: Path
+) -> None:
+    losses = []
+    for smoothing in (0.0, 0.2):
+        folder = tmp_path / str(smoothing)
+        folder.mkdir()
+        training = TrainingSettings(label_smoothing=smoothing)
+        progress = fit(
+            backbone, Stage(name="s", epochs=20, lr=0.1, patience=0), folder, boundary="top", training=training
+        )
+        losses.append((progress.rows[-1]["train_loss"], progress.rows[-1]["validation_loss"]))
+    floor = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
+    assert losses[0][0] < 0.1
+    assert losses[1][0] > floor - 0.01
+    assert losses[1][1] < losses[1][0]
+
+
+def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Backbone, tmp_path: Path) -> None:
+    with pytest.raises(NumericsError) as problem:
+        fit(backbone, Stage(name="s", epochs=5, lr=1e38, schedule="constant", patience=0), tmp_path, boundary="top")
+    assert str(problem.value).endswith(
+        "of stage s.\n  Expected: a loss that stays finite\n"
+        "  Fix: use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen."
+    )
+
+
+def test_the_table_of_rates_counts_every_parameter_once(backbone: Backbone) -> None:
+    head = build_head("linear", feature_shape=backbone.feature_shape("top"), num_classes=2, dropout=0.0, units=1)
+    model = build_stage_model(backbone, head, boundary="block3", bn="frozen")
+    stage = Stage(name="s", unfreeze="block4", lr=1e-3)
+    rates, table = compute_stage_rates(model, backbone, stage, boundary="block3")
+    assert [line.group for line in table] == [*(group.name for group in backbone.groups), "head"]
+    assert sum(line.num_parameters for line in table) == backbone.model.count_params() + head.count_params()
+    by_group = {line.group: line for line in table}
+    assert by_group["block3"].num_trainable == 0
+    assert by_group["block4"].rate == pytest.approx(1e-4)
+    assert len(rates) == len(model.trainable_variables)
+    assert sum(line.num_trainable for line in table) == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
