@@ -12,13 +12,6 @@ from keras import layers
 
 from tlkit.errors import BackboneError
 
-POOLED_HEADS = ("linear",)
-
-
-def pooling_for(kind: str) -> str:
-    """Return the backbone pooling that a head wants: "avg" (a vector) or "none" (the map)."""
-    return "avg" if kind in POOLED_HEADS else "none"
-
 
 def build_head(
     kind: str, *, feature_shape: tuple[int, ...], num_classes: int, dropout: float, units: int

@@ -32,6 +32,7 @@ def start_keras(seed: int | None = None) -> None:
             import tensorflow as tf
 
             tf.constant(0)  # the first operation prints another line
+            tf.get_logger().setLevel("ERROR")  # it warns of retracing, which several models in a process make normal
     import keras
 
     if seed is not None:

@@ -65,7 +65,7 @@ def written_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[BundleS
                 "backbone/stem/kernel": np.zeros(BACKBONES["tiny"].num_parameters, np.float32),
                 "head/logits/bias": np.zeros(3, np.float32),
             }
-            golden = {
+            golden: dict[str, np.ndarray[Any, Any]] = {
                 "images": np.zeros((2, 48, 48, 3), np.uint8),
                 "probabilities": np.full((2, 3), 1 / 3, np.float32),
             }

@@ -30,7 +30,7 @@ def open_and_close(path: Path) -> None:
 
 
 def test_arrays_come_back_as_they_were(tmp_path: Path) -> None:
-    arrays = {
+    arrays: dict[str, np.ndarray[Any, Any]] = {
         "backbone/kernel": np.arange(24, dtype=np.float32).reshape(2, 3, 4).transpose(2, 0, 1),
         "head/scale": np.array(2.5, np.float32),
         "images": np.arange(12, dtype=np.uint8).reshape(1, 2, 2, 3),

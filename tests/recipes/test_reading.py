@@ -82,8 +82,8 @@ def test_a_value_outside_its_rule_is_refused() -> None:
 @pytest.mark.parametrize(
     ("section", "values", "expected"),
     [
-        ("training", {"seed": 1.5}, "a number, 0 or more"),
-        ("training", {"seed": True}, "a number, 0 or more"),
+        ("training", {"seed": 1.5}, "a whole number, 0 <= x < 2**32"),
+        ("training", {"seed": True}, "a whole number, 0 <= x < 2**32"),
         ("training", {"weight_decay": float("nan")}, "a number, 0 or more"),
         ("backbone", {"name": 3}, "text in quotes"),
         ("data", {"strict": "yes"}, "true or false"),

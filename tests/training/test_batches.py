@@ -78,7 +78,7 @@ def test_a_failing_reader_fails_the_epoch() -> None:
         raise RuntimeError("gone")
 
     plan = EpochPlan(num_images=4, batch_size=2, num_views=1, seed=0)
-    with pytest.raises(RuntimeError, match="^gone$"):
+    with pytest.raises(RuntimeError, match=r"^gone$"):
         list(Batches(plan, read, np.zeros(4, np.int32), np.ones(4, np.float32)).epoch(0))
 
 

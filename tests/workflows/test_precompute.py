@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -14,7 +15,7 @@ from tlkit.data.images import load_image
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import draw_view
 from tlkit.errors import CacheError, DataError, SettingError
-from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.precompute import DatasetFeatures, ensure_features, run_precompute
 from tlkit.workflows.wanted_rows import ViewPlan, WantedRows
@@ -240,7 +241,7 @@ def precompute(photos: Path, **changes: object) -> dict[str, object]:
         "data_settings": DataSettings(),
         "backbone_settings": TINY,
         "boundary": "top",
-        "pooling": None,
+        "head": None,
         "views": THREE_VIEWS,
         "console": QUIET,
     }
@@ -290,14 +291,21 @@ def test_the_pixels_boundary_is_refused(photos: Path) -> None:
     )
 
 
-def test_pooling_is_refused_where_nothing_is_pooled(photos: Path) -> None:
+def test_a_head_is_refused_where_it_makes_no_difference(photos: Path) -> None:
     with pytest.raises(SettingError) as refusal:
-        precompute(photos, boundary="block2", pooling="avg")
+        precompute(photos, boundary="block2", head=HeadSettings(kind="linear"))
     assert str(refusal.value) == (
-        "--pooling avg goes with --boundary block2, where nothing is pooled.\n"
-        "  Expected: --pooling with --boundary top only.\n"
-        "  Fix: leave --pooling out."
+        "--head linear has no effect at --boundary block2: all heads share the features below the top.\n"
+        "  Expected: --head with --boundary top only\n"
+        "  Fix: leave --head out."
     )
+
+
+def test_the_head_decides_whether_the_top_is_pooled(photos: Path, cache_root: Path) -> None:
+    for head in (None, HeadSettings(kind="linear")):
+        precompute(photos, head=head)
+    specs = [json.loads(path.read_text()) for path in cache_root.glob("features/*/cache.json")]
+    assert sorted(spec["pooling"] for spec in specs) == ["avg", "none"]
 
 
 def test_both_poolings_share_the_features_of_an_inner_boundary(

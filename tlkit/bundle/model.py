@@ -37,7 +37,7 @@ from tlkit.bundle.storage import (
 from tlkit.bundle.tensors import TensorKind, open_tensors
 from tlkit.bundle.untrusted import refusal
 from tlkit.errors import BackboneError, NumericsError
-from tlkit.heads import build_head, pooling_for
+from tlkit.heads import build_head
 
 GOLDEN_TOLERANCE = 1e-3
 
@@ -199,10 +199,10 @@ def read_bundle(path: Path, *, loader_version: int) -> Classifier:
 
 
 def _check_pooling(spec: BundleSpec, *, place: str) -> None:
-    if spec.pooling != pooling_for(spec.head.kind):
+    if spec.pooling != spec.head.pooling:
         raise refusal(
             f"{place}: pooling is {spec.pooling!r}.",
-            expected=f"{pooling_for(spec.head.kind)!r}, which the {spec.head.kind} head needs",
+            expected=f"{spec.head.pooling!r}, which the {spec.head.kind} head needs",
         )
 
 

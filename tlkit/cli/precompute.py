@@ -9,7 +9,7 @@ import click
 
 from tlkit.cli.options import collect_settings, given_settings, output_options, settings_options
 from tlkit.errors import SettingError
-from tlkit.recipes import BackboneSettings, DataSettings, Stage, TrainingSettings
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
 
@@ -19,16 +19,12 @@ from tlkit.reports.console import Console
 @click.option(
     "--boundary", default="top", show_default=True, help="Layer group at whose output the network is cut, or top."
 )
-@click.option(
-    "--pooling",
-    type=click.Choice(("avg", "none")),
-    help="At the top: avg for the linear head, none for the dense and conv heads (default: avg).",
-)
+@settings_options(HeadSettings, only=("kind",))
 @settings_options(Stage, only=("views", "policy"))
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
 @output_options
-def precompute(data: Path, boundary: str, pooling: str | None, console: Console, **options: Any) -> None:
+def precompute(data: Path, boundary: str, console: Console, **options: Any) -> None:
     """Compute the features of the images in DATA once and keep them.
 
     DATA is a folder with train, validation and test folders of classes, a folder of classes, or a table (.csv,
@@ -36,6 +32,7 @@ def precompute(data: Path, boundary: str, pooling: str | None, console: Console,
     not computed again, wherever the files lie and whatever they are called.
     """
     stage = given_settings(Stage, options)
+    head = given_settings(HeadSettings, options)
     if "policy" in stage and stage.get("views", Stage.views) == 1 and stage["policy"] != "none":
         raise SettingError(
             f"--policy {stage['policy']} without --views has nothing to do: view 0 is the image itself.",
@@ -50,7 +47,7 @@ def precompute(data: Path, boundary: str, pooling: str | None, console: Console,
         data_settings=collect_settings(DataSettings, options),
         backbone_settings=collect_settings(BackboneSettings, options),
         boundary=boundary,
-        pooling=pooling,
+        head=HeadSettings(**head) if head else None,
         views=ViewPlan(
             policy=stage.get("policy", Stage.policy),
             num_views=stage.get("views", Stage.views),

@@ -40,6 +40,7 @@ FRACTION_BELOW_ONE = Rule("a fraction, 0 <= x < 1", lambda value: 0 <= value < 1
 FRACTION_ABOVE_ZERO = Rule("a fraction, 0 < x <= 1", lambda value: 0 < value <= 1)
 POSITIVE = Rule("a number above 0", lambda value: value > 0)
 NOT_NEGATIVE = Rule("a number, 0 or more", lambda value: value >= 0)
+SEED = Rule("a whole number, 0 <= x < 2**32", lambda value: 0 <= value < 2**32)
 AT_LEAST_ONE = Rule("a whole number, 1 or more", lambda value: value >= 1)
 ANYTHING = Rule("any value", lambda value: True)
 
@@ -96,17 +97,22 @@ class HeadSettings:
     """The new layers on top of the backbone."""
 
     kind: str = setting(
-        "linear", "linear, dense (the Fisheries head) or conv (keeps the map).", choices=HEADS, flag="--head"
+        "dense", "linear, dense (the Fisheries head) or conv (keeps the map).", choices=HEADS, flag="--head"
     )
-    dropout: float = setting(0.2, "Dropout of the head.", rule=FRACTION_BELOW_ONE)
+    dropout: float = setting(0.5, "Dropout of the head.", rule=FRACTION_BELOW_ONE)
     units: int = setting(512, "Width of the dense head's layers, or filters of the conv head.", rule=AT_LEAST_ONE)
+
+    @property
+    def pooling(self) -> str:
+        """What the head wants of the backbone: "avg" (a pooled vector) or "none" (the feature map)."""
+        return "avg" if self.kind == "linear" else "none"
 
 
 @dataclass(frozen=True)
 class TrainingSettings:
     """What holds for every stage of a run."""
 
-    seed: int = setting(0, "Seed of splits, views, weights and order.", rule=NOT_NEGATIVE)
+    seed: int = setting(0, "Seed of splits, views, weights and order.", rule=SEED)
     batch_size: int = setting(32, "Images in a training step.", rule=AT_LEAST_ONE)
     weight_decay: float = setting(1e-4, "AdamW's decoupled weight decay.", rule=NOT_NEGATIVE)
     label_smoothing: float = setting(0.0, "Part of each label spread over all classes.", rule=FRACTION_BELOW_ONE)

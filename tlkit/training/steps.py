@@ -84,9 +84,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, num_classes: in
         losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
         return tf.reduce_sum(losses), _count_right(labels, logits)
 
-    return Steps(
-        train=tf.function(train, reduce_retracing=True), evaluate=tf.function(evaluate, reduce_retracing=True)
-    )
+    return Steps(train=tf.function(train, reduce_retracing=True), evaluate=tf.function(evaluate, reduce_retracing=True))
 
 
 def _count_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:

@@ -23,8 +23,6 @@ from tlkit.workflows.wanted_rows import ViewPlan
 
 NUM_VIEWS = 4
 POLICY = "standard"
-FEATURE_POOLING = "none"
-"""The conv head reads the backbone's map, which is therefore not averaged."""
 
 MOST_EPOCHS = 40
 
@@ -138,7 +136,7 @@ def _precompute(pond: Pond, recipe: Recipe, console: Console) -> None:
         data_settings=recipe.data,
         backbone_settings=recipe.backbone,
         boundary="top",
-        pooling=FEATURE_POOLING,
+        head=recipe.head,
         views=ViewPlan(POLICY, NUM_VIEWS, recipe.training.seed),
         console=console,
     )

@@ -35,7 +35,7 @@ from tlkit.workflows.run_folder import (
 )
 from tlkit.workflows.run_history import RunHistory
 from tlkit.workflows.run_report import describe_change, draw_views, measure_validation, write_run_report
-from tlkit.workflows.scoring import load_pixels
+from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_plan import StagePlan, plan_stages
 
 if TYPE_CHECKING:
@@ -133,7 +133,6 @@ def _tell_images(manifest: Manifest, console: Console) -> None:
 
 def _build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | None) -> Classifier:
     from tlkit.bundle import assemble_classifier, read_bundle
-    from tlkit.heads import pooling_for
 
     if earlier:
         return read_bundle(earlier.path, loader_version=LOADER_VERSION)
@@ -144,7 +143,7 @@ def _build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | 
         image_size=entry.check_image_size(recipe.backbone.image_size),
         fit=recipe.backbone.fit,
         loader_version=LOADER_VERSION,
-        pooling=pooling_for(recipe.head.kind),
+        pooling=recipe.head.pooling,
         head=recipe.head,
         class_names=manifest.class_names,
     )
@@ -211,7 +210,7 @@ def _save_model(
 
     records = manifest.in_split("validation")
     chosen = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int))
-    golden = np.stack([load_pixels(records[number].path, classifier.spec) for number in chosen])
+    golden = np.stack([load_record(records[number], classifier.spec) for number in chosen])
     entry = classifier.backbone.entry
     kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
     unfrozen = min(

@@ -27,7 +27,7 @@ from tlkit.data.manifest import Manifest, SetAside
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import CacheSpec, FeatureCache, default_cache_root
 from tlkit.features.extract import fill_cache
-from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.scoring import BATCH_SIZE
 from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
@@ -65,7 +65,7 @@ def run_precompute(
     data_settings: DataSettings,
     backbone_settings: BackboneSettings,
     boundary: str,
-    pooling: str | None,
+    head: HeadSettings | None,
     views: ViewPlan,
     console: Console,
 ) -> dict[str, Any]:
@@ -76,7 +76,8 @@ def run_precompute(
         data_settings: How the images are found, checked and split.
         backbone_settings: The network, and what the pictures look like when they reach it.
         boundary: Where it is cut.
-        pooling: What follows at the top: avg (the default) or none. Only for the top.
+        head: The head that the features are for, which decides whether the top is pooled; None for the default one.
+            Only for the top.
         views: Which views of the training images are computed; its seed also makes the split and random weights.
         console: Where the story is told.
 
@@ -94,14 +95,14 @@ def run_precompute(
     start = time.perf_counter()
     entry = find_backbone(backbone_settings.name)
     boundary = check_boundary(entry, boundary)
-    if pooling and boundary != "top":
-        raise _pooling_below_the_top(pooling, boundary)
+    if head and boundary != "top":
+        raise _head_below_the_top(head, boundary)
     entry.check_image_size(backbone_settings.image_size)
     check_weights(entry, backbone_settings.weights)
 
     cache_root = default_cache_root()
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
-    backbone = _build_backbone(backbone_settings, pooling or "avg", views.seed)
+    backbone = _build_backbone(backbone_settings, (head or HeadSettings()).pooling, views.seed)
     features = ensure_features(
         manifest,
         backbone,
@@ -176,11 +177,11 @@ def check_boundary(entry: BackboneEntry, boundary: str) -> str:
     return boundary
 
 
-def _pooling_below_the_top(pooling: str, boundary: str) -> SettingError:
+def _head_below_the_top(head: HeadSettings, boundary: str) -> SettingError:
     return SettingError(
-        f"--pooling {pooling} goes with --boundary {boundary}, where nothing is pooled.",
-        expected="--pooling with --boundary top only.",
-        fix="leave --pooling out.",
+        f"--head {head.kind} has no effect at --boundary {boundary}: all heads share the features below the top.",
+        expected="--head with --boundary top only",
+        fix="leave --head out.",
     )
 
 

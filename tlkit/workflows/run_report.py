@@ -17,7 +17,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_confusion_matrix, draw_contact_sheet, draw_history
 from tlkit.reports.page import write_report
 from tlkit.workflows.run_folder import RunFolder
-from tlkit.workflows.scoring import load_pixels, score_records
+from tlkit.workflows.scoring import load_record, score_records
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -49,7 +49,7 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
     for record in chosen:
         for index in range(num_views):
             view = draw_view(policy, seed=recipe.training.seed, sha256=record.sha256, index=index)
-            images.append(load_pixels(record.path, spec, view=view))
+            images.append(load_record(record, spec, view))
             captions.append(record.class_name if index == 0 else f"{policy} view {index}")
     draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
 

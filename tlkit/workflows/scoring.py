@@ -19,6 +19,7 @@ from tlkit.bundle import BundleSpec
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SetAside
 from tlkit.data.views import View
+from tlkit.errors import DataError
 from tlkit.features.extract import LoadFailure, run_batches
 
 if TYPE_CHECKING:
@@ -104,3 +105,22 @@ def load_pixels(
 def count_files(number: int) -> str:
     """Return "1 file", "2 files" and so on."""
     return f"{number:,} file{'' if number == 1 else 's'}"
+
+
+def load_record(record: ImageRecord, spec: BundleSpec, view: View | None = None) -> NDArray[np.uint8]:
+    """Read an image of a manifest that a run cannot do without.
+
+    Returns:
+        uint8 (image_size, image_size, 3), RGB, 0..255.
+
+    Raises:
+        DataError: The file is no longer what it was when the manifest was made.
+    """
+    try:
+        return load_pixels(record.path, spec, expected_sha256=record.sha256, view=view)
+    except LoadFailure as failure:
+        raise DataError(
+            f"{record.path}: {failure.reason}.",
+            expected="the images to stay as they were when the run began",
+            fix="put the file back and go on with --resume; nothing that was trained is lost.",
+        ) from failure

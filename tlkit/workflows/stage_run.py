@@ -17,8 +17,6 @@ from tlkit.backbones.engine import check_cut
 from tlkit.bundle import BundleSpec, Classifier
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import draw_view
-from tlkit.errors import DataError
-from tlkit.features.extract import LoadFailure
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.training.batches import Batches, EpochPlan, InputReader, compute_class_weights
@@ -26,8 +24,8 @@ from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapsh
 from tlkit.training.layer_groups import GroupRate
 from tlkit.training.stages import StageData, StageListener, fit_stage
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
-from tlkit.workflows.precompute import DatasetFeatures, ensure_features
-from tlkit.workflows.scoring import load_pixels
+from tlkit.workflows.precompute import DatasetFeatures, ensure_features, refuse_set_aside
+from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_plan import StagePlan
 from tlkit.workflows.wanted_rows import ViewPlan
 
@@ -137,6 +135,8 @@ def _stage_inputs(
         cache_root=cache_root,
         console=console,
     )
+    if recipe.data.strict:
+        refuse_set_aside(features)
     for item in features.set_aside:
         console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
@@ -191,15 +191,7 @@ def _make_pixel_reader(
     """Return a reader of pictures, uint8 (n, height, width, 3), 0..255, each in the view that is asked for."""
 
     def load(record: ImageRecord, index: int) -> NDArray[np.uint8]:
-        view = draw_view(policy, seed=seed, sha256=record.sha256, index=index)
-        try:
-            return load_pixels(record.path, spec, expected_sha256=record.sha256, view=view)
-        except LoadFailure as failure:
-            raise DataError(
-                f"{record.path}: {failure.reason}.",
-                expected="the images to stay as they were when the run began",
-                fix="put the file back and go on with --resume; nothing that was trained is lost.",
-            ) from failure
+        return load_record(record, spec, draw_view(policy, seed=seed, sha256=record.sha256, index=index))
 
     def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
         chosen = [records[image] for image in images]
@@ -211,7 +203,7 @@ def _make_pixel_reader(
 def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, console: Console) -> None:
     """Assert on real images that trunk and tail together still are the backbone."""
     records = manifest.in_split("train")[:NUM_CHECKED_IMAGES]
-    images = np.stack([load_pixels(record.path, classifier.spec) for record in records])
+    images = np.stack([load_record(record, classifier.spec) for record in records])
     difference = check_cut(classifier.backbone, boundary, images)
     console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
 
