@@ -18,7 +18,7 @@ demo: $(INSTALLED)  ## Draw a small picture set and run the whole job on it, wit
 	$(BIN)/tlkit demo $(ARGS)
 
 test: $(INSTALLED)  ## Run the tests.
-	$(BIN)/python -m pytest -n 2 --dist loadfile $(ARGS)
+	$(BIN)/python -m pytest -n 2 --dist worksteal $(ARGS)
 
 check: $(INSTALLED)  ## Run ruff, mypy and import-linter.
 	$(BIN)/ruff check .

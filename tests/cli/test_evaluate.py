@@ -32,7 +32,7 @@ def read_cached(run: Path, *, loader_version: int) -> Classifier:
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights."""
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(), ("green", "red"))
+    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red"))
     classifier = assemble_classifier(spec, weights="random", seed=1)
     write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
     return folder

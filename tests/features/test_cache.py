@@ -40,11 +40,15 @@ with cache.writer(shard_bytes=96) as writer:
     for start in range(0, len(missing), 2):
         part = missing[start:start + 2]
         writer.append([keys[number] for number in part], features[part])
+        print("row", flush=True)
+        time.sleep(task["pause"])
 """
 
 
-def start_writer(root: Path, spec: CacheSpec, keys: list[RowKey], rows: Rows) -> subprocess.Popen[str]:
-    """Start a process that adds `keys` in shards of four rows, and return once it begins to."""
+def start_writer(
+    root: Path, spec: CacheSpec, keys: list[RowKey], rows: Rows, *, pause_seconds: float = 0.0
+) -> subprocess.Popen[str]:
+    """Start a process that adds `keys` in shards of four rows and says so every two, with a pause after that."""
     process = subprocess.Popen(
         [sys.executable, "-c", WRITER_PROCESS], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
     )
@@ -53,6 +57,7 @@ def start_writer(root: Path, spec: CacheSpec, keys: list[RowKey], rows: Rows) ->
         "spec": dataclasses.asdict(spec),
         "keys": keys,
         "features": rows.features(keys).tolist(),
+        "pause": pause_seconds,
     }
     assert process.stdin is not None
     process.stdin.write(json.dumps(task))
@@ -226,11 +231,14 @@ def test_a_cache_that_was_killed_again_and_again_equals_an_undisturbed_one(
     tmp_path: Path, spec: CacheSpec, rows: Rows
 ) -> None:
     keys = rows.keys(600)
-    moments = np.random.default_rng(7).random(6) * 0.25
-    for moment in moments:
-        process = start_writer(tmp_path, spec, keys, rows)
+    random = np.random.default_rng(7)
+    for num_lines in random.integers(4, 30, size=6):
+        process = start_writer(tmp_path, spec, keys, rows, pause_seconds=0.005)
         wait_until_ready(process)
-        time.sleep(moment)
+        assert process.stdout is not None
+        for _ in range(num_lines):
+            process.stdout.readline()
+        time.sleep(random.random() * 0.01)
         process.kill()
         assert end(process) == -9
     assert 0 < len(FeatureCache.open(tmp_path, spec)) < 600, "the kills came too early or too late to test anything"

@@ -32,7 +32,7 @@ CLASS_NAMES = ("yellow", "red", "green")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model with random weights."""
     folder = tmp_path_factory.mktemp("model") / "bundle"
-    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(), CLASS_NAMES)
+    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), CLASS_NAMES)
     classifier = assemble_classifier(spec, weights="random", seed=1)
     # A new head is all zeros and says the same of every image: give it an opinion, and none for all flat colours alike.
     kernel, bias = classifier.head.trainable_weights[-2:]

@@ -45,6 +45,26 @@ def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
     return make_image_folder(tmp_path / "photos", layout)
 
 
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe, Path], Path]:
+    """`finished(recipe, photos)`: the folder of a finished run, made once; the pictures are the same in every test."""
+    made: list[tuple[Recipe, Path]] = []
+
+    def get(recipe: Recipe, photos: Path) -> Path:
+        for known, folder in made:
+            if known == recipe:
+                return folder
+        folder = tmp_path_factory.mktemp("finished") / "run"
+        run_finetune(recipe, photos, folder, console=QUIET)
+        made.append((recipe, folder))
+        return folder
+
+    return get
+
+
+Finished = Callable[[Recipe, Path], Path]
+
+
 def hash_weights(run: Path) -> str:
     """Return the hash of a run's weights."""
     return hashlib.sha256((run / "bundle" / "weights.safetensors").read_bytes()).hexdigest()
@@ -74,9 +94,9 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
     assert read_recipe(out / "recipe.toml").stages[0].name == "1-head"
 
 
-def test_evaluation_repeats_what_training_reported(photos: Path, tmp_path: Path) -> None:
-    out = tmp_path / "run"
-    summary = run_finetune(make_recipe(), photos, out, console=QUIET)
+def test_evaluation_repeats_what_training_reported(photos: Path, finished: Finished, tmp_path: Path) -> None:
+    out = finished(make_recipe(), photos)
+    summary = json.loads((out / "summary.json").read_text())
     payload = run_evaluate(out, None, console=QUIET, settings=DataSettings(), split="validation")
     assert payload["accuracy"] == summary["accuracy"]
     assert payload["macro_f1"] == summary["macro_f1"]
@@ -95,10 +115,9 @@ def test_random_labels_do_not_score_well(tmp_path: Path, make_image: Callable[..
 
 @pytest.mark.parametrize("unfreeze", ["block3", "all"])
 def test_an_unfrozen_run_says_what_was_trained_and_what_it_changed(
-    unfreeze: str, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    unfreeze: str, photos: Path, finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    first = tmp_path / "first"
-    run_finetune(make_recipe(), photos, first, console=QUIET)
+    first = finished(make_recipe(), photos)
     recipe = make_recipe(Stage(unfreeze=unfreeze, epochs=1, lr=1e-4, patience=0))
     summary = run_finetune(recipe, photos, tmp_path / "second", console=Console(), start_from=first)
     assert summary["validation"][0]["boundary"] == {"block3": "block2", "all": "pixels"}[unfreeze]
@@ -109,10 +128,11 @@ def test_an_unfrozen_run_says_what_was_trained_and_what_it_changed(
     assert f"Unfreezing {unfreeze} " in story
 
 
-def test_training_on_cached_features_equals_training_on_pictures(photos: Path, tmp_path: Path) -> None:
+def test_training_on_cached_features_equals_training_on_pictures(
+    photos: Path, finished: Finished, tmp_path: Path
+) -> None:
     """With the trunk frozen by a rate of 0, the boundary decides the speed and not the result."""
-    first = tmp_path / "first"
-    run_finetune(make_recipe(), photos, first, console=QUIET)
+    first = finished(make_recipe(), photos)
     settings = BackboneSettings(name="tiny", weights="random", image_size=64, feature_dtype="float32")
     cached = Stage(name="same", unfreeze="block4", epochs=3, lr=0.003, group_lr={"block4": 0.001}, patience=0)
     frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 0.001}
@@ -128,10 +148,11 @@ def test_training_on_cached_features_equals_training_on_pictures(photos: Path, t
 
 def test_the_same_recipe_data_and_seed_give_the_same_run(photos: Path, tmp_path: Path) -> None:
     recipe = make_recipe(dataclasses.replace(HEAD, views=3), Stage(unfreeze="block4", epochs=2))
-    for name in ("one", "two"):
-        run_finetune(recipe, photos, tmp_path / name, console=QUIET)
-    assert hash_weights(tmp_path / "one") == hash_weights(tmp_path / "two")
-    assert read_history(tmp_path / "one") == read_history(tmp_path / "two")
+    one, two = tmp_path / "one", tmp_path / "two"
+    for out in (one, two):
+        run_finetune(recipe, photos, out, console=QUIET)
+    assert hash_weights(one) == hash_weights(two)
+    assert read_history(one) == read_history(two)
 
 
 class Killed(BaseException):
@@ -160,29 +181,28 @@ def run_and_kill(recipe: Recipe, data: Path, out: Path, monkeypatch: pytest.Monk
 
 @pytest.mark.parametrize("after_epochs", [0, 2, 4])
 def test_a_killed_run_resumes_to_the_bit(
-    after_epochs: int, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    after_epochs: int, photos: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     recipe = make_recipe(
         Stage(epochs=3, lr=0.01, views=2, patience=0),
         Stage(unfreeze="all", epochs=3, lr=0.001, policy="strong", patience=0),
         head=HeadSettings(kind="dense", dropout=0.5, units=16),
     )
-    run_finetune(recipe, photos, tmp_path / "undisturbed", console=QUIET)
+    undisturbed = finished(recipe, photos)
     run_and_kill(recipe, photos, tmp_path / "killed", monkeypatch, after_epochs=after_epochs)
     assert not (tmp_path / "killed" / "bundle").exists()
     run_finetune(recipe, photos, tmp_path / "killed", console=QUIET, resume=True)
-    assert hash_weights(tmp_path / "killed") == hash_weights(tmp_path / "undisturbed")
-    assert read_history(tmp_path / "killed") == read_history(tmp_path / "undisturbed")
+    assert hash_weights(tmp_path / "killed") == hash_weights(undisturbed)
+    assert read_history(tmp_path / "killed") == read_history(undisturbed)
     assert not (tmp_path / "killed" / "state").exists()
 
 
-def test_resuming_a_finished_run_changes_nothing(photos: Path, tmp_path: Path) -> None:
-    summary = run_finetune(make_recipe(), photos, tmp_path / "run", console=QUIET)
-    before = hash_weights(tmp_path / "run")
-    assert run_finetune(make_recipe(), photos, tmp_path / "run", console=QUIET, resume=True) == json.loads(
-        json.dumps(summary, default=str)
-    )
-    assert hash_weights(tmp_path / "run") == before
+def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finished, tmp_path: Path) -> None:
+    out = finished(make_recipe(), photos)
+    before = hash_weights(out)
+    again = run_finetune(make_recipe(), photos, out, console=QUIET, resume=True)
+    assert again == json.loads((out / "summary.json").read_text())
+    assert hash_weights(out) == before
 
 
 def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -240,15 +260,17 @@ def test_a_run_that_starts_from_another_keeps_its_split(tmp_path: Path, make_ima
     assert before.items() <= after.items()
 
 
-def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(photos: Path, tmp_path: Path) -> None:
-    run_finetune(make_recipe(), photos, tmp_path / "first", console=QUIET)
+def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(
+    photos: Path, finished: Finished, tmp_path: Path
+) -> None:
+    first = finished(make_recipe(), photos)
     with pytest.raises(SettingError) as problem:
         run_finetune(
             make_recipe(backbone=BackboneSettings(name="vgg16")),
             photos,
             tmp_path / "second",
             console=QUIET,
-            start_from=tmp_path / "first",
+            start_from=first,
         )
     assert str(problem.value) == (
         "backbone is vgg16, but the run to start from has tiny.\n"
