@@ -48,17 +48,17 @@ def test_whole_numbers_stand_for_fractions() -> None:
 
 def test_resolving_fills_in_names_epochs_and_rates() -> None:
     recipe = resolve_recipe(Recipe(stages=(Stage(), Stage(unfreeze="conv5", epochs=3), Stage(name="mine", lr=0.5))))
-    assert [(stage.name, stage.epochs, stage.lr) for stage in recipe.stages] == [
-        ("1-head", 30, 1e-3),
-        ("2-unfreeze-conv5", 3, 1e-4),
-        ("mine", 30, 0.5),
+    assert [(stage.name, stage.epochs, stage.batch_size, stage.lr) for stage in recipe.stages] == [
+        ("1-head", 30, 64, 1e-3),
+        ("2-unfreeze-conv5", 3, 32, 1e-4),
+        ("mine", 30, 64, 0.5),
     ]
 
 
 def test_an_unknown_key_is_refused_with_the_nearest_valid_name() -> None:
     assert refused({"stage": [{"unfreze": "all"}]}) == (
         "a.toml: [[stage]] 1: unknown key 'unfreze'.\n"
-        "  Expected: one of name, unfreeze, epochs, lr, lr_ratio, group_lr, views, policy, schedule, patience\n"
+        "  Expected: one of name, unfreeze, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, schedule, patience\n"
         "  Fix: did you mean 'unfreeze'?"
     )
     assert refused({"traning": {}, "stage": [{}]}) == (

@@ -33,9 +33,9 @@ def make_recipe(*stages: Stage, **sections: Any) -> Recipe:
     """Return a recipe for the tiny backbone from random weights at 64 pixels."""
     settings: dict[str, Any] = {
         "backbone": BackboneSettings(name="tiny", weights="random", image_size=64),
-        "training": TrainingSettings(batch_size=8),
     }
-    return Recipe(**(settings | sections), stages=stages or (HEAD,))
+    small = tuple(dataclasses.replace(stage, batch_size=8) for stage in stages or (HEAD,))
+    return Recipe(**(settings | sections), stages=small)
 
 
 @pytest.fixture
@@ -252,7 +252,7 @@ def test_a_run_that_starts_from_another_keeps_its_split(tmp_path: Path, make_ima
     first, second = tmp_path / "first", tmp_path / "second"
     run_finetune(make_recipe(), data, first, console=QUIET)
     make_image_folder(tmp_path / "photos", {"red": 6}, start=50)
-    recipe = make_recipe(Stage(epochs=1), training=TrainingSettings(seed=9, batch_size=8))
+    recipe = make_recipe(Stage(epochs=1), training=TrainingSettings(seed=9))
     run_finetune(recipe, data, second, console=QUIET, start_from=first)
     before = {record.sha256: record.split for record in read_manifest(first).records}
     after = {record.sha256: record.split for record in read_manifest(second).records}

@@ -15,16 +15,16 @@ from typing import Any
 from tlkit.errors import SettingError, name_fix
 from tlkit.recipes.settings import (
     ANYTHING,
-    DEFAULT_HEAD_EPOCHS,
-    DEFAULT_HEAD_LR,
-    DEFAULT_UNFROZEN_EPOCHS,
-    DEFAULT_UNFROZEN_LR,
     SECTIONS,
     HeadSettings,
     Recipe,
     Rule,
     Stage,
 )
+
+HEAD_DEFAULTS = ("head", 30, 64, 1e-3)
+UNFROZEN_DEFAULTS = ("unfreeze-{}", 15, 32, 1e-4)
+"""Name, epochs, batch size and rate of a stage that leaves them open."""
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -111,13 +111,15 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
 
 
 def resolve_stage(stage: Stage, *, number: int) -> Stage:
-    """Return the stage with its open defaults (name, epochs, lr) filled in; `number` counts from 1."""
+    """Return the stage with its open defaults (name, epochs, batch_size, lr) filled in; `number` counts from 1."""
     is_head_only = stage.unfreeze == "none"
+    name, epochs, batch_size, lr = HEAD_DEFAULTS if is_head_only else UNFROZEN_DEFAULTS
     return dataclasses.replace(
         stage,
-        name=stage.name or f"{number}-{'head' if is_head_only else 'unfreeze-' + stage.unfreeze}",
-        epochs=stage.epochs or (DEFAULT_HEAD_EPOCHS if is_head_only else DEFAULT_UNFROZEN_EPOCHS),
-        lr=stage.lr or (DEFAULT_HEAD_LR if is_head_only else DEFAULT_UNFROZEN_LR),
+        name=stage.name or f"{number}-{name.format(stage.unfreeze)}",
+        epochs=stage.epochs or epochs,
+        batch_size=stage.batch_size or batch_size,
+        lr=stage.lr or lr,
     )
 
 

@@ -19,8 +19,6 @@ BATCH_NORM_MODES = ("frozen", "affine", "train")
 SCHEDULES = ("constant", "cosine")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURE_DTYPES = ("float16", "float32")
-DEFAULT_HEAD_EPOCHS, DEFAULT_HEAD_LR = 30, 1e-3
-DEFAULT_UNFROZEN_EPOCHS, DEFAULT_UNFROZEN_LR = 15, 1e-4
 
 
 @dataclass(frozen=True)
@@ -113,7 +111,6 @@ class TrainingSettings:
     """What holds for every stage of a run."""
 
     seed: int = setting(0, "Seed of splits, views, weights and order.", rule=SEED)
-    batch_size: int = setting(32, "Images in a training step.", rule=AT_LEAST_ONE)
     weight_decay: float = setting(1e-4, "AdamW's decoupled weight decay.", rule=NOT_NEGATIVE)
     label_smoothing: float = setting(0.0, "Part of each label spread over all classes.", rule=FRACTION_BELOW_ONE)
     class_weight: str = setting(
@@ -135,6 +132,7 @@ class Stage:
     epochs: int = setting(
         0, "Most passes over the training images (default: 30 for a head, 15 unfrozen).", rule=NOT_NEGATIVE
     )
+    batch_size: int = setting(0, "Images in a training step (default: 64 for a head, 32 unfrozen).", rule=NOT_NEGATIVE)
     lr: float = setting(0.0, "Learning rate of the head (default: 1e-3 for a head, 1e-4 unfrozen).", rule=NOT_NEGATIVE)
     lr_ratio: float = setting(
         10.0,

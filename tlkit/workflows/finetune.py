@@ -163,9 +163,10 @@ def _check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe
             expected="only settings that this run uses",
             fix="leave bn out.",
         )
-    if recipe.training.bn == "train" and recipe.training.batch_size < 32:
+    smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != "top")
+    if recipe.training.bn == "train" and smallest < 32:
         console.warn(
-            f"bn = train with batches of {recipe.training.batch_size}: statistics of so few images are noisy and often "
+            f"bn = train with batches of {smallest}: statistics of so few images are noisy and often "
             "undo what the backbone has learnt."
         )
 

@@ -160,13 +160,13 @@ def _join(
     seed = training.seed * 1000 + plan.number
     return StageData(
         train=Batches(
-            EpochPlan(len(records["train"]), training.batch_size, num_views, seed),
+            EpochPlan(len(records["train"]), plan.stage.batch_size, num_views, seed),
             readers["train"],
             labels["train"],
             compute_class_weights(labels["train"], num_classes=num_classes, mode=training.class_weight),
         ),
         validation=Batches(
-            EpochPlan(len(records["validation"]), training.batch_size, 1, seed=None),
+            EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
             readers["validation"],
             labels["validation"],
             np.ones(len(labels["validation"]), np.float32),
