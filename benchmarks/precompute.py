@@ -129,7 +129,7 @@ def precompute_with_tlkit(name: str, data: Path, num_images: int, scratch: Path)
     output = io.StringIO()
     with tempfile.TemporaryDirectory(dir=scratch) as cache, contextlib.redirect_stdout(output):
         os.environ["TLKIT_CACHE"] = cache
-        words = ["precompute", str(data), "--backbone", name, "--weights", "random", "--json", "-q"]
+        words = ["precompute", str(data), "--backbone", name, "--head", "linear", "--weights", "random", "--json", "-q"]
         # Random weights can give features too small for float16.
         exit_code = tlkit([*words, "--feature-dtype", "float32"])
     assert exit_code == 0

@@ -112,7 +112,7 @@ def test_an_image_too_small_is_refused() -> None:
     with pytest.raises(BackboneError) as caught:
         build_backbone("tiny", image_size=16, pooling="avg", weights="random")
     assert caught.value.found == "An image size of 16 px is too small for tiny."
-    assert caught.value.expected == "32 px or more; its own is 96 px."
+    assert caught.value.expected == "32 px or more; its own is 96 px"
     assert caught.value.fix == "give --image-size 96, or leave it out."
 
 

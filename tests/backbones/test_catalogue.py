@@ -41,7 +41,7 @@ def test_an_unknown_backbone_is_refused_with_the_nearest_name() -> None:
     with pytest.raises(BackboneError) as caught:
         find_backbone("resnet5O")
     assert caught.value.found == "There is no backbone 'resnet5O'."
-    assert caught.value.expected == f"one of {', '.join(BACKBONES)}."
+    assert caught.value.expected == f"one of {', '.join(BACKBONES)}"
     assert caught.value.fix == "did you mean 'resnet50'?"
 
 
@@ -49,7 +49,7 @@ def test_an_inner_boundary_of_nasnet_is_refused_with_the_valid_ones() -> None:
     with pytest.raises(BackboneError) as caught:
         find_backbone("nasnet_large").boundary("group3")
     assert caught.value.found == "nasnet_large has no boundary 'group3'."
-    assert caught.value.expected == "one of pixels, stem, top."
+    assert caught.value.expected == "one of pixels, stem, top"
     assert caught.value.fix == "choose one of these."
 
 
@@ -57,7 +57,7 @@ def test_a_group_that_the_backbone_lacks_cannot_be_unfrozen() -> None:
     with pytest.raises(BackboneError) as caught:
         find_backbone("vgg16").boundary_below("block6")
     assert caught.value.found == "vgg16 has no layer group 'block6' to unfreeze."
-    assert caught.value.expected == "one of none, block1, block2, block3, block4, block5, all."
+    assert caught.value.expected == "one of none, block1, block2, block3, block4, block5, all"
     assert caught.value.fix == "did you mean 'block5'?"
 
 
@@ -65,7 +65,7 @@ def test_an_image_too_small_for_the_network_is_refused() -> None:
     with pytest.raises(BackboneError) as caught:
         find_backbone("xception").check_image_size(64)
     assert caught.value.found == "An image size of 64 px is too small for xception."
-    assert caught.value.expected == "71 px or more; its own is 299 px."
+    assert caught.value.expected == "71 px or more; its own is 299 px"
     assert caught.value.fix == "give --image-size 299, or leave it out."
 
 

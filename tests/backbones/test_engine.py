@@ -63,7 +63,7 @@ def test_a_cut_that_does_not_add_up_is_refused(tiny: Backbone, monkeypatch: pyte
     assert caught.value.found == (
         "tiny cut at 'block3' gives other features than the whole network: relative difference 5.0e-01."
     )
-    assert caught.value.expected == "at most 1e-04."
+    assert caught.value.expected == "at most 1e-04"
     assert caught.value.fix == "use another boundary or backbone, and please report this as a bug in tlkit."
 
 

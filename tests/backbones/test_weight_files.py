@@ -102,7 +102,7 @@ def refuse(path: Path, found: str) -> None:
     with pytest.raises(BackboneError) as caught:
         load(path)
     assert caught.value.found == f"{path} does not fit tiny: {found}."
-    assert caught.value.expected == "the weights of this network, with or without its classifier."
+    assert caught.value.expected == "the weights of this network, with or without its classifier"
     assert caught.value.fix == "give a file for tiny, or name the file's own network with --backbone."
 
 
@@ -189,7 +189,7 @@ def test_a_file_that_points_outside_its_own_arrays_is_refused(kind: str, source:
     with pytest.raises(BackboneError) as caught:
         load(path)
     assert caught.value.found == f"{path} is not safe to read: /stem_bn/stem_bn/beta:0 points elsewhere."
-    assert caught.value.expected == "plain arrays, without links and without data kept in other files."
+    assert caught.value.expected == "plain arrays, without links and without data kept in other files"
     assert caught.value.fix == "get the weights from a source that you trust."
 
 
@@ -209,7 +209,7 @@ def test_a_cut_off_file_is_refused(
     with pytest.raises(BackboneError) as caught:
         load(path)
     assert caught.value.found.startswith(f"{path} cannot be read as a file of weights (")
-    assert caught.value.expected == "a whole .weights.h5, .h5 or .safetensors file."
+    assert caught.value.expected == "a whole .weights.h5, .h5 or .safetensors file"
     assert caught.value.fix == "fetch the file again; a download may have been cut off."
 
 

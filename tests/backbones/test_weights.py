@@ -84,7 +84,7 @@ def test_tiny_has_no_imagenet_weights() -> None:
     with pytest.raises(BackboneError) as caught:
         build_backbone("tiny", pooling="avg")
     assert caught.value.found == "tiny has no ImageNet weights."
-    assert caught.value.expected == "--weights random, or the path of a file of weights."
+    assert caught.value.expected == "--weights random, or the path of a file of weights"
     assert caught.value.fix == "add --weights random, or choose another backbone, such as mobilenet_v2."
 
 
@@ -92,7 +92,7 @@ def test_a_missing_file_is_told_before_anything_is_built() -> None:
     with pytest.raises(BackboneError) as caught:
         check_weights(find_backbone("vgg16"), "nowhere/vgg16.h5")
     assert caught.value.found == "--weights nowhere/vgg16.h5: there is no such file."
-    assert caught.value.expected == "imagenet, random, or the path of a .weights.h5, .h5, .safetensors file."
+    assert caught.value.expected == "imagenet, random, or the path of a .weights.h5, .h5, .safetensors file"
     assert caught.value.fix == "correct the path, or give --weights imagenet."
 
 
@@ -102,7 +102,7 @@ def test_a_file_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackboneError) as caught:
         check_weights(find_backbone("vgg16"), str(path))
     assert caught.value.found == f"--weights {path}: not a kind of file that tlkit reads."
-    assert caught.value.expected == "a file named *.weights.h5, *.h5, *.safetensors."
+    assert caught.value.expected == "a file named *.weights.h5, *.h5, *.safetensors"
     assert caught.value.fix == "save the weights with Keras' model.save_weights('NAME.weights.h5')."
 
 
@@ -127,7 +127,7 @@ def test_without_network_the_needed_file_and_its_place_are_told(
         "The ImageNet weights of vgg16 are not on this machine and cannot be downloaded "
         "(URL fetch failure: Name or service not known)."
     )
-    assert caught.value.expected == f"the file {name} in {tmp_path / 'models'}, or a network connection."
+    assert caught.value.expected == f"the file {name} in {tmp_path / 'models'}, or a network connection"
     assert caught.value.fix == (
         f"download {url} on another machine and put it into that folder, or give its path with --weights; "
         "or choose --weights random."

@@ -69,7 +69,7 @@ def test_backbones_refuses_a_size_below_the_networks_least(run_cli: RunCli, size
     assert result.exit_code == 1
     assert result.stderr == (
         f"Error: An image size of {size} px is too small for vgg16.\n"
-        "  Expected: 32 px or more; its own is 224 px.\n"
+        "  Expected: 32 px or more; its own is 224 px\n"
         "  Fix: give --image-size 224, or leave it out.\n"
     )
 

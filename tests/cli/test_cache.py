@@ -60,7 +60,7 @@ def test_an_unknown_key_is_an_error_for_scripts_too(run_cli: Callable[..., Any],
     assert result.json() == {
         "error": {
             "found": f"No feature cache under {cache_root} has the key 'zzz'.",
-            "expected": "a cache; there is none yet.",
+            "expected": "a cache; there is none yet",
             "fix": "make one with `tlkit precompute`.",
         }
     }

@@ -53,7 +53,7 @@ def test_precompute_refuses_a_policy_without_views(run_cli: Callable[..., Any], 
     assert result.exit_code == 1
     assert result.stderr == (
         "Error: --policy strong without --views has nothing to do: view 0 is the image itself.\n"
-        "  Expected: --policy together with --views, 2 or more.\n"
+        "  Expected: --policy together with --views, 2 or more\n"
         "  Fix: add --views 4, or leave --policy out.\n"
     )
 

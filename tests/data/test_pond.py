@@ -184,7 +184,7 @@ def assert_refused(folder: Path, found: str) -> None:
         draw_pond(folder, photos_per_kind={"train": 1}, num_new=1)
     assert str(caught.value) == (
         f"{folder} {found}.\n"
-        "  Expected: a new or empty folder, or one in which only `tlkit demo` has drawn its pictures.\n"
+        "  Expected: a new or empty folder, or one in which only `tlkit demo` has drawn its pictures\n"
         "  Fix: name another folder: tlkit demo OTHER-FOLDER"
     )
     assert (read_all(folder) if folder.is_dir() else folder.read_bytes()) == before

@@ -174,7 +174,7 @@ def test_a_folder_with_a_foreign_description_is_refused(tmp_path: Path, spec: Ca
         FeatureCache.open(tmp_path, spec)
     assert str(refusal.value) == (
         f"{path} describes another cache than its folder's name says.\n"
-        "  Expected: the description that tlkit wrote when it made the cache.\n"
+        "  Expected: the description that tlkit wrote when it made the cache\n"
         f"  Fix: remove it with `tlkit cache prune --key {folder.name}`; it is computed again when needed."
     )
 
@@ -186,7 +186,7 @@ def test_a_cache_root_that_is_a_file_is_an_error_that_names_the_remedy(tmp_path:
         FeatureCache.open(root, spec)
     assert str(refusal.value) == (
         f"The feature cache {spec.folder(root)} cannot be written: Not a directory.\n"
-        "  Expected: a folder with enough free space that may be written to.\n"
+        "  Expected: a folder with enough free space that may be written to\n"
         "  Fix: make room with `tlkit cache prune`, or set TLKIT_CACHE to another folder."
     )
 
@@ -201,7 +201,7 @@ def test_a_shard_that_disappears_while_in_use_is_told(tmp_path: Path, spec: Cach
         cache.read(np.array([0]))
     assert str(refusal.value) == (
         f"{shard} disappeared while it was in use.\n"
-        "  Expected: the feature cache to stay in place during a run.\n"
+        "  Expected: the feature cache to stay in place during a run\n"
         "  Fix: run the command again; missing features are computed anew."
     )
 

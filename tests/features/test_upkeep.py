@@ -94,7 +94,7 @@ def test_verifying_a_cache_without_its_description_is_an_error(tmp_path: Path, s
         verify_cache(folder, advance=ignore)
     assert str(refusal.value) == (
         f"{folder / 'cache.json'} cannot be read: 'image_size'.\n"
-        "  Expected: the description that tlkit wrote when it made the cache.\n"
+        "  Expected: the description that tlkit wrote when it made the cache\n"
         f"  Fix: remove it with `tlkit cache prune --key {folder.name}`; it is computed again when needed."
     )
     assert list_caches(tmp_path)[0].spec is None
@@ -152,7 +152,7 @@ def test_an_unknown_key_is_named_with_the_nearest_one(tmp_path: Path, spec: Cach
         prune(tmp_path, keys=["abc"])
     assert str(refusal.value) == (
         f"No feature cache under {tmp_path} has the key 'abc'.\n"
-        "  Expected: a cache; there is none yet.\n"
+        "  Expected: a cache; there is none yet\n"
         "  Fix: make one with `tlkit precompute`."
     )
     key = fill(tmp_path, spec, rows).name
@@ -160,6 +160,6 @@ def test_an_unknown_key_is_named_with_the_nearest_one(tmp_path: Path, spec: Cach
         prune(tmp_path, keys=["x" + key[1:]])
     assert str(refusal.value) == (
         f"No feature cache under {tmp_path} has the key 'x{key[1:]}'.\n"
-        f"  Expected: one of {key}.\n"
+        f"  Expected: one of {key}\n"
         f"  Fix: did you mean '{key}'?"
     )

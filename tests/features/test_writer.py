@@ -68,13 +68,13 @@ def test_rows_collected_before_an_error_are_kept(tmp_path: Path, spec: CacheSpec
         (
             -70_000,
             "Features of at most 7e+04 do not fit into float16.\n"
-            "  Expected: features of at most 65504 in size.\n"
+            "  Expected: features of at most 65504 in size\n"
             "  Fix: use --feature-dtype float32.",
         ),
         (
             3e-5,
             "Features of at most 3e-05 do not fit into float16.\n"
-            "  Expected: some feature of at least 6.1e-05 in size.\n"
+            "  Expected: some feature of at least 6.1e-05 in size\n"
             "  Fix: use --feature-dtype float32.",
         ),
     ],
@@ -99,7 +99,7 @@ def test_features_that_are_not_finite_are_refused(tmp_path: Path, spec: CacheSpe
         writer.append(rows.keys(1), np.full((1, *SHAPE), value, dtype=np.float32))
     assert str(refusal.value) == (
         "The backbone gave features that are not finite numbers.\n"
-        "  Expected: a finite number for every feature of every image.\n"
+        "  Expected: a finite number for every feature of every image\n"
         "  Fix: check the weights file: it may be damaged, or made for another network."
     )
     assert len(cache) == 0
@@ -126,7 +126,7 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_no_partial_file(
         writer.append(rows.keys(1), rows.features(rows.keys(1)))
     assert str(refusal.value) == (
         f"The feature cache {cache.folder} cannot be written: No space left on device.\n"
-        "  Expected: a folder with enough free space that may be written to.\n"
+        "  Expected: a folder with enough free space that may be written to\n"
         "  Fix: make room with `tlkit cache prune`, or set TLKIT_CACHE to another folder."
     )
     assert not list(cache.folder.glob(PARTIAL_PATTERN))

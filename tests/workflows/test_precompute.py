@@ -189,7 +189,7 @@ def test_a_disk_that_is_too_small_is_told_before_anything_is_computed(
     (folder,) = (cache_root / "features").iterdir()
     assert str(refusal.value) == (
         f"The features need 0.0 GB; the disk of {folder} has 0.0 GB left.\n"
-        "  Expected: a disk with room for all of them.\n"
+        "  Expected: a disk with room for all of them\n"
         "  Fix: make room with `tlkit cache prune`, set TLKIT_CACHE to a folder on another disk, or ask for fewer "
         "--views."
     )
@@ -231,7 +231,7 @@ def test_several_views_need_a_policy_that_makes_them() -> None:
         ViewPlan("none", 4)
     assert str(refusal.value) == (
         "--views 4 goes with --policy none, which makes no views.\n"
-        "  Expected: a policy that makes different views of an image: standard or strong.\n"
+        "  Expected: a policy that makes different views of an image: standard or strong\n"
         "  Fix: add --policy standard, or leave --views out."
     )
 
@@ -286,7 +286,7 @@ def test_the_pixels_boundary_is_refused(photos: Path) -> None:
         precompute(photos, boundary="pixels")
     assert str(refusal.value) == (
         "--boundary pixels leaves nothing to compute: images are augmented afresh in every epoch there.\n"
-        "  Expected: one of stem, block1, block2, block3, top.\n"
+        "  Expected: one of stem, block1, block2, block3, top\n"
         "  Fix: leave --boundary out for the backbone's last features."
     )
 

@@ -60,7 +60,7 @@ class BackboneEntry:
         if edge < self.smallest_image_size:
             raise BackboneError(
                 f"An image size of {edge} px is too small for {self.name}.",
-                expected=f"{self.smallest_image_size} px or more; its own is {self.image_size} px.",
+                expected=f"{self.smallest_image_size} px or more; its own is {self.image_size} px",
                 fix=f"give --image-size {self.image_size}, or leave it out.",
             )
         return edge
@@ -76,7 +76,7 @@ class BackboneEntry:
         if name not in self.boundaries:
             raise BackboneError(
                 f"{self.name} has no boundary {name!r}.",
-                expected=f"one of {', '.join(self.boundaries)}.",
+                expected=f"one of {', '.join(self.boundaries)}",
                 fix=name_fix(name, self.boundaries),
             )
         return name
@@ -98,7 +98,7 @@ class BackboneEntry:
             valid = ("none", *self.groups, "all")
             raise BackboneError(
                 f"{self.name} has no layer group {unfreeze!r} to unfreeze.",
-                expected=f"one of {', '.join(valid)}.",
+                expected=f"one of {', '.join(valid)}",
                 fix=name_fix(unfreeze, valid),
             )
         return self.boundaries[self.groups.index(unfreeze)]
@@ -234,7 +234,7 @@ def find_backbone(name: str) -> BackboneEntry:
     if name not in BACKBONES:
         raise BackboneError(
             f"There is no backbone {name!r}.",
-            expected=f"one of {', '.join(BACKBONES)}.",
+            expected=f"one of {', '.join(BACKBONES)}",
             fix=name_fix(name, BACKBONES),
         )
     return BACKBONES[name]

@@ -65,7 +65,7 @@ def check_cut(backbone: Backbone, boundary: str, images: np.ndarray) -> float:
         raise NumericsError(
             f"{backbone.entry.name} cut at {boundary!r} gives other features than the whole network: "
             f"relative difference {difference:.1e}.",
-            expected=f"at most {LARGEST_RELATIVE_DIFFERENCE:.0e}.",
+            expected=f"at most {LARGEST_RELATIVE_DIFFERENCE:.0e}",
             fix="use another boundary or backbone, and please report this as a bug in tlkit.",
         )
     return difference

@@ -50,13 +50,13 @@ def read_weight_file(path: Path, model: keras.Model, entry: BackboneEntry) -> di
     except _MisfitError as misfit:
         raise BackboneError(
             f"{path} does not fit {entry.name}: {misfit}.",
-            expected="the weights of this network, with or without its classifier.",
+            expected="the weights of this network, with or without its classifier",
             fix=f"give a file for {entry.name}, or name the file's own network with --backbone.",
         ) from misfit
     except (OSError, KeyError, ValueError, SafetensorError) as error:
         raise BackboneError(
             f"{path} cannot be read as a file of weights ({error}).",
-            expected="a whole .weights.h5, .h5 or .safetensors file.",
+            expected="a whole .weights.h5, .h5 or .safetensors file",
             fix="fetch the file again; a download may have been cut off.",
         ) from error
 
@@ -96,7 +96,7 @@ def _refuse_pointers(path: Path, file: h5py.File) -> None:
             if not plain:
                 raise BackboneError(
                     f"{path} is not safe to read: {group.name.rstrip('/')}/{name} points elsewhere.",
-                    expected="plain arrays, without links and without data kept in other files.",
+                    expected="plain arrays, without links and without data kept in other files",
                     fix="get the weights from a source that you trust.",
                 )
             if isinstance(child, h5py.Group):

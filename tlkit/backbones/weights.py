@@ -53,7 +53,7 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
         if entry.name not in IMAGENET_FILES:
             raise BackboneError(
                 f"{entry.name} has no ImageNet weights.",
-                expected="--weights random, or the path of a file of weights.",
+                expected="--weights random, or the path of a file of weights",
                 fix="add --weights random, or choose another backbone, such as mobilenet_v2.",
             )
         return
@@ -61,13 +61,13 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
     if not path.is_file():
         raise BackboneError(
             f"--weights {source}: there is no such file.",
-            expected=f"imagenet, random, or the path of a {', '.join(SUFFIXES)} file.",
+            expected=f"imagenet, random, or the path of a {', '.join(SUFFIXES)} file",
             fix="correct the path, or give --weights imagenet.",
         )
     if not path.name.lower().endswith(SUFFIXES):
         raise BackboneError(
             f"--weights {source}: not a kind of file that tlkit reads.",
-            expected=f"a file named {', '.join('*' + suffix for suffix in SUFFIXES)}.",
+            expected=f"a file named {', '.join('*' + suffix for suffix in SUFFIXES)}",
             fix="save the weights with Keras' model.save_weights('NAME.weights.h5').",
         )
 
@@ -185,7 +185,7 @@ def _fetch_imagenet_file(entry: BackboneEntry) -> Path:
         fetched = ", ".join(fetched_backbones())
         raise BackboneError(
             f"The ImageNet weights of {entry.name} are not on this machine and cannot be downloaded ({error}).",
-            expected=f"the file {file.name} in {models_folder()}, or a network connection.",
+            expected=f"the file {file.name} in {models_folder()}, or a network connection",
             fix=f"download {file.url} on another machine and put it into that folder, or give its path with --weights; "
             "or choose --weights random" + (f", or a backbone whose weights are here: {fetched}." if fetched else "."),
         ) from error

@@ -8,7 +8,7 @@ from tlkit.cli.options import output_options
 from tlkit.reports.console import Console
 
 
-@click.command(epilog="Example: tlkit backbones vgg16")
+@click.command(epilog="\b\nExample: tlkit backbones vgg16")
 @click.argument("name", required=False)
 @click.option(
     "--image-size",

@@ -12,7 +12,7 @@ key_opt = click.option(
 )
 
 
-@click.group(epilog="Example: tlkit cache list")
+@click.group(epilog="\b\nExample: tlkit cache list")
 def cache() -> None:
     """List, verify or prune the cached features.
 
@@ -21,7 +21,7 @@ def cache() -> None:
     """
 
 
-@cache.command("list", epilog="Example: tlkit cache list --json")
+@cache.command("list", epilog="\b\nExample: tlkit cache list --json")
 @output_options
 def list_command(console: Console) -> None:
     """List the caches: what each holds, rows, size, last use."""
@@ -30,7 +30,7 @@ def list_command(console: Console) -> None:
     console.result(show_caches(console))
 
 
-@cache.command("verify", epilog="Example: tlkit cache verify --remove")
+@cache.command("verify", epilog="\b\nExample: tlkit cache verify --remove")
 @key_opt
 @click.option("--remove", is_flag=True, help="Remove damaged shards; their rows are computed again when needed.")
 @output_options
@@ -48,7 +48,7 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
         ctx.exit(1)
 
 
-@cache.command("prune", epilog="Example: tlkit cache prune --older-than 30")
+@cache.command("prune", epilog="\b\nExample: tlkit cache prune --older-than 30")
 @key_opt
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Caches not used for so many days.")
 @click.option("--all", "everything", is_flag=True, help="All caches.")

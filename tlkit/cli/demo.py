@@ -10,7 +10,7 @@ from tlkit.cli.options import output_options
 from tlkit.reports.console import Console
 
 
-@click.command(epilog="Example: tlkit demo")
+@click.command(epilog="\b\nExample: tlkit demo")
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("tlkit-demo"))
 @output_options
 def demo(folder: Path, console: Console) -> None:

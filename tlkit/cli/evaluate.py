@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from tlkit.reports.console import Console
 
 
-@click.command(epilog="Example: tlkit evaluate runs/third photos/test --out evaluations/third")
+@click.command(epilog="\b\nExample: tlkit evaluate runs/third photos/test --out evaluations/third")
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path), required=False)
 @click.option(

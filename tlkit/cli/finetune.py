@@ -12,7 +12,7 @@ from tlkit.recipes import SECTIONS, Stage
 from tlkit.reports.console import Console
 
 
-@click.command(epilog="Example: tlkit finetune photos/ --backbone resnet50 --views 4 --out runs/first")
+@click.command(epilog="\b\nExample: tlkit finetune photos/ --backbone resnet50 --views 4 --out runs/first")
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(
     "--out", type=click.Path(path_type=Path), help="New folder of the run (default: runs/ and the data's name)."

@@ -94,7 +94,7 @@ class LazyGroup(click.Group):
         raise click.exceptions.Exit(EXIT_PROBLEM)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="Example: tlkit demo")
+@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="\b\nExample: tlkit demo")
 @click.version_option(tlkit.__version__, prog_name="tlkit")
 def cli() -> None:
     r"""Transfer learning on images with Keras.

@@ -13,7 +13,7 @@ from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, T
 from tlkit.reports.console import Console
 
 
-@click.command(epilog="Example: tlkit precompute photos/ --backbone resnet50 --views 4")
+@click.command(epilog="\b\nExample: tlkit precompute photos/ --backbone resnet50 --views 4")
 @click.argument("data", type=click.Path(path_type=Path))
 @settings_options(BackboneSettings)
 @click.option(
@@ -36,7 +36,7 @@ def precompute(data: Path, boundary: str, console: Console, **options: Any) -> N
     if "policy" in stage and stage.get("views", Stage.views) == 1 and stage["policy"] != "none":
         raise SettingError(
             f"--policy {stage['policy']} without --views has nothing to do: view 0 is the image itself.",
-            expected="--policy together with --views, 2 or more.",
+            expected="--policy together with --views, 2 or more",
             fix="add --views 4, or leave --policy out.",
         )
     from tlkit.workflows.precompute import run_precompute

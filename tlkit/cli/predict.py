@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 
 @click.command(
-    epilog="Example: tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
+    epilog="\b\nExample: tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
 )
 @click.argument("run", type=click.Path(path_type=Path))
 @click.argument("sources", nargs=-1, required=True)

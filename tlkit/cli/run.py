@@ -12,7 +12,7 @@ from tlkit.recipes import SECTIONS
 from tlkit.reports.console import Console
 
 
-@click.command(epilog="Example: tlkit run recipes/six_steps.toml photos/ --out runs/six")
+@click.command(epilog="\b\nExample: tlkit run recipes/six_steps.toml photos/ --out runs/six")
 @click.argument("recipe", type=click.Path(path_type=Path))
 @click.argument("data", type=click.Path(path_type=Path))
 @click.option(

@@ -208,6 +208,6 @@ def _check_finite(probabilities: NDArray[np.floating[Any]]) -> None:
     if len(bad_rows):
         raise NumericsError(
             f"the model's answer is not a number for {len(bad_rows)} of {len(probabilities)} images.",
-            expected="finite probabilities for every image.",
+            expected="finite probabilities for every image",
             fix="train again with a lower learning rate; the weights have diverged.",
         )

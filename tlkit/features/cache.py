@@ -147,6 +147,6 @@ class FeatureCache:
         except FileNotFoundError as error:
             raise CacheError(
                 f"{path} disappeared while it was in use.",
-                expected="the feature cache to stay in place during a run.",
+                expected="the feature cache to stay in place during a run",
                 fix="run the command again; missing features are computed anew.",
             ) from error

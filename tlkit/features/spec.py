@@ -92,7 +92,7 @@ def read_spec(folder: Path) -> CacheSpec:
 def _foreign_spec(path: Path, problem: str) -> CacheError:
     return CacheError(
         f"{path} {problem}.",
-        expected="the description that tlkit wrote when it made the cache.",
+        expected="the description that tlkit wrote when it made the cache",
         fix="remove it with `tlkit cache prune --key " + path.parent.name + "`; it is computed again when needed.",
     )
 
@@ -120,7 +120,7 @@ def unwritable_cache(folder: Path, error: OSError) -> CacheError:
     """Return the error for a cache that the system refuses to write."""
     return CacheError(
         f"The feature cache {folder} cannot be written: {error.strerror or error}.",
-        expected="a folder with enough free space that may be written to.",
+        expected="a folder with enough free space that may be written to",
         fix="make room with `tlkit cache prune`, or set TLKIT_CACHE to another folder.",
     )
 

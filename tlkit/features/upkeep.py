@@ -184,7 +184,7 @@ def find_caches(root: Path, keys: Sequence[str]) -> list[CacheSummary]:
             known = [summary.key for summary in summaries]
             raise CacheError(
                 f"No feature cache under {root} has the key {key!r}.",
-                expected=f"one of {', '.join(known)}." if known else "a cache; there is none yet.",
+                expected=f"one of {', '.join(known)}" if known else "a cache; there is none yet",
                 fix=name_fix(key, known) if known else "make one with `tlkit precompute`.",
             )
     if not keys:

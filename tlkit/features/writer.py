@@ -93,17 +93,17 @@ def _convert(features: NDArray[np.float32], dtype: str) -> NDArray[np.floating]:
     if not np.isfinite(features).all():
         raise NumericsError(
             "The backbone gave features that are not finite numbers.",
-            expected="a finite number for every feature of every image.",
+            expected="a finite number for every feature of every image",
             fix="check the weights file: it may be damaged, or made for another network.",
         )
     largest = float(np.abs(features).max())
     limits = np.finfo(dtype)
     most, least = float(limits.max), float(limits.smallest_normal)
     if largest > most:
-        raise _does_not_fit(largest, dtype, f"features of at most {most:.6g} in size.")
+        raise _does_not_fit(largest, dtype, f"features of at most {most:.6g} in size")
     # Below its smallest normal number a format loses digit after digit, then everything: untrained networks end there.
     if 0 < largest < least:
-        raise _does_not_fit(largest, dtype, f"some feature of at least {least:.2g} in size.")
+        raise _does_not_fit(largest, dtype, f"some feature of at least {least:.2g} in size")
     return features.astype(dtype)
 
 

@@ -171,7 +171,7 @@ def check_boundary(entry: BackboneEntry, boundary: str) -> str:
     if boundary == "pixels":
         raise SettingError(
             "--boundary pixels leaves nothing to compute: images are augmented afresh in every epoch there.",
-            expected=f"one of {', '.join(entry.boundaries[1:])}.",
+            expected=f"one of {', '.join(entry.boundaries[1:])}",
             fix="leave --boundary out for the backbone's last features.",
         )
     return boundary
@@ -274,7 +274,7 @@ def _check_space(spec: CacheSpec, num_rows: int, folder: Path) -> None:
     if needed > free:
         raise CacheError(
             f"The features need {needed / 1e9:,.1f} GB; the disk of {folder} has {free / 1e9:,.1f} GB left.",
-            expected="a disk with room for all of them.",
+            expected="a disk with room for all of them",
             fix="make room with `tlkit cache prune`, set TLKIT_CACHE to a folder on another disk, or ask for fewer --views.",
         )
 

@@ -36,7 +36,7 @@ class ViewPlan:
         if self.num_views > 1 and self.policy == "none":
             raise SettingError(
                 f"--views {self.num_views} goes with --policy none, which makes no views.",
-                expected="a policy that makes different views of an image: standard or strong.",
+                expected="a policy that makes different views of an image: standard or strong",
                 fix="add --policy standard, or leave --views out.",
             )
 

@@ -143,7 +143,7 @@ def _is_complete(folder: Path, known: Mapping[str, str]) -> bool:
 def _in_the_way(folder: Path, found: str) -> DataError:
     return DataError(
         f"{folder} {found}.",
-        expected="a new or empty folder, or one in which only `tlkit demo` has drawn its pictures.",
+        expected="a new or empty folder, or one in which only `tlkit demo` has drawn its pictures",
         fix="name another folder: tlkit demo OTHER-FOLDER",
     )
 
