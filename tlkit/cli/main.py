@@ -94,17 +94,25 @@ class LazyGroup(click.Group):
         raise click.exceptions.Exit(EXIT_PROBLEM)
 
 
-@click.group(cls=LazyGroup, context_settings={"help_option_names": ["-h", "--help"]}, epilog="\b\nExample: tlkit demo")
+HELP = """Transfer learning on images with Keras.
+
+Start with a folder that holds one folder of images for each class:
+
+\b
+  tlkit finetune photos/ --out runs/first
+  tlkit predict runs/first new-photos/ --out predictions.csv
+"""
+
+
+@click.group(
+    cls=LazyGroup,
+    help=HELP,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Try it without photos of your own: tlkit demo",
+)
 @click.version_option(tlkit.__version__, prog_name="tlkit")
 def cli() -> None:
-    r"""Transfer learning on images with Keras.
-
-    Start with a folder that holds one folder of images for each class:
-
-    \b
-      tlkit finetune photos/ --out runs/first
-      tlkit predict runs/first new-photos/ --out predictions.csv
-    """
+    """Collect the commands."""
 
 
 def report_problem(error: TlkitError, *, as_json: bool) -> None:
