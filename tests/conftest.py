@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import atexit
+import functools
 import hashlib
 import io
 import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -31,6 +32,9 @@ COLORS = {
     "yellow": (220, 200, 50),
     "grey": (128, 128, 128),
 }
+
+READ_BUNDLES: dict[tuple[Path, int], Any] = {}
+"""Models that `bundles_are_read_once` has read, by path and loader version: building one takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -127,3 +131,45 @@ def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
         return CliResult(exit_code, captured.out, captured.err)
 
     return run
+
+
+def write_untrained_bundle(folder: Path, class_names: Sequence[str], *, fit: str = "squash") -> Path:
+    """Write a linear model on `tiny` with random weights, 64 pixels, and return its folder.
+
+    A new head is all zeros and says the same of every image. This one has opinions, and not the same one of all flat
+    colours.
+    """
+    from tlkit.bundle import BundleSpec, assemble_classifier, write_bundle
+    from tlkit.data.images import LOADER_VERSION
+    from tlkit.recipes import HeadSettings
+
+    spec = BundleSpec("tiny", 64, fit, LOADER_VERSION, "avg", HeadSettings(kind="linear"), tuple(class_names))
+    classifier = assemble_classifier(spec, weights="random", seed=1)
+    kernel, bias = classifier.head.trainable_weights[-2:]
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
+    colors = np.array([COLORS[name] for name in ("red", "green", "yellow")], np.uint8)
+    bias.assign(-classifier.logits(np.tile(colors[:, None, None], (1, 64, 64, 1))).mean(axis=0))
+    write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
+    return folder
+
+
+@pytest.fixture(scope="session")
+def make_bundle() -> Callable[..., Path]:
+    """`make_bundle(folder, class_names, fit="squash")`: see `write_untrained_bundle`."""
+    return write_untrained_bundle
+
+
+@pytest.fixture
+def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the workflows of a test take models that an earlier test has read."""
+    import tlkit.bundle.model
+
+    original = tlkit.bundle.model.read_bundle
+
+    @functools.wraps(original)
+    def read(path: Path, *, loader_version: int) -> Any:
+        if (path, loader_version) not in READ_BUNDLES:
+            READ_BUNDLES[path, loader_version] = original(path, loader_version=loader_version)
+        return READ_BUNDLES[path, loader_version]
+
+    monkeypatch.setattr(tlkit.bundle.model, "read_bundle", read)

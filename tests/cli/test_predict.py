@@ -5,39 +5,21 @@ from __future__ import annotations
 import csv
 import io
 from collections.abc import Callable
-from functools import cache
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-
-from tlkit.bundle import BundleSpec, Classifier, assemble_classifier, read_bundle, write_bundle
-from tlkit.data.images import LOADER_VERSION
-from tlkit.recipes import HeadSettings
 
 RunCli = Callable[..., Any]
 
 
-@pytest.fixture(autouse=True)
-def read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read the model anew in the first test only: building it takes seconds."""
-    monkeypatch.setattr("tlkit.bundle.model.read_bundle", read_cached)
-
-
-@cache
-def read_cached(run: Path, *, loader_version: int) -> Classifier:
-    return read_bundle(run, loader_version=loader_version)
+pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Path]) -> Path:
     """A model with random weights."""
-    folder = tmp_path_factory.mktemp("model") / "bundle"
-    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("cat", "dog"))
-    classifier = assemble_classifier(spec, weights="random", seed=1)
-    write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
-    return folder
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("cat", "dog"))
 
 
 @pytest.fixture

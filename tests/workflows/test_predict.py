@@ -13,40 +13,27 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.bundle import BundleSpec, Classifier, assemble_classifier, read_bundle, write_bundle
+from tlkit.bundle import Classifier, read_bundle
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.errors import RunError, SettingError
-from tlkit.recipes import HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.predict import PredictOutputs, predict_files, run_predict
 
 CLASS_NAMES = ("cat/dog", "eel", "fish")
 
 
+pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
+
+
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Path]) -> Path:
     """A model with random weights."""
-    folder = tmp_path_factory.mktemp("model") / "bundle"
-    spec = BundleSpec("tiny", 64, "pad", LOADER_VERSION, "avg", HeadSettings(kind="linear"), CLASS_NAMES)
-    classifier = assemble_classifier(spec, weights="random", seed=1)
-    # A new head is all zeros and says the same of every image: give it an opinion, and none for all flat colours alike.
-    kernel, bias = classifier.head.trainable_weights[-2:]
-    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
-    colors = np.array([(200, 40, 40), (40, 170, 60), (220, 200, 50)], np.uint8)
-    bias.assign(-classifier.logits(np.tile(colors[:, None, None], (1, 64, 64, 1))).mean(axis=0))
-    write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
-    return folder
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", CLASS_NAMES, fit="pad")
 
 
 @pytest.fixture(scope="module")
 def classifier(bundle: Path) -> Classifier:
     return read_bundle(bundle, loader_version=LOADER_VERSION)
-
-
-@pytest.fixture(autouse=True)
-def read_once(classifier: Classifier, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Spare every test but those of the command line the seconds that building the model takes."""
-    monkeypatch.setattr("tlkit.bundle.model.read_bundle", lambda run, loader_version: classifier)
 
 
 @pytest.fixture

@@ -9,12 +9,13 @@ from __future__ import annotations
 import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import Any, TypeVar, get_type_hints
 
 import click
 
 from tlkit.cli.main import JSON_ASKED_FOR
-from tlkit.recipes import build_settings
+from tlkit.recipes import SECTIONS, build_settings
 from tlkit.reports.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -94,6 +95,34 @@ def collect_settings(settings_type: type[Settings], options: Mapping[str, Any]) 
         SettingError: A value breaks its field's rule.
     """
     return settings_type(**given_settings(settings_type, options))
+
+
+def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what every command that trains takes: where the run goes, what it starts from, and the recipe's sections.
+
+    The command is handed `out`, `start_from`, `resume` and, for the sections, keyword arguments for `given_sections`.
+    """
+    for section in reversed(SECTIONS.values()):
+        function = settings_options(section)(function)
+    path = click.Path(path_type=Path)
+    resume = click.option(
+        "--resume", is_flag=True, help="Go on with the interrupted run in --out; give the same options again."
+    )
+    start_from = click.option(
+        "--start-from", type=path, help="Train the model of an earlier run further; its split is kept."
+    )
+    out = click.option("--out", type=path, help="New folder of the run (default: runs/ and the data's name).")
+    function = out(start_from(resume(function)))
+    return function
+
+
+def given_sections(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return, by section of a recipe, the settings that were given on the command line.
+
+    Raises:
+        SettingError: A value breaks its field's rule.
+    """
+    return {name: given_settings(section, options) for name, section in SECTIONS.items()}
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
