@@ -112,8 +112,8 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
         "--start-from", type=path, help="Train the model of an earlier run further; its split is kept."
     )
     out = click.option("--out", type=path, help="New folder of the run (default: runs/ and the data's name).")
-    function = out(start_from(resume(function)))
-    return function
+    decorated: Callable[..., Any] = out(start_from(resume(function)))
+    return decorated
 
 
 def given_sections(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
