@@ -114,7 +114,8 @@ def test_batch_norm_moves_as_it_is_told(mode: str, moving: set[str], backbone: B
 def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Backbone, tmp_path: Path) -> None:
     progress = fit(backbone, Stage(name="s", epochs=2, lr=0.1), tmp_path, boundary="top", opposed=True)
     assert progress.best_epoch in (1, 2)
-    assert progress.best_loss == min(row["validation_loss"] for row in progress.rows) > progress.start_loss
+    assert progress.best_loss == min(row["validation_loss"] for row in progress.rows)
+    assert progress.best_accuracy < progress.start_accuracy
 
 
 def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(backbone: Backbone, tmp_path: Path) -> None:
@@ -129,8 +130,8 @@ def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(backbon
 def test_training_stops_when_validation_has_not_improved_for_so_long(backbone: Backbone, tmp_path: Path) -> None:
     stage = Stage(name="s", epochs=50, lr=0.1, schedule="constant", patience=3)
     progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True, opposed=True)
-    assert progress.best_epoch == 0
-    assert progress.epochs_done == 3
+    assert progress.rows[0]["validation_loss"] == min(row["validation_loss"] for row in progress.rows)
+    assert progress.epochs_done == 1 + 3
 
 
 def test_history_rows_tell_rates_losses_and_accuracies(backbone: Backbone, tmp_path: Path) -> None:
@@ -183,3 +184,36 @@ def test_the_table_of_rates_counts_every_parameter_once(backbone: Backbone) -> N
     assert by_group["block4"].rate == pytest.approx(1e-4)
     assert len(rates) == len(model.trainable_variables)
     assert sum(line.num_trainable for line in table) == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
+
+
+@pytest.mark.parametrize(
+    ("rows", "best"),
+    [
+        ([(0.6, 0.5), (0.9, 0.6)], 1),
+        ([(0.6, 0.9), (0.5, 0.8)], 0),
+        ([(0.4, 0.1), (0.3, 0.8)], 0),
+        ([(0.5, 0.71), (0.5, 0.69)], 2),
+        ([(0.5, 0.71), (0.6, 0.72)], 0),
+    ],
+    ids=[
+        "the lowest loss, not the luckiest accuracy",
+        "equal accuracy at a higher loss is no gain",
+        "lower accuracy is no gain whatever the loss",
+        "equal accuracy at a lower loss is a gain",
+        "the epoch is chosen by loss before it is held against the start",
+    ],
+)
+def test_the_epoch_is_chosen_by_loss_and_kept_by_accuracy(
+    rows: list[tuple[float, float]], best: int, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scores = iter([(0.5, 0.7), *rows])
+
+    def evaluate(steps: Any, batches: Any) -> tuple[float, float]:
+        accuracy, loss = next(scores)
+        return loss, accuracy
+
+    monkeypatch.setattr("tlkit.training.stages._evaluate", evaluate)
+    stage = Stage(name="s", epochs=len(rows), lr=0.01, patience=0)
+    progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True)
+    assert progress.best_epoch == best
+    assert any(row["is_best"] for row in progress.rows) == (best > 0)

@@ -147,7 +147,9 @@ class Stage:
     policy: str = setting("standard", "How the other views are made: none, standard or strong.", choices=POLICIES)
     schedule: str = setting("cosine", "Course of the learning rate over the stage.", choices=SCHEDULES)
     patience: int = setting(
-        8, "Stop after so many epochs without a better validation loss (0: never).", rule=NOT_NEGATIVE
+        8,
+        "Stop after so many epochs without a lower validation loss (0: never).",
+        rule=NOT_NEGATIVE,
     )
 
 

@@ -56,8 +56,10 @@ def fit_stage(
 ) -> Progress:
     """Train one stage and leave the model with the weights of its best epoch.
 
-    The best epoch is the one with the lowest validation loss. With `keeps_start` the state before the stage competes
-    too: a stage that makes nothing better leaves the model as it was.
+    The best epoch is the one with the lowest validation loss: to choose the luckiest of many accuracies would flatter
+    the figure. With `keeps_start` it must also be worth keeping: if its accuracy is lower than before the stage, or
+    equal at a higher loss, the model is left as it was. (Between only two, accuracy decides: a model that is right more
+    often can have the higher loss, when it is surer of its mistakes.)
 
     Args:
         model: Tail and head; its `trainable` flags are set.
@@ -79,6 +81,7 @@ def fit_stage(
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
     steps = compile_steps(model, optimizer, num_classes=data.num_classes, label_smoothing=training.label_smoothing)
+    start = snapshot("start", model.variables)
     if checkpoint.is_file():
         arrays, progress = read_checkpoint(checkpoint)
         restore("model", model.variables, arrays)
@@ -87,12 +90,7 @@ def fit_stage(
     else:
         loss, accuracy = _evaluate(steps, data.validation)
         best = snapshot("best", model.variables)
-        progress = Progress(
-            best_loss=loss if keeps_start else float("inf"),
-            best_accuracy=accuracy,
-            start_loss=loss,
-            start_accuracy=accuracy,
-        )
+        progress = Progress(best_loss=float("inf"), best_accuracy=0.0, start_loss=loss, start_accuracy=accuracy)
     while not _is_over(progress, stage):
         row = _run_epoch(steps, optimizer, data, stage=stage, progress=progress, listener=listener)
         progress.epochs_done += 1
@@ -104,8 +102,25 @@ def fit_stage(
         progress.rows.append(row)
         write_checkpoint(checkpoint, _state(model, optimizer, best), progress)
         listener.on_epoch(progress.rows)
-    restore("best", model.variables, best)
+    if keeps_start and _is_worse(progress):
+        _roll_back(progress)
+        restore("start", model.variables, start)
+    else:
+        restore("best", model.variables, best)
     return progress
+
+
+def _is_worse(progress: Progress) -> bool:
+    """Return whether the best epoch is worse than the state before the stage."""
+    best, start = (progress.best_accuracy, -progress.best_loss), (progress.start_accuracy, -progress.start_loss)
+    return best < start
+
+
+def _roll_back(progress: Progress) -> None:
+    progress.best_epoch = 0
+    progress.best_loss, progress.best_accuracy = progress.start_loss, progress.start_accuracy
+    for row in progress.rows:
+        row["is_best"] = False
 
 
 def _is_over(progress: Progress, stage: Stage) -> bool:
