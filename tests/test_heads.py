@@ -9,7 +9,7 @@ from tlkit.errors import BackboneError
 from tlkit.heads import build_head
 from tlkit.recipes import HeadSettings
 
-SHAPES = {"linear": (16,), "dense": (4, 4, 16), "conv": (4, 4, 16)}
+SHAPES = {"linear": (16,), "dense": (4, 4, 16), "conv": (4, 4, 16), "flat": (4, 4, 16)}
 
 
 @pytest.mark.parametrize("kind", SHAPES)
@@ -39,7 +39,7 @@ def test_the_conv_head_scores_every_place_of_the_map() -> None:
 
 
 def test_only_the_linear_head_takes_a_pooled_vector() -> None:
-    assert [HeadSettings(kind=kind).pooling for kind in SHAPES] == ["avg", "none", "none"]
+    assert [HeadSettings(kind=kind).pooling for kind in SHAPES] == ["avg", "none", "none", "none"]
 
 
 def test_a_map_too_small_to_pool_is_refused_by_the_dense_head() -> None:

@@ -6,10 +6,15 @@ import os
 import random
 import subprocess
 import sys
+from pathlib import Path
 
 import keras
+import numpy as np
+import pytest
+import tensorflow as tf
 
-from tlkit.runtime import read_versions, start_keras
+from tlkit import runtime
+from tlkit.runtime import graph_precision, has_bfloat16, read_versions, start_keras
 
 
 def test_keras_starts_without_a_word() -> None:
@@ -48,3 +53,32 @@ def test_versions_name_what_a_result_depends_on() -> None:
     versions = read_versions()
     assert {"python", "keras", "tensorflow", "numpy", "pillow", "h5py", "tlkit"} == versions.keys()
     assert versions["python"].startswith(f"{sys.version_info.major}.{sys.version_info.minor}")
+
+
+@pytest.mark.parametrize("flags", ["fpu avx512f amx_bf16 amx_tile", "avx512_bf16", "fpu avx512f avx512bw"])
+def test_bfloat16_is_used_where_the_processor_has_it(
+    flags: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = tmp_path / "cpuinfo"
+    description.write_text(f"processor\t: 0\nflags\t\t: {flags}\n\nprocessor\t: 1\n", encoding="utf-8")
+    monkeypatch.setattr(runtime, "CPU_DESCRIPTION", description)
+    assert has_bfloat16() == ("bf16" in flags)
+    description.unlink()
+    assert not has_bfloat16()
+
+
+@pytest.mark.parametrize(("precision", "exact"), [("float32", True), ("bfloat16", False)])
+def test_only_what_runs_within_has_the_precision(precision: str, exact: bool) -> None:
+    images = np.random.default_rng(0).normal(size=(8, 16, 16, 32)).astype(np.float32)
+    convolve = keras.layers.Conv2D(32, 3)
+    convolve(images)
+
+    def compute() -> np.ndarray:
+        return np.asarray(tf.function(lambda x: convolve(x) * 1.0)(tf.constant(images)))
+
+    before = compute()
+    with graph_precision(precision):
+        within = compute()
+    np.testing.assert_array_equal(compute(), before)
+    assert np.array_equal(within, before) == exact
+    np.testing.assert_allclose(within, before, atol=0.1)

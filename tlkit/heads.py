@@ -19,12 +19,13 @@ def build_head(
     """Build an untrained head.
 
     Args:
-        kind: `linear` (standardise, dropout, one dense layer), `dense` (the Fisheries head of the course notes) or
-            `conv` (fully convolutional: one score map a class, averaged).
+        kind: `linear` (standardise, dropout, one dense layer), `dense` (the Fisheries head of the course notes),
+            `conv` (fully convolutional: one score map a class, averaged) or `flat` (dropout and one dense layer on the
+            whole map, flattened: what is where counts, as in digits).
         feature_shape: Without the batch axis; (channels,) for `linear`, (height, width, channels) otherwise.
         num_classes: Number of logits.
         dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2 as the notes do.
-        units: Width of the dense layers or number of filters; `linear` has none.
+        units: Width of the dense layers or number of filters; `linear` and `flat` have none.
 
     Returns:
         A model from float features (batch, *feature_shape) to float32 logits (batch, num_classes), any range.
@@ -35,6 +36,9 @@ def build_head(
     feature = keras.Input(feature_shape, name="feature")
     if kind == "linear":
         x = layers.BatchNormalization(momentum=0.9, name="standardise")(feature)
+        x = layers.Dropout(dropout, name="dropout")(x)
+    elif kind == "flat":
+        x = layers.Flatten(name="flatten")(feature)
         x = layers.Dropout(dropout, name="dropout")(x)
     elif kind == "dense":
         x = _dense_trunk(feature, dropout=dropout, units=units)

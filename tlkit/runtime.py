@@ -9,11 +9,15 @@ from __future__ import annotations
 import contextlib
 import os
 import platform
+import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from pathlib import Path
 
 from tlkit import __version__
+
+CPU_DESCRIPTION = Path("/proc/cpuinfo")
 
 
 def start_keras(seed: int | None = None) -> None:
@@ -37,6 +41,37 @@ def start_keras(seed: int | None = None) -> None:
 
     if seed is not None:
         keras.utils.set_random_seed(seed)
+
+
+@contextlib.contextmanager
+def graph_precision(precision: str) -> Iterator[None]:
+    """Let compiled TensorFlow functions that are called within run in bfloat16 where that is wanted.
+
+    TensorFlow then rewrites the graph for the processor: convolutions and matrix products in bfloat16, sums and weights
+    in float32. Twice to four times as fast where the processor has such instructions, slower where it has not.
+
+    Args:
+        precision: `float32`; `bfloat16`; or `auto`: bfloat16 where this processor has it.
+    """
+    import tensorflow as tf
+
+    option = "auto_mixed_precision_onednn_bfloat16"
+    wanted = precision == "bfloat16" or (precision == "auto" and has_bfloat16())
+    before = bool(tf.config.optimizer.get_experimental_options().get(option, False))
+    tf.config.optimizer.set_experimental_options({option: wanted})
+    try:
+        yield
+    finally:
+        tf.config.optimizer.set_experimental_options({option: before})
+
+
+def has_bfloat16() -> bool:
+    """Return whether the processor multiplies in bfloat16 (AVX-512 BF16 or AMX); known on Linux only."""
+    try:
+        flags = re.search(r"^flags\s*:(.*)$", CPU_DESCRIPTION.read_text("utf-8"), re.MULTILINE)
+    except OSError:
+        return False
+    return flags is not None and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags[1].split())
 
 
 def read_versions() -> dict[str, str]:

@@ -82,10 +82,10 @@ def test_a_hash_depends_on_names_shapes_formats_and_numbers_but_not_on_order() -
 
 def test_tiny_has_no_imagenet_weights() -> None:
     with pytest.raises(BackboneError) as caught:
-        build_backbone("tiny", pooling="avg")
+        build_backbone("tiny", pooling="avg", weights="imagenet")
     assert caught.value.found == "tiny has no ImageNet weights."
-    assert caught.value.expected == "--weights random, or the path of a file of weights"
-    assert caught.value.fix == "add --weights random, or choose another backbone, such as mobilenet_v2."
+    assert caught.value.expected == "--weights bundled or random, or the path of a file of weights"
+    assert caught.value.fix == "give --weights bundled, or choose another backbone, such as mobilenet_v2."
 
 
 def test_a_missing_file_is_told_before_anything_is_built() -> None:

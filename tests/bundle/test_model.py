@@ -15,7 +15,7 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tlkit.backbones import build
-from tlkit.backbones.tiny.architecture import build_tiny
+from tlkit.backbones.own.tiny import build_tiny
 from tlkit.backbones.weights import finalize_normalization
 from tlkit.bundle import (
     BundleSpec,
@@ -109,7 +109,7 @@ def test_a_normalization_layer_uses_the_weights_that_were_saved(
     def build_with_normalization(inputs: Any, *, pooling: str | None) -> keras.Model:
         return keras.Model(inputs, build_tiny(inputs, pooling=pooling)(keras.layers.Normalization()(inputs)))
 
-    monkeypatch.setattr(build, "build_tiny", build_with_normalization)
+    monkeypatch.setitem(build.OWN_NETWORKS, "tiny", build_with_normalization)
     classifier = assemble_classifier(make_spec(), weights="random", seed=3)
     weights = classifier.named_weights()
     weights["backbone/normalization_1/mean"].assign(np.array([100, 120, 140], np.float32))

@@ -70,7 +70,7 @@ def test_a_description_survives_json_with_every_value(spec: BundleSpec) -> None:
         (
             {"head": {"kind": "lambda", "dropout": 0.5, "units": 64}},
             "bundle.json: head: kind is 'lambda'.",
-            "one of linear, dense, conv",
+            "one of linear, dense, conv, flat",
         ),
         (
             {"class_names": ["cat"]},
@@ -115,7 +115,7 @@ def test_a_value_out_of_range_is_refused_by_name(
 def test_a_long_value_of_the_head_does_not_fill_the_terminal(refuses: Any, spec: BundleSpec) -> None:
     head = {"kind": "\x1b" * 1000, "dropout": 0.5, "units": 64}
     escaped = "\\x1b" * 15 + "\\x"
-    with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv"):
+    with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv, flat"):
         parse(spec_document(spec) | {"head": head})
 
 

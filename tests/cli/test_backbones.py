@@ -16,14 +16,14 @@ def test_backbones_lists_every_network(run_cli: RunCli) -> None:
     result = run_cli("backbones")
     assert result.exit_code == 0
     lines = table_lines(result.stdout)
-    assert ["tiny", "96", "px", "2,343,520", "stem,", "block1", "…", "block4", "none"] in lines
+    assert ["tiny", "96", "px", "2,324,832", "stem,", "block1", "…", "block4", "bundled"] in lines
     assert ["nasnet_large", "331", "px", "84,916,818", "stem,", "cells", "downloaded", "when", "used"] in lines
     assert result.stderr == ""
 
 
 def test_backbones_lists_every_network_for_a_script(run_cli: RunCli) -> None:
     entries = {entry["name"]: entry for entry in run_cli("backbones", "--json").json()["backbones"]}
-    assert len(entries) == 41
+    assert len(entries) == 42
     assert entries["resnet50"] == {
         "name": "resnet50",
         "family": "resnet",
@@ -32,7 +32,7 @@ def test_backbones_lists_every_network_for_a_script(run_cli: RunCli) -> None:
         "num_parameters": 23_587_712,
         "groups": ["conv1", "conv2", "conv3", "conv4", "conv5"],
         "boundaries": ["pixels", "conv1", "conv2", "conv3", "conv4", "top"],
-        "imagenet_weights": "downloaded when used",
+        "weights": "downloaded when used",
     }
 
 
@@ -60,7 +60,7 @@ def test_backbones_prints_the_layer_table_at_another_size_for_a_script(run_cli: 
         "activations": 12_288,
         "parameters": 0,
     }
-    assert "2,343,520 parameters, without a classifier." in result.stderr
+    assert "2,324,832 parameters, without a classifier." in result.stderr
 
 
 @pytest.mark.parametrize("size", ["31", "20"])

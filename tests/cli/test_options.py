@@ -113,7 +113,7 @@ def test_help_shows_each_settings_help_and_its_default_once() -> None:
         for field in dataclasses.fields(settings_type):
             assert " ".join(field.metadata["help"].split()) in text
     assert "Weights: " not in text
-    assert "file. [default: imagenet]" in text
+    assert "(default: imagenet; bundled for tiny)." in text
     assert "decoupled weight decay. [default: 0.0001]" in text
     assert "(default: the backbone's own). --fit" in text
 

@@ -49,7 +49,7 @@ def test_an_option_replaces_the_recipe_s_setting(photos: Path, tmp_path: Path, r
     assert run_cli("run", recipe, photos, *TINY, "--out", out, "-q").exit_code == 0
     ran = read_recipe(out / "recipe.toml")
     assert (ran.backbone.name, ran.backbone.image_size, ran.training.seed) == ("tiny", 64, 4)
-    assert ran.stages == (Stage(name="1-head", epochs=1, batch_size=64, lr=1e-3),)
+    assert ran.stages == (Stage(name="1-head", epochs=1, batch_size=64, lr=1e-3, patience=8),)
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:
@@ -60,7 +60,7 @@ def test_a_recipe_with_an_unknown_key_is_refused(photos: Path, tmp_path: Path, r
         1,
         [
             f"Error: {recipe}: [[stage]] 1: unknown key 'epoch'.",
-            "  Expected: one of name, unfreeze, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, schedule, patience",
+            "  Expected: one of name, unfreeze, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, resize_to, schedule, patience",
             "  Fix: did you mean 'epochs'?",
         ],
     )

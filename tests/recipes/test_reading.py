@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import Any
 
@@ -55,10 +56,26 @@ def test_resolving_fills_in_names_epochs_and_rates() -> None:
     ]
 
 
+def test_what_is_trained_from_random_weights_has_defaults_of_its_own() -> None:
+    scratch = Recipe(backbone=BackboneSettings(weights="random"), stages=(Stage(unfreeze="all"),))
+    resolved = resolve_recipe(scratch)
+    (stage,) = resolved.stages
+    assert (resolved.training.bn, stage.lr, stage.lr_ratio, stage.patience) == ("train", 2e-3, 1.0, 0)
+    assert (stage.name, stage.schedule) == ("1-from-scratch", "cosine")
+    for pretrained in (
+        dataclasses.replace(scratch, backbone=BackboneSettings(weights="imagenet")),
+        dataclasses.replace(scratch, stages=(Stage(unfreeze="block4"),)),
+    ):
+        resolved = resolve_recipe(pretrained)
+        (stage,) = resolved.stages
+        assert (resolved.training.bn, stage.lr, stage.lr_ratio, stage.patience) == ("frozen", 1e-4, 10.0, 8)
+    assert resolve_recipe(dataclasses.replace(scratch, training=TrainingSettings(bn="affine"))).training.bn == "affine"
+
+
 def test_an_unknown_key_is_refused_with_the_nearest_valid_name() -> None:
     assert refused({"stage": [{"unfreze": "all"}]}) == (
         "a.toml: [[stage]] 1: unknown key 'unfreze'.\n"
-        "  Expected: one of name, unfreeze, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, schedule, patience\n"
+        "  Expected: one of name, unfreeze, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, resize_to, schedule, patience\n"
         "  Fix: did you mean 'unfreeze'?"
     )
     assert refused({"traning": {}, "stage": [{}]}) == (

@@ -14,7 +14,7 @@ import pytest
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.errors import NumericsError
 from tlkit.heads import build_head
-from tlkit.recipes import Stage, TrainingSettings
+from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.training.batches import Batches, EpochPlan
 from tlkit.training.checkpoint import Progress
 from tlkit.training.stages import StageData, StageListener, fit_stage
@@ -56,7 +56,8 @@ def fit(
     rows: list[dict[str, Any]] | None = None,
 ) -> Progress:
     """Train a new linear head, and what is above the boundary, on made-up inputs."""
-    training = training or TrainingSettings()
+    recipe = resolve_recipe(Recipe(training=training or TrainingSettings(), stages=(stage,)))
+    training, stage = recipe.training, recipe.stages[0]
     keras.utils.set_random_seed(0)
     head = build_head("linear", feature_shape=backbone.feature_shape("top"), num_classes=2, dropout=0.0, units=1)
     model = build_stage_model(backbone, head, boundary=boundary, bn=training.bn)
@@ -175,7 +176,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Back
 def test_the_table_of_rates_counts_every_parameter_once(backbone: Backbone) -> None:
     head = build_head("linear", feature_shape=backbone.feature_shape("top"), num_classes=2, dropout=0.0, units=1)
     model = build_stage_model(backbone, head, boundary="block3", bn="frozen")
-    stage = Stage(name="s", unfreeze="block4", lr=1e-3)
+    stage = Stage(name="s", unfreeze="block4", lr=1e-3, lr_ratio=10.0)
     rates, table = compute_stage_rates(model, backbone, stage, boundary="block3")
     assert [line.group for line in table] == [*(group.name for group in backbone.groups), "head"]
     assert sum(line.num_parameters for line in table) == backbone.model.count_params() + head.count_params()

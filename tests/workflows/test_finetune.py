@@ -179,15 +179,31 @@ def run_and_kill(recipe: Recipe, data: Path, out: Path, monkeypatch: pytest.Monk
             run_finetune(recipe, data, out, console=QUIET)
 
 
-@pytest.mark.parametrize("after_epochs", [0, 2, 4])
+CACHED_THEN_UNFROZEN = make_recipe(
+    Stage(epochs=3, lr=0.01, views=2, patience=0),
+    Stage(unfreeze="all", epochs=3, lr=0.001, policy="strong", patience=0),
+    head=HeadSettings(kind="dense", dropout=0.5, units=16),
+)
+SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
+    Stage(unfreeze="all", epochs=2, policy="crops", resize_to=32),
+    Stage(unfreeze="all", epochs=1),
+    head=HeadSettings(kind="linear"),
+)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "after_epochs"),
+    [
+        (CACHED_THEN_UNFROZEN, 0),
+        (CACHED_THEN_UNFROZEN, 2),
+        (CACHED_THEN_UNFROZEN, 4),
+        (SMALL_THEN_LARGE_FROM_SCRATCH, 1),
+        (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
+    ],
+)
 def test_a_killed_run_resumes_to_the_bit(
-    after_epochs: int, photos: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe, after_epochs: int, photos: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = make_recipe(
-        Stage(epochs=3, lr=0.01, views=2, patience=0),
-        Stage(unfreeze="all", epochs=3, lr=0.001, policy="strong", patience=0),
-        head=HeadSettings(kind="dense", dropout=0.5, units=16),
-    )
     undisturbed = finished(recipe, photos)
     run_and_kill(recipe, photos, tmp_path / "killed", monkeypatch, after_epochs=after_epochs)
     assert not (tmp_path / "killed" / "bundle").exists()
@@ -245,6 +261,28 @@ def test_a_stage_that_makes_nothing_better_is_rolled_back(photos: Path, tmp_path
     one, two = (read_bundle(run, loader_version=LOADER_VERSION) for run in (first, tmp_path / "second"))
     records = read_manifest(first).in_split("validation")
     np.testing.assert_array_equal(score_records(one, records).probabilities, score_records(two, records).probabilities)
+
+
+def test_a_stage_at_another_image_size_hands_its_weights_on(photos: Path, finished: Finished) -> None:
+    out = finished(SMALL_THEN_LARGE_FROM_SCRATCH, photos)
+    recipe = read_recipe(out / "recipe.toml")
+    assert (recipe.training.bn, [stage.lr_ratio for stage in recipe.stages]) == ("train", [1.0, 1.0])
+    assert read_spec(out, loader_version=LOADER_VERSION).image_size == 64
+    losses = [float(row["train_loss"]) for row in read_history(out)]
+    # Thrown away, the weights of the first stage would make the second begin at log 2 again.
+    assert losses[2] < losses[0]
+
+
+def test_a_head_made_for_one_image_size_refuses_another(photos: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(Stage(unfreeze="all", resize_to=32), head=HeadSettings(kind="dense"))
+    with pytest.raises(SettingError) as problem:
+        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
+    assert str(problem.value) == (
+        "Stage 1-from-scratch: resize_to = 32, but the dense head is made for one size.\n"
+        "  Expected: a head that pools, linear or conv, where stages differ in image size\n"
+        "  Fix: set the head's kind, or remove resize_to from the stage."
+    )
+    assert not (tmp_path / "run").exists()
 
 
 def test_a_run_that_starts_from_another_keeps_its_split(tmp_path: Path, make_image_folder: Callable[..., Path]) -> None:

@@ -20,11 +20,13 @@ import numpy as np
 
 from tlkit.backbones.catalogue import PIXELS, TOP, BackboneEntry, find_backbone
 from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
+from tlkit.backbones.own.mnist_cnn import build_mnist_cnn
+from tlkit.backbones.own.tiny import build_tiny
 from tlkit.backbones.preprocessing import IMAGENET_STD_RGB, add_preprocessing
-from tlkit.backbones.tiny.architecture import build_tiny
 from tlkit.backbones.weights import WeightsInfo, check_weights, hash_arrays, load_weights, stable_names
 
 POOLINGS = ("avg", "none")
+OWN_NETWORKS = {"tiny": build_tiny, "mnist_cnn": build_mnist_cnn}
 
 
 @dataclass
@@ -119,16 +121,15 @@ class Backbone:
         return next(group for group in self.groups if group.name == name)
 
 
-def build_backbone(
-    name: str, *, image_size: int = 0, pooling: str, weights: str = "imagenet", seed: int = 0
-) -> Backbone:
+def build_backbone(name: str, *, image_size: int = 0, pooling: str, weights: str = "", seed: int = 0) -> Backbone:
     """Build a backbone and load its weights.
 
     Args:
         name: As in the catalogue.
         image_size: Edge of the square input in pixels; 0 for the backbone's own.
         pooling: "avg" for the mean of the last map (ConvNeXt normalises it afterwards), "none" for the map.
-        weights: "imagenet", "random", or the path of a .weights.h5, .h5 or .safetensors file.
+        weights: "imagenet", "bundled", "random", the path of a .weights.h5, .h5 or .safetensors file, or "" for the
+            backbone's own default.
         seed: Of random weights and of Dropout; nothing else is seeded, and no global state changes.
 
     Raises:
@@ -136,6 +137,7 @@ def build_backbone(
     """
     entry = find_backbone(name)
     edge = entry.check_image_size(image_size)
+    weights = weights or entry.default_weights
     check_weights(entry, weights)
     with _seeded_initialisation(seed):
         model = build_architecture(entry, image_size=edge, pooling=pooling)
@@ -158,7 +160,7 @@ def build_architecture(entry: BackboneEntry, *, image_size: int, pooling: str) -
     images = keras.Input((image_size, image_size, 3), name="image")
     keras_pooling = None if pooling == "none" else pooling
     if not entry.keras_name:
-        return build_tiny(images, pooling=keras_pooling)
+        return OWN_NETWORKS[entry.name](images, pooling=keras_pooling)
     build: Any = getattr(keras.applications, entry.keras_name)
     pixels = add_preprocessing(images, entry.preprocessing)
     features = build(include_top=False, weights=None, input_tensor=pixels, pooling=keras_pooling).output

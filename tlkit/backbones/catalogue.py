@@ -22,7 +22,9 @@ class BackboneEntry:
 
     Attributes:
         name: What the user types.
-        keras_name: Function of `keras.applications`; empty for tlkit's own network.
+        keras_name: Function of `keras.applications`; empty for tlkit's own networks.
+        default_weights: What is loaded where nothing else is asked for: imagenet, bundled (shipped with tlkit) or
+            random.
         family: Networks of one family are cut alike.
         preprocessing: What the network expects of its pixels: caffe, tf or torch, or `inside` where its own first
             layers take RGB 0..255.
@@ -36,6 +38,7 @@ class BackboneEntry:
 
     name: str
     keras_name: str
+    default_weights: str
     family: str
     preprocessing: str
     image_size: int
@@ -122,6 +125,7 @@ def _numbered(word: str, count: int) -> tuple[str, ...]:
 
 
 _TINY = _Family("tiny", "inside", 32, ("stem", *_numbered("block", 4)), r"^(stem|block\d)")
+_MNIST_CNN = _Family("mnist_cnn", "inside", 10, _numbered("conv", 2), r"^(conv\d)_")
 _VGG = _Family("vgg", "caffe", 32, _numbered("block", 5), r"^(block\d)_")
 _RESNET = _Family("resnet", "caffe", 32, _numbered("conv", 5), r"^(conv\d)_")
 _RESNET_V2 = _Family("resnet_v2", "tf", 32, _numbered("conv", 5), r"^(conv\d)_")
@@ -165,7 +169,8 @@ _NASNET = _Family("nasnet", "tf", 32, ("stem", "cells"), None, True)
 
 # name, function of keras.applications, family, default edge in pixels, parameters without the classifier
 _MEMBERS: tuple[tuple[str, str, _Family, int, int], ...] = (
-    ("tiny", "", _TINY, 96, 2_343_520),
+    ("tiny", "", _TINY, 96, 2_324_832),
+    ("mnist_cnn", "", _MNIST_CNN, 28, 19_392),
     ("vgg16", "VGG16", _VGG, 224, 14_714_688),
     ("vgg19", "VGG19", _VGG, 224, 20_024_384),
     ("resnet50", "ResNet50", _RESNET, 224, 23_587_712),
@@ -208,10 +213,13 @@ _MEMBERS: tuple[tuple[str, str, _Family, int, int], ...] = (
     ("nasnet_large", "NASNetLarge", _NASNET, 331, 84_916_818),
 )
 
+_OWN_WEIGHTS = {"tiny": "bundled", "mnist_cnn": "random"}
+
 BACKBONES: dict[str, BackboneEntry] = {
     name: BackboneEntry(
         name=name,
         keras_name=keras_name,
+        default_weights=_OWN_WEIGHTS.get(name, "imagenet"),
         family=family.name,
         preprocessing=family.preprocessing,
         image_size=image_size,

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
+from tlkit.backbones.build import OWN_NETWORKS
 from tlkit.backbones.catalogue import BackboneEntry
 from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
-from tlkit.backbones.tiny.architecture import build_tiny
 
 INPUT = "input"
 CLASSIFIER = "classifier"
@@ -119,7 +119,7 @@ def build_layer_table(entry: BackboneEntry, *, image_size: int = 0) -> LayerTabl
 
 def _build_with_classifier(entry: BackboneEntry, edge: int) -> keras.Model:
     if not entry.keras_name:
-        return build_tiny(keras.Input((edge, edge, 3)), pooling=None)
+        return OWN_NETWORKS[entry.name](keras.Input((edge, edge, 3)), pooling=None)
     model: keras.Model = getattr(keras.applications, entry.keras_name)(
         include_top=True, weights=None, input_shape=(edge, edge, 3)
     )

@@ -1,7 +1,7 @@
 """Read a file of weights for one network, checked against it array by array.
 
 Three kinds of file: Keras' `.weights.h5` and the older `.h5` of `keras.applications`, which both go by position (the
-n-th layer of its class; the n-th layer), and `.safetensors` with tlkit's own stable names. An HDF5 file may point into
+n-th layer of its class; the n-th layer), and `.safetensors` with tlkit's own stable names, such as `RUN/bundle/weights.safetensors`. An HDF5 file may point into
 other files; such a file is refused before anything is read from it. A classifier on top of the network is left out.
 """
 
@@ -18,6 +18,9 @@ from safetensors import SafetensorError, safe_open
 from tlkit.backbones.catalogue import BackboneEntry
 from tlkit.backbones.weights import snake_case, stable_names
 from tlkit.errors import BackboneError
+
+BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"
+"""What the names of weights begin with in a bundle."""
 
 
 class _MisfitError(Exception):
@@ -62,16 +65,17 @@ def read_weight_file(path: Path, model: keras.Model, entry: BackboneEntry) -> di
 
 
 def _read_safetensors(path: Path, weights: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
-    """Return the arrays of a file that uses the stable names."""
+    """Return the arrays of a file that uses the stable names; of a bundle's, those of its backbone."""
     with safe_open(path, framework="numpy") as file:
-        stored = set(file.keys())
-        for name in sorted(stored.symmetric_difference(weights)):
+        names = file.keys()
+        stored = {name.removeprefix(BACKBONE_PREFIX): name for name in names if not name.startswith(HEAD_PREFIX)}
+        for name in sorted(stored.keys() ^ weights):
             raise _MisfitError(
                 f"the file has {name!r}, the network has not" if name in stored else f"{name!r} is missing"
             )
         for name, weight in weights.items():
-            _check_shape(name, tuple(file.get_slice(name).get_shape()), weight)
-        return {name: np.asarray(file.get_tensor(name), np.float32) for name in weights}
+            _check_shape(name, tuple(file.get_slice(stored[name]).get_shape()), weight)
+        return {name: np.asarray(file.get_tensor(stored[name]), np.float32) for name in weights}
 
 
 def _refuse_pointers(path: Path, file: h5py.File) -> None:

@@ -24,7 +24,10 @@ if TYPE_CHECKING:
     import numpy as np
 
 IMAGENET = "imagenet"
+BUNDLED = "bundled"
 RANDOM = "random"
+BUNDLED_FILES = {"tiny": Path(__file__).parent / "own" / "tiny.safetensors"}
+"""Weights that ship with tlkit, in float16 under their stable names."""
 SUFFIXES = (".weights.h5", ".h5", ".safetensors")
 
 
@@ -33,7 +36,7 @@ class WeightsInfo:
     """Where weights came from.
 
     Attributes:
-        source: "imagenet", "random" or the path, as the user gave it.
+        source: "imagenet", "bundled", "random" or the path, as the user gave it.
         sha256: Hash of all weights under their stable names, as hex: the same for the same numbers in any file format.
     """
 
@@ -45,24 +48,21 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
     """Check what can be known of a source of weights before anything heavy is loaded.
 
     Raises:
-        BackboneError: tlkit's own network has no ImageNet weights, or the file is missing or of an unknown kind.
+        BackboneError: the network has no such weights, or the file is missing or of an unknown kind.
     """
     if source == RANDOM:
         return
-    if source == IMAGENET:
-        if entry.name not in IMAGENET_FILES:
-            raise BackboneError(
-                f"{entry.name} has no ImageNet weights.",
-                expected="--weights random, or the path of a file of weights",
-                fix="add --weights random, or choose another backbone, such as mobilenet_v2.",
-            )
-        return
+    for name, backbones in ((IMAGENET, IMAGENET_FILES), (BUNDLED, BUNDLED_FILES)):
+        if source == name:
+            if entry.name not in backbones:
+                raise _no_such_weights(entry, source)
+            return
     path = Path(source)
     if not path.is_file():
         raise BackboneError(
             f"--weights {source}: there is no such file.",
-            expected=f"imagenet, random, or the path of a {', '.join(SUFFIXES)} file",
-            fix="correct the path, or give --weights imagenet.",
+            expected=f"{entry.default_weights}, random, or the path of a {', '.join(SUFFIXES)} file",
+            fix=f"correct the path, or give --weights {entry.default_weights}.",
         )
     if not path.name.lower().endswith(SUFFIXES):
         raise BackboneError(
@@ -72,13 +72,23 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
         )
 
 
+def _no_such_weights(entry: BackboneEntry, source: str) -> BackboneError:
+    sources = list(dict.fromkeys((entry.default_weights, RANDOM)))
+    return BackboneError(
+        f"{entry.name} has no {'ImageNet' if source == IMAGENET else source} weights.",
+        expected=f"--weights {' or '.join(sources)}, or the path of a file of weights",
+        fix=f"give --weights {sources[0]}"
+        + (", or choose another backbone, such as mobilenet_v2." if source == IMAGENET else "."),
+    )
+
+
 def load_weights(model: keras.Model, entry: BackboneEntry, source: str) -> WeightsInfo:
     """Set the weights of a freshly built network.
 
     Args:
         model: As `build.build_architecture` gives it, its weights random and seeded.
         entry: What the network is.
-        source: "imagenet" (downloaded once by Keras, into its own folder), "random", or a path.
+        source: "imagenet" (downloaded once by Keras, into its own folder), "bundled", "random", or a path.
 
     Raises:
         BackboneError: the weights cannot be had, are unsafe to read, or belong to another network.
@@ -86,7 +96,10 @@ def load_weights(model: keras.Model, entry: BackboneEntry, source: str) -> Weigh
     if source != RANDOM:
         from tlkit.backbones.weight_files import read_weight_file
 
-        path = _fetch_imagenet_file(entry) if source == IMAGENET else Path(source)
+        if source == IMAGENET:
+            path = _fetch_imagenet_file(entry)
+        else:
+            path = BUNDLED_FILES[entry.name] if source == BUNDLED else Path(source)
         arrays = read_weight_file(path, model, entry)
         for name, weight in stable_names(model).items():
             weight.assign(arrays[name])

@@ -8,12 +8,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tlkit.bundle.spec import BundleSpec, Provenance
-from tlkit.bundle.storage import find_bundle, read_spec
+from tlkit.bundle.storage import WEIGHTS_FILE, find_bundle, read_spec
 
 if TYPE_CHECKING:
     from tlkit.bundle.model import Classifier, assemble_classifier, read_bundle, write_bundle
 
 __all__ = [
+    "WEIGHTS_FILE",
     "BundleSpec",
     "Classifier",
     "Provenance",

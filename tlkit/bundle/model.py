@@ -20,6 +20,7 @@ import tensorflow as tf
 
 from tlkit import __version__
 from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays, stable_names
 from tlkit.bundle.spec import BundleSpec, Provenance
 from tlkit.bundle.storage import (
@@ -100,8 +101,27 @@ class Classifier:
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by the name that it has in the bundle, `backbone/…` and `head/…`."""
-        backbone = {f"backbone/{name}": variable for name, variable in self.backbone.named_weights().items()}
+        backbone = {BACKBONE_PREFIX + name: variable for name, variable in self.backbone.named_weights().items()}
         return backbone | _named_head_weights(self.head)
+
+    def at_image_size(self, image_size: int) -> Classifier:
+        """Return a copy, with weights of its own, that takes images of another size.
+
+        Args:
+            image_size: Edge of the square input in pixels. The head must pool what it gets (linear, conv).
+        """
+        spec = dataclasses.replace(self.spec, image_size=image_size)
+        backbone = build_backbone(spec.backbone, image_size=image_size, pooling=spec.pooling, weights="random")
+        resized = Classifier(spec, backbone, _build_head(spec, backbone))
+        resized.take_weights(self)
+        return resized
+
+    def take_weights(self, other: Classifier) -> None:
+        """Set all weights to those of a classifier that differs in nothing but its image size."""
+        variables = self.named_weights()
+        for name, weight in other.named_weights().items():
+            variables[name].assign(weight)
+        finalize_normalization(self.backbone.model)
 
     def _forward(self, images: tf.Tensor) -> tf.Tensor:
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)
@@ -113,7 +133,7 @@ def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classif
 
     Args:
         spec: What to build; its provenance is filled in.
-        weights: Weights of the backbone: imagenet, random or a path.
+        weights: Weights of the backbone: imagenet, bundled, random, a path, or "" for its own default.
         seed: Seeds the head, and the backbone if its weights are random.
 
     Raises:
@@ -186,7 +206,7 @@ def read_bundle(path: Path, *, loader_version: int) -> Classifier:
         check_weight_names(file, spec, place=str(folder / WEIGHTS_FILE))
         _check_pooling(spec, place=str(folder / SPEC_FILE))
         backbone = build_backbone(spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights="random")
-        expected = _kinds({f"backbone/{name}": value for name, value in backbone.named_weights().items()})
+        expected = _kinds({BACKBONE_PREFIX + name: value for name, value in backbone.named_weights().items()})
         file.check_kinds(expected | _plan_head(spec, backbone, place=str(folder / SPEC_FILE)))
         classifier = Classifier(spec, backbone, _build_head(spec, backbone))
         variables = classifier.named_weights()
@@ -253,7 +273,7 @@ def _predict_one_by_one(classifier: Classifier, images: np.ndarray[Any, Any]) ->
 
 
 def _named_head_weights(head: keras.Model) -> dict[str, keras.Variable]:
-    return {f"head/{name}": variable for name, variable in stable_names(head).items()}
+    return {HEAD_PREFIX + name: variable for name, variable in stable_names(head).items()}
 
 
 def _kinds(variables: Mapping[str, keras.Variable]) -> dict[str, TensorKind]:

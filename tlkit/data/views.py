@@ -49,6 +49,10 @@ class Policy:
 
 POLICIES = {
     "standard": Policy(crop_area_fraction=(0.7, 1.0), crop_aspect=10 / 9, colour=0.2),
+    "letters": Policy(
+        crop_area_fraction=(0.8, 1.0), crop_aspect=10 / 9, flip_chance=0.0, angle_degrees=10.0, colour=0.2
+    ),
+    "crops": Policy(crop_area_fraction=(0.35, 1.0), crop_aspect=4 / 3),
     "strong": Policy(
         crop_area_fraction=(0.4, 1.0),
         crop_aspect=4 / 3,
@@ -58,7 +62,11 @@ POLICIES = {
         erase_chance=0.25,
     ),
 }
-"""The policies that draw; the policy `none` has no views but the image itself."""
+"""The policies that draw; the policy `none` has no views but the image itself.
+
+`standard` is mild, for a pretrained backbone; `letters` is for digits, letters and signs, which no mirror may turn; `crops` is what networks are commonly trained with from random weights
+(scale and aspect: Szegedy et al. 2015, arXiv:1409.4842), cheap to compute; `strong` is for little data.
+"""
 
 
 @dataclass(frozen=True)
@@ -129,7 +137,7 @@ def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None
     """Draw the view number `index` of an image.
 
     Args:
-        policy: `none`, `standard` or `strong`.
+        policy: `none` or one of `POLICIES`.
         seed: The run's seed.
         sha256: Hash of the image file's bytes, in hexadecimal digits.
         index: Number of the view; 0 is the image itself.

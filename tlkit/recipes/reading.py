@@ -9,6 +9,7 @@ import dataclasses
 import math
 import tomllib
 from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -22,9 +23,22 @@ from tlkit.recipes.settings import (
     Stage,
 )
 
-HEAD_DEFAULTS = ("head", 30, 64, 1e-3)
-UNFROZEN_DEFAULTS = ("unfreeze-{}", 15, 32, 1e-4)
-"""Name, epochs, batch size and rate of a stage that leaves them open."""
+
+@dataclass(frozen=True)
+class StageDefaults:
+    """What a stage does where it leaves a setting open; see `Stage`."""
+
+    name: str
+    epochs: int
+    batch_size: int
+    lr: float
+    lr_ratio: float
+    patience: int
+
+
+HEAD_DEFAULTS = StageDefaults("head", epochs=30, batch_size=64, lr=1e-3, lr_ratio=0.0, patience=8)
+UNFROZEN_DEFAULTS = StageDefaults("unfreeze-{}", epochs=15, batch_size=32, lr=1e-4, lr_ratio=10.0, patience=8)
+SCRATCH_DEFAULTS = StageDefaults("from-scratch", epochs=60, batch_size=64, lr=2e-3, lr_ratio=1.0, patience=0)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -103,30 +117,42 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
             expected="less than 1 together, so that images are left to train on",
             fix="make one of them smaller.",
         )
-    if recipe.head.kind == "linear" and recipe.head.units != HeadSettings().units:
-        raise _without_effect(source, f"units = {recipe.head.units}", "the linear head has no hidden layer", "dense")
+    kind = recipe.head.kind
+    if kind in ("linear", "flat") and recipe.head.units != HeadSettings().units:
+        raise _without_effect(source, f"units = {recipe.head.units}", f"the {kind} head has no hidden layer", "dense")
     for number, stage in enumerate(recipe.stages, start=1):
         _check_stage(stage, where=f"{source}: stage {number}")
     return recipe
 
 
-def resolve_stage(stage: Stage, *, number: int) -> Stage:
-    """Return the stage with its open defaults (name, epochs, batch_size, lr) filled in; `number` counts from 1."""
-    is_head_only = stage.unfreeze == "none"
-    name, epochs, batch_size, lr = HEAD_DEFAULTS if is_head_only else UNFROZEN_DEFAULTS
+def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:
+    """Return the stage with its open defaults filled in.
+
+    Args:
+        stage: As given.
+        number: Its place in the run, from 1.
+        from_scratch: Whether it trains a backbone that begins with random weights.
+    """
+    defaults = HEAD_DEFAULTS if stage.unfreeze == "none" else SCRATCH_DEFAULTS if from_scratch else UNFROZEN_DEFAULTS
     return dataclasses.replace(
         stage,
-        name=stage.name or f"{number}-{name.format(stage.unfreeze)}",
-        epochs=stage.epochs or epochs,
-        batch_size=stage.batch_size or batch_size,
-        lr=stage.lr or lr,
+        name=stage.name or f"{number}-{defaults.name.format(stage.unfreeze)}",
+        epochs=stage.epochs or defaults.epochs,
+        batch_size=stage.batch_size or defaults.batch_size,
+        lr=stage.lr or defaults.lr,
+        lr_ratio=stage.lr_ratio or defaults.lr_ratio,
+        patience=defaults.patience if stage.patience < 0 else stage.patience,
     )
 
 
 def resolve_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe with every stage resolved."""
-    stages = tuple(resolve_stage(stage, number=number) for number, stage in enumerate(recipe.stages, start=1))
-    return dataclasses.replace(recipe, stages=stages)
+    """Return the recipe with every open default filled in."""
+    bn = recipe.training.bn or recipe.default_bn
+    stages = tuple(
+        resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch)
+        for number, stage in enumerate(recipe.stages, start=1)
+    )
+    return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, bn=bn), stages=stages)
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
@@ -160,7 +186,7 @@ def _field_differences(where: str, left: Any, right: Any) -> list[str]:
 
 def _check_stage(stage: Stage, *, where: str) -> None:
     defaults = Stage()
-    if stage.unfreeze == "none" and (stage.lr_ratio != defaults.lr_ratio or stage.group_lr):
+    if stage.unfreeze == "none" and (stage.lr_ratio or stage.group_lr):
         changed = "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
         raise _without_effect(where, changed, "only the head is trained", "unfreeze")
     if stage.unfreeze == "all" and stage.views != defaults.views:
@@ -169,12 +195,14 @@ def _check_stage(stage: Stage, *, where: str) -> None:
             expected="views only where features are cached",
             fix="remove views; policy still decides how the views are made.",
         )
-    if stage.unfreeze != "all" and stage.views == 1 and stage.policy == "strong":
-        raise _without_effect(where, 'policy = "strong"', "view 0 is the image itself and there is no other", "views")
+    if stage.unfreeze != "all" and stage.views == 1 and stage.policy not in ("none", defaults.policy):
+        raise _without_effect(
+            where, f'policy = "{stage.policy}"', "view 0 is the image itself and there is no other", "views"
+        )
     if stage.views > 1 and stage.policy == "none":
         raise SettingError(
             f'{where}: views = {stage.views} with policy = "none" would cache the same picture {stage.views} times.',
-            expected='views = 1, or policy = "standard" or "strong"',
+            expected="views = 1, or another policy",
             fix="remove one of the two.",
         )
 

@@ -13,12 +13,13 @@ from dataclasses import dataclass, field
 from typing import Any
 
 FITS = ("squash", "crop", "pad")
-HEADS = ("linear", "dense", "conv")
-POLICIES = ("none", "standard", "strong")
+HEADS = ("linear", "dense", "conv", "flat")
+POLICIES = ("none", "standard", "letters", "crops", "strong")
 BATCH_NORM_MODES = ("frozen", "affine", "train")
 SCHEDULES = ("constant", "cosine")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURE_DTYPES = ("float16", "float32")
+PRECISIONS = ("float32", "bfloat16", "auto")
 
 
 @dataclass(frozen=True)
@@ -29,9 +30,9 @@ class Rule:
     allows: Callable[[Any], bool]
 
 
-def one_of(choices: tuple[str, ...]) -> Rule:
-    """Return the rule that a setting is one of `choices`."""
-    return Rule(f"one of {', '.join(choices)}", lambda value: value in choices)
+def one_of(choices: tuple[str, ...], default: str) -> Rule:
+    """Return the rule that a setting is one of `choices`, or is left at its default, which may be open."""
+    return Rule(f"one of {', '.join(choices)}", lambda value: value in choices or value == default)
 
 
 FRACTION_BELOW_ONE = Rule("a fraction, 0 <= x < 1", lambda value: 0 <= value < 1)
@@ -55,7 +56,9 @@ def setting(
         choices: For a word out of a fixed list; replaces `rule`.
         flag: The option's name where it is not the field's own with dashes.
     """
-    return field(default=default, metadata=_metadata(help, one_of(choices) if choices else rule, choices, flag))
+    return field(
+        default=default, metadata=_metadata(help, one_of(choices, default) if choices else rule, choices, flag)
+    )
 
 
 def _metadata(help: str, rule: Rule, choices: tuple[str, ...], flag: str | None) -> dict[str, Any]:
@@ -84,7 +87,11 @@ class BackboneSettings:
     """The pretrained network, and what the pictures look like when they reach it."""
 
     name: str = setting("mobilenet_v2", "Backbone; `tlkit backbones` lists them.", flag="--backbone")
-    weights: str = setting("imagenet", "imagenet, random, or the path of a .weights.h5, .h5 or .safetensors file.")
+    weights: str = setting(
+        "",
+        "imagenet, bundled, random, or the path of a .weights.h5, .h5 or .safetensors file "
+        "(default: imagenet; bundled for tiny).",
+    )
     image_size: int = setting(0, "Edge of the square input in pixels (default: the backbone's own).", rule=NOT_NEGATIVE)
     fit: str = setting("squash", "How a picture is made square: squash, crop (centre) or pad.", choices=FITS)
     feature_dtype: str = setting("float16", "Number format of the cached features.", choices=FEATURE_DTYPES)
@@ -95,7 +102,10 @@ class HeadSettings:
     """The new layers on top of the backbone."""
 
     kind: str = setting(
-        "dense", "linear, dense (the Fisheries head) or conv (keeps the map).", choices=HEADS, flag="--head"
+        "dense",
+        "linear, dense (the Fisheries head), conv (keeps the map) or flat (one layer on the whole map).",
+        choices=HEADS,
+        flag="--head",
     )
     dropout: float = setting(0.5, "Dropout of the head.", rule=FRACTION_BELOW_ONE)
     units: int = setting(512, "Width of the dense head's layers, or filters of the conv head.", rule=AT_LEAST_ONE)
@@ -117,9 +127,15 @@ class TrainingSettings:
         "none", "balanced: rare classes count more in the loss, in inverse proportion.", choices=CLASS_WEIGHTS
     )
     bn: str = setting(
-        "frozen",
-        "Batch norm of the unfrozen groups: frozen, affine (gamma and beta only) or train.",
+        "",
+        "Batch norm of the unfrozen groups: frozen, affine (gamma and beta only) or train "
+        "(default: frozen; train from random weights).",
         choices=BATCH_NORM_MODES,
+    )
+    precision: str = setting(
+        "float32",
+        "Arithmetic of the training steps: float32, bfloat16, or auto: bfloat16 where the processor has it.",
+        choices=PRECISIONS,
     )
 
 
@@ -130,26 +146,42 @@ class Stage:
     name: str = setting("", "What the stage is called in the history (default: made from its boundary).")
     unfreeze: str = setting("none", "Lowest layer group that is trained: none (the head only), a group's name, or all.")
     epochs: int = setting(
-        0, "Most passes over the training images (default: 30 for a head, 15 unfrozen).", rule=NOT_NEGATIVE
+        0,
+        "Most passes over the training images (default: 30 for a head, 15 unfrozen, 60 from random weights).",
+        rule=NOT_NEGATIVE,
     )
     batch_size: int = setting(0, "Images in a training step (default: 64 for a head, 32 unfrozen).", rule=NOT_NEGATIVE)
-    lr: float = setting(0.0, "Learning rate of the head (default: 1e-3 for a head, 1e-4 unfrozen).", rule=NOT_NEGATIVE)
+    lr: float = setting(
+        0.0,
+        "Learning rate of the head (default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights).",
+        rule=NOT_NEGATIVE,
+    )
     lr_ratio: float = setting(
-        10.0,
-        "The head's rate divided by the rate of the lowest trained group; groups between are spaced geometrically.",
-        rule=Rule("a number, 1 or more", lambda value: value >= 1),
+        0.0,
+        "The head's rate divided by the rate of the lowest trained group; groups between are spaced geometrically "
+        "(default: 10; 1 from random weights).",
+        rule=Rule("a number, 1 or more", lambda value: value == 0 or value >= 1),
     )
     group_lr: dict[str, float] = field(
         default_factory=dict,
         metadata=_metadata("Rate of one layer group, as GROUP=RATE; may be given again.", ANYTHING, (), None),
     )
     views: int = setting(1, "Cached views of each training image; view 0 is the image itself.", rule=AT_LEAST_ONE)
-    policy: str = setting("standard", "How the other views are made: none, standard or strong.", choices=POLICIES)
+    policy: str = setting(
+        "standard",
+        "How the other views are made: none, standard, letters (no mirroring), crops or strong.",
+        choices=POLICIES,
+    )
+    resize_to: int = setting(
+        0,
+        "Edge of the square input in this stage, in pixels (default: that of the backbone); small first is faster.",
+        rule=NOT_NEGATIVE,
+    )
     schedule: str = setting("cosine", "Course of the learning rate over the stage.", choices=SCHEDULES)
     patience: int = setting(
-        8,
-        "Stop after so many epochs without a lower validation loss (0: never).",
-        rule=NOT_NEGATIVE,
+        -1,
+        "Stop after so many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights).",
+        rule=Rule("a whole number, 0 or more", lambda value: value >= -1),
     )
 
 
@@ -170,3 +202,13 @@ class Recipe:
     head: HeadSettings = field(default_factory=HeadSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     stages: tuple[Stage, ...] = ()
+
+    @property
+    def is_from_scratch(self) -> bool:
+        """Whether the backbone begins with random weights and is trained whole from the first stage on."""
+        return self.backbone.weights == "random" and bool(self.stages) and self.stages[0].unfreeze == "all"
+
+    @property
+    def default_bn(self) -> str:
+        """What happens to batch norm where nothing is said: statistics of random weights are not worth keeping."""
+        return "train" if self.is_from_scratch else "frozen"

@@ -33,7 +33,7 @@ def list_backbones(console: Console) -> dict[str, Any]:
         )
         for entry in BACKBONES.values()
     ]
-    console.table("Backbones", ("name", "image size", "parameters", "layer groups", "ImageNet weights"), rows)
+    console.table("Backbones", ("name", "image size", "parameters", "layer groups", "weights"), rows)
     console.say(f"Parameters without the classifier. Downloaded weights lie in {models_folder()}.")
     console.say("tlkit backbones NAME prints the layers of one.")
     return {"backbones": [_entry_payload(entry, fetched) for entry in BACKBONES.values()]}
@@ -124,7 +124,7 @@ def _entry_payload(entry: BackboneEntry, fetched: tuple[str, ...]) -> dict[str, 
         "num_parameters": entry.num_parameters,
         "groups": list(entry.groups),
         "boundaries": list(entry.boundaries),
-        "imagenet_weights": _tell_weights(entry, fetched),
+        "weights": _tell_weights(entry, fetched),
     }
 
 
@@ -169,7 +169,7 @@ def _feature_bytes(table: LayerTable, group: str) -> int:
 
 def _tell_weights(entry: BackboneEntry, fetched: tuple[str, ...]) -> str:
     if entry.name not in IMAGENET_FILES:
-        return "none"
+        return entry.default_weights
     return "on this machine" if entry.name in fetched else "downloaded when used"
 
 

@@ -26,6 +26,7 @@ from tlkit.features.cache import default_cache_root
 from tlkit.recipes import Recipe, check_recipe, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, start_keras
+from tlkit.workflows.finetune_recipe import choose_weights
 from tlkit.workflows.run_folder import (
     EarlierRun,
     RunFolder,
@@ -74,7 +75,7 @@ def run_finetune(
     """
     started = time.perf_counter()
     cache_root = cache_root or default_cache_root()
-    recipe = resolve_recipe(check_recipe(recipe, source="settings"))
+    recipe = resolve_recipe(choose_weights(check_recipe(recipe, source="settings"), start_from))
     earlier = read_earlier_run(start_from) if start_from else None
     plans = plan_stages(recipe, earlier.spec if earlier else None)
     check_run_folder(out, recipe, data, resume=resume)
@@ -158,6 +159,8 @@ def _check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe
         return
     layers = classifier.backbone.model.layers
     if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
+        if recipe.training.bn == recipe.default_bn:
+            return
         raise SettingError(
             f"bn = {recipe.training.bn!r} has no effect: {classifier.spec.backbone} has no batch norm.",
             expected="only settings that this run uses",

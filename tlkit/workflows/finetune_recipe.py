@@ -11,6 +11,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.bundle import WEIGHTS_FILE, find_bundle
 from tlkit.errors import RunError, SettingError
 from tlkit.recipes import SECTIONS, DataSettings, Recipe, Stage, TrainingSettings, read_recipe
 from tlkit.workflows.run_folder import read_earlier_run
@@ -29,11 +31,10 @@ def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_f
         sections: Given settings of each section.
         start_from: The run whose model is trained further.
     """
-    recipe = _base_recipe(sections, start_from)
     last = Stage(**stage)
-    is_from_scratch = recipe.backbone.weights == "random" and last.unfreeze == "all"
-    if last.unfreeze == "none" or start_from or is_from_scratch:
-        return dataclasses.replace(recipe, stages=(last,))
+    recipe = choose_weights(dataclasses.replace(_base_recipe(sections, start_from), stages=(last,)), start_from)
+    if last.unfreeze == "none" or start_from or recipe.is_from_scratch:
+        return recipe
     head = Stage(**{name: stage[name] for name in ("views", "policy") if name in stage and "views" in stage})
     if last.unfreeze == "all":
         last = dataclasses.replace(last, views=1)
@@ -72,10 +73,27 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Reci
             base["data"] = dataclasses.replace(earlier.recipe.data, sample=DataSettings().sample)
             base["training"] = TrainingSettings(seed=earlier.recipe.training.seed)
         base["backbone"] = dataclasses.replace(
-            base["backbone"], name=spec.backbone, image_size=spec.image_size, fit=spec.fit
+            base["backbone"],
+            name=spec.backbone,
+            image_size=spec.image_size,
+            fit=spec.fit,
         )
         base["head"] = spec.head
     return Recipe(**{name: dataclasses.replace(base[name], **given) for name, given in sections.items()})
+
+
+def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:
+    """Return the recipe with the weights named that the backbone begins with: the earlier run's, if there is one.
+
+    Raises:
+        BackboneError: There is no such backbone.
+        BundleError: There is no finished model in `start_from`.
+    """
+    if start_from:
+        weights = str(find_bundle(start_from) / WEIGHTS_FILE)
+    else:
+        weights = recipe.backbone.weights or find_backbone(recipe.backbone.name).default_weights
+    return dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, weights=weights))
 
 
 def choose_run_folder(data: Path, out: Path | None, *, resume: bool) -> Path:

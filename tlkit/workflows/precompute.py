@@ -98,7 +98,7 @@ def run_precompute(
     if head and boundary != "top":
         raise _head_below_the_top(head, boundary)
     entry.check_image_size(backbone_settings.image_size)
-    check_weights(entry, backbone_settings.weights)
+    check_weights(entry, backbone_settings.weights or entry.default_weights)
 
     cache_root = default_cache_root()
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
@@ -51,10 +51,23 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
             expected="only settings that this run uses",
             fix="remove it, or set unfreeze.",
         )
+    for stage in recipe.stages:
+        _check_image_size(stage, entry, recipe)
     return [
         StagePlan(stage, entry.boundary_below(stage.unfreeze), number, keeps_start=number > 1 or earlier is not None)
         for number, stage in enumerate(recipe.stages, start=1)
     ]
+
+
+def _check_image_size(stage: Stage, entry: BackboneEntry, recipe: Recipe) -> None:
+    """Refuse an image size of a stage's own that backbone or head cannot take."""
+    edge = entry.check_image_size(stage.resize_to or recipe.backbone.image_size)
+    if edge != entry.check_image_size(recipe.backbone.image_size) and recipe.head.kind in ("dense", "flat"):
+        raise SettingError(
+            f"Stage {stage.name}: resize_to = {edge}, but the {recipe.head.kind} head is made for one size.",
+            expected="a head that pools, linear or conv, where stages differ in image size",
+            fix="set the head's kind, or remove resize_to from the stage.",
+        )
 
 
 def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 from numpy.typing import NDArray
 
@@ -17,8 +18,9 @@ from tlkit.backbones.engine import check_cut
 from tlkit.bundle import BundleSpec, Classifier
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import draw_view
-from tlkit.recipes import Recipe
+from tlkit.recipes import Recipe, Stage
 from tlkit.reports.console import Console
+from tlkit.runtime import graph_precision
 from tlkit.training.batches import Batches, EpochPlan, InputReader, compute_class_weights
 from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupRate
@@ -74,32 +76,49 @@ def run_stage(
         console: Tells the story.
         on_epoch: Told after each epoch, with the stage's history so far.
     """
-    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=recipe.training.bn)
-    rates, table = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
-    finished = state / f"stage-{plan.number}-finished.safetensors"
-    if finished.is_file():
-        arrays, progress = read_checkpoint(finished)
-        restore("model", model.variables, arrays)
-        console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
-        return StageOutcome(plan, progress, table, (), len(manifest.in_split("validation")))
+    with _at_stage_size(classifier, plan.stage) as sized:
+        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.training.bn)
+        rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
+        finished = state / f"stage-{plan.number}-finished.safetensors"
+        if finished.is_file():
+            arrays, progress = read_checkpoint(finished)
+            restore("model", model.variables, arrays)
+            console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
+            return StageOutcome(plan, progress, table, (), len(manifest.in_split("validation")))
 
-    _tell_stage(plan, table, recipe.training.bn, console)
-    _check_cut(classifier, manifest, plan.boundary, console)
-    with _stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs:
-        checkpoint = state / f"stage-{plan.number}.safetensors"
-        progress = fit_stage(
-            model,
-            inputs.data,
-            rates=rates,
-            stage=plan.stage,
-            training=recipe.training,
-            keeps_start=plan.keeps_start,
-            checkpoint=checkpoint,
-            listener=StageListener(on_epoch, lambda text, total: console.progress(text, total, closes=False)),
-        )
-    write_checkpoint(finished, snapshot("model", model.variables), progress)
-    checkpoint.unlink(missing_ok=True)
-    return StageOutcome(plan, progress, table, inputs.set_aside, inputs.data.validation.num_images)
+        _tell_stage(plan, table, sized.spec.image_size, console)
+        if model.tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.tail.layers):
+            console.say(f"Batch norm of the unfrozen groups: {recipe.training.bn}.")
+        _check_cut(sized, manifest, plan.boundary, console)
+        with (
+            _stage_inputs(sized, manifest, plan, recipe, cache_root, console) as inputs,
+            graph_precision(recipe.training.precision),
+        ):
+            checkpoint = state / f"stage-{plan.number}.safetensors"
+            progress = fit_stage(
+                model,
+                inputs.data,
+                rates=rates,
+                stage=plan.stage,
+                training=recipe.training,
+                keeps_start=plan.keeps_start,
+                checkpoint=checkpoint,
+                listener=StageListener(on_epoch, lambda text, total: console.progress(text, total, closes=False)),
+            )
+        write_checkpoint(finished, snapshot("model", model.variables), progress)
+        checkpoint.unlink(missing_ok=True)
+        return StageOutcome(plan, progress, table, inputs.set_aside, inputs.data.validation.num_images)
+
+
+@contextlib.contextmanager
+def _at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
+    """Provide the classifier at the image size of a stage; what that stage trains comes back into `classifier`."""
+    if stage.resize_to in (0, classifier.spec.image_size):
+        yield classifier
+        return
+    sized = classifier.at_image_size(stage.resize_to)
+    yield sized
+    classifier.take_weights(sized)
 
 
 @dataclass(frozen=True)
@@ -208,7 +227,7 @@ def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, consol
     console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
 
 
-def _tell_stage(plan: StagePlan, table: list[GroupRate], bn: str, console: Console) -> None:
+def _tell_stage(plan: StagePlan, table: list[GroupRate], image_size: int, console: Console) -> None:
     stage = plan.stage
     if plan.boundary == "pixels":
         source = f"pictures, a fresh {stage.policy} view of each in every epoch"
@@ -216,11 +235,10 @@ def _tell_stage(plan: StagePlan, table: list[GroupRate], bn: str, console: Conso
         source = f"cached features at {plan.boundary}, one of {stage.views} {stage.policy} views of each in every epoch"
     else:
         source = f"cached features at {plan.boundary}, pictures as they are"
-    console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}.")
+    size = f", at {image_size} px" if stage.resize_to else ""
+    console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}{size}.")
     rows = [
         (line.group, f"{line.num_parameters:,}", f"{line.num_trainable:,}", f"{line.rate:.3g}" if line.num_trainable else "frozen")
         for line in table
     ]  # fmt: skip
     console.table("Layer groups", ("group", "parameters", "trained", "learning rate"), rows)
-    if plan.boundary != "top":
-        console.say(f"Batch norm of the unfrozen groups: {bn}.")

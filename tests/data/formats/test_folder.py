@@ -124,7 +124,7 @@ def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
         read_folder(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: val and valid both name the validation split.\n"
-        "  Expected: one folder a split, named train or training, validation, valid or val, test\n"
+        "  Expected: one folder a split, named train or training, validation, valid or val, test or testing\n"
         "  Fix: merge the two folders, or move one of them away."
     )
 

@@ -15,8 +15,9 @@ _SPLIT_OF = {
     "valid": "validation",
     "val": "validation",
     "test": "test",
+    "testing": "test",
 }
-SPLIT_SPELLINGS = "train or training, validation, valid or val, test"
+SPLIT_SPELLINGS = "train or training, validation, valid or val, test or testing"
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,7 +12,7 @@ from keras import layers
 
 STEM_FILTERS = 32
 GROUP_FILTERS = (32, 64, 128, 224)
-BLOCKS_PER_GROUP = 2
+BLOCKS_PER_GROUP = (1, 2, 2, 2)
 
 
 def build_tiny(inputs: keras.KerasTensor, *, pooling: str | None) -> keras.Model:
@@ -28,8 +28,8 @@ def build_tiny(inputs: keras.KerasTensor, *, pooling: str | None) -> keras.Model
     outputs = layers.Rescaling(1.0 / 127.5, offset=-1.0, name="rescale_pixels")(inputs)
     outputs = _convolve(outputs, STEM_FILTERS, strides=2, name="stem")
     outputs = layers.ReLU(name="stem_relu")(outputs)
-    for group, filters in enumerate(GROUP_FILTERS, start=1):
-        for block in range(BLOCKS_PER_GROUP):
+    for group, (filters, num_blocks) in enumerate(zip(GROUP_FILTERS, BLOCKS_PER_GROUP, strict=True), start=1):
+        for block in range(num_blocks):
             strides = 2 if group > 1 and block == 0 else 1
             outputs = _add_residual_block(outputs, filters, strides=strides, name=f"block{group}{'ab'[block]}")
     if pooling == "avg":
@@ -62,4 +62,4 @@ def _convolve(
         kernel_initializer="he_normal",
         name=f"{name}_conv",
     )(inputs)
-    return layers.BatchNormalization(name=f"{name}_bn")(outputs)
+    return layers.BatchNormalization(momentum=0.9, name=f"{name}_bn")(outputs)

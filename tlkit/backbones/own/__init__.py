@@ -1,0 +1,1 @@
+"""Networks of tlkit's own, and the weights that ship with it."""

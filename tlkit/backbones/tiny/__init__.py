@@ -1,1 +1,0 @@
-"""tlkit's own small network."""
