@@ -19,7 +19,8 @@ from tlkit.workflows.demo import run_demo
 @pytest.fixture(autouse=True)
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PHOTOS_PER_KIND", {"train": 3, "validation": 1, "test": 1})
-    monkeypatch.setattr(demo, "MOST_EPOCHS", 1)
+    monkeypatch.setattr(demo, "HEAD_EPOCHS", 1)
+    monkeypatch.setattr(demo, "UNFROZEN_EPOCHS", 1)
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
 
 
@@ -28,7 +29,7 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     payload = run_demo(folder, console=Console())
     story = capfd.readouterr().out
     assert payload["photos"] == {"drawn": 28, "reused": 0}
-    assert payload["run"] == folder / "round-1" / "run"
+    assert payload["run"] == folder / "round-1" / "unfrozen"
     assert (payload["run"] / "report.html").is_file()
     assert (folder / "round-1" / "evaluation" / "confusion.png").is_file()
     assert set(payload["test"]) == {"accuracy", "macro_f1"}
@@ -45,7 +46,8 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     # The head finds every row that precompute made.
     assert "0 rows found, 32 to compute" in story
     assert "32 rows found, 0 to compute" in story
-    assert "Its features are untrained, so the score below will be modest." in story
+    assert [stage["stage"] for stage in payload["validation"]] == ["head", "unfrozen"]
+    assert "stem            992           0   frozen" in story
     assert f"tlkit finetune '{folder}/photos' --backbone mobilenet_v2 --out '{folder}/round-1/mobilenet'" in story
     for place in (payload["predictions"], payload["previews"], payload["run"] / "report.html", folder / "photos.csv"):
         assert str(place) in story
@@ -56,7 +58,9 @@ def test_a_second_demo_keeps_the_pictures_and_the_results_of_the_first(
 ) -> None:
     runs = []
 
-    def run_finetune(recipe: Recipe, data: Path, out: Path, *, console: Console) -> dict[str, Any]:
+    def run_finetune(
+        recipe: Recipe, data: Path, out: Path, *, console: Console, start_from: Path | None = None
+    ) -> dict[str, Any]:
         out.mkdir()
         runs.append(out)
         return {"validation": []}
@@ -68,7 +72,7 @@ def test_a_second_demo_keeps_the_pictures_and_the_results_of_the_first(
     first = run_demo(tmp_path, console=Console(verbosity=-1))
     second = run_demo(tmp_path, console=Console(verbosity=-1))
     assert (first["photos"], second["photos"]) == ({"drawn": 28, "reused": 0}, {"drawn": 0, "reused": 28})
-    assert runs == [tmp_path / "round-1" / "run", tmp_path / "round-2" / "run"]
+    assert runs == [tmp_path / number / run for number in ("round-1", "round-2") for run in ("head", "unfrozen")]
 
 
 def test_the_demo_refuses_a_strangers_folder_and_leaves_it_alone(tmp_path: Path) -> None:
