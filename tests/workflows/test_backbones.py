@@ -19,11 +19,11 @@ def test_the_list_tells_whose_weights_are_on_this_machine(
     (tmp_path / "models").mkdir()
     (tmp_path / "models" / IMAGENET_FILES["resnet50"].name).write_bytes(b"")
     payload = list_backbones(Console(verbosity=-1))
-    weights = {entry["name"]: entry["imagenet_weights"] for entry in payload["backbones"]}
+    weights = {entry["name"]: entry["weights"] for entry in payload["backbones"]}
     assert list(weights) == list(BACKBONES)
     assert weights["resnet50"] == "on this machine"
     assert weights["vgg16"] == "downloaded when used"
-    assert weights["tiny"] == "none"
+    assert (weights["tiny"], weights["mnist_cnn"]) == ("bundled", "random")
     assert capsys.readouterr().out == ""
 
 
@@ -43,7 +43,7 @@ def test_the_description_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
     payload = describe_backbone("tiny", Console(verbosity=-1), image_size=64)
     assert payload["image_size"] == 96
     assert payload["input_size"] == 64
-    assert payload["total_parameters"] == sum(layer["parameters"] for layer in payload["layers"]) == 2_343_520
+    assert payload["total_parameters"] == sum(layer["parameters"] for layer in payload["layers"]) == 2_324_832
     assert payload["total_activations"] == sum(layer["activations"] for layer in payload["layers"])
     assert payload["activation_bytes"] == 4 * payload["total_activations"]
     assert payload["layer_groups"][-1] == {
