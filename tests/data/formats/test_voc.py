@@ -1,0 +1,221 @@
+"""PASCAL VOC: a folder of XML files, hostile ones among them."""
+
+from __future__ import annotations
+
+import errno
+import os
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlkit.data.boxes import Annotation, BoxLabel
+from tlkit.data.formats.boxes import FoundBoxes, read_boxes
+from tlkit.data.formats.voc import MAX_XML_BYTES
+
+CAT = "<object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30.5</xmax><ymax>40</ymax></bndbox></object>"
+CAT_BOX = BoxLabel(1, 2, 30.5, 40, "cat")
+
+
+def voc(*objects: str, filename: str = "1.jpg", size: str = "<width>64</width><height>48</height>") -> str:
+    return f"<annotation><filename>{filename}</filename><size>{size}</size>{''.join(objects)}</annotation>"
+
+
+@pytest.fixture
+def images(tmp_path: Path) -> Path:
+    """A folder with the images 1.jpg and sound.jpg, and a sound annotation of the latter."""
+    folder = tmp_path / "images"
+    folder.mkdir()
+    for name in ("1.jpg", "sound.jpg"):
+        (folder / name).touch()
+    write(tmp_path, voc(CAT, filename="sound.jpg"), "sound.xml")
+    return folder
+
+
+def write(root: Path, content: str | bytes, name: str = "1.xml") -> Path:
+    path = root / "xml" / name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    return path
+
+
+def read(images: Path) -> FoundBoxes:
+    return read_boxes(images.parent / "xml", image_folder=images)
+
+
+def complaint_about(images: Path, content: str | bytes) -> str:
+    """Return the kind of the only complaint about a file that gives no annotation beside the sound one."""
+    path = write(images.parent, content)
+    found = read(images)
+    assert [item.image.name for item in found.annotations] == ["sound.jpg"]
+    (complaint,) = found.complaints
+    assert complaint.path == path
+    return complaint.kind
+
+
+def test_boxes_are_read_as_written_nothing_subtracted(images: Path) -> None:
+    write(images.parent, "\ufeff" + voc(CAT, CAT.replace("cat", "dog"), CAT))
+    found = read(images)
+    assert found.format_name == "PASCAL VOC"
+    assert found.annotations[0] == Annotation(images / "1.jpg", (64, 48), (CAT_BOX, BoxLabel(1, 2, 30.5, 40, "dog")))
+    assert [item.kind for item in found.complaints] == ["box that says the same as an earlier one; left out"]
+
+
+@pytest.mark.parametrize("size", ["", "<width>0</width><height>0</height>", "<width>a</width><height>1</height>"])
+def test_a_size_may_lack(images: Path, size: str) -> None:
+    write(images.parent, voc(size=size))
+    assert read(images).annotations[0] == Annotation(images / "1.jpg", None, ())
+
+
+@pytest.mark.parametrize(
+    "filename", ["other.jpg", "", "%s", "1", "C:\\photos\\1.jpg", "/far/1.jpg", "x" * 5000, "a\tb"]
+)
+def test_the_image_is_found_by_the_names_that_there_are(images: Path, filename: str) -> None:
+    write(images.parent, voc(CAT, filename=filename))
+    assert read(images).annotations[0].image == images / "1.jpg"
+
+
+def test_the_filename_comes_before_the_name_of_the_xml(images: Path) -> None:
+    (images / "2.png").touch()
+    write(images.parent, voc(CAT, filename="2.png"))
+    assert read(images).annotations[0].image == images / "2.png"
+
+
+def test_the_image_may_lie_beside_the_xml(images: Path) -> None:
+    beside = write(images.parent, voc(CAT, filename="3.jpg"), "3.xml").with_name("3.jpg")
+    beside.touch()
+    assert beside in [item.image for item in read(images).annotations]
+
+
+@pytest.mark.parametrize("filename", ["7.jpg", "stale.jpg"])
+def test_folders_tell_images_of_one_name_apart(images: Path, filename: str) -> None:
+    for folder in ("cat", "dog"):
+        (images / "train" / folder).mkdir(parents=True)
+        (images / "train" / folder / "7.jpg").touch()
+    write(images.parent, voc(CAT, filename=filename), "dog/7.xml")
+    assert images / "train/dog/7.jpg" in [item.image for item in read(images).annotations]
+
+
+def test_an_image_that_cannot_be_told_from_another_is_a_complaint(images: Path) -> None:
+    for folder in ("cat", "dog"):
+        (images / folder).mkdir()
+        (images / folder / "7.jpg").touch()
+    assert complaint_about(images, voc(CAT, filename="7.jpg")) == "XML file of an image that is ambiguous; left out"
+
+
+def test_an_image_that_is_not_there_is_a_complaint(images: Path) -> None:
+    (images / "1.jpg").unlink()
+    assert complaint_about(images, voc(CAT)) == "XML file of an image that is not there; left out"
+
+
+@pytest.mark.parametrize(
+    ("element", "kind"),
+    [
+        ("<object><name>cat</name></object>", "object without a box; left out"),
+        (CAT.replace("30.5", "wide"), "box whose corners are not numbers; left out"),
+        (CAT.replace("30.5", "nan"), "box whose corners are not numbers; left out"),
+        (CAT.replace("<xmin>1</xmin>", ""), "box whose corners are not numbers; left out"),
+    ],
+)
+def test_a_bad_object_is_a_complaint_and_the_others_are_read(images: Path, element: str, kind: str) -> None:
+    write(images.parent, voc(element, CAT))
+    found = read(images)
+    assert found.annotations[0].boxes == (CAT_BOX,)
+    assert [item.kind for item in found.complaints] == [kind]
+
+
+def test_boxes_of_parts_are_not_boxes_of_objects(images: Path) -> None:
+    write(images.parent, voc(CAT.replace("</object>", CAT.replace("object", "part") + "</object>")))
+    assert read(images).annotations[0].boxes == (CAT_BOX,)
+
+
+def test_two_files_of_one_image_are_joined(images: Path) -> None:
+    write(images.parent, voc(CAT))
+    write(images.parent, voc(CAT.replace("cat", "dog")), "2.xml")
+    found = read(images)
+    assert [box.class_name for box in found.annotations[0].boxes] == ["cat", "dog"]
+    assert [item.kind for item in found.complaints] == ["image annotated more than once; boxes joined"]
+
+
+def test_of_two_files_that_differ_in_the_size_the_first_holds(images: Path) -> None:
+    write(images.parent, voc(CAT))
+    write(images.parent, voc(CAT.replace("cat", "dog"), size=""), "2.xml")
+    found = read(images)
+    assert found.annotations[0].boxes == (CAT_BOX,)
+    assert [item.kind for item in found.complaints] == [
+        "image annotated again with another size; the later boxes left out"
+    ]
+
+
+LAUGHS = "".join(f'<!ENTITY l{n + 1} "{f"&l{n};" * 10}">' for n in range(9))
+BOMB = f'<?xml version="1.0"?><!DOCTYPE lolz [<!ENTITY l0 "lol">{LAUGHS}]><annotation>&l9;</annotation>'
+READER = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><filename>&x;</filename></annotation>'
+
+
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+@pytest.mark.parametrize("text", [BOMB, READER])
+def test_entities_are_refused(images: Path, text: str, encoding: str) -> None:
+    assert complaint_about(images, text.encode(encoding)) == "XML file that has a DOCTYPE; left out"
+
+
+def test_no_encoding_hides_a_doctype(images: Path) -> None:
+    hidden = b'<?xml version="1.0" encoding="cp037"?>' + READER.encode("cp037")
+    assert complaint_about(images, hidden) == "XML file that is not in UTF-8; left out"
+    seven = b'<?xml version="1.0" encoding="utf-7"?>' + READER.replace("<", "+ADw-").encode()
+    assert complaint_about(images, seven) == "XML file that is broken; left out"
+
+
+def test_utf_16_is_read(images: Path) -> None:
+    write(
+        images.parent, ('<?xml version="1.0" encoding="utf-16"?>' + voc(CAT.replace("cat", "château"))).encode("utf-16")
+    )
+    assert read(images).annotations[0].boxes[0].class_name == "château"
+
+
+def test_a_large_file_is_refused(images: Path) -> None:
+    padding = "<!--" + " " * MAX_XML_BYTES + "-->"
+    assert complaint_about(images, voc(CAT, padding)) == "XML file that is larger than 4 MiB; left out"
+
+
+def test_a_deep_file_does_no_harm(images: Path) -> None:
+    depth = 300_000
+    write(images.parent, voc("<a>" * depth + "</a>" * depth, CAT))
+    assert read(images).annotations[0].boxes == (CAT_BOX,)
+
+
+@pytest.mark.parametrize(
+    ("content", "kind"),
+    [
+        (voc(CAT)[:-5], "XML file that is broken; left out"),
+        ("", "XML file that is broken; left out"),
+        (voc(CAT, "&undeclared;"), "XML file that is broken; left out"),
+        ("a\0b", "XML file that is broken; left out"),
+        ("<html/>", "XML file that is no PASCAL VOC annotation; left out"),
+        (voc(CAT).encode() + b"\xff", "XML file that is not in UTF-8; left out"),
+    ],
+)
+def test_a_broken_file_is_a_complaint(images: Path, content: str | bytes, kind: str) -> None:
+    assert complaint_about(images, content) == kind
+
+
+def test_what_is_no_file_is_a_complaint(images: Path) -> None:
+    (images.parent / "xml" / "1.xml").symlink_to("nowhere")
+    os.mkfifo(images.parent / "xml" / "2.xml")
+    assert [item.kind for item in read(images).complaints] == [
+        "a broken link; left out",
+        "not a regular file; left out",
+    ]
+
+
+def test_what_cannot_be_read_is_a_complaint(images: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = write(images.parent, voc(CAT))
+    open_path = Path.open
+
+    def open_or_fail(self: Path, *arguments: Any, **options: Any) -> Any:
+        if self == path:
+            raise PermissionError(errno.EACCES, "Permission denied")
+        return open_path(self, *arguments, **options)
+
+    monkeypatch.setattr(Path, "open", open_or_fail)
+    (complaint,) = read(images).complaints
+    assert complaint.kind == "XML file that cannot be read (Permission denied); left out"

@@ -1,0 +1,106 @@
+"""Read boxes from a table with one row a box: a column for the image's path, four for the box, perhaps one for its class.
+
+Several rows of one image are several boxes. Four empty cells say that the image has no box.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from itertools import repeat
+from pathlib import Path
+
+from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
+from tlkit.data.formats.candidates import normalize_class_name
+from tlkit.data.formats.table import IMAGE_COLUMNS, LABEL_COLUMNS, _open_csv, _open_parquet
+from tlkit.errors import DataError
+
+CORNER_COLUMNS = (("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"), ("x1", "y1", "x2", "y2"))
+EXTENT_COLUMNS = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
+SIZE_COLUMNS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
+
+
+@dataclass(frozen=True)
+class _Columns:
+    """The names of a table's columns: the image's, the box's four, and those that it may lack."""
+
+    image: str
+    box: Sequence[str]
+    has_extents: bool
+    size: Sequence[str]
+    label: str | None
+
+
+def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
+    """Yield what a table says of each image, in the order of their first rows.
+
+    Columns are known by their names, whatever their case. Beside corners, `width` and `height` are the picture's size.
+
+    Args:
+        path: A `.csv`, `.tsv` or `.parquet` file, absolute.
+        find_image: Asked for the text of every image cell.
+
+    Raises:
+        DataError: The table cannot be read, or lacks a column.
+    """
+    table = _open_parquet(path) if path.suffix.lower() == ".parquet" else _open_csv(path)
+    columns = _find_columns(path, table.header)
+    images = table.read_column(columns.image)
+    places = zip(*map(table.read_column, columns.box), strict=True)
+    sizes = zip(*map(table.read_column, columns.size), strict=True) if columns.size else repeat(("", ""), len(images))
+    labels = table.read_column(columns.label) if columns.label else [""] * len(images)
+
+    boxes: dict[tuple[str, tuple[int, int] | None], list[BoxLabel]] = {}
+    for image, place, size, label in zip(images, places, sizes, labels, strict=True):
+        boxes_of_image = boxes.setdefault((image, parse_size(*size)), [])
+        if any(place):
+            box = _parse_box(place, label, has_extents=columns.has_extents)
+            if box is None:
+                yield Complaint("row with something that is not a number for its box; left out", path.parent / image)
+            else:
+                boxes_of_image.append(box)
+    for (image, stated), boxes_of_image in boxes.items():
+        found = find_image(image, beside=[path.parent])
+        if len(found) == 1:
+            yield Annotation(found[0], stated, tuple(boxes_of_image))
+        else:
+            what = "ambiguous" if found else "not there"
+            yield Complaint(f"name of an image that is {what}; its rows left out", path.parent / image)
+
+
+def _parse_box(place: Sequence[str], label: str, *, has_extents: bool) -> BoxLabel | None:
+    numbers = parse_numbers(place)
+    if numbers is None:
+        return None
+    left, top, right, bottom = numbers
+    if has_extents:
+        # A negative size is an empty box, not one with its edges exchanged.
+        right, bottom = left + max(right, 0.0), top + max(bottom, 0.0)
+    return BoxLabel(left, top, right, bottom, normalize_class_name(label))
+
+
+def _find_columns(path: Path, header: Sequence[str]) -> _Columns:
+    by_lower_case = {name.lower(): name for name in header}
+
+    def find(*wanted: str) -> list[str]:
+        return [by_lower_case[name] for name in wanted] if all(name in by_lower_case for name in wanted) else []
+
+    corners = next(filter(None, (find(*names) for names in CORNER_COLUMNS)), [])
+    extents = next(filter(None, (find(*names) for names in EXTENT_COLUMNS)), [])
+    box = corners or extents
+    if not box:
+        raise DataError(
+            f"{path}: there are no columns of boxes among {', '.join(header)}.",
+            expected=f"columns named {' or '.join(', '.join(names) for names in (*CORNER_COLUMNS, *EXTENT_COLUMNS))}",
+            fix="name the four columns so in the first line.",
+        )
+    image = next(filter(None, (find(name) for name in IMAGE_COLUMNS)), [])
+    if not image:
+        raise DataError(
+            f"{path}: there is no image column among {', '.join(header)}.",
+            expected=f"a column named {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}",
+            fix="name the column of the images so in the first line.",
+        )
+    size = next((names for names in map(find, *zip(*SIZE_COLUMNS, strict=True)) if names and names[0] not in box), [])
+    label = next(filter(None, (find(name) for name in LABEL_COLUMNS)), [])
+    return _Columns(image[0], box, not corners, size, label[0] if label else None)

@@ -1,0 +1,195 @@
+"""Read boxes in any of four formats: PASCAL VOC, COCO, YOLO, or a table; each image's in one annotation."""
+
+from __future__ import annotations
+
+import os
+import unicodedata
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
+from pathlib import Path, PurePath
+
+from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage
+from tlkit.data.file_walk import walk_files
+from tlkit.data.formats.box_columns import read_box_columns
+from tlkit.data.formats.coco import read_coco
+from tlkit.data.formats.table import TABLE_SUFFIXES
+from tlkit.data.formats.voc import read_voc
+from tlkit.data.formats.yolo import YAML_SUFFIXES, is_label_file, read_yolo
+from tlkit.data.signatures import IMAGE_SUFFIXES
+from tlkit.errors import DataError
+
+_READERS: Mapping[str, Callable[[Path, FindImage], Iterator[Annotation | Complaint]]] = {
+    "PASCAL VOC": read_voc,
+    "COCO": read_coco,
+    "YOLO": read_yolo,
+    "table": read_box_columns,
+}
+_Files = Mapping[str, Sequence[Path]]
+
+
+@dataclass(frozen=True)
+class FoundBoxes:
+    """Everything that a reader found.
+
+    Args:
+        format_name: PASCAL VOC, COCO, YOLO or table.
+        annotations: One an image, in a fixed order; their boxes are still unchecked.
+        complaints: What was mended or left out on the way.
+    """
+
+    format_name: str
+    annotations: tuple[Annotation, ...]
+    complaints: tuple[Complaint, ...]
+
+
+def read_boxes(path: Path, *, image_folder: Path) -> FoundBoxes:
+    """Read the annotations at a path, whichever of the formats they are in.
+
+    Args:
+        path: A folder of XML files (PASCAL VOC), a `.json` file (COCO), a folder of text files or a `data.yaml` (YOLO),
+            or a `.csv`, `.tsv` or `.parquet` file (table).
+        image_folder: Where the images lie, at any depth; they may also lie where the annotations say.
+
+    Raises:
+        DataError: Nothing is there, it is in no known format or broken as a whole, or it tells of no image.
+    """
+    path, image_folder = (Path(os.path.abspath(each)) for each in (path, image_folder))  # noqa: PTH100 - takes ".." away
+    format_name = _recognize(path)
+    reader = _READERS[format_name]
+    annotations, complaints = _merge(reader(path, ImageFinder(image_folder).find))
+    if not annotations:
+        example = f" ({complaints[0].kind}: {complaints[0].path})" if complaints else ""
+        raise DataError(
+            f"{path}: read as {format_name}, it tells of no image in {image_folder}{example}.",
+            expected="annotations of images in that folder",
+            fix="check that the annotations and the images belong together.",
+        )
+    return FoundBoxes(format_name, annotations, complaints)
+
+
+class ImageFinder:
+    """Finds the images that annotations name.
+
+    An image in the folder of images comes before one outside: what is trained on is in there. The folder is walked at
+    the first image that is not where its annotation says.
+
+    Args:
+        folder: The folder of images, absolute.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._listings: dict[Path, _Files] = {}
+
+    def find(
+        self, name: str, *, beside: Sequence[Path], under: PurePath | str = "", any_suffix: bool = False
+    ) -> list[Path]:
+        """Return the images that may be meant, as `FindImage` says."""
+        name = name.replace("\\", "/")
+        if not PurePath(name).name:
+            return []
+        places = [place / name for place in (*beside, self._folder / under, self._folder)]
+        direct = [found for place in places if (found := self._look(Path(os.path.normpath(place)), any_suffix))]
+        inside = [found for found in direct if found[0].is_relative_to(self._folder)]
+        return next(iter(inside), None) or self._search(PurePath(under, name), any_suffix) or next(iter(direct), [])
+
+    def _look(self, path: Path, any_suffix: bool) -> list[Path]:
+        """Return the files at a path, or those at it with any suffix of an image."""
+        if path.parent not in self._listings:
+            self._listings[path.parent] = _index(_list_files(path.parent))
+        return list(self._listings[path.parent].get(_key(path, any_suffix), ()))
+
+    def _search(self, wanted: PurePath, any_suffix: bool) -> list[Path]:
+        """Return the files in the folder that share the most last parts with the wanted path."""
+        candidates = self._everything.get(_key(wanted, any_suffix), ())
+        for start in range(len(wanted.parts)):
+            parents = wanted.parts[start:-1]
+            found = [path for path in candidates if path.parts[-1 - len(parents) : -1] == parents]
+            if found:
+                return found
+        return []
+
+    @cached_property
+    def _everything(self) -> _Files:
+        return _index(file.path for file in walk_files(self._folder) if file.problem is None)
+
+
+def _list_files(folder: Path) -> list[Path]:
+    try:
+        with os.scandir(folder) as scan:
+            return [folder / entry.name for entry in sorted(scan, key=lambda entry: entry.name) if entry.is_file()]
+    except (OSError, ValueError):  # a name that an annotation gives may be anything
+        return []
+
+
+def _index(files: Iterable[Path]) -> _Files:
+    """Return files by their keys: by name, and images by their name without its suffix as well."""
+    index: defaultdict[str, list[Path]] = defaultdict(list)
+    for path in files:
+        index[_key(path, any_suffix=False)].append(path)
+        if path.suffix.lower() in IMAGE_SUFFIXES:
+            index[_key(path.with_suffix(""), any_suffix=True)].append(path)
+    return index
+
+
+def _key(path: PurePath, any_suffix: bool) -> str:
+    # A Mac spells accents otherwise than Linux; no name holds a slash.
+    return unicodedata.normalize("NFC", path.name) + "/*" * any_suffix
+
+
+def _recognize(path: Path) -> str:
+    """Return the name of the format that a path is in."""
+    suffix = path.suffix.lower()
+    if path.is_dir():
+        return _recognize_folder(path)
+    if path.is_file() and suffix in TABLE_SUFFIXES:
+        return "table"
+    if path.is_file() and suffix in (".json", *YAML_SUFFIXES):
+        return "COCO" if suffix == ".json" else "YOLO"
+    raise _fail(path, "this is in no format of boxes that tlkit knows" if path.exists() else "there is no such path")
+
+
+def _recognize_folder(folder: Path) -> str:
+    found = None
+    for file in walk_files(folder):
+        if file.path.suffix.lower() == ".xml":
+            return "PASCAL VOC"
+        if is_label_file(file.path):
+            found = "YOLO"
+    if found is None:
+        raise _fail(folder, "the folder holds no annotations in XML or text files")
+    return found
+
+
+def _fail(path: Path, found: str) -> DataError:
+    return DataError(
+        f"{path}: {found}.",
+        expected="a folder of .xml files (PASCAL VOC), a .json file (COCO), a folder of .txt files or a data.yaml (YOLO), "
+        f"or a table ({', '.join(TABLE_SUFFIXES)})",
+        fix="name the folder or the file that holds the boxes.",
+    )
+
+
+def _merge(findings: Iterable[Annotation | Complaint]) -> tuple[tuple[Annotation, ...], tuple[Complaint, ...]]:
+    """Return one annotation an image, with every box once, and the complaints."""
+    first: dict[Path, Annotation] = {}
+    boxes: defaultdict[Path, dict[BoxLabel, None]] = defaultdict(dict)
+    complaints: list[Complaint] = []
+    for finding in findings:
+        if isinstance(finding, Complaint):
+            complaints.append(finding)
+            continue
+        image = finding.image
+        earlier = first.setdefault(image, finding)
+        if (earlier.size, earlier.in_fractions) != (finding.size, finding.in_fractions):
+            complaints.append(Complaint("image annotated again with another size; the later boxes left out", image))
+            continue
+        if earlier is not finding:
+            complaints.append(Complaint("image annotated more than once; boxes joined", image))
+        num_boxes = len(boxes[image]) + len(finding.boxes)
+        boxes[image].update(dict.fromkeys(finding.boxes))
+        num_repeated = num_boxes - len(boxes[image])
+        complaints += [Complaint("box that says the same as an earlier one; left out", image)] * num_repeated
+    return tuple(replace(item, boxes=tuple(boxes[image])) for image, item in first.items()), tuple(complaints)
