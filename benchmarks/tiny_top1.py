@@ -17,6 +17,7 @@ from safetensors import safe_open
 from tlkit.backbones.weights import BUNDLED_FILES, stable_names
 from tlkit.data.images import load_image
 from tlkit.evaluation.metrics import compute_wilson_interval
+from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.runtime import start_keras
 
 IMAGE_SIZE = 64
@@ -39,7 +40,9 @@ def main(folder: Path, image_size: int) -> None:
         head_weights = {name.removeprefix(HEAD_PREFIX): file.get_tensor(name) for name in names}
     backbone = build_backbone("tiny", image_size=image_size, pooling="avg", weights="bundled")
     shape = backbone.feature_shape("top")
-    head = build_head("linear", feature_shape=shape, num_classes=len(class_names), dropout=0.0, units=1)
+    head = build_head(
+        "linear", feature_shape=shape, outputs=Outputs(CLASSIFICATION, len(class_names)), dropout=0.0, units=1
+    )
     for name, variable in stable_names(head).items():
         variable.assign(head_weights[name])
 
@@ -48,7 +51,8 @@ def main(folder: Path, image_size: int) -> None:
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
         pixels = [load_image(path.read_bytes(), image_size=(image_size, image_size), fit="squash") for path in batch]
-        logits = np.asarray(head(backbone.model(np.stack(pixels).astype(np.float32), training=False), training=False))
+        features = backbone.model(np.stack(pixels).astype(np.float32), training=False)
+        logits = np.asarray(call_head(head, features, None, training=False)["answer"])
         truth = np.array([class_names.index(path.parent.name) for path in batch])
         ranks.append((logits > np.take_along_axis(logits, truth[:, None], axis=1)).sum(axis=1))
     rank = np.concatenate(ranks)

@@ -7,23 +7,25 @@ import pytest
 
 from tlkit.errors import BackboneError
 from tlkit.heads import build_head
+from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import HeadSettings
 
+THREE_CLASSES = Outputs(CLASSIFICATION, 3)
 SHAPES = {"linear": (16,), "dense": (4, 4, 16), "conv": (4, 4, 16), "flat": (4, 4, 16)}
 
 
 @pytest.mark.parametrize("kind", SHAPES)
 def test_an_untrained_head_gives_every_class_the_same_logit(kind: str) -> None:
-    head = build_head(kind, feature_shape=SHAPES[kind], num_classes=3, dropout=0.5, units=8)
+    head = build_head(kind, feature_shape=SHAPES[kind], outputs=THREE_CLASSES, dropout=0.5, units=8)
     features = np.random.default_rng(0).normal(size=(5, *SHAPES[kind])).astype(np.float32)
-    logits = np.asarray(head(features))
+    logits = np.asarray(head({"feature": features})["answer"])
     assert logits.shape == (5, 3)
     assert logits.dtype == np.float32
     assert not logits.any()
 
 
 def test_the_dense_head_is_the_one_of_the_course_notes() -> None:
-    head = build_head("dense", feature_shape=(7, 7, 512), num_classes=8, dropout=0.6, units=512)
+    head = build_head("dense", feature_shape=(7, 7, 512), outputs=Outputs(CLASSIFICATION, 8), dropout=0.6, units=512)
     assert [type(layer).__name__ for layer in head.layers[1:]] == [
         "MaxPooling2D", "BatchNormalization", "Dropout", "Flatten", "Dense", "BatchNormalization", "Dropout",
         "Dense", "BatchNormalization", "Dropout", "Dense",
@@ -34,7 +36,7 @@ def test_the_dense_head_is_the_one_of_the_course_notes() -> None:
 
 
 def test_the_conv_head_scores_every_place_of_the_map() -> None:
-    head = build_head("conv", feature_shape=(5, 6, 16), num_classes=3, dropout=0.5, units=8)
+    head = build_head("conv", feature_shape=(5, 6, 16), outputs=THREE_CLASSES, dropout=0.5, units=8)
     assert head.get_layer("score_map").output.shape == (None, 5, 6, 3)
 
 
@@ -44,7 +46,7 @@ def test_only_the_linear_head_takes_a_pooled_vector() -> None:
 
 def test_a_map_too_small_to_pool_is_refused_by_the_dense_head() -> None:
     with pytest.raises(BackboneError) as problem:
-        build_head("dense", feature_shape=(1, 1, 16), num_classes=3, dropout=0.5, units=8)
+        build_head("dense", feature_shape=(1, 1, 16), outputs=THREE_CLASSES, dropout=0.5, units=8)
     assert str(problem.value) == (
         "The dense head halves the backbone's map, which is only 1 x 1.\n"
         "  Expected: a map of at least 2 x 2, which needs an image of at least 64 pixels with most backbones\n"

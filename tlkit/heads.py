@@ -1,20 +1,24 @@
-"""The new layers on top of a backbone: feature shape and outputs in, a small Keras model out.
+"""The new layers on top of a backbone: feature and metadata in, answers and a box out, a small Keras model.
 
-Each head takes the backbone's feature (a pooled vector or a map) and returns logits, so that a loss and a later
-calibration both see unsquashed numbers. The last layer starts at zero: an untrained head is undecided, and no random
-start has to be unlearned (with few images it never is). Layer names are fixed: a bundle addresses weights by them.
+Each head takes the backbone's feature (a pooled vector or a map), and metadata beside it if there are any. It returns
+logits, so that a loss and a later calibration both see unsquashed numbers, and with them a box if one is learnt. The
+last layers start at zero: an untrained head is undecided, and no random start has to be unlearned (with few images it
+never is). Layer names are fixed: a bundle addresses weights by them.
 """
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 from keras import layers
 
-from tlkit.errors import BackboneError
+from tlkit.errors import BackboneError, SettingError
+from tlkit.outputs import Outputs
 
 
 def build_head(
-    kind: str, *, feature_shape: tuple[int, ...], num_classes: int, dropout: float, units: int
+    kind: str, *, feature_shape: tuple[int, ...], outputs: Outputs, metadata_width: int = 0, dropout: float, units: int
 ) -> keras.Model:
     """Build an untrained head.
 
@@ -23,17 +27,24 @@ def build_head(
             `conv` (fully convolutional: one score map a class, averaged) or `flat` (dropout and one dense layer on the
             whole map, flattened: what is where counts, as in digits).
         feature_shape: Without the batch axis; (channels,) for `linear`, (height, width, channels) otherwise.
-        num_classes: Number of logits.
+        outputs: What it says.
+        metadata_width: Numbers of metadata of each image; they go through batch norm and join before the last layer, as
+            in the notes.
         dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2 as the notes do.
         units: Width of the dense layers or number of filters; `linear` and `flat` have none.
 
     Returns:
-        A model from float features (batch, *feature_shape) to float32 logits (batch, num_classes), any range.
+        A model from `feature`, float (batch, *feature_shape), and `metadata`, float (batch, metadata_width) if there
+        are any, to `answer`, float32 (batch, num_answers), any range, and, with a box, `box`: its centre and size as
+        fractions of the input, float32 (batch, 4): cx, cy, w, h, 0..1. Both are mappings by these names.
 
     Raises:
         BackboneError: If the backbone's map is too small for the head's pooling.
+        SettingError: If this kind of head cannot learn boxes or take metadata.
     """
+    _check_kind(kind, outputs, metadata_width)
     feature = keras.Input(feature_shape, name="feature")
+    inputs = {"feature": feature}
     if kind == "linear":
         x = layers.BatchNormalization(momentum=0.9, name="standardise")(feature)
         x = layers.Dropout(dropout, name="dropout")(x)
@@ -44,12 +55,46 @@ def build_head(
         x = _dense_trunk(feature, dropout=dropout, units=units)
     else:
         x = _conv_trunk(feature, dropout=dropout, units=units)
+    if metadata_width:
+        metadata = keras.Input((metadata_width,), name="metadata")
+        inputs["metadata"] = metadata
+        x = layers.Concatenate(name="join")(
+            [x, layers.BatchNormalization(momentum=0.9, name="metadata_norm")(metadata)]
+        )
     if kind == "conv":
-        x = layers.Conv2D(num_classes, 3, padding="same", kernel_initializer="zeros", name="score_map")(x)
-        logits = layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)
+        x = layers.Conv2D(outputs.num_answers, 3, padding="same", kernel_initializer="zeros", name="score_map")(x)
+        said = {"answer": layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)}
     else:
-        logits = layers.Dense(num_classes, kernel_initializer="zeros", name="logits", dtype="float32")(x)
-    return keras.Model(feature, logits, name="head")
+        said = {
+            "answer": layers.Dense(outputs.num_answers, kernel_initializer="zeros", name="logits", dtype="float32")(x)
+        }
+    if outputs.has_box:
+        box = layers.Dense(4, activation="sigmoid", kernel_initializer="zeros", name="box", dtype="float32")(x)
+        said["box"] = box
+    return keras.Model(inputs, said, name="head")
+
+
+def call_head(head: keras.Model, feature: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
+    """Return what a head says of features, given what it takes of them and of metadata."""
+    given = {"feature": feature, "metadata": metadata}
+    said: dict[str, Any] = head({name: given[name] for name in head.input}, training=training)
+    return said
+
+
+def _check_kind(kind: str, outputs: Outputs, metadata_width: int) -> None:
+    """Refuse what a head cannot do: a pooled vector no longer knows where things are; a score map has no last layer."""
+    if outputs.has_box and kind not in ("dense", "flat"):
+        raise SettingError(
+            f"The {kind} head cannot learn boxes: it no longer knows where things are.",
+            expected="a head that sees the whole map: dense or flat",
+            fix="use --head dense.",
+        )
+    if metadata_width and kind == "conv":
+        raise SettingError(
+            "The conv head takes no metadata: it has no layer before which they could join.",
+            expected="another head: dense, linear or flat",
+            fix="use --head dense.",
+        )
 
 
 def _dense_trunk(feature: keras.KerasTensor, *, dropout: float, units: int) -> keras.KerasTensor:

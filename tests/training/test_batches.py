@@ -8,23 +8,28 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.training.batches import Batches, EpochPlan, compute_class_weights
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth, compute_class_weights
 
 
 def make_batches(plan: EpochPlan) -> Batches:
     """Return batches whose inputs tell which image and view were asked for."""
     labels = np.arange(plan.num_images, dtype=np.int32)
-    return Batches(
-        plan, lambda images, views: np.stack([images, views], axis=1), labels, np.ones(plan.num_images, np.float32)
-    )
+    return make(plan, lambda images, views: np.stack([images, views], axis=1), labels)
+
+
+def make(plan: EpochPlan, read: Any, labels: Any, read_ahead: int = 2) -> Batches:
+    """Return batches with labels, no metadata and equal weights."""
+    num_images = plan.num_images
+    no_metadata = np.zeros((num_images, 0), np.float32)
+    return Batches(plan, read, FixedTruth(labels), no_metadata, np.ones(num_images, np.float32), read_ahead)
 
 
 def test_an_epoch_shows_every_image_once_in_batches_of_nearly_equal_size() -> None:
     batches = list(make_batches(EpochPlan(num_images=33, batch_size=32, num_views=1, seed=0)).epoch(0))
-    assert [len(batch.labels) for batch in batches] == [17, 16]
-    assert sorted(np.concatenate([batch.labels for batch in batches])) == list(range(33))
+    assert [len(batch.truth.answers) for batch in batches] == [17, 16]
+    assert sorted(np.concatenate([batch.truth.answers for batch in batches])) == list(range(33))
     for batch in batches:
-        np.testing.assert_array_equal(batch.inputs[:, 0], batch.labels)
+        np.testing.assert_array_equal(batch.inputs[:, 0], batch.truth.answers)
 
 
 def test_order_and_views_follow_from_seed_and_epoch_alone() -> None:
@@ -65,7 +70,7 @@ def test_reading_stays_a_few_batches_ahead_and_no_more() -> None:
         return images
 
     plan = EpochPlan(num_images=100, batch_size=10, num_views=1, seed=0)
-    epoch = Batches(plan, read, np.zeros(100, np.int32), np.ones(100, np.float32), read_ahead=2).epoch(0)
+    epoch = make(plan, read, np.zeros(100, np.int32), read_ahead=2).epoch(0)
     next(epoch)
     for _ in range(3):
         assert arrived.acquire(timeout=5)
@@ -79,7 +84,7 @@ def test_a_failing_reader_fails_the_epoch() -> None:
 
     plan = EpochPlan(num_images=4, batch_size=2, num_views=1, seed=0)
     with pytest.raises(RuntimeError, match=r"^gone$"):
-        list(Batches(plan, read, np.zeros(4, np.int32), np.ones(4, np.float32)).epoch(0))
+        list(make(plan, read, np.zeros(4, np.int32)).epoch(0))
 
 
 def test_balanced_weights_make_every_class_count_alike() -> None:

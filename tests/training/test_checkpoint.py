@@ -14,7 +14,7 @@ from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapsh
 
 
 def test_state_reads_back_to_the_bit(tmp_path: Path) -> None:
-    progress = Progress(epochs_done=2, best_epoch=1, best_loss=float("inf"), rows=[{"train_loss": 0.1}])
+    progress = Progress(epochs_done=2, best_epoch=1, best={"loss": float("inf")}, rows=[{"train_loss": 0.1}])
     arrays: dict[str, np.ndarray[Any, Any]] = {
         "model/0000": np.array([0.1, np.pi], np.float32),
         "optimizer/0000": np.array(7, np.int64),

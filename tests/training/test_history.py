@@ -8,7 +8,13 @@ from typing import Any
 
 import tensorflow as tf
 
-from tlkit.training.history import COLUMNS, CURVES, TensorBoardLog, write_history
+from tlkit.training.history import TensorBoardLog, list_figures, write_history
+
+COLUMNS = (
+    "stage", "boundary", "epoch", "stage_epoch", "learning_rate", "train_loss", "train_accuracy", "train_iou",
+    "validation_loss", "validation_accuracy", "validation_iou", "seconds", "is_best",
+)  # fmt: skip
+CURVES = [name for name in COLUMNS if name.startswith(("learning", "train", "validation"))]
 
 
 def make_row(epoch: int) -> dict[str, Any]:
@@ -23,6 +29,14 @@ def test_history_has_one_row_an_epoch(tmp_path: Path) -> None:
         read = list(csv.DictReader(file))
     assert read == [{name: str(row[name]) for name in COLUMNS} for row in rows]
     assert [path.name for path in tmp_path.iterdir()] == ["history.csv"]
+
+
+def test_a_history_has_the_figures_of_its_task(tmp_path: Path) -> None:
+    assert list_figures(make_row(1)) == ("loss", "accuracy", "iou")
+    row = {name: value for name, value in make_row(1).items() if not name.endswith(("accuracy", "iou"))}
+    write_history([row | {"train_r2": 0.5, "validation_r2": 0.4}], tmp_path / "history.csv")
+    header = (tmp_path / "history.csv").read_text().splitlines()[0]
+    assert header.split(",")[5:-2] == ["train_loss", "train_r2", "validation_loss", "validation_r2"]
 
 
 def test_tensorboard_gets_every_curve_at_its_epoch(tmp_path: Path) -> None:

@@ -14,13 +14,15 @@ import pytest
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.errors import NumericsError
 from tlkit.heads import build_head
+from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
-from tlkit.training.batches import Batches, EpochPlan
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth
 from tlkit.training.checkpoint import Progress
 from tlkit.training.stages import StageData, StageListener, fit_stage
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 NUM_IMAGES = 12
+TWO_CLASSES = Outputs(CLASSIFICATION, 2)
 BATCH_NORM = {"gamma", "beta", "moving_mean", "moving_variance"}
 
 
@@ -39,9 +41,11 @@ def make_data(shape: tuple[int, ...], *, opposed: bool) -> StageData:
     noise = np.random.default_rng(0).uniform(0, 40, size=(NUM_IMAGES, *shape))
     inputs = (noise + 150 * labels.reshape(-1, *(1 for _ in shape))).astype(np.float32)
     plan = EpochPlan(NUM_IMAGES, batch_size=6, num_views=1, seed=0)
-    train = Batches(plan, lambda images, views: inputs[images], labels, np.ones(NUM_IMAGES, np.float32))
-    validation = dataclasses.replace(train, labels=1 - labels if opposed else labels)
-    return StageData(train=train, validation=validation, num_classes=2)
+    metadata = np.zeros((NUM_IMAGES, 0), np.float32)
+    ones = np.ones(NUM_IMAGES, np.float32)
+    train = Batches(plan, lambda images, views: inputs[images], FixedTruth(labels), metadata, ones)
+    validation = dataclasses.replace(train, tell=FixedTruth(1 - labels if opposed else labels))
+    return StageData(train=train, validation=validation, outputs=TWO_CLASSES)
 
 
 def fit(
@@ -59,7 +63,7 @@ def fit(
     recipe = resolve_recipe(Recipe(training=training or TrainingSettings(), stages=(stage,)))
     training, stage = recipe.training, recipe.stages[0]
     keras.utils.set_random_seed(0)
-    head = build_head("linear", feature_shape=backbone.feature_shape("top"), num_classes=2, dropout=0.0, units=1)
+    head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
     model = build_stage_model(backbone, head, boundary=boundary, bn=training.bn)
     rates, _ = compute_stage_rates(model, backbone, stage, boundary=boundary)
     seen: list[dict[str, Any]] = [] if rows is None else rows
@@ -115,8 +119,8 @@ def test_batch_norm_moves_as_it_is_told(mode: str, moving: set[str], backbone: B
 def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Backbone, tmp_path: Path) -> None:
     progress = fit(backbone, Stage(name="s", epochs=2, lr=0.1), tmp_path, boundary="top", opposed=True)
     assert progress.best_epoch in (1, 2)
-    assert progress.best_loss == min(row["validation_loss"] for row in progress.rows)
-    assert progress.best_accuracy < progress.start_accuracy
+    assert progress.best["loss"] == min(row["validation_loss"] for row in progress.rows)
+    assert progress.best["accuracy"] < progress.start["accuracy"]
 
 
 def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(backbone: Backbone, tmp_path: Path) -> None:
@@ -124,7 +128,7 @@ def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(backbon
     stage = Stage(name="s", unfreeze="block4", epochs=2, lr=0.01)
     progress = fit(backbone, stage, tmp_path, boundary="block3", keeps_start=True, opposed=True)
     assert progress.best_epoch == 0
-    assert (progress.best_loss, progress.best_accuracy) == (progress.start_loss, progress.start_accuracy)
+    assert progress.best == progress.start
     assert find_moved(backbone, before) == set()
 
 
@@ -141,7 +145,7 @@ def test_history_rows_tell_rates_losses_and_accuracies(backbone: Backbone, tmp_p
     assert rows == progress.rows
     assert [row["stage_epoch"] for row in rows] == [1, 2, 3]
     assert rows[0]["learning_rate"] > rows[1]["learning_rate"] > rows[2]["learning_rate"] > 0
-    assert progress.start_loss == pytest.approx(np.log(2), abs=1e-6)
+    assert progress.start["loss"] == pytest.approx(np.log(2), abs=1e-6)
     assert rows[-1]["validation_accuracy"] == 1.0
     assert rows[-1]["train_loss"] < 0.3
 
@@ -174,7 +178,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Back
 
 
 def test_the_table_of_rates_counts_every_parameter_once(backbone: Backbone) -> None:
-    head = build_head("linear", feature_shape=backbone.feature_shape("top"), num_classes=2, dropout=0.0, units=1)
+    head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
     model = build_stage_model(backbone, head, boundary="block3", bn="frozen")
     stage = Stage(name="s", unfreeze="block4", lr=1e-3, lr_ratio=10.0)
     rates, table = compute_stage_rates(model, backbone, stage, boundary="block3")
@@ -209,9 +213,9 @@ def test_the_epoch_is_chosen_by_loss_and_kept_by_accuracy(
 ) -> None:
     scores = iter([(0.5, 0.7), *rows])
 
-    def evaluate(steps: Any, batches: Any) -> tuple[float, float]:
+    def evaluate(steps: Any, batches: Any, outputs: Outputs) -> dict[str, float]:
         accuracy, loss = next(scores)
-        return loss, accuracy
+        return {"loss": loss, "accuracy": accuracy}
 
     monkeypatch.setattr("tlkit.training.stages._evaluate", evaluate)
     stage = Stage(name="s", epochs=len(rows), lr=0.01, patience=0)

@@ -38,7 +38,7 @@ from tlkit.bundle.storage import (
 from tlkit.bundle.tensors import TensorKind, open_tensors
 from tlkit.bundle.untrusted import refusal
 from tlkit.errors import BackboneError, NumericsError
-from tlkit.heads import build_head
+from tlkit.heads import build_head, call_head
 
 GOLDEN_TOLERANCE = 1e-3
 
@@ -125,7 +125,7 @@ class Classifier:
 
     def _forward(self, images: tf.Tensor) -> tf.Tensor:
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)
-        return tf.cast(self.head(features, training=False), tf.float32)
+        return tf.cast(call_head(self.head, features, None, training=False)["answer"], tf.float32)
 
 
 def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classifier:
@@ -230,7 +230,7 @@ def _build_head(spec: BundleSpec, backbone: Backbone) -> keras.Model:
     return build_head(
         spec.head.kind,
         feature_shape=backbone.feature_shape("top"),
-        num_classes=len(spec.class_names),
+        outputs=spec.outputs,
         dropout=spec.head.dropout,
         units=spec.head.units,
     )

@@ -14,6 +14,7 @@ from typing import Any
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.bundle.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 from tlkit.errors import SettingError
+from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import HeadSettings, build_settings
 from tlkit.recipes.settings import FITS
 
@@ -72,6 +73,11 @@ class BundleSpec:
     unfrozen: str = "none"
     provenance: Provenance = field(default_factory=Provenance)
     format_version: int = FORMAT_VERSION
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the head says."""
+        return Outputs(CLASSIFICATION, len(self.class_names))
 
 
 def spec_document(spec: BundleSpec) -> dict[str, Any]:

@@ -17,17 +17,34 @@ from numpy.typing import NDArray
 
 
 @dataclass(frozen=True)
+class Truth:
+    """What is true of some images.
+
+    Attributes:
+        answers: int32 (n,) classes; float32 (n, labels) of 0 and 1; or float32 (n, 1) values in deviations.
+        boxes: The box as it lies in each view, float32 (n, 4): cx, cy, w, h as fractions of the input, 0..1.
+        box_weights: 1 where there is a box, 0 where not, float32 (n,).
+    """
+
+    answers: NDArray[np.generic]
+    boxes: NDArray[np.float32]
+    box_weights: NDArray[np.float32]
+
+
+@dataclass(frozen=True)
 class Batch:
     """Inputs of one step.
 
     Attributes:
         inputs: Features, float16 or float32, (n, *feature_shape), or pictures, uint8 0..255, (n, height, width, 3).
-        labels: int32, (n,), 0 <= label < number of classes.
+        metadata: float32 (n, width); width 0 where there are none.
+        truth: What the model is to say.
         weights: Weight of each image in the loss, float32, (n,), 1 on average.
     """
 
     inputs: NDArray[np.generic]
-    labels: NDArray[np.int32]
+    metadata: NDArray[np.float32]
+    truth: Truth
     weights: NDArray[np.float32]
 
 
@@ -36,6 +53,25 @@ class InputReader(Protocol):
 
     def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
         """Return an array (n, ...)."""
+
+
+class TruthReader(Protocol):
+    """Tells what is true of some images: `views[i]` is the view in which image `images[i]` is shown."""
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+        """Return the truth of the images."""
+
+
+@dataclass(frozen=True)
+class FixedTruth:
+    """The truth where no box is learnt, so that no view changes it; `answers` as in Truth, for all images."""
+
+    answers: NDArray[np.generic]
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+        """Return the answers of the images, and no boxes."""
+        num_images = len(images)
+        return Truth(self.answers[images], np.zeros((num_images, 4), np.float32), np.zeros(num_images, np.float32))
 
 
 @dataclass(frozen=True)
@@ -80,14 +116,16 @@ class Batches:
     Attributes:
         plan: Order and views.
         read: Fetches inputs; called on a background thread, up to `read_ahead` batches before they are needed.
-        labels: int32 (num_images,).
+        tell: Tells the truth.
+        metadata: float32 (num_images, width); width 0 where there are none.
         weights: float32 (num_images,).
         read_ahead: Batches held in memory at most, besides the one in use.
     """
 
     plan: EpochPlan
     read: InputReader
-    labels: NDArray[np.int32]
+    tell: TruthReader
+    metadata: NDArray[np.float32]
     weights: NDArray[np.float32]
     read_ahead: int = 2
 
@@ -106,7 +144,8 @@ class Batches:
         batches, views = self.plan.draw(number)
 
         def fetch(images: NDArray[np.int64]) -> Batch:
-            return Batch(self.read(images, views[images]), self.labels[images], self.weights[images])
+            truth = self.tell(images, views[images])
+            return Batch(self.read(images, views[images]), self.metadata[images], truth, self.weights[images])
 
         yield from _fetch_ahead(batches, fetch, self.read_ahead)
 

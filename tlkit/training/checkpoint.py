@@ -28,19 +28,15 @@ class Progress:
     Attributes:
         epochs_done: Finished epochs of this stage.
         best_epoch: The epoch (from 1) whose weights are kept; 0 is the state before the first.
-        best_loss: Validation loss there (mean cross-entropy, nats).
-        best_accuracy: Validation accuracy there, 0..1.
-        start_loss: Validation loss before the stage.
-        start_accuracy: Validation accuracy before the stage.
+        best: Validation figures there, by name; see `tlkit.training.meters`.
+        start: Validation figures before the stage.
         rows: The stage's history so far, one mapping an epoch.
     """
 
     epochs_done: int = 0
     best_epoch: int = 0
-    best_loss: float = 0.0
-    best_accuracy: float = 0.0
-    start_loss: float = 0.0
-    start_accuracy: float = 0.0
+    best: dict[str, float] = field(default_factory=dict)
+    start: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
 
 

@@ -8,30 +8,30 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-COLUMNS = (
-    "stage",
-    "boundary",
-    "epoch",
-    "stage_epoch",
-    "learning_rate",
-    "train_loss",
-    "train_accuracy",
-    "validation_loss",
-    "validation_accuracy",
-    "seconds",
-    "is_best",
-)
-CURVES = ("learning_rate", "train_loss", "train_accuracy", "validation_loss", "validation_accuracy")
+FIRST_COLUMNS = ("stage", "boundary", "epoch", "stage_epoch", "learning_rate")
+LAST_COLUMNS = ("seconds", "is_best")
+SPLITS = ("train", "validation")
 
 
 def write_history(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
-    """Write all rows as CSV, atomically; columns as in COLUMNS, rates per step, losses in nats, accuracies 0..1."""
+    """Write all rows as CSV, atomically.
+
+    Rates are per step; a run's figures follow for training and validation: its loss, its score (`accuracy`,
+    `label_accuracy`, `r2`), and `iou` where boxes are learnt.
+    """
     aside = path.with_suffix(".partial")
     with aside.open("w", newline="", encoding="utf-8") as file:
-        writer = csv.DictWriter(file, COLUMNS)
+        figures = list_figures(rows[0]) if rows else ()
+        named = [f"{split}_{name}" for split in SPLITS for name in figures]
+        writer = csv.DictWriter(file, (*FIRST_COLUMNS, *named, *LAST_COLUMNS))
         writer.writeheader()
         writer.writerows(rows)
     os.replace(aside, path)
+
+
+def list_figures(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """Return the names of a history's figures, in order: loss, the score, iou."""
+    return tuple(name.removeprefix("validation_") for name in row if name.startswith("validation_"))
 
 
 class TensorBoardLog:
@@ -52,7 +52,8 @@ class TensorBoardLog:
     def write(self, row: Mapping[str, Any]) -> None:
         """Write one history row at step `epoch`."""
         with self._writer.as_default():
-            for name in CURVES:
+            curves = [f"{split}_{name}" for split in SPLITS for name in list_figures(row)]
+            for name in ("learning_rate", *curves):
                 value = self._tf.constant(row[name], self._tf.float32)
                 self._tf.summary.write(name, value, step=row["epoch"], metadata=self._metadata)
         self._writer.flush()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -10,10 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.errors import NumericsError
+from tlkit.outputs import Outputs
 from tlkit.recipes import Stage, TrainingSettings
 from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.meters import Figures, Meter, judge
 from tlkit.training.schedules import compute_rate_factor
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
@@ -23,11 +26,11 @@ EpochProgress = Callable[[str, int], AbstractContextManager[Advance]]
 
 @dataclass(frozen=True)
 class StageData:
-    """The images of a stage: batches to train on, and all validation images in order."""
+    """The images of a stage: batches to train on, all validation images in order, and what is learnt from them."""
 
     train: Batches
     validation: Batches
-    num_classes: int
+    outputs: Outputs
 
 
 @dataclass(frozen=True)
@@ -57,9 +60,10 @@ def fit_stage(
     """Train one stage and leave the model with the weights of its best epoch.
 
     The best epoch is the one with the lowest validation loss: to choose the luckiest of many accuracies would flatter
-    the figure. With `keeps_start` it must also be worth keeping: if its accuracy is lower than before the stage, or
-    equal at a higher loss, the model is left as it was. (Between only two, accuracy decides: a model that is right more
-    often can have the higher loss, when it is surer of its mistakes.)
+    the figure. With `keeps_start` it must also be worth keeping: if its score (accuracy, or what the task is judged by,
+    plus the mean IoU of boxes) is lower than before the stage, or equal at a higher loss, the model is left as it was.
+    (Between only two, the score decides: a model that is right more often can have the higher loss, when it is surer of
+    its mistakes.)
 
     Args:
         model: Tail and head; its `trainable` flags are set.
@@ -80,7 +84,7 @@ def fit_stage(
     """
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
-    steps = compile_steps(model, optimizer, num_classes=data.num_classes, label_smoothing=training.label_smoothing)
+    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
     start = snapshot("start", model.variables)
     if checkpoint.is_file():
         arrays, progress = read_checkpoint(checkpoint)
@@ -88,37 +92,32 @@ def fit_stage(
         restore("optimizer", optimizer.variables, arrays)
         best = {name: array for name, array in arrays.items() if name.startswith("best/")}
     else:
-        loss, accuracy = _evaluate(steps, data.validation)
         best = snapshot("best", model.variables)
-        progress = Progress(best_loss=float("inf"), best_accuracy=0.0, start_loss=loss, start_accuracy=accuracy)
+        progress = Progress(start=_evaluate(steps, data.validation, data.outputs))
     while not _is_over(progress, stage):
         row = _run_epoch(steps, optimizer, data, stage=stage, progress=progress, listener=listener)
         progress.epochs_done += 1
-        row["is_best"] = row["validation_loss"] < progress.best_loss
+        row["is_best"] = row["validation_loss"] < progress.best.get("loss", math.inf)
         if row["is_best"]:
             progress.best_epoch = progress.epochs_done
-            progress.best_loss, progress.best_accuracy = row["validation_loss"], row["validation_accuracy"]
+            progress.best = {name: row[f"validation_{name}"] for name in progress.start}
             best = snapshot("best", model.variables)
         progress.rows.append(row)
         write_checkpoint(checkpoint, _state(model, optimizer, best), progress)
         listener.on_epoch(progress.rows)
-    if keeps_start and _is_worse(progress):
-        _roll_back(progress)
+    is_worse = not progress.best or judge(progress.best, data.outputs) < judge(progress.start, data.outputs)
+    if keeps_start and is_worse:
         restore("start", model.variables, start)
     else:
         restore("best", model.variables, best)
+    if not progress.best or (keeps_start and is_worse):
+        _roll_back(progress)
     return progress
 
 
-def _is_worse(progress: Progress) -> bool:
-    """Return whether the best epoch is worse than the state before the stage."""
-    best, start = (progress.best_accuracy, -progress.best_loss), (progress.start_accuracy, -progress.start_loss)
-    return best < start
-
-
 def _roll_back(progress: Progress) -> None:
-    progress.best_epoch = 0
-    progress.best_loss, progress.best_accuracy = progress.start_loss, progress.start_accuracy
+    """Say that the state before the stage is the one that is kept."""
+    progress.best_epoch, progress.best = 0, progress.start
     for row in progress.rows:
         row["is_best"] = False
 
@@ -145,37 +144,32 @@ def _run_epoch(
     started = time.perf_counter()
     epoch = progress.epochs_done
     num_steps = stage.epochs * data.train.num_batches
-    loss_sum, num_right = 0.0, 0
+    meter = Meter(data.outputs)
     with listener.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
         for number, batch in enumerate(data.train.epoch(epoch)):
             step = epoch * data.train.num_batches + number
             optimizer.learning_rate = compute_rate_factor(stage.schedule, step=step, num_steps=num_steps)
-            loss, right = steps.train(batch.inputs, batch.labels, batch.weights)
-            loss_sum, num_right = loss_sum + float(loss), num_right + int(right)
-            if loss_sum != loss_sum:
+            meter.add(steps.train(*steps.arguments(batch)))
+            if not meter.loss_is_a_number:
                 raise NumericsError(
                     f"The training loss became not-a-number in epoch {epoch + 1} of stage {stage.name}.",
                     expected="a loss that stays finite",
                     fix="use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen.",
                 )
-            advance(len(batch.labels))
-    validation_loss, validation_accuracy = _evaluate(steps, data.validation)
+            advance(len(batch.inputs))
+    figures = {"train": meter.figures(), "validation": _evaluate(steps, data.validation, data.outputs)}
     return {
         "stage": stage.name,
         "stage_epoch": epoch + 1,
         "learning_rate": stage.lr * float(optimizer.learning_rate.numpy()),
-        "train_loss": loss_sum / data.train.num_images,
-        "train_accuracy": num_right / data.train.num_images,
-        "validation_loss": validation_loss,
-        "validation_accuracy": validation_accuracy,
+        **{f"{split}_{name}": value for split, named in figures.items() for name, value in named.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }
 
 
-def _evaluate(steps: Steps, batches: Batches) -> tuple[float, float]:
-    """Return mean cross-entropy (nats) and accuracy (0..1) over all images."""
-    loss_sum, num_right = 0.0, 0
+def _evaluate(steps: Steps, batches: Batches, outputs: Outputs) -> Figures:
+    """Return the figures over all images."""
+    meter = Meter(outputs)
     for batch in batches.epoch(0):
-        loss, right = steps.evaluate(batch.inputs, batch.labels)
-        loss_sum, num_right = loss_sum + float(loss), num_right + int(right)
-    return loss_sum / batches.num_images, num_right / batches.num_images
+        meter.add(steps.evaluate(*steps.arguments(batch)))
+    return meter.figures()

@@ -9,7 +9,12 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tlkit.heads import call_head
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, Outputs
+from tlkit.recipes import TrainingSettings
+from tlkit.training.batches import Batch
 from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_iou
 
 
 @dataclass(frozen=True)
@@ -18,7 +23,7 @@ class StageModel:
 
     Attributes:
         tail: From the boundary's feature to the backbone's output; None where the head alone is trained.
-        head: From the backbone's output to logits (n, num_classes).
+        head: From the backbone's output, and metadata, to answers and a box; see `tlkit.heads`.
         tail_trains: Whether the tail runs in training mode (dropout and stochastic depth are active, batch norm layers
             that are trainable update their statistics). False keeps all statistics fixed while gamma and beta train.
     """
@@ -27,12 +32,12 @@ class StageModel:
     head: keras.Model
     tail_trains: bool
 
-    def __call__(self, inputs: Any, *, training: bool) -> Any:
-        """Return logits, float32 (n, num_classes)."""
+    def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
+        """Return `answer`, float32 (n, num_answers), and, if the head has one, `box`, float32 (n, 4)."""
         feature = tf.cast(inputs, tf.float32)
         if self.tail is not None:
             feature = self.tail(feature, training=training and self.tail_trains)
-        return self.head(feature, training=training)
+        return call_head(self.head, feature, metadata, training=training)
 
     @property
     def trainable_variables(self) -> list[Any]:
@@ -45,47 +50,84 @@ class StageModel:
         return [*(self.tail.variables if self.tail else ()), *self.head.variables]
 
 
+Sums = dict[str, Any]
+"""Sums over a batch by name, scalar tensors; `Meter` makes figures of them."""
+
+
 @dataclass(frozen=True)
 class Steps:
-    """Compiled functions over (inputs, labels, weights).
+    """Compiled functions over (inputs, metadata, answers, boxes, box_weights, weights) of a batch.
 
     Attributes:
-        train: Takes one optimizer step; returns the sum of weighted losses and the number of right answers.
-        evaluate: Returns the sum of plain cross-entropies and the number of right answers; changes nothing.
+        train: Takes one optimizer step; returns sums over the batch, the loss weighted.
+        evaluate: Returns sums over the batch, the loss not weighted or smoothed; changes nothing.
     """
 
-    train: Callable[[Any, Any, Any], tuple[Any, Any]]
-    evaluate: Callable[[Any, Any], tuple[Any, Any]]
+    train: Callable[..., Sums]
+    evaluate: Callable[..., Sums]
+
+    @staticmethod
+    def arguments(batch: Batch) -> tuple[Any, ...]:
+        """Return what both functions take, from a batch."""
+        truth = batch.truth
+        return batch.inputs, batch.metadata, truth.answers, truth.boxes, truth.box_weights, batch.weights
 
 
-def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, num_classes: int, label_smoothing: float) -> Steps:
+def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Outputs, training: TrainingSettings) -> Steps:
     """Compile a stage's two steps.
 
     Args:
         model: The tail and head.
         optimizer: Built on `model.trainable_variables`.
-        num_classes: Number of logits.
-        label_smoothing: Part of each label that is spread over all classes, 0 <= x < 1; training loss only.
+        outputs: What the model says.
+        training: Label smoothing, and the box's loss and its weight.
     """
 
-    def train(inputs: tf.Tensor, labels: tf.Tensor, weights: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+    def add_up(
+        said: dict[str, Any], answers: Any, boxes: Any, box_weights: Any, weights: Any, label_smoothing: float
+    ) -> tuple[Any, Sums]:
+        losses = compute_answer_losses(outputs.task, answers, said["answer"], label_smoothing=label_smoothing) * weights
+        sums = _sum_answers(outputs, answers, said["answer"])
+        if outputs.has_box:
+            box_losses = compute_box_losses(training.box_loss, boxes, said["box"])
+            losses += training.box_weight * box_weights * box_losses
+            sums["iou"] = tf.reduce_sum(box_weights * compute_iou(boxes, said["box"]))
+            sums["boxes"] = tf.reduce_sum(box_weights)
+        sums["loss"] = tf.reduce_sum(losses)
+        return tf.reduce_mean(losses), sums
+
+    def train(
+        inputs: tf.Tensor, metadata: tf.Tensor, answers: tf.Tensor, boxes: Any, box_weights: Any, weights: Any
+    ) -> Sums:
         with tf.GradientTape() as tape:
-            logits = model(inputs, training=True)
-            targets = tf.one_hot(labels, num_classes) * (1.0 - label_smoothing) + label_smoothing / num_classes
-            losses = tf.nn.softmax_cross_entropy_with_logits(targets, logits) * weights
-            loss = tf.reduce_mean(losses)
+            said = model(inputs, metadata, training=True)
+            loss, sums = add_up(said, answers, boxes, box_weights, weights, training.label_smoothing)
         variables = model.trainable_variables
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         optimizer.apply(gradients, variables)
-        return tf.reduce_sum(losses), _count_right(labels, logits)
+        return sums
 
-    def evaluate(inputs: tf.Tensor, labels: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        logits = model(inputs, training=False)
-        losses = tf.nn.sparse_softmax_cross_entropy_with_logits(labels, logits)
-        return tf.reduce_sum(losses), _count_right(labels, logits)
+    def evaluate(
+        inputs: tf.Tensor, metadata: tf.Tensor, answers: tf.Tensor, boxes: Any, box_weights: Any, weights: Any
+    ) -> Sums:
+        said = model(inputs, metadata, training=False)
+        return add_up(said, answers, boxes, box_weights, tf.ones_like(weights), 0.0)[1]
 
     return Steps(train=tf.function(train, reduce_retracing=True), evaluate=tf.function(evaluate, reduce_retracing=True))
 
 
-def _count_right(labels: tf.Tensor, logits: tf.Tensor) -> tf.Tensor:
-    return tf.reduce_sum(tf.cast(tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), labels), tf.int32))
+def _sum_answers(outputs: Outputs, answers: tf.Tensor, logits: tf.Tensor) -> Sums:
+    """Return the sums that the task's score is made of."""
+    sums = {"images": tf.cast(tf.shape(logits)[0], tf.float32)}
+    if outputs.task == CLASSIFICATION:
+        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), answers)
+        return {**sums, "right": tf.reduce_sum(tf.cast(right, tf.float32))}
+    if outputs.task == MULTILABEL:
+        right = tf.equal(logits > 0, answers > 0.5)
+        return {**sums, "right": tf.reduce_sum(tf.reduce_mean(tf.cast(right, tf.float32), axis=-1))}
+    return {
+        **sums,
+        "values": tf.reduce_sum(answers),
+        "squares": tf.reduce_sum(answers**2),
+        "squared_errors": tf.reduce_sum((answers - logits) ** 2),
+    }

@@ -235,8 +235,8 @@ def _summarise(
                 "boundary": outcome.plan.boundary,
                 "epochs": progress.epochs_done,
                 "best_epoch": progress.best_epoch,
-                "before": {"loss": progress.start_loss, "accuracy": progress.start_accuracy},
-                "after": {"loss": progress.best_loss, "accuracy": progress.best_accuracy},
+                "before": progress.start,
+                "after": progress.best,
             }
         )
     return {

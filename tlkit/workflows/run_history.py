@@ -8,7 +8,7 @@ from typing import Any
 
 from tlkit.reports.console import Console
 from tlkit.training.checkpoint import Progress
-from tlkit.training.history import TensorBoardLog, write_history
+from tlkit.training.history import SPLITS, TensorBoardLog, list_figures, write_history
 from tlkit.workflows.stage_plan import StagePlan
 
 Rows = Sequence[dict[str, Any]]
@@ -18,7 +18,7 @@ class RunHistory:
     """Collects the epochs of all stages.
 
     Attributes:
-        rows: Rows of the finished stages, with the columns of `tlkit.training.history.COLUMNS`.
+        rows: Rows of the finished stages, as `tlkit.training.history` writes them.
     """
 
     def __init__(self, folder: Path, console: Console) -> None:
@@ -49,9 +49,14 @@ class RunHistory:
         return [{**row, "boundary": plan.boundary, "epoch": num_before + row["stage_epoch"]} for row in rows]
 
     def _tell(self, row: dict[str, Any], plan: StagePlan) -> None:
-        self._console.say(
-            f"  epoch {row['stage_epoch']:>3}/{plan.stage.epochs}  "
-            f"train loss {row['train_loss']:.4f} accuracy {row['train_accuracy']:.3f}  |  "
-            f"validation loss {row['validation_loss']:.4f} accuracy {row['validation_accuracy']:.3f}  "
-            f"{row['seconds']:.1f} s{'  best' if row['is_best'] else ''}"
-        )
+        told = "  |  ".join(f"{split} {_tell_figures(row, split)}" for split in SPLITS)
+        best = "  best" if row["is_best"] else ""
+        self._console.say(f"  epoch {row['stage_epoch']:>3}/{plan.stage.epochs}  {told}  {row['seconds']:.1f} s{best}")
+
+
+def _tell_figures(row: dict[str, Any], split: str) -> str:
+    """Return "loss 0.1234 accuracy 0.567"."""
+    return " ".join(
+        f"{name.replace('_', ' ')} {row[f'{split}_{name}']:.{4 if name == 'loss' else 3}f}"
+        for name in list_figures(row)
+    )

@@ -92,8 +92,8 @@ def stage_table(outcomes: Sequence[StageOutcome]) -> tuple[tuple[str, ...], list
     for outcome in outcomes:
         progress = outcome.progress
         kept = str(progress.best_epoch) if progress.best_epoch else "0 (rolled back)"
-        before = (f"{progress.start_accuracy:.3f}", f"{progress.start_loss:.3f}")
-        after = (f"{progress.best_accuracy:.3f}", f"{progress.best_loss:.3f}")
+        before = (f"{progress.start['accuracy']:.3f}", f"{progress.start['loss']:.3f}")
+        after = (f"{progress.best['accuracy']:.3f}", f"{progress.best['loss']:.3f}")
         plan = outcome.plan
         rows.append(
             (plan.stage.name, plan.boundary, str(progress.epochs_done), kept, before[0], after[0], before[1], after[1])
@@ -110,8 +110,9 @@ def describe_change(outcome: StageOutcome) -> str:
     name = "More training of the head" if unfreeze == "none" else f"Unfreezing {unfreeze}"
     if progress.best_epoch == 0:
         return f"{name} did not make validation better, so the earlier model is kept."
-    change = progress.best_accuracy - progress.start_accuracy
-    error = 2 * (max(progress.start_accuracy * (1 - progress.start_accuracy), 1e-6) / num_images) ** 0.5
+    before, after = progress.start["accuracy"], progress.best["accuracy"]
+    change = after - before
+    error = 2 * (max(before * (1 - before), 1e-6) / num_images) ** 0.5
     if abs(change) <= error:
         verdict = "too few images to tell from chance."
     elif change < 0:
@@ -123,7 +124,7 @@ def describe_change(outcome: StageOutcome) -> str:
         where = "in the conv layers" if change > error else "in the dense layers or the data, as far as this shows"
         lesson = f" What limited the model lay {where}."
     return (
-        f"{name} moved validation accuracy from {progress.start_accuracy:.3f} to {progress.best_accuracy:.3f} "
-        f"({round(change * num_images):+d} of {num_images:,} images) and loss from {progress.start_loss:.3f} to "
-        f"{progress.best_loss:.3f}: {verdict}{lesson}"
+        f"{name} moved validation accuracy from {before:.3f} to {after:.3f} "
+        f"({round(change * num_images):+d} of {num_images:,} images) and loss from "
+        f"{progress.start['loss']:.3f} to {progress.best['loss']:.3f}: {verdict}{lesson}"
     )

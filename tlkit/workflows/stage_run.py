@@ -18,10 +18,11 @@ from tlkit.backbones.engine import check_cut
 from tlkit.bundle import BundleSpec, Classifier
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import draw_view
+from tlkit.outputs import Outputs
 from tlkit.recipes import Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
-from tlkit.training.batches import Batches, EpochPlan, InputReader, compute_class_weights
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, compute_class_weights
 from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupRate
 from tlkit.training.stages import StageData, StageListener, fit_stage
@@ -142,7 +143,10 @@ def _stage_inputs(
                 split: _make_pixel_reader(chosen, classifier.spec, stage.policy, training.seed, pool)
                 for split, chosen in records.items()
             }
-            yield StageInputs(_join(manifest, records, readers, recipe, plan, num_views=0), set_aside=())
+            yield StageInputs(
+                _join(manifest, records, readers, recipe, plan, outputs=classifier.spec.outputs, num_views=0),
+                set_aside=(),
+            )
         return
     features = ensure_features(
         manifest,
@@ -160,7 +164,7 @@ def _stage_inputs(
         console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
     readers = {split: _make_feature_reader(features, split) for split in records}
-    data = _join(manifest, records, readers, recipe, plan, num_views=stage.views)
+    data = _join(manifest, records, readers, recipe, plan, outputs=classifier.spec.outputs, num_views=stage.views)
     yield StageInputs(data, features.set_aside)
 
 
@@ -171,26 +175,30 @@ def _join(
     recipe: Recipe,
     plan: StagePlan,
     *,
+    outputs: Outputs,
     num_views: int,
 ) -> StageData:
     """Make the two batch sources of a stage; each stage draws its own order from the run's seed."""
     training, num_classes = recipe.training, len(manifest.class_names)
     labels = {split: manifest.labels(chosen) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
+    metadata = {split: np.zeros((len(chosen), 0), np.float32) for split, chosen in records.items()}
     return StageData(
         train=Batches(
             EpochPlan(len(records["train"]), plan.stage.batch_size, num_views, seed),
             readers["train"],
-            labels["train"],
+            FixedTruth(labels["train"]),
+            metadata["train"],
             compute_class_weights(labels["train"], num_classes=num_classes, mode=training.class_weight),
         ),
         validation=Batches(
             EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
             readers["validation"],
-            labels["validation"],
+            FixedTruth(labels["validation"]),
+            metadata["validation"],
             np.ones(len(labels["validation"]), np.float32),
         ),
-        num_classes=num_classes,
+        outputs=outputs,
     )
 
 

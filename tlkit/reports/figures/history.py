@@ -23,32 +23,36 @@ if TYPE_CHECKING:
 
 DOTS_PER_INCH = 110
 LONGEST_NAME = 32
+_QUANTITIES = {"label_accuracy": "label accuracy", "r2": "R²", "iou": "IoU"}
 
 
 def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Draw accuracy, loss and learning rate by epoch.
+    """Draw the score (and IoU), loss and learning rate by epoch.
 
     Stages stand as named stretches, and the epoch whose weights were kept is ringed.
 
     Args:
         path: The PNG to write.
         rows: One mapping an epoch, in order: stage (str), epoch (1-based, counted over the run), stage_epoch
-            (1-based, counted over the stage), learning_rate, train_loss, train_accuracy, validation_loss,
-            validation_accuracy (numbers; accuracies 0..1; None, "" or NaN where there is none), is_best (truth). At
-            least one row. The last row with `is_best` is the kept one.
+            (1-based, counted over the stage), learning_rate, train_loss, validation_loss, the same of each score, such
+            as train_accuracy (numbers; None, "" or NaN where there is none), is_best (truth). At least one row. The last
+            row with `is_best` is the kept one.
     """
+    figures = [name.removeprefix("validation_") for name in rows[0] if name.startswith("validation_")]
+    scores = [name for name in figures if name != "loss"]
     epochs = [int(row["epoch"]) for row in rows]
     kept = max((index for index, row in enumerate(rows) if row["is_best"]), default=None)
     with _new_figure() as figure:
-        figure.set_size_inches(min(16.0, 8 + 0.06 * len(rows)), 7.2)
-        panels = figure.subplots(3, 1, sharex=True, height_ratios=[4, 4, 1.6], gridspec_kw={"hspace": 0.12})
-        for axes, quantity in zip(panels[:2], ("accuracy", "loss"), strict=True):
+        figure.set_size_inches(min(16.0, 8 + 0.06 * len(rows)), 1.8 + 2.7 * len(figures))
+        heights = [*(4 for _ in figures), 1.6]
+        panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, gridspec_kw={"hspace": 0.12})
+        for axes, quantity in zip(panels[:-1], (*scores, "loss"), strict=True):
             _draw_course(axes, epochs, rows, quantity)
             if kept is not None:
                 height = _as_number(rows[kept][f"validation_{quantity}"])
                 axes.plot([epochs[kept]], [height], "o", markersize=10, fillstyle="none", color=INK, label="kept")
-        _draw_learning_rates(panels[2], epochs, [_as_number(row["learning_rate"]) for row in rows])
-        panels[2].set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
+        _draw_learning_rates(panels[-1], epochs, [_as_number(row["learning_rate"]) for row in rows])
+        panels[-1].set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         _mark_stages(panels, rows)
         panels[0].legend(loc="lower right", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
         figure.align_ylabels(panels)
@@ -86,7 +90,7 @@ def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, 
     for split, colour in (("train", TRAIN_LINE), ("validation", VALIDATION_LINE)):
         values = [_as_number(row[f"{split}_{quantity}"]) for row in rows]
         axes.plot(epochs, values, color=colour, label=split, linewidth=1.8, marker=".", markersize=6)
-    axes.set_ylabel(quantity, color=INK, fontsize=10)
+    axes.set_ylabel(_QUANTITIES.get(quantity, quantity), color=INK, fontsize=10)
     axes.margins(y=0.1)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
 

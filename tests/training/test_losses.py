@@ -1,0 +1,66 @@
+"""Losses by hand-made numbers, and how boxes agree."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_iou
+
+LEFT = [0.25, 0.5, 0.5, 1.0]
+RIGHT = [0.75, 0.5, 0.5, 1.0]
+MIDDLE = [0.5, 0.5, 0.5, 1.0]
+
+
+def boxes(*rows: list[float]) -> Any:
+    """Return float32 boxes cx, cy, w, h."""
+    return np.array(rows, np.float32)
+
+
+def test_an_undecided_answer_costs_what_information_theory_says() -> None:
+    undecided = np.zeros((2, 4), np.float32)
+    classes = compute_answer_losses(CLASSIFICATION, np.array([0, 3], np.int32), undecided, label_smoothing=0.1)
+    np.testing.assert_allclose(classes, np.log(4), rtol=1e-6)
+    labels = np.array([[1, 0, 0, 1], [0, 0, 0, 0]], np.float32)
+    np.testing.assert_allclose(
+        compute_answer_losses(MULTILABEL, labels, undecided, label_smoothing=0.0), np.log(2), rtol=1e-6
+    )
+
+
+def test_a_sure_and_right_answer_costs_nothing_unless_labels_are_smoothed() -> None:
+    sure = np.array([[30, -30, -30]], np.float32)
+    for task, answer in ((CLASSIFICATION, np.array([0], np.int32)), (MULTILABEL, np.array([[1, 0, 0]], np.float32))):
+        plain, smoothed = (
+            float(compute_answer_losses(task, answer, sure, label_smoothing=amount)[0]) for amount in (0.0, 0.1)
+        )
+        assert plain == pytest.approx(0, abs=1e-6)
+        assert smoothed > 0.5
+
+
+def test_a_value_costs_its_square_when_near_and_its_distance_when_far() -> None:
+    values = np.array([[0.5], [4.0]], np.float32)
+    losses = compute_answer_losses(REGRESSION, values, np.zeros((2, 1), np.float32), label_smoothing=0.0)
+    np.testing.assert_allclose(losses, [0.125, 3.5])
+
+
+def test_iou_of_equal_shifted_and_separate_boxes() -> None:
+    np.testing.assert_allclose(
+        compute_iou(boxes(LEFT, LEFT, LEFT), boxes(LEFT, MIDDLE, RIGHT)), [1, 1 / 3, 0], atol=1e-6
+    )
+    assert float(compute_iou(boxes([0.5, 0.5, 0, 0]), boxes([0.5, 0.5, 0, 0]))[0]) == 0
+
+
+@pytest.mark.parametrize("kind", ["mse", "huber", "ciou"])
+def test_every_box_loss_is_nothing_at_the_truth_and_grows_with_distance(kind: str) -> None:
+    losses = np.asarray(compute_box_losses(kind, boxes(LEFT, LEFT, LEFT), boxes(LEFT, MIDDLE, RIGHT)))
+    assert losses[0] == pytest.approx(0, abs=1e-6)
+    assert 0 < losses[1] < losses[2]
+
+
+def test_ciou_of_separate_boxes_is_the_formula_of_the_paper() -> None:
+    """No overlap, equal proportions: 1 + squared distance of the centres / squared diagonal of what encloses both."""
+    loss = compute_box_losses("ciou", boxes([0.2, 0.2, 0.2, 0.2]), boxes([0.8, 0.6, 0.2, 0.2]))
+    assert float(loss[0]) == pytest.approx(1 + (0.36 + 0.16) / (0.64 + 0.36), rel=1e-5)

@@ -1,0 +1,31 @@
+"""What a model says of an image: a class, several labels or a value, and a box beside it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+CLASSIFICATION, MULTILABEL, REGRESSION = "classification", "multilabel", "regression"
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION)
+
+SCORES = {CLASSIFICATION: "accuracy", MULTILABEL: "label_accuracy", REGRESSION: "r2"}
+"""The figure by which each task is judged, as it is called in a history: higher is better."""
+
+
+@dataclass(frozen=True)
+class Outputs:
+    """The outputs of a head.
+
+    Attributes:
+        task: One of TASKS.
+        num_answers: Numbers in the answer: logits of classes or of labels; 1 for a value.
+        has_box: Whether a box is learnt beside the answer.
+    """
+
+    task: str
+    num_answers: int
+    has_box: bool = False
+
+    @property
+    def score_name(self) -> str:
+        """The name of the task's score in a history."""
+        return SCORES[self.task]
