@@ -53,9 +53,9 @@ def test_facts_come_in_the_order_asked_for(tmp_path: Path, photos: list[Path]) -
     facts = FileIndex(tmp_path).look(asked, advance=counts.append)
     assert [fact.path for fact in facts] == asked
     assert facts[0] == FileFacts(
-        photos[3], "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0, 0, "empty file"
+        photos[3], "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855", 0, 0, 1, "empty file"
     )
-    assert facts[1] == FileFacts(missing, "", 0, 0, "no such file")
+    assert facts[1] == FileFacts(missing, "", 0, 0, 1, "no such file")
     assert (facts[2].width, facts[2].height, facts[2].reason) == (40, 32, None)
     assert len(facts[2].sha256) == 64
     assert sum(counts) == 5

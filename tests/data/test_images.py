@@ -82,7 +82,7 @@ def test_a_jpeg_is_decoded_smaller_only_down_to_twice_the_target(orientation: in
     assert read_picture(content, target=(101, 200)).size == (800, 400)
     assert read_picture(content, target=(400, 800)).size == (1600, 800)
     assert read_picture(content).size == (1600, 800)
-    assert check_image(content) == ImageFacts(1600, 800, "JPEG", "RGB")
+    assert check_image(content) == ImageFacts(1600, 800, orientation, "JPEG", "RGB")
 
 
 def test_decoding_smaller_hardly_changes_the_pixels(encode: Encode) -> None:
@@ -169,7 +169,7 @@ def test_other_formats_are_read(file_format: str, quarters: Image.Image, encode:
 def test_the_contents_decide_not_the_name(quarters: Image.Image, encode: Encode, tmp_path: Path) -> None:
     path = tmp_path / "photo.jpg"
     path.write_bytes(encode(quarters, "PNG"))
-    assert check_image(read_content(path)) == ImageFacts(64, 48, "PNG", "RGB")
+    assert check_image(read_content(path)) == ImageFacts(64, 48, 1, "PNG", "RGB")
 
 
 def test_an_empty_file_is_unusable() -> None:
@@ -228,7 +228,7 @@ def test_a_decompression_bomb_is_unusable(encode: Encode) -> None:
 def test_damaged_exif_does_not_cost_the_picture(quarters: Image.Image, encode: Encode) -> None:
     for exif in (b"Exif\x00\x00II*\x00\xff\xff\xff\xff", b"Exif\x00\x00garbage garbage", b"Exif\x00\x00"):
         content = encode(quarters, "JPEG", exif=exif)
-        assert check_image(content) == ImageFacts(64, 48, "JPEG", "RGB")
+        assert check_image(content) == ImageFacts(64, 48, 1, "JPEG", "RGB")
 
 
 @pytest.mark.parametrize("file_format", ["JPEG", "PNG", "WEBP", "GIF", "TIFF", "AVIF", "ICO", "MPO"])

@@ -17,7 +17,7 @@ def make_manifest(root: Path) -> Manifest:
         ImageRecord(root / "train/cat/1.jpg", "aa" * 32, 40, 30, "train", "cat"),
         ImageRecord(root / 'train/dog/2, the "best".jpg', "bb" * 32, 41, 31, "train", "dog"),
         ImageRecord(root / "val/dog/3\nlines.jpg", "cc" * 32, 42, 32, "validation", "dog"),
-        ImageRecord(Path("/elsewhere/4.jpg"), "dd" * 32, 43, 33, "validation", "cat"),
+        ImageRecord(Path("/elsewhere/4.jpg"), "dd" * 32, 43, 33, "validation", "cat", (0.1, 2.0, 40.0, 30.5)),
     )
     set_aside = (SetAside(root / "train/cat/broken.jpg", "empty file"),)
     return Manifest(root, ("dog", "cat", "emu"), records, set_aside, ("One thing.", "Änother."))
@@ -41,9 +41,9 @@ def test_names_that_are_not_utf_8_survive(tmp_path: Path) -> None:
 def test_the_tables_hold_paths_from_the_root(tmp_path: Path) -> None:
     write_manifest(make_manifest(tmp_path / "data"), tmp_path)
     lines = (tmp_path / "manifest.csv").read_text().splitlines()
-    assert lines[0] == "split,class_name,path,sha256,width,height"
-    assert lines[1] == f"train,cat,train/cat/1.jpg,{'aa' * 32},40,30"
-    assert lines[-1] == f"validation,cat,/elsewhere/4.jpg,{'dd' * 32},43,33"
+    assert lines[0] == "split,class_name,path,sha256,width,height,left,top,right,bottom"
+    assert lines[1] == f"train,cat,train/cat/1.jpg,{'aa' * 32},40,30,,,,"
+    assert lines[-1] == f"validation,cat,/elsewhere/4.jpg,{'dd' * 32},43,33,0.1,2.0,40.0,30.5"
     assert (tmp_path / "set_aside.csv").read_text() == "path,reason\ntrain/cat/broken.jpg,empty file\n"
 
 
@@ -73,11 +73,11 @@ def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
         (
             "manifest.csv",
             "split,path\n",
-            "ValueError: manifest.csv must begin with the line split,class_name,path,sha256,width,height",
+            "ValueError: manifest.csv must begin with the line split,class_name,path,sha256,width,height,left,top,right,bottom",
         ),
         (
             "manifest.csv",
-            "split,class_name,path,sha256,width,height\ntrain,cow,1.jpg,aa,4,3\n",
+            "split,class_name,path,sha256,width,height,left,top,right,bottom\ntrain,cow,1.jpg,aa,4,3,,,,\n",
             "ValueError: manifest.csv has a class or a split of its own",
         ),
         ("set_aside.csv", None, "FileNotFoundError: [Errno 2] No such file or directory: '{folder}/set_aside.csv'"),

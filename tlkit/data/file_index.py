@@ -23,15 +23,15 @@ from typing import NamedTuple
 from tlkit.data.images import LOADER_VERSION, UnusableImage, check_image, read_content
 
 RACY_SECONDS = 2.0
-_SCHEMA_VERSION = 1
+_SCHEMA_VERSION = 2
 _SCHEMA = """
     CREATE TABLE files (
         path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
         loader_version INTEGER NOT NULL, sha256 TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-        reason TEXT
+        orientation INTEGER NOT NULL, reason TEXT
     ) WITHOUT ROWID
 """
-_COLUMNS = "path, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, reason"
+_COLUMNS = "path, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason"
 _CHUNK = 500
 
 
@@ -44,6 +44,7 @@ class FileFacts:
         sha256: Hash of the bytes, in hexadecimal digits; empty if they could not be read.
         width: Upright width in pixels; 0 if there is no picture.
         height: Upright height in pixels; 0 if there is no picture.
+        orientation: EXIF orientation that made it upright, 1..8; 1 where there is none.
         reason: Why the file is unusable, or None if it is a sound image.
     """
 
@@ -51,6 +52,7 @@ class FileFacts:
     sha256: str
     width: int
     height: int
+    orientation: int
     reason: str | None
 
 
@@ -151,10 +153,10 @@ class FileIndex:
             self._drop_if_broken(error)
             return {}
         facts = {}
-        for key, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, reason in rows:
+        for key, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason in rows:
             path = keys[key]
             if loader_version == LOADER_VERSION and stamps[path] == _Stamp(size, mtime_ns, ctime_ns):
-                facts[path] = FileFacts(path, sha256, width, height, reason)
+                facts[path] = FileFacts(path, sha256, width, height, orientation, reason)
         return facts
 
     def _remember(
@@ -162,7 +164,16 @@ class FileIndex:
     ) -> None:
         """Write the facts of files whose state is settled."""
         rows = [
-            (_key(facts.path), *stamp, LOADER_VERSION, facts.sha256, facts.width, facts.height, facts.reason)
+            (
+                _key(facts.path),
+                *stamp,
+                LOADER_VERSION,
+                facts.sha256,
+                facts.width,
+                facts.height,
+                facts.orientation,
+                facts.reason,
+            )
             for stamp, facts in found
             if stamp is not None and stamp.is_settled()
         ]
@@ -170,7 +181,7 @@ class FileIndex:
             return
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?)", rows)  # noqa: S608
+            connection.executemany(f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)  # noqa: S608
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             with contextlib.suppress(sqlite3.Error):
@@ -213,10 +224,10 @@ def _examine(path: Path) -> tuple[FileFacts, bool]:
     try:
         content = read_content(path)
     except UnusableImage as error:
-        return FileFacts(path, "", 0, 0, error.reason), False
+        return FileFacts(path, "", 0, 0, 1, error.reason), False
     sha256 = hashlib.sha256(content).hexdigest()
     try:
         facts = check_image(content)
     except UnusableImage as error:
-        return FileFacts(path, sha256, 0, 0, error.reason), not isinstance(error.__cause__, MemoryError)
-    return FileFacts(path, sha256, facts.width, facts.height, None), True
+        return FileFacts(path, sha256, 0, 0, 1, error.reason), not isinstance(error.__cause__, MemoryError)
+    return FileFacts(path, sha256, facts.width, facts.height, facts.orientation, None), True

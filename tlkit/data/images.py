@@ -52,10 +52,19 @@ class UnusableImage(Exception):  # noqa: N818 - it names the file's condition, w
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What decoding an image has shown: its upright size in pixels, and Pillow's names for its format and mode."""
+    """What decoding an image has shown.
+
+    Attributes:
+        width: Upright width in pixels.
+        height: Upright height in pixels.
+        orientation: EXIF orientation that made it upright, 1..8; 1 where there is none.
+        format: Pillow's name of the format.
+        mode: Pillow's name of the mode.
+    """
 
     width: int
     height: int
+    orientation: int
     format: str
     mode: str
 
@@ -151,7 +160,7 @@ def _decode(content: bytes, smallest: tuple[int, int] | None) -> tuple[Image.Ima
         rgb = rgb.transpose(_UPRIGHT[orientation])
     if orientation >= 5:
         width, height = height, width
-    return rgb, ImageFacts(width, height, picture.format or "unknown", mode)
+    return rgb, ImageFacts(width, height, orientation, picture.format or "unknown", mode)
 
 
 def _read_orientation(picture: Image.Image) -> int:

@@ -19,17 +19,28 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.data.geometry import Box
 from tlkit.errors import DataError
 
 SPLITS = ("train", "validation", "test")
-_RECORD_COLUMNS = ("split", "class_name", "path", "sha256", "width", "height")
+_RECORD_COLUMNS = ("split", "class_name", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
 _SET_ASIDE_COLUMNS = ("path", "reason")
 _FORMAT_VERSION = 1
 
 
 @dataclass(frozen=True, slots=True)
 class ImageRecord:
-    """One usable image: its absolute path, the hash of its bytes, its upright size in pixels, its split and class."""
+    """One usable image.
+
+    Attributes:
+        path: Absolute.
+        sha256: Hash of the file's bytes.
+        width: Upright width in pixels.
+        height: Upright height in pixels.
+        split: One of SPLITS.
+        class_name: One of the manifest's.
+        box: What encloses the object, in pixels of the upright picture; None where no box is known.
+    """
 
     path: Path
     sha256: str
@@ -37,6 +48,7 @@ class ImageRecord:
     height: int
     split: str
     class_name: str
+    box: Box | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,7 +115,15 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     root = manifest.root
     _replace_text(folder / "manifest.json", json.dumps(common, indent=2) + "\n")
     records = (
-        (item.split, item.class_name, _shorten(item.path, root), item.sha256, item.width, item.height)
+        (
+            item.split,
+            item.class_name,
+            _shorten(item.path, root),
+            item.sha256,
+            item.width,
+            item.height,
+            *_box_cells(item),
+        )
         for item in manifest.records
     )
     _replace_text(folder / "manifest.csv", _format_csv(_RECORD_COLUMNS, records))
@@ -123,8 +143,10 @@ def read_manifest(folder: Path) -> Manifest:
             raise ValueError(f"manifest.json has format version {common['format_version']}")
         root = Path(common["root"])
         records = tuple(
-            ImageRecord(root / path, sha256, int(width), int(height), split, class_name)
-            for split, class_name, path, sha256, width, height in _read_csv(folder / "manifest.csv", _RECORD_COLUMNS)
+            ImageRecord(root / path, sha256, int(width), int(height), split, class_name, _parse_box(cells))
+            for split, class_name, path, sha256, width, height, *cells in _read_csv(
+                folder / "manifest.csv", _RECORD_COLUMNS
+            )
         )
         class_names = tuple(common["class_names"])
         if not {item.class_name for item in records} <= set(class_names) or not {r.split for r in records} <= {*SPLITS}:
@@ -139,6 +161,18 @@ def read_manifest(folder: Path) -> Manifest:
             expected="manifest.json, manifest.csv and set_aside.csv as tlkit wrote them",
             fix="restore the three files, or make the run again.",
         ) from error
+
+
+def _box_cells(record: ImageRecord) -> tuple[str, ...]:
+    """Return the cells of a record's box, exact to the last bit; empty ones where there is no box."""
+    return ("",) * 4 if record.box is None else tuple(repr(float(edge)) for edge in record.box)
+
+
+def _parse_box(cells: Sequence[str]) -> Box | None:
+    if not any(cells):
+        return None
+    left, top, right, bottom = map(float, cells)
+    return left, top, right, bottom
 
 
 def _shorten(path: Path, root: Path) -> str:
