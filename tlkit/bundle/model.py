@@ -57,7 +57,7 @@ class Classifier:
         self.backbone = backbone
         self.head = head
         shape = (None, spec.image_size, spec.image_size, 3)
-        self._compute_logits = tf.function(self._forward, input_signature=[tf.TensorSpec(shape, tf.uint8)])
+        self._compute = tf.function(self._forward, input_signature=[tf.TensorSpec(shape, tf.uint8)])
 
     def logits(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Compute the logits, in inference mode.
@@ -73,14 +73,28 @@ class Classifier:
         Raises:
             ValueError: If the images have another type or shape.
         """
+        return self.compute(images)["answer"]
+
+    def compute(self, images: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
+        """Compute everything that the model says, in inference mode.
+
+        Args:
+            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+
+        Returns:
+            `answer`, the logits, and, if the model has learnt boxes, `box`: cx, cy, w, h in fractions of the input,
+            float32 (n, 4), 0..1.
+
+        Raises:
+            ValueError: If the images have another type or shape.
+        """
         size = self.spec.image_size
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
             raise ValueError(
                 f"Expected uint8 images of shape (n, {size}, {size}, 3), 0..255. "
                 f"Received: dtype={images.dtype}, shape={images.shape}"
             )
-        result: np.ndarray[Any, Any] = self._compute_logits(tf.constant(images)).numpy()
-        return result
+        return {name: value.numpy() for name, value in self._compute(tf.constant(images)).items()}
 
     def predict_probabilities(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Compute the probability of each class: the softmax of `logits`.
@@ -123,9 +137,9 @@ class Classifier:
             variables[name].assign(weight)
         finalize_normalization(self.backbone.model)
 
-    def _forward(self, images: tf.Tensor) -> tf.Tensor:
+    def _forward(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)
-        return tf.cast(call_head(self.head, features, None, training=False)["answer"], tf.float32)
+        return call_head(self.head, features, None, training=False)
 
 
 def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classifier:

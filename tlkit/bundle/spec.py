@@ -58,6 +58,7 @@ class BundleSpec:
         pooling: The backbone's pooling, "avg" or "none".
         head: Settings of the head.
         class_names: One a logit, in order.
+        has_box: Whether the head says a box, too.
         unfrozen: Lowest layer group that was trained: none, a group's name, or all.
         provenance: Where the model came from.
         format_version: Version of this description.
@@ -70,14 +71,20 @@ class BundleSpec:
     pooling: str
     head: HeadSettings
     class_names: tuple[str, ...]
+    has_box: bool = False
     unfrozen: str = "none"
     provenance: Provenance = field(default_factory=Provenance)
     format_version: int = FORMAT_VERSION
 
     @property
+    def fewest_classes(self) -> int:
+        """With boxes a single class will do."""
+        return 1 if self.has_box else 2
+
+    @property
     def outputs(self) -> Outputs:
         """What the head says."""
-        return Outputs(CLASSIFICATION, len(self.class_names))
+        return Outputs(CLASSIFICATION, len(self.class_names), self.has_box)
 
 
 def spec_document(spec: BundleSpec) -> dict[str, Any]:
@@ -113,13 +120,14 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
         loader_version=loader_version,
         pooling=_check_choice(values, "pooling", POOLINGS, place=place),
         head=_check_head(values["head"], place=place),
-        class_names=check_class_names(values["class_names"], place=place),
+        class_names=check_class_names(values["class_names"], place=place, least=1 if values["has_box"] is True else 2),
+        has_box=_check_choice(values, "has_box", (True, False), place=place),
         unfrozen=_check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
         provenance=_check_provenance(values["provenance"], place=f"{place}: provenance"),
     )
 
 
-def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX) -> tuple[str, ...]:
+def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: int = 2) -> tuple[str, ...]:
     """Return the class names as a tuple if they are fit to be printed and told apart.
 
     A name may look like a path or like code: it is only ever data.
@@ -128,13 +136,16 @@ def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX) -> tupl
         value: A list or tuple of names.
         place: The file, for errors.
         fix: What the user can do about a bad name.
+        least: The fewest names that there may be; with boxes a single class will do.
 
     Raises:
-        BundleError: If there are fewer than two, too many, or one is no clean text or stands twice.
+        BundleError: If there are too few, too many, or one is no clean text or stands twice.
     """
-    if not isinstance(value, (list, tuple)) or not 2 <= len(value) <= MAX_CLASSES:
+    if not isinstance(value, (list, tuple)) or not least <= len(value) <= MAX_CLASSES:
         found = f"{len(value):,} names" if isinstance(value, (list, tuple)) else quote(value)
-        raise refusal(f"{place}: class_names is {found}.", expected=f"a list of 2 to {MAX_CLASSES:,} names", fix=fix)
+        raise refusal(
+            f"{place}: class_names is {found}.", expected=f"a list of {least} to {MAX_CLASSES:,} names", fix=fix
+        )
     seen: set[str] = set()
     for name in value:
         if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
@@ -169,10 +180,10 @@ def _check_number(values: Mapping[str, Any], key: str, low: int, high: int, *, p
     return value
 
 
-def _check_choice(values: Mapping[str, Any], key: str, choices: tuple[str, ...], *, place: str) -> str:
-    value: str = values[key]
-    if value not in choices:
-        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"one of {', '.join(choices)}")
+def _check_choice(values: Mapping[str, Any], key: str, choices: tuple[Any, ...], *, place: str) -> Any:
+    value = values[key]
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"one of {', '.join(map(str, choices))}")
     return value
 
 

@@ -142,7 +142,12 @@ def check_spec(spec: BundleSpec) -> None:
     Raises:
         BundleError: If a class name or another value could not.
     """
-    check_class_names(spec.class_names, place="this data set", fix="rename the class in the data, and train again.")
+    check_class_names(
+        spec.class_names,
+        place="this data set",
+        fix="rename the class in the data, and train again.",
+        least=spec.fewest_classes,
+    )
     parse_spec(spec_document(spec), place="this model", loader_version=spec.loader_version)
     if len(_description_text(spec, {}).encode()) > MAX_SPEC_BYTES - ROOM_FOR_HASHES:
         raise refusal(

@@ -38,18 +38,21 @@ def check_class_names(data: Path, names: Collection[str], pinned: Sequence[str] 
             )
 
 
-def check_trainable(data: Path, names: Sequence[str], records: Iterable[ImageRecord]) -> None:
+def check_trainable(
+    data: Path, names: Sequence[str], records: Iterable[ImageRecord], *, with_boxes: bool = False
+) -> None:
     """Check that every class can be learned and its learning be measured.
 
     Args:
         data: What the user named, for the message.
         names: The classes that there must be.
         records: The images with their final splits.
+        with_boxes: Boxes are learnt too; then a single class will do.
 
     Raises:
         DataError: There are fewer than two classes, or one lacks images for training or for validation.
     """
-    if len(names) < 2:
+    if len(names) < 2 and not with_boxes:
         raise DataError(
             f"{data}: there is only one class, {names[0]!r}.",
             expected="two or more classes, each a folder of images or a name in the table's label column",

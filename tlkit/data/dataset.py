@@ -15,8 +15,9 @@ from tlkit.data.class_checks import (
 )
 from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.candidates import Candidate, Candidates
-from tlkit.data.formats.folder import read_folder
+from tlkit.data.formats.folder import has_class_folders, read_folder
 from tlkit.data.formats.table import TABLE_SUFFIXES, read_table
+from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
 from tlkit.data.splits import assign_splits, sample_stratified
 from tlkit.errors import DataError, SettingError
@@ -62,17 +63,18 @@ def read_dataset(
         DataError: There is no such data, it is not a data set, or a class lacks images.
         SettingError: A setting does not apply to this data.
     """
-    found = _find_candidates(data, settings)
+    boxes = read_image_boxes(data, settings.boxes)
+    found = _find_candidates(data, settings, boxes)
     names = sorted({item.class_name for item in found.items})
     check_class_names(data, names, class_names)
-    records, unusable = _check_files(data, found.items, index, progress)
+    records, unusable = _check_files(data, found.items, index, progress, boxes)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
     ordered_names = tuple(names if class_names is None else class_names)
     records = _sample(records, settings.sample, seed)
     records = _complete_splits(data, ordered_names, records, settings, seed, keep)
-    check_trainable(data, ordered_names, records)
-    return _build_manifest(found, ordered_names, records, set_aside)
+    check_trainable(data, ordered_names, records, with_boxes=boxes is not None)
+    return _build_manifest(found, ordered_names, records, set_aside, boxes)
 
 
 def read_evaluation_set(
@@ -100,18 +102,22 @@ def read_evaluation_set(
         DataError: There is no such data, no usable image, no such split, or a class that the model does not know.
         SettingError: A split was asked for, but the data has none.
     """
-    found = _find_candidates(data, settings)
+    boxes = read_image_boxes(data, settings.boxes)
+    found = _find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
     check_class_names(data, {item.class_name for item in items}, class_names)
-    records, unusable = _check_files(data, items, index, progress)
+    records, unusable = _check_files(data, items, index, progress, boxes)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
     records = [dataclasses.replace(record, split="test") for record in _sample(records, settings.sample, seed)]
-    return _build_manifest(found, tuple(class_names), records, set_aside)
+    return _build_manifest(found, tuple(class_names), records, set_aside, boxes)
 
 
-def _find_candidates(data: Path, settings: DataSettings) -> Candidates:
-    """Return the files that the folder or the table names; at least one."""
+def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None) -> Candidates:
+    """Return the files that the folder or the table names; at least one.
+
+    Where boxes are learnt, a folder may hold images without class folders: their classes are those of their boxes.
+    """
     columns = {name: getattr(settings, name) for name in ("image_column", "label_column", "split_column")}
     if data.is_dir():
         asked = next((name for name, value in columns.items() if value), None)
@@ -121,7 +127,7 @@ def _find_candidates(data: Path, settings: DataSettings) -> Candidates:
                 expected="the names of columns only with a table",
                 fix=f"leave out --{asked.replace('_', '-')}, or name the table instead of the folder.",
             )
-        found = read_folder(data)
+        found = read_folder(data) if boxes is None or has_class_folders(data) else boxes.candidates(data)
     elif data.is_file() and data.suffix.lower() in TABLE_SUFFIXES:
         found = read_table(data, **columns)
     else:
@@ -161,7 +167,7 @@ def _choose_split(data: Path, items: Sequence[Candidate], split: str | None) -> 
 
 
 def _check_files(
-    data: Path, items: Sequence[Candidate], index: FileIndex, progress: Progress
+    data: Path, items: Sequence[Candidate], index: FileIndex, progress: Progress, boxes: ImageBoxes | None
 ) -> tuple[list[ImageRecord], list[SetAside]]:
     """Decode what is not known to be sound; return the usable images, not given splits empty, and the other files."""
     with progress(len(items)) as advance:
@@ -170,7 +176,8 @@ def _check_files(
     for item, fact in zip(items, facts, strict=True):
         if fact.reason is None:
             split = item.split or _NOT_GIVEN
-            records.append(ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, item.class_name))
+            box = boxes.find(fact) if boxes else None
+            records.append(ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, item.class_name, box))
         else:
             set_aside.append(SetAside(item.path, fact.reason))
     if not records:
@@ -266,7 +273,12 @@ def _check_fractions(data: Path, settings: DataSettings, given: set[str]) -> Non
 
 
 def _build_manifest(
-    found: Candidates, names: tuple[str, ...], records: list[ImageRecord], set_aside: tuple[SetAside, ...]
+    found: Candidates,
+    names: tuple[str, ...],
+    records: list[ImageRecord],
+    set_aside: tuple[SetAside, ...],
+    boxes: ImageBoxes | None,
 ) -> Manifest:
-    notices = (*found.notices, *find_notices(names, records, set_aside))
+    told = boxes.report.sentences() if boxes else ()
+    notices = (*found.notices, *told, *find_notices(names, records, set_aside))
     return Manifest(found.root, names, tuple(records), set_aside, notices)

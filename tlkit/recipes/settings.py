@@ -80,6 +80,9 @@ class DataSettings:
     image_column: str = setting("", "Table column with the image's path (default: found by its name).")
     label_column: str = setting("", "Table column with the class name (default: found by its name).")
     split_column: str = setting("", "Table column with train, validation or test (default: found by its name).")
+    boxes: str = setting(
+        "", "Boxes to learn beside the class: a folder of PASCAL VOC or YOLO files, a COCO .json, or a table."
+    )
     strict: bool = setting(False, "Stop at the first unusable image file instead of setting it aside.")
 
 

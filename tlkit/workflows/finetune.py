@@ -147,6 +147,7 @@ def _build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | 
         pooling=recipe.head.pooling,
         head=recipe.head,
         class_names=manifest.class_names,
+        has_box=bool(recipe.data.boxes),
     )
     return assemble_classifier(spec, weights=recipe.backbone.weights, seed=recipe.training.seed)
 

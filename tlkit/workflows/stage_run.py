@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.engine import check_cut
 from tlkit.bundle import BundleSpec, Classifier
+from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
-from tlkit.data.views import draw_view
-from tlkit.outputs import Outputs
+from tlkit.data.views import View, draw_view
 from tlkit.recipes import Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, compute_class_weights
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, Truth, compute_class_weights
 from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupRate
 from tlkit.training.stages import StageData, StageListener, fit_stage
@@ -144,7 +144,7 @@ def _stage_inputs(
                 for split, chosen in records.items()
             }
             yield StageInputs(
-                _join(manifest, records, readers, recipe, plan, outputs=classifier.spec.outputs, num_views=0),
+                _join(manifest, records, readers, recipe, plan, spec=classifier.spec, num_views=0),
                 set_aside=(),
             )
         return
@@ -164,7 +164,7 @@ def _stage_inputs(
         console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
     readers = {split: _make_feature_reader(features, split) for split in records}
-    data = _join(manifest, records, readers, recipe, plan, outputs=classifier.spec.outputs, num_views=stage.views)
+    data = _join(manifest, records, readers, recipe, plan, spec=classifier.spec, num_views=stage.views)
     yield StageInputs(data, features.set_aside)
 
 
@@ -175,31 +175,64 @@ def _join(
     recipe: Recipe,
     plan: StagePlan,
     *,
-    outputs: Outputs,
+    spec: BundleSpec,
     num_views: int,
 ) -> StageData:
     """Make the two batch sources of a stage; each stage draws its own order from the run's seed."""
     training, num_classes = recipe.training, len(manifest.class_names)
     labels = {split: manifest.labels(chosen) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
+    tell = {
+        split: BoxedTruth(labels[split], chosen, spec, plan.stage.policy, training.seed)
+        if spec.has_box
+        else FixedTruth(labels[split])
+        for split, chosen in records.items()
+    }
     metadata = {split: np.zeros((len(chosen), 0), np.float32) for split, chosen in records.items()}
     return StageData(
         train=Batches(
             EpochPlan(len(records["train"]), plan.stage.batch_size, num_views, seed),
             readers["train"],
-            FixedTruth(labels["train"]),
+            tell["train"],
             metadata["train"],
             compute_class_weights(labels["train"], num_classes=num_classes, mode=training.class_weight),
         ),
         validation=Batches(
             EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
             readers["validation"],
-            FixedTruth(labels["validation"]),
+            tell["validation"],
             metadata["validation"],
             np.ones(len(labels["validation"]), np.float32),
         ),
-        outputs=outputs,
+        outputs=spec.outputs,
     )
+
+
+@dataclass(frozen=True)
+class BoxedTruth:
+    """The truth where boxes are learnt: they lie otherwise in every view of a picture."""
+
+    answers: NDArray[np.generic]
+    records: tuple[ImageRecord, ...]
+    spec: BundleSpec
+    policy: str
+    seed: int
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+        """Return the answers of the images, and where their boxes lie in the views."""
+        boxes, weights = np.zeros((len(images), 4), np.float32), np.zeros(len(images), np.float32)
+        for row, (image, index) in enumerate(zip(images, views, strict=True)):
+            record = self.records[image]
+            if record.box is not None:
+                view = draw_view(self.policy, seed=self.seed, sha256=record.sha256, index=int(index)) or View()
+                boxes[row], weights[row] = place_box(
+                    record.box,
+                    view,
+                    picture_size=(record.height, record.width),
+                    image_size=(self.spec.image_size, self.spec.image_size),
+                    fit=self.spec.fit,
+                )
+        return Truth(self.answers[images], boxes, weights)
 
 
 def _make_feature_reader(features: DatasetFeatures, split: str) -> InputReader:

@@ -12,6 +12,8 @@ from tlkit.data.manifest import SetAside
 from tlkit.data.signatures import looks_like_image
 from tlkit.errors import DataError
 
+ANNOTATION_FOLDERS = frozenset({"images", "jpegimages", "annotations", "labels", "imagesets"})
+
 
 def read_folder(root: Path) -> Candidates:
     """Find the files of a data set whose folders name the classes.
@@ -35,6 +37,15 @@ def read_folder(root: Path) -> Candidates:
     if listing.files:
         parts.append(_pass_over_loose_files(listing.files, root))
     return _join(root, parts)
+
+
+def has_class_folders(root: Path) -> bool:
+    """Return whether a folder has folders that may be classes or splits; those that annotated data come in are neither.
+
+    Raises:
+        DataError: The folder cannot be read.
+    """
+    return any(folder.name.lower() not in ANNOTATION_FOLDERS for folder in _list(root).folders)
 
 
 def _find_split_folders(listing: Listing) -> dict[str, Path]:
