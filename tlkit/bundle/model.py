@@ -108,10 +108,20 @@ class Classifier:
         Raises:
             ValueError: If the images have another type or shape.
         """
-        logits = self.logits(images)
-        scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-        probabilities: np.ndarray[Any, Any] = scores / scores.sum(axis=1, keepdims=True)
-        return probabilities
+        return _softmax(self.logits(images))
+
+    def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Compute the probabilities of the classes and, if the model has learnt boxes, the box, in one row an image.
+
+        Args:
+            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+
+        Returns:
+            float32 (n, classes), or (n, classes + 4) with cx, cy, w, h in fractions of the input at the end.
+        """
+        said = self.compute(images)
+        columns = [_softmax(said["answer"]), *([said["box"]] if self.spec.has_box else [])]
+        return np.concatenate(columns, axis=1)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by the name that it has in the bundle, `backbone/…` and `head/…`."""
@@ -230,6 +240,12 @@ def read_bundle(path: Path, *, loader_version: int) -> Classifier:
     backbone.weights = WeightsInfo(str(folder), hash_arrays(read_arrays(backbone.model)))
     _check_golden_samples(classifier, folder / GOLDEN_FILE, hashes[GOLDEN_FILE])
     return classifier
+
+
+def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+    probabilities: np.ndarray[Any, Any] = scores / scores.sum(axis=1, keepdims=True)
+    return probabilities
 
 
 def _check_pooling(spec: BundleSpec, *, place: str) -> None:

@@ -116,6 +116,16 @@ def check_image(content: bytes) -> ImageFacts:
     return _decode(content, (1, 1))[1]
 
 
+def read_upright_size(content: bytes) -> tuple[int, int]:
+    """Return (height, width) in pixels of the upright picture, without decoding more than has to be.
+
+    Raises:
+        UnusableImage: The bytes give no picture.
+    """
+    facts = check_image(content)
+    return facts.height, facts.width
+
+
 def read_content(path: Path) -> bytes:
     """Return a file's bytes.
 

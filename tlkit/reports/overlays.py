@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from tlkit.data.geometry import Box
 from tlkit.reports.aside import written_aside
 from tlkit.reports.lettering import fit_text, load_font
 from tlkit.reports.sorting import number_name
@@ -35,23 +36,26 @@ class OverlayFolder:
         self._folder = folder
         self._taken: set[str] = set()
 
-    def write(self, source: Path, picture: Image.Image, ranked: Sequence[tuple[str, float]]) -> Path:
+    def write(
+        self, source: Path, picture: Image.Image, ranked: Sequence[tuple[str, float]], box: Box | None = None
+    ) -> Path:
         """Write the overlay of one picture and return its path.
 
         Args:
             source: The picture's file; only its name is used.
             picture: RGB, upright.
             ranked: (class name, probability 0..1), the most probable first; at least one.
+            box: left, top, right, bottom in fractions of the picture, 0..1; None if there is none.
         """
         name = number_name(f"{source.stem}.jpg", self._taken)
         self._taken.add(name.casefold())
         path = self._folder / name
         with written_aside(path) as file:
-            draw_overlay(picture, ranked).save(file, format="JPEG", quality=JPEG_QUALITY)
+            draw_overlay(picture, ranked, box).save(file, format="JPEG", quality=JPEG_QUALITY)
         return path
 
 
-def draw_overlay(picture: Image.Image, ranked: Sequence[tuple[str, float]]) -> Image.Image:
+def draw_overlay(picture: Image.Image, ranked: Sequence[tuple[str, float]], box: Box | None = None) -> Image.Image:
     """Return a copy of the picture over a panel with the classes, their probabilities and a bar for each.
 
     The panel lies beneath the picture, so it hides nothing. Large pictures are made smaller (1280 px at most), tiny ones
@@ -60,11 +64,14 @@ def draw_overlay(picture: Image.Image, ranked: Sequence[tuple[str, float]]) -> I
     Args:
         picture: RGB, upright.
         ranked: (class name, probability 0..1), the most probable first; at least one.
+        box: left, top, right, bottom in fractions of the picture, 0..1; drawn as a frame.
 
     Returns:
         A new RGB picture.
     """
     picture = _resize_for_reading(picture)
+    if box is not None:
+        picture = draw_box(picture, box, BAR)
     width = max(picture.width, SHORTEST_WIDTH_PX)
     letters_px = max(16, min(36, round(width / 26)))
     pad, small_px = round(letters_px * 0.7), round(letters_px * 0.8)
@@ -86,6 +93,24 @@ def draw_overlay(picture: Image.Image, ranked: Sequence[tuple[str, float]]) -> I
         _draw_bar(pen, (pad, baseline + round(size * 0.34), width - pad), probability, max(3, size // 6))
         top += height
     return overlay
+
+
+def draw_box(picture: Image.Image, box: Box, colour: tuple[int, int, int]) -> Image.Image:
+    """Return a copy of a picture with a frame in a colour between dark lines, to be seen on any ground.
+
+    Args:
+        picture: RGB.
+        box: left, top, right, bottom in fractions of the picture, 0..1.
+        colour: RGB, 0..255.
+    """
+    framed = picture.copy()
+    pen = ImageDraw.Draw(framed)
+    line = max(2, round(max(picture.size) / 200))
+    left, top, right, bottom = (edge * size for edge, size in zip(box, picture.size * 2, strict=True))
+    for inset, width, ink in ((0, 3 * line, PANEL), (line, line, colour)):
+        corners = (left + inset, top + inset, max(left + inset, right - inset), max(top + inset, bottom - inset))
+        pen.rectangle(corners, outline=ink, width=width)
+    return framed
 
 
 def format_percent(probability: float) -> str:

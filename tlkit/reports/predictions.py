@@ -17,23 +17,27 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.data.geometry import Box
 from tlkit.errors import SettingError
 from tlkit.reports.aside import open_text, written_aside
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_IN_A_GROUP = 10_000
+BOX_COLUMNS = ("left", "top", "right", "bottom")
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What the model says about one file.
 
-    `ranked` holds (class name, probability 0..1), the most probable first; it is empty where `error` says why.
-    `true_class_name` is known only where a labelled set is scored.
+    `ranked` holds (class name, probability 0..1), the most probable first; it is empty where `error` says why. `box` is
+    left, top, right, bottom in pixels of the upright picture, if the model has learnt boxes. `true_class_name` is known
+    only where a labelled set is scored.
     """
 
     path: str
     ranked: tuple[tuple[str, float], ...] = ()
+    box: Box | None = None
     error: str = ""
     true_class_name: str = ""
 
@@ -81,16 +85,19 @@ def check_predictions_path(path: Path) -> None:
         raise SettingError(f"--out {path} is a folder.", expected="the name of a file", fix="choose another name.")
 
 
-def prediction_columns(top_k: int, *, with_truth: bool = False) -> tuple[str, ...]:
+def prediction_columns(top_k: int, *, with_truth: bool = False, with_box: bool = False) -> tuple[str, ...]:
     """Return the columns' names."""
     pairs = [("class_name", "probability")]
     pairs += [(f"class_name_{rank}", f"probability_{rank}") for rank in range(2, top_k + 1)]
     truth = ("true_class_name",) if with_truth else ()
-    return ("path", *truth, *(column for pair in pairs for column in pair), "error")
+    box = BOX_COLUMNS if with_box else ()
+    return ("path", *truth, *(column for pair in pairs for column in pair), *box, "error")
 
 
 @contextmanager
-def open_predictions(out: Path | BinaryIO, *, top_k: int, with_truth: bool = False) -> Iterator[PredictionWriter]:
+def open_predictions(
+    out: Path | BinaryIO, *, top_k: int, with_truth: bool = False, with_box: bool = False
+) -> Iterator[PredictionWriter]:
     """Yield a writer for predictions.
 
     Args:
@@ -98,8 +105,9 @@ def open_predictions(out: Path | BinaryIO, *, top_k: int, with_truth: bool = Fal
             which gets CSV.
         top_k: How many classes a row names.
         with_truth: Add the column true_class_name.
+        with_box: Add the columns left, top, right, bottom.
     """
-    columns = prediction_columns(top_k, with_truth=with_truth)
+    columns = prediction_columns(top_k, with_truth=with_truth, with_box=with_box)
     if not isinstance(out, Path):
         with _open_csv(out, columns) as writer:
             yield writer
@@ -116,6 +124,8 @@ def _row_values(prediction: Prediction, columns: Sequence[str]) -> dict[str, Any
     values["error"] = prediction.error or None
     if "true_class_name" in values:
         values["true_class_name"] = prediction.true_class_name
+    if prediction.box is not None:
+        values.update(zip(BOX_COLUMNS, (round(edge, 2) for edge in prediction.box), strict=True))
     for rank, (class_name, probability) in enumerate(prediction.ranked, start=1):
         ending = "" if rank == 1 else f"_{rank}"
         values[f"class_name{ending}"] = class_name
@@ -143,7 +153,10 @@ def _open_parquet(file: BinaryIO, columns: Sequence[str]) -> Iterator[Prediction
     import pyarrow.parquet as pq
 
     schema = pa.schema(
-        [(column, pa.float32() if column.startswith("probability") else pa.string()) for column in columns]
+        [
+            (column, pa.float32() if column.startswith("probability") or column in BOX_COLUMNS else pa.string())
+            for column in columns
+        ]
     )
     rows: list[dict[str, Any]] = []
     with pq.ParquetWriter(file, schema) as table:

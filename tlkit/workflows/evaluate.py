@@ -17,6 +17,7 @@ from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
 from tlkit.errors import DataError, RunError
+from tlkit.evaluation.boxes import BoxScores, compute_box_scores
 from tlkit.evaluation.metrics import EvaluationReport, compute_report
 from tlkit.features.cache import default_cache_root
 from tlkit.recipes import DataSettings
@@ -27,6 +28,7 @@ from tlkit.reports.output_folder import check_output_folder, make_output_folder
 from tlkit.reports.predictions import Prediction, open_predictions, rank_classes
 from tlkit.reports.tables import write_csv
 from tlkit.runtime import start_keras
+from tlkit.workflows.box_sheet import draw_box_sheet
 from tlkit.workflows.run_folder import MANIFEST_FILE
 from tlkit.workflows.scoring import Scores, count_files, score_records
 
@@ -62,7 +64,7 @@ def run_evaluate(
         console: Tells the story.
         settings: How `data` is read, if it is a table.
         split: The split wanted; None takes the test split.
-        out: Folder for confusion.png, per_class.csv, predictions.csv and report.json.
+        out: Folder for confusion.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -95,9 +97,16 @@ def run_evaluate(
     report = compute_report(_find_labels(scores.records, spec), scores.probabilities, spec.class_names)
     _tell(report, images.split, set_aside, console)
     payload = {"run": run, "data": data, "split": images.split, "set_aside": len(set_aside), **report.to_payload()}
+    boxed, true, predicted = scores.pair_boxes()
+    box_scores = compute_box_scores(true, predicted) if boxed else None
+    if box_scores:
+        console.say(describe_boxes(box_scores))
+        payload["boxes"] = box_scores.to_payload()
     payload["seconds"] = seconds
     if out:
         _write_folder(out, report, scores, set_aside, payload, spec)
+        if box_scores:
+            draw_box_sheet(out / "boxes.png", boxed, predicted, box_scores)
         console.say(f"Written: {out}")
     return payload
 
@@ -142,6 +151,15 @@ def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
     return EvaluationSet(f"the run's own {chosen} split", chosen, records, ())
 
 
+def describe_boxes(scores: BoxScores) -> str:
+    """Return the boxes' scores in a sentence."""
+    return (
+        f"Boxes: mean IoU {scores.iou.value:.3f} (95% interval {scores.iou.low:.3f} to {scores.iou.high:.3f}), "
+        f"above 0.5 on {scores.share_good.value:.0%} of {len(scores.each):,} images, "
+        f"edges {scores.error_px:.1f} px off on average."
+    )
+
+
 def _find_labels(records: tuple[ImageRecord, ...], spec: BundleSpec) -> np.ndarray[Any, Any]:
     """Return int64 (n,): each record's class by the model's order of names, whatever order the data has."""
     labels = {name: label for label, name in enumerate(spec.class_names)}
@@ -184,10 +202,11 @@ def _write_folder(
         [[getattr(score, column) for column in columns] for score in report.classes],
     )
     top_k = min(TOP_K, len(spec.class_names))
-    with open_predictions(folder / "predictions.csv", top_k=top_k, with_truth=True) as writer:
-        for record, row in zip(scores.records, scores.probabilities, strict=True):
+    with open_predictions(folder / "predictions.csv", top_k=top_k, with_truth=True, with_box=spec.has_box) as writer:
+        boxes = scores.boxes or [None] * len(scores.records)
+        for record, row, box in zip(scores.records, scores.probabilities, boxes, strict=True):
             ranked = rank_classes(row, spec.class_names, top_k)
-            writer.write(Prediction(str(record.path), ranked, true_class_name=record.class_name))
+            writer.write(Prediction(str(record.path), ranked, box, true_class_name=record.class_name))
         for item in set_aside:
             writer.write(Prediction(str(item.path), error=item.reason))
     document = {

@@ -10,9 +10,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tlkit.bundle import BundleSpec, read_spec
 from tlkit.data.file_walk import OUTPUT_MARKER
-from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture
+from tlkit.data.geometry import Box
+from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture, read_upright_size
 from tlkit.data.sources import find_images
 from tlkit.errors import SettingError
 from tlkit.features.extract import run_batches
@@ -20,6 +24,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
 from tlkit.reports.overlays import LONGEST_EDGE_PX, OverlayFolder
 from tlkit.reports.predictions import (
+    BOX_COLUMNS,
     Prediction,
     PredictionWriter,
     check_predictions_path,
@@ -28,7 +33,7 @@ from tlkit.reports.predictions import (
 )
 from tlkit.reports.sorting import ClassFolders
 from tlkit.runtime import start_keras
-from tlkit.workflows.scoring import BATCH_SIZE, count_files, load_pixels
+from tlkit.workflows.scoring import BATCH_SIZE, count_files, load_pixels, recover
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -91,7 +96,7 @@ def run_predict(
         writer: PredictionWriter = collected
         if outputs.out or not console.json:
             top_k = min(top_k, len(spec.class_names))
-            writer = stack.enter_context(open_predictions(outputs.out or stdout, top_k=top_k))
+            writer = stack.enter_context(open_predictions(outputs.out or stdout, top_k=top_k, with_box=spec.has_box))
         advance = stack.enter_context(console.progress("Predicting", len(paths)))
         for path, prediction in predict_files(classifier, paths, top_k=top_k, batch_size=batch_size):
             writer.write(prediction)
@@ -113,16 +118,23 @@ def predict_files(
     """Yield each path with its prediction, in order; a file that gives no picture has an error instead of classes."""
     spec = classifier.spec
     for batch in run_batches(
-        enumerate(paths),
-        lambda item: load_pixels(item[1], spec),
-        classifier.predict_probabilities,
-        batch_size=batch_size,
+        enumerate(paths), lambda item: load_pixels(item[1], spec), classifier.predict, batch_size=batch_size
     ):
-        ranked = [rank_classes(row, spec.class_names, top_k) for row in batch.outputs]
-        rows = [(item, Prediction(str(item[1]), classes)) for item, classes in zip(batch.items, ranked, strict=True)]
+        rows = [
+            (item, _predict_one(item[1], row, spec, top_k))
+            for item, row in zip(batch.items, batch.outputs, strict=True)
+        ]
         rows += [(item, Prediction(str(item[1]), error=reason)) for item, reason in batch.failures]
         for (_, path), prediction in sorted(rows, key=lambda row: row[0][0]):
             yield path, prediction
+
+
+def _predict_one(path: Path, row: NDArray[np.float32], spec: BundleSpec, top_k: int) -> Prediction:
+    """Return the prediction of a file from the model's row."""
+    num_classes = len(spec.class_names)
+    ranked = rank_classes(row[:num_classes], spec.class_names, top_k)
+    box = recover(row[num_classes:], read_upright_size(read_content(path)), spec) if spec.has_box else None
+    return Prediction(str(path), ranked, box)
 
 
 class _CollectedRows:
@@ -133,7 +145,19 @@ class _CollectedRows:
 
     def write(self, prediction: Prediction) -> None:
         classes = [{"class_name": name, "probability": probability} for name, probability in prediction.ranked]
-        self.rows.append({"path": prediction.path, "classes": classes, "error": prediction.error or None})
+        row: dict[str, Any] = {"path": prediction.path, "classes": classes, "error": prediction.error or None}
+        if prediction.box is not None:
+            row["box"] = dict(zip(BOX_COLUMNS, prediction.box, strict=True))
+        self.rows.append(row)
+
+
+def _in_fractions(path: Path, prediction: Prediction) -> Box | None:
+    """Return a prediction's box in fractions of the picture."""
+    if prediction.box is None:
+        return None
+    height, width = read_upright_size(read_content(path))
+    left, top, right, bottom = prediction.box
+    return left / width, top / height, right / width, bottom / height
 
 
 class _Copies:
@@ -155,7 +179,7 @@ class _Copies:
             if self._overlays:
                 # A JPEG is decoded at twice the target or more.
                 picture = read_picture(read_content(path), target=(LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2))
-                self._overlays.write(path, picture, prediction.ranked)
+                self._overlays.write(path, picture, prediction.ranked, _in_fractions(path, prediction))
             if self._class_folders:
                 self._class_folders.copy(path, prediction.ranked[0][0])
         except (UnusableImage, FileNotFoundError) as error:

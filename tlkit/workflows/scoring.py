@@ -16,6 +16,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.bundle import BundleSpec
+from tlkit.data.box_views import recover_box
+from tlkit.data.geometry import Box
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SetAside
 from tlkit.data.views import View
@@ -33,13 +35,28 @@ CHANGED = "changed since it was checked"
 class Scores:
     """What a model says about images.
 
-    `probabilities` is float32 (n, classes), 0..1, one row for each of `records`; `failures` are the images that have
-    become unusable since they were checked.
+    Attributes:
+        records: The images, one for each row of the others.
+        probabilities: float32 (n, classes), 0..1.
+        boxes: In pixels of the upright pictures; None if the model has learnt none.
+        failures: Images that have become unusable since they were checked.
     """
 
     records: tuple[ImageRecord, ...]
     probabilities: NDArray[np.float32]
+    boxes: tuple[Box, ...] | None
     failures: tuple[SetAside, ...]
+
+    def pair_boxes(self) -> tuple[list[ImageRecord], list[Box], list[Box]]:
+        """Return the images that have a true box, their true boxes, and the predicted ones."""
+        if self.boxes is None:
+            return [], [], []
+        pairs = [(record, box) for record, box in zip(self.records, self.boxes, strict=True) if record.box is not None]
+        return (
+            [record for record, _ in pairs],
+            [record.box for record, _ in pairs if record.box],
+            [box for _, box in pairs],
+        )
 
 
 def score_records(
@@ -60,11 +77,12 @@ def score_records(
     spec = classifier.spec
     scored: list[ImageRecord] = []
     failures: list[SetAside] = []
-    outputs = [np.empty((0, len(spec.class_names)), np.float32)]
+    num_classes = len(spec.class_names)
+    outputs = [np.empty((0, num_classes + 4 * spec.has_box), np.float32)]
     for batch in run_batches(
         records,
         lambda record: load_pixels(record.path, spec, expected_sha256=record.sha256),
-        classifier.predict_probabilities,
+        classifier.predict,
         batch_size=batch_size,
     ):
         scored.extend(batch.items)
@@ -73,7 +91,18 @@ def score_records(
             outputs.append(batch.outputs)
         if advance:
             advance(len(batch.items) + len(batch.failures))
-    return Scores(tuple(scored), np.concatenate(outputs), tuple(failures))
+    rows = np.concatenate(outputs)
+    boxes = None
+    if spec.has_box:
+        sizes = [(record.height, record.width) for record in scored]
+        boxes = tuple(map(recover, rows[:, num_classes:], sizes, [spec] * len(sizes)))
+    return Scores(tuple(scored), rows[:, :num_classes], boxes, tuple(failures))
+
+
+def recover(fractions: NDArray[np.float32], picture_size: tuple[int, int], spec: BundleSpec) -> Box:
+    """Return a predicted box in pixels of the upright picture, whose size is (height, width)."""
+    image_size = (spec.image_size, spec.image_size)
+    return recover_box(fractions, picture_size=picture_size, image_size=image_size, fit=spec.fit)
 
 
 def load_pixels(
