@@ -13,7 +13,7 @@ from typing import Any
 import keras
 from keras import layers
 
-from tlkit.errors import BackboneError, SettingError
+from tlkit.errors import BackboneError
 from tlkit.outputs import Outputs
 
 
@@ -40,7 +40,7 @@ def build_head(
 
     Raises:
         BackboneError: If the backbone's map is too small for the head's pooling.
-        SettingError: If this kind of head cannot learn boxes or take metadata.
+        ValueError: If this kind of head cannot learn boxes or take metadata.
     """
     _check_kind(kind, outputs, metadata_width)
     feature = keras.Input(feature_shape, name="feature")
@@ -84,17 +84,9 @@ def call_head(head: keras.Model, feature: Any, metadata: Any, *, training: bool)
 def _check_kind(kind: str, outputs: Outputs, metadata_width: int) -> None:
     """Refuse what a head cannot do: a pooled vector no longer knows where things are; a score map has no last layer."""
     if outputs.has_box and kind not in ("dense", "flat"):
-        raise SettingError(
-            f"The {kind} head cannot learn boxes: it no longer knows where things are.",
-            expected="a head that sees the whole map: dense or flat",
-            fix="use --head dense.",
-        )
+        raise ValueError(f"Boxes need a head that sees the whole map, dense or flat. Received: {kind!r}")
     if metadata_width and kind == "conv":
-        raise SettingError(
-            "The conv head takes no metadata: it has no layer before which they could join.",
-            expected="another head: dense, linear or flat",
-            fix="use --head dense.",
-        )
+        raise ValueError("The conv head has no layer before which metadata could join.")
 
 
 def _dense_trunk(feature: keras.KerasTensor, *, dropout: float, units: int) -> keras.KerasTensor:

@@ -10,7 +10,7 @@ import pytest
 from tlkit.bundle.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.errors import BundleError
 
-KEYS = "backbone, image_size, fit, loader_version, pooling, head, class_names, unfrozen, provenance, format_version"
+KEYS = "backbone, image_size, fit, loader_version, pooling, head, class_names, has_box, unfrozen, provenance, format_version"
 OLDER_OR_NEWER = "use the tlkit version that made the bundle, or train the model again."
 
 
@@ -198,7 +198,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 25
+    assert len(spoilt_documents) == 26
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

@@ -30,8 +30,8 @@ from tlkit.data.boxes import (
     parse_size,
     turn_upright,
 )
-from tlkit.data.geometry import Box
 from tlkit.data.images import read_picture
+from tlkit.outputs import Box
 
 IMAGE = Path("/data/1.jpg")
 STORED_SIZE = (80, 48)

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder for confusion.png, per_class.csv, predictions.csv and report.json.",
 )
-@settings_options(DataSettings, only=("image_column", "label_column", "split_column", "strict"))
+@settings_options(DataSettings, only=("image_column", "label_column", "split_column", "boxes", "strict"))
 @output_options
 def evaluate(
     run: Path, data: Path | None, split: str | None, out: Path | None, console: Console, **settings: Any

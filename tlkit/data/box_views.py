@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.geometry import Box
 from tlkit.data.views import View
+from tlkit.outputs import Box
 
 LEAST_VISIBLE_SHARE = 0.25
 """A box of which a view shows less teaches nothing about boxes."""

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 from typing import Protocol
 
-from tlkit.data.geometry import Box
+from tlkit.outputs import Box
 
 EMPTY = "box without width or height; left out"
 EXCHANGED = "box with left and right, or top and bottom, exchanged; mended"

@@ -15,10 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tlkit.errors import SettingError, name_fix
+from tlkit.outputs import Box
 from tlkit.recipes.settings import FITS
-
-Box = tuple[float, float, float, float]
-"""left, top, right, bottom."""
 
 NEUTRAL_GREY = (128, 128, 128)
 # Most backbones were trained on bilinear pictures; bicubic costs a third more and overshoots at edges. Pillow widens the

@@ -9,8 +9,8 @@ from tlkit.data.boxes import Annotation, BoxReport, check_boxes, choose_box
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.data.formats.candidates import Candidate, Candidates, normalize_class_name
-from tlkit.data.geometry import Box
 from tlkit.data.manifest import SetAside
+from tlkit.outputs import Box
 
 
 @dataclass

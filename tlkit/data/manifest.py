@@ -19,8 +19,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.geometry import Box
 from tlkit.errors import DataError
+from tlkit.outputs import Box
 
 SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "class_name", "path", "sha256", "width", "height", "left", "top", "right", "bottom")

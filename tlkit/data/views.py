@@ -15,8 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageEnhance
 
-from tlkit.data.geometry import NEUTRAL_GREY, Box, Placement, compute_frame
+from tlkit.data.geometry import NEUTRAL_GREY, Placement, compute_frame
 from tlkit.errors import SettingError, name_fix
+from tlkit.outputs import Box
 
 POLICY_VERSION = 1
 """Raised whenever a policy or the way of drawing from it changes: cached features carry it in their keys."""

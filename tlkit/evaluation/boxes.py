@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.geometry import Box
 from tlkit.evaluation.metrics import Interval, compute_wilson_interval
+from tlkit.outputs import Box
 
 NUM_RESAMPLES = 2000
 GOOD_IOU = 0.5

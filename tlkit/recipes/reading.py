@@ -21,6 +21,7 @@ from tlkit.recipes.settings import (
     Recipe,
     Rule,
     Stage,
+    TrainingSettings,
 )
 
 
@@ -120,9 +121,25 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
     kind = recipe.head.kind
     if kind in ("linear", "flat") and recipe.head.units != HeadSettings().units:
         raise _without_effect(source, f"units = {recipe.head.units}", f"the {kind} head has no hidden layer", "dense")
+    _check_boxes(recipe, source)
     for number, stage in enumerate(recipe.stages, start=1):
         _check_stage(stage, where=f"{source}: stage {number}")
     return recipe
+
+
+def _check_boxes(recipe: Recipe, source: str) -> None:
+    """Raise SettingError if boxes are asked of a head that cannot learn them, or their settings have no effect."""
+    if recipe.data.boxes and not recipe.head.sees_places:
+        raise SettingError(
+            f"{source}: the {recipe.head.kind} head cannot learn boxes: it does not know where things are.",
+            expected="a head that sees the whole map: dense or flat",
+            fix="use --head dense.",
+        )
+    defaults = TrainingSettings()
+    for name in ("box_loss", "box_weight"):
+        value = getattr(recipe.training, name)
+        if not recipe.data.boxes and value != getattr(defaults, name):
+            raise _without_effect(source, f"{name} = {value}", "no boxes are learnt", "boxes")
 
 
 def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:

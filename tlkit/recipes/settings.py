@@ -115,6 +115,11 @@ class HeadSettings:
     units: int = setting(512, "Width of the dense head's layers, or filters of the conv head.", rule=AT_LEAST_ONE)
 
     @property
+    def sees_places(self) -> bool:
+        """Whether its last layer knows where in the map something is; a pooled vector does not tell."""
+        return self.kind in ("dense", "flat")
+
+    @property
     def pooling(self) -> str:
         """What the head wants of the backbone: "avg" (a pooled vector) or "none" (the feature map)."""
         return "avg" if self.kind == "linear" else "none"

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
-from tlkit.data.geometry import Box
+from tlkit.outputs import Box
 from tlkit.reports.aside import written_aside
 from tlkit.reports.lettering import fit_text, load_font
 from tlkit.reports.sorting import number_name

@@ -17,8 +17,8 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.geometry import Box
 from tlkit.errors import SettingError
+from tlkit.outputs import Box
 from tlkit.reports.aside import open_text, written_aside
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")

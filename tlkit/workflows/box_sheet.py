@@ -7,10 +7,10 @@ from pathlib import Path
 
 import numpy as np
 
-from tlkit.data.geometry import Box
 from tlkit.data.images import UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord
 from tlkit.evaluation.boxes import BoxScores
+from tlkit.outputs import Box
 from tlkit.reports.figures import draw_contact_sheet
 from tlkit.reports.figures.palette import RIGHT, WRONG
 from tlkit.reports.overlays import draw_box

@@ -15,11 +15,11 @@ from numpy.typing import NDArray
 
 from tlkit.bundle import BundleSpec, read_spec
 from tlkit.data.file_walk import OUTPUT_MARKER
-from tlkit.data.geometry import Box
 from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture, read_upright_size
 from tlkit.data.sources import find_images
 from tlkit.errors import SettingError
 from tlkit.features.extract import run_batches
+from tlkit.outputs import Box
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
 from tlkit.reports.overlays import LONGEST_EDGE_PX, OverlayFolder

@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from tlkit.bundle import BundleSpec
 from tlkit.data.box_views import recover_box
-from tlkit.data.geometry import Box
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SetAside
 from tlkit.data.views import View
 from tlkit.errors import DataError
 from tlkit.features.extract import LoadFailure, run_batches
+from tlkit.outputs import Box
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier

@@ -71,6 +71,14 @@ def _check_image_size(stage: Stage, entry: BackboneEntry, recipe: Recipe) -> Non
 
 
 def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
+    if bool(recipe.data.boxes) != spec.has_box:
+        raise SettingError(
+            f"The run to start from has {'' if spec.has_box else 'not '}learnt boxes.",
+            expected="the same model, which is trained further",
+            fix="add --boxes with the annotations."
+            if spec.has_box
+            else "leave out --boxes, or begin without --start-from.",
+        )
     wanted = (recipe.backbone.name, recipe.backbone.image_size or spec.image_size, recipe.backbone.fit, recipe.head)
     has = (spec.backbone, spec.image_size, spec.fit, spec.head)
     for name, one, other in zip(("backbone", "image_size", "fit", "head"), wanted, has, strict=True):

@@ -12,7 +12,7 @@ from pathlib import Path
 
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.formats.candidates import normalize_class_name
-from tlkit.data.formats.table import IMAGE_COLUMNS, LABEL_COLUMNS, _open_csv, _open_parquet
+from tlkit.data.formats.table import IMAGE_COLUMNS, LABEL_COLUMNS, open_csv, open_parquet
 from tlkit.errors import DataError
 
 CORNER_COLUMNS = (("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"), ("x1", "y1", "x2", "y2"))
@@ -43,7 +43,7 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     Raises:
         DataError: The table cannot be read, or lacks a column.
     """
-    table = _open_parquet(path) if path.suffix.lower() == ".parquet" else _open_csv(path)
+    table = open_parquet(path) if path.suffix.lower() == ".parquet" else open_csv(path)
     columns = _find_columns(path, table.header)
     images = table.read_column(columns.image)
     places = zip(*map(table.read_column, columns.box), strict=True)

@@ -20,7 +20,7 @@ SPLIT_COLUMNS = ("split", "subset", "partition")
 
 
 @dataclass(frozen=True)
-class _Table:
+class Table:
     """The names of a table's columns, and a function that reads the texts of one of them."""
 
     header: Sequence[str]
@@ -45,7 +45,7 @@ def read_table(path: Path, *, image_column: str = "", label_column: str = "", sp
         SettingError: A column that was asked for is not there.
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
-    table = _open_parquet(path) if path.suffix.lower() == ".parquet" else _open_csv(path)
+    table = open_parquet(path) if path.suffix.lower() == ".parquet" else open_csv(path)
     image = _require_column(path, table.header, image_column, IMAGE_COLUMNS, "image")
     label = _require_column(path, table.header, label_column, LABEL_COLUMNS, "label")
     split = _find_column(path, table.header, split_column, SPLIT_COLUMNS, "split")
@@ -111,7 +111,12 @@ def _find_column(path: Path, header: Sequence[str], asked: str, usual: Sequence[
     return next((by_lower_case[name] for name in usual if name in by_lower_case), None)
 
 
-def _open_csv(path: Path) -> _Table:
+def open_csv(path: Path) -> Table:
+    """Open a CSV or TSV file in UTF-8, whichever of comma, semicolon and tab it uses.
+
+    Raises:
+        DataError: It cannot be read, or its rows and its first line do not agree.
+    """
     try:
         with path.open(encoding="utf-8-sig", newline="") as file:
             first_line = file.readline()
@@ -138,10 +143,15 @@ def _open_csv(path: Path) -> _Table:
         position = header.index(name)
         return [row[position].strip() for row in rows[1:]]
 
-    return _Table(header, read_column)
+    return Table(header, read_column)
 
 
-def _open_parquet(path: Path) -> _Table:
+def open_parquet(path: Path) -> Table:
+    """Open a Parquet file; columns are read when they are asked for.
+
+    Raises:
+        DataError: It cannot be read.
+    """
     import pyarrow
     import pyarrow.parquet
 
@@ -166,7 +176,7 @@ def _open_parquet(path: Path) -> _Table:
         except (OSError, KeyError, pyarrow.ArrowException) as error:
             raise fail(error) from error
 
-    return _Table(header, read_column)
+    return Table(header, read_column)
 
 
 def _as_text(value: object) -> str:
