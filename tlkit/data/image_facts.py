@@ -1,0 +1,72 @@
+"""Facts of an image file that can serve as metadata; what they are called stands in `tlkit.metadata.IMAGE_FACTS`."""
+
+from __future__ import annotations
+
+import io
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+
+from PIL import Image, UnidentifiedImageError
+
+from tlkit.data.images import UnusableImage, read_content
+from tlkit.metadata import IMAGE_FACTS
+
+_MAKE, _MODEL = 271, 272
+
+
+def read_image_facts(content: bytes, *, width: int, height: int) -> dict[str, str]:
+    """Return all IMAGE_FACTS of a file as text; a fact that it does not tell is empty.
+
+    Args:
+        content: The file's bytes, of which only the head is decoded.
+        width: Upright width in pixels, 1 or more.
+        height: Upright height in pixels, 1 or more.
+    """
+    format_name, mode, camera = _read_head(content)
+    facts = {
+        "image-width": str(width),
+        "image-height": str(height),
+        "image-aspect": f"{width / height:.4f}",
+        "image-bytes": str(len(content)),
+        "image-shape": f"{width}x{height}",
+        "image-format": format_name,
+        "image-mode": mode,
+        "image-camera": camera,
+    }
+    return {name: facts[name] for name in IMAGE_FACTS}
+
+
+def read_facts_of_files(files: Sequence[tuple[Path, int, int]]) -> list[dict[str, str]]:
+    """Return the facts of files given as (path, upright width, upright height), in their order, read in threads.
+
+    A file that can no longer be read has empty facts.
+    """
+
+    def read(file: tuple[Path, int, int]) -> dict[str, str]:
+        path, width, height = file
+        try:
+            return read_image_facts(read_content(path), width=width, height=height)
+        except UnusableImage:
+            return dict.fromkeys(IMAGE_FACTS, "")
+
+    with ThreadPoolExecutor() as pool:
+        return list(pool.map(read, files))
+
+
+def _read_head(content: bytes) -> tuple[str, str, str]:
+    """Return format, mode and camera."""
+    try:
+        with Image.open(io.BytesIO(content)) as picture:
+            return picture.format or "", picture.mode, _read_camera(picture)
+    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+        return "", "", ""
+
+
+def _read_camera(picture: Image.Image) -> str:
+    try:
+        exif = picture.getexif()
+        words = [str(exif.get(tag) or "").strip("\0 ") for tag in (_MAKE, _MODEL)]
+    except Exception:  # noqa: BLE001 - damaged EXIF raises anything, and is no reason to refuse the picture
+        return ""
+    return " ".join(" ".join(words).split())[:80]
