@@ -15,6 +15,23 @@ SCORES = {CLASSIFICATION: "accuracy", MULTILABEL: "label_accuracy", REGRESSION: 
 
 
 @dataclass(frozen=True)
+class Target:
+    """A value that is learnt: (value - mean) / scale, of the value or of its logarithm.
+
+    Attributes:
+        name: The column's.
+        mean: Of the training values, or of their logarithms.
+        scale: Their standard deviation, above 0.
+        is_log: Whether the logarithm is learnt.
+    """
+
+    name: str
+    mean: float
+    scale: float
+    is_log: bool
+
+
+@dataclass(frozen=True)
 class Outputs:
     """The outputs of a head.
 
