@@ -11,6 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.reports.aside import written_aside
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
@@ -28,9 +29,34 @@ PICTURES = {
         "Each row is a true class, each column what the model said. Blue is right, orange is wrong; "
         "the deeper, the larger the part of the row.",
     ),
+    "labels.png": (
+        "How each label fares",
+        "The dot is the average precision, beside precision and recall at the label's threshold.",
+    ),
+    "predicted.png": (
+        "Predicted against true",
+        "Each point is a validation image. On the line the prediction is right.",
+    ),
     "views.png": (
         "What the network sees",
         "Training images as they reach the network. Is the object still in the picture, and still itself?",
+    ),
+}
+SCORE_TITLES = {
+    CLASSIFICATION: (
+        "Scores of each class",
+        "Precision: how many of the images called so are so. Recall: how many of the class were found. "
+        "F1: both in one figure.",
+    ),
+    MULTILABEL: (
+        "Scores of each label",
+        "AP, average precision: how well the probabilities rank the images, whatever the threshold. "
+        "Precision, recall and F1: at the threshold, which was chosen on the validation images.",
+    ),
+    REGRESSION: (
+        "Errors by true value",
+        "From the quarter with the smallest values to that with the largest. A mean of predicted - true above 0 for "
+        "small values and below 0 for large ones shows a model that keeps to the middle where it is unsure.",
     ),
 }
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
@@ -68,6 +94,7 @@ def write_report(
     folder: Path,
     *,
     title: str,
+    task: str,
     facts: Mapping[str, str],
     class_table: Table,
     stage_table: Table,
@@ -78,16 +105,16 @@ def write_report(
 ) -> Path:
     """Write `report.html` into a run's folder and return its path.
 
-    The pictures curves.png, confusion.png and views.png are taken from the folder as far as they are there. A table
-    without rows is left out.
+    The PICTURES are taken from the folder as far as they are there. A table without rows is left out.
 
     Args:
         folder: The run's folder.
         title: What the run is called.
+        task: One of `tlkit.outputs.TASKS`.
         facts: The figures to read first, by their name: "validation accuracy": "0.861 (0.82 to 0.89)".
         class_table: Column titles and rows of strings: images per class and split.
         stage_table: The same, for the stages of training and what each brought.
-        score_table: The same, for precision, recall and F1 per class.
+        score_table: The same, for the scores of each class, each label, or each quarter of the values.
         recipe: The resolved recipe, as TOML.
         set_aside: (path, reason) of each file that could not be used.
         notices: What the reader of the data found remarkable, a sentence each.
@@ -96,9 +123,8 @@ def write_report(
         _render_facts(facts),
         _render_table("Stages", "Each stage went on from the best weights of the one before it.", stage_table),
         _render_picture(folder, "curves.png"),
-        _render_table("Scores of each class", "Precision: how many of the images called so are so. "
-                      "Recall: how many of the class were found. F1: both in one figure.", score_table),
-        _render_picture(folder, "confusion.png"),
+        _render_table(*SCORE_TITLES[task], score_table),
+        *(_render_picture(folder, name) for name in ("confusion.png", "labels.png", "predicted.png")),
         _render_table("Images", "How many images of each class are in each split.", class_table),
         _render_notices(notices),
         _render_picture(folder, "views.png"),
