@@ -225,5 +225,6 @@ def _passes_mcnemar(num_won: int, num_lost: int) -> bool:
         return False
     if number > _MOST_COUNTED_EXACTLY:
         return (num_won - num_lost - 1) / math.sqrt(number) > Z_95
+    # The coin's chance of so few losses is tail / 2**number; it must not exceed a fortieth.
     tail = sum(math.comb(number, lost) for lost in range(num_lost + 1))
-    return 2 * tail <= 0.05 * 2**number
+    return bool(tail * 40 <= 2**number)

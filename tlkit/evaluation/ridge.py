@@ -156,9 +156,7 @@ class Ridge:
     second_standardiser: Standardiser | None = None
     second_coefficients: Matrix | None = None
 
-    def predict(
-        self, block: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]] | None = None
-    ) -> Matrix:
+    def predict(self, block: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]] | None = None) -> Matrix:
         """Return float64 (n, outputs) from the inputs of n images, float (n, d) and, if it was fitted so, (n, w)."""
         outputs: Matrix = self.standardiser.apply(block) @ self.coefficients + self.intercept
         if second is not None and self.second_standardiser is not None and self.second_coefficients is not None:
