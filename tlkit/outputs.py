@@ -1,7 +1,8 @@
-"""What a model says of an image: a class, several labels or a value, and a box beside it."""
+"""What a model says of an image, and how it is written: a class, several labels or a value, and a box beside it."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
@@ -10,8 +11,28 @@ Box = tuple[float, float, float, float]
 CLASSIFICATION, MULTILABEL, REGRESSION = "classification", "multilabel", "regression"
 TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION)
 
+LABEL_SEPARATOR = "|"
+"""What stands between the names of several labels in one cell of a table."""
+
 SCORES = {CLASSIFICATION: "accuracy", MULTILABEL: "label_accuracy", REGRESSION: "r2"}
 """The figure by which each task is judged, as it is called in a history: higher is better."""
+
+
+@dataclass(frozen=True)
+class Target:
+    """A value that is learnt: (value - mean) / scale, of the value or of its logarithm.
+
+    Attributes:
+        name: The column's.
+        mean: Of the training values, or of their logarithms.
+        scale: Their standard deviation, above 0.
+        is_log: Whether the logarithm is learnt.
+    """
+
+    name: str
+    mean: float
+    scale: float
+    is_log: bool
 
 
 @dataclass(frozen=True)
@@ -32,3 +53,23 @@ class Outputs:
     def score_name(self) -> str:
         """The name of the task's score in a history."""
         return SCORES[self.task]
+
+
+def format_value(value: float, *, signed: bool = False) -> str:
+    """Return a number as people read it: three significant digits or more, thousands apart.
+
+    Args:
+        value: Any number.
+        signed: Whether a positive one begins with "+".
+
+    Example:
+        >>> [format_value(value) for value in (325_000.4, 12.3, 2.0, 0.00123, 4e-7)]
+        ['325,000', '12.3', '2', '0.00123', '4.00e-07']
+    """
+    sign = "+" if signed and value else ""
+    if value and not 1e-4 <= abs(value) < 1e12:
+        return f"{value:{sign}.2e}"
+    if float(value).is_integer():
+        return f"{value:{sign}z,.0f}"
+    digits_left_of_point = 1 + math.floor(math.log10(abs(value)))
+    return f"{value:{sign},.{max(0, 3 - digits_left_of_point)}f}"

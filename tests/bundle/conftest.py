@@ -67,7 +67,7 @@ def written_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[BundleS
             }
             golden: dict[str, np.ndarray[Any, Any]] = {
                 "images": np.zeros((2, 48, 48, 3), np.uint8),
-                "probabilities": np.full((2, 3), 1 / 3, np.float32),
+                "answers": np.full((2, 3), 1 / 3, np.float32),
             }
             write_files(folder, spec, weights=weights, golden=golden)
         return folder

@@ -90,13 +90,13 @@ def test_a_bundle_gives_the_same_predictions_to_the_bit(head: str, tmp_path: Pat
     classifier = assemble_classifier(make_spec(head), weights="random", seed=3)
     train_a_little(classifier)
     images = draw_images(6, seed=2)
-    expected = classifier.predict_probabilities(images)
+    expected = classifier.predict(images)
     assert np.ptp(expected, axis=0).max() > 1e-3  # the model tells the images apart, or the comparison shows nothing
 
     write_bundle(tmp_path / "bundle", classifier, classifier.spec, draw_images(2))
     again = read_bundle(tmp_path, loader_version=1)
 
-    np.testing.assert_array_equal(again.predict_probabilities(images), expected)
+    np.testing.assert_array_equal(again.predict(images), expected)
     np.testing.assert_array_equal(again.logits(images), classifier.logits(images))
     assert again.spec == classifier.spec
     for name, variable in classifier.named_weights().items():
@@ -126,14 +126,14 @@ def test_a_normalization_layer_uses_the_weights_that_were_saved(
 def test_probabilities_are_the_softmax_of_the_logits_even_for_large_ones(trained: tuple[Path, Classifier]) -> None:
     _, classifier = trained
     images = draw_images(3)
-    logits, probabilities = classifier.logits(images), classifier.predict_probabilities(images)
+    logits, probabilities = classifier.logits(images), classifier.predict(images)
     assert logits.dtype == probabilities.dtype == np.float32
     assert logits.shape == probabilities.shape == (3, 3)
     np.testing.assert_allclose(probabilities, np.asarray(keras.ops.softmax(logits)), rtol=1e-5)
     bias = classifier.named_weights()["head/logits/bias"]
     before = np.asarray(bias).copy()
     bias.assign(np.array([1e4, 0, -1e4], np.float32))
-    np.testing.assert_array_equal(classifier.predict_probabilities(images), [[1, 0, 0]] * 3)
+    np.testing.assert_array_equal(classifier.predict(images), [[1, 0, 0]] * 3)
     bias.assign(before)
 
 
@@ -145,7 +145,7 @@ def test_images_that_are_not_bytes_of_the_right_size_are_a_bug_of_the_caller(tra
         np.zeros((32, 32, 3), "u1"),
     ):
         with pytest.raises(ValueError) as caught:
-            classifier.predict_probabilities(images)
+            classifier.predict(images)
         assert str(caught.value) == (
             "Expected uint8 images of shape (n, 32, 32, 3), 0..255. "
             f"Received: dtype={images.dtype}, shape={images.shape}"
@@ -214,7 +214,7 @@ def test_a_model_whose_training_diverged_is_not_saved(tmp_path: Path) -> None:
         write_bundle(tmp_path / "bundle", classifier, classifier.spec, draw_images(1))
     assert str(caught.value) == (
         "head/logits/bias holds values that are not finite: the model cannot be saved.\n"
-        "  Expected: finite numbers in every weight and probability\n"
+        "  Expected: finite numbers in every weight and answer\n"
         "  Fix: train again with a lower learning rate (--lr)."
     )
     assert list(tmp_path.iterdir()) == []
@@ -242,7 +242,7 @@ def drift_message(folder: Path, difference: float) -> tuple[str, str]:
     """Return `found` and `expected` of the refusal for answers that differ from the saved ones."""
     path = folder / "golden.safetensors"
     return (
-        f"{path}: the model's answers differ from the saved ones by up to {difference:.2g} in probability.",
+        f"{path}: the model's answers differ from the saved ones by up to {difference:.2g}.",
         "at most 0.001: the model that was saved, on the images it was saved with",
     )
 
@@ -258,7 +258,7 @@ def test_altered_weights_are_refused(refuses: Any, folder: Path, rehash: Callabl
         read_bundle(folder, loader_version=1)
 
     rehash(folder)
-    saved = load_file(folder / "golden.safetensors")["probabilities"]
+    saved = load_file(folder / "golden.safetensors")["answers"]
     scores = saved * np.exp([0, 0.1, 0])
     difference = np.abs(scores / scores.sum(axis=1, keepdims=True) - saved).max()
     with refuses(*drift_message(folder, difference)):
@@ -348,7 +348,7 @@ def test_altered_golden_samples_are_refused(refuses: Any, folder: Path, rehash: 
     path = folder / "golden.safetensors"
     named = json.loads((folder / "bundle.json").read_text())["files"][path.name]
     golden = {name: array.copy() for name, array in load_file(path).items()}
-    golden["probabilities"][3, 2] -= 0.002
+    golden["answers"][3, 2] -= 0.002
     save_file(golden, path)
     with refuses(
         f"{path} has the sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}.",

@@ -10,7 +10,10 @@ import pytest
 from tlkit.bundle.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.errors import BundleError
 
-KEYS = "backbone, image_size, fit, loader_version, pooling, head, class_names, has_box, unfrozen, provenance, format_version"
+KEYS = (
+    "backbone, image_size, fit, loader_version, pooling, head, class_names, task, target, thresholds, metadata, has_box, "
+    "unfrozen, provenance, format_version"
+)
 OLDER_OR_NEWER = "use the tlkit version that made the bundle, or train the model again."
 
 
@@ -112,6 +115,98 @@ def test_a_value_out_of_range_is_refused_by_name(
         parse(spec_document(spec) | change)
 
 
+FULL = {
+    "task": "multilabel",
+    "thresholds": [0.25, 0.5, 0.75],
+    "metadata": [
+        {"name": "hour", "kind": "number", "mean": 13.5, "scale": 4.0},
+        {"name": "boat", "kind": "category", "values": ["Heron", "Otter"]},
+    ],
+}
+AGE = {"name": "age", "mean": 40.0, "scale": 9.5, "is_log": False}
+
+
+def test_a_model_with_metadata_and_labels_survives_json(spec: BundleSpec) -> None:
+    read = parse(spec_document(spec) | FULL)
+    assert spec_document(read) == spec_document(spec) | FULL
+    assert (read.metadata.names, read.metadata.width, read.thresholds) == (("hour", "boat"), 6, (0.25, 0.5, 0.75))
+
+
+def test_a_model_of_a_value_survives_json(spec: BundleSpec) -> None:
+    document = spec_document(spec) | {"task": "regression", "class_names": [], "target": AGE}
+    read = parse(document)
+    assert spec_document(read) == document
+    assert read.outputs.num_answers == 1
+
+
+CLEAN = "1 to 200 characters, none of them a control character"
+
+
+@pytest.mark.parametrize(
+    ("change", "found", "expected"),
+    [
+        ({"task": "detection"}, "bundle.json: task is 'detection'.", "one of classification, multilabel, regression"),
+        (
+            {"task": "regression", "target": AGE},
+            "bundle.json: class_names is 3 names.",
+            "a list of 0 to 0 names",
+        ),
+        (
+            {"task": "regression", "class_names": [], "target": None},
+            "bundle.json: target is None.",
+            "an object with exactly these keys: name, mean, scale, is_log",
+        ),
+        ({"target": AGE}, f"bundle.json: target is {AGE}.", "null, as the answer is no value"),
+        (
+            {"task": "regression", "class_names": [], "target": {**AGE, "scale": 0}},
+            "bundle.json: target: scale is 0.",
+            "a finite number, above 0",
+        ),
+        (
+            {"task": "regression", "class_names": [], "target": {**AGE, "is_log": 1}},
+            "bundle.json: target: is_log is 1.",
+            "true or false",
+        ),
+        (
+            {"task": "multilabel", "thresholds": [0.5]},
+            "bundle.json: thresholds is [0.5].",
+            "one fraction a label, or an empty list",
+        ),
+        ({"metadata": "boat"}, "bundle.json: metadata is 'boat'.", "a list of at most 100 columns"),
+        (
+            {"metadata": [{"name": "a", "kind": "text", "values": []}]},
+            "bundle.json: metadata 1: kind is 'text'.",
+            "number or category",
+        ),
+        (
+            {"metadata": [{"name": "a\x1b", "kind": "number", "mean": 0, "scale": 1}]},
+            r"bundle.json: metadata 1: the name 'a\x1b' cannot be used.",
+            CLEAN,
+        ),
+        (
+            {"metadata": [{"name": "a", "kind": "category", "values": ["x", "x"]}]},
+            "bundle.json: metadata 1: a value stands twice.",
+            "different values",
+        ),
+        (
+            {"metadata": [{"name": "a", "kind": "category", "values": [7]}]},
+            "bundle.json: metadata 1: the value 7 cannot be used.",
+            "1 to 80 characters, none of them a control character",
+        ),
+        (
+            {"metadata": [FULL["metadata"][0]] * 2},
+            "bundle.json: metadata: a name stands twice.",
+            "columns with different names",
+        ),
+    ],
+)
+def test_answers_and_metadata_that_do_not_fit_are_refused(
+    refuses: Any, spec: BundleSpec, change: dict[str, Any], found: str, expected: str
+) -> None:
+    with refuses(found, expected):
+        parse(spec_document(spec) | change)
+
+
 def test_a_long_value_of_the_head_does_not_fill_the_terminal(refuses: Any, spec: BundleSpec) -> None:
     head = {"kind": "\x1b" * 1000, "dropout": 0.5, "units": 64}
     escaped = "\\x1b" * 15 + "\\x"
@@ -198,7 +293,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 26
+    assert len(spoilt_documents) == 30
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

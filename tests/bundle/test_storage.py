@@ -97,7 +97,7 @@ def test_a_giant_description_is_refused_unread(refuses: Any, bundle: Path) -> No
 def test_a_deeply_nested_description_is_refused(refuses: Any, bundle: Path) -> None:
     (bundle / "bundle.json").write_bytes(b'{"a":' * 800_000)
     with refuses(
-        f"{bundle / 'bundle.json'} is not JSON that tlkit reads: more than 2 levels deep.",
+        f"{bundle / 'bundle.json'} is not JSON that tlkit reads: more than 4 levels deep.",
         "UTF-8 JSON as tlkit writes it",
     ):
         read_spec(bundle, loader_version=3)
@@ -107,7 +107,7 @@ def test_extra_and_missing_keys_are_refused(refuses: Any, bundle: Path, edit_des
     path = bundle / "bundle.json"
     keys = (
         "an object with exactly these keys: backbone, image_size, fit, loader_version, pooling, head, class_names, "
-        "has_box, unfrozen, provenance, format_version"
+        "task, target, thresholds, metadata, has_box, unfrozen, provenance, format_version"
     )
     edit_description(bundle, lambda document: document.update(on_load="import os"))
     with refuses(f"{path} has an unknown key 'on_load'.", keys):
@@ -183,13 +183,13 @@ def test_a_small_file_cannot_ask_for_the_largest_backbone(refuses: Any, bundle: 
         (
             (2, 48, 48, 3),
             (2, 4),
-            ": 'probabilities' is F32 2 x 4.",
+            ": 'answers' is F32 2 x 4.",
             "F32 2 x 3, which the model described in bundle.json has here",
         ),
         (
             (2, 48, 48, 3),
             (1, 3),
-            ": 'probabilities' is F32 1 x 3.",
+            ": 'answers' is F32 1 x 3.",
             "F32 2 x 3, which the model described in bundle.json has here",
         ),
         (
@@ -204,7 +204,7 @@ def test_golden_samples_of_another_shape_are_refused(
     refuses: Any, bundle: Path, images: Any, probabilities: Any, found: str | None, expected: str | None
 ) -> None:
     path = bundle / "golden.safetensors"
-    arrays = {"images": np.zeros(images, np.uint8), "probabilities": np.zeros(probabilities, np.float32)}
+    arrays = {"images": np.zeros(images, np.uint8), "answers": np.zeros(probabilities, np.float32)}
     save_file(arrays if found else {}, path)
     with refuses(f"{path}{found or ' holds 0 golden samples.'}", expected or "1 to 32"):
         read_spec(bundle, loader_version=3)

@@ -82,7 +82,7 @@ def message_of(action: Callable[..., object], *args: Any, **kwargs: Any) -> str:
 
 
 def count(manifest: Manifest) -> dict[tuple[str, str], int]:
-    return dict(Counter((record.class_name, record.split) for record in manifest.records))
+    return dict(Counter((record.answer, record.split) for record in manifest.records))
 
 
 def test_given_splits_are_used_as_they_are(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:
@@ -240,8 +240,7 @@ def test_pinned_class_names_give_the_labels(fill: Callable[..., Path], read: Cal
     manifest = read(class_names=("red", "green", "blue"))
     assert manifest.class_names == ("red", "green", "blue")
     assert {
-        record.class_name: label
-        for record, label in zip(manifest.records, manifest.labels(manifest.records), strict=True)
+        record.answer: label for record, label in zip(manifest.records, manifest.targets(manifest.records), strict=True)
     } == {
         "red": 0,
         "green": 1,

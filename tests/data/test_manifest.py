@@ -41,7 +41,7 @@ def test_names_that_are_not_utf_8_survive(tmp_path: Path) -> None:
 def test_the_tables_hold_paths_from_the_root(tmp_path: Path) -> None:
     write_manifest(make_manifest(tmp_path / "data"), tmp_path)
     lines = (tmp_path / "manifest.csv").read_text().splitlines()
-    assert lines[0] == "split,class_name,path,sha256,width,height,left,top,right,bottom"
+    assert lines[0] == "split,answer,path,sha256,width,height,left,top,right,bottom"
     assert lines[1] == f"train,cat,train/cat/1.jpg,{'aa' * 32},40,30,,,,"
     assert lines[-1] == f"validation,cat,/elsewhere/4.jpg,{'dd' * 32},43,33,0.1,2.0,40.0,30.5"
     assert (tmp_path / "set_aside.csv").read_text() == "path,reason\ntrain/cat/broken.jpg,empty file\n"
@@ -73,11 +73,11 @@ def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
         (
             "manifest.csv",
             "split,path\n",
-            "ValueError: manifest.csv must begin with the line split,class_name,path,sha256,width,height,left,top,right,bottom",
+            "ValueError: manifest.csv must begin with the line split,answer,path,sha256,width,height,left,top,right,bottom",
         ),
         (
             "manifest.csv",
-            "split,class_name,path,sha256,width,height,left,top,right,bottom\ntrain,cow,1.jpg,aa,4,3,,,,\n",
+            "split,answer,path,sha256,width,height,left,top,right,bottom\ntrain,cow,1.jpg,aa,4,3,,,,\n",
             "ValueError: manifest.csv has a class or a split of its own",
         ),
         ("set_aside.csv", None, "FileNotFoundError: [Errno 2] No such file or directory: '{folder}/set_aside.csv'"),
@@ -100,10 +100,10 @@ def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str 
 
 def test_labels_are_positions_in_the_class_names(tmp_path: Path) -> None:
     manifest = make_manifest(tmp_path)
-    labels = manifest.labels(manifest.records)
+    labels = manifest.targets(manifest.records)
     assert labels.dtype == np.int32
     assert labels.tolist() == [1, 0, 0, 1]
-    assert manifest.labels(manifest.in_split("test")).shape == (0,)
+    assert manifest.targets(manifest.in_split("test")).shape == (0,)
 
 
 def test_records_are_found_by_split(tmp_path: Path) -> None:

@@ -21,11 +21,11 @@ if TYPE_CHECKING:
 SHAPE = (2, 3)
 
 
-def load_number(number: int) -> NDArray[np.uint8]:
+def load_number(number: int) -> tuple[NDArray[np.uint8]]:
     if number % 10 == 9:
         raise LoadFailure(f"{number} ends in nine")
     time.sleep(0.001 * (number % 3))
-    return np.full((2, 2), number, dtype=np.uint8)
+    return (np.full((2, 2), number, dtype=np.uint8),)
 
 
 def test_results_come_in_order_and_every_item_is_accounted_for() -> None:
@@ -66,9 +66,9 @@ def test_only_a_few_batches_are_loaded_ahead() -> None:
 
     loaded = threading.Semaphore(0)
 
-    def load(number: int) -> NDArray[np.uint8]:
+    def load(number: int) -> tuple[NDArray[np.uint8]]:
         loaded.release()
-        return np.zeros(1, np.uint8)
+        return (np.zeros(1, np.uint8),)
 
     batches = run_batches(count_taken(), load, lambda batch: batch, batch_size=4, workers=2)
     next(batches)
@@ -78,7 +78,7 @@ def test_only_a_few_batches_are_loaded_ahead() -> None:
 
 
 def test_an_error_that_is_no_load_failure_is_not_swallowed() -> None:
-    def load(number: int) -> NDArray[np.uint8]:
+    def load(number: int) -> tuple[NDArray[np.uint8]]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -91,7 +91,7 @@ def test_filling_adds_what_was_computed_and_names_what_failed(tmp_path: Path, sp
     advanced: list[int] = []
 
     def load(key: RowKey) -> NDArray[np.uint8]:
-        return load_number(number_of[key])
+        return load_number(number_of[key])[0]
 
     def compute(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.broadcast_to(batch[:, :1, :1], (len(batch), *SHAPE)).astype(np.float32)

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from tlkit.bundle.answers import fit_target, to_deviations, to_values
 from tlkit.bundle.spec import BundleSpec, Provenance
 from tlkit.bundle.storage import WEIGHTS_FILE, find_bundle, read_spec
 
@@ -20,8 +21,11 @@ __all__ = [
     "Provenance",
     "assemble_classifier",
     "find_bundle",
+    "fit_target",
     "read_bundle",
     "read_spec",
+    "to_deviations",
+    "to_values",
     "write_bundle",
 ]
 

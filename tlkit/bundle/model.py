@@ -22,6 +22,7 @@ from tlkit import __version__
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays, stable_names
+from tlkit.bundle.answers import compute_answers
 from tlkit.bundle.spec import BundleSpec, Provenance
 from tlkit.bundle.storage import (
     GOLDEN_FILE,
@@ -56,71 +57,67 @@ class Classifier:
         self.spec = spec
         self.backbone = backbone
         self.head = head
-        shape = (None, spec.image_size, spec.image_size, 3)
-        self._compute = tf.function(self._forward, input_signature=[tf.TensorSpec(shape, tf.uint8)])
+        pictures = tf.TensorSpec((None, spec.image_size, spec.image_size, 3), tf.uint8)
+        metadata = tf.TensorSpec((None, spec.metadata.width), tf.float32)
+        self._compute = tf.function(self._forward, input_signature=[pictures, metadata])
 
-    def logits(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+    def logits(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
         """Compute the logits, in inference mode.
 
         A row may differ in its last bits between batches of different sizes: compare only equal sizes to the bit.
 
         Args:
             images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+            metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
 
         Returns:
-            float32 (n, classes), any range.
+            float32 (n, num_answers), any range.
 
         Raises:
             ValueError: If the images have another type or shape.
         """
-        return self.compute(images)["answer"]
+        return self._run(images, metadata)["answer"]
 
-    def compute(self, images: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
-        """Compute everything that the model says, in inference mode.
-
-        Args:
-            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
-
-        Returns:
-            `answer`, the logits, and, if the model has learnt boxes, `box`: cx, cy, w, h in fractions of the input,
-            float32 (n, 4), 0..1.
-
-        Raises:
-            ValueError: If the images have another type or shape.
-        """
-        size = self.spec.image_size
+    def _run(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Return `answer`, the logits, and, if the model has learnt boxes, `box`, float32 (n, 4), 0..1."""
+        size, width = self.spec.image_size, self.spec.metadata.width
+        if metadata is None:
+            metadata = np.zeros((len(images), 0), np.float32)
         if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
             raise ValueError(
                 f"Expected uint8 images of shape (n, {size}, {size}, 3), 0..255. "
                 f"Received: dtype={images.dtype}, shape={images.shape}"
             )
-        return {name: value.numpy() for name, value in self._compute(tf.constant(images)).items()}
+        if metadata.dtype != np.float32 or metadata.shape != (len(images), width):
+            raise ValueError(
+                f"Expected float32 metadata of shape ({len(images)}, {width}). "
+                f"Received: dtype={metadata.dtype}, shape={metadata.shape}"
+            )
+        return {name: value.numpy() for name, value in self._compute(tf.constant(images), metadata).items()}
 
-    def predict_probabilities(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Compute the probability of each class: the softmax of `logits`.
+    def predict(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Compute the answer and, if the model has learnt boxes, the box, in one row an image.
 
         Args:
             images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+            metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
 
         Returns:
-            float32 (n, classes), 0..1, each row adding up to 1.
+            float32 (n, num_answers): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
+            deviations from the mean (`tlkit.bundle.to_values` tells it in its own unit); with boxes (n, num_answers + 4),
+            cx, cy, w, h in fractions of the input at the end.
 
         Raises:
-            ValueError: If the images have another type or shape.
+            ValueError: If images or metadata have another type or shape.
         """
-        return _softmax(self.logits(images))
-
-    def predict(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Compute the probabilities of the classes and, if the model has learnt boxes, the box, in one row an image.
-
-        Args:
-            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
-
-        Returns:
-            float32 (n, classes), or (n, classes + 4) with cx, cy, w, h in fractions of the input at the end.
-        """
-        said = self.compute(images)
-        columns = [_softmax(said["answer"]), *([said["box"]] if self.spec.has_box else [])]
+        said = self._run(images, metadata)
+        columns = [compute_answers(self.spec.task, said["answer"]), *([said["box"]] if self.spec.has_box else [])]
         return np.concatenate(columns, axis=1)
 
     def named_weights(self) -> dict[str, keras.Variable]:
@@ -147,9 +144,9 @@ class Classifier:
             variables[name].assign(weight)
         finalize_normalization(self.backbone.model)
 
-    def _forward(self, images: tf.Tensor) -> dict[str, tf.Tensor]:
+    def _forward(self, images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)
-        return call_head(self.head, features, None, training=False)
+        return call_head(self.head, features, metadata, training=False)
 
 
 def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classifier:
@@ -180,7 +177,13 @@ def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classif
     return Classifier(dataclasses.replace(spec, provenance=provenance), backbone, _build_head(spec, backbone))
 
 
-def write_bundle(folder: Path, classifier: Classifier, spec: BundleSpec, golden_images: np.ndarray[Any, Any]) -> None:
+def write_bundle(
+    folder: Path,
+    classifier: Classifier,
+    spec: BundleSpec,
+    golden_images: np.ndarray[Any, Any],
+    golden_metadata: np.ndarray[Any, Any] | None = None,
+) -> None:
     """Save a classifier; an earlier bundle at `folder` is replaced at the end, in one step.
 
     Args:
@@ -189,25 +192,28 @@ def write_bundle(folder: Path, classifier: Classifier, spec: BundleSpec, golden_
         spec: Its spec; it may tell another story of the training than `classifier.spec`, but no other model.
         golden_images: uint8 (n, image_size, image_size, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
             so whoever gets the bundle can look at them.
+        golden_metadata: Their metadata, float32 (n, width); None if the model takes none.
 
     Raises:
         BundleError: If something else lies at `folder`.
-        NumericsError: If a weight or a probability is not finite.
+        NumericsError: If a weight or an answer is not finite.
         ValueError: If the spec describes another model, or the number of golden images is out of range.
     """
-    if dataclasses.replace(spec, unfrozen=classifier.spec.unfrozen, provenance=classifier.spec.provenance) != (
-        classifier.spec
-    ):
+    told = {name: getattr(classifier.spec, name) for name in ("unfrozen", "provenance", "thresholds")}
+    if dataclasses.replace(spec, **told) != classifier.spec:
         raise ValueError(f"The spec describes another model. Expected: {classifier.spec}. Received: {spec}")
     if not 1 <= len(golden_images) <= MAX_GOLDEN_IMAGES:
         raise ValueError(f"Expected 1 to {MAX_GOLDEN_IMAGES} golden images. Received: {len(golden_images)}")
     weights = {name: np.asarray(variable) for name, variable in classifier.named_weights().items()}
-    golden = {"images": golden_images, "probabilities": _predict_one_by_one(classifier, golden_images)}
+    golden = {"images": golden_images}
+    if golden_metadata is not None and spec.metadata.width:
+        golden["metadata"] = golden_metadata
+    golden["answers"] = _predict_one_by_one(classifier, golden)
     for name, array in [*weights.items(), *golden.items()]:
         if not np.isfinite(array).all():
             raise NumericsError(
                 f"{name} holds values that are not finite: the model cannot be saved.",
-                expected="finite numbers in every weight and probability",
+                expected="finite numbers in every weight and answer",
                 fix="train again with a lower learning rate (--lr).",
             )
     write_files(folder, spec, weights=weights, golden=golden)
@@ -242,12 +248,6 @@ def read_bundle(path: Path, *, loader_version: int) -> Classifier:
     return classifier
 
 
-def _softmax(logits: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-    scores = np.exp(logits - logits.max(axis=1, keepdims=True))
-    probabilities: np.ndarray[Any, Any] = scores / scores.sum(axis=1, keepdims=True)
-    return probabilities
-
-
 def _check_pooling(spec: BundleSpec, *, place: str) -> None:
     if spec.pooling != spec.head.pooling:
         raise refusal(
@@ -261,6 +261,7 @@ def _build_head(spec: BundleSpec, backbone: Backbone) -> keras.Model:
         spec.head.kind,
         feature_shape=backbone.feature_shape("top"),
         outputs=spec.outputs,
+        metadata_width=spec.metadata.width,
         dropout=spec.head.dropout,
         units=spec.head.units,
     )
@@ -288,18 +289,19 @@ def _check_golden_samples(classifier: Classifier, path: Path, sha256: str) -> No
     with open_tensors(path) as file:
         file.check_kinds(golden_kinds(file, classifier.spec, place=str(path)))
         golden = dict(file.read(sha256))
-    probabilities = _predict_one_by_one(classifier, golden["images"])
-    difference = float(np.abs(probabilities - golden["probabilities"]).max())
+    difference = float(np.abs(_predict_one_by_one(classifier, golden) - golden["answers"]).max())
     if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
         raise refusal(
-            f"{path}: the model's answers differ from the saved ones by up to {difference:.2g} in probability.",
+            f"{path}: the model's answers differ from the saved ones by up to {difference:.2g}.",
             expected=f"at most {GOLDEN_TOLERANCE:g}: the model that was saved, on the images it was saved with",
         )
 
 
-def _predict_one_by_one(classifier: Classifier, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+def _predict_one_by_one(classifier: Classifier, golden: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
     """Predict in batches of one: memory stays small, and saving and loading see equal batches."""
-    return np.concatenate([classifier.predict_probabilities(image[np.newaxis]) for image in images])
+    images, metadata = golden["images"], golden.get("metadata")
+    rows = [None if metadata is None else metadata[number : number + 1] for number in range(len(images))]
+    return np.concatenate([classifier.predict(image[np.newaxis], row) for image, row in zip(images, rows, strict=True)])
 
 
 def _named_head_weights(head: keras.Model) -> dict[str, keras.Variable]:

@@ -12,9 +12,16 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlkit.backbones.catalogue import BACKBONES
+from tlkit.bundle.descriptions import (
+    metadata_document,
+    parse_metadata_document,
+    parse_target_document,
+    target_document,
+)
 from tlkit.bundle.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 from tlkit.errors import SettingError
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, TASKS, Outputs, Target
 from tlkit.recipes import HeadSettings, build_settings
 from tlkit.recipes.settings import FITS
 
@@ -57,7 +64,11 @@ class BundleSpec:
         loader_version: Version of the image loader that the model was trained with.
         pooling: The backbone's pooling, "avg" or "none".
         head: Settings of the head.
-        class_names: One a logit, in order.
+        class_names: One a logit, in order: of classes or of labels; none where the answer is a value.
+        task: One of `tlkit.outputs.TASKS`.
+        target: The value that the answer stands for, if it is one.
+        thresholds: The probability from which on each label is given, 0..1; none where there are no labels.
+        metadata: How metadata become numbers; without columns if the model takes none.
         has_box: Whether the head says a box, too.
         unfrozen: Lowest layer group that was trained: none, a group's name, or all.
         provenance: Where the model came from.
@@ -71,6 +82,10 @@ class BundleSpec:
     pooling: str
     head: HeadSettings
     class_names: tuple[str, ...]
+    task: str = CLASSIFICATION
+    target: Target | None = None
+    thresholds: tuple[float, ...] = ()
+    metadata: MetadataEncoding = NO_METADATA
     has_box: bool = False
     unfrozen: str = "none"
     provenance: Provenance = field(default_factory=Provenance)
@@ -78,18 +93,31 @@ class BundleSpec:
 
     @property
     def fewest_classes(self) -> int:
-        """With boxes a single class will do."""
-        return 1 if self.has_box else 2
+        """With boxes a single class will do, and a single label always."""
+        return fewest_classes(self.task, has_box=self.has_box)
 
     @property
     def outputs(self) -> Outputs:
         """What the head says."""
-        return Outputs(CLASSIFICATION, len(self.class_names), self.has_box)
+        return Outputs(self.task, 1 if self.task == REGRESSION else len(self.class_names), self.has_box)
+
+
+def fewest_classes(task: str, *, has_box: bool) -> int:
+    """Return how many classes or labels there have to be."""
+    if task == CLASSIFICATION:
+        return 1 if has_box else 2
+    return 1 if task == MULTILABEL else 0
 
 
 def spec_document(spec: BundleSpec) -> dict[str, Any]:
     """Return the spec as the object that `bundle.json` holds."""
-    return {**dataclasses.asdict(spec), "class_names": list(spec.class_names)}
+    plain = {
+        "class_names": list(spec.class_names),
+        "thresholds": list(spec.thresholds),
+        "metadata": metadata_document(spec.metadata),
+        "target": target_document(spec.target),
+    }
+    return {**dataclasses.asdict(spec), **plain}
 
 
 def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
@@ -113,6 +141,9 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
             fix="use the tlkit version that made the bundle, or a newer one.",
         )
     entry = BACKBONES[values["backbone"]]
+    task = _check_choice(values, "task", TASKS, place=place)
+    least = fewest_classes(task, has_box=values["has_box"] is True)
+    class_names = check_class_names(values["class_names"], place=place, least=least)
     return BundleSpec(
         backbone=entry.name,
         image_size=_check_number(values, "image_size", entry.smallest_image_size, MAX_IMAGE_SIZE, place=place),
@@ -120,7 +151,11 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
         loader_version=loader_version,
         pooling=_check_choice(values, "pooling", POOLINGS, place=place),
         head=_check_head(values["head"], place=place),
-        class_names=check_class_names(values["class_names"], place=place, least=1 if values["has_box"] is True else 2),
+        class_names=class_names,
+        task=task,
+        target=parse_target_document(values["target"], place=f"{place}: target", is_needed=task == REGRESSION),
+        thresholds=_check_thresholds(values["thresholds"], len(class_names) if task == MULTILABEL else 0, place=place),
+        metadata=parse_metadata_document(values["metadata"], place=f"{place}: metadata"),
         has_box=_check_choice(values, "has_box", (True, False), place=place),
         unfrozen=_check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
         provenance=_check_provenance(values["provenance"], place=f"{place}: provenance"),
@@ -136,16 +171,15 @@ def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: 
         value: A list or tuple of names.
         place: The file, for errors.
         fix: What the user can do about a bad name.
-        least: The fewest names that there may be; with boxes a single class will do.
+        least: The fewest names that there may be; 0: there must be none.
 
     Raises:
         BundleError: If there are too few, too many, or one is no clean text or stands twice.
     """
-    if not isinstance(value, (list, tuple)) or not least <= len(value) <= MAX_CLASSES:
+    most = MAX_CLASSES if least else 0
+    if not isinstance(value, (list, tuple)) or not least <= len(value) <= most:
         found = f"{len(value):,} names" if isinstance(value, (list, tuple)) else quote(value)
-        raise refusal(
-            f"{place}: class_names is {found}.", expected=f"a list of {least} to {MAX_CLASSES:,} names", fix=fix
-        )
+        raise refusal(f"{place}: class_names is {found}.", expected=f"a list of {least} to {most:,} names", fix=fix)
     seen: set[str] = set()
     for name in value:
         if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
@@ -158,6 +192,16 @@ def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: 
             raise refusal(f"{place}: the class name {quote(name)} stands twice.", expected="different names", fix=fix)
         seen.add(name)
     return tuple(value)
+
+
+def _check_thresholds(value: Any, num_labels: int, *, place: str) -> tuple[float, ...]:
+    """Return the thresholds, one a label; or none at all, as before they are chosen."""
+    numbers: list[Any] = value if isinstance(value, list) else [None]
+    if len(numbers) not in (0, num_labels) or any(
+        type(number) not in (int, float) or not 0 <= number <= 1 for number in numbers
+    ):
+        raise refusal(f"{place}: thresholds is {quote(value)}.", expected="one fraction a label, or an empty list")
+    return tuple(map(float, numbers))
 
 
 def _check_versions(document: Any, *, place: str, loader_version: int) -> None:

@@ -2,7 +2,7 @@
 
     bundle.json            the model's description (spec.py), and the sha256 of the other two
     weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
-    golden.safetensors     a few images and the probabilities that the model gave for them when it was saved
+    golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
 
 A new bundle is written beside the old one and takes its place by renaming. A process killed between the two renames
 leaves the earlier bundle as `bundle.previous`, where `find_bundle` still finds it.
@@ -93,7 +93,7 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
     """
     path = folder / SPEC_FILE
     with open_regular_file(path, max_bytes=MAX_SPEC_BYTES) as stream:
-        document = parse_json(stream.read(MAX_SPEC_BYTES), place=str(path), levels=2)
+        document = parse_json(stream.read(MAX_SPEC_BYTES), place=str(path), levels=4)
     hashes = document.pop("files", None) if isinstance(document, dict) else None
     spec = parse_spec(document, place=str(path), loader_version=loader_version)
     files = check_keys(hashes, (WEIGHTS_FILE, GOLDEN_FILE), place=f"{path}: files")
@@ -130,10 +130,13 @@ def golden_kinds(golden: TensorFile, spec: BundleSpec, *, place: str) -> dict[st
     count = max((entry.kind[1][0] for entry in golden.entries if entry.kind[1]), default=0)
     if not 1 <= count <= MAX_GOLDEN_IMAGES:
         raise refusal(f"{place} holds {count:,} golden samples.", expected=f"1 to {MAX_GOLDEN_IMAGES}")
-    return {
+    kinds: dict[str, TensorKind] = {
         "images": ("U8", (count, spec.image_size, spec.image_size, 3)),
-        "probabilities": ("F32", (count, len(spec.class_names))),
+        "answers": ("F32", (count, spec.outputs.num_answers + 4 * spec.has_box)),
     }
+    if spec.metadata.width:
+        kinds["metadata"] = ("F32", (count, spec.metadata.width))
+    return kinds
 
 
 def check_spec(spec: BundleSpec) -> None:
@@ -170,7 +173,8 @@ def write_files(
         folder: The bundle folder itself, usually `RUN/bundle`; its parent exists.
         spec: The model's description.
         weights: float32 arrays by name.
-        golden: `images`, uint8 (n, height, width, 3), 0..255, and `probabilities`, float32 (n, classes), 0..1.
+        golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
+            (n, num_answers, and 4 more with a box): probabilities, or a value in deviations.
 
     Raises:
         BundleError: If something else lies at `folder`, or what was written would not be accepted again.

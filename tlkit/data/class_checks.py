@@ -8,8 +8,32 @@ from pathlib import Path
 
 from tlkit.bundle.spec import MAX_CLASS_NAME_LENGTH
 from tlkit.bundle.untrusted import is_clean_text
+from tlkit.data.answers import names_of
 from tlkit.data.manifest import SPLITS, ImageRecord, SetAside
 from tlkit.errors import DataError, name_fix
+from tlkit.outputs import CLASSIFICATION, REGRESSION
+
+
+def _check_values(data: Path, records: Sequence[ImageRecord]) -> None:
+    """Raise DataError unless values can be learned and measured."""
+    for split, fewest in (("train", 2), ("validation", 2)):
+        chosen = [float(record.answer) for record in records if record.split == split]
+        if len(chosen) < fewest or len(set(chosen)) < fewest:
+            raise DataError(
+                f"{data}: the {split} images have {count(len(set(chosen)), 'different value')}.",
+                expected=f"{fewest} or more different values",
+                fix="add images, or name another column with --target.",
+            )
+
+
+def _check_enough_values(data: Path, records: Sequence[ImageRecord]) -> None:
+    number = len({record.sha256 for record in records})
+    if number < 10:
+        raise DataError(
+            f"{data}: there are {count(number, 'usable image')} with a value.",
+            expected="ten or more different images, for training and for validation",
+            fix="add images; unusable files do not count.",
+        )
 
 
 def check_class_names(data: Path, names: Collection[str], pinned: Sequence[str] | None) -> None:
@@ -39,26 +63,36 @@ def check_class_names(data: Path, names: Collection[str], pinned: Sequence[str] 
 
 
 def check_trainable(
-    data: Path, names: Sequence[str], records: Iterable[ImageRecord], *, with_boxes: bool = False
+    data: Path, task: str, names: Sequence[str], records: Sequence[ImageRecord], *, with_boxes: bool = False
 ) -> None:
-    """Check that every class can be learned and its learning be measured.
+    """Check that every class or label can be learned and its learning be measured.
 
     Args:
         data: What the user named, for the message.
-        names: The classes that there must be.
+        task: One of `tlkit.outputs.TASKS`.
+        names: The classes or labels that there must be.
         records: The images with their final splits.
         with_boxes: Boxes are learnt too; then a single class will do.
 
     Raises:
         DataError: There are fewer than two classes, or one lacks images for training or for validation.
     """
-    if len(names) < 2 and not with_boxes:
+    if task == REGRESSION:
+        _check_values(data, records)
+        return
+    if len(names) < 2 and task == CLASSIFICATION and not with_boxes:
         raise DataError(
             f"{data}: there is only one class, {names[0]!r}.",
             expected="two or more classes, each a folder of images or a name in the table's label column",
             fix="add images of another class; if these are not the classes, name the folder above or below.",
         )
-    splits = _find_splits(records)
+    if not names:
+        raise DataError(
+            f"{data}: no image has a label.",
+            expected="names with | between them in the table's label column",
+            fix="name the column with --label-column.",
+        )
+    splits = _find_splits(task, records)
     for split, purpose in (("train", "learned"), ("validation", "measured")):
         lacking = [name for name in names if split not in splits[name]]
         if lacking:
@@ -71,34 +105,40 @@ def check_trainable(
             )
 
 
-def check_enough_images(data: Path, names: Sequence[str], records: Iterable[ImageRecord]) -> None:
-    """Check that every class can be divided into training and validation images.
+def check_enough_images(data: Path, task: str, names: Sequence[str], records: Sequence[ImageRecord]) -> None:
+    """Check that every class, or label, or the whole can be divided into training and validation images.
 
     Raises:
-        DataError: A class has fewer than two different images.
+        DataError: A class or label has fewer than two different images; or there are fewer than ten values.
     """
+    if task == REGRESSION:
+        _check_enough_values(data, records)
+        return
     distinct: dict[str, set[str]] = {name: set() for name in names}
     for record in records:
-        distinct[record.class_name].add(record.sha256)
+        for name in names_of(task, record.answer):
+            distinct[name].add(record.sha256)
     poor = [name for name in names if len(distinct[name]) < 2]
     if poor:
         found = "has one usable image" if distinct[poor[0]] else "has no usable image"
         others = f"; so it is with {count(len(poor) - 1, 'other class', 'other classes')}" if len(poor) > 1 else ""
         raise DataError(
-            f"{data}: the class {poor[0]!r} {found}{others}.",
+            f"{data}: the {'class' if task == CLASSIFICATION else 'label'} {poor[0]!r} {found}{others}.",
             expected="two or more different images of every class, for training and for validation",
             fix="add images, or take the class away; unusable files do not count.",
         )
 
 
-def find_notices(names: Sequence[str], records: Sequence[ImageRecord], set_aside: Sequence[SetAside]) -> Iterator[str]:
+def find_notices(
+    task: str, names: Sequence[str], records: Sequence[ImageRecord], set_aside: Sequence[SetAside]
+) -> Iterator[str]:
     """Yield what the owner of the data ought to know, one sentence each: it weakens the numbers, but stops nothing."""
     if set_aside:
         first = set_aside[0]
         verb = "is" if len(set_aside) == 1 else "are"
         yield f"{count(len(set_aside), 'file')} {verb} set aside; the first: {first.path} ({first.reason})."
     yield from _find_twins(records)
-    splits = _find_splits(records)
+    splits = _find_splits(task, records)
     if any("test" in found for found in splits.values()):
         untested = [name for name in names if "test" not in splits[name]]
         if untested:
@@ -129,7 +169,7 @@ def _find_twins(records: Sequence[ImageRecord]) -> Iterator[str]:
     twins = [group for group in by_hash.values() if len(group) > 1]
     for attribute, where, harm in (
         ("split", "in more than one split", "scores on them flatter the model"),
-        ("class_name", "under more than one class", "one of the labels is wrong"),
+        ("answer", "under more than one class", "one of the labels is wrong"),
     ):
         torn = [group for group in twins if len({getattr(record, attribute) for record in group}) > 1]
         if torn:
@@ -139,10 +179,11 @@ def _find_twins(records: Sequence[ImageRecord]) -> Iterator[str]:
             yield f"{number} {where}, so {harm}; for example {first.path} and {second.path}."
 
 
-def _find_splits(records: Iterable[ImageRecord]) -> Mapping[str, set[str]]:
+def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[str]]:
     splits: Mapping[str, set[str]] = defaultdict(set)
     for record in records:
-        splits[record.class_name].add(record.split)
+        for name in names_of(task, record.answer):
+            splits[name].add(record.split)
     return splits
 
 

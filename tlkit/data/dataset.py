@@ -7,26 +7,27 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 
+from tlkit.data.answers import find_names
 from tlkit.data.class_checks import (
     check_class_names,
-    check_enough_images,
     check_trainable,
     find_notices,
 )
+from tlkit.data.division import NOT_GIVEN, complete_splits, sample_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.folder import has_class_folders, read_folder
-from tlkit.data.formats.table import TABLE_SUFFIXES, read_table
+from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
+from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
-from tlkit.data.splits import assign_splits, sample_stratified
 from tlkit.errors import DataError, SettingError
+from tlkit.metadata.columns import IMAGE_FACTS, parse_metadata, texts_of
+from tlkit.outputs import CLASSIFICATION, REGRESSION
 from tlkit.recipes.settings import DataSettings
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Called with the number of files to check; gives a context in which a function is told of files done."""
-
-_NOT_GIVEN = ""
 
 
 def _no_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -65,16 +66,17 @@ def read_dataset(
     """
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
-    names = sorted({item.class_name for item in found.items})
+    names = find_names(settings.task, [item.answer for item in found.items])
     check_class_names(data, names, class_names)
     records, unusable = _check_files(data, found.items, index, progress, boxes)
+    records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
     ordered_names = tuple(names if class_names is None else class_names)
-    records = _sample(records, settings.sample, seed)
-    records = _complete_splits(data, ordered_names, records, settings, seed, keep)
-    check_trainable(data, ordered_names, records, with_boxes=boxes is not None)
-    return _build_manifest(found, ordered_names, records, set_aside, boxes)
+    records = sample_records(records, settings, seed)
+    records = complete_splits(data, ordered_names, records, settings, seed, keep)
+    check_trainable(data, settings.task, ordered_names, records, with_boxes=boxes is not None)
+    return _build_manifest(found, settings, ordered_names, records, set_aside, boxes)
 
 
 def read_evaluation_set(
@@ -91,8 +93,8 @@ def read_evaluation_set(
 
     Args:
         data: A folder of class folders or a table, all of which is used; or one with splits, of which one is used.
-        settings: How the images are found and sampled.
-        class_names: The model's classes, in label order. The data need not have all of them.
+        settings: How the images are found and sampled; task, target and metadata are the model's.
+        class_names: The model's classes or labels, in order. The data need not have all of them.
         index: Knows the files of earlier looks.
         split: The split to use; None means `test`, and is right for data without splits.
         seed: Decides over the sample.
@@ -105,12 +107,13 @@ def read_evaluation_set(
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
-    check_class_names(data, {item.class_name for item in items}, class_names)
+    check_class_names(data, find_names(settings.task, [item.answer for item in items]), class_names)
     records, unusable = _check_files(data, items, index, progress, boxes)
+    records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
-    records = [dataclasses.replace(record, split="test") for record in _sample(records, settings.sample, seed)]
-    return _build_manifest(found, tuple(class_names), records, set_aside, boxes)
+    records = [dataclasses.replace(record, split="test") for record in sample_records(records, settings, seed)]
+    return _build_manifest(found, settings, tuple(class_names), records, set_aside, boxes)
 
 
 def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None) -> Candidates:
@@ -118,18 +121,14 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
 
     Where boxes are learnt, a folder may hold images without class folders: their classes are those of their boxes.
     """
-    columns = {name: getattr(settings, name) for name in ("image_column", "label_column", "split_column")}
     if data.is_dir():
-        asked = next((name for name, value in columns.items() if value), None)
-        if asked:
-            raise SettingError(
-                f"{asked} is {columns[asked]!r}, but {data} is a folder.",
-                expected="the names of columns only with a table",
-                fix=f"leave out --{asked.replace('_', '-')}, or name the table instead of the folder.",
-            )
+        _refuse_columns(data, settings)
         found = read_folder(data) if boxes is None or has_class_folders(data) else boxes.candidates(data)
     elif data.is_file() and data.suffix.lower() in TABLE_SUFFIXES:
-        found = read_table(data, **columns)
+        answer = settings.target if settings.task == REGRESSION else settings.label_column
+        metadata = _list_table_columns(settings)
+        columns = TableColumns(settings.image_column, answer, settings.split_column, metadata, settings.task)
+        found = read_table(data, columns)
     else:
         raise DataError(
             f"{data}: {'neither a folder nor a table' if data.exists() else 'there is no such file or folder'}.",
@@ -144,6 +143,45 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
             fix="sort the images into one folder a class, or name their classes in a table.",
         )
     return found
+
+
+def _list_table_columns(settings: DataSettings) -> tuple[str, ...]:
+    """Return the columns of metadata that a table must have: those that are no facts of the image file."""
+    return tuple(request.name for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS)
+
+
+def _refuse_columns(data: Path, settings: DataSettings) -> None:
+    """Raise SettingError for settings that only a table can satisfy, as the data is a folder."""
+    if settings.task != CLASSIFICATION:
+        raise SettingError(
+            f"task is {settings.task}, but {data} is a folder.",
+            expected=f"a table for {settings.task}: folders name one class an image",
+            fix="name a table of paths and answers instead of the folder.",
+        )
+    columns = {name: getattr(settings, name) for name in ("image_column", "label_column", "split_column")}
+    columns["metadata"] = ",".join(_list_table_columns(settings))
+    asked = next((name for name, value in columns.items() if value), None)
+    if asked:
+        raise SettingError(
+            f"{asked} is {columns[asked]!r}, but {data} is a folder.",
+            expected="the names of columns only with a table",
+            fix=f"leave out --{asked.replace('_', '-')}, or name the table instead of the folder.",
+        )
+
+
+def _add_metadata(records: list[ImageRecord], settings: DataSettings) -> list[ImageRecord]:
+    """Return the records with the metadata that is asked for: the table's texts, and facts of the files."""
+    names = [request.name for request in parse_metadata(settings.metadata)]
+    from_table = _list_table_columns(settings)
+    if len(names) == len(from_table):
+        return records
+    facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
+    return [
+        dataclasses.replace(
+            record, metadata=texts_of({**found, **dict(zip(from_table, record.metadata, strict=True))}, names)
+        )
+        for record, found in zip(records, facts, strict=True)
+    ]
 
 
 def _choose_split(data: Path, items: Sequence[Candidate], split: str | None) -> Sequence[Candidate]:
@@ -175,9 +213,10 @@ def _check_files(
     records, set_aside = [], []
     for item, fact in zip(items, facts, strict=True):
         if fact.reason is None:
-            split = item.split or _NOT_GIVEN
+            split = item.split or NOT_GIVEN
             box = boxes.find(fact) if boxes else None
-            records.append(ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, item.class_name, box))
+            size = (fact.width, fact.height)
+            records.append(ImageRecord(item.path, fact.sha256, *size, split, item.answer, box, item.metadata))
         else:
             set_aside.append(SetAside(item.path, fact.reason))
     if not records:
@@ -199,86 +238,15 @@ def _check_strict(settings: DataSettings, set_aside: Sequence[SetAside]) -> None
         )
 
 
-def _sample(records: list[ImageRecord], fraction: float, seed: int) -> list[ImageRecord]:
-    if fraction == 1:
-        return records
-    hashes = [record.sha256 for record in records]
-    strata = [(record.split, record.class_name) for record in records]
-    return [records[position] for position in sample_stratified(hashes, strata, fraction=fraction, seed=seed)]
-
-
-def _complete_splits(
-    data: Path,
-    names: Sequence[str],
-    records: list[ImageRecord],
-    settings: DataSettings,
-    seed: int,
-    keep: Mapping[str, str] | None,
-) -> list[ImageRecord]:
-    """Return the records, all with a split: what the data lacks is cut from training, or from everything."""
-    given = {record.split for record in records} - {_NOT_GIVEN}
-    _check_fractions(data, settings, given)
-    validation_fraction = 0.0 if "validation" in given else settings.validation_fraction
-    if validation_fraction == settings.test_fraction == 0:
-        return records
-    pool = [record for record in records if record.split in (_NOT_GIVEN, "train")]
-    check_enough_images(data, names, pool)
-    assigned = iter(
-        assign_splits(
-            [record.sha256 for record in pool],
-            [record.class_name for record in pool],
-            validation_fraction=validation_fraction,
-            test_fraction=settings.test_fraction,
-            seed=seed,
-            keep=keep,
-        )
-    )
-    return [
-        dataclasses.replace(record, split=next(assigned)) if record.split in (_NOT_GIVEN, "train") else record
-        for record in records
-    ]
-
-
-def _check_fractions(data: Path, settings: DataSettings, given: set[str]) -> None:
-    """Check that the settings of the division go with the splits that the data gives.
-
-    Raises:
-        DataError: There is nothing to train on, or nothing to validate on.
-        SettingError: A test fraction is asked for where there are test images.
-    """
-    if given and "train" not in given:
-        raise DataError(
-            f"{data}: there are no usable training images, only {' and '.join(sorted(given))}.",
-            expected="a split named train or training",
-            fix="add the training images, or name a folder of class folders.",
-        )
-    if "validation" not in given and settings.validation_fraction == 0:
-        raise DataError(
-            f"{data}: there are no validation images, and validation_fraction is 0.",
-            expected="images to measure the training by",
-            fix="set validation_fraction above 0, such as 0.2.",
-        )
-    if "test" in given and settings.test_fraction > 0:
-        raise SettingError(
-            f"test_fraction is {settings.test_fraction:g}, but {data} has test images of its own.",
-            expected="a test fraction only where the data has no test split",
-            fix="leave out test_fraction.",
-        )
-    if settings.validation_fraction + settings.test_fraction >= 1:
-        raise SettingError(
-            f"validation_fraction and test_fraction are {settings.validation_fraction:g} and {settings.test_fraction:g}.",
-            expected="less than 1 together",
-            fix="make one of them smaller.",
-        )
-
-
 def _build_manifest(
     found: Candidates,
+    settings: DataSettings,
     names: tuple[str, ...],
     records: list[ImageRecord],
     set_aside: tuple[SetAside, ...],
     boxes: ImageBoxes | None,
 ) -> Manifest:
     told = boxes.report.sentences() if boxes else ()
-    notices = (*found.notices, *told, *find_notices(names, records, set_aside))
-    return Manifest(found.root, names, tuple(records), set_aside, notices)
+    notices = (*found.notices, *told, *find_notices(settings.task, names, records, set_aside))
+    columns = tuple(request.name for request in parse_metadata(settings.metadata))
+    return Manifest(found.root, names, tuple(records), set_aside, notices, settings.task, columns)

@@ -5,10 +5,11 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from pathlib import Path
 
+from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxReport, check_boxes, choose_box
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.boxes import read_boxes
-from tlkit.data.formats.candidates import Candidate, Candidates, normalize_class_name
+from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.manifest import SetAside
 from tlkit.outputs import Box
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from PIL import Image, UnidentifiedImageError
 
 from tlkit.data.images import UnusableImage, read_content
-from tlkit.metadata import IMAGE_FACTS
+from tlkit.metadata.columns import IMAGE_FACTS
 
 _MAKE, _MODEL = 271, 272
 

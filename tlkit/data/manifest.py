@@ -15,15 +15,17 @@ from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.data.answers import find_names, make_targets, names_of, parse_answer
 from tlkit.errors import DataError
-from tlkit.outputs import Box
+from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
 
 SPLITS = ("train", "validation", "test")
-_RECORD_COLUMNS = ("split", "class_name", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
+_RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
 _SET_ASIDE_COLUMNS = ("path", "reason")
 _FORMAT_VERSION = 1
 
@@ -38,8 +40,9 @@ class ImageRecord:
         width: Upright width in pixels.
         height: Upright height in pixels.
         split: One of SPLITS.
-        class_name: One of the manifest's.
+        answer: What is to be learnt of it: a class of the manifest's, some labels, or a value; see `tlkit.data.answers`.
         box: What encloses the object, in pixels of the upright picture; None where no box is known.
+        metadata: What is known of it besides, in the order of the manifest's `metadata_columns`.
     """
 
     path: Path
@@ -47,8 +50,9 @@ class ImageRecord:
     width: int
     height: int
     split: str
-    class_name: str
+    answer: str
     box: Box | None = None
+    metadata: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,10 +69,12 @@ class Manifest:
 
     Args:
         root: The folder that the user named, or that holds the table; absolute.
-        class_names: The classes in the order of their labels.
+        class_names: The classes in the order of their labels, or the labels; none where values are learnt.
         records: The usable images, in the order in which they were found.
         set_aside: The files that are not used.
         notices: What the user ought to know about the data, one sentence each.
+        task: One of `tlkit.outputs.TASKS`.
+        metadata_columns: Names of the columns of the records' metadata.
     """
 
     root: Path
@@ -76,6 +82,8 @@ class Manifest:
     records: tuple[ImageRecord, ...]
     set_aside: tuple[SetAside, ...] = ()
     notices: tuple[str, ...] = ()
+    task: str = CLASSIFICATION
+    metadata_columns: tuple[str, ...] = ()
 
     def in_split(self, name: str) -> tuple[ImageRecord, ...]:
         """Return the records of one of SPLITS."""
@@ -83,25 +91,31 @@ class Manifest:
             raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {name!r}")
         return tuple(record for record in self.records if record.split == name)
 
-    def labels(self, records: Sequence[ImageRecord]) -> NDArray[np.int32]:
-        """Return the labels of records: int32 (n,), positions in `class_names`."""
-        label_of = {name: label for label, name in enumerate(self.class_names)}
-        return np.array([label_of[record.class_name] for record in records], dtype=np.int32)
+    def targets(self, records: Sequence[ImageRecord]) -> NDArray[Any]:
+        """Return what is to be learnt of records: int32 (n,) classes, float32 (n, labels), or float64 (n, 1) values."""
+        return make_targets(self.task, [record.answer for record in records], self.class_names)
 
     def class_table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-        """Return (columns, rows) of texts: images per class and split, and a last row with the totals.
+        """Return (columns, rows) of texts: images per class or label and split, and a last row with all images.
 
-        Splits without any image have no column.
+        Splits without any image have no column. Where values are learnt, there is one row a split, with their range.
         """
-        counts = Counter((record.class_name, record.split) for record in self.records)
-        splits = [split for split in SPLITS if any(counts[name, split] for name in self.class_names)]
+        splits = [split for split in SPLITS if any(record.split == split for record in self.records)]
+        if self.task == REGRESSION:
+            return ("split", "images", "lowest", "median", "highest"), tuple(map(self._describe_values, splits))
+        counts = Counter((name, record.split) for record in self.records for name in names_of(self.task, record.answer))
         rows = [[counts[name, split] for split in splits] for name in self.class_names]
-        rows.append([sum(column) for column in zip(*rows, strict=True)])
-        named_rows = zip((*self.class_names, "total"), rows, strict=True)
+        rows.append([len(self.in_split(split)) for split in splits])
+        last = "total" if self.task == CLASSIFICATION else "images"
+        named_rows = zip((*self.class_names, last), rows, strict=True)
         return (
-            ("class", *splits, "total"),
+            ("class" if self.task == CLASSIFICATION else "label", *splits, "total"),
             tuple((name, *map(str, row), str(sum(row))) for name, row in named_rows),
         )
+
+    def _describe_values(self, split: str) -> tuple[str, ...]:
+        values = self.targets(self.in_split(split))
+        return split, f"{len(values):,}", *(f"{value:,.6g}" for value in np.quantile(values, [0, 0.5, 1]))
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
@@ -109,7 +123,9 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     common = {
         "format_version": _FORMAT_VERSION,
         "root": str(manifest.root),
+        "task": manifest.task,
         "class_names": manifest.class_names,
+        "metadata_columns": manifest.metadata_columns,
         "notices": manifest.notices,
     }
     root = manifest.root
@@ -117,16 +133,18 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     records = (
         (
             item.split,
-            item.class_name,
+            item.answer,
             _shorten(item.path, root),
             item.sha256,
             item.width,
             item.height,
             *_box_cells(item),
+            *item.metadata,
         )
         for item in manifest.records
     )
-    _replace_text(folder / "manifest.csv", _format_csv(_RECORD_COLUMNS, records))
+    columns = _record_columns(manifest.metadata_columns)
+    _replace_text(folder / "manifest.csv", _format_csv(columns, records))
     set_aside = ((_shorten(item.path, root), item.reason) for item in manifest.set_aside)
     _replace_text(folder / "set_aside.csv", _format_csv(_SET_ASIDE_COLUMNS, set_aside))
 
@@ -142,25 +160,33 @@ def read_manifest(folder: Path) -> Manifest:
         if common["format_version"] != _FORMAT_VERSION:
             raise ValueError(f"manifest.json has format version {common['format_version']}")
         root = Path(common["root"])
+        task, metadata_columns = common["task"], tuple(common["metadata_columns"])
         records = tuple(
-            ImageRecord(root / path, sha256, int(width), int(height), split, class_name, _parse_box(cells))
-            for split, class_name, path, sha256, width, height, *cells in _read_csv(
-                folder / "manifest.csv", _RECORD_COLUMNS
+            ImageRecord(
+                root / path, sha256, int(width), int(height), split, answer, _parse_box(cells[:4]), tuple(cells[4:])
+            )
+            for split, answer, path, sha256, width, height, *cells in _read_csv(
+                folder / "manifest.csv", _record_columns(metadata_columns)
             )
         )
         class_names = tuple(common["class_names"])
-        if not {item.class_name for item in records} <= set(class_names) or not {r.split for r in records} <= {*SPLITS}:
+        answers = [parse_answer(task, record.answer) for record in records]
+        if not {*find_names(task, answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
             raise ValueError("manifest.csv has a class or a split of its own")
         set_aside = tuple(
             SetAside(root / path, why) for path, why in _read_csv(folder / "set_aside.csv", _SET_ASIDE_COLUMNS)
         )
-        return Manifest(root, class_names, records, set_aside, tuple(common["notices"]))
+        return Manifest(root, class_names, records, set_aside, tuple(common["notices"]), task, metadata_columns)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{folder}: the manifest cannot be read ({type(error).__name__}: {error}).",
             expected="manifest.json, manifest.csv and set_aside.csv as tlkit wrote them",
             fix="restore the three files, or make the run again.",
         ) from error
+
+
+def _record_columns(metadata_columns: Sequence[str]) -> tuple[str, ...]:
+    return (*_RECORD_COLUMNS, *(f"metadata {name}" for name in metadata_columns))
 
 
 def _box_cells(record: ImageRecord) -> tuple[str, ...]:

@@ -9,10 +9,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.evaluation.metrics import Interval, compute_wilson_interval
+from tlkit.evaluation.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
 from tlkit.outputs import Box
 
-NUM_RESAMPLES = 2000
 GOOD_IOU = 0.5
 
 
@@ -46,10 +45,8 @@ def compute_box_scores(true: Sequence[Box], predicted: Sequence[Box]) -> BoxScor
     """Compare boxes, left, top, right, bottom in pixels, image by image; at least one."""
     boxes, others = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
     each = _compute_iou(boxes, others)
-    draws = np.random.default_rng(0).integers(len(each), size=(NUM_RESAMPLES, len(each)))
-    low, high = np.percentile(each[draws].mean(axis=1), [2.5, 97.5])
     return BoxScores(
-        iou=Interval(float(each.mean()), float(low), float(high)),
+        iou=compute_bootstrap_interval(float(each.mean()), lambda counts: each @ counts / len(each), len(each)),
         share_good=compute_wilson_interval(int((each > GOOD_IOU).sum()), len(each)),
         error_px=float(np.abs(boxes - others).mean()),
         each=each,

@@ -24,6 +24,9 @@ from tlkit.features.row_keys import RowKey
 
 Item = TypeVar("Item")
 
+Loaded = tuple[NDArray[Any], ...]
+"""What is loaded of an item: one or more arrays, of the same shapes and types for all items."""
+
 
 class LoadFailure(Exception):  # noqa: N818
     """An item that cannot be loaded, for a reason that lies in its file; raised by a `load` function."""
@@ -65,8 +68,8 @@ class FillReport:
 
 def run_batches(
     items: Iterable[Item],
-    load: Callable[[Item], NDArray[np.uint8]],
-    compute: Callable[[NDArray[np.uint8]], NDArray[Any]],
+    load: Callable[[Item], Loaded],
+    compute: Callable[..., NDArray[Any]],
     *,
     batch_size: int,
     workers: int | None = None,
@@ -77,10 +80,10 @@ def run_batches(
 
     Args:
         items: What to load. Any number, also none.
-        load: Returns an item's array, the same shape and dtype for all, or raises `LoadFailure`. Runs in threads.
-        compute: Takes (batch_size, ...) and returns (batch_size, ...). The last batch is filled up with copies of its
-            last array, whose outputs are dropped.
-        batch_size: Arrays in a batch.
+        load: Returns an item's arrays, or raises `LoadFailure`. Runs in threads.
+        compute: Takes the arrays of a batch, each (batch_size, ...), and returns (batch_size, ...). The last batch is
+            filled up with copies of its last item, whose outputs are dropped.
+        batch_size: Items in a batch.
         workers: Threads; by default one for each processor.
     """
     executor = ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1, thread_name_prefix="load")
@@ -96,8 +99,8 @@ def run_batches(
 
 
 def _load_ahead(
-    executor: ThreadPoolExecutor, items: Iterable[Item], load: Callable[[Item], NDArray[np.uint8]], *, ahead: int
-) -> Iterator[tuple[Item, Future[NDArray[np.uint8]]]]:
+    executor: ThreadPoolExecutor, items: Iterable[Item], load: Callable[[Item], Loaded], *, ahead: int
+) -> Iterator[tuple[Item, Future[Loaded]]]:
     """Yield each item with its future, keeping `ahead` more of them under way."""
     remaining = iter(items)
     under_way = deque((item, executor.submit(load, item)) for item in islice(remaining, ahead))
@@ -108,11 +111,11 @@ def _load_ahead(
 
 
 def _collect(
-    loaded: Iterator[tuple[Item, Future[NDArray[np.uint8]]]], batch_size: int
-) -> tuple[list[Item], list[NDArray[np.uint8]], list[tuple[Item, str]]]:
-    """Take arrays until there are `batch_size`, and the failures met on the way."""
+    loaded: Iterator[tuple[Item, Future[Loaded]]], batch_size: int
+) -> tuple[list[Item], list[Loaded], list[tuple[Item, str]]]:
+    """Take items until there are `batch_size`, and the failures met on the way."""
     items: list[Item] = []
-    arrays: list[NDArray[np.uint8]] = []
+    arrays: list[Loaded] = []
     failures: list[tuple[Item, str]] = []
     for item, future in loaded:
         try:
@@ -126,13 +129,11 @@ def _collect(
     return items, arrays, failures
 
 
-def _compute_padded(
-    arrays: list[NDArray[np.uint8]], compute: Callable[[NDArray[np.uint8]], NDArray[Any]], batch_size: int
-) -> NDArray[Any]:
+def _compute_padded(arrays: list[Loaded], compute: Callable[..., NDArray[Any]], batch_size: int) -> NDArray[Any]:
     if not arrays:
         return np.empty(0, dtype=np.float32)
     padded = arrays + [arrays[-1]] * (batch_size - len(arrays))
-    return compute(np.stack(padded))[: len(arrays)]
+    return compute(*map(np.stack, zip(*padded, strict=True)))[: len(arrays)]
 
 
 def fill_cache(
@@ -162,7 +163,7 @@ def fill_cache(
     computed = 0
     failures: list[tuple[RowKey, str]] = []
     with cache.writer() as writer:
-        for batch in run_batches(rows, load, compute, batch_size=batch_size):
+        for batch in run_batches(rows, lambda row: (load(row),), compute, batch_size=batch_size):
             if batch.items:
                 writer.append(batch.items, batch.outputs)
             computed += len(batch.items)

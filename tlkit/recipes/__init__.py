@@ -1,9 +1,9 @@
 """The settings of a run, from the command line, a recipe file or a saved run: declared once, checked once."""
 
+from tlkit.recipes.checks import check_recipe
 from tlkit.recipes.reading import (
     build_recipe,
     build_settings,
-    check_recipe,
     list_differences,
     read_recipe,
     resolve_recipe,

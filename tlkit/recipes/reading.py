@@ -1,4 +1,4 @@
-"""Recipes in and out of files, and the checks that need more than one setting.
+"""Recipes in and out of files.
 
 Nothing heavy is imported: every setting is checked before TensorFlow is loaded.
 """
@@ -14,14 +14,13 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.errors import SettingError, name_fix
+from tlkit.recipes.checks import check_recipe
 from tlkit.recipes.settings import (
     ANYTHING,
     SECTIONS,
-    HeadSettings,
     Recipe,
     Rule,
     Stage,
-    TrainingSettings,
 )
 
 
@@ -105,43 +104,6 @@ def build_settings(cls: type[Any], values: Mapping[str, Any], where: str) -> Any
     return cls(**{name: _checked(fields[name], value, where) for name, value in values.items()})
 
 
-def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
-    """Return the recipe unchanged if its settings fit together.
-
-    Raises:
-        SettingError: If a setting was changed from its default that has no effect in this run.
-    """
-    if recipe.data.validation_fraction + recipe.data.test_fraction >= 1:
-        raise SettingError(
-            f"{source}: validation_fraction and test_fraction add up to "
-            f"{recipe.data.validation_fraction + recipe.data.test_fraction:g}.",
-            expected="less than 1 together, so that images are left to train on",
-            fix="make one of them smaller.",
-        )
-    kind = recipe.head.kind
-    if kind in ("linear", "flat") and recipe.head.units != HeadSettings().units:
-        raise _without_effect(source, f"units = {recipe.head.units}", f"the {kind} head has no hidden layer", "dense")
-    _check_boxes(recipe, source)
-    for number, stage in enumerate(recipe.stages, start=1):
-        _check_stage(stage, where=f"{source}: stage {number}")
-    return recipe
-
-
-def _check_boxes(recipe: Recipe, source: str) -> None:
-    """Raise SettingError if boxes are asked of a head that cannot learn them, or their settings have no effect."""
-    if recipe.data.boxes and not recipe.head.sees_places:
-        raise SettingError(
-            f"{source}: the {recipe.head.kind} head cannot learn boxes: it does not know where things are.",
-            expected="a head that sees the whole map: dense or flat",
-            fix="use --head dense.",
-        )
-    defaults = TrainingSettings()
-    for name in ("box_loss", "box_weight"):
-        value = getattr(recipe.training, name)
-        if not recipe.data.boxes and value != getattr(defaults, name):
-            raise _without_effect(source, f"{name} = {value}", "no boxes are learnt", "boxes")
-
-
 def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:
     """Return the stage with its open defaults filled in.
 
@@ -199,37 +161,6 @@ def _field_differences(where: str, left: Any, right: Any) -> list[str]:
         for item in dataclasses.fields(left)
         if getattr(left, item.name) != getattr(right, item.name)
     ]
-
-
-def _check_stage(stage: Stage, *, where: str) -> None:
-    defaults = Stage()
-    if stage.unfreeze == "none" and (stage.lr_ratio or stage.group_lr):
-        changed = "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
-        raise _without_effect(where, changed, "only the head is trained", "unfreeze")
-    if stage.unfreeze == "all" and stage.views != defaults.views:
-        raise SettingError(
-            f"{where}: views = {stage.views} has no effect: with everything unfrozen each epoch makes fresh views.",
-            expected="views only where features are cached",
-            fix="remove views; policy still decides how the views are made.",
-        )
-    if stage.unfreeze != "all" and stage.views == 1 and stage.policy not in ("none", defaults.policy):
-        raise _without_effect(
-            where, f'policy = "{stage.policy}"', "view 0 is the image itself and there is no other", "views"
-        )
-    if stage.views > 1 and stage.policy == "none":
-        raise SettingError(
-            f'{where}: views = {stage.views} with policy = "none" would cache the same picture {stage.views} times.',
-            expected="views = 1, or another policy",
-            fix="remove one of the two.",
-        )
-
-
-def _without_effect(where: str, changed: str, reason: str, needed: str) -> SettingError:
-    return SettingError(
-        f"{where}: {changed} has no effect: {reason}.",
-        expected="only settings that this run uses",
-        fix=f"remove it, or set {needed}.",
-    )
 
 
 def _as_table(value: Any, where: str) -> Mapping[str, Any]:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tlkit.outputs import TASKS
+
 FITS = ("squash", "crop", "pad")
 HEADS = ("linear", "dense", "conv", "flat")
 POLICIES = ("none", "standard", "letters", "crops", "strong")
@@ -20,6 +22,7 @@ BOX_LOSSES = ("mse", "huber", "ciou")
 SCHEDULES = ("constant", "cosine")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURE_DTYPES = ("float16", "float32")
+TARGET_SCALES = ("linear", "log")
 PRECISIONS = ("float32", "bfloat16", "auto")
 
 
@@ -77,8 +80,22 @@ class DataSettings:
     test_fraction: float = setting(
         0.0, "Part of the images set aside for the final test where the data has none.", rule=FRACTION_BELOW_ONE
     )
+    task: str = setting(
+        "classification",
+        "What is learnt of an image: its class, several labels (multilabel), or a value (regression).",
+        choices=TASKS,
+    )
+    target: str = setting("", "Table column with the value to learn; with --task regression.")
+    target_scale: str = setting(
+        "linear", "log: learn the logarithm of the value, for prices and the like.", choices=TARGET_SCALES
+    )
+    metadata: str = setting(
+        "",
+        "Columns that join the features, such as bedrooms,zip:category (kinds: number, category; inferred); "
+        "image-size: facts of the image file.",
+    )
     image_column: str = setting("", "Table column with the image's path (default: found by its name).")
-    label_column: str = setting("", "Table column with the class name (default: found by its name).")
+    label_column: str = setting("", "Table column with the class, or with labels, as a|b (default: found by its name).")
     split_column: str = setting("", "Table column with train, validation or test (default: found by its name).")
     boxes: str = setting(
         "", "Boxes to learn beside the class: a folder of PASCAL VOC or YOLO files, a COCO .json, or a table."

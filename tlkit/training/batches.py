@@ -10,7 +10,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Any, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -167,15 +167,16 @@ def _fetch_ahead(
                 future.cancel()
 
 
-def compute_class_weights(labels: NDArray[np.int32], *, num_classes: int, mode: str) -> NDArray[np.float32]:
+def compute_class_weights(labels: NDArray[Any], *, num_classes: int, mode: str) -> NDArray[np.float32]:
     """Return each image's weight in the loss, float32 (n,), 1 on average.
 
     Args:
-        labels: int32 (n,); every class occurs.
+        labels: int32 (n,), of which every class occurs; with mode `none` any answers (n, ...).
         num_classes: Number of classes.
         mode: `none`: all 1. `balanced`: n / (num_classes x images of the class), so that every class counts alike.
     """
     if mode == "none":
         return np.ones(len(labels), dtype=np.float32)
     counts = np.bincount(labels, minlength=num_classes)
-    return (len(labels) / (num_classes * counts[labels])).astype(np.float32)
+    weights: NDArray[np.float32] = (len(labels) / (num_classes * counts[labels])).astype(np.float32)
+    return weights

@@ -18,7 +18,7 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.boxes import BoxScores, compute_box_scores
-from tlkit.evaluation.metrics import EvaluationReport, compute_report
+from tlkit.evaluation.classification import ClassificationReport, compute_classification_report
 from tlkit.features.cache import default_cache_root
 from tlkit.recipes import DataSettings
 from tlkit.reports.aside import written_aside
@@ -94,7 +94,7 @@ def run_evaluate(
             fix=f"tlkit evaluate {run} DATA, with the folder where the images are now.",
         )
 
-    report = compute_report(_find_labels(scores.records, spec), scores.probabilities, spec.class_names)
+    report = compute_classification_report(_find_labels(scores.records, spec), scores.probabilities, spec.class_names)
     _tell(report, images.split, set_aside, console)
     payload = {"run": run, "data": data, "split": images.split, "set_aside": len(set_aside), **report.to_payload()}
     boxed, true, predicted = scores.pair_boxes()
@@ -166,19 +166,15 @@ def _find_labels(records: tuple[ImageRecord, ...], spec: BundleSpec) -> np.ndarr
     return np.array([labels[record.class_name] for record in records], dtype=np.int64)
 
 
-def _tell(report: EvaluationReport, split: str, set_aside: tuple[SetAside, ...], console: Console) -> None:
-    console.table(f"Scores on the {split} images", *report.class_table())
+def _tell(report: ClassificationReport, split: str, set_aside: tuple[SetAside, ...], console: Console) -> None:
+    console.table(f"Scores on the {split} images", *report.score_table())
     if report.mistakes:
         mistakes = [
             (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count))
             for mistake in report.mistakes[:MOST_MISTAKES_SHOWN]
         ]
         console.table("Most frequent mistakes", ("class", "taken for", "images"), mistakes)
-    accuracy = report.accuracy
-    console.say(
-        f"Accuracy {accuracy.value:.3f} (95% interval {accuracy.low:.3f} to {accuracy.high:.3f}), "
-        f"macro-F1 {report.macro_f1:.3f}, on {report.num_images:,} images."
-    )
+    console.say(report.headline())
     if set_aside:
         console.warn(
             f"{count_files(len(set_aside))} could not be scored, such as {set_aside[0].path}: {set_aside[0].reason}."
@@ -187,7 +183,7 @@ def _tell(report: EvaluationReport, split: str, set_aside: tuple[SetAside, ...],
 
 def _write_folder(
     folder: Path,
-    report: EvaluationReport,
+    report: ClassificationReport,
     scores: Scores,
     set_aside: tuple[SetAside, ...],
     payload: dict[str, Any],

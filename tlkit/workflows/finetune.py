@@ -16,14 +16,17 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlkit.backbones.catalogue import find_backbone
-from tlkit.bundle import BundleSpec
+from tlkit.bundle import BundleSpec, fit_target
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
 from tlkit.features.cache import default_cache_root
-from tlkit.recipes import Recipe, check_recipe, resolve_recipe
+from tlkit.metadata.columns import NUMBER, parse_metadata
+from tlkit.metadata.encoding import CategoryColumn, describe_columns, fit_encoding
+from tlkit.outputs import REGRESSION
+from tlkit.recipes import DataSettings, Recipe, check_recipe, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, start_keras
 from tlkit.workflows.finetune_recipe import choose_weights
@@ -93,6 +96,7 @@ def run_finetune(
 
     start_keras(recipe.training.seed)
     classifier = _build_classifier(recipe, manifest, earlier)
+    _tell_metadata(manifest, classifier.spec, console)
     _check_batch_norm(classifier, plans, recipe, console)
     draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
@@ -139,6 +143,12 @@ def _build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | 
         return read_bundle(earlier.path, loader_version=LOADER_VERSION)
 
     entry = find_backbone(recipe.backbone.name)
+    data = recipe.data
+    train = manifest.in_split("train")
+    target = None
+    if data.task == REGRESSION:
+        _check_target(manifest, data)
+        target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
     spec = BundleSpec(
         backbone=entry.name,
         image_size=entry.check_image_size(recipe.backbone.image_size),
@@ -147,9 +157,37 @@ def _build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | 
         pooling=recipe.head.pooling,
         head=recipe.head,
         class_names=manifest.class_names,
-        has_box=bool(recipe.data.boxes),
+        task=data.task,
+        target=target,
+        metadata=fit_encoding(parse_metadata(data.metadata), [record.metadata for record in train]),
+        has_box=bool(data.boxes),
     )
     return assemble_classifier(spec, weights=recipe.backbone.weights, seed=recipe.training.seed)
+
+
+def _check_target(manifest: Manifest, settings: DataSettings) -> None:
+    """Refuse the logarithm of values that have none."""
+    lowest = float(manifest.targets(manifest.records).min())
+    if settings.target_scale == "log" and lowest <= 0:
+        raise SettingError(
+            f"target_scale is log, but the lowest {settings.target} is {lowest:g}.",
+            expected="values above 0 where their logarithm is learnt",
+            fix="leave out --target-scale.",
+        )
+
+
+def _tell_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:
+    """Say how the columns are read, and which of them will say nothing about new images."""
+    rows = [record.metadata for record in manifest.in_split("train")]
+    if not spec.metadata.columns:
+        return
+    console.table("Metadata beside the image", ("column", "read as", "missing"), describe_columns(spec.metadata, rows))
+    for column in spec.metadata.columns:
+        if isinstance(column, CategoryColumn) and not column.values:
+            console.warn(
+                f"{column.name} has hardly a value that two training images share, so it can tell nothing; "
+                f"if these are numbers, say {column.name}:{NUMBER}."
+            )
 
 
 def _check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
@@ -216,12 +254,14 @@ def _save_model(
     records = manifest.in_split("validation")
     chosen = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int))
     golden = np.stack([load_record(records[number], classifier.spec) for number in chosen])
+    golden_metadata = classifier.spec.metadata.encode([records[number].metadata for number in chosen])
     entry = classifier.backbone.entry
     kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
     unfrozen = min(
         [classifier.spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group))
     )
-    write_bundle(folder.bundle, classifier, dataclasses.replace(classifier.spec, unfrozen=unfrozen), golden)
+    spec = dataclasses.replace(classifier.spec, unfrozen=unfrozen)
+    write_bundle(folder.bundle, classifier, spec, golden, golden_metadata)
 
 
 def _summarise(

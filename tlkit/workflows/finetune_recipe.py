@@ -12,8 +12,10 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.backbones.catalogue import find_backbone
-from tlkit.bundle import WEIGHTS_FILE, find_bundle
+from tlkit.bundle import WEIGHTS_FILE, BundleSpec, find_bundle
 from tlkit.errors import RunError, SettingError
+from tlkit.metadata.columns import CATEGORY, NUMBER
+from tlkit.metadata.encoding import NumberColumn
 from tlkit.recipes import SECTIONS, DataSettings, Recipe, Stage, TrainingSettings, read_recipe
 from tlkit.workflows.run_folder import read_earlier_run
 
@@ -52,7 +54,8 @@ def make_recipe_from_file(path: Path, *, sections: Mapping[str, Given], start_fr
     recipe = dataclasses.replace(recipe, **replaced)
     if start_from:
         base = _base_recipe(sections, start_from)
-        return dataclasses.replace(recipe, backbone=base.backbone, head=base.head)
+        data = dataclasses.replace(recipe.data, **_describe_answer(read_earlier_run(start_from).spec))
+        return dataclasses.replace(recipe, backbone=base.backbone, head=base.head, data=data)
     return recipe
 
 
@@ -79,7 +82,19 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Reci
             fit=spec.fit,
         )
         base["head"] = spec.head
+        base["data"] = dataclasses.replace(base["data"], **_describe_answer(spec))
     return Recipe(**{name: dataclasses.replace(base[name], **given) for name, given in sections.items()})
+
+
+def _describe_answer(spec: BundleSpec) -> Given:
+    """Return the settings of the data that a model decides: its task, its value and its metadata."""
+    kinds = (
+        (column.name, NUMBER if isinstance(column, NumberColumn) else CATEGORY) for column in spec.metadata.columns
+    )
+    target = {} if spec.target is None else {"target": spec.target.name}
+    if spec.target is not None and spec.target.is_log:
+        target["target_scale"] = "log"
+    return {"task": spec.task, "metadata": ",".join(f"{name}:{kind}" for name, kind in kinds), **target}
 
 
 def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:

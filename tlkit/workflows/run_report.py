@@ -11,7 +11,7 @@ import numpy as np
 from tlkit.bundle import BundleSpec
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import draw_view
-from tlkit.evaluation.metrics import EvaluationReport, compute_report
+from tlkit.evaluation.classification import ClassificationReport, compute_classification_report
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_confusion_matrix, draw_contact_sheet, draw_history
@@ -27,7 +27,7 @@ NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
 
 
-def measure_validation(classifier: Classifier, manifest: Manifest, console: Console) -> EvaluationReport:
+def measure_validation(classifier: Classifier, manifest: Manifest, console: Console) -> ClassificationReport:
     """Score the validation images from their files through the whole model, as `tlkit predict` would."""
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:
@@ -35,7 +35,7 @@ def measure_validation(classifier: Classifier, manifest: Manifest, console: Cons
     for item in scores.failures:
         console.warn(f"{item.path} is left out of the validation: {item.reason}.")
     labels = manifest.labels(scores.records).astype(np.int64)
-    return compute_report(labels, scores.probabilities, manifest.class_names)
+    return compute_classification_report(labels, scores.probabilities, manifest.class_names)
 
 
 def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
@@ -58,7 +58,7 @@ def write_run_report(
     folder: RunFolder,
     *,
     manifest: Manifest,
-    report: EvaluationReport,
+    report: ClassificationReport,
     outcomes: Sequence[StageOutcome],
     history: Sequence[dict[str, Any]],
     seconds: float,
@@ -78,7 +78,7 @@ def write_run_report(
         },
         class_table=manifest.class_table(),
         stage_table=stage_table(outcomes),
-        score_table=report.class_table(),
+        score_table=report.score_table(),
         recipe=folder.recipe.read_text("utf-8"),
         set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
         notices=manifest.notices,

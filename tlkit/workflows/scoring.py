@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.bundle import BundleSpec
+from tlkit.bundle import BundleSpec, to_values
 from tlkit.data.box_views import recover_box
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SetAside
@@ -37,13 +37,13 @@ class Scores:
 
     Attributes:
         records: The images, one for each row of the others.
-        probabilities: float32 (n, classes), 0..1.
+        answers: float32 (n, num_answers): probabilities, 0..1; float64 (n, 1) where values are learnt, in their unit.
         boxes: In pixels of the upright pictures; None if the model has learnt none.
         failures: Images that have become unusable since they were checked.
     """
 
     records: tuple[ImageRecord, ...]
-    probabilities: NDArray[np.float32]
+    answers: NDArray[np.floating[Any]]
     boxes: tuple[Box, ...] | None
     failures: tuple[SetAside, ...]
 
@@ -66,7 +66,7 @@ def score_records(
     batch_size: int = BATCH_SIZE,
     advance: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Compute the class probabilities of images, reading each file anew.
+    """Compute what the model says of images, reading each file anew; metadata are those of the records.
 
     Args:
         classifier: The model.
@@ -77,11 +77,14 @@ def score_records(
     spec = classifier.spec
     scored: list[ImageRecord] = []
     failures: list[SetAside] = []
-    num_classes = len(spec.class_names)
-    outputs = [np.empty((0, num_classes + 4 * spec.has_box), np.float32)]
+    num_answers = spec.outputs.num_answers
+    outputs = [np.empty((0, num_answers + 4 * spec.has_box), np.float32)]
     for batch in run_batches(
         records,
-        lambda record: load_pixels(record.path, spec, expected_sha256=record.sha256),
+        lambda record: (
+            load_pixels(record.path, spec, expected_sha256=record.sha256),
+            spec.metadata.encode([record.metadata])[0],
+        ),
         classifier.predict,
         batch_size=batch_size,
     ):
@@ -95,8 +98,13 @@ def score_records(
     boxes = None
     if spec.has_box:
         sizes = [(record.height, record.width) for record in scored]
-        boxes = tuple(map(recover, rows[:, num_classes:], sizes, [spec] * len(sizes)))
-    return Scores(tuple(scored), rows[:, :num_classes], boxes, tuple(failures))
+        boxes = tuple(map(recover, rows[:, num_answers:], sizes, [spec] * len(sizes)))
+    return Scores(tuple(scored), express_answers(rows[:, :num_answers], spec), boxes, tuple(failures))
+
+
+def express_answers(answers: NDArray[np.float32], spec: BundleSpec) -> NDArray[np.floating[Any]]:
+    """Return a model's answers as people want them: probabilities as they are, values in their own unit."""
+    return answers if spec.target is None else to_values(spec.target, answers)
 
 
 def recover(fractions: NDArray[np.float32], picture_size: tuple[int, int], spec: BundleSpec) -> Box:

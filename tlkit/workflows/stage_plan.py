@@ -8,6 +8,7 @@ from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
+from tlkit.metadata.columns import parse_metadata
 from tlkit.recipes import Recipe, Stage
 
 
@@ -79,6 +80,14 @@ def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
             if spec.has_box
             else "leave out --boxes, or begin without --start-from.",
         )
+    names = tuple(request.name for request in parse_metadata(recipe.data.metadata))
+    for what, asked, learnt in (("task", recipe.data.task, spec.task), ("metadata", names, spec.metadata.names)):
+        if asked != learnt:
+            raise SettingError(
+                f"{what} is {_as_words(asked)}, but the run to start from has {_as_words(learnt)}.",
+                expected="the same model, which is trained further",
+                fix=f"leave {what} out, or begin without --start-from.",
+            )
     wanted = (recipe.backbone.name, recipe.backbone.image_size or spec.image_size, recipe.backbone.fit, recipe.head)
     has = (spec.backbone, spec.image_size, spec.fit, spec.head)
     for name, one, other in zip(("backbone", "image_size", "fit", "head"), wanted, has, strict=True):
@@ -88,3 +97,7 @@ def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
                 expected="the same model, which is trained further",
                 fix=f"leave {name} out, or begin without --start-from.",
             )
+
+
+def _as_words(value: str | tuple[str, ...]) -> str:
+    return value if isinstance(value, str) else ", ".join(value) or "none"

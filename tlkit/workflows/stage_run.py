@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.engine import check_cut
-from tlkit.bundle import BundleSpec, Classifier
+from tlkit.bundle import BundleSpec, Classifier, to_deviations
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import View, draw_view
@@ -179,33 +179,41 @@ def _join(
     num_views: int,
 ) -> StageData:
     """Make the two batch sources of a stage; each stage draws its own order from the run's seed."""
-    training, num_classes = recipe.training, len(manifest.class_names)
-    labels = {split: manifest.labels(chosen) for split, chosen in records.items()}
+    training = recipe.training
+    answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
     tell = {
-        split: BoxedTruth(labels[split], chosen, spec, plan.stage.policy, training.seed)
+        split: BoxedTruth(answers[split], chosen, spec, plan.stage.policy, training.seed)
         if spec.has_box
-        else FixedTruth(labels[split])
+        else FixedTruth(answers[split])
         for split, chosen in records.items()
     }
-    metadata = {split: np.zeros((len(chosen), 0), np.float32) for split, chosen in records.items()}
+    metadata = {
+        split: spec.metadata.encode([record.metadata for record in chosen]) for split, chosen in records.items()
+    }
     return StageData(
         train=Batches(
             EpochPlan(len(records["train"]), plan.stage.batch_size, num_views, seed),
             readers["train"],
             tell["train"],
             metadata["train"],
-            compute_class_weights(labels["train"], num_classes=num_classes, mode=training.class_weight),
+            compute_class_weights(answers["train"], num_classes=len(manifest.class_names), mode=training.class_weight),
         ),
         validation=Batches(
             EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
             readers["validation"],
             tell["validation"],
             metadata["validation"],
-            np.ones(len(labels["validation"]), np.float32),
+            np.ones(len(answers["validation"]), np.float32),
         ),
         outputs=spec.outputs,
     )
+
+
+def _make_answers(manifest: Manifest, records: Sequence[ImageRecord], spec: BundleSpec) -> NDArray[Any]:
+    """Return what the model is to say of images; values in deviations."""
+    targets = manifest.targets(records)
+    return targets if spec.target is None else to_deviations(spec.target, targets)
 
 
 @dataclass(frozen=True)

@@ -23,7 +23,7 @@ def make_files(root: Path, *names: str) -> Path:
 
 
 def found(root: Path) -> list[tuple[str | None, str, str]]:
-    return [(item.split, item.class_name, item.path.relative_to(root).as_posix()) for item in read_folder(root).items]
+    return [(item.split, item.answer, item.path.relative_to(root).as_posix()) for item in read_folder(root).items]
 
 
 def test_class_folders_give_every_file_at_any_depth(tmp_path: Path) -> None:

@@ -9,7 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from tlkit.data.formats.candidates import Candidate
-from tlkit.data.formats.table import read_table
+from tlkit.data.formats.table import TableColumns, read_table
 from tlkit.data.manifest import SetAside
 from tlkit.errors import DataError, SettingError
 
@@ -41,7 +41,7 @@ def test_quoted_fields_may_hold_the_separator(table: Path) -> None:
 
 def test_columns_may_be_named(table: Path) -> None:
     table.write_text("path,label,thumbnail,species,part\n1.jpg,x,2.jpg,cat,test\n")
-    candidates = read_table(table, image_column="thumbnail", label_column="species", split_column="part")
+    candidates = read_table(table, TableColumns("thumbnail", "species", "part"))
     assert candidates.items == (Candidate(table.parent / "2.jpg", "cat", "test"),)
 
 
@@ -62,8 +62,8 @@ def test_parquet_labels_may_be_numbers_or_categories(tmp_path: Path) -> None:
     path = tmp_path / "photos.parquet"
     columns = {"path": ["1.jpg", "2.jpg"], "label": pyarrow.array(["b", "a"]).dictionary_encode(), "target": [0, 1]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    assert [item.class_name for item in read_table(path).items] == ["b", "a"]
-    assert [item.class_name for item in read_table(path, label_column="target").items] == ["0", "1"]
+    assert [item.answer for item in read_table(path).items] == ["b", "a"]
+    assert [item.answer for item in read_table(path, TableColumns(answer="target")).items] == ["0", "1"]
 
 
 def test_rows_that_lack_something_are_set_aside(table: Path) -> None:
@@ -80,14 +80,14 @@ def test_rows_that_lack_something_are_set_aside(table: Path) -> None:
 def test_rows_that_say_the_same_count_once(table: Path) -> None:
     table.write_text("path,label,box\n1.jpg,cat,a\n./1.jpg,cat,b\n1.jpg,dog,c\n1.jpg,cat,d\n")
     candidates = read_table(table)
-    assert [item.class_name for item in candidates.items] == ["cat", "dog"]
+    assert [item.answer for item in candidates.items] == ["cat", "dog"]
     assert candidates.notices == ("photos.csv: 2 rows say the same as an earlier one and count once.",)
 
 
 def error_of(table: Path, content: str | bytes, **columns: str) -> str:
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises((DataError, SettingError)) as caught:
-        read_table(table, **columns)
+        read_table(table, TableColumns(**columns))
     return str(caught.value)
 
 
@@ -104,10 +104,10 @@ def test_a_missing_column_is_an_error(table: Path) -> None:
     )
 
 
-@pytest.mark.parametrize("what", ["image", "label", "split"])
-def test_a_column_that_was_asked_for_must_be_there(table: Path, what: str) -> None:
-    assert error_of(table, "path,label\n1.jpg,cat\n", **{f"{what}_column": "lable"}) == (
-        f"{table}: there is no column 'lable' (--{what}-column).\n"
+@pytest.mark.parametrize(("what", "option"), [("image", "image"), ("answer", "label"), ("split", "split")])
+def test_a_column_that_was_asked_for_must_be_there(table: Path, what: str, option: str) -> None:
+    assert error_of(table, "path,label\n1.jpg,cat\n", **{what: "lable"}) == (
+        f"{table}: there is no column 'lable' (--{option}-column).\n"
         "  Expected: one of path, label\n"
         "  Fix: did you mean 'label'?"
     )

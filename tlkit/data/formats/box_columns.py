@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
 
+from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
-from tlkit.data.formats.candidates import normalize_class_name
 from tlkit.data.formats.table import IMAGE_COLUMNS, LABEL_COLUMNS, open_csv, open_parquet
 from tlkit.errors import DataError
 

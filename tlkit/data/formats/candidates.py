@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +21,19 @@ SPLIT_SPELLINGS = "train or training, validation, valid or val, test or testing"
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that ought to be an image: its absolute path, its class, and its split where the data gives one."""
+    """A file that ought to be an image.
+
+    Attributes:
+        path: Absolute.
+        answer: What is to be learnt of it, as `tlkit.data.answers` has it: mostly its class.
+        split: Where the data gives one.
+        metadata: The texts of the metadata's columns, if a table has them.
+    """
 
     path: Path
-    class_name: str
+    answer: str
     split: str | None
+    metadata: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -49,8 +56,3 @@ class Candidates:
 def find_split(name: str) -> str | None:
     """Return the split that a folder's name or a table's cell means, whatever its case; None if it means none."""
     return _SPLIT_OF.get(name.strip().lower())
-
-
-def normalize_class_name(name: str) -> str:
-    """Return a class name in Unicode's composed form, as folders made on a Mac are spelled otherwise than on Linux."""
-    return unicodedata.normalize("NFC", name)

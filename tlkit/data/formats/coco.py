@@ -7,8 +7,8 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
+from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
-from tlkit.data.formats.candidates import normalize_class_name
 from tlkit.errors import DataError
 
 MAX_JSON_BYTES = 2**30

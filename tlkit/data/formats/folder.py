@@ -6,8 +6,9 @@ import os
 from collections.abc import Sequence
 from pathlib import Path
 
+from tlkit.data.answers import normalize_class_name
 from tlkit.data.file_walk import FoundFile, Listing, list_folder, walk_files
-from tlkit.data.formats.candidates import SPLIT_SPELLINGS, Candidate, Candidates, find_split, normalize_class_name
+from tlkit.data.formats.candidates import SPLIT_SPELLINGS, Candidate, Candidates, find_split
 from tlkit.data.manifest import SetAside
 from tlkit.data.signatures import looks_like_image
 from tlkit.errors import DataError
@@ -88,9 +89,9 @@ def _read_classes(listing: Listing, root: Path, split: str | None) -> Candidates
     notices: list[str] = []
     empty: list[str] = []
     for folder in listing.folders:
-        class_name = normalize_class_name(folder.name)
+        answer = normalize_class_name(folder.name)
         found = list(walk_files(folder))
-        items += (Candidate(file.path, class_name, split) for file in found if file.problem is None)
+        items += (Candidate(file.path, answer, split) for file in found if file.problem is None)
         set_aside += (SetAside(file.path, file.problem) for file in found if file.problem is not None)
         if all(file.problem is not None for file in found):
             empty.append(str(folder.relative_to(root)))

@@ -8,9 +8,11 @@ from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlkit.data.formats.candidates import SPLIT_SPELLINGS, Candidate, Candidates, find_split, normalize_class_name
+from tlkit.data.answers import parse_answer
+from tlkit.data.formats.candidates import SPLIT_SPELLINGS, Candidate, Candidates, find_split
 from tlkit.data.manifest import SetAside
 from tlkit.errors import DataError, SettingError, name_fix
+from tlkit.outputs import CLASSIFICATION, REGRESSION
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 
@@ -21,57 +23,122 @@ SPLIT_COLUMNS = ("split", "subset", "partition")
 
 @dataclass(frozen=True)
 class Table:
-    """The names of a table's columns, and a function that reads the texts of one of them."""
+    """The names of a table's columns, the number of its rows, and a function that reads the texts of one column."""
 
     header: Sequence[str]
+    num_rows: int
     read_column: Callable[[str], list[str]]
 
 
-def read_table(path: Path, *, image_column: str = "", label_column: str = "", split_column: str = "") -> Candidates:
+@dataclass(frozen=True)
+class TableColumns:
+    """The columns of a table that are read; an empty name: found by one of the usual ones, whatever its case.
+
+    Attributes:
+        image: Of the images' paths.
+        answer: Of what is to be learnt; for values there is no usual name.
+        split: Of the splits; a table may have none.
+        metadata: Of the metadata, by name; columns that a table need not have are left out before.
+        task: What the answers are.
+    """
+
+    image: str = ""
+    answer: str = ""
+    split: str = ""
+    metadata: tuple[str, ...] = ()
+    task: str = CLASSIFICATION
+
+
+def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates:
     """Read a data set from a `.csv`, `.tsv` or `.parquet` file.
 
     A CSV file is in UTF-8, with commas, semicolons or tabs between the columns and their names in the first line. Paths
-    start from the table's folder. Rows without a path, label or split are set aside, and a row that says the same as an
+    start from the table's folder. Rows without a path, answer or split are set aside, and a row that says the same as an
     earlier one is passed over; the files themselves are not looked at.
 
     Args:
         path: The table.
-        image_column: Column of the paths; empty: found by one of the usual names, whatever its case.
-        label_column: Column of the class names; empty: found likewise.
-        split_column: Column of the splits; empty: found likewise, and the table may have none.
+        columns: Which of its columns to read.
 
     Raises:
         DataError: The table cannot be read, a column is not there, or a split has an unknown name.
         SettingError: A column that was asked for is not there.
     """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
-    table = open_parquet(path) if path.suffix.lower() == ".parquet" else open_csv(path)
-    image = _require_column(path, table.header, image_column, IMAGE_COLUMNS, "image")
-    label = _require_column(path, table.header, label_column, LABEL_COLUMNS, "label")
-    split = _find_column(path, table.header, split_column, SPLIT_COLUMNS, "split")
-    images, labels = table.read_column(image), table.read_column(label)
+    path, table = open_table(path)
+    image = find_image_column(path, table, columns.image)
+    if columns.task == REGRESSION:
+        answer = _require_column(path, table.header, columns.answer, (), "target", option="target")
+    else:
+        answer = _require_column(path, table.header, columns.answer, LABEL_COLUMNS, "label")
+    split = _find_column(path, table.header, columns.split, SPLIT_COLUMNS, "split", option="split-column")
+    images, answers = table.read_column(image), table.read_column(answer)
     splits = [None] * len(images) if split is None else [_parse_split(path, text) for text in table.read_column(split)]
-    return _build_candidates(path, zip(images, labels, splits, strict=True))
+    metadata = read_metadata_columns(path, table, columns.metadata)
+    return _build_candidates(path, zip(images, answers, splits, metadata, strict=True), columns.task)
 
 
-def _build_candidates(path: Path, rows: Iterable[tuple[str, str, str | None]]) -> Candidates:
-    """Return the candidates of rows (path, label, split), of which an empty text says that there is none."""
+def open_table(path: Path) -> tuple[Path, Table]:
+    """Open a table by its suffix; return its absolute path, from whose folder its paths start, and the table.
+
+    Raises:
+        DataError: It cannot be read.
+    """
+    path = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
+    return path, open_parquet(path) if path.suffix.lower() == ".parquet" else open_csv(path)
+
+
+def find_image_column(path: Path, table: Table, asked: str) -> str:
+    """Return the column of the images' paths: the one asked for, or one of the usual names.
+
+    Raises:
+        DataError: There is none.
+        SettingError: The column that was asked for is not there.
+    """
+    return _require_column(path, table.header, asked, IMAGE_COLUMNS, "image")
+
+
+def read_metadata_columns(path: Path, table: Table, names: Sequence[str]) -> list[tuple[str, ...]]:
+    """Return the texts of columns, one tuple a row.
+
+    Raises:
+        SettingError: A column is not there.
+    """
+    for name in names:
+        _find_column(path, table.header, name, (), "metadata", option="metadata")
+    if not names:
+        return [()] * table.num_rows
+    return list(zip(*(table.read_column(name) for name in names), strict=True))
+
+
+def _build_candidates(
+    path: Path, rows: Iterable[tuple[str, str, str | None, tuple[str, ...]]], task: str
+) -> Candidates:
+    """Return the candidates of rows (path, answer, split, metadata); an empty text says that there is none."""
     items: dict[Candidate, None] = {}
     set_aside: list[SetAside] = []
     num_repeated = 0
-    for number, (image, label, split) in enumerate(rows, start=1):
-        lacking = next(
-            (what for what, text in (("image path", image), ("label", label), ("split", split)) if text == ""), ""
-        )
-        if lacking:
-            set_aside.append(SetAside(path.parent / image if image else path, f"no {lacking} in row {number}"))
+    for number, (image, text, split, metadata) in enumerate(rows, start=1):
+        try:
+            answer = _parse_row(task, image, text, split)
+        except ValueError as reason:
+            set_aside.append(SetAside(path.parent / image if image else path, f"{reason} in row {number}"))
             continue
-        item = Candidate(Path(os.path.normpath(path.parent / image)), normalize_class_name(label), split)
+        item = Candidate(Path(os.path.normpath(path.parent / image)), answer, split, metadata)
         num_repeated += item in items
         items[item] = None
     rows_say = "row says" if num_repeated == 1 else "rows say"
     notice = f"{path.name}: {num_repeated:,} {rows_say} the same as an earlier one and count once."
     return Candidates(path.parent, tuple(items), tuple(set_aside), (notice,) if num_repeated else ())
+
+
+def _parse_row(task: str, image: str, text: str, split: str | None) -> str:
+    """Return a row's answer, or raise ValueError with what the row lacks."""
+    if not image:
+        raise ValueError("no image path")
+    answer = parse_answer(task, text)
+    if split == "":
+        raise ValueError("no split")
+    return answer
 
 
 def _parse_split(path: Path, text: str) -> str:
@@ -86,23 +153,28 @@ def _parse_split(path: Path, text: str) -> str:
     return split
 
 
-def _require_column(path: Path, header: Sequence[str], asked: str, usual: Sequence[str], what: str) -> str:
-    column = _find_column(path, header, asked, usual, what)
+def _require_column(
+    path: Path, header: Sequence[str], asked: str, usual: Sequence[str], what: str, *, option: str = ""
+) -> str:
+    option = option or f"{what}-column"
+    column = _find_column(path, header, asked, usual, what, option=option)
     if column is None:
         raise DataError(
             f"{path}: there is no {what} column among {', '.join(header)}.",
-            expected=f"a column named {', '.join(usual[:-1])} or {usual[-1]}",
-            fix=f"name the column with --{what}-column.",
+            expected=f"a column named {', '.join(usual[:-1])} or {usual[-1]}" if usual else "a column that is named",
+            fix=f"name the column with --{option}.",
         )
     return column
 
 
-def _find_column(path: Path, header: Sequence[str], asked: str, usual: Sequence[str], what: str) -> str | None:
+def _find_column(
+    path: Path, header: Sequence[str], asked: str, usual: Sequence[str], what: str, *, option: str
+) -> str | None:
     """Return the column that was asked for, or the first of the usual names that the table has."""
     if asked:
         if asked not in header:
             raise SettingError(
-                f"{path}: there is no column {asked!r} (--{what}-column).",
+                f"{path}: there is no column {asked!r} (--{option}).",
                 expected=f"one of {', '.join(header)}",
                 fix=name_fix(asked, header),
             )
@@ -143,7 +215,7 @@ def open_csv(path: Path) -> Table:
         position = header.index(name)
         return [row[position].strip() for row in rows[1:]]
 
-    return Table(header, read_column)
+    return Table(header, len(rows) - 1, read_column)
 
 
 def open_parquet(path: Path) -> Table:
@@ -176,7 +248,7 @@ def open_parquet(path: Path) -> Table:
         except (OSError, KeyError, pyarrow.ArrowException) as error:
             raise fail(error) from error
 
-    return Table(header, read_column)
+    return Table(header, file.metadata.num_rows, read_column)
 
 
 def _as_text(value: object) -> str:

@@ -12,9 +12,9 @@ from collections.abc import Iterator
 from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
+from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
-from tlkit.data.formats.candidates import normalize_class_name
 
 MAX_XML_BYTES = 4 * 2**20
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")

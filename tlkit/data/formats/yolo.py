@@ -11,9 +11,9 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePath
 
+from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers
 from tlkit.data.file_walk import walk_files
-from tlkit.data.formats.candidates import normalize_class_name
 
 MAX_TEXT_BYTES = 16 * 2**20
 YAML_SUFFIXES = (".yaml", ".yml")

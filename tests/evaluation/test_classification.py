@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import json
+
 import numpy as np
 import pytest
 
 from tlkit.errors import NumericsError
-from tlkit.evaluation.metrics import Mistake, compute_report, compute_wilson_interval
+from tlkit.evaluation.classification import Mistake, compute_classification_report
+from tlkit.evaluation.report import Report
 
 
 def one_hot(predicted: list[int], num_classes: int) -> np.ndarray:
@@ -15,7 +18,7 @@ def one_hot(predicted: list[int], num_classes: int) -> np.ndarray:
 
 def test_the_report_of_a_small_set_is_what_one_counts_by_hand() -> None:
     labels = np.array([0, 0, 0, 1, 1, 2])
-    report = compute_report(labels, one_hot([0, 0, 1, 1, 0, 1], 3), ["cat", "dog", "eel"])
+    report = compute_classification_report(labels, one_hot([0, 0, 1, 1, 0, 1], 3), ["cat", "dog", "eel"])
 
     assert report.num_images == 6
     assert report.accuracy.value == 0.5
@@ -28,27 +31,27 @@ def test_the_report_of_a_small_set_is_what_one_counts_by_hand() -> None:
 
 
 def test_confusion_has_true_classes_in_rows() -> None:
-    report = compute_report(np.array([0, 0]), one_hot([1, 1], 2), ["no", "yes"])
+    report = compute_classification_report(np.array([0, 0]), one_hot([1, 1], 2), ["no", "yes"])
     assert report.confusion.tolist() == [[0, 2], [0, 0]]
     assert report.mistakes == (Mistake("no", "yes", 2),)
 
 
 def test_mistakes_come_with_the_most_frequent_first() -> None:
     labels = np.array([0, 1, 1, 2, 2, 2, 2])
-    report = compute_report(labels, one_hot([1, 0, 0, 0, 0, 0, 2], 3), ["a", "b", "c"])
+    report = compute_classification_report(labels, one_hot([1, 0, 0, 0, 0, 0, 2], 3), ["a", "b", "c"])
     assert report.mistakes == (Mistake("c", "a", 3), Mistake("b", "a", 2), Mistake("a", "b", 1))
 
 
 def test_a_class_that_neither_occurs_nor_is_predicted_does_not_change_macro_f1() -> None:
     labels, predicted = np.array([0, 1, 1]), [0, 1, 0]
-    two = compute_report(labels, one_hot(predicted, 2), ["a", "b"])
-    three = compute_report(labels, one_hot(predicted, 3), ["a", "b", "absent"])
+    two = compute_classification_report(labels, one_hot(predicted, 2), ["a", "b"])
+    three = compute_classification_report(labels, one_hot(predicted, 3), ["a", "b", "absent"])
     assert three.macro_f1 == two.macro_f1
     assert three.classes[2].f1 is None
 
 
 def test_a_class_that_is_only_predicted_counts_as_a_failure_in_macro_f1() -> None:
-    report = compute_report(np.array([0, 0]), one_hot([0, 1], 2), ["a", "b"])
+    report = compute_classification_report(np.array([0, 0]), one_hot([0, 1], 2), ["a", "b"])
     assert report.classes[1].f1 == 0
     assert report.macro_f1 == pytest.approx((2 / 3) / 2)
 
@@ -57,7 +60,7 @@ def test_figures_agree_with_their_definitions_on_random_answers() -> None:
     rng = np.random.default_rng(7)
     labels = rng.integers(0, 5, 400)
     probabilities = rng.dirichlet(np.ones(5), 400).astype(np.float32)
-    report = compute_report(labels, probabilities, list("abcde"))
+    report = compute_classification_report(labels, probabilities, list("abcde"))
     predicted = probabilities.argmax(axis=1)
 
     assert report.accuracy.value == np.mean(predicted == labels)
@@ -72,41 +75,16 @@ def test_figures_agree_with_their_definitions_on_random_answers() -> None:
 
 
 def test_of_equal_probabilities_the_first_class_is_the_answer() -> None:
-    report = compute_report(np.array([0]), np.full((1, 2), 0.5, np.float32), ["a", "b"])
+    report = compute_classification_report(np.array([0]), np.full((1, 2), 0.5, np.float32), ["a", "b"])
     assert report.accuracy.value == 1
 
 
-@pytest.mark.parametrize(
-    ("num_right", "num_images", "low", "high"),
-    [
-        (9, 10, 0.595850, 0.982124),
-        (50, 100, 0.403832, 0.596168),
-        (0, 20, 0.0, 0.161125),
-        (20, 20, 0.838875, 1.0),
-        (1, 1, 0.206549, 1.0),
-    ],
-)
-def test_wilson_intervals_are_those_of_the_tables(num_right: int, num_images: int, low: float, high: float) -> None:
-    interval = compute_wilson_interval(num_right, num_images)
-    assert interval.low == pytest.approx(low, abs=1e-6)
-    assert interval.high == pytest.approx(high, abs=1e-6)
-    assert 0 <= interval.low <= interval.value <= interval.high <= 1
-
-
-def test_wilson_intervals_cover_the_truth_19_times_out_of_20() -> None:
-    rng = np.random.default_rng(0)
-    hits = [compute_wilson_interval(int(right), 60) for right in rng.binomial(60, 0.9, 2000)]
-    assert 0.93 < np.mean([interval.low <= 0.9 <= interval.high for interval in hits]) < 0.98
-
-
 def test_the_payload_is_json_and_the_table_has_a_row_for_each_class_and_the_mean() -> None:
-    import json
-
-    report = compute_report(np.array([0, 1]), one_hot([0, 0], 3), ["a", "b", "c"])
+    report = compute_classification_report(np.array([0, 1]), one_hot([0, 0], 3), ["a", "b", "c"])
     payload = json.loads(json.dumps(report.to_payload(), allow_nan=False))
     assert set(payload["accuracy"]) == {"value", "low", "high"}
     assert payload["classes"][1] == {"class_name": "b", "precision": None, "recall": 0.0, "f1": 0.0, "support": 1}
-    assert report.class_table() == (
+    assert report.score_table() == (
         ("class", "precision", "recall", "F1", "images"),
         [
             ("a", "0.500", "1.000", "0.667", "1"),
@@ -117,11 +95,17 @@ def test_the_payload_is_json_and_the_table_has_a_row_for_each_class_and_the_mean
     )
 
 
+def test_the_headline_and_the_facts_have_the_interval() -> None:
+    report: Report = compute_classification_report(np.array([0] * 10), one_hot([0] * 9 + [1], 2), ["a", "b"])
+    assert report.headline() == ("Accuracy 0.900 (95% interval 0.596 to 0.982), macro-F1 0.474, on 10 images.")
+    assert report.facts() == {"accuracy": "0.900 (0.596 to 0.982)", "macro-F1": "0.474", "images": "10"}
+
+
 def test_answers_that_are_no_numbers_are_an_error() -> None:
     probabilities = one_hot([0, 1, 1], 2)
     probabilities[2] = np.nan
     with pytest.raises(NumericsError) as caught:
-        compute_report(np.array([0, 1, 1]), probabilities, ["a", "b"])
+        compute_classification_report(np.array([0, 1, 1]), probabilities, ["a", "b"])
     assert str(caught.value) == (
         "the model's answer is not a number for 1 of 3 images.\n"
         "  Expected: finite probabilities for every image\n"
@@ -132,10 +116,10 @@ def test_answers_that_are_no_numbers_are_an_error() -> None:
 @pytest.mark.parametrize("labels", [[0, 1, 2], [0], []])
 def test_labels_and_probabilities_that_do_not_fit_together_are_refused(labels: list[int]) -> None:
     with pytest.raises(ValueError, match=r"expected probabilities of shape \(n, 2\) for n >= 1 labels"):
-        compute_report(np.array(labels, dtype=int), one_hot([0, 1], 2), ["a", "b"])
+        compute_classification_report(np.array(labels, dtype=int), one_hot([0, 1], 2), ["a", "b"])
 
 
 @pytest.mark.parametrize("label", [-1, 2])
 def test_a_label_without_a_class_is_refused(label: int) -> None:
     with pytest.raises(ValueError, match=r"expected labels in 0\.\.1"):
-        compute_report(np.array([label, 0]), one_hot([0, 1], 2), ["a", "b"])
+        compute_classification_report(np.array([label, 0]), one_hot([0, 1], 2), ["a", "b"])

@@ -6,7 +6,6 @@ is the most probable one; of equals, the first.
 
 from __future__ import annotations
 
-import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -14,18 +13,16 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.errors import NumericsError
-
-Z_95 = 1.959963984540054
-
-
-@dataclass(frozen=True)
-class Interval:
-    """A measured fraction with its 95 % interval, all in 0..1."""
-
-    value: float
-    low: float
-    high: float
+from tlkit.evaluation.intervals import Interval, compute_wilson_interval
+from tlkit.evaluation.report import (
+    ScoreTable,
+    check_finite,
+    compute_f1,
+    compute_precision,
+    compute_recall,
+    format_fraction,
+    mean_of_defined,
+)
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,7 @@ class Mistake:
 
 
 @dataclass(frozen=True, eq=False)
-class EvaluationReport:
+class ClassificationReport:
     """The scores of one set of images.
 
     `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` holds the pairs
@@ -78,7 +75,19 @@ class EvaluationReport:
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
 
-    def class_table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    def headline(self) -> str:
+        """Return accuracy and macro-F1 in a sentence."""
+        return f"Accuracy {self.accuracy.in_words()}, macro-F1 {self.macro_f1:.3f}, on {self.num_images:,} images."
+
+    def facts(self) -> dict[str, str]:
+        """Return the figures to read first, by their name."""
+        return {
+            "accuracy": self.accuracy.in_brief(),
+            "macro-F1": f"{self.macro_f1:.3f}",
+            "images": f"{self.num_images:,}",
+        }
+
+    def score_table(self) -> ScoreTable:
         """Return column titles and one row of strings a class, then the macro averages; "-" where nothing is defined."""
         columns = ("class", "precision", "recall", "F1", "images")
         rows: list[tuple[str, ...]] = [
@@ -94,8 +103,8 @@ class EvaluationReport:
         rows.append(
             (
                 "mean of the classes",
-                format_fraction(_mean_of_defined([score.precision for score in self.classes])),
-                format_fraction(_mean_of_defined([score.recall for score in self.classes])),
+                format_fraction(mean_of_defined([score.precision for score in self.classes])),
+                format_fraction(mean_of_defined([score.recall for score in self.classes])),
                 format_fraction(self.macro_f1),
                 str(self.num_images),
             )
@@ -103,14 +112,9 @@ class EvaluationReport:
         return columns, rows
 
 
-def format_fraction(value: float | None) -> str:
-    """Return a fraction with three decimals, or "-" for one that is not defined."""
-    return "-" if value is None else f"{value:.3f}"
-
-
-def compute_report(
+def compute_classification_report(
     labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], class_names: Sequence[str]
-) -> EvaluationReport:
+) -> ClassificationReport:
     """Score predictions.
 
     Macro-F1 is the mean over the classes that occur among the labels or the predictions, so a class which the set does
@@ -133,16 +137,16 @@ def compute_report(
         )
     if labels.min() < 0 or labels.max() >= num_classes:
         raise ValueError(f"expected labels in 0..{num_classes - 1}. Received: {labels.min()}..{labels.max()}")
-    _check_finite(probabilities)
+    check_finite(probabilities, kind="probabilities")
 
     predicted = probabilities.argmax(axis=1)
     confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
     np.add.at(confusion, (labels, predicted), 1)
 
     classes = tuple(_score_class(confusion, label, name) for label, name in enumerate(class_names))
-    macro_f1 = _mean_of_defined([score.f1 for score in classes])
+    macro_f1 = mean_of_defined([score.f1 for score in classes])
     assert macro_f1 is not None, "at least one class occurs in a set that has images"
-    return EvaluationReport(
+    return ClassificationReport(
         num_images=len(labels),
         accuracy=compute_wilson_interval(int(np.trace(confusion)), len(labels)),
         macro_f1=macro_f1,
@@ -152,38 +156,15 @@ def compute_report(
     )
 
 
-def compute_wilson_interval(num_right: int, num_images: int) -> Interval:
-    """Return the part right with Wilson's 95 % score interval.
-
-    It stays within 0..1 and keeps its coverage for few images and for accuracies near 1, where the textbook's normal
-    interval claims certainty (Wilson 1927; Brown, Cai and DasGupta 2001, "Interval Estimation for a Binomial
-    Proportion").
-
-    Args:
-        num_right: 0..num_images.
-        num_images: At least 1.
-
-    Example:
-        >>> compute_wilson_interval(9, 10)
-        Interval(value=0.9, low=0.5958499732047615, high=0.9821237869049271)
-    """
-    value = num_right / num_images
-    shrink = 1 + Z_95**2 / num_images
-    centre = (value + Z_95**2 / (2 * num_images)) / shrink
-    half = Z_95 / shrink * math.sqrt(value * (1 - value) / num_images + Z_95**2 / (4 * num_images**2))
-    # At 0 and at 1 the formula meets the bound exactly; only rounding would carry it past the measured value.
-    return Interval(value, low=min(value, max(0.0, centre - half)), high=max(value, min(1.0, centre + half)))
-
-
 def _score_class(confusion: NDArray[np.int64], label: int, class_name: str) -> ClassScore:
     right = int(confusion[label, label])
     support = int(confusion[label].sum())
     claimed = int(confusion[:, label].sum())
     return ClassScore(
         class_name=class_name,
-        precision=right / claimed if claimed else None,
-        recall=right / support if support else None,
-        f1=2 * right / (support + claimed) if support + claimed else None,
+        precision=compute_precision(right, claimed),
+        recall=compute_recall(right, support),
+        f1=compute_f1(right, claimed, support),
         support=support,
     )
 
@@ -196,18 +177,3 @@ def _rank_mistakes(confusion: NDArray[np.int64], class_names: Sequence[str]) -> 
     return tuple(
         Mistake(class_names[true], class_names[predicted], int(wrong[true, predicted])) for true, predicted in pairs
     )
-
-
-def _mean_of_defined(values: Sequence[float | None]) -> float | None:
-    defined = [value for value in values if value is not None]
-    return sum(defined) / len(defined) if defined else None
-
-
-def _check_finite(probabilities: NDArray[np.floating[Any]]) -> None:
-    bad_rows = np.flatnonzero(~np.isfinite(probabilities).all(axis=1))
-    if len(bad_rows):
-        raise NumericsError(
-            f"the model's answer is not a number for {len(bad_rows)} of {len(probabilities)} images.",
-            expected="finite probabilities for every image",
-            fix="train again with a lower learning rate; the weights have diverged.",
-        )

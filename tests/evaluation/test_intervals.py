@@ -1,0 +1,78 @@
+"""Intervals: those of the tables, and those that cover the truth as often as they say."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from tlkit.evaluation import intervals
+from tlkit.evaluation.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
+
+
+@pytest.mark.parametrize(
+    ("num_right", "num_images", "low", "high"),
+    [
+        (9, 10, 0.595850, 0.982124),
+        (50, 100, 0.403832, 0.596168),
+        (0, 20, 0.0, 0.161125),
+        (20, 20, 0.838875, 1.0),
+        (1, 1, 0.206549, 1.0),
+    ],
+)
+def test_wilson_intervals_are_those_of_the_tables(num_right: int, num_images: int, low: float, high: float) -> None:
+    interval = compute_wilson_interval(num_right, num_images)
+    assert interval.low == pytest.approx(low, abs=1e-6)
+    assert interval.high == pytest.approx(high, abs=1e-6)
+    assert 0 <= interval.low <= interval.value <= interval.high <= 1
+
+
+def test_wilson_intervals_cover_the_truth_19_times_out_of_20() -> None:
+    rng = np.random.default_rng(0)
+    hits = [compute_wilson_interval(int(right), 60) for right in rng.binomial(60, 0.9, 2000)]
+    assert 0.93 < np.mean([interval.low <= 0.9 <= interval.high for interval in hits]) < 0.98
+
+
+def test_a_bootstrapped_mean_has_the_interval_that_theory_gives_it() -> None:
+    numbers = np.random.default_rng(0).normal(5, 2, 400)
+    interval = compute_bootstrap_interval(float(numbers.mean()), lambda counts: numbers @ counts / 400, 400)
+    half = 1.96 * numbers.std() / 20
+    assert interval.low == pytest.approx(numbers.mean() - half, abs=0.03)
+    assert interval.high == pytest.approx(numbers.mean() + half, abs=0.03)
+
+
+def test_every_resample_has_as_many_images_as_there_are(monkeypatch: pytest.MonkeyPatch) -> None:
+    totals: list[float] = []
+
+    def compute(counts: np.ndarray) -> np.ndarray:
+        totals.extend(counts.sum(axis=0))
+        return np.zeros(counts.shape[1])
+
+    monkeypatch.setattr(intervals, "_MOST_COUNTS_AT_ONCE", 7 * 300)
+    compute_bootstrap_interval(0.0, compute, 7)
+    assert totals == [7.0] * 2000
+
+
+@pytest.mark.parametrize(("num_passes", "num_resamples"), [(1, 2000), (20_000, 500), (20_000_000, 200)])
+def test_large_work_has_fewer_resamples(num_passes: int, num_resamples: int) -> None:
+    columns: list[int] = []
+
+    def compute(counts: np.ndarray) -> np.ndarray:
+        columns.append(counts.shape[1])
+        return np.zeros(counts.shape[1])
+
+    compute_bootstrap_interval(0.0, compute, 10, num_passes=num_passes)
+    assert sum(columns) == num_resamples
+
+
+def test_resamples_without_a_figure_are_left_out_and_the_value_is_always_inside() -> None:
+    def half_defined(counts: np.ndarray) -> np.ndarray:
+        return np.where(np.arange(counts.shape[1]) % 2, 3.0, np.nan)
+
+    assert compute_bootstrap_interval(2.0, half_defined, 5) == Interval(2.0, 2.0, 3.0)
+    assert compute_bootstrap_interval(2.0, lambda counts: counts[0] * np.nan, 5) == Interval(2.0, 2.0, 2.0)
+
+
+def test_intervals_are_written_in_words_and_in_brief() -> None:
+    interval = Interval(0.895, -0.0001, 0.922)
+    assert interval.in_words() == "0.895 (95% interval 0.000 to 0.922)"
+    assert interval.in_brief("{:z.0%}".format) == "90% (0% to 92%)"

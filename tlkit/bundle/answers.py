@@ -1,0 +1,40 @@
+"""From the numbers of the last layer to answers: probabilities of classes or labels, or values, and back."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, Target
+
+
+def compute_answers(task: str, logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what logits say: probabilities 0..1, or a value in deviations from the mean; float32 (n, num_answers)."""
+    if task == CLASSIFICATION:
+        scores = np.exp(logits - logits.max(axis=1, keepdims=True))
+        probabilities: NDArray[np.float32] = scores / scores.sum(axis=1, keepdims=True)
+        return probabilities
+    if task == MULTILABEL:
+        return (1.0 / (1.0 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
+    return logits
+
+
+def fit_target(name: str, values: NDArray[np.floating[Any]], *, is_log: bool) -> Target:
+    """Return the target for the values of the training images, float (n, 1) or (n,), above 0 if `is_log`."""
+    numbers = np.log(values) if is_log else values
+    spread = float(numbers.std())
+    return Target(name, float(numbers.mean()), spread if spread > 0 else 1.0, is_log)
+
+
+def to_deviations(target: Target, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return values in deviations from the mean, as a model learns them: float32, the same shape."""
+    numbers = np.log(values) if target.is_log else values
+    return ((numbers - target.mean) / target.scale).astype(np.float32)
+
+
+def to_values(target: Target, deviations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the values that deviations stand for, in the target's own unit: float64, the same shape."""
+    numbers = deviations.astype(np.float64) * target.scale + target.mean
+    return np.exp(numbers) if target.is_log else numbers

@@ -1,0 +1,92 @@
+"""Which images are used, and for what: the sample, and the splits that the data does not give itself."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+from tlkit.data.answers import find_strata
+from tlkit.data.class_checks import check_enough_images
+from tlkit.data.manifest import ImageRecord
+from tlkit.data.splits import assign_splits, sample_stratified
+from tlkit.errors import DataError, SettingError
+from tlkit.recipes.settings import DataSettings
+
+NOT_GIVEN = ""
+"""The split of a record for which the data names none."""
+
+
+def sample_records(records: list[ImageRecord], settings: DataSettings, seed: int) -> list[ImageRecord]:
+    """Return the part of the records that `settings.sample` asks for, all groups and splits in proportion."""
+    if settings.sample == 1:
+        return records
+    hashes = [record.sha256 for record in records]
+    groups = find_strata(settings.task, [record.answer for record in records])
+    strata = [(record.split, group) for record, group in zip(records, groups, strict=True)]
+    return [records[position] for position in sample_stratified(hashes, strata, fraction=settings.sample, seed=seed)]
+
+
+def complete_splits(
+    data: Path,
+    names: Sequence[str],
+    records: list[ImageRecord],
+    settings: DataSettings,
+    seed: int,
+    keep: Mapping[str, str] | None,
+) -> list[ImageRecord]:
+    """Return the records, all with a split: what the data lacks is cut from training, or from everything."""
+    given = {record.split for record in records} - {NOT_GIVEN}
+    _check_fractions(data, settings, given)
+    validation_fraction = 0.0 if "validation" in given else settings.validation_fraction
+    if validation_fraction == settings.test_fraction == 0:
+        return records
+    pool = [record for record in records if record.split in (NOT_GIVEN, "train")]
+    check_enough_images(data, settings.task, names, pool)
+    assigned = iter(
+        assign_splits(
+            [record.sha256 for record in pool],
+            find_strata(settings.task, [record.answer for record in pool]),
+            validation_fraction=validation_fraction,
+            test_fraction=settings.test_fraction,
+            seed=seed,
+            keep=keep,
+        )
+    )
+    return [
+        dataclasses.replace(record, split=next(assigned)) if record.split in (NOT_GIVEN, "train") else record
+        for record in records
+    ]
+
+
+def _check_fractions(data: Path, settings: DataSettings, given: set[str]) -> None:
+    """Check that the settings of the division go with the splits that the data gives.
+
+    Raises:
+        DataError: There is nothing to train on, or nothing to validate on.
+        SettingError: A test fraction is asked for where there are test images.
+    """
+    if given and "train" not in given:
+        raise DataError(
+            f"{data}: there are no usable training images, only {' and '.join(sorted(given))}.",
+            expected="a split named train or training",
+            fix="add the training images, or name a folder of class folders.",
+        )
+    if "validation" not in given and settings.validation_fraction == 0:
+        raise DataError(
+            f"{data}: there are no validation images, and validation_fraction is 0.",
+            expected="images to measure the training by",
+            fix="set validation_fraction above 0, such as 0.2.",
+        )
+    if "test" in given and settings.test_fraction > 0:
+        raise SettingError(
+            f"test_fraction is {settings.test_fraction:g}, but {data} has test images of its own.",
+            expected="a test fraction only where the data has no test split",
+            fix="leave out test_fraction.",
+        )
+    if settings.validation_fraction + settings.test_fraction >= 1:
+        raise SettingError(
+            f"validation_fraction and test_fraction are {settings.validation_fraction:g} and {settings.test_fraction:g}.",
+            expected="less than 1 together",
+            fix="make one of them smaller.",
+        )
