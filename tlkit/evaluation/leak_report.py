@@ -9,13 +9,15 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tlkit.evaluation.metrics import Interval, format_fraction
-from tlkit.metadata import ALL_IMAGE_FACTS
+from tlkit.evaluation.intervals import Interval
+from tlkit.evaluation.report import format_fraction
+from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 
 LEAKS, HELPS, REDUNDANT, HARMLESS = "leaks", "helps", "redundant", "harmless"
 QUANTITIES = {CLASSIFICATION: "accuracy", MULTILABEL: "label accuracy", REGRESSION: "R²"}
 MOST_GROUPS_SHOWN = 12
+_TWO_DIGITS = "{:z.2f}".format
 
 Table = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
 """A title, titles of columns, and rows."""
@@ -195,8 +197,10 @@ def tell_column(
         return f"{name}: {knows}."
     quantity = QUANTITIES[task]
     if verdict == HELPS:
-        return f"{name} helps: beside the image it raises {quantity} from {image.value:.2f} to {with_image.value:.2f}."
-    adds = f"adds nothing to the image ({quantity} {image.value:.2f} without it, {with_image.value:.2f} with it)"
+        return (
+            f"{name} helps: beside the image it raises {quantity} from {image.value:z.2f} to {with_image.value:z.2f}."
+        )
+    adds = f"adds nothing to the image ({quantity} {image.value:z.2f} without it, {with_image.value:z.2f} with it)"
     if verdict == REDUNDANT:
         return f"{name} is redundant: {knows}, but it {adds}."
     return f"{name} is harmless: {knows}, and it {adds}."
@@ -209,9 +213,9 @@ def tell_groups(
     article = "an" if name[:1].lower() in set("aeiou") else "a"
     begin = f"With {article} {name} held out whole, {QUANTITIES[task]}"
     if falls:
-        text = f"{begin} falls from {mixed.value:.2f} to {held_out.value:.2f}: part of what is learnt is the {name}."
+        text = f"{begin} falls from {mixed.value:z.2f} to {held_out.value:z.2f}: part of what is learnt is the {name}."
     else:
-        text = f"{begin} stays: {mixed.value:.2f} and {held_out.value:.2f}."
+        text = f"{begin} stays: {mixed.value:z.2f} and {held_out.value:z.2f}."
     if num_unknown:
         text += f" {num_unknown} of {num_classes} classes lie wholly in what is held out, and cannot be told then."
     return text
@@ -219,13 +223,13 @@ def tell_groups(
 
 def _tell_alone(task: str, name: str, alone: Interval, majority: Interval) -> str:
     subject = "all facts of the image file together" if name == ALL_IMAGE_FACTS else "it alone"
-    interval = f"{alone.value:.2f} ({alone.low:.2f} to {alone.high:.2f})"
+    interval = alone.in_brief(_TWO_DIGITS)
     if task == REGRESSION:
         verb = "reach" if name == ALL_IMAGE_FACTS else "reaches"
-        return f"{subject} {verb} an R² of {interval}, the mean value {majority.value:.2f}"
+        return f"{subject} {verb} an R² of {interval}, the mean value {majority.value:z.2f}"
     verb = "are" if name == ALL_IMAGE_FACTS else "is"
     things, most = ("images", "the majority class") if task == CLASSIFICATION else ("labels", "the majority of each")
-    return f"{subject} {verb} right on {interval} of the {things}, {most} on {majority.value:.2f}"
+    return f"{subject} {verb} right on {interval} of the {things}, {most} on {majority.value:z.2f}"
 
 
 def _tabulate_groups(group: GroupVerdict, quantity: str) -> Table:
@@ -241,7 +245,7 @@ def _tabulate_groups(group: GroupVerdict, quantity: str) -> Table:
 def _cells(score: Interval | None) -> tuple[str, str]:
     if score is None:
         return ("-", "-")
-    return (format_fraction(score.value), f"{score.low:.3f} to {score.high:.3f}")
+    return (format_fraction(score.value), f"{score.low:z.3f} to {score.high:z.3f}")
 
 
 def _chart_row(label: str, score: Interval, verdict: str) -> ChartRow:

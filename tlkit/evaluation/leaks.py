@@ -29,7 +29,8 @@ from tlkit.evaluation.leak_report import (
     tell_groups,
 )
 from tlkit.evaluation.probes import Probe, is_better, make_strata, probe_features, run_majority, run_probes
-from tlkit.metadata import ALL_IMAGE_FACTS, IMAGE_FACTS, MetadataEncoding
+from tlkit.metadata.columns import ALL_IMAGE_FACTS, IMAGE_FACTS
+from tlkit.metadata.encoding import MetadataEncoding
 from tlkit.outputs import CLASSIFICATION, REGRESSION
 
 FACT_LEAKS_ABOVE = 0.15

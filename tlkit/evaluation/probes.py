@@ -17,16 +17,15 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.evaluation.folds import MOST_FOLDS, Fold
-from tlkit.evaluation.metrics import Z_95, Interval, compute_wilson_interval
+from tlkit.evaluation.intervals import Z_95, Interval, compute_bootstrap_interval, compute_wilson_interval
 from tlkit.evaluation.ridge import Matrix, RidgePath
-from tlkit.metadata import MetadataEncoding, NumberColumn, parse_number
+from tlkit.metadata.columns import parse_number
+from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 
-NUM_RESAMPLES = 2000
 MOST_BINS = 10
 MOST_EXACT_VALUES = 20
 FEWEST_IMAGES_OF_AN_EXACT_VALUE = 5
-_MOST_DRAWS_AT_ONCE = 4_000_000
 _MOST_COUNTED_EXACTLY = 1000
 
 
@@ -108,7 +107,7 @@ def is_better(probe: Probe, other: Probe) -> bool:
     gain = other.each - probe.each if probe.task == REGRESSION else probe.each - other.each
     if probe.task == CLASSIFICATION:
         return _passes_mcnemar(int((gain > 0).sum()), int((gain < 0).sum()))
-    return bool(gain.any()) and float(np.percentile(_resample_sums(gain[:, None]), 2.5)) > 0
+    return _interval_of_mean(gain).low > 0
 
 
 def make_strata(task: str, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
@@ -184,12 +183,15 @@ def _score(task: str, targets: NDArray[np.floating[Any]], outputs: Matrix, basel
         score = compute_wilson_interval(int(each.sum()), len(each))
     elif task == MULTILABEL:
         each = ((outputs > 0.5) == (targets > 0.5)).mean(axis=1)
-        score = _interval_of(float(each.mean()), _resample_sums(each[:, None])[:, 0] / len(each))
+        score = _interval_of_mean(each)
     else:
         each = ((targets - outputs) ** 2).sum(axis=1)
         spread = ((targets - baseline) ** 2).sum(axis=1)
-        sums = _resample_sums(np.stack([each, spread], axis=1))
-        score = _interval_of(float(_compute_r2(each.sum(), spread.sum())), _compute_r2(sums[:, 0], sums[:, 1]))
+        score = compute_bootstrap_interval(
+            float(_compute_r2(each.sum(), spread.sum())),
+            lambda counts: _compute_r2(each @ counts, spread @ counts),
+            num_images=len(each),
+        )
     return Probe(task, outputs, each, spread, score)
 
 
@@ -199,23 +201,10 @@ def _compute_r2(errors: Any, spreads: Any) -> NDArray[np.float64]:
     return np.where(defined, 1.0 - np.asarray(errors) / np.where(defined, spreads, 1.0), 0.0)
 
 
-def _interval_of(value: float, resampled: NDArray[np.float64]) -> Interval:
-    low, high = np.percentile(resampled, [2.5, 97.5])
-    return Interval(value, min(value, float(low)), max(value, float(high)))
-
-
-def _resample_sums(values: Matrix) -> Matrix:
-    """Return the sums over images drawn with replacement, float64 (resamples, columns), from values (n, columns)."""
-    num_images = len(values)
-    random = np.random.default_rng(0)
-    at_once = max(1, _MOST_DRAWS_AT_ONCE // num_images)
-    sums = np.zeros((NUM_RESAMPLES, values.shape[1]))
-    for start in range(0, NUM_RESAMPLES, at_once):
-        number = min(at_once, NUM_RESAMPLES - start)
-        draws = random.integers(num_images, size=(number, num_images), dtype=np.int32)
-        for column in range(values.shape[1]):
-            sums[start : start + number, column] = values[:, column][draws].sum(axis=1)
-    return sums
+def _interval_of_mean(values: Matrix) -> Interval:
+    return compute_bootstrap_interval(
+        float(values.mean()), lambda counts: values @ counts / len(values), num_images=len(values)
+    )
 
 
 def _passes_mcnemar(num_won: int, num_lost: int) -> bool:
