@@ -88,11 +88,9 @@ def find_leaks(
     """
     folds = make_stratified_folds(make_strata(task, targets), twins=twins, seed=seed)
     majority = run_majority(task, targets, folds)
+    alone = [(column, run_probes(task, targets, column.matrix, folds)[0]) for column in _with_all_facts(columns)]
     return pick_leaking(
-        [
-            _judge(column, run_probes(task, targets, column.matrix, folds)[0], majority)
-            for column in _with_all_facts(columns)
-        ]
+        [_tell(column, LEAKS, probe, majority) for column, probe in alone if _leaks(column, probe, majority)]
     )
 
 
@@ -143,7 +141,7 @@ def compute_leak_report(
         num_images=len(targets),
         majority=majority.score,
         columns=tuple(
-            _judge(column, run_probes(task, targets, column.matrix, folds)[0], majority, image, with_column)
+            _judge(column, run_probes(task, targets, column.matrix, folds)[0], with_column, majority, image)
             for column, with_column in zip(judged, with_columns, strict=True)
         ),
         table=table.score if table else None,
@@ -169,15 +167,24 @@ def _merge(columns: Sequence[LeakColumn]) -> NDArray[np.floating[Any]] | None:
     return np.concatenate([column.matrix for column in columns], axis=1) if columns else None
 
 
-def _judge(
-    column: LeakColumn, alone: Probe, majority: Probe, image: Probe | None = None, with_image: Probe | None = None
-) -> ColumnVerdict:
+def _judge(column: LeakColumn, alone: Probe, with_image: Probe, majority: Probe, image: Probe) -> ColumnVerdict:
     if _leaks(column, alone, majority):
         verdict = LEAKS
-    elif image is not None and with_image is not None and is_better(with_image, image):
+    elif is_better(with_image, image):
         verdict = HELPS
     else:
         verdict = REDUNDANT if is_better(alone, majority) else HARMLESS
+    return _tell(column, verdict, alone, majority, image, with_image)
+
+
+def _tell(
+    column: LeakColumn,
+    verdict: str,
+    alone: Probe,
+    majority: Probe,
+    image: Probe | None = None,
+    with_image: Probe | None = None,
+) -> ColumnVerdict:
     return ColumnVerdict(
         name=column.name,
         is_image_fact=column.is_image_fact,
