@@ -205,8 +205,9 @@ def _tell(
 
 def _leaks(column: LeakColumn, alone: Probe, majority: Probe) -> bool:
     part = FACT_LEAKS_ABOVE if column.is_image_fact else TABLE_LEAKS_ABOVE
-    floor = 0.0 if alone.task == REGRESSION else majority.score.value
-    return alone.score.low > floor + part * (1.0 - floor)
+    floor = 0.0 if alone.task == REGRESSION else majority.value
+    bar = floor + part * (1.0 - floor)
+    return alone.value > bar and alone.score.low > bar
 
 
 def _judge_groups(

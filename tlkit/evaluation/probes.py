@@ -11,6 +11,7 @@ import math
 from collections import Counter
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -39,17 +40,35 @@ class Probe:
         each: How each image fared, float64 (n,): 1 right and 0 wrong; the part of its labels that are right; or for a
             value the squared error, where lower is better.
         spread: Float64 (n,): for a value, its squared distance from the mean of the training images; otherwise 0.
-        score: Accuracy with Wilson's interval, label accuracy or R² with one by bootstrap; R² may be below 0.
     """
 
     task: str
     outputs: Matrix
     each: Matrix
     spread: Matrix
-    score: Interval
+
+    @property
+    def value(self) -> float:
+        """Accuracy, label accuracy, or R², which may be below 0 and is 0 where all values are equal."""
+        if self.task == REGRESSION:
+            return float(_compute_r2(self.each.sum(), self.spread.sum()))
+        return float(self.each.mean())
+
+    @cached_property
+    def score(self) -> Interval:
+        """The value with Wilson's interval for an accuracy, and one by bootstrap for the others."""
+        if self.task == CLASSIFICATION:
+            return compute_wilson_interval(int(self.each.sum()), len(self.each))
+        if self.task == MULTILABEL:
+            return _interval_of_mean(self.each)
+        return compute_bootstrap_interval(
+            self.value,
+            lambda counts: _compute_r2(self.each @ counts, self.spread @ counts),
+            num_images=len(self.each),
+        )
 
     def score_part(self, places: NDArray[np.integer[Any]]) -> float | None:
-        """Return the score of some of the images; None for R² where their values do not differ from the mean."""
+        """Return the value for some of the images, at least one; None for an R² where their values are equal."""
         if self.task != REGRESSION:
             return float(self.each[places].mean())
         spread = float(self.spread[places].sum())
@@ -180,19 +199,12 @@ def _score(task: str, targets: NDArray[np.floating[Any]], outputs: Matrix, basel
     spread = np.zeros(len(targets))
     if task == CLASSIFICATION:
         each = (outputs.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64)
-        score = compute_wilson_interval(int(each.sum()), len(each))
     elif task == MULTILABEL:
         each = ((outputs > 0.5) == (targets > 0.5)).mean(axis=1)
-        score = _interval_of_mean(each)
     else:
         each = ((targets - outputs) ** 2).sum(axis=1)
         spread = ((targets - baseline) ** 2).sum(axis=1)
-        score = compute_bootstrap_interval(
-            float(_compute_r2(each.sum(), spread.sum())),
-            lambda counts: _compute_r2(each @ counts, spread @ counts),
-            num_images=len(each),
-        )
-    return Probe(task, outputs, each, spread, score)
+    return Probe(task, outputs, each, spread)
 
 
 def _compute_r2(errors: Any, spreads: Any) -> NDArray[np.float64]:
