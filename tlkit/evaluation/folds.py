@@ -1,0 +1,116 @@
+"""Divide images into folds, so that each is predicted once by what was learnt from others.
+
+Images with equal keys, the `twins`, never stand on both sides of a fold, and only the first of them is learnt from.
+The same arguments give the same folds.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Hashable, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+MOST_FOLDS = 5
+FEWEST_FOLDS = 3
+
+
+@dataclass(frozen=True, eq=False)
+class Fold:
+    """Positions of images, int64, rising: those that are learnt from, and those that are predicted."""
+
+    train: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+def make_stratified_folds(
+    strata: Sequence[Hashable], *, twins: Sequence[Hashable] | None = None, seed: int = 0
+) -> tuple[Fold, ...]:
+    """Share out the images of each stratum evenly.
+
+    There are 5 folds, fewer where a stratum has fewer distinct images, but 3 at least; a stratum of one or two images
+    is missing in some folds.
+
+    Args:
+        strata: What each image belongs to, such as its class; n >= 2 distinct images.
+        twins: Key of each image, such as the hash of its bytes; equal keys stay together, with the first one's stratum.
+        seed: Another seed gives other folds.
+
+    Raises:
+        ValueError: There are less than two distinct images.
+    """
+    keys = _number_keys(twins, len(strata))
+    firsts = _find_firsts(keys)
+    if len(firsts) < 2:
+        raise ValueError(f"expected at least two distinct images. Received: {len(firsts)}")
+    counts = Counter(strata[first] for first in firsts)
+    num_folds = min(MOST_FOLDS, len(firsts), max(FEWEST_FOLDS, min(counts.values())))
+    num_twins = np.bincount(keys)
+
+    sizes = [0] * num_folds
+    of_stratum: Counter[tuple[Hashable, int]] = Counter()
+    fold_of_key = np.zeros(len(num_twins), np.int64)
+    for first in np.random.default_rng(seed).permutation(firsts):
+        stratum = strata[first]
+        fold = min(range(num_folds), key=lambda each: (of_stratum[stratum, each], sizes[each], each))
+        fold_of_key[keys[first]] = fold
+        of_stratum[stratum, fold] += num_twins[keys[first]]
+        sizes[fold] += num_twins[keys[first]]
+    return _make_folds(fold_of_key[keys], keys)
+
+
+def make_group_folds(
+    groups: Sequence[Hashable], *, twins: Sequence[Hashable] | None = None, seed: int = 0
+) -> tuple[Fold, ...]:
+    """Hold out whole groups, 5 folds of about the same size or one for each group where there are fewer.
+
+    An image is not learnt from where a twin of it, in another group, is held out.
+
+    Args:
+        groups: What each image belongs to, such as the camera.
+        twins: Key of each image, such as the hash of its bytes.
+        seed: Another seed puts groups of equal size into other folds.
+
+    Raises:
+        ValueError: There are less than two groups, or nothing is left to learn from beside a fold's twins.
+    """
+    sizes = Counter(groups)
+    if len(sizes) < 2:
+        raise ValueError(f"expected at least two groups. Received: {len(sizes)}")
+    names = list(sizes)
+    shuffled = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
+    filled = [0] * min(MOST_FOLDS, len(sizes))
+    fold_of_group: dict[Hashable, int] = {}
+    for group in sorted(shuffled, key=lambda each: -sizes[each]):
+        fold_of_group[group] = filled.index(min(filled))
+        filled[fold_of_group[group]] += sizes[group]
+    fold_of = np.array([fold_of_group[group] for group in groups], np.int64)
+    return _make_folds(fold_of, _number_keys(twins, len(groups)))
+
+
+def _number_keys(twins: Sequence[Hashable] | None, num_images: int) -> NDArray[np.int64]:
+    """Return a number for each image, 0, 1 … by first appearance, equal for equal keys."""
+    if twins is None:
+        return np.arange(num_images)
+    if len(twins) != num_images:
+        raise ValueError(f"expected a key for each of {num_images} images. Received: {len(twins)} keys")
+    numbers: dict[Hashable, int] = {}
+    return np.array([numbers.setdefault(key, len(numbers)) for key in twins], np.int64)
+
+
+def _find_firsts(keys: NDArray[np.int64]) -> NDArray[np.int64]:
+    firsts: NDArray[np.int64] = np.sort(np.unique(keys, return_index=True)[1]).astype(np.int64)
+    return firsts
+
+
+def _make_folds(fold_of: NDArray[np.int64], keys: NDArray[np.int64]) -> tuple[Fold, ...]:
+    folds: list[Fold] = []
+    for number in range(int(fold_of.max()) + 1):
+        test = np.flatnonzero(fold_of == number)
+        others = np.flatnonzero(~np.isin(keys, keys[test]))
+        if not len(others):
+            raise ValueError("expected images to learn from. Received: a fold that has a twin of every other image")
+        folds.append(Fold(train=others[_find_firsts(keys[others])], test=test))
+    return tuple(folds)

@@ -1,0 +1,176 @@
+"""Ridge regression that tries every strength at the price of one decomposition, judged by exact leave-one-out.
+
+With X the inputs of n training images, standardised, and M those of a second block, times a multiplier m, let
+K = X Xᵀ + m² M Mᵀ and G = K + λI. The intercept bears no penalty. What is predicted for image i from all others is
+
+    yᵢ - λ [G⁻¹ y]ᵢ / (λ [G⁻¹]ᵢᵢ - 1/n)          (Golub, Heath and Wahba 1979; 1/n is what the intercept adds)
+
+X Xᵀ is decomposed once, by itself or, where there are fewer inputs than images, by Xᵀ X; then each λ costs a product of
+matrices. M enters by Woodbury's identity, which costs as much as M has columns. The means and scales of the inputs are
+those of all n images. Each block is scaled so that X Xᵀ and M Mᵀ have a trace of n: λ and m mean the same whatever the
+widths.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+Matrix = NDArray[np.float64]
+
+STRENGTHS = np.logspace(3, -3, 9)
+"""Tried values of λ, as multiples of the mean eigenvalue of X Xᵀ, the strongest first."""
+MULTIPLIERS = (0.0, 0.1, 0.3, 1.0, 3.0)
+"""Tried values of m; at 0 the second block is not looked at."""
+_LEAST_SPREAD = 1e-6
+_LEAST_EIGENVALUE = 1e-10
+_LEAST_FREEDOM = 1e-9
+
+
+@dataclass(frozen=True, eq=False)
+class Standardiser:
+    """(value - mean) * weight, float64 (width,) each; an input that is the same for all images has the weight 0."""
+
+    mean: Matrix
+    weight: Matrix
+
+    def apply(self, block: NDArray[np.floating[Any]]) -> Matrix:
+        """Return float64 (n, width)."""
+        return (block.astype(np.float64) - self.mean) * self.weight
+
+
+def fit_standardiser(block: NDArray[np.floating[Any]]) -> Standardiser:
+    """Learn means and weights that give each input the same spread, and the block X a trace of X Xᵀ of n."""
+    values = block.astype(np.float64)
+    mean, spread = values.mean(axis=0), values.std(axis=0)
+    varies = spread > _LEAST_SPREAD * np.abs(values).max(axis=0, initial=0.0)
+    weight = np.zeros_like(spread)
+    weight[varies] = 1.0 / (spread[varies] * np.sqrt(varies.sum()))
+    return Standardiser(mean, weight)
+
+
+@dataclass(frozen=True, eq=False)
+class Candidate:
+    """One strength and one multiplier.
+
+    Attributes:
+        strength: λ.
+        multiplier: m.
+        left_out: What is predicted for each training image from all others, float64 (n, outputs).
+        duals: G⁻¹ y, float64 (n, outputs).
+    """
+
+    strength: float
+    multiplier: float
+    left_out: Matrix
+    duals: Matrix
+
+
+class RidgePath:
+    """The first block of a fold, decomposed: ready to be fitted by itself or beside any second block.
+
+    Args:
+        block: Float (n, d), n >= 1, d >= 1: the inputs of the training images.
+        targets: Float (n, outputs).
+    """
+
+    def __init__(self, block: NDArray[np.floating[Any]], targets: NDArray[np.floating[Any]]) -> None:
+        self.standardiser = fit_standardiser(block)
+        self.inputs = self.standardiser.apply(block)
+        self.intercept: Matrix = targets.astype(np.float64).mean(axis=0)
+        self._centred = targets - self.intercept
+        self._values, self._vectors = _decompose(self.inputs)
+        num_varying = max(1, int((self.standardiser.weight > 0).sum()))
+        self.strengths: Matrix = STRENGTHS * max(1.0, len(block) / num_varying)
+        self._seen = self._vectors.T @ self._centred
+
+    def fit(
+        self,
+        choose: Callable[[Matrix], tuple[float, ...]],
+        second: NDArray[np.floating[Any]] | None = None,
+    ) -> Ridge:
+        """Return the candidate whose predictions of left-out images `choose` ranks highest; of equals, the strongest.
+
+        Args:
+            choose: Takes predictions, float64 (n, outputs), and returns what is compared; higher is better.
+            second: Float (n, w): the second block's inputs of the same images.
+        """
+        standardiser = None if second is None else fit_standardiser(second)
+        inputs = None if second is None or standardiser is None else standardiser.apply(second)
+        best = max(self.iterate_candidates(inputs), key=lambda candidate: choose(candidate.left_out))
+        coefficients = self.inputs.T @ best.duals
+        others = None if inputs is None else best.multiplier**2 * (inputs.T @ best.duals)
+        return Ridge(self.intercept, self.standardiser, coefficients, standardiser, others)
+
+    def iterate_candidates(self, second: Matrix | None = None) -> Iterator[Candidate]:
+        """Yield every strength, the strongest first, and with `second`, standardised, every multiplier of it."""
+        squared = self._vectors**2
+        if second is not None:
+            second = second[:, second.any(axis=0)]
+            seen_second = self._vectors.T @ second
+        for strength in self.strengths:
+            # The inverse of X Xᵀ + λI is this weight on the eigenvectors, and 1/λ on all that they do not span.
+            weights = 1.0 / (self._values + strength) - 1.0 / strength
+            duals = self._vectors @ (weights[:, None] * self._seen) + self._centred / strength
+            diagonal = squared @ weights + 1.0 / strength
+            yield self._judge(strength, 0.0, duals, diagonal)
+            if second is not None and second.shape[1]:
+                solved = self._vectors @ (weights[:, None] * seen_second) + second / strength
+                inner, turned = np.linalg.eigh(second.T @ solved)
+                solved = solved @ turned
+                pulls = solved.T @ self._centred
+                for multiplier in MULTIPLIERS[1:]:
+                    shares = 1.0 / (multiplier**-2 + np.maximum(inner, 0.0))
+                    yield self._judge(
+                        strength,
+                        multiplier,
+                        duals - solved @ (shares[:, None] * pulls),
+                        diagonal - solved**2 @ shares,
+                    )
+
+    def _judge(self, strength: float, multiplier: float, duals: Matrix, diagonal: Matrix) -> Candidate:
+        freedom = np.maximum(strength * diagonal - 1.0 / len(diagonal), _LEAST_FREEDOM)
+        left_out = self._centred + self.intercept - strength * duals / freedom[:, None]
+        return Candidate(float(strength), multiplier, left_out, duals)
+
+
+@dataclass(frozen=True, eq=False)
+class Ridge:
+    """A fitted regression on one block or two.
+
+    Attributes:
+        intercept: Float64 (outputs,).
+        standardiser: Of the first block.
+        coefficients: Float64 (d, outputs).
+        second_standardiser: Of the second block, if there is one.
+        second_coefficients: Float64 (w, outputs), likewise.
+    """
+
+    intercept: Matrix
+    standardiser: Standardiser
+    coefficients: Matrix
+    second_standardiser: Standardiser | None = None
+    second_coefficients: Matrix | None = None
+
+    def predict(self, block: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]] | None = None) -> Matrix:
+        """Return float64 (n, outputs) from the inputs of n images, float (n, d) and, if it was fitted so, (n, w)."""
+        outputs: Matrix = self.standardiser.apply(block) @ self.coefficients + self.intercept
+        if second is not None and self.second_standardiser is not None and self.second_coefficients is not None:
+            outputs += self.second_standardiser.apply(second) @ self.second_coefficients
+        return outputs
+
+
+def _decompose(inputs: Matrix) -> tuple[Matrix, Matrix]:
+    """Return the eigenvalues that are not zero, (r,), and eigenvectors, (n, r), of X Xᵀ."""
+    num_images, width = inputs.shape
+    if width >= num_images:
+        values, vectors = np.linalg.eigh(inputs @ inputs.T)
+        kept = values > _LEAST_EIGENVALUE * num_images
+        return values[kept], vectors[:, kept]
+    values, turned = np.linalg.eigh(inputs.T @ inputs)
+    kept = values > _LEAST_EIGENVALUE * num_images
+    return values[kept], (inputs @ turned[:, kept]) / np.sqrt(values[kept])
