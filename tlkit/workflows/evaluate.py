@@ -25,7 +25,7 @@ from tlkit.reports.aside import written_aside
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_confusion_matrix
 from tlkit.reports.output_folder import check_output_folder, make_output_folder
-from tlkit.reports.predictions import Prediction, open_predictions, rank_classes
+from tlkit.reports.predictions import Prediction, PredictionColumns, open_predictions, rank_classes
 from tlkit.reports.tables import write_csv
 from tlkit.runtime import start_keras
 from tlkit.workflows.box_sheet import draw_box_sheet
@@ -198,7 +198,8 @@ def _write_folder(
         [[getattr(score, column) for column in columns] for score in report.classes],
     )
     top_k = min(TOP_K, len(spec.class_names))
-    with open_predictions(folder / "predictions.csv", top_k=top_k, with_truth=True, with_box=spec.has_box) as writer:
+    told = PredictionColumns(top_k=top_k, with_truth=True, with_box=spec.has_box)
+    with open_predictions(folder / "predictions.csv", told) as writer:
         boxes = scores.boxes or [None] * len(scores.records)
         for record, row, box in zip(scores.records, scores.probabilities, boxes, strict=True):
             ranked = rank_classes(row, spec.class_names, top_k)

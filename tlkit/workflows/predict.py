@@ -20,12 +20,14 @@ from tlkit.data.sources import find_images
 from tlkit.errors import SettingError
 from tlkit.features.extract import run_batches
 from tlkit.outputs import Box
+from tlkit.reports.captions import caption_classes
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
 from tlkit.reports.overlays import LONGEST_EDGE_PX, OverlayFolder
 from tlkit.reports.predictions import (
     BOX_COLUMNS,
     Prediction,
+    PredictionColumns,
     PredictionWriter,
     check_predictions_path,
     open_predictions,
@@ -95,8 +97,8 @@ def run_predict(
     with ExitStack() as stack:
         writer: PredictionWriter = collected
         if outputs.out or not console.json:
-            top_k = min(top_k, len(spec.class_names))
-            writer = stack.enter_context(open_predictions(outputs.out or stdout, top_k=top_k, with_box=spec.has_box))
+            columns = PredictionColumns(top_k=min(top_k, len(spec.class_names)), with_box=spec.has_box)
+            writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
         advance = stack.enter_context(console.progress("Predicting", len(paths)))
         for path, prediction in predict_files(classifier, paths, top_k=top_k, batch_size=batch_size):
             writer.write(prediction)
@@ -179,7 +181,7 @@ class _Copies:
             if self._overlays:
                 # A JPEG is decoded at twice the target or more.
                 picture = read_picture(read_content(path), target=(LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2))
-                self._overlays.write(path, picture, prediction.ranked, _in_fractions(path, prediction))
+                self._overlays.write(path, picture, caption_classes(prediction.ranked), _in_fractions(path, prediction))
             if self._class_folders:
                 self._class_folders.copy(path, prediction.ranked[0][0])
         except (UnusableImage, FileNotFoundError) as error:

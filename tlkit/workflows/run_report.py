@@ -72,7 +72,6 @@ def write_run_report(
     write_report(
         folder.path,
         title=folder.path.name,
-        task=spec.task,
         facts={
             **{f"validation {name}": value for name, value in report.facts().items()},
             "seconds": f"{seconds:,.0f}",
