@@ -1,27 +1,19 @@
-"""Draw the course of training over all stages of a run.
-
-matplotlib is used through its object interface with the Agg canvas, under its built-in defaults: no window, no global
-state, and the same picture whatever the user's matplotlibrc says. Names are drawn as they are, never read as formulas.
-"""
+"""Draw the course of training over all stages of a run."""
 
 from __future__ import annotations
 
 import math
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.reports.aside import written_aside
+from tlkit.reports.figures.canvas import new_figure, save_figure
 from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE
-from tlkit.reports.lettering import font_families, one_line, shorten_middle
+from tlkit.reports.lettering import one_line, shorten_middle
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
-    from matplotlib.figure import Figure
 
-DOTS_PER_INCH = 110
 LONGEST_NAME = 32
 _QUANTITIES = {"label_accuracy": "label accuracy", "r2": "R²", "iou": "IoU"}
 
@@ -42,7 +34,7 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     scores = [name for name in figures if name != "loss"]
     epochs = [int(row["epoch"]) for row in rows]
     kept = max((index for index, row in enumerate(rows) if row["is_best"]), default=None)
-    with _new_figure() as figure:
+    with new_figure() as figure:
         figure.set_size_inches(min(16.0, 8 + 0.06 * len(rows)), 1.8 + 2.7 * len(figures))
         heights = [*(4 for _ in figures), 1.6]
         panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, gridspec_kw={"hspace": 0.12})
@@ -56,34 +48,7 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         _mark_stages(panels, rows)
         panels[0].legend(loc="lower right", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
         figure.align_ylabels(panels)
-        with written_aside(path) as file:
-            figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})
-
-
-@contextmanager
-def _new_figure() -> Iterator[Figure]:
-    import matplotlib
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    own_settings: dict[Any, Any] = {
-        "font.family": list(font_families()),
-        "text.parse_math": False,
-        "axes.edgecolor": EDGE,
-        "axes.spines.top": False,
-        "axes.spines.right": False,
-        "xtick.color": INK,
-        "ytick.color": INK,
-    }
-    with warnings.catch_warnings():
-        # A script that no font on this machine has is drawn as boxes, which is better than no figure.
-        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
-        with matplotlib.rc_context():
-            matplotlib.rcdefaults()
-            matplotlib.rcParams.update(own_settings)
-            figure = Figure(dpi=DOTS_PER_INCH, facecolor="white")
-            FigureCanvasAgg(figure)
-            yield figure
+        save_figure(path, figure)
 
 
 def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, Any]], quantity: str) -> None:

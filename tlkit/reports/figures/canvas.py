@@ -1,0 +1,55 @@
+"""The sheet that charts are drawn on, and how it becomes a file.
+
+matplotlib is used through its object interface with the Agg canvas, under its built-in defaults: no window, no global
+state, and the same picture whatever the user's matplotlibrc says. Names are drawn as they are, never read as formulas.
+"""
+
+from __future__ import annotations
+
+import warnings
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.reports.aside import written_aside
+from tlkit.reports.figures.palette import EDGE, INK
+from tlkit.reports.lettering import font_families
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+DOTS_PER_INCH = 110
+
+
+@contextmanager
+def new_figure() -> Iterator[Figure]:
+    """Yield an empty white figure; what is drawn and saved within follows the figures' own settings."""
+    import matplotlib
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    own_settings: dict[Any, Any] = {
+        "font.family": list(font_families()),
+        "text.parse_math": False,
+        "axes.edgecolor": EDGE,
+        "axes.spines.top": False,
+        "axes.spines.right": False,
+        "xtick.color": INK,
+        "ytick.color": INK,
+    }
+    with warnings.catch_warnings():
+        # A script that no font on this machine has is drawn as boxes, which is better than no figure.
+        warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
+        with matplotlib.rc_context():
+            matplotlib.rcdefaults()
+            matplotlib.rcParams.update(own_settings)
+            figure = Figure(dpi=DOTS_PER_INCH, facecolor="white")
+            FigureCanvasAgg(figure)
+            yield figure
+
+
+def save_figure(path: Path, figure: Figure) -> None:
+    """Write a figure as a PNG, cut to what is drawn, with a narrow margin."""
+    with written_aside(path) as file:
+        figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})
