@@ -53,7 +53,13 @@ def train(table: Path, out: Path, *, data: DataSettings, head: str = "linear", *
 def predict(run: Path, sources: Sequence[Path], **options: Any) -> list[dict[str, str]]:
     stream = io.BytesIO()
     run_predict(
-        run, [str(path) for path in sources], PredictOutputs(), console=QUIET, stdin=io.StringIO(), stdout=stream, **options
+        run,
+        [str(path) for path in sources],
+        PredictOutputs(),
+        console=QUIET,
+        stdin=io.StringIO(),
+        stdout=stream,
+        **options,
     )
     return list(csv.DictReader(io.StringIO(stream.getvalue().decode())))
 
@@ -109,7 +115,10 @@ def test_labels_of_a_picture_are_those_above_their_thresholds(labels_run: Path, 
     assert list(rows[0]) == [
         "path", "labels", "class_name", "probability", "class_name_2", "probability_2", "error"
     ]  # fmt: skip
-    right = [row["labels"] == "|".join(n for b, n in enumerate(("red", "striped")) if i >> b & 1) for i, row in enumerate(rows)]
+    right = [
+        row["labels"] == "|".join(n for b, n in enumerate(("red", "striped")) if i >> b & 1)
+        for i, row in enumerate(rows)
+    ]
     assert np.mean(right) > 0.75
 
 
@@ -171,7 +180,11 @@ def test_values_are_predicted_in_a_column_of_their_name(values_run: Path, priced
 def test_values_are_measured_on_images_that_were_held_back(values_run: Path, tmp_path: Path) -> None:
     payload = run_evaluate(values_run, None, console=QUIET, settings=DataSettings(), out=tmp_path / "scores")
     assert payload["images"] == 16
-    assert {path.name for path in (tmp_path / "scores").iterdir()} >= {"predicted.png", "predictions.csv", "report.json"}
+    assert {path.name for path in (tmp_path / "scores").iterdir()} >= {
+        "predicted.png",
+        "predictions.csv",
+        "report.json",
+    }
 
 
 def test_the_logarithm_of_nothing_is_refused(priced: Path, tmp_path: Path) -> None:
@@ -228,7 +241,9 @@ def test_the_runs_own_images_keep_their_metadata(boats_run: Path) -> None:
     assert run_evaluate(boats_run, None, console=QUIET, settings=DataSettings())["accuracy"]["value"] > 0.7
 
 
-def test_prediction_takes_metadata_from_a_table_by_path_or_by_name(boats_run: Path, boats: Path, tmp_path: Path) -> None:
+def test_prediction_takes_metadata_from_a_table_by_path_or_by_name(
+    boats_run: Path, boats: Path, tmp_path: Path
+) -> None:
     photos = [boats.parent / "photos" / f"{number:03}.png" for number in range(3)]
     herons = write_table(
         tmp_path / "herons.csv",

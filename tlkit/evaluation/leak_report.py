@@ -136,35 +136,42 @@ class LeakReport:
         found += [_tabulate_groups(group, self.quantity) for group in self.groups]
         return found
 
-    def chart(self) -> dict[str, list[ChartRow]]:
-        """Return the rows of the figure, by the names of `draw_leaks`' arguments."""
-        alone = [_chart_row(column.name, column.alone, column.verdict) for column in self.columns]
-        together = [
-            _chart_row(label, score, "")
-            for label, score in (("all columns of the table", self.table), ("all metadata", self.metadata))
-            if score is not None and len(self.columns) > 1
-        ]
-        image = [_chart_row("image", self.image, "")]
-        image += [
-            _chart_row(f"image + {column.name}", column.with_image, column.verdict)
-            for column in self.columns
-            if column.with_image is not None
-        ]
-        if self.image_and_metadata is not None:
-            image.append(_chart_row("image + all metadata", self.image_and_metadata, ""))
-        return {"alone": alone, "together": together, "image": image}
+    def chart(self) -> dict[str, Any]:
+        """Return the arguments of the figure `draw_leaks` but for its path."""
+        with_columns = [(f"image + {column.name}", column.with_image, column.verdict) for column in self.columns]
+        if self._has_more_than_facts:
+            with_columns.append(("image + all metadata", self.image_and_metadata, ""))
+        return {
+            "alone": [_chart_row(column.name, column.alone, column.verdict) for column in self.columns],
+            "together": [_chart_row(label, score) for label, score in self._scores_together()],
+            "image": [
+                _chart_row("image", self.image),
+                *(_chart_row(label, score, verdict) for label, score, verdict in with_columns if score),
+            ],
+            "majority": self.majority.value,
+            "majority_name": "mean value" if self.task == REGRESSION else "majority",
+            "quantity": self.quantity,
+        }
+
+    @property
+    def _has_more_than_facts(self) -> bool:
+        """Whether all metadata together are more than a column that is shown by itself."""
+        return len(self.columns) > 1 and self.table is not None
+
+    def _scores_together(self) -> list[tuple[str, Interval]]:
+        if not self._has_more_than_facts:
+            return []
+        has_facts = any(column.is_image_fact for column in self.columns)
+        scores = [("all columns of the table", self.table), ("all metadata", self.metadata if has_facts else None)]
+        return [(label, score) for label, score in scores if score]
 
     def _scores_in_all(self) -> list[tuple[str, Interval]]:
-        facts = next((column.alone for column in self.columns if column.name == ALL_IMAGE_FACTS), None)
-        scores = [
-            ("the mean value" if self.task == REGRESSION else "the majority", self.majority),
-            ("all facts of the image file", facts),
-            ("all columns of the table", self.table),
-            ("all metadata", self.metadata),
-            ("the image", self.image),
-            ("the image and all metadata", self.image_and_metadata),
-        ]
-        return [(label, score) for label, score in scores if score is not None]
+        scores = [("the mean value" if self.task == REGRESSION else "the majority", self.majority)]
+        scores += self._scores_together()
+        scores.append(("the image", self.image))
+        if self.image_and_metadata and self._has_more_than_facts:
+            scores.append(("the image and all metadata", self.image_and_metadata))
+        return scores
 
 
 def pick_leaking(columns: Sequence[ColumnVerdict]) -> tuple[ColumnVerdict, ...]:
@@ -248,5 +255,5 @@ def _cells(score: Interval | None) -> tuple[str, str]:
     return (format_fraction(score.value), f"{score.low:z.3f} to {score.high:z.3f}")
 
 
-def _chart_row(label: str, score: Interval, verdict: str) -> ChartRow:
+def _chart_row(label: str, score: Interval, verdict: str = "") -> ChartRow:
     return (label, score.value, score.low, score.high, verdict)

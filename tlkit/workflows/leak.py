@@ -26,7 +26,8 @@ from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.splits import sample_stratified
 from tlkit.errors import SettingError, name_fix
-from tlkit.evaluation.leaks import LeakReport, compute_leak_report, find_leaks, make_leak_columns
+from tlkit.evaluation.leak_report import LeakReport
+from tlkit.evaluation.leaks import compute_leak_report, find_leaks, make_leak_columns
 from tlkit.features.cache import default_cache_root
 from tlkit.metadata.columns import ALL_IMAGE_FACTS, IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
 from tlkit.metadata.encoding import fit_encoding
@@ -215,7 +216,7 @@ def _read_features(
 def _tell(report: LeakReport, picture: Path, console: Console) -> None:
     for title, columns, rows in report.tables():
         console.table(title, columns, rows)
-    for sentence in report.sentences():
+    for sentence in report.sentences:
         console.say(sentence)
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw_leaks(picture, **report.chart())

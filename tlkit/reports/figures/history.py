@@ -7,6 +7,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.outputs import QUANTITIES
 from tlkit.reports.figures.canvas import open_figure
 from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE
 from tlkit.reports.lettering import one_line, shorten_middle
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST_NAME = 32
-_QUANTITIES = {"label_accuracy": "label accuracy", "r2": "R²", "iou": "IoU"}
 
 
 def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -54,7 +54,7 @@ def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, 
     for split, colour in (("train", TRAIN_LINE), ("validation", VALIDATION_LINE)):
         values = [_as_number(row[f"{split}_{quantity}"]) for row in rows]
         axes.plot(epochs, values, color=colour, label=split, linewidth=1.8, marker=".", markersize=6)
-    axes.set_ylabel(_QUANTITIES.get(quantity, quantity), color=INK, fontsize=10)
+    axes.set_ylabel(QUANTITIES[quantity], color=INK, fontsize=10)
     axes.margins(y=0.1)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
 
