@@ -166,7 +166,7 @@ def test_rows_without_a_value_are_set_aside(values_run: Path) -> None:
     assert [(item.path.name, item.reason) for item in manifest.set_aside] == [("none.png", "no value in row 1")]
     columns, rows = manifest.class_table()
     assert columns == ("split", "images", "lowest", "median", "highest")
-    assert [row[1] for row in rows] == ["48", "16", "16"]
+    assert [row[1] for row in rows] == ["50", "15", "15"]
 
 
 def test_values_are_predicted_in_a_column_of_their_name(values_run: Path, priced: Path) -> None:
@@ -179,7 +179,7 @@ def test_values_are_predicted_in_a_column_of_their_name(values_run: Path, priced
 
 def test_values_are_measured_on_images_that_were_held_back(values_run: Path, tmp_path: Path) -> None:
     payload = run_evaluate(values_run, None, console=QUIET, settings=DataSettings(), out=tmp_path / "scores")
-    assert payload["images"] == 16
+    assert payload["images"] == 15
     assert {path.name for path in (tmp_path / "scores").iterdir()} >= {
         "predicted.png",
         "predictions.csv",
@@ -203,12 +203,12 @@ def test_the_logarithm_of_nothing_is_refused(priced: Path, tmp_path: Path) -> No
 
 @pytest.fixture(scope="module")
 def boats(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A table with a byte-order mark: noise that shows nothing, a boat and an hour that together tell the class."""
+    """A table with a byte-order mark: grey pictures that show nothing, a boat and an hour that together tell the class."""
     root = tmp_path_factory.mktemp("boats")
     rng = np.random.default_rng(6)
     rows = []
     for number in range(120):
-        save(rng.integers(0, 256, (SIZE[1], SIZE[0], 3)), root / "photos" / f"{number:03}.png")
+        save(rng.integers(127, 130, (SIZE[1], SIZE[0], 3)), root / "photos" / f"{number:03}.png")
         boat = ("Heron", "Otter", "")[number % 3]
         hour = int(rng.integers(0, 24))
         class_name = "eel" if (boat == "Heron") or (boat == "Otter" and hour > 11) else "carp"
@@ -233,7 +233,7 @@ def test_metadata_are_recorded_and_encoded_by_the_training_images(boats_run: Pat
     assert {record.metadata[0] for record in manifest.records} == {"Heron", "Otter", ""}
     encoding = read_spec(boats_run, loader_version=LOADER_VERSION).metadata
     hours = [float(r.metadata[1]) for r in manifest.in_split("train") if r.metadata[1] != "n/a"]
-    assert encoding.columns[0].values == ("Heron", "Otter")  # type: ignore[union-attr]
+    assert set(encoding.columns[0].values) == {"Heron", "Otter"}  # type: ignore[union-attr]
     assert encoding.columns[1].mean == pytest.approx(np.mean(hours))  # type: ignore[union-attr]
 
 

@@ -13,7 +13,7 @@ from tlkit.data.manifest import ImageRecord
 from tlkit.evaluation.thresholds import apply_thresholds
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Box
 from tlkit.reports.captions import Caption, caption_classes, caption_labels, caption_value
-from tlkit.reports.predictions import Prediction, PredictionColumns, rank_classes
+from tlkit.reports.predictions import Prediction, PredictionColumns, rank_classes, shorten_float32
 
 
 def choose_prediction_columns(spec: BundleSpec, *, top_k: int, with_truth: bool = False) -> PredictionColumns:
@@ -48,7 +48,7 @@ def make_prediction(
     """
     if spec.task == REGRESSION:
         true_value = float(record.answer) if record else None
-        return Prediction(path, box=box, value=float(answer[0]), true_value=true_value)
+        return Prediction(path, box=box, value=shorten_float32(np.float32(answer[0])), true_value=true_value)
     ranked = rank_classes(answer, spec.class_names, top_k)
     if spec.task == CLASSIFICATION:
         return Prediction(path, ranked, box, true_class_name=record.answer if record else "")

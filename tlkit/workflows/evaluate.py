@@ -182,6 +182,7 @@ def _tell(report: Report, split: str, set_aside: tuple[SetAside, ...], console: 
 
 def _write_parts(folder: Path, report: Report) -> None:
     """Write the scores of each class or label as a table."""
+    columns: tuple[str, ...]
     if isinstance(report, ClassificationReport):
         columns = ("class_name", "precision", "recall", "f1", "support")
         rows = [[getattr(score, column) for column in columns] for score in report.classes]

@@ -57,7 +57,7 @@ def test_the_figure_follows_the_numbers(tmp_path: Path) -> None:
 def test_points_lie_high_where_the_prediction_is_high(tmp_path: Path) -> None:
     pixels = draw(tmp_path / "p.png", np.array([0.0, 10.0]), np.array([8.0, 8.0]))
     rows = np.flatnonzero(((pixels[..., 2] - pixels[..., 0] > 100).sum(axis=1)) > 2)
-    assert 0 < rows.mean() < len(pixels) / 2
+    assert 0 < rows.min() <= rows.max() < len(pixels) / 2
 
 
 def test_axes_are_logarithmic_where_all_true_values_are_positive_and_far_apart() -> None:
@@ -76,9 +76,9 @@ def test_both_axes_hold_all_values_and_predictions() -> None:
 def test_predictions_far_outside_of_logarithmic_axes_stand_at_the_edge(tmp_path: Path) -> None:
     inside = draw(tmp_path / "inside.png", PRICES, PRICES)
     predicted = PRICES.copy()
-    predicted[:2] = (-1.0, 1e12)
+    predicted[:3] = (-1.0, 1e-12, 1e12)
     scale = _choose_scale(PRICES, predicted)
-    assert scale.low > 0
+    assert scale.low > PRICES.min() / 20
     assert scale.high < PRICES.max() * 20
     outside = draw(tmp_path / "outside.png", PRICES, predicted)
     assert (inside == WRONG).all(axis=2).sum() == 0
