@@ -39,7 +39,7 @@ def test_a_number_is_standardised_and_a_missing_one_has_a_sign_of_its_own() -> N
     step = 1 / float(np.std([1, 2, 3]))
     np.testing.assert_allclose(
         encoding.encode([("10",), ("20",), ("n/a",), ("1e9",)]).tolist(),
-        [[-step, 0], [0, 0], [0, 1], [5, 0]],
+        np.array([[-step, 0], [0, 0], [0, 1], [5, 0]]),
         rtol=1e-6,
     )
 
