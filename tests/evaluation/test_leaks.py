@@ -181,12 +181,12 @@ def test_a_group_that_means_nothing_changes_nothing() -> None:
     targets = make_targets(CLASSIFICATION, rng)
     features = make_features(targets, rng, noise=1.0)
     report = compute_leak_report(
-        CLASSIFICATION, targets, features, [], groups=[("hour", rng.integers(0, 8, NUM_IMAGES).tolist())]
+        CLASSIFICATION, targets, features, [], groups=[("day", rng.integers(0, 8, NUM_IMAGES).tolist())]
     )
     (verdict,) = report.groups
     assert not verdict.falls
     mixed, held_out = verdict.mixed.value, verdict.held_out.value
-    assert verdict.sentence == f"With a hour held out whole, accuracy stays: {mixed:.2f} and {held_out:.2f}."
+    assert verdict.sentence == f"With a day held out whole, accuracy stays: {mixed:.2f} and {held_out:.2f}."
 
 
 def test_classes_that_one_group_has_alone_are_pointed_out() -> None:
