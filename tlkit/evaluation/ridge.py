@@ -24,7 +24,7 @@ Matrix = NDArray[np.float64]
 
 STRENGTHS = np.logspace(3, -3, 9)
 """Tried values of λ, as multiples of the mean eigenvalue of X Xᵀ, the strongest first."""
-MULTIPLIERS = (0.0, 0.1, 0.3, 1.0, 3.0)
+MULTIPLIERS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Tried values of m; at 0 the second block is not looked at."""
 _LEAST_SPREAD = 1e-6
 _LEAST_EIGENVALUE = 1e-10
