@@ -21,6 +21,7 @@ from tlkit.backbones.weights import check_weights
 from tlkit.data.answers import find_strata
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
+from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
 from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import ImageRecord, Manifest
@@ -144,6 +145,8 @@ def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSe
             answer = settings.target if settings.task == REGRESSION else settings.label_column
             columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
             others = list_other_columns(data, columns)
+            boxes = find_box(others)
+            others = tuple(name for name in others if name not in boxes)
         names = ",".join((*others, ALL_IMAGE_FACTS))
     present = [request.name for request in parse_metadata(names)]
     if group_by and group_by not in present:
