@@ -17,6 +17,9 @@ LABEL_SEPARATOR = "|"
 SCORES = {CLASSIFICATION: "accuracy", MULTILABEL: "label_accuracy", REGRESSION: "r2"}
 """The figure by which each task is judged, as it is called in a history: higher is better."""
 
+QUANTITIES = {"accuracy": "accuracy", "label_accuracy": "label accuracy", "r2": "R²", "iou": "IoU", "loss": "loss"}
+"""The figures of a history as people write them."""
+
 
 @dataclass(frozen=True)
 class Target:

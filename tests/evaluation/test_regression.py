@@ -99,6 +99,12 @@ def test_equal_true_values_have_no_r2_and_no_warning(values: list[float]) -> Non
     assert len(report.quarters) == 1
 
 
+def test_resamples_of_equal_values_are_left_out_of_the_interval_of_r2() -> None:
+    r2 = score([0.1, 0.7, 1.3], [0.2, 0.9, 1.0]).r2
+    assert r2
+    assert r2.low > -10
+
+
 def test_quarters_part_the_images_by_true_value_and_show_the_pull_to_the_mean() -> None:
     values = np.arange(1, 101, dtype=np.float64)
     report = compute_regression_report(values, 50 + (values - 50) / 2, "price_usd")

@@ -24,7 +24,8 @@ def test_no_other_threshold_has_a_better_f1(num_scores: int) -> None:
     labels = (rng.random((40, 25)) < rng.uniform(0.1, 0.9, 25)).astype(np.float32)
     probabilities = (rng.integers(0, num_scores + 1, (40, 25)) / num_scores).astype(np.float32)
     thresholds = choose_thresholds(labels, probabilities)
-    assert (thresholds.dtype, thresholds.shape) == (np.float32, (25,))
+    assert thresholds.dtype == np.float32
+    assert thresholds.shape == (25,)
     assert ((thresholds > 0) & (thresholds < 1)).all()
     others = np.concatenate([np.linspace(0.001, 0.999, 500), np.unique(probabilities)[1:-1]])
     for is_borne, column, threshold in zip(labels.T == 1, probabilities.T, thresholds, strict=True):

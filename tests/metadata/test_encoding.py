@@ -36,9 +36,11 @@ def test_the_kind_of_a_column_is_inferred(name: str, texts: list[str], kind: str
 def test_a_number_is_standardised_and_a_missing_one_has_a_sign_of_its_own() -> None:
     encoding = fit_encoding([ColumnRequest("area")], [("10",), ("20",), ("",), ("30",)])
     assert encoding.columns == (NumberColumn("area", 20.0, float(np.std([10, 20, 30]))),)
-    step = 1 / np.std([1, 2, 3])
+    step = 1 / float(np.std([1, 2, 3]))
     np.testing.assert_allclose(
-        encoding.encode([("10",), ("20",), ("n/a",), ("1e9",)]), [[-step, 0], [0, 0], [0, 1], [5, 0]], rtol=1e-6
+        encoding.encode([("10",), ("20",), ("n/a",), ("1e9",)]).tolist(),
+        np.array([[-step, 0], [0, 0], [0, 1], [5, 0]]),
+        rtol=1e-6,
     )
 
 

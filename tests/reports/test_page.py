@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tlkit.reports.page import write_report
+from tlkit.reports.page import PICTURES, write_report
 
 EVIL = "<script>alert('1')</script>\"&"
 
@@ -75,11 +75,11 @@ def test_the_page_tells_everything_it_was_given(tmp_path: Path) -> None:
 
 
 def test_the_pictures_of_the_run_are_inlined(tmp_path: Path) -> None:
-    for name in ("curves.png", "confusion.png", "views.png"):
+    for name in PICTURES:
         Image.new("RGB", (3, 2), "red").save(tmp_path / name)
     sources = [value for name, value in write(tmp_path).attributes if name == "src"]
     content = base64.b64encode((tmp_path / "views.png").read_bytes()).decode()
-    assert sources == [f"data:image/png;base64,{content}"] * 3
+    assert sources == [f"data:image/png;base64,{content}"] * 5
 
 
 def test_a_run_without_pictures_has_a_page_without_pictures(tmp_path: Path) -> None:
@@ -111,6 +111,25 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     assert not {"script", "link", "iframe", "object"} & set(page.tags)
     assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in page.attributes
     assert "http" not in (tmp_path / "report.html").read_text("utf-8").replace("http-equiv", "")
+
+
+@pytest.mark.parametrize(
+    ("columns", "note"),
+    [
+        (
+            ("class", "precision", "recall", "F1", "images"),
+            "Precision: how many of the images called so are so. Recall: how many of those that are so were found. "
+            "F1: both in one figure.",
+        ),
+        (
+            ("true price_usd", "images", "mean absolute error"),
+            "Mean absolute error: how far off the predictions are on average.",
+        ),
+    ],
+)
+def test_the_scores_say_what_their_columns_mean(tmp_path: Path, columns: tuple[str, ...], note: str) -> None:
+    page = write(tmp_path, score_table=(columns, [("1",) * len(columns)]))
+    assert f"Scores by {columns[0]}\n{note}\n" in page.text
 
 
 def test_a_long_list_of_files_is_cut_and_says_so(tmp_path: Path) -> None:

@@ -12,13 +12,15 @@ import numpy as np
 import pytest
 
 from tlkit.errors import SettingError
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.reports.predictions import (
     ROWS_IN_A_GROUP,
     Prediction,
+    PredictionColumns,
     check_predictions_path,
     open_predictions,
-    prediction_columns,
     rank_classes,
+    shorten_float32,
 )
 
 ROWS = [
@@ -28,10 +30,34 @@ ROWS = [
 ]
 
 
-def write(out: Path | io.BytesIO, rows: Iterable[Prediction], *, with_truth: bool = False) -> None:
-    with open_predictions(out, top_k=2, with_truth=with_truth) as writer:
+COLUMNS = PredictionColumns(top_k=2)
+LABELS = PredictionColumns(task=MULTILABEL, top_k=2, with_truth=True, with_box=True)
+LABEL_ROWS = [
+    Prediction(
+        "a.jpg",
+        (("dog", 0.75), ("cat", 0.25)),
+        (1.0, 2.0, 3.0, 4.004),
+        labels=("cat", "dog"),
+        true_labels=("dog",),
+    ),
+    Prediction("b.jpg", (("dog", 0.1), ("cat", 0.0)), labels=(), true_labels=()),
+    Prediction("c.jpg", error="empty file"),
+]
+VALUES = PredictionColumns(task=REGRESSION, value_name="probability", with_truth=True, with_box=True)
+VALUE_ROWS = [
+    Prediction("a.jpg", box=(1.0, 2.0, 3.0, 4.0), value=324_987.3, true_value=0.1),
+    Prediction("b.jpg", error="empty file"),
+]
+
+
+def write(out: Path | io.BytesIO, rows: Iterable[Prediction], columns: PredictionColumns = COLUMNS) -> None:
+    with open_predictions(out, columns) as writer:
         for row in rows:
             writer.write(row)
+
+
+def read_lines(path: Path) -> list[dict[str, object]]:
+    return [json.loads(line) for line in path.read_text("utf-8").splitlines()]
 
 
 def rows_that_break_off() -> Iterator[Prediction]:
@@ -60,8 +86,8 @@ def test_a_stream_gets_csv_and_stays_open() -> None:
 
 def test_json_lines_have_the_same_columns_and_null_where_there_is_nothing(tmp_path: Path) -> None:
     write(tmp_path / "p.jsonl", ROWS)
-    rows = [json.loads(line) for line in (tmp_path / "p.jsonl").read_text("utf-8").splitlines()]
-    assert [tuple(row) for row in rows] == [prediction_columns(2)] * 3
+    rows = read_lines(tmp_path / "p.jsonl")
+    assert [tuple(row) for row in rows] == [COLUMNS.names()] * 3
     assert rows[1] == {
         "path": "a/broken.jpg",
         "class_name": None,
@@ -81,7 +107,7 @@ def test_parquet_has_the_same_columns_and_more_rows_than_a_group(tmp_path: Path)
     rows = ROWS + [Prediction(f"{index}.jpg", (("cat", 0.5), ('do"g', 0.5))) for index in range(ROWS_IN_A_GROUP)]
     write(tmp_path / "p.parquet", rows)
     table = pq.read_table(tmp_path / "p.parquet")
-    assert tuple(table.column_names) == prediction_columns(2)
+    assert tuple(table.column_names) == COLUMNS.names()
     assert table.schema.field("probability").type == pa.float32()
     assert table.num_rows == len(rows)
     assert table.slice(1, 1).to_pylist()[0]["error"] == "truncated JPEG file"
@@ -110,11 +136,83 @@ def test_an_exception_leaves_no_half_file(tmp_path: Path, suffix: str) -> None:
 
 def test_the_true_class_stands_beside_the_path_where_it_is_known(tmp_path: Path) -> None:
     row = Prediction("a.jpg", (("cat", 0.5), ("dog", 0.5)), true_class_name="dog")
-    write(tmp_path / "p.csv", [row], with_truth=True)
+    write(tmp_path / "p.csv", [row], PredictionColumns(top_k=2, with_truth=True))
     assert (tmp_path / "p.csv").read_text().splitlines() == [
         "path,true_class_name,class_name,probability,class_name_2,probability_2,error",
         "a.jpg,dog,cat,0.5,dog,0.5,",
     ]
+
+
+def test_labels_in_csv_are_joined_and_stand_before_the_ranking(tmp_path: Path) -> None:
+    write(tmp_path / "p.csv", LABEL_ROWS, LABELS)
+    assert (tmp_path / "p.csv").read_text().splitlines() == [
+        "path,true_labels,labels,class_name,probability,class_name_2,probability_2,left,top,right,bottom,error",
+        "a.jpg,dog,cat|dog,dog,0.75,cat,0.25,1.0,2.0,3.0,4.0,",
+        "b.jpg,,,dog,0.1,cat,0.0,,,,,",
+        "c.jpg,,,,,,,,,,,empty file",
+    ]
+
+
+def test_labels_in_json_lines_and_parquet_tell_no_label_from_no_prediction(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write(tmp_path / "p.jsonl", LABEL_ROWS, LABELS)
+    write(tmp_path / "p.parquet", LABEL_ROWS, LABELS)
+    table = pq.read_table(tmp_path / "p.parquet")
+    for rows in (read_lines(tmp_path / "p.jsonl"), table.to_pylist()):
+        assert [tuple(row) for row in rows] == [LABELS.names()] * 3
+        assert [row["labels"] for row in rows] == ["cat|dog", "", None]
+        assert [row["true_labels"] for row in rows] == ["dog", "", None]
+    assert [table.schema.field(name).type for name in ("labels", "probability_2", "left")] == [
+        pa.string(),
+        pa.float32(),
+        pa.float32(),
+    ]
+
+
+def test_values_in_csv_stand_under_their_name(tmp_path: Path) -> None:
+    write(tmp_path / "p.csv", VALUE_ROWS, VALUES)
+    assert (tmp_path / "p.csv").read_text().splitlines() == [
+        "path,true_value,probability,left,top,right,bottom,error",
+        "a.jpg,0.1,324987.3,1.0,2.0,3.0,4.0,",
+        "b.jpg,,,,,,,empty file",
+    ]
+
+
+def test_values_in_json_lines_and_parquet_keep_all_their_digits(tmp_path: Path) -> None:
+    import pyarrow as pa
+    import pyarrow.parquet as pq
+
+    write(tmp_path / "p.jsonl", VALUE_ROWS, VALUES)
+    write(tmp_path / "p.parquet", VALUE_ROWS, VALUES)
+    table = pq.read_table(tmp_path / "p.parquet")
+    for rows in (read_lines(tmp_path / "p.jsonl"), table.to_pylist()):
+        assert [tuple(row) for row in rows] == [VALUES.names()] * 2
+        assert [(row["probability"], row["true_value"]) for row in rows] == [(324_987.3, 0.1), (None, None)]
+    assert {table.schema.field(name).type for name in ("probability", "true_value")} == {pa.float64()}
+
+
+@pytest.mark.parametrize("name", ["path", "error", "left", "true_value", "Bottom"])
+def test_a_value_called_like_another_column_gets_a_name_of_its_own(name: str) -> None:
+    columns = PredictionColumns(task=REGRESSION, value_name=name, with_truth=True, with_box=True)
+    assert columns.value_column == f"predicted_{name}"
+    assert len(columns.names()) == 8
+
+
+@pytest.mark.parametrize(
+    ("columns", "names"),
+    [
+        (PredictionColumns(CLASSIFICATION), ("path", "class_name", "probability", "error")),
+        (PredictionColumns(MULTILABEL), ("path", "labels", "class_name", "probability", "error")),
+        (PredictionColumns(REGRESSION, value_name="price_usd"), ("path", "price_usd", "error")),
+        (PredictionColumns(REGRESSION, top_k=3), ("path", "value", "error")),
+    ],
+)
+def test_truth_and_box_have_no_columns_unless_they_are_wanted(
+    columns: PredictionColumns, names: tuple[str, ...]
+) -> None:
+    assert columns.names() == names
 
 
 def test_classes_are_ranked_by_probability_and_equals_by_order() -> None:
@@ -126,6 +224,7 @@ def test_classes_are_ranked_by_probability_and_equals_by_order() -> None:
 def test_probabilities_print_short_and_read_back_to_the_bit() -> None:
     probabilities = np.random.default_rng(0).dirichlet(np.ones(50)).astype(np.float32)
     names = [str(label) for label in range(50)]
+    assert repr(shorten_float32(np.float32(0.83))) == "0.83"
     for name, probability in rank_classes(probabilities, names, 50):
         assert np.float32(repr(probability)) == probabilities[int(name)]
         assert len(repr(probability)) <= 14

@@ -17,6 +17,7 @@ from PIL import Image
 from tlkit.bundle import Classifier, read_bundle
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
+from tlkit.data.metadata_source import MetadataSource
 from tlkit.errors import DataError, RunError
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
@@ -67,6 +68,9 @@ def make_manifest(photos: Path, split: str) -> Manifest:
     return Manifest(photos, CLASS_NAMES, records)
 
 
+NO_METADATA = MetadataSource((), None)
+
+
 def evaluate(run: Path, data: Path | None = None, **options: Any) -> dict[str, Any]:
     return run_evaluate(run, data, console=Console(verbosity=-1), settings=DataSettings(), **options)
 
@@ -76,7 +80,7 @@ def test_scores_are_counted_by_class_name_whatever_the_order_of_the_classes(
 ) -> None:
     payload = evaluate(bundle, photos)
     paths = sorted(photos.rglob("*.png"))
-    answers = [prediction.ranked[0][0] for _, prediction in predict_files(classifier, paths, top_k=1)]
+    answers = [prediction.ranked[0][0] for _, prediction in predict_files(classifier, paths, NO_METADATA, top_k=1)]
     right = [answer == path.parent.name for answer, path in zip(answers, paths, strict=True)]
 
     assert payload["accuracy"]["value"] == sum(right) / 15
@@ -92,7 +96,9 @@ def test_evaluation_gives_the_very_numbers_of_prediction(classifier: Classifier,
     records = make_manifest(photos, "test").records
     scores = score_records(classifier, records)
     for (_, prediction), row in zip(
-        predict_files(classifier, [record.path for record in records], top_k=3), scores.probabilities, strict=True
+        predict_files(classifier, [record.path for record in records], NO_METADATA, top_k=3),
+        scores.answers,
+        strict=True,
     ):
         ranked = {name: np.float32(probability) for name, probability in prediction.ranked}
         assert [ranked[name] for name in CLASS_NAMES] == row.tolist()

@@ -15,6 +15,7 @@ from PIL import Image
 
 from tlkit.bundle import Classifier, read_bundle
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
+from tlkit.data.metadata_source import MetadataSource
 from tlkit.errors import RunError, SettingError
 from tlkit.reports.console import Console
 from tlkit.workflows.predict import PredictOutputs, predict_files, run_predict
@@ -86,7 +87,7 @@ def test_every_file_gets_a_row_in_order_and_bad_ones_their_reason(bundle: Path, 
 def test_rows_follow_the_order_of_the_sources_whatever_the_batches(classifier: Classifier, photos: Path) -> None:
     paths = sorted(photos.rglob("*.*"), reverse=True)
     for batch_size in (1, 2, 32):
-        answers = list(predict_files(classifier, paths, top_k=1, batch_size=batch_size))
+        answers = list(predict_files(classifier, paths, MetadataSource((), None), top_k=1, batch_size=batch_size))
         assert [path for path, _ in answers] == paths
         assert [prediction.path for _, prediction in answers] == [str(path) for path in paths]
 
@@ -96,7 +97,7 @@ def test_the_probabilities_are_the_models_for_the_pixels_of_the_one_loader(
 ) -> None:
     path = photos / "a" / "red" / "red_002.png"
     pixels = load_image(path.read_bytes(), image_size=(64, 64), fit="pad")
-    expected = classifier.predict_probabilities(np.stack([pixels] * 32))[0]
+    expected = classifier.predict(np.stack([pixels] * 32))[0]
 
     (row,) = read_rows(predict(bundle, [path])["stdout"])
     found = {row[f"class_name{ending}"]: np.float32(row[f"probability{ending}"]) for ending in ("", "_2", "_3")}

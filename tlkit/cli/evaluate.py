@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for confusion.png, per_class.csv, predictions.csv and report.json.",
+    help="Folder for pictures, scores of each class or label, predictions.csv and report.json.",
 )
 @settings_options(DataSettings, only=("image_column", "label_column", "split_column", "boxes", "strict"))
 @output_options

@@ -29,6 +29,11 @@ if TYPE_CHECKING:
 @click.option("--overlay", type=click.Path(path_type=Path), help="Folder for copies with the answer drawn on them.")
 @click.option("--sort-into", type=click.Path(path_type=Path), help="Folder for copies in one folder per class.")
 @click.option(
+    "--table",
+    type=click.Path(path_type=Path),
+    help="Table with the metadata that the model takes beside the images, by path.",
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     default=32,
@@ -43,6 +48,7 @@ def predict(
     top_k: int,
     overlay: Path | None,
     sort_into: Path | None,
+    table: Path | None,
     batch_size: int,
     console: Console,
 ) -> None:
@@ -66,5 +72,6 @@ def predict(
         stdout=sys.stdout.buffer,
         top_k=top_k,
         batch_size=batch_size,
+        table=table,
     )
     console.result(payload)

@@ -12,9 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metadata.columns import parse_number
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION
 
-LABEL_SEPARATOR = "|"
 _NUM_VALUE_STRATA = 5
 
 

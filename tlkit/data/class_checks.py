@@ -137,7 +137,7 @@ def find_notices(
         first = set_aside[0]
         verb = "is" if len(set_aside) == 1 else "are"
         yield f"{count(len(set_aside), 'file')} {verb} set aside; the first: {first.path} ({first.reason})."
-    yield from _find_twins(records)
+    yield from _find_twins(task, records)
     splits = _find_splits(task, records)
     if any("test" in found for found in splits.values()):
         untested = [name for name in names if "test" not in splits[name]]
@@ -161,15 +161,16 @@ def count(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
-def _find_twins(records: Sequence[ImageRecord]) -> Iterator[str]:
+def _find_twins(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
     """Yield notices of files with the same bytes in two splits or under two classes."""
     by_hash: Mapping[str, list[ImageRecord]] = defaultdict(list)
     for record in records:
         by_hash[record.sha256].append(record)
     twins = [group for group in by_hash.values() if len(group) > 1]
+    where_answers = "under more than one class" if task == CLASSIFICATION else "with more than one answer"
     for attribute, where, harm in (
         ("split", "in more than one split", "scores on them flatter the model"),
-        ("answer", "under more than one class", "one of the labels is wrong"),
+        ("answer", where_answers, "one of the labels is wrong"),
     ):
         torn = [group for group in twins if len({getattr(record, attribute) for record in group}) > 1]
         if torn:

@@ -62,15 +62,18 @@ def read_image_boxes(data: Path, boxes: str) -> ImageBoxes | None:
 
     Args:
         data: The data set: a folder, or a table, whose folder then holds the images.
-        boxes: Where the boxes are; empty: none are learnt.
+        boxes: Where the boxes are, from here or from the data's folder; empty: none are learnt.
 
     Raises:
         DataError: They cannot be read, or tell of none of the images.
     """
     if not boxes:
         return None
+    folder = data if data.is_dir() else data.parent
     source = Path(boxes)
-    found = read_boxes(source, image_folder=data if data.is_dir() else data.parent)
+    if not source.exists() and (folder / boxes).exists():
+        source = folder / boxes
+    found = read_boxes(source, image_folder=folder)
     by_path: dict[Path, Annotation] = {annotation.image: annotation for annotation in found.annotations}
     collection = ImageBoxes(source, by_path)
     collection.report.add_complaints(found.complaints)

@@ -20,6 +20,9 @@ class MetadataSource:
     A row of the table belongs to the file at its path, counted from the table's folder; or, where no row has that path,
     to the one of its name, if just one row has it.
 
+    Attributes:
+        table_name: Name of the table's file, for messages.
+
     Args:
         names: The model's columns, in order.
         table: A .csv, .tsv or .parquet file with a column of paths; needed just where the model takes more than facts of
@@ -32,6 +35,7 @@ class MetadataSource:
     """
 
     def __init__(self, names: Sequence[str], table: Path | None, *, image_column: str = "") -> None:
+        self.table_name = table.name if table else ""
         self._names = tuple(names)
         columns = [name for name in names if name not in IMAGE_FACTS]
         _check_table(columns, table)

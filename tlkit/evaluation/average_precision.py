@@ -47,7 +47,10 @@ def measure_mean_average_precision(labels: NDArray[np.bool_], scores: NDArray[np
         areas = np.stack([_compute_areas(labels[:, label], scores[:, label], counts) for label in borne])
         is_defined = ~np.isnan(areas)
         num_defined = is_defined.sum(axis=0)
-        return np.where(is_defined, areas, 0).sum(axis=0) / np.where(num_defined, num_defined, np.nan)
+        means: NDArray[np.float64] = np.where(is_defined, areas, 0).sum(axis=0) / np.where(
+            num_defined, num_defined, np.nan
+        )
+        return means
 
     return compute_bootstrap_interval(value, compute, len(labels), num_passes=len(borne))
 
@@ -75,5 +78,6 @@ def _compute_areas(
     num_taken = np.cumsum(np.add.reduceat(drawn, starts, axis=0), axis=0)
     gained = np.add.reduceat(drawn * is_borne[taken, None], starts, axis=0)
     found = np.cumsum(gained, axis=0)
-    areas = (gained * found / np.maximum(num_taken, 1)).sum(axis=0)
-    return areas / np.where(found[-1] > 0, found[-1], np.nan)
+    areas: NDArray[np.float64] = (gained * found / np.maximum(num_taken, 1)).sum(axis=0)
+    areas /= np.where(found[-1] > 0, found[-1], np.nan)
+    return areas

@@ -33,7 +33,7 @@ from tlkit.metadata.columns import ALL_IMAGE_FACTS, IMAGE_FACTS
 from tlkit.metadata.encoding import MetadataEncoding
 from tlkit.outputs import CLASSIFICATION, REGRESSION
 
-FACT_LEAKS_ABOVE = 0.15
+FACT_LEAKS_ABOVE = 0.12
 """Part of the way from the majority to 1 that a fact of the image file may know: it has no business with the answer."""
 TABLE_LEAKS_ABOVE = 0.5
 """The same of a column of a table, which is expected to know something."""

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from tlkit.outputs import Box
 from tlkit.reports.aside import written_aside
+from tlkit.reports.captions import Caption, CaptionLine
 from tlkit.reports.lettering import fit_text, load_font
 from tlkit.reports.sorting import number_name
 
@@ -36,34 +36,32 @@ class OverlayFolder:
         self._folder = folder
         self._taken: set[str] = set()
 
-    def write(
-        self, source: Path, picture: Image.Image, ranked: Sequence[tuple[str, float]], box: Box | None = None
-    ) -> Path:
+    def write(self, source: Path, picture: Image.Image, caption: Caption, box: Box | None = None) -> Path:
         """Write the overlay of one picture and return its path.
 
         Args:
             source: The picture's file; only its name is used.
             picture: RGB, upright.
-            ranked: (class name, probability 0..1), the most probable first; at least one.
+            caption: What is written beneath it; at least one line.
             box: left, top, right, bottom in fractions of the picture, 0..1; None if there is none.
         """
         name = number_name(f"{source.stem}.jpg", self._taken)
         self._taken.add(name.casefold())
         path = self._folder / name
         with written_aside(path) as file:
-            draw_overlay(picture, ranked, box).save(file, format="JPEG", quality=JPEG_QUALITY)
+            draw_overlay(picture, caption, box).save(file, format="JPEG", quality=JPEG_QUALITY)
         return path
 
 
-def draw_overlay(picture: Image.Image, ranked: Sequence[tuple[str, float]], box: Box | None = None) -> Image.Image:
-    """Return a copy of the picture over a panel with the classes, their probabilities and a bar for each.
+def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None) -> Image.Image:
+    """Return a copy of the picture over a panel with the caption.
 
     The panel lies beneath the picture, so it hides nothing. Large pictures are made smaller (1280 px at most), tiny ones
     enlarged by a whole factor or set on a wider panel, so that the letters can be read.
 
     Args:
         picture: RGB, upright.
-        ranked: (class name, probability 0..1), the most probable first; at least one.
+        caption: What the panel says; at least one line.
         box: left, top, right, bottom in fractions of the picture, 0..1; drawn as a frame.
 
     Returns:
@@ -74,23 +72,20 @@ def draw_overlay(picture: Image.Image, ranked: Sequence[tuple[str, float]], box:
         picture = draw_box(picture, box, BAR)
     width = max(picture.width, SHORTEST_WIDTH_PX)
     letters_px = max(16, min(36, round(width / 26)))
-    pad, small_px = round(letters_px * 0.7), round(letters_px * 0.8)
-    line_heights = [round(letters_px * 2.0)] + [round(small_px * 1.9)] * (len(ranked) - 1)
-    overlay = Image.new("RGB", (width, picture.height + sum(line_heights) + pad), PANEL)
+    pad = round(letters_px * 0.7)
+    sizes = [letters_px if line.is_bright else round(letters_px * 0.8) for line in caption]
+    heights = [round(size * (2.0 if line.is_bright else 1.9)) for line, size in zip(caption, sizes, strict=True)]
+    overlay = Image.new("RGB", (width, picture.height + sum(heights) + pad), PANEL)
     overlay.paste(picture, ((width - picture.width) // 2, 0))
     pen = ImageDraw.Draw(overlay)
 
+    indent = letters_px if any(line.has_dot for line in caption) else 0
     top = picture.height + pad // 2
-    for rank, ((class_name, probability), height) in enumerate(zip(ranked, line_heights, strict=True)):
-        size, colour = (letters_px, LETTERS) if rank == 0 else (small_px, FAINT_LETTERS)
-        percent = format_percent(probability)
-        percent_font = load_font(percent, size)
-        name_font = load_font(class_name, size, bold=rank == 0)
-        room = width - 3 * pad - percent_font.getlength(percent)
+    for line, size, height in zip(caption, sizes, heights, strict=True):
         baseline = top + round(size * 1.1)
-        pen.text((pad, baseline), fit_text(class_name, name_font, room), font=name_font, fill=colour, anchor="ls")
-        pen.text((width - pad, baseline), percent, font=percent_font, fill=colour, anchor="rs")
-        _draw_bar(pen, (pad, baseline + round(size * 0.34), width - pad), probability, max(3, size // 6))
+        _write_line(pen, line, (pad, baseline, width - pad), size, indent)
+        if line.share is not None:
+            _draw_bar(pen, (pad, baseline + round(size * 0.34), width - pad), line.share, max(3, size // 6))
         top += height
     return overlay
 
@@ -113,20 +108,6 @@ def draw_box(picture: Image.Image, box: Box, colour: tuple[int, int, int]) -> Im
     return framed
 
 
-def format_percent(probability: float) -> str:
-    """Return a probability in per cent, never rounded up to a certainty that the model does not claim.
-
-    Example:
-        >>> format_percent(0.9999), format_percent(0.83149), format_percent(0.0002)
-        ('99.9%', '83.1%', '< 0.1%')
-    """
-    if probability < 0.001:
-        return "< 0.1%" if probability > 0 else "0%"
-    if 0.999 < probability < 1:
-        return "99.9%"
-    return f"{probability:.1%}" if probability < 1 else "100%"
-
-
 def _resize_for_reading(picture: Image.Image) -> Image.Image:
     longest = max(picture.size)
     if longest > LONGEST_EDGE_PX:
@@ -139,9 +120,26 @@ def _resize_for_reading(picture: Image.Image) -> Image.Image:
     return picture
 
 
-def _draw_bar(pen: ImageDraw.ImageDraw, place: tuple[int, int, int], probability: float, height: int) -> None:
+def _write_line(
+    pen: ImageDraw.ImageDraw, line: CaptionLine, place: tuple[int, int, int], size: int, indent: int
+) -> None:
+    """Write a caption's line between left and right on a baseline: place is (left, baseline, right)."""
+    left, baseline, right = place
+    colour = LETTERS if line.is_bright else FAINT_LETTERS
+    if line.has_dot:
+        radius = size * 0.22
+        pen.circle((left + radius, baseline - size * 0.36), radius, fill=BAR)
+    figure_font = load_font(line.figure, size)
+    text_font = load_font(line.text, size, bold=line.is_bright)
+    room = right - left - indent - figure_font.getlength(line.figure) - left
+    text = fit_text(line.text, text_font, room)
+    pen.text((left + indent, baseline), text, font=text_font, fill=colour, anchor="ls")
+    pen.text((right, baseline), line.figure, font=figure_font, fill=colour, anchor="rs")
+
+
+def _draw_bar(pen: ImageDraw.ImageDraw, place: tuple[int, int, int], share: float, height: int) -> None:
     left, top, right = place
     pen.rectangle((left, top, right, top + height), fill=BAR_GROUND)
-    filled = round((right - left) * probability)
+    filled = round((right - left) * share)
     if filled:
         pen.rectangle((left, top, left + filled, top + height), fill=BAR)

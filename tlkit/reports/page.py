@@ -20,7 +20,7 @@ MOST_FILES_LISTED = 500
 PICTURES = {
     "curves.png": (
         "Course of training",
-        "Accuracy, loss and learning rate by epoch. The ring marks the epoch whose weights were kept. "
+        "Score, loss and learning rate by epoch. The ring marks the epoch whose weights were kept. "
         "A validation line that falls behind the training line shows overfitting.",
     ),
     "confusion.png": (
@@ -28,11 +28,32 @@ PICTURES = {
         "Each row is a true class, each column what the model said. Blue is right, orange is wrong; "
         "the deeper, the larger the part of the row.",
     ),
+    "labels.png": (
+        "How each label fares",
+        "The best label stands at the top. Average precision tells how well a label's probabilities rank the images, "
+        "whatever the threshold; precision and recall are those at the label's threshold.",
+    ),
+    "predicted.png": (
+        "Predicted against true values",
+        "Each point is an image; on the dashed line the prediction is right, in the band it is off by no more than the "
+        "mean absolute error. A cloud flatter than the line shows a pull to the mean.",
+    ),
     "views.png": (
         "What the network sees",
         "Training images as they reach the network. Is the object still in the picture, and still itself?",
     ),
 }
+SCORES = {
+    "precision": "how many of the images called so are so",
+    "recall": "how many of those that are so were found",
+    "F1": "both in one figure",
+    "AP": "how well the probabilities rank the images, whatever the threshold",
+    "threshold": "the probability from which on a label is said to be there",
+    "mean absolute error": "how far off the predictions are on average",
+    "mean of predicted - true": "above 0 where the predictions are too high, below 0 where they are too low",
+}
+"""What the columns of a table of scores mean."""
+
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
 :root { --ink: #1f2933; --faint: #616e7c; --line: #dde3e9; --accent: #1a5e9e; --ground: #f5f7fa; }
@@ -78,8 +99,8 @@ def write_report(
 ) -> Path:
     """Write `report.html` into a run's folder and return its path.
 
-    The pictures curves.png, confusion.png and views.png are taken from the folder as far as they are there. A table
-    without rows is left out.
+    The pictures, which PICTURES names, are taken from the folder as far as they are there. A table without rows is left
+    out.
 
     Args:
         folder: The run's folder.
@@ -87,7 +108,8 @@ def write_report(
         facts: The figures to read first, by their name: "validation accuracy": "0.861 (0.82 to 0.89)".
         class_table: Column titles and rows of strings: images per class and split.
         stage_table: The same, for the stages of training and what each brought.
-        score_table: The same, for precision, recall and F1 per class.
+        score_table: The same, for the scores of the parts that the first column names: classes, labels, or stretches of
+            values.
         recipe: The resolved recipe, as TOML.
         set_aside: (path, reason) of each file that could not be used.
         notices: What the reader of the data found remarkable, a sentence each.
@@ -96,9 +118,10 @@ def write_report(
         _render_facts(facts),
         _render_table("Stages", "Each stage went on from the best weights of the one before it.", stage_table),
         _render_picture(folder, "curves.png"),
-        _render_table("Scores of each class", "Precision: how many of the images called so are so. "
-                      "Recall: how many of the class were found. F1: both in one figure.", score_table),
+        _render_scores(score_table),
         _render_picture(folder, "confusion.png"),
+        _render_picture(folder, "labels.png"),
+        _render_picture(folder, "predicted.png"),
         _render_table("Images", "How many images of each class are in each split.", class_table),
         _render_notices(notices),
         _render_picture(folder, "views.png"),
@@ -146,6 +169,12 @@ def _render_table(title: str, note: str, table: Table) -> str:
         for row in rows
     )
     return _render_section(title, note, f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>')
+
+
+def _render_scores(table: Table) -> str:
+    columns, _ = table
+    notes = [f"{name[0].upper()}{name[1:]}: {SCORES[name]}." for name in columns if name in SCORES]
+    return _render_table(f"Scores by {columns[0]}" if columns else "", " ".join(notes), table)
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:

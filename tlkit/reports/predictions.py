@@ -1,7 +1,6 @@
 """Write predictions row by row, as CSV, JSON lines or Parquet.
 
-All three have the same columns: path, class_name, probability, class_name_2, probability_2 and so on down to the k-th
-most probable class, and error, which says why a file has no prediction. Rows leave memory as they come.
+All three have the same columns, which follow from a `PredictionColumns`. Rows leave memory as they come.
 """
 
 from __future__ import annotations
@@ -18,28 +17,90 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import SettingError
-from tlkit.outputs import Box
+from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION, Box
 from tlkit.reports.aside import open_text, written_aside
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_IN_A_GROUP = 10_000
 BOX_COLUMNS = ("left", "top", "right", "bottom")
+TRUTH_COLUMNS = {CLASSIFICATION: "true_class_name", MULTILABEL: "true_labels", REGRESSION: "true_value"}
+TEXT, SINGLE, DOUBLE = "text", "single", "double"
+
+
+@dataclass(frozen=True)
+class PredictionColumns:
+    """What a file of predictions tells of each image: first its path, last why there is no prediction, if so.
+
+    Between them stand, as far as wanted: the truth; the names of the labels, joined by `|`, or the value; class_name,
+    probability, class_name_2, probability_2 and so on down to the k-th most probable; left, top, right, bottom.
+
+    Attributes:
+        task: One of `tlkit.outputs.TASKS`.
+        top_k: How many classes or labels a row ranks, at least 1; not used for values.
+        value_name: What the values are called: their column, or "predicted_" and it where another column is called so.
+        with_truth: Whether there is a column true_class_name, true_labels or true_value.
+        with_box: Whether there are the columns of a box.
+    """
+
+    task: str = CLASSIFICATION
+    top_k: int = 1
+    value_name: str = "value"
+    with_truth: bool = False
+    with_box: bool = False
+
+    @property
+    def value_column(self) -> str:
+        """The name of the column with the predicted value."""
+        is_taken = self.value_name.casefold() in {"path", TRUTH_COLUMNS[REGRESSION], *BOX_COLUMNS, "error"}
+        return f"predicted_{self.value_name}" if is_taken else self.value_name
+
+    def kinds(self) -> dict[str, str]:
+        """Return the columns by name, in order, each with its kind: TEXT, SINGLE or DOUBLE for float32 and float64."""
+        kinds = {"path": TEXT}
+        if self.with_truth:
+            kinds[TRUTH_COLUMNS[self.task]] = DOUBLE if self.task == REGRESSION else TEXT
+        if self.task == REGRESSION:
+            kinds[self.value_column] = DOUBLE
+        else:
+            if self.task == MULTILABEL:
+                kinds["labels"] = TEXT
+            for rank in range(1, self.top_k + 1):
+                kinds |= dict(zip(_ranked_columns(rank), (TEXT, SINGLE), strict=True))
+        if self.with_box:
+            kinds |= dict.fromkeys(BOX_COLUMNS, SINGLE)
+        return {**kinds, "error": TEXT}
+
+    def names(self) -> tuple[str, ...]:
+        """Return the columns' names, in order."""
+        return tuple(self.kinds())
 
 
 @dataclass(frozen=True)
 class Prediction:
     """What the model says about one file.
 
-    `ranked` holds (class name, probability 0..1), the most probable first; it is empty where `error` says why. `box` is
-    left, top, right, bottom in pixels of the upright picture, if the model has learnt boxes. `true_class_name` is known
-    only where a labelled set is scored.
+    Attributes:
+        path: The file.
+        ranked: (class or label name, probability 0..1), the most probable first; empty where `error` says why, and for
+            values.
+        box: left, top, right, bottom in pixels of the upright picture, if the model has learnt boxes.
+        error: Why there is no prediction.
+        value: The predicted value, if values were learnt.
+        labels: The names of the labels at or above their threshold, if labels were learnt; there may be none.
+        true_class_name: Known, like the next two, only where a labelled set is scored.
+        true_labels: The names of the labels that the image bears.
+        true_value: Its true value.
     """
 
     path: str
     ranked: tuple[tuple[str, float], ...] = ()
     box: Box | None = None
     error: str = ""
+    value: float | None = None
+    labels: tuple[str, ...] | None = None
     true_class_name: str = ""
+    true_labels: tuple[str, ...] | None = None
+    true_value: float | None = None
 
 
 class PredictionWriter(Protocol):
@@ -56,15 +117,22 @@ def rank_classes(
 
     Args:
         probabilities: Float (classes,), 0..1.
-        class_names: The name of each class.
+        class_names: The name of each class or label.
         top_k: At least 1.
 
     Returns:
-        (class name, probability) pairs. The probability is the float32 in its shortest decimal form, so that it prints
-        as 0.83 and not as 0.8299999833106995; reading it back as float32 gives the same bits.
+        (class name, probability) pairs, the probability as `shorten_float32` gives it.
     """
     order = np.argsort(-probabilities, kind="stable")[:top_k]
-    return tuple((class_names[label], float(str(np.float32(probabilities[label])))) for label in order)
+    return tuple((class_names[label], shorten_float32(probabilities[label])) for label in order)
+
+
+def shorten_float32(number: np.floating[Any]) -> float:
+    """Return the float64 nearest to a float32's shortest decimal form.
+
+    It prints as 0.83 and not as 0.8299999833106995; reading it back as float32 gives the same bits.
+    """
+    return float(str(np.float32(number)))
 
 
 def check_predictions_path(path: Path) -> None:
@@ -85,29 +153,15 @@ def check_predictions_path(path: Path) -> None:
         raise SettingError(f"--out {path} is a folder.", expected="the name of a file", fix="choose another name.")
 
 
-def prediction_columns(top_k: int, *, with_truth: bool = False, with_box: bool = False) -> tuple[str, ...]:
-    """Return the columns' names."""
-    pairs = [("class_name", "probability")]
-    pairs += [(f"class_name_{rank}", f"probability_{rank}") for rank in range(2, top_k + 1)]
-    truth = ("true_class_name",) if with_truth else ()
-    box = BOX_COLUMNS if with_box else ()
-    return ("path", *truth, *(column for pair in pairs for column in pair), *box, "error")
-
-
 @contextmanager
-def open_predictions(
-    out: Path | BinaryIO, *, top_k: int, with_truth: bool = False, with_box: bool = False
-) -> Iterator[PredictionWriter]:
+def open_predictions(out: Path | BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
     """Yield a writer for predictions.
 
     Args:
         out: A path, written aside and renamed at the end, its format chosen by its suffix; or an open binary stream,
             which gets CSV.
-        top_k: How many classes a row names.
-        with_truth: Add the column true_class_name.
-        with_box: Add the columns left, top, right, bottom.
+        columns: What each row tells.
     """
-    columns = prediction_columns(top_k, with_truth=with_truth, with_box=with_box)
     if not isinstance(out, Path):
         with _open_csv(out, columns) as writer:
             yield writer
@@ -117,47 +171,57 @@ def open_predictions(
         yield writer
 
 
-def _row_values(prediction: Prediction, columns: Sequence[str]) -> dict[str, Any]:
+def _ranked_columns(rank: int) -> tuple[str, str]:
+    ending = "" if rank == 1 else f"_{rank}"
+    return f"class_name{ending}", f"probability{ending}"
+
+
+def _row_values(prediction: Prediction, columns: PredictionColumns) -> dict[str, Any]:
     """Return the row by column, None where there is nothing to say."""
-    values: dict[str, Any] = dict.fromkeys(columns)
-    values["path"] = prediction.path
-    values["error"] = prediction.error or None
-    if "true_class_name" in values:
-        values["true_class_name"] = prediction.true_class_name
+    values: dict[str, Any] = dict.fromkeys(columns.names())
+    values |= {"path": prediction.path, "error": prediction.error or None}
+    if columns.with_truth:
+        values[TRUTH_COLUMNS[columns.task]] = {
+            CLASSIFICATION: prediction.true_class_name,
+            MULTILABEL: _join(prediction.true_labels),
+            REGRESSION: prediction.true_value,
+        }[columns.task]
+    if columns.task == REGRESSION:
+        values[columns.value_column] = prediction.value
+    elif columns.task == MULTILABEL:
+        values["labels"] = _join(prediction.labels)
+    for rank, answer in enumerate(prediction.ranked, start=1):
+        values |= zip(_ranked_columns(rank), answer, strict=True)
     if prediction.box is not None:
-        values.update(zip(BOX_COLUMNS, (round(edge, 2) for edge in prediction.box), strict=True))
-    for rank, (class_name, probability) in enumerate(prediction.ranked, start=1):
-        ending = "" if rank == 1 else f"_{rank}"
-        values[f"class_name{ending}"] = class_name
-        values[f"probability{ending}"] = probability
+        values |= zip(BOX_COLUMNS, (round(edge, 2) for edge in prediction.box), strict=True)
     return values
 
 
+def _join(names: Sequence[str] | None) -> str | None:
+    return None if names is None else LABEL_SEPARATOR.join(names)
+
+
 @contextmanager
-def _open_csv(file: BinaryIO, columns: Sequence[str]) -> Iterator[PredictionWriter]:
+def _open_csv(file: BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
     with open_text(file) as text:
-        rows = csv.DictWriter(text, columns, lineterminator="\n")
+        rows = csv.DictWriter(text, columns.names(), lineterminator="\n")
         rows.writeheader()
         yield _RowByRow(columns, rows.writerow)
 
 
 @contextmanager
-def _open_json_lines(file: BinaryIO, columns: Sequence[str]) -> Iterator[PredictionWriter]:
+def _open_json_lines(file: BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
     with open_text(file) as text:
         yield _RowByRow(columns, lambda values: text.write(json.dumps(values, ensure_ascii=False) + "\n"))
 
 
 @contextmanager
-def _open_parquet(file: BinaryIO, columns: Sequence[str]) -> Iterator[PredictionWriter]:
+def _open_parquet(file: BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    schema = pa.schema(
-        [
-            (column, pa.float32() if column.startswith("probability") or column in BOX_COLUMNS else pa.string())
-            for column in columns
-        ]
-    )
+    types = {TEXT: pa.string(), SINGLE: pa.float32(), DOUBLE: pa.float64()}
+    schema = pa.schema([(name, types[kind]) for name, kind in columns.kinds().items()])
     rows: list[dict[str, Any]] = []
     with pq.ParquetWriter(file, schema) as table:
 
@@ -178,7 +242,7 @@ def _open_parquet(file: BinaryIO, columns: Sequence[str]) -> Iterator[Prediction
 class _RowByRow:
     """Turns predictions into rows and hands each to `add`."""
 
-    def __init__(self, columns: Sequence[str], add: Any) -> None:
+    def __init__(self, columns: PredictionColumns, add: Any) -> None:
         self._columns = columns
         self._add = add
 

@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
 
 from tlkit.bundle import BundleSpec, find_bundle, read_spec
 from tlkit.data.dataset import read_evaluation_set
@@ -18,19 +17,23 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.boxes import BoxScores, compute_box_scores
-from tlkit.evaluation.classification import ClassificationReport, compute_classification_report
+from tlkit.evaluation.classification import ClassificationReport
+from tlkit.evaluation.multilabel import MultilabelReport
+from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
 from tlkit.recipes import DataSettings
 from tlkit.reports.aside import written_aside
 from tlkit.reports.console import Console
-from tlkit.reports.figures import draw_confusion_matrix
 from tlkit.reports.output_folder import check_output_folder, make_output_folder
-from tlkit.reports.predictions import Prediction, open_predictions, rank_classes
+from tlkit.reports.predictions import Prediction, open_predictions
 from tlkit.reports.tables import write_csv
 from tlkit.runtime import start_keras
+from tlkit.workflows.answering import choose_prediction_columns, make_prediction
 from tlkit.workflows.box_sheet import draw_box_sheet
+from tlkit.workflows.finetune_recipe import describe_answer
 from tlkit.workflows.run_folder import MANIFEST_FILE
 from tlkit.workflows.scoring import Scores, count_files, score_records
+from tlkit.workflows.task_report import compute_task_report, draw_task_picture
 
 EVALUATION = "evaluation"
 MOST_MISTAKES_SHOWN = 10
@@ -64,7 +67,8 @@ def run_evaluate(
         console: Tells the story.
         settings: How `data` is read, if it is a table.
         split: The split wanted; None takes the test split.
-        out: Folder for confusion.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png.
+        out: Folder for confusion.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
+            labels labels.png and per_label.csv instead of the first two, for values predicted.png.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -94,7 +98,7 @@ def run_evaluate(
             fix=f"tlkit evaluate {run} DATA, with the folder where the images are now.",
         )
 
-    report = compute_classification_report(_find_labels(scores.records, spec), scores.probabilities, spec.class_names)
+    report = compute_task_report(spec, scores)
     _tell(report, images.split, set_aside, console)
     payload = {"run": run, "data": data, "split": images.split, "set_aside": len(set_aside), **report.to_payload()}
     boxed, true, predicted = scores.pair_boxes()
@@ -117,6 +121,7 @@ def _read_images(
     if data is None:
         return _read_own_images(run, split)
     index = FileIndex(default_cache_root())
+    settings = dataclasses.replace(settings, **describe_answer(spec))
     manifest = read_evaluation_set(
         data,
         settings,
@@ -160,15 +165,9 @@ def describe_boxes(scores: BoxScores) -> str:
     )
 
 
-def _find_labels(records: tuple[ImageRecord, ...], spec: BundleSpec) -> np.ndarray[Any, Any]:
-    """Return int64 (n,): each record's class by the model's order of names, whatever order the data has."""
-    labels = {name: label for label, name in enumerate(spec.class_names)}
-    return np.array([labels[record.class_name] for record in records], dtype=np.int64)
-
-
-def _tell(report: ClassificationReport, split: str, set_aside: tuple[SetAside, ...], console: Console) -> None:
+def _tell(report: Report, split: str, set_aside: tuple[SetAside, ...], console: Console) -> None:
     console.table(f"Scores on the {split} images", *report.score_table())
-    if report.mistakes:
+    if isinstance(report, ClassificationReport) and report.mistakes:
         mistakes = [
             (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count))
             for mistake in report.mistakes[:MOST_MISTAKES_SHOWN]
@@ -181,34 +180,41 @@ def _tell(report: ClassificationReport, split: str, set_aside: tuple[SetAside, .
         )
 
 
+def _write_parts(folder: Path, report: Report) -> None:
+    """Write the scores of each class or label as a table."""
+    columns: tuple[str, ...]
+    if isinstance(report, ClassificationReport):
+        columns = ("class_name", "precision", "recall", "f1", "support")
+        rows = [[getattr(score, column) for column in columns] for score in report.classes]
+        write_csv(folder / "per_class.csv", columns, rows)
+    elif isinstance(report, MultilabelReport):
+        columns = ("label_name", "threshold", "average_precision", "precision", "recall", "f1", "support")
+        rows = [[getattr(score, column) for column in columns] for score in report.labels]
+        write_csv(folder / "per_label.csv", columns, rows)
+
+
 def _write_folder(
     folder: Path,
-    report: ClassificationReport,
+    report: Report,
     scores: Scores,
     set_aside: tuple[SetAside, ...],
     payload: dict[str, Any],
     spec: BundleSpec,
 ) -> None:
     make_output_folder(folder, kind=EVALUATION, marker=OUTPUT_MARKER)
-    draw_confusion_matrix(folder / "confusion.png", report.confusion, spec.class_names)
-    columns = ("class_name", "precision", "recall", "f1", "support")
-    write_csv(
-        folder / "per_class.csv",
-        columns,
-        [[getattr(score, column) for column in columns] for score in report.classes],
-    )
-    top_k = min(TOP_K, len(spec.class_names))
-    with open_predictions(folder / "predictions.csv", top_k=top_k, with_truth=True, with_box=spec.has_box) as writer:
+    draw_task_picture(folder, report, spec, scores)
+    _write_parts(folder, report)
+    columns = choose_prediction_columns(spec, top_k=TOP_K, with_truth=True)
+    with open_predictions(folder / "predictions.csv", columns) as writer:
         boxes = scores.boxes or [None] * len(scores.records)
-        for record, row, box in zip(scores.records, scores.probabilities, boxes, strict=True):
-            ranked = rank_classes(row, spec.class_names, top_k)
-            writer.write(Prediction(str(record.path), ranked, box, true_class_name=record.class_name))
+        for record, answer, box in zip(scores.records, scores.answers, boxes, strict=True):
+            writer.write(make_prediction(str(record.path), answer, box, spec, top_k=columns.top_k, record=record))
         for item in set_aside:
             writer.write(Prediction(str(item.path), error=item.reason))
     document = {
         **payload,
         "class_names": spec.class_names,
-        "confusion": report.confusion.tolist(),
+        **({"confusion": report.confusion.tolist()} if isinstance(report, ClassificationReport) else {}),
         "set_aside": [{"path": str(item.path), "reason": item.reason} for item in set_aside],
     }
     with written_aside(folder / "report.json") as file:

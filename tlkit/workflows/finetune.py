@@ -15,21 +15,19 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlkit.backbones.catalogue import find_backbone
-from tlkit.bundle import BundleSpec, fit_target
+from tlkit.bundle import BundleSpec
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
-from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
+from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
-from tlkit.metadata.columns import NUMBER, parse_metadata
-from tlkit.metadata.encoding import CategoryColumn, describe_columns, fit_encoding
-from tlkit.outputs import REGRESSION
-from tlkit.recipes import DataSettings, Recipe, check_recipe, resolve_recipe
+from tlkit.recipes import Recipe, check_recipe, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, start_keras
 from tlkit.workflows.finetune_recipe import choose_weights
+from tlkit.workflows.first_model import build_classifier, tell_metadata
+from tlkit.workflows.leak import warn_of_leaks
 from tlkit.workflows.run_folder import (
     EarlierRun,
     RunFolder,
@@ -38,9 +36,10 @@ from tlkit.workflows.run_folder import (
     read_earlier_run,
 )
 from tlkit.workflows.run_history import RunHistory
-from tlkit.workflows.run_report import describe_change, draw_views, measure_validation, write_run_report
+from tlkit.workflows.run_report import describe_change, draw_views, score_validation, write_run_report
 from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_plan import StagePlan, plan_stages
+from tlkit.workflows.task_report import choose_task_thresholds, compute_task_report
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -71,7 +70,8 @@ def run_finetune(
         cache_root: Where features are cached; the user's cache folder by default.
 
     Returns:
-        What `--json` prints: `run`, `validation` (before and after each stage), `accuracy`, `macro_f1`, `seconds`.
+        What `--json` prints: `run`, `validation` (before and after each stage), the scores of the task such as
+        `accuracy` and `macro_f1`, `seconds`.
 
     Raises:
         TlkitError: Any problem with settings, data, backbone, cache or folder that the user can mend.
@@ -90,24 +90,36 @@ def run_finetune(
     manifest = folder.read_manifest() if resume else None
     if manifest is None:
         manifest = _read_images(data, recipe, earlier, cache_root, console)
+        warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
     _tell_images(manifest, console)
     folder = open_run_folder(out, recipe)
     folder.write_start(manifest)
 
     start_keras(recipe.training.seed)
-    classifier = _build_classifier(recipe, manifest, earlier)
-    _tell_metadata(manifest, classifier.spec, console)
+    classifier = build_classifier(recipe, manifest, earlier)
+    tell_metadata(manifest, classifier.spec, console)
     _check_batch_norm(classifier, plans, recipe, console)
     draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
 
-    _save_model(classifier, manifest, outcomes, folder)
-    report = measure_validation(classifier, manifest, console)
+    scores = score_validation(classifier, manifest, console)
+    spec = dataclasses.replace(classifier.spec, thresholds=choose_task_thresholds(classifier.spec, scores))
+    _save_model(classifier, spec, manifest, outcomes, folder)
+    report = compute_task_report(spec, scores)
     seconds = time.perf_counter() - started
-    write_run_report(folder, manifest=manifest, report=report, outcomes=outcomes, history=history, seconds=seconds)
+    write_run_report(
+        folder,
+        manifest=manifest,
+        spec=spec,
+        scores=scores,
+        report=report,
+        outcomes=outcomes,
+        history=history,
+        seconds=seconds,
+    )
     summary = _summarise(folder, outcomes, report.to_payload(), seconds)
     folder.write_summary(summary)
-    _tell_end(folder, report.accuracy, console)
+    _tell_end(folder, report, console)
     return summary
 
 
@@ -134,60 +146,6 @@ def _tell_images(manifest: Manifest, console: Console) -> None:
     console.table("Images", *manifest.class_table())
     for notice in manifest.notices:
         console.say(notice)
-
-
-def _build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | None) -> Classifier:
-    from tlkit.bundle import assemble_classifier, read_bundle
-
-    if earlier:
-        return read_bundle(earlier.path, loader_version=LOADER_VERSION)
-
-    entry = find_backbone(recipe.backbone.name)
-    data = recipe.data
-    train = manifest.in_split("train")
-    target = None
-    if data.task == REGRESSION:
-        _check_target(manifest, data)
-        target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
-    spec = BundleSpec(
-        backbone=entry.name,
-        image_size=entry.check_image_size(recipe.backbone.image_size),
-        fit=recipe.backbone.fit,
-        loader_version=LOADER_VERSION,
-        pooling=recipe.head.pooling,
-        head=recipe.head,
-        class_names=manifest.class_names,
-        task=data.task,
-        target=target,
-        metadata=fit_encoding(parse_metadata(data.metadata), [record.metadata for record in train]),
-        has_box=bool(data.boxes),
-    )
-    return assemble_classifier(spec, weights=recipe.backbone.weights, seed=recipe.training.seed)
-
-
-def _check_target(manifest: Manifest, settings: DataSettings) -> None:
-    """Refuse the logarithm of values that have none."""
-    lowest = float(manifest.targets(manifest.records).min())
-    if settings.target_scale == "log" and lowest <= 0:
-        raise SettingError(
-            f"target_scale is log, but the lowest {settings.target} is {lowest:g}.",
-            expected="values above 0 where their logarithm is learnt",
-            fix="leave out --target-scale.",
-        )
-
-
-def _tell_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:
-    """Say how the columns are read, and which of them will say nothing about new images."""
-    rows = [record.metadata for record in manifest.in_split("train")]
-    if not spec.metadata.columns:
-        return
-    console.table("Metadata beside the image", ("column", "read as", "missing"), describe_columns(spec.metadata, rows))
-    for column in spec.metadata.columns:
-        if isinstance(column, CategoryColumn) and not column.values:
-            console.warn(
-                f"{column.name} has hardly a value that two training images share, so it can tell nothing; "
-                f"if these are numbers, say {column.name}:{NUMBER}."
-            )
 
 
 def _check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
@@ -241,27 +199,28 @@ def _run_stages(
         history.finish(plan, outcome.progress)
         outcomes.append(outcome)
         if plan.keeps_start:
-            console.say(describe_change(outcome))
+            console.say(describe_change(outcome, classifier.spec.outputs))
     return outcomes, history.rows
 
 
 def _save_model(
-    classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome], folder: RunFolder
+    classifier: Classifier,
+    spec: BundleSpec,
+    manifest: Manifest,
+    outcomes: Sequence[StageOutcome],
+    folder: RunFolder,
 ) -> None:
     """Write the bundle with some validation images as golden samples, spread over the classes."""
     from tlkit.bundle import write_bundle
 
     records = manifest.in_split("validation")
     chosen = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int))
-    golden = np.stack([load_record(records[number], classifier.spec) for number in chosen])
-    golden_metadata = classifier.spec.metadata.encode([records[number].metadata for number in chosen])
+    golden = np.stack([load_record(records[number], spec) for number in chosen])
+    golden_metadata = spec.metadata.encode([records[number].metadata for number in chosen])
     entry = classifier.backbone.entry
     kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
-    unfrozen = min(
-        [classifier.spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group))
-    )
-    spec = dataclasses.replace(classifier.spec, unfrozen=unfrozen)
-    write_bundle(folder.bundle, classifier, spec, golden, golden_metadata)
+    unfrozen = min([spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group)))
+    write_bundle(folder.bundle, classifier, dataclasses.replace(spec, unfrozen=unfrozen), golden, golden_metadata)
 
 
 def _summarise(
@@ -289,10 +248,7 @@ def _summarise(
     }
 
 
-def _tell_end(folder: RunFolder, accuracy: Any, console: Console) -> None:
-    console.say(
-        f"\nThe saved model's validation accuracy: {accuracy.value:.3f} "
-        f"(95% interval {accuracy.low:.3f} to {accuracy.high:.3f})."
-    )
+def _tell_end(folder: RunFolder, report: Report, console: Console) -> None:
+    console.say(f"\nThe saved model on the validation images: {report.headline()}")
     console.say(f"Report: {folder.path / 'report.html'}")
     console.say(f"Next: tlkit predict {folder.path} IMAGES…    tlkit evaluate {folder.path} LABELLED-IMAGES")

@@ -54,7 +54,7 @@ def make_recipe_from_file(path: Path, *, sections: Mapping[str, Given], start_fr
     recipe = dataclasses.replace(recipe, **replaced)
     if start_from:
         base = _base_recipe(sections, start_from)
-        data = dataclasses.replace(recipe.data, **_describe_answer(read_earlier_run(start_from).spec))
+        data = dataclasses.replace(recipe.data, **describe_answer(read_earlier_run(start_from).spec))
         return dataclasses.replace(recipe, backbone=base.backbone, head=base.head, data=data)
     return recipe
 
@@ -82,12 +82,12 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Reci
             fit=spec.fit,
         )
         base["head"] = spec.head
-        base["data"] = dataclasses.replace(base["data"], **_describe_answer(spec))
+        base["data"] = dataclasses.replace(base["data"], **describe_answer(spec))
     return Recipe(**{name: dataclasses.replace(base[name], **given) for name, given in sections.items()})
 
 
-def _describe_answer(spec: BundleSpec) -> Given:
-    """Return the settings of the data that a model decides: its task, its value and its metadata."""
+def describe_answer(spec: BundleSpec) -> Given:
+    """Return the settings of the data that a model decides, by field: its task, its value and its metadata."""
     kinds = (
         (column.name, NUMBER if isinstance(column, NumberColumn) else CATEGORY) for column in spec.metadata.columns
     )

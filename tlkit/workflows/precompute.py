@@ -102,7 +102,7 @@ def run_precompute(
 
     cache_root = default_cache_root()
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
-    backbone = _build_backbone(backbone_settings, (head or HeadSettings()).pooling, views.seed)
+    backbone = build_backbone_for(backbone_settings, (head or HeadSettings()).pooling, views.seed)
     features = ensure_features(
         manifest,
         backbone,
@@ -129,7 +129,8 @@ def _read_manifest(data: Path, settings: DataSettings, seed: int, cache_root: Pa
     return manifest
 
 
-def _build_backbone(settings: BackboneSettings, pooling: str, seed: int) -> Backbone:
+def build_backbone_for(settings: BackboneSettings, pooling: str, seed: int) -> Backbone:
+    """Start Keras and return the network that the settings describe; `pooling` is "avg" or "none"."""
     from tlkit.runtime import start_keras
 
     start_keras()

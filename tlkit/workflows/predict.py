@@ -16,10 +16,11 @@ from numpy.typing import NDArray
 from tlkit.bundle import BundleSpec, read_spec
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture, read_upright_size
+from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import find_images
 from tlkit.errors import SettingError
-from tlkit.features.extract import run_batches
-from tlkit.outputs import Box
+from tlkit.features.extract import LoadFailure, run_batches
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, Box, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
 from tlkit.reports.overlays import LONGEST_EDGE_PX, OverlayFolder
@@ -29,11 +30,11 @@ from tlkit.reports.predictions import (
     PredictionWriter,
     check_predictions_path,
     open_predictions,
-    rank_classes,
 )
 from tlkit.reports.sorting import ClassFolders
 from tlkit.runtime import start_keras
-from tlkit.workflows.scoring import BATCH_SIZE, count_files, load_pixels, recover
+from tlkit.workflows.answering import choose_prediction_columns, make_prediction, write_caption
+from tlkit.workflows.scoring import BATCH_SIZE, count_files, express_answers, load_pixels, recover
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -61,6 +62,7 @@ def run_predict(
     stdout: BinaryIO,
     top_k: int = 3,
     batch_size: int = BATCH_SIZE,
+    table: Path | None = None,
 ) -> dict[str, Any]:
     """Classify files and return the result for scripts.
 
@@ -73,15 +75,17 @@ def run_predict(
         stdout: Gets the rows as CSV if they have no other place.
         top_k: Classes named for each image, at least 1.
         batch_size: Images in a batch; another than training's may change the last bits.
+        table: Holds the metadata that the model takes beside the images.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
         DataError: The sources hold no image.
-        SettingError: The ending of `out` names no format, or two outputs share a folder.
+        SettingError: The ending of `out` names no format, two outputs share a folder, or metadata are missing.
         RunError: An output folder is in the way of something.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
-    _check_outputs(outputs, sources)
+    _check_outputs(outputs, sources, spec)
+    metadata = MetadataSource(spec.metadata.names, table)
     paths = find_images(sources, stdin)
     start_keras()
     from tlkit.bundle import read_bundle
@@ -89,23 +93,30 @@ def run_predict(
     classifier = read_bundle(run, loader_version=LOADER_VERSION)
 
     start = time.perf_counter()
-    counts: Counter[str] = Counter()
+    tally = _Tally(spec)
     collected = _CollectedRows()
     copies = _Copies(outputs, spec, console)
     with ExitStack() as stack:
         writer: PredictionWriter = collected
         if outputs.out or not console.json:
-            top_k = min(top_k, len(spec.class_names))
-            writer = stack.enter_context(open_predictions(outputs.out or stdout, top_k=top_k, with_box=spec.has_box))
+            columns = choose_prediction_columns(spec, top_k=top_k)
+            writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
         advance = stack.enter_context(console.progress("Predicting", len(paths)))
-        for path, prediction in predict_files(classifier, paths, top_k=top_k, batch_size=batch_size):
+        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, batch_size=batch_size):
             writer.write(prediction)
-            if prediction.ranked:
-                counts[prediction.ranked[0][0]] += 1
+            tally.add(prediction)
+            if not prediction.error:
                 copies.write(path, prediction)
             advance(1)
 
-    payload = _describe(run, len(paths), counts, spec, time.perf_counter() - start)
+    seconds = time.perf_counter() - start
+    payload = {
+        "run": run,
+        "images": len(paths),
+        **tally.describe(),
+        "seconds": round(seconds, 3),
+        "images_per_second": round(len(paths) / seconds, 3),
+    }
     if writer is collected:
         payload["predictions"] = collected.rows
     _tell(payload, outputs, console)
@@ -113,28 +124,67 @@ def run_predict(
 
 
 def predict_files(
-    classifier: Classifier, paths: Sequence[Path], *, top_k: int, batch_size: int = BATCH_SIZE
+    classifier: Classifier,
+    paths: Sequence[Path],
+    metadata: MetadataSource,
+    *,
+    top_k: int,
+    batch_size: int = BATCH_SIZE,
 ) -> Iterator[tuple[Path, Prediction]]:
-    """Yield each path with its prediction, in order; a file that gives no picture has an error instead of classes."""
+    """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
     spec = classifier.spec
-    for batch in run_batches(
-        enumerate(paths), lambda item: load_pixels(item[1], spec), classifier.predict, batch_size=batch_size
-    ):
+
+    def load(item: tuple[int, Path]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
+        pixels = load_pixels(item[1], spec)
+        texts = metadata.find(item[1])
+        if texts is None:
+            raise LoadFailure(f"no row of it in {metadata.table_name}")
+        return pixels, spec.metadata.encode([texts])[0]
+
+    for batch in run_batches(enumerate(paths), load, classifier.predict, batch_size=batch_size):
+        answers = batch.outputs[:, : spec.outputs.num_answers] if batch.items else batch.outputs
         rows = [
-            (item, _predict_one(item[1], row, spec, top_k))
-            for item, row in zip(batch.items, batch.outputs, strict=True)
+            (item, make_prediction(str(item[1]), answer, _find_box(item[1], row, spec), spec, top_k=top_k))
+            for item, answer, row in zip(batch.items, express_answers(answers, spec), batch.outputs, strict=True)
         ]
         rows += [(item, Prediction(str(item[1]), error=reason)) for item, reason in batch.failures]
         for (_, path), prediction in sorted(rows, key=lambda row: row[0][0]):
             yield path, prediction
 
 
-def _predict_one(path: Path, row: NDArray[np.float32], spec: BundleSpec, top_k: int) -> Prediction:
-    """Return the prediction of a file from the model's row."""
-    num_classes = len(spec.class_names)
-    ranked = rank_classes(row[:num_classes], spec.class_names, top_k)
-    box = recover(row[num_classes:], read_upright_size(read_content(path)), spec) if spec.has_box else None
-    return Prediction(str(path), ranked, box)
+def _find_box(path: Path, row: NDArray[np.float32], spec: BundleSpec) -> Box | None:
+    """Return the box in a model's row, in pixels of the file's picture."""
+    if not spec.has_box:
+        return None
+    return recover(row[spec.outputs.num_answers :], read_upright_size(read_content(path)), spec)
+
+
+class _Tally:
+    """Counts answers: images by class or label, or the values' range."""
+
+    def __init__(self, spec: BundleSpec) -> None:
+        self._spec = spec
+        self._counts: Counter[str] = Counter()
+        self._values: list[float] = []
+        self._errors = 0
+
+    def add(self, prediction: Prediction) -> None:
+        if prediction.error:
+            self._errors += 1
+        elif prediction.value is not None:
+            self._values.append(prediction.value)
+        else:
+            self._counts.update(prediction.ranked[0][:1] if prediction.labels is None else prediction.labels)
+
+    def describe(self) -> dict[str, Any]:
+        """Return `errors`, and `classes`, `labels` or `values`."""
+        if self._spec.target is not None:
+            quantiles = np.quantile(self._values, [0, 0.5, 1]).tolist() if self._values else [None] * 3
+            said = {"values": dict(zip(("lowest", "median", "highest"), quantiles, strict=True))}
+        else:
+            counts = {name: self._counts[name] for name in self._spec.class_names}
+            said = {"labels" if self._spec.task == MULTILABEL else "classes": counts}
+        return {"errors": self._errors, **said}
 
 
 class _CollectedRows:
@@ -144,8 +194,15 @@ class _CollectedRows:
         self.rows: list[dict[str, Any]] = []
 
     def write(self, prediction: Prediction) -> None:
-        classes = [{"class_name": name, "probability": probability} for name, probability in prediction.ranked]
-        row: dict[str, Any] = {"path": prediction.path, "classes": classes, "error": prediction.error or None}
+        row: dict[str, Any] = {"path": prediction.path}
+        if prediction.value is not None:
+            row["value"] = prediction.value
+        else:
+            ranked = prediction.ranked
+            row["classes"] = [{"class_name": name, "probability": probability} for name, probability in ranked]
+        if prediction.labels is not None:
+            row["labels"] = prediction.labels
+        row["error"] = prediction.error or None
         if prediction.box is not None:
             row["box"] = dict(zip(BOX_COLUMNS, prediction.box, strict=True))
         self.rows.append(row)
@@ -164,6 +221,7 @@ class _Copies:
     """What becomes of a picture that has an answer: an overlay, a copy in its class's folder, or nothing."""
 
     def __init__(self, outputs: PredictOutputs, spec: BundleSpec, console: Console) -> None:
+        self._spec = spec
         self._overlays: OverlayFolder | None = None
         self._class_folders: ClassFolders | None = None
         self._console = console
@@ -179,14 +237,21 @@ class _Copies:
             if self._overlays:
                 # A JPEG is decoded at twice the target or more.
                 picture = read_picture(read_content(path), target=(LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2))
-                self._overlays.write(path, picture, prediction.ranked, _in_fractions(path, prediction))
+                caption = write_caption(prediction, self._spec)
+                self._overlays.write(path, picture, caption, _in_fractions(path, prediction))
             if self._class_folders:
                 self._class_folders.copy(path, prediction.ranked[0][0])
         except (UnusableImage, FileNotFoundError) as error:
             self._console.warn(f"{path} was classified, but could not be copied: {error}.")
 
 
-def _check_outputs(outputs: PredictOutputs, sources: Sequence[str]) -> None:
+def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleSpec) -> None:
+    if outputs.sort_into and spec.task != CLASSIFICATION:
+        raise SettingError(
+            f"--sort-into {outputs.sort_into}: the model does not say one class of an image, its task is {spec.task}.",
+            expected="--sort-into only with classes",
+            fix="leave out --sort-into.",
+        )
     data_folders = [Path(source) for source in sources if source != "-" and Path(source).is_dir()]
     if outputs.out:
         check_predictions_path(outputs.out)
@@ -205,25 +270,19 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str]) -> None:
         )
 
 
-def _describe(run: Path, num_files: int, counts: Counter[str], spec: BundleSpec, seconds: float) -> dict[str, Any]:
-    return {
-        "run": run,
-        "images": num_files,
-        "errors": num_files - counts.total(),
-        "classes": {name: counts[name] for name in spec.class_names},
-        "seconds": round(seconds, 3),
-        "images_per_second": round(num_files / seconds, 3),
-    }
-
-
 def _tell(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> None:
     """Say how it went; on standard output only where that is not taken by the rows."""
     if payload["errors"]:
         console.warn(f"{payload['errors']:,} of {count_files(payload['images'])} could not be read; the rows say why.")
     if not (outputs.out or console.json):
         return
-    rows = [(name, f"{count:,}") for name, count in payload["classes"].items() if count]
-    console.table("Answers", ("class", "images"), rows)
+    if "values" in payload:
+        rows = [(name, "-" if value is None else format_value(value)) for name, value in payload["values"].items()]
+        console.table("Answers", ("", "value"), rows)
+    else:
+        kind = "labels" if "labels" in payload else "classes"
+        rows = [(name, f"{count:,}") for name, count in payload[kind].items() if count]
+        console.table("Answers", ("label" if kind == "labels" else "class", "images"), rows)
     for label, place in (("Predictions", outputs.out), ("Overlays", outputs.overlay), ("Sorted", outputs.sort_into)):
         if place:
             console.say(f"{label}: {place}")

@@ -11,13 +11,15 @@ import numpy as np
 from tlkit.bundle import BundleSpec
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import draw_view
-from tlkit.evaluation.classification import ClassificationReport, compute_classification_report
+from tlkit.evaluation.report import Report
+from tlkit.outputs import CLASSIFICATION, QUANTITIES, Outputs
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
-from tlkit.reports.figures import draw_confusion_matrix, draw_contact_sheet, draw_history
+from tlkit.reports.figures import draw_contact_sheet, draw_history
 from tlkit.reports.page import write_report
 from tlkit.workflows.run_folder import RunFolder
-from tlkit.workflows.scoring import load_record, score_records
+from tlkit.workflows.scoring import Scores, load_record, score_records
+from tlkit.workflows.task_report import draw_task_picture
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -27,15 +29,14 @@ NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
 
 
-def measure_validation(classifier: Classifier, manifest: Manifest, console: Console) -> ClassificationReport:
+def score_validation(classifier: Classifier, manifest: Manifest, console: Console) -> Scores:
     """Score the validation images from their files through the whole model, as `tlkit predict` would."""
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:
         scores = score_records(classifier, records, advance=advance)
     for item in scores.failures:
         console.warn(f"{item.path} is left out of the validation: {item.reason}.")
-    labels = manifest.labels(scores.records).astype(np.int64)
-    return compute_classification_report(labels, scores.probabilities, manifest.class_names)
+    return scores
 
 
 def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
@@ -50,7 +51,7 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
         for index in range(num_views):
             view = draw_view(policy, seed=recipe.training.seed, sha256=record.sha256, index=index)
             images.append(load_record(record, spec, view))
-            captions.append(record.class_name if index == 0 else f"{policy} view {index}")
+            captions.append(record.answer if index == 0 else f"{policy} view {index}")
     draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
 
 
@@ -58,26 +59,25 @@ def write_run_report(
     folder: RunFolder,
     *,
     manifest: Manifest,
-    report: ClassificationReport,
+    spec: BundleSpec,
+    scores: Scores,
+    report: Report,
     outcomes: Sequence[StageOutcome],
     history: Sequence[dict[str, Any]],
     seconds: float,
 ) -> None:
-    """Write curves.png, confusion.png and report.html; views.png is there already."""
+    """Write curves.png, the task's picture and report.html; views.png is there already."""
     draw_history(folder.path / "curves.png", history)
-    draw_confusion_matrix(folder.path / "confusion.png", report.confusion, manifest.class_names)
-    accuracy = report.accuracy
+    draw_task_picture(folder.path, report, spec, scores)
     write_report(
         folder.path,
         title=folder.path.name,
         facts={
-            "validation accuracy": f"{accuracy.value:.3f} ({accuracy.low:.3f} to {accuracy.high:.3f})",
-            "macro-F1": f"{report.macro_f1:.3f}",
-            "validation images": f"{report.num_images:,}",
+            **{f"validation {name}": value for name, value in report.facts().items()},
             "seconds": f"{seconds:,.0f}",
         },
         class_table=manifest.class_table(),
-        stage_table=stage_table(outcomes),
+        stage_table=stage_table(outcomes, spec.outputs.score_name),
         score_table=report.score_table(),
         recipe=folder.recipe.read_text("utf-8"),
         set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
@@ -85,15 +85,16 @@ def write_run_report(
     )
 
 
-def stage_table(outcomes: Sequence[StageOutcome]) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return columns and rows: what each stage brought on the validation images."""
-    columns = ("stage", "boundary", "epochs", "best epoch", "accuracy before", "after", "loss before", "after")
+    score = QUANTITIES[score_name]
+    columns = ("stage", "boundary", "epochs", "best epoch", f"{score} before", "after", "loss before", "after")
     rows: list[tuple[str, ...]] = []
     for outcome in outcomes:
         progress = outcome.progress
         kept = str(progress.best_epoch) if progress.best_epoch else "0 (rolled back)"
-        before = (f"{progress.start['accuracy']:.3f}", f"{progress.start['loss']:.3f}")
-        after = (f"{progress.best['accuracy']:.3f}", f"{progress.best['loss']:.3f}")
+        before = (f"{progress.start[score_name]:.3f}", f"{progress.start['loss']:.3f}")
+        after = (f"{progress.best[score_name]:.3f}", f"{progress.best['loss']:.3f}")
         plan = outcome.plan
         rows.append(
             (plan.stage.name, plan.boundary, str(progress.epochs_done), kept, before[0], after[0], before[1], after[1])
@@ -101,17 +102,22 @@ def stage_table(outcomes: Sequence[StageOutcome]) -> tuple[tuple[str, ...], list
     return columns, rows
 
 
-def describe_change(outcome: StageOutcome) -> str:
+def describe_change(outcome: StageOutcome, outputs: Outputs) -> str:
     """Return in words what a further stage did to validation, and what that says about where the limit lies.
 
-    A change counts as one where it exceeds twice its standard error, taken as sqrt(n p (1 - p)) images.
+    An accuracy counts as changed where it exceeds twice its standard error, taken as sqrt(n p (1 - p)) images.
     """
     progress, num_images, unfreeze = outcome.progress, outcome.num_validation, outcome.plan.stage.unfreeze
     name = "More training of the head" if unfreeze == "none" else f"Unfreezing {unfreeze}"
     if progress.best_epoch == 0:
         return f"{name} did not make validation better, so the earlier model is kept."
-    before, after = progress.start["accuracy"], progress.best["accuracy"]
+    before, after = progress.start[outputs.score_name], progress.best[outputs.score_name]
     change = after - before
+    losses = f"loss from {progress.start['loss']:.3f} to {progress.best['loss']:.3f}"
+    if outputs.task != CLASSIFICATION:
+        return (
+            f"{name} moved validation {QUANTITIES[outputs.score_name]} from {before:.3f} to {after:.3f} and {losses}."
+        )
     error = 2 * (max(before * (1 - before), 1e-6) / num_images) ** 0.5
     if abs(change) <= error:
         verdict = "too few images to tell from chance."
@@ -125,6 +131,5 @@ def describe_change(outcome: StageOutcome) -> str:
         lesson = f" What limited the model lay {where}."
     return (
         f"{name} moved validation accuracy from {before:.3f} to {after:.3f} "
-        f"({round(change * num_images):+d} of {num_images:,} images) and loss from "
-        f"{progress.start['loss']:.3f} to {progress.best['loss']:.3f}: {verdict}{lesson}"
+        f"({round(change * num_images):+d} of {num_images:,} images) and {losses}: {verdict}{lesson}"
     )

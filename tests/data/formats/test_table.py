@@ -87,7 +87,7 @@ def test_rows_that_say_the_same_count_once(table: Path) -> None:
 def error_of(table: Path, content: str | bytes, **columns: str) -> str:
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises((DataError, SettingError)) as caught:
-        read_table(table, TableColumns(**columns))
+        read_table(table, TableColumns(**columns))  # type: ignore[arg-type]
     return str(caught.value)
 
 

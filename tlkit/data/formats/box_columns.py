@@ -15,7 +15,12 @@ from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_n
 from tlkit.data.formats.table import IMAGE_COLUMNS, LABEL_COLUMNS, open_csv, open_parquet
 from tlkit.errors import DataError
 
-CORNER_COLUMNS = (("xmin", "ymin", "xmax", "ymax"), ("left", "top", "right", "bottom"), ("x1", "y1", "x2", "y2"))
+CORNER_COLUMNS = (
+    ("xmin", "ymin", "xmax", "ymax"),
+    ("x_min", "y_min", "x_max", "y_max"),
+    ("left", "top", "right", "bottom"),
+    ("x1", "y1", "x2", "y2"),
+)
 EXTENT_COLUMNS = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
 SIZE_COLUMNS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
 
@@ -79,28 +84,35 @@ def _parse_box(place: Sequence[str], label: str, *, has_extents: bool) -> BoxLab
     return BoxLabel(left, top, right, bottom, normalize_class_name(label))
 
 
-def _find_columns(path: Path, header: Sequence[str]) -> _Columns:
+def find_box(header: Sequence[str]) -> list[str]:
+    """Return the four columns of boxes that a table has; none if it has no boxes."""
+    return next(filter(None, (_find(header, names) for names in (*CORNER_COLUMNS, *EXTENT_COLUMNS))), [])
+
+
+def _find(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
+    """Return the columns of these names, whatever their case; none unless all are there."""
     by_lower_case = {name.lower(): name for name in header}
+    return [by_lower_case[name] for name in wanted] if all(name in by_lower_case for name in wanted) else []
 
-    def find(*wanted: str) -> list[str]:
-        return [by_lower_case[name] for name in wanted] if all(name in by_lower_case for name in wanted) else []
 
-    corners = next(filter(None, (find(*names) for names in CORNER_COLUMNS)), [])
-    extents = next(filter(None, (find(*names) for names in EXTENT_COLUMNS)), [])
-    box = corners or extents
+def _find_columns(path: Path, header: Sequence[str]) -> _Columns:
+    box = find_box(header)
     if not box:
         raise DataError(
             f"{path}: there are no columns of boxes among {', '.join(header)}.",
             expected=f"columns named {' or '.join(', '.join(names) for names in (*CORNER_COLUMNS, *EXTENT_COLUMNS))}",
             fix="name the four columns so in the first line.",
         )
-    image = next(filter(None, (find(name) for name in IMAGE_COLUMNS)), [])
+    image = next(filter(None, (_find(header, [name]) for name in IMAGE_COLUMNS)), [])
     if not image:
         raise DataError(
             f"{path}: there is no image column among {', '.join(header)}.",
             expected=f"a column named {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}",
             fix="name the column of the images so in the first line.",
         )
-    size = next((names for names in map(find, *zip(*SIZE_COLUMNS, strict=True)) if names and names[0] not in box), [])
-    label = next(filter(None, (find(name) for name in LABEL_COLUMNS)), [])
-    return _Columns(image[0], box, not corners, size, label[0] if label else None)
+    sizes = (_find(header, names) for names in SIZE_COLUMNS)
+    size = next((names for names in sizes if names and names[0] not in box), [])
+    label = next(filter(None, (_find(header, [name]) for name in LABEL_COLUMNS)), [])
+    return _Columns(
+        image[0], box, [name.lower() for name in box] in map(list, EXTENT_COLUMNS), size, label[0] if label else None
+    )

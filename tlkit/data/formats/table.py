@@ -65,16 +65,23 @@ def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates
         SettingError: A column that was asked for is not there.
     """
     path, table = open_table(path)
-    image = find_image_column(path, table, columns.image)
-    if columns.task == REGRESSION:
-        answer = _require_column(path, table.header, columns.answer, (), "target", option="target")
-    else:
-        answer = _require_column(path, table.header, columns.answer, LABEL_COLUMNS, "label")
-    split = _find_column(path, table.header, columns.split, SPLIT_COLUMNS, "split", option="split-column")
+    image, answer, split = _find_own_columns(path, table, columns)
     images, answers = table.read_column(image), table.read_column(answer)
     splits = [None] * len(images) if split is None else [_parse_split(path, text) for text in table.read_column(split)]
     metadata = read_metadata_columns(path, table, columns.metadata)
     return _build_candidates(path, zip(images, answers, splits, metadata, strict=True), columns.task)
+
+
+def list_other_columns(path: Path, columns: TableColumns) -> tuple[str, ...]:
+    """Return the columns of a table that are neither path, answer nor split, in their order.
+
+    Raises:
+        DataError: The table cannot be read, or lacks the columns of paths or answers.
+        SettingError: A column that was asked for is not there.
+    """
+    path, table = open_table(path)
+    taken = _find_own_columns(path, table, columns)
+    return tuple(name for name in table.header if name not in taken)
 
 
 def open_table(path: Path) -> tuple[Path, Table]:
@@ -85,6 +92,16 @@ def open_table(path: Path) -> tuple[Path, Table]:
     """
     path = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
     return path, open_parquet(path) if path.suffix.lower() == ".parquet" else open_csv(path)
+
+
+def _find_own_columns(path: Path, table: Table, columns: TableColumns) -> tuple[str, str, str | None]:
+    """Return the columns of paths, answers and, if there is one, splits."""
+    image = find_image_column(path, table, columns.image)
+    if columns.task == REGRESSION:
+        answer = _require_column(path, table.header, columns.answer, (), "target", option="target")
+    else:
+        answer = _require_column(path, table.header, columns.answer, LABEL_COLUMNS, "label")
+    return image, answer, _find_column(path, table.header, columns.split, SPLIT_COLUMNS, "split", option="split-column")
 
 
 def find_image_column(path: Path, table: Table, asked: str) -> str:

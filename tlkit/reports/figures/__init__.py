@@ -1,8 +1,17 @@
-"""A run's figures as PNG files: confusion matrix, course of training, sheet of pictures, what metadata knows."""
+"""The pictures that tlkit draws, as PNG files: how training went, how answers fare, what metadata tell."""
 
 from tlkit.reports.figures.confusion import draw_confusion_matrix
 from tlkit.reports.figures.contact_sheet import draw_contact_sheet
 from tlkit.reports.figures.history import draw_history
+from tlkit.reports.figures.labels import draw_labels
 from tlkit.reports.figures.leaks import draw_leaks
+from tlkit.reports.figures.predicted import draw_predicted
 
-__all__ = ["draw_confusion_matrix", "draw_contact_sheet", "draw_history", "draw_leaks"]
+__all__ = [
+    "draw_confusion_matrix",
+    "draw_contact_sheet",
+    "draw_history",
+    "draw_labels",
+    "draw_leaks",
+    "draw_predicted",
+]

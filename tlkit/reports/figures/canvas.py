@@ -1,7 +1,7 @@
-"""The sheet that charts are drawn on, and how it becomes a file.
+"""The ground of the figures that matplotlib draws.
 
-matplotlib is used through its object interface with the Agg canvas, under its built-in defaults: no window, no global
-state, and the same picture whatever the user's matplotlibrc says. Names are drawn as they are, never read as formulas.
+It is used through its object interface with the Agg canvas, under its built-in defaults: no window, no global state, and
+the same picture whatever the user's matplotlibrc says. Names are drawn as they are, never read as formulas.
 """
 
 from __future__ import annotations
@@ -23,8 +23,8 @@ DOTS_PER_INCH = 110
 
 
 @contextmanager
-def new_figure() -> Iterator[Figure]:
-    """Yield an empty white figure; what is drawn and saved within follows the figures' own settings."""
+def open_figure(path: Path) -> Iterator[Figure]:
+    """Yield an empty figure, and write it as a PNG, cut to what is drawn, when the block ends without an exception."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -47,9 +47,5 @@ def new_figure() -> Iterator[Figure]:
             figure = Figure(dpi=DOTS_PER_INCH, facecolor="white")
             FigureCanvasAgg(figure)
             yield figure
-
-
-def save_figure(path: Path, figure: Figure) -> None:
-    """Write a figure as a PNG, cut to what is drawn, with a narrow margin."""
-    with written_aside(path) as file:
-        figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})
+            with written_aside(path) as file:
+                figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})

@@ -7,7 +7,8 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.reports.figures.canvas import new_figure, save_figure
+from tlkit.outputs import QUANTITIES
+from tlkit.reports.figures.canvas import open_figure
 from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE
 from tlkit.reports.lettering import one_line, shorten_middle
 
@@ -15,7 +16,6 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST_NAME = 32
-_QUANTITIES = {"label_accuracy": "label accuracy", "r2": "R²", "iou": "IoU"}
 
 
 def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
@@ -34,7 +34,7 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     scores = [name for name in figures if name != "loss"]
     epochs = [int(row["epoch"]) for row in rows]
     kept = max((index for index, row in enumerate(rows) if row["is_best"]), default=None)
-    with new_figure() as figure:
+    with open_figure(path) as figure:
         figure.set_size_inches(min(16.0, 8 + 0.06 * len(rows)), 1.8 + 2.7 * len(figures))
         heights = [*(4 for _ in figures), 1.6]
         panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, gridspec_kw={"hspace": 0.12})
@@ -48,14 +48,13 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
         _mark_stages(panels, rows)
         panels[0].legend(loc="lower right", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
         figure.align_ylabels(panels)
-        save_figure(path, figure)
 
 
 def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, Any]], quantity: str) -> None:
     for split, colour in (("train", TRAIN_LINE), ("validation", VALIDATION_LINE)):
         values = [_as_number(row[f"{split}_{quantity}"]) for row in rows]
         axes.plot(epochs, values, color=colour, label=split, linewidth=1.8, marker=".", markersize=6)
-    axes.set_ylabel(_QUANTITIES.get(quantity, quantity), color=INK, fontsize=10)
+    axes.set_ylabel(QUANTITIES[quantity], color=INK, fontsize=10)
     axes.margins(y=0.1)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.reports.figures.canvas import new_figure, save_figure
+from tlkit.reports.figures.canvas import open_figure
 from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, RIGHT, TRAIN_LINE, WRONG
 from tlkit.reports.lettering import one_line, shorten_middle
 
@@ -52,7 +52,7 @@ def draw_leaks(
     """
     blocks = [("A column alone", alone), ("Columns together", together), ("The image", image)]
     rows = [*alone, *together, *image]
-    with new_figure() as figure:
+    with open_figure(path) as figure:
         axes = figure.subplots()
         ticks: list[tuple[float, str]] = []
         height = 0.0
@@ -73,7 +73,6 @@ def draw_leaks(
         axes.spines["left"].set_visible(False)
         _draw_majority(axes, majority, majority_name)
         axes.plot([image[0][1]] * 2, [height - 0.6 - len(image), height - 1.1], color=EDGE, linewidth=1.0, zorder=1)
-        save_figure(path, figure)
 
 
 def _write_title(axes: Axes, height: float, title: str) -> None:

@@ -1,0 +1,226 @@
+"""Find out what metadata give away: how well they, the image, and both together predict the answer.
+
+The story: read the images with every column of the table and every fact of the files, compute the features of the
+images once, let simple probes predict the answer from each of them, and say in words what that means.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weights import check_weights
+from tlkit.data.answers import find_strata
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.data.formats.box_columns import find_box
+from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
+from tlkit.data.image_facts import read_facts_of_files
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.splits import sample_stratified
+from tlkit.errors import SettingError, name_fix
+from tlkit.evaluation.leak_report import LeakReport
+from tlkit.evaluation.leaks import compute_leak_report, find_leaks, make_leak_columns
+from tlkit.features.cache import default_cache_root
+from tlkit.metadata.columns import ALL_IMAGE_FACTS, IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
+from tlkit.metadata.encoding import fit_encoding
+from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.reports.console import Console
+from tlkit.reports.figures import draw_leaks
+from tlkit.workflows.precompute import build_backbone_for, ensure_features
+from tlkit.workflows.wanted_rows import ViewPlan
+
+MAX_IMAGES = 2000
+
+
+def run_leak(
+    data: Path,
+    *,
+    data_settings: DataSettings,
+    backbone_settings: BackboneSettings,
+    group_by: str,
+    seed: int,
+    out: Path | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Judge what is known of the images beside their pixels.
+
+    Args:
+        data: A folder of images, or a table. Images of the test split take no part.
+        data_settings: How the images are found; `metadata` names the columns to judge, all of them if empty.
+        backbone_settings: The network whose features stand for the image.
+        group_by: A column whose groups are held out whole, or empty.
+        seed: Decides over the sample, if there are more than 2,000 images, and the folds.
+        out: The PNG to draw; None: `runs/` and the data's name.
+        console: Tells the story.
+
+    Returns:
+        What `--json` prints: the scores, the verdict on each column, the `picture` and the `seconds`.
+
+    Raises:
+        SettingError: A setting is wrong, or does not apply.
+        DataError: The data set is not usable.
+        BackboneError: The backbone or its weights are not there.
+    """
+    started = time.perf_counter()
+    entry = find_backbone(backbone_settings.name)
+    entry.check_image_size(backbone_settings.image_size)
+    check_weights(entry, backbone_settings.weights or entry.default_weights)
+    data_settings = _choose_columns(data, data_settings, group_by)
+    cache_root = default_cache_root()
+    manifest = _read_images(data, data_settings, seed, cache_root, console)
+    records, features = _read_features(manifest, backbone_settings, seed, cache_root, console)
+
+    texts = [record.metadata for record in records]
+    requests = parse_metadata(data_settings.metadata)
+    groups = []
+    if group_by:
+        keys = [row[manifest.metadata_columns.index(group_by)] or "(missing)" for row in texts]
+        _check_groups(group_by, keys)
+        groups = [(group_by, keys)]
+    report = compute_leak_report(
+        manifest.task,
+        make_probe_targets(manifest, records),
+        features,
+        make_leak_columns(fit_encoding(requests, texts), texts),
+        groups=groups,
+        twins=[record.sha256 for record in records],
+        seed=seed,
+    )
+    picture = out or Path("runs") / f"{data.resolve().stem}-metadata.png"
+    _tell(report, picture, console)
+    return {**report.to_payload(), "picture": picture, "seconds": round(time.perf_counter() - started, 2)}
+
+
+def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
+    """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
+    if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
+        return
+    records = _sample([record for record in manifest.records if record.split != "test"], manifest.task, seed)
+    requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
+    facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
+    texts = [
+        texts_of(
+            {**found, **dict(zip(manifest.metadata_columns, record.metadata, strict=True))},
+            [*(request.name for request in requests), *IMAGE_FACTS],
+        )
+        for record, found in zip(records, facts, strict=True)
+    ]
+    requests += [ColumnRequest(name, kind) for name, kind in IMAGE_FACTS.items()]
+    leaks = find_leaks(
+        manifest.task,
+        make_probe_targets(manifest, records),
+        make_leak_columns(fit_encoding(requests, texts), texts),
+        twins=[record.sha256 for record in records],
+        seed=seed,
+    )
+    if leaks:
+        console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
+
+
+def make_probe_targets(manifest: Manifest, records: Sequence[ImageRecord]) -> NDArray[np.floating[Any]]:
+    """Return what probes learn, float (n, outputs): one-hot classes, 0 and 1 for each label, or values."""
+    targets = manifest.targets(records)
+    if manifest.task != CLASSIFICATION:
+        return targets
+    one_hot: NDArray[np.floating[Any]] = np.eye(len(manifest.class_names), dtype=np.float32)[targets]
+    return one_hot
+
+
+def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSettings:
+    """Return the settings with the columns named that are judged, the one to group by among them."""
+    names = settings.metadata
+    if not names:
+        others: tuple[str, ...] = ()
+        if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES:
+            answer = settings.target if settings.task == REGRESSION else settings.label_column
+            columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
+            others = list_other_columns(data, columns)
+            boxes = find_box(others)
+            others = tuple(name for name in others if name not in boxes)
+        names = ",".join((*others, ALL_IMAGE_FACTS))
+    present = [request.name for request in parse_metadata(names)]
+    if group_by and group_by not in present:
+        if not settings.metadata:
+            raise SettingError(
+                f"--group-by {group_by}: there is no such column.",
+                expected=f"one of {', '.join(present)}",
+                fix=name_fix(group_by, present),
+            )
+        names = f"{names},{group_by}"
+    return dataclasses.replace(settings, metadata=names)
+
+
+def _check_groups(name: str, keys: Sequence[str]) -> None:
+    if len(set(keys)) < 2:
+        raise SettingError(
+            f"--group-by {name}: all images are in one group, {keys[0]!r}.",
+            expected="a column with two or more values",
+            fix="name another column.",
+        )
+
+
+def _read_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
+    def show_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return console.progress("Checking", total)
+
+    manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=show_progress)
+    for notice in manifest.notices:
+        console.detail(notice)
+    used = [record for record in manifest.records if record.split != "test"]
+    records = _sample(used, manifest.task, seed)
+    console.say(
+        f"{len(records):,} of {len(manifest.records):,} images"
+        + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")
+        + f", {len(manifest.metadata_columns)} columns."
+    )
+    return dataclasses.replace(manifest, records=tuple(records))
+
+
+def _sample(records: list[ImageRecord], task: str, seed: int) -> list[ImageRecord]:
+    """Return at most about MAX_IMAGES of the records, all groups in proportion."""
+    if len(records) <= MAX_IMAGES:
+        return records
+    strata = find_strata(task, [record.answer for record in records])
+    hashes = [record.sha256 for record in records]
+    chosen = sample_stratified(hashes, strata, fraction=MAX_IMAGES / len(records), seed=seed)
+    return [records[place] for place in chosen]
+
+
+def _read_features(
+    manifest: Manifest, settings: BackboneSettings, seed: int, cache_root: Path, console: Console
+) -> tuple[list[ImageRecord], NDArray[np.float32]]:
+    """Return the images that have features, and the features, pooled, float32 (n, channels)."""
+    features = ensure_features(
+        manifest,
+        build_backbone_for(settings, "avg", seed),
+        boundary="top",
+        views=ViewPlan(),
+        fit=settings.fit,
+        dtype=settings.feature_dtype,
+        cache_root=cache_root,
+        console=console,
+    )
+    parts = [features.splits[split] for split in ("train", "validation")]
+    records = [record for part in parts for record in part.records]
+    positions = np.concatenate([part.positions[:, 0] for part in parts])
+    return records, features.cache.read(positions).astype(np.float32)
+
+
+def _tell(report: LeakReport, picture: Path, console: Console) -> None:
+    for title, columns, rows in report.tables():
+        console.table(title, columns, rows)
+    for sentence in report.sentences:
+        console.say(sentence)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    draw_leaks(picture, **report.chart())
+    console.say(f"Picture: {picture}")

@@ -1,0 +1,65 @@
+"""What each task is measured by: the report and the picture that go with its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.bundle import BundleSpec
+from tlkit.data.answers import make_targets
+from tlkit.data.manifest import ImageRecord
+from tlkit.evaluation.classification import ClassificationReport, compute_classification_report
+from tlkit.evaluation.multilabel import MultilabelReport, compute_multilabel_report
+from tlkit.evaluation.regression import compute_regression_report
+from tlkit.evaluation.report import Report
+from tlkit.evaluation.thresholds import choose_thresholds
+from tlkit.outputs import MULTILABEL
+from tlkit.reports.figures import draw_confusion_matrix, draw_labels, draw_predicted
+from tlkit.workflows.scoring import Scores
+
+PICTURES = ("confusion.png", "labels.png", "predicted.png")
+
+
+def list_targets(spec: BundleSpec, records: Sequence[ImageRecord]) -> NDArray[Any]:
+    """Return what is true of images, in the model's order of names: (n,) classes, (n, labels), or (n, 1) values."""
+    return make_targets(spec.task, [record.answer for record in records], spec.class_names)
+
+
+def compute_task_report(spec: BundleSpec, scores: Scores) -> Report:
+    """Hold a model's answers against the truth; at least one image was scored."""
+    targets = list_targets(spec, scores.records)
+    if spec.target is not None:
+        return compute_regression_report(targets[:, 0], scores.answers[:, 0], spec.target.name)
+    if spec.task == MULTILABEL:
+        return compute_multilabel_report(targets, scores.answers, spec.class_names, np.array(spec.thresholds))
+    return compute_classification_report(targets.astype(np.int64), scores.answers, spec.class_names)
+
+
+def choose_task_thresholds(spec: BundleSpec, scores: Scores) -> tuple[float, ...]:
+    """Return the thresholds of labels by these images; none where there are no labels."""
+    if spec.task != MULTILABEL:
+        return ()
+    chosen = choose_thresholds(list_targets(spec, scores.records), scores.answers)
+    return tuple(float(str(threshold)) for threshold in chosen)
+
+
+def draw_task_picture(folder: Path, report: Report, spec: BundleSpec, scores: Scores) -> None:
+    """Draw the task's picture into a folder: confusion.png, labels.png or predicted.png."""
+    if isinstance(report, ClassificationReport):
+        draw_confusion_matrix(folder / "confusion.png", report.confusion, spec.class_names)
+    elif isinstance(report, MultilabelReport):
+        draw_labels(
+            folder / "labels.png",
+            spec.class_names,
+            [score.average_precision for score in report.labels],
+            [score.support for score in report.labels],
+            [score.precision for score in report.labels],
+            [score.recall for score in report.labels],
+        )
+    elif spec.target is not None:
+        values = list_targets(spec, scores.records)[:, 0]
+        draw_predicted(folder / "predicted.png", values, scores.answers[:, 0], spec.target.name)
