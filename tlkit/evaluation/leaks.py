@@ -106,8 +106,8 @@ def compute_leak_report(
 ) -> LeakReport:
     """Judge each column by what it knows alone and what it adds to the image, and groupings by what they hide.
 
-    About ten seconds for 2,000 images of 1,280 features and 8 columns on two idle cores, and three more for each
-    grouping; time rises with the third power of the smaller of the number of images and of features.
+    About 15 seconds for 2,000 images of 1,280 features and 8 columns on one core, and four more for each grouping; time
+    rises with the number of images and the square of the number of features.
 
     Args:
         task: One of TASKS.

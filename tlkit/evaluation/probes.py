@@ -85,7 +85,7 @@ def run_probes(
 ) -> list[Probe]:
     """Probe a block of inputs by itself and beside others, which costs little more than probing it once.
 
-    2,000 images of 1,280 features take about four seconds on two cores.
+    2,000 images of 1,280 features take about four seconds on one core.
 
     Args:
         task: One of TASKS.

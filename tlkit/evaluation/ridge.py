@@ -70,6 +70,23 @@ class Candidate:
     duals: Matrix
 
 
+@dataclass(frozen=True, eq=False)
+class _FirstSolution:
+    """What one λ makes of the first block by itself.
+
+    Attributes:
+        strength: λ.
+        weights: (X Xᵀ + λI)⁻¹ has these on the eigenvectors, and 1/λ on all that they do not span: float64 (r,).
+        duals: (X Xᵀ + λI)⁻¹ y, float64 (n, outputs).
+        diagonal: Of (X Xᵀ + λI)⁻¹, float64 (n,).
+    """
+
+    strength: float
+    weights: Matrix
+    duals: Matrix
+    diagonal: Matrix
+
+
 class RidgePath:
     """The first block of a fold, decomposed: ready to be fitted by itself or beside any second block.
 
@@ -83,10 +100,9 @@ class RidgePath:
         self.inputs = self.standardiser.apply(block)
         self.intercept: Matrix = targets.astype(np.float64).mean(axis=0)
         self._centred = targets - self.intercept
-        self._values, self._vectors = _decompose(self.inputs)
         num_varying = max(1, int((self.standardiser.weight > 0).sum()))
-        self.strengths: Matrix = STRENGTHS * max(1.0, len(block) / num_varying)
-        self._seen = self._vectors.T @ self._centred
+        self._values, self._vectors = _decompose(self.inputs)
+        self._first_solutions = self._solve_first(STRENGTHS * max(1.0, len(block) / num_varying))
 
     def fit(
         self,
@@ -108,29 +124,29 @@ class RidgePath:
 
     def iterate_candidates(self, second: Matrix | None = None) -> Iterator[Candidate]:
         """Yield every strength, the strongest first, and with `second`, standardised, every multiplier of it."""
-        squared = self._vectors**2
         if second is not None:
             second = second[:, second.any(axis=0)]
-            seen_second = self._vectors.T @ second
-        for strength in self.strengths:
-            # The inverse of X Xᵀ + λI is this weight on the eigenvectors, and 1/λ on all that they do not span.
-            weights = 1.0 / (self._values + strength) - 1.0 / strength
-            duals = self._vectors @ (weights[:, None] * self._seen) + self._centred / strength
-            diagonal = squared @ weights + 1.0 / strength
-            yield self._judge(strength, 0.0, duals, diagonal)
+            seen = self._vectors.T @ second
+        for first in self._first_solutions:
+            yield self._judge(first.strength, 0.0, first.duals, first.diagonal)
             if second is not None and second.shape[1]:
-                solved = self._vectors @ (weights[:, None] * seen_second) + second / strength
+                solved = self._vectors @ (first.weights[:, None] * seen) + second / first.strength
                 inner, turned = np.linalg.eigh(second.T @ solved)
                 solved = solved @ turned
-                pulls = solved.T @ self._centred
+                squared, pulls = solved**2, solved.T @ self._centred
                 for multiplier in MULTIPLIERS[1:]:
                     shares = 1.0 / (multiplier**-2 + np.maximum(inner, 0.0))
-                    yield self._judge(
-                        strength,
-                        multiplier,
-                        duals - solved @ (shares[:, None] * pulls),
-                        diagonal - solved**2 @ shares,
-                    )
+                    duals = first.duals - solved @ (shares[:, None] * pulls)
+                    yield self._judge(first.strength, multiplier, duals, first.diagonal - squared @ shares)
+
+    def _solve_first(self, strengths: Matrix) -> list[_FirstSolution]:
+        seen, squared = self._vectors.T @ self._centred, self._vectors**2
+        solutions: list[_FirstSolution] = []
+        for strength in strengths.tolist():
+            weights = 1.0 / (self._values + strength) - 1.0 / strength
+            duals = self._vectors @ (weights[:, None] * seen) + self._centred / strength
+            solutions.append(_FirstSolution(strength, weights, duals, squared @ weights + 1.0 / strength))
+        return solutions
 
     def _judge(self, strength: float, multiplier: float, duals: Matrix, diagonal: Matrix) -> Candidate:
         freedom = np.maximum(strength * diagonal - 1.0 / len(diagonal), _LEAST_FREEDOM)
