@@ -12,6 +12,7 @@ training on two cores.
 from __future__ import annotations
 
 import csv
+import dataclasses
 import tempfile
 from collections.abc import Iterable, Sequence
 from pathlib import Path
@@ -52,17 +53,14 @@ def main() -> None:
 def pond(table: Path, backbone: str, weights: str, seeds: int, box_loss: str, box_weight: float) -> None:
     """Train on the pond's TABLE with and without boxes and metadata."""
     network = BackboneSettings(name=backbone, weights=weights)
-    for name, data, training in (
-        ("class alone", DataSettings(), {}),
-        ("class and box", DataSettings(boxes=table.name), {"box_loss": box_loss, "box_weight": box_weight}),
-        ("with image-size", DataSettings(metadata="image-size"), {}),
-        (
-            "box and image-size",
-            DataSettings(boxes=table.name, metadata="image-size"),
-            {"box_loss": box_loss, "box_weight": box_weight},
-        ),
+    for name, data in (
+        ("class alone", DataSettings()),
+        ("class and box", DataSettings(boxes=table.name)),
+        ("with image-size", DataSettings(metadata="image-size")),
+        ("box and image-size", DataSettings(boxes=table.name, metadata="image-size")),
     ):
-        scores = [_train(table, data, network, TrainingSettings(seed=seed, **training)) for seed in range(seeds)]
+        training = TrainingSettings(box_loss=box_loss, box_weight=box_weight) if data.boxes else TrainingSettings()
+        scores = [_train(table, data, network, dataclasses.replace(training, seed=seed)) for seed in range(seeds)]
         _tell(name, "accuracy", (score["accuracy"]["value"] for score in scores))
         if "boxes" in scores[0]:
             _tell("", "mean IoU", (score["boxes"]["iou"]["value"] for score in scores))
@@ -76,12 +74,13 @@ def pond(table: Path, backbone: str, weights: str, seeds: int, box_loss: str, bo
 def houses(table: Path, backbone: str, weights: str, seeds: int) -> None:
     """Predict prices of the TABLE of houses (image, bedrooms, bathrooms, area_sqft, zipcode, price_usd)."""
     network = BackboneSettings(name=backbone, weights=weights)
-    regression = {"task": "regression", "target": "price_usd", "target_scale": "log"}
+    regression = DataSettings(task="regression", target="price_usd", target_scale="log", test_fraction=0.2)
     with tempfile.TemporaryDirectory() as folder:
         quarters = _write_quarters(table, Path(folder) / "quarters.csv")
-        for source, columns in ((quarters, {"label_column": "quarter"}), (table, regression)):
+        classes = DataSettings(label_column="quarter", test_fraction=0.2)
+        for source, settings in ((quarters, classes), (table, regression)):
             for name, metadata in (("image", ""), ("image and table", HOUSE_COLUMNS)):
-                data = DataSettings(test_fraction=0.2, metadata=metadata, **columns)
+                data = dataclasses.replace(settings, metadata=metadata)
                 scores = [_train(source, data, network, TrainingSettings(seed=seed)) for seed in range(seeds)]
                 _tell(name, *_pick(scores))
                 if metadata:
@@ -102,7 +101,7 @@ def _train(table: Path, data: DataSettings, network: BackboneSettings, training:
                 rows = list(csv.DictReader(file))
             true, said = (np.log([float(row[name]) for row in rows]) for name in ("true_value", data.target))
             scores["r2_of_log"] = float(1 - ((true - said) ** 2).sum() / ((true - true.mean()) ** 2).sum())
-        if data.metadata and table.parent.name != "pond":
+        if data.metadata == HOUSE_COLUMNS:
             scores["metadata_alone"] = _probe_metadata(run, data)
         return scores
 
@@ -113,9 +112,7 @@ def _probe_metadata(run: Path, data: DataSettings) -> float:
     records = manifest.records
     texts = [record.metadata for record in records]
     columns = make_leak_columns(fit_encoding(parse_metadata(data.metadata), texts), texts)
-    targets = make_probe_targets(manifest, records)
-    if data.target_scale == "log":
-        targets = np.log(targets)
+    targets = make_probe_targets(manifest, records, data)
     is_test = np.array([record.split == "test" for record in records])
     fold = Fold(np.flatnonzero(~is_test), np.flatnonzero(is_test))
     matrix = np.concatenate([column.matrix for column in columns], axis=1)

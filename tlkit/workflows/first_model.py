@@ -36,7 +36,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | N
     train = manifest.in_split("train")
     target = None
     if data.task == REGRESSION:
-        _check_target(manifest, data)
+        check_target(manifest, data)
         target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
     spec = BundleSpec(
         backbone=entry.name,
@@ -68,7 +68,7 @@ def tell_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> Non
             )
 
 
-def _check_target(manifest: Manifest, settings: DataSettings) -> None:
+def check_target(manifest: Manifest, settings: DataSettings) -> None:
     """Refuse the logarithm of values that have none."""
     lowest = float(manifest.targets(manifest.records).min())
     if settings.target_scale == "log" and lowest <= 0:

@@ -36,10 +36,13 @@ from tlkit.outputs import CLASSIFICATION, REGRESSION
 from tlkit.recipes import BackboneSettings, DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
+from tlkit.workflows.first_model import check_target
 from tlkit.workflows.precompute import build_backbone_for, ensure_features
 from tlkit.workflows.wanted_rows import ViewPlan
 
 MAX_IMAGES = 2000
+FEWEST_IMAGES = 20
+"""With fewer images a training does not look for columns that give the answer away: chance would find some."""
 
 
 def run_leak(
@@ -89,7 +92,7 @@ def run_leak(
         groups = [(group_by, keys)]
     report = compute_leak_report(
         manifest.task,
-        make_probe_targets(manifest, records),
+        make_probe_targets(manifest, records, data_settings),
         features,
         make_leak_columns(fit_encoding(requests, texts), texts),
         groups=groups,
@@ -106,6 +109,8 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
         return
     records = _sample([record for record in manifest.records if record.split != "test"], manifest.task, seed)
+    if len({record.sha256 for record in records}) < FEWEST_IMAGES:
+        return
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
     facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
     texts = [
@@ -118,7 +123,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     requests += [ColumnRequest(name, kind) for name, kind in IMAGE_FACTS.items()]
     leaks = find_leaks(
         manifest.task,
-        make_probe_targets(manifest, records),
+        make_probe_targets(manifest, records, settings),
         make_leak_columns(fit_encoding(requests, texts), texts),
         twins=[record.sha256 for record in records],
         seed=seed,
@@ -127,10 +132,15 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
         console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
 
 
-def make_probe_targets(manifest: Manifest, records: Sequence[ImageRecord]) -> NDArray[np.floating[Any]]:
+def make_probe_targets(
+    manifest: Manifest, records: Sequence[ImageRecord], settings: DataSettings
+) -> NDArray[np.floating[Any]]:
     """Return what probes learn, float (n, outputs): one-hot classes, 0 and 1 for each label, or values."""
     targets = manifest.targets(records)
     if manifest.task != CLASSIFICATION:
+        if settings.target_scale == "log":
+            check_target(manifest, settings)
+            targets = np.log(targets)
         return targets
     one_hot: NDArray[np.floating[Any]] = np.eye(len(manifest.class_names), dtype=np.float32)[targets]
     return one_hot
