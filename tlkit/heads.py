@@ -28,8 +28,9 @@ def build_head(
             whole map, flattened: what is where counts, as in digits).
         feature_shape: Without the batch axis; (channels,) for `linear`, (height, width, channels) otherwise.
         outputs: What it says.
-        metadata_width: Numbers of metadata of each image; they go through batch norm and join before the last layer, as
-            in the notes.
+        metadata_width: Numbers of metadata of each image; they go through batch norm and join in the last layer, as in
+            the notes. The part of that layer which sees them is a layer of its own (the sum of two layers is one layer
+            on both inputs), so that it can be trained first; see `metadata_part`.
         dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2 as the notes do.
         units: Width of the dense layers or number of filters; `linear` and `flat` have none.
 
@@ -55,23 +56,37 @@ def build_head(
         x = _dense_trunk(feature, dropout=dropout, units=units)
     else:
         x = _conv_trunk(feature, dropout=dropout, units=units)
-    if metadata_width:
-        metadata = keras.Input((metadata_width,), name="metadata")
-        inputs["metadata"] = metadata
-        x = layers.Concatenate(name="join")(
-            [x, layers.BatchNormalization(momentum=0.9, name="metadata_norm")(metadata)]
-        )
     if kind == "conv":
         x = layers.Conv2D(outputs.num_answers, 3, padding="same", kernel_initializer="zeros", name="score_map")(x)
         said = {"answer": layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)}
     else:
-        said = {
-            "answer": layers.Dense(outputs.num_answers, kernel_initializer="zeros", name="logits", dtype="float32")(x)
-        }
+        said = {"answer": _last_layer(outputs.num_answers, "logits")(x)}
+    if metadata_width:
+        metadata = keras.Input((metadata_width,), name="metadata")
+        inputs["metadata"] = metadata
+        normed = layers.BatchNormalization(momentum=0.9, name="metadata_norm")(metadata)
+        known = _last_layer(outputs.num_answers, "metadata_logits")(normed)
+        said["answer"] = layers.Add(name="sum", dtype="float32")([said["answer"], known])
+        x = layers.Concatenate(name="join")([x, normed])
     if outputs.has_box:
         box = layers.Dense(4, activation="sigmoid", kernel_initializer="zeros", name="box", dtype="float32")(x)
         said["box"] = box
     return keras.Model(inputs, said, name="head")
+
+
+def metadata_part(head: keras.Model) -> keras.Model:
+    """Return the part of a head that knows nothing but the metadata; it shares the head's layers.
+
+    Args:
+        head: From `build_head`, with metadata.
+
+    Returns:
+        A model from `metadata`, float (batch, metadata_width), to `answer`, float32 (batch, num_answers).
+    """
+    metadata = head.input["metadata"]
+    return keras.Model(
+        {"metadata": metadata}, {"answer": head.get_layer("metadata_logits").output}, name="metadata_part"
+    )
 
 
 def call_head(head: keras.Model, feature: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
@@ -87,6 +102,10 @@ def _check_kind(kind: str, outputs: Outputs, metadata_width: int) -> None:
         raise ValueError(f"Boxes need a head that sees the whole map, dense or flat. Received: {kind!r}")
     if metadata_width and kind == "conv":
         raise ValueError("The conv head has no layer before which metadata could join.")
+
+
+def _last_layer(num_answers: int, name: str) -> keras.Layer:
+    return layers.Dense(num_answers, kernel_initializer="zeros", name=name, dtype="float32")
 
 
 def _dense_trunk(feature: keras.KerasTensor, *, dropout: float, units: int) -> keras.KerasTensor:

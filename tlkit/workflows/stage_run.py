@@ -19,12 +19,14 @@ from tlkit.bundle import BundleSpec, Classifier, to_deviations
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import View, draw_view
+from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, Truth, compute_class_weights
 from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupRate
+from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.stages import StageData, StageListener, fit_stage
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 from tlkit.workflows.precompute import DatasetFeatures, ensure_features, refuse_set_aside
@@ -96,16 +98,19 @@ def run_stage(
             graph_precision(recipe.training.precision),
         ):
             checkpoint = state / f"stage-{plan.number}.safetensors"
+            begins_with_metadata = _begin_with_metadata(sized, plan, inputs, recipe, console)
             progress = fit_stage(
                 model,
                 inputs.data,
                 rates=rates,
                 stage=plan.stage,
                 training=recipe.training,
-                keeps_start=plan.keeps_start,
+                keeps_start=plan.keeps_start or begins_with_metadata,
                 checkpoint=checkpoint,
                 listener=StageListener(on_epoch, lambda text, total: console.progress(text, total, closes=False)),
             )
+        if begins_with_metadata and not progress.best_epoch:
+            console.warn("The image did not make validation better than metadata alone: the model does not look at it.")
         write_checkpoint(finished, snapshot("model", model.variables), progress)
         checkpoint.unlink(missing_ok=True)
         return StageOutcome(plan, progress, table, inputs.set_aside, inputs.data.validation.num_images)
@@ -120,6 +125,21 @@ def _at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]
     sized = classifier.at_image_size(stage.resize_to)
     yield sized
     classifier.take_weights(sized)
+
+
+def _begin_with_metadata(
+    classifier: Classifier, plan: StagePlan, inputs: StageInputs, recipe: Recipe, console: Console
+) -> bool:
+    """Train the metadata's part of a new head first; return whether there is one."""
+    if plan.keeps_start or not classifier.spec.metadata.columns:
+        return False
+    progress = fit_metadata(classifier.head, inputs.data, recipe.training)
+    score = classifier.spec.outputs.score_name
+    console.say(
+        f"Metadata alone: validation {QUANTITIES[score]} {progress.best[score]:.3f}, loss {progress.best['loss']:.3f}. "
+        "The image goes on from there."
+    )
+    return True
 
 
 @dataclass(frozen=True)
