@@ -17,8 +17,11 @@ TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64")
 
 @pytest.fixture
 def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
-    """Two classes, not split yet."""
-    return make_image_folder(tmp_path / "photos", {"red": 8, "striped": 8})
+    """Two classes, not split yet, and a table of boxes beside them."""
+    folder = make_image_folder(tmp_path / "photos", {"red": 8, "striped": 8})
+    rows = [f"{path.relative_to(folder)},4,4,30,20" for path in sorted(folder.rglob("*.png"))]
+    (folder / "photos.csv").write_text("\n".join(["path,xmin,ymin,xmax,ymax", *rows]) + "\n", encoding="utf-8")
+    return folder
 
 
 @pytest.mark.parametrize("path", RECIPES, ids=lambda path: path.stem)

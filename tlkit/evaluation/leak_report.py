@@ -115,8 +115,12 @@ class LeakReport:
 
     @property
     def sentences(self) -> list[str]:
-        """What was found, one sentence a column and a grouping."""
-        return [column.sentence for column in self.columns] + [group.sentence for group in self.groups]
+        """What was found: a sentence for each column but those that are harmless, which share one, and each grouping."""
+        told = [column.sentence for column in self.columns if column.verdict != HARMLESS]
+        harmless = [column.name for column in self.columns if column.verdict == HARMLESS]
+        if harmless:
+            told.append(f"Harmless, as they neither predict the answer nor add to the image: {', '.join(harmless)}.")
+        return told + [group.sentence for group in self.groups]
 
     def to_payload(self) -> dict[str, Any]:
         """Return plain numbers, lists and dicts, fit for JSON."""

@@ -1,12 +1,14 @@
 """Show the whole job on a small picture set that is drawn on the spot, with the small network that ships with tlkit.
 
 The story: draw a pond full of fish, compute the features of its pictures once, train a head on them, unfreeze the
-network's highest layers, measure the model on pictures that it never saw, let it name some new ones, and say what to
+network's highest layers, measure the model on pictures that it never saw, find out what the pictures' metadata give
+away, train a second model that takes metadata and says where the fish is, let it name some new pictures, and say what to
 type next. Nothing is fetched from anywhere.
 """
 
 from __future__ import annotations
 
+import dataclasses
 import io
 import shlex
 from dataclasses import dataclass
@@ -14,10 +16,12 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.data.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
+from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.evaluate import run_evaluate
 from tlkit.workflows.finetune import run_finetune
+from tlkit.workflows.leak import run_leak
 from tlkit.workflows.precompute import run_precompute
 from tlkit.workflows.predict import PredictOutputs, run_predict
 from tlkit.workflows.wanted_rows import ViewPlan
@@ -25,9 +29,18 @@ from tlkit.workflows.wanted_rows import ViewPlan
 NUM_VIEWS = 4
 POLICY = "standard"
 SEED = TrainingSettings().seed
-HEAD_EPOCHS = 20
-UNFROZEN_EPOCHS = 8
 UNFREEZE = "block4"
+HEAD_STAGE = Stage(name="head", epochs=20, views=NUM_VIEWS, policy=POLICY)
+UNFROZEN_STAGE = Stage(
+    name=f"unfreeze-{UNFREEZE}", unfreeze=UNFREEZE, epochs=8, views=NUM_VIEWS, policy=POLICY, lr=1e-3, lr_ratio=3
+)
+FISHERIES = Recipe(
+    data=DataSettings(metadata=ALL_IMAGE_FACTS, boxes="photos.csv"),
+    backbone=BackboneSettings(name="tiny"),
+    training=TrainingSettings(box_loss="mse", box_weight=10.0),
+    stages=(dataclasses.replace(HEAD_STAGE, epochs=30), UNFROZEN_STAGE),
+)
+"""recipes/fisheries.toml, which an installed tlkit does not have at hand."""
 
 
 @dataclass(frozen=True)
@@ -52,6 +65,21 @@ class Round:
         return self.folder / "evaluation"
 
     @property
+    def metadata(self) -> Path:
+        """Picture of what metadata give away."""
+        return self.folder / "metadata.png"
+
+    @property
+    def fisheries(self) -> Path:
+        """Folder of the model that takes metadata and says boxes, and its report."""
+        return self.folder / "fisheries"
+
+    @property
+    def fisheries_evaluation(self) -> Path:
+        """Folder of its scores, and of the sheet of boxes."""
+        return self.folder / "fisheries-evaluation"
+
+    @property
     def previews(self) -> Path:
         """Folder of the new pictures with the answers drawn on them."""
         return self.folder / "previews"
@@ -71,8 +99,9 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
         console: Tells the story.
 
     Returns:
-        What `--json` prints: `folder`, `photos` (drawn and reused), `run` (the last one), `validation` (before and after
-        each stage), `test` (accuracy with its interval and macro-F1), `predictions` and `previews`.
+        What `--json` prints: `folder`, `photos` (drawn and reused), `run` (the first model), `validation` (before and
+        after each of its stages), `test` (accuracy with its interval and macro-F1), `verdicts` (on each column of
+        metadata), `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions` and `previews`.
 
     Raises:
         DataError: The folder holds something else.
@@ -84,6 +113,8 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     head = _train_head(pond, this_round, console)
     unfrozen = _unfreeze(pond, this_round, console)
     scores = _evaluate(this_round, console)
+    leaks = _find_leaks(pond, this_round, console)
+    fisheries = _train_fisheries(pond, this_round, console)
     _predict(pond, this_round, console)
     _say_what_next(pond, this_round, console)
     return {
@@ -92,6 +123,8 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
         "run": this_round.unfrozen,
         "validation": [*head["validation"], *unfrozen["validation"]],
         "test": {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]},
+        "verdicts": {column["name"]: column["verdict"] for column in leaks["columns"]},
+        "fisheries": {"run": this_round.fisheries, "accuracy": fisheries["accuracy"], "boxes": fisheries["boxes"]},
         "predictions": this_round.predictions,
         "previews": this_round.previews,
     }
@@ -152,8 +185,7 @@ def _train_head(pond: Pond, this_round: Round, console: Console) -> dict[str, An
         "Only new last layers, the head, are trained; the backbone stays as it is.",
         "Every epoch takes one of the views of each picture from the cache; none is computed again.",
     )
-    stage = Stage(name="head", epochs=HEAD_EPOCHS, views=NUM_VIEWS, policy=POLICY)
-    return run_finetune(_make_recipe(stage), pond.photos, this_round.head, console=console)
+    return run_finetune(_make_recipe(HEAD_STAGE), pond.photos, this_round.head, console=console)
 
 
 def _unfreeze(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
@@ -163,12 +195,8 @@ def _unfreeze(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]
         "The backbone has never seen a drawn fish. Now its highest layers are trained, too, more slowly than the head;",
         "what lies below them stays frozen, and is computed once. If validation gets worse, the head alone is kept.",
     )
-    stage = Stage(
-        name="unfrozen", unfreeze=UNFREEZE, epochs=UNFROZEN_EPOCHS, views=NUM_VIEWS, policy=POLICY, lr=1e-3, lr_ratio=3
-    )
-    return run_finetune(
-        _make_recipe(stage), pond.photos, this_round.unfrozen, console=console, start_from=this_round.head
-    )
+    recipe = _make_recipe(UNFROZEN_STAGE)
+    return run_finetune(recipe, pond.photos, this_round.unfrozen, console=console, start_from=this_round.head)
 
 
 def _evaluate(this_round: Round, console: Console) -> dict[str, Any]:
@@ -181,15 +209,47 @@ def _evaluate(this_round: Round, console: Console) -> dict[str, Any]:
     return run_evaluate(this_round.unfrozen, None, console=console, settings=DataSettings(), out=this_round.evaluation)
 
 
+def _find_leaks(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+    _say_step(
+        console,
+        "6. Metadata (tlkit leak)",
+        "A table tells the boat and the hour of each picture, its file the camera's size. Each boat fishes its own waters:",
+        "who knows the boat can guess the fish. So the size of a picture alone is right far more often than chance,",
+        "and a model that learns it is worth less on a boat that it has never seen.",
+    )
+    return run_leak(
+        pond.table,
+        data_settings=DataSettings(),
+        backbone_settings=BackboneSettings(name="tiny"),
+        group_by="boat",
+        seed=SEED,
+        out=this_round.metadata,
+        console=console,
+    )
+
+
+def _train_fisheries(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+    _say_step(
+        console,
+        "7. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
+        "The course notes' model for the Fisheries contest: the size of the picture joins the features,",
+        "and beside the kind of fish the head learns where in the picture it is.",
+    )
+    run_finetune(FISHERIES, pond.table, this_round.fisheries, console=console)
+    return run_evaluate(
+        this_round.fisheries, None, console=console, settings=DataSettings(), out=this_round.fisheries_evaluation
+    )
+
+
 def _predict(pond: Pond, this_round: Round, console: Console) -> None:
     _say_step(
         console,
-        "6. New pictures (tlkit predict)",
+        "8. New pictures (tlkit predict)",
         f"{NUM_NEW_PHOTOS} pictures without labels, and a torn file, as most folders have one.",
         "The torn one gets a row with its reason, and does not stop the others.",
     )
     run_predict(
-        this_round.unfrozen,
+        this_round.fisheries,
         [str(pond.new_photos)],
         PredictOutputs(out=this_round.predictions, overlay=this_round.previews),
         console=console,
@@ -204,6 +264,8 @@ def _say_what_next(pond: Pond, this_round: Round, console: Console) -> None:
         ("Their boxes, boats, hours, cameras", pond.table),
         ("The report of the run", this_round.unfrozen / "report.html"),
         ("Which kinds were mistaken", this_round.evaluation / "confusion.png"),
+        ("What the metadata give away", this_round.metadata),
+        ("The best and the worst boxes", this_round.fisheries_evaluation / "boxes.png"),
         ("The new pictures with answers", this_round.previews),
         ("The same as a table", this_round.predictions),
     )
