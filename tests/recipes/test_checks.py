@@ -90,9 +90,7 @@ def test_metadata_that_cannot_be_read_are_refused_before_anything_is_done() -> N
 def test_a_word_out_of_a_list_is_one_of_the_list(setting: str, value: str, choices: str, fix: str) -> None:
     with pytest.raises(SettingError) as problem:
         build_recipe({"data": {setting: value}, "stage": [{}]}, source="a.toml")
-    assert str(problem.value) == (
-        f"a.toml: [data] {setting} is {value!r}.\n  Expected: one of {choices}\n  Fix: {fix}"
-    )
+    assert str(problem.value) == (f"a.toml: [data] {setting} is {value!r}.\n  Expected: one of {choices}\n  Fix: {fix}")
 
 
 @pytest.mark.parametrize(
