@@ -137,6 +137,14 @@ def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
             "  Fix: leave out --table.",
         ),
         (
+            ["image-width"],
+            None,
+            {"image_column": "photo"},
+            "--image-column photo has no effect: there is no table.\n"
+            "  Expected: the name of a column only with a table\n"
+            "  Fix: leave out --image-column.",
+        ),
+        (
             ["boat"],
             ["file,boot", "1.jpg,Heron"],
             {},

@@ -38,7 +38,7 @@ class MetadataSource:
         self.table_name = table.name if table else ""
         self._names = tuple(names)
         columns = [name for name in names if name not in IMAGE_FACTS]
-        _check_table(columns, table)
+        _check_table(columns, table, image_column)
         self._takes_facts = len(columns) < len(self._names)
         self._rows: dict[Path, dict[str, str]] | None = None
         self._by_name: dict[str, dict[str, str]] = {}
@@ -80,7 +80,7 @@ class MetadataSource:
         return texts_of(values, self._names)
 
 
-def _check_table(columns: Sequence[str], table: Path | None) -> None:
+def _check_table(columns: Sequence[str], table: Path | None, image_column: str) -> None:
     if columns and table is None:
         raise SettingError(
             f"the model takes {', '.join(columns)} beside the image, and no table was given.",
@@ -92,4 +92,10 @@ def _check_table(columns: Sequence[str], table: Path | None) -> None:
             f"--table {table} has no effect: the model takes nothing from a table.",
             expected="a table only where the model was trained with --metadata and columns of a table",
             fix="leave out --table.",
+        )
+    if image_column and table is None:
+        raise SettingError(
+            f"--image-column {image_column} has no effect: there is no table.",
+            expected="the name of a column only with a table",
+            fix="leave out --image-column.",
         )
