@@ -75,8 +75,8 @@ def test_labels_make_a_data_set_and_a_picture_may_have_none(make_table: MakeTabl
     assert (manifest.task, manifest.class_names) == (MULTILABEL, ("a", "b", "c"))
     assert [record.answer for record in manifest.records[:3]] == ["a|b", "", "b|c"]
     targets = manifest.targets(manifest.records[:3])
-    assert (targets.dtype, targets.tolist()) == (np.float32, [[1, 1, 0], [0, 0, 0], [0, 1, 1]])
-    assert manifest.set_aside == manifest.notices == ()
+    assert (targets.dtype, targets.tolist()) == (np.dtype(np.float32), [[1, 1, 0], [0, 0, 0], [0, 1, 1]])
+    assert (manifest.set_aside, manifest.notices) == ((), ())
 
 
 def test_rare_labels_are_shared_out_in_proportion(make_table: MakeTable) -> None:
@@ -188,7 +188,7 @@ def test_values_make_a_data_set_without_names(make_table: MakeTable) -> None:
     manifest = read(make_table("price", [str(number / 2) for number in range(40)]), **VALUES, test_fraction=0.2)
     assert (manifest.task, manifest.class_names, manifest.notices) == (REGRESSION, (), ())
     targets = manifest.targets(manifest.records)
-    assert (targets.dtype, targets.tolist()) == (np.float64, [[number / 2] for number in range(40)])
+    assert (targets.dtype, targets.tolist()) == (np.dtype(np.float64), [[number / 2] for number in range(40)])
     assert Counter(record.split for record in manifest.records) == {"train": 25, "validation": 10, "test": 5}
 
 

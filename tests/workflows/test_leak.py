@@ -18,6 +18,7 @@ from PIL.PngImagePlugin import PngInfo
 
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
+from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import Manifest
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS
@@ -349,11 +350,10 @@ def test_a_training_warns_in_one_line_of_the_size_and_of_columns_that_it_learns_
 
 def test_a_training_looks_at_no_images_of_the_test_split(catches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[Path] = []
-    original = leak.read_facts_of_files
 
     def read_facts(files: Sequence[tuple[Path, int, int]]) -> list[dict[str, str]]:
         looked_at.extend(path for path, _, _ in files)
-        return original(files)
+        return read_facts_of_files(files)
 
     monkeypatch.setattr(leak, "read_facts_of_files", read_facts)
     manifest = read(catches)
