@@ -23,7 +23,10 @@ from PIL import Image
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="tlkit-test-keras-")
-atexit.register(shutil.rmtree, os.environ["KERAS_HOME"], ignore_errors=True)
+# For fixtures of modules, which know no `cache_root`; the user's own cache is never written to.
+os.environ["TLKIT_CACHE"] = tempfile.mkdtemp(prefix="tlkit-test-cache-")
+for folder in (os.environ["KERAS_HOME"], os.environ["TLKIT_CACHE"]):
+    atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
 COLORS = {
     "red": (200, 40, 40),

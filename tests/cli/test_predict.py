@@ -8,7 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
+
+from tlkit.bundle import BundleSpec, assemble_classifier, write_bundle
+from tlkit.data.images import LOADER_VERSION
+from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
+from tlkit.recipes import HeadSettings
 
 RunCli = Callable[..., Any]
 
@@ -77,6 +83,89 @@ def test_predict_refuses_an_unknown_ending_before_tensorflow_is_loaded(
 @pytest.mark.parametrize("words", [["--top-k", "0"], ["--batch-size", "0"]])
 def test_predict_refuses_a_count_below_one(run_cli: RunCli, bundle: Path, photos: Path, words: list[str]) -> None:
     assert run_cli("predict", bundle, photos, *words).exit_code == 2
+
+
+@pytest.fixture(scope="module")
+def boats(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A model that goes by the boat alone: Herons catch cats, others dogs."""
+    spec = BundleSpec(
+        "tiny",
+        64,
+        "squash",
+        LOADER_VERSION,
+        "avg",
+        HeadSettings(kind="linear"),
+        ("cat", "dog"),
+        metadata=MetadataEncoding((CategoryColumn("boat", ("Heron", "Otter")),)),
+    )
+    classifier = assemble_classifier(spec, weights="random", seed=1)
+    kernel = np.zeros(classifier.head.trainable_weights[-2].shape)
+    kernel[-4:] = [[4, -4], [-4, 4], [0, 0], [0, 0]]
+    classifier.head.trainable_weights[-2].assign(kernel)
+    folder = tmp_path_factory.mktemp("model") / "boats"
+    images, metadata = np.zeros((1, 64, 64, 3), np.uint8), spec.metadata.encode([("Heron",)])
+    write_bundle(folder, classifier, classifier.spec, images, metadata)
+    return folder
+
+
+def test_predict_takes_metadata_from_the_rows_of_a_table(run_cli: RunCli, boats: Path, photos: Path) -> None:
+    table = photos / "catch.csv"
+    table.write_text("file,photo,boat\nred/red_000.png,?,Heron\nelsewhere/red_001.png,red/red_001.png,Otter\n")
+    result = run_cli("predict", boats, photos / "red", photos / "broken.jpg", "--table", table, "--top-k", 1)
+    assert result.exit_code == 0
+    rows = list(csv.DictReader(io.StringIO(result.stdout)))
+    assert [(Path(row["path"]).name, row["class_name"], row["error"]) for row in rows] == [
+        ("red_000.png", "cat", ""),
+        ("red_001.png", "dog", ""),
+        ("broken.jpg", "", "damaged or truncated JPEG file"),
+    ]
+    named = run_cli("predict", boats, photos / "red", "--table", table, "--image-column", "photo")
+    assert [(row["class_name"], row["error"]) for row in csv.DictReader(io.StringIO(named.stdout))] == [
+        ("", "no row of it in catch.csv"),
+        ("dog", ""),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            (),
+            "Error: the model takes boat beside the image, and no table was given.\n"
+            "  Expected: a table with the images' paths and these columns\n"
+            "  Fix: add --table TABLE.\n",
+        ),
+        (
+            ("--table", "{table}"),
+            "Error: {table}: there is no image column among photo, boat.\n"
+            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name or file\n"
+            "  Fix: name the column with --image-column.\n",
+        ),
+    ],
+)
+def test_predict_refuses_a_table_that_does_not_tell_before_tensorflow_is_loaded(
+    run_cli: RunCli,
+    boats: Path,
+    photos: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    words: tuple[str, ...],
+    message: str,
+) -> None:
+    table = photos / "catch.csv"
+    table.write_text("photo,boat\nred/red_000.png,Heron\n")
+    monkeypatch.setattr("tlkit.workflows.predict.start_keras", lambda: pytest.fail("TensorFlow was started"))
+    result = run_cli("predict", boats, photos, *(word.format(table=table) for word in words))
+    assert (result.exit_code, result.stderr) == (1, message.format(table=table))
+
+
+def test_predict_refuses_a_table_of_which_the_model_takes_nothing(run_cli: RunCli, bundle: Path, photos: Path) -> None:
+    result = run_cli("predict", bundle, photos, "--table", photos / "catch.csv")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        f"Error: --table {photos / 'catch.csv'} has no effect: the model takes nothing from a table.\n"
+        "  Expected: a table only where the model was trained with --metadata and columns of a table\n"
+        "  Fix: leave out --table.\n",
+    )
 
 
 def test_predict_needs_a_source(run_cli: RunCli, bundle: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside, read_manifest, write_manifest
 from tlkit.errors import DataError
+from tlkit.outputs import MULTILABEL, REGRESSION
 
 
 def make_manifest(root: Path) -> Manifest:
@@ -27,6 +28,41 @@ def test_a_manifest_is_read_back_as_it_was_written(tmp_path: Path) -> None:
     manifest = make_manifest(tmp_path / "data")
     write_manifest(manifest, tmp_path)
     assert read_manifest(tmp_path) == manifest
+
+
+def make_task_manifest(root: Path, task: str, answers: list[str], *, metadata: tuple[str, ...] = ()) -> Manifest:
+    names = ("wood", "iron") if task == MULTILABEL else ()
+    columns = ("boat, or none", "image-width", "left")[: len(metadata)]
+    records = tuple(
+        ImageRecord(root / f"{number}.png", f"{number}" * 64, 4, 3, "train", answer, metadata=metadata)
+        for number, answer in enumerate(answers)
+    )
+    return Manifest(root, names, records, task=task, metadata_columns=columns)
+
+
+@pytest.mark.parametrize(
+    ("task", "answers"), [(MULTILABEL, ["iron|wood", "", "wood"]), (REGRESSION, ["1e3", "-0.10", "16777217"])]
+)
+def test_answers_of_every_task_and_metadata_are_read_back_as_they_were(
+    tmp_path: Path, task: str, answers: list[str]
+) -> None:
+    metadata = ('He said "no",\nand\r\nleft', "\r", " 7 ")
+    manifest = make_task_manifest(tmp_path, task, answers, metadata=metadata)
+    write_manifest(manifest, tmp_path)
+    assert read_manifest(tmp_path) == manifest
+    np.testing.assert_array_equal(
+        read_manifest(tmp_path).targets(manifest.records), manifest.targets(manifest.records), strict=True
+    )
+
+
+def test_the_table_has_a_column_for_each_of_the_metadata(tmp_path: Path) -> None:
+    write_manifest(make_task_manifest(tmp_path, REGRESSION, ["7"], metadata=("Heron", "640", "")), tmp_path)
+    lines = (tmp_path / "manifest.csv").read_text().splitlines()
+    assert lines[0] == (
+        "split,answer,path,sha256,width,height,left,top,right,bottom,"
+        '"metadata boat, or none",metadata image-width,metadata left'
+    )
+    assert lines[1] == f"train,7,0.png,{'0' * 64},4,3,,,,,Heron,640,"
 
 
 def test_names_that_are_not_utf_8_survive(tmp_path: Path) -> None:
@@ -59,6 +95,27 @@ def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
     for _ in range(2):
         write_manifest(make_manifest(tmp_path / "data"), tmp_path)
     assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.csv", "manifest.json", "set_aside.csv"]
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "complaint"),
+    [
+        (MULTILABEL, "wood|gold", "manifest.csv has a class or a split of its own"),
+        (REGRESSION, "dear", "the value 'dear' is no number"),
+        (REGRESSION, "", "no value"),
+    ],
+)
+def test_an_answer_that_the_task_does_not_have_is_damage(
+    tmp_path: Path, task: str, answer: str, complaint: str
+) -> None:
+    write_manifest(make_task_manifest(tmp_path, task, [answer]), tmp_path)
+    with pytest.raises(DataError) as caught:
+        read_manifest(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: the manifest cannot be read (ValueError: {complaint}).\n"
+        "  Expected: manifest.json, manifest.csv and set_aside.csv as tlkit wrote them\n"
+        "  Fix: restore the three files, or make the run again."
+    )
 
 
 @pytest.mark.parametrize(
@@ -121,4 +178,20 @@ def test_the_class_table_counts_splits_that_exist(tmp_path: Path) -> None:
         ("cat", "1", "1", "2"),
         ("emu", "0", "0", "0"),
         ("total", "2", "2", "4"),
+    )
+
+
+def test_the_table_of_labels_ends_with_all_images(tmp_path: Path) -> None:
+    manifest = make_task_manifest(tmp_path, MULTILABEL, ["iron|wood", "", "wood"])
+    assert manifest.class_table() == (
+        ("label", "train", "total"),
+        (("wood", "2", "2"), ("iron", "1", "1"), ("images", "3", "3")),
+    )
+
+
+def test_the_table_of_values_has_a_row_for_each_split(tmp_path: Path) -> None:
+    manifest = make_task_manifest(tmp_path, REGRESSION, ["12345.678", "0", "0.25"])
+    assert manifest.class_table() == (
+        ("split", "images", "lowest", "median", "highest"),
+        (("train", "3", "0", "0.25", "12,345.7"),),
     )

@@ -33,6 +33,14 @@ def test_the_kind_of_a_column_is_inferred(name: str, texts: list[str], kind: str
     assert infer_kind(name, texts) == kind
 
 
+@pytest.mark.parametrize("text", ["0.1", "7", ""])
+def test_a_number_that_never_changes_is_0_and_another_one_stands_out(text: str) -> None:
+    (column,) = fit_encoding([ColumnRequest("area", "number")], [(text,)] * 10).columns
+    assert isinstance(column, NumberColumn)
+    assert column.scale == 1.0
+    np.testing.assert_allclose(column.encode([text])[:, 0], [0], atol=1e-6)
+
+
 def test_a_number_is_standardised_and_a_missing_one_has_a_sign_of_its_own() -> None:
     encoding = fit_encoding([ColumnRequest("area")], [("10",), ("20",), ("",), ("30",)])
     assert encoding.columns == (NumberColumn("area", 20.0, float(np.std([10, 20, 30]))),)

@@ -34,6 +34,9 @@ if TYPE_CHECKING:
     help="Table with the metadata that the model takes beside the images, by path.",
 )
 @click.option(
+    "--image-column", default="", help="Column of --table with the image's path (default: found by its name)."
+)
+@click.option(
     "--batch-size",
     type=click.IntRange(min=1),
     default=32,
@@ -49,6 +52,7 @@ def predict(
     overlay: Path | None,
     sort_into: Path | None,
     table: Path | None,
+    image_column: str,
     batch_size: int,
     console: Console,
 ) -> None:
@@ -73,5 +77,6 @@ def predict(
         top_k=top_k,
         batch_size=batch_size,
         table=table,
+        image_column=image_column,
     )
     console.result(payload)

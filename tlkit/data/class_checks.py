@@ -11,7 +11,9 @@ from tlkit.bundle.untrusted import is_clean_text
 from tlkit.data.answers import names_of
 from tlkit.data.manifest import SPLITS, ImageRecord, SetAside
 from tlkit.errors import DataError, name_fix
-from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+
+_WORDS = {CLASSIFICATION: ("class", "classes"), MULTILABEL: ("label", "labels"), REGRESSION: ("value", "values")}
 
 
 def _check_values(data: Path, records: Sequence[ImageRecord]) -> None:
@@ -36,28 +38,30 @@ def _check_enough_values(data: Path, records: Sequence[ImageRecord]) -> None:
         )
 
 
-def check_class_names(data: Path, names: Collection[str], pinned: Sequence[str] | None) -> None:
+def check_class_names(data: Path, task: str, names: Collection[str], pinned: Sequence[str] | None) -> None:
     """Check the names before any file is opened.
 
     Args:
         data: What the user named, for the message.
-        names: The classes that were found.
-        pinned: The classes of the model that will be trained on or scored; None if there is none yet.
+        task: One of `tlkit.outputs.TASKS`.
+        names: The classes or labels that were found.
+        pinned: Those of the model that will be trained on or scored; None if there is none yet.
 
     Raises:
         DataError: A name cannot stand in a saved model, or is none of `pinned`.
     """
+    one, many = _WORDS[task]
     for name in sorted(names):
         if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
             raise DataError(
-                f"{data}: the class name {name[:80]!r} cannot be used.",
+                f"{data}: the {one} name {name[:80]!r} cannot be used.",
                 expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters, none of them a control character",
-                fix="rename the class.",
+                fix=f"rename the {one}.",
             )
         if pinned is not None and name not in pinned:
             raise DataError(
-                f"{data}: the model has no class {name!r}.",
-                expected=f"its classes: {name_some(pinned, at_most=20)}",
+                f"{data}: the model has no {one} {name!r}.",
+                expected=f"its {many}: {name_some(pinned, at_most=20)}",
                 fix=name_fix(name, pinned),
             )
 
@@ -99,9 +103,9 @@ def check_trainable(
             present = [other for other in SPLITS if any(other in splits[name] for name in lacking)]
             only = f", only for {' and '.join(present)}" if present else ""
             raise DataError(
-                f"{data}: there are no usable {split} images of {name_classes(lacking)}{only}.",
-                expected=f"{split} images of every class, so that it can be {purpose}",
-                fix=_suggest(lacking[0], [name for name in names if split in splits[name]], split),
+                f"{data}: there are no usable {split} images of {_name_all(task, lacking)}{only}.",
+                expected=f"{split} images of every {_WORDS[task][0]}, so that it can be {purpose}",
+                fix=_suggest(task, lacking[0], [name for name in names if split in splits[name]], split),
             )
 
 
@@ -120,12 +124,13 @@ def check_enough_images(data: Path, task: str, names: Sequence[str], records: Se
             distinct[name].add(record.sha256)
     poor = [name for name in names if len(distinct[name]) < 2]
     if poor:
+        one, many = _WORDS[task]
         found = "has one usable image" if distinct[poor[0]] else "has no usable image"
-        others = f"; so it is with {count(len(poor) - 1, 'other class', 'other classes')}" if len(poor) > 1 else ""
+        others = f"; so it is with {count(len(poor) - 1, f'other {one}', f'other {many}')}" if len(poor) > 1 else ""
         raise DataError(
-            f"{data}: the {'class' if task == CLASSIFICATION else 'label'} {poor[0]!r} {found}{others}.",
-            expected="two or more different images of every class, for training and for validation",
-            fix="add images, or take the class away; unusable files do not count.",
+            f"{data}: the {one} {poor[0]!r} {found}{others}.",
+            expected=f"two or more different images of every {one}, for training and for validation",
+            fix=f"add images, or take the {one} away; unusable files do not count.",
         )
 
 
@@ -142,7 +147,7 @@ def find_notices(
     if any("test" in found for found in splits.values()):
         untested = [name for name in names if "test" not in splits[name]]
         if untested:
-            yield f"The test images lack {name_classes(untested)}."
+            yield f"The test images lack {_name_all(task, untested)}."
 
 
 def name_some(names: Sequence[str], *, at_most: int = 5) -> str:
@@ -151,14 +156,14 @@ def name_some(names: Sequence[str], *, at_most: int = 5) -> str:
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
 
-def name_classes(names: Sequence[str]) -> str:
-    """Return `class 'a'` or `classes 'a', 'b'`."""
-    return f"{'class' if len(names) == 1 else 'classes'} {name_some([repr(name) for name in names])}"
-
-
 def count(number: int, singular: str, plural: str = "") -> str:
     """Return `1 file` or `2 files`."""
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
+
+
+def _name_all(task: str, names: Sequence[str]) -> str:
+    """Return `class 'a'` or `classes 'a', 'b'`, or labels likewise."""
+    return f"{_WORDS[task][len(names) > 1]} {name_some([repr(name) for name in names])}"
 
 
 def _find_twins(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
@@ -188,10 +193,10 @@ def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[
     return splits
 
 
-def _suggest(lacking: str, others: Sequence[str], split: str) -> str:
+def _suggest(task: str, lacking: str, others: Sequence[str], split: str) -> str:
     like_it = [name for name in others if _fold(name) == _fold(lacking)]
     spelling = f" (or is it {like_it[0]!r}, spelled otherwise?)" if like_it else ""
-    return f"add {split} images of {lacking!r}{spelling}, or take the class away."
+    return f"add {split} images of {lacking!r}{spelling}, or take the {_WORDS[task][0]} away."
 
 
 def _fold(name: str) -> str:

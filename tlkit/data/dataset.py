@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
+from typing import NoReturn
 
 from tlkit.data.answers import find_names
 from tlkit.data.class_checks import (
@@ -23,7 +24,7 @@ from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, parse_metadata, texts_of
-from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes.settings import DataSettings
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
@@ -67,7 +68,7 @@ def read_dataset(
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
     names = find_names(settings.task, [item.answer for item in found.items])
-    check_class_names(data, names, class_names)
+    check_class_names(data, settings.task, names, class_names)
     records, unusable = _check_files(data, found.items, index, progress, boxes)
     records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
@@ -107,7 +108,8 @@ def read_evaluation_set(
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
-    check_class_names(data, find_names(settings.task, [item.answer for item in items]), class_names)
+    names = find_names(settings.task, [item.answer for item in items])
+    check_class_names(data, settings.task, names, class_names)
     records, unusable = _check_files(data, items, index, progress, boxes)
     records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
@@ -135,6 +137,8 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
             expected=f"a folder of class folders, or a table ({', '.join(TABLE_SUFFIXES)})",
             fix="check the path.",
         )
+    if not found.items and data.is_file():
+        _refuse_empty_table(data, settings, found.set_aside)
     if not found.items:
         first = f"; {found.set_aside[0].path} is {found.set_aside[0].reason}" if found.set_aside else ""
         raise DataError(
@@ -143,6 +147,17 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
             fix="sort the images into one folder a class, or name their classes in a table.",
         )
     return found
+
+
+def _refuse_empty_table(data: Path, settings: DataSettings, set_aside: Sequence[SetAside]) -> NoReturn:
+    what = {CLASSIFICATION: "class", MULTILABEL: "labels", REGRESSION: "value"}[settings.task]
+    option = "--target" if settings.task == REGRESSION else "--label-column"
+    first = f"; {set_aside[0].path}: {set_aside[0].reason}" if set_aside else ""
+    raise DataError(
+        f"{data}: no row names an image and its {what}{first}.",
+        expected=f"a column of paths and one with the {what} of each image",
+        fix=f"fill in the table, or name its columns with --image-column and {option}.",
+    )
 
 
 def _list_table_columns(settings: DataSettings) -> tuple[str, ...]:

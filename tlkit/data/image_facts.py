@@ -9,10 +9,12 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
+from tlkit.data.decoder_noise import silence_decoders
 from tlkit.data.images import UnusableImage, read_content
 from tlkit.metadata.columns import IMAGE_FACTS
 
 _MAKE, _MODEL = 271, 272
+_PNG_EXIF = frozenset({"exif", "Raw profile type exif"})
 
 
 def read_image_facts(content: bytes, *, width: int, height: int) -> dict[str, str]:
@@ -56,6 +58,7 @@ def read_facts_of_files(files: Sequence[tuple[Path, int, int]]) -> list[dict[str
 
 def _read_head(content: bytes) -> tuple[str, str, str]:
     """Return format, mode and camera."""
+    silence_decoders()
     try:
         with Image.open(io.BytesIO(content)) as picture:
             return picture.format or "", picture.mode, _read_camera(picture)
@@ -64,6 +67,9 @@ def _read_head(content: bytes) -> tuple[str, str, str]:
 
 
 def _read_camera(picture: Image.Image) -> str:
+    if picture.format == "PNG" and not _PNG_EXIF & picture.info.keys():
+        # Pillow would decode the whole picture, in case that EXIF stands behind it.
+        return ""
     try:
         exif = picture.getexif()
         words = [str(exif.get(tag) or "").strip("\0 ") for tag in (_MAKE, _MODEL)]

@@ -8,7 +8,6 @@ seed give equal CSV files, wherever the data lies.
 from __future__ import annotations
 
 import csv
-import io
 import json
 import os
 from collections import Counter
@@ -207,11 +206,21 @@ def _shorten(path: Path, root: Path) -> str:
 
 
 def _format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    text = io.StringIO()
-    writer = csv.writer(text, lineterminator="\n")
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator="\r\n")
     writer.writerow(columns)
     writer.writerows(rows)
-    return text.getvalue()
+    return "".join(lines)
+
+
+class _Lines(list[str]):
+    """What a CSV writer writes, each row with a bare newline at its end.
+
+    Told of such an end, the writer of Python 3.11 leaves a carriage return unquoted, and the reader ends the row there.
+    """
+
+    def write(self, line: str) -> None:
+        self.append(line.removesuffix("\r\n") + "\n")
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> list[list[str]]:

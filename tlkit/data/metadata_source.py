@@ -10,7 +10,7 @@ from pathlib import Path
 from tlkit.data.formats.table import find_image_column, open_table, read_metadata_columns
 from tlkit.data.image_facts import read_image_facts
 from tlkit.data.images import read_content, read_upright_size
-from tlkit.errors import SettingError
+from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, texts_of
 
 
@@ -30,7 +30,7 @@ class MetadataSource:
         image_column: Its column of paths; empty: found by its name.
 
     Raises:
-        DataError: The table cannot be read, or has no column of paths.
+        DataError: The table cannot be read, has no column of paths, or contradicts itself.
         SettingError: The table is missing, is not needed, or lacks a column of the model's.
     """
 
@@ -38,7 +38,7 @@ class MetadataSource:
         self.table_name = table.name if table else ""
         self._names = tuple(names)
         columns = [name for name in names if name not in IMAGE_FACTS]
-        _check_table(columns, table)
+        _check_table(columns, table, image_column)
         self._takes_facts = len(columns) < len(self._names)
         self._rows: dict[Path, dict[str, str]] | None = None
         self._by_name: dict[str, dict[str, str]] = {}
@@ -49,8 +49,14 @@ class MetadataSource:
         path, opened = open_table(table)
         images = opened.read_column(find_image_column(path, opened, image_column))
         rows = [dict(zip(columns, row, strict=True)) for row in read_metadata_columns(path, opened, columns)]
-        places = [Path(os.path.normpath(path.parent / image)) for image in images]
-        self._rows = dict(zip(places, rows, strict=True))
+        self._rows = {}
+        for number, (image, row) in enumerate(zip(images, rows, strict=True), start=1):
+            if image and self._rows.setdefault(Path(os.path.normpath(path.parent / image)), row) != row:
+                raise DataError(
+                    f"{path}: row {number} contradicts an earlier one of {image}.",
+                    expected=f"rows of one image that agree in {', '.join(columns)}",
+                    fix="mend or remove one of them.",
+                )
         counts = Counter(place.name for place in self._rows)
         self._by_name = {place.name: row for place, row in self._rows.items() if counts[place.name] == 1}
 
@@ -74,7 +80,7 @@ class MetadataSource:
         return texts_of(values, self._names)
 
 
-def _check_table(columns: Sequence[str], table: Path | None) -> None:
+def _check_table(columns: Sequence[str], table: Path | None, image_column: str) -> None:
     if columns and table is None:
         raise SettingError(
             f"the model takes {', '.join(columns)} beside the image, and no table was given.",
@@ -86,4 +92,10 @@ def _check_table(columns: Sequence[str], table: Path | None) -> None:
             f"--table {table} has no effect: the model takes nothing from a table.",
             expected="a table only where the model was trained with --metadata and columns of a table",
             fix="leave out --table.",
+        )
+    if image_column and table is None:
+        raise SettingError(
+            f"--image-column {image_column} has no effect: there is no table.",
+            expected="the name of a column only with a table",
+            fix="leave out --image-column.",
         )

@@ -171,8 +171,9 @@ def _fit_number(name: str, texts: Sequence[str]) -> NumberColumn:
     known = values[~np.isnan(values)]
     if not len(known):
         return NumberColumn(name, 0.0, 1.0)
-    spread = float(known.std())
-    return NumberColumn(name, float(known.mean()), spread if spread > 0 else 1.0)
+    # By rounding, equal numbers may have a deviation that is not quite 0.
+    spread = float(known.std()) if np.ptp(known) > 0 else 0.0
+    return NumberColumn(name, float(known.mean()), spread or 1.0)
 
 
 def _fit_category(name: str, texts: Sequence[str]) -> CategoryColumn:

@@ -38,7 +38,7 @@ from tlkit.workflows.run_folder import (
 from tlkit.workflows.run_history import RunHistory
 from tlkit.workflows.run_report import describe_change, draw_views, score_validation, write_run_report
 from tlkit.workflows.scoring import load_record
-from tlkit.workflows.stage_plan import StagePlan, plan_stages
+from tlkit.workflows.stage_plan import StagePlan, check_same_model, plan_stages
 from tlkit.workflows.task_report import choose_task_thresholds, compute_task_report
 
 if TYPE_CHECKING:
@@ -78,8 +78,10 @@ def run_finetune(
     """
     started = time.perf_counter()
     cache_root = cache_root or default_cache_root()
-    recipe = resolve_recipe(choose_weights(check_recipe(recipe, source="settings"), start_from))
     earlier = read_earlier_run(start_from) if start_from else None
+    if earlier:
+        check_same_model(recipe, earlier.spec)
+    recipe = resolve_recipe(choose_weights(check_recipe(recipe, source="settings"), start_from))
     plans = plan_stages(recipe, earlier.spec if earlier else None)
     check_run_folder(out, recipe, data, resume=resume)
     folder = RunFolder(out)

@@ -54,7 +54,8 @@ def make_recipe_from_file(path: Path, *, sections: Mapping[str, Given], start_fr
     recipe = dataclasses.replace(recipe, **replaced)
     if start_from:
         base = _base_recipe(sections, start_from)
-        data = dataclasses.replace(recipe.data, **describe_answer(read_earlier_run(start_from).spec))
+        answer = describe_answer(read_earlier_run(start_from).spec)
+        data = dataclasses.replace(recipe.data, **{**answer, **sections["data"]})
         return dataclasses.replace(recipe, backbone=base.backbone, head=base.head, data=data)
     return recipe
 

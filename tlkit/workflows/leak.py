@@ -27,15 +27,17 @@ from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.splits import sample_stratified
 from tlkit.errors import SettingError, name_fix
+from tlkit.evaluation.folds import make_group_folds
 from tlkit.evaluation.leak_report import LeakReport
 from tlkit.evaluation.leaks import compute_leak_report, find_leaks, make_leak_columns
 from tlkit.features.cache import default_cache_root
 from tlkit.metadata.columns import ALL_IMAGE_FACTS, IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
 from tlkit.metadata.encoding import fit_encoding
 from tlkit.outputs import CLASSIFICATION, REGRESSION
-from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
+from tlkit.reports.output_folder import check_outside
 from tlkit.workflows.first_model import check_target
 from tlkit.workflows.precompute import build_backbone_for, ensure_features
 from tlkit.workflows.wanted_rows import ViewPlan
@@ -71,6 +73,7 @@ def run_leak(
 
     Raises:
         SettingError: A setting is wrong, or does not apply.
+        RunError: `out` lies in the data folder.
         DataError: The data set is not usable.
         BackboneError: The backbone or its weights are not there.
     """
@@ -78,7 +81,10 @@ def run_leak(
     entry = find_backbone(backbone_settings.name)
     entry.check_image_size(backbone_settings.image_size)
     check_weights(entry, backbone_settings.weights or entry.default_weights)
-    data_settings = _choose_columns(data, data_settings, group_by)
+    check_recipe(Recipe(data=data_settings), source="settings")
+    picture = out or Path("runs") / f"{data.resolve().stem}-metadata.png"
+    _check_picture(picture, data)
+    data_settings = _choose_columns(data, data_settings, group_by, console)
     cache_root = default_cache_root()
     manifest = _read_images(data, data_settings, seed, cache_root, console)
     records, features = _read_features(manifest, backbone_settings, seed, cache_root, console)
@@ -88,7 +94,7 @@ def run_leak(
     groups = []
     if group_by:
         keys = [row[manifest.metadata_columns.index(group_by)] or "(missing)" for row in texts]
-        _check_groups(group_by, keys)
+        _check_groups(group_by, keys, [record.sha256 for record in records])
         groups = [(group_by, keys)]
     report = compute_leak_report(
         manifest.task,
@@ -99,7 +105,6 @@ def run_leak(
         twins=[record.sha256 for record in records],
         seed=seed,
     )
-    picture = out or Path("runs") / f"{data.resolve().stem}-metadata.png"
     _tell(report, picture, console)
     return {**report.to_payload(), "picture": picture, "seconds": round(time.perf_counter() - started, 2)}
 
@@ -146,37 +151,70 @@ def make_probe_targets(
     return one_hot
 
 
-def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSettings:
+def _check_picture(picture: Path, data: Path) -> None:
+    check_outside(picture, option="--out", data_folders=[data] if data.is_dir() else [])
+    if picture.suffix.lower() != ".png" or picture.is_dir():
+        raise SettingError(
+            f"--out {picture} is {'a folder' if picture.is_dir() else 'no PNG file'}.",
+            expected="a file that ends in .png",
+            fix=f"--out {picture / 'metadata.png' if picture.is_dir() else picture.with_suffix('.png')}",
+        )
+
+
+def _choose_columns(data: Path, settings: DataSettings, group_by: str, console: Console) -> DataSettings:
     """Return the settings with the columns named that are judged, the one to group by among them."""
-    names = settings.metadata
-    if not names:
-        others: tuple[str, ...] = ()
-        if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES:
-            answer = settings.target if settings.task == REGRESSION else settings.label_column
-            columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
-            others = list_other_columns(data, columns)
-            boxes = find_box(others)
-            others = tuple(name for name in others if name not in boxes)
-        names = ",".join((*others, ALL_IMAGE_FACTS))
-    present = [request.name for request in parse_metadata(names)]
-    if group_by and group_by not in present:
-        if not settings.metadata:
-            raise SettingError(
-                f"--group-by {group_by}: there is no such column.",
-                expected=f"one of {', '.join(present)}",
-                fix=name_fix(group_by, present),
-            )
+    others = _list_columns(data, settings, console) if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES else []
+    names = settings.metadata or ",".join((*others, ALL_IMAGE_FACTS))
+    known = [*others, *IMAGE_FACTS]
+    if group_by and data.exists() and group_by not in known:
+        raise SettingError(
+            f"--group-by {group_by}: there is no such column.",
+            expected=f"one of {', '.join(known)}",
+            fix=name_fix(group_by, known),
+        )
+    if group_by and group_by not in [request.name for request in parse_metadata(names)]:
         names = f"{names},{group_by}"
     return dataclasses.replace(settings, metadata=names)
 
 
-def _check_groups(name: str, keys: Sequence[str]) -> None:
+def _list_columns(data: Path, settings: DataSettings, console: Console) -> list[str]:
+    """Return the columns of a table that can be judged: no path, answer, split or box, and of a name that can be told."""
+    answer = settings.target if settings.task == REGRESSION else settings.label_column
+    columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
+    others = list_other_columns(data, columns)
+    boxes = find_box(others)
+    judged = [name for name in others if name not in boxes and _can_be_named(name)]
+    unnamed = [name for name in others if name not in boxes and name not in judged]
+    if unnamed and not settings.metadata:
+        console.warn(
+            f"Columns whose names no --metadata can hold are left out: {', '.join(map(repr, unnamed))}; rename them "
+            "to have them judged."
+        )
+    return judged
+
+
+def _can_be_named(name: str) -> bool:
+    try:
+        return parse_metadata(name) == (ColumnRequest(name),)
+    except SettingError:
+        return False
+
+
+def _check_groups(name: str, keys: Sequence[str], twins: Sequence[str]) -> None:
     if len(set(keys)) < 2:
         raise SettingError(
             f"--group-by {name}: all images are in one group, {keys[0]!r}.",
             expected="a column with two or more values",
             fix="name another column.",
         )
+    try:
+        make_group_folds(keys, twins=twins)
+    except ValueError as error:
+        raise SettingError(
+            f"--group-by {name}: the groups have the same images, so none is left to learn from.",
+            expected="groups with images of their own",
+            fix="name another column.",
+        ) from error
 
 
 def _read_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:

@@ -63,6 +63,7 @@ def run_predict(
     top_k: int = 3,
     batch_size: int = BATCH_SIZE,
     table: Path | None = None,
+    image_column: str = "",
 ) -> dict[str, Any]:
     """Classify files and return the result for scripts.
 
@@ -76,6 +77,7 @@ def run_predict(
         top_k: Classes named for each image, at least 1.
         batch_size: Images in a batch; another than training's may change the last bits.
         table: Holds the metadata that the model takes beside the images.
+        image_column: Its column of paths; empty: found by its name.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -85,7 +87,7 @@ def run_predict(
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_outputs(outputs, sources, spec)
-    metadata = MetadataSource(spec.metadata.names, table)
+    metadata = MetadataSource(spec.metadata.names, table, image_column=image_column)
     paths = find_images(sources, stdin)
     start_keras()
     from tlkit.bundle import read_bundle

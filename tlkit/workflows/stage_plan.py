@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
-from tlkit.metadata.columns import parse_metadata
-from tlkit.recipes import Recipe, Stage
+from tlkit.metadata.columns import CATEGORY, NUMBER, parse_metadata
+from tlkit.metadata.encoding import NumberColumn
+from tlkit.recipes import DataSettings, Recipe, Stage
 
 
 @dataclass(frozen=True)
@@ -38,13 +40,11 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
 
     Raises:
         BackboneError: If backbone, layer group or weights do not exist.
-        SettingError: If a setting has no effect, or contradicts the earlier model.
+        SettingError: If a setting has no effect.
     """
     entry = find_backbone(recipe.backbone.name)
     entry.check_image_size(recipe.backbone.image_size)
-    if earlier:
-        _check_same_model(recipe, earlier)
-    else:
+    if not earlier:
         check_weights(entry, recipe.backbone.weights)
     if recipe.training.bn != "frozen" and all(stage.unfreeze == "none" for stage in recipe.stages):
         raise SettingError(
@@ -71,7 +71,12 @@ def _check_image_size(stage: Stage, entry: BackboneEntry, recipe: Recipe) -> Non
         )
 
 
-def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
+def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
+    """Check that a recipe is one for a model that is trained further, before anything else is checked of it.
+
+    Raises:
+        SettingError: If it contradicts the model.
+    """
     if bool(recipe.data.boxes) != spec.has_box:
         raise SettingError(
             f"The run to start from has {'' if spec.has_box else 'not '}learnt boxes.",
@@ -80,11 +85,10 @@ def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
             if spec.has_box
             else "leave out --boxes, or begin without --start-from.",
         )
-    names = tuple(request.name for request in parse_metadata(recipe.data.metadata))
-    for what, asked, learnt in (("task", recipe.data.task, spec.task), ("metadata", names, spec.metadata.names)):
+    for what, asked, learnt in _compare_answers(recipe.data, spec):
         if asked != learnt:
             raise SettingError(
-                f"{what} is {_as_words(asked)}, but the run to start from has {_as_words(learnt)}.",
+                f"{what} is {asked}, but the run to start from has {learnt}.",
                 expected="the same model, which is trained further",
                 fix=f"leave {what} out, or begin without --start-from.",
             )
@@ -99,5 +103,15 @@ def _check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
             )
 
 
-def _as_words(value: str | tuple[str, ...]) -> str:
-    return value if isinstance(value, str) else ", ".join(value) or "none"
+def _compare_answers(data: DataSettings, spec: BundleSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield what decides over the answer and the metadata: its name, what is asked for, and what the model has."""
+    target, scale = (spec.target.name, spec.target.is_log) if spec.target else ("", False)
+    yield "task", data.task, spec.task
+    yield "target", data.target or "none", target or "none"
+    yield "target_scale", data.target_scale, "log" if scale else "linear"
+    requests = parse_metadata(data.metadata)
+    kinds = {column.name: NUMBER if isinstance(column, NumberColumn) else CATEGORY for column in spec.metadata.columns}
+    otherwise = {each.name for each in requests if each.kind and kinds.get(each.name, each.kind) != each.kind}
+    asked = [f"{each.name}:{each.kind}" if each.name in otherwise else each.name for each in requests]
+    learnt = [f"{name}:{kind}" if name in otherwise else name for name, kind in kinds.items()]
+    yield "metadata", ", ".join(asked) or "none", ", ".join(learnt) or "none"

@@ -9,6 +9,7 @@ import pyarrow.parquet
 import pytest
 
 from tlkit.data.boxes import Annotation, BoxLabel
+from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.boxes import FoundBoxes, read_boxes
 from tlkit.errors import DataError
 
@@ -25,7 +26,9 @@ def read(folder: Path, text: str) -> FoundBoxes:
     return read_boxes(folder / "boxes.csv", image_folder=folder)
 
 
-@pytest.mark.parametrize("names", ["xmin,ymin,xmax,ymax", "Left,Top,Right,Bottom", "X1,Y1,X2,Y2"])
+@pytest.mark.parametrize(
+    "names", ["xmin,ymin,xmax,ymax", "x_min,Y_min,x_max,y_max", "Left,Top,Right,Bottom", "X1,Y1,X2,Y2"]
+)
 def test_corners_are_found_by_name_and_width_and_height_are_the_pictures(folder: Path, names: str) -> None:
     found = read(folder, f"Filename,Width,height,Class,{names}\n1.jpg,64,48,cat,1,2,30.5,40\n")
     assert found == FoundBoxes(
@@ -37,6 +40,23 @@ def test_corners_are_found_by_name_and_width_and_height_are_the_pictures(folder:
 def test_extents_are_found_by_name(folder: Path, names: str) -> None:
     found = read(folder, f"path,{names}\n1.jpg,1,2,30,40\n")
     assert found.annotations == (Annotation(folder / "1.jpg", None, (BoxLabel(1, 2, 31, 42),)),)
+
+
+@pytest.mark.parametrize(
+    ("header", "box"),
+    [
+        ("path,hour,YMAX,ymin,xmax,Xmin", ["Xmin", "ymin", "xmax", "YMAX"]),
+        ("width,height,x_min,y_min,x_max,y_max", ["x_min", "y_min", "x_max", "y_max"]),
+        ("left,top,right,bottom,x,y,w,h", ["left", "top", "right", "bottom"]),
+        ("width,y,x,height,hour", ["x", "y", "width", "height"]),
+        ("x,y,w,hour,H", ["x", "y", "w", "H"]),
+        ("xmin,ymin,xmax,bottom", []),
+        ("width,height", []),
+        ("", []),
+    ],
+)
+def test_the_columns_of_boxes_are_all_four_or_none(header: str, box: list[str]) -> None:
+    assert find_box(header.split(",")) == box
 
 
 @pytest.mark.parametrize("names", ["image_width,image_height", "img_width,img_height"])
@@ -108,8 +128,8 @@ def error_of(folder: Path, text: str) -> str:
 def test_missing_columns_are_an_error(folder: Path) -> None:
     assert error_of(folder, "path,xmin,ymin,xmax\n1.jpg,1,2,3\n") == (
         f"{folder}/boxes.csv: there are no columns of boxes among path, xmin, ymin, xmax.\n"
-        "  Expected: columns named xmin, ymin, xmax, ymax or left, top, right, bottom or x1, y1, x2, y2 or "
-        "x, y, width, height or x, y, w, h\n"
+        "  Expected: columns named xmin, ymin, xmax, ymax or x_min, y_min, x_max, y_max or left, top, right, bottom or "
+        "x1, y1, x2, y2 or x, y, width, height or x, y, w, h\n"
         "  Fix: name the four columns so in the first line."
     )
     assert error_of(folder, "url,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n") == (

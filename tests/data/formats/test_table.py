@@ -9,9 +9,10 @@ import pyarrow.parquet
 import pytest
 
 from tlkit.data.formats.candidates import Candidate
-from tlkit.data.formats.table import TableColumns, read_table
+from tlkit.data.formats.table import TableColumns, list_other_columns, read_table
 from tlkit.data.manifest import SetAside
 from tlkit.errors import DataError, SettingError
+from tlkit.outputs import MULTILABEL, REGRESSION
 
 
 @pytest.fixture
@@ -84,7 +85,69 @@ def test_rows_that_say_the_same_count_once(table: Path) -> None:
     assert candidates.notices == ("photos.csv: 2 rows say the same as an earlier one and count once.",)
 
 
-def error_of(table: Path, content: str | bytes, **columns: str) -> str:
+def test_labels_are_sorted_and_an_image_may_have_none(table: Path) -> None:
+    table.write_text("path,label\n1.jpg,wood | iron|wood\n2.jpg,\n,iron\n")
+    candidates = read_table(table, TableColumns(task=MULTILABEL))
+    assert [item.answer for item in candidates.items] == ["iron|wood", ""]
+    assert candidates.set_aside == (SetAside(table, "no image path in row 3"),)
+
+
+def test_rows_that_name_the_same_labels_count_once(table: Path) -> None:
+    table.write_text("path,label\n1.jpg,a|b\n1.jpg,b|a\n")
+    candidates = read_table(table, TableColumns(task=MULTILABEL))
+    assert [item.answer for item in candidates.items] == ["a|b"]
+    assert candidates.notices == ("photos.csv: 1 row says the same as an earlier one and counts once.",)
+
+
+def test_values_are_numbers_and_other_rows_are_set_aside(table: Path) -> None:
+    table.write_text("path,label,price\n1.jpg,cat,12.50\n2.jpg,cat,\n3.jpg,,dear\n4.jpg,,-1e3\n")
+    candidates = read_table(table, TableColumns(answer="price", task=REGRESSION))
+    assert [item.answer for item in candidates.items] == ["12.50", "-1e3"]
+    assert candidates.set_aside == (
+        SetAside(table.parent / "2.jpg", "no value in row 2"),
+        SetAside(table.parent / "3.jpg", "the value 'dear' is no number in row 3"),
+    )
+
+
+def test_metadata_come_in_the_order_asked_for_and_may_be_missing(table: Path) -> None:
+    table.write_text("path,hour,label,boat\n1.jpg, 3 ,cat,Heron\n2.jpg,,cat,\n")
+    candidates = read_table(table, TableColumns(metadata=("boat", "hour")))
+    assert [item.metadata for item in candidates.items] == [("Heron", "3"), ("", "")]
+    assert [item.metadata for item in read_table(table).items] == [(), ()]
+
+
+def test_rows_that_differ_in_metadata_are_not_the_same(table: Path) -> None:
+    table.write_text("path,label,hour,x\n1.jpg,cat,3,a\n1.jpg,cat,4,b\n1.jpg,cat,3,c\n")
+    candidates = read_table(table, TableColumns(metadata=("hour",)))
+    assert [item.metadata for item in candidates.items] == [("3",), ("4",)]
+    assert candidates.notices == ("photos.csv: 1 row says the same as an earlier one and counts once.",)
+
+
+def test_metadata_of_a_parquet_table_are_texts(tmp_path: Path) -> None:
+    path = tmp_path / "photos.parquet"
+    columns = {"path": ["1.jpg", "2.jpg"], "label": ["a", "b"], "depth": [1.5, None], "night": [True, False]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    candidates = read_table(path, TableColumns(metadata=("night", "depth")))
+    assert [item.metadata for item in candidates.items] == [("True", "1.5"), ("False", "")]
+
+
+@pytest.mark.parametrize(
+    ("columns", "others"),
+    [
+        (TableColumns(), ("price", "hour", "Species")),
+        (TableColumns(answer="Species"), ("LABEL", "price", "hour")),
+        (TableColumns(answer="price", task=REGRESSION), ("LABEL", "hour", "Species")),
+        (TableColumns(split="hour", image="Species"), ("path", "price", "split")),
+    ],
+)
+def test_the_other_columns_are_those_that_have_no_part_yet(
+    table: Path, columns: TableColumns, others: tuple[str, ...]
+) -> None:
+    table.write_text("path,LABEL,price,hour,Species,split\n")
+    assert list_other_columns(table, columns) == others
+
+
+def error_of(table: Path, content: str | bytes, **columns: object) -> str:
     table.write_bytes(content if isinstance(content, bytes) else content.encode())
     with pytest.raises((DataError, SettingError)) as caught:
         read_table(table, TableColumns(**columns))  # type: ignore[arg-type]
@@ -101,6 +164,27 @@ def test_a_missing_column_is_an_error(table: Path) -> None:
         f"{table}: there is no image column among url, label.\n"
         "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name or file\n"
         "  Fix: name the column with --image-column."
+    )
+
+
+def test_the_column_of_values_must_be_named(table: Path) -> None:
+    assert error_of(table, "path,label,price\n1.jpg,cat,3\n", task=REGRESSION) == (
+        f"{table}: there is no target column among path, label, price.\n"
+        "  Expected: a column that is named\n"
+        "  Fix: name the column with --target."
+    )
+    assert error_of(table, "path,label,price\n1.jpg,cat,3\n", task=REGRESSION, answer="prize") == (
+        f"{table}: there is no column 'prize' (--target).\n"
+        "  Expected: one of path, label, price\n"
+        "  Fix: did you mean 'price'?"
+    )
+
+
+def test_metadata_that_are_asked_for_must_be_there(table: Path) -> None:
+    assert error_of(table, "path,label,boat\n1.jpg,cat,x\n", metadata=("boat", "hour")) == (
+        f"{table}: there is no column 'hour' (--metadata).\n"
+        "  Expected: one of path, label, boat\n"
+        "  Fix: choose one of these."
     )
 
 

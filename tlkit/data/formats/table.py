@@ -143,8 +143,8 @@ def _build_candidates(
         item = Candidate(Path(os.path.normpath(path.parent / image)), answer, split, metadata)
         num_repeated += item in items
         items[item] = None
-    rows_say = "row says" if num_repeated == 1 else "rows say"
-    notice = f"{path.name}: {num_repeated:,} {rows_say} the same as an earlier one and count once."
+    rows_say, count = ("row says", "counts") if num_repeated == 1 else ("rows say", "count")
+    notice = f"{path.name}: {num_repeated:,} {rows_say} the same as an earlier one and {count} once."
     return Candidates(path.parent, tuple(items), tuple(set_aside), (notice,) if num_repeated else ())
 
 

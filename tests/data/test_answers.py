@@ -1,0 +1,117 @@
+"""Answers as text and as arrays, by task."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import pytest
+
+from tlkit.data.answers import find_names, find_strata, make_targets, names_of, parse_answer
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "answer"),
+    [
+        (CLASSIFICATION, "cafe\u0301", "café"),
+        (CLASSIFICATION, "a|b", "a|b"),
+        (CLASSIFICATION, "n/a", "n/a"),
+        (MULTILABEL, " wood | iron|wood||", "iron|wood"),
+        (MULTILABEL, "cafe\u0301|café", "café"),
+        (MULTILABEL, "", ""),
+        (MULTILABEL, " | ", ""),
+        (REGRESSION, "-1.50e3", "-1.50e3"),
+        (REGRESSION, "0", "0"),
+    ],
+)
+def test_an_answer_has_one_spelling(task: str, text: str, answer: str) -> None:
+    assert parse_answer(task, text) == answer
+    assert parse_answer(task, answer) == answer
+
+
+@pytest.mark.parametrize(
+    ("task", "text", "reason"),
+    [
+        (CLASSIFICATION, "", "no label"),
+        (REGRESSION, "", "no value"),
+        (REGRESSION, "dear", "the value 'dear' is no number"),
+        (REGRESSION, "1,5", "the value '1,5' is no number"),
+        (REGRESSION, "inf", "the value 'inf' is no number"),
+        (REGRESSION, "n/a", "the value 'n/a' is no number"),
+        (REGRESSION, "x" * 50, f"the value '{'x' * 40}' is no number"),
+    ],
+)
+def test_a_cell_without_an_answer_says_why(task: str, text: str, reason: str) -> None:
+    with pytest.raises(ValueError) as caught:
+        parse_answer(task, text)
+    assert str(caught.value) == reason
+
+
+@pytest.mark.parametrize(
+    ("task", "answer", "names"),
+    [
+        (CLASSIFICATION, "a|b", ("a|b",)),
+        (MULTILABEL, "a|b", ("a", "b")),
+        (MULTILABEL, "", ()),
+        (REGRESSION, "12", ()),
+    ],
+)
+def test_an_answer_names_classes_or_labels_but_a_value_names_none(
+    task: str, answer: str, names: tuple[str, ...]
+) -> None:
+    assert names_of(task, answer) == names
+
+
+@pytest.mark.parametrize(
+    ("task", "answers", "names"),
+    [
+        (CLASSIFICATION, ["b", "a", "b"], ["a", "b"]),
+        (MULTILABEL, ["c|b", "", "a|b"], ["a", "b", "c"]),
+        (REGRESSION, ["1", "2"], []),
+    ],
+)
+def test_all_names_are_sorted_and_stand_once(task: str, answers: Sequence[str], names: Sequence[str]) -> None:
+    assert find_names(task, answers) == names
+
+
+@pytest.mark.parametrize(
+    ("task", "answers", "dtype", "targets", "empty_shape"),
+    [
+        (CLASSIFICATION, ["b", "a", "b"], np.int32, [0, 1, 0], (0,)),
+        (MULTILABEL, ["a|b", "", "c"], np.float32, [[1, 1, 0], [0, 0, 0], [0, 0, 1]], (0, 3)),
+        (REGRESSION, ["12", "-1.5e1", "16777217"], np.float64, [[12], [-15], [16777217]], (0, 1)),
+    ],
+)
+def test_targets_have_the_shape_and_type_of_their_task(
+    task: str, answers: Sequence[str], dtype: type, targets: object, empty_shape: tuple[int, ...]
+) -> None:
+    names = () if task == REGRESSION else ("b", "a", "c")
+    found = make_targets(task, answers, names)
+    assert (found.dtype, found.tolist()) == (np.dtype(dtype), targets)
+    empty = make_targets(task, [], names)
+    assert (empty.dtype, empty.shape) == (np.dtype(dtype), empty_shape)
+
+
+def test_strata_of_classes_are_the_classes() -> None:
+    assert find_strata(CLASSIFICATION, ["b", "a", "b"]) == ["b", "a", "b"]
+
+
+def test_strata_of_labels_are_the_rarest_of_each_image() -> None:
+    answers = ["sea|ship", "sea", "sea|whale", "", "ship|whale", "sea|ship"]
+    assert find_strata(MULTILABEL, answers) == ["ship", "sea", "whale", "", "whale", "ship"]
+
+
+def test_strata_of_values_are_the_fifths_of_all_values() -> None:
+    values = [str(2**number) for number in range(20)]
+    backwards = find_strata(REGRESSION, values[::-1])
+    assert backwards == [str(number // 4) for number in range(20)][::-1]
+
+
+@pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])
+def test_no_answers_have_no_strata(task: str) -> None:
+    assert find_strata(task, []) == []
+
+
+def test_values_that_are_all_equal_are_one_stratum() -> None:
+    assert len(set(find_strata(REGRESSION, ["3", "3.0", "3e0"]))) == 1

@@ -1,0 +1,204 @@
+"""Metadata of images to predict: which row of a table belongs to which file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+import pyarrow
+import pyarrow.parquet
+import pytest
+from PIL import Image
+
+from tlkit.data.images import UnusableImage
+from tlkit.data.metadata_source import MetadataSource
+from tlkit.errors import DataError, SettingError
+
+
+@pytest.fixture
+def table(tmp_path: Path) -> Path:
+    (tmp_path / "tables").mkdir()
+    return tmp_path / "tables" / "boats.csv"
+
+
+def write(table: Path, *rows: str, encoding: str = "utf-8") -> Path:
+    table.write_text("\n".join(rows) + "\n", encoding=encoding)
+    return table
+
+
+def test_a_row_belongs_to_the_file_at_its_path_from_the_tables_folder(table: Path, tmp_path: Path) -> None:
+    absolute = tmp_path / "far" / "3.jpg"
+    write(table, "file,boat", "1.jpg,Heron", "../photos/2.jpg,Otter", f"{absolute},Stork")
+    source = MetadataSource(["boat"], table)
+    paths = [table.parent / "1.jpg", tmp_path / "photos" / "x" / ".." / "2.jpg", absolute]
+    assert [source.find(path) for path in paths] == [("Heron",), ("Otter",), ("Stork",)]
+    assert source.table_name == "boats.csv"
+
+
+def test_a_relative_path_starts_from_the_working_directory(
+    table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write(table, "file,boat", "photos/1.jpg,Heron", "../photos/1.jpg,Otter")
+    source = MetadataSource(["boat"], table)
+    monkeypatch.chdir(tmp_path)
+    assert source.find(Path("photos/1.jpg")) == ("Otter",)
+    assert source.find(Path(os.path.relpath(table.parent / "photos" / "1.jpg"))) == ("Heron",)
+
+
+def test_a_file_elsewhere_is_found_by_its_name_if_one_row_has_it(table: Path, tmp_path: Path) -> None:
+    write(table, "file,boat", "a/1.jpg,Heron", "a/2.jpg,Otter", "b/2.jpg,Stork")
+    source = MetadataSource(["boat"], table)
+    assert source.find(tmp_path / "1.jpg") == ("Heron",)
+    assert source.find(tmp_path / "2.jpg") is None
+    assert source.find(tmp_path / "3.jpg") is None
+    assert source.find(table.parent / "b" / "2.jpg") == ("Stork",)
+
+
+def test_rows_that_say_the_same_of_a_file_are_one(table: Path, tmp_path: Path) -> None:
+    write(table, "file,boat,left", "a/1.jpg,Heron,1", "a/./1.jpg,Heron,2")
+    source = MetadataSource(["boat"], table)
+    assert source.find(table.parent / "a" / "1.jpg") == source.find(tmp_path / "1.jpg") == ("Heron",)
+
+
+def test_rows_without_a_path_are_passed_over(table: Path) -> None:
+    write(table, "file,boat", ",Heron", ",Otter", "1.jpg,Stork")
+    source = MetadataSource(["boat"], table)
+    assert (source.find(table.parent / "1.jpg"), source.find(table.parent)) == (("Stork",), None)
+
+
+def test_columns_come_in_the_models_order_and_a_missing_value_is_empty(table: Path) -> None:
+    write(table, "hour,file,x,boat", "3,1.jpg,y,", " 4 ,2.jpg,y,Heron")
+    source = MetadataSource(["boat", "hour"], table)
+    assert [source.find(table.parent / name) for name in ("1.jpg", "2.jpg")] == [("", "3"), ("Heron", "4")]
+
+
+def test_a_table_with_a_byte_order_mark_and_semicolons_is_read(table: Path) -> None:
+    write(table, "Path;boat", "1.jpg;Möwe", encoding="utf-8-sig")
+    assert MetadataSource(["boat"], table).find(table.parent / "1.jpg") == ("Möwe",)
+
+
+def test_a_parquet_table_is_read(table: Path) -> None:
+    path = table.with_suffix(".parquet")
+    columns = {"file": ["1.jpg", "2.jpg"], "boat": ["Heron", None], "hour": [3, 4]}
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    source = MetadataSource(["hour", "boat"], path)
+    assert [source.find(table.parent / name) for name in ("1.jpg", "2.jpg")] == [("3", "Heron"), ("4", "")]
+
+
+def test_the_column_of_paths_may_be_named(table: Path) -> None:
+    write(table, "path,copy,boat", "1.jpg,2.jpg,Heron")
+    assert MetadataSource(["boat"], table, image_column="copy").find(table.parent / "2.jpg") == ("Heron",)
+
+
+def test_facts_come_from_the_file_and_the_rest_from_the_table(
+    table: Path, quarters: Image.Image, encode: Callable[..., bytes]
+) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    photo = table.parent / "1.jpg"
+    photo.write_bytes(encode(quarters, "JPEG", exif=exif))
+    write(table, "file,boat", "1.jpg,Heron")
+    source = MetadataSource(["image-shape", "boat", "image-bytes"], table)
+    assert source.find(photo) == ("48x64", "Heron", str(photo.stat().st_size))
+    assert MetadataSource(["image-mode", "image-width"], None).find(photo) == ("RGB", "48")
+
+
+def test_a_model_that_takes_nothing_is_given_nothing(tmp_path: Path) -> None:
+    source = MetadataSource([], None)
+    assert (source.find(tmp_path / "not there.jpg"), source.table_name) == ((), "")
+
+
+def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
+    (table.parent / "1.jpg").write_bytes(b"")
+    with pytest.raises(UnusableImage) as caught:
+        MetadataSource(["image-width"], None).find(table.parent / "1.jpg")
+    assert caught.value.reason == "empty file"
+
+
+@pytest.mark.parametrize(
+    ("names", "rows", "options", "message"),
+    [
+        (
+            ["boat", "image-width", "hour"],
+            None,
+            {},
+            "the model takes boat, hour beside the image, and no table was given.\n"
+            "  Expected: a table with the images' paths and these columns\n"
+            "  Fix: add --table TABLE.",
+        ),
+        (
+            ["image-width"],
+            ["file,boat", "1.jpg,Heron"],
+            {},
+            "--table {table} has no effect: the model takes nothing from a table.\n"
+            "  Expected: a table only where the model was trained with --metadata and columns of a table\n"
+            "  Fix: leave out --table.",
+        ),
+        (
+            ["image-width"],
+            None,
+            {"image_column": "photo"},
+            "--image-column photo has no effect: there is no table.\n"
+            "  Expected: the name of a column only with a table\n"
+            "  Fix: leave out --image-column.",
+        ),
+        (
+            ["boat"],
+            ["file,boot", "1.jpg,Heron"],
+            {},
+            "{table}: there is no column 'boat' (--metadata).\n"
+            "  Expected: one of file, boot\n"
+            "  Fix: did you mean 'boot'?",
+        ),
+        (
+            ["boat"],
+            ["photo,boat", "1.jpg,Heron"],
+            {},
+            "{table}: there is no image column among photo, boat.\n"
+            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name or file\n"
+            "  Fix: name the column with --image-column.",
+        ),
+        (
+            ["boat"],
+            ["photo,boat", "1.jpg,Heron"],
+            {"image_column": "foto"},
+            "{table}: there is no column 'foto' (--image-column).\n"
+            "  Expected: one of photo, boat\n"
+            "  Fix: did you mean 'photo'?",
+        ),
+        (
+            ["boat", "hour"],
+            ["file,boat,hour", "1.jpg,Heron,3", "2.jpg,Heron,3", "./1.jpg,Heron,4"],
+            {},
+            "{table}: row 3 contradicts an earlier one of ./1.jpg.\n"
+            "  Expected: rows of one image that agree in boat, hour\n"
+            "  Fix: mend or remove one of them.",
+        ),
+        (
+            ["boat"],
+            ["file,boat", "1.jpg"],
+            {},
+            "{table}: row 1 has 1 fields.\n"
+            "  Expected: 2, as many as the first line names\n"
+            "  Fix: mend the row; a field that holds the separator itself stands in double quotes.",
+        ),
+    ],
+)
+def test_a_table_that_does_not_fit_is_an_error(
+    table: Path, names: Sequence[str], rows: Sequence[str] | None, options: dict[str, Any], message: str
+) -> None:
+    with pytest.raises((DataError, SettingError)) as caught:
+        MetadataSource(names, write(table, *rows) if rows else None, **options)
+    assert str(caught.value) == message.format(table=table)
+
+
+def test_a_table_that_is_not_there_is_an_error(table: Path) -> None:
+    with pytest.raises(DataError) as caught:
+        MetadataSource(["boat"], table)
+    assert str(caught.value) == (
+        f"{table}: the table cannot be read ([Errno 2] No such file or directory: '{table}').\n"
+        "  Expected: a CSV file in UTF-8, with the columns' names in its first line\n"
+        "  Fix: save it again as CSV in UTF-8."
+    )

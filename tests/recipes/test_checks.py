@@ -1,0 +1,111 @@
+"""Settings of the answer and of the metadata that do not go together are refused, each with the whole message."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from tlkit.errors import SettingError
+from tlkit.recipes import DataSettings, HeadSettings, Recipe, TrainingSettings, build_recipe, check_recipe
+
+ONLY_USED = "  Expected: only settings that this run uses\n"
+VALUES = {"task": "regression", "target": "price"}
+
+
+def message_of(data: dict[str, Any], *, head: str = "dense", **training: Any) -> str:
+    recipe = Recipe(data=DataSettings(**data), head=HeadSettings(kind=head), training=TrainingSettings(**training))
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    return str(problem.value)
+
+
+def test_a_value_to_learn_must_be_named() -> None:
+    assert message_of({"task": "regression"}) == (
+        "a.toml: task is regression, but it is not said which value is learnt.\n"
+        "  Expected: the name of a column of the table\n"
+        "  Fix: add --target COLUMN."
+    )
+
+
+@pytest.mark.parametrize("task", ["classification", "multilabel"])
+@pytest.mark.parametrize(("name", "value"), [("target", "price"), ("target_scale", "log")])
+def test_settings_of_values_need_values(task: str, name: str, value: str) -> None:
+    assert message_of({"task": task, name: value}) == (
+        f"a.toml: {name} = {value} has no effect: the task is {task}.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set task = regression."
+    )
+
+
+def test_values_have_no_column_of_labels() -> None:
+    assert message_of({**VALUES, "label_column": "species"}) == (
+        "a.toml: label_column = species has no effect: values have a target.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set target."
+    )
+
+
+@pytest.mark.parametrize("data", [{"task": "multilabel"}, VALUES])
+def test_only_classes_are_weighted(data: dict[str, str]) -> None:
+    assert message_of(data, class_weight="balanced") == (
+        f"a.toml: class_weight = balanced has no effect: the task is {data['task']}.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set task = classification."
+    )
+
+
+def test_values_have_no_labels_to_smooth() -> None:
+    assert message_of(VALUES, label_smoothing=0.1) == (
+        "a.toml: label_smoothing = 0.1 has no effect: the task is regression.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set task = classification."
+    )
+
+
+@pytest.mark.parametrize("metadata", ["boat", "image-size"])
+def test_the_head_of_maps_takes_no_metadata(metadata: str) -> None:
+    assert message_of({"metadata": metadata}, head="conv") == (
+        "a.toml: the conv head cannot take metadata: it has no layer of all features before its last.\n"
+        "  Expected: linear, dense or flat\n"
+        "  Fix: use --head dense."
+    )
+
+
+def test_metadata_that_cannot_be_read_are_refused_before_anything_is_done() -> None:
+    assert message_of({"metadata": "boat,,hour"}) == (
+        "metadata is 'boat,,hour': a name is empty.\n"
+        "  Expected: names of columns with commas between them\n"
+        "  Fix: remove the comma too many."
+    )
+
+
+@pytest.mark.parametrize(
+    ("setting", "value", "choices", "fix"),
+    [
+        ("task", "multi-label", "classification, multilabel, regression", "did you mean 'multilabel'?"),
+        ("target_scale", "logarithm", "linear, log", "did you mean 'log'?"),
+    ],
+)
+def test_a_word_out_of_a_list_is_one_of_the_list(setting: str, value: str, choices: str, fix: str) -> None:
+    with pytest.raises(SettingError) as problem:
+        build_recipe({"data": {setting: value}, "stage": [{}]}, source="a.toml")
+    assert str(problem.value) == (f"a.toml: [data] {setting} is {value!r}.\n  Expected: one of {choices}\n  Fix: {fix}")
+
+
+@pytest.mark.parametrize(
+    ("data", "head", "training"),
+    [
+        ({**VALUES, "target_scale": "log", "metadata": "boat,image-size"}, "linear", {}),
+        ({"task": "multilabel", "label_column": "labels", "metadata": "boat"}, "flat", {"label_smoothing": 0.1}),
+        ({"metadata": "boat:category,hour"}, "dense", {"class_weight": "balanced", "label_smoothing": 0.1}),
+        ({}, "conv", {}),
+    ],
+)
+def test_settings_that_go_together_are_left_as_they_are(
+    data: dict[str, Any], head: str, training: dict[str, Any]
+) -> None:
+    content = {"data": data, "head": {"kind": head}, "training": training, "stage": [{}]}
+    recipe = build_recipe(content, source="a.toml")
+    assert check_recipe(recipe, source="a.toml") is recipe
+    assert recipe.data == DataSettings(**data)
