@@ -17,6 +17,9 @@ from pathlib import Path
 
 import click
 
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.features.cache import default_cache_root
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.evaluate import run_evaluate
@@ -42,7 +45,6 @@ def main(sets: tuple[str, ...], backbones: tuple[str, ...], image_size: int, kin
     for backbone in backbones:
         name, _, weights = backbone.partition(":")
         recipe = Recipe(
-            data=DataSettings(test_fraction=0.2),
             backbone=BackboneSettings(name=name, weights=weights, image_size=image_size),
             head=HeadSettings(kind=kind),
             stages=(Stage(views=views),),
@@ -50,15 +52,22 @@ def main(sets: tuple[str, ...], backbones: tuple[str, ...], image_size: int, kin
         cells, seconds = [], []
         for item in sets:
             path = Path(item.partition("=")[2])
+            data = DataSettings(test_fraction=0.0 if has_test_images(path) else 0.2)
             accuracies = []
             for seed in range(seeds):
                 started = time.perf_counter()
-                accuracies.append(measure(recipe, path, seed))
+                accuracies.append(measure(dataclasses.replace(recipe, data=data), path, seed))
                 seconds.append(time.perf_counter() - started)
             cells.append(f"{statistics.mean(accuracies):.3f} ({min(accuracies):.3f} to {max(accuracies):.3f})")
         cost = f"{seconds[0]:.0f}, {statistics.median(seconds):.0f}"
         label = f"{name}, {Path(weights).name}" if weights else name
         click.echo(f"| {label} | " + " | ".join(cells) + f" | {cost} |")
+
+
+def has_test_images(data: Path) -> bool:
+    """Return whether a data set brings a test split of its own."""
+    manifest = read_dataset(data, DataSettings(), seed=0, index=FileIndex(default_cache_root()))
+    return any(record.split == "test" for record in manifest.records)
 
 
 def measure(recipe: Recipe, data: Path, seed: int) -> float:

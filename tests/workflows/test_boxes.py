@@ -70,7 +70,7 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A finished run: a head on cached views."""
     out = tmp_path_factory.mktemp("boxes") / "run"
     stage = Stage(epochs=60, lr=5e-3, views=4, batch_size=16, patience=0)
-    run_finetune(make_recipe(photos, stage, box_loss="mse", box_weight=10.0), photos, out, console=QUIET)
+    run_finetune(make_recipe(photos, stage), photos, out, console=QUIET)
     return out
 
 

@@ -149,8 +149,8 @@ class TrainingSettings:
     seed: int = setting(0, "Seed of splits, views, weights and order.", rule=SEED)
     weight_decay: float = setting(1e-4, "AdamW's decoupled weight decay.", rule=NOT_NEGATIVE)
     label_smoothing: float = setting(0.0, "Part of each label spread over all classes.", rule=FRACTION_BELOW_ONE)
-    box_loss: str = setting("huber", "Loss of boxes: mse, huber or ciou.", choices=BOX_LOSSES)
-    box_weight: float = setting(1.0, "Weight of the box's loss beside that of the answer.", rule=NOT_NEGATIVE)
+    box_loss: str = setting("mse", "Loss of boxes: mse, huber or ciou.", choices=BOX_LOSSES)
+    box_weight: float = setting(10.0, "Weight of the box's loss beside that of the answer.", rule=NOT_NEGATIVE)
     class_weight: str = setting(
         "none", "balanced: rare classes count more in the loss, in inverse proportion.", choices=CLASS_WEIGHTS
     )

@@ -37,7 +37,6 @@ UNFROZEN_STAGE = Stage(
 FISHERIES = Recipe(
     data=DataSettings(metadata=ALL_IMAGE_FACTS, boxes="photos.csv"),
     backbone=BackboneSettings(name="tiny"),
-    training=TrainingSettings(box_loss="mse", box_weight=10.0),
     stages=(dataclasses.replace(HEAD_STAGE, epochs=30), UNFROZEN_STAGE),
 )
 """recipes/fisheries.toml, which an installed tlkit does not have at hand."""
