@@ -111,7 +111,7 @@ def make_image() -> Callable[..., Image.Image]:
     return draw_image
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def make_image_folder() -> Callable[..., Path]:
     """`make_image_folder(root, {"train/red": 6}, size=…, suffix=…, start=…)`: see `draw_image_folder`."""
     return draw_image_folder
@@ -165,9 +165,9 @@ def make_bundle() -> Callable[..., Path]:
 @pytest.fixture
 def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the workflows of a test take models that an earlier test has read."""
-    import tlkit.bundle.model
+    import tlkit.bundle.saving
 
-    original = tlkit.bundle.model.read_bundle
+    original = tlkit.bundle.saving.read_bundle
 
     @functools.wraps(original)
     def read(path: Path, *, loader_version: int) -> Any:
@@ -175,4 +175,4 @@ def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
             READ_BUNDLES[path, loader_version] = original(path, loader_version=loader_version)
         return READ_BUNDLES[path, loader_version]
 
-    monkeypatch.setattr(tlkit.bundle.model, "read_bundle", read)
+    monkeypatch.setattr(tlkit.bundle.saving, "read_bundle", read)

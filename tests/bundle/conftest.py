@@ -49,6 +49,8 @@ def spec() -> BundleSpec:
         pooling="none",
         head=HeadSettings(kind="dense", dropout=0.5, units=64),
         class_names=("cat", "dog", "../../etc/passwd"),
+        temperature=1.5,
+        unknown_above=0.625,
         unfrozen="block4",
         provenance=Provenance("imagenet", "ab" * 32, "0.1.0", "3.15.1", "2026-01-31T12:00:00+00:00"),
     )
@@ -67,7 +69,7 @@ def written_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[BundleS
             }
             golden: dict[str, np.ndarray[Any, Any]] = {
                 "images": np.zeros((2, 48, 48, 3), np.uint8),
-                "answers": np.full((2, 3), 1 / 3, np.float32),
+                "answers": np.full((2, spec.row_width), 1 / 3, np.float32),
             }
             write_files(folder, spec, weights=weights, golden=golden)
         return folder

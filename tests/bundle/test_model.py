@@ -22,12 +22,13 @@ from tlkit.bundle import (
     Classifier,
     Provenance,
     assemble_classifier,
-    model,
     read_bundle,
     read_spec,
+    saving,
     write_bundle,
 )
-from tlkit.errors import NumericsError
+from tlkit.bundle.novelty import fit_novelty
+from tlkit.errors import BundleError, NumericsError
 from tlkit.recipes import HeadSettings
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
@@ -118,7 +119,7 @@ def test_a_normalization_layer_uses_the_weights_that_were_saved(
     images = draw_images(2)
     expected = classifier.logits(images)
     # Golden samples prove the point too, but the difference is to be seen here, not as a refusal.
-    monkeypatch.setattr(model, "GOLDEN_TOLERANCE", 1)
+    monkeypatch.setattr(saving, "GOLDEN_TOLERANCE", 1)
     write_bundle(tmp_path / "bundle", classifier, classifier.spec, images)
     np.testing.assert_array_equal(read_bundle(tmp_path, loader_version=1).logits(images), expected)
 
@@ -358,3 +359,38 @@ def test_altered_golden_samples_are_refused(refuses: Any, folder: Path, rehash: 
     rehash(folder)
     with refuses(*drift_message(folder, 0.002)):
         read_bundle(folder, loader_version=1)
+
+
+def add_distance(classifier: Classifier) -> None:
+    """Let a classifier measure distances and be less sure."""
+    features = np.random.default_rng(3).normal(size=(40, classifier.backbone.feature_shape("top")[-1]))
+    classifier.novelty = fit_novelty(features)
+    classifier.spec = dataclasses.replace(classifier.spec, temperature=2.5, unknown_above=0.75)
+
+
+@pytest.mark.parametrize("head", ["linear", "dense"])
+def test_temperature_and_distance_come_back_with_the_bundle(tmp_path: Path, head: str) -> None:
+    classifier = assemble_classifier(make_spec(head), weights="random", seed=0)
+    train_a_little(classifier)
+    images = draw_images(3)
+    plain = classifier.predict(images)
+    add_distance(classifier)
+    rows = classifier.predict(images)
+    assert rows.shape == (3, classifier.spec.row_width) == (3, 4)
+    assert (rows[:, :3].max(axis=1) < plain.max(axis=1)).all()
+    assert ((rows[:, 3] >= 0) & (rows[:, 3] <= 1)).all()
+    write_bundle(tmp_path / "bundle", classifier, classifier.spec, images)
+    again = read_bundle(tmp_path, loader_version=1)
+    assert again.spec == classifier.spec
+    np.testing.assert_array_equal(again.predict(images), rows)
+
+
+def test_a_bundle_that_says_it_measures_distances_must_bring_what_they_are_measured_by(
+    tmp_path: Path, edit_description: Edit
+) -> None:
+    classifier = assemble_classifier(make_spec(), weights="random", seed=0)
+    train_a_little(classifier)
+    write_bundle(tmp_path / "bundle", classifier, classifier.spec, draw_images(1))
+    edit_description(tmp_path / "bundle", lambda document: document.update(unknown_above=0.5))
+    with pytest.raises(BundleError):
+        read_bundle(tmp_path, loader_version=1)

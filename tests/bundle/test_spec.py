@@ -12,7 +12,7 @@ from tlkit.errors import BundleError
 
 KEYS = (
     "backbone, image_size, fit, loader_version, pooling, head, class_names, task, target, thresholds, metadata, has_box, "
-    "unfrozen, provenance, format_version"
+    "temperature, unknown_above, unfrozen, provenance, format_version"
 )
 OLDER_OR_NEWER = "use the tlkit version that made the bundle, or train the model again."
 
@@ -101,6 +101,10 @@ def test_a_description_survives_json_with_every_value(spec: BundleSpec) -> None:
             "bundle.json: the class name 'cat' stands twice.",
             "different names",
         ),
+        ({"temperature": 0}, "bundle.json: temperature is 0.", "a number, 0.01 to 100"),
+        ({"temperature": True}, "bundle.json: temperature is True.", "a number, 0.01 to 100"),
+        ({"unknown_above": 1.5}, "bundle.json: unknown_above is 1.5.", "a number, 0 to 1"),
+        ({"unknown_above": float("nan")}, "bundle.json: unknown_above is nan.", "a number, 0 to 1"),
         (
             {"provenance": {}},
             "bundle.json: provenance has no key 'weights_source'.",
@@ -293,7 +297,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 30
+    assert len(spoilt_documents) == 32
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

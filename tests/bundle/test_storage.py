@@ -107,7 +107,8 @@ def test_extra_and_missing_keys_are_refused(refuses: Any, bundle: Path, edit_des
     path = bundle / "bundle.json"
     keys = (
         "an object with exactly these keys: backbone, image_size, fit, loader_version, pooling, head, class_names, "
-        "task, target, thresholds, metadata, has_box, unfrozen, provenance, format_version"
+        "task, target, thresholds, metadata, has_box, temperature, "
+        "unknown_above, unfrozen, provenance, format_version"
     )
     edit_description(bundle, lambda document: document.update(on_load="import os"))
     with refuses(f"{path} has an unknown key 'on_load'.", keys):
@@ -162,7 +163,7 @@ def test_truncated_weights_are_refused(refuses: Any, bundle: Path) -> None:
 def test_an_array_outside_backbone_and_head_is_refused(refuses: Any, bundle: Path) -> None:
     path = bundle / "weights.safetensors"
     save_file(load_file(path) | {"../other": np.zeros(1, np.float32)}, path)
-    with refuses(f"{path}: unknown array '../other'.", "backbone/… and head/… only"):
+    with refuses(f"{path}: unknown array '../other'.", "names that begin with backbone/, head/, novelty/"):
         read_spec(bundle, loader_version=3)
 
 
@@ -182,15 +183,15 @@ def test_a_small_file_cannot_ask_for_the_largest_backbone(refuses: Any, bundle: 
         ((33, 48, 48, 3), (33, 3), " holds 33 golden samples.", "1 to 32"),
         (
             (2, 48, 48, 3),
-            (2, 4),
-            ": 'answers' is F32 2 x 4.",
-            "F32 2 x 3, which the model described in bundle.json has here",
+            (2, 5),
+            ": 'answers' is F32 2 x 5.",
+            "F32 2 x 4, which the model described in bundle.json has here",
         ),
         (
             (2, 48, 48, 3),
             (1, 3),
             ": 'answers' is F32 1 x 3.",
-            "F32 2 x 3, which the model described in bundle.json has here",
+            "F32 2 x 4, which the model described in bundle.json has here",
         ),
         (
             (2, 96, 96, 3),

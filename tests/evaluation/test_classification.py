@@ -97,8 +97,15 @@ def test_the_payload_is_json_and_the_table_has_a_row_for_each_class_and_the_mean
 
 def test_the_headline_and_the_facts_have_the_interval() -> None:
     report: Report = compute_classification_report(np.array([0] * 10), one_hot([0] * 9 + [1], 2), ["a", "b"])
-    assert report.headline() == ("Accuracy 0.900 (95% interval 0.596 to 0.982), macro-F1 0.474, on 10 images.")
-    assert report.facts() == {"accuracy": "0.900 (0.596 to 0.982)", "macro-F1": "0.474", "images": "10"}
+    assert report.headline() == (
+        "Accuracy 0.900 (95% interval 0.596 to 0.982), macro-F1 0.474, calibration error 0.100, on 10 images."
+    )
+    assert report.facts() == {
+        "accuracy": "0.900 (0.596 to 0.982)",
+        "macro-F1": "0.474",
+        "calibration error": "0.100",
+        "images": "10",
+    }
 
 
 def test_answers_that_are_no_numbers_are_an_error() -> None:

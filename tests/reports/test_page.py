@@ -79,7 +79,7 @@ def test_the_pictures_of_the_run_are_inlined(tmp_path: Path) -> None:
         Image.new("RGB", (3, 2), "red").save(tmp_path / name)
     sources = [value for name, value in write(tmp_path).attributes if name == "src"]
     content = base64.b64encode((tmp_path / "views.png").read_bytes()).decode()
-    assert sources == [f"data:image/png;base64,{content}"] * 5
+    assert sources == [f"data:image/png;base64,{content}"] * len(PICTURES)
 
 
 def test_a_run_without_pictures_has_a_page_without_pictures(tmp_path: Path) -> None:

@@ -136,6 +136,7 @@ def test_the_folder_holds_the_picture_and_the_tables(bundle: Path, photos: Path,
         "confusion.png",
         "per_class.csv",
         "predictions.csv",
+        "reliability.png",
         "report.json",
     }
     with Image.open(tmp_path / "out" / "confusion.png") as picture:
@@ -206,6 +207,7 @@ def test_the_story_names_the_images_the_interval_and_the_mistakes(
     assert f"Evaluating {run} on 15 images: the run's own validation split." in story
     assert (
         f"Accuracy {accuracy['value']:.3f} (95% interval {accuracy['low']:.3f} to {accuracy['high']:.3f}), "
-        f"macro-F1 {payload['macro_f1']:.3f}, on 15 images." in story
+        f"macro-F1 {payload['macro_f1']:.3f}, calibration error {payload['calibration']['error']:.3f}, on 15 images."
+        in story
     )
     assert "Most frequent mistakes" in story

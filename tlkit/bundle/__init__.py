@@ -7,21 +7,28 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from tlkit.bundle.answers import fit_target, to_deviations, to_values
+from tlkit.bundle.answers import cool, fit_target, to_deviations, to_values
+from tlkit.bundle.novelty import NEVER, choose_unknown_above, fit_novelty, pool_features
 from tlkit.bundle.spec import BundleSpec, Provenance
 from tlkit.bundle.storage import WEIGHTS_FILE, find_bundle, read_spec
 
 if TYPE_CHECKING:
-    from tlkit.bundle.model import Classifier, assemble_classifier, read_bundle, write_bundle
+    from tlkit.bundle.model import Classifier, assemble_classifier
+    from tlkit.bundle.saving import read_bundle, write_bundle
 
 __all__ = [
+    "NEVER",
     "WEIGHTS_FILE",
     "BundleSpec",
     "Classifier",
     "Provenance",
     "assemble_classifier",
+    "choose_unknown_above",
+    "cool",
     "find_bundle",
+    "fit_novelty",
     "fit_target",
+    "pool_features",
     "read_bundle",
     "read_spec",
     "to_deviations",
@@ -33,6 +40,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tlkit.bundle import model
+    from tlkit.bundle import model, saving
 
-    return getattr(model, name)
+    return getattr(saving, name) if hasattr(saving, name) else getattr(model, name)

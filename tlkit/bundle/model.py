@@ -1,15 +1,12 @@
 """The classifier: a backbone and a head, built from a bundle's spec, with everything that a prediction needs.
 
 Training, evaluation and prediction all run this one model through this one compiled function, so a number that one of
-them reports is the number that the others see. Nothing is deserialised: the layers come from tlkit's own code, and the
-weights are set one by one, by name, after their shapes have been compared.
+them reports is the number that the others see.
 """
 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Mapping
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -21,27 +18,13 @@ import tensorflow as tf
 from tlkit import __version__
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
-from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays, stable_names
+from tlkit.backbones.weights import finalize_normalization, stable_names
 from tlkit.bundle.answers import compute_answers
+from tlkit.bundle.novelty import Novelty
 from tlkit.bundle.spec import BundleSpec, Provenance
-from tlkit.bundle.storage import (
-    GOLDEN_FILE,
-    MAX_GOLDEN_IMAGES,
-    SPEC_FILE,
-    WEIGHTS_FILE,
-    check_spec,
-    check_weight_names,
-    find_bundle,
-    golden_kinds,
-    read_description,
-    write_files,
-)
-from tlkit.bundle.tensors import TensorKind, open_tensors
+from tlkit.bundle.storage import check_spec
 from tlkit.bundle.untrusted import refusal
-from tlkit.errors import BackboneError, NumericsError
 from tlkit.heads import build_head, call_head
-
-GOLDEN_TOLERANCE = 1e-3
 
 
 class Classifier:
@@ -51,12 +34,14 @@ class Classifier:
         spec: What the model is.
         backbone: RGB float, 0..255, to feature.
         head: Feature to logits.
+        novelty: What the distance from the training images is measured by, if the spec says that it is.
     """
 
-    def __init__(self, spec: BundleSpec, backbone: Backbone, head: keras.Model) -> None:
+    def __init__(self, spec: BundleSpec, backbone: Backbone, head: keras.Model, novelty: Novelty | None = None) -> None:
         self.spec = spec
         self.backbone = backbone
         self.head = head
+        self.novelty = novelty
         pictures = tf.TensorSpec((None, spec.image_size, spec.image_size, 3), tf.uint8)
         metadata = tf.TensorSpec((None, spec.metadata.width), tf.float32)
         self._compute = tf.function(self._forward, input_signature=[pictures, metadata])
@@ -83,7 +68,7 @@ class Classifier:
     def _run(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """Return `answer`, the logits, and, if the model has learnt boxes, `box`, float32 (n, 4), 0..1."""
+        """Return `answer`, the logits; `feature`, pooled, (n, channels); and, if boxes were learnt, `box`, (n, 4), 0..1."""
         size, width = self.spec.image_size, self.spec.metadata.width
         if metadata is None:
             metadata = np.zeros((len(images), 0), np.float32)
@@ -102,28 +87,33 @@ class Classifier:
     def predict(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
     ) -> np.ndarray[Any, Any]:
-        """Compute the answer and, if the model has learnt boxes, the box, in one row an image.
+        """Compute the answer and, as far as the model tells them, box and distance, in one row an image.
 
         Args:
             images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
             metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
 
         Returns:
-            float32 (n, num_answers): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
-            deviations from the mean (`tlkit.bundle.to_values` tells it in its own unit); with boxes (n, num_answers + 4),
-            cx, cy, w, h in fractions of the input at the end.
+            float32 (n, row_width): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
+            deviations from the mean (`tlkit.bundle.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
+            in fractions of the input; then, if it is measured, the distance from the training images, 0..1.
 
         Raises:
             ValueError: If images or metadata have another type or shape.
         """
         said = self._run(images, metadata)
-        columns = [compute_answers(self.spec.task, said["answer"]), *([said["box"]] if self.spec.has_box else [])]
+        columns = [compute_answers(self.spec.task, said["answer"], temperature=self.spec.temperature)]
+        if self.spec.has_box:
+            columns.append(said["box"])
+        if self.spec.measures_distance:
+            assert self.novelty is not None, "the spec says that distances are measured"
+            columns.append(self.novelty.measure(said["feature"])[:, np.newaxis])
         return np.concatenate(columns, axis=1)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by the name that it has in the bundle, `backbone/…` and `head/…`."""
         backbone = {BACKBONE_PREFIX + name: variable for name, variable in self.backbone.named_weights().items()}
-        return backbone | _named_head_weights(self.head)
+        return backbone | name_head_weights(self.head)
 
     def at_image_size(self, image_size: int) -> Classifier:
         """Return a copy, with weights of its own, that takes images of another size.
@@ -133,7 +123,7 @@ class Classifier:
         """
         spec = dataclasses.replace(self.spec, image_size=image_size)
         backbone = build_backbone(spec.backbone, image_size=image_size, pooling=spec.pooling, weights="random")
-        resized = Classifier(spec, backbone, _build_head(spec, backbone))
+        resized = Classifier(spec, backbone, build_head_of(spec, backbone), self.novelty)
         resized.take_weights(self)
         return resized
 
@@ -146,7 +136,8 @@ class Classifier:
 
     def _forward(self, images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)
-        return call_head(self.head, features, metadata, training=False)
+        said: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)
+        return {**said, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
 
 
 def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classifier:
@@ -162,7 +153,7 @@ def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classif
         BackboneError: If the weights cannot be had, or the image size does not suit backbone and head.
     """
     check_spec(spec)
-    _check_pooling(spec, place="this model")
+    check_pooling(spec, place="this model")
     keras.utils.set_random_seed(seed)
     backbone = build_backbone(
         spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights=weights, seed=seed
@@ -174,81 +165,15 @@ def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classif
         keras_version=keras.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Classifier(dataclasses.replace(spec, provenance=provenance), backbone, _build_head(spec, backbone))
+    return Classifier(dataclasses.replace(spec, provenance=provenance), backbone, build_head_of(spec, backbone))
 
 
-def write_bundle(
-    folder: Path,
-    classifier: Classifier,
-    spec: BundleSpec,
-    golden_images: np.ndarray[Any, Any],
-    golden_metadata: np.ndarray[Any, Any] | None = None,
-) -> None:
-    """Save a classifier; an earlier bundle at `folder` is replaced at the end, in one step.
-
-    Args:
-        folder: The bundle folder, usually `RUN/bundle`.
-        classifier: The model.
-        spec: Its spec; it may tell another story of the training than `classifier.spec`, but no other model.
-        golden_images: uint8 (n, image_size, image_size, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
-            so whoever gets the bundle can look at them.
-        golden_metadata: Their metadata, float32 (n, width); None if the model takes none.
+def check_pooling(spec: BundleSpec, *, place: str) -> None:
+    """Refuse a spec whose backbone does not give what its head needs.
 
     Raises:
-        BundleError: If something else lies at `folder`.
-        NumericsError: If a weight or an answer is not finite.
-        ValueError: If the spec describes another model, or the number of golden images is out of range.
+        BundleError: It is so.
     """
-    told = {name: getattr(classifier.spec, name) for name in ("unfrozen", "provenance", "thresholds")}
-    if dataclasses.replace(spec, **told) != classifier.spec:
-        raise ValueError(f"The spec describes another model. Expected: {classifier.spec}. Received: {spec}")
-    if not 1 <= len(golden_images) <= MAX_GOLDEN_IMAGES:
-        raise ValueError(f"Expected 1 to {MAX_GOLDEN_IMAGES} golden images. Received: {len(golden_images)}")
-    weights = {name: np.asarray(variable) for name, variable in classifier.named_weights().items()}
-    golden = {"images": golden_images}
-    if golden_metadata is not None and spec.metadata.width:
-        golden["metadata"] = golden_metadata
-    golden["answers"] = _predict_one_by_one(classifier, golden)
-    for name, array in [*weights.items(), *golden.items()]:
-        if not np.isfinite(array).all():
-            raise NumericsError(
-                f"{name} holds values that are not finite: the model cannot be saved.",
-                expected="finite numbers in every weight and answer",
-                fix="train again with a lower learning rate (--lr).",
-            )
-    write_files(folder, spec, weights=weights, golden=golden)
-
-
-def read_bundle(path: Path, *, loader_version: int) -> Classifier:
-    """Build the classifier that a bundle describes, and let it prove itself on the golden samples.
-
-    Args:
-        path: A run folder, or the bundle folder.
-        loader_version: The version of this tlkit's image loader (`tlkit.data.images.LOADER_VERSION`).
-
-    Raises:
-        BundleError: If the bundle is missing, damaged, of another version or not as tlkit writes it, or if the model
-            does not give the answers that it gave when it was saved.
-    """
-    folder = find_bundle(path)
-    spec, hashes = read_description(folder, loader_version=loader_version)
-    with open_tensors(folder / WEIGHTS_FILE) as file:
-        check_weight_names(file, spec, place=str(folder / WEIGHTS_FILE))
-        _check_pooling(spec, place=str(folder / SPEC_FILE))
-        backbone = build_backbone(spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights="random")
-        expected = _kinds({BACKBONE_PREFIX + name: value for name, value in backbone.named_weights().items()})
-        file.check_kinds(expected | _plan_head(spec, backbone, place=str(folder / SPEC_FILE)))
-        classifier = Classifier(spec, backbone, _build_head(spec, backbone))
-        variables = classifier.named_weights()
-        for name, array in file.read(hashes[WEIGHTS_FILE]):
-            variables[name].assign(array)
-    finalize_normalization(backbone.model)
-    backbone.weights = WeightsInfo(str(folder), hash_arrays(read_arrays(backbone.model)))
-    _check_golden_samples(classifier, folder / GOLDEN_FILE, hashes[GOLDEN_FILE])
-    return classifier
-
-
-def _check_pooling(spec: BundleSpec, *, place: str) -> None:
     if spec.pooling != spec.head.pooling:
         raise refusal(
             f"{place}: pooling is {spec.pooling!r}.",
@@ -256,7 +181,8 @@ def _check_pooling(spec: BundleSpec, *, place: str) -> None:
         )
 
 
-def _build_head(spec: BundleSpec, backbone: Backbone) -> keras.Model:
+def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
+    """Return the head that a spec describes, untrained."""
     return build_head(
         spec.head.kind,
         feature_shape=backbone.feature_shape("top"),
@@ -267,46 +193,6 @@ def _build_head(spec: BundleSpec, backbone: Backbone) -> keras.Model:
     )
 
 
-def _plan_head(spec: BundleSpec, backbone: Backbone, *, place: str) -> dict[str, TensorKind]:
-    """Return the kind of every weight that the head will have, without taking memory for any.
-
-    A few bytes of bundle.json can ask for a head of many gigabytes. In a stateless scope Keras only notes what it
-    would have to initialise; the note is kept by thread, so a thread of its own takes the note along when it ends.
-    """
-
-    def plan() -> dict[str, TensorKind]:
-        with keras.StatelessScope(initialize_variables=False):
-            return _kinds(_named_head_weights(_build_head(spec, backbone)))
-
-    with ThreadPoolExecutor(max_workers=1) as executor:
-        try:
-            return executor.submit(plan).result()
-        except BackboneError as error:
-            raise refusal(f"{place}: {error.found}", expected=error.expected) from error
-
-
-def _check_golden_samples(classifier: Classifier, path: Path, sha256: str) -> None:
-    with open_tensors(path) as file:
-        file.check_kinds(golden_kinds(file, classifier.spec, place=str(path)))
-        golden = dict(file.read(sha256))
-    difference = float(np.abs(_predict_one_by_one(classifier, golden) - golden["answers"]).max())
-    if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
-        raise refusal(
-            f"{path}: the model's answers differ from the saved ones by up to {difference:.2g}.",
-            expected=f"at most {GOLDEN_TOLERANCE:g}: the model that was saved, on the images it was saved with",
-        )
-
-
-def _predict_one_by_one(classifier: Classifier, golden: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Predict in batches of one: memory stays small, and saving and loading see equal batches."""
-    images, metadata = golden["images"], golden.get("metadata")
-    rows = [None if metadata is None else metadata[number : number + 1] for number in range(len(images))]
-    return np.concatenate([classifier.predict(image[np.newaxis], row) for image, row in zip(images, rows, strict=True)])
-
-
-def _named_head_weights(head: keras.Model) -> dict[str, keras.Variable]:
+def name_head_weights(head: keras.Model) -> dict[str, keras.Variable]:
+    """Return the weights of a head by the names that they have in the bundle."""
     return {HEAD_PREFIX + name: variable for name, variable in stable_names(head).items()}
-
-
-def _kinds(variables: Mapping[str, keras.Variable]) -> dict[str, TensorKind]:
-    return {name: ("F32", tuple(variable.shape)) for name, variable in variables.items()}

@@ -32,6 +32,7 @@ MAX_CLASSES = 100_000
 MAX_CLASS_NAME_LENGTH = 200
 MAX_HEAD_UNITS = 8192
 MAX_TEXT_LENGTH = 500
+TEMPERATURES = (0.01, 100.0)
 
 
 @dataclass(frozen=True)
@@ -70,6 +71,9 @@ class BundleSpec:
         thresholds: The probability from which on each label is given, 0..1; none where there are no labels.
         metadata: How metadata become numbers; without columns if the model takes none.
         has_box: Whether the head says a box, too.
+        temperature: By which the logits of classes are divided; 1 for other tasks.
+        unknown_above: Distance from the training images, 0..1, above which a picture is unlike them; None if the model
+            does not measure it.
         unfrozen: Lowest layer group that was trained: none, a group's name, or all.
         provenance: Where the model came from.
         format_version: Version of this description.
@@ -87,6 +91,8 @@ class BundleSpec:
     thresholds: tuple[float, ...] = ()
     metadata: MetadataEncoding = NO_METADATA
     has_box: bool = False
+    temperature: float = 1.0
+    unknown_above: float | None = None
     unfrozen: str = "none"
     provenance: Provenance = field(default_factory=Provenance)
     format_version: int = FORMAT_VERSION
@@ -95,6 +101,16 @@ class BundleSpec:
     def fewest_classes(self) -> int:
         """With boxes a single class will do, and a single label always."""
         return fewest_classes(self.task, has_box=self.has_box)
+
+    @property
+    def row_width(self) -> int:
+        """How many numbers the model says of an image: answers, a box's four, a distance."""
+        return self.outputs.num_answers + 4 * self.has_box + self.measures_distance
+
+    @property
+    def measures_distance(self) -> bool:
+        """Whether the model tells how unlike the training images a picture is."""
+        return self.unknown_above is not None
 
     @property
     def outputs(self) -> Outputs:
@@ -157,6 +173,10 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
         thresholds=_check_thresholds(values["thresholds"], len(class_names) if task == MULTILABEL else 0, place=place),
         metadata=parse_metadata_document(values["metadata"], place=f"{place}: metadata"),
         has_box=_check_choice(values, "has_box", (True, False), place=place),
+        temperature=_check_fraction(values, "temperature", *TEMPERATURES, place=place),
+        unknown_above=None
+        if values["unknown_above"] is None
+        else _check_fraction(values, "unknown_above", 0.0, 1.0, place=place),
         unfrozen=_check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
         provenance=_check_provenance(values["provenance"], place=f"{place}: provenance"),
     )
@@ -222,6 +242,13 @@ def _check_number(values: Mapping[str, Any], key: str, low: int, high: int, *, p
     if type(value) is not int or not low <= value <= high:
         raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"a whole number, {low} to {high}")
     return value
+
+
+def _check_fraction(values: Mapping[str, Any], key: str, low: float, high: float, *, place: str) -> float:
+    value = values[key]
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"a number, {low:g} to {high:g}")
+    return float(value)
 
 
 def _check_choice(values: Mapping[str, Any], key: str, choices: tuple[Any, ...], *, place: str) -> Any:

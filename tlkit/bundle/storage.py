@@ -1,7 +1,7 @@
 """The bundle's folder: found, read with suspicion, and written whole or not at all.
 
     bundle.json            the model's description (spec.py), and the sha256 of the other two
-    weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
+    weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`, and what novelty is measured by
     golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
 
 A new bundle is written beside the old one and takes its place by renaming. A process killed between the two renames
@@ -36,6 +36,7 @@ MAX_SPEC_BYTES = 4 * 1024**2
 ROOM_FOR_HASHES = 1000
 MAX_GOLDEN_IMAGES = 32
 RUN_FILE = "recipe.toml"
+NOVELTY_NAMES = ("novelty/mean", "novelty/directions")
 
 
 def find_bundle(path: Path) -> Path:
@@ -107,11 +108,14 @@ def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> 
     """Check what the header of the weights can show before the model is built.
 
     Raises:
-        BundleError: If a name belongs to neither backbone nor head, or the backbone is far from all there.
+        BundleError: If a name belongs to no part of the model, or the backbone is far from all there.
     """
+    parts = ("backbone/", "head/", *(["novelty/"] if spec.measures_distance else []))
     for entry in weights.entries:
-        if not entry.name.startswith(("backbone/", "head/")):
-            raise refusal(f"{place}: unknown array {quote(entry.name)}.", expected="backbone/… and head/… only")
+        if not entry.name.startswith(parts):
+            raise refusal(
+                f"{place}: unknown array {quote(entry.name)}.", expected=f"names that begin with {', '.join(parts)}"
+            )
     found = sum(entry.num_values for entry in weights.entries if entry.name.startswith("backbone/"))
     whole = BACKBONES[spec.backbone].num_parameters
     if 2 * found < whole:  # a small file shall not make the largest network be built before it is refused
@@ -132,7 +136,7 @@ def golden_kinds(golden: TensorFile, spec: BundleSpec, *, place: str) -> dict[st
         raise refusal(f"{place} holds {count:,} golden samples.", expected=f"1 to {MAX_GOLDEN_IMAGES}")
     kinds: dict[str, TensorKind] = {
         "images": ("U8", (count, spec.image_size, spec.image_size, 3)),
-        "answers": ("F32", (count, spec.outputs.num_answers + 4 * spec.has_box)),
+        "answers": ("F32", (count, spec.row_width)),
     }
     if spec.metadata.width:
         kinds["metadata"] = ("F32", (count, spec.metadata.width))
@@ -174,7 +178,7 @@ def write_files(
         spec: The model's description.
         weights: float32 arrays by name.
         golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
-            (n, num_answers, and 4 more with a box): probabilities, or a value in deviations.
+            (n, row_width): probabilities, or a value in deviations, then the box and the distance.
 
     Raises:
         BundleError: If something else lies at `folder`, or what was written would not be accepted again.

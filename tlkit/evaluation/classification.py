@@ -13,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.evaluation.calibration import Calibration, compute_calibration
 from tlkit.evaluation.intervals import Interval, compute_wilson_interval
 from tlkit.evaluation.report import (
     ScoreTable,
@@ -55,7 +56,7 @@ class ClassificationReport:
     """The scores of one set of images.
 
     `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` holds the pairs
-    of classes that were mixed up, the most frequent first.
+    of classes that were mixed up, the most frequent first; `calibration` how far confidence and accuracy lie apart.
     """
 
     num_images: int
@@ -64,6 +65,7 @@ class ClassificationReport:
     classes: tuple[ClassScore, ...]
     confusion: NDArray[np.int64]
     mistakes: tuple[Mistake, ...]
+    calibration: Calibration
 
     def to_payload(self) -> dict[str, Any]:
         """Return everything but the matrix as plain numbers, lists and dicts, fit for JSON."""
@@ -71,19 +73,24 @@ class ClassificationReport:
             "images": self.num_images,
             "accuracy": asdict(self.accuracy),
             "macro_f1": self.macro_f1,
+            "calibration": asdict(self.calibration),
             "classes": [asdict(score) for score in self.classes],
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
 
     def headline(self) -> str:
-        """Return accuracy and macro-F1 in a sentence."""
-        return f"Accuracy {self.accuracy.in_words()}, macro-F1 {self.macro_f1:.3f}, on {self.num_images:,} images."
+        """Return accuracy, macro-F1 and calibration error in a sentence."""
+        return (
+            f"Accuracy {self.accuracy.in_words()}, macro-F1 {self.macro_f1:.3f}, "
+            f"calibration error {self.calibration.error:.3f}, on {self.num_images:,} images."
+        )
 
     def facts(self) -> dict[str, str]:
         """Return the figures to read first, by their name."""
         return {
             "accuracy": self.accuracy.in_brief(),
             "macro-F1": f"{self.macro_f1:.3f}",
+            "calibration error": f"{self.calibration.error:.3f}",
             "images": f"{self.num_images:,}",
         }
 
@@ -153,6 +160,7 @@ def compute_classification_report(
         classes=classes,
         confusion=confusion,
         mistakes=_rank_mistakes(confusion, class_names),
+        calibration=compute_calibration(labels, probabilities),
     )
 
 

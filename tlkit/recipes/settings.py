@@ -151,6 +151,11 @@ class TrainingSettings:
     label_smoothing: float = setting(0.0, "Part of each label spread over all classes.", rule=FRACTION_BELOW_ONE)
     box_loss: str = setting("mse", "Loss of boxes: mse, huber or ciou.", choices=BOX_LOSSES)
     box_weight: float = setting(10.0, "Weight of the box's loss beside that of the answer.", rule=NOT_NEGATIVE)
+    false_alarms: float = setting(
+        0.05,
+        "Part of pictures of the known kinds that may be called unknown; 0: none ever is.",
+        rule=FRACTION_BELOW_ONE,
+    )
     class_weight: str = setting(
         "none", "balanced: rare classes count more in the loss, in inverse proportion.", choices=CLASS_WEIGHTS
     )

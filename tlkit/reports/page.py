@@ -28,6 +28,10 @@ PICTURES = {
         "Each row is a true class, each column what the model said. Blue is right, orange is wrong; "
         "the deeper, the larger the part of the row.",
     ),
+    "reliability.png": (
+        "How sure, how right",
+        "Each dot stands for as many images. Below the line the model is surer than it is right, above it too modest.",
+    ),
     "labels.png": (
         "How each label fares",
         "The best label stands at the top. Average precision tells how well a label's probabilities rank the images, "
@@ -120,6 +124,7 @@ def write_report(
         _render_picture(folder, "curves.png"),
         _render_scores(score_table),
         _render_picture(folder, "confusion.png"),
+        _render_picture(folder, "reliability.png"),
         _render_picture(folder, "labels.png"),
         _render_picture(folder, "predicted.png"),
         _render_table("Images", "How many images of each class are in each split.", class_table),

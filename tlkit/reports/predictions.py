@@ -23,6 +23,7 @@ from tlkit.reports.aside import open_text, written_aside
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_IN_A_GROUP = 10_000
 BOX_COLUMNS = ("left", "top", "right", "bottom")
+DISTANCE_COLUMNS = ("unknown", "distance")
 TRUTH_COLUMNS = {CLASSIFICATION: "true_class_name", MULTILABEL: "true_labels", REGRESSION: "true_value"}
 TEXT, SINGLE, DOUBLE = "text", "single", "double"
 
@@ -32,7 +33,8 @@ class PredictionColumns:
     """What a file of predictions tells of each image: first its path, last why there is no prediction, if so.
 
     Between them stand, as far as wanted: the truth; the names of the labels, joined by `|`, or the value; class_name,
-    probability, class_name_2, probability_2 and so on down to the k-th most probable; left, top, right, bottom.
+    probability, class_name_2, probability_2 and so on down to the k-th most probable; left, top, right, bottom; unknown
+    (yes or no) and distance.
 
     Attributes:
         task: One of `tlkit.outputs.TASKS`.
@@ -40,6 +42,7 @@ class PredictionColumns:
         value_name: What the values are called: their column, or "predicted_" and it where another column is called so.
         with_truth: Whether there is a column true_class_name, true_labels or true_value.
         with_box: Whether there are the columns of a box.
+        with_distance: Whether it is told how unlike the training images a picture is.
     """
 
     task: str = CLASSIFICATION
@@ -47,11 +50,18 @@ class PredictionColumns:
     value_name: str = "value"
     with_truth: bool = False
     with_box: bool = False
+    with_distance: bool = False
 
     @property
     def value_column(self) -> str:
         """The name of the column with the predicted value."""
-        is_taken = self.value_name.casefold() in {"path", TRUTH_COLUMNS[REGRESSION], *BOX_COLUMNS, "error"}
+        is_taken = self.value_name.casefold() in {
+            "path",
+            TRUTH_COLUMNS[REGRESSION],
+            *BOX_COLUMNS,
+            *DISTANCE_COLUMNS,
+            "error",
+        }
         return f"predicted_{self.value_name}" if is_taken else self.value_name
 
     def kinds(self) -> dict[str, str]:
@@ -68,6 +78,8 @@ class PredictionColumns:
                 kinds |= dict(zip(_ranked_columns(rank), (TEXT, SINGLE), strict=True))
         if self.with_box:
             kinds |= dict.fromkeys(BOX_COLUMNS, SINGLE)
+        if self.with_distance:
+            kinds |= dict(zip(DISTANCE_COLUMNS, (TEXT, SINGLE), strict=True))
         return {**kinds, "error": TEXT}
 
     def names(self) -> tuple[str, ...]:
@@ -87,6 +99,8 @@ class Prediction:
         error: Why there is no prediction.
         value: The predicted value, if values were learnt.
         labels: The names of the labels at or above their threshold, if labels were learnt; there may be none.
+        distance: From the training images, 0..1, if the model measures it.
+        is_unknown: Whether that is so far that the answer should not be trusted.
         true_class_name: Known, like the next two, only where a labelled set is scored.
         true_labels: The names of the labels that the image bears.
         true_value: Its true value.
@@ -98,6 +112,8 @@ class Prediction:
     error: str = ""
     value: float | None = None
     labels: tuple[str, ...] | None = None
+    distance: float | None = None
+    is_unknown: bool = False
     true_class_name: str = ""
     true_labels: tuple[str, ...] | None = None
     true_value: float | None = None
@@ -194,6 +210,8 @@ def _row_values(prediction: Prediction, columns: PredictionColumns) -> dict[str,
         values |= zip(_ranked_columns(rank), answer, strict=True)
     if prediction.box is not None:
         values |= zip(BOX_COLUMNS, (round(edge, 2) for edge in prediction.box), strict=True)
+    if prediction.distance is not None:
+        values |= zip(DISTANCE_COLUMNS, ("yes" if prediction.is_unknown else "no", prediction.distance), strict=True)
     return values
 
 

@@ -33,7 +33,7 @@ from tlkit.workflows.box_sheet import draw_box_sheet
 from tlkit.workflows.finetune_recipe import describe_answer
 from tlkit.workflows.run_folder import MANIFEST_FILE
 from tlkit.workflows.scoring import Scores, count_files, score_records
-from tlkit.workflows.task_report import compute_task_report, draw_task_picture
+from tlkit.workflows.task_report import compute_task_report, draw_task_pictures
 
 EVALUATION = "evaluation"
 MOST_MISTAKES_SHOWN = 10
@@ -67,8 +67,8 @@ def run_evaluate(
         console: Tells the story.
         settings: How `data` is read, if it is a table.
         split: The split wanted; None takes the test split.
-        out: Folder for confusion.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
-            labels labels.png and per_label.csv instead of the first two, for values predicted.png.
+        out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
+            labels labels.png and per_label.csv instead of the first three, for values predicted.png.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -106,6 +106,9 @@ def run_evaluate(
     if box_scores:
         console.say(describe_boxes(box_scores))
         payload["boxes"] = box_scores.to_payload()
+    if scores.distances is not None and spec.unknown_above is not None:
+        payload["unknown"] = int((scores.distances > spec.unknown_above).sum())
+        console.say(f"{payload['unknown']:,} of {len(scores.records):,} images are called unknown.")
     payload["seconds"] = seconds
     if out:
         _write_folder(out, report, scores, set_aside, payload, spec)
@@ -202,13 +205,15 @@ def _write_folder(
     spec: BundleSpec,
 ) -> None:
     make_output_folder(folder, kind=EVALUATION, marker=OUTPUT_MARKER)
-    draw_task_picture(folder, report, spec, scores)
+    draw_task_pictures(folder, report, spec, scores)
     _write_parts(folder, report)
     columns = choose_prediction_columns(spec, top_k=TOP_K, with_truth=True)
     with open_predictions(folder / "predictions.csv", columns) as writer:
         boxes = scores.boxes or [None] * len(scores.records)
-        for record, answer, box in zip(scores.records, scores.answers, boxes, strict=True):
-            writer.write(make_prediction(str(record.path), answer, box, spec, top_k=columns.top_k, record=record))
+        distances = [None] * len(scores.records) if scores.distances is None else scores.distances
+        for record, answer, box, distance in zip(scores.records, scores.answers, boxes, distances, strict=True):
+            row = make_prediction(str(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record)
+            writer.write(row)
         for item in set_aside:
             writer.write(Prediction(str(item.path), error=item.reason))
     document = {

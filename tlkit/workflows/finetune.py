@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlkit.bundle import BundleSpec
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
@@ -26,6 +25,7 @@ from tlkit.recipes import Recipe, check_recipe, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, start_keras
 from tlkit.workflows.finetune_recipe import choose_weights
+from tlkit.workflows.finishing import finish_model
 from tlkit.workflows.first_model import build_classifier, tell_metadata
 from tlkit.workflows.leak import warn_of_leaks
 from tlkit.workflows.run_folder import (
@@ -36,10 +36,10 @@ from tlkit.workflows.run_folder import (
     read_earlier_run,
 )
 from tlkit.workflows.run_history import RunHistory
-from tlkit.workflows.run_report import describe_change, draw_views, score_validation, write_run_report
+from tlkit.workflows.run_report import describe_change, draw_views, write_run_report
 from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_plan import StagePlan, check_same_model, plan_stages
-from tlkit.workflows.task_report import choose_task_thresholds, compute_task_report
+from tlkit.workflows.task_report import compute_task_report
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -104,15 +104,14 @@ def run_finetune(
     draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
 
-    scores = score_validation(classifier, manifest, console)
-    spec = dataclasses.replace(classifier.spec, thresholds=choose_task_thresholds(classifier.spec, scores))
-    _save_model(classifier, spec, manifest, outcomes, folder)
-    report = compute_task_report(spec, scores)
+    scores = finish_model(classifier, manifest, recipe.training, cache_root=cache_root, console=console)
+    _save_model(classifier, manifest, outcomes, folder)
+    report = compute_task_report(classifier.spec, scores)
     seconds = time.perf_counter() - started
     write_run_report(
         folder,
         manifest=manifest,
-        spec=spec,
+        spec=classifier.spec,
         scores=scores,
         report=report,
         outcomes=outcomes,
@@ -206,15 +205,12 @@ def _run_stages(
 
 
 def _save_model(
-    classifier: Classifier,
-    spec: BundleSpec,
-    manifest: Manifest,
-    outcomes: Sequence[StageOutcome],
-    folder: RunFolder,
+    classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome], folder: RunFolder
 ) -> None:
     """Write the bundle with some validation images as golden samples, spread over the classes."""
     from tlkit.bundle import write_bundle
 
+    spec = classifier.spec
     records = manifest.in_split("validation")
     chosen = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int))
     golden = np.stack([load_record(records[number], spec) for number in chosen])

@@ -34,7 +34,7 @@ from tlkit.reports.predictions import (
 from tlkit.reports.sorting import ClassFolders
 from tlkit.runtime import start_keras
 from tlkit.workflows.answering import choose_prediction_columns, make_prediction, write_caption
-from tlkit.workflows.scoring import BATCH_SIZE, count_files, express_answers, load_pixels, recover
+from tlkit.workflows.scoring import BATCH_SIZE, count_files, load_pixels, recover, split_rows
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -144,21 +144,25 @@ def predict_files(
         return pixels, spec.metadata.encode([texts])[0]
 
     for batch in run_batches(enumerate(paths), load, classifier.predict, batch_size=batch_size):
-        answers = batch.outputs[:, : spec.outputs.num_answers] if batch.items else batch.outputs
-        rows = [
-            (item, make_prediction(str(item[1]), answer, _find_box(item[1], row, spec), spec, top_k=top_k))
-            for item, answer, row in zip(batch.items, express_answers(answers, spec), batch.outputs, strict=True)
-        ]
+        rows = _tell_batch(batch.items, batch.outputs, spec, top_k=top_k) if batch.items else []
         rows += [(item, Prediction(str(item[1]), error=reason)) for item, reason in batch.failures]
         for (_, path), prediction in sorted(rows, key=lambda row: row[0][0]):
             yield path, prediction
 
 
-def _find_box(path: Path, row: NDArray[np.float32], spec: BundleSpec) -> Box | None:
-    """Return the box in a model's row, in pixels of the file's picture."""
-    if not spec.has_box:
-        return None
-    return recover(row[spec.outputs.num_answers :], read_upright_size(read_content(path)), spec)
+def _tell_batch(
+    items: Sequence[tuple[int, Path]], rows: NDArray[np.float32], spec: BundleSpec, *, top_k: int
+) -> list[tuple[tuple[int, Path], Prediction]]:
+    said = split_rows(rows, spec)
+    told = []
+    for place, item in enumerate(items):
+        path = item[1]
+        box = None
+        if said.boxes is not None:
+            box = recover(said.boxes[place], read_upright_size(read_content(path)), spec)
+        distance = None if said.distances is None else said.distances[place]
+        told.append((item, make_prediction(str(path), said.answers[place], box, distance, spec, top_k=top_k)))
+    return told
 
 
 class _Tally:
@@ -169,24 +173,27 @@ class _Tally:
         self._counts: Counter[str] = Counter()
         self._values: list[float] = []
         self._errors = 0
+        self._unknown = 0
 
     def add(self, prediction: Prediction) -> None:
         if prediction.error:
             self._errors += 1
-        elif prediction.value is not None:
+            return
+        self._unknown += prediction.is_unknown
+        if prediction.value is not None:
             self._values.append(prediction.value)
         else:
             self._counts.update(prediction.ranked[0][:1] if prediction.labels is None else prediction.labels)
 
     def describe(self) -> dict[str, Any]:
-        """Return `errors`, and `classes`, `labels` or `values`."""
+        """Return `errors`, `unknown`, and `classes`, `labels` or `values`."""
         if self._spec.target is not None:
             quantiles = np.quantile(self._values, [0, 0.5, 1]).tolist() if self._values else [None] * 3
             said = {"values": dict(zip(("lowest", "median", "highest"), quantiles, strict=True))}
         else:
             counts = {name: self._counts[name] for name in self._spec.class_names}
             said = {"labels" if self._spec.task == MULTILABEL else "classes": counts}
-        return {"errors": self._errors, **said}
+        return {"errors": self._errors, "unknown": self._unknown, **said}
 
 
 class _CollectedRows:
@@ -205,6 +212,8 @@ class _CollectedRows:
         if prediction.labels is not None:
             row["labels"] = prediction.labels
         row["error"] = prediction.error or None
+        if prediction.distance is not None:
+            row |= {"unknown": prediction.is_unknown, "distance": prediction.distance}
         if prediction.box is not None:
             row["box"] = dict(zip(BOX_COLUMNS, prediction.box, strict=True))
         self.rows.append(row)
@@ -276,6 +285,11 @@ def _tell(payload: dict[str, Any], outputs: PredictOutputs, console: Console) ->
     """Say how it went; on standard output only where that is not taken by the rows."""
     if payload["errors"]:
         console.warn(f"{payload['errors']:,} of {count_files(payload['images'])} could not be read; the rows say why.")
+    if payload["unknown"]:
+        console.warn(
+            f"{payload['unknown']:,} of {count_files(payload['images'])} are unlike the training images "
+            "(column `unknown`): their answers mean little."
+        )
     if not (outputs.out or console.json):
         return
     if "values" in payload:

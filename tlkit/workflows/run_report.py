@@ -19,7 +19,7 @@ from tlkit.reports.figures import draw_contact_sheet, draw_history
 from tlkit.reports.page import write_report
 from tlkit.workflows.run_folder import RunFolder
 from tlkit.workflows.scoring import Scores, load_record, score_records
-from tlkit.workflows.task_report import draw_task_picture
+from tlkit.workflows.task_report import draw_task_pictures
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
@@ -68,7 +68,7 @@ def write_run_report(
 ) -> None:
     """Write curves.png, the task's picture and report.html; views.png is there already."""
     draw_history(folder.path / "curves.png", history)
-    draw_task_picture(folder.path, report, spec, scores)
+    draw_task_pictures(folder.path, report, spec, scores)
     write_report(
         folder.path,
         title=folder.path.name,

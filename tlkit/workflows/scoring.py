@@ -40,12 +40,14 @@ class Scores:
         answers: float32 (n, num_answers): probabilities, 0..1; float64 (n, 1) where values are learnt, in their unit.
         boxes: In pixels of the upright pictures; None if the model has learnt none.
         failures: Images that have become unusable since they were checked.
+        distances: float32 (n,), 0..1: how unlike the training images each is; None if the model does not measure it.
     """
 
     records: tuple[ImageRecord, ...]
     answers: NDArray[np.floating[Any]]
     boxes: tuple[Box, ...] | None
     failures: tuple[SetAside, ...]
+    distances: NDArray[np.float32] | None = None
 
     def pair_boxes(self) -> tuple[list[ImageRecord], list[Box], list[Box]]:
         """Return the images that have a true box, their true boxes, and the predicted ones."""
@@ -77,8 +79,7 @@ def score_records(
     spec = classifier.spec
     scored: list[ImageRecord] = []
     failures: list[SetAside] = []
-    num_answers = spec.outputs.num_answers
-    outputs = [np.empty((0, num_answers + 4 * spec.has_box), np.float32)]
+    outputs = [np.empty((0, spec.row_width), np.float32)]
     for batch in run_batches(
         records,
         lambda record: (
@@ -94,15 +95,40 @@ def score_records(
             outputs.append(batch.outputs)
         if advance:
             advance(len(batch.items) + len(batch.failures))
-    rows = np.concatenate(outputs)
+    said = split_rows(np.concatenate(outputs), spec)
     boxes = None
-    if spec.has_box:
+    if said.boxes is not None:
         sizes = [(record.height, record.width) for record in scored]
-        boxes = tuple(map(recover, rows[:, num_answers:], sizes, [spec] * len(sizes)))
-    return Scores(tuple(scored), express_answers(rows[:, :num_answers], spec), boxes, tuple(failures))
+        boxes = tuple(map(recover, said.boxes, sizes, [spec] * len(sizes)))
+    return Scores(tuple(scored), said.answers, boxes, tuple(failures), said.distances)
 
 
-def express_answers(answers: NDArray[np.float32], spec: BundleSpec) -> NDArray[np.floating[Any]]:
+@dataclass(frozen=True, eq=False)
+class Said:
+    """A model's rows, taken apart.
+
+    Attributes:
+        answers: As in Scores.
+        boxes: float32 (n, 4): cx, cy, w, h in fractions of the input; None if the model has learnt none.
+        distances: As in Scores.
+    """
+
+    answers: NDArray[np.floating[Any]]
+    boxes: NDArray[np.float32] | None
+    distances: NDArray[np.float32] | None
+
+
+def split_rows(rows: NDArray[np.float32], spec: BundleSpec) -> Said:
+    """Take apart what `Classifier.predict` says: float32 (n, row_width)."""
+    num_answers = spec.outputs.num_answers
+    return Said(
+        answers=_express_answers(rows[:, :num_answers], spec),
+        boxes=rows[:, num_answers : num_answers + 4] if spec.has_box else None,
+        distances=rows[:, -1] if spec.measures_distance else None,
+    )
+
+
+def _express_answers(answers: NDArray[np.float32], spec: BundleSpec) -> NDArray[np.floating[Any]]:
     """Return a model's answers as people want them: probabilities as they are, values in their own unit."""
     return answers if spec.target is None else to_values(spec.target, answers)
 

@@ -13,15 +13,14 @@ from tlkit.bundle import BundleSpec
 from tlkit.data.answers import make_targets
 from tlkit.data.manifest import ImageRecord
 from tlkit.evaluation.classification import ClassificationReport, compute_classification_report
+from tlkit.evaluation.intervals import compute_wilson_interval
 from tlkit.evaluation.multilabel import MultilabelReport, compute_multilabel_report
 from tlkit.evaluation.regression import compute_regression_report
 from tlkit.evaluation.report import Report
 from tlkit.evaluation.thresholds import choose_thresholds
 from tlkit.outputs import MULTILABEL
-from tlkit.reports.figures import draw_confusion_matrix, draw_labels, draw_predicted
+from tlkit.reports.figures import draw_confusion_matrix, draw_labels, draw_predicted, draw_reliability
 from tlkit.workflows.scoring import Scores
-
-PICTURES = ("confusion.png", "labels.png", "predicted.png")
 
 
 def list_targets(spec: BundleSpec, records: Sequence[ImageRecord]) -> NDArray[Any]:
@@ -47,10 +46,20 @@ def choose_task_thresholds(spec: BundleSpec, scores: Scores) -> tuple[float, ...
     return tuple(float(str(threshold)) for threshold in chosen)
 
 
-def draw_task_picture(folder: Path, report: Report, spec: BundleSpec, scores: Scores) -> None:
-    """Draw the task's picture into a folder: confusion.png, labels.png or predicted.png."""
+def _interval_of(accuracy: float, num_images: int) -> tuple[float, float, float]:
+    interval = compute_wilson_interval(round(accuracy * num_images), num_images)
+    return interval.value, interval.low, interval.high
+
+
+def draw_task_pictures(folder: Path, report: Report, spec: BundleSpec, scores: Scores) -> None:
+    """Draw the task's pictures into a folder: confusion.png and reliability.png, labels.png, or predicted.png."""
     if isinstance(report, ClassificationReport):
         draw_confusion_matrix(folder / "confusion.png", report.confusion, spec.class_names)
+        rows = [
+            (each.confidence, *_interval_of(each.accuracy, each.num_images), each.num_images)
+            for each in report.calibration.bins
+        ]
+        draw_reliability(folder / "reliability.png", rows, error=report.calibration.error)
     elif isinstance(report, MultilabelReport):
         draw_labels(
             folder / "labels.png",

@@ -1,17 +1,21 @@
-"""The pictures that tlkit draws, as PNG files: how training went, how answers fare, what metadata tell."""
+"""The pictures that tlkit draws, as PNG files: how training went, how answers fare, what metadata tell, what to choose."""
 
+from tlkit.reports.figures.comparison import draw_comparison
 from tlkit.reports.figures.confusion import draw_confusion_matrix
 from tlkit.reports.figures.contact_sheet import draw_contact_sheet
 from tlkit.reports.figures.history import draw_history
 from tlkit.reports.figures.labels import draw_labels
 from tlkit.reports.figures.leaks import draw_leaks
 from tlkit.reports.figures.predicted import draw_predicted
+from tlkit.reports.figures.reliability import draw_reliability
 
 __all__ = [
+    "draw_comparison",
     "draw_confusion_matrix",
     "draw_contact_sheet",
     "draw_history",
     "draw_labels",
     "draw_leaks",
     "draw_predicted",
+    "draw_reliability",
 ]

@@ -1,0 +1,68 @@
+"""Draw candidates by what they reach and what they cost."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit.reports.figures.canvas import open_figure
+from tlkit.reports.figures.palette import GRID, INK, RIGHT, TRAIN_LINE
+from tlkit.reports.lettering import one_line, shorten_middle
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Row = tuple[str, float, float, float, float, bool]
+"""A name, a score, the lower and the upper end of its interval, seconds, and whether it is behind the first."""
+
+LONGEST_LABEL = 40
+ROW_INCHES = 0.34
+LETTERS = 9.5
+LEVEL = "#{:02x}{:02x}{:02x}".format(*RIGHT)
+
+
+def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, majority: float) -> None:
+    """Draw a dot and an interval for each candidate, and beside them a bar for its seconds.
+
+    Args:
+        path: The PNG to write.
+        rows: The highest score first. Those behind the first are drawn faintly.
+        quantity: What the scores are, such as "accuracy"; 1 is perfect.
+        majority: The score of naming the most frequent answer, a dashed line.
+    """
+    with open_figure(path) as figure:
+        figure.set_size_inches(9.5, 1.0 + ROW_INCHES * len(rows))
+        scores, costs = figure.subplots(1, 2, sharey=True, gridspec_kw={"width_ratios": (2, 1), "wspace": 0.08})
+        for height, (_, value, low, high, seconds, is_behind) in enumerate(rows):
+            colour = TRAIN_LINE if is_behind else LEVEL
+            scores.axhline(height, color=GRID, linewidth=0.6, zorder=0)
+            scores.plot([low, high], [height] * 2, color=colour, linewidth=2.4, solid_capstyle="round", zorder=3)
+            scores.plot([value], [height], "o", color=colour, markersize=7, markeredgecolor="white", zorder=4)
+            costs.barh(height, seconds, height=0.45, color=colour, alpha=0.75, zorder=2)
+            costs.annotate(
+                f" {seconds:.1f}", (seconds, height), va="center", fontsize=LETTERS, color=INK, annotation_clip=False
+            )
+        scores.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
+        scores.annotate(
+            f"majority {majority:z.2f}",
+            xy=(majority, 1.0),
+            xycoords=scores.get_xaxis_transform(),
+            xytext=(0, 4),
+            textcoords="offset points",
+            ha="center",
+            fontsize=9,
+            color=INK,
+        )
+        labels = [shorten_middle(one_line(row[0]), LONGEST_LABEL) for row in rows]
+        scores.set_yticks(range(len(rows)), labels, fontsize=LETTERS)
+        scores.set_ylim(len(rows) - 0.4, -0.6)
+        _finish(scores, f"{quantity}, 95% interval")
+        _finish(costs, "seconds for 1,000 images")
+        costs.set_xlim(0, 1.15 * max(row[4] for row in rows))
+
+
+def _finish(axes: Axes, title: str) -> None:
+    axes.set_xlabel(title, color=INK, fontsize=10)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)

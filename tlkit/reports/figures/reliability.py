@@ -1,0 +1,42 @@
+"""Draw how often answers are right against how sure the model is of them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from tlkit.reports.figures.canvas import open_figure
+from tlkit.reports.figures.palette import EDGE, GRID, INK, RIGHT
+
+Row = tuple[float, float, float, float, int]
+"""Mean confidence, accuracy, the lower and the upper end of its interval, and how many images."""
+
+
+def draw_reliability(path: Path, rows: Sequence[Row], *, error: float) -> None:
+    """Draw a dot and an interval for each bin beside the diagonal, on which confidence would be accuracy.
+
+    Args:
+        path: The PNG to write.
+        rows: The least confident first; all fractions 0..1.
+        error: The expected calibration error, for the title.
+    """
+    colour = "#{:02x}{:02x}{:02x}".format(*RIGHT)
+    with open_figure(path) as figure:
+        figure.set_size_inches(5.4, 5.4)
+        axes = figure.subplots()
+        axes.plot([0, 1], [0, 1], color=EDGE, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate("as sure as right", (0.06, 0.09), rotation=45, fontsize=9, color=INK, rotation_mode="anchor")
+        for confidence, accuracy, low, high, _ in rows:
+            axes.plot([confidence] * 2, [low, high], color=colour, linewidth=2.0, alpha=0.5, zorder=2)
+            axes.plot([confidence], [accuracy], "o", color=colour, markersize=6.5, markeredgecolor="white", zorder=3)
+        axes.set_xlim(0, 1.02)
+        axes.set_ylim(0, 1.02)
+        axes.set_aspect("equal")
+        axes.grid(color=GRID, linewidth=0.6)
+        axes.set_axisbelow(True)
+        axes.set_xlabel("confidence: the probability of the answer", color=INK, fontsize=10)
+        axes.set_ylabel("accuracy, 95% interval", color=INK, fontsize=10)
+        num_images = sum(row[4] for row in rows)
+        axes.set_title(
+            f"expected calibration error {error:.3f}, {num_images:,} images", color=INK, fontsize=10, loc="left"
+        )

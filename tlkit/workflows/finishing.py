@@ -1,0 +1,80 @@
+"""What a trained model still has to learn before it is saved: how sure it may be, and what it does not know.
+
+All of it is chosen on the validation images: the threshold of each label, the temperature of the probabilities, and
+the distance from the training images above which a picture counts as unknown.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlkit.bundle import NEVER, choose_unknown_above, cool, fit_novelty, pool_features
+from tlkit.data.manifest import Manifest
+from tlkit.evaluation.calibration import fit_temperature
+from tlkit.outputs import CLASSIFICATION
+from tlkit.recipes import TrainingSettings
+from tlkit.reports.console import Console
+from tlkit.workflows.precompute import ensure_features
+from tlkit.workflows.run_report import score_validation
+from tlkit.workflows.scoring import Scores
+from tlkit.workflows.task_report import choose_task_thresholds, list_targets
+from tlkit.workflows.wanted_rows import ViewPlan
+
+if TYPE_CHECKING:
+    from tlkit.bundle import Classifier
+
+MOST_SPANNING_IMAGES = 500
+
+
+def finish_model(
+    classifier: Classifier, manifest: Manifest, training: TrainingSettings, *, cache_root: Path, console: Console
+) -> Scores:
+    """Complete a classifier's spec and novelty, and return its scores on the validation images.
+
+    Args:
+        classifier: The trained model; what an earlier run chose for it is forgotten.
+        manifest: The run's images.
+        training: The seed, and the false alarms that are allowed.
+        cache_root: Where the caches lie.
+        console: Shows progress.
+    """
+    _fit_novelty(classifier, manifest, training.seed, cache_root, console)
+    classifier.spec = dataclasses.replace(classifier.spec, thresholds=(), temperature=1.0, unknown_above=NEVER)
+    scores = score_validation(classifier, manifest, console)
+    spec = dataclasses.replace(classifier.spec, thresholds=choose_task_thresholds(classifier.spec, scores))
+    if spec.task == CLASSIFICATION and len(spec.class_names) > 1:
+        temperature = fit_temperature(list_targets(spec, scores.records).astype(np.int64), scores.answers)
+        spec = dataclasses.replace(spec, temperature=temperature)
+        scores = dataclasses.replace(scores, answers=cool(scores.answers, temperature))
+        console.detail(f"Probabilities are calibrated on the validation images: temperature {temperature:.2f}.")
+    assert scores.distances is not None, "the model measures distances by now"
+    unknown_above = choose_unknown_above(scores.distances, training.false_alarms)
+    if unknown_above == NEVER and training.false_alarms > 0:
+        console.warn(
+            f"With {len(scores.distances)} validation images no picture will be called unknown: "
+            f"at {training.false_alarms:g} false alarms it takes {round(1 / training.false_alarms) - 1}."
+        )
+    classifier.spec = dataclasses.replace(spec, unknown_above=unknown_above)
+    return scores
+
+
+def _fit_novelty(classifier: Classifier, manifest: Manifest, seed: int, cache_root: Path, console: Console) -> None:
+    """Let some of the training images span what the model knows; their features may be in the cache."""
+    train = manifest.in_split("train")
+    chosen = np.random.default_rng(seed).permutation(len(train))[:MOST_SPANNING_IMAGES]
+    features = ensure_features(
+        dataclasses.replace(manifest, records=tuple(train[number] for number in sorted(chosen))),
+        classifier.backbone,
+        boundary="top",
+        views=ViewPlan(),
+        fit=classifier.spec.fit,
+        dtype="float32",
+        cache_root=cache_root,
+        console=console,
+    )
+    rows = features.cache.read(features.splits["train"].positions[:, 0])
+    classifier.novelty = fit_novelty(pool_features(rows))
