@@ -57,6 +57,7 @@ def test_the_scores_are_those_of_the_calibrated_model(
     again = read_bundle(tmp_path, loader_version=LOADER_VERSION)
     assert again.spec == classifier.spec
     assert scores.distances is not None
+    assert again.spec.unknown_above is not None
     assert (scores.distances <= again.spec.unknown_above).sum() >= 0.9 * len(scores.distances)
 
 

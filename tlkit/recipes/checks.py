@@ -5,6 +5,7 @@ from __future__ import annotations
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
 from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.recipes.cycles import list_cycle_ends
 from tlkit.recipes.settings import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 
 
@@ -81,6 +82,7 @@ def _check_task(recipe: Recipe, source: str) -> None:
 
 def _check_stage(stage: Stage, *, where: str) -> None:
     defaults = Stage()
+    _check_cycles(stage, where)
     if stage.unfreeze == "none" and (stage.lr_ratio or stage.group_lr):
         changed = "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
         raise _without_effect(where, changed, "only the head is trained", "unfreeze")
@@ -99,6 +101,27 @@ def _check_stage(stage: Stage, *, where: str) -> None:
             f'{where}: views = {stage.views} with policy = "none" would cache the same picture {stage.views} times.',
             expected="views = 1, or another policy",
             fix="remove one of the two.",
+        )
+
+
+def _check_cycles(stage: Stage, where: str) -> None:
+    """Raise SettingError if cycles are set that the schedule does not have, or the epochs end within one."""
+    defaults = Stage()
+    if stage.schedule != "restarts":
+        for name in ("cycle_len", "cycle_mult"):
+            value = getattr(stage, name)
+            if value != getattr(defaults, name):
+                raise _without_effect(
+                    where, f"{name} = {value}", f"the schedule is {stage.schedule}", "schedule = restarts"
+                )
+        return
+    ends = list_cycle_ends(stage)
+    if stage.epochs and stage.epochs not in ends:
+        whole = [str(end) for end in ([0, *ends])[-2:] if end]
+        raise SettingError(
+            f"{where}: epochs = {stage.epochs} ends within a cycle, while the rate is still high.",
+            expected=f"whole cycles: {' or '.join(whole)} epochs",
+            fix=f"set epochs = {whole[-1]}.",
         )
 
 

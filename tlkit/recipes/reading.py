@@ -15,6 +15,7 @@ from typing import Any
 
 from tlkit.errors import SettingError, name_fix
 from tlkit.recipes.checks import check_recipe
+from tlkit.recipes.cycles import count_epochs
 from tlkit.recipes.settings import (
     ANYTHING,
     SECTIONS,
@@ -116,12 +117,19 @@ def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:
     return dataclasses.replace(
         stage,
         name=stage.name or f"{number}-{defaults.name.format(stage.unfreeze)}",
-        epochs=stage.epochs or defaults.epochs,
+        epochs=stage.epochs or _default_epochs(stage, defaults),
         batch_size=stage.batch_size or defaults.batch_size,
         lr=stage.lr or defaults.lr,
         lr_ratio=stage.lr_ratio or defaults.lr_ratio,
         patience=defaults.patience if stage.patience < 0 else stage.patience,
     )
+
+
+def _default_epochs(stage: Stage, defaults: StageDefaults) -> int:
+    """Return the usual epochs; with restarts as many as three whole cycles have."""
+    if stage.schedule != "restarts":
+        return defaults.epochs
+    return count_epochs(stage.cycle_len, stage.cycle_mult)
 
 
 def resolve_recipe(recipe: Recipe) -> Recipe:

@@ -19,7 +19,7 @@ HEADS = ("linear", "dense", "conv", "flat")
 POLICIES = ("none", "standard", "letters", "crops", "strong")
 BATCH_NORM_MODES = ("frozen", "affine", "train")
 BOX_LOSSES = ("mse", "huber", "ciou")
-SCHEDULES = ("constant", "cosine")
+SCHEDULES = ("constant", "step", "cosine", "restarts", "one-cycle")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURE_DTYPES = ("float16", "float32")
 TARGET_SCALES = ("linear", "log")
@@ -211,6 +211,18 @@ class Stage:
         rule=NOT_NEGATIVE,
     )
     schedule: str = setting("cosine", "Course of the learning rate over the stage.", choices=SCHEDULES)
+    warmup: float = setting(
+        -1.0,
+        "Epochs, also parts of one, over which the rate rises from nearly 0 (default: a twentieth of a cosine; else 0).",
+        rule=Rule("a number, 0 or more", lambda value: value == -1 or value >= 0),
+    )
+    cycle_len: int = setting(1, "Epochs of the first cycle of schedule = restarts.", rule=AT_LEAST_ONE)
+    cycle_mult: int = setting(1, "How many times as long each further cycle is.", rule=AT_LEAST_ONE)
+    average: int = setting(
+        0,
+        "Average the weights at the end of so many last epochs, or of restarts, and keep them if validation says so.",
+        rule=Rule("0, or a whole number, 2 or more", lambda value: value == 0 or value >= 2),
+    )
     patience: int = setting(
         -1,
         "Stop after so many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights).",

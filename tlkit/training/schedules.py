@@ -3,21 +3,80 @@
 from __future__ import annotations
 
 import math
+from dataclasses import dataclass
+
+from tlkit.recipes import Stage
+from tlkit.recipes.cycles import list_cycle_ends
+
+ONE_CYCLE_RISE = 0.3
+ONE_CYCLE_START = 1 / 25
+ONE_CYCLE_END = 1e-4
+STEP_FALLS = ((0.75, 0.01), (0.5, 0.1))
+"""From which part of the stage on the factor of `step` is what it is, the latest first."""
 
 
-def compute_rate_factor(schedule: str, *, step: int, num_steps: int) -> float:
-    """Return the factor, 0..1, for one optimizer step.
+@dataclass(frozen=True)
+class Course:
+    """The factor of the learning rates at each optimizer step of a stage.
 
-    Args:
-        schedule: `constant`, or `cosine`: half a cosine from 1 down to nearly 0 at the stage's last step, after a
-            linear rise over the first twentieth of the steps (SGDR without restarts: Loshchilov and Hutter 2017,
-            arXiv:1608.03983).
-        step: Steps taken before this one, 0 <= step < num_steps.
-        num_steps: Steps of the whole stage.
+    Attributes:
+        stage: Its epochs, schedule, warm-up and cycles; resolved.
+        steps_per_epoch: Optimizer steps.
     """
-    if schedule == "constant":
+
+    stage: Stage
+    steps_per_epoch: int
+
+    @property
+    def num_steps(self) -> int:
+        """Steps of the whole stage."""
+        return self.stage.epochs * self.steps_per_epoch
+
+    def factor(self, step: int) -> float:
+        """Return the factor, 0..1, for one step.
+
+        Args:
+            step: Steps taken before this one, 0 <= step < num_steps.
+        """
+        rise = self._num_rising_steps
+        if step < rise:
+            return (step + 1) / (rise + 1)
+        return self._factor_after_rise(step)
+
+    @property
+    def _num_rising_steps(self) -> int:
+        """Steps of the linear rise; by itself only half a cosine has one, over the first twentieth of the stage."""
+        if self.stage.warmup >= 0:
+            return min(round(self.stage.warmup * self.steps_per_epoch), self.num_steps - 1)
+        return self.num_steps // 20 if self.stage.schedule == "cosine" else 0
+
+    def _factor_after_rise(self, step: int) -> float:
+        schedule = self.stage.schedule
+        if schedule == "cosine":
+            # Half a cosine from 1 down to nearly 0 at the last step (SGDR without restarts: Loshchilov and Hutter 2017).
+            rise = self._num_rising_steps
+            return fall((step - rise) / (self.num_steps - rise))
+        if schedule == "restarts":
+            # The same in each cycle, over again (SGDR). A warm-up takes the place of the beginning of the first.
+            ends = [0, *(end * self.steps_per_epoch for end in list_cycle_ends(self.stage))]
+            begin, end = next((begin, end) for begin, end in zip(ends, ends[1:], strict=False) if step < end)
+            return fall((step - begin) / (end - begin))
+        if schedule == "step":
+            # Tenths, as residual networks were first trained (He et al. 2016).
+            done = step / self.num_steps
+            return next((factor for part, factor in STEP_FALLS if done >= part), 1.0)
+        if schedule == "one-cycle":
+            return self._one_cycle(step / self.num_steps)
         return 1.0
-    warmup = num_steps // 20
-    if step < warmup:
-        return (step + 1) / (warmup + 1)
-    return 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / (num_steps - warmup)))
+
+    @staticmethod
+    def _one_cycle(done: float) -> float:
+        """Rise to 1 and fall to nearly 0, each over half a cosine (Smith 2018, arXiv:1803.09820)."""
+        if done < ONE_CYCLE_RISE:
+            return 1 - (1 - ONE_CYCLE_START) * fall(done / ONE_CYCLE_RISE)
+        return ONE_CYCLE_END + (1 - ONE_CYCLE_END) * fall((done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))
+
+
+def fall(part: float) -> float:
+    """Return half a cosine: 1 at part 0, 0 at part 1."""
+    return 0.5 * (1.0 + math.cos(math.pi * part))
