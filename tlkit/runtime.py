@@ -18,6 +18,9 @@ from pathlib import Path
 from tlkit import __version__
 
 CPU_DESCRIPTION = Path("/proc/cpuinfo")
+MEMORY_DESCRIPTION = Path("/proc/meminfo")
+CONTAINER_LIMITS = Path("/sys/fs/cgroup")
+_UNKNOWN_MEMORY_BYTES = 4 * 2**30
 
 
 def start_keras(seed: int | None = None) -> None:
@@ -63,6 +66,26 @@ def graph_precision(precision: str) -> Iterator[None]:
         yield
     finally:
         tf.config.optimizer.set_experimental_options({option: before})
+
+
+def read_free_memory() -> int:
+    """Return how many bytes of memory are free for this process, or could be freed without harm.
+
+    Linux tells, and the limit of a container counts; of another system a quarter of the memory is taken to be free.
+    """
+    try:
+        found = re.search(r"^MemAvailable:\s*(\d+) kB$", MEMORY_DESCRIPTION.read_text("utf-8"), re.MULTILINE)
+        free = int(found[1]) * 1024 if found else _UNKNOWN_MEMORY_BYTES
+    except OSError:
+        try:
+            free = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") // 4
+        except (AttributeError, ValueError, OSError):  # Windows has no sysconf
+            free = _UNKNOWN_MEMORY_BYTES
+    try:
+        limit, used = (int((CONTAINER_LIMITS / name).read_text("utf-8")) for name in ("memory.max", "memory.current"))
+    except (OSError, ValueError):  # no container, or no limit ("max")
+        return free
+    return max(0, min(free, limit - used))
 
 
 def has_bfloat16() -> bool:

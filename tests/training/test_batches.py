@@ -2,13 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from typing import Any
 
 import numpy as np
 import pytest
 
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, compute_class_weights
+from tlkit.training.batches import (
+    Batches,
+    EpochPlan,
+    FixedTruth,
+    HeldInputs,
+    ReadInputs,
+    Truth,
+    TruthTable,
+    choose_inputs,
+    compute_class_weights,
+)
 
 
 def make_batches(plan: EpochPlan) -> Batches:
@@ -17,26 +28,37 @@ def make_batches(plan: EpochPlan) -> Batches:
     return make(plan, lambda images, views: np.stack([images, views], axis=1), labels)
 
 
-def make(plan: EpochPlan, read: Any, labels: Any, read_ahead: int = 2) -> Batches:
-    """Return batches with labels, no metadata and equal weights."""
+def make(plan: EpochPlan, inputs: Any, labels: Any) -> Batches:
+    """Return batches with labels, no metadata and equal weights; `inputs` may be a function that reads one batch."""
     num_images = plan.num_images
     no_metadata = np.zeros((num_images, 0), np.float32)
-    return Batches(plan, read, FixedTruth(labels), no_metadata, np.ones(num_images, np.float32), read_ahead)
+    source = ReadInputs(inputs) if callable(inputs) else inputs
+    return Batches(plan, source, FixedTruth(labels), no_metadata, np.ones(num_images, np.float32))
+
+
+def list_batches(batches: Batches, epoch: int) -> list[tuple[list[Any], list[int]]]:
+    """Return the inputs and the answers of each batch of an epoch."""
+    found = []
+    for block in batches.epoch(epoch):
+        inputs = np.asarray(block.inputs)[block.rows]
+        for start, stop in itertools.pairwise(block.edges):
+            found.append((inputs[start:stop].tolist(), block.truth.answers[start:stop].tolist()))
+    return found
 
 
 def test_an_epoch_shows_every_image_once_in_batches_of_nearly_equal_size() -> None:
-    batches = list(make_batches(EpochPlan(num_images=33, batch_size=32, num_views=1, seed=0)).epoch(0))
-    assert [len(batch.truth.answers) for batch in batches] == [17, 16]
-    assert sorted(np.concatenate([batch.truth.answers for batch in batches])) == list(range(33))
-    for batch in batches:
-        np.testing.assert_array_equal(batch.inputs[:, 0], batch.truth.answers)
+    batches = list_batches(make_batches(EpochPlan(num_images=33, batch_size=32, num_views=1, seed=0)), 0)
+    assert [len(answers) for _, answers in batches] == [17, 16]
+    assert sorted(batches[0][1] + batches[1][1]) == list(range(33))
+    for inputs, answers in batches:
+        assert [image for image, _ in inputs] == answers
 
 
 def test_order_and_views_follow_from_seed_and_epoch_alone() -> None:
     plan = EpochPlan(num_images=50, batch_size=8, num_views=4, seed=7)
 
-    def draw(plan: EpochPlan, epoch: int) -> list[list[int]]:
-        return [batch.inputs.tolist() for batch in make_batches(plan).epoch(epoch)]
+    def draw(plan: EpochPlan, epoch: int) -> list[Any]:
+        return list_batches(make_batches(plan), epoch)
 
     assert draw(plan, 3) == draw(plan, 3)
     assert draw(plan, 3) != draw(plan, 4)
@@ -70,12 +92,62 @@ def test_reading_stays_a_few_batches_ahead_and_no_more() -> None:
         return images
 
     plan = EpochPlan(num_images=100, batch_size=10, num_views=1, seed=0)
-    epoch = make(plan, read, np.zeros(100, np.int32), read_ahead=2).epoch(0)
+    epoch = make(plan, read, np.zeros(100, np.int32)).epoch(0)
     next(epoch)
     for _ in range(3):
         assert arrived.acquire(timeout=5)
     assert len(asked) == 3
     epoch.close()  # type: ignore[attr-defined]
+
+
+def choose(free_bytes: int, asked: list[int]) -> Any:
+    """Choose inputs for 100 images in 3 views of 8 bytes each, in batches of 10, and note how many are read at once."""
+
+    def read(images: Any, views: Any) -> Any:
+        asked.append(len(images))
+        return np.stack([images, views], axis=1).astype(np.float32)
+
+    return choose_inputs(read, num_images=100, num_views=3, batch_size=10, row_bytes=8, free_bytes=free_bytes)
+
+
+def test_features_that_fit_into_a_quarter_of_the_memory_are_read_once() -> None:
+    asked: list[int] = []
+    plan = EpochPlan(num_images=100, batch_size=10, num_views=3, seed=0)
+    held = choose(4 * 100 * 3 * 8, asked)
+    for epoch in range(2):
+        assert sum(1 for _ in make(plan, held, np.arange(100)).epoch(epoch)) == 1
+    assert asked == [300]
+    assert isinstance(choose(4 * 100 * 3 * 8 - 1, asked), ReadInputs)
+
+
+def test_features_that_do_not_fit_are_read_in_windows_that_do() -> None:
+    asked: list[int] = []
+    plan = EpochPlan(num_images=100, batch_size=10, num_views=3, seed=0)
+    inputs = choose(4 * 4 * 30 * 8, asked)
+    assert len(list_batches(make(plan, inputs, np.arange(100)), 0)) == 10
+    assert asked == [30, 30, 30, 10]
+    assert inputs.blocks_ahead == 1
+
+
+def test_an_epoch_is_the_same_held_in_memory_or_read_in_windows() -> None:
+    plan = EpochPlan(num_images=100, batch_size=10, num_views=3, seed=5)
+    held, read, least = (choose(free, []) for free in (10**6, 4 * 4 * 30 * 8, 0))
+    assert isinstance(held, HeldInputs)
+    for epoch in range(2):
+        expected = list_batches(make(plan, held, np.arange(100)), epoch)
+        assert list_batches(make(plan, read, np.arange(100)), epoch) == expected
+        assert list_batches(make(plan, least, np.arange(100)), epoch) == expected
+
+
+def test_the_truth_of_cached_views_is_asked_for_once() -> None:
+    def tell(images: Any, views: Any) -> Truth:
+        boxes = np.stack([images, views, images, views], axis=1).astype(np.float32)
+        return Truth(images.astype(np.int32), boxes, views.astype(np.float32))
+
+    table = TruthTable.of(tell, num_images=4, num_views=3)
+    images, views = np.array([3, 0, 1]), np.array([2, 0, 1])
+    for found, expected in zip(vars(table(images, views)).values(), vars(tell(images, views)).values(), strict=True):
+        np.testing.assert_array_equal(found, expected)
 
 
 def test_a_failing_reader_fails_the_epoch() -> None:

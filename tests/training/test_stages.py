@@ -16,7 +16,7 @@ from tlkit.errors import NumericsError
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.stages import StageData, StageListener, fit_stage
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
@@ -43,7 +43,7 @@ def make_data(shape: tuple[int, ...], *, opposed: bool) -> StageData:
     plan = EpochPlan(NUM_IMAGES, batch_size=6, num_views=1, seed=0)
     metadata = np.zeros((NUM_IMAGES, 0), np.float32)
     ones = np.ones(NUM_IMAGES, np.float32)
-    train = Batches(plan, lambda images, views: inputs[images], FixedTruth(labels), metadata, ones)
+    train = Batches(plan, HeldInputs(keras.ops.convert_to_tensor(inputs), 1), FixedTruth(labels), metadata, ones)
     validation = dataclasses.replace(train, tell=FixedTruth(1 - labels if opposed else labels))
     return StageData(train=train, validation=validation, outputs=TWO_CLASSES)
 

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+import tensorflow as tf
 from keras import ops
 
 from tlkit.errors import SettingError, name_fix
@@ -89,9 +90,30 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
             raise ValueError(f"{len(self._rates)} rates for {len(variables)} variables")
         super().build(variables)
 
-    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
-        """Move one variable by Adam's step and the decay, both at the variable's own rate."""
-        rate = ops.cast(learning_rate, variable.dtype) * self._rates[self._get_variable_index(variable)]
-        if self._decay and len(variable.shape) > 1:
-            self.assign_sub(variable, ops.multiply(variable, rate * self._decay))
-        super().update_step(gradient, variable, rate)
+    def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
+        """Move each variable by the decay and Adam's step, both at its own rate.
+
+        TensorFlow's own kernel makes Adam's step in one pass over the memory, where `keras.ops` takes twelve, and is one
+        operation of a graph instead of twenty.
+        """
+        steps = ops.cast(self.iterations + 1, "float32")
+        powers = {f"beta{number}_power": ops.power(beta, steps) for number, beta in self._betas.items()}
+        for number, (gradient, variable) in enumerate(zip(gradients, variables, strict=True)):
+            rate = self.learning_rate * self._rates[number]
+            if self._decay and len(variable.shape) > 1:
+                variable.assign(variable * (1.0 - rate * self._decay))
+            tf.raw_ops.ResourceApplyAdam(
+                var=variable.value.handle,
+                m=self._momentums[number].value.handle,
+                v=self._velocities[number].value.handle,
+                **powers,
+                lr=rate,
+                **{f"beta{number}": beta for number, beta in self._betas.items()},
+                epsilon=self.epsilon,
+                grad=gradient,
+            )
+        self.iterations.assign_add(1)
+
+    @property
+    def _betas(self) -> dict[int, float]:
+        return {1: self.beta_1, 2: self.beta_2}

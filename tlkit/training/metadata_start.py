@@ -13,11 +13,11 @@ from pathlib import Path
 
 import keras
 import numpy as np
-from numpy.typing import NDArray
+from keras import ops
 
 from tlkit.heads import metadata_part
 from tlkit.recipes import Stage, TrainingSettings
-from tlkit.training.batches import Batches, FixedTruth
+from tlkit.training.batches import Batches, FixedTruth, HeldInputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.stages import StageData, StageListener, fit_stage
 from tlkit.training.steps import StageModel
@@ -61,12 +61,9 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
 
 def _without_images(batches: Batches) -> Batches:
     """Return the same batches with nothing in the place of the images."""
-
-    def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
-        return np.zeros((len(images), 1), np.float32)
-
     num_images = batches.num_images
     batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MOST_STEPS_OF_AN_EPOCH))
     plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1)
+    inputs = HeldInputs(ops.zeros((num_images, 1)), num_views=1)
     answers = batches.tell(np.arange(num_images), np.zeros(num_images, np.int64)).answers
-    return dataclasses.replace(batches, plan=plan, read=read, tell=FixedTruth(answers))
+    return dataclasses.replace(batches, plan=plan, inputs=inputs, tell=FixedTruth(answers))

@@ -6,6 +6,9 @@ from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, Outputs
 
 Figures = dict[str, float]
@@ -23,10 +26,14 @@ class Meter:
         self._outputs = outputs
         self._sums: dict[str, float] = defaultdict(float)
 
-    def add(self, sums: Mapping[str, Any]) -> None:
-        """Take the sums of one batch."""
-        for name, value in sums.items():
-            self._sums[name] += float(value)
+    def add(self, sums: Mapping[str, NDArray[np.floating[Any]]]) -> None:
+        """Take the sums of some batches, (batches,) by name.
+
+        They are added one after the other, so that the figures do not depend on how many come at a time.
+        """
+        for name, values in sums.items():
+            for value in values.tolist():
+                self._sums[name] += value
 
     @property
     def loss_is_a_number(self) -> bool:

@@ -17,6 +17,7 @@ from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, judge
+from tlkit.training.pace import Pace
 from tlkit.training.schedules import compute_rate_factor
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
@@ -85,6 +86,7 @@ def fit_stage(
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
+    pace = Pace()
     start = snapshot("start", model.variables)
     if checkpoint.is_file():
         arrays, progress = read_checkpoint(checkpoint)
@@ -95,7 +97,7 @@ def fit_stage(
         best = snapshot("best", model.variables)
         progress = Progress(start=_evaluate(steps, data.validation, data.outputs))
     while not _is_over(progress, stage):
-        row = _run_epoch(steps, optimizer, data, stage=stage, progress=progress, listener=listener)
+        row = _run_epoch(steps, pace, data, stage=stage, progress=progress, listener=listener)
         progress.epochs_done += 1
         row["is_best"] = row["validation_loss"] < progress.best.get("loss", math.inf)
         if row["is_best"]:
@@ -133,7 +135,7 @@ def _state(model: StageModel, optimizer: GroupedAdamW, best: Arrays) -> Arrays:
 
 def _run_epoch(
     steps: Steps,
-    optimizer: GroupedAdamW,
+    pace: Pace,
     data: StageData,
     *,
     stage: Stage,
@@ -144,24 +146,29 @@ def _run_epoch(
     started = time.perf_counter()
     epoch = progress.epochs_done
     num_steps = stage.epochs * data.train.num_batches
+    first = epoch * data.train.num_batches
     meter = Meter(data.outputs)
     with listener.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
-        for number, batch in enumerate(data.train.epoch(epoch)):
-            step = epoch * data.train.num_batches + number
-            optimizer.learning_rate = compute_rate_factor(stage.schedule, step=step, num_steps=num_steps)
-            meter.add(steps.train(*steps.arguments(batch)))
-            if not meter.loss_is_a_number:
-                raise NumericsError(
-                    f"The training loss became not-a-number in epoch {epoch + 1} of stage {stage.name}.",
-                    expected="a loss that stays finite",
-                    fix="use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen.",
-                )
-            advance(len(batch.inputs))
+        for block in data.train.epoch(epoch):
+            for batches in pace.share_out(block.num_batches):
+                factors = [
+                    compute_rate_factor(stage.schedule, step=first + number, num_steps=num_steps)
+                    for number in range(batches.start, batches.stop)
+                ]
+                meter.add(steps.train(block, batches, factors))
+                if not meter.loss_is_a_number:
+                    raise NumericsError(
+                        f"The training loss became not-a-number in epoch {epoch + 1} of stage {stage.name}.",
+                        expected="a loss that stays finite",
+                        fix="use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen.",
+                    )
+                advance(int(block.edges[batches.stop] - block.edges[batches.start]))
+            first += block.num_batches
     figures = {"train": meter.figures(), "validation": _evaluate(steps, data.validation, data.outputs)}
     return {
         "stage": stage.name,
         "stage_epoch": epoch + 1,
-        "learning_rate": stage.lr * float(optimizer.learning_rate.numpy()),
+        "learning_rate": stage.lr * factors[-1],
         **{f"{split}_{name}": value for split, named in figures.items() for name, value in named.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }
@@ -170,6 +177,6 @@ def _run_epoch(
 def _evaluate(steps: Steps, batches: Batches, outputs: Outputs) -> Figures:
     """Return the figures over all images."""
     meter = Meter(outputs)
-    for batch in batches.epoch(0):
-        meter.add(steps.evaluate(*steps.arguments(batch)))
+    for block in batches.epoch(0):
+        meter.add(steps.evaluate(block, slice(0, block.num_batches), [0.0] * block.num_batches))
     return meter.figures()

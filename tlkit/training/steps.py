@@ -1,18 +1,20 @@
-"""The compiled training and validation steps: the one place in training that needs TensorFlow itself."""
+"""The compiled training and validation steps: the place in training, beside the optimizer, that needs TensorFlow itself."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
 from tlkit.heads import call_head
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, Outputs
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 from tlkit.recipes import TrainingSettings
-from tlkit.training.batches import Batch
+from tlkit.training.batches import Block
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_iou
 
@@ -50,27 +52,77 @@ class StageModel:
         return [*(self.tail.variables if self.tail else ()), *self.head.variables]
 
 
-Sums = dict[str, Any]
-"""Sums over a batch by name, scalar tensors; `Meter` makes figures of them."""
+Sums = dict[str, NDArray[np.float32]]
+"""Sums over each of some batches by name, (batches,); `Meter` makes figures of them."""
+
+
+class CompiledSteps:
+    """Steps over consecutive batches, compiled into one loop that runs without Python.
+
+    A call of TensorFlow from Python costs about as much as a small head's whole step, so one call takes many steps. It is
+    traced once, for batches of any size.
+
+    Args:
+        step: Given inputs, metadata, answers, boxes, box_weights, weights and the factor of the learning rate of one
+            batch, takes the step and returns the sums over the batch, scalars by name.
+        names: The names of the sums.
+    """
+
+    def __init__(self, step: Callable[..., dict[str, Any]], names: tuple[str, ...]) -> None:
+        self._step = step
+        self._names = names
+        self._compiled: Callable[..., Any] | None = None
+
+    def __call__(self, block: Block, batches: slice, factors: Sequence[float]) -> Sums:
+        """Take the steps of some batches of a block.
+
+        Args:
+            block: Where they are.
+            batches: Which.
+            factors: Of the learning rate, one a batch.
+        """
+        truth = block.truth
+        edges = block.edges[batches.start : batches.stop + 1]
+        images = slice(edges[0], edges[-1])
+        arrays = (block.rows, block.metadata, truth.answers, truth.boxes, truth.box_weights, block.weights)
+        arguments = [
+            tf.convert_to_tensor(array)
+            for array in (block.inputs, *(array[images] for array in arrays), edges - edges[0])
+        ]
+        arguments.append(tf.constant(factors, tf.float32))
+        if self._compiled is None:
+            specs = [tf.TensorSpec([None, *argument.shape[1:]], argument.dtype) for argument in arguments]
+            self._compiled = tf.function(self._loop, autograph=False).get_concrete_function(*specs)
+        sums = self._compiled(*arguments).numpy()
+        return {name: sums[:, column] for column, name in enumerate(self._names)}
+
+    def _loop(self, inputs: Any, rows: Any, *rest: Any) -> Any:
+        """Return the sums over each batch, float32 (batches, names)."""
+        *arrays, edges, factors = rest
+        num_batches = tf.size(factors)
+
+        def take_step(number: Any, sums: Any) -> tuple[Any, Any]:
+            start, stop = edges[number], edges[number + 1]
+            chosen = [array[start:stop] for array in arrays]
+            said = self._step(tf.gather(inputs, rows[start:stop]), *chosen, factors[number])
+            return number + 1, sums.write(number, tf.stack([said[name] for name in self._names]))
+
+        sums = tf.TensorArray(tf.float32, size=num_batches, element_shape=(len(self._names),))
+        _, sums = tf.while_loop(lambda number, _: number < num_batches, take_step, (0, sums), parallel_iterations=1)
+        return sums.stack()
 
 
 @dataclass(frozen=True)
 class Steps:
-    """Compiled functions over (inputs, metadata, answers, boxes, box_weights, weights) of a batch.
+    """The compiled steps of a stage.
 
     Attributes:
-        train: Takes one optimizer step; returns sums over the batch, the loss weighted.
-        evaluate: Returns sums over the batch, the loss not weighted or smoothed; changes nothing.
+        train: Takes one optimizer step a batch; the loss is weighted.
+        evaluate: Changes nothing; the loss is not weighted or smoothed.
     """
 
-    train: Callable[..., Sums]
-    evaluate: Callable[..., Sums]
-
-    @staticmethod
-    def arguments(batch: Batch) -> tuple[Any, ...]:
-        """Return what both functions take, from a batch."""
-        truth = batch.truth
-        return batch.inputs, batch.metadata, truth.answers, truth.boxes, truth.box_weights, batch.weights
+    train: CompiledSteps
+    evaluate: CompiledSteps
 
 
 def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Outputs, training: TrainingSettings) -> Steps:
@@ -85,7 +137,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
 
     def add_up(
         said: dict[str, Any], answers: Any, boxes: Any, box_weights: Any, weights: Any, label_smoothing: float
-    ) -> tuple[Any, Sums]:
+    ) -> tuple[Any, dict[str, Any]]:
         losses = compute_answer_losses(outputs.task, answers, said["answer"], label_smoothing=label_smoothing) * weights
         sums = _sum_answers(outputs, answers, said["answer"])
         if outputs.has_box:
@@ -97,8 +149,9 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         return tf.reduce_mean(losses), sums
 
     def train(
-        inputs: tf.Tensor, metadata: tf.Tensor, answers: tf.Tensor, boxes: Any, box_weights: Any, weights: Any
-    ) -> Sums:
+        inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, factor: Any
+    ) -> dict[str, Any]:
+        optimizer.learning_rate.assign(factor)
         with tf.GradientTape() as tape:
             said = model(inputs, metadata, training=True)
             loss, sums = add_up(said, answers, boxes, box_weights, weights, training.label_smoothing)
@@ -108,15 +161,23 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         return sums
 
     def evaluate(
-        inputs: tf.Tensor, metadata: tf.Tensor, answers: tf.Tensor, boxes: Any, box_weights: Any, weights: Any
-    ) -> Sums:
+        inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, factor: Any
+    ) -> dict[str, Any]:
         said = model(inputs, metadata, training=False)
         return add_up(said, answers, boxes, box_weights, tf.ones_like(weights), 0.0)[1]
 
-    return Steps(train=tf.function(train, reduce_retracing=True), evaluate=tf.function(evaluate, reduce_retracing=True))
+    names = tuple(_ANSWER_SUMS[outputs.task]) + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
+    return Steps(train=CompiledSteps(train, names), evaluate=CompiledSteps(evaluate, names))
 
 
-def _sum_answers(outputs: Outputs, answers: tf.Tensor, logits: tf.Tensor) -> Sums:
+_ANSWER_SUMS = {
+    CLASSIFICATION: ("images", "right"),
+    MULTILABEL: ("images", "right"),
+    REGRESSION: ("images", "values", "squares", "squared_errors"),
+}
+
+
+def _sum_answers(outputs: Outputs, answers: tf.Tensor, logits: tf.Tensor) -> dict[str, Any]:
     """Return the sums that the task's score is made of."""
     sums = {"images": tf.cast(tf.shape(logits)[0], tf.float32)}
     if outputs.task == CLASSIFICATION:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -22,8 +23,20 @@ from tlkit.data.views import View, draw_view
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe, Stage
 from tlkit.reports.console import Console
-from tlkit.runtime import graph_precision
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, Truth, compute_class_weights
+from tlkit.runtime import graph_precision, read_free_memory
+from tlkit.training.batches import (
+    Batches,
+    EpochPlan,
+    FixedTruth,
+    InputReader,
+    Inputs,
+    ReadInputs,
+    Truth,
+    TruthReader,
+    TruthTable,
+    choose_inputs,
+    compute_class_weights,
+)
 from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupRate
 from tlkit.training.metadata_start import fit_metadata
@@ -159,12 +172,12 @@ def _stage_inputs(
     if plan.boundary == "pixels":
         records = {split: manifest.in_split(split) for split in ("train", "validation")}
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
-            readers = {
-                split: _make_pixel_reader(chosen, classifier.spec, stage.policy, training.seed, pool)
+            inputs: dict[str, Inputs] = {
+                split: ReadInputs(_make_pixel_reader(chosen, classifier.spec, stage.policy, training.seed, pool))
                 for split, chosen in records.items()
             }
             yield StageInputs(
-                _join(manifest, records, readers, recipe, plan, spec=classifier.spec, num_views=0),
+                _join(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=0),
                 set_aside=(),
             )
         return
@@ -183,15 +196,15 @@ def _stage_inputs(
     for item in features.set_aside:
         console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
-    readers = {split: _make_feature_reader(features, split) for split in records}
-    data = _join(manifest, records, readers, recipe, plan, spec=classifier.spec, num_views=stage.views)
+    inputs = {split: _choose_feature_inputs(features, split, stage) for split in records}
+    data = _join(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=stage.views)
     yield StageInputs(data, features.set_aside)
 
 
 def _join(
     manifest: Manifest,
     records: dict[str, tuple[ImageRecord, ...]],
-    readers: dict[str, InputReader],
+    inputs: dict[str, Inputs],
     recipe: Recipe,
     plan: StagePlan,
     *,
@@ -202,26 +215,26 @@ def _join(
     training = recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
-    tell = {
-        split: BoxedTruth(answers[split], chosen, spec, plan.stage.policy, training.seed)
-        if spec.has_box
-        else FixedTruth(answers[split])
-        for split, chosen in records.items()
-    }
+    tell: dict[str, TruthReader] = {split: FixedTruth(answers[split]) for split in records}
+    if spec.has_box:
+        for split, chosen in records.items():
+            boxed = BoxedTruth(answers[split], chosen, spec, plan.stage.policy, training.seed)
+            cached = (num_views if split == "train" else 1) if num_views else 0
+            tell[split] = TruthTable.of(boxed, num_images=len(chosen), num_views=cached) if cached else boxed
     metadata = {
         split: spec.metadata.encode([record.metadata for record in chosen]) for split, chosen in records.items()
     }
     return StageData(
         train=Batches(
             EpochPlan(len(records["train"]), plan.stage.batch_size, num_views, seed),
-            readers["train"],
+            inputs["train"],
             tell["train"],
             metadata["train"],
             compute_class_weights(answers["train"], num_classes=len(manifest.class_names), mode=training.class_weight),
         ),
         validation=Batches(
             EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
-            readers["validation"],
+            inputs["validation"],
             tell["validation"],
             metadata["validation"],
             np.ones(len(answers["validation"]), np.float32),
@@ -263,14 +276,18 @@ class BoxedTruth:
         return Truth(self.answers[images], boxes, weights)
 
 
-def _make_feature_reader(features: DatasetFeatures, split: str) -> InputReader:
+def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: Stage) -> Inputs:
+    """Hold the features of a split, or read them on the way where they do not fit into memory."""
     positions = features.splits[split].positions
-
-    def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
-        # TensorFlow on a CPU has no fast float16, and says so at every start.
-        return features.cache.read(positions[images, views]).astype(np.float32)
-
-    return read
+    spec = features.cache.spec
+    return choose_inputs(
+        lambda images, views: features.cache.read(positions[images, views]),
+        num_images=positions.shape[0],
+        num_views=positions.shape[1],
+        batch_size=stage.batch_size,
+        row_bytes=math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize,
+        free_bytes=read_free_memory(),
+    )
 
 
 def _make_pixel_reader(
