@@ -16,9 +16,10 @@ from tlkit.errors import NumericsError
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
+from tlkit.training import stages
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs
 from tlkit.training.checkpoint import Progress
-from tlkit.training.stages import StageData, StageListener, fit_stage
+from tlkit.training.stages import StageData, StageListener, fit_stage, list_averaged_epochs
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 NUM_IMAGES = 12
@@ -222,3 +223,59 @@ def test_the_epoch_is_chosen_by_loss_and_kept_by_accuracy(
     progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True)
     assert progress.best_epoch == best
     assert any(row["is_best"] for row in progress.rows) == (best > 0)
+
+
+class Killed(Exception):  # noqa: N818 - what a killed process leaves behind
+    """Raised in the middle of a stage."""
+
+
+@pytest.mark.parametrize(
+    ("settings", "averaged"),
+    [
+        ({"epochs": 5, "average": 2}, [4, 5]),
+        ({"epochs": 7, "average": 2, "schedule": "restarts", "cycle_mult": 2}, [3, 7]),
+        ({"epochs": 3}, []),
+    ],
+)
+def test_the_last_epochs_or_the_ends_of_the_last_cycles_are_averaged(
+    settings: dict[str, Any], averaged: list[int]
+) -> None:
+    assert list_averaged_epochs(Stage(**settings)) == averaged
+
+
+def test_the_mean_of_weights_is_taken_where_validation_says_so(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A rate so high that the weights jump to and fro: between them is better."""
+    seen: list[np.ndarray] = []
+    original = stages.snapshot
+
+    def watch(prefix: str, variables: Any) -> Any:
+        if prefix == "average":
+            seen.append(np.array(variables[0].numpy()))
+        return original(prefix, variables)
+
+    monkeypatch.setattr(stages, "snapshot", watch)
+    stage = Stage(name="s", epochs=6, lr=30.0, schedule="constant", average=4, patience=0)
+    progress = fit(backbone, stage, tmp_path, boundary="top")
+    assert len(seen) == progress.num_averaged == 4
+    losses = [row["validation_loss"] for row in progress.rows]
+    assert progress.average_is_kept == (progress.average["loss"] < min(losses))
+    assert progress.best["loss"] == min(progress.average["loss"], *losses)
+
+
+def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(backbone: Backbone, tmp_path: Path) -> None:
+    stage = Stage(name="s", epochs=4, lr=0.05, schedule="constant", average=3, patience=0)
+    (tmp_path / "whole").mkdir()
+    (tmp_path / "killed").mkdir()
+    whole = fit(backbone, stage, tmp_path / "whole", boundary="top")
+
+    class KillAtThree(list[dict[str, Any]]):
+        def append(self, row: dict[str, Any]) -> None:
+            if row["stage_epoch"] == 3:
+                raise Killed
+
+    with pytest.raises(Killed):
+        fit(backbone, stage, tmp_path / "killed", boundary="top", rows=KillAtThree())
+    again = fit(backbone, stage, tmp_path / "killed", boundary="top")
+    assert (again.average, again.num_averaged) == (whole.average, whole.num_averaged)

@@ -31,6 +31,9 @@ class Progress:
         best: Validation figures there, by name; see `tlkit.training.meters`.
         start: Validation figures before the stage.
         rows: The stage's history so far, one mapping an epoch.
+        num_averaged: Epochs whose weights are in the average.
+        average: Validation figures of the averaged weights; empty if there are none.
+        average_is_kept: Whether they are the stage's result.
     """
 
     epochs_done: int = 0
@@ -38,6 +41,9 @@ class Progress:
     best: dict[str, float] = field(default_factory=dict)
     start: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    num_averaged: int = 0
+    average: dict[str, float] = field(default_factory=dict)
+    average_is_kept: bool = False
 
 
 def write_checkpoint(path: Path, arrays: Mapping[str, NDArray[Any]], progress: Progress) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import math
 from dataclasses import dataclass
 
@@ -59,7 +60,7 @@ class Course:
         if schedule == "restarts":
             # The same in each cycle, over again (SGDR). A warm-up takes the place of the beginning of the first.
             ends = [0, *(end * self.steps_per_epoch for end in list_cycle_ends(self.stage))]
-            begin, end = next((begin, end) for begin, end in zip(ends, ends[1:], strict=False) if step < end)
+            begin, end = next((begin, end) for begin, end in itertools.pairwise(ends) if step < end)
             return fall((step - begin) / (end - begin))
         if schedule == "step":
             # Tenths, as residual networks were first trained (He et al. 2016).

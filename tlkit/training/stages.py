@@ -10,15 +10,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tlkit.errors import NumericsError
 from tlkit.outputs import Outputs
 from tlkit.recipes import Stage, TrainingSettings
+from tlkit.recipes.cycles import list_cycle_ends
 from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, judge
 from tlkit.training.pace import Pace
-from tlkit.training.schedules import compute_rate_factor
+from tlkit.training.schedules import Course
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
 Advance = Callable[[int], None]
@@ -64,7 +67,8 @@ def fit_stage(
     the figure. With `keeps_start` it must also be worth keeping: if its score (accuracy, or what the task is judged by,
     plus the mean IoU of boxes) is lower than before the stage, or equal at a higher loss, the model is left as it was.
     (Between only two, the score decides: a model that is right more often can have the higher loss, when it is surer of
-    its mistakes.)
+    its mistakes.) With `stage.average`, the mean of the weights of several epochs takes the best one's place if its
+    validation loss is lower.
 
     Args:
         model: Tail and head; its `trainable` flags are set.
@@ -92,9 +96,12 @@ def fit_stage(
         arrays, progress = read_checkpoint(checkpoint)
         restore("model", model.variables, arrays)
         restore("optimizer", optimizer.variables, arrays)
-        best = {name: array for name, array in arrays.items() if name.startswith("best/")}
+        best, average = (
+            {name: array for name, array in arrays.items() if name.startswith(f"{part}/")}
+            for part in ("best", "average")
+        )
     else:
-        best = snapshot("best", model.variables)
+        best, average = snapshot("best", model.variables), {}
         progress = Progress(start=_evaluate(steps, data.validation, data.outputs))
     while not _is_over(progress, stage):
         row = _run_epoch(steps, pace, data, stage=stage, progress=progress, listener=listener)
@@ -105,8 +112,17 @@ def fit_stage(
             progress.best = {name: row[f"validation_{name}"] for name in progress.start}
             best = snapshot("best", model.variables)
         progress.rows.append(row)
-        write_checkpoint(checkpoint, _state(model, optimizer, best), progress)
+        if progress.epochs_done in list_averaged_epochs(stage):
+            progress.num_averaged += 1
+            average = _add_to_average(average, snapshot("average", model.variables), progress.num_averaged)
+        write_checkpoint(checkpoint, {**_state(model, optimizer, best), **average}, progress)
         listener.on_epoch(progress.rows)
+    if progress.num_averaged > 1:
+        restore("average", model.variables, average)
+        progress.average = _evaluate(steps, data.validation, data.outputs)
+        if progress.average["loss"] < progress.best.get("loss", math.inf):
+            best, progress.best = snapshot("best", model.variables), progress.average
+            progress.average_is_kept = True
     is_worse = not progress.best or judge(progress.best, data.outputs) < judge(progress.start, data.outputs)
     if keeps_start and is_worse:
         restore("start", model.variables, start)
@@ -119,9 +135,33 @@ def fit_stage(
 
 def _roll_back(progress: Progress) -> None:
     """Say that the state before the stage is the one that is kept."""
-    progress.best_epoch, progress.best = 0, progress.start
+    progress.best_epoch, progress.best, progress.average_is_kept = 0, progress.start, False
     for row in progress.rows:
         row["is_best"] = False
+
+
+def list_averaged_epochs(stage: Stage) -> list[int]:
+    """Return the epochs after which the weights are taken into the average: the last ones, or the last restarts' ends.
+
+    Near the end of training weights wander around a better place than any of them (stochastic weight averaging:
+    Izmailov et al. 2018, arXiv:1803.05407).
+    """
+    if not stage.average:
+        return []
+    ends = list_cycle_ends(stage) if stage.schedule == "restarts" else list(range(1, stage.epochs + 1))
+    return ends[-stage.average :]
+
+
+def _add_to_average(average: Arrays, weights: Arrays, number: int) -> Arrays:
+    """Return the mean of `number` sets of weights from the mean of all but the last and the last; integers are its own."""
+    if number == 1:
+        return weights
+    return {
+        name: average[name] + (weight - average[name]) / np.float32(number)
+        if np.issubdtype(weight.dtype, np.floating)
+        else weight
+        for name, weight in weights.items()
+    }
 
 
 def _is_over(progress: Progress, stage: Stage) -> bool:
@@ -145,16 +185,13 @@ def _run_epoch(
     """Train one epoch and validate; return its history row."""
     started = time.perf_counter()
     epoch = progress.epochs_done
-    num_steps = stage.epochs * data.train.num_batches
+    course = Course(stage, data.train.num_batches)
     first = epoch * data.train.num_batches
     meter = Meter(data.outputs)
     with listener.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
         for block in data.train.epoch(epoch):
             for batches in pace.share_out(block.num_batches):
-                factors = [
-                    compute_rate_factor(stage.schedule, step=first + number, num_steps=num_steps)
-                    for number in range(batches.start, batches.stop)
-                ]
+                factors = [course.factor(first + number) for number in range(batches.start, batches.stop)]
                 meter.add(steps.train(block, batches, factors))
                 if not meter.loss_is_a_number:
                     raise NumericsError(

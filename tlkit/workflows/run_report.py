@@ -93,6 +93,8 @@ def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tupl
     for outcome in outcomes:
         progress = outcome.progress
         kept = str(progress.best_epoch) if progress.best_epoch else "0 (rolled back)"
+        if progress.average_is_kept:
+            kept = f"mean of {progress.num_averaged}"
         before = (f"{progress.start[score_name]:.3f}", f"{progress.start['loss']:.3f}")
         after = (f"{progress.best[score_name]:.3f}", f"{progress.best['loss']:.3f}")
         plan = outcome.plan
