@@ -25,7 +25,7 @@ Affine = tuple[NDArray[np.float64], NDArray[np.float64]]
 """A scale and a shift, one of each a channel."""
 
 
-class ScaleAndShift(keras.layers.Layer):
+class ScaleAndShift(keras.layers.Layer):  # type: ignore[misc]
     """x * scale + shift, one of each a channel: what batch norm is in inference."""
 
     def build(self, input_shape: Sequence[int | None]) -> None:
