@@ -9,8 +9,9 @@ import io
 import json
 import os
 import shutil
+import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -95,6 +96,26 @@ def draw_image_folder(
         for index in range(start, start + count):
             draw_image(class_name, offset + index, size).save(root / folder / f"{class_name}_{index:03d}{suffix}")
     return root
+
+
+@pytest.fixture(scope="session", autouse=True)
+def hidden_openvino() -> Iterator[pytest.MonkeyPatch]:
+    """Hide OpenVINO: to convert a trunk anew for every test takes a second or two. `openvino` brings it back."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setitem(sys.modules, "openvino", None)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
+    """OpenVINO; its absence skips the test."""
+    from tlkit.backbones.openvino_engine import has_openvino, import_openvino
+
+    hidden_openvino.undo()
+    if not has_openvino():
+        pytest.skip("OpenVINO is not installed; `pip install openvino` lifts this where there is a build of it")
+    yield import_openvino()
+    hidden_openvino.setitem(sys.modules, "openvino", None)
 
 
 @pytest.fixture(autouse=True)

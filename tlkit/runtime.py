@@ -21,6 +21,8 @@ CPU_DESCRIPTION = Path("/proc/cpuinfo")
 MEMORY_DESCRIPTION = Path("/proc/meminfo")
 CONTAINER_LIMITS = Path("/sys/fs/cgroup")
 _UNKNOWN_MEMORY_BYTES = 4 * 2**30
+AMPERE = (8, 0)
+"""Compute capability of the first GPUs that multiply in bfloat16."""
 
 
 def start_keras(seed: int | None = None) -> None:
@@ -97,12 +99,31 @@ def has_bfloat16() -> bool:
     return flags is not None and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags[1].split())
 
 
+def native_precision(engine: str) -> str:
+    """Return the number format in which an engine is fastest here: bfloat16 where the hardware multiplies in it.
+
+    Args:
+        engine: openvino, which runs on the processor, or keras, which runs on a GPU where there is one.
+    """
+    if engine == "keras":
+        import tensorflow as tf
+
+        if gpus := tf.config.list_physical_devices("GPU"):
+            details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
+            has_all = all(detail.get("compute_capability", (0, 0)) >= AMPERE for detail in details)
+            return "bfloat16" if has_all else "float32"
+    return "bfloat16" if has_bfloat16() else "float32"
+
+
 def read_versions() -> dict[str, str]:
     """Return the versions that a result depends on, by name."""
-    from importlib.metadata import version
+    from importlib.metadata import PackageNotFoundError, version
 
-    names = ("keras", "tensorflow", "numpy", "pillow", "h5py")
-    return {"tlkit": __version__, "python": platform.python_version(), **{name: version(name) for name in names}}
+    versions = {"tlkit": __version__, "python": platform.python_version()}
+    for name in ("keras", "tensorflow", "openvino", "numpy", "pillow", "h5py"):
+        with contextlib.suppress(PackageNotFoundError):  # there is no OpenVINO for every system
+            versions[name] = version(name)
+    return versions
 
 
 @contextlib.contextmanager

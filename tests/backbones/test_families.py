@@ -17,6 +17,8 @@ import pytest
 
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.folding import ScaleAndShift, fold_batch_norm
+from tlkit.backbones.weights import finalize_normalization
 
 
 @dataclass(frozen=True)
@@ -184,6 +186,23 @@ SLOW_FAMILIES = [
     ),
     Family("nasnet_mobile", {"stem": ((15, 15, 32), 992), "cells": ((1056,), 4_268_724)}, "fa5a7b7048b361ba"),
 ]
+FOLDED = {
+    "vgg16": (0, 0),
+    "resnet50": (53, 53),
+    "resnet50_v2": (32, 49),
+    "mobilenet": (27, 27),
+    "mobilenet_v2": (52, 52),
+    "mobilenet_v3_small": (34, 34),
+    "efficientnet_b0": (49, 49),
+    "efficientnet_v2_b0": (59, 59),
+    "densenet121": (59, 121),
+    "xception": (40, 40),
+    "convnext_tiny": (0, 0),
+    "inception_v3": (94, 94),
+    "inception_resnet_v2": (204, 204),
+    "nasnet_mobile": (188, 192),
+}
+"""How many of a family's batch norms join a convolution, and how many there are."""
 skip_slow = pytest.mark.skipif(
     "TLKIT_TEST_SLOW" not in os.environ, reason="takes 10 to 20 seconds to build; set TLKIT_TEST_SLOW=1 to run it"
 )
@@ -229,6 +248,26 @@ def test_trunk_and_tail_together_are_the_backbone_at_every_boundary(built: tuple
         assert tail is not None
         assert features.shape[1:] == backbone.feature_shape(boundary)
         np.testing.assert_array_equal(np.asarray(tail(features, training=False)), np.asarray(whole))
+
+
+def test_a_folded_family_computes_the_same(built: tuple[Family, Backbone]) -> None:
+    family, backbone = built
+    rng = np.random.default_rng(1)
+    for weight in backbone.model.weights:
+        if weight.name in ("gamma", "moving_variance", "variance"):
+            weight.assign(rng.uniform(0.5, 1.5, weight.shape))
+        elif weight.name in ("beta", "bias", "moving_mean", "mean"):
+            weight.assign(rng.normal(0, 0.2, weight.shape))
+    finalize_normalization(backbone.model)
+    folded = fold_batch_norm(backbone.model)
+    norms = [layer for layer in backbone.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    left = [layer for layer in folded.layers if isinstance(layer, ScaleAndShift)]
+    assert (len(norms) - len(left), len(norms)) == FOLDED[family.backbone]
+    assert not any(isinstance(layer, keras.layers.Conv2D) and layer.groups > 1 for layer in folded.layers)
+    images = rng.integers(0, 256, (1, *backbone.image_size, 3)).astype(np.float32)
+    expected = np.asarray(backbone.model(images, training=False))
+    difference = np.abs(np.asarray(folded(images, training=False)) - expected).max()
+    assert difference < 2e-5 * np.abs(expected).max()
 
 
 def test_only_the_first_efficientnets_get_the_division_that_keras_leaves_out(built: tuple[Family, Backbone]) -> None:

@@ -9,7 +9,7 @@ import pytest
 
 from tlkit.features.cache import CacheSpec, FeatureCache, RowKey
 
-SPEC = CacheSpec("tiny", "ab" * 32, "top", "avg", (96, 96), "squash", 1, "float32", "float16", (8,))
+SPEC = CacheSpec("tiny", "ab" * 32, "top", "avg", (96, 96), "squash", 1, "keras", "float32", "float16", (8,))
 
 
 @pytest.fixture

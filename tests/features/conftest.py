@@ -25,6 +25,7 @@ def spec() -> CacheSpec:
         image_size=(8, 8),
         fit="squash",
         loader_version=1,
+        engine="keras",
         precision="float32",
         dtype="float32",
         feature_shape=SHAPE,

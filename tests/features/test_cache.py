@@ -149,6 +149,7 @@ def test_more_shards_than_may_be_mapped_at_once_are_read_right(
         {"image_size": (8, 9)},
         {"fit": "crop"},
         {"loader_version": 2},
+        {"engine": "openvino"},
         {"precision": "bfloat16"},
         {"dtype": "float16"},
         {"feature_shape": (6,)},

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tlkit.backbones.engine import Engine
 from tlkit.features.cache import FeatureCache
-from tlkit.features.extract import LoadFailure, fill_cache, run_batches
+from tlkit.features.extract import LoadFailure, fill_cache, load_sample, run_batches
 from tlkit.features.row_keys import RowKey
 from tlkit.features.spec import CacheSpec
 
@@ -72,9 +73,9 @@ def test_only_a_few_batches_are_loaded_ahead() -> None:
 
     batches = run_batches(count_taken(), load, lambda batch: batch, batch_size=4, workers=2)
     next(batches)
-    assert taken <= 4 + 2 * 4
+    assert taken <= 3 * 4 + 2 * 4
     batches.close()  # type: ignore[attr-defined]
-    assert taken <= 4 + 2 * 4
+    assert taken <= 3 * 4 + 2 * 4
 
 
 def test_an_error_that_is_no_load_failure_is_not_swallowed() -> None:
@@ -83,6 +84,51 @@ def test_an_error_that_is_no_load_failure_is_not_swallowed() -> None:
 
     with pytest.raises(ZeroDivisionError):
         list(run_batches(range(20), load, lambda batch: batch, batch_size=4))
+
+
+def test_loading_and_computing_go_on_at_the_same_time() -> None:
+    """The second batch is computed only once the fourth is loaded, which a single thread would wait for in vain."""
+    third_is_loaded = threading.Event()
+
+    def load(number: int) -> tuple[NDArray[np.uint8]]:
+        if number == 12:
+            third_is_loaded.set()
+        return (np.full(1, number, np.uint8),)
+
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        assert third_is_loaded.wait(timeout=30)
+        return batch
+
+    batches = list(run_batches(range(20), load, compute, batch_size=4, workers=1))
+    assert [item for batch in batches for item in batch.items] == list(range(20))
+
+
+def test_so_many_batches_are_computed_at_the_same_time_and_come_in_order() -> None:
+    both_compute = threading.Barrier(2, timeout=30)
+
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        both_compute.wait()
+        return batch
+
+    batches = run_batches(
+        range(16), lambda number: (np.full(1, number, np.uint8),), compute, batch_size=4, num_parallel=2
+    )
+    assert np.concatenate([batch.outputs for batch in batches]).ravel().tolist() == list(range(16))
+
+
+def test_an_error_of_computing_is_not_swallowed() -> None:
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        list(run_batches(range(20), load_number, compute, batch_size=4))
+
+
+def test_a_sample_is_made_of_what_can_be_loaded() -> None:
+    sample = load_sample([8, 9, 10, 11], lambda number: load_number(number)[0], at_most=3)
+    assert sample is not None
+    assert sample[:, 0, 0].tolist() == [8, 10]
+    assert load_sample([9, 19], lambda number: load_number(number)[0], at_most=2) is None
 
 
 def test_filling_adds_what_was_computed_and_names_what_failed(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
@@ -97,7 +143,8 @@ def test_filling_adds_what_was_computed_and_names_what_failed(tmp_path: Path, sp
         return np.broadcast_to(batch[:, :1, :1], (len(batch), *SHAPE)).astype(np.float32)
 
     cache = FeatureCache.open(tmp_path, spec)
-    report = fill_cache(cache, iter(keys), load, compute, batch_size=4, advance=advanced.append)
+    engine = Engine("keras", "float32", batch_size=4, num_parallel=2, compute=compute)
+    report = fill_cache(cache, iter(keys), load, engine, advance=advanced.append)
     assert report.computed == 10
     assert report.failures == ((keys[9], "9 ends in nine"),)
     assert report.seconds > 0

@@ -163,3 +163,39 @@ def test_an_unknown_key_is_named_with_the_nearest_one(tmp_path: Path, spec: Cach
         f"  Expected: one of {key}\n"
         f"  Fix: did you mean '{key}'?"
     )
+
+
+def make_trunk(root: Path, name: str, *, days: float) -> Path:
+    """Make the folder of a converted trunk that was last read some days ago."""
+    folder = root / "engines" / name
+    folder.mkdir(parents=True)
+    for file in ("trunk.xml", "trunk.bin", "trunk.json"):
+        (folder / file).write_bytes(b"12345")
+    used = time.time() - days * 86_400
+    os.utime(folder, (used, used))
+    return folder
+
+
+def test_converted_trunks_go_with_age_and_with_everything_but_nothing_else_does(tmp_path: Path) -> None:
+    old, new = make_trunk(tmp_path, "0" * 16, days=40), make_trunk(tmp_path, "1" * 16, days=20)
+    half = make_trunk(tmp_path, f"{'1' * 16}.{'a' * 32}", days=2)
+    foreign = make_trunk(tmp_path, "holidays", days=400)
+    used = old.stat().st_mtime
+    (old / "mine.txt").write_text("a letter")
+    os.utime(old, (used, used))
+    report = prune(tmp_path, older_than_days=30, dry_run=True)
+    assert (report.trunks, report.num_bytes) == ((old, half), 30)
+    prune(tmp_path, older_than_days=30)
+    assert [path.name for path in old.iterdir()] == ["mine.txt"]
+    assert not half.exists()
+    assert len(list(new.iterdir())) == 3
+    prune(tmp_path, everything=True)
+    assert not new.exists()
+    assert len(list(foreign.iterdir())) == 3
+
+
+def test_the_comparison_of_the_engine_goes_with_its_cache(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+    folder = fill(tmp_path, spec, rows)
+    (folder / "agreement.json").write_text("{}")
+    prune(tmp_path, everything=True)
+    assert not folder.exists()

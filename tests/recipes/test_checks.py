@@ -7,7 +7,16 @@ from typing import Any
 import pytest
 
 from tlkit.errors import SettingError
-from tlkit.recipes import DataSettings, HeadSettings, Recipe, TrainingSettings, build_recipe, check_recipe
+from tlkit.recipes import (
+    BackboneSettings,
+    DataSettings,
+    HeadSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+    build_recipe,
+    check_recipe,
+)
 
 ONLY_USED = "  Expected: only settings that this run uses\n"
 VALUES = {"task": "regression", "target": "price"}
@@ -109,3 +118,15 @@ def test_settings_that_go_together_are_left_as_they_are(
     recipe = build_recipe(content, source="a.toml")
     assert check_recipe(recipe, source="a.toml") is recipe
     assert recipe.data == DataSettings(**data)
+
+
+def test_an_engine_needs_a_frozen_part() -> None:
+    recipe = Recipe(backbone=BackboneSettings(engine="keras"), stages=(Stage(unfreeze="all"), Stage(unfreeze="all")))
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    assert str(problem.value) == (
+        "a.toml: engine = keras has no effect: no stage has a frozen part.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set unfreeze to less than all."
+    )
+    check_recipe(Recipe(backbone=recipe.backbone, stages=(Stage(), Stage(unfreeze="all"))), source="a.toml")

@@ -11,7 +11,7 @@ from tlkit.features.shards import SHARD_PATTERN
 from tlkit.reports.console import Console
 from tlkit.workflows.cache import prune_caches, show_caches, verify_caches
 
-SPEC = CacheSpec("tiny", "ab" * 32, "block4", "none", (96, 96), "squash", 1, "float32", "float16", (3, 3, 8))
+SPEC = CacheSpec("tiny", "ab" * 32, "block4", "none", (96, 96), "squash", 1, "keras", "float32", "float16", (3, 3, 8))
 QUIET = Console(verbosity=-1)
 
 
@@ -83,8 +83,8 @@ def test_verifying_an_unknown_key_is_an_error(folder: Path) -> None:
 def test_a_dry_run_of_pruning_removes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     num_bytes = show_caches(QUIET)["bytes"]
     rehearsed = prune_caches(keys=[], older_than_days=None, everything=True, dry_run=True, console=Console())
-    assert rehearsed == {"removed": [folder.name], "partial_files": 0, "bytes": num_bytes, "dry_run": True}
-    assert capsys.readouterr().out.startswith("Would remove caches: 1, half-written files: 0, ")
+    assert rehearsed == {"removed": [folder.name], "trunks": 0, "partial_files": 0, "bytes": num_bytes, "dry_run": True}
+    assert capsys.readouterr().out.startswith("Would remove caches: 1, converted trunks: 0, half-written files: 0, ")
     assert folder.exists()
     prune_caches(keys=[], older_than_days=None, everything=True, dry_run=False, console=QUIET)
     assert not folder.exists()

@@ -17,13 +17,14 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
-from tlkit.recipes import DataSettings, HeadSettings, TrainingSettings
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.workflows.finishing import finish_model
 from tlkit.workflows.predict import PredictOutputs, run_predict
 from tlkit.workflows.scoring import Scores
 
 QUIET = Console(verbosity=-1)
+RECIPE = Recipe(backbone=BackboneSettings(name="tiny", image_size=64))
 
 
 @pytest.fixture(scope="module")
@@ -43,7 +44,7 @@ def finished(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tu
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     cache_root = tmp_path_factory.mktemp("cache")
-    return classifier, finish_model(classifier, manifest, TrainingSettings(), cache_root=cache_root, console=QUIET)
+    return classifier, finish_model(classifier, manifest, RECIPE, cache_root=cache_root, console=QUIET)
 
 
 def test_the_scores_are_those_of_the_calibrated_model(
@@ -90,6 +91,6 @@ def test_few_validation_images_make_nothing_unknown(
     few = [record for record in manifest.records if record.split == "train"]
     few += manifest.in_split("validation")[:10]
     small = dataclasses.replace(manifest, records=tuple(few))
-    finish_model(classifier, small, TrainingSettings(), cache_root=tmp_path, console=QUIET)
+    finish_model(classifier, small, RECIPE, cache_root=tmp_path, console=QUIET)
     assert classifier.spec.unknown_above == NEVER
     assert "With 10 validation images no picture will be called unknown" in capsys.readouterr().err

@@ -1,43 +1,126 @@
-"""Run the frozen part of a backbone, and prove that a cut adds up."""
+"""Engines: what runs the frozen part of a backbone, and the proofs that it computes the backbone's own features.
+
+Every engine takes uint8 images and gives float32 features, in batches of one size: a row's value then depends on its
+image alone, not on how many images happened to be left over.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 import tensorflow as tf
+from numpy.typing import NDArray
 
+from tlkit.backbones.folding import fold_batch_norm
 from tlkit.errors import NumericsError
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
 
 LARGEST_RELATIVE_DIFFERENCE = 1e-4
+LOWEST_MEDIAN_SIMILARITY = 0.998
+LOWEST_SIMILARITY = 0.99
 
 
-def compile_trunk(model: keras.Model) -> Callable[[np.ndarray], np.ndarray]:
-    """Return a function that runs a model on images in inference mode.
+@dataclass(frozen=True)
+class Engine:
+    """A frozen trunk, ready to run.
 
-    The first call with a batch size of its own traces the graph (a second or so), so keep to one batch size. A row's
-    last bits may depend on the batch size, not on its neighbours.
-
-    Args:
-        model: A backbone or the trunk of one: RGB, float (n, height, width, 3), 0..255.
-
-    Returns:
-        A function from uint8 images (n, height, width, 3), 0..255, to float32 features (n, ...).
+    Attributes:
+        name: keras or openvino.
+        precision: Number format of its products: float32 or bfloat16.
+        batch_size: Images that it takes at a time.
+        num_parallel: Batches that are worth computing at the same time, each in a thread of its own.
+        compute: uint8 (batch_size, height, width, 3), RGB, 0..255 -> float32 (batch_size, ...). Safe to call from
+            several threads.
     """
 
-    @tf.function  # type: ignore[untyped-decorator]
-    def run(images: tf.Tensor) -> tf.Tensor:
-        return model(tf.cast(images, tf.float32), training=False)
+    name: str
+    precision: str
+    batch_size: int
+    num_parallel: int
+    compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
 
-    def compute(images: np.ndarray) -> np.ndarray:
+
+@dataclass(frozen=True)
+class Agreement:
+    """How near an engine's features of some images are to those of float32 Keras: cosine similarities, -1..1."""
+
+    median: float
+    lowest: float
+
+    @property
+    def is_close(self) -> bool:
+        """Whether the features are as good as float32 Keras' own."""
+        return self.median >= LOWEST_MEDIAN_SIMILARITY and self.lowest >= LOWEST_SIMILARITY
+
+
+def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) -> Engine:
+    """Return the trunk with its batch norm folded, as one TensorFlow graph.
+
+    The first batch traces it, which takes seconds. Weights are copied: changing the trunk's later has no effect.
+
+    Args:
+        trunk: RGB, float (n, height, width, 3), 0..255 -> features.
+        precision: float32 or bfloat16, which is fast only where the processor or the GPU has it.
+        batch_size: Images that are given at a time.
+    """
+    folded = fold_batch_norm(trunk, dtype="mixed_bfloat16" if precision == "bfloat16" else "float32")
+
+    @tf.function(input_signature=[tf.TensorSpec((batch_size, *trunk.input.shape[1:]), tf.uint8)])  # type: ignore[untyped-decorator]
+    def run(images: tf.Tensor) -> tf.Tensor:
+        return tf.cast(folded(tf.cast(images, tf.float32), training=False), tf.float32)
+
+    def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(run(tf.constant(images, tf.uint8)), np.float32)
 
-    return compute
+    return Engine("keras", precision, batch_size, 1, compute)
+
+
+def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uint8]) -> Agreement:
+    """Compare an engine's features with those of the trunk itself in float32.
+
+    Args:
+        engine: What is judged.
+        trunk: The model that it runs.
+        images: Real images, at least one and at most a batch of them: uint8 (n, height, width, 3), 0..255.
+    """
+    padding = [(0, engine.batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
+    found = engine.compute(np.pad(images, padding, mode="edge"))[: len(images)].reshape(len(images), -1)
+    wanted = np.asarray(trunk(images.astype(np.float32), training=False)).reshape(len(images), -1)
+    similarities = [_cosine(*pair) for pair in zip(found.astype(np.float64), wanted.astype(np.float64), strict=True)]
+    return Agreement(float(np.median(similarities)), min(similarities))
+
+
+def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
+    """Return the cosine similarity of two vectors; 1 if both are zero, -1 if any number is not finite."""
+    if not (np.isfinite(one).all() and np.isfinite(other).all()):
+        return -1.0
+    if not one.any() and not other.any():
+        return 1.0
+    lengths = float(np.linalg.norm(one) * np.linalg.norm(other))
+    return float(one @ other) / lengths if lengths else 0.0
+
+
+def check_agreement(engine: Engine, agreement: Agreement) -> None:
+    """Refuse an engine whose features are not those of float32 Keras.
+
+    Raises:
+        NumericsError: The median similarity is below 0.998, or the lowest below 0.99.
+    """
+    if not agreement.is_close:
+        raise NumericsError(
+            f"The engine {engine.name} in {engine.precision} gives other features than Keras in float32: cosine "
+            f"similarity {agreement.median:.4f} in the median, {agreement.lowest:.4f} at the lowest.",
+            expected=f"at least {LOWEST_MEDIAN_SIMILARITY} and {LOWEST_SIMILARITY}",
+            fix="give --engine keras --precision float32."
+            if (engine.name, engine.precision) != ("keras", "float32")
+            else "use another backbone or other weights, and please report this as a bug in tlkit.",
+        )
 
 
 def check_cut(backbone: Backbone, boundary: str, images: np.ndarray) -> float:

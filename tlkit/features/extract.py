@@ -1,4 +1,4 @@
-"""From images to rows: decode in threads, compute in fixed batches, on the caller's thread.
+"""From images to rows: decode in threads, compute in fixed batches, in threads too.
 
 The batch that reaches `compute` always has the same shape. TensorFlow chooses its algorithms by shape, and with them
 the order of its sums; so a row's value would otherwise depend on how many images happened to be left over. Precompute,
@@ -10,11 +10,11 @@ from __future__ import annotations
 import os
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import islice
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +22,11 @@ from numpy.typing import NDArray
 from tlkit.features.cache import FeatureCache
 from tlkit.features.row_keys import RowKey
 
+if TYPE_CHECKING:
+    from tlkit.backbones.engine import Engine
+
 Item = TypeVar("Item")
+Result = TypeVar("Result")
 
 Loaded = tuple[NDArray[Any], ...]
 """What is loaded of an item: one or more arrays, of the same shapes and types for all items."""
@@ -73,60 +77,73 @@ def run_batches(
     *,
     batch_size: int,
     workers: int | None = None,
+    num_parallel: int = 1,
 ) -> Iterator[BatchResult[Item]]:
-    """Load items in threads, compute them in batches and yield the results in the order of the items.
+    """Load items in threads, compute them in batches in others, and yield the results in the order of the items.
 
-    Memory holds about three batches, however many items there are; `items` is read as it is needed.
+    One batch is always ready when another is done, so loading, computing and what the caller does with the results go
+    on at the same time. Memory holds about four batches, however many items there are; `items` is read as it is needed.
 
     Args:
         items: What to load. Any number, also none.
         load: Returns an item's arrays, or raises `LoadFailure`. Runs in threads.
         compute: Takes the arrays of a batch, each (batch_size, ...), and returns (batch_size, ...). The last batch is
-            filled up with copies of its last item, whose outputs are dropped.
+            filled up with copies of its last item, whose outputs are dropped. Runs in `num_parallel` threads.
         batch_size: Items in a batch.
-        workers: Threads; by default one for each processor.
+        workers: Threads that load; by default one for each processor.
+        num_parallel: Batches that are computed at the same time.
     """
-    executor = ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1, thread_name_prefix="load")
+    loaders = ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1, thread_name_prefix="load")
+    computers = ThreadPoolExecutor(max_workers=num_parallel, thread_name_prefix="compute")
     try:
-        loaded = _load_ahead(executor, items, load, ahead=2 * batch_size)
-        while True:
-            batch, arrays, failures = _collect(loaded, batch_size)
-            if not batch and not failures:
-                return
-            yield BatchResult(tuple(batch), _compute_padded(arrays, compute, batch_size), tuple(failures))
+        loaded = _run_ahead(loaders, items, load, ahead=2 * batch_size)
+        batches = _collect_batches(loaded, batch_size)
+        under_way = _run_ahead(
+            computers, batches, lambda batch: _compute_padded(batch.arrays, compute, batch_size), ahead=num_parallel + 1
+        )
+        for batch, outputs in under_way:
+            yield BatchResult(tuple(batch.items), outputs.result(), tuple(batch.failures))
     finally:
-        executor.shutdown(wait=True, cancel_futures=True)
+        for executor in (loaders, computers):
+            executor.shutdown(wait=True, cancel_futures=True)
 
 
-def _load_ahead(
-    executor: ThreadPoolExecutor, items: Iterable[Item], load: Callable[[Item], Loaded], *, ahead: int
-) -> Iterator[tuple[Item, Future[Loaded]]]:
+def _run_ahead(
+    executor: ThreadPoolExecutor, items: Iterable[Item], work: Callable[[Item], Result], *, ahead: int
+) -> Iterator[tuple[Item, Future[Result]]]:
     """Yield each item with its future, keeping `ahead` more of them under way."""
     remaining = iter(items)
-    under_way = deque((item, executor.submit(load, item)) for item in islice(remaining, ahead))
+    under_way = deque((item, executor.submit(work, item)) for item in islice(remaining, ahead))
     while under_way:
         oldest = under_way.popleft()
-        under_way.extend((item, executor.submit(load, item)) for item in islice(remaining, 1))
+        under_way.extend((item, executor.submit(work, item)) for item in islice(remaining, 1))
         yield oldest
 
 
-def _collect(
-    loaded: Iterator[tuple[Item, Future[Loaded]]], batch_size: int
-) -> tuple[list[Item], list[Loaded], list[tuple[Item, str]]]:
-    """Take items until there are `batch_size`, and the failures met on the way."""
-    items: list[Item] = []
-    arrays: list[Loaded] = []
-    failures: list[tuple[Item, str]] = []
+@dataclass(frozen=True)
+class _LoadedBatch(Generic[Item]):
+    """Items with what was loaded of them, and those between them that could not be loaded."""
+
+    items: list[Item]
+    arrays: list[Loaded]
+    failures: list[tuple[Item, str]]
+
+
+def _collect_batches(loaded: Iterator[tuple[Item, Future[Loaded]]], batch_size: int) -> Iterator[_LoadedBatch[Item]]:
+    """Yield batches of `batch_size` items; the last may be smaller, or have nothing but failures."""
+    batch = _LoadedBatch[Item]([], [], [])
     for item, future in loaded:
         try:
-            arrays.append(future.result())
+            batch.arrays.append(future.result())
         except LoadFailure as failure:
-            failures.append((item, failure.reason))
+            batch.failures.append((item, failure.reason))
         else:
-            items.append(item)
-        if len(arrays) == batch_size:
-            break
-    return items, arrays, failures
+            batch.items.append(item)
+        if len(batch.arrays) == batch_size:
+            yield batch
+            batch = _LoadedBatch[Item]([], [], [])
+    if batch.items or batch.failures:
+        yield batch
 
 
 def _compute_padded(arrays: list[Loaded], compute: Callable[..., NDArray[Any]], batch_size: int) -> NDArray[Any]:
@@ -136,13 +153,28 @@ def _compute_padded(arrays: list[Loaded], compute: Callable[..., NDArray[Any]], 
     return compute(*map(np.stack, zip(*padded, strict=True)))[: len(arrays)]
 
 
+def load_sample(
+    items: Sequence[Item], load: Callable[[Item], NDArray[np.uint8]], at_most: int
+) -> NDArray[np.uint8] | None:
+    """Return the images of the first items that can be loaded, uint8 (n, height, width, 3); None if none can."""
+
+    def try_to_load(item: Item) -> NDArray[np.uint8] | None:
+        try:
+            return load(item)
+        except LoadFailure:
+            return None
+
+    with ThreadPoolExecutor(thread_name_prefix="load") as pool:
+        found = [image for image in pool.map(try_to_load, items[:at_most]) if image is not None]
+    return np.stack(found) if found else None
+
+
 def fill_cache(
     cache: FeatureCache,
     rows: Iterable[RowKey],
     load: Callable[[RowKey], NDArray[np.uint8]],
-    compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]],
+    engine: Engine,
     *,
-    batch_size: int,
     advance: Callable[[int], None],
 ) -> FillReport:
     """Compute rows and add them to the cache. When this returns, `cache.find` knows them.
@@ -151,8 +183,7 @@ def fill_cache(
         cache: The cache, which lacks these rows.
         rows: The rows to compute, each once.
         load: Returns a row's image, uint8 (height, width, 3), 0..255, or raises `LoadFailure`.
-        compute: The trunk: uint8 (batch_size, height, width, 3) to float32 (batch_size, *feature_shape).
-        batch_size: Images in a batch; part of a row's value in its last bits, so the same for one cache at all times.
+        engine: The trunk. Its batch size is part of a row's value in its last bits, so the same at all times.
         advance: Called with the number of rows done since the last call, failures included.
 
     Raises:
@@ -163,7 +194,14 @@ def fill_cache(
     computed = 0
     failures: list[tuple[RowKey, str]] = []
     with cache.writer() as writer:
-        for batch in run_batches(rows, lambda row: (load(row),), compute, batch_size=batch_size):
+        batches = run_batches(
+            rows,
+            lambda row: (load(row),),
+            engine.compute,
+            batch_size=engine.batch_size,
+            num_parallel=engine.num_parallel,
+        )
+        for batch in batches:
             if batch.items:
                 writer.append(batch.items, batch.outputs)
             computed += len(batch.items)

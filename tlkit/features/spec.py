@@ -18,6 +18,10 @@ import platformdirs
 from tlkit.errors import CacheError
 
 SPEC_FILE = "cache.json"
+ENGINES = "engines"
+"""Folder under the cache root in which converted trunks lie."""
+TRUNK_FILES = ("trunk.xml", "trunk.bin", "trunk.json")
+AGREEMENT_FILE = "agreement.json"
 TAG_FILE = "CACHEDIR.TAG"
 FOLDER_NAME_LENGTH = 16
 _CACHEDIR_TAG = (
@@ -38,7 +42,8 @@ class CacheSpec:
         image_size: (height, width) of the input in pixels.
         fit: How a picture is brought to that size.
         loader_version: Version of the image loader.
-        precision: Number format in which the trunk computes.
+        engine: What runs the trunk: keras or openvino.
+        precision: Number format in which it computes: float32 or bfloat16.
         dtype: Number format of the stored features: float16 or float32.
         feature_shape: Shape of one row.
     """
@@ -50,6 +55,7 @@ class CacheSpec:
     image_size: tuple[int, int]
     fit: str
     loader_version: int
+    engine: str
     precision: str
     dtype: str
     feature_shape: tuple[int, ...]
@@ -107,9 +113,9 @@ def create_folder(root: Path, spec: CacheSpec) -> Path:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         if not (root / TAG_FILE).exists():
-            _write_text(root / TAG_FILE, _CACHEDIR_TAG)
+            write_text(root / TAG_FILE, _CACHEDIR_TAG)
         if not (folder / SPEC_FILE).exists():
-            _write_text(folder / SPEC_FILE, json.dumps(asdict(spec), indent=2) + "\n")
+            write_text(folder / SPEC_FILE, json.dumps(asdict(spec), indent=2) + "\n")
     except OSError as error:
         raise unwritable_cache(folder, error) from error
     read_spec(folder)
@@ -125,7 +131,7 @@ def unwritable_cache(folder: Path, error: OSError) -> CacheError:
     )
 
 
-def _write_text(path: Path, text: str) -> None:
+def write_text(path: Path, text: str) -> None:
     """Write a small file aside and rename it, so that no other process meets half of it."""
     aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
     aside.write_text(text, encoding="utf-8")

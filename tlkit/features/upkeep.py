@@ -26,9 +26,18 @@ from tlkit.features.shards import (
     map_shard,
     read_shard,
 )
-from tlkit.features.spec import FOLDER_NAME_LENGTH, SPEC_FILE, CacheSpec, read_spec
+from tlkit.features.spec import (
+    AGREEMENT_FILE,
+    ENGINES,
+    FOLDER_NAME_LENGTH,
+    SPEC_FILE,
+    TRUNK_FILES,
+    CacheSpec,
+    read_spec,
+)
 
 _FOLDER_NAME = re.compile(rf"[0-9a-f]{{{FOLDER_NAME_LENGTH}}}")
+_ASIDE_NAME = re.compile(_FOLDER_NAME.pattern + r"\.[0-9a-f]{32}")
 _BLOCK_BYTES = 16 * 2**20
 _SECONDS_PER_DAY = 86_400
 
@@ -73,9 +82,17 @@ class VerifyReport:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What pruning removed, or would remove: the caches, half-written files of dead processes, and bytes in all."""
+    """What pruning removed, or would remove.
+
+    Attributes:
+        keys: The caches.
+        trunks: Folders of converted trunks, half-written ones included.
+        partials: Half-written files of dead processes.
+        num_bytes: Space that all of these take, in bytes.
+    """
 
     keys: tuple[str, ...]
+    trunks: tuple[Path, ...]
     partials: tuple[Path, ...]
     num_bytes: int
 
@@ -116,7 +133,7 @@ def _count_rows(folder: Path, spec: CacheSpec) -> int:
 
 
 def _own_files(folder: Path) -> list[Path]:
-    patterns = (SHARD_PATTERN, PARTIAL_PATTERN, SPEC_FILE, f"{SPEC_FILE}.*")
+    patterns = (SHARD_PATTERN, PARTIAL_PATTERN, SPEC_FILE, f"{SPEC_FILE}.*", f"{AGREEMENT_FILE}*")
     return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
@@ -220,13 +237,37 @@ def prune(
     doomed = [summary for summary in summaries if everything or summary.key in chosen]
     kept = [summary for summary in summaries if summary not in doomed]
     partials = [path for summary in kept for path in find_stale_partials(summary.folder)]
-    num_bytes = sum(summary.num_bytes for summary in doomed) + sum(_size_bytes(path) for path in partials)
+    trunks = _find_old_trunks(root, 0 if everything else older_than_days)
+    files = [*partials, *(trunk / name for trunk in trunks for name in TRUNK_FILES)]
+    num_bytes = sum(summary.num_bytes for summary in doomed) + sum(_size_bytes(path) for path in files)
     if not dry_run:
+        for trunk in trunks:
+            _remove_trunk(trunk)
         for path in partials:
             path.unlink(missing_ok=True)
         for summary in doomed:
             _remove_cache(summary.folder)
-    return PruneReport(tuple(summary.key for summary in doomed), tuple(partials), num_bytes)
+    return PruneReport(tuple(summary.key for summary in doomed), tuple(trunks), tuple(partials), num_bytes)
+
+
+def _find_old_trunks(root: Path, older_than_days: float | None) -> list[Path]:
+    """Return the folders of converted trunks that were not read for so many days; half-written ones go after one."""
+    found = []
+    for folder in sorted((root / ENGINES).glob("*")):
+        is_whole = _FOLDER_NAME.fullmatch(folder.name) is not None
+        if folder.is_symlink() or not (is_whole or _ASIDE_NAME.fullmatch(folder.name)):
+            continue
+        days = older_than_days if is_whole or older_than_days == 0 else 1.0
+        if days is not None and folder.stat().st_mtime <= time.time() - days * _SECONDS_PER_DAY:
+            found.append(folder)
+    return found
+
+
+def _remove_trunk(folder: Path) -> None:
+    for name in TRUNK_FILES:
+        (folder / name).unlink(missing_ok=True)
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _remove_cache(folder: Path) -> None:

@@ -25,6 +25,10 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
     kind = recipe.head.kind
     if kind in ("linear", "flat") and recipe.head.units != HeadSettings().units:
         raise _without_effect(source, f"units = {recipe.head.units}", f"the {kind} head has no hidden layer", "dense")
+    if recipe.stages and all(stage.unfreeze == "all" for stage in recipe.stages) and recipe.backbone.engine != "auto":
+        raise _without_effect(
+            source, f"engine = {recipe.backbone.engine}", "no stage has a frozen part", "unfreeze to less than all"
+        )
     _check_boxes(recipe, source)
     _check_task(recipe, source)
     for number, stage in enumerate(recipe.stages, start=1):

@@ -23,7 +23,8 @@ SCHEDULES = ("constant", "step", "cosine", "restarts", "one-cycle")
 CLASS_WEIGHTS = ("none", "balanced")
 FEATURE_DTYPES = ("float16", "float32")
 TARGET_SCALES = ("linear", "log")
-PRECISIONS = ("float32", "bfloat16", "auto")
+ENGINES = ("auto", "keras", "openvino")
+PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 @dataclass(frozen=True)
@@ -116,6 +117,15 @@ class BackboneSettings:
     image_size: int = setting(0, "Edge of the square input in pixels (default: the backbone's own).", rule=NOT_NEGATIVE)
     fit: str = setting("squash", "How a picture is made square: squash, crop (centre) or pad.", choices=FITS)
     feature_dtype: str = setting("float16", "Number format of the cached features.", choices=FEATURE_DTYPES)
+    engine: str = setting(
+        "auto", "What computes the frozen part: keras, openvino, or auto: whichever is faster.", choices=ENGINES
+    )
+    precision: str = setting(
+        "auto",
+        "Arithmetic of the frozen part and of the training steps: float32, bfloat16, or auto: bfloat16 where the "
+        "hardware has it.",
+        choices=PRECISIONS,
+    )
 
 
 @dataclass(frozen=True)
@@ -164,11 +174,6 @@ class TrainingSettings:
         "Batch norm of the unfrozen groups: frozen, affine (gamma and beta only) or train "
         "(default: frozen; train from random weights).",
         choices=BATCH_NORM_MODES,
-    )
-    precision: str = setting(
-        "float32",
-        "Arithmetic of the training steps: float32, bfloat16, or auto: bfloat16 where the processor has it.",
-        choices=PRECISIONS,
     )
 
 

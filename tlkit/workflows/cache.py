@@ -24,7 +24,7 @@ def show_caches(console: Console) -> dict[str, Any]:
     summaries = list_caches(root)
     num_bytes = sum(summary.num_bytes for summary in summaries)
     if summaries:
-        columns = ("key", "backbone", "weights", "boundary", "pixels", "feature", "rows", "MB", "last used")
+        columns = ("key", "backbone", "weights", "boundary", "pixels", "engine", "feature", "rows", "MB", "last used")
         console.table(f"Feature caches in {root}", columns, [_table_row(summary) for summary in summaries])
     console.say(f"Caches: {len(summaries)}, {num_bytes / 1e6:,.1f} MB in all, in {root}")
     return {"root": str(root), "caches": [_summary_payload(summary) for summary in summaries], "bytes": num_bytes}
@@ -85,7 +85,7 @@ def prune_caches(
         console: Where the story is told.
 
     Returns:
-        What `--json` prints: the `removed` keys, `partial_files`, `bytes`, and whether it was a `dry_run`.
+        What `--json` prints: the `removed` keys, the number of converted `trunks`, `partial_files`, `bytes`, and whether it was a `dry_run`.
 
     Raises:
         CacheError: A key fits no cache.
@@ -97,11 +97,12 @@ def prune_caches(
     for key in report.keys:
         console.detail(f"{verb} {key}")
     console.say(
-        f"{verb} caches: {len(report.keys)}, half-written files: {len(report.partials)}, "
-        f"{report.num_bytes / 1e6:,.1f} MB in all."
+        f"{verb} caches: {len(report.keys)}, converted trunks: {len(report.trunks)}, "
+        f"half-written files: {len(report.partials)}, {report.num_bytes / 1e6:,.1f} MB in all."
     )
     return {
         "removed": list(report.keys),
+        "trunks": len(report.trunks),
         "partial_files": len(report.partials),
         "bytes": report.num_bytes,
         "dry_run": dry_run,
@@ -111,7 +112,7 @@ def prune_caches(
 def _table_row(summary: CacheSummary) -> tuple[str, ...]:
     return (
         summary.key,
-        *(_tell_spec(summary.spec) if summary.spec else ("damaged description", "", "", "", "")),
+        *(_tell_spec(summary.spec) if summary.spec else ("damaged description", "", "", "", "", "")),
         f"{summary.num_rows:,}",
         f"{summary.num_bytes / 1e6:,.1f}",
         _local_time(summary.last_used).strftime("%Y-%m-%d %H:%M"),
@@ -121,8 +122,9 @@ def _table_row(summary: CacheSummary) -> tuple[str, ...]:
 def _tell_spec(spec: CacheSpec) -> tuple[str, ...]:
     boundary = f"{spec.boundary}, pooled" if spec.pooling != "none" else spec.boundary
     height, width = spec.image_size
+    engine = f"{spec.engine} {spec.precision}"
     feature = f"{'x'.join(map(str, spec.feature_shape))} {spec.dtype}"
-    return spec.backbone, spec.weights_sha256[:8], boundary, f"{height}x{width} {spec.fit}", feature
+    return spec.backbone, spec.weights_sha256[:8], boundary, f"{height}x{width} {spec.fit}", engine, feature
 
 
 def _tell_damage(num_damaged: int, num_removed: int) -> str:

@@ -104,7 +104,7 @@ def run_finetune(
     draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
 
-    scores = finish_model(classifier, manifest, recipe.training, cache_root=cache_root, console=console)
+    scores = finish_model(classifier, manifest, recipe, cache_root=cache_root, console=console)
     _save_model(classifier, manifest, outcomes, folder)
     report = compute_task_report(classifier.spec, scores)
     seconds = time.perf_counter() - started

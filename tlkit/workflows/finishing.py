@@ -16,7 +16,7 @@ from tlkit.bundle import NEVER, choose_unknown_above, cool, fit_novelty, pool_fe
 from tlkit.data.manifest import Manifest
 from tlkit.evaluation.calibration import fit_temperature
 from tlkit.outputs import CLASSIFICATION
-from tlkit.recipes import TrainingSettings
+from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.workflows.precompute import ensure_features
 from tlkit.workflows.run_report import score_validation
@@ -31,18 +31,19 @@ MOST_SPANNING_IMAGES = 500
 
 
 def finish_model(
-    classifier: Classifier, manifest: Manifest, training: TrainingSettings, *, cache_root: Path, console: Console
+    classifier: Classifier, manifest: Manifest, recipe: Recipe, *, cache_root: Path, console: Console
 ) -> Scores:
     """Complete a classifier's spec and novelty, and return its scores on the validation images.
 
     Args:
         classifier: The trained model; what an earlier run chose for it is forgotten.
         manifest: The run's images.
-        training: The seed, and the false alarms that are allowed.
+        recipe: The seed, the false alarms that are allowed, and how features are computed.
         cache_root: Where the caches lie.
         console: Shows progress.
     """
-    _fit_novelty(classifier, manifest, training.seed, cache_root, console)
+    training = recipe.training
+    _fit_novelty(classifier, manifest, recipe, cache_root, console)
     classifier.spec = dataclasses.replace(classifier.spec, thresholds=(), temperature=1.0, unknown_above=NEVER)
     scores = score_validation(classifier, manifest, console)
     spec = dataclasses.replace(classifier.spec, thresholds=choose_task_thresholds(classifier.spec, scores))
@@ -62,17 +63,18 @@ def finish_model(
     return scores
 
 
-def _fit_novelty(classifier: Classifier, manifest: Manifest, seed: int, cache_root: Path, console: Console) -> None:
+def _fit_novelty(
+    classifier: Classifier, manifest: Manifest, recipe: Recipe, cache_root: Path, console: Console
+) -> None:
     """Let some of the training images span what the model knows; their features may be in the cache."""
     train = manifest.in_split("train")
-    chosen = np.random.default_rng(seed).permutation(len(train))[:MOST_SPANNING_IMAGES]
+    chosen = np.random.default_rng(recipe.training.seed).permutation(len(train))[:MOST_SPANNING_IMAGES]
     features = ensure_features(
         dataclasses.replace(manifest, records=tuple(train[number] for number in sorted(chosen))),
         classifier.backbone,
         boundary="top",
         views=ViewPlan(),
-        fit=classifier.spec.fit,
-        dtype="float32",
+        settings=recipe.backbone,
         cache_root=cache_root,
         console=console,
     )

@@ -253,8 +253,7 @@ def _read_features(
         build_backbone_for(settings, "avg", seed),
         boundary="top",
         views=ViewPlan(),
-        fit=settings.fit,
-        dtype=settings.feature_dtype,
+        settings=settings,
         cache_root=cache_root,
         console=console,
     )

@@ -16,7 +16,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
@@ -26,16 +25,15 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest, SetAside
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import CacheSpec, FeatureCache, default_cache_root
-from tlkit.features.extract import fill_cache
+from tlkit.features.extract import fill_cache, load_sample
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
+from tlkit.workflows.engine_choice import Work, find_begun_cache, select_engine
 from tlkit.workflows.scoring import BATCH_SIZE
 from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
-
-PRECISION = "float32"
 
 
 @dataclass(frozen=True, eq=False)
@@ -108,8 +106,7 @@ def run_precompute(
         backbone,
         boundary=boundary,
         views=views,
-        fit=backbone_settings.fit,
-        dtype=backbone_settings.feature_dtype,
+        settings=backbone_settings,
         cache_root=cache_root,
         console=console,
     )
@@ -192,8 +189,7 @@ def ensure_features(
     *,
     boundary: str,
     views: ViewPlan,
-    fit: str,
-    dtype: str,
+    settings: BackboneSettings,
     cache_root: Path,
     console: Console,
     batch_size: int = BATCH_SIZE,
@@ -207,34 +203,39 @@ def ensure_features(
         backbone: The network; only the part below the boundary is used.
         boundary: Where it is cut; not `pixels`.
         views: Which views of the training images are wanted.
-        fit: How a picture is made square.
-        dtype: Number format of the stored features: float16 or float32.
+        settings: How a picture is made square, how features are stored, and what computes them.
         cache_root: Where the caches lie.
         console: Where progress is shown.
         batch_size: Images in a batch.
 
     Raises:
+        BackboneError: The engine that is asked for is not installed.
         CacheError: The cache cannot be written, or the disk is too small.
-        NumericsError: A feature does not fit into the number format.
+        NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
     """
-    spec = _describe_cache(backbone, boundary=boundary, fit=fit, dtype=dtype)
-    cache = FeatureCache.open(cache_root, spec)
-    for path, reason in cache.damaged.items():
-        console.warn(f"{path} is passed over: {reason}. `tlkit cache verify --remove` removes it.")
-
     wanted = WantedRows(manifest, views)
+    spec = _describe_cache(backbone, boundary, settings)
+    cache = find_begun_cache(spec, settings, cache_root, wanted)
     positions = wanted.find(cache)
     missing = wanted.list_missing(positions)
     hits = wanted.num_rows - len(missing)
     console.say(f"Features of {backbone.entry.name} at {boundary}: {hits:,} rows found, {len(missing):,} to compute.")
-    seconds = 0.0
+    start = time.perf_counter()
     reasons: dict[str, str] = {}
-    if len(missing):
-        _check_space(spec, len(missing), cache.folder)
-        start = time.perf_counter()
-        reasons = _compute_rows(cache, wanted, missing, backbone, batch_size, console)
-        seconds = time.perf_counter() - start
+    if cache is None or len(missing):
+        _check_space(spec, len(missing), cache_root)
+        load = partial(wanted.load, image_size=spec.image_size, fit=spec.fit)
+        sample = load_sample(list(wanted.list_keys(missing[:: max(1, len(missing) // batch_size)])), load, batch_size)
+        work = Work(spec, backbone.trunk(boundary), cache_root, len(missing), sample, batch_size)
+        engine, cache = select_engine(work, settings, cache, console)
+        unit = "images" if views.num_views == 1 else "views"
+        with console.progress("Features", len(missing), unit) as advance:
+            report = fill_cache(cache, wanted.list_keys(missing), load, engine, advance=advance)
+        reasons = {row.sha256: reason for row, reason in report.failures}
         positions = wanted.find(cache)
+    seconds = time.perf_counter() - start
+    for path, reason in cache.damaged.items():
+        console.warn(f"{path} is passed over: {reason}. `tlkit cache verify --remove` removes it.")
     splits, set_aside = wanted.by_split(positions, reasons)
     return DatasetFeatures(cache, splits, set_aside, hits, len(missing), seconds)
 
@@ -253,7 +254,8 @@ def refuse_set_aside(features: DatasetFeatures) -> None:
         )
 
 
-def _describe_cache(backbone: Backbone, *, boundary: str, fit: str, dtype: str) -> CacheSpec:
+def _describe_cache(backbone: Backbone, boundary: str, settings: BackboneSettings) -> CacheSpec:
+    """Return what the features are, but for the engine that computes them."""
     return CacheSpec(
         backbone=backbone.entry.name,
         weights_sha256=backbone.trunk_sha256(boundary),
@@ -261,40 +263,22 @@ def _describe_cache(backbone: Backbone, *, boundary: str, fit: str, dtype: str) 
         # Below the top nothing is pooled, so both kinds of head share those features.
         pooling=backbone.pooling if boundary == "top" else "none",
         image_size=backbone.image_size,
-        fit=fit,
+        fit=settings.fit,
         loader_version=LOADER_VERSION,
-        precision=PRECISION,
-        dtype=dtype,
+        engine="",
+        precision="",
+        dtype=settings.feature_dtype,
         feature_shape=backbone.feature_shape(boundary),
     )
 
 
-def _check_space(spec: CacheSpec, num_rows: int, folder: Path) -> None:
+def _check_space(spec: CacheSpec, num_rows: int, cache_root: Path) -> None:
+    cache_root.mkdir(parents=True, exist_ok=True)
     needed = num_rows * int(np.prod(spec.feature_shape)) * np.dtype(spec.dtype).itemsize
-    free = shutil.disk_usage(folder).free
+    free = shutil.disk_usage(cache_root).free
     if needed > free:
         raise CacheError(
-            f"The features need {needed / 1e9:,.1f} GB; the disk of {folder} has {free / 1e9:,.1f} GB left.",
+            f"The features need {needed / 1e9:,.1f} GB; the disk of {cache_root} has {free / 1e9:,.1f} GB left.",
             expected="a disk with room for all of them",
             fix="make room with `tlkit cache prune`, set TLKIT_CACHE to a folder on another disk, or ask for fewer --views.",
         )
-
-
-def _compute_rows(
-    cache: FeatureCache,
-    wanted: WantedRows,
-    missing: NDArray[np.int64],
-    backbone: Backbone,
-    batch_size: int,
-    console: Console,
-) -> dict[str, str]:
-    """Compute the missing rows; return the reason for each file, by sha256, that could not be loaded."""
-    from tlkit.backbones.engine import compile_trunk
-
-    spec = cache.spec
-    compute = compile_trunk(backbone.trunk(spec.boundary))
-    load = partial(wanted.load, image_size=spec.image_size, fit=spec.fit)
-    unit = "images" if wanted.views.num_views == 1 else "views"
-    with console.progress("Features", len(missing), unit) as advance:
-        report = fill_cache(cache, wanted.list_keys(missing), load, compute, batch_size=batch_size, advance=advance)
-    return {row.sha256: reason for row, reason in report.failures}

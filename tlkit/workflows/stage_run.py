@@ -108,7 +108,7 @@ def run_stage(
         _check_cut(sized, manifest, plan.boundary, console)
         with (
             _stage_inputs(sized, manifest, plan, recipe, cache_root, console) as inputs,
-            graph_precision(recipe.training.precision),
+            graph_precision(recipe.backbone.precision),
         ):
             checkpoint = state / f"stage-{plan.number}.safetensors"
             begins_with_metadata = _begin_with_metadata(sized, plan, inputs, recipe, console)
@@ -186,8 +186,7 @@ def _stage_inputs(
         classifier.backbone,
         boundary=plan.boundary,
         views=ViewPlan(stage.policy, stage.views, training.seed),
-        fit=classifier.spec.fit,
-        dtype=recipe.backbone.feature_dtype,
+        settings=recipe.backbone,
         cache_root=cache_root,
         console=console,
     )

@@ -92,9 +92,11 @@ class WantedRows:
         """Return how many rows are wanted."""
         return int(self._used.sum())
 
-    def find(self, cache: FeatureCache) -> NDArray[np.int64]:
-        """Return the table of positions, -1 where there is none: int64 (num_files, num_views)."""
+    def find(self, cache: FeatureCache | None) -> NDArray[np.int64]:
+        """Return the table of positions, -1 where there is none, as in no cache: int64 (num_files, num_views)."""
         positions = np.full(self._used.shape, -1, dtype=np.int64)
+        if cache is None:
+            return positions
         for index, key in enumerate(self.keys):
             numbers = np.flatnonzero(self._used[:, index])
             positions[numbers, index] = cache.find(RowKey(self.files[number].sha256, key) for number in numbers)

@@ -1,0 +1,184 @@
+"""Trunks run by OpenVINO: converted from Keras once, kept on the disk, and read from there in a fraction of a second.
+
+A converted trunk is a folder that is written aside and renamed when it is whole: `trunk.xml` (the graph), `trunk.bin`
+(the weights) and `trunk.json` (their checksums; a folder that does not match them is made anew).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import importlib
+import json
+import os
+import queue
+import shutil
+import sys
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit import __version__
+from tlkit.backbones.engine import Engine
+from tlkit.errors import BackboneError
+
+if TYPE_CHECKING:
+    import keras
+    import openvino
+
+GRAPH, WEIGHTS, CHECKSUMS = "trunk.xml", "trunk.bin", "trunk.json"
+TELEMETRY = "openvino_telemetry"
+FOLDER_NAME_LENGTH = 16
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+
+
+def import_openvino() -> Any:
+    """Return the module `openvino`, imported so that it tells nobody.
+
+    Where the package openvino_telemetry can be imported, every conversion is reported to Intel through Google
+    Analytics; where it cannot, OpenVINO does without.
+
+    Raises:
+        ImportError: OpenVINO is not installed, or does not run on this system.
+    """
+    if "openvino" not in sys.modules:
+        before = sys.modules.pop(TELEMETRY, None)
+        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
+        try:
+            import openvino  # noqa: F401
+        finally:
+            del sys.modules[TELEMETRY]
+            if before is not None:
+                sys.modules[TELEMETRY] = before
+    return importlib.import_module("openvino")
+
+
+def has_openvino() -> bool:
+    """Return whether OpenVINO is installed and can be imported here."""
+    try:
+        import_openvino()
+    except ImportError:
+        return False
+    return True
+
+
+def require_openvino() -> None:
+    """Check that there is an OpenVINO.
+
+    Raises:
+        BackboneError: There is none.
+    """
+    if not has_openvino():
+        raise BackboneError(
+            "--engine openvino: OpenVINO cannot be imported.",
+            expected="the package openvino, for which there is no build for every processor and system",
+            fix="install it with `pip install openvino`, or give --engine keras.",
+        )
+
+
+def make_openvino_engine(
+    trunk: keras.Model, *, precision: str, batch_size: int, description: dict[str, Any], root: Path
+) -> Engine:
+    """Return the trunk compiled by OpenVINO for this processor.
+
+    Converting takes 1 to 20 seconds; it is kept in `root`, and takes less than a second when it is needed again.
+
+    Args:
+        trunk: RGB, float (n, height, width, 3), 0..255 -> features.
+        precision: float32 or bfloat16, which is fast only where the processor has it.
+        batch_size: Images that are given at a time.
+        description: All that makes this trunk another than others; it is the name under which it is kept.
+        root: Where converted trunks lie.
+    """
+    import keras
+
+    openvino = import_openvino()
+    core = openvino.Core()
+    versions = {"tlkit": __version__, "openvino": openvino.__version__, "keras": keras.__version__}
+    folder = root / _hash({**description, "batch_size": batch_size, **versions})[:FOLDER_NAME_LENGTH]
+    model = _read_trunk(core, folder)
+    if model is None:
+        model = _convert(trunk, batch_size)
+        with suppress(OSError):  # a disk that is full is no reason to stop: the trunk is converted again next time
+            _write_trunk(model, folder)
+    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _PRECISIONS[precision]}
+    compiled = core.compile_model(model, "CPU", hints)
+    num_parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    return Engine("openvino", precision, batch_size, num_parallel, _make_compute(compiled, num_parallel))
+
+
+def _make_compute(
+    compiled: openvino.CompiledModel, num_requests: int
+) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
+    """Return a function that computes a batch in whichever request is free, and waits for one if none is."""
+    free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+    for _ in range(num_requests):
+        free.put(compiled.create_infer_request())
+
+    def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        request = free.get()
+        try:
+            request.start_async([images], share_inputs=True)
+            request.wait()
+            return np.array(request.get_output_tensor(0).data, np.float32)
+        finally:
+            free.put(request)
+
+    return compute
+
+
+def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
+    """Return the trunk as an OpenVINO model of one static shape that takes uint8 images."""
+    import tensorflow as tf
+
+    openvino = import_openvino()
+
+    @tf.function(input_signature=[tf.TensorSpec((batch_size, *trunk.input.shape[1:]), tf.uint8)])  # type: ignore[untyped-decorator]
+    def run(images: tf.Tensor) -> tf.Tensor:
+        return trunk(tf.cast(images, tf.float32), training=False)
+
+    model = openvino.convert_model(run.get_concrete_function())
+    # EfficientNets' activations, which have gradients of their own, come out as 49 more outputs: a quarter of the speed.
+    return openvino.Model([model.output(0)], model.get_parameters())
+
+
+def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
+    """Return a converted trunk; None where there is none, or a damaged one."""
+    try:
+        kept = json.loads((folder / CHECKSUMS).read_text("utf-8"))
+        if kept != {name: _hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
+            return None
+        os.utime(folder)
+        return core.read_model(folder / GRAPH)
+    except (OSError, ValueError, RuntimeError):
+        return None
+
+
+def _write_trunk(model: openvino.Model, folder: Path) -> None:
+    """Write a converted trunk aside and rename it; one that another process has just written stays."""
+    openvino = import_openvino()
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
+    aside.mkdir()
+    try:
+        openvino.save_model(model, aside / GRAPH, compress_to_fp16=False)
+        checksums = {name: _hash_file(aside / name) for name in (GRAPH, WEIGHTS)}
+        (aside / CHECKSUMS).write_text(json.dumps(checksums), "utf-8")
+        if folder.exists():  # damaged, or it would have been read
+            shutil.rmtree(folder)
+        aside.rename(folder)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _hash(description: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
+
+
+def _hash_file(path: Path) -> str:
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
