@@ -52,7 +52,8 @@ def test_a_cycle_that_the_stage_does_not_finish_is_cut_off() -> None:
 def test_one_cycle_rises_for_three_tenths_and_falls_to_the_end() -> None:
     factors = draw("one-cycle", epochs=10)
     peak = factors.index(max(factors))
-    assert (peak, factors[0]) == (30, pytest.approx(0.04))
+    assert peak == 30
+    assert factors[0] == pytest.approx(0.04)
     assert factors[:30] == sorted(factors[:30])
     assert factors[30:] == sorted(factors[30:], reverse=True)
     assert factors[-1] < 0.001

@@ -16,9 +16,8 @@ from tlkit.errors import NumericsError
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
-from tlkit.training import stages
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs
-from tlkit.training.checkpoint import Progress
+from tlkit.training.checkpoint import Progress, snapshot
 from tlkit.training.stages import StageData, StageListener, fit_stage, list_averaged_epochs
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
@@ -248,14 +247,12 @@ def test_the_mean_of_weights_is_taken_where_validation_says_so(
 ) -> None:
     """A rate so high that the weights jump to and fro: between them is better."""
     seen: list[np.ndarray] = []
-    original = stages.snapshot
-
     def watch(prefix: str, variables: Any) -> Any:
         if prefix == "average":
             seen.append(np.array(variables[0].numpy()))
-        return original(prefix, variables)
+        return snapshot(prefix, variables)
 
-    monkeypatch.setattr(stages, "snapshot", watch)
+    monkeypatch.setattr("tlkit.training.stages.snapshot", watch)
     stage = Stage(name="s", epochs=6, lr=30.0, schedule="constant", average=4, patience=0)
     progress = fit(backbone, stage, tmp_path, boundary="top")
     assert len(seen) == progress.num_averaged == 4
