@@ -31,7 +31,7 @@ from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, 
 from tlkit.reports.console import Console
 from tlkit.workflows.evaluate import run_evaluate
 from tlkit.workflows.finetune import run_finetune
-from tlkit.workflows.leak import make_probe_targets
+from tlkit.workflows.probing import make_probe_targets
 
 QUIET = Console(verbosity=-1)
 HOUSE_COLUMNS = "bedrooms,bathrooms,area_sqft,zipcode"

@@ -13,12 +13,15 @@ import re
 import sys
 import tempfile
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 
 from tlkit import __version__
 
 CPU_DESCRIPTION = Path("/proc/cpuinfo")
 MEMORY_DESCRIPTION = Path("/proc/meminfo")
+PROCESS_STATUS = Path("/proc/self/status")
+PEAK_RESET = Path("/proc/self/clear_refs")
 CONTAINER_LIMITS = Path("/sys/fs/cgroup")
 _UNKNOWN_MEMORY_BYTES = 4 * 2**30
 AMPERE = (8, 0)
@@ -88,6 +91,40 @@ def read_free_memory() -> int:
     except (OSError, ValueError):  # no container, or no limit ("max")
         return free
     return max(0, min(free, limit - used))
+
+
+def read_resident_memory() -> int | None:
+    """Return how many bytes of memory this process holds; None where the system does not tell (it does on Linux)."""
+    return _read_status("VmRSS")
+
+
+@dataclass
+class Peak:
+    """The most bytes that the process held; None while they are not known."""
+
+    value: int | None = None
+
+
+@contextlib.contextmanager
+def watch_peak_memory() -> Iterator[Peak]:
+    """Yield what tells, when the block has ended, the most memory that the process held within it."""
+    peak = Peak()
+    can_reset = True
+    try:
+        PEAK_RESET.write_text("5")  # proc(5): the peak begins anew
+    except OSError:
+        can_reset = False
+    yield peak
+    if can_reset:
+        peak.value = _read_status("VmHWM")
+
+
+def _read_status(name: str) -> int | None:
+    try:
+        found = re.search(rf"^{name}:\s*(\d+) kB$", PROCESS_STATUS.read_text("utf-8"), re.MULTILINE)
+    except OSError:
+        return None
+    return int(found[1]) * 1024 if found else None
 
 
 def has_bfloat16() -> bool:

@@ -247,6 +247,7 @@ def test_the_mean_of_weights_is_taken_where_validation_says_so(
 ) -> None:
     """A rate so high that the weights jump to and fro: between them is better."""
     seen: list[np.ndarray] = []
+
     def watch(prefix: str, variables: Any) -> Any:
         if prefix == "average":
             seen.append(np.array(variables[0].numpy()))

@@ -84,6 +84,17 @@ class Backbone:
             self._trunks[boundary] = keras.Model(self._graph[0].input, self._group(boundary).output)
         return self._trunks[boundary]
 
+    def pooled_trunk(self, boundary: str) -> keras.Model:
+        """Return the part below a boundary, followed by the mean over places: RGB images 0..255 -> (n, channels).
+
+        At the top of a backbone that pools by itself this is its own pooling. Not at `pixels`.
+        """
+        trunk = self.trunk(boundary)
+        assert trunk is not None, "below the pixels there is nothing to pool"
+        if len(trunk.output.shape) != 4:
+            return trunk
+        return keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D(name="mean")(trunk.output))
+
     def tail(self, boundary: str) -> keras.Model | None:
         """Return the part above a boundary: features -> top features. None at `top`, the whole at `pixels`."""
         boundary = self.entry.boundary(boundary)

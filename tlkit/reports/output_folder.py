@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlkit.errors import RunError
+from tlkit.errors import RunError, SettingError
 
 
 def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, data_folders: Sequence[Path]) -> None:
@@ -53,6 +53,22 @@ def check_outside(path: Path, *, option: str, data_folders: Sequence[Path]) -> N
                 expected="a place outside the data; nothing is written into it",
                 fix=f"{option} {Path('..') / path.name}, or another place.",
             )
+
+
+def check_picture(picture: Path, data: Path) -> None:
+    """Refuse a name for a picture that is not a PNG or lies in the data folder.
+
+    Raises:
+        RunError: It lies in the data.
+        SettingError: It is a folder, or of another kind.
+    """
+    check_outside(picture, option="--out", data_folders=[data] if data.is_dir() else [])
+    if picture.suffix.lower() != ".png" or picture.is_dir():
+        raise SettingError(
+            f"--out {picture} is {'a folder' if picture.is_dir() else 'no PNG file'}.",
+            expected="a file that ends in .png",
+            fix=f"--out {picture / 'picture.png' if picture.is_dir() else picture.with_suffix('.png')}",
+        )
 
 
 def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:

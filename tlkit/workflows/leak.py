@@ -8,8 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +17,10 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import check_weights
-from tlkit.data.answers import find_strata
-from tlkit.data.dataset import read_dataset
-from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
 from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.data.splits import sample_stratified
 from tlkit.errors import SettingError, name_fix
 from tlkit.evaluation.folds import make_group_folds
 from tlkit.evaluation.leak_report import LeakReport
@@ -37,12 +32,11 @@ from tlkit.outputs import CLASSIFICATION, REGRESSION
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
-from tlkit.reports.output_folder import check_outside
-from tlkit.workflows.first_model import check_target
+from tlkit.reports.output_folder import check_picture
 from tlkit.workflows.precompute import build_backbone_for, ensure_features
+from tlkit.workflows.probing import make_probe_targets, read_probe_images, sample_records
 from tlkit.workflows.wanted_rows import ViewPlan
 
-MAX_IMAGES = 2000
 FEWEST_IMAGES = 20
 """With fewer images a training does not look for columns that give the answer away: chance would find some."""
 
@@ -83,10 +77,10 @@ def run_leak(
     check_weights(entry, backbone_settings.weights or entry.default_weights)
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = out or Path("runs") / f"{data.resolve().stem}-metadata.png"
-    _check_picture(picture, data)
+    check_picture(picture, data)
     data_settings = _choose_columns(data, data_settings, group_by, console)
     cache_root = default_cache_root()
-    manifest = _read_images(data, data_settings, seed, cache_root, console)
+    manifest = read_probe_images(data, data_settings, seed, cache_root, console)
     records, features = _read_features(manifest, backbone_settings, seed, cache_root, console)
 
     texts = [record.metadata for record in records]
@@ -113,7 +107,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
     if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
         return
-    records = _sample([record for record in manifest.records if record.split != "test"], manifest.task, seed)
+    records = sample_records([record for record in manifest.records if record.split != "test"], manifest.task, seed)
     if len({record.sha256 for record in records}) < FEWEST_IMAGES:
         return
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
@@ -135,30 +129,6 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     )
     if leaks:
         console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
-
-
-def make_probe_targets(
-    manifest: Manifest, records: Sequence[ImageRecord], settings: DataSettings
-) -> NDArray[np.floating[Any]]:
-    """Return what probes learn, float (n, outputs): one-hot classes, 0 and 1 for each label, or values."""
-    targets = manifest.targets(records)
-    if manifest.task != CLASSIFICATION:
-        if settings.target_scale == "log":
-            check_target(manifest, settings)
-            targets = np.log(targets)
-        return targets
-    one_hot: NDArray[np.floating[Any]] = np.eye(len(manifest.class_names), dtype=np.float32)[targets]
-    return one_hot
-
-
-def _check_picture(picture: Path, data: Path) -> None:
-    check_outside(picture, option="--out", data_folders=[data] if data.is_dir() else [])
-    if picture.suffix.lower() != ".png" or picture.is_dir():
-        raise SettingError(
-            f"--out {picture} is {'a folder' if picture.is_dir() else 'no PNG file'}.",
-            expected="a file that ends in .png",
-            fix=f"--out {picture / 'metadata.png' if picture.is_dir() else picture.with_suffix('.png')}",
-        )
 
 
 def _choose_columns(data: Path, settings: DataSettings, group_by: str, console: Console) -> DataSettings:
@@ -215,33 +185,6 @@ def _check_groups(name: str, keys: Sequence[str], twins: Sequence[str]) -> None:
             expected="groups with images of their own",
             fix="name another column.",
         ) from error
-
-
-def _read_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
-    def show_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
-        return console.progress("Checking", total)
-
-    manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=show_progress)
-    for notice in manifest.notices:
-        console.detail(notice)
-    used = [record for record in manifest.records if record.split != "test"]
-    records = _sample(used, manifest.task, seed)
-    console.say(
-        f"{len(records):,} of {len(manifest.records):,} images"
-        + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")
-        + f", {len(manifest.metadata_columns)} columns."
-    )
-    return dataclasses.replace(manifest, records=tuple(records))
-
-
-def _sample(records: list[ImageRecord], task: str, seed: int) -> list[ImageRecord]:
-    """Return at most about MAX_IMAGES of the records, all groups in proportion."""
-    if len(records) <= MAX_IMAGES:
-        return records
-    strata = find_strata(task, [record.answer for record in records])
-    hashes = [record.sha256 for record in records]
-    chosen = sample_stratified(hashes, strata, fraction=MAX_IMAGES / len(records), seed=seed)
-    return [records[place] for place in chosen]
 
 
 def _read_features(

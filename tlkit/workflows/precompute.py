@@ -193,6 +193,7 @@ def ensure_features(
     cache_root: Path,
     console: Console,
     batch_size: int = BATCH_SIZE,
+    is_pooled: bool = False,
 ) -> DatasetFeatures:
     """Return where the features of all images of a data set lie in the cache, computing those that it lacks.
 
@@ -207,6 +208,7 @@ def ensure_features(
         cache_root: Where the caches lie.
         console: Where progress is shown.
         batch_size: Images in a batch.
+        is_pooled: Whether the mean over places is wanted instead of a map.
 
     Raises:
         BackboneError: The engine that is asked for is not installed.
@@ -214,7 +216,7 @@ def ensure_features(
         NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
     """
     wanted = WantedRows(manifest, views)
-    spec = _describe_cache(backbone, boundary, settings)
+    spec = _describe_cache(backbone, boundary, settings, is_pooled=is_pooled)
     cache = find_begun_cache(spec, settings, cache_root, wanted)
     positions = wanted.find(cache)
     missing = wanted.list_missing(positions)
@@ -226,7 +228,8 @@ def ensure_features(
         _check_space(spec, len(missing), cache_root)
         load = partial(wanted.load, image_size=spec.image_size, fit=spec.fit)
         sample = load_sample(list(wanted.list_keys(missing[:: max(1, len(missing) // batch_size)])), load, batch_size)
-        work = Work(spec, backbone.trunk(boundary), cache_root, len(missing), sample, batch_size)
+        trunk = backbone.pooled_trunk(boundary) if is_pooled else backbone.trunk(boundary)
+        work = Work(spec, trunk, cache_root, len(missing), sample, batch_size)
         engine, cache = select_engine(work, settings, cache, console)
         unit = "images" if views.num_views == 1 else "views"
         with console.progress("Features", len(missing), unit) as advance:
@@ -254,21 +257,21 @@ def refuse_set_aside(features: DatasetFeatures) -> None:
         )
 
 
-def _describe_cache(backbone: Backbone, boundary: str, settings: BackboneSettings) -> CacheSpec:
+def _describe_cache(backbone: Backbone, boundary: str, settings: BackboneSettings, *, is_pooled: bool) -> CacheSpec:
     """Return what the features are, but for the engine that computes them."""
     return CacheSpec(
         backbone=backbone.entry.name,
         weights_sha256=backbone.trunk_sha256(boundary),
         boundary=boundary,
-        # Below the top nothing is pooled, so both kinds of head share those features.
-        pooling=backbone.pooling if boundary == "top" else "none",
+        # What heads are trained on is not pooled below the top, so both kinds of head share those features.
+        pooling="avg" if is_pooled else backbone.pooling if boundary == "top" else "none",
         image_size=backbone.image_size,
         fit=settings.fit,
         loader_version=LOADER_VERSION,
         engine="",
         precision="",
         dtype=settings.feature_dtype,
-        feature_shape=backbone.feature_shape(boundary),
+        feature_shape=backbone.feature_shape(boundary)[-1:] if is_pooled else backbone.feature_shape(boundary),
     )
 
 

@@ -1,0 +1,50 @@
+"""`tlkit compare`: which backbone, or which boundary of it, suits the images."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tlkit.cli.options import collect_settings, output_options, settings_options
+from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
+from tlkit.reports.console import Console
+
+DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "metadata")]
+BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if name not in ("name", "weights")]
+
+
+@click.command(epilog="\b\nExample: tlkit compare photos/ --backbones tiny,mobilenet_v2,resnet50")
+@click.argument("data", type=click.Path(path_type=Path))
+@click.option("--backbones", required=True, help="Names, separated by commas; NAME:FILE for weights of your own.")
+@click.option("--boundaries", default="", help="Where they are cut, separated by commas (default: top).")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, after the data's name).")
+@settings_options(BackboneSettings, only=BACKBONE_OPTIONS)
+@settings_options(TrainingSettings, only=("seed",))
+@settings_options(DataSettings, only=DATA_OPTIONS)
+@output_options
+def compare(data: Path, backbones: str, boundaries: str, out: Path | None, console: Console, **options: Any) -> None:
+    """Rank backbones, or boundaries of them, by a cross-validated probe on their features, and by their cost.
+
+    Each image is predicted once, by a linear probe that has learnt from others. Candidates that differ by no more than
+    chance explains are said not to differ; of those the cheapest is advised.
+    """
+    from tlkit.workflows.compare import run_compare
+
+    payload = run_compare(
+        data,
+        backbones=split_names(backbones),
+        boundaries=split_names(boundaries),
+        data_settings=collect_settings(DataSettings, options),
+        backbone_settings=collect_settings(BackboneSettings, options),
+        seed=collect_settings(TrainingSettings, options).seed,
+        out=out,
+        console=console,
+    )
+    console.result(payload)
+
+
+def split_names(text: str) -> list[str]:
+    """Return the names in a list that is separated by commas."""
+    return [name.strip() for name in text.split(",") if name.strip()]

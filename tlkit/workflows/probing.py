@@ -1,0 +1,72 @@
+"""What probes are asked about: which images, and what is to be predicted of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.answers import find_strata
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.splits import sample_stratified
+from tlkit.outputs import CLASSIFICATION
+from tlkit.recipes import DataSettings
+from tlkit.reports.console import Console
+from tlkit.workflows.first_model import check_target
+
+MAX_IMAGES = 2000
+
+
+def make_probe_targets(
+    manifest: Manifest, records: Sequence[ImageRecord], settings: DataSettings
+) -> NDArray[np.floating[Any]]:
+    """Return what probes learn, float (n, outputs): one-hot classes, 0 and 1 for each label, or values."""
+    targets = manifest.targets(records)
+    if manifest.task != CLASSIFICATION:
+        if settings.target_scale == "log":
+            check_target(manifest, settings)
+            targets = np.log(targets)
+        return targets
+    one_hot: NDArray[np.floating[Any]] = np.eye(len(manifest.class_names), dtype=np.float32)[targets]
+    return one_hot
+
+
+def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
+    """Read a data set and keep its images but for those of the test split, at most about 2,000.
+
+    Raises:
+        DataError: The data set is not usable.
+        SettingError: A setting does not apply to it.
+    """
+
+    def show_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
+        return console.progress("Checking", total)
+
+    manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=show_progress)
+    for notice in manifest.notices:
+        console.detail(notice)
+    used = [record for record in manifest.records if record.split != "test"]
+    records = sample_records(used, manifest.task, seed)
+    console.say(
+        f"{len(records):,} of {len(manifest.records):,} images"
+        + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")
+        + (f", {len(manifest.metadata_columns)} columns." if manifest.metadata_columns else ".")
+    )
+    return dataclasses.replace(manifest, records=tuple(records))
+
+
+def sample_records(records: list[ImageRecord], task: str, seed: int) -> list[ImageRecord]:
+    """Return at most about MAX_IMAGES of the records, all groups in proportion."""
+    if len(records) <= MAX_IMAGES:
+        return records
+    strata = find_strata(task, [record.answer for record in records])
+    hashes = [record.sha256 for record in records]
+    chosen = sample_stratified(hashes, strata, fraction=MAX_IMAGES / len(records), seed=seed)
+    return [records[place] for place in chosen]
