@@ -32,7 +32,7 @@ from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_comparison
 from tlkit.reports.output_folder import check_picture
-from tlkit.runtime import read_resident_memory, watch_peak_memory
+from tlkit.runtime import read_resident_memory, start_keras, watch_peak_memory
 from tlkit.workflows.engine_choice import Choice, Work
 from tlkit.workflows.precompute import build_backbone_for, check_boundary, ensure_features
 from tlkit.workflows.probing import make_probe_targets, read_probe_images
@@ -95,6 +95,7 @@ def run_compare(
     folds = make_stratified_folds(
         make_strata(manifest.task, targets), twins=[record.sha256 for record in manifest.records], seed=seed
     )
+    start_keras()  # or its memory would count as the first candidate's
     candidates = []
     for number, contender in enumerate(contenders, start=1):
         console.say(f"{number} of {len(contenders)}: {contender.name}")

@@ -1,0 +1,73 @@
+"""Which backbone or boundary suits the images, what each costs, and what cannot be told apart."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tlkit.cli.compare import split_names
+
+CANDIDATES = "tiny,tiny:random"
+RunCli = Callable[..., Any]
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable[..., Path]) -> Path:
+    return make_image_folder(tmp_path_factory.mktemp("data") / "photos", {"green": 12, "red": 12})
+
+
+@pytest.fixture(autouse=True)
+def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One cache for all tests of this file."""
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path_factory.getbasetemp() / "compared"))
+
+
+def compare(run_cli: RunCli, photos: Path, *words: object) -> Any:
+    return run_cli("compare", photos, "--image-size", 64, "--engine", "keras", "-q", "--json", *words)
+
+
+def test_backbones_are_ranked_with_what_they_cost(run_cli: RunCli, photos: Path, tmp_path: Path) -> None:
+    result = compare(run_cli, photos, "--backbones", CANDIDATES, "--out", tmp_path / "c.png")
+    payload = result.json()
+    assert payload["images"] == 24
+    assert {each["name"] for each in payload["candidates"]} == {"tiny", "tiny (random)"}
+    values = [each["value"] for each in payload["candidates"]]
+    assert values == sorted(values, reverse=True)
+    assert values[0] >= 0.9, "flat colours are easy"
+    assert all(each["seconds_per_1000_images"] > 0 for each in payload["candidates"])
+    assert payload["advised"] in {each["name"] for each in payload["candidates"]}
+    assert payload["majority"] == 0.5
+    with Image.open(tmp_path / "c.png") as picture:
+        assert min(picture.size) > 100
+
+
+def test_boundaries_of_one_backbone_are_ranked(run_cli: RunCli, photos: Path, tmp_path: Path) -> None:
+    words = ("--backbones", "tiny", "--boundaries", "block1,top", "--out", tmp_path / "c.png")
+    candidates = {each["name"]: each for each in compare(run_cli, photos, *words).json()["candidates"]}
+    assert set(candidates) == {"tiny at block1", "tiny at top"}
+    assert candidates["tiny at block1"]["parameters"] < candidates["tiny at top"]["parameters"] / 10
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("--backbones", "tiny,vgg99"), "There is no backbone 'vgg99'"),
+        (("--backbones", "tiny,tiny"), "tiny is named twice."),
+        (("--backbones", "tiny", "--boundaries", "conv5"), "tiny has no boundary 'conv5'."),
+        (("--backbones", "tiny", "--out", "here.jpg"), "--out here.jpg is no PNG file."),
+    ],
+)
+def test_what_cannot_be_compared_is_refused_before_anything_is_computed(
+    run_cli: RunCli, photos: Path, words: tuple[str, ...], found: str
+) -> None:
+    result = run_cli("compare", photos, *words)
+    assert result.exit_code == 1
+    assert found in result.stderr
+
+
+def test_names_are_separated_by_commas() -> None:
+    assert split_names(" tiny, vgg16 ,") == ["tiny", "vgg16"]
