@@ -17,7 +17,7 @@ from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, judge
-from tlkit.training.pace import Pace
+from tlkit.training.pace import Pace, SavingPace
 from tlkit.training.schedules import compute_rate_factor
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
@@ -73,7 +73,8 @@ def fit_stage(
         stage: Epochs, schedule and patience; resolved.
         training: Seed, weight decay and label smoothing.
         keeps_start: Whether the model was of use before this stage.
-        checkpoint: Where the state is written after every epoch; if the file exists, the stage goes on from it.
+        checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
+            the time; if the file exists, the stage goes on from it.
         listener: Told of each epoch.
 
     Returns:
@@ -86,7 +87,7 @@ def fit_stage(
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
-    pace = Pace()
+    pace, saving = Pace(), SavingPace()
     start = snapshot("start", model.variables)
     if checkpoint.is_file():
         arrays, progress = read_checkpoint(checkpoint)
@@ -105,7 +106,9 @@ def fit_stage(
             progress.best = {name: row[f"validation_{name}"] for name in progress.start}
             best = snapshot("best", model.variables)
         progress.rows.append(row)
-        write_checkpoint(checkpoint, _state(model, optimizer, best), progress)
+        if saving.is_due:
+            with saving.measured():
+                write_checkpoint(checkpoint, _state(model, optimizer, best), progress)
         listener.on_epoch(progress.rows)
     is_worse = not progress.best or judge(progress.best, data.outputs) < judge(progress.start, data.outputs)
     if keeps_start and is_worse:
