@@ -14,7 +14,7 @@ import pytest
 import tensorflow as tf
 
 from tlkit import runtime
-from tlkit.runtime import graph_precision, has_bfloat16, read_versions, start_keras
+from tlkit.runtime import graph_precision, has_bfloat16, read_free_memory, read_versions, start_keras
 
 
 def test_keras_starts_without_a_word() -> None:
@@ -82,3 +82,22 @@ def test_only_what_runs_within_has_the_precision(precision: str, exact: bool) ->
     np.testing.assert_array_equal(compute(), before)
     assert np.array_equal(within, before) == exact
     np.testing.assert_allclose(within, before, atol=0.1)
+
+
+@pytest.mark.parametrize(("limit", "expected"), [("max", 2 * 2**20), (str(3 * 2**20), 2**20), (str(2**20), 0)])
+def test_free_memory_is_what_the_system_and_the_container_leave(
+    limit: str, expected: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    description = tmp_path / "meminfo"
+    description.write_text("MemTotal:        9999 kB\nMemAvailable:    2048 kB\n")
+    (tmp_path / "memory.max").write_text(f"{limit}\n")
+    (tmp_path / "memory.current").write_text(f"{2 * 2**20}\n")
+    monkeypatch.setattr("tlkit.runtime.MEMORY_DESCRIPTION", description)
+    monkeypatch.setattr("tlkit.runtime.CONTAINER_LIMITS", tmp_path)
+    assert read_free_memory() == expected
+
+
+def test_free_memory_is_guessed_where_the_system_does_not_tell(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlkit.runtime.MEMORY_DESCRIPTION", tmp_path / "missing")
+    monkeypatch.setattr("tlkit.runtime.CONTAINER_LIMITS", tmp_path)
+    assert read_free_memory() > 2**28

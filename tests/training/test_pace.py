@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-from tlkit.training.pace import SECONDS_OF_A_CALL, Pace
+from tlkit.training.pace import SAVING_SHARE, SECONDS_OF_A_CALL, Pace, SavingPace
 
 
 class Clock:
@@ -58,3 +58,16 @@ def test_a_slow_first_call_is_forgotten(clock: Clock) -> None:
     assert share_out(pace, 1, clock, seconds_a_step=20.0) == [1]
     sizes: Any = share_out(pace, 300, clock, seconds_a_step=0.001)
     assert sizes == [1, 16, 256, 27]
+
+
+def test_saving_takes_a_twentieth_of_the_time_at_most(clock: Clock) -> None:
+    saving = SavingPace()
+    saved = []
+    for epoch in range(100):
+        clock.now += 1.0
+        if saving.is_due:
+            with saving.measured():
+                clock.now += 0.5
+            saved.append(epoch)
+    assert saved[:3] == [0, 10, 20]
+    assert 0.5 * len(saved) / clock.now <= 1 / SAVING_SHARE

@@ -16,7 +16,7 @@ from tlkit.errors import NumericsError
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Progress, snapshot
 from tlkit.training.stages import StageData, StageListener, fit_stage, list_averaged_epochs
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
@@ -32,10 +32,11 @@ def backbone() -> Backbone:
     return build_backbone("tiny", image_size=32, pooling="avg", weights="random")
 
 
-def make_data(shape: tuple[int, ...], *, opposed: bool) -> StageData:
+def make_data(shape: tuple[int, ...], *, opposed: bool, batches_at_once: int = 0) -> StageData:
     """Return inputs of which the brighter half is class 1, the same for training and validation.
 
-    With `opposed` the validation labels are the wrong way round: whatever is learnt makes validation worse.
+    With `opposed` the validation labels are the wrong way round: whatever is learnt makes validation worse. With
+    `batches_at_once` inputs are read so many batches at a time, not held in memory.
     """
     labels = np.arange(NUM_IMAGES, dtype=np.int32) % 2
     noise = np.random.default_rng(0).uniform(0, 40, size=(NUM_IMAGES, *shape))
@@ -43,7 +44,10 @@ def make_data(shape: tuple[int, ...], *, opposed: bool) -> StageData:
     plan = EpochPlan(NUM_IMAGES, batch_size=6, num_views=1, seed=0)
     metadata = np.zeros((NUM_IMAGES, 0), np.float32)
     ones = np.ones(NUM_IMAGES, np.float32)
-    train = Batches(plan, HeldInputs(keras.ops.convert_to_tensor(inputs), 1), FixedTruth(labels), metadata, ones)
+    source: Inputs = HeldInputs(keras.ops.convert_to_tensor(inputs), 1)
+    if batches_at_once:
+        source = ReadInputs(lambda images, views: inputs[images], batches_at_once)
+    train = Batches(plan, source, FixedTruth(labels), metadata, ones)
     validation = dataclasses.replace(train, tell=FixedTruth(1 - labels if opposed else labels))
     return StageData(train=train, validation=validation, outputs=TWO_CLASSES)
 
@@ -58,18 +62,22 @@ def fit(
     keeps_start: bool = False,
     opposed: bool = False,
     rows: list[dict[str, Any]] | None = None,
+    dropout: float = 0.0,
+    batches_at_once: int = 0,
 ) -> Progress:
     """Train a new linear head, and what is above the boundary, on made-up inputs."""
     recipe = resolve_recipe(Recipe(training=training or TrainingSettings(), stages=(stage,)))
     training, stage = recipe.training, recipe.stages[0]
     keras.utils.set_random_seed(0)
-    head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
+    head = build_head(
+        "linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=dropout, units=1
+    )
     model = build_stage_model(backbone, head, boundary=boundary, bn=training.bn)
     rates, _ = compute_stage_rates(model, backbone, stage, boundary=boundary)
     seen: list[dict[str, Any]] = [] if rows is None else rows
     return fit_stage(
         model,
-        make_data(backbone.feature_shape(boundary), opposed=opposed),
+        make_data(backbone.feature_shape(boundary), opposed=opposed, batches_at_once=batches_at_once),
         rates=rates,
         stage=stage,
         training=training,
@@ -148,6 +156,20 @@ def test_history_rows_tell_rates_losses_and_accuracies(backbone: Backbone, tmp_p
     assert progress.start["loss"] == pytest.approx(np.log(2), abs=1e-6)
     assert rows[-1]["validation_accuracy"] == 1.0
     assert rows[-1]["train_loss"] < 0.3
+
+
+def test_a_stage_is_bitwise_the_same_however_its_inputs_and_steps_are_portioned(
+    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    histories = []
+    for name, batches_at_once, seconds_of_a_call in (("held", 0, 1e9), ("windows", 2, 1e9), ("single", 1, 0.0)):
+        monkeypatch.setattr("tlkit.training.pace.SECONDS_OF_A_CALL", seconds_of_a_call)
+        (tmp_path / name).mkdir()
+        stage = Stage(name="s", epochs=4, lr=0.01, patience=0)
+        progress = fit(backbone, stage, tmp_path / name, boundary="top", dropout=0.5, batches_at_once=batches_at_once)
+        histories.append([{key: value for key, value in row.items() if key != "seconds"} for row in progress.rows])
+    assert histories[0] == histories[1] == histories[2]
+    assert len({row["train_loss"] for row in histories[0]}) == 4
 
 
 def test_label_smoothing_raises_the_training_loss_and_not_the_validation_loss(

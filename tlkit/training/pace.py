@@ -1,19 +1,22 @@
-"""How many training steps go into one call: few enough that somebody who watches sees it move, and can stop it."""
+"""How often a stage comes back to Python: to show that it moves, and to save its state.
+
+Nothing here changes a run's result.
+"""
 
 from __future__ import annotations
 
 import time
 from collections.abc import Iterator
+from contextlib import contextmanager
 
 SECONDS_OF_A_CALL = 0.5
+SAVING_SHARE = 20
+"""Saving may take one part in so many of the time."""
 _MOST_GROWTH = 16
 
 
 class Pace:
-    """Shares steps out to calls that take about half a second each, by what the calls before took.
-
-    A run's result does not depend on it.
-    """
+    """Shares steps out to calls that take about half a second each, by what the calls before took."""
 
     def __init__(self) -> None:
         self._num_steps = 1
@@ -29,3 +32,23 @@ class Pace:
             wanted = int(SECONDS_OF_A_CALL / seconds * (calls.stop - calls.start))
             self._num_steps = max(1, min(wanted, _MOST_GROWTH * self._num_steps))
             done = calls.stop
+
+
+class SavingPace:
+    """Says when the state is worth saving: the state of a large head takes longer to write than an epoch to train."""
+
+    def __init__(self) -> None:
+        self._due = 0.0
+
+    @property
+    def is_due(self) -> bool:
+        """Whether the time since the last writing was long enough, beside what the writing took."""
+        return time.perf_counter() >= self._due
+
+    @contextmanager
+    def measured(self) -> Iterator[None]:
+        """Measure the writing, which happens inside."""
+        started = time.perf_counter()
+        yield
+        stopped = time.perf_counter()
+        self._due = stopped + SAVING_SHARE * (stopped - started)

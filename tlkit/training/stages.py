@@ -20,7 +20,7 @@ from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, judge
-from tlkit.training.pace import Pace
+from tlkit.training.pace import Pace, SavingPace
 from tlkit.training.schedules import Course
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
@@ -77,7 +77,8 @@ def fit_stage(
         stage: Epochs, schedule and patience; resolved.
         training: Seed, weight decay and label smoothing.
         keeps_start: Whether the model was of use before this stage.
-        checkpoint: Where the state is written after every epoch; if the file exists, the stage goes on from it.
+        checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
+            the time; if the file exists, the stage goes on from it.
         listener: Told of each epoch.
 
     Returns:
@@ -90,7 +91,7 @@ def fit_stage(
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
-    pace = Pace()
+    pace, saving = Pace(), SavingPace()
     start = snapshot("start", model.variables)
     if checkpoint.is_file():
         arrays, progress = read_checkpoint(checkpoint)
@@ -115,7 +116,9 @@ def fit_stage(
         if progress.epochs_done in list_averaged_epochs(stage):
             progress.num_averaged += 1
             average = _add_to_average(average, snapshot("average", model.variables), progress.num_averaged)
-        write_checkpoint(checkpoint, {**_state(model, optimizer, best), **average}, progress)
+        if saving.is_due:
+            with saving.measured():
+                write_checkpoint(checkpoint, {**_state(model, optimizer, best), **average}, progress)
         listener.on_epoch(progress.rows)
     if progress.num_averaged > 1:
         restore("average", model.variables, average)
