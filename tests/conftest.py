@@ -99,6 +99,14 @@ def draw_image_folder(
 
 
 @pytest.fixture(scope="session", autouse=True)
+def processor_without_bfloat16() -> Iterator[None]:
+    """Let `auto` mean float32 on every machine, so that tests of numbers hold on all of them."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.runtime.CPU_DESCRIPTION", Path(os.devnull))
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def hidden_openvino() -> Iterator[pytest.MonkeyPatch]:
     """Hide OpenVINO: to convert a trunk anew for every test takes a second or two. `openvino` brings it back."""
     with pytest.MonkeyPatch.context() as patch:

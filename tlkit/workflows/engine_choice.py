@@ -167,7 +167,8 @@ def select_engine(
     choices = [Choice(begun.spec.engine, begun.spec.precision)] if begun else list_choices(settings)
     trials: list[Trial] = []
     refusals: list[NumericsError] = []
-    is_timed = len({choice.engine for choice in choices}) > 1 and work.num_rows > FEWEST_ROWS_TO_TIME
+    has_rivals = len({choice.engine for choice in choices}) > 1
+    is_timed = has_rivals and work.num_rows > FEWEST_ROWS_TO_TIME and work.sample is not None
     for choice in choices:
         if trials and not (is_timed and _is_worth_a_trial(choice, trials, work.num_rows)):
             continue
@@ -207,7 +208,8 @@ def _try(choice: Choice, work: Work, *, is_timed: bool) -> Trial:
     if work.sample is None:
         return Trial(choice, engine, None, 0.0)
     if not _was_compared(choice.describe(work.spec).folder(work.cache_root)):
-        agreement = compute_agreement(engine, work.trunk, work.sample[:NUM_COMPARED_IMAGES])
+        step = max(1, len(work.sample) // NUM_COMPARED_IMAGES)
+        agreement = compute_agreement(engine, work.trunk, work.sample[::step][:NUM_COMPARED_IMAGES])
         check_agreement(engine, agreement)
     return Trial(choice, engine, agreement, _measure_rate(engine, work.sample) if is_timed else 0.0)
 
