@@ -78,7 +78,7 @@ def measure_row(name: str, bench: Bench, results: Results) -> None:
         _take(name, reason, bench, results)
     except JobFailed as failure:
         bench.say(f"  failed: {failure}")
-        results.missing.append((name, f"failed: {str(failure).splitlines()[0]}"))
+        results.missing.append((name, f"failed: {failure.reason}"))
     results.write()
 
 

@@ -105,21 +105,23 @@ class Bench:
         folder.mkdir()
         return folder
 
-    def photo_folder(self, count: int, *parts: str) -> tuple[Path, int]:
-        """Return a folder with two classes of photos of about 500 x 375, and how many there are.
-
-        Args:
-            count: Photos to draw, or the most to use of the user's.
-            parts: Folders between it and the classes, such as train and validation, each with `count` other photos.
-        """
+    def photo_folder(self, count: int) -> tuple[Path, int]:
+        """Return a folder with two classes of photos of about 500 x 375, and how many there are: `count` at most."""
         data = self.folder("photos")
-        folders = [data / part for part in parts] or [data]
-        for number, folder in enumerate(folders):
-            if self.photos:
-                count = link_photos(self.photos, folder, count, skip=number * count)
-            else:
-                draw_photos(folder, count, seed=number)
-        return data, count
+        return data, self._fill(data, count, skip=0)
+
+    def split_photo_folder(self, count: int) -> tuple[Path, int]:
+        """Return a folder with train and validation, a quarter as many, and the number of training photos."""
+        data = self.folder("photos")
+        num_validation = self._fill(data / "validation", max(4, count // 4), skip=0)
+        return data, self._fill(data / "train", count, skip=num_validation)
+
+    def _fill(self, folder: Path, count: int, *, skip: int) -> int:
+        """Put at most `count` photos into class folders, not the first `skip`; return how many there are."""
+        if self.photos:
+            return link_photos(self.photos, folder, count, skip=skip)
+        draw_photos(folder, count, seed=skip)
+        return count
 
 
 def find_peers() -> str:

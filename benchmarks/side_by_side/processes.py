@@ -23,7 +23,12 @@ _BYTES_OF_A_UNIT = 1 if sys.platform == "darwin" else 1024
 
 
 class JobFailed(Exception):  # noqa: N818
-    """A process that ended with an error; the message is its command and the end of what it wrote."""
+    """A process that ended with an error; the message is its command and the end of what it wrote, `reason` one line."""
+
+    def __init__(self, words: Sequence[str], exit_code: int, text: str) -> None:
+        super().__init__(f"{' '.join(words)} ended with {exit_code}:\n{text[-_LAST_CHARACTERS:]}")
+        lines = [line for line in text.splitlines() if line.strip()] or [""]
+        self.reason = next((line for line in lines if line.startswith("Error: ")), lines[-1])
 
 
 @dataclass(frozen=True)
@@ -93,7 +98,7 @@ def run_process(
             watch.look(seconds)
         text, complaint = _read(output), _read(errors)
     if process.returncode:
-        raise JobFailed(f"{' '.join(words)} ended with {process.returncode}:\n{(text + complaint)[-_LAST_CHARACTERS:]}")
+        raise JobFailed(words, process.returncode, text + complaint)
     return Finished(seconds, usage.ru_maxrss * _BYTES_OF_A_UNIT, _read_last_line(text))
 
 

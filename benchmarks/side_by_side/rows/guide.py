@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.side_by_side.bench import Bench, NotMeasured
-from benchmarks.side_by_side.figures import PART, SECONDS, Figure, Row, Wanted
+from benchmarks.side_by_side.figures import PART, SECONDS, Figure, Row, Wanted, compare
+from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.processes import run_module
 from benchmarks.side_by_side.tlkit_runs import finetune_process
 
@@ -19,10 +20,22 @@ WANTED = Wanted(10, 30)
 
 @dataclass(frozen=True)
 class Course:
-    """Accuracies on the validation images and when they came, seconds after the start of the process."""
+    """How a training went.
+
+    Attributes:
+        accuracies: On the validation images, by epoch.
+        seconds: When each of them was known, counted from the start of the process.
+        total: When the process ended.
+    """
 
     accuracies: tuple[float, ...]
     seconds: tuple[float, ...]
+    total: float
+
+    @property
+    def best(self) -> float:
+        """The highest accuracy."""
+        return max(self.accuracies)
 
     def seconds_to(self, accuracy: float) -> float | None:
         """Return when this accuracy was first reached, or None."""
@@ -45,27 +58,32 @@ def find_real_data(bench: Bench) -> Path:
 
 
 def measure_guide(bench: Bench) -> Iterator[Row]:
-    """Yield the line. A round in which tlkit does not get there makes it one that was not measured."""
+    """Yield the line.
+
+    Raises:
+        NotMeasured: There is no real data set, or tlkit did not get to the guide's accuracy in some round.
+    """
     data = find_real_data(bench)
+    courses = take_turns(
+        [Side("tlkit", lambda: _follow_tlkit(bench, data)), Side("the guide", lambda: _follow_guide(bench, data))],
+        bench.sizes.peer_rounds,
+        lambda side, course: bench.say(f"  {side}: {course.best:.3f} after {course.seconds_to(course.best):.1f} s"),
+    )
     ours, theirs, notes = [], [], []
-    for _ in range(bench.sizes.peer_rounds):
-        guide = _follow_guide(bench, data)
-        best = max(guide.accuracies)
-        course, total = _follow_tlkit(bench, data)
-        theirs.append(guide.seconds_to(best) or guide.seconds[-1])
-        reached = course.seconds_to(best)
-        bench.say(f"  the guide: {best:.3f} after {theirs[-1]:.1f} s; tlkit the same after {reached or -1:.1f} s")
+    for own, guide in zip(courses["tlkit"], courses["the guide"], strict=True):
+        reached = own.seconds_to(guide.best)
         if reached is None:
-            raise NotMeasured(f"tlkit got to {max(course.accuracies):.3f}, the guide's loop to {best:.3f}")
+            raise NotMeasured(f"tlkit got to {own.best:.3f} in {own.total:.0f} s, the guide's loop to {guide.best:.3f}")
         ours.append(reached)
-        notes.append(f"accuracy {best:.3f}; tlkit's best {max(course.accuracies):.3f}, its whole run {total:.1f} s")
-    figures = Figure(tuple(ours), SECONDS), Figure(tuple(theirs), SECONDS)
+        theirs.append(guide.seconds_to(guide.best) or guide.total)
+        notes.append(f"accuracy {guide.best:.3f}; tlkit's best {own.best:.3f}, its whole run {own.total:.1f} s")
+    own_time, guide_time = Figure(tuple(ours), SECONDS), Figure(tuple(theirs), SECONDS)
     yield Row(
         f"time to the best validation accuracy of the guide's loop in {bench.sizes.guide_epochs} epochs, {data.name}",
-        figures[0],
+        own_time,
         "the guide's loop",
-        figures[1],
-        Figure(tuple(other / one for one, other in zip(ours, theirs, strict=True)), PART),
+        guide_time,
+        compare(own_time, guide_time, PART),
         WANTED,
         note=f"{BACKBONE}, from the start of the process, imports and an empty cache included; " + "; ".join(notes),
     )
@@ -73,7 +91,7 @@ def measure_guide(bench: Bench) -> Iterator[Row]:
 
 def _follow_guide(bench: Bench, data: Path) -> Course:
     started = time.time()
-    said = run_module(
+    finished = run_module(
         "peers.keras_training",
         data=data,
         backbone=BACKBONE,
@@ -81,13 +99,14 @@ def _follow_guide(bench: Bench, data: Path) -> Course:
         trained="head",
         learning_rate=LEARNING_RATE,
         epochs=bench.sizes.guide_epochs,
-    ).said
-    return Course(tuple(said["accuracies"]), tuple(end - started for end in said["ends"]))
+    )
+    ends = tuple(end - started for end in finished.said["ends"])
+    return Course(tuple(finished.said["accuracies"]), ends, finished.seconds)
 
 
-def _follow_tlkit(bench: Bench, data: Path) -> tuple[Course, float]:
-    """Run tlkit with its defaults; return its course, and the seconds of the whole process."""
+def _follow_tlkit(bench: Bench, data: Path) -> Course:
+    """Run tlkit with its defaults."""
     words = ("--backbone", BACKBONE, "--weights", bench.weights)
     _, watch, finished = finetune_process(bench, data, bench.folder("cache"), *words)
     accuracies = tuple(float(row["validation_accuracy"]) for row in watch.epochs)
-    return Course(accuracies, tuple(float(row["arrived"]) for row in watch.epochs)), finished.seconds
+    return Course(accuracies, tuple(float(row["arrived"]) for row in watch.epochs), finished.seconds)

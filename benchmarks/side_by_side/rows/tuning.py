@@ -56,19 +56,9 @@ def measure_tuning(bench: Bench) -> Iterator[Row]:
     """Yield both lines. The weights are random, the same on both sides: they do not change the speed."""
     weights = bench.folder("weights") / f"{BACKBONE}.weights.h5"
     run_module("peers.keras_files", backbone=BACKBONE, path=weights)
-    for tuning, count in ((TAIL, bench.sizes.tail_photos), (WHOLE, bench.sizes.whole_photos)):
-        data = _lay_out_photos(bench, count)
+    for tuning, wished in ((TAIL, bench.sizes.tail_photos), (WHOLE, bench.sizes.whole_photos)):
+        data, count = bench.split_photo_folder(wished)
         yield _measure(bench, tuning, data, count, weights)
-
-
-def _lay_out_photos(bench: Bench, count: int) -> Path:
-    """Return a folder with `count` training photos and a quarter as many for validation."""
-    data, found = bench.photo_folder(count, "train", "validation")
-    if found < count:
-        bench.say(f"  only {found} photos are there for validation")
-    for path in sorted((data / "validation").rglob("*.*"))[max(8, count // 4) :]:
-        path.unlink()
-    return data
 
 
 def _measure(bench: Bench, tuning: Tuning, data: Path, count: int, weights: Path) -> Row:
