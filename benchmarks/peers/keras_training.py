@@ -20,7 +20,7 @@ def train(
         data: The folder.
         backbone: A key of `NETWORKS`.
         weights: As Keras takes them.
-        trained: `head`; `all`; or the beginning of the names of the backbone's layers that are trained.
+        trained: `head`; `all`; or the beginning of the names of the backbone's layers that are trained. Batch norm is not.
         learning_rate: Adam's.
         epochs: Passes over the training images.
 
@@ -34,7 +34,9 @@ def train(
     num_classes = len(train_images.class_names)
     base = build_base(backbone, weights=weights)
     for layer in base.layers:
-        layer.trainable = trained == "all" or layer.name.startswith(trained)
+        is_unfrozen = trained == "all" or layer.name.startswith(trained)
+        # As the guide wants it: calling the base with training=False does not keep Keras 3.15 from moving the statistics.
+        layer.trainable = is_unfrozen and not isinstance(layer, keras.layers.BatchNormalization)
     model = build_guide_model(backbone, base, num_classes)
     model.compile(
         optimizer=keras.optimizers.Adam(learning_rate),

@@ -56,10 +56,10 @@ class Figure:
 
 @dataclass(frozen=True)
 class Wanted:
-    """A figure to reach: at least (or at most) `least`, better still `aim`."""
+    """A figure to reach: at least (or at most) `least`, better still `aim`, if there is one."""
 
     least: float
-    aim: float
+    aim: float | None = None
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def judge(compared: Figure, wanted: Wanted | None) -> str:
     if wanted is None:
         return ""
     sign = 1 if compared.form.more_is_better else -1
-    if sign * compared.median >= sign * wanted.aim:
+    if wanted.aim is not None and sign * compared.median >= sign * wanted.aim:
         return "aim reached"
     return "reached" if sign * compared.median >= sign * wanted.least else "**not reached**"
 

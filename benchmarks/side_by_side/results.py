@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from itertools import pairwise
 from pathlib import Path
 
-from benchmarks.side_by_side.figures import Row, Wanted, judge
+from benchmarks.side_by_side.figures import Row, judge
 from benchmarks.side_by_side.machine import Machine
 
 HEADER = ("work", "tlkit", "instead", "compared", "wanted: at least, aim", "")
@@ -91,8 +91,8 @@ def render_row(row: Row) -> list[str]:
 
 def render_wanted(row: Row) -> str:
     """Return `6.0 ×, 7.5 ×`, or nothing where nothing was wanted."""
-    wanted: Wanted | None = row.wanted
-    return ", ".join(row.compared.form.write(value) for value in (wanted.least, wanted.aim)) if wanted else ""
+    limits = (row.wanted.least, row.wanted.aim) if row.wanted else ()
+    return ", ".join(row.compared.form.write(limit) for limit in limits if limit is not None)
 
 
 def render_table(header: Sequence[str], cells: Sequence[Sequence[str]]) -> str:

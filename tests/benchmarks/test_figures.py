@@ -50,6 +50,10 @@ def test_growth_and_seconds_are_to_stay_below(value: float, verdict: str) -> Non
     assert judge(Figure((1000 * value,), MILLISECONDS), Wanted(1100, 1020)) == verdict
 
 
+def test_without_an_aim_reached_is_the_best_verdict() -> None:
+    assert judge(Figure((1.0,), SECONDS), Wanted(2)) == "reached"
+
+
 def test_where_nothing_is_wanted_nothing_is_judged() -> None:
     assert judge(Figure((1.0,), TIMES), None) == ""
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from benchmarks.side_by_side.bench import Bench
+from benchmarks.side_by_side.bench import Bench, NotMeasured
 from benchmarks.side_by_side.figures import MILLISECONDS, Figure, Row, Wanted, compare
 from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.pictures import draw_small_pictures
@@ -18,6 +18,7 @@ BACKBONE = "resnet50"
 
 NUM_CLASSES = 10
 EDGE_PX = 16
+SHARDS = "shard-*.h5"
 WANTED = Wanted(8, 12)
 
 
@@ -31,7 +32,11 @@ class InventedSet:
 
 
 def measure_head(bench: Bench) -> Iterator[Row]:
-    """Yield the line of an epoch after the first, validation included."""
+    """Yield the line of an epoch after the first, validation included.
+
+    Raises:
+        NotMeasured: tlkit trained on other features than those that were invented for it.
+    """
     num_train, num_validation = bench.sizes.head_rows
     invented = invent_set(bench, num_train, num_validation)
     epochs = bench.sizes.head_epochs
@@ -71,4 +76,8 @@ def invent_set(bench: Bench, num_train: int, num_validation: int) -> InventedSet
 def _train_with_tlkit(bench: Bench, invented: InventedSet, epochs: int) -> float:
     words = ["--backbone", BACKBONE, "--weights", "random", "--head", "linear"]
     words += ["--batch-size", "64", "--epochs", str(epochs), "--patience", "0"]
-    return finetune_process(bench, invented.data, invented.cache, *words)[1].seconds_per_epoch()
+    shards = set(invented.cache.rglob(SHARDS))
+    _, watch, _ = finetune_process(bench, invented.data, invented.cache, *words)
+    if set(invented.cache.rglob(SHARDS)) != shards:
+        raise NotMeasured("tlkit finetune did not find the invented features and computed others")
+    return watch.seconds_per_epoch()

@@ -14,7 +14,7 @@ from benchmarks.side_by_side.tlkit_runs import RANDOM_WEIGHTS, finetune_process
 BACKBONE = "mobilenet_v2"
 NUM_PHOTOS = 24
 WANTED_PREDICT = Wanted(2, 1)
-WANTED_HELP = Wanted(100, 60)
+WANTED_HELP = Wanted(100)
 
 
 def measure_start(bench: Bench) -> Iterator[Row]:

@@ -48,7 +48,7 @@ WHOLE = Tuning(
     "all",
     "all",
     Wanted(3, 4),
-    "an epoch after the first, validation included; batch norm statistics fixed on both sides; no augmentation",
+    "an epoch after the first, validation included; batch norm frozen on both sides, no augmentation",
 )
 
 
