@@ -28,7 +28,7 @@ FOLDER = click.Path(exists=True, file_okay=False, resolve_path=True, path_type=P
 @click.option("--weights", default="", help="Real MobileNetV2 weights for --data: a file, or imagenet.")
 @click.option("--tlkit", "words", default="", help="More options for tlkit precompute and finetune, in one word.")
 @click.option("--growth-backbone", default="resnet50", show_default=True, help="Network of the growing image folder.")
-@click.option("--growth", default=0, help="The largest number of images there (default: 16,000).")
+@click.option("--growth", type=click.IntRange(min=16), help="The largest number of images there (default: 16,000).")
 @click.option("--out", type=click.Path(path_type=Path), help="The page (default: benchmarks/results.md).")
 def main(
     rows: str,
@@ -38,7 +38,7 @@ def main(
     weights: str,
     words: str,
     growth_backbone: str,
-    growth: int,
+    growth: int | None,
     out: Path | None,
 ) -> None:
     """Measure tlkit beside what a user would pick instead, and write benchmarks/results.md row by row."""
@@ -60,11 +60,12 @@ def main(
     bench.say(f"Done: {page}")
 
 
-def _choose_sizes(quick: bool, growth: int) -> Sizes:
+def _choose_sizes(quick: bool, growth: int | None) -> Sizes:
     sizes = QUICK if quick else Sizes()
     if not growth:
         return sizes
-    return replace(sizes, growth=(*(count for count in sizes.growth if count < growth), growth))
+    smaller = [count for count in sizes.growth if count < growth] or [growth // 4]
+    return replace(sizes, growth=(*smaller, growth))
 
 
 def measure_row(name: str, bench: Bench, results: Results) -> None:

@@ -1,4 +1,4 @@
-"""Run one tlkit command, with TensorFlow and Keras imported before the clock starts, as the others' imports are."""
+"""Run one tlkit command, with TensorFlow and Keras imported before the clock starts, as on the other side."""
 
 from __future__ import annotations
 
