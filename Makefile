@@ -1,4 +1,5 @@
-# Every target runs in .venv, which is made anew whenever requirements.lock changed.
+# Every target runs in .venv, which is made anew whenever requirements.lock changed. What tlkit is compared with by `make
+# bench` has an environment of its own, .venv-peers.
 
 .DEFAULT_GOAL := help
 .PHONY: help venv demo test check bench docs lock clean
@@ -8,6 +9,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 BIN := .venv/bin
 INSTALLED := .venv/installed-from-lock
+PEERS := .venv-peers/installed-from-requirements
 INSTALL_LOCK := $(BIN)/python -m pip install --quiet --disable-pip-version-check --require-hashes --requirement requirements.lock
 
 help:  ## Show the targets.
@@ -27,8 +29,9 @@ check: $(INSTALLED)  ## Run ruff, mypy and import-linter.
 	$(BIN)/mypy
 	$(BIN)/lint-imports --no-cache
 
-bench: $(INSTALLED)  ## Measure precompute against stock Keras, side by side (ARGS="--photos FOLDER").
-	$(BIN)/python benchmarks/precompute.py $(ARGS)
+bench: $(INSTALLED)  ## Measure tlkit beside Keras, PyTorch and scikit-learn, about half an hour (ARGS="--help" tells more).
+	@$(MAKE) --no-print-directory $(PEERS) || echo "There is no .venv-peers: what needs PyTorch or scikit-learn is left out." >&2
+	$(BIN)/python -m benchmarks.side_by_side $(ARGS)
 
 docs: $(INSTALLED)  ## Write docs/reference from the code.
 	$(BIN)/python docs/generate.py
@@ -38,8 +41,8 @@ lock: $(INSTALLED)  ## Write requirements.lock from pyproject.toml (needs the ne
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --custom-compile-command "make lock" --upgrade --output-file requirements.lock
 
-clean:  ## Remove .venv and the tools' caches.
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+clean:  ## Remove both environments and the tools' caches.
+	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(INSTALLED): requirements.lock
 	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \
@@ -55,4 +58,10 @@ $(INSTALLED): requirements.lock
 	@# A download that was cut off fails by its hash; the second try fetches it anew.
 	$(INSTALL_LOCK) || $(INSTALL_LOCK)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
+	@touch $@
+
+$(PEERS): benchmarks/peers/requirements.txt
+	@echo "Making .venv-peers for PyTorch and scikit-learn."
+	$(BIN)/python -m venv --clear .venv-peers
+	.venv-peers/bin/python -m pip install --quiet --disable-pip-version-check --requirement $<
 	@touch $@
