@@ -1,11 +1,12 @@
 """What bounds precompute on this machine: how fast its loader decodes alone, and how fast its engine runs alone.
 
-This is the one program that looks into tlkit: `make_load` and `make_forward` are the two places to change when the
+This is the one program that looks into tlkit: `make_load` and `make_engine` are the two places to change when the
 loader or the engine does.
 """
 
 from __future__ import annotations
 
+import tempfile
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
@@ -17,9 +18,12 @@ from numpy.typing import NDArray
 
 from benchmarks.side_by_side.job import run_job
 from tlkit.backbones.build import build_backbone
-from tlkit.backbones.engine import compile_trunk
-from tlkit.data.images import load_image, read_content
+from tlkit.backbones.engine import Engine
+from tlkit.data.images import LOADER_VERSION, load_image, read_content
+from tlkit.features.cache import CacheSpec
+from tlkit.recipes import BackboneSettings
 from tlkit.runtime import start_keras
+from tlkit.workflows.engine_choice import Work, list_choices
 from tlkit.workflows.scoring import BATCH_SIZE
 
 NUM_THREADS = 2
@@ -34,21 +38,24 @@ def make_load(image_size: tuple[int, int]) -> Callable[[Path], Pixels]:
     return lambda path: load_image(read_content(path), image_size=image_size, fit="squash")
 
 
-def make_forward(backbone: str) -> tuple[Callable[[Pixels], NDArray[np.float32]], tuple[int, int]]:
-    """Return the engine that precompute would take for this network, on batches of pixels, and their size."""
+def make_engine(backbone: str, scratch: Path) -> tuple[Engine, tuple[int, int]]:
+    """Return the engine that precompute tries first for this network, and the size of its pictures."""
     network = build_backbone(backbone, image_size=0, pooling="avg", weights="random", seed=0)
-    return compile_trunk(network.trunk("top")), network.image_size
+    spec = CacheSpec(backbone, "", "top", "avg", network.image_size, "squash", LOADER_VERSION, "", "", "float32", (1,))
+    work = Work(spec, network.pooled_trunk("top"), scratch, 0, None, BATCH_SIZE)
+    return work.make_engine(list_choices(BackboneSettings())[0]), network.image_size
 
 
 def measure_bound(data: str, backbone: str) -> dict[str, Any]:
     """Return images a second of `decode`, of `forward`, and of the `bound` of both on the same cores, one by one."""
     start_keras()
-    forward, image_size = make_forward(backbone)
+    with tempfile.TemporaryDirectory() as scratch:
+        engine, image_size = make_engine(backbone, Path(scratch))
     paths = sorted(path for path in Path(data).rglob("*") if path.is_file())
     load = make_load(image_size)
     batch = np.stack([load(paths[index % len(paths)]) for index in range(BATCH_SIZE)])
     decode_rate = _measure_decode(load, paths)
-    forward_rate = _measure_forward(forward, batch)
+    forward_rate = _measure_forward(engine, batch)
     return {"decode": decode_rate, "forward": forward_rate, "bound": 1 / (1 / decode_rate + 1 / forward_rate)}
 
 
@@ -60,15 +67,15 @@ def _measure_decode(load: Callable[[Path], Pixels], paths: list[Path]) -> float:
         return len(paths) / (time.perf_counter() - start)
 
 
-def _measure_forward(forward: Callable[[Pixels], NDArray[np.float32]], batch: Pixels) -> float:
-    for _ in range(NUM_WARM_UP_BATCHES):
-        forward(batch)
-    num_batches = 0
-    start = time.perf_counter()
-    while (seconds := time.perf_counter() - start) < LEAST_SECONDS:
-        forward(batch)
-        num_batches += 1
-    return num_batches * len(batch) / seconds
+def _measure_forward(engine: Engine, batch: Pixels) -> float:
+    with ThreadPoolExecutor(engine.num_parallel) as pool:
+        list(pool.map(engine.compute, [batch] * NUM_WARM_UP_BATCHES * engine.num_parallel))
+        num_batches = 0
+        start = time.perf_counter()
+        while (seconds := time.perf_counter() - start) < LEAST_SECONDS:
+            list(pool.map(engine.compute, [batch] * engine.num_parallel))
+            num_batches += engine.num_parallel
+        return num_batches * len(batch) / seconds
 
 
 if __name__ == "__main__":
