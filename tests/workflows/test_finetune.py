@@ -131,11 +131,14 @@ def test_an_unfrozen_run_says_what_was_trained_and_what_it_changed(
 def test_training_on_cached_features_equals_training_on_pictures(
     photos: Path, finished: Finished, tmp_path: Path
 ) -> None:
-    """With the trunk frozen by a rate of 0, the boundary decides the speed and not the result."""
+    """With the trunk frozen by a rate of 0, the boundary decides the speed and not the result.
+
+    The rates are small: jumping losses would magnify the last bits, in which a trunk with folded batch norm differs.
+    """
     first = finished(make_recipe(), photos)
     settings = BackboneSettings(name="tiny", weights="random", image_size=64, feature_dtype="float32")
-    cached = Stage(name="same", unfreeze="block4", epochs=3, lr=0.003, group_lr={"block4": 0.001}, patience=0)
-    frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 0.001}
+    cached = Stage(name="same", unfreeze="block4", epochs=3, lr=3e-5, group_lr={"block4": 1e-5}, patience=0)
+    frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 1e-5}
     pictures = dataclasses.replace(cached, unfreeze="all", group_lr=frozen, policy="none")
     losses = []
     for stage in (cached, pictures):
