@@ -102,7 +102,8 @@ def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uin
 
 def _pool(features: NDArray[np.float32]) -> NDArray[np.float32]:
     """Return the mean over the places of a map, (n, channels); pooled features as they are."""
-    return features.reshape(len(features), -1, features.shape[-1]).mean(axis=1)
+    pooled: NDArray[np.float32] = features.reshape(len(features), -1, features.shape[-1]).mean(axis=1)
+    return pooled
 
 
 def _similarities(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> list[float]:

@@ -15,13 +15,18 @@ from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from tlkit import __version__
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
-from tlkit.features.spec import write_text
+from tlkit.data.images import LOADER_VERSION
+from tlkit.features.spec import CacheSpec, write_text
 from tlkit.recipes import BackboneSettings
+
+if TYPE_CHECKING:
+    from tlkit.backbones.build import Backbone
 
 FOLDER = "trunks"
 NAME_LENGTH = 16
@@ -88,3 +93,35 @@ def note_trunk(request: TrunkRequest, trunk: Trunk, cache_root: Path) -> None:
         with suppress(OSError):
             note.parent.mkdir(parents=True, exist_ok=True)
             write_text(note, json.dumps(asdict(trunk)))
+
+
+def describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False) -> Trunk:
+    """Return what is to be known of a network that has been built."""
+    shape = backbone.feature_shape(boundary)
+    return Trunk(backbone.trunk_sha256(boundary), shape[-1:] if is_pooled else shape)
+
+
+def describe_cache(
+    settings: BackboneSettings,
+    trunk: Trunk,
+    boundary: str,
+    pooling: str,
+    image_size: tuple[int, int],
+    *,
+    is_pooled: bool = False,
+) -> CacheSpec:
+    """Return what the features are, but for the engine that computes them."""
+    return CacheSpec(
+        backbone=settings.name,
+        weights_sha256=trunk.weights_sha256,
+        boundary=boundary,
+        # What heads are trained on is not pooled below the top, so both kinds of head share those features.
+        pooling=pooling if boundary == "top" or is_pooled else "none",
+        image_size=image_size,
+        fit=settings.fit,
+        loader_version=LOADER_VERSION,
+        engine="",
+        precision="",
+        dtype=settings.feature_dtype,
+        feature_shape=trunk.feature_shape,
+    )

@@ -21,7 +21,6 @@ from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
-from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest, SetAside
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import CacheSpec, FeatureCache, default_cache_root
@@ -29,7 +28,7 @@ from tlkit.features.extract import fill_cache, load_sample
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.engine_choice import Work, find_begun_cache, find_complete_cache, select_engine
-from tlkit.workflows.known_trunks import Trunk, TrunkRequest, find_known_trunk, note_trunk
+from tlkit.workflows.known_trunks import TrunkRequest, describe_cache, describe_trunk, find_known_trunk, note_trunk
 from tlkit.workflows.scoring import BATCH_SIZE
 from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
 
@@ -106,7 +105,7 @@ def run_precompute(
     features = _find_complete(manifest, request, views, cache_root, console)
     if features is None:
         backbone = build_backbone_for(backbone_settings, pooling, views.seed)
-        note_trunk(request, _describe_trunk(backbone, boundary), cache_root)
+        note_trunk(request, describe_trunk(backbone, boundary), cache_root)
         features = ensure_features(
             manifest,
             backbone,
@@ -198,7 +197,7 @@ def _find_complete(
         return None
     start = time.perf_counter()
     edge = find_backbone(request.settings.name).check_image_size(request.settings.image_size)
-    spec = _describe_cache(request.settings, trunk, request.boundary, request.pooling, (edge, edge))
+    spec = describe_cache(request.settings, trunk, request.boundary, request.pooling, (edge, edge))
     wanted = WantedRows(manifest, views)
     cache = find_complete_cache(spec, request.settings, cache_root, wanted)
     if cache is None:
@@ -242,8 +241,8 @@ def ensure_features(
     """
     wanted = WantedRows(manifest, views)
     pooling = "avg" if is_pooled else backbone.pooling
-    trunk_facts = _describe_trunk(backbone, boundary, is_pooled=is_pooled)
-    spec = _describe_cache(settings, trunk_facts, boundary, pooling, backbone.image_size, is_pooled=is_pooled)
+    trunk_facts = describe_trunk(backbone, boundary, is_pooled=is_pooled)
+    spec = describe_cache(settings, trunk_facts, boundary, pooling, backbone.image_size, is_pooled=is_pooled)
     cache = find_begun_cache(spec, settings, cache_root, wanted)
     positions = wanted.find(cache)
     missing = wanted.list_missing(positions)
@@ -282,37 +281,6 @@ def refuse_set_aside(features: DatasetFeatures) -> None:
             expected="nothing but usable images, as --strict demands",
             fix="mend or remove the file, or leave out --strict to set it aside.",
         )
-
-
-def _describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False) -> Trunk:
-    shape = backbone.feature_shape(boundary)
-    return Trunk(backbone.trunk_sha256(boundary), shape[-1:] if is_pooled else shape)
-
-
-def _describe_cache(
-    settings: BackboneSettings,
-    trunk: Trunk,
-    boundary: str,
-    pooling: str,
-    image_size: tuple[int, int],
-    *,
-    is_pooled: bool = False,
-) -> CacheSpec:
-    """Return what the features are, but for the engine that computes them."""
-    return CacheSpec(
-        backbone=settings.name,
-        weights_sha256=trunk.weights_sha256,
-        boundary=boundary,
-        # What heads are trained on is not pooled below the top, so both kinds of head share those features.
-        pooling=pooling if boundary == "top" or is_pooled else "none",
-        image_size=image_size,
-        fit=settings.fit,
-        loader_version=LOADER_VERSION,
-        engine="",
-        precision="",
-        dtype=settings.feature_dtype,
-        feature_shape=trunk.feature_shape,
-    )
 
 
 def _check_space(spec: CacheSpec, num_rows: int, cache_root: Path) -> None:
