@@ -27,6 +27,7 @@ from tlkit.workflows.scoring import score_records
 
 QUIET = Console(verbosity=-1)
 HEAD = Stage(epochs=8, lr=0.01)
+SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)
 
 
 def make_recipe(*stages: Stage, **sections: Any) -> Recipe:
@@ -197,10 +198,8 @@ SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
 @pytest.mark.parametrize(
     ("recipe", "after_epochs"),
     [
-        (CACHED_THEN_UNFROZEN, 0),
         (CACHED_THEN_UNFROZEN, 2),
         (CACHED_THEN_UNFROZEN, 4),
-        (SMALL_THEN_LARGE_FROM_SCRATCH, 1),
         (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
     ],
 )
@@ -344,7 +343,7 @@ def test_bad_names_are_refused_before_anything_is_written(
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0))
+    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0), backbone=SMALLEST)
     out = tmp_path / "run"
     run_and_kill(recipe, photos, out, monkeypatch, after_epochs=1)
     victim = photos / "train" / "red" / "red_000.png"
