@@ -19,6 +19,7 @@ import numpy as np
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
+from tlkit.bundle import BATCH_SIZE
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
@@ -29,7 +30,6 @@ from tlkit.features.extract import fill_cache, load_sample
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.engine_choice import Work, find_begun_cache, select_engine
-from tlkit.workflows.scoring import BATCH_SIZE
 from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
 
 if TYPE_CHECKING:

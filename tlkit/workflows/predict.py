@@ -8,12 +8,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.bundle import BundleSpec, read_spec
+from tlkit.bundle import BundleSpec, Predictor, open_classifier, read_spec
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture, read_upright_size
 from tlkit.data.metadata_source import MetadataSource
@@ -32,12 +32,8 @@ from tlkit.reports.predictions import (
     open_predictions,
 )
 from tlkit.reports.sorting import ClassFolders
-from tlkit.runtime import start_keras
 from tlkit.workflows.answering import choose_prediction_columns, make_prediction, write_caption
-from tlkit.workflows.scoring import BATCH_SIZE, count_files, load_pixels, recover, split_rows
-
-if TYPE_CHECKING:
-    from tlkit.bundle import Classifier
+from tlkit.workflows.scoring import count_files, load_pixels, recover, split_rows
 
 OVERLAYS = "overlays"
 SORTED_IMAGES = "sorted images"
@@ -61,7 +57,9 @@ def run_predict(
     stdin: TextIO,
     stdout: BinaryIO,
     top_k: int = 3,
-    batch_size: int = BATCH_SIZE,
+    engine: str = "auto",
+    precision: str = "float32",
+    batch_size: int | None = None,
     table: Path | None = None,
     image_column: str = "",
 ) -> dict[str, Any]:
@@ -75,24 +73,27 @@ def run_predict(
         stdin: Gives one path a line.
         stdout: Gets the rows as CSV if they have no other place.
         top_k: Classes named for each image, at least 1.
-        batch_size: Images in a batch; another than training's may change the last bits.
+        engine: auto, keras or openvino: see `tlkit.bundle.open_classifier`.
+        precision: float32, or bfloat16 with OpenVINO.
+        batch_size: Images in a batch of Keras; another than training's may change the last bits.
         table: Holds the metadata that the model takes beside the images.
         image_column: Its column of paths; empty: found by its name.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
         DataError: The sources hold no image.
-        SettingError: The ending of `out` names no format, two outputs share a folder, or metadata are missing.
+        BackboneError: OpenVINO is asked for and not installed.
+        SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a setting
+            does not go with the engine.
         RunError: An output folder is in the way of something.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_outputs(outputs, sources, spec)
     metadata = MetadataSource(spec.metadata.names, table, image_column=image_column)
     paths = find_images(sources, stdin)
-    start_keras()
-    from tlkit.bundle import read_bundle
-
-    classifier = read_bundle(run, loader_version=LOADER_VERSION)
+    classifier = open_classifier(
+        run, loader_version=LOADER_VERSION, engine=engine, precision=precision, batch_size=batch_size
+    )
 
     start = time.perf_counter()
     tally = _Tally(spec)
@@ -104,7 +105,7 @@ def run_predict(
             columns = choose_prediction_columns(spec, top_k=top_k)
             writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
         advance = stack.enter_context(console.progress("Predicting", len(paths)))
-        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, batch_size=batch_size):
+        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k):
             writer.write(prediction)
             tally.add(prediction)
             if not prediction.error:
@@ -126,12 +127,11 @@ def run_predict(
 
 
 def predict_files(
-    classifier: Classifier,
+    classifier: Predictor,
     paths: Sequence[Path],
     metadata: MetadataSource,
     *,
     top_k: int,
-    batch_size: int = BATCH_SIZE,
 ) -> Iterator[tuple[Path, Prediction]]:
     """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
     spec = classifier.spec
@@ -143,7 +143,13 @@ def predict_files(
             raise LoadFailure(f"no row of it in {metadata.table_name}")
         return pixels, spec.metadata.encode([texts])[0]
 
-    for batch in run_batches(enumerate(paths), load, classifier.predict, batch_size=batch_size):
+    for batch in run_batches(
+        enumerate(paths),
+        load,
+        classifier.predict,
+        batch_size=classifier.batch_size,
+        num_parallel=classifier.num_parallel,
+    ):
         rows = _tell_batch(batch.items, batch.outputs, spec, top_k=top_k) if batch.items else []
         rows += [(item, Prediction(str(item[1]), error=reason)) for item, reason in batch.failures]
         for (_, path), prediction in sorted(rows, key=lambda row: row[0][0]):
