@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, BinaryIO, TextIO
+from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 
 import numpy as np
 from numpy.typing import NDArray
@@ -23,7 +23,6 @@ from tlkit.features.extract import LoadFailure, run_batches
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, Box, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
-from tlkit.reports.overlays import LONGEST_EDGE_PX, OverlayFolder
 from tlkit.reports.predictions import (
     BOX_COLUMNS,
     Prediction,
@@ -34,6 +33,9 @@ from tlkit.reports.predictions import (
 from tlkit.reports.sorting import ClassFolders
 from tlkit.workflows.answering import choose_prediction_columns, make_prediction, write_caption
 from tlkit.workflows.scoring import count_files, load_pixels, recover, split_rows
+
+if TYPE_CHECKING:
+    from tlkit.reports.overlays import OverlayFolder
 
 OVERLAYS = "overlays"
 SORTED_IMAGES = "sorted images"
@@ -243,6 +245,8 @@ class _Copies:
         self._class_folders: ClassFolders | None = None
         self._console = console
         if outputs.overlay:
+            from tlkit.reports.overlays import OverlayFolder
+
             make_output_folder(outputs.overlay, kind=OVERLAYS, marker=OUTPUT_MARKER)
             self._overlays = OverlayFolder(outputs.overlay)
         if outputs.sort_into:
@@ -252,8 +256,7 @@ class _Copies:
     def write(self, path: Path, prediction: Prediction) -> None:
         try:
             if self._overlays:
-                # A JPEG is decoded at twice the target or more.
-                picture = read_picture(read_content(path), target=(LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2))
+                picture = read_picture(read_content(path), target=self._overlays.target_px)
                 caption = write_caption(prediction, self._spec)
                 self._overlays.write(path, picture, caption, _in_fractions(path, prediction))
             if self._class_folders:
