@@ -117,7 +117,7 @@ def hidden_openvino() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(scope="module")
 def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
     """OpenVINO; its absence skips the test."""
-    from tlkit.backbones.openvino_engine import has_openvino, import_openvino
+    from tlkit.backbones.openvino_runtime import has_openvino, import_openvino
 
     hidden_openvino.undo()
     if not has_openvino():

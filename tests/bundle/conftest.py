@@ -20,7 +20,6 @@ from tlkit.errors import BundleError
 from tlkit.recipes import HeadSettings
 
 FOREIGN_FIX = "get the bundle again from where it came, or train the model again with `tlkit finetune`."
-HASHED_FILES = ("weights.safetensors", "golden.safetensors")
 
 Refuses = Callable[..., contextlib.AbstractContextManager[None]]
 
@@ -71,7 +70,8 @@ def written_files(tmp_path_factory: pytest.TempPathFactory) -> Callable[[BundleS
                 "images": np.zeros((2, 48, 48, 3), np.uint8),
                 "answers": np.full((2, spec.row_width), 1 / 3, np.float32),
             }
-            write_files(folder, spec, weights=weights, golden=golden)
+            novelty = {"mean": np.zeros(4, np.float32), "directions": np.zeros((1, 4), np.float32)}
+            write_files(folder, spec, weights=weights, golden=golden, novelty=novelty)
         return folder
 
     return write
@@ -101,7 +101,8 @@ def rehash(edit_description: Callable[..., None]) -> Callable[[Path], None]:
     """`rehash(folder)`: name the present hashes in bundle.json, as somebody would who alters a bundle on purpose."""
 
     def update(folder: Path) -> None:
-        hashes = {name: hashlib.sha256((folder / name).read_bytes()).hexdigest() for name in HASHED_FILES}
+        files = [path for path in folder.iterdir() if path.name != "bundle.json"]
+        hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
         edit_description(folder, lambda document: document.update(files=hashes))
 
     return update

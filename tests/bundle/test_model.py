@@ -22,13 +22,13 @@ from tlkit.bundle import (
     Classifier,
     Provenance,
     assemble_classifier,
+    golden,
     read_bundle,
     read_spec,
-    saving,
     write_bundle,
 )
 from tlkit.bundle.novelty import fit_novelty
-from tlkit.errors import BundleError, NumericsError
+from tlkit.errors import NumericsError
 from tlkit.recipes import HeadSettings
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
@@ -119,7 +119,7 @@ def test_a_normalization_layer_uses_the_weights_that_were_saved(
     images = draw_images(2)
     expected = classifier.logits(images)
     # Golden samples prove the point too, but the difference is to be seen here, not as a refusal.
-    monkeypatch.setattr(saving, "GOLDEN_TOLERANCE", 1)
+    monkeypatch.setattr(golden, "GOLDEN_TOLERANCE", 1)
     write_bundle(tmp_path / "bundle", classifier, classifier.spec, images)
     np.testing.assert_array_equal(read_bundle(tmp_path, loader_version=1).logits(images), expected)
 
@@ -386,11 +386,43 @@ def test_temperature_and_distance_come_back_with_the_bundle(tmp_path: Path, head
 
 
 def test_a_bundle_that_says_it_measures_distances_must_bring_what_they_are_measured_by(
-    tmp_path: Path, edit_description: Edit
+    refuses: Any, tmp_path: Path, edit_description: Edit
 ) -> None:
     classifier = assemble_classifier(make_spec(), weights="random", seed=0)
     train_a_little(classifier)
     write_bundle(tmp_path / "bundle", classifier, classifier.spec, draw_images(1))
     edit_description(tmp_path / "bundle", lambda document: document.update(unknown_above=0.5))
-    with pytest.raises(BundleError):
+    with refuses(
+        f"{tmp_path / 'bundle' / 'bundle.json'}: files has no key 'novelty.safetensors'.",
+        "an object with exactly these keys: weights.safetensors, golden.safetensors, novelty.safetensors",
+    ):
         read_bundle(tmp_path, loader_version=1)
+
+
+@pytest.mark.parametrize(
+    ("mean", "directions", "found", "expected"),
+    [
+        ((5,), (2, 5), "'mean' is F32 5", "F32 224"),
+        ((224,), (65, 224), "'directions' is F32 65 x 224", "F32 64 x 224"),
+        ((224,), (448,), "'directions' is F32 448", "F32 0 x 224"),
+    ],
+)
+def test_what_distances_are_measured_by_must_fit_the_model(
+    refuses: Any,
+    folder: Path,
+    edit_description: Edit,
+    rehash: Callable[[Path], None],
+    mean: tuple[int, ...],
+    directions: tuple[int, ...],
+    found: str,
+    expected: str,
+) -> None:
+    edit_description(folder, lambda document: document.update(unknown_above=0.5))
+    golden = load_file(folder / "golden.safetensors")
+    golden["answers"] = np.pad(golden["answers"], [(0, 0), (0, 1)])
+    save_file(golden, folder / "golden.safetensors")
+    path = folder / "novelty.safetensors"
+    save_file({"mean": np.zeros(mean, np.float32), "directions": np.zeros(directions, np.float32)}, path)
+    rehash(folder)
+    with refuses(f"{path}: {found}.", f"{expected}, {MODEL_HAS}"):
+        read_bundle(folder, loader_version=1)

@@ -72,7 +72,7 @@ def test_the_description_is_read_without_tensorflow(bundle: Path, spec: BundleSp
     assert result.stdout == "[]\n"
 
 
-@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors", "golden.safetensors"])
+@pytest.mark.parametrize("name", ["bundle.json", "weights.safetensors", "golden.safetensors", "novelty.safetensors"])
 def test_a_linked_or_missing_file_is_refused(refuses: Any, bundle: Path, tmp_path: Path, name: str) -> None:
     limit = "4,194,304" if name == "bundle.json" else "4,294,967,296"
     (bundle / name).rename(tmp_path / name)
@@ -118,33 +118,35 @@ def test_extra_and_missing_keys_are_refused(refuses: Any, bundle: Path, edit_des
         read_spec(bundle, loader_version=3)
 
 
+GOOD = dict.fromkeys(("weights.safetensors", "golden.safetensors", "novelty.safetensors"), "0" * 64)
+FILES = "an object with exactly these keys: weights.safetensors, golden.safetensors, novelty.safetensors"
+
+
 @pytest.mark.parametrize(
     ("files", "found", "expected"),
     [
-        (None, " is None.", "an object with exactly these keys: weights.safetensors, golden.safetensors"),
+        (None, " is None.", FILES),
+        ({"weights.safetensors": "0" * 64}, " has no key 'golden.safetensors'.", FILES),
+        ({**GOOD, "/etc/passwd": "0" * 64}, " has an unknown key '/etc/passwd'.", FILES),
         (
-            {"weights.safetensors": "0" * 64},
-            " has no key 'golden.safetensors'.",
-            "an object with exactly these keys: weights.safetensors, golden.safetensors",
+            {**GOOD, "openvino.xml": "0" * 64},
+            " has no key 'openvino.bin'.",
+            f"{FILES}, openvino.xml, openvino.bin",
         ),
         (
-            {"weights.safetensors": "0" * 64, "golden.safetensors": "0" * 64, "/etc/passwd": "0" * 64},
-            " has an unknown key '/etc/passwd'.",
-            "an object with exactly these keys: weights.safetensors, golden.safetensors",
+            {**GOOD, "openvino.bin": "0" * 64},
+            " has no key 'openvino.xml'.",
+            f"{FILES}, openvino.xml, openvino.bin",
         ),
         (
-            {"weights.safetensors": "0" * 63, "golden.safetensors": "0" * 64},
+            {**GOOD, "weights.safetensors": "0" * 63},
             f": weights.safetensors is {'0' * 63!r}.",
             "a sha256 in hex",
         ),
-        (
-            {"weights.safetensors": 7, "golden.safetensors": "0" * 64},
-            ": weights.safetensors is 7.",
-            "a sha256 in hex",
-        ),
+        ({**GOOD, "weights.safetensors": 7}, ": weights.safetensors is 7.", "a sha256 in hex"),
     ],
 )
-def test_the_list_of_files_names_nothing_but_the_two(
+def test_the_list_of_files_names_nothing_but_the_models(
     refuses: Any, bundle: Path, edit_description: Edit, files: Any, found: str, expected: str
 ) -> None:
     edit_description(bundle, lambda document: document.update(files=files))
@@ -163,7 +165,7 @@ def test_truncated_weights_are_refused(refuses: Any, bundle: Path) -> None:
 def test_an_array_outside_backbone_and_head_is_refused(refuses: Any, bundle: Path) -> None:
     path = bundle / "weights.safetensors"
     save_file(load_file(path) | {"../other": np.zeros(1, np.float32)}, path)
-    with refuses(f"{path}: unknown array '../other'.", "names that begin with backbone/, head/, novelty/"):
+    with refuses(f"{path}: unknown array '../other'.", "names that begin with backbone/, head/"):
         read_spec(bundle, loader_version=3)
 
 
@@ -222,6 +224,7 @@ def arrays(bundle: Path) -> dict[str, Any]:
     return {
         "weights": weights | {"head/logits/bias": np.ones(3, np.float32)},
         "golden": load_file(bundle / "golden.safetensors"),
+        "novelty": load_file(bundle / "novelty.safetensors"),
     }
 
 

@@ -79,7 +79,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, backbone: Backbone) -> Bench:
     monkeypatch.setattr(Work, "make_engine", make_engine)
     monkeypatch.setattr(engine_choice, "_measure_rate", measure)
     monkeypatch.setattr(engine_choice, "FEWEST_ROWS_TO_TIME", 10)
-    monkeypatch.setattr("tlkit.backbones.openvino_engine.has_openvino", lambda: True)
+    monkeypatch.setattr("tlkit.backbones.openvino_runtime.has_openvino", lambda: True)
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: True)
     return bench
 

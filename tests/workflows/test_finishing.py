@@ -44,7 +44,9 @@ def finished(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tu
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     cache_root = tmp_path_factory.mktemp("cache")
-    return classifier, finish_model(classifier, manifest, RECIPE, cache_root=cache_root, console=QUIET)
+    scores, for_openvino = finish_model(classifier, manifest, RECIPE, cache_root=cache_root, console=QUIET)
+    assert for_openvino is None
+    return classifier, scores
 
 
 def test_the_scores_are_those_of_the_calibrated_model(

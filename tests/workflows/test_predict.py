@@ -84,10 +84,13 @@ def test_every_file_gets_a_row_in_order_and_bad_ones_their_reason(bundle: Path, 
         assert bool(row["class_name"]) != bool(row["error"])
 
 
-def test_rows_follow_the_order_of_the_sources_whatever_the_batches(classifier: Classifier, photos: Path) -> None:
+def test_rows_follow_the_order_of_the_sources_whatever_the_batches(
+    classifier: Classifier, photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     paths = sorted(photos.rglob("*.*"), reverse=True)
     for batch_size in (1, 2, 32):
-        answers = list(predict_files(classifier, paths, MetadataSource((), None), top_k=1, batch_size=batch_size))
+        monkeypatch.setattr(classifier, "batch_size", batch_size)
+        answers = list(predict_files(classifier, paths, MetadataSource((), None), top_k=1))
         assert [path for path, _ in answers] == paths
         assert [prediction.path for _, prediction in answers] == [str(path) for path in paths]
 

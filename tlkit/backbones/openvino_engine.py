@@ -7,77 +7,24 @@ A converted trunk is a folder that is written aside and renamed when it is whole
 from __future__ import annotations
 
 import hashlib
-import importlib
 import json
 import os
-import queue
 import shutil
-import sys
 import uuid
-from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tlkit import __version__
 from tlkit.backbones.engine import Engine
-from tlkit.errors import BackboneError
+from tlkit.backbones.openvino_runtime import compile_model, import_converter, import_openvino
 
 if TYPE_CHECKING:
     import keras
     import openvino
 
 GRAPH, WEIGHTS, CHECKSUMS = "trunk.xml", "trunk.bin", "trunk.json"
-TELEMETRY = "openvino_telemetry"
 FOLDER_NAME_LENGTH = 16
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
-
-
-def import_openvino() -> Any:
-    """Return the module `openvino`, imported so that it tells nobody.
-
-    Where the package openvino_telemetry can be imported, every conversion is reported to Intel through Google
-    Analytics; where it cannot, OpenVINO does without.
-
-    Raises:
-        ImportError: OpenVINO is not installed, or does not run on this system.
-    """
-    if "openvino" not in sys.modules:
-        before = sys.modules.pop(TELEMETRY, None)
-        sys.modules[TELEMETRY] = None  # type: ignore[assignment]
-        try:
-            import openvino  # noqa: F401
-        finally:
-            del sys.modules[TELEMETRY]
-            if before is not None:
-                sys.modules[TELEMETRY] = before
-    return importlib.import_module("openvino")
-
-
-def has_openvino() -> bool:
-    """Return whether OpenVINO is installed and can be imported here."""
-    try:
-        import_openvino()
-    except ImportError:
-        return False
-    return True
-
-
-def require_openvino() -> None:
-    """Check that there is an OpenVINO.
-
-    Raises:
-        BackboneError: There is none.
-    """
-    if not has_openvino():
-        raise BackboneError(
-            "--engine openvino: OpenVINO cannot be imported.",
-            expected="the package openvino, for which there is no build for every processor and system",
-            fix="install it with `pip install openvino`, or give --engine keras.",
-        )
 
 
 def make_openvino_engine(
@@ -105,30 +52,8 @@ def make_openvino_engine(
         model = _convert(trunk, batch_size)
         with suppress(OSError):  # a disk that is full is no reason to stop: the trunk is converted again next time
             _write_trunk(model, folder)
-    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _PRECISIONS[precision]}
-    compiled = core.compile_model(model, "CPU", hints)
-    num_parallel = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
-    return Engine("openvino", precision, batch_size, num_parallel, _make_compute(compiled, num_parallel))
-
-
-def _make_compute(
-    compiled: openvino.CompiledModel, num_requests: int
-) -> Callable[[NDArray[np.uint8]], NDArray[np.float32]]:
-    """Return a function that computes a batch in whichever request is free, and waits for one if none is."""
-    free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
-    for _ in range(num_requests):
-        free.put(compiled.create_infer_request())
-
-    def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        request = free.get()
-        try:
-            request.start_async([images], share_inputs=True)
-            request.wait()
-            return np.array(request.get_output_tensor(0).data, np.float32)
-        finally:
-            free.put(request)
-
-    return compute
+    run, num_parallel = compile_model(model, precision=precision)
+    return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
 
 
 def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
@@ -141,7 +66,7 @@ def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
     def run(images: tf.Tensor) -> tf.Tensor:
         return trunk(tf.cast(images, tf.float32), training=False)
 
-    model = openvino.convert_model(run.get_concrete_function())
+    model = import_converter()(run.get_concrete_function())
     # EfficientNets' activations, which have gradients of their own, come out as 49 more outputs: a quarter of the speed.
     return openvino.Model([model.output(0)], model.get_parameters())
 

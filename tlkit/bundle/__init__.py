@@ -9,25 +9,32 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.bundle.answers import cool, fit_target, to_deviations, to_values
 from tlkit.bundle.novelty import NEVER, choose_unknown_above, fit_novelty, pool_features
+from tlkit.bundle.opening import open_classifier
+from tlkit.bundle.predictor import BATCH_SIZE, Predictor
 from tlkit.bundle.spec import BundleSpec, Provenance
 from tlkit.bundle.storage import WEIGHTS_FILE, find_bundle, read_spec
 
 if TYPE_CHECKING:
+    from tlkit.bundle.converting import convert_classifier
     from tlkit.bundle.model import Classifier, assemble_classifier
     from tlkit.bundle.saving import read_bundle, write_bundle
 
 __all__ = [
+    "BATCH_SIZE",
     "NEVER",
     "WEIGHTS_FILE",
     "BundleSpec",
     "Classifier",
+    "Predictor",
     "Provenance",
     "assemble_classifier",
     "choose_unknown_above",
+    "convert_classifier",
     "cool",
     "find_bundle",
     "fit_novelty",
     "fit_target",
+    "open_classifier",
     "pool_features",
     "read_bundle",
     "read_spec",
@@ -40,6 +47,6 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tlkit.bundle import model, saving
+    from tlkit.bundle import converting, model, saving
 
-    return getattr(saving, name) if hasattr(saving, name) else getattr(model, name)
+    return next(getattr(module, name) for module in (saving, model, converting) if hasattr(module, name))

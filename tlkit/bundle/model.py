@@ -1,7 +1,6 @@
 """The classifier: a backbone and a head, built from a bundle's spec, with everything that a prediction needs.
 
-Training, evaluation and prediction all run this one model through this one compiled function, so a number that one of
-them reports is the number that the others see.
+Training runs it through this one compiled function, and so do evaluation and prediction where OpenVINO does not.
 """
 
 from __future__ import annotations
@@ -19,8 +18,8 @@ from tlkit import __version__
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
 from tlkit.backbones.weights import finalize_normalization, stable_names
-from tlkit.bundle.answers import compute_answers
 from tlkit.bundle.novelty import Novelty
+from tlkit.bundle.predictor import BATCH_SIZE, check_inputs, compute_rows
 from tlkit.bundle.spec import BundleSpec, Provenance
 from tlkit.bundle.storage import check_spec
 from tlkit.bundle.untrusted import refusal
@@ -34,17 +33,22 @@ class Classifier:
         spec: What the model is.
         backbone: RGB float, 0..255, to feature.
         head: Feature to logits.
+        batch_size: Images that it is given at a time; TensorFlow's sums depend on their number in the last bits.
+        num_parallel: One such batch keeps all processors busy.
         novelty: What the distance from the training images is measured by, if the spec says that it is.
     """
+
+    num_parallel = 1
 
     def __init__(self, spec: BundleSpec, backbone: Backbone, head: keras.Model, novelty: Novelty | None = None) -> None:
         self.spec = spec
         self.backbone = backbone
         self.head = head
         self.novelty = novelty
+        self.batch_size = BATCH_SIZE
         pictures = tf.TensorSpec((None, spec.image_size, spec.image_size, 3), tf.uint8)
         metadata = tf.TensorSpec((None, spec.metadata.width), tf.float32)
-        self._compute = tf.function(self._forward, input_signature=[pictures, metadata])
+        self._compute = tf.function(self.forward, input_signature=[pictures, metadata])
 
     def logits(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
@@ -69,46 +73,14 @@ class Classifier:
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """Return `answer`, the logits; `feature`, pooled, (n, channels); and, if boxes were learnt, `box`, (n, 4), 0..1."""
-        size, width = self.spec.image_size, self.spec.metadata.width
-        if metadata is None:
-            metadata = np.zeros((len(images), 0), np.float32)
-        if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
-            raise ValueError(
-                f"Expected uint8 images of shape (n, {size}, {size}, 3), 0..255. "
-                f"Received: dtype={images.dtype}, shape={images.shape}"
-            )
-        if metadata.dtype != np.float32 or metadata.shape != (len(images), width):
-            raise ValueError(
-                f"Expected float32 metadata of shape ({len(images)}, {width}). "
-                f"Received: dtype={metadata.dtype}, shape={metadata.shape}"
-            )
+        metadata = check_inputs(self.spec, images, metadata)
         return {name: value.numpy() for name, value in self._compute(tf.constant(images), metadata).items()}
 
     def predict(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
     ) -> np.ndarray[Any, Any]:
-        """Compute the answer and, as far as the model tells them, box and distance, in one row an image.
-
-        Args:
-            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
-            metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
-
-        Returns:
-            float32 (n, row_width): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
-            deviations from the mean (`tlkit.bundle.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
-            in fractions of the input; then, if it is measured, the distance from the training images, 0..1.
-
-        Raises:
-            ValueError: If images or metadata have another type or shape.
-        """
-        said = self._run(images, metadata)
-        columns = [compute_answers(self.spec.task, said["answer"], temperature=self.spec.temperature)]
-        if self.spec.has_box:
-            columns.append(said["box"])
-        if self.spec.measures_distance:
-            assert self.novelty is not None, "the spec says that distances are measured"
-            columns.append(self.novelty.measure(said["feature"])[:, np.newaxis])
-        return np.concatenate(columns, axis=1)
+        """Compute one row an image: see `tlkit.bundle.predictor.Predictor.predict`."""
+        return compute_rows(self.spec, self._run(images, metadata), self.novelty)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by the name that it has in the bundle, `backbone/…` and `head/…`."""
@@ -134,7 +106,13 @@ class Classifier:
             variables[name].assign(weight)
         finalize_normalization(self.backbone.model)
 
-    def _forward(self, images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
+    def forward(self, images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the tensors of `output_names`, in inference mode: `answer`, logits; `box`; `feature`, pooled.
+
+        Args:
+            images: uint8 (n, image_size, image_size, 3), RGB, 0..255.
+            metadata: float32 (n, width), width >= 0.
+        """
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)
         said: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)
         return {**said, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import keras
 import numpy as np
@@ -18,26 +18,27 @@ import numpy as np
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.weight_files import BACKBONE_PREFIX
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
+from tlkit.bundle.golden import check_golden_samples, predict_one_by_one
 from tlkit.bundle.model import Classifier, build_head_of, check_pooling, name_head_weights
-from tlkit.bundle.novelty import MOST_DIRECTIONS, Novelty
 from tlkit.bundle.spec import BundleSpec
 from tlkit.bundle.storage import (
     GOLDEN_FILE,
     MAX_GOLDEN_IMAGES,
-    NOVELTY_NAMES,
+    NOVELTY_FILE,
     SPEC_FILE,
     WEIGHTS_FILE,
     check_weight_names,
     find_bundle,
-    golden_kinds,
     read_description,
+    read_novelty,
     write_files,
 )
-from tlkit.bundle.tensors import TensorFile, TensorKind, open_tensors
+from tlkit.bundle.tensors import TensorKind, open_tensors
 from tlkit.bundle.untrusted import refusal
 from tlkit.errors import BackboneError, NumericsError
 
-GOLDEN_TOLERANCE = 1e-3
+if TYPE_CHECKING:
+    import openvino
 
 
 def write_bundle(
@@ -46,6 +47,7 @@ def write_bundle(
     spec: BundleSpec,
     golden_images: np.ndarray[Any, Any],
     golden_metadata: np.ndarray[Any, Any] | None = None,
+    for_openvino: openvino.Model | None = None,
 ) -> None:
     """Save a classifier; an earlier bundle at `folder` is replaced at the end, in one step.
 
@@ -56,6 +58,7 @@ def write_bundle(
         golden_images: uint8 (n, image_size, image_size, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
             so whoever gets the bundle can look at them.
         golden_metadata: Their metadata, float32 (n, width); None if the model takes none.
+        for_openvino: The same network as OpenVINO runs it (`convert_classifier`), if the bundle shall carry it.
 
     Raises:
         BundleError: If something else lies at `folder`.
@@ -68,20 +71,20 @@ def write_bundle(
     if not 1 <= len(golden_images) <= MAX_GOLDEN_IMAGES:
         raise ValueError(f"Expected 1 to {MAX_GOLDEN_IMAGES} golden images. Received: {len(golden_images)}")
     weights = {name: np.asarray(variable) for name, variable in classifier.named_weights().items()}
-    if classifier.novelty is not None and spec.measures_distance:
-        weights |= dict(zip(NOVELTY_NAMES, (classifier.novelty.mean, classifier.novelty.directions), strict=True))
+    novelty = classifier.novelty if spec.measures_distance else None
+    measure = {} if novelty is None else {"mean": novelty.mean, "directions": novelty.directions}
     golden = {"images": golden_images}
     if golden_metadata is not None and spec.metadata.width:
         golden["metadata"] = golden_metadata
-    golden["answers"] = _predict_one_by_one(classifier, golden)
-    for name, array in [*weights.items(), *golden.items()]:
+    golden["answers"] = predict_one_by_one(classifier, golden)
+    for name, array in [*weights.items(), *measure.items(), *golden.items()]:
         if not np.isfinite(array).all():
             raise NumericsError(
                 f"{name} holds values that are not finite: the model cannot be saved.",
                 expected="finite numbers in every weight and answer",
                 fix="train again with a lower learning rate (--lr).",
             )
-    write_files(folder, spec, weights=weights, golden=golden)
+    write_files(folder, spec, weights=weights, golden=golden, novelty=measure, for_openvino=for_openvino)
 
 
 def read_bundle(path: Path, *, loader_version: int) -> Classifier:
@@ -103,20 +106,17 @@ def read_bundle(path: Path, *, loader_version: int) -> Classifier:
         backbone = build_backbone(spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights="random")
         expected = _kinds({BACKBONE_PREFIX + name: value for name, value in backbone.named_weights().items()})
         expected |= _plan_head(spec, backbone, place=str(folder / SPEC_FILE))
-        file.check_kinds(expected | _plan_novelty(file, spec, backbone))
+        file.check_kinds(expected)
         classifier = Classifier(spec, backbone, build_head_of(spec, backbone))
         variables = classifier.named_weights()
-        novelty: dict[str, np.ndarray[Any, Any]] = {}
         for name, array in file.read(hashes[WEIGHTS_FILE]):
-            if name in variables:
-                variables[name].assign(array)
-            else:
-                novelty[name] = np.array(array)
-        if novelty:
-            classifier.novelty = Novelty(*(novelty[name] for name in NOVELTY_NAMES))
+            variables[name].assign(array)
+    if spec.measures_distance:
+        channels = backbone.feature_shape("top")[-1]
+        classifier.novelty = read_novelty(folder, hashes[NOVELTY_FILE], channels)
     finalize_normalization(backbone.model)
     backbone.weights = WeightsInfo(str(folder), hash_arrays(read_arrays(backbone.model)))
-    _check_golden_samples(classifier, folder / GOLDEN_FILE, hashes[GOLDEN_FILE])
+    check_golden_samples(classifier, folder, hashes[GOLDEN_FILE])
     return classifier
 
 
@@ -136,36 +136,6 @@ def _plan_head(spec: BundleSpec, backbone: Backbone, *, place: str) -> dict[str,
             return executor.submit(plan).result()
         except BackboneError as error:
             raise refusal(f"{place}: {error.found}", expected=error.expected) from error
-
-
-def _plan_novelty(file: TensorFile, spec: BundleSpec, backbone: Backbone) -> dict[str, TensorKind]:
-    """Return the kind of the arrays that the distance is measured by, given how many directions the file has."""
-    if not spec.measures_distance:
-        return {}
-    channels = backbone.feature_shape("top")[-1]
-    mean, directions = NOVELTY_NAMES
-    shapes = [entry.kind[1] for entry in file.entries if entry.name == directions]
-    number = min(shapes[0][0], MOST_DIRECTIONS) if shapes and len(shapes[0]) == 2 else 0
-    return {mean: ("F32", (channels,)), directions: ("F32", (number, channels))}
-
-
-def _check_golden_samples(classifier: Classifier, path: Path, sha256: str) -> None:
-    with open_tensors(path) as file:
-        file.check_kinds(golden_kinds(file, classifier.spec, place=str(path)))
-        golden = dict(file.read(sha256))
-    difference = float(np.abs(_predict_one_by_one(classifier, golden) - golden["answers"]).max())
-    if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
-        raise refusal(
-            f"{path}: the model's answers differ from the saved ones by up to {difference:.2g}.",
-            expected=f"at most {GOLDEN_TOLERANCE:g}: the model that was saved, on the images it was saved with",
-        )
-
-
-def _predict_one_by_one(classifier: Classifier, golden: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Predict in batches of one: memory stays small, and saving and loading see equal batches."""
-    images, metadata = golden["images"], golden.get("metadata")
-    rows = [None if metadata is None else metadata[number : number + 1] for number in range(len(images))]
-    return np.concatenate([classifier.predict(image[np.newaxis], row) for image, row in zip(images, rows, strict=True)])
 
 
 def _kinds(variables: Mapping[str, keras.Variable]) -> dict[str, TensorKind]:

@@ -1,8 +1,10 @@
 """The bundle's folder: found, read with suspicion, and written whole or not at all.
 
-    bundle.json            the model's description (spec.py), and the sha256 of the other two
-    weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`, and what novelty is measured by
+    bundle.json            the model's description (spec.py), and the sha256 of the others
+    weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
     golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
+    novelty.safetensors    what the distance from the training images is measured by, if it is
+    openvino.xml, .bin     the same model as OpenVINO runs it, if it was saved for that
 
 A new bundle is written beside the old one and takes its place by renaming. A process killed between the two renames
 leaves the earlier bundle as `bundle.previous`, where `find_bundle` still finds it.
@@ -17,14 +19,18 @@ import shutil
 import stat
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from tlkit.backbones.catalogue import BACKBONES
+from tlkit.bundle.novelty import MOST_DIRECTIONS, Novelty
 from tlkit.bundle.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.bundle.tensors import TensorFile, TensorKind, open_tensors, write_tensors
 from tlkit.bundle.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
+
+if TYPE_CHECKING:
+    import openvino
 
 BUNDLE_FOLDER = "bundle"
 PREVIOUS_SUFFIX = ".previous"
@@ -32,11 +38,12 @@ PARTIAL_SUFFIX = ".partial"
 SPEC_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
 GOLDEN_FILE = "golden.safetensors"
+NOVELTY_FILE = "novelty.safetensors"
+OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE = OPENVINO_FILES = ("openvino.xml", "openvino.bin")
 MAX_SPEC_BYTES = 4 * 1024**2
 ROOM_FOR_HASHES = 1000
 MAX_GOLDEN_IMAGES = 32
 RUN_FILE = "recipe.toml"
-NOVELTY_NAMES = ("novelty/mean", "novelty/directions")
 
 
 def find_bundle(path: Path) -> Path:
@@ -83,6 +90,9 @@ def read_spec(path: Path, *, loader_version: int) -> BundleSpec:
         check_weight_names(weights, spec, place=str(folder / WEIGHTS_FILE))
     with open_tensors(folder / GOLDEN_FILE) as golden:
         golden.check_kinds(golden_kinds(golden, spec, place=str(folder / GOLDEN_FILE)))
+    if spec.measures_distance:
+        with open_tensors(folder / NOVELTY_FILE):
+            pass
     return spec
 
 
@@ -97,7 +107,10 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
         document = parse_json(stream.read(MAX_SPEC_BYTES), place=str(path), levels=4)
     hashes = document.pop("files", None) if isinstance(document, dict) else None
     spec = parse_spec(document, place=str(path), loader_version=loader_version)
-    files = check_keys(hashes, (WEIGHTS_FILE, GOLDEN_FILE), place=f"{path}: files")
+    names = [WEIGHTS_FILE, GOLDEN_FILE, *([NOVELTY_FILE] if spec.measures_distance else [])]
+    if isinstance(hashes, dict) and not hashes.keys().isdisjoint(OPENVINO_FILES):
+        names += OPENVINO_FILES
+    files = check_keys(hashes, tuple(names), place=f"{path}: files")
     for name, sha256 in files.items():
         if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise refusal(f"{path}: files: {name} is {quote(sha256)}.", expected="a sha256 in hex")
@@ -110,7 +123,7 @@ def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> 
     Raises:
         BundleError: If a name belongs to no part of the model, or the backbone is far from all there.
     """
-    parts = ("backbone/", "head/", *(["novelty/"] if spec.measures_distance else []))
+    parts = ("backbone/", "head/")
     for entry in weights.entries:
         if not entry.name.startswith(parts):
             raise refusal(
@@ -143,6 +156,25 @@ def golden_kinds(golden: TensorFile, spec: BundleSpec, *, place: str) -> dict[st
     return kinds
 
 
+def read_novelty(folder: Path, sha256: str, num_channels: int) -> Novelty:
+    """Read what the distance from the training images is measured by.
+
+    Args:
+        folder: The bundle folder.
+        sha256: Of the file, in hex.
+        num_channels: Of the model's pooled feature.
+
+    Raises:
+        BundleError: If the file is not as tlkit writes it for such a model.
+    """
+    with open_tensors(folder / NOVELTY_FILE) as file:
+        shapes = [entry.kind[1] for entry in file.entries if entry.name == "directions"]
+        number = min(shapes[0][0], MOST_DIRECTIONS) if shapes and len(shapes[0]) == 2 else 0
+        file.check_kinds({"mean": ("F32", (num_channels,)), "directions": ("F32", (number, num_channels))})
+        arrays = dict(file.read(sha256))
+    return Novelty(arrays["mean"], arrays["directions"])
+
+
 def check_spec(spec: BundleSpec) -> None:
     """Check that a bundle with this spec could be read again: worth doing before the model is trained.
 
@@ -170,6 +202,8 @@ def write_files(
     *,
     weights: Mapping[str, np.ndarray[Any, Any]],
     golden: Mapping[str, np.ndarray[Any, Any]],
+    novelty: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    for_openvino: openvino.Model | None = None,
 ) -> None:
     """Write a bundle's folder; an earlier bundle of this name is replaced only when the new one is complete and sound.
 
@@ -179,6 +213,8 @@ def write_files(
         weights: float32 arrays by name.
         golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
             (n, row_width): probabilities, or a value in deviations, then the box and the distance.
+        novelty: `mean` and `directions`, float32 arrays as in `Novelty`, if the spec says that distances are measured.
+        for_openvino: The same model as OpenVINO runs it, if the bundle shall carry it.
 
     Raises:
         BundleError: If something else lies at `folder`, or what was written would not be accepted again.
@@ -197,6 +233,12 @@ def write_files(
         WEIGHTS_FILE: write_tensors(partial / WEIGHTS_FILE, weights),
         GOLDEN_FILE: write_tensors(partial / GOLDEN_FILE, golden),
     }
+    if novelty:
+        files[NOVELTY_FILE] = write_tensors(partial / NOVELTY_FILE, novelty)
+    if for_openvino is not None:
+        from tlkit.bundle.openvino_model import save_model
+
+        files |= save_model(for_openvino, partial)
     with (partial / SPEC_FILE).open("x", encoding="utf-8") as stream:
         stream.write(_description_text(spec, files))
         stream.flush()

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import collect_settings, output_options, settings_options
+from tlkit.cli.options import collect_settings, engine_options, output_options, settings_options
 from tlkit.recipes import DataSettings
 
 if TYPE_CHECKING:
@@ -28,9 +28,17 @@ if TYPE_CHECKING:
     help="Folder for pictures, scores of each class or label, predictions.csv and report.json.",
 )
 @settings_options(DataSettings, only=("image_column", "label_column", "split_column", "boxes", "strict"))
+@engine_options
 @output_options
 def evaluate(
-    run: Path, data: Path | None, split: str | None, out: Path | None, console: Console, **settings: Any
+    run: Path,
+    data: Path | None,
+    split: str | None,
+    out: Path | None,
+    engine: str,
+    precision: str,
+    console: Console,
+    **settings: Any,
 ) -> None:
     """Measure RUN, a folder that `tlkit finetune` made, on labelled images.
 
@@ -40,6 +48,13 @@ def evaluate(
     from tlkit.workflows.evaluate import run_evaluate
 
     payload = run_evaluate(
-        run, data, console=console, settings=collect_settings(DataSettings, settings), split=split, out=out
+        run,
+        data,
+        console=console,
+        settings=collect_settings(DataSettings, settings),
+        split=split,
+        out=out,
+        engine=engine,
+        precision=precision,
     )
     console.result(payload)

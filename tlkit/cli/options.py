@@ -16,6 +16,7 @@ import click
 
 from tlkit.cli.main import JSON_ASKED_FOR
 from tlkit.recipes import SECTIONS, build_settings
+from tlkit.recipes.settings import ENGINES, PRECISIONS
 from tlkit.reports.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -123,6 +124,27 @@ def given_sections(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
         SettingError: A value breaks its field's rule.
     """
     return {name: given_settings(section, options) for name, section in SECTIONS.items()}
+
+
+def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--engine` and `--precision` of a saved model, which is not cut into a frozen and a trained part."""
+    engine = click.option(
+        "--engine",
+        type=click.Choice(ENGINES),
+        default="auto",
+        show_default=True,
+        help="What runs the model; auto: OpenVINO where the run has a model for it and it is installed, else Keras.",
+    )
+    precision = click.option(
+        "--precision",
+        type=click.Choice(PRECISIONS[1:]),
+        default="float32",
+        show_default=True,
+        help="Number format of OpenVINO; bfloat16 changes probabilities by up to 0.01, and is fast where the processor "
+        "has it.",
+    )
+    decorated: Callable[..., Any] = engine(precision(function))
+    return decorated
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:

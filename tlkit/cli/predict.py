@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import output_options
+from tlkit.cli.options import engine_options, output_options
 
 if TYPE_CHECKING:
     from tlkit.reports.console import Console
@@ -39,10 +39,9 @@ if TYPE_CHECKING:
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    default=32,
-    show_default=True,
-    help="Images computed at a time. Another number than 32 may change the last digits.",
+    help="Images that Keras computes at a time (default: 32). Another number may change the last digits.",
 )
+@engine_options
 @output_options
 def predict(
     run: Path,
@@ -53,7 +52,9 @@ def predict(
     sort_into: Path | None,
     table: Path | None,
     image_column: str,
-    batch_size: int,
+    batch_size: int | None,
+    engine: str,
+    precision: str,
     console: Console,
 ) -> None:
     """Classify images with RUN, a folder that `tlkit finetune` made, or the bundle in it.
@@ -75,6 +76,8 @@ def predict(
         stdin=sys.stdin,
         stdout=sys.stdout.buffer,
         top_k=top_k,
+        engine=engine,
+        precision=precision,
         batch_size=batch_size,
         table=table,
         image_column=image_column,

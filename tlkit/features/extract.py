@@ -19,11 +19,10 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.features.cache import FeatureCache
-from tlkit.features.row_keys import RowKey
-
 if TYPE_CHECKING:
     from tlkit.backbones.engine import Engine
+    from tlkit.features.cache import FeatureCache
+    from tlkit.features.row_keys import RowKey
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -96,7 +95,7 @@ def run_batches(
     loaders = ThreadPoolExecutor(max_workers=workers or os.cpu_count() or 1, thread_name_prefix="load")
     computers = ThreadPoolExecutor(max_workers=num_parallel, thread_name_prefix="compute")
     try:
-        loaded = _run_ahead(loaders, items, load, ahead=2 * batch_size)
+        loaded = _run_ahead(loaders, items, load, ahead=2 * max(batch_size, num_parallel))
         batches = _collect_batches(loaded, batch_size)
         under_way = _run_ahead(
             computers, batches, lambda batch: _compute_padded(batch.arrays, compute, batch_size), ahead=num_parallel + 1

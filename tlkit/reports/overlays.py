@@ -30,7 +30,12 @@ class OverlayFolder:
 
     Args:
         folder: Where the overlays go; it exists.
+
+    Attributes:
+        target_px: (height, width) for reading the pictures; a JPEG is decoded at twice that or more.
     """
+
+    target_px = (LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder

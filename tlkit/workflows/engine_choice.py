@@ -152,7 +152,7 @@ def list_choices(settings: BackboneSettings) -> list[Choice]:
     Raises:
         BackboneError: OpenVINO is asked for, and is not installed.
     """
-    from tlkit.backbones.openvino_engine import has_openvino, require_openvino
+    from tlkit.backbones.openvino_runtime import has_openvino, require_openvino
     from tlkit.runtime import native_precision
 
     if settings.engine == "openvino":

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.bundle import BundleSpec, find_bundle, read_spec
+from tlkit.bundle import BundleSpec, find_bundle, open_classifier, read_spec
 from tlkit.data.dataset import read_evaluation_set
 from tlkit.data.file_index import FileIndex
 from tlkit.data.file_walk import OUTPUT_MARKER
@@ -27,7 +27,6 @@ from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, make_output_folder
 from tlkit.reports.predictions import Prediction, open_predictions
 from tlkit.reports.tables import write_csv
-from tlkit.runtime import start_keras
 from tlkit.workflows.answering import choose_prediction_columns, make_prediction
 from tlkit.workflows.box_sheet import draw_box_sheet
 from tlkit.workflows.finetune_recipe import describe_answer
@@ -58,6 +57,8 @@ def run_evaluate(
     settings: DataSettings,
     split: str | None = None,
     out: Path | None = None,
+    engine: str = "auto",
+    precision: str = "float32",
 ) -> dict[str, Any]:
     """Score a model and return the result for scripts.
 
@@ -69,9 +70,12 @@ def run_evaluate(
         split: The split wanted; None takes the test split.
         out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
             labels labels.png and per_label.csv instead of the first three, for values predicted.png.
+        engine: auto, keras or openvino: see `tlkit.bundle.open_classifier`.
+        precision: float32, or bfloat16 with OpenVINO.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
+        BackboneError: OpenVINO is asked for and not installed.
         DataError: There are no images to score, or some of a class that the model does not know.
         RunError: `out` is in the way of something, or the run's own images are asked for where there is no run.
     """
@@ -82,10 +86,7 @@ def run_evaluate(
     images = _read_images(run, data, spec, split=split, settings=settings, console=console)
     console.say(f"Evaluating {run} on {len(images.records):,} images: {images.source}.")
 
-    start_keras()
-    from tlkit.bundle import read_bundle
-
-    classifier = read_bundle(run, loader_version=LOADER_VERSION)
+    classifier = open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision)
     start = time.perf_counter()
     with console.progress("Scoring", len(images.records)) as advance:
         scores = score_records(classifier, images.records, advance=advance)

@@ -42,6 +42,8 @@ from tlkit.workflows.stage_plan import StagePlan, check_same_model, plan_stages
 from tlkit.workflows.task_report import compute_task_report
 
 if TYPE_CHECKING:
+    import openvino
+
     from tlkit.bundle import Classifier
     from tlkit.workflows.stage_run import StageOutcome
 
@@ -104,8 +106,8 @@ def run_finetune(
     draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
 
-    scores = finish_model(classifier, manifest, recipe, cache_root=cache_root, console=console)
-    _save_model(classifier, manifest, outcomes, folder)
+    scores, for_openvino = finish_model(classifier, manifest, recipe, cache_root=cache_root, console=console)
+    _save_model(classifier, manifest, outcomes, folder, for_openvino)
     report = compute_task_report(classifier.spec, scores)
     seconds = time.perf_counter() - started
     write_run_report(
@@ -205,7 +207,11 @@ def _run_stages(
 
 
 def _save_model(
-    classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome], folder: RunFolder
+    classifier: Classifier,
+    manifest: Manifest,
+    outcomes: Sequence[StageOutcome],
+    folder: RunFolder,
+    for_openvino: openvino.Model | None,
 ) -> None:
     """Write the bundle with some validation images as golden samples, spread over the classes."""
     from tlkit.bundle import write_bundle
@@ -218,7 +224,8 @@ def _save_model(
     entry = classifier.backbone.entry
     kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
     unfrozen = min([spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group)))
-    write_bundle(folder.bundle, classifier, dataclasses.replace(spec, unfrozen=unfrozen), golden, golden_metadata)
+    told = dataclasses.replace(spec, unfrozen=unfrozen)
+    write_bundle(folder.bundle, classifier, told, golden, golden_metadata, for_openvino)
 
 
 def _summarise(

@@ -19,6 +19,7 @@ import numpy as np
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
+from tlkit.bundle import BATCH_SIZE
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest, SetAside
@@ -29,7 +30,6 @@ from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.engine_choice import Work, find_begun_cache, find_complete_cache, select_engine
 from tlkit.workflows.known_trunks import TrunkRequest, describe_cache, describe_trunk, find_known_trunk, note_trunk
-from tlkit.workflows.scoring import BATCH_SIZE
 from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
 
 if TYPE_CHECKING:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.bundle import BundleSpec, read_spec
+from tlkit.bundle import BundleSpec, Predictor, open_classifier, read_spec
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture, read_upright_size
 from tlkit.data.metadata_source import MetadataSource
@@ -23,7 +23,6 @@ from tlkit.features.extract import LoadFailure, run_batches
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, Box, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
-from tlkit.reports.overlays import LONGEST_EDGE_PX, OverlayFolder
 from tlkit.reports.predictions import (
     BOX_COLUMNS,
     Prediction,
@@ -32,12 +31,11 @@ from tlkit.reports.predictions import (
     open_predictions,
 )
 from tlkit.reports.sorting import ClassFolders
-from tlkit.runtime import start_keras
 from tlkit.workflows.answering import choose_prediction_columns, make_prediction, write_caption
-from tlkit.workflows.scoring import BATCH_SIZE, count_files, load_pixels, recover, split_rows
+from tlkit.workflows.scoring import count_files, load_pixels, recover, split_rows
 
 if TYPE_CHECKING:
-    from tlkit.bundle import Classifier
+    from tlkit.reports.overlays import OverlayFolder
 
 OVERLAYS = "overlays"
 SORTED_IMAGES = "sorted images"
@@ -61,7 +59,9 @@ def run_predict(
     stdin: TextIO,
     stdout: BinaryIO,
     top_k: int = 3,
-    batch_size: int = BATCH_SIZE,
+    engine: str = "auto",
+    precision: str = "float32",
+    batch_size: int | None = None,
     table: Path | None = None,
     image_column: str = "",
 ) -> dict[str, Any]:
@@ -75,24 +75,27 @@ def run_predict(
         stdin: Gives one path a line.
         stdout: Gets the rows as CSV if they have no other place.
         top_k: Classes named for each image, at least 1.
-        batch_size: Images in a batch; another than training's may change the last bits.
+        engine: auto, keras or openvino: see `tlkit.bundle.open_classifier`.
+        precision: float32, or bfloat16 with OpenVINO.
+        batch_size: Images in a batch of Keras; another than training's may change the last bits.
         table: Holds the metadata that the model takes beside the images.
         image_column: Its column of paths; empty: found by its name.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
         DataError: The sources hold no image.
-        SettingError: The ending of `out` names no format, two outputs share a folder, or metadata are missing.
+        BackboneError: OpenVINO is asked for and not installed.
+        SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a setting
+            does not go with the engine.
         RunError: An output folder is in the way of something.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_outputs(outputs, sources, spec)
     metadata = MetadataSource(spec.metadata.names, table, image_column=image_column)
     paths = find_images(sources, stdin)
-    start_keras()
-    from tlkit.bundle import read_bundle
-
-    classifier = read_bundle(run, loader_version=LOADER_VERSION)
+    classifier = open_classifier(
+        run, loader_version=LOADER_VERSION, engine=engine, precision=precision, batch_size=batch_size
+    )
 
     start = time.perf_counter()
     tally = _Tally(spec)
@@ -104,7 +107,7 @@ def run_predict(
             columns = choose_prediction_columns(spec, top_k=top_k)
             writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
         advance = stack.enter_context(console.progress("Predicting", len(paths)))
-        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, batch_size=batch_size):
+        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k):
             writer.write(prediction)
             tally.add(prediction)
             if not prediction.error:
@@ -126,12 +129,11 @@ def run_predict(
 
 
 def predict_files(
-    classifier: Classifier,
+    classifier: Predictor,
     paths: Sequence[Path],
     metadata: MetadataSource,
     *,
     top_k: int,
-    batch_size: int = BATCH_SIZE,
 ) -> Iterator[tuple[Path, Prediction]]:
     """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
     spec = classifier.spec
@@ -143,7 +145,13 @@ def predict_files(
             raise LoadFailure(f"no row of it in {metadata.table_name}")
         return pixels, spec.metadata.encode([texts])[0]
 
-    for batch in run_batches(enumerate(paths), load, classifier.predict, batch_size=batch_size):
+    for batch in run_batches(
+        enumerate(paths),
+        load,
+        classifier.predict,
+        batch_size=classifier.batch_size,
+        num_parallel=classifier.num_parallel,
+    ):
         rows = _tell_batch(batch.items, batch.outputs, spec, top_k=top_k) if batch.items else []
         rows += [(item, Prediction(str(item[1]), error=reason)) for item, reason in batch.failures]
         for (_, path), prediction in sorted(rows, key=lambda row: row[0][0]):
@@ -237,6 +245,8 @@ class _Copies:
         self._class_folders: ClassFolders | None = None
         self._console = console
         if outputs.overlay:
+            from tlkit.reports.overlays import OverlayFolder
+
             make_output_folder(outputs.overlay, kind=OVERLAYS, marker=OUTPUT_MARKER)
             self._overlays = OverlayFolder(outputs.overlay)
         if outputs.sort_into:
@@ -246,8 +256,7 @@ class _Copies:
     def write(self, path: Path, prediction: Prediction) -> None:
         try:
             if self._overlays:
-                # A JPEG is decoded at twice the target or more.
-                picture = read_picture(read_content(path), target=(LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2))
+                picture = read_picture(read_content(path), target=self._overlays.target_px)
                 caption = write_caption(prediction, self._spec)
                 self._overlays.write(path, picture, caption, _in_fractions(path, prediction))
             if self._class_folders:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlkit.bundle import BundleSpec
+from tlkit.bundle import BundleSpec, Predictor
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import draw_view
 from tlkit.evaluation.report import Report
@@ -22,14 +22,13 @@ from tlkit.workflows.scoring import Scores, load_record, score_records
 from tlkit.workflows.task_report import draw_task_pictures
 
 if TYPE_CHECKING:
-    from tlkit.bundle import Classifier
     from tlkit.workflows.stage_run import StageOutcome
 
 NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
 
 
-def score_validation(classifier: Classifier, manifest: Manifest, console: Console) -> Scores:
+def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
     """Score the validation images from their files through the whole model, as `tlkit predict` would."""
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:

@@ -1,7 +1,7 @@
 """Give a trained model the images of a manifest or of a folder, always by the same way.
 
-Training's last validation, `tlkit evaluate` and `tlkit predict` all come through here, in batches of the same size, so
-that their numbers for the same image agree to the last bit.
+Training's last validation, `tlkit evaluate` and `tlkit predict` all come through here, with the same model run by the
+same engine in batches of the same size, so that their numbers for the same image agree to the last bit.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.bundle import BundleSpec, to_values
+from tlkit.bundle import BundleSpec, Predictor, to_values
 from tlkit.data.box_views import recover_box
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SetAside
@@ -24,10 +24,6 @@ from tlkit.errors import DataError
 from tlkit.features.extract import LoadFailure, run_batches
 from tlkit.outputs import Box
 
-if TYPE_CHECKING:
-    from tlkit.bundle import Classifier
-
-BATCH_SIZE = 32
 CHANGED = "changed since it was checked"
 
 
@@ -62,10 +58,9 @@ class Scores:
 
 
 def score_records(
-    classifier: Classifier,
+    classifier: Predictor,
     records: Sequence[ImageRecord],
     *,
-    batch_size: int = BATCH_SIZE,
     advance: Callable[[int], None] | None = None,
 ) -> Scores:
     """Compute what the model says of images, reading each file anew; metadata are those of the records.
@@ -73,7 +68,6 @@ def score_records(
     Args:
         classifier: The model.
         records: The images, whose paths can be opened from here.
-        batch_size: Images in a batch; another size may change the last bits.
         advance: Called with the number of images done since the last call.
     """
     spec = classifier.spec
@@ -87,7 +81,8 @@ def score_records(
             spec.metadata.encode([record.metadata])[0],
         ),
         classifier.predict,
-        batch_size=batch_size,
+        batch_size=classifier.batch_size,
+        num_parallel=classifier.num_parallel,
     ):
         scored.extend(batch.items)
         failures.extend(SetAside(record.path, reason) for record, reason in batch.failures)
@@ -119,7 +114,7 @@ class Said:
 
 
 def split_rows(rows: NDArray[np.float32], spec: BundleSpec) -> Said:
-    """Take apart what `Classifier.predict` says: float32 (n, row_width)."""
+    """Take apart what `Predictor.predict` says: float32 (n, row_width)."""
     num_answers = spec.outputs.num_answers
     return Said(
         answers=_express_answers(rows[:, :num_answers], spec),

@@ -1,0 +1,127 @@
+"""OpenVINO itself: imported quickly and so that it tells nobody, and compiled models, run one request after another.
+
+Nothing here needs Keras, so that a model that OpenVINO runs is ready in a fraction of a second.
+"""
+
+from __future__ import annotations
+
+import importlib
+import queue
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.errors import BackboneError
+
+if TYPE_CHECKING:
+    import openvino
+
+TELEMETRY = "openvino_telemetry"
+CONVERTER = "openvino.tools.ovc"
+_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+
+Run = Callable[[Sequence[NDArray[Any]]], list[NDArray[np.float32]]]
+"""The inputs of a model, in its order -> its outputs, in its order. Safe to call from several threads."""
+
+
+def import_openvino() -> Any:
+    """Return the module `openvino`, imported so that it tells nobody and without its converter, which is slow to load.
+
+    Where the package openvino_telemetry can be imported, every conversion is reported to Intel through Google
+    Analytics; where it cannot, OpenVINO does without.
+
+    Raises:
+        ImportError: OpenVINO is not installed, or does not run on this system.
+    """
+    if "openvino" not in sys.modules:
+        with _hidden(TELEMETRY, CONVERTER):
+            import openvino  # noqa: F401
+    return importlib.import_module("openvino")
+
+
+def import_converter() -> Callable[[Any], openvino.Model]:
+    """Return the function that makes an OpenVINO model of a TensorFlow function; it tells nobody, either.
+
+    Raises:
+        ImportError: OpenVINO is not installed, or does not run on this system.
+    """
+    import_openvino()
+    with _hidden(TELEMETRY):
+        converter = importlib.import_module(CONVERTER)
+    convert: Callable[[Any], openvino.Model] = converter.convert_model
+    return convert
+
+
+def has_openvino() -> bool:
+    """Return whether OpenVINO is installed and can be imported here."""
+    try:
+        import_openvino()
+    except ImportError:
+        return False
+    return True
+
+
+def require_openvino() -> None:
+    """Check that there is an OpenVINO.
+
+    Raises:
+        BackboneError: There is none.
+    """
+    if not has_openvino():
+        raise BackboneError(
+            "--engine openvino: OpenVINO cannot be imported.",
+            expected="the package openvino, for which there is no build for every processor and system",
+            fix="install it with `pip install openvino`, or give --engine keras.",
+        )
+
+
+def compile_model(model: openvino.Model, *, precision: str) -> tuple[Run, int]:
+    """Compile a model for this processor.
+
+    Args:
+        model: A model of static shapes.
+        precision: float32 or bfloat16, which is fast only where the processor has it.
+
+    Returns:
+        What runs it, in whichever request is free (it waits for one if none is), and how many threads are worth
+        calling that at the same time.
+
+    Raises:
+        RuntimeError: OpenVINO cannot run the model.
+    """
+    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _PRECISIONS[precision]}
+    compiled = import_openvino().Core().compile_model(model, "CPU", hints)
+    num_parallel: int = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
+    num_outputs = len(compiled.outputs)
+    free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
+    for _ in range(num_parallel):
+        free.put(compiled.create_infer_request())
+
+    def run(inputs: Sequence[NDArray[Any]]) -> list[NDArray[np.float32]]:
+        request = free.get()
+        try:
+            request.start_async(list(inputs), share_inputs=True)
+            request.wait()
+            return [np.array(request.get_output_tensor(index).data, np.float32) for index in range(num_outputs)]
+        finally:
+            free.put(request)
+
+    return run, num_parallel
+
+
+@contextmanager
+def _hidden(*names: str) -> Iterator[None]:
+    """Let modules that have not been imported yet look as if they were not installed."""
+    before = {name: sys.modules.get(name) for name in names}
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            del sys.modules[name]
+            if module is not None:
+                sys.modules[name] = module
