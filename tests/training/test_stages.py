@@ -19,7 +19,7 @@ from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Progress, snapshot
 from tlkit.training.stages import StageData, StageListener, fit_stage, list_averaged_epochs
-from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates, hand_back
 
 NUM_IMAGES = 12
 TWO_CLASSES = Outputs(CLASSIFICATION, 2)
@@ -75,7 +75,7 @@ def fit(
     model = build_stage_model(backbone, head, boundary=boundary, bn=training.bn)
     rates, _ = compute_stage_rates(model, backbone, stage, boundary=boundary)
     seen: list[dict[str, Any]] = [] if rows is None else rows
-    return fit_stage(
+    progress = fit_stage(
         model,
         make_data(backbone.feature_shape(boundary), opposed=opposed, batches_at_once=batches_at_once),
         rates=rates,
@@ -88,6 +88,8 @@ def fit(
             lambda description, total: contextlib.nullcontext(lambda count: None),
         ),
     )
+    hand_back(model, progress)
+    return progress
 
 
 def find_moved(backbone: Backbone, before: dict[str, Any]) -> set[str]:
@@ -102,11 +104,24 @@ def copy_weights(backbone: Backbone) -> dict[str, Any]:
     return {name: np.array(weight.numpy()) for name, weight in backbone.named_weights().items()}
 
 
-@pytest.mark.parametrize("boundary", ["pixels", "block2", "block3", "top"])
-def test_every_group_above_the_boundary_moves_and_none_below(boundary: str, backbone: Backbone, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("boundary", "mode"),
+    [
+        ("pixels", "frozen"),
+        ("pixels", "folded"),
+        ("block2", "frozen"),
+        ("block3", "frozen"),
+        ("block3", "folded"),
+        ("top", "frozen"),
+    ],
+)
+def test_every_group_above_the_boundary_moves_and_none_below(
+    boundary: str, mode: str, backbone: Backbone, tmp_path: Path
+) -> None:
     before = copy_weights(backbone)
     unfreeze = {"pixels": "all", "block2": "block3", "block3": "block4", "top": "none"}[boundary]
-    progress = fit(backbone, Stage(name="s", unfreeze=unfreeze, epochs=1, lr=0.01), tmp_path, boundary=boundary)
+    stage = Stage(name="s", unfreeze=unfreeze, epochs=1, lr=0.01)
+    progress = fit(backbone, stage, tmp_path, boundary=boundary, training=TrainingSettings(bn=mode))
     assert progress.best_epoch == 1
     weights = backbone.named_weights()
     moved = {backbone.group_of(weights[name]) for name in find_moved(backbone, before)}
@@ -124,6 +139,30 @@ def test_batch_norm_moves_as_it_is_told(mode: str, moving: set[str], backbone: B
     assert "kernel" in moved
 
 
+def test_a_folded_stage_trains_kernels_and_biases_and_hands_them_back(backbone: Backbone, tmp_path: Path) -> None:
+    rng = np.random.default_rng(0)
+    for name, weight in backbone.named_weights().items():
+        if name.endswith(("gamma", "moving_variance")):
+            weight.assign(rng.uniform(0.5, 2, weight.shape))
+    head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
+    model = build_stage_model(backbone, head, boundary="block3", bn="folded")
+    tail = backbone.tail("block3")
+    assert tail is not None
+    assert model.tail is not None
+    layers = [*tail.layers, *model.tail.layers]
+    assert (
+        sum(isinstance(layer, keras.layers.BatchNormalization) for layer in layers) == 5
+    )  # none of them in the latter
+    features = rng.normal(size=(2, *backbone.feature_shape("block3"))).astype(np.float32)
+    np.testing.assert_allclose(model.tail(features), tail(features, training=False), rtol=1e-4, atol=1e-4)
+    for weight in model.trainable_variables:
+        weight.assign(weight + 0.01)
+    hand_back(model, Progress(best_epoch=0))
+    assert not np.allclose(model.tail(features), tail(features, training=False), rtol=1e-2)
+    hand_back(model, Progress(best_epoch=1))
+    np.testing.assert_allclose(model.tail(features), tail(features, training=False), rtol=1e-5, atol=1e-5)
+
+
 def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Backbone, tmp_path: Path) -> None:
     progress = fit(backbone, Stage(name="s", epochs=2, lr=0.1), tmp_path, boundary="top", opposed=True)
     assert progress.best_epoch in (1, 2)
@@ -131,10 +170,14 @@ def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Bac
     assert progress.best["accuracy"] < progress.start["accuracy"]
 
 
-def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(backbone: Backbone, tmp_path: Path) -> None:
+@pytest.mark.parametrize("mode", ["frozen", "folded"])
+def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(
+    mode: str, backbone: Backbone, tmp_path: Path
+) -> None:
     before = copy_weights(backbone)
     stage = Stage(name="s", unfreeze="block4", epochs=2, lr=0.01)
-    progress = fit(backbone, stage, tmp_path, boundary="block3", keeps_start=True, opposed=True)
+    training = TrainingSettings(bn=mode)
+    progress = fit(backbone, stage, tmp_path, boundary="block3", training=training, keeps_start=True, opposed=True)
     assert progress.best_epoch == 0
     assert progress.best == progress.start
     assert find_moved(backbone, before) == set()
@@ -199,9 +242,10 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Back
     )
 
 
-def test_the_table_of_rates_counts_every_parameter_once(backbone: Backbone) -> None:
+@pytest.mark.parametrize("mode", ["frozen", "folded"])
+def test_the_table_of_rates_counts_every_parameter_once(mode: str, backbone: Backbone) -> None:
     head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
-    model = build_stage_model(backbone, head, boundary="block3", bn="frozen")
+    model = build_stage_model(backbone, head, boundary="block3", bn=mode)
     stage = Stage(name="s", unfreeze="block4", lr=1e-3, lr_ratio=10.0)
     rates, table = compute_stage_rates(model, backbone, stage, boundary="block3")
     assert [line.group for line in table] == [*(group.name for group in backbone.groups), "head"]
@@ -210,6 +254,8 @@ def test_the_table_of_rates_counts_every_parameter_once(backbone: Backbone) -> N
     assert by_group["block3"].num_trainable == 0
     assert by_group["block4"].rate == pytest.approx(1e-4)
     assert len(rates) == len(model.trainable_variables)
+    num_of_head = len(head.trainable_variables)
+    assert rates == pytest.approx([1e-4] * (len(rates) - num_of_head) + [1e-3] * num_of_head)
     assert sum(line.num_trainable for line in table) == sum(int(np.prod(v.shape)) for v in model.trainable_variables)
 
 

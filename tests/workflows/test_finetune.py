@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tlkit.backbones.build import build_backbone
 from tlkit.bundle import read_bundle, read_spec
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
@@ -195,12 +196,23 @@ SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
 )
 
 
+FOLDED_TWICE = make_recipe(
+    Stage(unfreeze="block4", epochs=2, lr=0.001, patience=0),
+    Stage(unfreeze="all", epochs=2, lr=0.001, policy="strong", average=2, patience=0),
+    backbone=BackboneSettings(name="tiny", image_size=64),
+    head=HeadSettings(kind="linear"),
+    training=TrainingSettings(bn="folded"),
+)
+
+
 @pytest.mark.parametrize(
     ("recipe", "after_epochs"),
     [
         (CACHED_THEN_UNFROZEN, 2),
         (CACHED_THEN_UNFROZEN, 4),
         (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
+        (FOLDED_TWICE, 1),
+        (FOLDED_TWICE, 3),
     ],
 )
 def test_a_killed_run_resumes_to_the_bit(
@@ -329,6 +341,11 @@ def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(
             SettingError,
             "bn = 'train' has no effect: only the head is trained.",
         ),
+        (
+            make_recipe(Stage(unfreeze="all"), training=TrainingSettings(bn="folded")),
+            SettingError,
+            "bn = 'folded' with random weights: their batch norm has no statistics yet that it could be folded with.",
+        ),
     ],
 )
 def test_bad_names_are_refused_before_anything_is_written(
@@ -338,6 +355,38 @@ def test_bad_names_are_refused_before_anything_is_written(
         run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
     assert found in problem.value.found  # type: ignore[attr-defined]
     assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "mine.weights.h5"
+    build_backbone("mnist_cnn", pooling="none", weights="random").model.save_weights(weights)
+    recipe = make_recipe(
+        Stage(unfreeze="all"),
+        backbone=BackboneSettings(name="mnist_cnn", weights=str(weights)),
+        training=TrainingSettings(bn="folded"),
+    )
+    with pytest.raises(SettingError) as problem:
+        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
+    assert str(problem.value) == (
+        "bn = 'folded' has no effect: mnist_cnn has no batch norm.\n"
+        "  Expected: only settings that this run uses\n"
+        "  Fix: leave bn out."
+    )
+
+
+def test_the_story_tells_what_folding_does_to_the_rates(
+    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    recipe = make_recipe(
+        Stage(unfreeze="block4", epochs=1),
+        backbone=BackboneSettings(name="tiny", image_size=32),
+        head=HeadSettings(kind="linear"),
+        training=TrainingSettings(bn="folded"),
+    )
+    run_finetune(recipe, photos, tmp_path / "run", console=Console())
+    said = " ".join(capsys.readouterr().err.split())
+    assert "Batch norm of the unfrozen groups: folded into the convolutions." in said
+    assert "the same rate is not the same step as with bn = frozen." in said
 
 
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(

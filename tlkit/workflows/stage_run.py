@@ -22,7 +22,8 @@ from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapsh
 from tlkit.training.layer_groups import GroupRate
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.stages import StageListener, fit_stage
-from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.training.steps import StageModel
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates, hand_back
 from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.workflows.stage_plan import StagePlan
@@ -79,12 +80,12 @@ def run_stage(
         if finished.is_file():
             arrays, progress = read_checkpoint(finished)
             restore("model", model.variables, arrays)
+            hand_back(model, progress)
             console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
             return StageOutcome(plan, progress, table, (), len(manifest.in_split("validation")))
 
         _tell_stage(plan, table, sized.spec.image_size, console)
-        if model.tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.tail.layers):
-            console.say(f"Batch norm of the unfrozen groups: {recipe.training.bn}.")
+        _tell_batch_norm(model, recipe.training.bn, console)
         _check_cut(sized, manifest, plan.boundary, console)
         with (
             open_stage_inputs(sized, manifest, plan, recipe, cache_root, console) as inputs,
@@ -105,6 +106,7 @@ def run_stage(
         if begins_with_metadata and not progress.best_epoch:
             console.warn("The image did not make validation better than metadata alone: the model does not look at it.")
         write_checkpoint(finished, snapshot("model", model.variables), progress)
+        hand_back(model, progress)
         checkpoint.unlink(missing_ok=True)
         return StageOutcome(plan, progress, table, inputs.set_aside, inputs.data.validation.num_images)
 
@@ -158,3 +160,14 @@ def _tell_stage(plan: StagePlan, table: list[GroupRate], image_size: int, consol
         for line in table
     ]  # fmt: skip
     console.table("Layer groups", ("group", "parameters", "trained", "learning rate"), rows)
+
+
+def _tell_batch_norm(model: StageModel, mode: str, console: Console) -> None:
+    """Say what batch norm does where there is some, and what follows for the rates where it is folded."""
+    if model.folded:
+        console.say(
+            "Batch norm of the unfrozen groups: folded into the convolutions. Rates and weight decay act on kernels that "
+            "are scaled by it, channel by channel: the same rate is not the same step as with bn = frozen."
+        )
+    elif model.tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.tail.layers):
+        console.say(f"Batch norm of the unfrozen groups: {mode}.")
