@@ -47,7 +47,8 @@ def build_head(
     feature = keras.Input(feature_shape, name="feature")
     inputs = {"feature": feature}
     if kind == "linear":
-        x = layers.BatchNormalization(momentum=0.9, name="standardise")(feature)
+        # Scale and shift would add nothing to the dense layer's, and cost as much as all the rest.
+        x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="standardise")(feature)
         x = layers.Dropout(dropout, name="dropout")(x)
     elif kind == "flat":
         x = layers.Flatten(name="flatten")(feature)

@@ -94,6 +94,14 @@ def test_only_features_that_point_where_those_of_float32_keras_do_are_close(
     assert agreement.is_close == is_close
 
 
+def test_of_maps_the_mean_decides_the_median_and_every_place_the_lowest(tiny: Backbone) -> None:
+    trunk = tiny.trunk("block2")
+    assert trunk is not None
+    moved = compute_agreement(make_engine(lambda features: features[:, ::-1], trunk), trunk, draw_images(3))
+    assert moved.median == pytest.approx(1)
+    assert moved.lowest < 0.99
+
+
 def test_features_that_are_nothing_in_both_are_close() -> None:
     images = keras.Input((32, 32, 3))
     nothing = keras.Model(images, keras.layers.Flatten()(images * 0))

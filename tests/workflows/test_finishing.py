@@ -93,6 +93,6 @@ def test_few_validation_images_make_nothing_unknown(
     few = [record for record in manifest.records if record.split == "train"]
     few += manifest.in_split("validation")[:10]
     small = dataclasses.replace(manifest, records=tuple(few))
-    finish_model(classifier, small, RECIPE, cache_root=tmp_path, console=QUIET)
+    finish_model(classifier, small, RECIPE, cache_root=tmp_path, console=Console())
     assert classifier.spec.unknown_above == NEVER
-    assert "With 10 validation images no picture will be called unknown" in capsys.readouterr().err
+    assert "With 10 validation images no picture will be called unknown" in capsys.readouterr().out

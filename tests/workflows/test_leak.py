@@ -24,7 +24,7 @@ from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
-from tlkit.workflows import leak
+from tlkit.workflows import leak, probing
 from tlkit.workflows.finetune import run_finetune
 from tlkit.workflows.leak import run_leak, warn_of_leaks
 
@@ -179,7 +179,7 @@ def test_nothing_leaks_where_nothing_tells_the_class(flat: Path, monkeypatch: py
     assert "leak" not in (str(told.payload) + told.stdout + told.stderr).lower()
     assert told.payload["num_images"] == 64
 
-    monkeypatch.setattr(leak, "MAX_IMAGES", 20)
+    monkeypatch.setattr(probing, "MAX_IMAGES", 20)
     sampled = judge(flat, console=Console())
     assert sampled.payload["num_images"] == 20
     assert "20 of 64 images, 8 columns." in sampled.stdout
@@ -312,7 +312,7 @@ def test_a_picture_is_written_over_nothing_that_is_the_users(catches: Path, flat
     assert message_of(judge, catches, catches.parent) == (
         f"--out {catches.parent} is a folder.\n"
         "  Expected: a file that ends in .png\n"
-        f"  Fix: --out {catches.parent / 'metadata.png'}"
+        f"  Fix: --out {catches.parent / 'picture.png'}"
     )
     inside = flat / "eel" / "01.png"
     assert message_of(judge, flat, inside) == (
@@ -360,7 +360,7 @@ def test_a_training_looks_at_no_images_of_the_test_split(catches: Path, monkeypa
     warn(manifest)
     assert set(looked_at) == {record.path for record in manifest.records if record.split != "test"}
     looked_at.clear()
-    monkeypatch.setattr(leak, "MAX_IMAGES", 30)
+    monkeypatch.setattr(probing, "MAX_IMAGES", 30)
     warn(manifest)
     assert 28 <= len(looked_at) <= 32
 

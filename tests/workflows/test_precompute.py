@@ -3,6 +3,7 @@ from __future__ import annotations
 import dataclasses
 import hashlib
 import json
+import os
 import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +11,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tlkit.data.images import load_image
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
@@ -325,3 +327,33 @@ def test_both_poolings_share_the_features_of_an_inner_boundary(
     assert ensure(manifest, unpooled, cache_root, boundary="block2", views=ViewPlan()).misses == 0
     ensure(manifest, backbone, cache_root, views=ViewPlan())
     assert ensure(manifest, unpooled, cache_root, views=ViewPlan()).misses == 14
+
+
+def test_where_nothing_is_missing_the_network_is_not_built(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    first = precompute(photos)
+
+    def build(*arguments: object) -> object:
+        raise AssertionError("the network is built although its features are known")
+
+    monkeypatch.setattr("tlkit.workflows.precompute.build_backbone_for", build)
+    second = precompute(photos)
+    assert (second["hits"], second["misses"], second["cache"]) == (34, 0, first["cache"])
+    for change in ({"boundary": "block3"}, {"views": dataclasses.replace(THREE_VIEWS, seed=1)}):
+        with pytest.raises(AssertionError, match="is built"):
+            precompute(photos, **change)
+
+
+def test_other_weights_under_the_same_name_are_other_features(photos: Path, tmp_path: Path) -> None:
+    from tlkit.backbones.build import build_backbone
+
+    def save(seed: int) -> BackboneSettings:
+        path = tmp_path / "own.safetensors"
+        built = build_backbone("tiny", image_size=SIZE, pooling="avg", weights="random", seed=seed)
+        save_file({f"backbone/{name}": np.asarray(weight) for name, weight in built.named_weights().items()}, path)
+        os.utime(path, (1_000_000_000 + seed, 1_000_000_000 + seed))
+        return dataclasses.replace(TINY, weights=str(path))
+
+    first = precompute(photos, backbone_settings=save(1))
+    again = precompute(photos, backbone_settings=save(2))
+    assert (first["misses"], again["misses"]) == (34, 34)
+    assert first["cache"] != again["cache"]

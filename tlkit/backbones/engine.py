@@ -48,7 +48,12 @@ class Engine:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near an engine's features of some images are to those of float32 Keras: cosine similarities, -1..1."""
+    """How near an engine's features of some images are to those of float32 Keras.
+
+    Attributes:
+        median: Median cosine similarity of the pooled features, -1..1. In each place of a map rounding shows more.
+        lowest: Lowest cosine similarity of the features as they are, -1..1.
+    """
 
     median: float
     lowest: float
@@ -90,10 +95,20 @@ def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uin
         images: Real images, at least one and at most a batch of them: uint8 (n, height, width, 3), 0..255.
     """
     padding = [(0, engine.batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
-    found = engine.compute(np.pad(images, padding, mode="edge"))[: len(images)].reshape(len(images), -1)
-    wanted = np.asarray(trunk(images.astype(np.float32), training=False)).reshape(len(images), -1)
-    similarities = [_cosine(*pair) for pair in zip(found.astype(np.float64), wanted.astype(np.float64), strict=True)]
-    return Agreement(float(np.median(similarities)), min(similarities))
+    found = engine.compute(np.pad(images, padding, mode="edge"))[: len(images)]
+    wanted = np.asarray(trunk(images.astype(np.float32), training=False))
+    return Agreement(float(np.median(_similarities(_pool(found), _pool(wanted)))), min(_similarities(found, wanted)))
+
+
+def _pool(features: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the mean over the places of a map, (n, channels); pooled features as they are."""
+    pooled: NDArray[np.float32] = features.reshape(len(features), -1, features.shape[-1]).mean(axis=1)
+    return pooled
+
+
+def _similarities(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> list[float]:
+    """Return the cosine similarity of each row of two arrays (n, ...)."""
+    return [_cosine(*(one.ravel().astype(np.float64) for one in pair)) for pair in zip(found, wanted, strict=True)]
 
 
 def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

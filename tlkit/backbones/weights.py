@@ -72,6 +72,13 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
         )
 
 
+def locate_weights(entry: BackboneEntry, source: str) -> Path:
+    """Return the file that holds the weights, which need not be there yet: "imagenet", "bundled", or a path."""
+    if source == IMAGENET:
+        return models_folder() / IMAGENET_FILES[entry.name].name
+    return BUNDLED_FILES[entry.name] if source == BUNDLED else Path(source)
+
+
 def _no_such_weights(entry: BackboneEntry, source: str) -> BackboneError:
     sources = list(dict.fromkeys((entry.default_weights, RANDOM)))
     return BackboneError(
@@ -96,10 +103,7 @@ def load_weights(model: keras.Model, entry: BackboneEntry, source: str) -> Weigh
     if source != RANDOM:
         from tlkit.backbones.weight_files import read_weight_file
 
-        if source == IMAGENET:
-            path = _fetch_imagenet_file(entry)
-        else:
-            path = BUNDLED_FILES[entry.name] if source == BUNDLED else Path(source)
+        path = _fetch_imagenet_file(entry) if source == IMAGENET else locate_weights(entry, source)
         arrays = read_weight_file(path, model, entry)
         for name, weight in stable_names(model).items():
             weight.assign(arrays[name])

@@ -34,7 +34,7 @@ COMMANDS = {
     "run": "Run all stages of a recipe file.",
     "evaluate": "Measure a run on labelled images.",
     "predict": "Classify images with a run.",
-    "compare": "Rank backbones or boundaries by what they make of the images, and by cost.",
+    "compare": "Rank backbones, or boundaries of one, for a data set.",
     "leak": "Find out which metadata give the answer away.",
     "cache": "List, verify or prune the cached features.",
     "backbones": "List the backbones, or print the layers of one.",

@@ -211,6 +211,12 @@ def _key(path: Path) -> bytes:
     return os.fsencode(os.path.abspath(path))  # noqa: PTH100 - Path.absolute keeps "..", so that one file had two keys
 
 
+def read_settled_stamp(path: Path) -> tuple[int, ...] | None:
+    """Return the size and times of a file that is there and not just being written: as long as they stay, so do its bytes."""
+    stamp = _read_stamp(path)
+    return tuple(stamp) if stamp is not None and stamp.is_settled() else None
+
+
 def _read_stamp(path: Path) -> _Stamp | None:
     try:
         status = path.stat()

@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -112,17 +112,32 @@ def find_begun_cache(
     most of the wanted rows, or with most rows at all. None if there are no rows.
     """
     begun = []
+    for choice, cache, num_found in _open_begun(spec, settings, cache_root, wanted):
+        if num_found == wanted.num_rows > 0:
+            return cache
+        begun.append((num_found, len(cache), choice, cache))
+    runnable = list_choices(settings) if begun else []
+    able = [each for each in begun if each[2] in runnable and (each[1] or each[3].damaged)]
+    return max(able, key=lambda each: each[:2])[3] if able else None
+
+
+def find_complete_cache(
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+) -> FeatureCache | None:
+    """Return a cache that lacks nothing, if there is one; nothing heavy is imported."""
+    caches = _open_begun(spec, settings, cache_root, wanted)
+    return next((cache for _, cache, num_found in caches if num_found == wanted.num_rows > 0), None)
+
+
+def _open_begun(
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+) -> Iterator[tuple[Choice, FeatureCache, int]]:
+    """Yield every choice that has a cache, with the cache and how many of the wanted rows it has."""
     for choice in _list_all(settings):
         described = choice.describe(spec)
         if described.folder(cache_root).is_dir():
             cache = FeatureCache.open(cache_root, described)
-            num_found = int((wanted.find(cache) >= 0).sum())
-            if num_found == wanted.num_rows > 0:
-                return cache
-            begun.append((num_found, len(cache), choice, cache))
-    runnable = list_choices(settings) if begun else []
-    able = [each for each in begun if each[2] in runnable and (each[1] or each[3].damaged)]
-    return max(able, key=lambda each: each[:2])[3] if able else None
+            yield choice, cache, int((wanted.find(cache) >= 0).sum())
 
 
 def _list_all(settings: BackboneSettings) -> list[Choice]:

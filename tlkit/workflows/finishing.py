@@ -66,7 +66,7 @@ def finish_model(
     assert scores.distances is not None, "the model measures distances by now"
     unknown_above = choose_unknown_above(scores.distances, training.false_alarms)
     if unknown_above == NEVER and training.false_alarms > 0:
-        console.warn(
+        console.say(
             f"With {len(scores.distances)} validation images no picture will be called unknown: "
             f"at {training.false_alarms:g} false alarms it takes {round(1 / training.false_alarms) - 1}."
         )

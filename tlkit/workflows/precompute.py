@@ -22,14 +22,14 @@ from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BATCH_SIZE
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
-from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest, SetAside
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import CacheSpec, FeatureCache, default_cache_root
 from tlkit.features.extract import fill_cache, load_sample
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
-from tlkit.workflows.engine_choice import Work, find_begun_cache, select_engine
+from tlkit.workflows.engine_choice import Work, find_begun_cache, find_complete_cache, select_engine
+from tlkit.workflows.known_trunks import TrunkRequest, describe_cache, describe_trunk, find_known_trunk, note_trunk
 from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
 
 if TYPE_CHECKING:
@@ -100,16 +100,21 @@ def run_precompute(
 
     cache_root = default_cache_root()
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
-    backbone = build_backbone_for(backbone_settings, (head or HeadSettings()).pooling, views.seed)
-    features = ensure_features(
-        manifest,
-        backbone,
-        boundary=boundary,
-        views=views,
-        settings=backbone_settings,
-        cache_root=cache_root,
-        console=console,
-    )
+    pooling = (head or HeadSettings()).pooling
+    request = TrunkRequest(backbone_settings, pooling, boundary, views.seed)
+    features = _find_complete(manifest, request, views, cache_root, console)
+    if features is None:
+        backbone = build_backbone_for(backbone_settings, pooling, views.seed)
+        note_trunk(request, describe_trunk(backbone, boundary), cache_root)
+        features = ensure_features(
+            manifest,
+            backbone,
+            boundary=boundary,
+            views=views,
+            settings=backbone_settings,
+            cache_root=cache_root,
+            console=console,
+        )
     if data_settings.strict:
         refuse_set_aside(features)
     return _tell(manifest, features, time.perf_counter() - start, console)
@@ -183,6 +188,25 @@ def _head_below_the_top(head: HeadSettings, boundary: str) -> SettingError:
     )
 
 
+def _find_complete(
+    manifest: Manifest, request: TrunkRequest, views: ViewPlan, cache_root: Path, console: Console
+) -> DatasetFeatures | None:
+    """Return the features if the cache has all of them and that can be seen without building the network."""
+    trunk = find_known_trunk(request, cache_root)
+    if trunk is None:
+        return None
+    start = time.perf_counter()
+    edge = find_backbone(request.settings.name).check_image_size(request.settings.image_size)
+    spec = describe_cache(request.settings, trunk, request.boundary, request.pooling, (edge, edge))
+    wanted = WantedRows(manifest, views)
+    cache = find_complete_cache(spec, request.settings, cache_root, wanted)
+    if cache is None:
+        return None
+    console.say(f"Features of {spec.backbone} at {spec.boundary}: all {wanted.num_rows:,} rows found.")
+    splits, set_aside = wanted.by_split(wanted.find(cache), {})
+    return DatasetFeatures(cache, splits, set_aside, wanted.num_rows, 0, time.perf_counter() - start)
+
+
 def ensure_features(
     manifest: Manifest,
     backbone: Backbone,
@@ -216,7 +240,9 @@ def ensure_features(
         NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
     """
     wanted = WantedRows(manifest, views)
-    spec = _describe_cache(backbone, boundary, settings, is_pooled=is_pooled)
+    pooling = "avg" if is_pooled else backbone.pooling
+    trunk_facts = describe_trunk(backbone, boundary, is_pooled=is_pooled)
+    spec = describe_cache(settings, trunk_facts, boundary, pooling, backbone.image_size, is_pooled=is_pooled)
     cache = find_begun_cache(spec, settings, cache_root, wanted)
     positions = wanted.find(cache)
     missing = wanted.list_missing(positions)
@@ -255,24 +281,6 @@ def refuse_set_aside(features: DatasetFeatures) -> None:
             expected="nothing but usable images, as --strict demands",
             fix="mend or remove the file, or leave out --strict to set it aside.",
         )
-
-
-def _describe_cache(backbone: Backbone, boundary: str, settings: BackboneSettings, *, is_pooled: bool) -> CacheSpec:
-    """Return what the features are, but for the engine that computes them."""
-    return CacheSpec(
-        backbone=backbone.entry.name,
-        weights_sha256=backbone.trunk_sha256(boundary),
-        boundary=boundary,
-        # What heads are trained on is not pooled below the top, so both kinds of head share those features.
-        pooling="avg" if is_pooled else backbone.pooling if boundary == "top" else "none",
-        image_size=backbone.image_size,
-        fit=settings.fit,
-        loader_version=LOADER_VERSION,
-        engine="",
-        precision="",
-        dtype=settings.feature_dtype,
-        feature_shape=backbone.feature_shape(boundary)[-1:] if is_pooled else backbone.feature_shape(boundary),
-    )
 
 
 def _check_space(spec: CacheSpec, num_rows: int, cache_root: Path) -> None:

@@ -40,7 +40,7 @@ def test_backbones_are_ranked_with_what_they_cost(run_cli: RunCli, photos: Path,
     assert values[0] >= 0.9, "flat colours are easy"
     assert all(each["seconds_per_1000_images"] > 0 for each in payload["candidates"])
     assert payload["advised"] in {each["name"] for each in payload["candidates"]}
-    assert payload["majority"] == 0.5
+    assert payload["majority"] <= 0.5
     with Image.open(tmp_path / "c.png") as picture:
         assert min(picture.size) > 100
 

@@ -1,0 +1,127 @@
+"""What a trunk's features are called in the cache, remembered from the last time that the network was built.
+
+The key of a cache names the hash of the weights below the boundary and the shape of a feature. Both take a built
+network, which takes TensorFlow and seconds. They follow from where the weights come from, so while a weight file is
+the same, a second look needs neither. As for images, a file counts as the same while its size and times are.
+
+These notes are a convenience: where they cannot be read or written, the network is built.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit import __version__
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weights import RANDOM, locate_weights
+from tlkit.data.file_index import read_settled_stamp
+from tlkit.data.images import LOADER_VERSION
+from tlkit.features.spec import CacheSpec, write_text
+from tlkit.recipes import BackboneSettings
+
+if TYPE_CHECKING:
+    from tlkit.backbones.build import Backbone
+
+FOLDER = "trunks"
+NAME_LENGTH = 16
+
+
+@dataclass(frozen=True)
+class TrunkRequest:
+    """What decides over a trunk before anything of it is built.
+
+    Attributes:
+        settings: The network, its weights and the size of its pictures.
+        pooling: "avg" or "none", as the network is built.
+        boundary: Where it is cut.
+        seed: Of random weights.
+    """
+
+    settings: BackboneSettings
+    pooling: str
+    boundary: str
+    seed: int
+
+    def note(self, cache_root: Path) -> Path | None:
+        """Return the file that holds what is known of the trunk; None where its weights cannot be told apart."""
+        entry = find_backbone(self.settings.name)
+        source = self.settings.weights or entry.default_weights
+        origin: object = ["random", self.seed]
+        if source != RANDOM:
+            path = locate_weights(entry, source)
+            stamp = read_settled_stamp(path)
+            if stamp is None:
+                return None
+            origin = [str(path.absolute()), *stamp]
+        document = json.dumps(
+            [
+                *(entry.name, entry.check_image_size(self.settings.image_size), self.pooling, self.boundary, origin),
+                *(__version__, version("keras")),
+            ]
+        )
+        return cache_root / FOLDER / f"{hashlib.sha256(document.encode()).hexdigest()[:NAME_LENGTH]}.json"
+
+
+@dataclass(frozen=True)
+class Trunk:
+    """What the key of a cache says of a trunk: the hash of its weights, and the shape of a feature."""
+
+    weights_sha256: str
+    feature_shape: tuple[int, ...]
+
+
+def find_known_trunk(request: TrunkRequest, cache_root: Path) -> Trunk | None:
+    """Return what was noted of a trunk, if anything was."""
+    note = request.note(cache_root)
+    try:
+        content = json.loads(note.read_text("utf-8")) if note else None
+        return Trunk(str(content["weights_sha256"]), tuple(map(int, content["feature_shape"]))) if content else None
+    except (OSError, ValueError, TypeError, KeyError):
+        return None
+
+
+def note_trunk(request: TrunkRequest, trunk: Trunk, cache_root: Path) -> None:
+    """Remember a trunk of freshly loaded weights."""
+    note = request.note(cache_root)
+    if note:
+        with suppress(OSError):
+            note.parent.mkdir(parents=True, exist_ok=True)
+            write_text(note, json.dumps(asdict(trunk)))
+
+
+def describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False) -> Trunk:
+    """Return what is to be known of a network that has been built."""
+    shape = backbone.feature_shape(boundary)
+    return Trunk(backbone.trunk_sha256(boundary), shape[-1:] if is_pooled else shape)
+
+
+def describe_cache(
+    settings: BackboneSettings,
+    trunk: Trunk,
+    boundary: str,
+    pooling: str,
+    image_size: tuple[int, int],
+    *,
+    is_pooled: bool = False,
+) -> CacheSpec:
+    """Return what the features are, but for the engine that computes them."""
+    return CacheSpec(
+        backbone=settings.name,
+        weights_sha256=trunk.weights_sha256,
+        boundary=boundary,
+        # What heads are trained on is not pooled below the top, so both kinds of head share those features.
+        pooling=pooling if boundary == "top" or is_pooled else "none",
+        image_size=image_size,
+        fit=settings.fit,
+        loader_version=LOADER_VERSION,
+        engine="",
+        precision="",
+        dtype=settings.feature_dtype,
+        feature_shape=trunk.feature_shape,
+    )
