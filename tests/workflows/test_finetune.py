@@ -13,8 +13,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from safetensors.numpy import save_file
 
 from tlkit.backbones.build import build_backbone
+from tlkit.backbones.weights import read_arrays
 from tlkit.bundle import read_bundle, read_spec
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
@@ -358,8 +360,8 @@ def test_bad_names_are_refused_before_anything_is_written(
 
 
 def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, tmp_path: Path) -> None:
-    weights = tmp_path / "mine.weights.h5"
-    build_backbone("mnist_cnn", pooling="none", weights="random").model.save_weights(weights)
+    weights = tmp_path / "mine.safetensors"
+    save_file(read_arrays(build_backbone("mnist_cnn", pooling="none", weights="random").model), weights)
     recipe = make_recipe(
         Stage(unfreeze="all"),
         backbone=BackboneSettings(name="mnist_cnn", weights=str(weights)),
@@ -384,7 +386,7 @@ def test_the_story_tells_what_folding_does_to_the_rates(
         training=TrainingSettings(bn="folded"),
     )
     run_finetune(recipe, photos, tmp_path / "run", console=Console())
-    said = " ".join(capsys.readouterr().err.split())
+    said = " ".join(capsys.readouterr().out.split())
     assert "Batch norm of the unfrozen groups: folded into the convolutions." in said
     assert "the same rate is not the same step as with bn = frozen." in said
 
