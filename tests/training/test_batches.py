@@ -18,7 +18,6 @@ from tlkit.training.batches import (
     Truth,
     TruthTable,
     choose_inputs,
-    compute_class_weights,
 )
 
 
@@ -157,12 +156,3 @@ def test_a_failing_reader_fails_the_epoch() -> None:
     plan = EpochPlan(num_images=4, batch_size=2, num_views=1, seed=0)
     with pytest.raises(RuntimeError, match=r"^gone$"):
         list(make(plan, read, np.zeros(4, np.int32)).epoch(0))
-
-
-def test_balanced_weights_make_every_class_count_alike() -> None:
-    labels = np.array([0, 0, 0, 1], dtype=np.int32)
-    weights = compute_class_weights(labels, num_classes=2, mode="balanced")
-    assert weights.dtype == np.float32
-    assert weights[:3].sum() == pytest.approx(weights[3:].sum())
-    assert weights.mean() == pytest.approx(1.0)
-    assert compute_class_weights(labels, num_classes=2, mode="none").tolist() == [1, 1, 1, 1]

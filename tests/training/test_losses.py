@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
-from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_iou
+from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_class_weights, compute_iou
 
 LEFT = [0.25, 0.5, 0.5, 1.0]
 RIGHT = [0.75, 0.5, 0.5, 1.0]
@@ -64,3 +64,12 @@ def test_ciou_of_separate_boxes_is_the_formula_of_the_paper() -> None:
     """No overlap, equal proportions: 1 + squared distance of the centres / squared diagonal of what encloses both."""
     loss = compute_box_losses("ciou", boxes([0.2, 0.2, 0.2, 0.2]), boxes([0.8, 0.6, 0.2, 0.2]))
     assert float(loss[0]) == pytest.approx(1 + (0.36 + 0.16) / (0.64 + 0.36), rel=1e-5)
+
+
+def test_balanced_weights_make_every_class_count_alike() -> None:
+    labels = np.array([0, 0, 0, 1], dtype=np.int32)
+    weights = compute_class_weights(labels, num_classes=2, mode="balanced")
+    assert weights.dtype == np.float32
+    assert weights[:3].sum() == pytest.approx(weights[3:].sum())
+    assert weights.mean() == pytest.approx(1.0)
+    assert compute_class_weights(labels, num_classes=2, mode="none").tolist() == [1, 1, 1, 1]
