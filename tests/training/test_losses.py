@@ -6,6 +6,7 @@ from typing import Any
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_class_weights, compute_iou
@@ -44,6 +45,46 @@ def test_a_value_costs_its_square_when_near_and_its_distance_when_far() -> None:
     values = np.array([[0.5], [4.0]], np.float32)
     losses = compute_answer_losses(REGRESSION, values, np.zeros((2, 1), np.float32), label_smoothing=0.0)
     np.testing.assert_allclose(losses, [0.125, 3.5])
+
+
+def test_the_focal_loss_is_the_formula_of_the_paper() -> None:
+    logits = np.array([[2, 0, -1], [0.5, 0, 3]], np.float32)
+    probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    right = probabilities[[0, 1], [0, 1]]
+    np.testing.assert_allclose(
+        compute_answer_losses(CLASSIFICATION, np.array([0, 1], np.int32), logits, focal=2.0),
+        -((1 - right) ** 2) * np.log(right),
+        rtol=1e-5,
+    )
+    labels = np.array([[1, 0, 0], [1, 1, 0]], np.float32)
+    right = np.where(labels == 1, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits)))
+    np.testing.assert_allclose(
+        compute_answer_losses(MULTILABEL, labels, logits, focal=0.5),
+        (-((1 - right) ** 0.5) * np.log(right)).mean(axis=1),
+        rtol=1e-5,
+    )
+
+
+@pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL])
+def test_a_focal_loss_near_zero_is_the_cross_entropy(task: str) -> None:
+    logits = np.array([[2, 0, -1], [0.5, 0, 3]], np.float32)
+    answers = {CLASSIFICATION: np.array([0, 1], np.int32), MULTILABEL: np.array([[1, 0, 0], [1, 1, 0]], np.float32)}
+    plain, focal = (
+        compute_answer_losses(task, answers[task], logits, label_smoothing=0.1, focal=gamma) for gamma in (0.0, 1e-7)
+    )
+    np.testing.assert_allclose(focal, plain, rtol=1e-5)
+
+
+@pytest.mark.parametrize("gamma", [0.5, 2.0])
+def test_the_focal_loss_of_a_certain_answer_has_a_slope(gamma: float) -> None:
+    """The slope of a root at 0 is infinite; times the logarithm of 1 it would be no number."""
+    logits = tf.constant([[200.0, -200.0], [-200.0, 200.0]])
+    for task, answers in ((CLASSIFICATION, tf.constant([0, 0])), (MULTILABEL, tf.constant([[1.0, 0.0], [1.0, 0.0]]))):
+        with tf.GradientTape() as tape:
+            tape.watch(logits)
+            losses = compute_answer_losses(task, answers, logits, focal=gamma)
+        assert np.isfinite(tape.gradient(losses, logits).numpy()).all()
+        assert losses.numpy()[1] > 100
 
 
 def test_iou_of_equal_shifted_and_separate_boxes() -> None:

@@ -207,9 +207,19 @@ FOLDED_TWICE = make_recipe(
 )
 
 
+MIXED = make_recipe(
+    Stage(epochs=2, lr=0.01, views=2, mixup=0.4, patience=0),
+    Stage(unfreeze="all", epochs=2, lr=0.001, mixup=0.4, cutmix=1.0, patience=0),
+    backbone=SMALLEST,
+    training=TrainingSettings(focal=2.0),
+)
+
+
 @pytest.mark.parametrize(
     ("recipe", "after_epochs"),
     [
+        (MIXED, 1),
+        (MIXED, 3),
         (CACHED_THEN_UNFROZEN, 2),
         (CACHED_THEN_UNFROZEN, 4),
         (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
