@@ -55,6 +55,8 @@ QUIET = Console(verbosity=-1)
 NUM_VIEWS = 8
 TEST_VIEWS = (1, 4, 8)
 SMALLEST_PART = 1 / 18
+STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
+"""The 97.5% point of Student's distribution by the number of seeds."""
 UNFROZEN = Stage(unfreeze="all", epochs=20, lr=1e-3, lr_ratio=3, patience=0)
 
 
@@ -355,6 +357,64 @@ def pixels(sets: tuple[str, ...], seeds: int, out: Path) -> None:
     for name, _, path in (item.partition("=") for item in sets):
         cells = itertools.chain.from_iterable(list_pixels(name, seed) for seed in range(seeds))
         measure_missing(out, cells, lambda cell, path=path: train_pixels(Path(path), cell))  # type: ignore[misc]
+
+
+@main.command()
+@click.argument("results", type=click.Path(path_type=Path, exists=True))
+def report(results: Path) -> None:
+    """Print the tables of the page: means over the seeds, and paired differences with their 95% intervals."""
+    lines = read_lines(results)
+    for kind, quantity in (("heads", "accuracy"), ("rare", "macro_f1"), ("pixels", "accuracy")):
+        for data in dict.fromkeys(line["data"] for line in lines if line["kind"] == kind):
+            chosen = [line for line in lines if (line["kind"], line["data"]) == (kind, data)]
+            variants = list(dict.fromkeys(tuple(describe(line).items()) for line in chosen))
+            click.echo(
+                f"\n{kind}, {data}: {quantity}\n\n| trained | 1 view | against plain | 4 views | 8 views | log loss |"
+            )
+            click.echo("|---|---|---|---|---|---|")
+            for variant in variants:
+                plain = tell_scores(chosen, {**dict(variants[0]), "views": dict(variant)["views"]}, "1", quantity)
+                one, four, eight = (tell_scores(chosen, dict(variant), str(count), quantity) for count in TEST_VIEWS)
+                cells = (
+                    ", ".join(f"{name} {value}" for name, value in variant),
+                    f"{np.mean(one):.3f}",
+                    tell_difference(one, plain),
+                    *(f"{np.mean(more):.3f}, {tell_difference(more, one)}" for more in (four, eight)),
+                    tell_losses(chosen, dict(variant)),
+                )
+                click.echo("| " + " | ".join(cells) + " |")
+
+
+def describe(line: dict[str, Any]) -> dict[str, Any]:
+    """Return in what a training differs from others of its kind."""
+    return {name: line[name] for name in ("views", "mixup", "cutmix", "focal", "class_weight")}
+
+
+def tell_scores(
+    lines: Sequence[dict[str, Any]], variant: dict[str, Any], views: str, quantity: str
+) -> NDArray[np.float64]:
+    """Return the scores of a variant by seed."""
+    found = {line["seed"]: line["scores"][views][quantity] for line in lines if describe(line) == variant}
+    return np.array([found[seed] for seed in sorted(found)])
+
+
+def tell_difference(scores: NDArray[np.float64], others: NDArray[np.float64]) -> str:
+    """Return the mean paired difference with its 95% interval by Student's t; "-" where it is of the same."""
+    number = min(len(scores), len(others))
+    differences = scores[:number] - others[:number]
+    if not differences.any():
+        return "-"
+    half = STUDENT_T[number] * differences.std(ddof=1) / number**0.5
+    mean = differences.mean()
+    return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
+
+
+def tell_losses(lines: Sequence[dict[str, Any]], variant: dict[str, Any]) -> str:
+    """Return the log loss with one view and with eight, where it was measured."""
+    if "log_loss" not in lines[0]["scores"]["1"]:
+        return ""
+    one, eight = (tell_scores(lines, variant, views, "log_loss").mean() for views in ("1", "8"))
+    return f"{one:.3f}, {eight:.3f}"
 
 
 if __name__ == "__main__":
