@@ -7,6 +7,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
@@ -16,6 +17,7 @@ from tlkit.training.losses import compute_answer_losses
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.mixing import Mixing, blend, mix_answers, mix_inputs
 from tlkit.training.stages import StageData
+from tlkit.training.steps import CompiledSteps
 
 NOWHERE = np.zeros((2, 0), np.float32)
 SWAPPED = np.array([1, 0], np.int32)
@@ -118,6 +120,22 @@ def test_metadata_are_mixed_by_the_shares_of_the_images() -> None:
     np.testing.assert_allclose(
         blend(floats([0, 1], [10, 1]), SWAPPED, floats(0.75, 0.9)), [[2.5, 1], [9, 1]], rtol=1e-6
     )
+
+
+def test_a_step_that_does_not_mix_has_nothing_of_it_in_its_graph() -> None:
+    given = []
+
+    def step(*arrays: Any) -> dict[str, Any]:
+        given.append(len(arrays))
+        return {"loss": tf.constant(0.0)}
+
+    nothing, ones = np.zeros((4, 0), np.float32), np.ones(4, np.float32)
+    for mixing in (Mixing(), Mixing(mixup=0.4)):
+        plan = EpochPlan(4, batch_size=2, num_views=1, seed=0, mixing=mixing)
+        batches = Batches(plan, HeldInputs(tf.zeros((4, 3)), 1), FixedTruth(np.zeros(4, np.int32)), nothing, ones)
+        (block,) = batches.epoch(0)
+        CompiledSteps(step, ("loss",))(block, slice(0, 2), [0.0, 0.0])
+    assert given == [7, 10]
 
 
 def test_metadata_alone_are_learnt_unmixed() -> None:

@@ -401,6 +401,13 @@ def test_the_story_tells_what_folding_does_to_the_rates(
     assert "the same rate is not the same step as with bn = frozen." in said
 
 
+def test_the_story_tells_what_is_mixed(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = make_recipe(Stage(unfreeze="all", epochs=1, mixup=0.4, cutmix=1.0), backbone=SMALLEST)
+    run_finetune(recipe, photos, tmp_path / "run", console=Console())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a fresh standard view of each in every epoch, MixUp 0.4, CutMix 1." in said
+
+
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

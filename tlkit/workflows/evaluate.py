@@ -87,7 +87,8 @@ def run_evaluate(
         data_folders = [data] if data and data.is_dir() else []
         check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
     images = _read_images(run, data, spec, split=split, settings=settings, console=console)
-    console.say(f"Evaluating {run} on {len(images.records):,} images: {images.source}.")
+    shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
+    console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
     classifier = open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision)
     start = time.perf_counter()
