@@ -54,8 +54,9 @@ def test_evaluate_tells_the_story_and_writes_the_folder(
     run_cli: RunCli, bundle: Path, tmp_path: Path, make_image_folder: Callable[..., Path]
 ) -> None:
     photos = make_image_folder(tmp_path / "photos", {"red": 3})
-    result = run_cli("evaluate", bundle, photos, "--out", tmp_path / "out")
+    result = run_cli("evaluate", bundle, photos, "--views", 2, "--out", tmp_path / "out")
     assert result.exit_code == 0
+    assert f"Evaluating {bundle} on 3 images, each in 2 standard views: {photos}." in " ".join(result.stdout.split())
     assert "mean of the classes" in result.stdout
     assert "(95% interval " in result.stdout
     assert f"Written: {tmp_path / 'out'}" in result.stdout

@@ -80,9 +80,28 @@ def test_predict_refuses_an_unknown_ending_before_tensorflow_is_loaded(
     )
 
 
-@pytest.mark.parametrize("words", [["--top-k", "0"], ["--batch-size", "0"]])
+@pytest.mark.parametrize("words", [["--top-k", "0"], ["--batch-size", "0"], ["--views", "0"]])
 def test_predict_refuses_a_count_below_one(run_cli: RunCli, bundle: Path, photos: Path, words: list[str]) -> None:
     assert run_cli("predict", bundle, photos, *words).exit_code == 2
+
+
+def test_predict_averages_over_views(run_cli: RunCli, bundle: Path, photos: Path) -> None:
+    one, three = (run_cli("predict", bundle, photos, "--views", count, "--json").json() for count in (1, 3))
+    assert (one["views"], three["views"]) == (1, 3)
+    assert one["predictions"][1]["classes"] != three["predictions"][1]["classes"]
+    strong = run_cli("predict", bundle, photos, "--views", 3, "--policy", "strong", "--json").json()
+    assert strong["predictions"][1]["classes"] != three["predictions"][1]["classes"]
+
+
+@pytest.mark.parametrize("command", ["predict", "evaluate"])
+def test_a_policy_without_views_is_refused(run_cli: RunCli, bundle: Path, photos: Path, command: str) -> None:
+    result = run_cli(command, bundle, photos, "--policy", "strong")
+    assert (result.exit_code, result.stderr) == (
+        1,
+        "Error: --policy strong without --views has nothing to do: view 0 is the image itself.\n"
+        "  Expected: --policy together with --views, 2 or more\n"
+        "  Fix: add --views 4, or leave --policy out.\n",
+    )
 
 
 @pytest.fixture(scope="module")

@@ -64,11 +64,25 @@ def test_only_classes_are_weighted(data: dict[str, str]) -> None:
     )
 
 
-def test_values_have_no_labels_to_smooth() -> None:
-    assert message_of(VALUES, label_smoothing=0.1) == (
-        "a.toml: label_smoothing = 0.1 has no effect: the task is regression.\n"
+@pytest.mark.parametrize("setting", ["label_smoothing", "focal"])
+def test_the_loss_of_values_is_not_shaped(setting: str) -> None:
+    assert message_of(VALUES, **{setting: 0.1}) == (
+        f"a.toml: {setting} = 0.1 has no effect: the task is regression.\n"
         f"{ONLY_USED}"
         "  Fix: remove it, or set task = classification."
+    )
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_pictures_with_boxes_are_not_mixed(name: str) -> None:
+    stage = Stage(unfreeze="all", **{name: 0.4})
+    recipe = Recipe(data=DataSettings(boxes="boxes.csv"), stages=(Stage(), stage))
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    assert str(problem.value) == (
+        f"a.toml: stage 2: {name} = 0.4 with boxes: two pictures in one show two objects, and the model says one box.\n"
+        "  Expected: mixup and cutmix only where no boxes are learnt\n"
+        f"  Fix: remove {name}, or boxes."
     )
 
 

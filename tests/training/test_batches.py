@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import threading
 from typing import Any
@@ -18,8 +19,8 @@ from tlkit.training.batches import (
     Truth,
     TruthTable,
     choose_inputs,
-    compute_class_weights,
 )
+from tlkit.training.mixing import Mixing
 
 
 def make_batches(plan: EpochPlan) -> Batches:
@@ -80,6 +81,35 @@ def test_validation_keeps_the_order_and_the_pictures_as_they_are() -> None:
     order, views = EpochPlan(num_images=5, batch_size=2, num_views=1, seed=None).draw(9)
     assert np.concatenate(order).tolist() == [0, 1, 2, 3, 4]
     assert not views.any()
+
+
+def list_mixes(batches: Batches, epoch: int) -> list[list[Any]]:
+    """Return partners and amounts of each batch of an epoch."""
+    found = []
+    for block in batches.epoch(epoch):
+        assert block.mix is not None
+        for start, stop in itertools.pairwise(block.edges):
+            found.append([array[start:stop].tolist() for array in block.mix.arrays])
+    return found
+
+
+def test_each_batch_has_the_same_mix_whatever_block_it_comes_in() -> None:
+    plan = EpochPlan(num_images=100, batch_size=10, num_views=3, seed=5, mixing=Mixing(mixup=0.4))
+    held, read, least = (choose(free, []) for free in (10**6, 4 * 4 * 30 * 8, 0))
+    for epoch in range(2):
+        expected = list_mixes(make(plan, held, np.arange(100)), epoch)
+        assert len(expected) == 10
+        assert [sorted(partners) for partners, _, _ in expected] == [list(range(10))] * 10
+        assert list_mixes(make(plan, read, np.arange(100)), epoch) == expected
+        assert list_mixes(make(plan, least, np.arange(100)), epoch) == expected
+
+
+def test_mixing_leaves_order_and_views_as_they_are_and_validation_unmixed() -> None:
+    plain = EpochPlan(num_images=50, batch_size=8, num_views=4, seed=7)
+    mixed = dataclasses.replace(plain, mixing=Mixing(mixup=0.4))
+    assert list_batches(make_batches(mixed), 3) == list_batches(make_batches(plain), 3)
+    for plan in (plain, dataclasses.replace(mixed, seed=None)):
+        assert all(block.mix is None for block in make_batches(plan).epoch(0))
 
 
 def test_reading_stays_a_few_batches_ahead_and_no_more() -> None:
@@ -157,12 +187,3 @@ def test_a_failing_reader_fails_the_epoch() -> None:
     plan = EpochPlan(num_images=4, batch_size=2, num_views=1, seed=0)
     with pytest.raises(RuntimeError, match=r"^gone$"):
         list(make(plan, read, np.zeros(4, np.int32)).epoch(0))
-
-
-def test_balanced_weights_make_every_class_count_alike() -> None:
-    labels = np.array([0, 0, 0, 1], dtype=np.int32)
-    weights = compute_class_weights(labels, num_classes=2, mode="balanced")
-    assert weights.dtype == np.float32
-    assert weights[:3].sum() == pytest.approx(weights[3:].sum())
-    assert weights.mean() == pytest.approx(1.0)
-    assert compute_class_weights(labels, num_classes=2, mode="none").tolist() == [1, 1, 1, 1]

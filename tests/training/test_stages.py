@@ -18,6 +18,7 @@ from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Progress, snapshot
+from tlkit.training.mixing import Mixing
 from tlkit.training.stages import StageData, StageListener, fit_stage, list_averaged_epochs
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates, hand_back
 
@@ -32,7 +33,7 @@ def backbone() -> Backbone:
     return build_backbone("tiny", image_size=32, pooling="avg", weights="random")
 
 
-def make_data(shape: tuple[int, ...], *, opposed: bool, batches_at_once: int = 0) -> StageData:
+def make_data(shape: tuple[int, ...], stage: Stage, *, opposed: bool, batches_at_once: int = 0) -> StageData:
     """Return inputs of which the brighter half is class 1, the same for training and validation.
 
     With `opposed` the validation labels are the wrong way round: whatever is learnt makes validation worse. With
@@ -41,14 +42,15 @@ def make_data(shape: tuple[int, ...], *, opposed: bool, batches_at_once: int = 0
     labels = np.arange(NUM_IMAGES, dtype=np.int32) % 2
     noise = np.random.default_rng(0).uniform(0, 40, size=(NUM_IMAGES, *shape))
     inputs = (noise + 150 * labels.reshape(-1, *(1 for _ in shape))).astype(np.float32)
-    plan = EpochPlan(NUM_IMAGES, batch_size=6, num_views=1, seed=0)
+    plan = EpochPlan(NUM_IMAGES, batch_size=6, num_views=1, seed=0, mixing=Mixing(stage.mixup, stage.cutmix))
     metadata = np.zeros((NUM_IMAGES, 0), np.float32)
     ones = np.ones(NUM_IMAGES, np.float32)
     source: Inputs = HeldInputs(keras.ops.convert_to_tensor(inputs), 1)
     if batches_at_once:
         source = ReadInputs(lambda images, views: inputs[images], batches_at_once)
     train = Batches(plan, source, FixedTruth(labels), metadata, ones)
-    validation = dataclasses.replace(train, tell=FixedTruth(1 - labels if opposed else labels))
+    in_order = dataclasses.replace(plan, seed=None)
+    validation = dataclasses.replace(train, plan=in_order, tell=FixedTruth(1 - labels if opposed else labels))
     return StageData(train=train, validation=validation, outputs=TWO_CLASSES)
 
 
@@ -77,7 +79,7 @@ def fit(
     seen: list[dict[str, Any]] = [] if rows is None else rows
     progress = fit_stage(
         model,
-        make_data(backbone.feature_shape(boundary), opposed=opposed, batches_at_once=batches_at_once),
+        make_data(backbone.feature_shape(boundary), stage, opposed=opposed, batches_at_once=batches_at_once),
         rates=rates,
         stage=stage,
         training=training,
@@ -201,14 +203,15 @@ def test_history_rows_tell_rates_losses_and_accuracies(backbone: Backbone, tmp_p
     assert rows[-1]["train_loss"] < 0.3
 
 
+@pytest.mark.parametrize("mixup", [0.0, 0.4])
 def test_a_stage_is_bitwise_the_same_however_its_inputs_and_steps_are_portioned(
-    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mixup: float, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     histories = []
     for name, batches_at_once, seconds_of_a_call in (("held", 0, 1e9), ("windows", 2, 1e9), ("single", 1, 0.0)):
         monkeypatch.setattr("tlkit.training.pace.SECONDS_OF_A_CALL", seconds_of_a_call)
         (tmp_path / name).mkdir()
-        stage = Stage(name="s", epochs=4, lr=0.01, patience=0)
+        stage = Stage(name="s", epochs=4, lr=0.01, patience=0, mixup=mixup)
         progress = fit(backbone, stage, tmp_path / name, boundary="top", dropout=0.5, batches_at_once=batches_at_once)
         histories.append([{key: value for key, value in row.items() if key != "seconds"} for row in progress.rows])
     assert histories[0] == histories[1] == histories[2]
@@ -231,6 +234,39 @@ def test_label_smoothing_raises_the_training_loss_and_not_the_validation_loss(
     assert losses[0][0] < 0.1
     assert losses[1][0] > floor - 0.01
     assert losses[1][1] < losses[1][0]
+
+
+@pytest.mark.parametrize(
+    ("settings", "training", "boundary"),
+    [
+        ({"mixup": 1.0}, TrainingSettings(), "top"),
+        ({"cutmix": 1.0, "unfreeze": "all"}, TrainingSettings(), "pixels"),
+        ({}, TrainingSettings(focal=2.0), "top"),
+    ],
+)
+def test_mixing_and_focal_loss_change_what_is_trained_on_and_not_how_validation_is_measured(
+    settings: dict[str, Any], training: TrainingSettings, boundary: str, backbone: Backbone, tmp_path: Path
+) -> None:
+    (tmp_path / "plain").mkdir()
+    stage = Stage(name="s", epochs=1, lr=1e-9, unfreeze=settings.get("unfreeze", "none"))
+    plain = fit(backbone, stage, tmp_path / "plain", boundary=boundary)
+    other = fit(backbone, dataclasses.replace(stage, **settings), tmp_path, boundary=boundary, training=training)
+    assert other.rows[0]["validation_loss"] == pytest.approx(plain.rows[0]["validation_loss"], rel=1e-4)
+    if training.focal:
+        assert other.rows[0]["train_loss"] == pytest.approx(plain.rows[0]["train_loss"] / 4, rel=1e-3)
+
+
+def test_mixtures_keep_the_training_loss_from_vanishing(backbone: Backbone, tmp_path: Path) -> None:
+    losses = []
+    for mixup in (0.0, 1.0):
+        folder = tmp_path / str(mixup)
+        folder.mkdir()
+        stage = Stage(name="s", epochs=20, lr=0.1, patience=0, mixup=mixup)
+        progress = fit(backbone, stage, folder, boundary="top")
+        losses.append((progress.rows[-1]["train_loss"], progress.best["accuracy"]))
+    assert losses[0][0] < 0.1
+    assert losses[1][0] > 0.15
+    assert losses[1][1] == 1.0
 
 
 def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Backbone, tmp_path: Path) -> None:

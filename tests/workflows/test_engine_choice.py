@@ -16,13 +16,13 @@ from tlkit.backbones.engine import Engine, make_keras_engine
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
+from tlkit.data.views import ViewPlan
 from tlkit.errors import BackboneError, NumericsError
 from tlkit.recipes import BackboneSettings, DataSettings
 from tlkit.reports.console import Console
 from tlkit.workflows import engine_choice
 from tlkit.workflows.engine_choice import Choice, Work, list_choices
 from tlkit.workflows.precompute import DatasetFeatures, ensure_features
-from tlkit.workflows.wanted_rows import ViewPlan
 
 KERAS, OPENVINO = Choice("keras", "float32"), Choice("openvino", "float32")
 KERAS_BF16, OPENVINO_BF16 = Choice("keras", "bfloat16"), Choice("openvino", "bfloat16")

@@ -18,6 +18,7 @@ from tlkit.bundle import Classifier, read_bundle
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
 from tlkit.data.metadata_source import MetadataSource
+from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, RunError
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
@@ -89,14 +90,19 @@ def test_scores_are_counted_by_class_name_whatever_the_order_of_the_classes(
     assert [score["support"] for score in payload["classes"]] == [6, 5, 4]
     assert payload["images"] == 15
     assert payload["set_aside"] == 0
+    assert payload["views"] == 1
+    assert evaluate(bundle, photos, views=ViewPlan("strong", 2))["views"] == 2
     assert 0 <= payload["macro_f1"] <= 1
 
 
-def test_evaluation_gives_the_very_numbers_of_prediction(classifier: Classifier, photos: Path) -> None:
+@pytest.mark.parametrize("num_views", [1, 3])
+def test_evaluation_gives_the_very_numbers_of_prediction(num_views: int, classifier: Classifier, photos: Path) -> None:
     records = make_manifest(photos, "test").records
-    scores = score_records(classifier, records)
+    views, done = ViewPlan("standard", num_views), []
+    scores = score_records(classifier, records, views=views, advance=done.append)
+    assert sum(done) == len(records)
     for (_, prediction), row in zip(
-        predict_files(classifier, [record.path for record in records], NO_METADATA, top_k=3),
+        predict_files(classifier, [record.path for record in records], NO_METADATA, top_k=3, views=views),
         scores.answers,
         strict=True,
     ):

@@ -207,9 +207,19 @@ FOLDED_TWICE = make_recipe(
 )
 
 
+MIXED = make_recipe(
+    Stage(epochs=2, lr=0.01, views=2, mixup=0.4, patience=0),
+    Stage(unfreeze="all", epochs=2, lr=0.001, mixup=0.4, cutmix=1.0, patience=0),
+    backbone=SMALLEST,
+    training=TrainingSettings(focal=2.0),
+)
+
+
 @pytest.mark.parametrize(
     ("recipe", "after_epochs"),
     [
+        (MIXED, 1),
+        (MIXED, 3),
         (CACHED_THEN_UNFROZEN, 2),
         (CACHED_THEN_UNFROZEN, 4),
         (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
@@ -389,6 +399,13 @@ def test_the_story_tells_what_folding_does_to_the_rates(
     said = " ".join(capsys.readouterr().out.split())
     assert "Batch norm of the unfrozen groups: folded into the convolutions." in said
     assert "the same rate is not the same step as with bn = frozen." in said
+
+
+def test_the_story_tells_what_is_mixed(photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    recipe = make_recipe(Stage(unfreeze="all", epochs=1, mixup=0.4, cutmix=1.0), backbone=SMALLEST)
+    run_finetune(recipe, photos, tmp_path / "run", console=Console())
+    said = " ".join(capsys.readouterr().out.split())
+    assert "a fresh standard view of each in every epoch, MixUp 0.4, CutMix 1." in said
 
 
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(

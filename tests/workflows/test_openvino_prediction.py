@@ -63,11 +63,12 @@ def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPat
     return root / "bundle", scores
 
 
+@pytest.mark.parametrize("options", [(), ("--views", "3")])
 def test_one_picture_is_predicted_without_tensorflow_or_anything_else_that_is_slow(
-    finished: tuple[Path, Scores], manifest: Manifest
+    options: tuple[str, ...], finished: tuple[Path, Scores], manifest: Manifest
 ) -> None:
     (record, *_) = manifest.in_split("validation")
-    words = [sys.executable, "-c", PREDICT, "predict", str(finished[0]), str(record.path)]
+    words = [sys.executable, "-c", PREDICT, "predict", str(finished[0]), str(record.path), *options]
     result = subprocess.run(words, capture_output=True, text=True, check=True)
     assert result.stderr.splitlines()[-1] == "IMPORTED"
     (row,) = csv.DictReader(io.StringIO(result.stdout))

@@ -15,12 +15,12 @@ from safetensors.numpy import save_file
 
 from tlkit.data.images import load_image
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
-from tlkit.data.views import draw_view
+from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.precompute import DatasetFeatures, ensure_features, run_precompute
-from tlkit.workflows.wanted_rows import ViewPlan, WantedRows
+from tlkit.workflows.wanted_rows import WantedRows
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone

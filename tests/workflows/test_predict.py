@@ -6,6 +6,7 @@ import csv
 import io
 import json
 from collections.abc import Callable, Iterable
+from hashlib import sha256
 from pathlib import Path
 from typing import Any
 
@@ -16,9 +17,11 @@ from PIL import Image
 from tlkit.bundle import Classifier, read_bundle
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.data.metadata_source import MetadataSource
+from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import RunError, SettingError
 from tlkit.reports.console import Console
 from tlkit.workflows.predict import PredictOutputs, predict_files, run_predict
+from tlkit.workflows.scoring import PICTURE_ITSELF
 
 CLASS_NAMES = ("cat/dog", "eel", "fish")
 
@@ -49,7 +52,12 @@ def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
 
 
 def predict(
-    run: Path, sources: Iterable[object], stdin: str = "", as_json: bool = False, **outputs: Any
+    run: Path,
+    sources: Iterable[object],
+    stdin: str = "",
+    as_json: bool = False,
+    views: ViewPlan = PICTURE_ITSELF,
+    **outputs: Any,
 ) -> dict[str, Any]:
     stream = io.BytesIO()
     payload = run_predict(
@@ -59,6 +67,7 @@ def predict(
         console=Console(verbosity=-1, json=as_json),
         stdin=io.StringIO(stdin),
         stdout=stream,
+        views=views,
     )
     return {**payload, "stdout": stream.getvalue().decode()}
 
@@ -114,6 +123,26 @@ def test_an_images_numbers_do_not_depend_on_its_neighbours(bundle: Path, photos:
     path = photos / "b" / "red" / "red_001.png"
     (alone,) = read_rows(predict(bundle, [path])["stdout"])
     assert alone == together[str(path)]
+
+
+def test_the_answers_to_views_are_averaged_and_the_views_follow_from_the_file_alone(
+    bundle: Path, classifier: Classifier, photos: Path
+) -> None:
+    views = ViewPlan("strong", 3)
+    path = photos / "b" / "red" / "red_001.png"
+    content = path.read_bytes()
+    drawn = [None, *(draw_view("strong", seed=0, sha256=sha256(content).hexdigest(), index=index) for index in (1, 2))]
+    pixels = np.stack([load_image(content, image_size=(64, 64), fit="pad", view=view) for view in drawn])
+    expected = classifier.predict(np.concatenate([pixels, np.stack([pixels[-1]] * 29)]))[:3].mean(axis=0)
+
+    together = {row["path"]: row for row in read_rows(predict(bundle, [photos], views=views)["stdout"])}
+    payload = predict(bundle, [path], views=views)
+    (alone,) = read_rows(payload["stdout"])
+    assert alone == together[str(path)]
+    found = {alone[f"class_name{ending}"]: np.float32(alone[f"probability{ending}"]) for ending in ("", "_2", "_3")}
+    assert found == dict(zip(CLASS_NAMES, expected, strict=True))
+    assert (payload["images"], payload["views"]) == (1, 3)
+    assert sum(bool(row["error"]) for row in together.values()) == 3
 
 
 def test_paths_on_standard_input_are_read(bundle: Path, photos: Path) -> None:

@@ -7,10 +7,11 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import collect_settings, engine_options, output_options, settings_options
+from tlkit.cli.options import collect_settings, engine_options, output_options, settings_options, view_options
 from tlkit.recipes import DataSettings
 
 if TYPE_CHECKING:
+    from tlkit.data.views import ViewPlan
     from tlkit.reports.console import Console
 
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
     help="Folder for pictures, scores of each class or label, predictions.csv and report.json.",
 )
 @settings_options(DataSettings, only=("image_column", "label_column", "split_column", "boxes", "strict"))
+@view_options
 @engine_options
 @output_options
 def evaluate(
@@ -35,6 +37,7 @@ def evaluate(
     data: Path | None,
     split: str | None,
     out: Path | None,
+    views: ViewPlan,
     engine: str,
     precision: str,
     console: Console,
@@ -54,6 +57,7 @@ def evaluate(
         settings=collect_settings(DataSettings, settings),
         split=split,
         out=out,
+        views=views,
         engine=engine,
         precision=precision,
     )

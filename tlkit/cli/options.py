@@ -15,8 +15,9 @@ from typing import Any, TypeVar, get_type_hints
 import click
 
 from tlkit.cli.main import JSON_ASKED_FOR
-from tlkit.recipes import SECTIONS, build_settings
-from tlkit.recipes.settings import ENGINES, PRECISIONS
+from tlkit.errors import SettingError
+from tlkit.recipes import SECTIONS, Stage, build_settings
+from tlkit.recipes.settings import ENGINES, POLICIES, PRECISIONS
 from tlkit.reports.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -145,6 +146,45 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     decorated: Callable[..., Any] = engine(precision(function))
     return decorated
+
+
+def check_policy(views: int, policy: str | None) -> None:
+    """Refuse a policy where there is no view that it could make.
+
+    Raises:
+        SettingError: So it is.
+    """
+    if policy not in (None, "none") and views == 1:
+        raise SettingError(
+            f"--policy {policy} without --views has nothing to do: view 0 is the image itself.",
+            expected="--policy together with --views, 2 or more",
+            fix="add --views 4, or leave --policy out.",
+        )
+
+
+def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--views` and `--policy` of a saved model, and hand the command a `ViewPlan` made from them, `views`."""
+
+    @click.option(
+        "--views",
+        type=click.IntRange(min=1),
+        default=1,
+        show_default=True,
+        help="Views of each picture whose answers are averaged; view 0 is the picture itself.",
+    )
+    @click.option(
+        "--policy",
+        type=click.Choice(POLICIES[1:]),
+        help=f"How the other views are made (default: {Stage.policy}); best is the one that the model was trained with.",
+    )
+    @functools.wraps(function)
+    def command(*args: Any, views: int, policy: str | None, **kwargs: Any) -> Any:
+        check_policy(views, policy)
+        from tlkit.data.views import ViewPlan
+
+        return function(*args, views=ViewPlan(policy or Stage.policy, views), **kwargs)
+
+    return command
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:

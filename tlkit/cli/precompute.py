@@ -7,8 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import collect_settings, given_settings, output_options, settings_options
-from tlkit.errors import SettingError
+from tlkit.cli.options import check_policy, collect_settings, given_settings, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -33,14 +32,9 @@ def precompute(data: Path, boundary: str, console: Console, **options: Any) -> N
     """
     stage = given_settings(Stage, options)
     head = given_settings(HeadSettings, options)
-    if "policy" in stage and stage.get("views", Stage.views) == 1 and stage["policy"] != "none":
-        raise SettingError(
-            f"--policy {stage['policy']} without --views has nothing to do: view 0 is the image itself.",
-            expected="--policy together with --views, 2 or more",
-            fix="add --views 4, or leave --policy out.",
-        )
+    check_policy(stage.get("views", Stage.views), stage.get("policy"))
+    from tlkit.data.views import ViewPlan
     from tlkit.workflows.precompute import run_precompute
-    from tlkit.workflows.wanted_rows import ViewPlan
 
     payload = run_precompute(
         data,

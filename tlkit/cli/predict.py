@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import engine_options, output_options
+from tlkit.cli.options import engine_options, output_options, view_options
 
 if TYPE_CHECKING:
+    from tlkit.data.views import ViewPlan
     from tlkit.reports.console import Console
 
 
@@ -41,6 +42,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     help="Images that Keras computes at a time (default: 32). Another number may change the last digits.",
 )
+@view_options
 @engine_options
 @output_options
 def predict(
@@ -53,6 +55,7 @@ def predict(
     table: Path | None,
     image_column: str,
     batch_size: int | None,
+    views: ViewPlan,
     engine: str,
     precision: str,
     console: Console,
@@ -76,6 +79,7 @@ def predict(
         stdin=sys.stdin,
         stdout=sys.stdout.buffer,
         top_k=top_k,
+        views=views,
         engine=engine,
         precision=precision,
         batch_size=batch_size,

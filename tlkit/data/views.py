@@ -134,6 +134,37 @@ class View:
         return picture
 
 
+@dataclass(frozen=True)
+class ViewPlan:
+    """Which views of an image are wanted.
+
+    Attributes:
+        policy: How the views after view 0 are made: none or one of `POLICIES`.
+        num_views: Views of each image, view 0 included.
+        seed: Seed of the views.
+    """
+
+    policy: str = "none"
+    num_views: int = 1
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if self.num_views > 1 and self.policy == "none":
+            raise SettingError(
+                f"--views {self.num_views} goes with --policy none, which makes no views.",
+                expected="a policy that makes different views of an image: standard or strong",
+                fix="add --policy standard, or leave --views out.",
+            )
+
+    def keys(self) -> tuple[str, ...]:
+        """Return the views' names in the cache, view 0 first."""
+        return tuple(view_key(self.policy, seed=self.seed, index=index) for index in range(self.num_views))
+
+    def draw(self, sha256: str, index: int) -> View | None:
+        """Return a view of the image whose file has this hash; None is the image itself."""
+        return draw_view(self.policy, seed=self.seed, sha256=sha256, index=index)
+
+
 def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None:
     """Draw the view number `index` of an image.
 

@@ -49,6 +49,15 @@ def _check_boxes(recipe: Recipe, source: str) -> None:
         value = getattr(recipe.training, name)
         if not recipe.data.boxes and value != getattr(defaults, name):
             raise _without_effect(source, f"{name} = {value}", "no boxes are learnt", "boxes")
+    for number, stage in enumerate(recipe.stages, start=1):
+        if recipe.data.boxes and (stage.mixup or stage.cutmix):
+            name = "mixup" if stage.mixup else "cutmix"
+            raise SettingError(
+                f"{source}: stage {number}: {name} = {getattr(stage, name):g} with boxes: two pictures in one show two "
+                "objects, and the model says one box.",
+                expected="mixup and cutmix only where no boxes are learnt",
+                fix=f"remove {name}, or boxes.",
+            )
 
 
 def _check_task(recipe: Recipe, source: str) -> None:
@@ -72,6 +81,7 @@ def _check_task(recipe: Recipe, source: str) -> None:
     for name, has_effect in (
         ("class_weight", data.task == CLASSIFICATION),
         ("label_smoothing", not is_regression),
+        ("focal", not is_regression),
     ):
         value = getattr(training, name)
         if not has_effect and value != getattr(TrainingSettings(), name):

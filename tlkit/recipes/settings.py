@@ -159,6 +159,9 @@ class TrainingSettings:
     seed: int = setting(0, "Seed of splits, views, weights and order.", rule=SEED)
     weight_decay: float = setting(1e-4, "AdamW's decoupled weight decay.", rule=NOT_NEGATIVE)
     label_smoothing: float = setting(0.0, "Part of each label spread over all classes.", rule=FRACTION_BELOW_ONE)
+    focal: float = setting(
+        0.0, "Gamma of the focal loss, by which easy images count less; 0: plain cross-entropy.", rule=NOT_NEGATIVE
+    )
     box_loss: str = setting("mse", "Loss of boxes: mse, huber or ciou.", choices=BOX_LOSSES)
     box_weight: float = setting(10.0, "Weight of the box's loss beside that of the answer.", rule=NOT_NEGATIVE)
     false_alarms: float = setting(
@@ -209,6 +212,16 @@ class Stage:
         "standard",
         "How the other views are made: none, standard, letters (no mirroring), crops or strong.",
         choices=POLICIES,
+    )
+    mixup: float = setting(
+        0.0,
+        "Train on weighted means of two pictures or features: alpha of the Beta distribution of the shares; 0: off.",
+        rule=NOT_NEGATIVE,
+    )
+    cutmix: float = setting(
+        0.0,
+        "Train on pictures with a rectangle of another pasted in, everything unfrozen: alpha, as for mixup; 0: off.",
+        rule=NOT_NEGATIVE,
     )
     resize_to: int = setting(
         0,

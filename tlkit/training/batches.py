@@ -1,8 +1,8 @@
 """What a stage is trained on: batches of cached features, or of pictures augmented afresh.
 
 Order and views are drawn from (seed, epoch) alone, so an epoch is the same whether or not the run was interrupted
-before it, and whether its inputs are held in memory or read on the way. Batches differ in size by at most one image: no
-image is dropped, and no batch norm sees a batch of one.
+before it, and whether its inputs are held in memory or read on the way; so is with what each image is mixed. Batches
+differ in size by at most one image: no image is dropped, and no batch norm sees a batch of one.
 
 Batches come in blocks: a block holds what several consecutive batches need, for one call of the compiled loop.
 """
@@ -18,6 +18,8 @@ from typing import Any, Protocol, Self
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
+
+from tlkit.training.mixing import NO_MIXING, Mix, Mixing
 
 SHARE_OF_MEMORY = 4
 """Inputs are held if they take at most one part in so many of the free memory; what is read ahead takes no more."""
@@ -50,6 +52,7 @@ class Block:
         truth: What the model is to say of the n images.
         weights: Weight of each image in the loss, float32, (n,), 1 on average.
         edges: Batch k holds the images `edges[k]` to `edges[k + 1]`, the last not included: int32 (batches + 1,).
+        mix: With what each of the n images is mixed; None if nothing is.
     """
 
     inputs: Any
@@ -58,6 +61,7 @@ class Block:
     truth: Truth
     weights: NDArray[np.float32]
     edges: NDArray[np.int32]
+    mix: Mix | None = None
 
     @property
     def num_batches(self) -> int:
@@ -115,19 +119,21 @@ class TruthTable:
 
 @dataclass(frozen=True)
 class EpochPlan:
-    """Draws order and views of an epoch.
+    """Draws order, views and mixing of an epoch.
 
     Attributes:
         num_images: Images in an epoch.
         batch_size: The most images in a batch.
         num_views: Cached views to draw from; 0 asks for a fresh view in every epoch (view number epoch + 1).
-        seed: Seed of the stage; None keeps the order and view 0, as validation does.
+        seed: Seed of the stage; None keeps the order and view 0 and mixes nothing, as validation does.
+        mixing: How images are mixed, if they are.
     """
 
     num_images: int
     batch_size: int
     num_views: int
     seed: int | None
+    mixing: Mixing = NO_MIXING
 
     @property
     def num_batches(self) -> int:
@@ -146,6 +152,12 @@ class EpochPlan:
             else:
                 views += epoch + 1
         return np.array_split(order, self.num_batches), views
+
+    def draw_mix(self, epoch: int, sizes: Sequence[int]) -> Mix | None:
+        """Return with what each image is mixed in batches of these sizes, in the order of training; None: nothing is."""
+        if self.seed is None or not self.mixing.is_on:
+            return None
+        return self.mixing.draw(sizes, seed=self.seed, epoch=epoch)
 
 
 class Inputs(Protocol):
@@ -264,35 +276,34 @@ class Batches:
     def epoch(self, number: int) -> Iterator[Block]:
         """Yield the blocks of epoch `number`, counted from 0."""
         batches, views = self.plan.draw(number)
+        mix = self.plan.draw_mix(number, [len(batch) for batch in batches])
+        edges = np.cumsum([0, *map(len, batches)])
 
-        def prepare(chosen: Sequence[NDArray[np.int64]]) -> Block:
+        def prepare(start: int) -> Block:
+            chosen = batches[start : start + self.inputs.batches_at_once]
             images = np.concatenate(chosen)
             table, rows = self.inputs.take(images, views[images])
-            edges = np.cumsum([0, *map(len, chosen)])
+            around = edges[start : start + len(chosen) + 1]
             return Block(
                 ops.convert_to_tensor(table),
                 rows.astype(np.int32),
                 self.metadata[images],
                 self.tell(images, views[images]),
                 self.weights[images],
-                edges.astype(np.int32),
+                (around - around[0]).astype(np.int32),
+                mix.part(slice(around[0], around[-1])) if mix else None,
             )
 
-        at_once = self.inputs.batches_at_once
-        blocks = [batches[start : start + at_once] for start in range(0, len(batches), at_once)]
-        yield from _prepare_ahead(blocks, prepare, self.inputs.blocks_ahead)
+        starts = range(0, len(batches), self.inputs.batches_at_once)
+        yield from _prepare_ahead(starts, prepare, self.inputs.blocks_ahead)
 
 
-def _prepare_ahead(
-    blocks: Sequence[Sequence[NDArray[np.int64]]],
-    prepare: Callable[[Sequence[NDArray[np.int64]]], Block],
-    blocks_ahead: int,
-) -> Iterator[Block]:
+def _prepare_ahead(starts: Sequence[int], prepare: Callable[[int], Block], blocks_ahead: int) -> Iterator[Block]:
     with ThreadPoolExecutor(max_workers=1, thread_name_prefix="block") as pool:
         pending: deque[Future[Block]] = deque()
         try:
-            for chosen in blocks:
-                pending.append(pool.submit(prepare, chosen))
+            for start in starts:
+                pending.append(pool.submit(prepare, start))
                 if len(pending) > blocks_ahead:
                     yield pending.popleft().result()
             while pending:
@@ -300,18 +311,3 @@ def _prepare_ahead(
         finally:
             for future in pending:
                 future.cancel()
-
-
-def compute_class_weights(labels: NDArray[Any], *, num_classes: int, mode: str) -> NDArray[np.float32]:
-    """Return each image's weight in the loss, float32 (n,), 1 on average.
-
-    Args:
-        labels: int32 (n,), of which every class occurs; with mode `none` any answers (n, ...).
-        num_classes: Number of classes.
-        mode: `none`: all 1. `balanced`: n / (num_classes x images of the class), so that every class counts alike.
-    """
-    if mode == "none":
-        return np.ones(len(labels), dtype=np.float32)
-    counts = np.bincount(labels, minlength=num_classes)
-    weights: NDArray[np.float32] = (len(labels) / (num_classes * counts[labels])).astype(np.float32)
-    return weights

@@ -1,11 +1,13 @@
-"""Losses of answers and boxes, one number an image, and how boxes agree."""
+"""Losses of answers and boxes, one number an image, what an image weighs in them, and how boxes agree."""
 
 from __future__ import annotations
 
 import math
 from typing import Any
 
+import numpy as np
 from keras import ops
+from numpy.typing import NDArray
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL
 
@@ -14,7 +16,9 @@ HUBER_DELTA_BOXES = 0.1
 _TINY = 1e-7
 
 
-def compute_answer_losses(task: str, answers: Any, logits: Any, *, label_smoothing: float) -> Any:
+def compute_answer_losses(
+    task: str, answers: Any, logits: Any, *, label_smoothing: float = 0.0, focal: float = 0.0
+) -> Any:
     """Return the loss of each image's answer, float32 (n,).
 
     Args:
@@ -24,15 +28,45 @@ def compute_answer_losses(task: str, answers: Any, logits: Any, *, label_smoothi
         answers: int (n,) classes; float (n, labels) of 0 and 1; or float (n, 1) values in deviations from their mean.
         logits: float (n, num_answers).
         label_smoothing: Part of each label that is spread over all classes, or towards an undecided label, 0 <= x < 1.
+        focal: The focal loss's gamma, >= 0: what each class or label adds to the cross-entropy is multiplied by
+            (1 - p) ** gamma, p the probability given to it, so that what is right and sure already counts for little
+            (Lin et al. 2017, arXiv:1708.02002). 0: cross-entropy. It has no effect on values.
     """
     if task == CLASSIFICATION:
         num_classes = logits.shape[-1]
         wanted = ops.one_hot(answers, num_classes) * (1.0 - label_smoothing) + label_smoothing / num_classes
-        return -ops.sum(wanted * ops.log_softmax(logits, axis=-1), axis=-1)
+        logarithms = ops.log_softmax(logits, axis=-1)
+        if focal:
+            wanted = wanted * _turn_down(1.0 - ops.exp(logarithms), focal)
+        return -ops.sum(wanted * logarithms, axis=-1)
     if task == MULTILABEL:
         wanted = answers * (1.0 - label_smoothing) + label_smoothing / 2
+        if focal:
+            present = wanted * _turn_down(ops.sigmoid(-logits), focal) * ops.softplus(-logits)
+            absent = (1.0 - wanted) * _turn_down(ops.sigmoid(logits), focal) * ops.softplus(logits)
+            return ops.mean(present + absent, axis=-1)
         return ops.mean(ops.softplus(logits) - wanted * logits, axis=-1)
     return ops.mean(_huber(answers - logits, HUBER_DELTA_ANSWERS), axis=-1)
+
+
+def _turn_down(missing: Any, focal: float) -> Any:
+    """Return missing ** focal, whose slope is finite at 0 too, where that of a root is not."""
+    return ops.power(ops.maximum(missing, _TINY), focal)
+
+
+def compute_class_weights(labels: NDArray[Any], *, num_classes: int, mode: str) -> NDArray[np.float32]:
+    """Return each image's weight in the loss, float32 (n,), 1 on average.
+
+    Args:
+        labels: int32 (n,), of which every class occurs; with mode `none` any answers (n, ...).
+        num_classes: Number of classes.
+        mode: `none`: all 1. `balanced`: n / (num_classes x images of the class), so that every class counts alike.
+    """
+    if mode == "none":
+        return np.ones(len(labels), dtype=np.float32)
+    counts = np.bincount(labels, minlength=num_classes)
+    weights: NDArray[np.float32] = (len(labels) / (num_classes * counts[labels])).astype(np.float32)
+    return weights
 
 
 def compute_box_losses(kind: str, boxes: Any, predicted: Any) -> Any:

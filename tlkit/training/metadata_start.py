@@ -19,6 +19,7 @@ from tlkit.heads import metadata_part
 from tlkit.recipes import Stage, TrainingSettings
 from tlkit.training.batches import Batches, FixedTruth, HeldInputs
 from tlkit.training.checkpoint import Progress
+from tlkit.training.mixing import NO_MIXING
 from tlkit.training.stages import StageData, StageListener, fit_stage
 from tlkit.training.steps import StageModel
 
@@ -34,7 +35,7 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
     Args:
         head: Untrained, with metadata.
         data: The images of the stage that follows.
-        training: Seed, weight decay and label smoothing; the box's loss is not used.
+        training: Seed, weight decay, label smoothing and focal loss; the box's loss is not used.
 
     Returns:
         What happened: `start` are the figures before, `best` those of metadata alone.
@@ -60,10 +61,10 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
 
 
 def _without_images(batches: Batches) -> Batches:
-    """Return the same batches with nothing in the place of the images."""
+    """Return the same batches with nothing in the place of the images, and none mixed."""
     num_images = batches.num_images
     batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MOST_STEPS_OF_AN_EPOCH))
-    plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1)
+    plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1, mixing=NO_MIXING)
     inputs = HeldInputs(ops.zeros((num_images, 1)), num_views=1)
     answers = batches.tell(np.arange(num_images), np.zeros(num_images, np.int64)).answers
     return dataclasses.replace(batches, plan=plan, inputs=inputs, tell=FixedTruth(answers))

@@ -75,7 +75,7 @@ def fit_stage(
         data: What to train and validate on.
         rates: Learning rate of each of `model.trainable_variables`.
         stage: Epochs, schedule and patience; resolved.
-        training: Seed, weight decay and label smoothing.
+        training: Seed, weight decay, label smoothing and focal loss.
         keeps_start: Whether the model was of use before this stage.
         checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
             the time; if the file exists, the stage goes on from it.

@@ -18,6 +18,7 @@ from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Block
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_iou
+from tlkit.training.mixing import Wanted, blend, mix_answers, mix_inputs
 
 
 @dataclass(frozen=True)
@@ -64,11 +65,12 @@ class CompiledSteps:
     """Steps over consecutive batches, compiled into one loop that runs without Python.
 
     A call of TensorFlow from Python costs about as much as a small head's whole step, so one call takes many steps. It is
-    traced once, for batches of any size.
+    traced once, for batches of any size; all blocks are mixed, or none is.
 
     Args:
-        step: Given inputs, metadata, answers, boxes, box_weights, weights and the factor of the learning rate of one
-            batch, takes the step and returns the sums over the batch, scalars by name.
+        step: Given the factor of the learning rate, and inputs, metadata, answers, boxes, box_weights and weights of one
+            batch, and the arrays of its mix if there is one, takes the step and returns the sums over the batch, scalars
+            by name.
         names: The names of the sums.
     """
 
@@ -88,7 +90,8 @@ class CompiledSteps:
         truth = block.truth
         edges = block.edges[batches.start : batches.stop + 1]
         images = slice(edges[0], edges[-1])
-        arrays = (block.rows, block.metadata, truth.answers, truth.boxes, truth.box_weights, block.weights)
+        mix = block.mix.arrays if block.mix else ()
+        arrays = (block.rows, block.metadata, truth.answers, truth.boxes, truth.box_weights, block.weights, *mix)
         arguments = [
             tf.convert_to_tensor(array)
             for array in (block.inputs, *(array[images] for array in arrays), edges - edges[0])
@@ -108,7 +111,7 @@ class CompiledSteps:
         def take_step(number: Any, sums: Any) -> tuple[Any, Any]:
             start, stop = edges[number], edges[number + 1]
             chosen = [array[start:stop] for array in arrays]
-            said = self._step(tf.gather(inputs, rows[start:stop]), *chosen, factors[number])
+            said = self._step(factors[number], tf.gather(inputs, rows[start:stop]), *chosen)
             return number + 1, sums.write(number, tf.stack([said[name] for name in self._names]))
 
         sums = tf.TensorArray(tf.float32, size=num_batches, element_shape=(len(self._names),))
@@ -122,7 +125,8 @@ class Steps:
 
     Attributes:
         train: Takes one optimizer step a batch; the loss is weighted.
-        evaluate: Changes nothing; the loss is not weighted or smoothed.
+        evaluate: Changes nothing; the loss is not weighted, smoothed or focal, so that runs and stages that train by
+            different losses are judged by the same.
     """
 
     train: CompiledSteps
@@ -136,14 +140,17 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         model: The tail and head.
         optimizer: Built on `model.trainable_variables`.
         outputs: What the model says.
-        training: Label smoothing, and the box's loss and its weight.
+        training: Label smoothing, the focal loss's gamma, and the box's loss and its weight.
     """
 
     def add_up(
-        said: dict[str, Any], answers: Any, boxes: Any, box_weights: Any, weights: Any, label_smoothing: float
+        said: dict[str, Any], wanted: Wanted, boxes: Any, box_weights: Any, **shaping: float
     ) -> tuple[Any, dict[str, Any]]:
-        losses = compute_answer_losses(outputs.task, answers, said["answer"], label_smoothing=label_smoothing) * weights
-        sums = _sum_answers(outputs, answers, said["answer"])
+        losses = sum(
+            compute_answer_losses(outputs.task, answers, said["answer"], **shaping) * weights
+            for answers, weights in wanted.terms
+        )
+        sums = _sum_answers(outputs, wanted.counted, said["answer"])
         if outputs.has_box:
             box_losses = compute_box_losses(training.box_loss, boxes, said["box"])
             losses += training.box_weight * box_weights * box_losses
@@ -153,22 +160,30 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         return tf.reduce_mean(losses), sums
 
     def train(
-        inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, factor: Any
+        factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
     ) -> dict[str, Any]:
         optimizer.learning_rate.assign(factor)
+        wanted = Wanted(((answers, weights),), answers)
+        if mix:
+            partners = mix[0]
+            inputs, shares = mix_inputs(tf.cast(inputs, tf.float32), *mix)
+            metadata = blend(metadata, partners, shares)
+            wanted = mix_answers(outputs.task, answers, weights, partners, shares)
         with tf.GradientTape() as tape:
             said = model(inputs, metadata, training=True)
-            loss, sums = add_up(said, answers, boxes, box_weights, weights, training.label_smoothing)
+            loss, sums = add_up(
+                said, wanted, boxes, box_weights, label_smoothing=training.label_smoothing, focal=training.focal
+            )
         variables = model.trainable_variables
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         optimizer.apply(gradients, variables)
         return sums
 
     def evaluate(
-        inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, factor: Any
+        factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any
     ) -> dict[str, Any]:
         said = model(inputs, metadata, training=False)
-        return add_up(said, answers, boxes, box_weights, tf.ones_like(weights), 0.0)[1]
+        return add_up(said, Wanted(((answers, tf.ones_like(weights)),), answers), boxes, box_weights)[1]
 
     names = tuple(_ANSWER_SUMS[outputs.task]) + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
     return Steps(train=CompiledSteps(train, names), evaluate=CompiledSteps(evaluate, names))

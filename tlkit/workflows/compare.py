@@ -23,6 +23,7 @@ from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BATCH_SIZE
 from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.evaluation.comparison import Candidate, Cost, Ranking, rank_candidates
 from tlkit.evaluation.folds import Fold, make_stratified_folds
@@ -37,7 +38,7 @@ from tlkit.runtime import read_resident_memory, start_keras, watch_peak_memory
 from tlkit.workflows.engine_choice import Choice, Work
 from tlkit.workflows.precompute import build_backbone_for, check_boundary, ensure_features
 from tlkit.workflows.probing import make_probe_targets, read_probe_images
-from tlkit.workflows.wanted_rows import ViewPlan, WantedRows
+from tlkit.workflows.wanted_rows import WantedRows
 
 NUM_TIMED_IMAGES = 96
 

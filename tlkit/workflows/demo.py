@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.data.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
+from tlkit.data.views import ViewPlan
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
@@ -24,7 +25,6 @@ from tlkit.workflows.finetune import run_finetune
 from tlkit.workflows.leak import run_leak
 from tlkit.workflows.precompute import run_precompute
 from tlkit.workflows.predict import PredictOutputs, run_predict
-from tlkit.workflows.wanted_rows import ViewPlan
 
 NUM_VIEWS = 4
 POLICY = "standard"

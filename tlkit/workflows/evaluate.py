@@ -15,6 +15,7 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
+from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, RunError
 from tlkit.evaluation.boxes import BoxScores, compute_box_scores
 from tlkit.evaluation.classification import ClassificationReport
@@ -31,7 +32,7 @@ from tlkit.workflows.answering import choose_prediction_columns, make_prediction
 from tlkit.workflows.box_sheet import draw_box_sheet
 from tlkit.workflows.finetune_recipe import describe_answer
 from tlkit.workflows.run_folder import MANIFEST_FILE
-from tlkit.workflows.scoring import Scores, count_files, score_records
+from tlkit.workflows.scoring import PICTURE_ITSELF, Scores, count_files, score_records
 from tlkit.workflows.task_report import compute_task_report, draw_task_pictures
 
 EVALUATION = "evaluation"
@@ -57,6 +58,7 @@ def run_evaluate(
     settings: DataSettings,
     split: str | None = None,
     out: Path | None = None,
+    views: ViewPlan = PICTURE_ITSELF,
     engine: str = "auto",
     precision: str = "float32",
 ) -> dict[str, Any]:
@@ -70,6 +72,7 @@ def run_evaluate(
         split: The split wanted; None takes the test split.
         out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
             labels labels.png and per_label.csv instead of the first three, for values predicted.png.
+        views: The views of each image whose answers are averaged.
         engine: auto, keras or openvino: see `tlkit.bundle.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
 
@@ -84,12 +87,13 @@ def run_evaluate(
         data_folders = [data] if data and data.is_dir() else []
         check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
     images = _read_images(run, data, spec, split=split, settings=settings, console=console)
-    console.say(f"Evaluating {run} on {len(images.records):,} images: {images.source}.")
+    shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
+    console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
     classifier = open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision)
     start = time.perf_counter()
     with console.progress("Scoring", len(images.records)) as advance:
-        scores = score_records(classifier, images.records, advance=advance)
+        scores = score_records(classifier, images.records, views=views, advance=advance)
     seconds = time.perf_counter() - start
     set_aside = (*images.set_aside, *scores.failures)
     if not scores.records:
@@ -101,7 +105,14 @@ def run_evaluate(
 
     report = compute_task_report(spec, scores)
     _tell(report, images.split, set_aside, console)
-    payload = {"run": run, "data": data, "split": images.split, "set_aside": len(set_aside), **report.to_payload()}
+    payload = {
+        "run": run,
+        "data": data,
+        "split": images.split,
+        "views": views.num_views,
+        "set_aside": len(set_aside),
+        **report.to_payload(),
+    }
     boxed, true, predicted = scores.pair_boxes()
     box_scores = compute_box_scores(true, predicted) if boxed else None
     if box_scores:

@@ -15,6 +15,7 @@ import numpy as np
 from tlkit.backbones.openvino_runtime import has_openvino
 from tlkit.bundle import NEVER, choose_unknown_above, cool, fit_novelty, pool_features
 from tlkit.data.manifest import Manifest
+from tlkit.data.views import ViewPlan
 from tlkit.errors import NumericsError
 from tlkit.evaluation.calibration import fit_temperature
 from tlkit.outputs import CLASSIFICATION
@@ -24,7 +25,6 @@ from tlkit.workflows.precompute import ensure_features
 from tlkit.workflows.run_report import score_validation
 from tlkit.workflows.scoring import Scores, load_record
 from tlkit.workflows.task_report import choose_task_thresholds, list_targets
-from tlkit.workflows.wanted_rows import ViewPlan
 
 if TYPE_CHECKING:
     import openvino

@@ -21,6 +21,7 @@ from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
 from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError, name_fix
 from tlkit.evaluation.folds import make_group_folds
 from tlkit.evaluation.leak_report import LeakReport
@@ -35,7 +36,6 @@ from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import check_picture
 from tlkit.workflows.precompute import build_backbone_for, ensure_features
 from tlkit.workflows.probing import make_probe_targets, read_probe_images, sample_records
-from tlkit.workflows.wanted_rows import ViewPlan
 
 FEWEST_IMAGES = 20
 """With fewer images a training does not look for columns that give the answer away: chance would find some."""

@@ -23,6 +23,7 @@ from tlkit.bundle import BATCH_SIZE
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest, SetAside
+from tlkit.data.views import ViewPlan
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import CacheSpec, FeatureCache, default_cache_root
 from tlkit.features.extract import fill_cache, load_sample
@@ -30,7 +31,7 @@ from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.engine_choice import Work, find_begun_cache, find_complete_cache, select_engine
 from tlkit.workflows.known_trunks import TrunkRequest, describe_cache, describe_trunk, find_known_trunk, note_trunk
-from tlkit.workflows.wanted_rows import SplitFeatures, ViewPlan, WantedRows
+from tlkit.workflows.wanted_rows import SplitFeatures, WantedRows
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone

@@ -18,8 +18,9 @@ from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture, read_upright_size
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import find_images
+from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
-from tlkit.features.extract import LoadFailure, run_batches
+from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, Box, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
@@ -32,7 +33,7 @@ from tlkit.reports.predictions import (
 )
 from tlkit.reports.sorting import ClassFolders
 from tlkit.workflows.answering import choose_prediction_columns, make_prediction, write_caption
-from tlkit.workflows.scoring import count_files, load_pixels, recover, split_rows
+from tlkit.workflows.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, recover, split_rows
 
 if TYPE_CHECKING:
     from tlkit.reports.overlays import OverlayFolder
@@ -59,6 +60,7 @@ def run_predict(
     stdin: TextIO,
     stdout: BinaryIO,
     top_k: int = 3,
+    views: ViewPlan = PICTURE_ITSELF,
     engine: str = "auto",
     precision: str = "float32",
     batch_size: int | None = None,
@@ -75,6 +77,7 @@ def run_predict(
         stdin: Gives one path a line.
         stdout: Gets the rows as CSV if they have no other place.
         top_k: Classes named for each image, at least 1.
+        views: The views of each picture whose answers are averaged.
         engine: auto, keras or openvino: see `tlkit.bundle.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Images in a batch of Keras; another than training's may change the last bits.
@@ -107,7 +110,7 @@ def run_predict(
             columns = choose_prediction_columns(spec, top_k=top_k)
             writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
         advance = stack.enter_context(console.progress("Predicting", len(paths)))
-        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k):
+        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, views=views):
             writer.write(prediction)
             tally.add(prediction)
             if not prediction.error:
@@ -118,6 +121,7 @@ def run_predict(
     payload = {
         "run": run,
         "images": len(paths),
+        "views": views.num_views,
         **tally.describe(),
         "seconds": round(seconds, 3),
         "images_per_second": round(len(paths) / seconds, 3),
@@ -134,43 +138,32 @@ def predict_files(
     metadata: MetadataSource,
     *,
     top_k: int,
+    views: ViewPlan = PICTURE_ITSELF,
 ) -> Iterator[tuple[Path, Prediction]]:
     """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
     spec = classifier.spec
 
-    def load(item: tuple[int, Path]) -> tuple[NDArray[np.uint8], NDArray[np.float32]]:
-        pixels = load_pixels(item[1], spec)
-        texts = metadata.find(item[1])
+    def load(path: Path, index: int) -> Loaded:
+        pixels = load_view(path, spec, views, index)
+        texts = metadata.find(path)
         if texts is None:
             raise LoadFailure(f"no row of it in {metadata.table_name}")
         return pixels, spec.metadata.encode([texts])[0]
 
-    for batch in run_batches(
-        enumerate(paths),
-        load,
-        classifier.predict,
-        batch_size=classifier.batch_size,
-        num_parallel=classifier.num_parallel,
-    ):
-        rows = _tell_batch(batch.items, batch.outputs, spec, top_k=top_k) if batch.items else []
-        rows += [(item, Prediction(str(item[1]), error=reason)) for item, reason in batch.failures]
-        for (_, path), prediction in sorted(rows, key=lambda row: row[0][0]):
-            yield path, prediction
+    for path, row in answer_items(classifier, paths, load, num_views=views.num_views):
+        if isinstance(row, LoadFailure):
+            yield path, Prediction(str(path), error=row.reason)
+        else:
+            yield path, _tell_row(path, row, spec, top_k=top_k)
 
 
-def _tell_batch(
-    items: Sequence[tuple[int, Path]], rows: NDArray[np.float32], spec: BundleSpec, *, top_k: int
-) -> list[tuple[tuple[int, Path], Prediction]]:
-    said = split_rows(rows, spec)
-    told = []
-    for place, item in enumerate(items):
-        path = item[1]
-        box = None
-        if said.boxes is not None:
-            box = recover(said.boxes[place], read_upright_size(read_content(path)), spec)
-        distance = None if said.distances is None else said.distances[place]
-        told.append((item, make_prediction(str(path), said.answers[place], box, distance, spec, top_k=top_k)))
-    return told
+def _tell_row(path: Path, row: NDArray[np.float32], spec: BundleSpec, *, top_k: int) -> Prediction:
+    said = split_rows(row[np.newaxis], spec)
+    box = None
+    if said.boxes is not None:
+        box = recover(said.boxes[0], read_upright_size(read_content(path)), spec)
+    distance = None if said.distances is None else said.distances[0]
+    return make_prediction(str(path), said.answers[0], box, distance, spec, top_k=top_k)
 
 
 class _Tally:

@@ -2,15 +2,17 @@
 
 Training's last validation, `tlkit evaluate` and `tlkit predict` all come through here, with the same model run by the
 same engine in batches of the same size, so that their numbers for the same image agree to the last bit.
+`tlkit evaluate` and `tlkit predict` can do so with several views of each image, and average what the model says of them.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,12 +21,15 @@ from tlkit.bundle import BundleSpec, Predictor, to_values
 from tlkit.data.box_views import recover_box
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SetAside
-from tlkit.data.views import View
+from tlkit.data.views import View, ViewPlan
 from tlkit.errors import DataError
-from tlkit.features.extract import LoadFailure, run_batches
+from tlkit.features.extract import Loaded, LoadFailure, run_batches
 from tlkit.outputs import Box
 
+Item = TypeVar("Item")
+
 CHANGED = "changed since it was checked"
+PICTURE_ITSELF = ViewPlan()
 
 
 @dataclass(frozen=True, eq=False)
@@ -61,6 +66,7 @@ def score_records(
     classifier: Predictor,
     records: Sequence[ImageRecord],
     *,
+    views: ViewPlan = PICTURE_ITSELF,
     advance: Callable[[int], None] | None = None,
 ) -> Scores:
     """Compute what the model says of images, reading each file anew; metadata are those of the records.
@@ -68,34 +74,81 @@ def score_records(
     Args:
         classifier: The model.
         records: The images, whose paths can be opened from here.
+        views: The views whose answers are averaged: see `answer_items`.
         advance: Called with the number of images done since the last call.
     """
     spec = classifier.spec
     scored: list[ImageRecord] = []
     failures: list[SetAside] = []
-    outputs = [np.empty((0, spec.row_width), np.float32)]
-    for batch in run_batches(
-        records,
-        lambda record: (
-            load_pixels(record.path, spec, expected_sha256=record.sha256),
-            spec.metadata.encode([record.metadata])[0],
-        ),
-        classifier.predict,
-        batch_size=classifier.batch_size,
-        num_parallel=classifier.num_parallel,
-    ):
-        scored.extend(batch.items)
-        failures.extend(SetAside(record.path, reason) for record, reason in batch.failures)
-        if batch.items:
-            outputs.append(batch.outputs)
+    rows = [np.empty((0, spec.row_width), np.float32)]
+
+    def load(record: ImageRecord, index: int) -> Loaded:
+        pixels = load_pixels(record.path, spec, expected_sha256=record.sha256, view=views.draw(record.sha256, index))
+        return pixels, spec.metadata.encode([record.metadata])[0]
+
+    for record, row in answer_items(classifier, records, load, num_views=views.num_views):
+        if isinstance(row, LoadFailure):
+            failures.append(SetAside(record.path, row.reason))
+        else:
+            scored.append(record)
+            rows.append(row[np.newaxis])
         if advance:
-            advance(len(batch.items) + len(batch.failures))
-    said = split_rows(np.concatenate(outputs), spec)
+            advance(1)
+    said = split_rows(np.concatenate(rows), spec)
     boxes = None
     if said.boxes is not None:
         sizes = [(record.height, record.width) for record in scored]
         boxes = tuple(map(recover, said.boxes, sizes, [spec] * len(sizes)))
     return Scores(tuple(scored), said.answers, boxes, tuple(failures), said.distances)
+
+
+def answer_items(
+    classifier: Predictor, items: Iterable[Item], load: Callable[[Item, int], Loaded], *, num_views: int
+) -> Iterator[tuple[Item, NDArray[np.float32] | LoadFailure]]:
+    """Yield each item with the model's row for it, in order; or with the reason why it cannot be loaded.
+
+    A row of several views holds the mean of their answers: of probabilities, or of values on the scale on which they
+    were learnt. Box and distance are those of view 0, the picture itself; with one view the row is the model's own, to
+    the bit. Every view counts as an image in a batch, so that views cost what as many pictures would.
+
+    Args:
+        classifier: The model.
+        items: What to answer. Any number, also none.
+        load: Given an item and the number of a view, returns pixels and metadata, or raises `LoadFailure`.
+        num_views: Views of each item, 1 or more.
+    """
+    wanted = ((number, item, index) for number, item in enumerate(items) for index in range(num_views))
+    found: list[NDArray[np.float32] | LoadFailure] = []
+    for batch in run_batches(
+        wanted,
+        lambda view: load(view[1], view[2]),
+        classifier.predict,
+        batch_size=classifier.batch_size,
+        num_parallel=classifier.num_parallel,
+    ):
+        told: list[tuple[tuple[int, Item, int], NDArray[np.float32] | LoadFailure]] = [
+            *zip(batch.items, batch.outputs, strict=True),
+            *((view, LoadFailure(reason)) for view, reason in batch.failures),
+        ]
+        for (_, item, index), row in sorted(told, key=lambda pair: (pair[0][0], pair[0][2])):
+            found.append(row)
+            if index == num_views - 1:
+                yield item, _average(found, classifier.spec)
+                found = []
+
+
+def _average(rows: Sequence[NDArray[np.float32] | LoadFailure], spec: BundleSpec) -> NDArray[np.float32] | LoadFailure:
+    """Return the row of view 0 with the mean answer of all views, or the first view's failure."""
+    good = []
+    for row in rows:
+        if isinstance(row, LoadFailure):
+            return row
+        good.append(row)
+    if len(good) == 1:
+        return good[0]
+    num_answers = spec.outputs.num_answers
+    answers = np.stack([row[:num_answers] for row in good])
+    return np.concatenate([answers.mean(axis=0), good[0][num_answers:]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -151,11 +204,40 @@ def load_pixels(
     Raises:
         LoadFailure: The file gives no picture, or other bytes than expected.
     """
-    try:
+    return _show(_read(path, expected_sha256), spec, view)
+
+
+def load_view(path: Path, spec: BundleSpec, views: ViewPlan, index: int) -> NDArray[np.uint8]:
+    """Read an image file in the view number `index`, which is drawn by its content, as the model wants it.
+
+    Returns:
+        As `load_pixels`, for index 0 the very same.
+
+    Raises:
+        LoadFailure: The file gives no picture.
+    """
+    content = _read(path)
+    return _show(content, spec, views.draw(sha256(content).hexdigest(), index) if index else None)
+
+
+def _read(path: Path, expected_sha256: str | None = None) -> bytes:
+    with _reasons():
         content = read_content(path)
-        if expected_sha256 is not None and sha256(content).hexdigest() != expected_sha256:
-            raise LoadFailure(CHANGED)
+    if expected_sha256 is not None and sha256(content).hexdigest() != expected_sha256:
+        raise LoadFailure(CHANGED)
+    return content
+
+
+def _show(content: bytes, spec: BundleSpec, view: View | None) -> NDArray[np.uint8]:
+    with _reasons():
         return load_image(content, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view)
+
+
+@contextlib.contextmanager
+def _reasons() -> Iterator[None]:
+    """Turn what makes a file unusable into what `run_batches` expects."""
+    try:
+        yield
     except UnusableImage as unusable:
         raise LoadFailure(unusable.reason) from unusable
 

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from tlkit.bundle import BundleSpec, Classifier, to_deviations
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
-from tlkit.data.views import View, draw_view
+from tlkit.data.views import View, ViewPlan, draw_view
 from tlkit.recipes import Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runtime import read_free_memory
@@ -32,13 +32,13 @@ from tlkit.training.batches import (
     TruthReader,
     TruthTable,
     choose_inputs,
-    compute_class_weights,
 )
+from tlkit.training.losses import compute_class_weights
+from tlkit.training.mixing import Mixing
 from tlkit.training.stages import StageData
 from tlkit.workflows.precompute import DatasetFeatures, ensure_features, refuse_set_aside
 from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_plan import StagePlan
-from tlkit.workflows.wanted_rows import ViewPlan
 
 
 @dataclass(frozen=True)
@@ -120,7 +120,13 @@ def _join(
     }
     return StageData(
         train=Batches(
-            EpochPlan(len(records["train"]), plan.stage.batch_size, num_views, seed),
+            EpochPlan(
+                len(records["train"]),
+                plan.stage.batch_size,
+                num_views,
+                seed,
+                mixing=Mixing(plan.stage.mixup, plan.stage.cutmix),
+            ),
             inputs["train"],
             tell["train"],
             metadata["train"],

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tlkit.backbones.catalogue import BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
 from tlkit.backbones.weights import RANDOM, check_weights
 from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
@@ -60,6 +60,7 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
         )
     for stage in recipe.stages:
         _check_image_size(stage, entry, recipe)
+        _check_cutmix(stage, entry)
     return [
         StagePlan(stage, entry.boundary_below(stage.unfreeze), number, keeps_start=number > 1 or earlier is not None)
         for number, stage in enumerate(recipe.stages, start=1)
@@ -74,6 +75,17 @@ def _check_image_size(stage: Stage, entry: BackboneEntry, recipe: Recipe) -> Non
             f"Stage {stage.name}: resize_to = {edge}, but the {recipe.head.kind} head is made for one size.",
             expected="a head that pools, linear or conv, where stages differ in image size",
             fix="set the head's kind, or remove resize_to from the stage.",
+        )
+
+
+def _check_cutmix(stage: Stage, entry: BackboneEntry) -> None:
+    """Refuse to cut rectangles out of cached features: they are no pictures, and one knows of more than its own place."""
+    if stage.cutmix and entry.boundary_below(stage.unfreeze) != PIXELS:
+        raise SettingError(
+            f"Stage {stage.name}: cutmix = {stage.cutmix:g} with unfreeze = {stage.unfreeze!r}: this stage trains on cached "
+            "features, not on pictures.",
+            expected="cutmix only where everything is unfrozen",
+            fix="set unfreeze to all, or use mixup, which mixes features as well.",
         )
 
 

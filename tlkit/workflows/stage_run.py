@@ -153,6 +153,8 @@ def _tell_stage(plan: StagePlan, table: list[GroupRate], image_size: int, consol
         source = f"cached features at {plan.boundary}, one of {stage.views} {stage.policy} views of each in every epoch"
     else:
         source = f"cached features at {plan.boundary}, pictures as they are"
+    for name, alpha in (("MixUp", stage.mixup), ("CutMix", stage.cutmix)):
+        source += f", {name} {alpha:g}" if alpha else ""
     size = f", at {image_size} px" if stage.resize_to else ""
     console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}{size}.")
     rows = [

@@ -11,38 +11,10 @@ from numpy.typing import NDArray
 
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
-from tlkit.data.views import draw_view, view_key
-from tlkit.errors import SettingError
+from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache, RowKey
 from tlkit.features.extract import LoadFailure
 from tlkit.workflows.scoring import CHANGED
-
-
-@dataclass(frozen=True)
-class ViewPlan:
-    """Which views of the training images are computed; of all other images only the image itself, view 0.
-
-    Attributes:
-        policy: How the views after view 0 are made: none, standard or strong.
-        num_views: Views of each training image, view 0 included.
-        seed: Seed of the views.
-    """
-
-    policy: str = "none"
-    num_views: int = 1
-    seed: int = 0
-
-    def __post_init__(self) -> None:
-        if self.num_views > 1 and self.policy == "none":
-            raise SettingError(
-                f"--views {self.num_views} goes with --policy none, which makes no views.",
-                expected="a policy that makes different views of an image: standard or strong",
-                fix="add --policy standard, or leave --views out.",
-            )
-
-    def keys(self) -> tuple[str, ...]:
-        """Return the views' names in the cache, view 0 first."""
-        return tuple(view_key(self.policy, seed=self.seed, index=index) for index in range(self.num_views))
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,7 +113,7 @@ class WantedRows:
             content = read_content(record.path)
             if sha256(content).hexdigest() != row.sha256:
                 raise LoadFailure(CHANGED)
-            view = draw_view(self.views.policy, seed=self.views.seed, sha256=row.sha256, index=index)
+            view = self.views.draw(row.sha256, index)
             return load_image(content, image_size=image_size, fit=fit, view=view)
         except UnusableImage as unusable:
             raise LoadFailure(unusable.reason) from unusable
