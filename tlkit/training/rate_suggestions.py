@@ -89,13 +89,9 @@ def _find_steepest(losses: Sequence[float]) -> int:
 
 
 def _find_valley(losses: Sequence[float]) -> int:
-    """Return the middle of the longest strictly falling subsequence."""
-    lengths, previous = [1] * len(losses), list(range(len(losses)))
-    for late in range(len(losses)):
-        for early in range(late):
-            if losses[late] < losses[early] and lengths[late] <= lengths[early]:
-                lengths[late], previous[late] = lengths[early] + 1, early
-    end = start = lengths.index(max(lengths))
-    while previous[start] != start:
-        start = previous[start]
-    return (start + end) // 2
+    """Return the middle of the longest strictly falling subsequence, counted back from its end."""
+    lengths: list[int] = []
+    for late, loss in enumerate(losses):
+        lengths.append(1 + max((lengths[early] for early in range(late) if loss < losses[early]), default=0))
+    longest = max(lengths)
+    return lengths.index(longest) - longest // 2

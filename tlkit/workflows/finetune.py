@@ -137,9 +137,7 @@ def plan_run(recipe: Recipe, start_from: Path | None) -> tuple[Recipe, list[Stag
     return recipe, plan_stages(recipe, earlier.spec if earlier else None), earlier
 
 
-def read_images(
-    data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_root: Path, console: Console
-) -> Manifest:
+def read_images(data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_root: Path, console: Console) -> Manifest:
     """Read the images with their splits; those of the earlier run stay in theirs."""
     if earlier and earlier.splits is None:
         console.warn(
@@ -250,6 +248,8 @@ def _summarise(
             {
                 "stage": outcome.plan.stage.name,
                 "boundary": outcome.plan.boundary,
+                "learning_rate": outcome.plan.stage.lr,
+                "learning_rate_is_found": outcome.rate_is_found,
                 "epochs": progress.epochs_done,
                 "best_epoch": progress.best_epoch,
                 "before": progress.start,

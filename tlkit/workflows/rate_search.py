@@ -13,6 +13,8 @@ from tlkit.recipes import FIND, Recipe, find_usual_rate
 from tlkit.reports.aside import written_aside
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_sweep
+from tlkit.reports.page import SWEEP_NAME
+from tlkit.reports.rates import write_rate
 from tlkit.training.rate_finder import Sweep, sweep_rates
 from tlkit.training.rate_suggestions import CHOSEN, Suggestions, suggest_rates
 from tlkit.training.stages import StageData
@@ -76,13 +78,15 @@ def tell_search(found: FoundRate, picture: Path, console: Console) -> None:
     sweep, suggestions = found.sweep, found.suggestions
     ending = "where the loss diverged" if sweep.diverged else "without diverging"
     console.say(
-        f"Swept the learning rate from {sweep.rates[0]:.1g} to {sweep.rates[-1]:.2g} in {len(sweep.rates)} steps, "
-        f"{ending}: {picture}"
+        f"Swept the learning rate from {write_rate(sweep.rates[0])} to {write_rate(sweep.rates[-1])} in "
+        f"{len(sweep.rates)} steps, {ending}: {picture}"
     )
     if suggestions is None:
-        console.warn("The loss fell clearly at no rate, so the sweep suggests none: the model may have learnt all it can.")
+        console.warn(
+            "The loss fell clearly at no rate, so the sweep suggests none: the model may have learnt all it can."
+        )
         return
-    rows = [(rule, f"{rate:.2g}", "taken" if rule == CHOSEN else "") for rule, rate in suggestions.by_rule.items()]
+    rows = [(rule, write_rate(rate), "taken" if rule == CHOSEN else "") for rule, rate in suggestions.by_rule.items()]
     console.table("Learning rate", ("rule", "suggests", ""), rows)
     if suggestions.are_far_apart:
         console.warn("The rules differ by ten times or more: look at the picture, and try the rates between them.")
@@ -102,14 +106,14 @@ def find_stage_rate(
 
     The picture goes into the run's folder, and the rate into its state, so that a resumed run takes the same.
     """
-    picture = state.parent / f"learning-rate-{plan.number}.png"
+    picture = state.parent / SWEEP_NAME.format(plan.number)
     found = search_rate(model, backbone, data, plan, recipe=recipe, picture=picture, console=console)
     tell_search(found, picture, console)
     if found.suggestions:
         rate = found.suggestions.chosen
     else:
         rate = find_usual_rate(plan.stage, from_scratch=recipe.is_from_scratch)
-        console.say(f"Stage {plan.stage.name} takes its usual rate, {rate:g}.")
+        console.say(f"Stage {plan.stage.name} takes its usual rate, {write_rate(rate)}.")
     with written_aside(_rate_file(plan, state)) as file:
         file.write(json.dumps({"lr": rate}).encode())
     return _with_rate(plan, rate)
@@ -136,12 +140,6 @@ def describe_search(found: FoundRate) -> dict[str, Any]:
         "losses": sweep.losses,
         "smoothed": sweep.smoothed,
     }
-
-
-def write_rate(rate: float) -> str:
-    """Return a rate as people write it: 1.1e-3."""
-    digits, exponent = f"{rate:.1e}".split("e")
-    return f"{digits.removesuffix('.0')}e{int(exponent)}"
 
 
 def _rate_file(plan: StagePlan, state: Path) -> Path:

@@ -42,6 +42,7 @@ class StageOutcome:
         rates: The table of layer groups and rates.
         set_aside: Images that turned out unusable on the way.
         num_validation: Validation images that it was judged by.
+        rate_is_found: Whether its learning rate was looked for.
     """
 
     plan: StagePlan
@@ -49,6 +50,7 @@ class StageOutcome:
     rates: list[GroupRate]
     set_aside: tuple[SetAside, ...]
     num_validation: int
+    rate_is_found: bool
 
 
 def run_stage(
@@ -74,6 +76,7 @@ def run_stage(
         console: Tells the story.
         on_epoch: Told after each epoch, with the stage's history so far.
     """
+    asks_for_rate = plan.stage.lr == FIND
     plan = recall_rate(plan, state)
     with at_stage_size(classifier, plan.stage) as sized:
         model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.training.bn)
@@ -84,7 +87,8 @@ def run_stage(
             restore("model", model.variables, arrays)
             hand_back(model, progress)
             console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
-            return StageOutcome(plan, progress, table, (), len(manifest.in_split("validation")))
+            num_validation = len(manifest.in_split("validation"))
+            return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
 
         tell_stage(plan, sized.spec.image_size, console)
         if plan.stage.lr != FIND:
@@ -113,7 +117,8 @@ def run_stage(
         write_checkpoint(finished, snapshot("model", model.variables), progress)
         hand_back(model, progress)
         checkpoint.unlink(missing_ok=True)
-        return StageOutcome(plan, progress, table, inputs.set_aside, inputs.data.validation.num_images)
+        num_validation = inputs.data.validation.num_images
+        return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate)
 
 
 @contextlib.contextmanager

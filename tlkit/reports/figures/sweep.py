@@ -8,13 +8,15 @@ from typing import TYPE_CHECKING
 
 from tlkit.reports.figures.canvas import open_figure
 from tlkit.reports.figures.palette import GRID, INK, TRAIN_LINE, VALIDATION_LINE, WRONG
+from tlkit.reports.rates import label_rates, write_rate
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-HEADROOM = 0.6
-"""Part of the smoothed loss's span that is left above it; single losses beyond are cut off."""
-LINE_INCHES = 0.17
+MARGIN = 0.1
+"""Part of the span that is left above and below; single losses beyond are cut off."""
+LINE_POINTS = 13
+CHOSEN = "#{:02x}{:02x}{:02x}".format(*WRONG)
 
 
 def draw_sweep(
@@ -31,7 +33,7 @@ def draw_sweep(
     Args:
         path: The PNG to write.
         rates: Learning rate of each step, rising, above 0; at least one.
-        losses: Loss of each step; may hold NaN.
+        losses: Loss of each step, finite.
         smoothed: The same smoothed.
         marks: Suggested rates by rule; may be empty.
         chosen: The rule whose rate is taken.
@@ -43,9 +45,10 @@ def draw_sweep(
         axes.plot(rates, smoothed, color=VALIDATION_LINE, linewidth=2.2, label="smoothed", zorder=3)
         axes.set_xscale("log")
         axes.set_xlim(rates[0], max(rates[-1], 10 * rates[0]))
-        low, high = min(smoothed), max(smoothed)
-        axes.set_ylim(low - 0.25 * (high - low or 1), high + HEADROOM * (high - low or 1))
+        low, high = min(*losses, *smoothed), max(smoothed)
+        axes.set_ylim(low - MARGIN * (high - low or 1), high + MARGIN * (high - low or 1))
         _mark_rates(axes, rates, smoothed, marks, chosen)
+        label_rates(axes.xaxis)
         axes.set_xlabel("learning rate of the head", color=INK, fontsize=10)
         axes.set_ylabel("training loss", color=INK, fontsize=10)
         axes.grid(axis="y", color=GRID, linewidth=0.7)
@@ -55,18 +58,21 @@ def draw_sweep(
 def _mark_rates(
     axes: Axes, rates: Sequence[float], smoothed: Sequence[float], marks: Mapping[str, float], chosen: str
 ) -> None:
-    """Put a dot and a dropped line at each suggestion, the labels in steps above each other so that none overlaps."""
-    for level, (rule, rate) in enumerate(sorted(marks.items(), key=lambda item: item[1])):
-        is_chosen = rule == chosen
-        colour = "#{:02x}{:02x}{:02x}".format(*WRONG) if is_chosen else INK
+    """Put a dot and a dropped line at each suggestion; the labels stand in steps, so that none hides another."""
+    rules: dict[float, list[str]] = {}
+    for rule, rate in sorted(marks.items(), key=lambda item: item[1]):
+        rules.setdefault(rate, []).append(rule)
+    for level, (rate, names) in enumerate(reversed(rules.items())):
+        is_chosen = chosen in names
+        colour = CHOSEN if is_chosen else INK
         nearest = min(range(len(rates)), key=lambda step: abs(rates[step] - rate))
         axes.axvline(rate, color=colour, linewidth=1.4 if is_chosen else 0.9, linestyle=(0, (4, 3)), zorder=1.5)
         axes.plot([rate], [smoothed[nearest]], "o", color=colour, markersize=8, markeredgecolor="white", zorder=5)
         axes.annotate(
-            f"{rule} {rate:.1e}".replace("e-0", "e-").replace("e+00", ""),
+            f"{', '.join(names)}: {write_rate(rate)}",
             xy=(rate, 1.0),
             xycoords=axes.get_xaxis_transform(),
-            xytext=(0, 5 + 72 * LINE_INCHES * level),
+            xytext=(0, 5 + LINE_POINTS * level),
             textcoords="offset points",
             ha="center",
             fontsize=9,
