@@ -52,6 +52,14 @@ def test_a_flag_is_the_fields_name_with_dashes_unless_the_field_says_otherwise()
     assert flags["name"] == "--backbone"
 
 
+def test_a_rate_is_a_number_or_the_word_that_it_is_found() -> None:
+    assert given_settings(Stage, parse(["--lr", "find"], Stage)) == {"lr": "find"}
+    assert given_settings(Stage, parse(["--lr", "1e-3"], Stage)) == {"lr": 1e-3}
+    assert "--lr FLOAT|find" in help_of(Stage)
+    with pytest.raises(click.BadParameter, match=r"^'fnd' is neither a number nor 'find'\.$"):
+        parse(["--lr", "fnd"], Stage)
+
+
 def test_settings_that_were_not_given_are_not_collected() -> None:
     options = parse([], *ALL_SETTINGS)
     for settings_type in ALL_SETTINGS:

@@ -30,6 +30,7 @@ EXIT_BROKEN_PIPE = 141
 
 COMMANDS = {
     "precompute": "Compute the features of a folder of images once and keep them.",
+    "lr-find": "Find the learning rate of a stage before it is trained.",
     "finetune": "Train a classifier on top of a backbone, or go on from a run.",
     "run": "Run all stages of a recipe file.",
     "evaluate": "Measure a run on labelled images.",

@@ -51,7 +51,7 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
         return fit_stage(
             model,
             plain,
-            rates=[METADATA_STAGE.lr] * len(model.trainable_variables),
+            rates=[METADATA_STAGE.head_rate] * len(model.trainable_variables),
             stage=METADATA_STAGE,
             training=training,
             keeps_start=True,

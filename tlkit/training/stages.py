@@ -103,7 +103,9 @@ def fit_stage(
         )
     else:
         best, average = snapshot("best", model.variables), {}
-        progress = Progress(start=_evaluate(steps, data.validation, data.outputs))
+        progress = Progress(
+            start=_evaluate(steps, data.validation, data.outputs), steps_per_epoch=data.train.num_batches
+        )
     while not _is_over(progress, stage):
         row = _run_epoch(steps, pace, data, stage=stage, progress=progress, listener=listener)
         progress.epochs_done += 1
@@ -208,7 +210,7 @@ def _run_epoch(
     return {
         "stage": stage.name,
         "stage_epoch": epoch + 1,
-        "learning_rate": stage.lr * factors[-1],
+        "learning_rate": stage.head_rate * factors[-1],
         **{f"{split}_{name}": value for split, named in figures.items() for name, value in named.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }

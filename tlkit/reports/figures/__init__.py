@@ -8,6 +8,7 @@ from tlkit.reports.figures.labels import draw_labels
 from tlkit.reports.figures.leaks import draw_leaks
 from tlkit.reports.figures.predicted import draw_predicted
 from tlkit.reports.figures.reliability import draw_reliability
+from tlkit.reports.figures.sweep import draw_sweep
 
 __all__ = [
     "draw_comparison",
@@ -18,4 +19,5 @@ __all__ = [
     "draw_leaks",
     "draw_predicted",
     "draw_reliability",
+    "draw_sweep",
 ]
