@@ -76,7 +76,7 @@ def houses(table: Path, backbone: str, weights: str, seeds: int) -> None:
     network = BackboneSettings(name=backbone, weights=weights)
     regression = DataSettings(task="regression", target="price_usd", target_scale="log", test_fraction=0.2)
     with tempfile.TemporaryDirectory() as folder:
-        quarters = _write_quarters(table, Path(folder) / "quarters.csv")
+        quarters = write_quarters(table, Path(folder) / "quarters.csv")
         classes = DataSettings(label_column="quarter", test_fraction=0.2)
         for source, settings in ((quarters, classes), (table, regression)):
             for name, metadata in (("image", ""), ("image and table", HOUSE_COLUMNS)):
@@ -122,7 +122,7 @@ def _probe_metadata(run: Path, data: DataSettings) -> float:
     return score
 
 
-def _write_quarters(table: Path, path: Path) -> Path:
+def write_quarters(table: Path, path: Path) -> Path:
     """Write the table again with the quarter of the price in place of the price."""
     with table.open(newline="", encoding="utf-8-sig") as file:
         rows = list(csv.DictReader(file))
