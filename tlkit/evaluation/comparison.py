@@ -128,7 +128,7 @@ class Ranking:
                 "behind" if place.is_behind else "level" if number else "first",
                 f"{place.cost.seconds:.1f} s",
                 "-" if place.cost.megabytes is None else f"{place.cost.megabytes:,.0f} MB",
-                f"{place.cost.num_parameters / 1e6:,.1f} M",
+                _format_count(place.cost.num_parameters),
             )
             for number, place in enumerate(self.places)
         ]
@@ -173,6 +173,11 @@ def rank_candidates(task: str, candidates: Sequence[Candidate], terms: CostTerms
     )
     cheapest = min((place for place in places if not place.is_behind), key=lambda place: place.cost.seconds)
     return Ranking(task, len(first.probe.each), places, cheapest.name, terms)
+
+
+def _format_count(number: int) -> str:
+    """Return "2.3 M", or all digits below a tenth of a million."""
+    return f"{number / 1e6:,.1f} M" if number >= 1e5 else f"{number:,}"
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -150,8 +150,9 @@ def _judge(contender: Contender, questions: Questions, cache_root: Path, console
             precision=contender.settings.precision,
             advance=advance,
         )
-    megabytes = positions.size * math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize / 1e6
-    seconds = positions.size * seconds_a_view + score.seconds
+    num_rows = np.unique(positions).size  # equal files share theirs
+    megabytes = num_rows * math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize / 1e6
+    seconds = num_rows * seconds_a_view + score.seconds
     return Candidate(contender.name, score.probe, Cost(seconds, megabytes, score.num_parameters))
 
 

@@ -107,11 +107,11 @@ def _list_trainings(
     for text, head, views in itertools.product(backbones, heads, plans):
         network, label = _read_backbone(text, backbones, settings)
         parts = (
-            label if len(backbones) > 1 else "",
-            head.kind if len(heads) > 1 or len(plans) == 1 else "",
+            head.kind if len(heads) > 1 or not wanted.views else "",
             _describe_views(views) if wanted.views else "",
         )
-        yield Contender(", ".join(filter(None, parts)), network, "top", head, views)
+        name = " with ".join(filter(None, parts))
+        yield Contender(f"{label}: {name}" if len(backbones) > 1 else name, network, "top", head, views)
 
 
 def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:
