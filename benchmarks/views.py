@@ -5,7 +5,7 @@ r"""Measure what cached views bring: test accuracy of a head against their numbe
     python -m benchmarks.views train --data clothing=$D/clothing --data brain=$D/brain_tumor --data houses=quarters.csv \
         --weights $W --out views.jsonl
     python -m benchmarks.views deeper --data clothing=$D/clothing --weights $W --out views.jsonl
-    python -m benchmarks.views report views.jsonl --out benchmarks/views.md
+    python -m benchmarks.views report views.jsonl
 
 A head is trained as `tlkit finetune` trains it, with its defaults: up to 30 epochs, the best chosen on validation
 images. Training with K views draws one of them for each image in each epoch. As there are 30 epochs, 30 views after the
@@ -47,12 +47,15 @@ from tlkit.workflows.precompute import build_backbone_for, ensure_features
 from tlkit.workflows.wanted_rows import ViewPlan
 
 HEAD = Stage(name="head")
+USUAL_PATIENCE = 8
 DEEPER = Stage(name="deeper", unfreeze="group5", epochs=8, lr=1e-4, lr_ratio=10)
 ONLINE = 0
 NUM_EPOCHS = 30
 COUNTS = (1, 2, 4, 8, 16, ONLINE)
 DEEPER_COUNTS = (1, 4, 16)
 BOUNDARY_BELOW = "group4"
+T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 10: 2.262, 15: 2.145}
+"""Student's t, two-sided, by the number of pairs, or the next lower one."""
 
 
 @dataclass(frozen=True)
@@ -65,6 +68,7 @@ class Cell:
         head: Kind of head.
         policy: Of the views; standard where there is only the image itself.
         views: Their number; 0: a fresh one in every epoch.
+        patience: Epochs without a lower validation loss after which training ends; 0: it never does before its time.
         seed: Of split, weights and order.
     """
 
@@ -73,22 +77,23 @@ class Cell:
     head: str
     policy: str
     views: int
+    patience: int
     seed: int
 
 
 def list_cells(names: Sequence[str], seeds: int) -> Iterator[Cell]:
     """Yield the heads' cells, those that matter most first, all sets and counts of a seed before the next seed."""
-    for heads, policies, chosen in (
-        (("dense",), ("standard",), names),
-        (("dense",), ("strong",), names),
-        (("linear",), ("standard", "strong"), names),
+    for head, policies, patience in (
+        ("dense", ("standard",), USUAL_PATIENCE),
+        ("dense", ("strong",), USUAL_PATIENCE),
+        ("linear", ("standard", "strong"), USUAL_PATIENCE),
+        ("dense", ("standard",), 0),
+        ("dense", ("strong",), 0),
     ):
-        for seed, head, policy, data, count in itertools.product(range(seeds), heads, policies, chosen, COUNTS):
-            if count == 1 and policy != "standard":
-                continue  # the image itself, under any policy
-            if count == ONLINE and policy != "standard":
-                continue  # twice the views to compute, for a comparison that is made already
-            yield Cell(data, "top", head, policy, count, seed)
+        for seed, policy, data, count in itertools.product(range(seeds), policies, names, COUNTS):
+            # The image itself is the same under any policy; a fresh strong view in every epoch would take twice as many.
+            if policy == "standard" or count not in (1, ONLINE):
+                yield Cell(data, "top", head, policy, count, patience, seed)
 
 
 class Study:
@@ -212,7 +217,9 @@ def measure(study: Study, cell: Cell, *, is_deeper: bool = False) -> dict[str, A
     answers, order = order_answers(manifest, cached)
     parts = Parts(*(order[split] for split in ("train", "validation", "test")))
     head, training = HeadSettings(kind=cell.head), TrainingSettings(seed=cell.seed)
-    head_stage, deeper_stage = resolve_recipe(Recipe(stages=(HEAD, DEEPER))).stages
+    head_stage, deeper_stage = resolve_recipe(
+        Recipe(stages=(dataclasses.replace(HEAD, patience=cell.patience), DEEPER))
+    ).stages
     outputs = Outputs(CLASSIFICATION, len(manifest.class_names))
     is_pooled = head.pooling == "avg"
     shape = cached.cache.spec.feature_shape[-1:] if is_pooled else cached.cache.spec.feature_shape
@@ -311,12 +318,14 @@ def study_options(function: Any) -> Any:
 
 @main.command()
 @study_options
-def train(data: tuple[str, ...], weights: str, seeds: int, part: str, out: Path) -> None:
+@click.option("--patience", type=int, help="Only cells with this patience.")
+def train(data: tuple[str, ...], weights: str, seeds: int, part: str, out: Path, patience: int | None) -> None:
     """Train heads on the features of the top."""
     start_keras()
     study = Study(data, weights, out)
     number, parts = map(int, part.split("/"))
-    for place, cell in enumerate(list_cells(list(study.paths), seeds)):
+    cells = (cell for cell in list_cells(list(study.paths), seeds) if patience in (None, cell.patience))
+    for place, cell in enumerate(cells):
         if place % parts == number and not study.is_done(cell):
             study.note(cell, **measure(study, cell))
 
@@ -330,9 +339,77 @@ def deeper(data: tuple[str, ...], weights: str, seeds: int, part: str, out: Path
     number, parts = map(int, part.split("/"))
     cells = itertools.product(range(seeds), study.paths, DEEPER_COUNTS)
     for place, (seed, name, count) in enumerate(cells):
-        cell = Cell(name, BOUNDARY_BELOW, "dense", "standard", count, seed)
+        cell = Cell(name, BOUNDARY_BELOW, "dense", "standard", count, USUAL_PATIENCE, seed)
         if place % parts == number and not study.is_done(cell):
             study.note(cell, **measure(study, cell, is_deeper=True))
+
+
+@main.command()
+@click.argument("lines", type=click.Path(path_type=Path, exists=True))
+def report(lines: Path) -> None:
+    """Print the tables of views.md: accuracy and its difference from one view, then seconds of training."""
+    measured = {tuple(line[name] for name in Cell.__dataclass_fields__): line for line in read_lines(lines)}
+    cells = {Cell(*key): line for key, line in measured.items()}
+    names = list(dict.fromkeys(cell.data for cell in cells))
+    arms = list(dict.fromkeys((cell.boundary, cell.head, cell.policy, cell.patience) for cell in cells))
+    for name in [*names, ""]:
+        click.echo(f"\n{name or 'all sets'}\n\n| trained | " + " | ".join(map(name_count, COUNTS)) + " |")
+        click.echo("|---|" + "---|" * len(COUNTS))
+        for arm in arms:
+            texts = [describe(cells, [name] if name else names, arm, count) for count in COUNTS]
+            if any(texts):
+                click.echo(f"| {name_arm(*arm)} | " + " | ".join(texts) + " |")
+    click.echo("\nseconds of processor\n")
+    for name, arm in itertools.product(names, arms):
+        seconds = [[line["processor_seconds"] for _, line in pick(cells, [name], arm, count)] for count in COUNTS]
+        if any(seconds):
+            row = " | ".join(f"{np.mean(each):.1f}" if each else "" for each in seconds)
+            click.echo(f"| {name}, {name_arm(*arm)} | {row} |")
+
+
+def name_count(count: int) -> str:
+    """Return what a number of views is called."""
+    return "online" if count == ONLINE else f"K = {count}"
+
+
+def name_arm(boundary: str, head: str, policy: str, patience: int) -> str:
+    """Return what is trained and how, in words."""
+    deeper = ", then group5" if boundary == BOUNDARY_BELOW else ""
+    return f"{head}{deeper}, {policy}" + ("" if patience else ", all 30 epochs")
+
+
+def pick(
+    cells: dict[Cell, dict[str, Any]], names: Sequence[str], arm: tuple[str, str, str, int], count: int
+) -> list[tuple[Cell, dict[str, Any]]]:
+    """Return the lines of some sets, one arm and one number of views."""
+    boundary, head, policy, patience = arm
+    fields = {"boundary": boundary, "head": head, "policy": policy, "patience": patience, "views": count}
+    return [
+        (cell, line)
+        for cell, line in cells.items()
+        if cell.data in names and all(getattr(cell, name) == value for name, value in fields.items())
+    ]
+
+
+def describe(
+    cells: dict[Cell, dict[str, Any]], names: Sequence[str], arm: tuple[str, str, str, int], count: int
+) -> str:
+    """Return the mean accuracy, and the mean paired difference from one view with its 95% interval."""
+    lines = pick(cells, names, arm, count)
+    pairs = []
+    for cell, line in lines:
+        alone = cells.get(dataclasses.replace(cell, views=1, policy="standard"))
+        if alone:
+            pairs.append(line["accuracy"] - alone["accuracy"])
+    if not lines:
+        return ""
+    mean = f"{np.mean([line['accuracy'] for _, line in lines]):.3f}" if len(names) == 1 else ""
+    if count == 1 or len(pairs) < 2:
+        return mean
+    half = (
+        T_95[max(number for number in T_95 if number <= len(pairs))] * float(np.std(pairs, ddof=1)) / len(pairs) ** 0.5
+    )
+    return f"{mean} ({np.mean(pairs):+.3f} ± {half:.3f})" if mean else f"{np.mean(pairs):+.3f} ± {half:.3f}"
 
 
 @main.command()

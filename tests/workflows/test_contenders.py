@@ -24,6 +24,7 @@ def test_backbones_multiply_with_boundaries_and_are_probed() -> None:
 
 def test_heads_multiply_with_backbones_and_are_named_by_what_differs() -> None:
     assert names(heads=["linear", "dense"]) == ["linear", "dense"]
+    assert names(heads=["conv:128", "dense:64"]) == ["conv:128", "dense:64"]
     assert names(heads=["linear"], backbones=["tiny", "mnist_cnn:random"]) == ["tiny: linear", "mnist_cnn: linear"]
     assert names(heads=["linear", "conv"], views=["4"]) == [
         "linear with 4 standard views",
@@ -72,6 +73,15 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
         (
             {"heads": ["dens"]},
             "--heads: kind is 'dens'.\n  Expected: one of linear, dense, conv, flat\n  Fix: Did you mean 'dense'?",
+        ),
+        (
+            {"heads": ["linear:64"]},
+            "--heads linear:64: units = 64 has no effect: the linear head has no hidden layer.\n"
+            "  Expected: only settings that this run uses\n  Fix: remove it, or set dense.",
+        ),
+        (
+            {"heads": ["dense:wide"]},
+            "--heads has 'wide'.\n  Expected: whole numbers, 1 or more\n  Fix: --heads conv:128",
         ),
         (
             {"policies": ["none"], "views": ["4"]},

@@ -11,7 +11,7 @@ from pathlib import Path
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.errors import SettingError
-from tlkit.recipes import BackboneSettings, HeadSettings, Stage, build_settings
+from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, build_settings, check_recipe
 from tlkit.workflows.precompute import check_boundary
 from tlkit.workflows.wanted_rows import ViewPlan
 
@@ -23,7 +23,7 @@ class Wanted:
     Attributes:
         backbones: `NAME`, or `NAME:WEIGHTS`.
         boundaries: Where each is cut.
-        heads: Kinds of heads.
+        heads: `KIND`, or `KIND:UNITS`.
         policies: How views are made.
         views: Numbers of cached views.
     """
@@ -102,12 +102,12 @@ def _list_trainings(
             expected="boundaries, which a probe ranks; or heads and views, which are trained at the top",
             fix="leave out one or the other.",
         )
-    heads = [build_settings(HeadSettings, {"kind": kind}, "--heads:") for kind in wanted.heads or [HeadSettings().kind]]
+    heads = [_read_head(text) for text in wanted.heads or [HeadSettings().kind]]
     plans = _list_views(wanted, seed)
     for text, head, views in itertools.product(backbones, heads, plans):
         network, label = _read_backbone(text, backbones, settings)
         parts = (
-            head.kind if len(heads) > 1 or not wanted.views else "",
+            _describe_head(head) if len(heads) > 1 or not wanted.views else "",
             _describe_views(views) if wanted.views else "",
         )
         name = " with ".join(filter(None, parts))
@@ -116,7 +116,7 @@ def _list_trainings(
 
 def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:
     """Return every number of views in every policy; a single view is the image itself, whatever the policy."""
-    numbers = [_read_number(text) for text in wanted.views] or [1]
+    numbers = [_read_number(text, "--views", "1,4,8") for text in wanted.views] or [1]
     if wanted.policies and max(numbers) == 1:
         raise SettingError(
             f"--policies {','.join(wanted.policies)} has no effect: a single view is the image itself.",
@@ -134,10 +134,22 @@ def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:
     ]
 
 
-def _read_number(text: str) -> int:
+def _read_head(text: str) -> HeadSettings:
+    kind, _, units = text.partition(":")
+    given = {"kind": kind} | ({"units": _read_number(units, "--heads", "conv:128")} if units else {})
+    head: HeadSettings = build_settings(HeadSettings, given, "--heads:")
+    check_recipe(Recipe(head=head), source=f"--heads {text}")
+    return head
+
+
+def _read_number(text: str, option: str, example: str) -> int:
     if not text.isdecimal() or int(text) < 1:
-        raise SettingError(f"--views has {text!r}.", expected="whole numbers, 1 or more", fix="--views 1,4,8")
+        raise SettingError(f"{option} has {text!r}.", expected="whole numbers, 1 or more", fix=f"{option} {example}")
     return int(text)
+
+
+def _describe_head(head: HeadSettings) -> str:
+    return head.kind if head.units == HeadSettings().units else f"{head.kind}:{head.units}"
 
 
 def _describe_views(views: ViewPlan) -> str:
