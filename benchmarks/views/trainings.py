@@ -20,7 +20,7 @@ from tlkit.runtime import graph_precision
 from tlkit.training.batches import InputReader, ReadInputs
 from tlkit.training.stages import StageData
 from tlkit.training.steps import StageModel
-from tlkit.training.trials import FeatureRows, Parts, compute_logits, fit_trial, make_stage_data
+from tlkit.training.held_out import FeatureRows, Parts, compute_logits, fit_unwatched, make_stage_data
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 from tlkit.workflows.precompute import build_backbone_for
 
@@ -43,14 +43,14 @@ def measure(sets: Sets, cell: Cell) -> dict[str, Any]:
     if cell.views == ONLINE:
         data = draw_afresh(data, rows.read, parts.train)
     with graph_precision(sets.backbone.precision):
-        progress = fit_trial(model, data, [stage.lr] * len(model.trainable_variables), stage, training)
+        progress = fit_unwatched(model, data, [stage.lr] * len(model.trainable_variables), stage, training)
         if below:
             rows = make_rows(below, cell, head, [below.place_of[sha256] for sha256 in cached.place_of])
             backbone = build_backbone_for(sets.backbone, "none", 0)
             model = build_stage_model(backbone, network, boundary=BELOW, bn="frozen")
             rates, _ = compute_stage_rates(model, backbone, deeper, boundary=BELOW)
             data = make_stage_data(rows, answers, parts, outputs=outputs, stage=deeper, training=training)
-            progress = fit_trial(model, data, rates, deeper, training, keeps_start=True)
+            progress = fit_unwatched(model, data, rates, deeper, training, keeps_start=True)
     right = compute_logits(model, rows.read, parts.test).argmax(axis=1) == answers[parts.test]
     return {
         "accuracy": float(right.mean()),

@@ -117,31 +117,6 @@ def run_majority(task: str, targets: NDArray[np.floating[Any]], folds: Sequence[
     return score_outputs(task, targets, means, means)
 
 
-def score_outputs(
-    task: str,
-    targets: NDArray[np.floating[Any]],
-    outputs: NDArray[np.floating[Any]],
-    baseline: NDArray[np.floating[Any]],
-) -> Probe:
-    """Tell how images fare, each with what was predicted by something that has not learnt from it.
-
-    Args:
-        task: One of TASKS.
-        targets: Float (n, outputs); see the module.
-        outputs: What is predicted, likewise; of classes any numbers of which the largest is the answer.
-        baseline: What knowing nothing of the images would predict, likewise: that of a value decides its spread.
-    """
-    spread = np.zeros(len(targets))
-    if task == CLASSIFICATION:
-        each = (outputs.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64)
-    elif task == MULTILABEL:
-        each = ((outputs > 0.5) == (targets > 0.5)).mean(axis=1)
-    else:
-        each = ((targets - outputs) ** 2).sum(axis=1)
-        spread = ((targets - baseline) ** 2).sum(axis=1)
-    return Probe(task, outputs.astype(np.float64), each, spread)
-
-
 def is_better(probe: Probe, other: Probe) -> bool:
     """Tell whether one probe does better than another on the same images, at 95% and two-sided.
 
@@ -218,6 +193,26 @@ def _chooser(task: str, targets: NDArray[np.floating[Any]]) -> Callable[[Matrix]
         return (float((left_out.argmax(axis=1) == labels).mean()), closeness)
 
     return rank
+
+
+def score_outputs(task: str, targets: NDArray[np.floating[Any]], outputs: Matrix, baseline: Matrix) -> Probe:
+    """Return how predictions of images fare.
+
+    Args:
+        task: One of TASKS.
+        targets: Float (n, outputs); see the module.
+        outputs: What is predicted, float64 (n, outputs).
+        baseline: What would be said without looking at the image, float64 (n, outputs): a value's spread is from there.
+    """
+    spread = np.zeros(len(targets))
+    if task == CLASSIFICATION:
+        each = (outputs.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64)
+    elif task == MULTILABEL:
+        each = ((outputs > 0.5) == (targets > 0.5)).mean(axis=1)
+    else:
+        each = ((targets - outputs) ** 2).sum(axis=1)
+        spread = ((targets - baseline) ** 2).sum(axis=1)
+    return Probe(task, outputs, each, spread)
 
 
 def _compute_r2(errors: Any, spreads: Any) -> NDArray[np.float64]:

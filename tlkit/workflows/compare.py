@@ -138,10 +138,10 @@ def _judge(contender: Contender, questions: Questions, cache_root: Path, console
         (probe,) = run_probes(questions.manifest.task, questions.targets, rows.astype(np.float32), questions.folds)
         used = None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6
         return Candidate(contender.name, probe, Cost(1000 * seconds_a_view, used, _count_below(backbone, contender)))
-    from tlkit.workflows.head_trials import run_head_trials
+    from tlkit.workflows.cross_validation import cross_validate_head
 
     with console.progress("Trainings", len(questions.folds), "folds") as advance:
-        score = run_head_trials(
+        score = cross_validate_head(
             questions,
             features.cache,
             positions,

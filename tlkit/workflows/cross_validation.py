@@ -17,13 +17,13 @@ from tlkit.features.cache import FeatureCache
 from tlkit.outputs import REGRESSION, Outputs
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.runtime import graph_precision
-from tlkit.training.trials import FeatureRows, Parts, run_trial
+from tlkit.training.held_out import FeatureRows, Parts, answer_held_out
 from tlkit.workflows.probing import Questions
 from tlkit.workflows.wanted_rows import ViewPlan
 
 
 @dataclass(frozen=True, eq=False)
-class HeadScore:
+class CrossValidatedHead:
     """What trained heads make of the images.
 
     Attributes:
@@ -37,7 +37,7 @@ class HeadScore:
     num_parameters: int
 
 
-def run_head_trials(
+def cross_validate_head(
     questions: Questions,
     cache: FeatureCache,
     positions: NDArray[np.int64],
@@ -46,7 +46,7 @@ def run_head_trials(
     views: ViewPlan,
     precision: str,
     advance: Callable[[int], None],
-) -> HeadScore:
+) -> CrossValidatedHead:
     """Train a head for each fold, as `tlkit finetune` would with its defaults, and score what they say.
 
     In each fold, the part of the images that chooses the epoch is the default `validation_fraction`.
@@ -73,11 +73,11 @@ def run_head_trials(
         math.prod(cache.spec.feature_shape) * np.dtype(cache.spec.dtype).itemsize,
     )
     (stage,) = resolve_recipe(Recipe(stages=(Stage(views=views.num_views, policy=views.policy),))).stages
-    trials = []
+    parts = []
     predicted = np.zeros(targets.shape)
     with graph_precision(precision):
         for fold in questions.folds:
-            trial = run_trial(
+            held_out = answer_held_out(
                 features,
                 answers,
                 _divide(questions, fold),
@@ -86,14 +86,14 @@ def run_head_trials(
                 stage=stage,
                 training=TrainingSettings(seed=questions.seed),
             )
-            predicted[fold.test] = trial.outputs
-            trials.append(trial)
+            predicted[fold.test] = held_out.outputs
+            parts.append(held_out)
             advance(1)
     baseline = run_majority(task, targets, questions.folds).outputs
-    return HeadScore(
+    return CrossValidatedHead(
         score_outputs(task, targets, predicted, baseline),
-        statistics.median(trial.seconds for trial in trials),
-        trials[0].num_parameters,
+        statistics.median(part.seconds for part in parts),
+        parts[0].num_parameters,
     )
 
 

@@ -1,4 +1,4 @@
-"""A head that is tried out learns from the images that it is given, and from no other."""
+"""A head that answers for images held out learns from the images that it is given, and from no other."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
-from tlkit.training.trials import FeatureRows, Parts, Trial, run_trial
+from tlkit.training.held_out import FeatureRows, Parts, HeldOutAnswers, answer_held_out
 
 NUM_IMAGES, NUM_VIEWS, WIDTH = 120, 2, 6
 HEAD = HeadSettings(kind="linear", dropout=0.0)
@@ -28,10 +28,10 @@ def make_features(hidden: NDArray[np.floating[Any]], *, num_views: int = 1) -> F
 
 def try_out(
     features: FeatureRows, answers: NDArray[Any], outputs: Outputs, *, parts: Parts = PARTS, epochs: int = 20
-) -> Trial:
+) -> HeldOutAnswers:
     stage = Stage(epochs=epochs, batch_size=20, lr=0.05, patience=0)
     (resolved,) = resolve_recipe(Recipe(stages=(stage,))).stages
-    return run_trial(
+    return answer_held_out(
         features, answers, parts, outputs=outputs, head=HEAD, stage=resolved, training=TrainingSettings(seed=3)
     )
 
@@ -43,16 +43,16 @@ def hidden() -> NDArray[np.floating[Any]]:
 
 def test_classes_are_told_by_an_image_as_it_is_after_training_on_views(hidden: NDArray[Any]) -> None:
     labels = (hidden[:, 0] > 0).astype(np.int32)
-    trial = try_out(make_features(hidden, num_views=NUM_VIEWS), labels, Outputs(CLASSIFICATION, 2))
-    assert np.mean(trial.outputs.argmax(axis=1) == labels[PARTS.test]) >= 0.9
-    assert trial.outputs.sum(axis=1) == pytest.approx(np.ones(len(PARTS.test)), abs=1e-5)
-    assert trial.num_parameters == 2 * WIDTH + 2 + 2 * WIDTH  # and the moments of standardising
+    answered = try_out(make_features(hidden, num_views=NUM_VIEWS), labels, Outputs(CLASSIFICATION, 2))
+    assert np.mean(answered.outputs.argmax(axis=1) == labels[PARTS.test]) >= 0.9
+    assert answered.outputs.sum(axis=1) == pytest.approx(np.ones(len(PARTS.test)), abs=1e-5)
+    assert answered.num_parameters == 2 * WIDTH + 2 + 2 * WIDTH  # and the moments of standardising
 
 
 def test_random_answers_are_not_told(hidden: NDArray[Any]) -> None:
     labels = np.random.default_rng(5).integers(2, size=NUM_IMAGES).astype(np.int32)
-    trial = try_out(make_features(hidden), labels, Outputs(CLASSIFICATION, 2))
-    assert np.mean(trial.outputs.argmax(axis=1) == labels[PARTS.test]) <= 0.7
+    answered = try_out(make_features(hidden), labels, Outputs(CLASSIFICATION, 2))
+    assert np.mean(answered.outputs.argmax(axis=1) == labels[PARTS.test]) <= 0.7
 
 
 def test_neither_the_answers_that_are_asked_for_nor_another_time_change_anything(hidden: NDArray[Any]) -> None:

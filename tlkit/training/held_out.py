@@ -1,4 +1,4 @@
-"""Try a head out: train it on the features of some images and let it answer for others. Nothing is saved.
+"""Train a head on the features of some images and let it answer for others that are held out. Nothing is saved.
 
 It is the training of a run's first stage, with the epoch chosen on validation images; `tlkit compare` does it fold by fold.
 """
@@ -56,14 +56,14 @@ class Parts:
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
-    """What came of a training.
+class HeldOutAnswers:
+    """What a head says of images that it has not learnt from.
 
     Attributes:
         outputs: For each image that is asked about, float (n, num_answers): probabilities of classes or labels, 0..1, or
             a value in the unit of the answers.
-        progress: Its history and best epoch.
-        seconds: What it took.
+        progress: History and best epoch of its training.
+        seconds: What that took.
         num_parameters: Weights of the head.
     """
 
@@ -73,7 +73,7 @@ class Trial:
     num_parameters: int
 
 
-def run_trial(
+def answer_held_out(
     features: FeatureRows,
     answers: NDArray[Any],
     parts: Parts,
@@ -82,10 +82,10 @@ def run_trial(
     head: HeadSettings,
     stage: Stage,
     training: TrainingSettings,
-) -> Trial:
+) -> HeldOutAnswers:
     """Train a new head and return what it says of the images of the test part, each as it is, in view 0.
 
-    The same arguments give the same trial.
+    The same arguments give the same answers.
 
     Args:
         features: Of all images, by position.
@@ -114,9 +114,9 @@ def run_trial(
         stage=stage,
         training=training,
     )
-    progress = fit_trial(model, data, [stage.lr] * len(model.trainable_variables), stage, training)
+    progress = fit_unwatched(model, data, [stage.lr] * len(model.trainable_variables), stage, training)
     said = compute_answers(outputs.task, compute_logits(model, features.read, parts.test))
-    return Trial(
+    return HeldOutAnswers(
         said if target is None else to_values(target, said),
         progress,
         time.perf_counter() - started,
@@ -133,7 +133,7 @@ def make_stage_data(
     stage: Stage,
     training: TrainingSettings,
 ) -> StageData:
-    """Return the batches of a stage on features; arguments as in `run_trial`."""
+    """Return the batches of a stage on features; arguments as in `answer_held_out`."""
 
     def make_batches(images: NDArray[np.int64], num_views: int, seed: int | None, class_weight: str) -> Batches:
         chosen = answers[images]
@@ -156,7 +156,7 @@ def make_stage_data(
     )
 
 
-def fit_trial(
+def fit_unwatched(
     model: StageModel,
     data: StageData,
     rates: list[float],
