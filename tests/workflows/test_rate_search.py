@@ -13,6 +13,7 @@ import pytest
 
 from tlkit.recipes import FIND, BackboneSettings, HeadSettings, Recipe, Stage, read_recipe
 from tlkit.reports.console import Console
+from tlkit.training.rate_finder import sweep_rates
 from tlkit.training.stages import StageListener
 from tlkit.workflows.finetune import run_finetune
 
@@ -72,10 +73,9 @@ def test_the_rates_found_stand_in_history_summary_report_and_pictures(finished: 
 def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
     photos: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    import tlkit.workflows.rate_search as searching
-
-    left, searched = [4], []
-    original, sweep = StageListener.__init__, searching.sweep_rates
+    left = [4]
+    searched: list[int] = []
+    original = StageListener.__init__
 
     def counting(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
         def on_epoch_or_die(rows: Sequence[dict[str, Any]]) -> None:
@@ -88,9 +88,9 @@ def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
 
     def sweep_and_count(*arguments: Any, **settings: Any) -> Any:
         searched.append(len(left))
-        return sweep(*arguments, **settings)
+        return sweep_rates(*arguments, **settings)
 
-    monkeypatch.setattr(searching, "sweep_rates", sweep_and_count)
+    monkeypatch.setattr("tlkit.workflows.rate_search.sweep_rates", sweep_and_count)
     with monkeypatch.context() as patch:
         patch.setattr(StageListener, "__init__", counting)
         with pytest.raises(Killed):
