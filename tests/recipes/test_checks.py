@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from typing import Any
 
 import pytest
@@ -77,7 +76,8 @@ def test_the_loss_of_values_is_not_shaped(setting: str) -> None:
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_pictures_with_boxes_are_not_mixed(name: str) -> None:
-    stage = dataclasses.replace(Stage(unfreeze="all"), **{name: 0.4})
+    mixing: dict[str, Any] = {name: 0.4}
+    stage = Stage(unfreeze="all", **mixing)
     recipe = Recipe(data=DataSettings(boxes="boxes.csv"), stages=(Stage(), stage))
     with pytest.raises(SettingError) as problem:
         check_recipe(recipe, source="a.toml")
