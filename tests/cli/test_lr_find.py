@@ -51,6 +51,7 @@ def test_a_head_is_trained_first_where_the_stage_would_begin_with_one(
     result = run_cli("lr-find", photos, *SMALLEST, "--unfreeze", "conv2", "--group-lr", "conv2=0")
     assert result.exit_code == 0
     assert "Stage 1-head: up to 30 epochs on cached features at top" in result.stdout
+    assert "Sweeping the learning rate of stage 2-unfreeze-conv2, above boundary conv1." in result.stdout
     assert result.stdout.index("Trained first: ") < result.stdout.index("Swept the learning rate from 1e-7 to ")
     assert [path.name for path in (tmp_path / "runs").iterdir()] == ["photos-lr.png"]
     assert set(photos.rglob("*")) == before

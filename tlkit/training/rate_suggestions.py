@@ -25,15 +25,9 @@ CHOSEN = VALLEY
 
 @dataclass(frozen=True)
 class Suggestions:
-    """The rates that a sweep suggests.
-
-    Attributes:
-        by_rule: Learning rate of the head by rule.
-        lowest: Where the smoothed loss is lowest.
-    """
+    """The rates that a sweep suggests, of the head, by rule."""
 
     by_rule: Mapping[str, float]
-    lowest: float
 
     @property
     def chosen(self) -> float:
@@ -64,7 +58,7 @@ def suggest_rates(sweep: Sweep) -> Suggestions | None:
         VALLEY: rates[_find_valley(losses)],
         TENTH: rates[-1] / 10,
     }
-    return Suggestions(by_rule, lowest=rates[-1])
+    return Suggestions(by_rule)
 
 
 def round_rate(rate: float) -> float:

@@ -107,6 +107,7 @@ def _search(
     from tlkit.workflows.rate_search import describe_search, search_rate, tell_search
     from tlkit.workflows.stage_run import at_stage_size, begin_with_metadata, open_stage
 
+    console.say(f"\nSweeping the learning rate of stage {plan.stage.name}, above boundary {plan.boundary}.")
     with at_stage_size(classifier, plan.stage) as sized:
         model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.training.bn)
         with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
