@@ -17,6 +17,7 @@ import click
 from tlkit.cli.main import JSON_ASKED_FOR
 from tlkit.recipes import SECTIONS, build_settings
 from tlkit.recipes.settings import ENGINES, PRECISIONS
+from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -37,11 +38,6 @@ class KeyNumber(click.ParamType[tuple[str, float]]):
             return key.strip(), float(number)
         except ValueError:
             self.fail(f"{value!r} is not KEY=NUMBER, such as conv4=1e-5.", param, ctx)
-
-
-def setting_flag(field: dataclasses.Field[Any]) -> str:
-    """Return the command-line flag of a settings field: `--lr-ratio` for `lr_ratio`."""
-    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
 
 
 def setting_parameter(field: dataclasses.Field[Any]) -> str:
