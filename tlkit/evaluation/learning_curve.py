@@ -97,13 +97,12 @@ class LearningCurve:
     @property
     def sentence(self) -> str:
         """What more of the same images would bring."""
-        told = self.gain_in_words
+        begin = "Twice as many of the same images would bring a head on the frozen backbone"
         if not self.is_flat:
-            return f"Twice as many of the same images would bring a head on the frozen backbone about {told}."
-        return (
-            f"Twice as many of the same images would bring a head on the frozen backbone next to nothing, {told}: "
-            "the backbone is the limit, or the labels are."
-        )
+            return f"{begin} about {self.gain_in_words}."
+        is_done = 1 - self.predict(self.num_now).value < LITTLE
+        reason = "hardly anything is left to learn" if is_done else "the backbone is the limit, or the labels are"
+        return f"{begin} next to nothing, {self.gain_in_words}: {reason}."
 
     def to_payload(self) -> dict[str, Any]:
         """Return plain numbers, lists and dicts, fit for JSON."""
