@@ -35,6 +35,7 @@ COMMANDS = {
     "run": "Run all stages of a recipe file.",
     "evaluate": "Measure a run on labelled images.",
     "predict": "Classify images with a run.",
+    "plan": "Tell what a training would take, and how much to unfreeze.",
     "compare": "Rank backbones, or boundaries of one, for a data set.",
     "leak": "Find out which metadata give the answer away.",
     "cache": "List, verify or prune the cached features.",

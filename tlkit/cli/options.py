@@ -18,6 +18,7 @@ from tlkit.cli.main import JSON_ASKED_FOR
 from tlkit.errors import SettingError
 from tlkit.recipes import SECTIONS, Stage, build_settings
 from tlkit.recipes.settings import ENGINES, POLICIES, PRECISIONS
+from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -60,11 +61,6 @@ class NumberOrWord(click.ParamType[float | str]):
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return what stands in the help for the value."""
         return f"FLOAT|{self._word}"
-
-
-def setting_flag(field: dataclasses.Field[Any]) -> str:
-    """Return the command-line flag of a settings field: `--lr-ratio` for `lr_ratio`."""
-    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
 
 
 def setting_parameter(field: dataclasses.Field[Any]) -> str:

@@ -91,11 +91,11 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     return dataclasses.replace(manifest, records=tuple(records))
 
 
-def sample_records(records: list[ImageRecord], task: str, seed: int) -> list[ImageRecord]:
-    """Return at most about MAX_IMAGES of the records, all groups in proportion."""
-    if len(records) <= MAX_IMAGES:
+def sample_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int = MAX_IMAGES) -> list[ImageRecord]:
+    """Return at most about so many of the records, all groups in proportion."""
+    if len(records) <= at_most:
         return records
     strata = find_strata(task, [record.answer for record in records])
     hashes = [record.sha256 for record in records]
-    chosen = sample_stratified(hashes, strata, fraction=MAX_IMAGES / len(records), seed=seed)
+    chosen = sample_stratified(hashes, strata, fraction=at_most / len(records), seed=seed)
     return [records[place] for place in chosen]
