@@ -18,9 +18,9 @@ from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.runtime import graph_precision
 from tlkit.training.batches import InputReader, ReadInputs
+from tlkit.training.held_out import FeatureRows, Parts, compute_logits, fit_unwatched, make_stage_data
 from tlkit.training.stages import StageData
 from tlkit.training.steps import StageModel
-from tlkit.training.held_out import FeatureRows, Parts, compute_logits, fit_unwatched, make_stage_data
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 from tlkit.workflows.precompute import build_backbone_for
 

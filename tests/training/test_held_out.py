@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
-from tlkit.training.held_out import FeatureRows, Parts, HeldOutAnswers, answer_held_out
+from tlkit.training.held_out import FeatureRows, HeldOutAnswers, Parts, answer_held_out
 
 NUM_IMAGES, NUM_VIEWS, WIDTH = 120, 2, 6
 HEAD = HeadSettings(kind="linear", dropout=0.0)
