@@ -79,6 +79,8 @@ def run_compare(
     check_picture(picture, data)
     cache_root = default_cache_root()
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
+    if wanted.is_trained:
+        console.say(f"{len(contenders)} candidates, each trained {len(questions.folds)} times.")
     start_keras()  # or its memory would count as the first candidate's
     candidates = []
     for number, contender in enumerate(contenders, start=1):
