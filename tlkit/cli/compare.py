@@ -28,7 +28,7 @@ BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if na
 )
 @click.option("--boundaries", default="", help="Where they are cut, separated by commas (default: top).")
 @click.option(
-    "--heads", default="", help="Kinds of heads to train, separated by commas (default: dense, if views are)."
+    "--heads", default="", help="Kinds of heads to train, separated by commas; KIND:UNITS for a width of your own."
 )
 @click.option("--policies", default="", help="How views are made, separated by commas (default: standard).")
 @click.option("--views", default="", help="Numbers of cached views to train with, separated by commas (default: 1).")

@@ -11,11 +11,13 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlkit.bundle import BATCH_SIZE
 from tlkit.data.manifest import ImageRecord, Manifest
@@ -23,7 +25,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
 from tlkit.evaluation.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, rank_candidates
 from tlkit.evaluation.probes import run_majority, run_probes
-from tlkit.features.cache import default_cache_root
+from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.features.extract import run_batches
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
@@ -80,6 +82,8 @@ def run_compare(
     check_picture(picture, data)
     cache_root = default_cache_root()
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
+    if wanted.is_trained:
+        console.say(f"{len(contenders)} candidates, each trained {len(questions.folds)} times.")
     start_keras()  # or its memory would count as the first candidate's
     candidates = []
     for number, contender in enumerate(contenders, start=1):
@@ -107,14 +111,62 @@ def tell_ranking(ranking: Ranking, majority: float, picture: Path, console: Cons
     console.say(f"Picture: {picture}")
 
 
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """The features of a candidate, and what they take.
+
+    Attributes:
+        cache: Holds them.
+        positions: Where each view of each image lies, in the order of the questions: int64 (n, num_views).
+        seconds_a_view: From file to feature.
+        megabytes: Memory that the process took on top; None where the system does not tell.
+        num_parameters: Weights below the boundary.
+    """
+
+    cache: FeatureCache
+    positions: NDArray[np.int64]
+    seconds_a_view: float
+    megabytes: float | None
+    num_parameters: int
+
+
 def _judge(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Candidate:
-    """Compute the features of a candidate, time that, and see what a probe, or trainings, make of them."""
-    release_memory()  # that of the candidates before would be taken again, and not count
-    memory_before = read_resident_memory()
-    with watch_peak_memory() as peak:
-        backbone = build_backbone_for(
-            contender.settings, contender.head.pooling if contender.head else "avg", questions.seed
+    """Compute the features of a candidate, and see what a probe, or trained heads, make of them."""
+    computed = _compute(contender, questions, cache_root, console)
+    spec = computed.cache.spec
+    if contender.head is None:
+        rows = computed.cache.read(computed.positions[:, 0]).astype(np.float32)
+        (probe,) = run_probes(questions.manifest.task, questions.targets, rows, questions.folds)
+        cost = Cost(1000 * computed.seconds_a_view, computed.megabytes, computed.num_parameters)
+        return Candidate(contender.name, probe, cost)
+    from tlkit.workflows.cross_validation import cross_validate_head
+
+    with console.progress("Trainings", len(questions.folds), "folds") as advance:
+        trained = cross_validate_head(
+            questions,
+            computed.cache,
+            computed.positions,
+            head=contender.head,
+            views=contender.views,
+            precision=contender.settings.precision,
+            advance=advance,
         )
+    num_rows = np.unique(computed.positions).size  # equal files share theirs
+    cost = Cost(
+        num_rows * computed.seconds_a_view + trained.seconds,
+        num_rows * math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize / 1e6,
+        trained.num_parameters,
+    )
+    return Candidate(contender.name, trained.probe, cost)
+
+
+def _compute(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Computed:
+    release_memory()  # or what the candidates before have left would be taken again, and not count
+    memory_before = read_resident_memory()
+    is_probed = contender.head is None
+    with watch_peak_memory() as peak:
+        pooling = contender.head.pooling if contender.head else "avg"
+        backbone = build_backbone_for(contender.settings, pooling, questions.seed)
         features = ensure_features(
             questions.manifest,
             backbone,
@@ -123,38 +175,21 @@ def _judge(contender: Contender, questions: Questions, cache_root: Path, console
             settings=contender.settings,
             cache_root=cache_root,
             console=console,
-            is_pooled=contender.head is None,
+            is_pooled=is_probed,
         )
         _refuse_changed(features)
-        spec = features.cache.spec
-        trunk = backbone.trunk(contender.boundary) if contender.head else backbone.pooled_trunk(contender.boundary)
-        assert trunk is not None  # there is none below the pixels only
-        work = Work(spec, trunk, cache_root, 0, None, BATCH_SIZE)
+        trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
+        work = Work(features.cache.spec, trunk, cache_root, 0, None, BATCH_SIZE)
         seconds_a_view = _time(work, questions.manifest.records, contender.views)
     split = features.splits["train"]
     by_sha256 = {record.sha256: row for record, row in zip(split.records, split.positions, strict=True)}
-    positions = np.stack([by_sha256[record.sha256] for record in questions.manifest.records])
-    if contender.head is None:
-        rows = features.cache.read(positions[:, 0])
-        (probe,) = run_probes(questions.manifest.task, questions.targets, rows.astype(np.float32), questions.folds)
-        used = None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6
-        return Candidate(contender.name, probe, Cost(1000 * seconds_a_view, used, _count_below(backbone, contender)))
-    from tlkit.workflows.cross_validation import cross_validate_head
-
-    with console.progress("Trainings", len(questions.folds), "folds") as advance:
-        score = cross_validate_head(
-            questions,
-            features.cache,
-            positions,
-            head=contender.head,
-            views=contender.views,
-            precision=contender.settings.precision,
-            advance=advance,
-        )
-    num_rows = np.unique(positions).size  # equal files share theirs
-    megabytes = num_rows * math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize / 1e6
-    seconds = num_rows * seconds_a_view + score.seconds
-    return Candidate(contender.name, score.probe, Cost(seconds, megabytes, score.num_parameters))
+    return Computed(
+        features.cache,
+        np.stack([by_sha256[record.sha256] for record in questions.manifest.records]),
+        seconds_a_view,
+        None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6,
+        _count_below(backbone, contender),
+    )
 
 
 def _refuse_changed(features: DatasetFeatures) -> None:

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.splits import assign_splits
 from tlkit.data.views import ViewPlan
+from tlkit.errors import DataError
 from tlkit.evaluation.folds import Fold
 from tlkit.evaluation.probes import Probe, make_strata, run_majority, score_outputs
 from tlkit.features.cache import FeatureCache
@@ -61,6 +62,7 @@ def cross_validate_head(
         advance: Called with 1 after each fold.
 
     Raises:
+        DataError: There are too few images.
         NumericsError: The training loss is no longer a number.
     """
     task, targets = questions.manifest.task, questions.targets
@@ -80,7 +82,7 @@ def cross_validate_head(
             held_out = answer_held_out(
                 features,
                 answers,
-                _divide(questions, fold),
+                divide_fold(questions, fold),
                 outputs=Outputs(task, targets.shape[1]),
                 head=head,
                 stage=stage,
@@ -97,8 +99,12 @@ def cross_validate_head(
     )
 
 
-def _divide(questions: Questions, fold: Fold) -> Parts:
-    """Set aside some of the images that a fold learns from, to choose the epoch."""
+def divide_fold(questions: Questions, fold: Fold) -> Parts:
+    """Set aside some of the images that a fold learns from, to choose the epoch.
+
+    Raises:
+        DataError: There are too few.
+    """
     strata = make_strata(questions.manifest.task, questions.targets[fold.train])
     splits = np.array(
         assign_splits(
@@ -109,4 +115,10 @@ def _divide(questions: Questions, fold: Fold) -> Parts:
             seed=questions.seed,
         )
     )
+    if "validation" not in splits:
+        raise DataError(
+            f"A fold learns from {len(fold.train)} images, one of each class: none is left to choose the epoch by.",
+            expected="three images of a class, or more",
+            fix="add images, or leave out --heads, --policies and --views: a probe needs no epochs.",
+        )
     return Parts(fold.train[splits == "train"], fold.train[splits == "validation"], fold.test)
