@@ -66,7 +66,8 @@ def test_only_classes_are_weighted(data: dict[str, str]) -> None:
 
 @pytest.mark.parametrize("setting", ["label_smoothing", "focal"])
 def test_the_loss_of_values_is_not_shaped(setting: str) -> None:
-    assert message_of(VALUES, **{setting: 0.1}) == (
+    shaping: dict[str, Any] = {setting: 0.1}
+    assert message_of(VALUES, **shaping) == (
         f"a.toml: {setting} = 0.1 has no effect: the task is regression.\n"
         f"{ONLY_USED}"
         "  Fix: remove it, or set task = classification."
@@ -75,8 +76,8 @@ def test_the_loss_of_values_is_not_shaped(setting: str) -> None:
 
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_pictures_with_boxes_are_not_mixed(name: str) -> None:
-    stage = Stage(unfreeze="all", **{name: 0.4})
-    recipe = Recipe(data=DataSettings(boxes="boxes.csv"), stages=(Stage(), stage))
+    mixing: dict[str, Any] = {name: 0.4}
+    recipe = Recipe(data=DataSettings(boxes="boxes.csv"), stages=(Stage(), Stage(unfreeze="all", **mixing)))
     with pytest.raises(SettingError) as problem:
         check_recipe(recipe, source="a.toml")
     assert str(problem.value) == (
