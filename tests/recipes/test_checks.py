@@ -77,8 +77,7 @@ def test_the_loss_of_values_is_not_shaped(setting: str) -> None:
 @pytest.mark.parametrize("name", ["mixup", "cutmix"])
 def test_pictures_with_boxes_are_not_mixed(name: str) -> None:
     mixing: dict[str, Any] = {name: 0.4}
-    stage = Stage(unfreeze="all", **mixing)
-    recipe = Recipe(data=DataSettings(boxes="boxes.csv"), stages=(Stage(), stage))
+    recipe = Recipe(data=DataSettings(boxes="boxes.csv"), stages=(Stage(), Stage(unfreeze="all", **mixing)))
     with pytest.raises(SettingError) as problem:
         check_recipe(recipe, source="a.toml")
     assert str(problem.value) == (

@@ -111,14 +111,14 @@ def test_a_mixture_of_labels_is_counted_by_those_of_the_larger_share() -> None:
 def test_values_are_themselves_mixed() -> None:
     wanted = mix_answers(REGRESSION, floats([0], [10]), floats(1, 2), SWAPPED, floats(0.75, 0.9))
     ((values, weights),) = wanted.terms
-    np.testing.assert_allclose(values, np.array([[2.5], [9]]), rtol=1e-6)
+    np.testing.assert_allclose(values, floats([2.5], [9]), rtol=1e-6)
     np.testing.assert_array_equal(weights, [1, 2])
     np.testing.assert_array_equal(wanted.counted, values)
 
 
 def test_metadata_are_mixed_by_the_shares_of_the_images() -> None:
     np.testing.assert_allclose(
-        blend(floats([0, 1], [10, 1]), SWAPPED, floats(0.75, 0.9)), np.array([[2.5, 1], [9, 1]]), rtol=1e-6
+        blend(floats([0, 1], [10, 1]), SWAPPED, floats(0.75, 0.9)), floats([2.5, 1], [9, 1]), rtol=1e-6
     )
 
 

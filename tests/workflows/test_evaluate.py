@@ -98,8 +98,8 @@ def test_scores_are_counted_by_class_name_whatever_the_order_of_the_classes(
 @pytest.mark.parametrize("num_views", [1, 3])
 def test_evaluation_gives_the_very_numbers_of_prediction(num_views: int, classifier: Classifier, photos: Path) -> None:
     records = make_manifest(photos, "test").records
-    done: list[int] = []
     views = ViewPlan("standard", num_views)
+    done: list[int] = []
     scores = score_records(classifier, records, views=views, advance=done.append)
     assert sum(done) == len(records)
     for (_, prediction), row in zip(
