@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,7 +155,14 @@ def measure_ways(
             make_stage_step(plan, stages[name], base) for name, plan in plans.items() if plan.boundary == boundary
         ]
     parts = [list_parts(way, costs, stages, manifest, ready_seconds) for way in ways]
+    free = shutil.disk_usage(cache_root).free
     notes = [
+        f"The features at {cost.boundary} need {format_bytes(cost.missing_bytes)}; the disk of {cache_root} has "
+        f"{format_bytes(free)} left."
+        for cost in costs.values()
+        if cost.missing_bytes > free
+    ]
+    notes += [
         f"The features at {plans[name].boundary} do not fit into a quarter of the free memory: they are read from the disk "
         "in every epoch, which is not in its time."
         for name, stage in stages.items()
