@@ -69,7 +69,7 @@ class Evidence:
 
     def table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
         """Return a title, titles of columns, and rows."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (name, f"{probe.value:z.3f}", f"{probe.score.low:z.3f} to {probe.score.high:z.3f}")
             for name, probe in self.rows
         ]

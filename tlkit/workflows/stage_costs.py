@@ -232,6 +232,6 @@ def measure_stage(
 
 def _count_state_bytes(model: StageModel) -> int:
     """Return the size of what a stage keeps besides the model: the weights before it, the best, and the saved state."""
-    weights = sum(math.prod(variable.shape) for variable in model.variables)
-    trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    weights: int = sum(math.prod(variable.shape) for variable in model.variables)
+    trained: int = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return 4 * (3 * weights + 2 * trained)
