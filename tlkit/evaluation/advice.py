@@ -27,7 +27,7 @@ from tlkit.outputs import CLASSIFICATION
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""
 _DEPTHS = ("the head alone", "the head and the last groups", "everything")
-FEWEST_OF_MANY = 500
+FEWEST_OF_MANY = 300
 FEWEST_OF_MANY_IN_A_CLASS = 30
 LEAST_SHARE_OF_NEIGHBOURS = 0.75
 NEARLY_PERFECT = 0.99
