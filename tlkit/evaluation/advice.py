@@ -27,7 +27,7 @@ from tlkit.outputs import CLASSIFICATION
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""
 _DEPTHS = ("the head alone", "the head and the last groups", "everything")
-FEWEST_OF_MANY = 500
+FEWEST_OF_MANY = 300
 FEWEST_OF_MANY_IN_A_CLASS = 30
 LEAST_SHARE_OF_NEIGHBOURS = 0.75
 NEARLY_PERFECT = 0.99
@@ -69,7 +69,7 @@ class Evidence:
 
     def table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
         """Return a title, titles of columns, and rows."""
-        rows = [
+        rows: list[tuple[str, ...]] = [
             (name, f"{probe.value:z.3f}", f"{probe.score.low:z.3f} to {probe.score.high:z.3f}")
             for name, probe in self.rows
         ]

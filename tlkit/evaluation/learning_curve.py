@@ -30,6 +30,7 @@ NUM_RESAMPLES = 400
 EXPONENTS = np.linspace(0.1, 1.0, 19)
 """Between the slowest that was found for neural networks and the fastest that statistics allows."""
 LITTLE = 0.01
+_LEAST_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -128,7 +129,8 @@ class LearningCurve:
 
     @cached_property
     def _weights(self) -> Matrix:
-        return 1 / (self._resampled.var(axis=0) + 1e-6)
+        weights: Matrix = 1 / (self._resampled.var(axis=0) + _LEAST_VARIANCE)
+        return weights
 
     @cached_property
     def _resampled(self) -> Matrix:

@@ -24,9 +24,10 @@ from tlkit.reports.figures import PlanScores, draw_plan
 from tlkit.reports.output_folder import check_picture
 from tlkit.runtime import start_keras
 from tlkit.workflows.first_model import build_classifier
-from tlkit.workflows.ways import find_last_groups, make_way
+from tlkit.workflows.ways import Way, find_last_groups, make_way
 
 if TYPE_CHECKING:
+    from tlkit.bundle import Classifier
     from tlkit.workflows.plan_costs import PlanCosts
 
 
@@ -71,34 +72,16 @@ def run_plan(
     last_groups = find_last_groups(classifier.backbone)
     ways.insert(1, make_way(last_groups, views=views, policy=policy, sections=sections))
     from tlkit.workflows.plan_costs import measure_ways
-    from tlkit.workflows.plan_evidence import gather_evidence
 
     costs = measure_ways(
         ways, classifier, manifest, ready_seconds=ready_seconds, cache_root=cache_root, console=console
     )
     _tell_costs(costs, console)
-
-    evidence = None
-    if recipe.backbone.weights != RANDOM:
-        evidence = gather_evidence(
-            manifest,
-            classifier.backbone,
-            last_boundary=ways[1].plans[-1].boundary,
-            recipe=recipe,
-            cache_root=cache_root,
-            console=console,
-        )
+    evidence = _gather_evidence(classifier, manifest, ways[1], cache_root, console)
     advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
+    _draw(picture, costs, evidence, advice, console)
     command = ways[advice.depth].format_command(data)
-    _tell_advice(evidence, advice, command, recipe, console)
-    picture.parent.mkdir(parents=True, exist_ok=True)
-    draw_plan(
-        picture,
-        ways=[(each.way.name, each.parts) for each in costs.ways],
-        advised=advice.depth,
-        scores=PlanScores(**evidence.chart()) if evidence else None,
-    )
-    console.say(f"Picture: {picture}")
+    _tell_advice(advice, command, console)
     return {
         "images": {split: len(manifest.in_split(split)) for split in ("train", "validation", "test")},
         **costs.to_payload(),
@@ -134,15 +117,45 @@ def _tell_costs(costs: PlanCosts, console: Console) -> None:
     )
 
 
-def _tell_advice(evidence: Evidence | None, advice: Advice, command: str, recipe: Recipe, console: Console) -> None:
-    """Print what was found, what follows from it, and the command."""
+def _gather_evidence(
+    classifier: Classifier, manifest: Manifest, way: Way, cache_root: Path, console: Console
+) -> Evidence | None:
+    """Ask what the features tell, and print it; features of random weights are not asked."""
+    from tlkit.workflows.plan_evidence import gather_evidence
+
+    recipe = way.recipe
+    if recipe.backbone.weights == RANDOM:
+        return None
+    evidence = gather_evidence(
+        manifest,
+        classifier.backbone,
+        last_boundary=way.plans[-1].boundary,
+        recipe=recipe,
+        cache_root=cache_root,
+        console=console,
+    )
     if evidence:
         console.table(*evidence.table())
         console.say(evidence.curve.sentence)
-    if evidence and recipe.data.boxes:
-        console.say("Boxes are in the costs; what the features tell of them was not asked.")
-    if evidence and recipe.data.metadata:
-        console.say("Metadata are in the costs; what the features tell was asked without them.")
+        for name, is_given in (("Boxes", recipe.data.boxes), ("Metadata", recipe.data.metadata)):
+            if is_given:
+                console.say(f"{name} are in the costs; what the features tell was asked without them.")
+    return evidence
+
+
+def _draw(picture: Path, costs: PlanCosts, evidence: Evidence | None, advice: Advice, console: Console) -> None:
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    draw_plan(
+        picture,
+        ways=[(each.way.name, each.parts) for each in costs.ways],
+        advised=advice.depth,
+        scores=PlanScores(**evidence.chart()) if evidence else None,
+    )
+    console.say(f"Picture: {picture}")
+
+
+def _tell_advice(advice: Advice, command: str, console: Console) -> None:
+    console.say("")
     for reason in advice.reasons:
         console.say(reason)
     console.say(f"Advice: train {advice.in_words}.\n  {command}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -154,7 +155,14 @@ def measure_ways(
             make_stage_step(plan, stages[name], base) for name, plan in plans.items() if plan.boundary == boundary
         ]
     parts = [list_parts(way, costs, stages, manifest, ready_seconds) for way in ways]
+    free = shutil.disk_usage(cache_root).free
     notes = [
+        f"The features at {cost.boundary} need {format_bytes(cost.missing_bytes)}; the disk of {cache_root} has "
+        f"{format_bytes(free)} left."
+        for cost in costs.values()
+        if cost.missing_bytes > free
+    ]
+    notes += [
         f"The features at {plans[name].boundary} do not fit into a quarter of the free memory: they are read from the disk "
         "in every epoch, which is not in its time."
         for name, stage in stages.items()
@@ -187,9 +195,14 @@ def list_feature_steps(cost: FeatureCost, base: int) -> list[Step]:
 
 def make_stage_step(plan: StagePlan, cost: StageCost, base: int) -> Step:
     """Return the line for training a stage."""
-    trained = {"none": "the head", "all": "everything"}.get(plan.stage.unfreeze, f"{plan.stage.unfreeze} and the head")
     memory = None if cost.memory_bytes is None else base + cost.memory_bytes
-    return Step(f"train {trained}", None, None, cost.seconds, cost.epoch_seconds, cost.num_epochs, memory, None)
+    return Step(name_training(plan), None, None, cost.seconds, cost.epoch_seconds, cost.num_epochs, memory, None)
+
+
+def name_training(plan: StagePlan) -> str:
+    """Return what a stage does: train the head, group5 and the head, everything."""
+    unfreeze = plan.stage.unfreeze
+    return "train " + {"none": "the head", "all": "everything"}.get(unfreeze, f"{unfreeze} and the head")
 
 
 def list_parts(
@@ -205,7 +218,7 @@ def list_parts(
         if plan.boundary in features:
             seconds = features[plan.boundary].count_seconds(with_views=True)
             parts.append((f"features at {plan.boundary}", seconds))
-        parts.append((f"train {plan.stage.unfreeze}", stages[plan.stage.unfreeze].seconds))
+        parts.append((name_training(plan), stages[plan.stage.unfreeze].seconds))
     if "top" in features:
         top = features["top"]
         # The end measures the saved model on the validation images, and what it knows on some training images.

@@ -65,6 +65,11 @@ class FeatureCost:
     row_bytes: int
     memory_bytes: int | None
 
+    @property
+    def missing_bytes(self) -> int:
+        """Size of the missing rows."""
+        return sum(self.num_missing) * self.row_bytes
+
     def count_seconds(self, *, with_views: bool) -> float:
         """Return how long the missing rows take."""
         kinds = 2 if with_views else 1
@@ -132,6 +137,7 @@ def measure_features(
     memory_before = read_resident_memory()
     with watch_peak_memory() as peak:
         if len(rows.missing):
+            console.say(f"Computing a few of the features at {boundary}.")
             started = time.perf_counter()
             engine, cache = rows.open_engine(console)
             start_seconds = time.perf_counter() - started
@@ -226,6 +232,6 @@ def measure_stage(
 
 def _count_state_bytes(model: StageModel) -> int:
     """Return the size of what a stage keeps besides the model: the weights before it, the best, and the saved state."""
-    weights = sum(math.prod(variable.shape) for variable in model.variables)
-    trained = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    weights: int = sum(math.prod(variable.shape) for variable in model.variables)
+    trained: int = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return 4 * (3 * weights + 2 * trained)

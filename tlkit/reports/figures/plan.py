@@ -69,12 +69,11 @@ def draw_plan(path: Path, *, ways: Sequence[WayParts], advised: int, scores: Pla
             _draw_ways(figure.subplots(), ways, advised)
             return
         figure.set_size_inches(10.5, 4.0 + bars_inches)
-        upper, lower = figure.subfigures(2, 1, height_ratios=(4.0, bars_inches))
-        curve, boundaries = upper.subplots(1, 2, width_ratios=(1.35, 1), gridspec_kw={"wspace": 0.42, "bottom": 0.19})
-        _draw_curve(curve, scores)
-        _draw_boundaries(boundaries, scores)
-        axes = lower.subplots(gridspec_kw={"bottom": 0.3, "top": 0.86})
-        _draw_ways(axes, ways, advised)
+        rows = figure.add_gridspec(2, 1, height_ratios=(3.4, bars_inches - 0.5), hspace=0.32)
+        upper = rows[0].subgridspec(1, 2, width_ratios=(1.35, 1), wspace=0.42)
+        _draw_curve(figure.add_subplot(upper[0]), scores)
+        _draw_boundaries(figure.add_subplot(upper[1]), scores)
+        _draw_ways(figure.add_subplot(rows[1]), ways, advised)
 
 
 def _draw_curve(axes: Axes, scores: PlanScores) -> None:
@@ -103,7 +102,7 @@ def _draw_curve(axes: Axes, scores: PlanScores) -> None:
     axes.set_xlabel("images to learn from", color=INK, fontsize=10)
     axes.set_ylabel(scores.quantity, color=INK, fontsize=10)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
-    axes.set_title(f"More of the same images: {scores.gain}", fontsize=10.5, loc="left", color=INK)
+    axes.set_title(f"Twice as many of the same images: {scores.gain}", fontsize=10.5, loc="left", color=INK)
 
 
 def _draw_boundaries(axes: Axes, scores: PlanScores) -> None:
@@ -179,6 +178,6 @@ def _draw_ways(axes: Axes, ways: Sequence[WayParts], advised: int) -> None:
     axes.set_yticks(range(len(ways)), labels, fontsize=LETTERS)
     axes.set_ylim(len(ways) - 0.5, -0.5)
     axes.set_xlim(0, 1.12 * longest / unit)
-    axes.set_xlabel(f"{name} from here, if no stage stops early", color=INK, fontsize=10)
+    axes.set_xlabel(f"{name} from here, if no stage stops early; pale: start, features and end", color=INK, fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
