@@ -30,7 +30,7 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str
         rows: The highest score first. Those behind the first are drawn faintly.
         quantity: What the scores are, such as "accuracy"; 1 is perfect.
         cost: What the seconds are for, such as "for 1,000 images".
-        majority: The score of naming the most frequent answer, a dashed line.
+        majority: The score of naming the most frequent answer: a dashed line, or an arrow where it is far to the left.
     """
     with open_figure(path) as figure:
         figure.set_size_inches(9.5, 1.0 + ROW_INCHES * len(rows))
@@ -44,14 +44,18 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str
             costs.annotate(
                 f" {seconds:.1f}", (seconds, height), va="center", fontsize=LETTERS, color=INK, annotation_clip=False
             )
-        scores.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
+        left, right = choose_limits(rows, majority)
+        scores.set_xlim(left, right)
+        is_far = majority < left
+        if not is_far:
+            scores.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
         scores.annotate(
-            f"majority {majority:z.2f}",
-            xy=(majority, 1.0),
+            f"\N{LEFTWARDS ARROW} majority {majority:z.2f}" if is_far else f"majority {majority:z.2f}",
+            xy=(left if is_far else majority, 1.0),
             xycoords=scores.get_xaxis_transform(),
             xytext=(0, 4),
             textcoords="offset points",
-            ha="center",
+            ha="left" if is_far else "center",
             fontsize=9,
             color=INK,
         )
@@ -61,6 +65,21 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str
         _finish(scores, f"{quantity}, 95% interval")
         _finish(costs, f"seconds {cost}")
         costs.set_xlim(0, 1.15 * max(row[4] for row in rows))
+
+
+def choose_limits(rows: Sequence[Row], majority: float) -> tuple[float, float]:
+    """Return the ends of the axis of scores: it holds all intervals, and the majority unless that would squeeze them.
+
+    Args:
+        rows: At least one.
+        majority: Any score.
+    """
+    low, high = min(row[2] for row in rows), max(row[3] for row in rows)
+    width = max(high - low, 0.01)
+    if low - width <= majority:
+        low = min(low, majority)
+    margin = 0.06 * max(high - low, 0.01)
+    return low - margin, max(high, majority) + margin
 
 
 def _finish(axes: Axes, title: str) -> None:
