@@ -170,7 +170,7 @@ def train_head(cached: CachedViews, manifest: Manifest, cell: Cell) -> dict[str,
     shape = cached.cache.spec.feature_shape
     network = build_head(head.kind, feature_shape=shape, outputs=outputs, dropout=head.dropout, units=head.units)
     model = StageModel(tail=None, head=network, tail_trains=False)
-    rates = [stage.lr] * len(model.trainable_variables)
+    rates = [stage.head_rate] * len(model.trainable_variables)
     silent = StageListener(lambda rows: None, lambda text, total: contextlib.nullcontext(lambda count: None))
     data = make_data(cached, manifest, outputs, stage, training)
     with tempfile.TemporaryDirectory() as folder, graph_precision("auto"):

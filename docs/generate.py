@@ -13,8 +13,8 @@ from typing import Any
 import click
 
 from tlkit.cli.main import COMMANDS, cli
-from tlkit.cli.options import setting_flag
 from tlkit.recipes import SECTIONS, Stage
+from tlkit.recipes.words import setting_flag
 
 REFERENCE = Path(__file__).parent / "reference"
 HELP_WIDTH = 100

@@ -40,14 +40,15 @@ def test_the_reference_is_what_the_code_says(generator: ModuleType) -> None:
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_every_command_has_its_module_its_tests_and_a_place_in_a_guide(name: str) -> None:
-    assert (ROOT / "tlkit" / "cli" / f"{name}.py").is_file()
-    assert (ROOT / "tests" / "cli" / f"test_{name}.py").is_file()
+    module = name.replace("-", "_")
+    assert (ROOT / "tlkit" / "cli" / f"{module}.py").is_file()
+    assert (ROOT / "tests" / "cli" / f"test_{module}.py").is_file()
     assert any(f"tlkit {name}" in guide.read_text(encoding="utf-8") for guide in GUIDES)
 
 
 def test_every_module_of_the_command_line_is_a_command() -> None:
     modules = {path.stem for path in (ROOT / "tlkit" / "cli").glob("*.py")}
-    assert modules - {"__init__", "main", "options"} == set(COMMANDS)
+    assert modules - {"__init__", "main", "options"} == {name.replace("-", "_") for name in COMMANDS}
 
 
 @pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)

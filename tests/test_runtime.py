@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import platform
 import random
 import subprocess
 import sys
@@ -14,7 +15,15 @@ import pytest
 import tensorflow as tf
 
 from tlkit import runtime
-from tlkit.runtime import graph_precision, has_bfloat16, read_free_memory, read_versions, start_keras
+from tlkit.runtime import (
+    graph_precision,
+    has_bfloat16,
+    read_free_memory,
+    read_resident_memory,
+    read_versions,
+    release_memory,
+    start_keras,
+)
 
 
 def test_keras_starts_without_a_word() -> None:
@@ -101,3 +110,18 @@ def test_free_memory_is_guessed_where_the_system_does_not_tell(tmp_path: Path, m
     monkeypatch.setattr("tlkit.runtime.MEMORY_DESCRIPTION", tmp_path / "missing")
     monkeypatch.setattr("tlkit.runtime.CONTAINER_LIMITS", tmp_path)
     assert read_free_memory() > 2**28
+
+
+@pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="only glibc gives memory back; run on Linux to lift this")
+def test_memory_that_is_no_longer_used_is_given_back() -> None:
+    """Blocks below the size that is mapped by itself, with the last one kept: the heap cannot shrink from its end."""
+    blocks = [bytearray(16_000) for _ in range(8_000)]
+    last = blocks[-1]
+    del blocks
+    before = read_resident_memory()
+    release_memory()
+    after = read_resident_memory()
+    assert len(last) == 16_000
+    assert before is not None
+    assert after is not None
+    assert before - after > 60_000_000

@@ -7,6 +7,8 @@ descriptor itself is held during the import and given back whole.
 from __future__ import annotations
 
 import contextlib
+import ctypes
+import gc
 import os
 import platform
 import re
@@ -96,6 +98,16 @@ def read_free_memory() -> int:
 def read_resident_memory() -> int | None:
     """Return how many bytes of memory this process holds; None where the system does not tell (it does on Linux)."""
     return _read_status("VmRSS")
+
+
+def release_memory() -> None:
+    """Give memory that this process no longer uses back to the system, so that what it takes next can be seen.
+
+    The C library keeps what was freed for later; glibc can be told not to (malloc_trim), others go on keeping it.
+    """
+    gc.collect()
+    with contextlib.suppress(AttributeError, OSError, TypeError):  # another C library than glibc
+        ctypes.CDLL(None).malloc_trim(0)
 
 
 @dataclass

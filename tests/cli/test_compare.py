@@ -52,6 +52,24 @@ def test_boundaries_of_one_backbone_are_ranked(run_cli: RunCli, photos: Path, tm
     assert candidates["tiny at block1"]["parameters"] < candidates["tiny at top"]["parameters"] / 10
 
 
+def test_heads_and_views_are_ranked_by_trainings_with_what_a_run_costs(
+    run_cli: RunCli, make_image_folder: Callable[..., Path], tmp_path: Path
+) -> None:
+    few = make_image_folder(tmp_path / "photos", {"striped green": 3, "red": 4})
+    words: tuple[Any, ...] = ("--backbones", "mnist_cnn:random", "--engine", "keras", "--image-size", 32)
+    words += ("--heads", "linear", "--views", "1,2", "--out", tmp_path / "c.png", "-q", "--json")
+    payload = run_cli("compare", few, *words).json()
+    candidates = {each["name"]: each for each in payload["candidates"]}
+    assert set(candidates) == {"1 view", "2 standard views"}
+    assert payload["images"] == 7
+    row_megabytes = 64 * 2 / 1e6  # the linear head takes 64 pooled channels, in float16
+    assert candidates["1 view"]["feature_megabytes"] == pytest.approx(7 * row_megabytes, abs=0.05)
+    assert all(each["seconds_of_a_run"] > 0 for each in candidates.values())
+    assert all(each["head_parameters"] == 64 * 2 + 2 + 2 * 64 for each in candidates.values())
+    with Image.open(tmp_path / "c.png") as picture:
+        assert min(picture.size) > 100
+
+
 @pytest.mark.parametrize(
     ("words", "found"),
     [
@@ -59,6 +77,8 @@ def test_boundaries_of_one_backbone_are_ranked(run_cli: RunCli, photos: Path, tm
         (("--backbones", "tiny,tiny"), "tiny is named twice."),
         (("--backbones", "tiny", "--boundaries", "conv5"), "tiny has no boundary 'conv5'."),
         (("--backbones", "tiny", "--out", "here.jpg"), "--out here.jpg is no PNG file."),
+        (("--backbones", "tiny", "--heads", "dense", "--boundaries", "top"), "--boundaries top together with --heads"),
+        (("--backbones", "tiny", "--policies", "strong"), "--policies strong has no effect"),
     ],
 )
 def test_what_cannot_be_compared_is_refused_before_anything_is_computed(

@@ -9,9 +9,10 @@ from typing import Any
 import click
 import pytest
 
-from tlkit.cli.options import collect_settings, given_settings, output_options, setting_flag, settings_options
+from tlkit.cli.options import collect_settings, given_settings, output_options, settings_options
 from tlkit.errors import SettingError
 from tlkit.recipes import SECTIONS, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
+from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console
 
 ALL_SETTINGS = (*SECTIONS.values(), Stage)
@@ -50,6 +51,14 @@ def test_a_flag_is_the_fields_name_with_dashes_unless_the_field_says_otherwise()
     flags = {field.name: setting_flag(field) for field in dataclasses.fields(BackboneSettings)}
     assert flags["image_size"] == "--image-size"
     assert flags["name"] == "--backbone"
+
+
+def test_a_rate_is_a_number_or_the_word_that_it_is_found() -> None:
+    assert given_settings(Stage, parse(["--lr", "find"], Stage)) == {"lr": "find"}
+    assert given_settings(Stage, parse(["--lr", "1e-3"], Stage)) == {"lr": 1e-3}
+    assert "--lr FLOAT|find" in help_of(Stage)
+    with pytest.raises(click.BadParameter, match=r"^'fnd' is neither a number nor 'find'\.$"):
+        parse(["--lr", "fnd"], Stage)
 
 
 def test_settings_that_were_not_given_are_not_collected() -> None:

@@ -14,6 +14,7 @@ from tlkit.evaluation.probes import (
     probe_features,
     run_majority,
     run_probes,
+    score_outputs,
 )
 from tlkit.metadata.columns import ColumnRequest
 from tlkit.metadata.encoding import fit_encoding
@@ -51,6 +52,16 @@ def test_r2_of_random_inputs_is_about_0_or_below() -> None:
         probe = run_probes(REGRESSION, targets, inputs, make_stratified_folds(make_strata(REGRESSION, targets)))[0]
         assert -0.3 < probe.value < 0.1
         assert probe.score.low < 0.05
+
+
+def test_outputs_are_scored_as_one_would_by_hand() -> None:
+    nothing = np.zeros((2, 2))
+    classes = score_outputs(CLASSIFICATION, np.eye(2), np.array([[0.6, 0.4], [3.0, 2.0]]), nothing)
+    assert classes.each.tolist() == [1, 0]
+    labels = score_outputs(MULTILABEL, np.array([[1.0, 0.0], [1.0, 1.0]]), np.array([[0.9, 0.1], [0.6, 0.4]]), nothing)
+    assert labels.each.tolist() == [1, 0.5]
+    values = score_outputs(REGRESSION, np.array([[1.0], [3.0]]), np.array([[1.0], [2.0]]), np.array([[2.0], [2.0]]))
+    assert (values.each.tolist(), values.value) == ([0, 1], 0.5)
 
 
 @pytest.mark.parametrize("width", [3, 200])

@@ -75,7 +75,7 @@ def test_what_is_trained_from_random_weights_has_defaults_of_its_own() -> None:
 def test_an_unknown_key_is_refused_with_the_nearest_valid_name() -> None:
     assert refused({"stage": [{"unfreze": "all"}]}) == (
         "a.toml: [[stage]] 1: unknown key 'unfreze'.\n"
-        "  Expected: one of name, unfreeze, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, mixup, cutmix, resize_to, schedule, warmup, cycle_len, cycle_mult, average, patience\n"
+        "  Expected: one of name, unfreeze, gradual, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, mixup, cutmix, resize_to, schedule, warmup, cycle_len, cycle_mult, average, patience\n"
         "  Fix: did you mean 'unfreeze'?"
     )
     assert refused({"traning": {}, "stage": [{}]}) == (
@@ -115,6 +115,14 @@ def test_a_rate_by_group_must_be_a_number() -> None:
         "a.toml: [[stage]] 1 group_lr conv1 is 'fast'.\n"
         "  Expected: a learning rate for each layer group, a number, 0 or more\n"
         "  Fix: correct the rate of conv1."
+    )
+
+
+def test_a_rate_is_a_number_or_is_found() -> None:
+    recipe = resolve_recipe(build_recipe({"stage": [{"lr": "find"}, {"lr": 1}]}, source="a.toml"))
+    assert [(stage.lr, stage.head_rate) for stage in recipe.stages] == [("find", 1.0), (1.0, 1.0)]
+    assert refused({"stage": [{"lr": "fnd"}]}) == (
+        "a.toml: [[stage]] 1 lr is 'fnd'.\n  Expected: a number, 0 or more, or find\n  Fix: did you mean 'find'?"
     )
 
 

@@ -84,6 +84,15 @@ def test_a_rate_of_zero_moves_nothing() -> None:
     assert np.abs(moved[2] - make_variables()[2].numpy()).max() > 0.01
 
 
+def test_the_factor_leaves_a_held_rate_alone() -> None:
+    optimizer = GroupedAdamW([0.1, 0.1, 0.1], weight_decay=0.0, held=[0])
+    variables, before = make_variables(), make_variables()
+    optimizer.build(variables)
+    moved = take_steps(optimizer, variables, [0.0])
+    assert np.abs(moved[0] - before[0].numpy()).max() > 0.05
+    np.testing.assert_array_equal(moved[2], before[2].numpy())
+
+
 def test_rates_and_variables_must_be_as_many() -> None:
     with pytest.raises(ValueError, match=r"^2 rates for 3 variables$"):
         GroupedAdamW([0.1, 0.1], weight_decay=0.0).build(make_variables())

@@ -30,10 +30,12 @@ EXIT_BROKEN_PIPE = 141
 
 COMMANDS = {
     "precompute": "Compute the features of a folder of images once and keep them.",
+    "lr-find": "Find the learning rate of a stage before it is trained.",
     "finetune": "Train a classifier on top of a backbone, or go on from a run.",
     "run": "Run all stages of a recipe file.",
     "evaluate": "Measure a run on labelled images.",
     "predict": "Classify images with a run.",
+    "plan": "Tell what a training would take, and how much to unfreeze.",
     "compare": "Rank backbones, or boundaries of one, for a data set.",
     "leak": "Find out which metadata give the answer away.",
     "cache": "List, verify or prune the cached features.",

@@ -18,6 +18,7 @@ from tlkit.cli.main import JSON_ASKED_FOR
 from tlkit.errors import SettingError
 from tlkit.recipes import SECTIONS, Stage, build_settings
 from tlkit.recipes.settings import ENGINES, POLICIES, PRECISIONS
+from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -40,9 +41,26 @@ class KeyNumber(click.ParamType[tuple[str, float]]):
             self.fail(f"{value!r} is not KEY=NUMBER, such as conv4=1e-5.", param, ctx)
 
 
-def setting_flag(field: dataclasses.Field[Any]) -> str:
-    """Return the command-line flag of a settings field: `--lr-ratio` for `lr_ratio`."""
-    return field.metadata["flag"] or "--" + field.name.replace("_", "-")
+class NumberOrWord(click.ParamType[float | str]):
+    """An option's value that is a number, or one word in its place."""
+
+    name = "FLOAT"
+
+    def __init__(self, word: str) -> None:
+        self._word = word
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
+        """Return the number, or the word."""
+        if value == self._word:
+            return self._word
+        try:
+            return float(value)
+        except ValueError:
+            self.fail(f"{value!r} is neither a number nor {self._word!r}.", param, ctx)
+
+    def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
+        """Return what stands in the help for the value."""
+        return f"FLOAT|{self._word}"
 
 
 def setting_parameter(field: dataclasses.Field[Any]) -> str:
@@ -106,16 +124,23 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """
     for section in reversed(SECTIONS.values()):
         function = settings_options(section)(function)
-    path = click.Path(path_type=Path)
     resume = click.option(
         "--resume", is_flag=True, help="Go on with the interrupted run in --out; give the same options again."
     )
-    start_from = click.option(
-        "--start-from", type=path, help="Train the model of an earlier run further; its split is kept."
+    out = click.option(
+        "--out", type=click.Path(path_type=Path), help="New folder of the run (default: runs/ and the data's name)."
     )
-    out = click.option("--out", type=path, help="New folder of the run (default: runs/ and the data's name).")
-    decorated: Callable[..., Any] = out(start_from(resume(function)))
+    decorated: Callable[..., Any] = out(start_from_option(resume(function)))
     return decorated
+
+
+def start_from_option(function: Function) -> Function:
+    """Add `--start-from`, the run whose model is trained further."""
+    return click.option(
+        "--start-from",
+        type=click.Path(path_type=Path),
+        help="Train the model of an earlier run further; its split is kept.",
+    )(function)
 
 
 def given_sections(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
@@ -220,7 +245,9 @@ def _setting_option(field: dataclasses.Field[Any], kind: Any) -> Callable[[Funct
     details: dict[str, Any] = {"default": None, "help": _help_with_default(field)}
     if kind is bool:
         return click.option(f"{flag}/--no-{flag.removeprefix('--')}", setting_parameter(field), **details)
-    if field.metadata["choices"]:
+    if field.metadata["word"]:
+        details["type"] = NumberOrWord(field.metadata["word"])
+    elif field.metadata["choices"]:
         details["type"] = click.Choice(field.metadata["choices"])
     elif kind in (int, float, str):
         details["type"] = kind

@@ -20,17 +20,42 @@ _TWO_DIGITS = "{:z.2f}".format
 
 @dataclass(frozen=True)
 class Cost:
-    """What a candidate takes on this machine.
+    """What a candidate takes on this machine; `CostTerms` says of what.
 
     Attributes:
-        seconds: For 1,000 images, from file to feature.
-        megabytes: Memory that the process took on top while it computed; None where the system does not tell.
-        num_parameters: Weights below the head.
+        seconds: Of two candidates that do not differ, the one that takes fewer is the cheaper.
+        megabytes: None where the system does not tell.
+        num_parameters: Weights.
     """
 
     seconds: float
     megabytes: float | None
     num_parameters: int
+
+
+@dataclass(frozen=True)
+class CostTerms:
+    """What the numbers of a cost are of, for all candidates of a ranking.
+
+    Attributes:
+        columns: Titles of the three numbers in a table.
+        keys: Their names in JSON.
+        per: What stands behind seconds in a sentence.
+    """
+
+    columns: tuple[str, str, str]
+    keys: tuple[str, str, str]
+    per: str
+
+
+PROBED = CostTerms(
+    ("1,000 images", "memory", "parameters"), ("seconds_per_1000_images", "megabytes", "parameters"), "for 1,000 images"
+)
+"""From file to feature; memory that this takes on top of the process's; weights below the head."""
+TRAINED = CostTerms(
+    ("whole run", "features", "head"), ("seconds_of_a_run", "feature_megabytes", "head_parameters"), "for a whole run"
+)
+"""Features of all views and the training on them; disk of those features; weights of the head."""
 
 
 @dataclass(frozen=True)
@@ -67,6 +92,7 @@ class Ranking:
     num_images: int
     places: tuple[Place, ...]
     advised: str
+    terms: CostTerms
 
     @property
     def quantity(self) -> str:
@@ -88,8 +114,8 @@ class Ranking:
         cheapest = next(place for place in self.places if place.name == self.advised)
         return [
             text,
-            f"Take {cheapest.name}: {cheapest.score.in_brief(_TWO_DIGITS)} in {cheapest.cost.seconds:.1f} s for 1,000 "
-            f"images, against {score} in {first.cost.seconds:.1f} s for {first.name}.",
+            f"Take {cheapest.name}: {cheapest.score.in_brief(_TWO_DIGITS)} in {cheapest.cost.seconds:.1f} s "
+            f"{self.terms.per}, against {score} in {first.cost.seconds:.1f} s with {first.name}.",
         ]
 
     def table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
@@ -102,15 +128,15 @@ class Ranking:
                 "behind" if place.is_behind else "level" if number else "first",
                 f"{place.cost.seconds:.1f} s",
                 "-" if place.cost.megabytes is None else f"{place.cost.megabytes:,.0f} MB",
-                f"{place.cost.num_parameters / 1e6:,.1f} M",
+                _format_count(place.cost.num_parameters),
             )
             for number, place in enumerate(self.places)
         ]
-        columns = ("candidate", self.quantity, "95% interval", "rank", "1,000 images", "memory", "parameters")
-        return ("Compared", columns, rows)
+        return ("Compared", ("candidate", self.quantity, "95% interval", "rank", *self.terms.columns), rows)
 
     def to_payload(self) -> dict[str, Any]:
         """Return plain numbers, lists and dicts, fit for JSON."""
+        seconds, megabytes, parameters = self.terms.keys
         return {
             "task": self.task,
             "images": self.num_images,
@@ -122,21 +148,22 @@ class Ranking:
                     "low": place.score.low,
                     "high": place.score.high,
                     "is_behind": place.is_behind,
-                    "seconds_per_1000_images": round(place.cost.seconds, 3),
-                    "megabytes": None if place.cost.megabytes is None else round(place.cost.megabytes, 1),
-                    "parameters": place.cost.num_parameters,
+                    seconds: round(place.cost.seconds, 3),
+                    megabytes: None if place.cost.megabytes is None else round(place.cost.megabytes, 1),
+                    parameters: place.cost.num_parameters,
                 }
                 for place in self.places
             ],
         }
 
 
-def rank_candidates(task: str, candidates: Sequence[Candidate]) -> Ranking:
+def rank_candidates(task: str, candidates: Sequence[Candidate], terms: CostTerms) -> Ranking:
     """Rank candidates that predicted the same images.
 
     Args:
         task: One of TASKS.
         candidates: At least one; their names differ.
+        terms: What their costs are.
     """
     ordered = sorted(candidates, key=lambda candidate: (-candidate.probe.value, candidate.cost.seconds))
     first = ordered[0]
@@ -145,7 +172,12 @@ def rank_candidates(task: str, candidates: Sequence[Candidate]) -> Ranking:
         for candidate in ordered
     )
     cheapest = min((place for place in places if not place.is_behind), key=lambda place: place.cost.seconds)
-    return Ranking(task, len(first.probe.each), places, cheapest.name)
+    return Ranking(task, len(first.probe.each), places, cheapest.name, terms)
+
+
+def _format_count(number: int) -> str:
+    """Return "2.3 M", or all digits below a tenth of a million."""
+    return f"{number / 1e6:,.1f} M" if number >= 1e5 else f"{number:,}"
 
 
 def join_names(names: Sequence[str]) -> str:

@@ -106,7 +106,7 @@ def run_probes(
         for second, predicted in zip(beside, outputs, strict=True):
             ridge = path.fit(_chooser(task, known), None if second is None else second[fold.train])
             predicted[fold.test] = ridge.predict(block[fold.test], None if second is None else second[fold.test])
-    return [_score(task, targets, predicted, baseline) for predicted in outputs]
+    return [score_outputs(task, targets, predicted, baseline) for predicted in outputs]
 
 
 def run_majority(task: str, targets: NDArray[np.floating[Any]], folds: Sequence[Fold]) -> Probe:
@@ -114,7 +114,7 @@ def run_majority(task: str, targets: NDArray[np.floating[Any]], folds: Sequence[
     means = np.zeros(targets.shape)
     for fold in folds:
         means[fold.test] = targets[fold.train].astype(np.float64).mean(axis=0)
-    return _score(task, targets, means, means)
+    return score_outputs(task, targets, means, means)
 
 
 def is_better(probe: Probe, other: Probe) -> bool:
@@ -195,7 +195,15 @@ def _chooser(task: str, targets: NDArray[np.floating[Any]]) -> Callable[[Matrix]
     return rank
 
 
-def _score(task: str, targets: NDArray[np.floating[Any]], outputs: Matrix, baseline: Matrix) -> Probe:
+def score_outputs(task: str, targets: NDArray[np.floating[Any]], outputs: Matrix, baseline: Matrix) -> Probe:
+    """Return how predictions of images fare.
+
+    Args:
+        task: One of TASKS.
+        targets: Float (n, outputs); see the module.
+        outputs: What is predicted, float64 (n, outputs).
+        baseline: What would be said without looking at the image, float64 (n, outputs): a value's spread is from there.
+    """
     spread = np.zeros(len(targets))
     if task == CLASSIFICATION:
         each = (outputs.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64)

@@ -31,6 +31,7 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
         )
     _check_boxes(recipe, source)
     _check_task(recipe, source)
+    _check_scratch(recipe, source)
     for number, stage in enumerate(recipe.stages, start=1):
         _check_stage(stage, where=f"{source}: stage {number}")
     return recipe
@@ -94,13 +95,23 @@ def _check_task(recipe: Recipe, source: str) -> None:
         )
 
 
+def _check_scratch(recipe: Recipe, source: str) -> None:
+    """Refuse to unfreeze random weights one group after the other: those still frozen would never have learnt."""
+    if recipe.is_from_scratch and recipe.stages[0].gradual:
+        raise SettingError(
+            f"{source}: stage 1: gradual, but the backbone's weights are random: groups that wait know nothing yet.",
+            expected="weights that have been trained, which are unfrozen one layer group after the other",
+            fix="leave gradual out, or give weights.",
+        )
+
+
 def _check_stage(stage: Stage, *, where: str) -> None:
     defaults = Stage()
     _check_cycles(stage, where)
-    if stage.unfreeze == "none" and (stage.lr_ratio or stage.group_lr):
-        changed = "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
+    if stage.unfreeze == "none" and (stage.lr_ratio or stage.group_lr or stage.gradual):
+        changed = "gradual" if stage.gradual else "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
         raise _without_effect(where, changed, "only the head is trained", "unfreeze")
-    if stage.unfreeze == "all" and stage.views != defaults.views:
+    if stage.unfreeze == "all" and not stage.gradual and stage.views != defaults.views:
         raise SettingError(
             f"{where}: views = {stage.views} has no effect: with everything unfrozen each epoch makes fresh views.",
             expected="views only where features are cached",

@@ -113,7 +113,7 @@ def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:
         number: Its place in the run, from 1.
         from_scratch: Whether it trains a backbone that begins with random weights.
     """
-    defaults = HEAD_DEFAULTS if stage.unfreeze == "none" else SCRATCH_DEFAULTS if from_scratch else UNFROZEN_DEFAULTS
+    defaults = _choose_defaults(stage, from_scratch=from_scratch)
     return dataclasses.replace(
         stage,
         name=stage.name or f"{number}-{defaults.name.format(stage.unfreeze)}",
@@ -123,6 +123,17 @@ def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:
         lr_ratio=stage.lr_ratio or defaults.lr_ratio,
         patience=defaults.patience if stage.patience < 0 else stage.patience,
     )
+
+
+def find_usual_rate(stage: Stage, *, from_scratch: bool) -> float:
+    """Return the learning rate of a stage that says nothing of it; arguments as of `resolve_stage`."""
+    return _choose_defaults(stage, from_scratch=from_scratch).lr
+
+
+def _choose_defaults(stage: Stage, *, from_scratch: bool) -> StageDefaults:
+    if stage.unfreeze == "none":
+        return HEAD_DEFAULTS
+    return SCRATCH_DEFAULTS if from_scratch else UNFROZEN_DEFAULTS
 
 
 def _default_epochs(stage: Stage, defaults: StageDefaults) -> int:
@@ -188,7 +199,10 @@ def _refuse_unknown_keys(values: Mapping[str, Any], valid: tuple[str, ...], *, w
 def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     """Return the value in its field's type, or raise with the field's rule."""
     rule: Rule = item.metadata["rule"]
-    kind = {"float": float, "int": int, "str": str, "bool": bool}.get(str(item.type))
+    word: str = item.metadata["word"]
+    if word and value == word:
+        return value
+    kind = {"float": float, "float | str": float, "int": int, "str": str, "bool": bool}.get(str(item.type))
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind is None:
@@ -198,7 +212,9 @@ def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
         raise SettingError(
             f"{where} {item.name} is {value!r}.",
             expected=names[kind] if rule is ANYTHING or kind in (str, bool) else rule.expected,
-            fix=f"correct {item.name}, or remove the line for the default.",
+            fix=name_fix(value, (word,))
+            if word and isinstance(value, str)
+            else f"correct {item.name}, or remove the line for the default.",
         )
     if (kind is float and not math.isfinite(value)) or not rule.allows(value):
         raise SettingError(f"{where} {item.name} is {value!r}.", expected=rule.expected, fix=_rule_fix(item, value))

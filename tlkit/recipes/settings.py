@@ -25,6 +25,8 @@ FEATURE_DTYPES = ("float16", "float32")
 TARGET_SCALES = ("linear", "log")
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16")
+FIND = "find"
+"""What stands in the place of a learning rate that is looked for before the stage."""
 
 
 @dataclass(frozen=True)
@@ -50,7 +52,13 @@ ANYTHING = Rule("any value", lambda value: True)
 
 
 def setting(
-    default: Any, help: str, *, rule: Rule = ANYTHING, choices: tuple[str, ...] = (), flag: str | None = None
+    default: Any,
+    help: str,
+    *,
+    rule: Rule = ANYTHING,
+    choices: tuple[str, ...] = (),
+    flag: str | None = None,
+    word: str = "",
 ) -> Any:
     """Return a dataclass field that carries its help, its rule and its command-line flag.
 
@@ -60,14 +68,17 @@ def setting(
         rule: What the value may be.
         choices: For a word out of a fixed list; replaces `rule`.
         flag: The option's name where it is not the field's own with dashes.
+        word: What may stand in the place of a number.
     """
     return field(
-        default=default, metadata=_metadata(help, one_of(choices, default) if choices else rule, choices, flag)
+        default=default, metadata=_metadata(help, one_of(choices, default) if choices else rule, choices, flag, word)
     )
 
 
-def _metadata(help: str, rule: Rule, choices: tuple[str, ...], flag: str | None) -> dict[str, Any]:
-    return {"help": help, "rule": rule, "choices": choices, "flag": flag}
+def _metadata(
+    help: str, rule: Rule, choices: tuple[str, ...] = (), flag: str | None = None, word: str = ""
+) -> dict[str, Any]:
+    return {"help": help, "rule": rule, "choices": choices, "flag": flag, "word": word}
 
 
 @dataclass(frozen=True)
@@ -186,16 +197,21 @@ class Stage:
 
     name: str = setting("", "What the stage is called in the history (default: made from its boundary).")
     unfreeze: str = setting("none", "Lowest layer group that is trained: none (the head only), a group's name, or all.")
+    gradual: bool = setting(
+        False, "Unfreeze one layer group after the other, from the top down to `unfreeze`, each in a stage of its own."
+    )
     epochs: int = setting(
         0,
         "Most passes over the training images (default: 30 for a head, 15 unfrozen, 60 from random weights).",
         rule=NOT_NEGATIVE,
     )
     batch_size: int = setting(0, "Images in a training step (default: 64 for a head, 32 unfrozen).", rule=NOT_NEGATIVE)
-    lr: float = setting(
+    lr: float | str = setting(
         0.0,
-        "Learning rate of the head (default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights).",
-        rule=NOT_NEGATIVE,
+        "Learning rate of the head; find: look for it before the stage "
+        "(default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights).",
+        rule=Rule("a number, 0 or more, or find", lambda value: value == FIND or value >= 0),
+        word=FIND,
     )
     lr_ratio: float = setting(
         0.0,
@@ -205,7 +221,7 @@ class Stage:
     )
     group_lr: dict[str, float] = field(
         default_factory=dict,
-        metadata=_metadata("Rate of one layer group, as GROUP=RATE; may be given again.", ANYTHING, (), None),
+        metadata=_metadata("Rate of one layer group, as GROUP=RATE; may be given again.", ANYTHING),
     )
     views: int = setting(1, "Cached views of each training image; view 0 is the image itself.", rule=AT_LEAST_ONE)
     policy: str = setting(
@@ -246,6 +262,11 @@ class Stage:
         "Stop after so many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights).",
         rule=Rule("a whole number, 0 or more", lambda value: value >= -1),
     )
+
+    @property
+    def head_rate(self) -> float:
+        """The head's learning rate; 1 where it is yet to be found, so that the groups' rates are parts of it."""
+        return 1.0 if isinstance(self.lr, str) else self.lr
 
 
 SECTIONS: dict[str, type] = {

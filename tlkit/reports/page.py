@@ -16,6 +16,8 @@ from tlkit.reports.aside import written_aside
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 REPORT_NAME = "report.html"
+SWEEP_NAME = "learning-rate-{}.png"
+"""The picture of a stage's sweep, by the number of the stage."""
 MOST_FILES_LISTED = 500
 PICTURES = {
     "curves.png": (
@@ -122,6 +124,7 @@ def write_report(
         _render_facts(facts),
         _render_table("Stages", "Each stage went on from the best weights of the one before it.", stage_table),
         _render_picture(folder, "curves.png"),
+        *_render_sweeps(folder),
         _render_scores(score_table),
         _render_picture(folder, "confusion.png"),
         _render_picture(folder, "reliability.png"),
@@ -193,8 +196,28 @@ def _render_picture(folder: Path, name: str) -> str:
     if not path.is_file():
         return ""
     title, note = PICTURES[name]
+    return _render_section(title, note, _embed(path, title))
+
+
+def _render_sweeps(folder: Path) -> list[str]:
+    """Return a section for each stage whose learning rate was looked for."""
+    first, last = SWEEP_NAME.split("{}")
+    found = folder.glob(SWEEP_NAME.format("*"))
+    numbers = sorted(int(path.name.removeprefix(first).removesuffix(last)) for path in found)
+    note = (
+        "The training loss while the rate grows from step to step, before the stage. "
+        "Too small a rate does nothing; where the loss rises again it is too large."
+    )
+    titles = {number: f"Finding the learning rate of stage {number}" for number in numbers}
+    return [
+        _render_section(title, note, _embed(folder / SWEEP_NAME.format(number), title))
+        for number, title in titles.items()
+    ]
+
+
+def _embed(path: Path, alternative: str) -> str:
     content = base64.b64encode(path.read_bytes()).decode("ascii")
-    return _render_section(title, note, f'<img alt="{_text(title)}" src="data:image/png;base64,{content}">')
+    return f'<img alt="{_text(alternative)}" src="data:image/png;base64,{content}">'
 
 
 def _render_notices(notices: Sequence[str]) -> str:

@@ -31,6 +31,7 @@ class Progress:
         best: Validation figures there, by name; see `tlkit.training.meters`.
         start: Validation figures before the stage.
         rows: The stage's history so far, one mapping an epoch.
+        steps_per_epoch: Optimizer steps in each epoch.
         num_averaged: Epochs whose weights are in the average.
         average: Validation figures of the averaged weights; empty if there are none.
         average_is_kept: Whether they are the stage's result.
@@ -41,6 +42,7 @@ class Progress:
     best: dict[str, float] = field(default_factory=dict)
     start: dict[str, float] = field(default_factory=dict)
     rows: list[dict[str, Any]] = field(default_factory=list)
+    steps_per_epoch: int = 0
     num_averaged: int = 0
     average: dict[str, float] = field(default_factory=dict)
     average_is_kept: bool = False

@@ -6,7 +6,7 @@ rate itself is multiplied, variable by variable, inside the update.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -73,11 +73,13 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
     Args:
         rates: One rate for each trainable variable, in the order in which the variables are given to `apply`.
         weight_decay: Fraction of a weight that is taken off at rate 1.
+        held: Places of the variables that move at their rate whatever the factor.
     """
 
-    def __init__(self, rates: Sequence[float], *, weight_decay: float) -> None:
+    def __init__(self, rates: Sequence[float], *, weight_decay: float, held: Collection[int] = ()) -> None:
         super().__init__(learning_rate=1.0, name="grouped_adamw")
         self._rates = tuple(rates)
+        self._held = frozenset(held)
         self._decay = weight_decay
 
     def build(self, variables: Sequence[Any]) -> None:
@@ -99,7 +101,7 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
         steps = ops.cast(self.iterations + 1, "float32")
         powers = {f"beta{number}_power": ops.power(beta, steps) for number, beta in self._betas.items()}
         for number, (gradient, variable) in enumerate(zip(gradients, variables, strict=True)):
-            rate = self.learning_rate * self._rates[number]
+            rate = self._rates[number] * (1.0 if number in self._held else self.learning_rate)
             if self._decay and len(variable.shape) > 1:
                 variable.assign(variable * (1.0 - rate * self._decay))
             tf.raw_ops.ResourceApplyAdam(

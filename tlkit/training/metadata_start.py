@@ -7,9 +7,7 @@ have moved by then, however much they tell. So they go first, and the image lear
 from __future__ import annotations
 
 import dataclasses
-import tempfile
 from contextlib import nullcontext
-from pathlib import Path
 
 import keras
 import numpy as np
@@ -47,17 +45,16 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
         _without_images(data.train), _without_images(data.validation), dataclasses.replace(data.outputs, has_box=False)
     )
     model = StageModel(tail=None, head=metadata_part(head), tail_trains=False)
-    with tempfile.TemporaryDirectory() as folder:
-        return fit_stage(
-            model,
-            plain,
-            rates=[METADATA_STAGE.lr] * len(model.trainable_variables),
-            stage=METADATA_STAGE,
-            training=training,
-            keeps_start=True,
-            checkpoint=Path(folder) / "metadata.safetensors",
-            listener=StageListener(lambda rows: None, lambda text, total: nullcontext(lambda count: None)),
-        )
+    return fit_stage(
+        model,
+        plain,
+        rates=[METADATA_STAGE.head_rate] * len(model.trainable_variables),
+        stage=METADATA_STAGE,
+        training=training,
+        keeps_start=True,
+        checkpoint=None,
+        listener=StageListener(lambda rows: None, lambda text, total: nullcontext(lambda count: None)),
+    )
 
 
 def _without_images(batches: Batches) -> Batches:

@@ -58,7 +58,7 @@ def fit_stage(
     stage: Stage,
     training: TrainingSettings,
     keeps_start: bool,
-    checkpoint: Path,
+    checkpoint: Path | None,
     listener: StageListener,
 ) -> Progress:
     """Train one stage and leave the model with the weights of its best epoch.
@@ -78,7 +78,7 @@ def fit_stage(
         training: Seed, weight decay, label smoothing and focal loss.
         keeps_start: Whether the model was of use before this stage.
         checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
-            the time; if the file exists, the stage goes on from it.
+            the time; if the file exists, the stage goes on from it. None where nobody would go on with it.
         listener: Told of each epoch.
 
     Returns:
@@ -93,7 +93,7 @@ def fit_stage(
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
     pace, saving = Pace(), SavingPace()
     start = snapshot("start", model.variables)
-    if checkpoint.is_file():
+    if checkpoint and checkpoint.is_file():
         arrays, progress = read_checkpoint(checkpoint)
         restore("model", model.variables, arrays)
         restore("optimizer", optimizer.variables, arrays)
@@ -103,7 +103,9 @@ def fit_stage(
         )
     else:
         best, average = snapshot("best", model.variables), {}
-        progress = Progress(start=_evaluate(steps, data.validation, data.outputs))
+        progress = Progress(
+            start=_evaluate(steps, data.validation, data.outputs), steps_per_epoch=data.train.num_batches
+        )
     while not _is_over(progress, stage):
         row = _run_epoch(steps, pace, data, stage=stage, progress=progress, listener=listener)
         progress.epochs_done += 1
@@ -116,7 +118,7 @@ def fit_stage(
         if progress.epochs_done in list_averaged_epochs(stage):
             progress.num_averaged += 1
             average = _add_to_average(average, snapshot("average", model.variables), progress.num_averaged)
-        if saving.is_due:
+        if checkpoint and saving.is_due:
             with saving.measured():
                 write_checkpoint(checkpoint, {**_state(model, optimizer, best), **average}, progress)
         listener.on_epoch(progress.rows)
@@ -208,7 +210,7 @@ def _run_epoch(
     return {
         "stage": stage.name,
         "stage_epoch": epoch + 1,
-        "learning_rate": stage.lr * factors[-1],
+        "learning_rate": stage.head_rate * factors[-1],
         **{f"{split}_{name}": value for split, named in figures.items() for name, value in named.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }

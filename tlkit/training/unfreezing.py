@@ -63,25 +63,31 @@ def compute_stage_rates(
         boundary: Where the backbone is cut.
 
     Returns:
-        Rates in the order of `model.trainable_variables`, and one line for every group, frozen ones at rate 0.
+        Rates in the order of `model.trainable_variables`, and one line for every group, frozen ones at rate 0. Where
+        the stage's rate is yet to be found, they are parts of it, but for those set by hand.
 
     Raises:
         SettingError: If the stage gives a rate to a group that it does not train.
     """
     rates = compute_group_rates(
-        find_trained_groups(backbone, boundary), lr=stage.lr, lr_ratio=stage.lr_ratio, group_lr=stage.group_lr
+        find_trained_groups(backbone, boundary), lr=stage.head_rate, lr_ratio=stage.lr_ratio, group_lr=stage.group_lr
     )
-    head_weights = {id(variable) for variable in model.head.trainable_variables}
-    groups = [
-        HEAD_GROUP if id(variable) in head_weights else backbone.group_of(_find_own_weight(model, variable))
-        for variable in model.trainable_variables
-    ]
+    groups = find_variable_groups(model, backbone)
     counts = dict.fromkeys([*(group.name for group in backbone.groups), HEAD_GROUP], 0)
     for group, variable in zip(groups, model.trainable_variables, strict=True):
         counts[group] += int(variable.value.shape.num_elements())
     totals = {group.name: group.num_parameters for group in backbone.groups} | {HEAD_GROUP: model.head.count_params()}
     table = [GroupRate(group, totals[group], counts[group], rates.get(group, 0.0)) for group in counts]
     return [rates[group] for group in groups], table
+
+
+def find_variable_groups(model: StageModel, backbone: Backbone) -> list[str]:
+    """Return the layer group of each of `model.trainable_variables`, `head` for the head's."""
+    head_weights = {id(variable) for variable in model.head.trainable_variables}
+    return [
+        HEAD_GROUP if id(variable) in head_weights else backbone.group_of(_find_own_weight(model, variable))
+        for variable in model.trainable_variables
+    ]
 
 
 def _find_own_weight(model: StageModel, variable: keras.Variable) -> keras.Variable:

@@ -1,74 +1,64 @@
-"""Compare backbones and boundaries on one data set by what a linear probe makes of their features, and by their cost.
+"""Compare what can be chosen for a data set by how well it predicts images that it has not learnt from, and by its cost.
 
-The story: read the images, and for each candidate compute the features that the cache lacks, let a probe predict every
-image from others, five folds, the same for all candidates, and time it on some of the images. Candidates that chance
-may explain are not told apart.
+The story: read the images, and for each candidate compute the features that the cache lacks, let what learns from them
+predict every image from others, five folds, the same for all candidates, and time it on some of the images. Backbones and
+boundaries are judged by a linear probe, heads and views by training heads. Candidates that chance may explain are not
+told apart.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import gc
-import itertools
+import math
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
-from tlkit.backbones.catalogue import find_backbone
-from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BATCH_SIZE
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
-from tlkit.errors import DataError, SettingError
-from tlkit.evaluation.comparison import Candidate, Cost, Ranking, rank_candidates
-from tlkit.evaluation.folds import Fold, make_stratified_folds
-from tlkit.evaluation.probes import make_strata, run_majority, run_probes
-from tlkit.features.cache import default_cache_root
+from tlkit.errors import DataError
+from tlkit.evaluation.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, rank_candidates
+from tlkit.evaluation.probes import run_majority, run_probes
+from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.features.extract import run_batches
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_comparison
 from tlkit.reports.output_folder import check_picture
-from tlkit.runtime import read_resident_memory, start_keras, watch_peak_memory
+from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
+from tlkit.workflows.contenders import Contender, Wanted, list_contenders
 from tlkit.workflows.engine_choice import Choice, Work
-from tlkit.workflows.precompute import build_backbone_for, check_boundary, ensure_features
-from tlkit.workflows.probing import make_probe_targets, read_probe_images
+from tlkit.workflows.precompute import DatasetFeatures, build_backbone_for, ensure_features
+from tlkit.workflows.probing import Questions, make_questions, read_probe_images
 from tlkit.workflows.wanted_rows import WantedRows
 
+if TYPE_CHECKING:
+    from tlkit.backbones.build import Backbone
+
 NUM_TIMED_IMAGES = 96
-
-
-@dataclass(frozen=True)
-class Contender:
-    """A backbone cut at a boundary."""
-
-    settings: BackboneSettings
-    boundary: str
-    name: str
 
 
 def run_compare(
     data: Path,
     *,
-    backbones: Sequence[str],
-    boundaries: Sequence[str],
+    wanted: Wanted,
     data_settings: DataSettings,
     backbone_settings: BackboneSettings,
     seed: int,
     out: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Rank backbones, or boundaries of them, for a data set.
+    """Rank backbones and boundaries, or heads, policies and views, for a data set.
 
     Args:
         data: A folder of images, or a table. Images of the test split take no part.
-        backbones: `NAME`, or `NAME:WEIGHTS`.
-        boundaries: Where each is cut; the top if empty.
+        wanted: What is compared; every combination is a candidate.
         data_settings: How the images are found.
         backbone_settings: Everything of the networks but their names and weights.
         seed: Decides over the sample, if there are more than 2,000 images, and the folds.
@@ -86,24 +76,22 @@ def run_compare(
         BackboneError: A backbone, boundary or its weights are not there.
     """
     started = time.perf_counter()
-    contenders = _list_contenders(backbones, boundaries, backbone_settings)
+    contenders = list_contenders(wanted, backbone_settings, seed=seed)
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = out or Path("runs") / f"{data.resolve().stem}-compared.png"
     check_picture(picture, data)
     cache_root = default_cache_root()
-    manifest = read_probe_images(data, data_settings, seed, cache_root, console)
-    targets = make_probe_targets(manifest, manifest.records, data_settings)
-    folds = make_stratified_folds(
-        make_strata(manifest.task, targets), twins=[record.sha256 for record in manifest.records], seed=seed
-    )
+    questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
+    if wanted.is_trained:
+        console.say(f"{len(contenders)} candidates, each trained {len(questions.folds)} times.")
     start_keras()  # or its memory would count as the first candidate's
     candidates = []
     for number, contender in enumerate(contenders, start=1):
         console.say(f"{number} of {len(contenders)}: {contender.name}")
-        candidates.append(_judge(contender, manifest, targets, folds, seed, cache_root, console))
-        gc.collect()  # a network that is done with shall not weigh on the next one's memory
-    ranking = rank_candidates(manifest.task, candidates)
-    majority = run_majority(manifest.task, targets, folds).value
+        candidates.append(_judge(contender, questions, cache_root, console))
+    task = questions.manifest.task
+    ranking = rank_candidates(task, candidates, TRAINED if wanted.is_trained else PROBED)
+    majority = run_majority(task, questions.targets, questions.folds).value
     tell_ranking(ranking, majority, picture, console)
     seconds = round(time.perf_counter() - started, 2)
     return {**ranking.to_payload(), "majority": majority, "picture": picture, "seconds": seconds}
@@ -119,88 +107,115 @@ def tell_ranking(ranking: Ranking, majority: float, picture: Path, console: Cons
         (place.name, place.score.value, place.score.low, place.score.high, place.cost.seconds, place.is_behind)
         for place in ranking.places
     ]
-    draw_comparison(picture, rows, quantity=ranking.quantity, majority=majority)
+    draw_comparison(picture, rows, quantity=ranking.quantity, cost=ranking.terms.per, majority=majority)
     console.say(f"Picture: {picture}")
 
 
-def _list_contenders(
-    backbones: Sequence[str], boundaries: Sequence[str], settings: BackboneSettings
-) -> list[Contender]:
-    """Return every backbone at every boundary, checked before anything heavy is loaded."""
-    contenders = []
-    for text, wanted in itertools.product(backbones, boundaries or ["top"]):
-        name, _, weights = text.partition(":")
-        entry = find_backbone(name)
-        entry.check_image_size(settings.image_size)
-        check_weights(entry, weights or entry.default_weights)
-        boundary = check_boundary(entry, wanted)
-        label = f"{name} ({Path(weights).name})" if weights and sum(name in each for each in backbones) > 1 else name
-        contenders.append(
-            Contender(
-                dataclasses.replace(settings, name=name, weights=weights),
-                boundary,
-                f"{label} at {boundary}" if boundaries else label,
-            )
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """The features of a candidate, and what they take.
+
+    Attributes:
+        cache: Holds them.
+        positions: Where each view of each image lies, in the order of the questions: int64 (n, num_views).
+        seconds_a_view: From file to feature.
+        megabytes: Memory that the process took on top; None where the system does not tell.
+        num_parameters: Weights below the boundary.
+    """
+
+    cache: FeatureCache
+    positions: NDArray[np.int64]
+    seconds_a_view: float
+    megabytes: float | None
+    num_parameters: int
+
+
+def _judge(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Candidate:
+    """Compute the features of a candidate, and see what a probe, or trained heads, make of them."""
+    computed = _compute(contender, questions, cache_root, console)
+    spec = computed.cache.spec
+    if contender.head is None:
+        rows = computed.cache.read(computed.positions[:, 0]).astype(np.float32)
+        (probe,) = run_probes(questions.manifest.task, questions.targets, rows, questions.folds)
+        cost = Cost(1000 * computed.seconds_a_view, computed.megabytes, computed.num_parameters)
+        return Candidate(contender.name, probe, cost)
+    from tlkit.workflows.cross_validation import cross_validate_head
+
+    with console.progress("Trainings", len(questions.folds), "folds") as advance:
+        trained = cross_validate_head(
+            questions,
+            computed.cache,
+            computed.positions,
+            head=contender.head,
+            views=contender.views,
+            precision=contender.settings.precision,
+            advance=advance,
         )
-    names = [contender.name for contender in contenders]
-    for name in names:
-        if names.count(name) > 1:
-            raise SettingError(f"{name} is named twice.", expected="different candidates", fix="leave one of them out.")
-    return contenders
+    num_rows = np.unique(computed.positions).size  # equal files share theirs
+    cost = Cost(
+        num_rows * computed.seconds_a_view + trained.seconds,
+        num_rows * math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize / 1e6,
+        trained.num_parameters,
+    )
+    return Candidate(contender.name, trained.probe, cost)
 
 
-def _judge(
-    contender: Contender,
-    manifest: Manifest,
-    targets: np.ndarray[Any, Any],
-    folds: Sequence[Fold],
-    seed: int,
-    cache_root: Path,
-    console: Console,
-) -> Candidate:
+def _compute(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Computed:
+    release_memory()  # or what the candidates before have left would be taken again, and not count
     memory_before = read_resident_memory()
+    is_probed = contender.head is None
     with watch_peak_memory() as peak:
-        backbone = build_backbone_for(contender.settings, "avg", seed)
+        pooling = contender.head.pooling if contender.head else "avg"
+        backbone = build_backbone_for(contender.settings, pooling, questions.seed)
         features = ensure_features(
-            manifest,
+            questions.manifest,
             backbone,
             boundary=contender.boundary,
-            views=ViewPlan(),
+            views=contender.views,
             settings=contender.settings,
             cache_root=cache_root,
             console=console,
-            is_pooled=True,
+            is_pooled=is_probed,
         )
-        for item in features.set_aside:
-            raise DataError(
-                f"{item.path}: {item.reason}.",
-                expected="the images to stay as they are while they are compared",
-                fix="start again.",
-            )
-        spec = features.cache.spec
-        work = Work(spec, backbone.pooled_trunk(contender.boundary), cache_root, 0, None, BATCH_SIZE)
-        seconds = _time(work, manifest.records)
-    used = None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6
-    by_sha256 = {
-        record.sha256: position
-        for split in features.splits.values()
-        for record, position in zip(split.records, split.positions[:, 0], strict=True)
-    }
-    rows = features.cache.read(np.array([by_sha256[record.sha256] for record in manifest.records]))
-    (probe,) = run_probes(manifest.task, targets, rows.astype(np.float32), folds)
+        _refuse_changed(features)
+        trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
+        work = Work(features.cache.spec, trunk, cache_root, 0, None, BATCH_SIZE)
+        seconds_a_view = _time(work, questions.manifest.records, contender.views)
+    split = features.splits["train"]
+    by_sha256 = {record.sha256: row for record, row in zip(split.records, split.positions, strict=True)}
+    return Computed(
+        features.cache,
+        np.stack([by_sha256[record.sha256] for record in questions.manifest.records]),
+        seconds_a_view,
+        None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6,
+        _count_below(backbone, contender),
+    )
+
+
+def _refuse_changed(features: DatasetFeatures) -> None:
+    for item in features.set_aside:
+        raise DataError(
+            f"{item.path}: {item.reason}.",
+            expected="the images to stay as they are while they are compared",
+            fix="start again.",
+        )
+
+
+def _count_below(backbone: Backbone, contender: Contender) -> int:
+    """Return the weights below the boundary."""
     below = [group.num_parameters for group in backbone.groups]
     if contender.boundary != "top":
         below = below[: backbone.entry.boundaries.index(contender.boundary)]
-    return Candidate(contender.name, probe, Cost(seconds, used, sum(below)))
+    return sum(below)
 
 
-def _time(work: Work, records: Sequence[ImageRecord]) -> float:
-    """Return the seconds that 1,000 images take, from file to feature, with the engine of the cache."""
+def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan) -> float:
+    """Return the seconds that one image in one view takes, from file to feature, with the engine of the cache."""
     engine = work.make_engine(Choice(work.spec.engine, work.spec.precision))
     manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
-    wanted = WantedRows(manifest, ViewPlan())
+    wanted = WantedRows(manifest, views)
     load = partial(wanted.load, image_size=work.spec.image_size, fit=work.spec.fit)
-    keys = list(wanted.list_keys(np.array([(number, 0) for number in range(len(wanted.files))])))
+    keys = list(wanted.list_keys(np.array([(number, number % views.num_views) for number in range(len(wanted.files))])))
     engine.compute(np.zeros((work.batch_size, *work.spec.image_size, 3), np.uint8))
     started = time.perf_counter()
     batches = run_batches(
@@ -209,4 +224,4 @@ def _time(work: Work, records: Sequence[ImageRecord]) -> float:
     num_images = sum(len(batch.items) for batch in batches)
     # The last batch is filled up, so it costs as much as a whole one.
     num_computed = -(-num_images // work.batch_size) * work.batch_size
-    return 1000 * (time.perf_counter() - started) / max(num_computed, 1)
+    return (time.perf_counter() - started) / max(num_computed, 1)

@@ -15,13 +15,14 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from tlkit.backbones.catalogue import find_backbone
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
 from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
-from tlkit.recipes import Recipe, check_recipe, resolve_recipe
+from tlkit.recipes import Recipe, check_recipe, expand_gradual, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, start_keras
 from tlkit.workflows.finetune_recipe import choose_weights
@@ -80,11 +81,7 @@ def run_finetune(
     """
     started = time.perf_counter()
     cache_root = cache_root or default_cache_root()
-    earlier = read_earlier_run(start_from) if start_from else None
-    if earlier:
-        check_same_model(recipe, earlier.spec)
-    recipe = resolve_recipe(choose_weights(check_recipe(recipe, source="settings"), start_from))
-    plans = plan_stages(recipe, earlier.spec if earlier else None)
+    recipe, plans, earlier = plan_run(recipe, start_from)
     check_run_folder(out, recipe, data, resume=resume)
     folder = RunFolder(out)
     if resume and folder.is_finished:
@@ -93,7 +90,7 @@ def run_finetune(
 
     manifest = folder.read_manifest() if resume else None
     if manifest is None:
-        manifest = _read_images(data, recipe, earlier, cache_root, console)
+        manifest = read_images(data, recipe, earlier, cache_root, console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
     _tell_images(manifest, console)
     folder = open_run_folder(out, recipe)
@@ -102,7 +99,7 @@ def run_finetune(
     start_keras(recipe.training.seed)
     classifier = build_classifier(recipe, manifest, earlier)
     tell_metadata(manifest, classifier.spec, console)
-    _check_batch_norm(classifier, plans, recipe, console)
+    check_batch_norm(classifier, plans, recipe, console)
     draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
 
@@ -126,9 +123,22 @@ def run_finetune(
     return summary
 
 
-def _read_images(
-    data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_root: Path, console: Console
-) -> Manifest:
+def plan_run(recipe: Recipe, start_from: Path | None) -> tuple[Recipe, list[StagePlan], EarlierRun | None]:
+    """Return the resolved recipe, its stages and the run to start from, checked before anything heavy is loaded.
+
+    Raises:
+        TlkitError: The settings do not fit together, the backbone, or the earlier run.
+    """
+    earlier = read_earlier_run(start_from) if start_from else None
+    if earlier:
+        check_same_model(recipe, earlier.spec)
+    recipe = choose_weights(check_recipe(recipe, source="settings"), start_from)
+    recipe = resolve_recipe(expand_gradual(recipe, find_backbone(recipe.backbone.name).groups))
+    return recipe, plan_stages(recipe, earlier.spec if earlier else None), earlier
+
+
+def read_images(data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_root: Path, console: Console) -> Manifest:
+    """Read the images with their splits; those of the earlier run stay in theirs."""
     if earlier and earlier.splits is None:
         console.warn(
             f"{earlier.path} is a bundle without its run, so it is not known which images it was trained on: "
@@ -151,7 +161,7 @@ def _tell_images(manifest: Manifest, console: Console) -> None:
         console.say(notice)
 
 
-def _check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
+def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
     """Refuse `bn` for a backbone that has none; warn where statistics would come from small batches."""
     import keras
 
@@ -238,6 +248,8 @@ def _summarise(
             {
                 "stage": outcome.plan.stage.name,
                 "boundary": outcome.plan.boundary,
+                "learning_rate": outcome.plan.stage.lr,
+                "learning_rate_is_found": outcome.rate_is_found,
                 "epochs": progress.epochs_done,
                 "best_epoch": progress.best_epoch,
                 "before": progress.start,

@@ -38,7 +38,7 @@ def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_f
     if last.unfreeze == "none" or start_from or recipe.is_from_scratch:
         return recipe
     head = Stage(**{name: stage[name] for name in ("views", "policy") if name in stage and "views" in stage})
-    if last.unfreeze == "all":
+    if last.unfreeze == "all" and not last.gradual:
         last = dataclasses.replace(last, views=1)
     return dataclasses.replace(recipe, stages=(head, last))
 

@@ -6,16 +6,12 @@ of training below the pixels calls `ensure_features` for the same work, so `tlki
 
 from __future__ import annotations
 
-import shutil
 import time
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-
-import numpy as np
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
@@ -24,12 +20,12 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest, SetAside
 from tlkit.data.views import ViewPlan
-from tlkit.errors import CacheError, DataError, SettingError
-from tlkit.features.cache import CacheSpec, FeatureCache, default_cache_root
-from tlkit.features.extract import fill_cache, load_sample
+from tlkit.errors import DataError, SettingError
+from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
-from tlkit.workflows.engine_choice import Work, find_begun_cache, find_complete_cache, select_engine
+from tlkit.workflows.engine_choice import find_complete_cache
+from tlkit.workflows.feature_rows import FeatureRows
 from tlkit.workflows.known_trunks import TrunkRequest, describe_cache, describe_trunk, find_known_trunk, note_trunk
 from tlkit.workflows.wanted_rows import SplitFeatures, WantedRows
 
@@ -240,33 +236,31 @@ def ensure_features(
         CacheError: The cache cannot be written, or the disk is too small.
         NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
     """
-    wanted = WantedRows(manifest, views)
-    pooling = "avg" if is_pooled else backbone.pooling
-    trunk_facts = describe_trunk(backbone, boundary, is_pooled=is_pooled)
-    spec = describe_cache(settings, trunk_facts, boundary, pooling, backbone.image_size, is_pooled=is_pooled)
-    cache = find_begun_cache(spec, settings, cache_root, wanted)
-    positions = wanted.find(cache)
-    missing = wanted.list_missing(positions)
-    hits = wanted.num_rows - len(missing)
+    rows = FeatureRows(
+        manifest,
+        backbone,
+        boundary=boundary,
+        views=views,
+        settings=settings,
+        cache_root=cache_root,
+        batch_size=batch_size,
+        is_pooled=is_pooled,
+    )
+    cache, hits, missing = rows.cache, rows.num_found, rows.missing
     console.say(f"Features of {backbone.entry.name} at {boundary}: {hits:,} rows found, {len(missing):,} to compute.")
     start = time.perf_counter()
     reasons: dict[str, str] = {}
     if cache is None or len(missing):
-        _check_space(spec, len(missing), cache_root)
-        load = partial(wanted.load, image_size=spec.image_size, fit=spec.fit)
-        sample = load_sample(list(wanted.list_keys(missing[:: max(1, len(missing) // batch_size)])), load, batch_size)
-        trunk = backbone.pooled_trunk(boundary) if is_pooled else backbone.trunk(boundary)
-        work = Work(spec, trunk, cache_root, len(missing), sample, batch_size)
-        engine, cache = select_engine(work, settings, cache, console)
+        rows.check_space()
+        engine, cache = rows.open_engine(console)
         unit = "images" if views.num_views == 1 else "views"
         with console.progress("Features", len(missing), unit) as advance:
-            report = fill_cache(cache, wanted.list_keys(missing), load, engine, advance=advance)
+            report = rows.compute(missing, engine, cache, advance)
         reasons = {row.sha256: reason for row, reason in report.failures}
-        positions = wanted.find(cache)
     seconds = time.perf_counter() - start
     for path, reason in cache.damaged.items():
         console.warn(f"{path} is passed over: {reason}. `tlkit cache verify --remove` removes it.")
-    splits, set_aside = wanted.by_split(positions, reasons)
+    splits, set_aside = rows.wanted.by_split(rows.positions, reasons)
     return DatasetFeatures(cache, splits, set_aside, hits, len(missing), seconds)
 
 
@@ -281,16 +275,4 @@ def refuse_set_aside(features: DatasetFeatures) -> None:
             f"{item.path}: {item.reason}.",
             expected="nothing but usable images, as --strict demands",
             fix="mend or remove the file, or leave out --strict to set it aside.",
-        )
-
-
-def _check_space(spec: CacheSpec, num_rows: int, cache_root: Path) -> None:
-    cache_root.mkdir(parents=True, exist_ok=True)
-    needed = num_rows * int(np.prod(spec.feature_shape)) * np.dtype(spec.dtype).itemsize
-    free = shutil.disk_usage(cache_root).free
-    if needed > free:
-        raise CacheError(
-            f"The features need {needed / 1e9:,.1f} GB; the disk of {cache_root} has {free / 1e9:,.1f} GB left.",
-            expected="a disk with room for all of them",
-            fix="make room with `tlkit cache prune`, set TLKIT_CACHE to a folder on another disk, or ask for fewer --views.",
         )

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +17,31 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.splits import sample_stratified
+from tlkit.evaluation.folds import Fold, make_stratified_folds
+from tlkit.evaluation.probes import make_strata
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.first_model import check_target
 
 MAX_IMAGES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """What every candidate of a comparison is asked.
+
+    Attributes:
+        manifest: The images; all of them are trained on in some fold, so all are called training images.
+        targets: What is to be said of each, as probes take it; see `tlkit.evaluation.probes`.
+        folds: Which images are predicted by what was learnt from which.
+        seed: Of random weights, of the order of training, and of which images choose the epoch.
+    """
+
+    manifest: Manifest
+    targets: NDArray[np.floating[Any]]
+    folds: tuple[Fold, ...]
+    seed: int
 
 
 def make_probe_targets(
@@ -36,6 +56,15 @@ def make_probe_targets(
         return targets
     one_hot: NDArray[np.floating[Any]] = np.eye(len(manifest.class_names), dtype=np.float32)[targets]
     return one_hot
+
+
+def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Questions:
+    """Divide the images of a manifest into folds, in which each of them is predicted once."""
+    records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
+    targets = make_probe_targets(manifest, records, settings)
+    twins = [record.sha256 for record in records]
+    folds = make_stratified_folds(make_strata(manifest.task, targets), twins=twins, seed=seed)
+    return Questions(dataclasses.replace(manifest, records=records), targets, folds, seed)
 
 
 def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
@@ -62,11 +91,11 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     return dataclasses.replace(manifest, records=tuple(records))
 
 
-def sample_records(records: list[ImageRecord], task: str, seed: int) -> list[ImageRecord]:
-    """Return at most about MAX_IMAGES of the records, all groups in proportion."""
-    if len(records) <= MAX_IMAGES:
+def sample_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int = MAX_IMAGES) -> list[ImageRecord]:
+    """Return at most about so many of the records, all groups in proportion."""
+    if len(records) <= at_most:
         return records
     strata = find_strata(task, [record.answer for record in records])
     hashes = [record.sha256 for record in records]
-    chosen = sample_stratified(hashes, strata, fraction=MAX_IMAGES / len(records), seed=seed)
+    chosen = sample_stratified(hashes, strata, fraction=at_most / len(records), seed=seed)
     return [records[place] for place in chosen]

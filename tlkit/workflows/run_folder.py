@@ -1,7 +1,7 @@
 """The output folder of a run: opened, resumed, and read again by a run that starts from it.
 
 RUN/  recipe.toml  manifest.csv  set_aside.csv  history.csv  tensorboard/  bundle/  summary.json
-      curves.png  confusion.png  reliability.png  views.png  report.html  state/ (until the run has finished)
+      curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png  report.html  state/ (until the run has finished)
 """
 
 from __future__ import annotations

@@ -17,6 +17,8 @@ from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
 from tlkit.reports.page import write_report
+from tlkit.reports.rates import write_rate
+from tlkit.training.schedules import Course
 from tlkit.workflows.run_folder import RunFolder
 from tlkit.workflows.scoring import Scores, load_record, score_records
 from tlkit.workflows.task_report import draw_task_pictures
@@ -26,6 +28,7 @@ if TYPE_CHECKING:
 
 NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
+MOST_STEPS_DRAWN = 2000
 
 
 def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
@@ -66,7 +69,7 @@ def write_run_report(
     seconds: float,
 ) -> None:
     """Write curves.png, the task's picture and report.html; views.png is there already."""
-    draw_history(folder.path / "curves.png", history)
+    draw_history(folder.path / "curves.png", history, [list_learning_rates(outcome) for outcome in outcomes])
     draw_task_pictures(folder.path, report, spec, scores)
     write_report(
         folder.path,
@@ -84,10 +87,29 @@ def write_run_report(
     )
 
 
+def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:
+    """Return the rate of each trained layer group over the steps that a stage took, at most 2,000 of them."""
+    progress = outcome.progress
+    course = Course(outcome.plan.stage, progress.steps_per_epoch)
+    num_steps = progress.epochs_done * progress.steps_per_epoch
+    factors = [course.factor(step) for step in range(0, num_steps, -(-num_steps // MOST_STEPS_DRAWN))]
+    return {line.group: [line.rate * factor for factor in factors] for line in outcome.rates if line.num_trainable}
+
+
 def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return columns and rows: what each stage brought on the validation images."""
     score = QUANTITIES[score_name]
-    columns = ("stage", "boundary", "epochs", "best epoch", f"{score} before", "after", "loss before", "after")
+    columns = (
+        "stage",
+        "boundary",
+        "learning rate",
+        "epochs",
+        "best epoch",
+        f"{score} before",
+        "after",
+        "loss before",
+        "after",
+    )
     rows: list[tuple[str, ...]] = []
     for outcome in outcomes:
         progress = outcome.progress
@@ -97,9 +119,9 @@ def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tupl
         before = (f"{progress.start[score_name]:.3f}", f"{progress.start['loss']:.3f}")
         after = (f"{progress.best[score_name]:.3f}", f"{progress.best['loss']:.3f}")
         plan = outcome.plan
-        rows.append(
-            (plan.stage.name, plan.boundary, str(progress.epochs_done), kept, before[0], after[0], before[1], after[1])
-        )
+        rate = write_rate(plan.stage.head_rate) + (" (found)" if outcome.rate_is_found else "")
+        done = str(progress.epochs_done)
+        rows.append((plan.stage.name, plan.boundary, rate, done, kept, before[0], after[0], before[1], after[1]))
     return columns, rows
 
 

@@ -72,7 +72,7 @@ def open_stage_inputs(
                 for split, chosen in records.items()
             }
             yield StageInputs(
-                _join(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=0),
+                join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=0),
                 set_aside=(),
             )
         return
@@ -91,11 +91,11 @@ def open_stage_inputs(
         console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
     inputs = {split: _choose_feature_inputs(features, split, stage) for split in records}
-    data = _join(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=stage.views)
+    data = join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=stage.views)
     yield StageInputs(data, features.set_aside)
 
 
-def _join(
+def join_stage_data(
     manifest: Manifest,
     records: dict[str, tuple[ImageRecord, ...]],
     inputs: dict[str, Inputs],
@@ -105,7 +105,17 @@ def _join(
     spec: BundleSpec,
     num_views: int,
 ) -> StageData:
-    """Make the two batch sources of a stage; each stage draws its own order from the run's seed."""
+    """Make the two batch sources of a stage; each stage draws its own order from the run's seed.
+
+    Args:
+        manifest: The data set.
+        records: The images of train and validation.
+        inputs: Where the inputs of both come from.
+        recipe: Settings of the run.
+        plan: The stage.
+        spec: What the model says.
+        num_views: Cached views of a training image; 0 for a fresh view in every epoch.
+    """
     training = recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number

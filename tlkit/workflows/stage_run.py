@@ -15,7 +15,7 @@ from tlkit.backbones.engine import check_cut
 from tlkit.bundle import Classifier
 from tlkit.data.manifest import Manifest, SetAside
 from tlkit.outputs import QUANTITIES
-from tlkit.recipes import Recipe, Stage
+from tlkit.recipes import FIND, Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
 from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
@@ -24,6 +24,7 @@ from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.stages import StageListener, fit_stage
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates, hand_back
+from tlkit.workflows.rate_search import find_stage_rate, recall_rate
 from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.workflows.stage_plan import StagePlan
@@ -36,11 +37,12 @@ class StageOutcome:
     """What a stage did.
 
     Attributes:
-        plan: The stage.
+        plan: The stage, with the rate that was found where one was to be.
         progress: Its history and best epoch.
         rates: The table of layer groups and rates.
         set_aside: Images that turned out unusable on the way.
         num_validation: Validation images that it was judged by.
+        rate_is_found: Whether its learning rate was looked for.
     """
 
     plan: StagePlan
@@ -48,6 +50,7 @@ class StageOutcome:
     rates: list[GroupRate]
     set_aside: tuple[SetAside, ...]
     num_validation: int
+    rate_is_found: bool
 
 
 def run_stage(
@@ -73,7 +76,9 @@ def run_stage(
         console: Tells the story.
         on_epoch: Told after each epoch, with the stage's history so far.
     """
-    with _at_stage_size(classifier, plan.stage) as sized:
+    asks_for_rate = plan.stage.lr == FIND
+    plan = recall_rate(plan, state)
+    with at_stage_size(classifier, plan.stage) as sized:
         model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.training.bn)
         rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
         finished = state / f"stage-{plan.number}-finished.safetensors"
@@ -82,17 +87,21 @@ def run_stage(
             restore("model", model.variables, arrays)
             hand_back(model, progress)
             console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
-            return StageOutcome(plan, progress, table, (), len(manifest.in_split("validation")))
+            num_validation = len(manifest.in_split("validation"))
+            return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
 
-        _tell_stage(plan, table, sized.spec.image_size, console)
-        _tell_batch_norm(model, recipe.training.bn, console)
-        _check_cut(sized, manifest, plan.boundary, console)
-        with (
-            open_stage_inputs(sized, manifest, plan, recipe, cache_root, console) as inputs,
-            graph_precision(recipe.backbone.precision),
-        ):
+        tell_stage(plan, sized.spec.image_size, console)
+        if plan.stage.lr != FIND:
+            _tell_rates(table, console)
+        with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
             checkpoint = state / f"stage-{plan.number}.safetensors"
-            begins_with_metadata = _begin_with_metadata(sized, plan, inputs, recipe, console)
+            begins_with_metadata = begin_with_metadata(sized, plan, inputs, recipe, console)
+            if plan.stage.lr == FIND:
+                plan = find_stage_rate(
+                    model, sized.backbone, inputs.data, plan, recipe=recipe, state=state, console=console
+                )
+                rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
+                _tell_rates(table, console)
             progress = fit_stage(
                 model,
                 inputs.data,
@@ -108,11 +117,12 @@ def run_stage(
         write_checkpoint(finished, snapshot("model", model.variables), progress)
         hand_back(model, progress)
         checkpoint.unlink(missing_ok=True)
-        return StageOutcome(plan, progress, table, inputs.set_aside, inputs.data.validation.num_images)
+        num_validation = inputs.data.validation.num_images
+        return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate)
 
 
 @contextlib.contextmanager
-def _at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
+def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
     """Provide the classifier at the image size of a stage; what that stage trains comes back into `classifier`."""
     if stage.resize_to in (0, classifier.spec.image_size):
         yield classifier
@@ -122,7 +132,27 @@ def _at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]
     classifier.take_weights(sized)
 
 
-def _begin_with_metadata(
+@contextlib.contextmanager
+def open_stage(
+    classifier: Classifier,
+    model: StageModel,
+    manifest: Manifest,
+    plan: StagePlan,
+    recipe: Recipe,
+    cache_root: Path,
+    console: Console,
+) -> Iterator[StageInputs]:
+    """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
+    _tell_batch_norm(model, recipe.training.bn, console)
+    _check_cut(classifier, manifest, plan.boundary, console)
+    with (
+        open_stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs,
+        graph_precision(recipe.backbone.precision),
+    ):
+        yield inputs
+
+
+def begin_with_metadata(
     classifier: Classifier, plan: StagePlan, inputs: StageInputs, recipe: Recipe, console: Console
 ) -> bool:
     """Train the metadata's part of a new head first; return whether there is one."""
@@ -145,7 +175,8 @@ def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, consol
     console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
 
 
-def _tell_stage(plan: StagePlan, table: list[GroupRate], image_size: int, console: Console) -> None:
+def tell_stage(plan: StagePlan, image_size: int, console: Console) -> None:
+    """Say what the stage does, and on what."""
     stage = plan.stage
     if plan.boundary == "pixels":
         source = f"pictures, a fresh {stage.policy} view of each in every epoch"
@@ -157,6 +188,9 @@ def _tell_stage(plan: StagePlan, table: list[GroupRate], image_size: int, consol
         source += f", {name} {alpha:g}" if alpha else ""
     size = f", at {image_size} px" if stage.resize_to else ""
     console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}{size}.")
+
+
+def _tell_rates(table: list[GroupRate], console: Console) -> None:
     rows = [
         (line.group, f"{line.num_parameters:,}", f"{line.num_trainable:,}", f"{line.rate:.3g}" if line.num_trainable else "frozen")
         for line in table

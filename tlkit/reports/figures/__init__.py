@@ -6,16 +6,21 @@ from tlkit.reports.figures.contact_sheet import draw_contact_sheet
 from tlkit.reports.figures.history import draw_history
 from tlkit.reports.figures.labels import draw_labels
 from tlkit.reports.figures.leaks import draw_leaks
+from tlkit.reports.figures.plan import PlanScores, draw_plan
 from tlkit.reports.figures.predicted import draw_predicted
 from tlkit.reports.figures.reliability import draw_reliability
+from tlkit.reports.figures.sweep import draw_sweep
 
 __all__ = [
+    "PlanScores",
     "draw_comparison",
     "draw_confusion_matrix",
     "draw_contact_sheet",
     "draw_history",
     "draw_labels",
     "draw_leaks",
+    "draw_plan",
     "draw_predicted",
     "draw_reliability",
+    "draw_sweep",
 ]

@@ -22,13 +22,14 @@ LETTERS = 9.5
 LEVEL = "#{:02x}{:02x}{:02x}".format(*RIGHT)
 
 
-def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, majority: float) -> None:
+def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str, majority: float) -> None:
     """Draw a dot and an interval for each candidate, and beside them a bar for its seconds.
 
     Args:
         path: The PNG to write.
         rows: The highest score first. Those behind the first are drawn faintly.
         quantity: What the scores are, such as "accuracy"; 1 is perfect.
+        cost: What the seconds are for, such as "for 1,000 images".
         majority: The score of naming the most frequent answer, a dashed line.
     """
     with open_figure(path) as figure:
@@ -58,7 +59,7 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, majority:
         scores.set_yticks(range(len(rows)), labels, fontsize=LETTERS)
         scores.set_ylim(len(rows) - 0.4, -0.6)
         _finish(scores, f"{quantity}, 95% interval")
-        _finish(costs, "seconds for 1,000 images")
+        _finish(costs, f"seconds {cost}")
         costs.set_xlim(0, 1.15 * max(row[4] for row in rows))
 
 

@@ -7,18 +7,29 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from tlkit.outputs import QUANTITIES
 from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE
+from tlkit.reports.figures.palette import EDGE, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE
 from tlkit.reports.lettering import one_line, shorten_middle
+from tlkit.reports.rates import label_rates
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 LONGEST_NAME = 32
+LONGEST_GROUP = 14
+FAINT_LINE = "#a9c6e3"
+SHOWN_BELOW_PEAK = 100
+"""Rates are drawn down to this part of the lowest group's peak; half a cosine ends at nearly nothing."""
 
 
-def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
+Course = Mapping[str, Sequence[float]]
+"""The learning rate of each layer group over a stage, from the lowest group to the head, at steps spaced evenly."""
+
+
+def draw_history(path: Path, rows: Sequence[Mapping[str, Any]], courses: Sequence[Course]) -> None:
     """Draw the score (and IoU), loss and learning rate by epoch.
 
     Stages stand as named stretches, and the epoch whose weights were kept is ringed.
@@ -29,21 +40,22 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]]) -> None:
             (1-based, counted over the stage), learning_rate, train_loss, validation_loss, the same of each score, such
             as train_accuracy (numbers; None, "" or NaN where there is none), is_best (truth). At least one row. The last
             row with `is_best` is the kept one.
+        courses: The learning rates of each stage that `rows` holds, in order.
     """
     figures = [name.removeprefix("validation_") for name in rows[0] if name.startswith("validation_")]
     scores = [name for name in figures if name != "loss"]
     epochs = [int(row["epoch"]) for row in rows]
     kept = max((index for index, row in enumerate(rows) if row["is_best"]), default=None)
     with open_figure(path) as figure:
-        figure.set_size_inches(min(16.0, 8 + 0.06 * len(rows)), 1.8 + 2.7 * len(figures))
-        heights = [*(4 for _ in figures), 1.6]
+        figure.set_size_inches(min(16.0, 8 + 0.06 * len(rows)), 2.2 + 2.7 * len(figures))
+        heights = [*(4 for _ in figures), 2.4]
         panels = figure.subplots(len(heights), 1, sharex=True, height_ratios=heights, gridspec_kw={"hspace": 0.12})
         for axes, quantity in zip(panels[:-1], (*scores, "loss"), strict=True):
             _draw_course(axes, epochs, rows, quantity)
             if kept is not None:
                 height = _as_number(rows[kept][f"validation_{quantity}"])
                 axes.plot([epochs[kept]], [height], "o", markersize=10, fillstyle="none", color=INK, label="kept")
-        _draw_learning_rates(panels[-1], epochs, [_as_number(row["learning_rate"]) for row in rows])
+        _draw_learning_rates(panels[-1], _find_stages(rows), courses)
         panels[-1].set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         _mark_stages(panels, rows)
         panels[0].legend(loc="lower right", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
@@ -59,17 +71,50 @@ def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, 
     axes.grid(axis="y", color=GRID, linewidth=0.7)
 
 
-def _draw_learning_rates(axes: Axes, epochs: Sequence[int], rates: Sequence[float]) -> None:
+def _draw_learning_rates(axes: Axes, stages: Sequence[tuple[str, int, int]], courses: Sequence[Course]) -> None:
+    """Draw a line for each layer group; the head's is the darkest, the lowest group's the palest."""
     from matplotlib.ticker import MaxNLocator
 
-    axes.plot(epochs, rates, color=FAINT_INK, marker=".", markersize=4, drawstyle="steps-mid", linewidth=1.2)
+    groups = max((list(course) for course in courses), key=len)
+    colours = dict(zip(groups, _blend(FAINT_LINE, VALIDATION_LINE, len(groups)), strict=True))
+    for (_, first, last), course in zip(stages, courses, strict=True):
+        for group, rates in course.items():
+            steps = (np.arange(len(rates)) + 0.5) / len(rates)
+            axes.plot(first - 0.5 + steps * (last - first + 1), rates, color=colours[group], linewidth=1.4)
     axes.set_ylabel("learning rate", color=INK, fontsize=10)
     axes.set_xlabel("epoch", color=INK, fontsize=10)
-    if all(rate > 0 for rate in rates):
+    peaks = [peak for course in courses for rates in course.values() if (peak := max(rates)) > 0]
+    if peaks:
         axes.set_yscale("log")
-        axes.yaxis.set_major_formatter(lambda rate, _: f"{rate:.0e}".replace("e-0", "e-"))
-        axes.minorticks_off()
+        axes.set_ylim(min(peaks) / SHOWN_BELOW_PEAK, max(peaks) * 2)
+        label_rates(axes.yaxis)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True, min_n_ticks=1))
+    if len(groups) > 1:
+        _name_groups(axes, colours)
+
+
+def _name_groups(axes: Axes, colours: Mapping[str, str]) -> None:
+    """Write the layer groups beside the panel in the colours of their lines, the head at the top."""
+    for place, (group, colour) in enumerate(reversed(list(colours.items()))):
+        axes.annotate(
+            shorten_middle(one_line(group), LONGEST_GROUP),
+            xy=(1.0, 1.0),
+            xycoords="axes fraction",
+            xytext=(6, -10 * place),
+            textcoords="offset points",
+            va="top",
+            fontsize=8,
+            color=colour,
+        )
+
+
+def _blend(low: str, high: str, number: int) -> list[str]:
+    """Return colours that rise from near `low` to `high`; one alone is `high`."""
+    from matplotlib.colors import LinearSegmentedColormap, to_hex
+
+    scale = LinearSegmentedColormap.from_list("groups", [low, high])
+    return [to_hex(scale((place + 1) / number)) for place in range(number)]
 
 
 def _mark_stages(panels: Sequence[Axes], rows: Sequence[Mapping[str, Any]]) -> None:

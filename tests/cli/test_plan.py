@@ -1,0 +1,50 @@
+"""`tlkit plan` from the command line: what it prints, and what it refuses before anything is computed."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+RunCli = Callable[..., Any]
+SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", 16, "--engine", "keras", "--units", 4)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
+    return make_image_folder(tmp_path / "photos", {"red": 6, "blue": 6}, size=(16, 16))
+
+
+def test_the_class_table_comes_first_and_the_command_at_the_end(
+    run_cli: RunCli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlkit.training.trial.SECONDS_OF_A_TRIAL", 0.01)
+    result = run_cli("plan", photos, *SMALLEST, "--out", tmp_path / "plan.png")
+    assert result.exit_code == 0
+    story = result.stdout
+    places = [
+        story.index(text) for text in ("Images", "What each step takes", "From here to a model", "Advice: train ")
+    ]
+    assert places == sorted(places)
+    assert f"\n  tlkit finetune {photos} --backbone mnist_cnn" in story
+    assert (tmp_path / "plan.png").is_file()
+    assert not list(photos.rglob("*plan*")), "nothing is written into the data"
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        (("--backbone", "vgg99"), "There is no backbone 'vgg99'"),
+        (("--out", "here.jpg"), "--out here.jpg is no PNG file."),
+        (("--policy", "none"), 'policy = "none"'),
+        (("--task", "regression"), "it is not said which value is learnt"),
+    ],
+)
+def test_what_cannot_be_planned_is_refused_before_anything_is_computed(
+    run_cli: RunCli, photos: Path, words: tuple[str, ...], found: str
+) -> None:
+    result = run_cli("plan", photos, *words)
+    assert result.exit_code == 1
+    assert found in result.stderr

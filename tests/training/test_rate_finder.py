@@ -1,0 +1,125 @@
+"""The sweep of the learning rate: it leaves no trace, ends where the loss diverges, and small sets get enough steps."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+
+import keras
+import numpy as np
+import pytest
+
+from tlkit.heads import build_head
+from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.recipes import TrainingSettings
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
+from tlkit.training.checkpoint import snapshot
+from tlkit.training.rate_finder import (
+    HIGHEST_RATE,
+    LOWEST_RATE,
+    NUM_STEPS,
+    SMOOTHING,
+    Sweep,
+    find_divergence,
+    smooth,
+    sweep_rates,
+)
+from tlkit.training.stages import StageData
+from tlkit.training.steps import StageModel
+
+NUM_IMAGES = 10
+OUTPUTS = Outputs(CLASSIFICATION, 2)
+
+
+def make_data(shape: tuple[int, ...], *, batches_at_once: int = 0) -> StageData:
+    """Return 10 inputs in batches of 5, of which the brighter half is class 1; held, or read some batches at a time."""
+    labels = np.arange(NUM_IMAGES, dtype=np.int32) % 2
+    noise = np.random.default_rng(0).uniform(0, 40, size=(NUM_IMAGES, *shape))
+    inputs = (noise + 150 * labels.reshape(-1, *(1 for _ in shape))).astype(np.float32)
+    source: Inputs = HeldInputs(keras.ops.convert_to_tensor(inputs), 1)
+    if batches_at_once:
+        source = ReadInputs(lambda images, views: inputs[images], batches_at_once)
+    metadata, ones = np.zeros((NUM_IMAGES, 0), np.float32), np.ones(NUM_IMAGES, np.float32)
+    batches = Batches(EpochPlan(NUM_IMAGES, 5, num_views=1, seed=0), source, FixedTruth(labels), metadata, ones)
+    return StageData(train=batches, validation=batches, outputs=OUTPUTS)
+
+
+def sweep(model: StageModel, data: StageData) -> Sweep:
+    return sweep_rates(
+        model,
+        data,
+        rates=[1.0] * len(model.trainable_variables),
+        held=(),
+        training=TrainingSettings(),
+        progress=lambda total: contextlib.nullcontext(lambda count: None),
+    )
+
+
+def make_head_alone() -> StageModel:
+    keras.utils.set_random_seed(0)
+    head = build_head("linear", feature_shape=(8,), outputs=OUTPUTS, dropout=0.5, units=1)
+    return StageModel(tail=None, head=head, tail_trains=False)
+
+
+def make_tail_and_head() -> StageModel:
+    """Return a tail with batch norm that follows the batches, and a head with dropout."""
+    keras.utils.set_random_seed(0)
+    layers = [keras.layers.Input((8,)), keras.layers.Dense(8), keras.layers.BatchNormalization(momentum=0.5)]
+    head = build_head("linear", feature_shape=(8,), outputs=OUTPUTS, dropout=0.5, units=1)
+    return StageModel(tail=keras.Sequential(layers), head=head, tail_trains=True)
+
+
+def test_weights_batch_norm_and_dropout_seeds_come_back_to_the_bit() -> None:
+    model = make_tail_and_head()
+    assert {"kernel", "moving_mean", "seed_generator_state"} <= {each.path.split("/")[-1] for each in model.variables}
+    before = snapshot("model", model.variables)
+    swept = sweep(model, make_data((8,)))
+    assert min(swept.losses) < 0.9 * swept.losses[0], "it did train"
+    after = snapshot("model", model.variables)
+    for name, array in before.items():
+        np.testing.assert_array_equal(after[name], array)
+
+
+def test_the_rate_rises_evenly_in_its_logarithm_however_few_images_there_are() -> None:
+    swept = sweep(make_head_alone(), make_data((8,)))
+    assert 0.5 * NUM_STEPS < len(swept.rates) == len(swept.losses) == len(swept.smoothed) <= NUM_STEPS
+    assert swept.rates[0] == pytest.approx(LOWEST_RATE)
+    factor = (HIGHEST_RATE / LOWEST_RATE) ** (1 / (NUM_STEPS - 1))
+    np.testing.assert_allclose(np.divide(swept.rates[1:], swept.rates[:-1]), factor)
+
+
+def test_inputs_that_are_read_in_parts_give_the_same_sweep() -> None:
+    held = sweep(make_head_alone(), make_data((8,)))
+    assert sweep(make_head_alone(), make_data((8,), batches_at_once=1)) == held
+
+
+def test_a_rate_set_by_hand_stays_where_it_is() -> None:
+    model = make_head_alone()
+    swept = sweep_rates(
+        model,
+        make_data((8,)),
+        rates=[1.0] * len(model.trainable_variables),
+        held=range(len(model.trainable_variables)),
+        training=TrainingSettings(),
+        progress=lambda total: contextlib.nullcontext(lambda count: None),
+    )
+    assert swept.losses[0] == pytest.approx(math.log(2), abs=1e-5)
+    assert abs(swept.losses[1] - math.log(2)) > 0.1, "at the lowest rate of the sweep nothing would have moved"
+
+
+def test_the_smoothed_loss_of_a_constant_is_that_constant_from_the_first_step_on() -> None:
+    assert smooth([2.0] * 30) == pytest.approx([2.0] * 30)
+    assert smooth([1.0, 3.0]) == pytest.approx([1.0, (SMOOTHING * 1 + 3) / (SMOOTHING + 1)])
+
+
+@pytest.mark.parametrize(
+    ("losses", "end"),
+    [
+        ([1.0, 1.0, 0.5], None),
+        ([1.0, 1.0, math.nan, 1.0], 2),
+        ([1.0, math.inf], 1),
+        ([1.0, 1.0, 1000.0, 1.0], 2),
+    ],
+)
+def test_a_sweep_ends_where_the_loss_diverges(losses: list[float], end: int | None) -> None:
+    assert find_divergence(losses) == end

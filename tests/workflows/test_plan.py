@@ -1,0 +1,173 @@
+"""A plan: what every step takes, what the cache has, what to do, and the command that does it."""
+
+from __future__ import annotations
+
+import csv
+import shlex
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+from safetensors.numpy import save_file
+
+from tlkit.backbones.build import build_backbone
+from tlkit.backbones.weights import read_arrays
+from tlkit.cli.main import cli
+from tlkit.errors import SettingError
+from tlkit.reports.console import Console
+from tlkit.workflows.plan import run_plan
+from tlkit.workflows.plan_evidence import choose_boundaries
+from tlkit.workflows.ways import find_last_groups, make_way
+
+QUIET = Console(verbosity=-1)
+CLASSES = {"red": 24, "blue": 24}
+Sections = Mapping[str, Mapping[str, Any]]
+
+
+@pytest.fixture(scope="module", autouse=True)
+def short_trials() -> Any:
+    """Steps are so quick here that less time tells enough."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.workflows.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
+        patch.setattr("tlkit.training.trial.SECONDS_OF_A_TRIAL", 0.01)
+        yield
+
+
+@pytest.fixture(scope="module")
+def photos(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable[..., Path]) -> Path:
+    return make_image_folder(tmp_path_factory.mktemp("data") / "photos", CLASSES, size=(16, 16))
+
+
+@pytest.fixture(scope="module")
+def weights(tmp_path_factory: pytest.TempPathFactory) -> str:
+    """A file, so that the weights do not count as random."""
+    path = tmp_path_factory.mktemp("weights") / "weights.safetensors"
+    save_file(read_arrays(build_backbone("mnist_cnn", pooling="none", weights="random").model), path)
+    return str(path)
+
+
+def make_sections(weights: str, **data: Any) -> Sections:
+    backbone = {"name": "mnist_cnn", "weights": weights, "image_size": 16, "engine": "keras"}
+    return {"data": data, "backbone": backbone, "head": {"units": 4}, "training": {}}
+
+
+def plan(data: Path, sections: Sections, picture: Path, *, views: int = 2) -> dict[str, Any]:
+    return run_plan(data, sections=sections, views=views, policy="standard", out=picture, console=QUIET)
+
+
+def rows_of(payload: dict[str, Any]) -> dict[str, tuple[int, int]]:
+    """Return rows and those found, by the name of the step."""
+    steps = payload["steps"]
+    return {step["name"]: (step["num_rows"], step["num_found"]) for step in steps if step["num_rows"] is not None}
+
+
+def test_a_plan_tells_of_every_step_and_way_and_what_to_do(photos: Path, weights: str, tmp_path: Path) -> None:
+    payload = plan(photos, make_sections(weights), tmp_path / "plan.png")
+    assert payload["images"] == {"train": 38, "validation": 10, "test": 0}
+    assert [step["name"] for step in payload["steps"]] == [
+        "features at top",
+        "features at top, 2 views",
+        "train the head",
+        "features at conv1",
+        "features at conv1, 2 views",
+        "train conv2 and the head",
+        "train everything",
+    ]
+    trained = [step for step in payload["steps"] if step["num_epochs"]]
+    assert [step["num_epochs"] for step in trained] == [30, 15, 15]
+    assert all(step["seconds"] >= step["num_epochs"] * step["epoch_seconds"] > 0 for step in trained)
+    assert [way["unfreeze"] for way in payload["ways"]] == ["none", "conv2", "all"]
+    for way in payload["ways"]:
+        assert way["seconds"] == pytest.approx(sum(way["parts"].values()))
+    assert {score["name"] for score in payload["evidence"]["scores"]} == {
+        "majority", "nearest neighbours at top", "probe at conv1", "probe at top",
+    }  # fmt: skip
+    assert payload["advice"]["train"] == "the head alone", "flat colours are told apart without training the backbone"
+    with Image.open(tmp_path / "plan.png") as picture:
+        assert min(picture.size) > 300
+
+
+def test_what_the_trial_computed_is_in_the_cache_and_counts_as_done(photos: Path, weights: str, tmp_path: Path) -> None:
+    """48 images and 38 more views are fewer than what is timed of each kind, so nothing is left to do."""
+    first = plan(photos, make_sections(weights), tmp_path / "plan.png")
+    assert rows_of(first)["features at top, 2 views"] == (86, 86)
+    second = plan(photos, make_sections(weights), tmp_path / "plan.png")
+    assert [step["seconds"] for step in second["steps"] if step["num_rows"]] == [0.0] * 4
+
+
+def test_what_is_left_costs_time_and_disk(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Of 38 further views one stretch is computed without the clock, and one with it."""
+    monkeypatch.setattr("tlkit.workflows.feature_rows.BATCH_SIZE", 4)
+    payload = plan(photos, make_sections(weights), tmp_path / "plan.png", views=4)
+    step = next(step for step in payload["steps"] if step["name"] == "features at conv1, 4 views")
+    assert 0 < step["num_found"] < step["num_rows"] == 48 + 3 * 38
+    row_bytes = 2 * step["disk_bytes"] // (2 * (step["num_rows"] - step["num_found"]))
+    assert row_bytes % 64 == 0, "a map of 32 channels in float16"
+    assert step["seconds"] > 0
+
+
+def test_the_command_is_one_that_tlkit_takes_with_all_that_was_given(
+    photos: Path, weights: str, tmp_path: Path
+) -> None:
+    payload = plan(photos, make_sections(weights, validation_fraction=0.3), tmp_path / "plan.png")
+    words = shlex.split(payload["advice"]["command"])
+    assert words[:3] == ["tlkit", "finetune", str(photos)]
+    command = cli.commands.get("finetune") or cli.get_command(None, "finetune")  # type: ignore[arg-type]
+    assert command is not None
+    given = command.make_context("finetune", words[2:]).params
+    assert (given["backbone"], given["weights"], given["units"]) == ("mnist_cnn", weights, 4)
+    assert (given["validation_fraction"], given["views"], given["image_size"]) == (0.3, 2, 16)
+    assert given["out"] == Path("runs/photos-head")
+
+
+def test_random_weights_are_trained_whole_without_asking_their_features(photos: Path, tmp_path: Path) -> None:
+    payload = plan(photos, make_sections("random"), tmp_path / "plan.png")
+    assert payload["evidence"] is None
+    assert payload["advice"]["unfreeze"] == "all"
+    assert "--unfreeze all" in payload["advice"]["command"]
+    assert next(step for step in payload["steps"] if step["name"] == "train everything")["num_epochs"] == 60
+
+
+def test_values_metadata_and_boxes_are_planned_too(photos: Path, weights: str, tmp_path: Path) -> None:
+    table = tmp_path / "fish.csv"
+    with table.open("w", newline="") as file:
+        writer = csv.writer(file)
+        writer.writerow(["image", "length", "depth", "xmin", "ymin", "xmax", "ymax"])
+        for number, path in enumerate(sorted(photos.rglob("*.png"))):
+            writer.writerow([path, float("red" in path.name) + number / 1000, number, 2, 2, 12, 12])
+    data = {"task": "regression", "target": "length", "metadata": "depth", "boxes": "fish.csv"}
+    payload = plan(table, make_sections(weights, **data), tmp_path / "plan.png")
+    assert payload["evidence"]["task"] == "regression"
+    assert payload["evidence"]["learning_curve"]["images_now"] == payload["images"]["train"]
+    assert "--boxes fish.csv" in payload["advice"]["command"]
+
+
+def test_settings_that_do_not_go_together_are_refused_before_the_data_are_read(tmp_path: Path) -> None:
+    sections = {**make_sections("random", boxes="b"), "head": {"kind": "linear"}}
+    with pytest.raises(SettingError, match="the linear head cannot learn boxes"):
+        plan(tmp_path / "nowhere", sections, tmp_path / "plan.png")
+
+
+def test_the_last_groups_hold_a_quarter_of_the_weights_and_leave_something_frozen() -> None:
+    assert find_last_groups(build_backbone("tiny", image_size=32, pooling="avg", weights="random")) == "block4"
+    assert find_last_groups(build_backbone("mnist_cnn", pooling="avg", weights="random")) == "conv2"
+
+
+def test_boundaries_are_asked_from_the_middle_of_the_network_upwards() -> None:
+    backbone = build_backbone("tiny", image_size=32, pooling="avg", weights="random")
+    assert choose_boundaries(backbone, "block3") == ["block1", "block2", "block3", "top"]
+    assert choose_boundaries(backbone, "stem") == ["stem", "top"]
+
+
+def test_a_way_names_only_what_differs_from_the_defaults() -> None:
+    sections: Sections = {name: {} for name in ("data", "backbone", "head", "training")}
+    sections = {**sections, "backbone": {"name": "tiny"}}
+    words = {
+        unfreeze: make_way(unfreeze, views=1, policy="standard", sections=sections).command
+        for unfreeze in ("none", "all")
+    }
+    assert words == {"none": ("--backbone", "tiny"), "all": ("--backbone", "tiny", "--unfreeze", "all")}

@@ -1,0 +1,40 @@
+"""`tlkit lr-find`: which learning rate suits a stage, before it is trained."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tlkit.cli.options import given_sections, given_settings, output_options, settings_options, start_from_option
+from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
+from tlkit.reports.console import Console
+
+STAGE_OPTIONS = ("unfreeze", "batch_size", "lr_ratio", "group_lr", "views", "policy", "resize_to")
+TRAINING_OPTIONS = [name for name in TrainingSettings.__dataclass_fields__ if name != "false_alarms"]
+
+
+@click.command(epilog="\b\nExample: tlkit lr-find photos/ --start-from runs/first --unfreeze conv5 --out lr.png")
+@click.argument("data", type=click.Path(path_type=Path))
+@settings_options(Stage, only=STAGE_OPTIONS)
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, after the data's name).")
+@start_from_option
+@settings_options(DataSettings)
+@settings_options(BackboneSettings)
+@settings_options(HeadSettings)
+@settings_options(TrainingSettings, only=TRAINING_OPTIONS)
+@output_options
+def lr_find(data: Path, out: Path | None, start_from: Path | None, console: Console, **options: Any) -> None:
+    """Find the learning rate for training on the images in DATA.
+
+    The rate grows from next to nothing to far too much over some steps of the stage that `tlkit finetune` would train
+    with the same options; what the loss does then suggests a rate. No model is written, and an earlier run stays as it is.
+    """
+    from tlkit.workflows.finetune_recipe import make_finetune_recipe
+    from tlkit.workflows.lr_find import run_lr_find
+
+    recipe = make_finetune_recipe(
+        stage={**given_settings(Stage, options), "lr": FIND}, sections=given_sections(options), start_from=start_from
+    )
+    console.result(run_lr_find(recipe, data, out=out, start_from=start_from, console=console))

@@ -1,0 +1,184 @@
+"""Draw a plan: what more images would bring, what is known at each boundary, and what each way to a model takes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit.reports.console import format_duration
+from tlkit.reports.figures.canvas import open_figure
+from tlkit.reports.figures.palette import FAINT_INK, GRID, INK, RIGHT, STAGE_SHADE, TRAIN_LINE, WRONG
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+
+Point = tuple[float, float, float, float]
+"""Images, a score, and the lower and the upper end of its interval."""
+Score = tuple[str, float, float, float]
+"""A name, a score, and the lower and the upper end of its interval."""
+WayParts = tuple[str, Sequence[tuple[str, float]]]
+"""What is trained, and what comes one after the other: names and seconds."""
+
+ADVISED = "#{:02x}{:02x}{:02x}".format(*RIGHT)
+EXTRAPOLATED = "#{:02x}{:02x}{:02x}".format(*WRONG)
+LETTERS = 9.5
+LEAST_SHARE_WITH_A_NAME = 0.09
+PART_SHADES = {"start": 0.25, "features": 0.55, "train": 1.0, "end": 0.25}
+
+
+@dataclass(frozen=True)
+class PlanScores:
+    """The scores of a plan.
+
+    Attributes:
+        quantity: What they are, such as "accuracy"; 1 is perfect.
+        boundaries: Of the probe, from the bottom upwards.
+        neighbours: At the top.
+        majority: The score of the most frequent answer.
+        measured: The learning curve.
+        fitted: The power law, from the fewest images to more than there are.
+        num_now: Images that a training learns from now.
+        gain: What twice as many would bring, in words.
+    """
+
+    quantity: str
+    boundaries: Sequence[Score]
+    neighbours: Score
+    majority: float
+    measured: Sequence[Point]
+    fitted: Sequence[Point]
+    num_now: int
+    gain: str
+
+
+def draw_plan(path: Path, *, ways: Sequence[WayParts], advised: int, scores: PlanScores | None) -> None:
+    """Draw the learning curve, the scores by boundary, and a bar for each way.
+
+    Args:
+        path: The PNG to write.
+        ways: The cheapest first.
+        advised: Place of the way that is advised; it is drawn in full colour.
+        scores: None draws the bars alone.
+    """
+    with open_figure(path) as figure:
+        bars_inches = 0.9 + 0.42 * len(ways)
+        if scores is None:
+            figure.set_size_inches(10.5, bars_inches)
+            _draw_ways(figure.subplots(), ways, advised)
+            return
+        figure.set_size_inches(10.5, 4.0 + bars_inches)
+        upper, lower = figure.subfigures(2, 1, height_ratios=(4.0, bars_inches))
+        curve, boundaries = upper.subplots(1, 2, width_ratios=(1.35, 1), gridspec_kw={"wspace": 0.42, "bottom": 0.19})
+        _draw_curve(curve, scores)
+        _draw_boundaries(boundaries, scores)
+        axes = lower.subplots(gridspec_kw={"bottom": 0.3, "top": 0.86})
+        _draw_ways(axes, ways, advised)
+
+
+def _draw_curve(axes: Axes, scores: PlanScores) -> None:
+    sizes, values, lows, highs = zip(*scores.fitted, strict=True)
+    axes.fill_between(sizes, lows, highs, color=EXTRAPOLATED, alpha=0.14, linewidth=0, zorder=1)
+    axes.plot(sizes, values, color=EXTRAPOLATED, linewidth=1.6, zorder=2)
+    for size, value, low, high in scores.measured:
+        axes.plot([size] * 2, [low, high], color=ADVISED, linewidth=2.2, solid_capstyle="round", zorder=3)
+        axes.plot([size], [value], "o", color=ADVISED, markersize=6.5, markeredgecolor="white", zorder=4)
+    for number, text in ((scores.num_now, "now"), (2 * scores.num_now, "twice\nas many")):
+        axes.axvline(number, color=INK, linewidth=0.9, linestyle=(0, (4, 3)), zorder=1)
+        axes.annotate(
+            text,
+            xy=(number, 0.0),
+            xycoords=axes.get_xaxis_transform(),
+            xytext=(-4, 6),
+            textcoords="offset points",
+            ha="right",
+            fontsize=8.5,
+            color=INK,
+        )
+    axes.set_xscale("log")
+    axes.set_xticks([size for size, *_ in scores.measured[::2]], minor=False)
+    axes.xaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
+    axes.minorticks_off()
+    axes.set_xlabel("images to learn from", color=INK, fontsize=10)
+    axes.set_ylabel(scores.quantity, color=INK, fontsize=10)
+    axes.grid(axis="y", color=GRID, linewidth=0.7)
+    axes.set_title(f"More of the same images: {scores.gain}", fontsize=10.5, loc="left", color=INK)
+
+
+def _draw_boundaries(axes: Axes, scores: PlanScores) -> None:
+    for height, (_, value, low, high) in enumerate(scores.boundaries):
+        axes.axhline(height, color=GRID, linewidth=0.6, zorder=0)
+        axes.plot([low, high], [height] * 2, color=ADVISED, linewidth=2.4, solid_capstyle="round", zorder=3)
+        axes.plot([value], [height], "o", color=ADVISED, markersize=7, markeredgecolor="white", zorder=4)
+    height = len(scores.boundaries)
+    _, value, low, high = scores.neighbours
+    axes.axhline(height, color=GRID, linewidth=0.6, zorder=0)
+    axes.plot([low, high], [height] * 2, color=TRAIN_LINE, linewidth=2.4, solid_capstyle="round", zorder=3)
+    axes.plot([value], [height], "D", color=TRAIN_LINE, markersize=6, markeredgecolor="white", zorder=4)
+    axes.axvline(scores.majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
+    axes.annotate(
+        f"majority {scores.majority:z.2f}",
+        xy=(scores.majority, 0.0),
+        xycoords=axes.get_xaxis_transform(),
+        xytext=(4, 4),
+        textcoords="offset points",
+        fontsize=8.5,
+        color=INK,
+    )
+    names = [*(f"probe at {name}" for name, *_ in scores.boundaries), "neighbours at top"]
+    axes.set_yticks(range(len(names)), names, fontsize=LETTERS)
+    axes.set_ylim(-0.9, len(names) - 0.4)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)
+    axes.set_xlabel(f"{scores.quantity}, 95% interval", color=INK, fontsize=10)
+    axes.set_title("What frozen features tell", fontsize=10.5, loc="left", color=INK)
+
+
+def _draw_ways(axes: Axes, ways: Sequence[WayParts], advised: int) -> None:
+    longest = max(sum(seconds for _, seconds in parts) for _, parts in ways)
+    unit, name = (60.0, "minutes") if longest >= 120 else (1.0, "seconds")
+    for height, (_, parts) in enumerate(ways):
+        colour = ADVISED if height == advised else FAINT_INK
+        if height == advised:
+            axes.axhspan(height - 0.42, height + 0.42, color=STAGE_SHADE, linewidth=0, zorder=0)
+        left = 0.0
+        for part, seconds in parts:
+            shade = PART_SHADES[part.split()[0]]
+            axes.barh(
+                height,
+                seconds / unit,
+                left=left / unit,
+                height=0.5,
+                color=colour,
+                alpha=shade,
+                edgecolor="white",
+                zorder=2,
+            )
+            if seconds >= LEAST_SHARE_WITH_A_NAME * longest:
+                axes.annotate(
+                    part,
+                    ((left + seconds / 2) / unit, height),
+                    ha="center",
+                    va="center",
+                    fontsize=8,
+                    color="white" if shade > 0.5 else INK,
+                    zorder=3,
+                )
+            left += seconds
+        axes.annotate(
+            f"  {format_duration(left)}",
+            (left / unit, height),
+            va="center",
+            fontsize=LETTERS,
+            fontweight="bold" if height == advised else "normal",
+            color=INK,
+            annotation_clip=False,
+        )
+    labels = [f"{name} (advised)" if place == advised else name for place, (name, _) in enumerate(ways)]
+    axes.set_yticks(range(len(ways)), labels, fontsize=LETTERS)
+    axes.set_ylim(len(ways) - 0.5, -0.5)
+    axes.set_xlim(0, 1.12 * longest / unit)
+    axes.set_xlabel(f"{name} from here, if no stage stops early", color=INK, fontsize=10)
+    axes.tick_params(axis="y", length=0)
+    axes.spines["left"].set_visible(False)

@@ -1,0 +1,194 @@
+"""Train a head on the features of some images and let it answer for others that are held out. Nothing is saved.
+
+It is the training of a run's first stage, with the epoch chosen on validation images; `tlkit compare` does it fold by fold.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from contextlib import nullcontext
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+from keras import ops
+from numpy.typing import NDArray
+
+from tlkit.bundle.answers import compute_answers, fit_target, to_deviations, to_values
+from tlkit.heads import build_head
+from tlkit.outputs import REGRESSION, Outputs
+from tlkit.recipes import HeadSettings, Stage, TrainingSettings
+from tlkit.runtime import read_free_memory
+from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
+from tlkit.training.checkpoint import Progress
+from tlkit.training.losses import compute_class_weights
+from tlkit.training.stages import StageData, StageListener, fit_stage
+from tlkit.training.steps import StageModel
+
+IMAGES_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class FeatureRows:
+    """Features of images in some views, wherever they lie.
+
+    Attributes:
+        read: Reads some of them by image and view, float16 or float32 (n, *shape).
+        num_views: Views of each image; view 0 is the image itself.
+        shape: Of one row: (channels,), or (height, width, channels).
+        row_bytes: Size of one row.
+    """
+
+    read: InputReader
+    num_views: int
+    shape: tuple[int, ...]
+    row_bytes: int
+
+
+@dataclass(frozen=True, eq=False)
+class Parts:
+    """Positions of images, int64: those that are trained on, those that choose the epoch, those that are asked about."""
+
+    train: NDArray[np.int64]
+    validation: NDArray[np.int64]
+    test: NDArray[np.int64]
+
+
+@dataclass(frozen=True, eq=False)
+class HeldOutAnswers:
+    """What a head says of images that it has not learnt from.
+
+    Attributes:
+        outputs: For each image that is asked about, float (n, num_answers): probabilities of classes or labels, 0..1, or
+            a value in the unit of the answers.
+        progress: History and best epoch of its training.
+        seconds: What that took.
+        num_parameters: Weights of the head.
+    """
+
+    outputs: NDArray[np.floating[Any]]
+    progress: Progress
+    seconds: float
+    num_parameters: int
+
+
+def answer_held_out(
+    features: FeatureRows,
+    answers: NDArray[Any],
+    parts: Parts,
+    *,
+    outputs: Outputs,
+    head: HeadSettings,
+    stage: Stage,
+    training: TrainingSettings,
+) -> HeldOutAnswers:
+    """Train a new head and return what it says of the images of the test part, each as it is, in view 0.
+
+    The same arguments give the same answers.
+
+    Args:
+        features: Of all images, by position.
+        answers: Of all images: int32 (n,) classes, float32 (n, labels) of 0 and 1, or float (n, 1) values.
+        parts: Which images are for what.
+        outputs: What the head says; no box.
+        head: The kind of head.
+        stage: Resolved settings of a stage for the head alone.
+        training: Seed, weight decay, label smoothing and class weights.
+
+    Raises:
+        NumericsError: The training loss is no longer a number.
+    """
+    started = time.perf_counter()
+    keras.utils.set_random_seed(training.seed)
+    network = build_head(
+        head.kind, feature_shape=features.shape, outputs=outputs, dropout=head.dropout, units=head.units
+    )
+    model = StageModel(tail=None, head=network, tail_trains=False)
+    target = fit_target("", answers[parts.train], is_log=False) if outputs.task == REGRESSION else None
+    data = make_stage_data(
+        features,
+        answers if target is None else to_deviations(target, answers),
+        parts,
+        outputs=outputs,
+        stage=stage,
+        training=training,
+    )
+    progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
+    said = compute_answers(outputs.task, compute_logits(model, features.read, parts.test))
+    return HeldOutAnswers(
+        said if target is None else to_values(target, said),
+        progress,
+        time.perf_counter() - started,
+        network.count_params(),
+    )
+
+
+def make_stage_data(
+    features: FeatureRows,
+    answers: NDArray[Any],
+    parts: Parts,
+    *,
+    outputs: Outputs,
+    stage: Stage,
+    training: TrainingSettings,
+) -> StageData:
+    """Return the batches of a stage on features; arguments as in `answer_held_out`."""
+
+    def make_batches(images: NDArray[np.int64], num_views: int, seed: int | None, class_weight: str) -> Batches:
+        chosen = answers[images]
+        inputs = choose_inputs(
+            lambda places, views: features.read(images[places], views),
+            num_images=len(images),
+            num_views=num_views,
+            batch_size=stage.batch_size,
+            row_bytes=features.row_bytes,
+            free_bytes=read_free_memory(),
+        )
+        plan = EpochPlan(len(images), stage.batch_size, num_views, seed)
+        weights = compute_class_weights(chosen, num_classes=outputs.num_answers, mode=class_weight)
+        return Batches(plan, inputs, FixedTruth(chosen), np.zeros((len(images), 0), np.float32), weights)
+
+    return StageData(
+        train=make_batches(parts.train, features.num_views, training.seed * 1000 + 1, training.class_weight),
+        validation=make_batches(parts.validation, 1, None, "none"),
+        outputs=outputs,
+    )
+
+
+def fit_unwatched(
+    model: StageModel,
+    data: StageData,
+    rates: list[float],
+    stage: Stage,
+    training: TrainingSettings,
+    *,
+    keeps_start: bool = False,
+) -> Progress:
+    """Train a stage that nobody watches and nobody goes on with."""
+
+    def show_nothing(text: str, total: int) -> nullcontext[Callable[[int], None]]:
+        return nullcontext(lambda count: None)
+
+    return fit_stage(
+        model,
+        data,
+        rates=rates,
+        stage=stage,
+        training=training,
+        keeps_start=keeps_start,
+        checkpoint=None,
+        listener=StageListener(lambda rows: None, show_nothing),
+    )
+
+
+def compute_logits(model: StageModel, read: InputReader, images: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return what a model says of images in view 0, in inference mode: float32 (n, num_answers)."""
+    said = []
+    for start in range(0, len(images), IMAGES_AT_ONCE):
+        some = images[start : start + IMAGES_AT_ONCE]
+        rows = read(some, np.zeros(len(some), np.int64))
+        logits = model(rows, np.zeros((len(some), 0), np.float32), training=False)["answer"]
+        said.append(ops.convert_to_numpy(logits))
+    return np.concatenate(said)

@@ -1,0 +1,130 @@
+"""The learning rate finder: train a few steps while the rate grows from next to nothing to far too much, and look at the loss.
+
+Where it begins to fall the rate begins to do something, where it falls fastest the rate is good, where it rises the rate is
+too high (Smith 2015, arXiv:1506.01186; the exponential sweep of a few steps is fast.ai's). Nothing of the model is left
+changed.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Collection, Iterator, Sequence
+from contextlib import AbstractContextManager
+from dataclasses import dataclass
+
+import numpy as np
+
+from tlkit.recipes import TrainingSettings
+from tlkit.training.batches import Batches, Block
+from tlkit.training.checkpoint import restore, snapshot
+from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.pace import Pace
+from tlkit.training.stages import StageData
+from tlkit.training.steps import StageModel, Steps, compile_steps
+
+LOWEST_RATE = 1e-7
+HIGHEST_RATE = 10.0
+NUM_STEPS = 160
+"""Twenty for each power of ten."""
+SMOOTHING = 0.95
+"""Part of the smoothed loss that stays at each step, so that it remembers about twenty."""
+DIVERGED = 4.0
+"""The sweep ends where the smoothed loss is so many times its lowest."""
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """What the loss did while the rate grew; one entry a step, up to where it diverged.
+
+    Attributes:
+        rates: Learning rate of the head, rising.
+        losses: Mean loss of the step's batch, before the step.
+        smoothed: The same smoothed.
+        diverged: Whether it ended because the loss rose far above its lowest, or was no number any more.
+    """
+
+    rates: tuple[float, ...]
+    losses: tuple[float, ...]
+    smoothed: tuple[float, ...]
+    diverged: bool
+
+
+def sweep_rates(
+    model: StageModel,
+    data: StageData,
+    *,
+    rates: Sequence[float],
+    held: Collection[int],
+    training: TrainingSettings,
+    progress: Callable[[int], AbstractContextManager[Callable[[int], None]]],
+) -> Sweep:
+    """Train with growing rates and leave the model as it was, to the bit.
+
+    Cost: at most 160 steps of training, however few images there are, as epochs are repeated.
+
+    Args:
+        model: Tail and head; weights, batch norm statistics and the seeds of dropout come back as they were.
+        data: What the stage trains on; validation images are not looked at.
+        rates: Of each of `model.trainable_variables`, where the head's is 1.
+        held: Places of those variables whose rate was set by hand: it stays as it is.
+        training: Weight decay and label smoothing.
+        progress: Given a number of steps, a context manager whose value counts them.
+    """
+    optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay, held=held)
+    optimizer.build(model.trainable_variables)
+    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
+    before = snapshot("before", model.variables)
+    wanted = [float(rate) for rate in np.geomspace(LOWEST_RATE, HIGHEST_RATE, NUM_STEPS)]
+    losses: list[float] = []
+    try:
+        with progress(NUM_STEPS) as advance:
+            for taken in _take_steps(steps, data.train, wanted):
+                losses += taken
+                advance(len(taken))
+                if find_divergence(losses) is not None:
+                    break
+    finally:
+        restore("before", model.variables, before)
+    end = find_divergence(losses)
+    kept = losses[:end]
+    return Sweep(tuple(wanted[: len(kept)]), tuple(kept), tuple(smooth(kept)), diverged=end is not None)
+
+
+def _take_steps(steps: Steps, train: Batches, rates: Sequence[float]) -> Iterator[list[float]]:
+    """Take one step at each rate, and yield the losses of those that one call took."""
+    pace, done = Pace(), 0
+    for block in _repeat_epochs(train):
+        for batches in pace.share_out(min(block.num_batches, len(rates) - done)):
+            count = batches.stop - batches.start
+            sums = steps.train(block, batches, rates[done : done + count])
+            yield (sums["loss"] / sums["images"]).tolist()
+            done += count
+        if done == len(rates):
+            return
+
+
+def _repeat_epochs(train: Batches) -> Iterator[Block]:
+    return itertools.chain.from_iterable(map(train.epoch, itertools.count()))
+
+
+def smooth(losses: Sequence[float]) -> list[float]:
+    """Return the exponential moving average of losses without its pull to the beginning.
+
+    The sum of the weights is divided out, as in Adam (Kingma and Ba 2014, arXiv:1412.6980).
+    """
+    smoothed, average = [], 0.0
+    for number, loss in enumerate(losses, start=1):
+        average = SMOOTHING * average + (1 - SMOOTHING) * loss
+        smoothed.append(average / (1 - SMOOTHING**number))
+    return smoothed
+
+
+def find_divergence(losses: Sequence[float]) -> int | None:
+    """Return the step, from 0, at which the loss diverged: it is no number, or its average far above its lowest."""
+    lowest = math.inf
+    for number, loss in enumerate(smooth(losses)):
+        if not math.isfinite(loss) or loss > DIVERGED * lowest:
+            return number
+        lowest = min(lowest, loss)
+    return None
