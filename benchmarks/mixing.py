@@ -85,6 +85,9 @@ class Cell:
     class_weight: str = "none"
 
 
+PLAIN = {"views": 1, "mixup": 0.0, "cutmix": 0.0, "focal": 0.0, "class_weight": "none"}
+
+
 def list_heads(data: str, seed: int) -> Iterator[Cell]:
     """Yield the heads of a set."""
     for views, mixup in itertools.product((1, 4), (0.0, 0.2, 0.4)):
@@ -364,57 +367,59 @@ def pixels(sets: tuple[str, ...], seeds: int, out: Path) -> None:
 def report(results: Path) -> None:
     """Print the tables of the page: means over the seeds, and paired differences with their 95% intervals."""
     lines = read_lines(results)
-    for kind, quantity in (("heads", "accuracy"), ("rare", "macro_f1"), ("pixels", "accuracy")):
-        for data in dict.fromkeys(line["data"] for line in lines if line["kind"] == kind):
-            chosen = [line for line in lines if (line["kind"], line["data"]) == (kind, data)]
-            variants = list(dict.fromkeys(tuple(describe(line).items()) for line in chosen))
-            click.echo(
-                f"\n{kind}, {data}: {quantity}\n\n| trained | 1 view | against plain | 4 views | 8 views | log loss |"
-            )
-            click.echo("|---|---|---|---|---|---|")
-            for variant in variants:
-                plain = tell_scores(chosen, {**dict(variants[0]), "views": dict(variant)["views"]}, "1", quantity)
-                one, four, eight = (tell_scores(chosen, dict(variant), str(count), quantity) for count in TEST_VIEWS)
-                cells = (
-                    ", ".join(f"{name} {value}" for name, value in variant),
-                    f"{np.mean(one):.3f}",
-                    tell_difference(one, plain),
-                    *(f"{np.mean(more):.3f}, {tell_difference(more, one)}" for more in (four, eight)),
-                    tell_losses(chosen, dict(variant)),
-                )
-                click.echo("| " + " | ".join(cells) + " |")
+    for kind, data in dict.fromkeys((line["kind"], line["data"]) for line in lines):
+        chosen = [line for line in lines if (line["kind"], line["data"]) == (kind, data)]
+        variants = list({json.dumps(describe(line)): describe(line) for line in chosen}.values())
+        rows = [(name_variant(it), it, "1", {**PLAIN, "views": it["views"]}) for it in variants]
+        tell_table(f"{kind}, {data}", chosen, rows)
+        plain = [it for it in variants if it == {**PLAIN, "views": it["views"]}]
+        rows = [(f"{name_variant(it)}, tested on {count}", it, str(count), it) for it in plain for count in TEST_VIEWS]
+        tell_table(f"{kind}, {data}: test-time views", chosen, rows)
+
+
+def tell_table(
+    title: str, lines: Sequence[dict[str, Any]], rows: Iterable[tuple[str, dict[str, Any], str, dict[str, Any]]]
+) -> None:
+    """Print rows of a name, what was trained, the number of test-time views, and what is held against on one view."""
+    quantities = [name for name in ("accuracy", "macro_f1", "log_loss") if name in lines[0]["scores"]["1"]]
+    columns = ["", *(cell for name in quantities for cell in (name, "difference"))]
+    click.echo(f"\n{title}, {len({line['seed'] for line in lines})} seeds\n\n| {' | '.join(columns)} |")
+    click.echo("|" + "---|" * len(columns))
+    for name, variant, views, other in rows:
+        cells = [name]
+        for quantity in quantities:
+            scores, others = find_scores(lines, variant, views, quantity), find_scores(lines, other, "1", quantity)
+            cells += [f"{np.mean(list(scores.values())):.3f}", describe_difference(scores, others)]
+        click.echo(f"| {' | '.join(cells)} |")
 
 
 def describe(line: dict[str, Any]) -> dict[str, Any]:
     """Return in what a training differs from others of its kind."""
-    return {name: line[name] for name in ("views", "mixup", "cutmix", "focal", "class_weight")}
+    return {name: line[name] for name in PLAIN}
 
 
-def tell_scores(
+def name_variant(variant: dict[str, Any]) -> str:
+    """Return a training's settings that are not plain, in words."""
+    changed = [f"{name} {value}" for name, value in variant.items() if name != "views" and value != PLAIN[name]]
+    return ", ".join([*(changed or ["plain"]), *([f"{variant['views']} views"] if variant["views"] > 1 else [])])
+
+
+def find_scores(
     lines: Sequence[dict[str, Any]], variant: dict[str, Any], views: str, quantity: str
-) -> NDArray[np.float64]:
-    """Return the scores of a variant by seed."""
-    found = {line["seed"]: line["scores"][views][quantity] for line in lines if describe(line) == variant}
-    return np.array([found[seed] for seed in sorted(found)])
+) -> dict[int, float]:
+    """Return the scores of a training by seed."""
+    return {line["seed"]: line["scores"][views][quantity] for line in lines if describe(line) == variant}
 
 
-def tell_difference(scores: NDArray[np.float64], others: NDArray[np.float64]) -> str:
-    """Return the mean paired difference with its 95% interval by Student's t; "-" where it is of the same."""
-    number = min(len(scores), len(others))
-    differences = scores[:number] - others[:number]
-    if not differences.any():
-        return "-"
-    half = STUDENT_T[number] * differences.std(ddof=1) / number**0.5
+def describe_difference(scores: dict[int, float], others: dict[int, float]) -> str:
+    """Return the mean paired difference with its 95% interval by Student's t; nothing where there is none."""
+    both = sorted(scores.keys() & others.keys())
+    differences = np.array([scores[seed] - others[seed] for seed in both])
+    if len(both) < 2 or not differences.any():
+        return ""
+    half = STUDENT_T[len(both)] * differences.std(ddof=1) / len(both) ** 0.5
     mean = differences.mean()
     return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
-
-
-def tell_losses(lines: Sequence[dict[str, Any]], variant: dict[str, Any]) -> str:
-    """Return the log loss with one view and with eight, where it was measured."""
-    if "log_loss" not in lines[0]["scores"]["1"]:
-        return ""
-    one, eight = (tell_scores(lines, variant, views, "log_loss").mean() for views in ("1", "8"))
-    return f"{one:.3f}, {eight:.3f}"
 
 
 if __name__ == "__main__":

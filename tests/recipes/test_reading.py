@@ -75,7 +75,7 @@ def test_what_is_trained_from_random_weights_has_defaults_of_its_own() -> None:
 def test_an_unknown_key_is_refused_with_the_nearest_valid_name() -> None:
     assert refused({"stage": [{"unfreze": "all"}]}) == (
         "a.toml: [[stage]] 1: unknown key 'unfreze'.\n"
-        "  Expected: one of name, unfreeze, gradual, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, resize_to, schedule, warmup, cycle_len, cycle_mult, average, patience\n"
+        "  Expected: one of name, unfreeze, gradual, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, mixup, cutmix, resize_to, schedule, warmup, cycle_len, cycle_mult, average, patience\n"
         "  Fix: did you mean 'unfreeze'?"
     )
     assert refused({"traning": {}, "stage": [{}]}) == (

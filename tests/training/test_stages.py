@@ -236,24 +236,15 @@ def test_label_smoothing_raises_the_training_loss_and_not_the_validation_loss(
     assert losses[1][1] < losses[1][0]
 
 
-@pytest.mark.parametrize(
-    ("settings", "training", "boundary"),
-    [
-        ({"mixup": 1.0}, TrainingSettings(), "top"),
-        ({"cutmix": 1.0, "unfreeze": "all"}, TrainingSettings(), "pixels"),
-        ({}, TrainingSettings(focal=2.0), "top"),
-    ],
-)
+@pytest.mark.parametrize(("mixup", "focal"), [(1.0, 0.0), (0.0, 2.0)])
 def test_mixing_and_focal_loss_change_what_is_trained_on_and_not_how_validation_is_measured(
-    settings: dict[str, Any], training: TrainingSettings, boundary: str, backbone: Backbone, tmp_path: Path
+    mixup: float, focal: float, backbone: Backbone, tmp_path: Path
 ) -> None:
-    (tmp_path / "plain").mkdir()
-    stage = Stage(name="s", epochs=1, lr=1e-9, unfreeze=settings.get("unfreeze", "none"))
-    plain = fit(backbone, stage, tmp_path / "plain", boundary=boundary)
-    other = fit(backbone, dataclasses.replace(stage, **settings), tmp_path, boundary=boundary, training=training)
-    assert other.rows[0]["validation_loss"] == pytest.approx(plain.rows[0]["validation_loss"], rel=1e-4)
-    if training.focal:
-        assert other.rows[0]["train_loss"] == pytest.approx(plain.rows[0]["train_loss"] / 4, rel=1e-3)
+    """At next to no rate the model still says of both classes the same, and a focal loss is a quarter of the plain."""
+    stage = Stage(name="s", epochs=1, lr=1e-9, mixup=mixup)
+    progress = fit(backbone, stage, tmp_path, boundary="top", training=TrainingSettings(focal=focal))
+    assert progress.rows[0]["validation_loss"] == pytest.approx(np.log(2), rel=1e-4)
+    assert progress.rows[0]["train_loss"] == pytest.approx(np.log(2) * (0.25 if focal else 1), rel=1e-4)
 
 
 def test_mixtures_keep_the_training_loss_from_vanishing(backbone: Backbone, tmp_path: Path) -> None:
