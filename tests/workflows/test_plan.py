@@ -14,7 +14,7 @@ from safetensors.numpy import save_file
 
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.weights import read_arrays
-from tlkit.cli.main import cli
+from tlkit.cli.finetune import finetune
 from tlkit.errors import SettingError
 from tlkit.reports.console import Console
 from tlkit.workflows.plan import run_plan
@@ -31,7 +31,6 @@ def short_trials() -> Any:
     """Steps are so quick here that less time tells enough."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlkit.workflows.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
-        patch.setattr("tlkit.training.trial.SECONDS_OF_A_TRIAL", 0.01)
         yield
 
 
@@ -57,79 +56,58 @@ def plan(data: Path, sections: Sections, picture: Path, *, views: int = 2) -> di
     return run_plan(data, sections=sections, views=views, policy="standard", out=picture, console=QUIET)
 
 
-def rows_of(payload: dict[str, Any]) -> dict[str, tuple[int, int]]:
-    """Return rows and those found, by the name of the step."""
-    steps = payload["steps"]
-    return {step["name"]: (step["num_rows"], step["num_found"]) for step in steps if step["num_rows"] is not None}
+@pytest.fixture(scope="module")
+def planned(photos: Path, weights: str, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
+    """The plan of a training on 8 views: more than are computed to time them."""
+    picture = tmp_path_factory.mktemp("plan") / "plan.png"
+    return plan(photos, make_sections(weights, validation_fraction=0.25), picture, views=8)
 
 
-def test_a_plan_tells_of_every_step_and_way_and_what_to_do(photos: Path, weights: str, tmp_path: Path) -> None:
-    payload = plan(photos, make_sections(weights), tmp_path / "plan.png")
-    assert payload["images"] == {"train": 38, "validation": 10, "test": 0}
-    assert [step["name"] for step in payload["steps"]] == [
+def test_a_plan_tells_of_every_step_and_way_and_what_to_do(planned: dict[str, Any]) -> None:
+    assert planned["images"] == {"train": 36, "validation": 12, "test": 0}
+    assert [step["name"] for step in planned["steps"]] == [
         "features at top",
-        "features at top, 2 views",
+        "features at top, 8 views",
         "train the head",
         "features at conv1",
-        "features at conv1, 2 views",
+        "features at conv1, 8 views",
         "train conv2 and the head",
         "train everything",
     ]
-    trained = [step for step in payload["steps"] if step["num_epochs"]]
+    trained = [step for step in planned["steps"] if step["num_epochs"]]
     assert [step["num_epochs"] for step in trained] == [30, 15, 15]
     assert all(step["seconds"] >= step["num_epochs"] * step["epoch_seconds"] > 0 for step in trained)
-    assert [way["unfreeze"] for way in payload["ways"]] == ["none", "conv2", "all"]
-    for way in payload["ways"]:
+    assert [way["unfreeze"] for way in planned["ways"]] == ["none", "conv2", "all"]
+    for way in planned["ways"]:
         assert way["seconds"] == pytest.approx(sum(way["parts"].values()))
-    assert {score["name"] for score in payload["evidence"]["scores"]} == {
+    assert {score["name"] for score in planned["evidence"]["scores"]} == {
         "majority", "nearest neighbours at top", "probe at conv1", "probe at top",
     }  # fmt: skip
-    assert payload["advice"]["train"] == "the head alone", "flat colours are told apart without training the backbone"
-    with Image.open(tmp_path / "plan.png") as picture:
+    assert planned["advice"]["train"] == "the head alone", "flat colours are told apart without training the backbone"
+    with Image.open(planned["picture"]) as picture:
         assert min(picture.size) > 300
 
 
-def test_what_the_trial_computed_is_in_the_cache_and_counts_as_done(photos: Path, weights: str, tmp_path: Path) -> None:
-    """48 images and 38 more views are fewer than what is timed of each kind, so nothing is left to do."""
-    first = plan(photos, make_sections(weights), tmp_path / "plan.png")
-    assert rows_of(first)["features at top, 2 views"] == (86, 86)
-    second = plan(photos, make_sections(weights), tmp_path / "plan.png")
-    assert [step["seconds"] for step in second["steps"] if step["num_rows"]] == [0.0] * 4
-
-
-def test_what_is_left_costs_time_and_disk(
-    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Of 38 further views one stretch is computed without the clock, and one with it."""
-    monkeypatch.setattr("tlkit.workflows.feature_rows.BATCH_SIZE", 4)
-    payload = plan(photos, make_sections(weights), tmp_path / "plan.png", views=4)
-    step = next(step for step in payload["steps"] if step["name"] == "features at conv1, 4 views")
-    assert 0 < step["num_found"] < step["num_rows"] == 48 + 3 * 38
-    row_bytes = 2 * step["disk_bytes"] // (2 * (step["num_rows"] - step["num_found"]))
-    assert row_bytes % 64 == 0, "a map of 32 channels in float16"
-    assert step["seconds"] > 0
+def test_what_the_trial_did_not_compute_is_left_with_its_time_and_disk(planned: dict[str, Any]) -> None:
+    """A map at conv1 has 13 x 13 places of 32 channels in float16."""
+    plain, views = (step for step in planned["steps"] if step["name"].startswith("features at conv1"))
+    assert (plain["num_rows"], plain["num_found"], plain["seconds"], plain["disk_bytes"]) == (48, 48, 0.0, 0)
+    num_left = views["num_rows"] - views["num_found"]
+    assert views["num_rows"] == 48 + 7 * 36
+    assert 0 < num_left < 7 * 36
+    assert views["disk_bytes"] % num_left == 0
+    assert views["seconds"] > 0
 
 
 def test_the_command_is_one_that_tlkit_takes_with_all_that_was_given(
-    photos: Path, weights: str, tmp_path: Path
+    planned: dict[str, Any], photos: Path, weights: str
 ) -> None:
-    payload = plan(photos, make_sections(weights, validation_fraction=0.3), tmp_path / "plan.png")
-    words = shlex.split(payload["advice"]["command"])
+    words = shlex.split(planned["advice"]["command"])
     assert words[:3] == ["tlkit", "finetune", str(photos)]
-    command = cli.commands.get("finetune") or cli.get_command(None, "finetune")  # type: ignore[arg-type]
-    assert command is not None
-    given = command.make_context("finetune", words[2:]).params
+    given = finetune.make_context("finetune", words[2:]).params
     assert (given["backbone"], given["weights"], given["units"]) == ("mnist_cnn", weights, 4)
-    assert (given["validation_fraction"], given["views"], given["image_size"]) == (0.3, 2, 16)
+    assert (given["validation_fraction"], given["views"], given["image_size"]) == (0.25, 8, 16)
     assert given["out"] == Path("runs/photos-head")
-
-
-def test_random_weights_are_trained_whole_without_asking_their_features(photos: Path, tmp_path: Path) -> None:
-    payload = plan(photos, make_sections("random"), tmp_path / "plan.png")
-    assert payload["evidence"] is None
-    assert payload["advice"]["unfreeze"] == "all"
-    assert "--unfreeze all" in payload["advice"]["command"]
-    assert next(step for step in payload["steps"] if step["name"] == "train everything")["num_epochs"] == 60
 
 
 def test_values_metadata_and_boxes_are_planned_too(photos: Path, weights: str, tmp_path: Path) -> None:

@@ -18,7 +18,6 @@ from tlkit.training.pace import Pace
 from tlkit.training.stages import StageData
 from tlkit.training.steps import CompiledSteps, StageModel, compile_steps
 
-SECONDS_OF_A_TRIAL = 4.0
 FEWEST_TIMED_STEPS = 2
 
 
@@ -58,7 +57,7 @@ def time_epoch(
     *,
     rates: list[float],
     training: TrainingSettings,
-    seconds: float = SECONDS_OF_A_TRIAL,
+    seconds: float,
 ) -> EpochTime:
     """Time the steps that `fit_stage` takes, at a learning rate of zero, and give the model its state back.
 

@@ -221,7 +221,7 @@ def measure_stage(
                 num_views=plan.stage.views,
             )
         stack.enter_context(graph_precision(recipe.backbone.precision))
-        taken = time_epoch(model, data, rates=rates, training=recipe.training)
+        taken = time_epoch(model, data, rates=rates, training=recipe.training, seconds=SECONDS_OF_A_TRIAL)
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
     allowed = read_free_memory() // SHARE_OF_MEMORY
     used = None

@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.backbones.weights import RANDOM
 from tlkit.recipes import SECTIONS, Recipe, Stage, check_recipe, resolve_recipe
 from tlkit.recipes.words import list_words
 from tlkit.workflows.finetune_recipe import choose_weights, make_finetune_recipe
@@ -70,6 +71,9 @@ def make_way(unfreeze: str, *, views: int, policy: str, sections: Mapping[str, M
         stage["views"] = views
     if views > 1 or unfreeze == "all":
         stage["policy"] = policy
+    if unfreeze == "all" and sections["backbone"].get("weights") == RANDOM:  # nothing is frozen, so no engine runs it
+        backbone = {name: value for name, value in sections["backbone"].items() if name != "engine"}
+        sections = {**sections, "backbone": backbone}
     recipe = choose_weights(make_finetune_recipe(stage=stage, sections=sections, start_from=None), None)
     recipe = resolve_recipe(check_recipe(recipe, source="settings"))
     words = [word for name, section in SECTIONS.items() for word in list_words(section(**sections[name]))]
