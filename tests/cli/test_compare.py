@@ -56,8 +56,8 @@ def test_heads_and_views_are_ranked_by_trainings_with_what_a_run_costs(
     run_cli: RunCli, make_image_folder: Callable[..., Path], tmp_path: Path
 ) -> None:
     few = make_image_folder(tmp_path / "photos", {"striped green": 3, "red": 4})
-    words: tuple[Any, ...] = ("--backbones", "mnist_cnn:random", "--engine", "keras", "--image-size", 32)
-    words += ("--heads", "linear", "--views", "1,2", "--out", tmp_path / "c.png", "-q", "--json")
+    words = ["--backbones", "mnist_cnn:random", "--engine", "keras", "--image-size", "32", "--heads", "linear"]
+    words += ["--views", "1,2", "--out", str(tmp_path / "c.png"), "-q", "--json"]
     payload = run_cli("compare", few, *words).json()
     candidates = {each["name"]: each for each in payload["candidates"]}
     assert set(candidates) == {"1 view", "2 standard views"}

@@ -164,22 +164,23 @@ def _compute(contender: Contender, questions: Questions, cache_root: Path, conso
     release_memory()  # or what the candidates before have left would be taken again, and not count
     memory_before = read_resident_memory()
     is_probed = contender.head is None
+    pooling = contender.head.pooling if contender.head else "avg"
+    backbone = build_backbone_for(contender.settings, pooling, questions.seed)
+    features = ensure_features(
+        questions.manifest,
+        backbone,
+        boundary=contender.boundary,
+        views=contender.views,
+        settings=contender.settings,
+        cache_root=cache_root,
+        console=console,
+        is_pooled=is_probed,
+    )
+    _refuse_changed(features)
+    trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
+    work = Work(features.cache.spec, trunk, cache_root, 0, None, BATCH_SIZE)
+    release_memory()  # to convert and to check a trunk takes much, but only once: with a full cache it does not happen
     with watch_peak_memory() as peak:
-        pooling = contender.head.pooling if contender.head else "avg"
-        backbone = build_backbone_for(contender.settings, pooling, questions.seed)
-        features = ensure_features(
-            questions.manifest,
-            backbone,
-            boundary=contender.boundary,
-            views=contender.views,
-            settings=contender.settings,
-            cache_root=cache_root,
-            console=console,
-            is_pooled=is_probed,
-        )
-        _refuse_changed(features)
-        trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
-        work = Work(features.cache.spec, trunk, cache_root, 0, None, BATCH_SIZE)
         seconds_a_view = _time(work, questions.manifest.records, contender.views)
     split = features.splits["train"]
     by_sha256 = {record.sha256: row for record, row in zip(split.records, split.positions, strict=True)}
