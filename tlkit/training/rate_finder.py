@@ -30,7 +30,7 @@ NUM_STEPS = 160
 SMOOTHING = 0.9
 """Part of the smoothed loss that stays at each step, so that it remembers about ten.
 
-The usual 0.98 lags behind by several powers of ten of the rate: with it all suggestions were too high.
+The usual 0.98 lags behind by more than a power of ten of the rate, and what it suggests is too high.
 """
 DIVERGED = 4.0
 """The sweep ends where the smoothed loss is so many times its lowest."""
