@@ -66,7 +66,7 @@ def test_a_recipe_with_an_unknown_key_is_refused(photos: Path, tmp_path: Path, r
         1,
         [
             f"Error: {recipe}: [[stage]] 1: unknown key 'epoch'.",
-            "  Expected: one of name, unfreeze, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, resize_to, schedule, warmup, cycle_len, cycle_mult, average, patience",
+            "  Expected: one of name, unfreeze, gradual, epochs, batch_size, lr, lr_ratio, group_lr, views, policy, resize_to, schedule, warmup, cycle_len, cycle_mult, average, patience",
             "  Fix: did you mean 'epochs'?",
         ],
     )

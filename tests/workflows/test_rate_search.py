@@ -73,8 +73,12 @@ def test_the_rates_found_stand_in_history_summary_report_and_pictures(finished: 
 def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
     photos: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+<<<<<<< HEAD
     left = [4]
     searched: list[int] = []
+=======
+    left, searched = [4], []
+>>>>>>> rates
     original = StageListener.__init__
 
     def counting(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
@@ -101,24 +105,24 @@ def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
     assert read_rates(tmp_path / "killed") == read_rates(finished)
 
 
-def test_where_the_loss_falls_at_no_rate_the_stage_takes_its_usual_one(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("tlkit.workflows.rate_search.suggest_rates", lambda sweep: None)
-    recipe = Recipe(backbone=FOUND_TWICE.backbone, head=FOUND_TWICE.head, stages=(Stage(epochs=1, lr=FIND),))
-    summary = run_finetune(recipe, photos, tmp_path / "run", console=Console())
-    assert summary["validation"][0]["learning_rate"] == 1e-3
-    said = capsys.readouterr()
-    assert "Warning: The loss fell clearly at no rate, so the sweep suggests none" in said.err
-    assert "Stage 1-head takes its usual rate, 1e-3." in said.out
-
-
-def test_gradual_unfreezing_tries_one_group_after_the_other(photos: Path, finished: Path, tmp_path: Path) -> None:
-    stage = Stage(unfreeze="all", gradual=True, epochs=1, batch_size=8)
+@pytest.fixture(scope="module")
+def gradual(photos: Path, finished: Path) -> dict[str, Any]:
+    """The summary of a run that unfreezes gradually and whose sweeps suggest nothing."""
+    stage = Stage(unfreeze="all", gradual=True, epochs=1, batch_size=8, lr=FIND)
     recipe = Recipe(backbone=BackboneSettings(name="mnist_cnn", image_size=32), head=FOUND_TWICE.head, stages=(stage,))
-    summary = run_finetune(recipe, photos, tmp_path / "run", console=QUIET, start_from=finished)
-    assert [(each["stage"], each["boundary"]) for each in summary["validation"]] == [
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.workflows.rate_search.suggest_rates", lambda sweep: None)
+        return run_finetune(recipe, photos, photos.parent / "gradual", console=QUIET, start_from=finished)
+
+
+def test_where_the_loss_falls_at_no_rate_a_stage_takes_its_usual_one(gradual: dict[str, Any]) -> None:
+    assert [each["learning_rate"] for each in gradual["validation"]] == [1e-4, 1e-4]
+
+
+def test_gradual_unfreezing_tries_one_group_after_the_other(gradual: dict[str, Any]) -> None:
+    assert [(each["stage"], each["boundary"]) for each in gradual["validation"]] == [
         ("1-unfreeze-conv2", "conv1"),
         ("2-unfreeze-all", "pixels"),
     ]
-    assert [each.unfreeze for each in read_recipe(tmp_path / "run" / "recipe.toml").stages] == ["conv2", "all"]
+    stages = read_recipe(Path(gradual["run"]) / "recipe.toml").stages
+    assert [(each.unfreeze, each.gradual) for each in stages] == [("conv2", False), ("all", False)]

@@ -27,8 +27,11 @@ LOWEST_RATE = 1e-7
 HIGHEST_RATE = 10.0
 NUM_STEPS = 160
 """Twenty for each power of ten."""
-SMOOTHING = 0.95
-"""Part of the smoothed loss that stays at each step, so that it remembers about twenty."""
+SMOOTHING = 0.9
+"""Part of the smoothed loss that stays at each step, so that it remembers about ten.
+
+The usual 0.98 lags behind by more than a power of ten of the rate, and what it suggests is too high.
+"""
 DIVERGED = 4.0
 """The sweep ends where the smoothed loss is so many times its lowest."""
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from tlkit.training.rate_finder import NUM_STEPS, SMOOTHING, Sweep
 
 NUM_FIRST_STEPS = NUM_STEPS // 10
-CLEAR_FALL = 4.0
+CLEAR_FALL = 3.0
 """The loss has fallen if its lowest is so many standard errors below what it was before any rate did anything."""
 FAR_APART = 10.0
 
