@@ -73,12 +73,8 @@ def test_the_rates_found_stand_in_history_summary_report_and_pictures(finished: 
 def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
     photos: Path, finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-<<<<<<< HEAD
     left = [4]
     searched: list[int] = []
-=======
-    left, searched = [4], []
->>>>>>> rates
     original = StageListener.__init__
 
     def counting(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
