@@ -31,7 +31,7 @@ def test_the_class_table_comes_first_and_the_command_last(
     assert places == sorted(places)
     assert story.rstrip().endswith(payload["advice"]["command"])
     assert payload["advice"]["command"] == (
-        f"tlkit finetune {photos} --backbone mnist_cnn --weights random --image-size 16 --units 4 --unfreeze all --views 4 "
+        f"tlkit finetune {photos} --backbone mnist_cnn --weights random --image-size 16 --units 4 --unfreeze all "
         "--out runs/photos-all"
     )
     assert payload["evidence"] is None

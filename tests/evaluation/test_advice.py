@@ -9,8 +9,11 @@ import pytest
 
 from tlkit.evaluation.advice import (
     EVERYTHING,
+    FEW,
     HEAD,
     LAST_GROUPS,
+    MANY,
+    SOME,
     Evidence,
     advise,
     advise_without_evidence,
@@ -29,14 +32,20 @@ def make_probe(num_right: int) -> Probe:
 
 
 def make_evidence(
-    *, top: int = 340, below: int = 280, neighbours: int = 320, majority: int = 100, num_images: int = 5000
+    *,
+    top: int = 340,
+    below: int = 280,
+    neighbours: int = 320,
+    majority: int = 100,
+    num_images: int = 5000,
+    num_groups: int = 4,
 ) -> Evidence:
-    """Evidence about four classes, each score given by how many of 400 images are right."""
+    """Evidence about some classes, each score given by how many of 400 images are right."""
     losses = 1 - np.stack([np.stack([make_probe(each).each]) for each in (majority, below, top)])
     return Evidence(
         task=CLASSIFICATION,
         num_images=num_images,
-        num_groups=4,
+        num_groups=num_groups,
         probes={"block2": make_probe(below), "block3": make_probe(below + 5), "top": make_probe(top)},
         neighbours=make_probe(neighbours),
         majority=make_probe(majority),
@@ -45,28 +54,40 @@ def make_evidence(
 
 
 @pytest.mark.parametrize(
-    ("changes", "depth", "is_near", "is_many"),
+    ("changes", "depth", "is_near", "amount"),
     [
-        ({}, LAST_GROUPS, True, True),
-        ({"num_images": 200}, HEAD, True, False),
-        ({"below": 335}, EVERYTHING, False, True),
-        ({"below": 335, "num_images": 200}, HEAD, False, False),
-        ({"neighbours": 200}, EVERYTHING, False, True),
+        ({}, LAST_GROUPS, True, MANY),
+        ({"num_images": 500}, LAST_GROUPS, True, SOME),
+        ({"num_images": 200}, HEAD, True, FEW),
+        ({"below": 335}, EVERYTHING, False, MANY),
+        ({"below": 335, "num_images": 500}, LAST_GROUPS, False, SOME),
+        ({"below": 335, "num_images": 200}, HEAD, False, FEW),
+        ({"neighbours": 200}, EVERYTHING, False, MANY),
+        ({"num_groups": 400}, HEAD, True, FEW),
     ],
-    ids=["many, near", "few, near", "many, far", "few, far", "many, far by its neighbours"],
+    ids=[
+        "many, near",
+        "some, near",
+        "few, near",
+        "many, far",
+        "some, far",
+        "few, far",
+        "far by its neighbours",
+        "few a class",
+    ],
 )
-def test_few_or_many_and_near_or_far_decide(changes: dict[str, int], depth: int, is_near: bool, is_many: bool) -> None:
+def test_few_or_many_and_near_or_far_decide(changes: dict[str, int], depth: int, is_near: bool, amount: str) -> None:
     advice = advise(make_evidence(**changes))
-    assert (advice.depth, advice.is_near, advice.is_many) == (depth, is_near, is_many)
+    assert (advice.depth, advice.is_near, advice.amount) == (depth, is_near, amount)
 
 
 def test_the_reasons_give_the_numbers() -> None:
-    near, many = advise(make_evidence()).reasons
+    near, amount = advise(make_evidence()).reasons
     assert near == (
         "Near to what the backbone has learnt: nearest neighbours reach 0.80, the probe 0.85 at the top and 0.71 at most "
         "below it (block3)."
     )
-    assert many == "5,000 training images, 1,250 a class: many."
+    assert amount == "5,000 training images, 1,250 a class: many: enough for any depth."
 
 
 def test_what_no_feature_tells_is_not_refined() -> None:

@@ -8,6 +8,7 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 from PIL import Image
 from safetensors.numpy import save_file
@@ -15,6 +16,7 @@ from safetensors.numpy import save_file
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.weights import read_arrays
 from tlkit.cli.finetune import finetune
+from tlkit.cli.main import cli
 from tlkit.errors import SettingError
 from tlkit.reports.console import Console
 from tlkit.workflows.plan import run_plan
@@ -104,7 +106,7 @@ def test_the_command_is_one_that_tlkit_takes_with_all_that_was_given(
 ) -> None:
     words = shlex.split(planned["advice"]["command"])
     assert words[:3] == ["tlkit", "finetune", str(photos)]
-    given = finetune.make_context("finetune", words[2:]).params
+    given = finetune.make_context("finetune", words[2:], parent=click.Context(cli, **cli.context_settings)).params
     assert (given["backbone"], given["weights"], given["units"]) == ("mnist_cnn", weights, 4)
     assert (given["validation_fraction"], given["views"], given["image_size"]) == (0.25, 8, 16)
     assert given["out"] == Path("runs/photos-head")

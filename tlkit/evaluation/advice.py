@@ -1,14 +1,17 @@
 """Say how much of a pretrained backbone to train for a data set, from what its features tell.
 
-The known rule has four fields (the table of Stanford's CS231n; why it holds: Yosinski et al. 2014, arXiv:1411.1792):
+The known rule has four fields: few or many images, near to what the backbone has learnt or far from it (the table of
+Stanford's CS231n; why it holds: Yosinski et al. 2014, arXiv:1411.1792). Here both are measured, and between few and many
+there are some, as the last groups need fewer images than everything:
 
-                    near to what the backbone has learnt    far from it
-    few images      the head alone                          the head alone, with low hopes
-    many images     the last groups, too                    everything
+                       near                  far
+    few images         the head alone        the head alone, with low hopes
+    some images        the last groups, too  the last groups, too
+    many images        the last groups, too  everything
 
-Both are measured here. Data are far where the highest features have lost something: a probe on them is no better than one on
-an earlier boundary, or the nearest neighbours know much less than the probe. Where there is nothing left to gain, or
-nothing was learnt, the rule is not asked.
+Data are far where the highest features have lost something: a probe on them is no better than one on an earlier boundary, or
+the nearest neighbours know much less than the probe. Where there is nothing left to gain, or nothing was learnt, the rule
+is not asked.
 """
 
 from __future__ import annotations
@@ -27,8 +30,9 @@ from tlkit.outputs import CLASSIFICATION
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""
 _DEPTHS = ("the head alone", "the head and the last groups", "everything")
-FEWEST_OF_MANY = 300
-FEWEST_OF_MANY_IN_A_CLASS = 30
+FEW, SOME, MANY = "few", "some", "many"
+FEWEST_OF_SOME, FEWEST_OF_MANY = 300, 1000
+FEWEST_OF_SOME_IN_A_CLASS = 30
 LEAST_SHARE_OF_NEIGHBOURS = 0.75
 NEARLY_PERFECT = 0.99
 NUM_DRAWN = 40
@@ -117,13 +121,13 @@ class Advice:
     Attributes:
         depth: HEAD, LAST_GROUPS or EVERYTHING.
         is_near: Whether the data are near to what the backbone has learnt; None where it does not matter.
-        is_many: Whether there are many images; None where it does not matter.
+        amount: FEW, SOME or MANY images; None where it does not matter.
         reasons: One or two sentences.
     """
 
     depth: int
     is_near: bool | None
-    is_many: bool | None
+    amount: str | None
     reasons: tuple[str, ...]
 
     @property
@@ -133,7 +137,7 @@ class Advice:
 
     def to_payload(self) -> dict[str, Any]:
         """Return plain values, fit for JSON."""
-        return {"train": self.in_words, "is_near": self.is_near, "is_many": self.is_many, "reasons": self.reasons}
+        return {"train": self.in_words, "is_near": self.is_near, "amount": self.amount, "reasons": self.reasons}
 
 
 def advise(evidence: Evidence) -> Advice:
@@ -154,9 +158,10 @@ def advise(evidence: Evidence) -> Advice:
             HEAD, None, None, (f"A probe at the top reaches {top.value:z.3f}: hardly anything is left to gain.",)
         )
     is_near, why_near = _judge_distance(evidence)
-    is_many, why_many = _judge_number(evidence)
-    depth = (EVERYTHING, LAST_GROUPS)[is_near] if is_many else HEAD
-    return Advice(depth, is_near, is_many, (why_near, why_many))
+    amount, why_amount = _judge_amount(evidence)
+    is_for_all = amount == MANY and not is_near
+    depth = HEAD if amount == FEW else EVERYTHING if is_for_all else LAST_GROUPS
+    return Advice(depth, is_near, amount, (why_near, why_amount))
 
 
 def advise_without_evidence(*, is_random: bool) -> Advice:
@@ -190,12 +195,20 @@ def _judge_distance(evidence: Evidence) -> tuple[bool, str]:
     )
 
 
-def _judge_number(evidence: Evidence) -> tuple[bool, str]:
-    """Return whether there are many images, and why."""
+def _judge_amount(evidence: Evidence) -> tuple[str, str]:
+    """Return whether images are few, some or many, and why."""
     number = f"{evidence.num_images:,} training images"
+    amount = SOME if evidence.num_images < FEWEST_OF_MANY else MANY
     if evidence.task == CLASSIFICATION:
-        number += f", {evidence.num_images / evidence.num_groups:,.0f} a class"
-    is_many = evidence.num_images >= FEWEST_OF_MANY and (
-        evidence.task != CLASSIFICATION or evidence.num_images >= FEWEST_OF_MANY_IN_A_CLASS * evidence.num_groups
-    )
-    return is_many, f"{number}: {'many' if is_many else 'few'}."
+        a_class = evidence.num_images / evidence.num_groups
+        number += f", {a_class:,.0f} a class"
+        if a_class < FEWEST_OF_SOME_IN_A_CLASS:
+            amount = FEW
+    if evidence.num_images < FEWEST_OF_SOME:
+        amount = FEW
+    consequence = {
+        FEW: "few: too little to train more than a head",
+        SOME: "enough for the last groups, not for everything",
+        MANY: "many: enough for any depth",
+    }[amount]
+    return amount, f"{number}: {consequence}."

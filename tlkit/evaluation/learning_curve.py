@@ -101,7 +101,7 @@ class LearningCurve:
         begin = "Twice as many of the same images would bring a head on the frozen backbone"
         if not self.is_flat:
             return f"{begin} about {self.gain_in_words}."
-        is_done = 1 - self.predict(self.num_now).value < LITTLE
+        is_done = 1 - self.predict(self.num_now).value < 2 * LITTLE
         reason = "hardly anything is left to learn" if is_done else "the backbone is the limit, or the labels are"
         return f"{begin} next to nothing, {self.gain_in_words}: {reason}."
 

@@ -67,13 +67,14 @@ def make_way(unfreeze: str, *, views: int, policy: str, sections: Mapping[str, M
         SettingError: If settings do not fit together.
     """
     stage: dict[str, Any] = {} if unfreeze == "none" else {"unfreeze": unfreeze}
-    if views > 1:
+    backbone = dict(sections["backbone"])
+    if is_from_scratch := unfreeze == "all" and backbone.get("weights") == RANDOM:
+        backbone.pop("engine", None)  # nothing is frozen that it could run
+    if views > 1 and not is_from_scratch:
         stage["views"] = views
     if views > 1 or unfreeze == "all":
         stage["policy"] = policy
-    if unfreeze == "all" and sections["backbone"].get("weights") == RANDOM:  # nothing is frozen, so no engine runs it
-        backbone = {name: value for name, value in sections["backbone"].items() if name != "engine"}
-        sections = {**sections, "backbone": backbone}
+    sections = {**sections, "backbone": backbone}
     recipe = choose_weights(make_finetune_recipe(stage=stage, sections=sections, start_from=None), None)
     recipe = resolve_recipe(check_recipe(recipe, source="settings"))
     words = [word for name, section in SECTIONS.items() for word in list_words(section(**sections[name]))]
