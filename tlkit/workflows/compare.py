@@ -179,7 +179,7 @@ def _compute(contender: Contender, questions: Questions, cache_root: Path, conso
     _refuse_changed(features)
     trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
     work = Work(features.cache.spec, trunk, cache_root, 0, None, BATCH_SIZE)
-    release_memory()  # to convert and to check a trunk takes much, but only once: with a full cache it does not happen
+    release_memory()  # to convert and to check a trunk takes much, but only once
     with watch_peak_memory() as peak:
         seconds_a_view = _time(work, questions.manifest.records, contender.views)
     split = features.splits["train"]
