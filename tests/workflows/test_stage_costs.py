@@ -14,11 +14,11 @@ from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
+from tlkit.data.views import ViewPlan
 from tlkit.recipes import BackboneSettings, DataSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.precompute import ensure_features
 from tlkit.workflows.stage_costs import FeatureCost, measure_features
-from tlkit.workflows.wanted_rows import ViewPlan
 
 QUIET = Console(verbosity=-1)
 SETTINGS = BackboneSettings(name="mnist_cnn", weights="random", image_size=16, engine="keras")
