@@ -221,10 +221,10 @@ def list_parts(
         parts.append((name_training(plan), stages[plan.stage.unfreeze].seconds))
     if "top" in features:
         top = features["top"]
-        # The end measures the saved model on the validation images, and what it knows on some training images.
+        # The saved model is measured on the validation images, and on some training images what it knows; both anew.
         num_spanning = min(MOST_SPANNING_IMAGES, len(manifest.in_split("train"))) if way.unfreeze != "none" else 0
         num_images = len(manifest.in_split("validation")) + num_spanning
-        parts.append(("end", (1 + bool(num_spanning)) * top.start_seconds + num_images * top.row_seconds[0]))
+        parts.append(("end", (1 + bool(num_spanning)) * top.choice_seconds + num_images * top.row_seconds[0]))
     return tuple(parts)
 
 

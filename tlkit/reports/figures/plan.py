@@ -24,7 +24,8 @@ WayParts = tuple[str, Sequence[tuple[str, float]]]
 ADVISED = "#{:02x}{:02x}{:02x}".format(*RIGHT)
 EXTRAPOLATED = "#{:02x}{:02x}{:02x}".format(*WRONG)
 LETTERS = 9.5
-LEAST_SHARE_WITH_A_NAME = 0.09
+SHARE_OF_A_LETTER = 0.009
+"""Of the width of the bars, roughly."""
 PART_SHADES = {"start": 0.25, "features": 0.55, "train": 1.0, "end": 0.25}
 
 
@@ -154,7 +155,7 @@ def _draw_ways(axes: Axes, ways: Sequence[WayParts], advised: int) -> None:
                 edgecolor="white",
                 zorder=2,
             )
-            if seconds >= LEAST_SHARE_WITH_A_NAME * longest:
+            if seconds >= len(part) * SHARE_OF_A_LETTER * longest:
                 axes.annotate(
                     part,
                     ((left + seconds / 2) / unit, height),
