@@ -360,7 +360,7 @@ def test_a_training_looks_at_no_images_of_the_test_split(catches: Path, monkeypa
     warn(manifest)
     assert set(looked_at) == {record.path for record in manifest.records if record.split != "test"}
     looked_at.clear()
-    monkeypatch.setattr(probing, "MAX_IMAGES", 30)
+    monkeypatch.setattr(leak, "MAX_IMAGES", 30)
     warn(manifest)
     assert 28 <= len(looked_at) <= 32
 

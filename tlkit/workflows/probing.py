@@ -82,7 +82,7 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     for notice in manifest.notices:
         console.detail(notice)
     used = [record for record in manifest.records if record.split != "test"]
-    records = sample_records(used, manifest.task, seed)
+    records = sample_records(used, manifest.task, seed, at_most=MAX_IMAGES)
     console.say(
         f"{len(records):,} of {len(manifest.records):,} images"
         + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")
@@ -91,7 +91,7 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     return dataclasses.replace(manifest, records=tuple(records))
 
 
-def sample_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int = MAX_IMAGES) -> list[ImageRecord]:
+def sample_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int) -> list[ImageRecord]:
     """Return at most about so many of the records, all groups in proportion."""
     if len(records) <= at_most:
         return records
