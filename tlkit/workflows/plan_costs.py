@@ -149,11 +149,12 @@ def measure_ways(
     costs = {boundary: cost for boundary, (cost, _) in features.items()}
     steps = []
     for boundary in (*costs, "pixels"):
+        before = base
         if boundary in costs:
             steps += list_feature_steps(costs[boundary], base)
-        steps += [
-            make_stage_step(plan, stages[name], base) for name, plan in plans.items() if plan.boundary == boundary
-        ]
+            before += costs[boundary].memory_bytes or 0  # a process keeps most of what it took
+        members = [(plan, stages[name]) for name, plan in plans.items() if plan.boundary == boundary]
+        steps += [make_stage_step(plan, cost, before) for plan, cost in members]
     parts = [list_parts(way, costs, stages, manifest, ready_seconds) for way in ways]
     free = shutil.disk_usage(cache_root).free
     notes = [
