@@ -1,7 +1,7 @@
 r"""Measure what mixing, test-time views and the focal loss bring: test scores beside those of plain training, by seed.
 
     D=DATA W=mobilenet_v2_1.0_224_no_top.weights.h5
-    python -m benchmarks.mixing houses $D/houses/houses.csv --out quarters.csv
+    python -m benchmarks.views houses $D/houses/houses.csv --out quarters.csv
     python -m benchmarks.mixing heads --data clothing=$D/clothing --data brain=$D/brain_tumor --data houses=quarters.csv \
         --weights $W --out mixing.jsonl
     python -m benchmarks.mixing rare --data clothing=$D/clothing --weights $W --out mixing.jsonl
@@ -20,8 +20,6 @@ about 2.5 GB for the three sets.
 
 from __future__ import annotations
 
-import contextlib
-import csv
 import dataclasses
 import itertools
 import json
@@ -29,6 +27,7 @@ import tempfile
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -36,17 +35,16 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.beside_the_image import write_quarters
+from benchmarks.views.cells import TOP
+from benchmarks.views.features import CachedViews, read_divided
 from tlkit.bundle.answers import compute_answers
-from tlkit.data.dataset import read_dataset
-from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.reports.console import Console
-from tlkit.runtime import graph_precision, read_free_memory, start_keras
+from tlkit.runtime import graph_precision, start_keras
 from tlkit.workflows.evaluate import run_evaluate
 from tlkit.workflows.finetune import run_finetune
 from tlkit.workflows.precompute import build_backbone_for, ensure_features
@@ -107,15 +105,6 @@ def list_pixels(data: str, seed: int) -> Iterator[Cell]:
         yield Cell(data, "pixels", seed, mixup=mixup, cutmix=cutmix)
 
 
-def read_manifest(path: Path, seed: int) -> Manifest:
-    """Return a set as a run with this seed divides it."""
-    index = FileIndex(default_cache_root())
-    manifest = read_dataset(path, DataSettings(), seed=seed, index=index)
-    if any(record.split == "test" for record in manifest.records):
-        return manifest
-    return read_dataset(path, DataSettings(test_fraction=0.2), seed=seed, index=index)
-
-
 def make_rare(manifest: Manifest, seed: int) -> Manifest:
     """Return a set of whose classes a part of the training and validation images is left, another of each."""
     generator = np.random.default_rng(seed)
@@ -129,113 +118,47 @@ def make_rare(manifest: Manifest, seed: int) -> Manifest:
     return dataclasses.replace(manifest, records=tuple(records))
 
 
-class CachedViews:
-    """The features of all images of a set in eight views each, computed where the cache lacks them."""
-
-    def __init__(self, path: Path, weights: str) -> None:
-        settings = BackboneSettings(name="mobilenet_v2", weights=weights)
-        manifest = read_manifest(path, 0)
-        records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
-        features = ensure_features(
-            dataclasses.replace(manifest, records=records),
-            build_backbone_for(settings, "none", 0),
-            boundary="top",
-            views=ViewPlan("standard", NUM_VIEWS, 0),
-            settings=settings,
-            cache_root=default_cache_root(),
-            console=Console(),
-        )
-        self.cache = features.cache
-        self.positions = features.splits["train"].positions
-        self.place_of = {record.sha256: place for place, record in enumerate(features.splits["train"].records)}
-
-    def read(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[Any]:
-        """Return maps, float16 (n, height, width, channels)."""
-        return self.cache.read(self.positions[images, views])
+def open_views(path: Path, weights: str) -> CachedViews:
+    """Return the features of all images of a set in eight views each, computed where the cache lacks them."""
+    settings = BackboneSettings(name="mobilenet_v2", weights=weights)
+    manifest = read_divided(path, 0)
+    records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
+    features = ensure_features(
+        dataclasses.replace(manifest, records=records),
+        build_backbone_for(settings, "none", 0),
+        boundary=TOP,
+        views=ViewPlan("standard", NUM_VIEWS, 0),
+        settings=settings,
+        cache_root=default_cache_root(),
+        console=Console(),
+    )
+    return CachedViews(features)
 
 
 def train_head(cached: CachedViews, manifest: Manifest, cell: Cell) -> dict[str, Any]:
     """Train a head and return its test scores by the number of views that are averaged."""
     import keras
 
+    from benchmarks.views.trainings import make_parts, make_source
     from tlkit.heads import build_head
-    from tlkit.training.stages import StageListener, fit_stage
+    from tlkit.training.held_out import compute_logits, fit_unwatched, make_stage_data
     from tlkit.training.steps import StageModel
 
     head = HeadSettings()
     training = TrainingSettings(seed=cell.seed, focal=cell.focal, class_weight=cell.class_weight)
     (stage,) = resolve_recipe(Recipe(stages=(Stage(name="head", views=cell.views, mixup=cell.mixup),))).stages
-    outputs = Outputs(CLASSIFICATION, len(manifest.class_names))
+    answers, parts, outputs = make_parts(manifest, cached)
+    source = make_source(cached, cell.views, head)
     keras.utils.set_random_seed(cell.seed)
-    shape = cached.cache.spec.feature_shape
-    network = build_head(head.kind, feature_shape=shape, outputs=outputs, dropout=head.dropout, units=head.units)
+    network = build_head(head.kind, feature_shape=source.shape, outputs=outputs, dropout=head.dropout, units=head.units)
     model = StageModel(tail=None, head=network, tail_trains=False)
-    rates = [stage.head_rate] * len(model.trainable_variables)
-    silent = StageListener(lambda rows: None, lambda text, total: contextlib.nullcontext(lambda count: None))
-    data = make_data(cached, manifest, outputs, stage, training)
-    with tempfile.TemporaryDirectory() as folder, graph_precision("auto"):
-        progress = fit_stage(
-            model,
-            data,
-            rates=rates,
-            stage=stage,
-            training=training,
-            keeps_start=False,
-            checkpoint=Path(folder) / "head.safetensors",
-            listener=silent,
-        )
-    test = find_places(cached, manifest, "test")
-    truth = manifest.targets(manifest.in_split("test"))
-    probabilities = np.stack([predict(model, cached, test, view) for view in range(NUM_VIEWS)])
-    scores = {count: compute_scores(probabilities[:count].mean(axis=0), truth) for count in TEST_VIEWS}
+    data = make_stage_data(source, answers, parts, outputs=outputs, stage=stage, training=training)
+    with graph_precision("auto"):
+        progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
+    said = [compute_logits(model, source.read, parts.test, view=view) for view in range(NUM_VIEWS)]
+    probabilities = np.stack([compute_answers(CLASSIFICATION, logits) for logits in said])
+    scores = {count: compute_scores(probabilities[:count].mean(axis=0), answers[parts.test]) for count in TEST_VIEWS}
     return {"epochs": progress.epochs_done, "best_epoch": progress.best_epoch, "scores": scores}
-
-
-def make_data(
-    cached: CachedViews, manifest: Manifest, outputs: Outputs, stage: Stage, training: TrainingSettings
-) -> Any:
-    """Return the batches of a head, as `tlkit finetune` makes them."""
-    from tlkit.training.batches import Batches, EpochPlan, FixedTruth, choose_inputs
-    from tlkit.training.losses import compute_class_weights
-    from tlkit.training.mixing import Mixing
-    from tlkit.training.stages import StageData
-
-    batches = {}
-    for split, views, seed in (("train", stage.views, training.seed), ("validation", 1, None)):
-        places = find_places(cached, manifest, split)
-        answers = manifest.targets(manifest.in_split(split))
-        mode = training.class_weight if split == "train" else "none"
-
-        def read(images: Any, views: Any, places: NDArray[np.int64] = places) -> NDArray[Any]:
-            return cached.read(places[images], views)
-
-        batches[split] = Batches(
-            EpochPlan(len(places), stage.batch_size, views, seed, Mixing(stage.mixup, stage.cutmix)),
-            choose_inputs(
-                read,
-                num_images=len(places),
-                num_views=views,
-                batch_size=stage.batch_size,
-                row_bytes=2 * int(np.prod(cached.cache.spec.feature_shape)),
-                free_bytes=read_free_memory(),
-            ),
-            FixedTruth(answers),
-            np.zeros((len(places), 0), np.float32),
-            compute_class_weights(answers, num_classes=outputs.num_answers, mode=mode),
-        )
-    return StageData(batches["train"], batches["validation"], outputs)
-
-
-def find_places(cached: CachedViews, manifest: Manifest, split: str) -> NDArray[np.int64]:
-    """Return where the images of a split lie."""
-    return np.array([cached.place_of[record.sha256] for record in manifest.in_split(split)], np.int64)
-
-
-def predict(model: Any, cached: CachedViews, places: NDArray[np.int64], view: int) -> NDArray[np.float32]:
-    """Return probabilities of one view of images."""
-    features = cached.read(places, np.full(len(places), view))
-    nothing = np.zeros((len(places), 0), np.float32)
-    return compute_answers(CLASSIFICATION, np.asarray(model(features, nothing, training=False)["answer"]))
 
 
 def compute_scores(probabilities: NDArray[np.floating[Any]], truth: NDArray[Any]) -> dict[str, float]:
@@ -297,18 +220,6 @@ def main() -> None:
     """Choose what to measure."""
 
 
-@main.command()
-@click.argument("table", type=click.Path(path_type=Path, exists=True))
-@click.option("--out", type=click.Path(path_type=Path), required=True)
-def houses(table: Path, out: Path) -> None:
-    """Write the TABLE of houses with the quarter of the price as the class and nothing else beside the image."""
-    write_quarters(table, out)
-    with out.open(newline="", encoding="utf-8") as file:
-        rows = [(row["image"], row["quarter"]) for row in csv.DictReader(file)]
-    with out.open("w", newline="", encoding="utf-8") as file:
-        csv.writer(file).writerows([("image", "label"), *rows])
-
-
 def study_options(function: Any) -> Any:
     """Add what every study takes."""
     for option in (
@@ -326,15 +237,14 @@ def measure_heads(
     """Measure the heads of each set, all seeds of one before the next."""
     start_keras()
     for name, _, place in (item.partition("=") for item in sets):
-        path = Path(place)
-        cached = CachedViews(path, weights)
-
-        def measure(cell: Cell, path: Path = path, cached: CachedViews = cached) -> dict[str, Any]:
-            manifest = read_manifest(path, cell.seed)
-            return train_head(cached, make_rare(manifest, cell.seed) if cell.kind == "rare" else manifest, cell)
-
         cells = itertools.chain.from_iterable(list_cells(name, seed) for seed in range(seeds))
-        measure_missing(out, cells, measure)
+        measure_missing(out, cells, partial(train_on_set, Path(place), open_views(Path(place), weights)))
+
+
+def train_on_set(path: Path, cached: CachedViews, cell: Cell) -> dict[str, Any]:
+    """Train a head on a set as the seed divides it and, for `rare`, makes its classes rare."""
+    manifest = read_divided(path, cell.seed)
+    return train_head(cached, make_rare(manifest, cell.seed) if cell.kind == "rare" else manifest, cell)
 
 
 @main.command()
@@ -359,7 +269,7 @@ def pixels(sets: tuple[str, ...], seeds: int, out: Path) -> None:
     """Train all of `tiny`, mixed and plain."""
     for name, _, path in (item.partition("=") for item in sets):
         cells = itertools.chain.from_iterable(list_pixels(name, seed) for seed in range(seeds))
-        measure_missing(out, cells, lambda cell, path=path: train_pixels(Path(path), cell))  # type: ignore[misc]
+        measure_missing(out, cells, partial(train_pixels, Path(path)))
 
 
 @main.command()

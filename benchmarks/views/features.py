@@ -26,6 +26,15 @@ VIEW_SEED = 0
 """The same views serve all seeds of the trainings: other ones would take five times as long to compute."""
 
 
+def read_divided(path: Path, seed: int) -> Manifest:
+    """Return a set as a run with this seed divides it: a fifth for the test where it has no test images."""
+    index = FileIndex(default_cache_root())
+    manifest = read_dataset(path, DataSettings(), seed=seed, index=index)
+    if any(record.split == "test" for record in manifest.records):
+        return manifest
+    return read_dataset(path, DataSettings(test_fraction=0.2), seed=seed, index=index)
+
+
 class CachedViews:
     """Where the features of a set lie, image by image and view by view.
 
@@ -87,12 +96,8 @@ class Sets:
         self._features: dict[tuple[str, str, str], CachedViews] = {}
 
     def read_manifest(self, name: str, seed: int) -> Manifest:
-        """Return a set as a run with this seed divides it: a fifth for the test where it has no test images."""
-        index = FileIndex(default_cache_root())
-        manifest = read_dataset(self.paths[name], DataSettings(), seed=seed, index=index)
-        if any(record.split == "test" for record in manifest.records):
-            return manifest
-        return read_dataset(self.paths[name], DataSettings(test_fraction=0.2), seed=seed, index=index)
+        """Return a set as a run with this seed divides it."""
+        return read_divided(self.paths[name], seed)
 
     def features(self, name: str, policy: str, boundary: str) -> CachedViews:
         """Return the features of a set, computing those that are missing.

@@ -18,7 +18,7 @@ from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.runtime import graph_precision
 from tlkit.training.batches import InputReader, ReadInputs
-from tlkit.training.held_out import FeatureRows, Parts, compute_logits, fit_unwatched, make_stage_data
+from tlkit.training.held_out import FeatureSource, Parts, compute_logits, fit_unwatched, make_stage_data
 from tlkit.training.stages import StageData
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
@@ -34,24 +34,25 @@ def measure(sets: Sets, cell: Cell) -> dict[str, Any]:
     answers, parts, outputs = make_parts(sets.read_manifest(cell.data, cell.seed), cached)
     head, training = HeadSettings(kind=cell.head), TrainingSettings(seed=cell.seed)
     stage, deeper = resolve_recipe(Recipe(stages=(Stage(patience=cell.patience), DEEPER))).stages
-    rows = make_rows(cached, cell, head)
+    num_cached = max(1, cell.views)  # with a fresh view in every epoch only the image itself counts as cached
+    source = make_source(cached, num_cached, head)
     wall, processor = time.perf_counter(), time.process_time()
     keras.utils.set_random_seed(cell.seed)
-    network = build_head(head.kind, feature_shape=rows.shape, outputs=outputs, dropout=head.dropout, units=head.units)
+    network = build_head(head.kind, feature_shape=source.shape, outputs=outputs, dropout=head.dropout, units=head.units)
     model = StageModel(tail=None, head=network, tail_trains=False)
-    data = make_stage_data(rows, answers, parts, outputs=outputs, stage=stage, training=training)
+    data = make_stage_data(source, answers, parts, outputs=outputs, stage=stage, training=training)
     if cell.views == ONLINE:
-        data = draw_afresh(data, rows.read, parts.train)
+        data = draw_afresh(data, source.read, parts.train)
     with graph_precision(sets.backbone.precision):
         progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
         if below:
-            rows = make_rows(below, cell, head, [below.place_of[sha256] for sha256 in cached.place_of])
+            source = make_source(below, num_cached, head, [below.place_of[sha256] for sha256 in cached.place_of])
             backbone = build_backbone_for(sets.backbone, "none", 0)
             model = build_stage_model(backbone, network, boundary=BELOW, bn="frozen")
             rates, _ = compute_stage_rates(model, backbone, deeper, boundary=BELOW)
-            data = make_stage_data(rows, answers, parts, outputs=outputs, stage=deeper, training=training)
+            data = make_stage_data(source, answers, parts, outputs=outputs, stage=deeper, training=training)
             progress = fit_unwatched(model, data, rates, deeper, training, keeps_start=True)
-    right = compute_logits(model, rows.read, parts.test).argmax(axis=1) == answers[parts.test]
+    right = compute_logits(model, source.read, parts.test).argmax(axis=1) == answers[parts.test]
     return {
         "accuracy": float(right.mean()),
         "images": len(parts.test),
@@ -74,12 +75,14 @@ def make_parts(manifest: Manifest, cached: CachedViews) -> tuple[NDArray[np.int3
     return answers, Parts(**places), Outputs(CLASSIFICATION, len(manifest.class_names))
 
 
-def make_rows(cached: CachedViews, cell: Cell, head: HeadSettings, order: list[int] | None = None) -> FeatureRows:
-    """Return the features that a cell trains on.
+def make_source(
+    cached: CachedViews, num_views: int, head: HeadSettings, order: list[int] | None = None
+) -> FeatureSource:
+    """Return the features that a head is trained on.
 
     Args:
         cached: All of them.
-        cell: Says in how many views; with a fresh one in every epoch only the image itself counts as cached.
+        num_views: Views that an epoch draws from.
         head: Says whether pooled.
         order: Where in `cached` each image lies, if not in its own order.
     """
@@ -88,7 +91,7 @@ def make_rows(cached: CachedViews, cell: Cell, head: HeadSettings, order: list[i
     shape = cached.shape[-1:] if is_pooled else cached.shape
     places = np.arange(len(cached.positions)) if order is None else np.array(order)
     row_bytes = int(np.prod(shape)) * np.dtype(np.float16).itemsize
-    return FeatureRows(lambda images, views: read(places[images], views), max(1, cell.views), shape, row_bytes)
+    return FeatureSource(lambda images, views: read(places[images], views), num_views, shape, row_bytes)
 
 
 def draw_afresh(data: StageData, read: InputReader, train: NDArray[np.int64]) -> StageData:

@@ -11,23 +11,23 @@ from numpy.typing import NDArray
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
-from tlkit.training.held_out import FeatureRows, HeldOutAnswers, Parts, answer_held_out
+from tlkit.training.held_out import FeatureSource, HeldOutAnswers, Parts, answer_held_out
 
 NUM_IMAGES, NUM_VIEWS, WIDTH = 120, 2, 6
 HEAD = HeadSettings(kind="linear", dropout=0.0)
 PARTS = Parts(np.arange(0, 60), np.arange(60, 80), np.arange(80, NUM_IMAGES))
 
 
-def make_features(hidden: NDArray[np.floating[Any]], *, num_views: int = 1) -> FeatureRows:
+def make_features(hidden: NDArray[np.floating[Any]], *, num_views: int = 1) -> FeatureSource:
     """Features in which the first columns are the hidden numbers, with a little noise in each view."""
     rng = np.random.default_rng(1)
     rows = 0.02 * rng.normal(size=(NUM_IMAGES, NUM_VIEWS, WIDTH)).astype(np.float32)
     rows[:, :, : hidden.shape[1]] += hidden[:, None]
-    return FeatureRows(lambda images, views: rows[images, views], num_views, (WIDTH,), rows[0, 0].nbytes)
+    return FeatureSource(lambda images, views: rows[images, views], num_views, (WIDTH,), rows[0, 0].nbytes)
 
 
 def try_out(
-    features: FeatureRows, answers: NDArray[Any], outputs: Outputs, *, parts: Parts = PARTS, epochs: int = 20
+    features: FeatureSource, answers: NDArray[Any], outputs: Outputs, *, parts: Parts = PARTS, epochs: int = 20
 ) -> HeldOutAnswers:
     stage = Stage(epochs=epochs, batch_size=20, lr=0.05, patience=0)
     (resolved,) = resolve_recipe(Recipe(stages=(stage,))).stages

@@ -74,7 +74,7 @@ def read_dataset(
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
     ordered_names = tuple(names if class_names is None else class_names)
-    records = sample_records(records, settings, seed)
+    records = sample_records(records, settings.task, seed, fraction=settings.sample)
     records = complete_splits(data, ordered_names, records, settings, seed, keep)
     check_trainable(data, settings.task, ordered_names, records, with_boxes=boxes is not None)
     return _build_manifest(found, settings, ordered_names, records, set_aside, boxes)
@@ -114,7 +114,8 @@ def read_evaluation_set(
     records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
-    records = [dataclasses.replace(record, split="test") for record in sample_records(records, settings, seed)]
+    records = sample_records(records, settings.task, seed, fraction=settings.sample)
+    records = [dataclasses.replace(record, split="test") for record in records]
     return _build_manifest(found, settings, tuple(class_names), records, set_aside, boxes)
 
 

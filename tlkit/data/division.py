@@ -17,14 +17,19 @@ NOT_GIVEN = ""
 """The split of a record for which the data names none."""
 
 
-def sample_records(records: list[ImageRecord], settings: DataSettings, seed: int) -> list[ImageRecord]:
-    """Return the part of the records that `settings.sample` asks for, all groups and splits in proportion."""
-    if settings.sample == 1:
+def sample_records(records: list[ImageRecord], task: str, seed: int, *, fraction: float) -> list[ImageRecord]:
+    """Return a part of the records, 0 < fraction, all groups and splits in proportion; all of them from 1 on."""
+    if fraction >= 1:
         return records
     hashes = [record.sha256 for record in records]
-    groups = find_strata(settings.task, [record.answer for record in records])
+    groups = find_strata(task, [record.answer for record in records])
     strata = [(record.split, group) for record, group in zip(records, groups, strict=True)]
-    return [records[position] for position in sample_stratified(hashes, strata, fraction=settings.sample, seed=seed)]
+    return [records[position] for position in sample_stratified(hashes, strata, fraction=fraction, seed=seed)]
+
+
+def limit_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int) -> list[ImageRecord]:
+    """Return at most about so many of the records, all groups and splits in proportion."""
+    return sample_records(records, task, seed, fraction=at_most / max(1, len(records)))
 
 
 def complete_splits(

@@ -24,6 +24,7 @@ from tlkit.runtime import read_free_memory
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.losses import compute_class_weights
+from tlkit.training.mixing import Mixing
 from tlkit.training.stages import StageData, StageListener, fit_stage
 from tlkit.training.steps import StageModel
 
@@ -31,7 +32,7 @@ IMAGES_AT_ONCE = 256
 
 
 @dataclass(frozen=True, eq=False)
-class FeatureRows:
+class FeatureSource:
     """Features of images in some views, wherever they lie.
 
     Attributes:
@@ -75,7 +76,7 @@ class HeldOutAnswers:
 
 
 def answer_held_out(
-    features: FeatureRows,
+    features: FeatureSource,
     answers: NDArray[Any],
     parts: Parts,
     *,
@@ -126,7 +127,7 @@ def answer_held_out(
 
 
 def make_stage_data(
-    features: FeatureRows,
+    features: FeatureSource,
     answers: NDArray[Any],
     parts: Parts,
     *,
@@ -146,7 +147,8 @@ def make_stage_data(
             row_bytes=features.row_bytes,
             free_bytes=read_free_memory(),
         )
-        plan = EpochPlan(len(images), stage.batch_size, num_views, seed)
+        mixing = Mixing(stage.mixup, stage.cutmix)
+        plan = EpochPlan(len(images), stage.batch_size, num_views, seed, mixing)
         weights = compute_class_weights(chosen, num_classes=outputs.num_answers, mode=class_weight)
         return Batches(plan, inputs, FixedTruth(chosen), np.zeros((len(images), 0), np.float32), weights)
 
@@ -183,12 +185,14 @@ def fit_unwatched(
     )
 
 
-def compute_logits(model: StageModel, read: InputReader, images: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return what a model says of images in view 0, in inference mode: float32 (n, num_answers)."""
+def compute_logits(
+    model: StageModel, read: InputReader, images: NDArray[np.int64], *, view: int = 0
+) -> NDArray[np.float32]:
+    """Return what a model says of images in one view, in inference mode: float32 (n, num_answers)."""
     said = []
     for start in range(0, len(images), IMAGES_AT_ONCE):
         some = images[start : start + IMAGES_AT_ONCE]
-        rows = read(some, np.zeros(len(some), np.int64))
+        rows = read(some, np.full(len(some), view))
         logits = model(rows, np.zeros((len(some), 0), np.float32), training=False)["answer"]
         said.append(ops.convert_to_numpy(logits))
     return np.concatenate(said)

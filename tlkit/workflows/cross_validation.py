@@ -19,7 +19,7 @@ from tlkit.features.cache import FeatureCache
 from tlkit.outputs import REGRESSION, Outputs
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
 from tlkit.runtime import graph_precision
-from tlkit.training.held_out import FeatureRows, Parts, answer_held_out
+from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 from tlkit.workflows.probing import Questions
 
 
@@ -68,7 +68,7 @@ def cross_validate_head(
     task, targets = questions.manifest.task, questions.targets
     # A class is learnt by its number; labels and values as probes take them.
     answers = targets if task == REGRESSION else questions.manifest.targets(questions.manifest.records)
-    features = FeatureRows(
+    features = FeatureSource(
         lambda images, index: cache.read(positions[images, index]),
         views.num_views,
         cache.spec.feature_shape,

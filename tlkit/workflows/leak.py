@@ -17,6 +17,7 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import check_weights
+from tlkit.data.division import limit_records
 from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
 from tlkit.data.image_facts import read_facts_of_files
@@ -35,7 +36,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import check_picture
 from tlkit.workflows.precompute import build_backbone_for, ensure_features
-from tlkit.workflows.probing import MAX_IMAGES, make_probe_targets, read_probe_images, sample_records
+from tlkit.workflows.probing import MAX_IMAGES, make_probe_targets, read_probe_images
 
 FEWEST_IMAGES = 20
 """With fewer images a training does not look for columns that give the answer away: chance would find some."""
@@ -107,7 +108,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
     if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
         return
-    records = sample_records(
+    records = limit_records(
         [record for record in manifest.records if record.split != "test"], manifest.task, seed, at_most=MAX_IMAGES
     )
     if len({record.sha256 for record in records}) < FEWEST_IMAGES:

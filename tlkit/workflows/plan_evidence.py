@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.build import Backbone
+from tlkit.data.division import limit_records
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
@@ -20,7 +21,7 @@ from tlkit.evaluation.probes import make_strata, run_majority, run_probes
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.workflows.precompute import ensure_features
-from tlkit.workflows.probing import make_probe_targets, sample_records
+from tlkit.workflows.probing import make_probe_targets
 
 MOST_IMAGES = 1000
 
@@ -45,7 +46,7 @@ def gather_evidence(
         DataError: An image was changed meanwhile.
     """
     used = [record for record in manifest.records if record.split != "test"]
-    records = sample_records(used, manifest.task, recipe.training.seed, at_most=MOST_IMAGES)
+    records = limit_records(used, manifest.task, recipe.training.seed, at_most=MOST_IMAGES)
     targets = make_probe_targets(manifest, records, recipe.data)
     twins = [record.sha256 for record in records]
     if len(set(twins)) < FEWEST_IMAGES or len(np.unique(targets, axis=0)) < 2:

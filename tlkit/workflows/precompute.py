@@ -7,9 +7,8 @@ of training below the pixels calls `ensure_features` for the same work, so `tlki
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
-from contextlib import AbstractContextManager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -118,10 +117,8 @@ def run_precompute(
 
 
 def _read_manifest(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
-    def show_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
-        return console.progress("Checking", total)
-
-    manifest: Manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=show_progress)
+    progress = partial(console.progress, "Checking")
+    manifest: Manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=progress)
     console.table("Images", *manifest.class_table())
     for notice in manifest.notices:
         console.say(notice)

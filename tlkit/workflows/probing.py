@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Sequence
-from contextlib import AbstractContextManager
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.answers import find_strata
 from tlkit.data.dataset import read_dataset
+from tlkit.data.division import limit_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.data.splits import sample_stratified
 from tlkit.evaluation.folds import Fold, make_stratified_folds
 from tlkit.evaluation.probes import make_strata
 from tlkit.outputs import CLASSIFICATION
@@ -74,28 +73,15 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
         DataError: The data set is not usable.
         SettingError: A setting does not apply to it.
     """
-
-    def show_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
-        return console.progress("Checking", total)
-
-    manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=show_progress)
+    progress = partial(console.progress, "Checking")
+    manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=progress)
     for notice in manifest.notices:
         console.detail(notice)
     used = [record for record in manifest.records if record.split != "test"]
-    records = sample_records(used, manifest.task, seed, at_most=MAX_IMAGES)
+    records = limit_records(used, manifest.task, seed, at_most=MAX_IMAGES)
     console.say(
         f"{len(records):,} of {len(manifest.records):,} images"
         + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")
         + (f", {len(manifest.metadata_columns)} columns." if manifest.metadata_columns else ".")
     )
     return dataclasses.replace(manifest, records=tuple(records))
-
-
-def sample_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int) -> list[ImageRecord]:
-    """Return at most about so many of the records, all groups in proportion."""
-    if len(records) <= at_most:
-        return records
-    strata = find_strata(task, [record.answer for record in records])
-    hashes = [record.sha256 for record in records]
-    chosen = sample_stratified(hashes, strata, fraction=at_most / len(records), seed=seed)
-    return [records[place] for place in chosen]
