@@ -72,7 +72,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, backbone: Backbone) -> Bench:
         bench.made.append(choice)
         return Engine(choice.engine, choice.precision, 32, 1, compute)
 
-    def measure(engine: Engine, images: np.ndarray) -> float:
+    def measure(engine: Engine, images: np.ndarray, *, num_images: int) -> float:
         bench.timed.append(engine.name)
         return bench.rates[engine.name]
 
@@ -153,6 +153,7 @@ def test_work_that_is_soon_done_is_not_worth_a_second_trial(
     bench.rates = {"openvino": 20.0}
     assert chosen(ensure(manifest, backbone, cache_root)) == OPENVINO_BF16
     assert bench.made == [OPENVINO_BF16]
+    assert bench.timed == ["openvino"], "once, and roughly"
 
 
 def test_a_handful_of_rows_is_not_worth_any_trial(

@@ -19,7 +19,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.bundle import BATCH_SIZE
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
@@ -178,7 +177,7 @@ def _compute(contender: Contender, questions: Questions, cache_root: Path, conso
     )
     _refuse_changed(features)
     trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
-    work = Work(features.cache.spec, trunk, cache_root, 0, None, BATCH_SIZE)
+    work = Work(features.cache.spec, trunk, cache_root, 0, None)
     release_memory()  # to convert and to check a trunk takes much, but only once
     with watch_peak_memory() as peak:
         seconds_a_view = _time(work, questions.manifest.records, contender.views)
@@ -217,12 +216,12 @@ def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan) -> float:
     wanted = WantedRows(manifest, views)
     load = partial(wanted.load, image_size=work.spec.image_size, fit=work.spec.fit)
     keys = list(wanted.list_keys(np.array([(number, number % views.num_views) for number in range(len(wanted.files))])))
-    engine.compute(np.zeros((work.batch_size, *work.spec.image_size, 3), np.uint8))
+    engine.compute(np.zeros((engine.batch_size, *work.spec.image_size, 3), np.uint8))
     started = time.perf_counter()
     batches = run_batches(
-        keys, lambda row: (load(row),), engine.compute, batch_size=work.batch_size, num_parallel=engine.num_parallel
+        keys, lambda row: (load(row),), engine.compute, batch_size=engine.batch_size, num_parallel=engine.num_parallel
     )
     num_images = sum(len(batch.items) for batch in batches)
     # The last batch is filled up, so it costs as much as a whole one.
-    num_computed = -(-num_images // work.batch_size) * work.batch_size
+    num_computed = -(-num_images // engine.batch_size) * engine.batch_size
     return (time.perf_counter() - started) / max(num_computed, 1)

@@ -12,7 +12,6 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.bundle import BATCH_SIZE
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import CacheError
@@ -20,7 +19,7 @@ from tlkit.features.cache import FeatureCache
 from tlkit.features.extract import FillReport, fill_cache, load_sample
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
-from tlkit.workflows.engine_choice import Work, find_begun_cache, select_engine
+from tlkit.workflows.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
 from tlkit.workflows.known_trunks import describe_cache, describe_trunk
 from tlkit.workflows.wanted_rows import WantedRows
 
@@ -39,7 +38,6 @@ class FeatureRows:
         views: Which views of the training images are wanted.
         settings: How a picture is made square, how features are stored, and what computes them.
         cache_root: Where the caches lie.
-        batch_size: Images in a batch.
         is_pooled: Whether the mean over places is wanted instead of a map.
 
     Attributes:
@@ -59,7 +57,6 @@ class FeatureRows:
         views: ViewPlan,
         settings: BackboneSettings,
         cache_root: Path,
-        batch_size: int = BATCH_SIZE,
         is_pooled: bool = False,
     ) -> None:
         self.wanted = WantedRows(manifest, views)
@@ -72,7 +69,6 @@ class FeatureRows:
         self._backbone = backbone
         self._settings = settings
         self._cache_root = cache_root
-        self._batch_size = batch_size
         self._is_pooled = is_pooled
 
     @property
@@ -110,14 +106,14 @@ class FeatureRows:
             CacheError: The cache cannot be written.
             NumericsError: No engine gives the features of float32 Keras.
         """
-        step = max(1, len(self.missing) // self._batch_size)
-        sample = load_sample(list(self.wanted.list_keys(self.missing[::step])), self._load, self._batch_size)
+        step = max(1, len(self.missing) // NUM_SAMPLES)
+        sample = load_sample(list(self.wanted.list_keys(self.missing[::step])), self._load, NUM_SAMPLES)
         trunk = (
             self._backbone.pooled_trunk(self.spec.boundary)
             if self._is_pooled
             else self._backbone.trunk(self.spec.boundary)
         )
-        work = Work(self.spec, trunk, self._cache_root, len(self.missing), sample, self._batch_size)
+        work = Work(self.spec, trunk, self._cache_root, len(self.missing), sample)
         return select_engine(work, self._settings, self.cache, console)
 
     def compute(

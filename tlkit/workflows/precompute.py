@@ -14,7 +14,6 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
-from tlkit.bundle import BATCH_SIZE
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest, SetAside
@@ -210,7 +209,6 @@ def ensure_features(
     settings: BackboneSettings,
     cache_root: Path,
     console: Console,
-    batch_size: int = BATCH_SIZE,
     is_pooled: bool = False,
 ) -> DatasetFeatures:
     """Return where the features of all images of a data set lie in the cache, computing those that it lacks.
@@ -225,7 +223,6 @@ def ensure_features(
         settings: How a picture is made square, how features are stored, and what computes them.
         cache_root: Where the caches lie.
         console: Where progress is shown.
-        batch_size: Images in a batch.
         is_pooled: Whether the mean over places is wanted instead of a map.
 
     Raises:
@@ -240,7 +237,6 @@ def ensure_features(
         views=views,
         settings=settings,
         cache_root=cache_root,
-        batch_size=batch_size,
         is_pooled=is_pooled,
     )
     cache, hits, missing = rows.cache, rows.num_found, rows.missing

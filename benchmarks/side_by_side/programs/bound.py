@@ -19,7 +19,6 @@ from numpy.typing import NDArray
 from benchmarks.side_by_side.job import run_job
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.engine import Engine
-from tlkit.bundle import BATCH_SIZE
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.features.cache import CacheSpec
 from tlkit.recipes import BackboneSettings
@@ -42,7 +41,7 @@ def make_engine(backbone: str, scratch: Path) -> tuple[Engine, tuple[int, int]]:
     """Return the engine that precompute tries first for this network, and the size of its pictures."""
     network = build_backbone(backbone, image_size=0, pooling="avg", weights="random", seed=0)
     spec = CacheSpec(backbone, "", "top", "avg", network.image_size, "squash", LOADER_VERSION, "", "", "float32", (1,))
-    work = Work(spec, network.pooled_trunk("top"), scratch, 0, None, BATCH_SIZE)
+    work = Work(spec, network.pooled_trunk("top"), scratch, 0, None)
     return work.make_engine(list_choices(BackboneSettings())[0]), network.image_size
 
 
@@ -53,7 +52,7 @@ def measure_bound(data: str, backbone: str) -> dict[str, Any]:
         engine, image_size = make_engine(backbone, Path(scratch))
     paths = sorted(path for path in Path(data).rglob("*") if path.is_file())
     load = make_load(image_size)
-    batch = np.stack([load(paths[index % len(paths)]) for index in range(BATCH_SIZE)])
+    batch = np.stack([load(paths[index % len(paths)]) for index in range(engine.batch_size)])
     decode_rate = _measure_decode(load, paths)
     forward_rate = _measure_forward(engine, batch)
     return {"decode": decode_rate, "forward": forward_rate, "bound": 1 / (1 / decode_rate + 1 / forward_rate)}
