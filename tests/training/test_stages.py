@@ -20,7 +20,7 @@ from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, I
 from tlkit.training.checkpoint import Progress, snapshot
 from tlkit.training.mixing import Mixing
 from tlkit.training.stages import StageData, StageListener, fit_stage, list_averaged_epochs
-from tlkit.training.unfreezing import build_stage_model, compute_stage_rates, hand_back
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 NUM_IMAGES = 12
 TWO_CLASSES = Outputs(CLASSIFICATION, 2)
@@ -77,7 +77,7 @@ def fit(
     model = build_stage_model(backbone, head, boundary=boundary, bn=training.bn)
     rates, _ = compute_stage_rates(model, backbone, stage, boundary=boundary)
     seen: list[dict[str, Any]] = [] if rows is None else rows
-    progress = fit_stage(
+    return fit_stage(
         model,
         make_data(backbone.feature_shape(boundary), stage, opposed=opposed, batches_at_once=batches_at_once),
         rates=rates,
@@ -90,8 +90,6 @@ def fit(
             lambda description, total: contextlib.nullcontext(lambda count: None),
         ),
     )
-    hand_back(model, progress)
-    return progress
 
 
 def find_moved(backbone: Backbone, before: dict[str, Any]) -> set[str]:
@@ -110,10 +108,8 @@ def copy_weights(backbone: Backbone) -> dict[str, Any]:
     ("boundary", "mode"),
     [
         ("pixels", "frozen"),
-        ("pixels", "folded"),
         ("block2", "frozen"),
         ("block3", "frozen"),
-        ("block3", "folded"),
         ("top", "frozen"),
     ],
 )
@@ -141,30 +137,6 @@ def test_batch_norm_moves_as_it_is_told(mode: str, moving: set[str], backbone: B
     assert "kernel" in moved
 
 
-def test_a_folded_stage_trains_kernels_and_biases_and_hands_them_back(backbone: Backbone, tmp_path: Path) -> None:
-    rng = np.random.default_rng(0)
-    for name, weight in backbone.named_weights().items():
-        if name.endswith(("gamma", "moving_variance")):
-            weight.assign(rng.uniform(0.5, 2, weight.shape))
-    head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
-    model = build_stage_model(backbone, head, boundary="block3", bn="folded")
-    tail = backbone.tail("block3")
-    assert tail is not None
-    assert model.tail is not None
-    layers = [*tail.layers, *model.tail.layers]
-    assert (
-        sum(isinstance(layer, keras.layers.BatchNormalization) for layer in layers) == 5
-    )  # none of them in the latter
-    features = rng.normal(size=(2, *backbone.feature_shape("block3"))).astype(np.float32)
-    np.testing.assert_allclose(model.tail(features), tail(features, training=False), rtol=1e-4, atol=1e-4)
-    for weight in model.trainable_variables:
-        weight.assign(weight + 0.01)
-    hand_back(model, Progress(best_epoch=0))
-    assert not np.allclose(model.tail(features), tail(features, training=False), rtol=1e-2)
-    hand_back(model, Progress(best_epoch=1))
-    np.testing.assert_allclose(model.tail(features), tail(features, training=False), rtol=1e-5, atol=1e-5)
-
-
 def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Backbone, tmp_path: Path) -> None:
     progress = fit(backbone, Stage(name="s", epochs=2, lr=0.1), tmp_path, boundary="top", opposed=True)
     assert progress.best_epoch in (1, 2)
@@ -172,7 +144,7 @@ def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Bac
     assert progress.best["accuracy"] < progress.start["accuracy"]
 
 
-@pytest.mark.parametrize("mode", ["frozen", "folded"])
+@pytest.mark.parametrize("mode", ["frozen", "train"])
 def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(
     mode: str, backbone: Backbone, tmp_path: Path
 ) -> None:
@@ -269,7 +241,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Back
     )
 
 
-@pytest.mark.parametrize("mode", ["frozen", "folded"])
+@pytest.mark.parametrize("mode", ["frozen", "train"])
 def test_the_table_of_rates_counts_every_parameter_once(mode: str, backbone: Backbone) -> None:
     head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
     model = build_stage_model(backbone, head, boundary="block3", bn=mode)

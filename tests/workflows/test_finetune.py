@@ -200,12 +200,11 @@ SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
 )
 
 
-FOLDED_TWICE = make_recipe(
+UNFROZEN_TWICE = make_recipe(
     Stage(unfreeze="block4", epochs=2, lr=0.001, patience=0),
     Stage(unfreeze="all", epochs=2, lr=0.001, policy="strong", average=2, patience=0),
     backbone=BackboneSettings(name="tiny", image_size=64),
     head=HeadSettings(kind="linear"),
-    training=TrainingSettings(bn="folded"),
 )
 
 
@@ -224,7 +223,7 @@ MIXED = make_recipe(
         (CACHED_THEN_UNFROZEN, 2),
         (CACHED_THEN_UNFROZEN, 4),
         (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
-        (FOLDED_TWICE, 3),
+        (UNFROZEN_TWICE, 3),
     ],
 )
 def test_a_killed_run_resumes_to_the_bit(
@@ -353,11 +352,6 @@ def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(
             SettingError,
             "bn = 'train' has no effect: only the head is trained.",
         ),
-        (
-            make_recipe(Stage(unfreeze="all"), training=TrainingSettings(bn="folded")),
-            SettingError,
-            "bn = 'folded' with random weights: their batch norm has no statistics yet that it could be folded with.",
-        ),
     ],
 )
 def test_bad_names_are_refused_before_anything_is_written(
@@ -375,30 +369,15 @@ def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, t
     recipe = make_recipe(
         Stage(unfreeze="all"),
         backbone=BackboneSettings(name="mnist_cnn", weights=str(weights)),
-        training=TrainingSettings(bn="folded"),
+        training=TrainingSettings(bn="affine"),
     )
     with pytest.raises(SettingError) as problem:
         run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
     assert str(problem.value) == (
-        "bn = 'folded' has no effect: mnist_cnn has no batch norm.\n"
+        "bn = 'affine' has no effect: mnist_cnn has no batch norm.\n"
         "  Expected: only settings that this run uses\n"
         "  Fix: leave bn out."
     )
-
-
-def test_the_story_tells_what_folding_does_to_the_rates(
-    photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    recipe = make_recipe(
-        Stage(unfreeze="block4", epochs=1),
-        backbone=BackboneSettings(name="tiny", image_size=32),
-        head=HeadSettings(kind="linear"),
-        training=TrainingSettings(bn="folded"),
-    )
-    run_finetune(recipe, photos, tmp_path / "run", console=Console())
-    said = " ".join(capsys.readouterr().out.split())
-    assert "Batch norm of the unfrozen groups: folded into the convolutions." in said
-    assert "the same rate is not the same step as with bn = frozen." in said
 
 
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(

@@ -2,9 +2,8 @@
 
 In inference batch norm is one scale and one shift a channel. Where a convolution stands before it and nothing else
 reads that convolution, both join its weights; elsewhere they stay as a layer of two weights. The forward pass is the
-same but for rounding (about 1e-5 of the output). Training the folded weights is another matter: it is another
-parametrisation of the same function, on which rates and decay act differently. What was trained can be written back into
-the network that was folded, which then computes what the folded one does.
+same but for rounding (about 1e-5 of the output). To train the joined weights would be another matter, as rates and decay
+act on them differently; `tlkit.backbones.lean` has the network that is trained.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import cached_property, partial
+from functools import partial
 from typing import Any
 
 import keras
@@ -55,37 +54,6 @@ class FoldedLayer:
     norm: keras.layers.BatchNormalization | None
 
 
-@dataclass(frozen=True)
-class FoldedNetwork:
-    """A folded network that can be trained, and the one that it was made from.
-
-    Attributes:
-        model: Computes what its source does in inference. The few batch norms in it that are over another axis than the
-            channels, and those without gamma or beta that could not join a convolution, are not trainable.
-        layers: Its layers, those without weights among them.
-    """
-
-    model: keras.Model
-    layers: tuple[FoldedLayer, ...]
-
-    def find_source(self, variable: keras.Variable) -> keras.Layer:
-        """Return the layer of the source whose place the layer with a weight takes."""
-        return self._sources[id(variable)]
-
-    @cached_property
-    def _sources(self) -> dict[int, keras.Layer]:
-        return {id(weight): folded.source for folded in self.layers for weight in folded.layer.weights}
-
-    def write_back(self) -> None:
-        """Give the source the weights that make it compute, in inference, what `model` computes.
-
-        A batch norm that had joined a convolution multiplies by one afterwards, and adds the bias. Its statistics are
-        those of the scaled convolution, so that they still serve as a start where batch norm is to be trained.
-        """
-        for folded in self.layers:
-            _write_back(folded)
-
-
 def fold_batch_norm(model: keras.Model, *, dtype: str = "float32") -> keras.Model:
     """Return a network that computes what `model` computes in inference, faster, on weights of its own.
 
@@ -98,26 +66,8 @@ def fold_batch_norm(model: keras.Model, *, dtype: str = "float32") -> keras.Mode
     Returns:
         A model of the same input and output, without BatchNormalization.
     """
-    return _fold(model, dtype).model
-
-
-def fold_for_training(model: keras.Model) -> FoldedNetwork:
-    """Fold a network to train it: like `fold_batch_norm`, in float32, with the way back.
-
-    Args:
-        model: As for `fold_batch_norm`; it is not changed before `write_back`.
-    """
-    folded = _fold(model, "float32")
-    for each in folded.layers:
-        layer = each.layer
-        is_fixed = isinstance(layer, ScaleAndShift) and not (each.source.scale and each.source.center)
-        layer.trainable = not is_fixed and not isinstance(layer, keras.layers.BatchNormalization)
-    return folded
-
-
-def _fold(model: keras.Model, dtype: str) -> FoldedNetwork:
     replay, steps = record_steps(model)
-    joined = _find_joined(replay, steps)
+    joined = find_joined(replay, steps)
     norms_of = {id(convolution): norm for norm, convolution in joined}
     passed_through = {id(norm) for norm, _ in joined}
     layers: list[FoldedLayer] = []
@@ -138,10 +88,10 @@ def _fold(model: keras.Model, dtype: str) -> FoldedNetwork:
     folded = keras.models.clone_model(replay, clone_function=copy, call_function=call)
     for each in layers:
         _set_weights(each)
-    return FoldedNetwork(folded, tuple(layers))
+    return folded
 
 
-def _find_joined(model: keras.Model, steps: Sequence[Step]) -> list[tuple[keras.Layer, keras.Layer]]:
+def find_joined(model: keras.Model, steps: Sequence[Step]) -> list[tuple[keras.Layer, keras.Layer]]:
     """Return each batch norm that can be folded, with the layer that it joins."""
     maker = {id(step.output): step.operation for step in steps if isinstance(step.output, keras.KerasTensor)}
     num_calls = Counter(id(step.operation) for step in steps)
@@ -176,14 +126,14 @@ def _copy_layer(layer: keras.Layer, *, takes_norm: bool, dtype: str) -> keras.La
     config = {**layer.get_config(), "dtype": dtype}
     if takes_norm:
         config["use_bias"] = True
-    if _has_a_group_for_each_channel(layer):
+    if has_a_group_for_each_channel(layer):
         kept = ("name", "dtype", "kernel_size", "strides", "padding", "dilation_rate", "activation", "use_bias")
         multiplier = layer.filters // layer.groups
         return keras.layers.DepthwiseConv2D(**{key: config[key] for key in kept}, depth_multiplier=multiplier)
     return layer.__class__.from_config(config)
 
 
-def _has_a_group_for_each_channel(layer: keras.Layer) -> bool:
+def has_a_group_for_each_channel(layer: keras.Layer) -> bool:
     """Return whether a convolution is a depthwise one by another name; as such it runs several times faster."""
     return type(layer) is keras.layers.Conv2D and layer.groups > 1 and layer.kernel.shape[2] == 1
 
@@ -206,52 +156,6 @@ def _set_weights(folded: FoldedLayer) -> None:
         height, width, _, num_outputs = arrays[0].shape  # a group's outputs stand together, as a channel's do
         arrays[0] = arrays[0].reshape(height, width, old.groups, num_outputs // old.groups)
     new.set_weights(arrays)
-
-
-def _write_back(folded: FoldedLayer) -> None:
-    """Give the source of a layer, and the batch norm that the layer has taken in, weights of the same effect."""
-    new, old, norm = folded.layer, folded.source, folded.norm
-    if isinstance(new, ScaleAndShift):
-        if new.trainable:
-            scale, shift = (np.asarray(weight, np.float64) for weight in (new.scale, new.shift))
-            old.gamma.assign(scale * np.sqrt(np.asarray(old.moving_variance, np.float64) + old.epsilon))
-            old.beta.assign(shift + scale * np.asarray(old.moving_mean, np.float64))
-        return
-    if norm is None and not _is_regrouped(folded):
-        _copy_state(new, old)
-        return
-    arrays = new.get_weights()
-    if _is_regrouped(folded):
-        arrays[0] = arrays[0].reshape(old.kernel.shape)
-    if norm is not None:
-        *kernels, bias = arrays
-        _part(norm, bias.astype(np.float64), bias_before=np.asarray(old.bias, np.float64) if old.use_bias else 0.0)
-        arrays = [*kernels, np.zeros_like(bias)] if old.use_bias else kernels
-    old.set_weights(arrays)
-
-
-def _part(norm: keras.layers.BatchNormalization, bias: NDArray[np.float64], *, bias_before: Any) -> None:
-    """Let batch norm multiply by one and add `bias`, with the statistics of the convolution that was scaled by it.
-
-    Args:
-        norm: With the weights that it was folded with.
-        bias: Of the folded convolution, (channels,).
-        bias_before: Of the convolution before it was folded, which has none from now on.
-    """
-    scale, _ = _affine(norm)
-    mean = (np.asarray(norm.moving_mean, np.float64) - bias_before) * scale
-    variance = np.asarray(norm.moving_variance, np.float64) * scale**2
-    if norm.center:
-        norm.beta.assign(bias + mean)
-    else:
-        mean = -bias
-    if norm.scale:
-        variance = variance.astype(np.float32)
-        norm.gamma.assign(np.sqrt(variance.astype(np.float64) + norm.epsilon))
-    else:
-        variance = np.full_like(variance, 1 - norm.epsilon)
-    norm.moving_mean.assign(mean)
-    norm.moving_variance.assign(variance)
 
 
 def _copy_state(source: keras.Layer, target: keras.Layer) -> None:

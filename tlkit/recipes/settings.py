@@ -17,7 +17,7 @@ from tlkit.outputs import TASKS
 FITS = ("squash", "crop", "pad")
 HEADS = ("linear", "dense", "conv", "flat")
 POLICIES = ("none", "standard", "letters", "crops", "strong")
-BATCH_NORM_MODES = ("frozen", "folded", "affine", "train")
+BATCH_NORM_MODES = ("frozen", "affine", "train")
 BOX_LOSSES = ("mse", "huber", "ciou")
 SCHEDULES = ("constant", "step", "cosine", "restarts", "one-cycle")
 CLASS_WEIGHTS = ("none", "balanced")
@@ -185,8 +185,8 @@ class TrainingSettings:
     )
     bn: str = setting(
         "",
-        "Batch norm of the unfrozen groups: frozen, folded (frozen and joined with the convolutions: faster), affine "
-        "(gamma and beta only) or train (default: frozen; train from random weights).",
+        "Batch norm of the unfrozen groups: frozen, affine (gamma and beta only) or train (default: frozen; train from "
+        "random weights).",
         choices=BATCH_NORM_MODES,
     )
 

@@ -11,7 +11,6 @@ import numpy as np
 import tensorflow as tf
 from numpy.typing import NDArray
 
-from tlkit.backbones.folding import FoldedNetwork
 from tlkit.heads import call_head
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 from tlkit.recipes import TrainingSettings
@@ -30,14 +29,11 @@ class StageModel:
         head: From the backbone's output, and metadata, to answers and a box; see `tlkit.heads`.
         tail_trains: Whether the tail runs in training mode (dropout and stochastic depth are active, batch norm layers
             that are trainable update their statistics). False keeps all statistics fixed while gamma and beta train.
-        folded: Where the tail comes from if its batch norm is folded into its convolutions; it then has weights of its
-            own, which the backbone does not know of until they are written back.
     """
 
     tail: keras.Model | None
     head: keras.Model
     tail_trains: bool
-    folded: FoldedNetwork | None = None
 
     def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
         """Return `answer`, float32 (n, num_answers), and, if the head has one, `box`, float32 (n, 4)."""

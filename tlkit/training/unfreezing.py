@@ -5,9 +5,8 @@ from __future__ import annotations
 import keras
 
 from tlkit.backbones.build import Backbone
-from tlkit.backbones.folding import fold_for_training
+from tlkit.backbones.lean import make_lean
 from tlkit.recipes import Stage
-from tlkit.training.checkpoint import Progress
 from tlkit.training.layer_groups import HEAD_GROUP, GroupRate, compute_group_rates
 from tlkit.training.steps import StageModel
 
@@ -21,28 +20,16 @@ def build_stage_model(backbone: Backbone, head: keras.Model, *, boundary: str, b
         boundary: Where the backbone is cut.
         bn: Batch norm of the tail. `frozen`: nothing of it moves. `affine`: gamma and beta are trained and the
             statistics stay; the tail then runs in inference mode, without its dropout. `train`: everything moves.
-            `folded`: as frozen, but joined with the convolutions; `hand_back` brings what was learnt to the backbone.
 
     Returns:
         A model from the boundary's feature to logits.
     """
     tail = backbone.tail(boundary)
-    if tail is not None and bn == "folded":
-        folded = fold_for_training(tail)
-        return StageModel(tail=folded.model, head=head, tail_trains=True, folded=folded)
     if tail is not None:
         for layer in tail.layers:
             layer.trainable = bn != "frozen" or not isinstance(layer, keras.layers.BatchNormalization)
+        tail = make_lean(tail)
     return StageModel(tail=tail, head=head, tail_trains=bn != "affine")
-
-
-def hand_back(model: StageModel, progress: Progress) -> None:
-    """Bring what a stage has learnt to the backbone, where its tail was folded; others are parts of the backbone.
-
-    A stage that was undone leaves the backbone to the bit as it was.
-    """
-    if model.folded and (progress.best_epoch or progress.average_is_kept):
-        model.folded.write_back()
 
 
 def find_trained_groups(backbone: Backbone, boundary: str) -> list[str]:
@@ -85,11 +72,6 @@ def find_variable_groups(model: StageModel, backbone: Backbone) -> list[str]:
     """Return the layer group of each of `model.trainable_variables`, `head` for the head's."""
     head_weights = {id(variable) for variable in model.head.trainable_variables}
     return [
-        HEAD_GROUP if id(variable) in head_weights else backbone.group_of(_find_own_weight(model, variable))
+        HEAD_GROUP if id(variable) in head_weights else backbone.group_of(variable)
         for variable in model.trainable_variables
     ]
-
-
-def _find_own_weight(model: StageModel, variable: keras.Variable) -> keras.Variable:
-    """Return the backbone's weight that a weight of the tail is, or, folded, one of the layer that it comes from."""
-    return model.folded.find_source(variable).weights[0] if model.folded else variable

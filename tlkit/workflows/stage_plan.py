@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
-from tlkit.backbones.weights import RANDOM, check_weights
+from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import CATEGORY, NUMBER, parse_metadata
@@ -51,12 +51,6 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
             f"bn = {recipe.training.bn!r} has no effect: only the head is trained.",
             expected="only settings that this run uses",
             fix="remove it, or set unfreeze.",
-        )
-    if recipe.training.bn == "folded" and recipe.backbone.weights == RANDOM:
-        raise SettingError(
-            "bn = 'folded' with random weights: their batch norm has no statistics yet that it could be folded with.",
-            expected="weights that have been trained",
-            fix="leave bn out, or give weights.",
         )
     for stage in recipe.stages:
         _check_image_size(stage, entry, recipe)

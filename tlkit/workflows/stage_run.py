@@ -23,7 +23,7 @@ from tlkit.training.layer_groups import GroupRate
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.stages import StageListener, fit_stage
 from tlkit.training.steps import StageModel
-from tlkit.training.unfreezing import build_stage_model, compute_stage_rates, hand_back
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 from tlkit.workflows.rate_search import find_stage_rate, recall_rate
 from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_inputs import StageInputs, open_stage_inputs
@@ -85,7 +85,6 @@ def run_stage(
         if finished.is_file():
             arrays, progress = read_checkpoint(finished)
             restore("model", model.variables, arrays)
-            hand_back(model, progress)
             console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
             num_validation = len(manifest.in_split("validation"))
             return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
@@ -115,7 +114,6 @@ def run_stage(
         if begins_with_metadata and not progress.best_epoch:
             console.warn("The image did not make validation better than metadata alone: the model does not look at it.")
         write_checkpoint(finished, snapshot("model", model.variables), progress)
-        hand_back(model, progress)
         checkpoint.unlink(missing_ok=True)
         num_validation = inputs.data.validation.num_images
         return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate)
@@ -143,7 +141,7 @@ def open_stage(
     console: Console,
 ) -> Iterator[StageInputs]:
     """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
-    _tell_batch_norm(model, recipe.training.bn, console)
+    _tell_batch_norm(classifier.backbone.tail(plan.boundary), recipe.training.bn, console)
     _check_cut(classifier, manifest, plan.boundary, console)
     with (
         open_stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs,
@@ -198,12 +196,7 @@ def _tell_rates(table: list[GroupRate], console: Console) -> None:
     console.table("Layer groups", ("group", "parameters", "trained", "learning rate"), rows)
 
 
-def _tell_batch_norm(model: StageModel, mode: str, console: Console) -> None:
-    """Say what batch norm does where there is some, and what follows for the rates where it is folded."""
-    if model.folded:
-        console.say(
-            "Batch norm of the unfrozen groups: folded into the convolutions. Rates and weight decay act on kernels that "
-            "are scaled by it, channel by channel: the same rate is not the same step as with bn = frozen."
-        )
-    elif model.tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in model.tail.layers):
+def _tell_batch_norm(tail: keras.Model | None, mode: str, console: Console) -> None:
+    """Say what batch norm does, where there is some."""
+    if tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in tail.layers):
         console.say(f"Batch norm of the unfrozen groups: {mode}.")
