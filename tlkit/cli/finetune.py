@@ -14,7 +14,7 @@ from tlkit.reports.console import Console
 STAGE_OPTIONS = [name for name in Stage.__dataclass_fields__ if name != "name"]
 
 
-@click.command(epilog="\b\nExample: tlkit finetune photos/ --backbone resnet50 --views 4 --out runs/first")
+@click.command(epilog="\b\nExample: tlkit finetune photos/ --backbone resnet50 --out runs/first")
 @click.argument("data", type=click.Path(path_type=Path))
 @settings_options(Stage, only=STAGE_OPTIONS)
 @run_options
