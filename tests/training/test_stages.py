@@ -27,6 +27,12 @@ TWO_CLASSES = Outputs(CLASSIFICATION, 2)
 BATCH_NORM = {"gamma", "beta", "moving_mean", "moving_variance"}
 
 
+@pytest.fixture(autouse=True)
+def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the state be saved as if the epochs of a test took long."""
+    monkeypatch.setattr("tlkit.training.pace.SECONDS_WORTH_SAVING", 0.0)
+
+
 @pytest.fixture
 def backbone() -> Backbone:
     """The tiny network from random weights, at 32 pixels."""

@@ -138,12 +138,13 @@ def check_agreement(engine: Engine, agreement: Agreement) -> None:
         )
 
 
-def check_cut(backbone: Backbone, boundary: str, images: np.ndarray) -> float:
+def check_cut(backbone: Backbone, boundary: str, tail: keras.Model, images: np.ndarray) -> float:
     """Check that tail(trunk(x)) is backbone(x), before features are cached or trained on.
 
     Args:
         backbone: The network.
-        boundary: Where it is cut.
+        boundary: Where it is cut; not `top`, where nothing is.
+        tail: What is to be trained above the boundary.
         images: A few real images, uint8 (n, height, width, 3), 0..255.
 
     Returns:
@@ -154,11 +155,9 @@ def check_cut(backbone: Backbone, boundary: str, images: np.ndarray) -> float:
     """
     pixels = keras.ops.convert_to_tensor(images, "float32")
     whole = np.asarray(backbone.model(pixels, training=False))
-    parts = pixels
-    for part in (backbone.trunk(boundary), backbone.tail(boundary)):
-        if part is not None:
-            parts = part(parts, training=False)
-    difference = float(np.max(np.abs(np.asarray(parts) - whole)) / max(float(np.max(np.abs(whole))), 1e-30))
+    trunk = backbone.trunk(boundary)
+    parts = np.asarray(tail(pixels if trunk is None else trunk(pixels, training=False), training=False))
+    difference = float(np.max(np.abs(parts - whole)) / max(float(np.max(np.abs(whole))), 1e-30))
     if not difference <= LARGEST_RELATIVE_DIFFERENCE:
         raise NumericsError(
             f"{backbone.entry.name} cut at {boundary!r} gives other features than the whole network: "

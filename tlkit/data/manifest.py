@@ -12,7 +12,7 @@ import json
 import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -89,6 +89,10 @@ class Manifest:
         if name not in SPLITS:
             raise ValueError(f"A split is one of {', '.join(SPLITS)}. Received: {name!r}")
         return tuple(record for record in self.records if record.split == name)
+
+    def for_training(self) -> Manifest:
+        """Return the manifest without its test images, which no training looks at."""
+        return replace(self, records=tuple(record for record in self.records if record.split != "test"))
 
     def targets(self, records: Sequence[ImageRecord]) -> NDArray[Any]:
         """Return what is to be learnt of records: int32 (n,) classes, float32 (n, labels), or float64 (n, 1) values."""

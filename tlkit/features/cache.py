@@ -138,7 +138,7 @@ class FeatureCache:
             part = slice(edges[number], edges[number + 1])
             shard = self._map(int(number))
             for name, destination in destinations.items():
-                destination[order[part]] = getattr(shard, name)[ordered[part] - self._starts[number]]
+                _copy_rows(getattr(shard, name), ordered[part] - self._starts[number], destination, order[part])
 
     def _map_shard(self, number: int) -> MappedShard:
         path = self._shards[number].path
@@ -150,3 +150,14 @@ class FeatureCache:
                 expected="the feature cache to stay in place during a run",
                 fix="run the command again; missing features are computed anew.",
             ) from error
+
+
+def _copy_rows(
+    source: NDArray[Any], rows: NDArray[np.int64], destination: NDArray[Any], places: NDArray[np.int64]
+) -> None:
+    """Copy rows of one array to places in another; neighbours that stay neighbours without a copy in between."""
+    run = range(len(rows))
+    if np.array_equal(rows, rows[0] + run) and np.array_equal(places, places[0] + run):
+        destination[places[0] : places[-1] + 1] = source[rows[0] : rows[-1] + 1]
+    else:
+        destination[places] = source[rows]

@@ -12,6 +12,8 @@ from contextlib import contextmanager
 SECONDS_OF_A_CALL = 0.5
 SAVING_SHARE = 20
 """Saving may take one part in so many of the time."""
+SECONDS_WORTH_SAVING = 5.0
+"""What took less is sooner trained again than thought about."""
 _MOST_GROWTH = 16
 
 
@@ -38,11 +40,11 @@ class SavingPace:
     """Says when the state is worth saving: the state of a large head takes longer to write than an epoch to train."""
 
     def __init__(self) -> None:
-        self._due = 0.0
+        self._due = time.perf_counter() + SECONDS_WORTH_SAVING
 
     @property
     def is_due(self) -> bool:
-        """Whether the time since the last writing was long enough, beside what the writing took."""
+        """Whether there is something to lose, and enough time since the last writing, beside what that took."""
         return time.perf_counter() >= self._due
 
     @contextmanager

@@ -108,9 +108,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
     if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
         return
-    records = limit_records(
-        [record for record in manifest.records if record.split != "test"], manifest.task, seed, at_most=MAX_IMAGES
-    )
+    records = limit_records(list(manifest.for_training().records), manifest.task, seed, at_most=MAX_IMAGES)
     if len({record.sha256 for record in records}) < FEWEST_IMAGES:
         return
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]

@@ -128,7 +128,7 @@ def measure_ways(
         for plan in way.plans:
             if plan.boundary not in ("pixels", *features):
                 features[plan.boundary] = measure_features(
-                    manifest,
+                    manifest.for_training(),
                     classifier.backbone,
                     boundary=plan.boundary,
                     views=ViewPlan(plan.stage.policy, plan.stage.views, way.recipe.training.seed),

@@ -45,7 +45,7 @@ def gather_evidence(
     Raises:
         DataError: An image was changed meanwhile.
     """
-    used = [record for record in manifest.records if record.split != "test"]
+    used = list(manifest.for_training().records)
     records = limit_records(used, manifest.task, recipe.training.seed, at_most=MOST_IMAGES)
     targets = make_probe_targets(manifest, records, recipe.data)
     twins = [record.sha256 for record in records]

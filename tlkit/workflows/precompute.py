@@ -41,7 +41,7 @@ class DatasetFeatures:
         set_aside: Images that became unusable after the data set was read, each with its reason.
         hits: Rows that the cache had.
         misses: Rows that it lacked; those of `set_aside` could not be computed.
-        seconds: Time that computing the rest took, building the trunk's graph included.
+        seconds: Time that computing those took, once the engine was ready; 0 if there were none.
     """
 
     cache: FeatureCache
@@ -140,7 +140,7 @@ def _tell(manifest: Manifest, features: DatasetFeatures, seconds: float, console
     for item in (*manifest.set_aside, *features.set_aside):
         console.detail(f"Set aside: {item.path}: {item.reason}")
     num_set_aside = len(manifest.set_aside) + len(features.set_aside)
-    rate = features.misses / features.seconds if features.misses else 0.0
+    rate = features.misses / features.seconds if features.seconds else 0.0
     speed = f", the missing ones at {rate:,.1f} a second" if features.misses else ""
     console.say(f"Done in {seconds:.1f} s{speed}. The cache is {features.cache.folder}.")
     if num_set_aside:
@@ -188,7 +188,6 @@ def _find_complete(
     trunk = find_known_trunk(request, cache_root)
     if trunk is None:
         return None
-    start = time.perf_counter()
     edge = find_backbone(request.settings.name).check_image_size(request.settings.image_size)
     spec = describe_cache(request.settings, trunk, request.boundary, request.pooling, (edge, edge))
     wanted = WantedRows(manifest, views)
@@ -197,7 +196,7 @@ def _find_complete(
         return None
     console.say(f"Features of {spec.backbone} at {spec.boundary}: all {wanted.num_rows:,} rows found.")
     splits, set_aside = wanted.by_split(wanted.find(cache), {})
-    return DatasetFeatures(cache, splits, set_aside, wanted.num_rows, 0, time.perf_counter() - start)
+    return DatasetFeatures(cache, splits, set_aside, wanted.num_rows, 0, 0.0)
 
 
 def ensure_features(
@@ -241,7 +240,7 @@ def ensure_features(
     )
     cache, hits, missing = rows.cache, rows.num_found, rows.missing
     console.say(f"Features of {backbone.entry.name} at {boundary}: {hits:,} rows found, {len(missing):,} to compute.")
-    start = time.perf_counter()
+    seconds = 0.0
     reasons: dict[str, str] = {}
     if cache is None or len(missing):
         rows.check_space()
@@ -249,8 +248,8 @@ def ensure_features(
         unit = "images" if views.num_views == 1 else "views"
         with console.progress("Features", len(missing), unit) as advance:
             report = rows.compute(missing, engine, cache, advance)
+        seconds = report.seconds
         reasons = {row.sha256: reason for row, reason in report.failures}
-    seconds = time.perf_counter() - start
     for path, reason in cache.damaged.items():
         console.warn(f"{path} is passed over: {reason}. `tlkit cache verify --remove` removes it.")
     splits, set_aside = rows.wanted.by_split(rows.positions, reasons)

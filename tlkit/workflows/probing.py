@@ -77,7 +77,7 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=progress)
     for notice in manifest.notices:
         console.detail(notice)
-    used = [record for record in manifest.records if record.split != "test"]
+    used = list(manifest.for_training().records)
     records = limit_records(used, manifest.task, seed, at_most=MAX_IMAGES)
     console.say(
         f"{len(records):,} of {len(manifest.records):,} images"

@@ -77,7 +77,7 @@ def open_stage_inputs(
             )
         return
     features = ensure_features(
-        manifest,
+        manifest.for_training(),
         classifier.backbone,
         boundary=plan.boundary,
         views=ViewPlan(stage.policy, stage.views, training.seed),

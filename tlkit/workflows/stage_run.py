@@ -142,7 +142,8 @@ def open_stage(
 ) -> Iterator[StageInputs]:
     """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
     _tell_batch_norm(classifier.backbone.tail(plan.boundary), recipe.training.bn, console)
-    _check_cut(classifier, manifest, plan.boundary, console)
+    if model.tail is not None:
+        _check_cut(classifier, manifest, plan.boundary, model.tail, console)
     with (
         open_stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs,
         graph_precision(recipe.backbone.precision),
@@ -165,11 +166,11 @@ def begin_with_metadata(
     return True
 
 
-def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, console: Console) -> None:
+def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, tail: keras.Model, console: Console) -> None:
     """Assert on real images that trunk and tail together still are the backbone."""
     records = manifest.in_split("train")[:NUM_CHECKED_IMAGES]
     images = np.stack([load_record(record, classifier.spec) for record in records])
-    difference = check_cut(classifier.backbone, boundary, images)
+    difference = check_cut(classifier.backbone, boundary, tail, images)
     console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
 
 
