@@ -29,7 +29,7 @@ from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.workflows.stage_plan import StagePlan
 
-NUM_CHECKED_IMAGES = 4
+NUM_CHECKED_IMAGES = 2
 
 
 @dataclass(frozen=True)
