@@ -14,7 +14,7 @@ import keras
 from keras import ops
 
 from tlkit.backbones.cutting import record_steps
-from tlkit.backbones.folding import FOLDABLE, find_joined, has_a_group_for_each_channel
+from tlkit.backbones.folding import find_joined, has_a_group_for_each_channel
 from tlkit.backbones.strided_depthwise import convolve_strided
 
 
@@ -22,7 +22,7 @@ class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
     """A layer and the frozen batch norm after it, with their own weights, in fewer and faster steps.
 
     Args:
-        convolution: One of `FOLDABLE`.
+        convolution: One of `tlkit.backbones.folding.FOLDABLE`.
         norm: Over the channels of what the layer returns; None if none is to be taken in.
     """
 
@@ -84,7 +84,7 @@ def make_lean(model: keras.Model) -> keras.Model:
 
 def _is_slow(layer: Any) -> bool:
     """Return whether TensorFlow has a faster way to compute what a layer does, or its gradient."""
-    return _has_strides(layer) or (isinstance(layer, FOLDABLE) and has_a_group_for_each_channel(layer))
+    return _has_strides(layer) or has_a_group_for_each_channel(layer)
 
 
 def _has_strides(layer: Any) -> bool:
