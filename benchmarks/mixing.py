@@ -35,6 +35,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.division import divide_for_test
 from benchmarks.views.cells import TOP
 from benchmarks.views.features import CachedViews, read_divided
 from tlkit.bundle.answers import compute_answers
@@ -179,6 +180,7 @@ def compute_scores(probabilities: NDArray[np.floating[Any]], truth: NDArray[Any]
 def train_pixels(path: Path, cell: Cell) -> dict[str, Any]:
     """Train a head and then everything, on pictures of 64 pixels, and return the test scores."""
     recipe = Recipe(
+        data=divide_for_test(path),
         backbone=BackboneSettings(name="tiny", image_size=64),
         training=TrainingSettings(seed=cell.seed),
         stages=(Stage(), dataclasses.replace(UNFROZEN, mixup=cell.mixup, cutmix=cell.cutmix)),

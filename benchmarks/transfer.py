@@ -1,6 +1,6 @@
 r"""Compare backbones by the heads that they allow: test accuracy on several data sets, over several seeds.
 
-    .venv/bin/python benchmarks/transfer.py --data clothing=clothing/ --data houses=houses.csv \
+    .venv/bin/python -m benchmarks.transfer --data clothing=clothing/ --data houses=houses.csv \
         --backbone tiny --backbone tiny:random --backbone mobilenet_v2
 
 Each data set without a test split of its own gives a fifth to the test and a fifth to validation, another one for each
@@ -17,10 +17,8 @@ from pathlib import Path
 
 import click
 
-from tlkit.data.dataset import read_dataset
-from tlkit.data.file_index import FileIndex
-from tlkit.features.cache import default_cache_root
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from benchmarks.division import divide_for_test
+from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.evaluate import run_evaluate
 from tlkit.workflows.finetune import run_finetune
@@ -52,7 +50,7 @@ def main(sets: tuple[str, ...], backbones: tuple[str, ...], image_size: int, kin
         cells, seconds = [], []
         for item in sets:
             path = Path(item.partition("=")[2])
-            data = DataSettings(test_fraction=0.0 if has_test_images(path) else 0.2)
+            data = divide_for_test(path)
             accuracies = []
             for seed in range(seeds):
                 started = time.perf_counter()
@@ -62,12 +60,6 @@ def main(sets: tuple[str, ...], backbones: tuple[str, ...], image_size: int, kin
         cost = f"{seconds[0]:.0f}, {statistics.median(seconds):.0f}"
         label = f"{name}, {Path(weights).name}" if weights else name
         click.echo(f"| {label} | " + " | ".join(cells) + f" | {cost} |")
-
-
-def has_test_images(data: Path) -> bool:
-    """Return whether a data set brings a test split of its own."""
-    manifest = read_dataset(data, DataSettings(), seed=0, index=FileIndex(default_cache_root()))
-    return any(record.split == "test" for record in manifest.records)
 
 
 def measure(recipe: Recipe, data: Path, seed: int) -> float:

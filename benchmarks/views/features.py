@@ -10,13 +10,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.division import divide_for_test
 from benchmarks.views.cells import TOP
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
-from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.precompute import DatasetFeatures, build_backbone_for, ensure_features
 
@@ -28,11 +29,7 @@ VIEW_SEED = 0
 
 def read_divided(path: Path, seed: int) -> Manifest:
     """Return a set as a run with this seed divides it: a fifth for the test where it has no test images."""
-    index = FileIndex(default_cache_root())
-    manifest = read_dataset(path, DataSettings(), seed=seed, index=index)
-    if any(record.split == "test" for record in manifest.records):
-        return manifest
-    return read_dataset(path, DataSettings(test_fraction=0.2), seed=seed, index=index)
+    return read_dataset(path, divide_for_test(path), seed=seed, index=FileIndex(default_cache_root()))
 
 
 class CachedViews:

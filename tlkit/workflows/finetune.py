@@ -24,7 +24,7 @@ from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
 from tlkit.recipes import Recipe, check_recipe, expand_gradual, resolve_recipe
 from tlkit.reports.console import Console
-from tlkit.runtime import read_versions, start_keras
+from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.workflows.finetune_recipe import choose_weights
 from tlkit.workflows.finishing import finish_model
 from tlkit.workflows.first_model import build_classifier, tell_metadata
@@ -199,6 +199,8 @@ def _run_stages(
     outcomes: list[StageOutcome] = []
     history = RunHistory(folder.path, console)
     for plan in plans:
+        if outcomes:
+            release_memory()  # or what the stage before has held would stay
         outcome = run_stage(
             classifier,
             manifest,

@@ -15,7 +15,6 @@ from tlkit.bundle import Classifier
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.reports.console import Console, format_duration
-from tlkit.runtime import read_resident_memory
 from tlkit.workflows.finishing import MOST_SPANNING_IMAGES
 from tlkit.workflows.stage_costs import FeatureCost, StageCost, measure_features, measure_stage
 from tlkit.workflows.stage_plan import StagePlan
@@ -120,7 +119,6 @@ def measure_ways(
         cache_root: Where the caches lie.
         console: Says which engines were chosen.
     """
-    base = read_resident_memory() or 0
     features: dict[str, tuple[FeatureCost, NDArray[np.floating[Any]]]] = {}
     plans: dict[str, StagePlan] = {}
     stages: dict[str, StageCost] = {}
@@ -149,12 +147,9 @@ def measure_ways(
     costs = {boundary: cost for boundary, (cost, _) in features.items()}
     steps = []
     for boundary in (*costs, "pixels"):
-        before = base
         if boundary in costs:
-            steps += list_feature_steps(costs[boundary], base)
-            before += costs[boundary].memory_bytes or 0  # a process keeps most of what it took
-        members = [(plan, stages[name]) for name, plan in plans.items() if plan.boundary == boundary]
-        steps += [make_stage_step(plan, cost, before) for plan, cost in members]
+            steps += list_feature_steps(costs[boundary])
+        steps += [make_stage_step(plan, stages[name]) for name, plan in plans.items() if plan.boundary == boundary]
     parts = [list_parts(way, costs, stages, manifest, ready_seconds) for way in ways]
     free = shutil.disk_usage(cache_root).free
     notes = [
@@ -172,7 +167,7 @@ def measure_ways(
     return PlanCosts(tuple(steps), tuple(map(WayCost, ways, parts)), tuple(notes))
 
 
-def list_feature_steps(cost: FeatureCost, base: int) -> list[Step]:
+def list_feature_steps(cost: FeatureCost) -> list[Step]:
     """Return the lines for a boundary: the images as they are, and with their views where some are wanted."""
     steps = []
     for with_views in (False, True) if cost.num_views > 1 else (False,):
@@ -187,17 +182,18 @@ def list_feature_steps(cost: FeatureCost, base: int) -> list[Step]:
                 cost.count_seconds(with_views=with_views),
                 None,
                 None,
-                None if cost.memory_bytes is None else base + cost.memory_bytes,
+                cost.memory_bytes,
                 num_missing * cost.row_bytes,
             )
         )
     return steps
 
 
-def make_stage_step(plan: StagePlan, cost: StageCost, base: int) -> Step:
+def make_stage_step(plan: StagePlan, cost: StageCost) -> Step:
     """Return the line for training a stage."""
-    memory = None if cost.memory_bytes is None else base + cost.memory_bytes
-    return Step(name_training(plan), None, None, cost.seconds, cost.epoch_seconds, cost.num_epochs, memory, None)
+    return Step(
+        name_training(plan), None, None, cost.seconds, cost.epoch_seconds, cost.num_epochs, cost.memory_bytes, None
+    )
 
 
 def name_training(plan: StagePlan) -> str:

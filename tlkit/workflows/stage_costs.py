@@ -25,7 +25,7 @@ from tlkit.features.cache import FeatureCache
 from tlkit.features.writer import SHARD_BYTES
 from tlkit.recipes import BackboneSettings, Recipe
 from tlkit.reports.console import Console
-from tlkit.runtime import graph_precision, read_free_memory, read_resident_memory, watch_peak_memory
+from tlkit.runtime import graph_precision, read_free_memory, release_memory, watch_peak_memory
 from tlkit.training.batches import SHARE_OF_MEMORY
 from tlkit.training.steps import StageModel
 from tlkit.training.trial import StandInInputs, time_epoch
@@ -57,7 +57,7 @@ class FeatureCost:
             nothing was missing.
         start_seconds: Time until the first of the missing rows is computed, all that being done; 0 where none is.
         row_bytes: Size of one.
-        memory_bytes: What the process takes on top of the network; None where the system does not tell.
+        memory_bytes: Of the process; None where the system does not tell.
     """
 
     boundary: str
@@ -93,8 +93,7 @@ class StageCost:
         start_seconds: Until the first epoch.
         epoch_seconds: Of an epoch.
         num_epochs: The most that the stage takes; early stopping may end it sooner.
-        memory_bytes: What the process takes on top of the network and of what computed its features; None where the
-            system does not tell.
+        memory_bytes: Of the process; None where the system does not tell.
         is_held: Whether its features are held in memory; False if they are read anew in every epoch.
     """
 
@@ -140,7 +139,7 @@ def measure_features(
     """
     rows = FeatureRows(manifest, backbone, boundary=boundary, views=views, settings=settings, cache_root=cache_root)
     row_seconds, choice_seconds, start_seconds = [0.0, 0.0], 0.0, 0.0
-    memory_before = read_resident_memory()
+    release_memory()  # as before a stage
     with watch_peak_memory() as peak:
         if len(rows.missing):
             console.say(f"Computing a few of the features at {boundary}.")
@@ -153,7 +152,6 @@ def measure_features(
             started = time.perf_counter()
             rows.open_engine(QUIET)
             start_seconds = time.perf_counter() - started
-    used = None if memory_before is None or peak.value is None else peak.value - memory_before
     assert rows.cache is not None, "rows were found, or have been computed"
     found = rows.positions[rows.positions >= 0][:NUM_STAND_INS]
     all_views = rows.wanted.list_missing(np.full_like(rows.positions, -1))
@@ -166,7 +164,7 @@ def measure_features(
         choice_seconds,
         start_seconds,
         rows.row_bytes,
-        None if used is None else used + min(SHARD_BYTES, len(rows.missing) * rows.row_bytes),
+        None if peak.value is None else peak.value + min(SHARD_BYTES, len(rows.missing) * rows.row_bytes),
     )
     return cost, rows.cache.read(found)
 
@@ -215,7 +213,7 @@ def measure_stage(
     """
     model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=recipe.training.bn)
     rates, _ = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
-    memory_before = read_resident_memory()
+    release_memory()  # as before a stage
     with watch_peak_memory() as peak, ExitStack() as stack:
         if features is None:
             data = stack.enter_context(open_stage_inputs(classifier, manifest, plan, recipe, cache_root, QUIET)).data
@@ -235,10 +233,12 @@ def measure_stage(
         taken = time_epoch(model, data, rates=rates, training=recipe.training, seconds=SECONDS_OF_A_TRIAL)
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
     allowed = read_free_memory() // SHARE_OF_MEMORY
-    used = None
-    if memory_before is not None and peak.value is not None:
-        used = peak.value - memory_before + COPIES_WHILE_FILLED * min(table_bytes, allowed) + _count_state_bytes(model)
-    return StageCost(taken.start_seconds, taken.epoch_seconds, plan.stage.epochs, used, is_held=table_bytes <= allowed)
+    memory = None
+    if peak.value is not None:
+        memory = peak.value + COPIES_WHILE_FILLED * min(table_bytes, allowed) + _count_state_bytes(model)
+    return StageCost(
+        taken.start_seconds, taken.epoch_seconds, plan.stage.epochs, memory, is_held=table_bytes <= allowed
+    )
 
 
 def _count_state_bytes(model: StageModel) -> int:
