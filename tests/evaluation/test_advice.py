@@ -88,6 +88,8 @@ def test_the_reasons_give_the_numbers() -> None:
         "below it (block3)."
     )
     assert amount == "5,000 training images, 1,250 a class: many: enough for any depth."
+    _, amount = advise(make_evidence(num_images=327, num_groups=11)).reasons
+    assert amount.startswith("327 training images, 29 a class: few"), "29.7, which is less than 30"
 
 
 def test_what_no_feature_tells_is_not_refined() -> None:

@@ -200,8 +200,8 @@ def _judge_amount(evidence: Evidence) -> tuple[str, str]:
     number = f"{evidence.num_images:,} training images"
     amount = SOME if evidence.num_images < FEWEST_OF_MANY else MANY
     if evidence.task == CLASSIFICATION:
-        a_class = evidence.num_images / evidence.num_groups
-        number += f", {a_class:,.0f} a class"
+        a_class = evidence.num_images // evidence.num_groups
+        number += f", {a_class:,} a class"
         if a_class < FEWEST_OF_SOME_IN_A_CLASS:
             amount = FEW
     if evidence.num_images < FEWEST_OF_SOME:

@@ -20,6 +20,7 @@ from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, judge
+from tlkit.training.moving_statistics import LastBatches, catch_up, measure_first
 from tlkit.training.pace import Pace, SavingPace
 from tlkit.training.schedules import Course
 from tlkit.training.steps import StageModel, Steps, compile_steps
@@ -68,7 +69,8 @@ def fit_stage(
     plus the mean IoU of boxes) is lower than before the stage, or equal at a higher loss, the model is left as it was.
     (Between only two, the score decides: a model that is right more often can have the higher loss, when it is surer of
     its mistakes.) With `stage.average`, the mean of the weights of several epochs takes the best one's place if its
-    validation loss is lower.
+    validation loss is lower. Batch norm's moving statistics that lag behind what is trained below them are measured anew
+    before validation; see `moving_statistics`.
 
     Args:
         model: Tail and head; its `trainable` flags are set.
@@ -124,6 +126,7 @@ def fit_stage(
         listener.on_epoch(progress.rows)
     if progress.num_averaged > 1:
         restore("average", model.variables, average)
+        measure_first(steps, data.train.epoch(0))
         progress.average = _evaluate(steps, data.validation, data.outputs)
         if progress.average["loss"] < progress.best.get("loss", math.inf):
             best, progress.best = snapshot("best", model.variables), progress.average
@@ -192,7 +195,7 @@ def _run_epoch(
     epoch = progress.epochs_done
     course = Course(stage, data.train.num_batches)
     first = epoch * data.train.num_batches
-    meter = Meter(data.outputs)
+    meter, last = Meter(data.outputs), LastBatches()
     with listener.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
         for block in data.train.epoch(epoch):
             for batches in pace.share_out(block.num_batches):
@@ -206,7 +209,11 @@ def _run_epoch(
                     )
                 advance(int(block.edges[batches.stop] - block.edges[batches.start]))
             first += block.num_batches
-    figures = {"train": meter.figures(), "validation": _evaluate(steps, data.validation, data.outputs)}
+            if steps.measure:
+                last.add(block)
+    train_figures = meter.figures()
+    catch_up(steps, last, train_loss=train_figures["loss"], outputs=data.outputs)
+    figures = {"train": train_figures, "validation": _evaluate(steps, data.validation, data.outputs)}
     return {
         "stage": stage.name,
         "stage_epoch": epoch + 1,

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -51,6 +52,14 @@ class StageModel:
     def variables(self) -> list[Any]:
         """All state: weights, batch norm statistics and the dropout generators' seeds, in a fixed order."""
         return [*(self.tail.variables if self.tail else ()), *self.head.variables]
+
+    @property
+    def norms_above_trained(self) -> list[keras.layers.BatchNormalization]:
+        """Batch norm layers that learn their statistics while something below them may be trained."""
+        if self.tail is None:
+            return []
+        layers = [*(self.tail.layers if self.tail_trains else ()), *self.head.layers]
+        return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
 
 
 Sums = dict[str, NDArray[np.float32]]
@@ -123,10 +132,14 @@ class Steps:
         train: Takes one optimizer step a batch; the loss is weighted.
         evaluate: Changes nothing; the loss is not weighted, smoothed or focal, so that runs and stages that train by
             different losses are judged by the same.
+        measure: Takes the batch into the moving statistics of the norms that lie above what is trained, with the
+            momentum that is given in place of a rate's factor: 0 forgets what was, k / (k + 1) makes means of k + 1
+            batches. None where there are no such norms.
     """
 
     train: CompiledSteps
     evaluate: CompiledSteps
+    measure: CompiledSteps | None
 
 
 def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Outputs, training: TrainingSettings) -> Steps:
@@ -155,16 +168,18 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         sums["loss"] = tf.reduce_sum(losses)
         return tf.reduce_mean(losses), sums
 
+    def mix_given(inputs: Any, metadata: Any, partners: Any, *mix: Any) -> tuple[Any, Any, Any]:
+        inputs, shares = mix_inputs(tf.cast(inputs, tf.float32), partners, *mix)
+        return inputs, blend(metadata, partners, shares), shares
+
     def train(
         factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
     ) -> dict[str, Any]:
         optimizer.learning_rate.assign(factor)
         wanted = Wanted(((answers, weights),), answers)
         if mix:
-            partners = mix[0]
-            inputs, shares = mix_inputs(tf.cast(inputs, tf.float32), *mix)
-            metadata = blend(metadata, partners, shares)
-            wanted = mix_answers(outputs.task, answers, weights, partners, shares)
+            inputs, metadata, shares = mix_given(inputs, metadata, *mix)
+            wanted = mix_answers(outputs.task, answers, weights, mix[0], shares)
         with tf.GradientTape() as tape:
             said = model(inputs, metadata, training=True)
             loss, sums = add_up(
@@ -181,8 +196,35 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         said = model(inputs, metadata, training=False)
         return add_up(said, Wanted(((answers, tf.ones_like(weights)),), answers), boxes, box_weights)[1]
 
+    def measure(
+        momentum: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
+    ) -> dict[str, Any]:
+        if mix:
+            inputs, metadata, _ = mix_given(inputs, metadata, *mix)
+        with _momentum(norms, momentum):
+            said = model(inputs, metadata, training=True)
+        return {"images": tf.cast(tf.shape(said["answer"])[0], tf.float32)}
+
+    norms = model.norms_above_trained
     names = tuple(_ANSWER_SUMS[outputs.task]) + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
-    return Steps(train=CompiledSteps(train, names), evaluate=CompiledSteps(evaluate, names))
+    return Steps(
+        train=CompiledSteps(train, names),
+        evaluate=CompiledSteps(evaluate, names),
+        measure=CompiledSteps(measure, ("images",)) if norms else None,
+    )
+
+
+@contextlib.contextmanager
+def _momentum(norms: Sequence[keras.layers.BatchNormalization], momentum: Any) -> Iterator[None]:
+    """Let moving statistics keep such a part of what they were, a scalar tensor, in what is traced within."""
+    own = [norm.momentum for norm in norms]
+    try:
+        for norm in norms:
+            norm.momentum = momentum
+        yield
+    finally:
+        for norm, value in zip(norms, own, strict=True):
+            norm.momentum = value
 
 
 _ANSWER_SUMS = {

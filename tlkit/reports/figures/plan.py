@@ -92,6 +92,7 @@ def _draw_curve(axes: Axes, scores: PlanScores) -> None:
             xycoords=axes.get_xaxis_transform(),
             xytext=(-4, 6),
             textcoords="offset points",
+            bbox={"facecolor": "white", "edgecolor": "none", "pad": 1.0},
             ha="right",
             fontsize=8.5,
             color=INK,
