@@ -2,11 +2,8 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
-from collections.abc import Callable
 from itertools import count
-from pathlib import Path
 from typing import Any
 
 import keras
@@ -18,10 +15,11 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Stage, TrainingSettings
 from tlkit.training.batches import Batches, Block, EpochPlan, FixedTruth, HeldInputs, ReadInputs
+from tlkit.training.held_out import fit_unwatched
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.mixing import Mixing
 from tlkit.training.moving_statistics import NUM_MEASURED, LastBatches, catch_up, measure, measure_first
-from tlkit.training.stages import StageData, StageListener, fit_stage
+from tlkit.training.stages import StageData
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
 NUM_IMAGES, BATCH_SIZE, WIDTH = 24, 6, 5
@@ -157,22 +155,18 @@ def test_norms_of_a_tail_in_inference_mode_are_left_alone(model: StageModel) -> 
 
 @pytest.mark.parametrize("average", [0, 2])
 def test_a_stage_is_validated_with_statistics_of_its_own_weights(
-    average: int, model: StageModel, inputs: NDArray[np.float32], tmp_path: Path
+    average: int, model: StageModel, inputs: NDArray[np.float32]
 ) -> None:
     norm = find_norm(model)
     norm.moving_variance.assign(np.full(WIDTH, STALE))
     batches = make_batches(inputs)
     in_order = dataclasses.replace(batches, plan=dataclasses.replace(batches.plan, seed=None))
-    listener: Callable[..., Any] = lambda *_: contextlib.nullcontext(lambda count: None)  # noqa: E731
-    progress = fit_stage(
+    progress = fit_unwatched(
         model,
         StageData(batches, in_order, TWO_CLASSES),
-        rates=[0.1] * len(model.trainable_variables),
-        stage=Stage(name="s", unfreeze="all", epochs=3, lr=0.1, average=average, patience=0, warmup=0),
-        training=TrainingSettings(),
-        keeps_start=False,
-        checkpoint=tmp_path / "state.safetensors",
-        listener=StageListener(lambda rows: None, listener),
+        [0.1] * len(model.trainable_variables),
+        Stage(name="s", unfreeze="all", epochs=3, lr=0.1, average=average, patience=0, warmup=0),
+        TrainingSettings(),
     )
     assert progress.best["accuracy"] > 0.9
     assert float(norm.moving_variance.numpy().max()) < 1e3, "0.9 to the power of 12 steps would have left 280,000"

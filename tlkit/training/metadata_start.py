@@ -7,7 +7,6 @@ have moved by then, however much they tell. So they go first, and the image lear
 from __future__ import annotations
 
 import dataclasses
-from contextlib import nullcontext
 
 import keras
 import numpy as np
@@ -17,8 +16,9 @@ from tlkit.heads import metadata_part
 from tlkit.recipes import Stage, TrainingSettings
 from tlkit.training.batches import Batches, FixedTruth, HeldInputs
 from tlkit.training.checkpoint import Progress
+from tlkit.training.held_out import fit_unwatched
 from tlkit.training.mixing import NO_MIXING
-from tlkit.training.stages import StageData, StageListener, fit_stage
+from tlkit.training.stages import StageData
 from tlkit.training.steps import StageModel
 
 METADATA_STAGE = Stage(name="metadata", epochs=100, batch_size=32, lr=2e-2, patience=15)
@@ -45,16 +45,8 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
         _without_images(data.train), _without_images(data.validation), dataclasses.replace(data.outputs, has_box=False)
     )
     model = StageModel(tail=None, head=metadata_part(head), tail_trains=False)
-    return fit_stage(
-        model,
-        plain,
-        rates=[METADATA_STAGE.head_rate] * len(model.trainable_variables),
-        stage=METADATA_STAGE,
-        training=training,
-        keeps_start=True,
-        checkpoint=None,
-        listener=StageListener(lambda rows: None, lambda text, total: nullcontext(lambda count: None)),
-    )
+    rates = [METADATA_STAGE.head_rate] * len(model.trainable_variables)
+    return fit_unwatched(model, plain, rates, METADATA_STAGE, training, keeps_start=True)
 
 
 def _without_images(batches: Batches) -> Batches:
