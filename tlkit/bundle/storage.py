@@ -28,6 +28,7 @@ from tlkit.bundle.novelty import MOST_DIRECTIONS, Novelty
 from tlkit.bundle.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.bundle.tensors import TensorFile, TensorKind, open_tensors, write_tensors
 from tlkit.bundle.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
+from tlkit.files import flush_folder
 
 if TYPE_CHECKING:
     import openvino
@@ -257,13 +258,5 @@ def _replace(partial: Path, folder: Path, previous: Path) -> None:
         shutil.rmtree(previous, ignore_errors=True)
         folder.rename(previous)
     partial.rename(folder)
-    _sync_folder(folder.parent)
+    flush_folder(folder.parent)
     shutil.rmtree(previous, ignore_errors=True)
-
-
-def _sync_folder(folder: Path) -> None:
-    """Bring the renames in a folder down to the disk, where the platform can."""
-    if os.name == "posix":
-        descriptor = os.open(folder, os.O_RDONLY)
-        os.fsync(descriptor)
-        os.close(descriptor)

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import csv
 import json
-import os
 from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +20,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.answers import find_names, make_targets, names_of, parse_answer
 from tlkit.errors import DataError
+from tlkit.files import write_text
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
 
 SPLITS = ("train", "validation", "test")
@@ -132,7 +132,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         "notices": manifest.notices,
     }
     root = manifest.root
-    _replace_text(folder / "manifest.json", json.dumps(common, indent=2) + "\n")
+    write_text(folder / "manifest.json", json.dumps(common, indent=2) + "\n")
     records = (
         (
             item.split,
@@ -147,9 +147,9 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         for item in manifest.records
     )
     columns = _record_columns(manifest.metadata_columns)
-    _replace_text(folder / "manifest.csv", _format_csv(columns, records))
+    write_text(folder / "manifest.csv", _format_csv(columns, records))
     set_aside = ((_shorten(item.path, root), item.reason) for item in manifest.set_aside)
-    _replace_text(folder / "set_aside.csv", _format_csv(_SET_ASIDE_COLUMNS, set_aside))
+    write_text(folder / "set_aside.csv", _format_csv(_SET_ASIDE_COLUMNS, set_aside))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -234,12 +234,3 @@ def _read_csv(path: Path, columns: Sequence[str]) -> list[list[str]]:
     if not rows or tuple(rows[0]) != tuple(columns):
         raise ValueError(f"{path.name} must begin with the line {','.join(columns)}")
     return rows[1:]
-
-
-def _replace_text(path: Path, text: str) -> None:
-    partial = path.with_name(f".{path.name}.{os.getpid()}")
-    with partial.open("w", encoding="utf-8", errors="surrogateescape", newline="") as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    partial.replace(path)

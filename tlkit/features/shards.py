@@ -26,6 +26,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.features.row_keys import SHA256_DTYPE, VIEW_DTYPE, KeyArrays
+from tlkit.files import flush_folder
 
 SHARD_PATTERN = "shard-*.h5"
 PARTIAL_PATTERN = "partial-*.h5"
@@ -76,7 +77,7 @@ def write_shard(folder: Path, keys: KeyArrays, features: Sequence[NDArray[np.flo
         _write_datasets(partial, keys, features, cache_key)
         _flush_to_disk(partial)
         partial.replace(path)
-        _flush_to_disk(folder)
+        flush_folder(folder)
     except BaseException as error:
         partial.unlink(missing_ok=True)
         # HDF5 reports a full disk at the closing of a file as a RuntimeError.
@@ -116,9 +117,6 @@ def compute_crc32(keys: KeyArrays, features: NDArray[np.floating]) -> NDArray[np
 
 
 def _flush_to_disk(path: Path) -> None:
-    # Windows cannot open a folder; there a rename is made durable by the file system.
-    if path.is_dir() and os.name != "posix":
-        return
     descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
         os.fsync(descriptor)

@@ -9,13 +9,13 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import uuid
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
 import platformdirs
 
 from tlkit.errors import CacheError
+from tlkit.files import write_json, write_text
 
 SPEC_FILE = "cache.json"
 ENGINES = "engines"
@@ -115,7 +115,7 @@ def create_folder(root: Path, spec: CacheSpec) -> Path:
         if not (root / TAG_FILE).exists():
             write_text(root / TAG_FILE, _CACHEDIR_TAG)
         if not (folder / SPEC_FILE).exists():
-            write_text(folder / SPEC_FILE, json.dumps(asdict(spec), indent=2) + "\n")
+            write_json(folder / SPEC_FILE, asdict(spec))
     except OSError as error:
         raise unwritable_cache(folder, error) from error
     read_spec(folder)
@@ -129,10 +129,3 @@ def unwritable_cache(folder: Path, error: OSError) -> CacheError:
         expected="a folder with enough free space that may be written to",
         fix="make room with `tlkit cache prune`, or set TLKIT_CACHE to another folder.",
     )
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a small file aside and rename it, so that no other process meets half of it."""
-    aside = path.with_name(f"{path.name}.{uuid.uuid4().hex}")
-    aside.write_text(text, encoding="utf-8")
-    aside.replace(path)

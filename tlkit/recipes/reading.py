@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.errors import SettingError, name_fix
+from tlkit.files import write_text
 from tlkit.recipes.checks import check_recipe
 from tlkit.recipes.cycles import count_epochs
 from tlkit.recipes.settings import (
@@ -159,7 +160,7 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
 
     content: dict[str, Any] = {name: dataclasses.asdict(getattr(recipe, name)) for name in SECTIONS}
     content["stage"] = [dataclasses.asdict(stage) for stage in recipe.stages]
-    path.write_text(tomli_w.dumps(content), encoding="utf-8")
+    write_text(path, tomli_w.dumps(content))
 
 
 def list_differences(left: Recipe, right: Recipe) -> list[str]:

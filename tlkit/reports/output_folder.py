@@ -10,6 +10,7 @@ from collections.abc import Sequence
 from pathlib import Path
 
 from tlkit.errors import RunError, SettingError
+from tlkit.files import write_text
 
 
 def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, data_folders: Sequence[Path]) -> None:
@@ -74,7 +75,7 @@ def check_picture(picture: Path, data: Path) -> None:
 def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:
     """Make the folder and mark it as tlkit's own output."""
     folder.mkdir(parents=True, exist_ok=True)
-    (folder / marker).write_text(f"{kind}\nWritten by tlkit, which does not read images from this folder.\n", "utf-8")
+    write_text(folder / marker, f"{kind}\nWritten by tlkit, which does not read images from this folder.\n")
 
 
 def _read_kind(marker: Path) -> str | None:

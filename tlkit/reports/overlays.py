@@ -6,8 +6,8 @@ from pathlib import Path
 
 from PIL import Image, ImageDraw
 
+from tlkit.files import written_aside
 from tlkit.outputs import Box
-from tlkit.reports.aside import written_aside
 from tlkit.reports.captions import Caption, CaptionLine
 from tlkit.reports.lettering import fit_text, load_font
 from tlkit.reports.sorting import number_name

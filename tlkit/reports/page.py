@@ -11,7 +11,7 @@ from collections.abc import Mapping, Sequence
 from html import escape
 from pathlib import Path
 
-from tlkit.reports.aside import written_aside
+from tlkit.files import written_aside
 
 Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 

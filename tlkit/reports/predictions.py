@@ -17,8 +17,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import SettingError
+from tlkit.files import open_text, written_aside
 from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION, Box
-from tlkit.reports.aside import open_text, written_aside
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_IN_A_GROUP = 10_000

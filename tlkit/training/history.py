@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import csv
-import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+from tlkit.files import open_text, written_aside
 
 FIRST_COLUMNS = ("stage", "boundary", "epoch", "stage_epoch", "learning_rate")
 LAST_COLUMNS = ("seconds", "is_best")
@@ -19,14 +20,12 @@ def write_history(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     Rates are per step; a run's figures follow for training and validation: its loss, its score (`accuracy`,
     `label_accuracy`, `r2`), and `iou` where boxes are learnt.
     """
-    aside = path.with_suffix(".partial")
-    with aside.open("w", newline="", encoding="utf-8") as file:
-        figures = list_figures(rows[0]) if rows else ()
-        named = [f"{split}_{name}" for split in SPLITS for name in figures]
-        writer = csv.DictWriter(file, (*FIRST_COLUMNS, *named, *LAST_COLUMNS))
+    figures = list_figures(rows[0]) if rows else ()
+    named = [f"{split}_{name}" for split in SPLITS for name in figures]
+    with written_aside(path) as file, open_text(file) as text:
+        writer = csv.DictWriter(text, (*FIRST_COLUMNS, *named, *LAST_COLUMNS))
         writer.writeheader()
         writer.writerows(rows)
-    os.replace(aside, path)
 
 
 def list_figures(row: Mapping[str, Any]) -> tuple[str, ...]:

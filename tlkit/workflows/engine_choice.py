@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
 from tlkit.features.cache import CacheSpec, FeatureCache
-from tlkit.features.spec import AGREEMENT_FILE, ENGINES, write_text
+from tlkit.features.spec import AGREEMENT_FILE, ENGINES
+from tlkit.files import write_json
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
@@ -203,7 +204,7 @@ def select_engine(
     cache = begun or FeatureCache.open(work.cache_root, best.choice.describe(work.spec))
     if best.agreement:
         record = {**asdict(best.agreement), "versions": read_versions()}
-        write_text(cache.folder / AGREEMENT_FILE, json.dumps(record, indent=2) + "\n")
+        write_json(cache.folder / AGREEMENT_FILE, record)
     return best.engine, cache
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 import time
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,8 +21,8 @@ from tlkit.evaluation.classification import ClassificationReport
 from tlkit.evaluation.multilabel import MultilabelReport
 from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
+from tlkit.files import write_json
 from tlkit.recipes import DataSettings
-from tlkit.reports.aside import written_aside
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, make_output_folder
 from tlkit.reports.predictions import Prediction, open_predictions
@@ -234,5 +233,4 @@ def _write_folder(
         **({"confusion": report.confusion.tolist()} if isinstance(report, ClassificationReport) else {}),
         "set_aside": [{"path": str(item.path), "reason": item.reason} for item in set_aside],
     }
-    with written_aside(folder / "report.json") as file:
-        file.write(json.dumps(document, indent=1, default=str).encode())
+    write_json(folder / "report.json", document)

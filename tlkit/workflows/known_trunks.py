@@ -22,7 +22,8 @@ from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
 from tlkit.data.images import LOADER_VERSION
-from tlkit.features.spec import CacheSpec, write_text
+from tlkit.features.spec import CacheSpec
+from tlkit.files import write_json
 from tlkit.recipes import BackboneSettings
 
 if TYPE_CHECKING:
@@ -91,8 +92,7 @@ def note_trunk(request: TrunkRequest, trunk: Trunk, cache_root: Path) -> None:
     note = request.note(cache_root)
     if note:
         with suppress(OSError):
-            note.parent.mkdir(parents=True, exist_ok=True)
-            write_text(note, json.dumps(asdict(trunk)))
+            write_json(note, asdict(trunk))
 
 
 def describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False) -> Trunk:

@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.backbones.build import Backbone
+from tlkit.files import write_json
 from tlkit.recipes import FIND, Recipe, find_usual_rate
-from tlkit.reports.aside import written_aside
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_sweep
 from tlkit.reports.page import SWEEP_NAME
@@ -114,8 +114,7 @@ def find_stage_rate(
     else:
         rate = find_usual_rate(plan.stage, from_scratch=recipe.is_from_scratch)
         console.say(f"Stage {plan.stage.name} takes its usual rate, {write_rate(rate)}.")
-    with written_aside(_rate_file(plan, state)) as file:
-        file.write(json.dumps({"lr": rate}).encode())
+    write_json(_rate_file(plan, state), {"lr": rate})
     return _with_rate(plan, rate)
 
 

@@ -17,8 +17,8 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest, read_manifest, write_manifest
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
+from tlkit.files import write_json
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
-from tlkit.reports.aside import written_aside
 from tlkit.reports.output_folder import check_outside, make_output_folder
 
 RUN = "run"
@@ -69,8 +69,7 @@ class RunFolder:
 
     def write_summary(self, summary: dict[str, Any]) -> None:
         """Mark the run as finished and drop the state that only a resume needs."""
-        with written_aside(self.path / SUMMARY_FILE) as file:
-            file.write(json.dumps(summary, indent=1, default=str).encode())
+        write_json(self.path / SUMMARY_FILE, summary)
         shutil.rmtree(self.state, ignore_errors=True)
 
 

@@ -12,7 +12,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.reports.aside import written_aside
+from tlkit.files import written_aside
 from tlkit.reports.figures.palette import EDGE, INK
 from tlkit.reports.lettering import font_families
 

@@ -13,7 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
-from tlkit.reports.aside import written_aside
+from tlkit.files import written_aside
 from tlkit.reports.figures.palette import FAINT_INK, GRID, INK, RIGHT, WRONG
 from tlkit.reports.lettering import load_font, one_line, shorten_middle
 

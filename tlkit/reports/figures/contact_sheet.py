@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from tlkit.reports.aside import written_aside
+from tlkit.files import written_aside
 from tlkit.reports.figures.palette import INK
 from tlkit.reports.lettering import fit_text, load_font
 

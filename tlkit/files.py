@@ -1,0 +1,130 @@
+"""Write files that survive a crash, and lock what only one process may write.
+
+A file appears under its name only when it is whole and on the disk: it is written under another name, flushed to the
+disk and renamed, and the rename is flushed, too. So whoever reads a file meets the old content or the new, never half,
+even after a power cut.
+"""
+
+from __future__ import annotations
+
+import errno
+import io
+import json
+import os
+import secrets
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+from typing import Any, BinaryIO
+
+PARTIAL_PATTERN = ".*.partial"
+"""Matches the files that a killed process leaves behind half written; nothing ever reads them."""
+
+_CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
+
+
+@contextmanager
+def written_aside(path: Path) -> Iterator[BinaryIO]:
+    """Yield a binary file that takes the place of `path` at the end; after an exception `path` is as it was.
+
+    Missing parent folders are made. An existing file is replaced. The new file's mode follows the umask.
+
+    Raises:
+        OSError: The disk is full, or the folder cannot be written to.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # short: `path` may have the longest name there is
+    try:
+        with partial.open("xb") as file:
+            yield file
+            file.flush()
+            os.fsync(file.fileno())
+        partial.replace(path)
+        flush_folder(path.parent)
+    except BaseException:
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
+        raise
+
+
+@contextmanager
+def open_text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
+    """Yield a UTF-8 text stream on top of an open binary file, which stays open afterwards.
+
+    File names on Linux may hold any bytes: they are written as they were read.
+    """
+    text = io.TextIOWrapper(file, encoding="utf-8", errors="surrogateescape", newline="")
+    try:
+        yield text
+        text.flush()
+    finally:
+        with suppress(OSError):  # after a failed write, detaching would write again and hide the first error
+            text.detach()
+
+
+def write_text(path: Path, text: str) -> None:
+    """Write a text file as UTF-8 in one step; see `written_aside`."""
+    with written_aside(path) as file:
+        file.write(text.encode("utf-8", errors="surrogateescape"))
+
+
+def write_json(path: Path, value: Any) -> None:
+    """Write a JSON file in one step; paths and other foreign values are written as text."""
+    write_text(path, json.dumps(value, indent=1, default=str) + "\n")
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the renames in a folder to the disk, where the platform can (Windows cannot open a folder)."""
+    if os.name != "posix":
+        return
+    descriptor = os.open(folder, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def remove_partials(folder: Path) -> None:
+    """Remove what killed processes left half written in a folder; call it only while holding the folder's lock."""
+    for partial in folder.glob(PARTIAL_PATTERN):
+        with suppress(OSError):
+            partial.unlink()
+
+
+@contextmanager
+def held_lock(path: Path) -> Iterator[None]:
+    """Hold the lock of a file, which is made if needed and stays; a process that dies gives its lock back.
+
+    The lock binds only those who ask for it. On a file system that has no locks, nothing is held.
+
+    Raises:
+        BlockingIOError: Another process holds it.
+        OSError: The file cannot be made.
+    """
+    with path.open("ab") as file:
+        try:
+            _lock(file)
+        except OSError as error:
+            if error.errno not in _CANNOT_LOCK:
+                raise
+        yield
+
+
+def _lock(file: BinaryIO) -> None:
+    """Lock an open file until it is closed.
+
+    Raises:
+        BlockingIOError: Another process holds the lock.
+    """
+    if sys.platform == "win32":
+        import msvcrt
+
+        try:
+            msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
+        except PermissionError as error:
+            raise BlockingIOError(errno.EAGAIN, "another process holds the lock", str(file.name)) from error
+    else:
+        import fcntl
+
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
