@@ -186,7 +186,7 @@ def test_a_table_is_a_data_set(tmp_path: Path, fill: Callable[..., Path], read: 
 
 def test_every_broken_file_is_accounted_for(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:
     data = fill({"red": 4, "blue": 4})
-    broken = {"1.jpg": b"", "2.png": b"\x89PNG\r\n\x1a\n", "3.gif": b"text", "Thumbs.db": bytes(range(256))}
+    broken = {"1.jpg": b"", "2.png": b"\x89PNG\r\n\x1a\n", "3.gif": b"text", "faces.db": bytes(range(256))}
     for name, content in broken.items():
         (data / "blue" / name).write_bytes(content)
     manifest = read()
@@ -195,7 +195,7 @@ def test_every_broken_file_is_accounted_for(fill: Callable[..., Path], read: Cal
         SetAside(data / "blue/1.jpg", "empty file"),
         SetAside(data / "blue/2.png", "damaged or truncated PNG file"),
         SetAside(data / "blue/3.gif", "not an image"),
-        SetAside(data / "blue/Thumbs.db", "not an image"),
+        SetAside(data / "blue/faces.db", "not an image"),
     )
     assert manifest.notices == (f"4 files are set aside; the first: {data}/blue/1.jpg (empty file).",)
 

@@ -31,6 +31,40 @@ def test_hidden_names_and_own_output_are_passed_over(tmp_path: Path) -> None:
     assert names_below(tmp_path) == ["a/1"]
 
 
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("@eaDir", "@tmp", "#recycle", "#snapshot", "@Recycle", "@Recently-Snapshot", "$RECYCLE.BIN", "$Recycle.Bin"),
+        *("System Volume Information", "lost+found", "LOST+FOUND", "__MACOSX", "Network Trash Folder", "_gsdata_"),
+        *("FOUND.000", "RECYCLER/S-1-5-21-1004336348-1177238915-682003330-512", "__pycache__"),
+    ],
+)
+def test_what_systems_keep_among_pictures_is_skipped_at_any_depth(tmp_path: Path, name: str) -> None:
+    make_files(tmp_path, "cat/1.jpg", f"{name}/1.jpg", f"cat/{name}/1.jpg/thumb.jpg")
+    skipped: list[Path] = []
+    assert [file.path for file in walk_files(tmp_path, skipped=skipped)] == [tmp_path / "cat/1.jpg"]
+    assert skipped == [tmp_path / name, tmp_path / "cat" / name]
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        *("Thumbs.db", "desktop.ini", "ehthumbs.db", "Picasa.ini", "Icon\r", "1.jpg:Zone.Identifier"),
+        *("1.jpg@SynoEAStream", "._1.jpg", ".DS_Store", ".picasaoriginals/1.jpg", ".Trash-1000/1.jpg"),
+        *(".@__thumb/1.jpg", ".AppleDouble/1.jpg", ".stfolder/1", ".dropbox.cache/1.jpg"),
+    ],
+)
+def test_files_that_systems_keep_are_skipped(tmp_path: Path, name: str) -> None:
+    make_files(tmp_path, "cat/1.jpg", f"cat/{name}")
+    assert names_below(tmp_path) == ["cat/1.jpg"]
+
+
+@pytest.mark.parametrize("name", ["lost", "found", "recycle", "recycled", "@nasa", "tmp", "#1", "thumbs", "system"])
+def test_names_that_merely_look_like_a_systems_are_walked(tmp_path: Path, name: str) -> None:
+    make_files(tmp_path, f"{name}/1.jpg")
+    assert names_below(tmp_path) == [f"{name}/1.jpg"]
+
+
 def test_a_marked_folder_that_is_asked_for_itself_is_walked(tmp_path: Path) -> None:
     make_files(tmp_path, OUTPUT_MARKER, "a/1")
     assert names_below(tmp_path) == ["a/1"]

@@ -57,6 +57,14 @@ def test_a_file_that_is_named_is_taken_whatever_it_looks_like(photos: Path) -> N
     assert find("photos/notes.txt", "photos/sub/[odd].png") == ["photos/notes.txt", "photos/sub/[odd].png"]
 
 
+def test_what_a_network_drive_keeps_is_found_only_if_it_is_spelled_out(photos: Path) -> None:
+    thumb = photos / "a/@eaDir/2.PNG/thumb.png"
+    thumb.parent.mkdir(parents=True)
+    thumb.write_bytes((photos / "a/1").read_bytes())
+    assert find("photos/a") == find("photos/a/**/*", "photos/a/*") == ["photos/a/1", "photos/a/2.PNG"]
+    assert find("photos/a/@eaDir") == find("photos/a/@eaDir/*/*.png") == [thumb.as_posix()]
+
+
 def test_patterns_are_expanded_in_order(photos: Path) -> None:
     assert find("photos/**/*.png") == ["photos/run/5.png", "photos/sub/[odd].png"]
     assert find("photos/[ab]*") == ["photos/a/1", "photos/a/2.PNG", "photos/b.jpg"]

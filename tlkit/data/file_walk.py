@@ -1,4 +1,4 @@
-"""Walk folders in sorted order: hidden and tlkit's own folders are passed over, links followed, nothing met twice."""
+"""Walk folders in sorted order: hidden, system and tlkit's own folders are skipped, links followed, nothing met twice."""
 
 from __future__ import annotations
 
@@ -6,6 +6,8 @@ import os
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+
+from tlkit.data.system_entries import is_system_file, is_system_folder
 
 OUTPUT_MARKER = ".tlkit-output"
 """The file that marks a folder as tlkit's own output, so that it is never taken for data."""
@@ -21,28 +23,32 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies directly in a folder, each part sorted by name."""
+    """What lies directly in a folder, each part sorted by name; `skipped` is what a system has left there."""
 
     folders: tuple[Path, ...]
     files: tuple[FoundFile, ...]
+    skipped: tuple[Path, ...] = ()
 
 
 def list_folder(folder: Path) -> Listing:
     """Return the visible folders and files in a folder.
 
-    Passed over: names that begin with a dot, `__MACOSX`, and folders that hold the marker of tlkit's output. Broken
-    links, pipes and the like are files with a problem.
+    Skipped: names that begin with a dot, folders that hold the marker of tlkit's output, and what operating systems and
+    network drives leave behind, such as `@eaDir` and `Thumbs.db`. Broken links, pipes and the like are files with a
+    problem.
 
     Raises:
         OSError: The folder cannot be read.
     """
     with os.scandir(folder) as scan:
-        entries = sorted((entry for entry in scan if not _is_hidden(entry.name)), key=lambda entry: entry.name)
-    folders, files = [], []
+        entries = sorted((entry for entry in scan if not entry.name.startswith(".")), key=lambda entry: entry.name)
+    folders, files, skipped = [], [], []
     for entry in entries:
         path = folder / entry.name
         try:
-            if entry.is_dir():
+            if (is_system_folder if entry.is_dir() else is_system_file)(entry.name):
+                skipped.append(path)
+            elif entry.is_dir():
                 if not os.path.lexists(path / OUTPUT_MARKER):
                     folders.append(path)
             elif entry.is_file():
@@ -51,14 +57,18 @@ def list_folder(folder: Path) -> Listing:
                 files.append(FoundFile(path, "a broken link" if entry.is_symlink() else "not a regular file"))
         except OSError as error:
             files.append(FoundFile(path, f"cannot be read: {error.strerror}"))
-    return Listing(tuple(folders), tuple(files))
+    return Listing(tuple(folders), tuple(files), tuple(skipped))
 
 
-def walk_files(folder: Path) -> Iterator[FoundFile]:
+def walk_files(folder: Path, *, skipped: list[Path] | None = None) -> Iterator[FoundFile]:
     """Yield the files of a folder, and then of the folders in it, whatever their suffix.
 
     A folder that cannot be read is yielded itself, as a file with a problem. A folder that links lead to again is
     walked once, so cycles end.
+
+    Args:
+        folder: Where to begin; it is walked whatever its own name.
+        skipped: Takes up what a system has left there.
     """
     visited: set[tuple[int, int]] = set()
     waiting = [folder]
@@ -73,9 +83,7 @@ def walk_files(folder: Path) -> Iterator[FoundFile]:
         except OSError as error:
             yield FoundFile(current, f"a folder that cannot be read: {error.strerror}")
             continue
+        if skipped is not None:
+            skipped += listing.skipped
         yield from listing.files
         waiting.extend(reversed(listing.folders))
-
-
-def _is_hidden(name: str) -> bool:
-    return name.startswith(".") or name == "__MACOSX"

@@ -10,6 +10,7 @@ from typing import TextIO
 
 from tlkit.data.file_walk import OUTPUT_MARKER, walk_files
 from tlkit.data.signatures import IMAGE_SUFFIXES, looks_like_image
+from tlkit.data.system_entries import is_system_file, is_system_folder
 from tlkit.errors import DataError
 
 __all__ = ["OUTPUT_MARKER", "find_images"]
@@ -21,9 +22,9 @@ def find_images(sources: Sequence[str], stdin: TextIO | None = None) -> list[Pat
     """Return the files that the sources name, in their order and each once.
 
     Args:
-        sources: Any of: a folder, of which every file that looks like an image is taken, at any depth, hidden folders and
-            tlkit's own output passed over; a pattern such as `photos/**/*.jpg`; a file, taken whatever it looks like;
-            `-`, for one of these files a line on standard input.
+        sources: Any of: a folder, of which every file that looks like an image is taken, at any depth; hidden and
+            system folders and tlkit's own output are skipped; a pattern such as `photos/**/*.jpg`; a file, taken
+            whatever it looks like; `-`, for one of these files a line on standard input.
         stdin: Where `-` reads from.
 
     Returns:
@@ -62,7 +63,15 @@ def _find(source: str, stdin: TextIO | None) -> Iterator[Path]:
                 fix="check the path.",
             )
         for match in map(Path, matches):
+            if _is_of_a_system(match, source):
+                continue
             yield from _find_in_folder(match) if match.is_dir() else (match,)
+
+
+def _is_of_a_system(match: Path, pattern: str) -> bool:
+    """Tell whether a wildcard has led to what a system keeps; what the pattern itself spells out is meant."""
+    spelled_out = Path(pattern).parts
+    return any(is_system_folder(part) or is_system_file(part) for part in match.parts if part not in spelled_out)
 
 
 def _find_in_folder(folder: Path) -> Iterator[Path]:

@@ -27,7 +27,7 @@ def found(root: Path) -> list[tuple[str | None, str, str]]:
 
 
 def test_class_folders_give_every_file_at_any_depth(tmp_path: Path) -> None:
-    make_files(tmp_path, "dog/b.jpg", "dog/more/deep/a.xyz", "cat/c", "cat/.hidden.jpg", "__MACOSX/cat/c")
+    make_files(tmp_path, "dog/b.jpg", "dog/more/deep/a.xyz", "cat/c", "cat/.hidden.jpg")
     assert found(tmp_path) == [
         (None, "cat", "cat/c"),
         (None, "dog", "dog/b.jpg"),
@@ -74,6 +74,14 @@ def test_class_names_are_spelled_one_way(tmp_path: Path) -> None:
 def test_hidden_folders_and_own_output_are_no_classes(tmp_path: Path) -> None:
     make_files(tmp_path, "cat/1", "dog/2", ".ipynb_checkpoints/3", f"run/{OUTPUT_MARKER}", "run/4.png")
     assert [item[1] for item in found(tmp_path)] == ["cat", "dog"]
+
+
+def test_what_systems_leave_behind_is_no_class_and_is_counted(tmp_path: Path) -> None:
+    make_files(
+        tmp_path, "cat/1", "cat/@eaDir/1/a.jpg", "dog/1", "dog/@eaDir/1/a.jpg", "#recycle/1.jpg", "dog/Thumbs.db"
+    )
+    assert [item[1] for item in found(tmp_path)] == ["cat", "dog"]
+    assert read_folder(tmp_path).notices == ("Skipped, as a system keeps it: 1 × #recycle, 2 × @eaDir, 1 × Thumbs.db.",)
 
 
 def test_empty_folders_and_loose_images_are_told_of(tmp_path: Path) -> None:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tlkit.data.answers import normalize_class_name
@@ -21,7 +22,7 @@ def read_folder(root: Path) -> Candidates:
 
     The folder is read by splits if it holds one named for training, or if one named for validation or test holds folders
     of its own; names are matched whatever their case. Every file at any depth in a class folder is a candidate,
-    whatever its suffix. Hidden folders and tlkit's own output are passed over.
+    whatever its suffix. Hidden folders, what systems leave behind and tlkit's own output are skipped.
 
     Raises:
         DataError: The folder cannot be read, two folders name one split, or a split's folder holds no class folder.
@@ -88,15 +89,17 @@ def _read_classes(listing: Listing, root: Path, split: str | None) -> Candidates
     set_aside: list[SetAside] = []
     notices: list[str] = []
     empty: list[str] = []
+    skipped = list(listing.skipped)
     for folder in listing.folders:
         answer = normalize_class_name(folder.name)
-        found = list(walk_files(folder))
+        found = list(walk_files(folder, skipped=skipped))
         items += (Candidate(file.path, answer, split) for file in found if file.problem is None)
         set_aside += (SetAside(file.path, file.problem) for file in found if file.problem is not None)
         if all(file.problem is not None for file in found):
             empty.append(str(folder.relative_to(root)))
     if empty:
         notices.append(f"Without any readable file, so no class: {_name_some(empty)}.")
+    notices += _name_skipped(skipped)
     loose = _pass_over_loose_files(listing.files, root)
     return Candidates(root, tuple(items), (*set_aside, *loose.set_aside), (*notices, *loose.notices))
 
@@ -108,6 +111,13 @@ def _pass_over_loose_files(files: Sequence[FoundFile], root: Path) -> Candidates
     names = _name_some([str(path.relative_to(root)) for path in images])
     notices = (f"Not in a class folder, so without a class: {names}.",) if images else ()
     return Candidates(root, (), set_aside, notices)
+
+
+def _name_skipped(skipped: Sequence[Path]) -> Iterator[str]:
+    """Yield a notice of what systems have left behind, if they have."""
+    if skipped:
+        counts = sorted(Counter(path.name for path in skipped).items())
+        yield f"Skipped, as a system keeps it: {', '.join(f'{number:,} × {name}' for name, number in counts)}."
 
 
 def _name_some(names: Sequence[str]) -> str:
