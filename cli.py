@@ -1,3 +1,3 @@
-from tlkit.cli.main import main
+from tlkit.__main__ import main
 
-raise SystemExit(main())
+main()

@@ -154,7 +154,7 @@ def test_an_end_of_file_inside_tlkit_is_a_bug_and_no_interrupt(run_cli: Any, add
 def test_an_interrupt_exits_with_130(run_cli: Any, add_command: Any) -> None:
     add_command(lambda: raise_(KeyboardInterrupt()))
     result = run_cli("probe")
-    assert (result.exit_code, result.stderr) == (130, "\nInterrupted.\n")
+    assert (result.exit_code, result.stderr) == (130, "\nInterrupted. Nothing is left half-written.\n")
 
 
 def test_a_full_disk_is_a_problem_and_no_bug(run_cli: Any, add_command: Any) -> None:

@@ -1,7 +1,8 @@
 """The `tlkit` command: a group that imports a command only when it runs, and the one error boundary.
 
 `tlkit --help` answers from the table below, so it imports nothing but click. Exit codes: 0 done, 1 a problem that the
-user can mend, 2 a wrong command line, 70 a bug in tlkit, 130 interrupted, 141 the reader of a pipe went away.
+user can mend, 2 a wrong command line, 70 a bug in tlkit, 130 interrupted, 143 terminated, 141 the reader of a pipe went
+away.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ import click
 
 import tlkit
 from tlkit.errors import RunError, TlkitError, name_fix
+from tlkit.interruption import describe_interruption, is_interrupted
 
 JSON_ASKED_FOR = "tlkit.json"
 """Key in `click.Context.meta`: whether this command was asked for one JSON object on standard output."""
@@ -25,7 +27,6 @@ COMPLETION_ASKED_FOR = "_TLKIT_COMPLETE"
 
 EXIT_PROBLEM = 1
 EXIT_BUG = 70
-EXIT_INTERRUPTED = 130
 EXIT_BROKEN_PIPE = 141
 
 COMMANDS = {
@@ -142,11 +143,33 @@ def explain_disk_problem(error: OSError) -> TlkitError | None:
     )
 
 
-def report_bug() -> None:
-    """Print the traceback of the exception being handled, and ask for a report."""
+def report_interruption(error: BaseException) -> int:
+    """Say what an interrupted command keeps, and return its exit code."""
+    text, exit_code = describe_interruption(error)
+    click.echo(f"\n{text}", err=True)
+    return exit_code
+
+
+def report_unexpected(error: Exception) -> int:
+    """Report what no command has dealt with, and return the exit code.
+
+    That is a full disk behind standard output, which is flushed last; whatever fails because the process was
+    interrupted; and else a bug, shown with its traceback.
+    """
+    if is_interrupted():
+        return report_interruption(error)
+    if isinstance(error, OSError) and (problem := explain_disk_problem(error)):
+        report_problem(problem, as_json=False)
+        return EXIT_PROBLEM
+    report_bug(error)
+    return EXIT_BUG
+
+
+def report_bug(error: Exception) -> None:
+    """Print the traceback of an exception, and ask for a report."""
     import traceback
 
-    traceback.print_exc()
+    traceback.print_exception(error)
     click.echo(
         f"This is a bug in tlkit {tlkit.__version__}. Please report it with the lines above and the command.", err=True
     )
@@ -173,14 +196,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         # What is still buffered for the reader that went away would fail again when the interpreter closes the stream.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
-    except KeyboardInterrupt:
-        click.echo("\nInterrupted.", err=True)
-        return EXIT_INTERRUPTED
-    except Exception:  # noqa: BLE001 - the boundary: whatever comes this far is a bug, shown with its traceback
-        report_bug()
-        return EXIT_BUG
+    except KeyboardInterrupt as error:
+        return report_interruption(error)
+    except Exception as error:  # noqa: BLE001 - the boundary
+        return report_unexpected(error)
     return 0
-
-
-if __name__ == "__main__":
-    sys.exit(main())

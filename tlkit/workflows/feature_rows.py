@@ -17,6 +17,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.errors import CacheError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.extract import FillReport, fill_cache, load_sample
+from tlkit.interruption import kept_if_interrupted
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
@@ -26,6 +27,8 @@ from tlkit.workflows.wanted_rows import WantedRows
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
     from tlkit.backbones.engine import Engine
+
+KEPT_FEATURES = "The features computed so far are kept: the same command goes on from there."
 
 
 class FeatureRows:
@@ -125,7 +128,8 @@ class FeatureRows:
             CacheError: The cache cannot be written.
             NumericsError: A feature does not fit into the number format.
         """
-        report = fill_cache(cache, self.wanted.list_keys(rows), self._load, engine, advance=advance)
+        with kept_if_interrupted(KEPT_FEATURES):
+            report = fill_cache(cache, self.wanted.list_keys(rows), self._load, engine, advance=advance)
         self.cache = cache
         self.positions = self.wanted.find(cache)
         self.missing = self.wanted.list_missing(self.positions)
