@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import io
 import json
-import re
 import sys
 from pathlib import Path
 from typing import TextIO
@@ -13,8 +12,8 @@ from typing import TextIO
 import numpy as np
 import pytest
 
-from tlkit.reports import console as console_module
-from tlkit.reports.console import Console, Meter, format_duration, format_rate, printable, write_line, write_table
+from tlkit.reports import terminal
+from tlkit.reports.console import Console, Meter, format_duration, format_rate
 
 Capture = pytest.CaptureFixture[str]
 
@@ -105,48 +104,11 @@ def test_control_characters_in_names_never_reach_the_terminal(capsys: Capture) -
     assert "\x1b" not in out
 
 
-def test_a_file_name_that_is_no_text_is_shown_with_escapes() -> None:
-    assert printable("caf\udce9.jpg") == "caf\\udce9.jpg"
-
-
-def test_a_stream_that_lacks_a_character_gets_its_escape() -> None:
-    content = io.BytesIO()
-    stream = io.TextIOWrapper(content, encoding="ascii", write_through=True)
-    write_line(stream, "naïve")
-    assert content.getvalue() == b"na\\xefve\n"
-
-
-def test_a_table_in_a_pipe_is_never_shortened_and_has_no_colours(capsys: Capture) -> None:
-    long_name = "a class with a long name " * 20
-    Console().table("Images", ["class", "images"], [[long_name, "1,024"], ["[bold]red", "7"]])
-    lines = capsys.readouterr().out.splitlines()
-    assert lines[0] == "Images"
-    assert any(long_name.strip() in line and line.endswith(" 1,024") for line in lines)
-    assert any(line.startswith(" [bold]red") and line.endswith("     7") for line in lines)
-    assert all(line == line.rstrip() for line in lines)
-
-
-def test_a_table_on_a_terminal_folds_into_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setenv("COLUMNS", "40")
-    monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setenv("NO_COLOR", "1")
-    stream = Terminal()
-    write_table(stream, "Images", ["class", "images"], [["x" * 100, "7"]])
-    lines = re.sub(r"\x1b\[[0-9;]*m", "", stream.getvalue()).splitlines()
-    assert max(len(line) for line in lines) <= 40
-    assert sum(line.count("x") for line in lines) == 100
-    assert not re.search(r"\x1b\[(?:3[0-7]|9[0-7]|38)", stream.getvalue())
-
-
-def test_columns_of_numbers_are_aligned_to_the_right() -> None:
-    stream = io.StringIO()
-    write_table(
-        stream, "T", ["name", "count", "share", "mixed"], [["a", "5", "12.5 %", "x"], ["bb", "1,000", "-", "7"]]
-    )
-    lines = stream.getvalue().splitlines()
-    first, second = lines[-2:] if lines[-1] else lines[-3:-1]
-    assert first.index("5") == second.index("1,000") + 4
-    assert first.index("x") == second.index("7")
+def test_the_same_warning_is_written_once(capsys: Capture) -> None:
+    console = Console()
+    console.warn("Disk nearly full.")
+    console.warn("Disk nearly full.")
+    assert capsys.readouterr().err == "Warning: Disk nearly full.\n"
 
 
 def test_progress_in_a_pipe_is_a_line_every_ten_seconds_and_one_at_the_end(capsys: Capture, clock: Clock) -> None:
@@ -205,7 +167,7 @@ def test_progress_on_a_terminal_redraws_one_line_and_leaves_standard_output_alon
 
 def test_a_dumb_terminal_is_treated_as_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    assert not console_module.is_terminal(Terminal())
+    assert not terminal.is_terminal(Terminal())
 
 
 @pytest.mark.parametrize(

@@ -17,9 +17,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from typing import Any, Protocol, TextIO
 
+from tlkit.reports.printed_table import write_table
+from tlkit.reports.terminal import is_terminal, printable, write_line
+
 SECONDS_BETWEEN_LINES = 10.0
-WIDTH_OF_A_PIPE = 100_000
-ESCAPES = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
 
 
 class Advance(Protocol):
@@ -40,6 +41,7 @@ class Console:
     def __init__(self, *, verbosity: int = 0, json: bool = False) -> None:
         self.verbosity = verbosity
         self.json = json
+        self._warnings: set[str] = set()
 
     def say(self, text: str) -> None:
         """Write a line of the story, unless under `-q`."""
@@ -52,8 +54,10 @@ class Console:
             write_line(self._story_stream(), text)
 
     def warn(self, text: str) -> None:
-        """Write a warning to standard error, always."""
-        write_line(sys.stderr, f"Warning: {text}")
+        """Write a warning to standard error, always, but the same one only once."""
+        if text not in self._warnings:
+            self._warnings.add(text)
+            write_line(sys.stderr, f"Warning: {text}")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table, unless under `-q`; columns whose cells are all numbers are aligned to the right."""
@@ -160,46 +164,6 @@ def format_duration(seconds: float) -> str:
     return f"{whole // 3600} h {whole % 3600 // 60:02d} min"
 
 
-def is_terminal(stream: TextIO) -> bool:
-    """Return whether `stream` is a terminal on which lines can be redrawn."""
-    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
-
-
-def write_line(stream: TextIO, text: str) -> None:
-    """Write `text` and a line end; what the stream cannot show or should not obey is written as escapes."""
-    stream.write(printable(text, stream.encoding or "utf-8") + "\n")
-    stream.flush()
-
-
-def printable(text: str, encoding: str = "utf-8") -> str:
-    """Return `text` with control characters, and characters that `encoding` lacks, as backslash escapes."""
-    return text.translate(ESCAPES).encode(encoding, "backslashreplace").decode(encoding)
-
-
-def write_table(stream: TextIO, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table: as wide as it needs to be in a pipe or a file, fitted to the window on a terminal."""
-    from rich.box import SIMPLE_HEAD
-    from rich.console import Console as RichConsole
-    from rich.table import Table
-    from rich.text import Text
-
-    encoding = stream.encoding or "utf-8"
-    table = Table(title=Text(printable(title, encoding)), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
-    for index, name in enumerate(columns):
-        numeric = bool(rows) and all(_is_number(row[index]) for row in rows)
-        table.add_column(Text(printable(name, encoding)), justify="right" if numeric else "left", overflow="fold")
-    for row in rows:
-        table.add_row(*(Text(printable(cell, encoding).replace("\n", "\\n")) for cell in row))
-    if is_terminal(stream):
-        RichConsole(file=stream, highlight=False).print(table)
-        return
-    plain = RichConsole(file=stream, width=WIDTH_OF_A_PIPE, force_terminal=False, color_system=None)
-    with plain.capture() as capture:
-        plain.print(table)
-    stream.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
-    stream.flush()
-
-
 @contextmanager
 def _live_bar(meter: Meter) -> Iterator[None]:
     """Redraw a bar and the meter's status on standard error until the step ends, then wipe it."""
@@ -239,18 +203,6 @@ def _report_now_and_then(meter: Meter) -> Advance:
             write_line(sys.stderr, meter.status())
 
     return advance
-
-
-def _is_number(cell: str) -> bool:
-    """Return whether a cell reads as a number: `1,024`, `0.83`, `12.5 %`, `-`, or nothing."""
-    text = cell.strip().removesuffix("%").replace(",", "").strip()
-    if text in ("", "-", "–"):
-        return True
-    try:
-        float(text)
-    except ValueError:
-        return False
-    return True
 
 
 def _to_json(value: Any) -> Any:

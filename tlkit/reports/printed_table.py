@@ -1,0 +1,105 @@
+"""Tables on standard output: whole in a pipe or a file, fitted to the window on a terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING, TextIO
+
+from tlkit.reports.terminal import is_terminal, printable, write_line
+
+if TYPE_CHECKING:
+    from rich.table import Table
+
+WIDTH_OF_A_PIPE = 100_000
+LONGEST_WORD = 40
+"""Characters of a word that is still kept in one piece where the window is narrow."""
+COLUMN_GAP = 3
+
+
+def write_table(stream: TextIO, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
+    """Write a table: as wide as it needs to be in a pipe or a file, fitted to the window on a terminal.
+
+    Where a window is narrow, cells of several words are folded between them, and keys, numbers and paths stay in one
+    piece, so that they can be copied. Where even that does not fit, each row becomes a block of lines.
+    """
+    from rich.console import Console as RichConsole
+
+    encoding = stream.encoding or "utf-8"
+    title = printable(title, encoding)
+    columns = [printable(name, encoding) for name in columns]
+    rows = [[printable(cell, encoding).replace("\n", "\\n") for cell in row] for row in rows]
+    if is_terminal(stream):
+        console = RichConsole(file=stream, highlight=False)
+        if _narrowest_width(columns, rows) > console.width:
+            write_line(stream, _describe_rows(title, columns, rows))
+        else:
+            console.print(_lay_out(title, columns, rows))
+        return
+    plain = RichConsole(file=stream, width=WIDTH_OF_A_PIPE, force_terminal=False, color_system=None)
+    with plain.capture() as capture:
+        plain.print(_lay_out(title, columns, rows))
+    stream.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
+    stream.flush()
+
+
+def _lay_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+    """Return the table for rich; columns whose cells are all numbers are aligned to the right."""
+    from rich.box import SIMPLE_HEAD
+    from rich.table import Table
+    from rich.text import Text
+
+    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    for index, name in enumerate(columns):
+        cells = [row[index] for row in rows]
+        table.add_column(
+            Text(name),
+            justify="right" if cells and all(map(_is_number, cells)) else "left",
+            overflow="fold",
+            no_wrap=_stays_whole(cells),
+        )
+    for row in rows:
+        table.add_row(*map(Text, row))
+    return table
+
+
+def _stays_whole(cells: Sequence[str]) -> bool:
+    """Return whether a column's cells are words or numbers that a reader may want to copy."""
+    return (
+        all(" " not in cell or _is_number(cell) for cell in cells) and max(map(len, cells), default=0) <= LONGEST_WORD
+    )
+
+
+def _narrowest_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
+    """Return how many characters wide a table is when all that may be folded is folded."""
+    width = 2
+    for index, name in enumerate(columns):
+        cells = [row[index] for row in rows]
+        if _stays_whole(cells):
+            width += max(len(cell) for cell in (*cells, name))
+        else:
+            words = [word for cell in (*cells, name) for word in cell.split()]
+            width += min(max(map(len, words), default=0), LONGEST_WORD // 2)
+        width += COLUMN_GAP
+    return width
+
+
+def _describe_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
+    """Return a title and, for each row, a block of lines with a column's name and value each."""
+    longest = max(map(len, columns))
+    blocks = [
+        "\n".join(f" {name:<{longest}}  {cell}" for name, cell in zip(columns, row, strict=True) if cell)
+        for row in rows
+    ]
+    return "\n\n".join([title, *blocks]) + "\n"
+
+
+def _is_number(cell: str) -> bool:
+    """Return whether a cell reads as a number: `1,024`, `0.83`, `12.5 %`, `-`, or nothing."""
+    text = cell.strip().removesuffix("%").replace(",", "").strip()
+    if text in ("", "-", "–"):
+        return True
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,24 @@
+"""Text for a terminal or a pipe: what the stream cannot show or should not obey is written as escapes."""
+
+from __future__ import annotations
+
+import os
+from typing import TextIO
+
+ESCAPES = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether `stream` is a terminal on which lines can be redrawn."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
+def write_line(stream: TextIO, text: str) -> None:
+    """Write `text` and a line end; what the stream cannot show or should not obey is written as escapes."""
+    stream.write(printable(text, stream.encoding or "utf-8") + "\n")
+    stream.flush()
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Return `text` with control characters, and characters that `encoding` lacks, as backslash escapes."""
+    return text.translate(ESCAPES).encode(encoding, "backslashreplace").decode(encoding)
