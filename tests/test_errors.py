@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tlkit.errors import DataError, TlkitError, name_fix
+import pytest
+
+from tlkit.errors import DataError, TlkitError, name_fix, nearest_name
 
 
 def test_a_problem_reads_as_found_expected_fix() -> None:
@@ -14,3 +16,21 @@ def test_a_problem_reads_as_found_expected_fix() -> None:
 def test_an_unknown_name_is_answered_with_the_nearest_one_if_any_is_near() -> None:
     assert name_fix("resnet5", ["vgg16", "resnet50"]) == "did you mean 'resnet50'?"
     assert name_fix("zzz", ["vgg16", "resnet50"]) == "choose one of these."
+
+
+@pytest.mark.parametrize(
+    ("name", "nearest"),
+    [
+        ("MobileNetV2", "mobilenet_v2"),
+        ("ResNet-50", "resnet50"),
+        ("efficientnet", "efficientnet_b0"),
+        ("resnet18", "resnet50"),
+        ("resnet110", "resnet101"),
+        ("vgg", "vgg16"),
+        ("block", "block1"),
+        ("vit", None),
+    ],
+)
+def test_case_and_separators_do_not_count_and_numbers_are_near_by_their_value(name: str, nearest: str | None) -> None:
+    valid = ["vgg16", "vgg19", "resnet50", "resnet101", "resnet50_v2", "mobilenet", "mobilenet_v2", "efficientnet_b0"]
+    assert nearest_name(name, [*valid, "efficientnet_b1", "block1", "block2"]) == nearest

@@ -14,6 +14,7 @@ The command line turns any of these into three lines and exit code 1. Anything e
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable
 from difflib import get_close_matches
 
@@ -66,9 +67,35 @@ class NumericsError(TlkitError):
 
 
 def nearest_name(name: str, valid: Iterable[str]) -> str | None:
-    """Return the valid name that looks most like `name`, or None if none does."""
-    matches = get_close_matches(name, list(valid), n=1, cutoff=0.5)
-    return matches[0] if matches else None
+    """Return the valid name that is most likely meant by `name`, or None if none looks like it.
+
+    Case and separators do not count: `MobileNetV2` is `mobilenet_v2`. The start of a name means the first that begins
+    so, and of names that differ by their number the nearest is meant: `resnet18` is `resnet50`.
+    """
+    by_letters = {_letters(choice): choice for choice in reversed(list(valid))}
+    wanted = _letters(name)
+    if wanted in by_letters:
+        return by_letters[wanted]
+    begun = [choice for letters, choice in by_letters.items() if letters.startswith(wanted) and len(wanted) > 1]
+    if begun:
+        return begun[-1]
+    stem, number = _split_number(wanted)
+    numbered = [(abs(_split_number(letters)[1] - number), letters) for letters in by_letters if stem and number >= 0]
+    numbered = [(distance, letters) for distance, letters in numbered if _split_number(letters)[0] == stem]
+    if numbered:
+        return by_letters[min(numbered, key=lambda each: (each[0], len(each[1])))[1]]
+    matches = get_close_matches(wanted, by_letters, n=1, cutoff=0.5)
+    return by_letters[matches[0]] if matches else None
+
+
+def _letters(name: str) -> str:
+    return re.sub(r"[\W_]+", "", name.casefold())
+
+
+def _split_number(letters: str) -> tuple[str, int]:
+    """Return the letters that a name begins with and the number after them, -1 if there is none."""
+    found = re.match(r"([^\d]+)(\d{1,9})", letters)
+    return (found[1], int(found[2])) if found else ("", -1)
 
 
 def name_fix(name: str, valid: Iterable[str]) -> str:

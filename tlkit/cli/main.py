@@ -16,7 +16,8 @@ from collections.abc import Sequence
 import click
 
 import tlkit
-from tlkit.errors import RunError, TlkitError, name_fix
+from tlkit.cli.other_names import suggest_command, suggest_option
+from tlkit.errors import RunError, TlkitError
 from tlkit.interruption import describe_interruption, is_interrupted
 
 JSON_ASKED_FOR = "tlkit.json"
@@ -75,9 +76,8 @@ class LazyGroup(click.Group):
         """Return the command named first in `args`; an unknown one is a usage error with the nearest name."""
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
-            raise click.UsageError(
-                f"there is no command {name!r}; {name_fix(name, COMMANDS)}\nCommands: {', '.join(COMMANDS)}.", ctx
-            )
+            fix = suggest_command(name, COMMANDS)
+            raise click.UsageError(f"there is no command {name!r}; {fix}\nCommands: {', '.join(COMMANDS)}.", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -89,6 +89,8 @@ class LazyGroup(click.Group):
         """Run the command; a problem that the user can mend becomes a message and exit code 1."""
         try:
             return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            raise suggest_option(error) from error
         except TlkitError as error:
             report_problem(error, as_json=ctx.meta.get(JSON_ASKED_FOR, False))
         except OSError as error:

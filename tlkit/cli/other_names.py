@@ -1,0 +1,73 @@
+"""What other tools call a command or an option, so that an unknown one can be answered with tlkit's own name."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import click
+
+from tlkit.errors import name_fix
+
+OTHER_NAMES = {
+    "train": "finetune",
+    "fit": "finetune",
+    "fine-tune": "finetune",
+    "extract": "precompute",
+    "embed": "precompute",
+    "test": "evaluate",
+    "val": "evaluate",
+    "classify": "predict",
+    "infer": "predict",
+    "models": "backbones",
+    "help": "--help",
+    "version": "--version",
+}
+"""What other tools call a command."""
+
+OTHER_OPTIONS = {
+    "--augment": ("--policy", "--views"),
+    "--augmentation": ("--policy", "--views"),
+    "--learning-rate": ("--lr",),
+    "--model": ("--backbone",),
+    "--arch": ("--backbone",),
+    "--architecture": ("--backbone",),
+    "--pretrained": ("--weights",),
+    "--checkpoint": ("--start-from",),
+    "--freeze": ("--unfreeze",),
+    "--size": ("--image-size",),
+    "--imgsz": ("--image-size",),
+    "--img-size": ("--image-size",),
+    "--input-size": ("--image-size",),
+    "--bs": ("--batch-size",),
+    "--val-split": ("--validation-fraction",),
+    "--val-fraction": ("--validation-fraction",),
+    "--wd": ("--weight-decay",),
+    "--output": ("--out",),
+    "--output-dir": ("--out",),
+    "--topk": ("--top-k",),
+    "--device": (),
+    "--gpu": (),
+    "--gpus": (),
+    "--workers": (),
+    "--num-workers": (),
+}
+"""What other tools call an option; empty where tlkit has none like it and chooses by itself."""
+
+
+def suggest_command(name: str, commands: Iterable[str]) -> str:
+    """Return the fix for a command that does not exist."""
+    own = OTHER_NAMES.get(name.lower())
+    return f"did you mean 'tlkit {own}'?" if own else name_fix(name, commands)
+
+
+def suggest_option(error: click.NoSuchOption) -> click.UsageError:
+    """Return the error for an option that does not exist; it names the command's own option where there is one."""
+    others = OTHER_OPTIONS.get(error.option_name)
+    if others is None or error.ctx is None:
+        return error
+    flags = {flag for parameter in error.ctx.command.get_params(error.ctx) for flag in parameter.opts}
+    own = [flag for flag in others if flag in flags]
+    if others and not own:
+        return click.UsageError(f"No such option {error.option_name!r}.", error.ctx)
+    advice = f"did you mean {' or '.join(own)}?" if own else "tlkit uses the processors and the GPU that it finds."
+    return click.UsageError(f"No such option {error.option_name!r}; {advice}", error.ctx)
