@@ -13,6 +13,10 @@ from tlkit.workflows.stage_plan import StagePlan
 
 Rows = Sequence[dict[str, Any]]
 
+EPOCH_WIDTH = 7
+TIME_WIDTH = 9
+SPLIT_GAP = 2
+
 
 class RunHistory:
     """Collects the epochs of all stages.
@@ -30,11 +34,17 @@ class RunHistory:
     def follow(self, plan: StagePlan) -> Callable[[Rows], None]:
         """Return the function that takes a stage's rows after each of its epochs."""
 
+        is_first = True
+
         def on_epoch(rows: Rows) -> None:
+            nonlocal is_first
             history = [*self.rows, *self._complete(plan, rows)]
             write_history(history, self._folder / "history.csv")
             self._board.write(history[-1])
-            self._tell(history[-1], plan)
+            if is_first:
+                self._console.say(format_head(history[-1]))
+            is_first = False
+            self._console.say(format_epoch(history[-1], plan.stage.epochs))
 
         return on_epoch
 
@@ -48,15 +58,29 @@ class RunHistory:
         num_before = len(self.rows)
         return [{**row, "boundary": plan.boundary, "epoch": num_before + row["stage_epoch"]} for row in rows]
 
-    def _tell(self, row: dict[str, Any], plan: StagePlan) -> None:
-        told = "  |  ".join(f"{split} {_tell_figures(row, split)}" for split in SPLITS)
-        best = "  best" if row["is_best"] else ""
-        self._console.say(f"  epoch {row['stage_epoch']:>3}/{plan.stage.epochs}  {told}  {row['seconds']:.1f} s{best}")
+
+def format_head(row: dict[str, Any]) -> str:
+    """Return the two lines above the epochs of a stage: the splits, and the names of their figures."""
+    names = [name.replace("_", " ") for name in list_figures(row)]
+    width = sum(map(_column_width, names)) + SPLIT_GAP
+    splits = "".join(f"{split:<{width}}" for split in SPLITS)
+    figures = (" " * SPLIT_GAP).join("".join(f"{name:>{_column_width(name)}}" for name in names) for _ in SPLITS)
+    return f"{'':{EPOCH_WIDTH + 2}}{splits}".rstrip() + f"\n{'epoch':>{EPOCH_WIDTH}}{figures}{'time':>{TIME_WIDTH}}"
 
 
-def _tell_figures(row: dict[str, Any], split: str) -> str:
-    """Return "loss 0.1234 accuracy 0.567"."""
-    return " ".join(
-        f"{name.replace('_', ' ')} {row[f'{split}_{name}']:.{4 if name == 'loss' else 3}f}"
-        for name in list_figures(row)
+def format_epoch(row: dict[str, Any], num_epochs: int) -> str:
+    """Return the line of an epoch, below `format_head`; within 80 characters for every task."""
+    names = list_figures(row)
+    figures = (" " * SPLIT_GAP).join(
+        "".join(
+            f"{row[f'{split}_{name}']:>{_column_width(name.replace('_', ' '))}.{4 if name == 'loss' else 3}f}"
+            for name in names
+        )
+        for split in SPLITS
     )
+    epoch, time = f"{row['stage_epoch']}/{num_epochs}", f"{row['seconds']:.1f} s"
+    return f"{epoch:>{EPOCH_WIDTH}}{figures}{time:>{TIME_WIDTH}}{'  best' if row['is_best'] else ''}"
+
+
+def _column_width(name: str) -> int:
+    return max(len(name), len("0.1234")) + 2
