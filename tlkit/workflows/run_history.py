@@ -33,7 +33,6 @@ class RunHistory:
 
     def follow(self, plan: StagePlan) -> Callable[[Rows], None]:
         """Return the function that takes a stage's rows after each of its epochs."""
-
         is_first = True
 
         def on_epoch(rows: Rows) -> None:
