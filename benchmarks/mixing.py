@@ -43,7 +43,7 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
 from tlkit.outputs import CLASSIFICATION
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, start_keras
 from tlkit.workflows.evaluate import run_evaluate
@@ -147,7 +147,7 @@ def train_head(cached: CachedViews, manifest: Manifest, cell: Cell) -> dict[str,
 
     head = HeadSettings()
     training = TrainingSettings(seed=cell.seed, focal=cell.focal, class_weight=cell.class_weight)
-    (stage,) = resolve_recipe(Recipe(stages=(Stage(name="head", views=cell.views, mixup=cell.mixup),))).stages
+    (stage,) = resolve_stages(Recipe(stages=(Stage(name="head", views=cell.views, mixup=cell.mixup),)))
     answers, parts, outputs = make_parts(manifest, cached)
     source = make_source(cached, cell.views, head)
     keras.utils.set_random_seed(cell.seed)

@@ -63,7 +63,7 @@ def render_settings(settings_type: type) -> list[str]:
         cells = (
             f"`{field.name}`",
             f"`{setting_flag(field)}`",
-            f"`{render_default(field)}`",
+            render_default(field),
             field.metadata["rule"].expected,
             field.metadata["help"],
         )
@@ -72,12 +72,14 @@ def render_settings(settings_type: type) -> list[str]:
 
 
 def render_default(field: dataclasses.Field[Any]) -> str:
-    """Return a field's default as it would stand in a recipe."""
+    """Return a field's default as it would stand in a recipe; nothing where it is left open."""
+    if field.default is None:
+        return ""
     if field.default is dataclasses.MISSING:
-        return "{}"
+        return "`{}`"
     if isinstance(field.default, bool):
-        return str(field.default).lower()
-    return f'"{field.default}"' if isinstance(field.default, str) else str(field.default)
+        return f"`{str(field.default).lower()}`"
+    return f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default}`"
 
 
 def main() -> None:

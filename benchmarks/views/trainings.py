@@ -15,7 +15,7 @@ from benchmarks.views.features import CachedViews, Sets
 from tlkit.data.manifest import Manifest
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
-from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
+from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.runtime import graph_precision
 from tlkit.training.batches import InputReader, ReadInputs
 from tlkit.training.held_out import FeatureSource, Parts, compute_logits, fit_unwatched, make_stage_data
@@ -33,7 +33,7 @@ def measure(sets: Sets, cell: Cell) -> dict[str, Any]:
     below = sets.features(cell.data, cell.policy, BELOW) if cell.boundary == BELOW else None
     answers, parts, outputs = make_parts(sets.read_manifest(cell.data, cell.seed), cached)
     head, training = HeadSettings(kind=cell.head), TrainingSettings(seed=cell.seed)
-    stage, deeper = resolve_recipe(Recipe(stages=(Stage(patience=cell.patience), DEEPER))).stages
+    stage, deeper = resolve_stages(Recipe(stages=(Stage(patience=cell.patience), DEEPER)))
     num_cached = max(1, cell.views)  # with a fresh view in every epoch only the image itself counts as cached
     source = make_source(cached, num_cached, head)
     wall, processor = time.perf_counter(), time.process_time()

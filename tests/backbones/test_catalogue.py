@@ -70,7 +70,7 @@ def test_an_image_too_small_for_the_network_is_refused() -> None:
 
 
 def test_image_size_0_is_the_backbones_own() -> None:
-    assert find_backbone("inception_v3").check_image_size(0) == 299
+    assert find_backbone("inception_v3").check_image_size(None) == 299
     assert find_backbone("inception_v3").check_image_size(128) == 128
 
 

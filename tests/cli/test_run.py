@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from tlkit.backbones.catalogue import find_backbone
-from tlkit.recipes import Recipe, Stage, expand_gradual, read_recipe, resolve_recipe, write_recipe
+from tlkit.recipes import Recipe, ResolvedStage, Stage, expand_gradual, read_recipe, resolve_stages, write_recipe
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64")
@@ -31,9 +31,10 @@ def test_every_recipe_that_ships_runs_whole(
     path: Path, photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
 ) -> None:
     """On the smallest backbone, its layer groups in the place of the recipe's own, and with few epochs."""
-    recipe = resolve_recipe(read_recipe(path))
+    recipe = read_recipe(path)
     stages = [
-        dataclasses.replace(_shorten(stage), unfreeze=_translate(stage.unfreeze, recipe)) for stage in recipe.stages
+        dataclasses.replace(_shorten(stage), unfreeze=_translate(stage.unfreeze, recipe))
+        for stage in resolve_stages(recipe)
     ]
     recipe = dataclasses.replace(recipe, stages=tuple(stages))
     short = tmp_path / path.name
@@ -44,7 +45,7 @@ def test_every_recipe_that_ships_runs_whole(
     assert [stage["stage"] for stage in result.json()["validation"]] == [stage.name for stage in wanted]
 
 
-def _shorten(stage: Stage) -> Stage:
+def _shorten(stage: ResolvedStage) -> ResolvedStage:
     epochs = stage.cycle_len if stage.schedule == "restarts" else 2
     return dataclasses.replace(stage, epochs=min(stage.epochs, epochs))
 
@@ -71,7 +72,7 @@ def test_an_option_replaces_the_recipe_s_setting(photos: Path, tmp_path: Path, r
     assert run_cli("run", recipe, photos, *TINY, "--out", out, "-q").exit_code == 0
     ran = read_recipe(out / "recipe.toml")
     assert (ran.backbone.name, ran.backbone.image_size, ran.training.seed) == ("tiny", 64, 4)
-    assert ran.stages == (Stage(name="1-head", epochs=1, batch_size=64, lr=1e-3, patience=8),)
+    assert ran.stages == (Stage(name="1-head", epochs=1, batch_size=64, lr=1e-3, lr_ratio=1.0, patience=8),)
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:

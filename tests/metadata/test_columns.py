@@ -14,7 +14,7 @@ def test_names_stand_with_commas_between_and_kinds_behind() -> None:
         ColumnRequest("zip", "category"),
         ColumnRequest("area", "number"),
     )
-    assert parse_metadata("") == ()
+    assert parse_metadata(None) == ()
 
 
 def test_image_size_stands_for_all_facts_of_the_file() -> None:

@@ -19,6 +19,7 @@ from tlkit.recipes import (
     list_differences,
     read_recipe,
     resolve_recipe,
+    resolve_stages,
     write_recipe,
 )
 
@@ -119,10 +120,10 @@ def test_a_rate_by_group_must_be_a_number() -> None:
 
 
 def test_a_rate_is_a_number_or_is_found() -> None:
-    recipe = resolve_recipe(build_recipe({"stage": [{"lr": "find"}, {"lr": 1}]}, source="a.toml"))
-    assert [(stage.lr, stage.head_rate) for stage in recipe.stages] == [("find", 1.0), (1.0, 1.0)]
+    stages = resolve_stages(build_recipe({"stage": [{"lr": "find"}, {"lr": 1}]}, source="a.toml"))
+    assert [(stage.lr, stage.head_rate) for stage in stages] == [("find", 1.0), (1.0, 1.0)]
     assert refused({"stage": [{"lr": "fnd"}]}) == (
-        "a.toml: [[stage]] 1 lr is 'fnd'.\n  Expected: a number, 0 or more, or find\n  Fix: did you mean 'find'?"
+        "a.toml: [[stage]] 1 lr is 'fnd'.\n  Expected: a number above 0, or find\n  Fix: did you mean 'find'?"
     )
 
 
@@ -179,6 +180,29 @@ def test_a_missing_or_broken_file_is_a_clear_error(tmp_path: Path) -> None:
     with pytest.raises(SettingError) as problem:
         read_recipe(tmp_path / "bad.toml")
     assert problem.value.found == f"{tmp_path}/bad.toml: not valid TOML: Invalid value (at line 1, column 5)."
+
+
+@pytest.mark.parametrize(
+    ("content", "reason"),
+    [
+        (b"a = " + b"[" * 100_000, "nested too deeply."),
+        (b"a = " + b"9" * 5000, "thousands of digits in a number."),
+        (b"# " + b"x" * 1_000_000, "the recipe cannot be read (it has more than 1,000,000 bytes)."),
+    ],
+    ids=["nested", "digits", "bytes"],
+)
+def test_a_hostile_file_is_a_clear_error(content: bytes, reason: str, tmp_path: Path) -> None:
+    path = tmp_path / "recipe.toml"
+    path.write_bytes(content)
+    with pytest.raises(SettingError) as problem:
+        read_recipe(path)
+    assert problem.value.found == f"{path}: {reason}"
+
+
+def test_a_device_is_no_recipe() -> None:
+    with pytest.raises(SettingError) as problem:
+        read_recipe(Path("/dev/zero"))
+    assert problem.value.found == "/dev/zero: the recipe cannot be read (it is no regular file)."
 
 
 def test_differences_name_the_setting_and_both_values() -> None:

@@ -6,7 +6,9 @@ import dataclasses
 
 import pytest
 
-from tlkit.recipes import SECTIONS, Stage
+from tlkit.errors import SettingError
+from tlkit.recipes import SECTIONS, Stage, build_settings
+from tlkit.recipes.reading import resolve_stage
 
 FIELDS = [field for section in (*SECTIONS.values(), Stage) for field in dataclasses.fields(section)]
 
@@ -14,10 +16,74 @@ FIELDS = [field for section in (*SECTIONS.values(), Stage) for field in dataclas
 @pytest.mark.parametrize("field", FIELDS, ids=lambda field: field.name)
 def test_a_setting_has_a_sentence_of_help_and_a_default_that_is_allowed(field: dataclasses.Field[object]) -> None:
     assert field.metadata["help"].endswith(".")
-    if field.default is not dataclasses.MISSING:
+    if field.default not in (None, dataclasses.MISSING):
         assert field.metadata["rule"].allows(field.default)
 
 
 def test_no_two_settings_share_a_flag() -> None:
     flags = [field.metadata["flag"] or field.name for field in FIELDS]
     assert sorted(flags) == sorted(set(flags))
+
+
+ZEROS = {
+    "sample": "a fraction, 0 < x <= 1",
+    "image_size": "a whole number, 1 to 1,000,000",
+    "units": "a whole number, 1 to 1,000,000",
+    "box_weight": "a number above 0",
+    "epochs": "a whole number, 1 to 1,000,000",
+    "batch_size": "a whole number, 1 to 1,000,000",
+    "lr": "a number above 0, or find",
+    "lr_ratio": "a number, 1 or more",
+    "views": "a whole number, 1 to 1,000,000",
+    "resize_to": "a whole number, 1 to 1,000,000",
+    "cycle_len": "a whole number, 1 to 1,000,000",
+    "cycle_mult": "a whole number, 1 to 1,000,000",
+}
+"""What is expected where zero makes no sense; everywhere else zero is taken at its word."""
+
+NUMBERS = [
+    (section, field)
+    for section in (*SECTIONS.values(), Stage)
+    for field in dataclasses.fields(section)
+    if {"int", "float"} & set(str(field.type).split(" | "))
+]
+
+
+@pytest.mark.parametrize(("section", "field"), NUMBERS, ids=[field.name for _, field in NUMBERS])
+def test_an_explicit_zero_stays_zero_or_is_refused(section: type, field: dataclasses.Field[object]) -> None:
+    zero = 0.0 if "float" in str(field.type) else 0
+    if field.name not in ZEROS:
+        settings = build_settings(section, {field.name: zero}, "a.toml:")
+        assert getattr(settings, field.name) == 0
+        if section is Stage:
+            assert getattr(resolve_stage(settings, number=1, from_scratch=False), field.name) == 0
+        return
+    with pytest.raises(SettingError) as problem:
+        build_settings(section, {field.name: zero}, "a.toml:")
+    assert str(problem.value) == (
+        f"a.toml: {field.name} is {zero!r}.\n"
+        f"  Expected: {ZEROS[field.name]}\n"
+        f"  Fix: correct {field.name}, or leave it out for the default."
+    )
+
+
+def test_no_number_stands_for_nothing() -> None:
+    assert {field.name: field.default for _, field in NUMBERS if field.default in (0, -1)} == {
+        "test_fraction": 0.0,
+        "seed": 0,
+        "label_smoothing": 0.0,
+        "focal": 0.0,
+        "mixup": 0.0,
+        "cutmix": 0.0,
+        "average": 0,
+    }
+
+
+TEXTS = [field for field in FIELDS if str(field.type).startswith("str") and not field.metadata["choices"]]
+
+
+@pytest.mark.parametrize("field", [field for field in TEXTS if field.default is None], ids=lambda field: field.name)
+def test_an_empty_text_is_refused(field: dataclasses.Field[object]) -> None:
+    (section,) = (each for each in (*SECTIONS.values(), Stage) if field in dataclasses.fields(each))
+    with pytest.raises(SettingError, match="Expected: text that is not empty"):
+        build_settings(section, {field.name: " "}, "a.toml:")

@@ -10,7 +10,7 @@ import pytest
 from numpy.typing import NDArray
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
-from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
+from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.training.held_out import FeatureSource, HeldOutAnswers, Parts, answer_held_out
 
 NUM_IMAGES, NUM_VIEWS, WIDTH = 120, 2, 6
@@ -30,7 +30,7 @@ def try_out(
     features: FeatureSource, answers: NDArray[Any], outputs: Outputs, *, parts: Parts = PARTS, epochs: int = 20
 ) -> HeldOutAnswers:
     stage = Stage(epochs=epochs, batch_size=20, lr=0.05, patience=0)
-    (resolved,) = resolve_recipe(Recipe(stages=(stage,))).stages
+    (resolved,) = resolve_stages(Recipe(stages=(stage,)))
     return answer_held_out(
         features, answers, parts, outputs=outputs, head=HEAD, stage=resolved, training=TrainingSettings(seed=3)
     )

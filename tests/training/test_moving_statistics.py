@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
-from tlkit.recipes import Stage, TrainingSettings
+from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.training.batches import Batches, Block, EpochPlan, FixedTruth, HeldInputs, ReadInputs
 from tlkit.training.held_out import fit_unwatched
 from tlkit.training.layer_groups import GroupedAdamW
@@ -165,7 +165,7 @@ def test_a_stage_is_validated_with_statistics_of_its_own_weights(
         model,
         StageData(batches, in_order, TWO_CLASSES),
         [0.1] * len(model.trainable_variables),
-        Stage(name="s", unfreeze="all", epochs=3, lr=0.1, average=average, patience=0, warmup=0),
+        ResolvedStage(name="s", unfreeze="all", epochs=3, lr=0.1, average=average, patience=0, warmup=0),
         TrainingSettings(),
     )
     assert progress.best["accuracy"] > 0.9

@@ -6,12 +6,12 @@ from typing import Any
 
 import pytest
 
-from tlkit.recipes import Stage
+from tlkit.recipes import ResolvedStage
 from tlkit.training.schedules import Course
 
 
 def draw(schedule: str, *, epochs: int, steps: int = 10, **settings: Any) -> list[float]:
-    course = Course(Stage(schedule=schedule, epochs=epochs, **settings), steps)
+    course = Course(ResolvedStage(schedule=schedule, epochs=epochs, **settings), steps)
     return [course.factor(step) for step in range(course.num_steps)]
 
 

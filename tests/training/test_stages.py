@@ -15,7 +15,7 @@ from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.errors import NumericsError
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
-from tlkit.recipes import Recipe, Stage, TrainingSettings, resolve_recipe
+from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolve_stages
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Progress, snapshot
 from tlkit.training.mixing import Mixing
@@ -74,21 +74,21 @@ def fit(
     batches_at_once: int = 0,
 ) -> Progress:
     """Train a new linear head, and what is above the boundary, on made-up inputs."""
-    recipe = resolve_recipe(Recipe(training=training or TrainingSettings(), stages=(stage,)))
-    training, stage = recipe.training, recipe.stages[0]
+    recipe = Recipe(training=training or TrainingSettings(), stages=(stage,))
+    (resolved,) = resolve_stages(recipe)
     keras.utils.set_random_seed(0)
     head = build_head(
         "linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=dropout, units=1
     )
-    model = build_stage_model(backbone, head, boundary=boundary, bn=training.bn)
-    rates, _ = compute_stage_rates(model, backbone, stage, boundary=boundary)
+    model = build_stage_model(backbone, head, boundary=boundary, bn=recipe.bn)
+    rates, _ = compute_stage_rates(model, backbone, resolved, boundary=boundary)
     seen: list[dict[str, Any]] = [] if rows is None else rows
     return fit_stage(
         model,
         make_data(backbone.feature_shape(boundary), stage, opposed=opposed, batches_at_once=batches_at_once),
         rates=rates,
-        stage=stage,
-        training=training,
+        stage=resolved,
+        training=recipe.training,
         keeps_start=keeps_start,
         checkpoint=folder / "state.safetensors",
         listener=StageListener(
@@ -251,7 +251,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Back
 def test_the_table_of_rates_counts_every_parameter_once(mode: str, backbone: Backbone) -> None:
     head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
     model = build_stage_model(backbone, head, boundary="block3", bn=mode)
-    stage = Stage(name="s", unfreeze="block4", lr=1e-3, lr_ratio=10.0)
+    stage = ResolvedStage(name="s", unfreeze="block4", lr=1e-3, lr_ratio=10.0)
     rates, table = compute_stage_rates(model, backbone, stage, boundary="block3")
     assert [line.group for line in table] == [*(group.name for group in backbone.groups), "head"]
     assert sum(line.num_parameters for line in table) == backbone.model.count_params() + head.count_params()
@@ -312,7 +312,7 @@ class Killed(Exception):  # noqa: N818 - what a killed process leaves behind
 def test_the_last_epochs_or_the_ends_of_the_last_cycles_are_averaged(
     settings: dict[str, Any], averaged: list[int]
 ) -> None:
-    assert list_averaged_epochs(Stage(**settings)) == averaged
+    assert list_averaged_epochs(ResolvedStage(**settings)) == averaged
 
 
 def test_the_mean_of_weights_is_taken_where_validation_says_so(

@@ -132,15 +132,17 @@ class Backbone:
         return next(group for group in self.groups if group.name == name)
 
 
-def build_backbone(name: str, *, image_size: int = 0, pooling: str, weights: str = "", seed: int = 0) -> Backbone:
+def build_backbone(
+    name: str, *, image_size: int | None = None, pooling: str, weights: str | None = None, seed: int = 0
+) -> Backbone:
     """Build a backbone and load its weights.
 
     Args:
         name: As in the catalogue.
-        image_size: Edge of the square input in pixels; 0 for the backbone's own.
+        image_size: Edge of the square input in pixels; None for the backbone's own.
         pooling: "avg" for the mean of the last map (ConvNeXt normalises it afterwards), "none" for the map.
-        weights: "imagenet", "bundled", "random", the path of a .weights.h5, .h5 or .safetensors file, or "" for the
-            backbone's own default.
+        weights: "imagenet", "bundled", "random", the path of a .weights.h5, .h5 or .safetensors file, or None for
+            the backbone's own default.
         seed: Of random weights and of Dropout; nothing else is seeded, and no global state changes.
 
     Raises:

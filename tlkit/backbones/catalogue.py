@@ -53,13 +53,13 @@ class BackboneEntry:
         """Return the boundaries at which this backbone can be cut, from the pixels upwards."""
         return (PIXELS, *self.groups[:-1], TOP)
 
-    def check_image_size(self, image_size: int) -> int:
-        """Return the edge of the input in pixels: `image_size`, or the backbone's own for 0.
+    def check_image_size(self, image_size: int | None) -> int:
+        """Return the edge of the input in pixels: `image_size`, or the backbone's own for None.
 
         Raises:
             BackboneError: the network cannot work on images so small.
         """
-        edge = image_size or self.image_size
+        edge = self.image_size if image_size is None else image_size
         if edge < self.smallest_image_size:
             raise BackboneError(
                 f"An image size of {edge} px is too small for {self.name}.",

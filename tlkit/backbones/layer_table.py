@@ -97,12 +97,12 @@ class LayerTable:
         return sum(row.num_parameters for row in self.rows if row.group == group)
 
 
-def build_layer_table(entry: BackboneEntry, *, image_size: int = 0) -> LayerTable:
+def build_layer_table(entry: BackboneEntry, *, image_size: int | None = None) -> LayerTable:
     """Describe a network layer by layer; costs a second or a few, and no memory for weights.
 
     Args:
         entry: Which network.
-        image_size: Edge of the square input in pixels; 0 for the backbone's own.
+        image_size: Edge of the square input in pixels; None for the backbone's own.
 
     Raises:
         BackboneError: the network cannot work on images so small.

@@ -118,12 +118,12 @@ class Classifier:
         return {**said, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
 
 
-def assemble_classifier(spec: BundleSpec, *, weights: str, seed: int) -> Classifier:
+def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> Classifier:
     """Build a new classifier with an untrained head, ready to be trained.
 
     Args:
         spec: What to build; its provenance is filled in.
-        weights: Weights of the backbone: imagenet, bundled, random, a path, or "" for its own default.
+        weights: Weights of the backbone: imagenet, bundled, random, a path, or None for its own default.
         seed: Seeds the head, and the backbone if its weights are random.
 
     Raises:

@@ -29,4 +29,4 @@ def backbones(name: str | None, image_size: int | None, console: Console) -> Non
             raise click.UsageError("--image-size goes with the NAME of a backbone.")
         console.result(list_backbones(console))
     else:
-        console.result(describe_backbone(name, console, image_size=image_size or 0))
+        console.result(describe_backbone(name, console, image_size=image_size))

@@ -10,7 +10,7 @@ import dataclasses
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any, TypeVar, get_type_hints
+from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
@@ -249,10 +249,10 @@ def _setting_option(field: dataclasses.Field[Any], kind: Any) -> Callable[[Funct
         details["type"] = NumberOrWord(field.metadata["word"])
     elif field.metadata["choices"]:
         details["type"] = click.Choice(field.metadata["choices"])
-    elif kind in (int, float, str):
-        details["type"] = kind
-    else:
+    elif field.default_factory is dict:
         details.update(type=KeyNumber(), multiple=True)
+    else:
+        (details["type"],) = {int, float, str} & {kind, *get_args(kind)}
     return click.option(flag, setting_parameter(field), **details)
 
 
@@ -260,7 +260,7 @@ def _help_with_default(field: dataclasses.Field[Any]) -> str:
     """Return the field's help; with its default, unless the help tells it or there is nothing to tell."""
     text: str = field.metadata["help"]
     default = field.default
-    if "(default:" in text or isinstance(default, bool) or default in ("", dataclasses.MISSING):
+    if default is None or isinstance(default, bool) or default is dataclasses.MISSING:
         return text
     shown = f"{default:g}" if isinstance(default, float) else str(default)
     return f"{text}  [default: {shown}]"

@@ -57,12 +57,12 @@ class ImageBoxes:
         return Candidates(folder, tuple(items), tuple(set_aside), ())
 
 
-def read_image_boxes(data: Path, boxes: str) -> ImageBoxes | None:
+def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
     """Read the boxes that the settings name.
 
     Args:
         data: The data set: a folder, or a table, whose folder then holds the images.
-        boxes: Where the boxes are, from here or from the data's folder; empty: none are learnt.
+        boxes: Where the boxes are, from here or from the data's folder; None: none are learnt.
 
     Raises:
         DataError: They cannot be read, or tell of none of the images.

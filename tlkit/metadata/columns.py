@@ -37,7 +37,7 @@ class ColumnRequest:
     kind: str = ""
 
 
-def parse_metadata(text: str) -> tuple[ColumnRequest, ...]:
+def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
     """Read the setting `metadata`: names with commas between them, each with `:number` or `:category` behind it if need be.
 
     `image-size` stands for all facts of the image file.
@@ -46,7 +46,7 @@ def parse_metadata(text: str) -> tuple[ColumnRequest, ...]:
         SettingError: A name is empty or stands twice, or a kind is unknown.
     """
     requests: list[ColumnRequest] = []
-    for part in text.split(",") if text.strip() else ():
+    for part in text.split(",") if text else ():
         name, colon, kind = part.strip().rpartition(":")
         if not colon:
             name, kind = kind, ""

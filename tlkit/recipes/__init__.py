@@ -9,6 +9,7 @@ from tlkit.recipes.reading import (
     list_differences,
     read_recipe,
     resolve_recipe,
+    resolve_stages,
     write_recipe,
 )
 from tlkit.recipes.settings import (
@@ -18,6 +19,7 @@ from tlkit.recipes.settings import (
     DataSettings,
     HeadSettings,
     Recipe,
+    ResolvedStage,
     Stage,
     TrainingSettings,
 )
@@ -29,6 +31,7 @@ __all__ = [
     "DataSettings",
     "HeadSettings",
     "Recipe",
+    "ResolvedStage",
     "Stage",
     "TrainingSettings",
     "build_recipe",
@@ -39,5 +42,6 @@ __all__ = [
     "list_differences",
     "read_recipe",
     "resolve_recipe",
+    "resolve_stages",
     "write_recipe",
 ]

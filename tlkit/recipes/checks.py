@@ -108,7 +108,7 @@ def _check_scratch(recipe: Recipe, source: str) -> None:
 def _check_stage(stage: Stage, *, where: str) -> None:
     defaults = Stage()
     _check_cycles(stage, where)
-    if stage.unfreeze == "none" and (stage.lr_ratio or stage.group_lr or stage.gradual):
+    if stage.unfreeze == "none" and (stage.lr_ratio not in (None, 1.0) or stage.group_lr or stage.gradual):
         changed = "gradual" if stage.gradual else "group_lr" if stage.group_lr else f"lr_ratio = {stage.lr_ratio:g}"
         raise _without_effect(where, changed, "only the head is trained", "unfreeze")
     if stage.unfreeze == "all" and not stage.gradual and stage.views != defaults.views:
@@ -140,8 +140,10 @@ def _check_cycles(stage: Stage, where: str) -> None:
                     where, f"{name} = {value}", f"the schedule is {stage.schedule}", "schedule = restarts"
                 )
         return
-    ends = list_cycle_ends(stage)
-    if stage.epochs and stage.epochs not in ends:
+    if stage.epochs is None:
+        return
+    ends = list_cycle_ends(stage, stage.epochs)
+    if stage.epochs not in ends:
         whole = [str(end) for end in ([0, *ends])[-2:] if end]
         raise SettingError(
             f"{where}: epochs = {stage.epochs} ends within a cycle, while the rate is still high.",

@@ -10,14 +10,14 @@ if TYPE_CHECKING:
 DEFAULT_CYCLES = 3
 
 
-def list_cycle_ends(stage: Stage) -> list[int]:
-    """Return the epoch after which each cycle ends, rising, up to the stage's epochs; the last may end beyond them.
+def list_cycle_ends(stage: Stage, epochs: int) -> list[int]:
+    """Return the epoch after which each cycle ends, rising, up to `epochs`; the last may end beyond them.
 
     The first cycle takes `cycle_len` epochs, each further one `cycle_mult` times as many as the one before (SGDR:
     Loshchilov and Hutter 2017, arXiv:1608.03983).
     """
     ends, length = [stage.cycle_len], stage.cycle_len
-    while ends[-1] < stage.epochs:
+    while ends[-1] < epochs:
         length *= stage.cycle_mult
         ends.append(ends[-1] + length)
     return ends

@@ -35,7 +35,7 @@ def _list_steps(stage: Stage, groups: Sequence[str]) -> Iterator[Stage]:
         trained_later = groups[lowest:height]
         yield dataclasses.replace(
             stage,
-            name=f"{stage.name}-{unfreeze}" if stage.name else "",
+            name=f"{stage.name}-{unfreeze}" if stage.name else None,
             unfreeze=unfreeze,
             gradual=False,
             views=1 if unfreeze == "all" else stage.views,

@@ -17,13 +17,10 @@ from tlkit.errors import SettingError, name_fix
 from tlkit.files import write_text
 from tlkit.recipes.checks import check_recipe
 from tlkit.recipes.cycles import count_epochs
-from tlkit.recipes.settings import (
-    ANYTHING,
-    SECTIONS,
-    Recipe,
-    Rule,
-    Stage,
-)
+from tlkit.recipes.fields import ANYTHING, NOT_EMPTY, Rule
+from tlkit.recipes.settings import SECTIONS, Recipe, ResolvedStage, Stage
+
+MOST_BYTES = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -38,7 +35,7 @@ class StageDefaults:
     patience: int
 
 
-HEAD_DEFAULTS = StageDefaults("head", epochs=30, batch_size=64, lr=1e-3, lr_ratio=0.0, patience=8)
+HEAD_DEFAULTS = StageDefaults("head", epochs=30, batch_size=64, lr=1e-3, lr_ratio=1.0, patience=8)
 UNFROZEN_DEFAULTS = StageDefaults("unfreeze-{}", epochs=15, batch_size=32, lr=1e-4, lr_ratio=10.0, patience=8)
 SCRATCH_DEFAULTS = StageDefaults("from-scratch", epochs=60, batch_size=64, lr=2e-3, lr_ratio=1.0, patience=0)
 
@@ -49,20 +46,40 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         SettingError: If the file is missing, is not TOML, has an unknown key, or a value outside its rule.
     """
+    return build_recipe(_read_toml(path), source=str(path))
+
+
+def _read_toml(path: Path) -> dict[str, Any]:
+    if path.exists() and not path.is_file():  # a device or a pipe might never end
+        raise _unreadable(path, "it is no regular file")
     try:
-        text = path.read_text(encoding="utf-8")
-        content = tomllib.loads(text)
+        with path.open("rb") as file:
+            content = file.read(MOST_BYTES + 1)
     except OSError as error:
-        raise SettingError(
-            f"{path}: the recipe cannot be read ({error.strerror}).",
-            expected="the path of a TOML file",
-            fix="check the path; recipes/ in the tlkit repository holds some.",
-        ) from error
+        raise _unreadable(path, str(error.strerror)) from error
+    if len(content) > MOST_BYTES:
+        raise _unreadable(path, f"it has more than {MOST_BYTES:,} bytes")
+    try:
+        return tomllib.loads(content.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise SettingError(
             f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="mend the line that is named."
         ) from error
-    return build_recipe(content, source=str(path))
+    except (RecursionError, ValueError) as error:
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "thousands of digits in a number"
+        raise SettingError(
+            f"{path}: {reason}.",
+            expected="the tables that docs/reference/recipe.md lists",
+            fix="remove what a recipe does not have.",
+        ) from error
+
+
+def _unreadable(path: Path, reason: str) -> SettingError:
+    return SettingError(
+        f"{path}: the recipe cannot be read ({reason}).",
+        expected="the path of a TOML file",
+        fix="check the path; recipes/ in the tlkit repository holds some.",
+    )
 
 
 def build_recipe(content: Mapping[str, Any], *, source: str) -> Recipe:
@@ -106,7 +123,7 @@ def build_settings(cls: type[Any], values: Mapping[str, Any], where: str) -> Any
     return cls(**{name: _checked(fields[name], value, where) for name, value in values.items()})
 
 
-def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:
+def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> ResolvedStage:
     """Return the stage with its open defaults filled in.
 
     Args:
@@ -115,15 +132,16 @@ def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> Stage:
         from_scratch: Whether it trains a backbone that begins with random weights.
     """
     defaults = _choose_defaults(stage, from_scratch=from_scratch)
-    return dataclasses.replace(
-        stage,
-        name=stage.name or f"{number}-{defaults.name.format(stage.unfreeze)}",
-        epochs=stage.epochs or _default_epochs(stage, defaults),
-        batch_size=stage.batch_size or defaults.batch_size,
-        lr=stage.lr or defaults.lr,
-        lr_ratio=stage.lr_ratio or defaults.lr_ratio,
-        patience=defaults.patience if stage.patience < 0 else stage.patience,
-    )
+    filled: dict[str, Any] = {
+        "name": f"{number}-{defaults.name.format(stage.unfreeze)}",
+        "epochs": _default_epochs(stage, defaults),
+        "batch_size": defaults.batch_size,
+        "lr": defaults.lr,
+        "lr_ratio": defaults.lr_ratio,
+        "patience": defaults.patience,
+    }
+    given = {item.name: getattr(stage, item.name) for item in dataclasses.fields(stage)}
+    return ResolvedStage(**{**given, **{name: value for name, value in filled.items() if given[name] is None}})
 
 
 def find_usual_rate(stage: Stage, *, from_scratch: bool) -> float:
@@ -145,22 +163,31 @@ def _default_epochs(stage: Stage, defaults: StageDefaults) -> int:
 
 
 def resolve_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe with every open default filled in."""
-    bn = recipe.training.bn or recipe.default_bn
-    stages = tuple(
+    """Return the recipe with every open default filled in; its stages are of `ResolvedStage`."""
+    training = dataclasses.replace(recipe.training, bn=recipe.bn)
+    return dataclasses.replace(recipe, training=training, stages=resolve_stages(recipe))
+
+
+def resolve_stages(recipe: Recipe) -> tuple[ResolvedStage, ...]:
+    """Return the stages of a recipe, each with its open defaults filled in."""
+    return tuple(
         resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch)
         for number, stage in enumerate(recipe.stages, start=1)
     )
-    return dataclasses.replace(recipe, training=dataclasses.replace(recipe.training, bn=bn), stages=stages)
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Write every setting of a recipe as TOML; `read_recipe` gives an equal recipe back."""
+    """Write every setting of a recipe that is not open as TOML; `read_recipe` gives an equal recipe back."""
     import tomli_w
 
-    content: dict[str, Any] = {name: dataclasses.asdict(getattr(recipe, name)) for name in SECTIONS}
-    content["stage"] = [dataclasses.asdict(stage) for stage in recipe.stages]
+    content: dict[str, Any] = {name: _list_values(getattr(recipe, name)) for name in SECTIONS}
+    content["stage"] = [_list_values(stage) for stage in recipe.stages]
     write_text(path, tomli_w.dumps(content))
+
+
+def _list_values(settings: Any) -> dict[str, Any]:
+    """Return the settings that are not None, by name."""
+    return {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
 
 
 def list_differences(left: Recipe, right: Recipe) -> list[str]:
@@ -203,7 +230,9 @@ def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     word: str = item.metadata["word"]
     if word and value == word:
         return value
-    kind = {"float": float, "float | str": float, "int": int, "str": str, "bool": bool}.get(str(item.type))
+    kind = {"float": float, "float | str": float, "int": int, "str": str, "bool": bool}.get(
+        str(item.type).removesuffix(" | None")
+    )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind is None:
@@ -212,7 +241,7 @@ def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
         names = {float: "a number", int: "a whole number", str: "text in quotes", bool: "true or false"}
         raise SettingError(
             f"{where} {item.name} is {value!r}.",
-            expected=names[kind] if rule is ANYTHING or kind in (str, bool) else rule.expected,
+            expected=names[kind] if rule in (ANYTHING, NOT_EMPTY) or kind in (str, bool) else rule.expected,
             fix=name_fix(value, (word,))
             if word and isinstance(value, str)
             else f"correct {item.name}, or remove the line for the default.",

@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from tlkit.bundle.answers import compute_answers, fit_target, to_deviations, to_values
 from tlkit.heads import build_head
 from tlkit.outputs import REGRESSION, Outputs
-from tlkit.recipes import HeadSettings, Stage, TrainingSettings
+from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
 from tlkit.training.checkpoint import Progress
@@ -82,7 +82,7 @@ def answer_held_out(
     *,
     outputs: Outputs,
     head: HeadSettings,
-    stage: Stage,
+    stage: ResolvedStage,
     training: TrainingSettings,
 ) -> HeldOutAnswers:
     """Train a new head and return what it says of the images of the test part, each as it is, in view 0.
@@ -132,7 +132,7 @@ def make_stage_data(
     parts: Parts,
     *,
     outputs: Outputs,
-    stage: Stage,
+    stage: ResolvedStage,
     training: TrainingSettings,
 ) -> StageData:
     """Return the batches of a stage on features; arguments as in `answer_held_out`."""
@@ -163,7 +163,7 @@ def fit_unwatched(
     model: StageModel,
     data: StageData,
     rates: list[float],
-    stage: Stage,
+    stage: ResolvedStage,
     training: TrainingSettings,
     *,
     keeps_start: bool = False,

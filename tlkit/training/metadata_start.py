@@ -13,7 +13,7 @@ import numpy as np
 from keras import ops
 
 from tlkit.heads import metadata_part
-from tlkit.recipes import Stage, TrainingSettings
+from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.training.batches import Batches, FixedTruth, HeldInputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.held_out import fit_unwatched
@@ -21,7 +21,7 @@ from tlkit.training.mixing import NO_MIXING
 from tlkit.training.stages import StageData
 from tlkit.training.steps import StageModel
 
-METADATA_STAGE = Stage(name="metadata", epochs=100, batch_size=32, lr=2e-2, patience=15)
+METADATA_STAGE = ResolvedStage(name="metadata", epochs=100, batch_size=32, lr=2e-2, lr_ratio=1.0, patience=15)
 MOST_STEPS_OF_AN_EPOCH = 50
 
 

@@ -6,7 +6,7 @@ import itertools
 import math
 from dataclasses import dataclass
 
-from tlkit.recipes import Stage
+from tlkit.recipes import ResolvedStage
 from tlkit.recipes.cycles import list_cycle_ends
 
 ONE_CYCLE_RISE = 0.3
@@ -25,7 +25,7 @@ class Course:
         steps_per_epoch: Optimizer steps.
     """
 
-    stage: Stage
+    stage: ResolvedStage
     steps_per_epoch: int
 
     @property
@@ -47,7 +47,7 @@ class Course:
     @property
     def _num_rising_steps(self) -> int:
         """Steps of the linear rise; by itself only half a cosine has one, over the first twentieth of the stage."""
-        if self.stage.warmup >= 0:
+        if self.stage.warmup is not None:
             return min(round(self.stage.warmup * self.steps_per_epoch), self.num_steps - 1)
         return self.num_steps // 20 if self.stage.schedule == "cosine" else 0
 
@@ -59,7 +59,7 @@ class Course:
             return fall((step - rise) / (self.num_steps - rise))
         if schedule == "restarts":
             # The same in each cycle, over again (SGDR). A warm-up takes the place of the beginning of the first.
-            ends = [0, *(end * self.steps_per_epoch for end in list_cycle_ends(self.stage))]
+            ends = [0, *(end * self.steps_per_epoch for end in list_cycle_ends(self.stage, self.stage.epochs))]
             begin, end = next((begin, end) for begin, end in itertools.pairwise(ends) if step < end)
             return fall((step - begin) / (end - begin))
         if schedule == "step":

@@ -14,7 +14,7 @@ import numpy as np
 
 from tlkit.errors import NumericsError
 from tlkit.outputs import Outputs
-from tlkit.recipes import Stage, TrainingSettings
+from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.recipes.cycles import list_cycle_ends
 from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
@@ -56,7 +56,7 @@ def fit_stage(
     data: StageData,
     *,
     rates: list[float],
-    stage: Stage,
+    stage: ResolvedStage,
     training: TrainingSettings,
     keeps_start: bool,
     checkpoint: Path | None,
@@ -148,7 +148,7 @@ def _roll_back(progress: Progress) -> None:
         row["is_best"] = False
 
 
-def list_averaged_epochs(stage: Stage) -> list[int]:
+def list_averaged_epochs(stage: ResolvedStage) -> list[int]:
     """Return the epochs after which the weights are taken into the average: the last ones, or the last restarts' ends.
 
     Near the end of training weights wander around a better place than any of them (stochastic weight averaging:
@@ -156,7 +156,7 @@ def list_averaged_epochs(stage: Stage) -> list[int]:
     """
     if not stage.average:
         return []
-    ends = list_cycle_ends(stage) if stage.schedule == "restarts" else list(range(1, stage.epochs + 1))
+    ends = list_cycle_ends(stage, stage.epochs) if stage.schedule == "restarts" else list(range(1, stage.epochs + 1))
     return ends[-stage.average :]
 
 
@@ -172,7 +172,7 @@ def _add_to_average(average: Arrays, weights: Arrays, number: int) -> Arrays:
     }
 
 
-def _is_over(progress: Progress, stage: Stage) -> bool:
+def _is_over(progress: Progress, stage: ResolvedStage) -> bool:
     waited = progress.epochs_done - progress.best_epoch
     return progress.epochs_done >= stage.epochs or (stage.patience > 0 and waited >= stage.patience)
 
@@ -186,7 +186,7 @@ def _run_epoch(
     pace: Pace,
     data: StageData,
     *,
-    stage: Stage,
+    stage: ResolvedStage,
     progress: Progress,
     listener: StageListener,
 ) -> dict[str, Any]:

@@ -6,7 +6,7 @@ import keras
 
 from tlkit.backbones.build import Backbone
 from tlkit.backbones.lean import make_lean
-from tlkit.recipes import Stage
+from tlkit.recipes import ResolvedStage
 from tlkit.training.layer_groups import HEAD_GROUP, GroupRate, compute_group_rates
 from tlkit.training.steps import StageModel
 
@@ -39,7 +39,7 @@ def find_trained_groups(backbone: Backbone, boundary: str) -> list[str]:
 
 
 def compute_stage_rates(
-    model: StageModel, backbone: Backbone, stage: Stage, *, boundary: str
+    model: StageModel, backbone: Backbone, stage: ResolvedStage, *, boundary: str
 ) -> tuple[list[float], list[GroupRate]]:
     """Return the learning rate of each trainable variable, and the table of rates for people.
 

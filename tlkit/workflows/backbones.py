@@ -39,13 +39,13 @@ def list_backbones(console: Console) -> dict[str, Any]:
     return {"backbones": [_entry_payload(entry, fetched) for entry in BACKBONES.values()]}
 
 
-def describe_backbone(name: str, console: Console, *, image_size: int = 0) -> dict[str, Any]:
+def describe_backbone(name: str, console: Console, *, image_size: int | None = None) -> dict[str, Any]:
     """Show the layer table of a backbone, its layer groups and its totals.
 
     Args:
         name: As in the catalogue.
         console: Where it is shown.
-        image_size: Edge of the square input in pixels; 0 for the backbone's own.
+        image_size: Edge of the square input in pixels; None for the backbone's own.
 
     Returns:
         What `--json` prints: the catalogue's facts, `layers`, `layer_groups` and the totals.

@@ -17,7 +17,7 @@ from tlkit.evaluation.folds import Fold
 from tlkit.evaluation.probes import Probe, make_strata, run_majority, score_outputs
 from tlkit.features.cache import FeatureCache
 from tlkit.outputs import REGRESSION, Outputs
-from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_recipe
+from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.runtime import graph_precision
 from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 from tlkit.workflows.probing import Questions
@@ -74,7 +74,7 @@ def cross_validate_head(
         cache.spec.feature_shape,
         math.prod(cache.spec.feature_shape) * np.dtype(cache.spec.dtype).itemsize,
     )
-    (stage,) = resolve_recipe(Recipe(stages=(Stage(views=views.num_views, policy=views.policy),))).stages
+    (stage,) = resolve_stages(Recipe(stages=(Stage(views=views.num_views, policy=views.policy),)))
     parts = []
     predicted = np.zeros(targets.shape)
     with graph_precision(precision):

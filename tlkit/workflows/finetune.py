@@ -165,19 +165,19 @@ def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe:
     """Refuse `bn` for a backbone that has none; warn where statistics would come from small batches."""
     import keras
 
-    if recipe.training.bn == "frozen":
+    if recipe.bn == "frozen":
         return
     layers = classifier.backbone.model.layers
     if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
-        if recipe.training.bn == recipe.default_bn:
+        if recipe.bn == recipe.default_bn:
             return
         raise SettingError(
-            f"bn = {recipe.training.bn!r} has no effect: {classifier.spec.backbone} has no batch norm.",
+            f"bn = {recipe.bn!r} has no effect: {classifier.spec.backbone} has no batch norm.",
             expected="only settings that this run uses",
             fix="leave bn out.",
         )
     smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != "top")
-    if recipe.training.bn == "train" and smallest < 32:
+    if recipe.bn == "train" and smallest < 32:
         console.warn(
             f"bn = train with batches of {smallest}: statistics of so few images are noisy and often "
             "undo what the backbone has learnt."

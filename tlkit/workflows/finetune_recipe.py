@@ -95,7 +95,7 @@ def describe_answer(spec: BundleSpec) -> Given:
     target = {} if spec.target is None else {"target": spec.target.name}
     if spec.target is not None and spec.target.is_log:
         target["target_scale"] = "log"
-    return {"task": spec.task, "metadata": ",".join(f"{name}:{kind}" for name, kind in kinds), **target}
+    return {"task": spec.task, "metadata": ",".join(f"{name}:{kind}" for name, kind in kinds) or None, **target}
 
 
 def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:

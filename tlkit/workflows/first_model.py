@@ -11,7 +11,6 @@ from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import NUMBER, parse_metadata
 from tlkit.metadata.encoding import CategoryColumn, describe_columns, fit_encoding
-from tlkit.outputs import REGRESSION
 from tlkit.recipes import DataSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.workflows.run_folder import EarlierRun
@@ -35,7 +34,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | N
     data = recipe.data
     train = manifest.in_split("train")
     target = None
-    if data.task == REGRESSION:
+    if data.target is not None:
         check_target(manifest, data)
         target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
     spec = BundleSpec(

@@ -109,7 +109,7 @@ def _search(
 
     console.say(f"\nSweeping the learning rate of stage {plan.stage.name}, above boundary {plan.boundary}.")
     with at_stage_size(classifier, plan.stage) as sized:
-        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.training.bn)
+        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
         with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
             begin_with_metadata(sized, plan, inputs, recipe, console)
             found = search_rate(

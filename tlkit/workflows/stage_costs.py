@@ -211,7 +211,7 @@ def measure_stage(
         features: Those of its boundary, from `measure_features`; None at the pixels.
         cache_root: Where the caches lie.
     """
-    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=recipe.training.bn)
+    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=recipe.bn)
     rates, _ = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
     release_memory()  # as before a stage
     with watch_peak_memory() as peak, ExitStack() as stack:

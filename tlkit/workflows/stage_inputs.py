@@ -18,7 +18,7 @@ from tlkit.bundle import BundleSpec, Classifier, to_deviations
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import View, ViewPlan, draw_view
-from tlkit.recipes import Recipe, Stage
+from tlkit.recipes import Recipe, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import read_free_memory
 from tlkit.training.batches import (
@@ -186,7 +186,7 @@ class BoxedTruth:
         return Truth(self.answers[images], boxes, weights)
 
 
-def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: Stage) -> Inputs:
+def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: ResolvedStage) -> Inputs:
     """Hold the features of a split, or read them on the way where they do not fit into memory."""
     positions = features.splits[split].positions
     spec = features.cache.spec

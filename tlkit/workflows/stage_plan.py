@@ -11,7 +11,7 @@ from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import CATEGORY, NUMBER, parse_metadata
 from tlkit.metadata.encoding import NumberColumn
-from tlkit.recipes import DataSettings, Recipe, Stage
+from tlkit.recipes import DataSettings, Recipe, ResolvedStage, resolve_stages
 
 
 @dataclass(frozen=True)
@@ -25,7 +25,7 @@ class StagePlan:
         keeps_start: Whether the model was of use before it.
     """
 
-    stage: Stage
+    stage: ResolvedStage
     boundary: str
     number: int
     keeps_start: bool
@@ -35,7 +35,7 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
     """Find each stage's boundary and check the names of backbone, groups and weights.
 
     Args:
-        recipe: Resolved settings.
+        recipe: The settings.
         earlier: The model that is trained further, if there is one.
 
     Raises:
@@ -45,23 +45,24 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
     entry = find_backbone(recipe.backbone.name)
     entry.check_image_size(recipe.backbone.image_size)
     if not earlier:
-        check_weights(entry, recipe.backbone.weights)
-    if recipe.training.bn != "frozen" and all(stage.unfreeze == "none" for stage in recipe.stages):
+        check_weights(entry, recipe.backbone.weights or entry.default_weights)
+    if recipe.bn != "frozen" and all(stage.unfreeze == "none" for stage in recipe.stages):
         raise SettingError(
-            f"bn = {recipe.training.bn!r} has no effect: only the head is trained.",
+            f"bn = {recipe.bn!r} has no effect: only the head is trained.",
             expected="only settings that this run uses",
             fix="remove it, or set unfreeze.",
         )
-    for stage in recipe.stages:
+    stages = resolve_stages(recipe)
+    for stage in stages:
         _check_image_size(stage, entry, recipe)
         _check_cutmix(stage, entry)
     return [
         StagePlan(stage, entry.boundary_below(stage.unfreeze), number, keeps_start=number > 1 or earlier is not None)
-        for number, stage in enumerate(recipe.stages, start=1)
+        for number, stage in enumerate(stages, start=1)
     ]
 
 
-def _check_image_size(stage: Stage, entry: BackboneEntry, recipe: Recipe) -> None:
+def _check_image_size(stage: ResolvedStage, entry: BackboneEntry, recipe: Recipe) -> None:
     """Refuse an image size of a stage's own that backbone or head cannot take."""
     edge = entry.check_image_size(stage.resize_to or recipe.backbone.image_size)
     if edge != entry.check_image_size(recipe.backbone.image_size) and recipe.head.kind in ("dense", "flat"):
@@ -72,7 +73,7 @@ def _check_image_size(stage: Stage, entry: BackboneEntry, recipe: Recipe) -> Non
         )
 
 
-def _check_cutmix(stage: Stage, entry: BackboneEntry) -> None:
+def _check_cutmix(stage: ResolvedStage, entry: BackboneEntry) -> None:
     """Refuse to cut rectangles out of cached features: they are no pictures, and one knows of more than its own place."""
     if stage.cutmix and entry.boundary_below(stage.unfreeze) != PIXELS:
         raise SettingError(

@@ -79,7 +79,7 @@ def run_stage(
     asks_for_rate = plan.stage.lr == FIND
     plan = recall_rate(plan, state)
     with at_stage_size(classifier, plan.stage) as sized:
-        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.training.bn)
+        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
         rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
         finished = state / f"stage-{plan.number}-finished.safetensors"
         if finished.is_file():
@@ -122,7 +122,7 @@ def run_stage(
 @contextlib.contextmanager
 def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
     """Provide the classifier at the image size of a stage; what that stage trains comes back into `classifier`."""
-    if stage.resize_to in (0, classifier.spec.image_size):
+    if stage.resize_to in (None, classifier.spec.image_size):
         yield classifier
         return
     sized = classifier.at_image_size(stage.resize_to)
@@ -141,7 +141,7 @@ def open_stage(
     console: Console,
 ) -> Iterator[StageInputs]:
     """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
-    _tell_batch_norm(classifier.backbone.tail(plan.boundary), recipe.training.bn, console)
+    _tell_batch_norm(classifier.backbone.tail(plan.boundary), recipe.bn, console)
     if model.tail is not None:
         _check_cut(classifier, manifest, plan.boundary, model.tail, console)
     with (

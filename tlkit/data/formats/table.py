@@ -32,7 +32,7 @@ class Table:
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns of a table that are read; an empty name: found by one of the usual ones, whatever its case.
+    """The columns of a table that are read; None: found by one of the usual ones, whatever its case.
 
     Attributes:
         image: Of the images' paths.
@@ -42,9 +42,9 @@ class TableColumns:
         task: What the answers are.
     """
 
-    image: str = ""
-    answer: str = ""
-    split: str = ""
+    image: str | None = None
+    answer: str | None = None
+    split: str | None = None
     metadata: tuple[str, ...] = ()
     task: str = CLASSIFICATION
 
@@ -104,7 +104,7 @@ def _find_own_columns(path: Path, table: Table, columns: TableColumns) -> tuple[
     return image, answer, _find_column(path, table.header, columns.split, SPLIT_COLUMNS, "split", option="split-column")
 
 
-def find_image_column(path: Path, table: Table, asked: str) -> str:
+def find_image_column(path: Path, table: Table, asked: str | None) -> str:
     """Return the column of the images' paths: the one asked for, or one of the usual names.
 
     Raises:
@@ -171,7 +171,7 @@ def _parse_split(path: Path, text: str) -> str:
 
 
 def _require_column(
-    path: Path, header: Sequence[str], asked: str, usual: Sequence[str], what: str, *, option: str = ""
+    path: Path, header: Sequence[str], asked: str | None, usual: Sequence[str], what: str, *, option: str = ""
 ) -> str:
     option = option or f"{what}-column"
     column = _find_column(path, header, asked, usual, what, option=option)
@@ -185,7 +185,7 @@ def _require_column(
 
 
 def _find_column(
-    path: Path, header: Sequence[str], asked: str, usual: Sequence[str], what: str, *, option: str
+    path: Path, header: Sequence[str], asked: str | None, usual: Sequence[str], what: str, *, option: str
 ) -> str | None:
     """Return the column that was asked for, or the first of the usual names that the table has."""
     if asked:

@@ -1,0 +1,71 @@
+"""What a setting is made of: its default, its help, the rule that its value obeys, and its place on the command line."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+
+@dataclass(frozen=True)
+class Rule:
+    """What a setting may be: `expected` in words, and the predicate that decides."""
+
+    expected: str
+    allows: Callable[[Any], bool]
+
+
+def one_of(choices: tuple[str, ...]) -> Rule:
+    """Return the rule that a setting is one of `choices`."""
+    return Rule(f"one of {', '.join(choices)}", lambda value: value in choices)
+
+
+HIGHEST = 1_000_000
+"""Of a count: more is a slip of the keyboard, and would fill the memory somewhere."""
+FRACTION_BELOW_ONE = Rule("a fraction, 0 <= x < 1", lambda value: 0 <= value < 1)
+FRACTION_ABOVE_ZERO = Rule("a fraction, 0 < x <= 1", lambda value: 0 < value <= 1)
+POSITIVE = Rule("a number above 0", lambda value: value > 0)
+NOT_NEGATIVE = Rule("a number, 0 or more", lambda value: value >= 0)
+SEED = Rule("a whole number, 0 <= x < 2**32", lambda value: 0 <= value < 2**32)
+ZERO_OR_MORE = Rule(f"a whole number, 0 to {HIGHEST:,}", lambda value: 0 <= value <= HIGHEST)
+AT_LEAST_ONE = Rule(f"a whole number, 1 to {HIGHEST:,}", lambda value: 1 <= value <= HIGHEST)
+NOT_EMPTY = Rule("text that is not empty", lambda value: bool(value.strip()))
+ANYTHING = Rule("any value", lambda value: True)
+
+
+def setting(
+    default: Any,
+    help: str,
+    *,
+    rule: Rule = ANYTHING,
+    choices: tuple[str, ...] = (),
+    flag: str | None = None,
+    word: str = "",
+    words: tuple[str, ...] | None = None,
+) -> Any:
+    """Return a dataclass field that carries its help, its rule and its command-line flag.
+
+    Args:
+        default: The value where neither the recipe nor the command line says anything; None: that is decided
+            later.
+        help: One line for `--help` and the reference.
+        rule: What the value may be.
+        choices: For a word out of a fixed list; replaces `rule`.
+        flag: The option's name where it is not the field's own with dashes.
+        word: What may stand in the place of a number.
+        words: For a path: what may stand in its place.
+    """
+    rule = one_of(choices) if choices else rule
+    return field(default=default, metadata=describe_setting(help, rule, choices, flag, word, words))
+
+
+def describe_setting(
+    help: str,
+    rule: Rule = ANYTHING,
+    choices: tuple[str, ...] = (),
+    flag: str | None = None,
+    word: str = "",
+    words: tuple[str, ...] | None = None,
+) -> dict[str, Any]:
+    """Return the metadata of a setting's field; arguments as of `setting`."""
+    return {"help": help, "rule": rule, "choices": choices, "flag": flag, "word": word, "words": words}
