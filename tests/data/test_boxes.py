@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
+from tlkit.data.box_report import BoxReport
 from tlkit.data.boxes import (
     EMPTY,
     EXCHANGED,
@@ -20,7 +21,6 @@ from tlkit.data.boxes import (
     UNTOLD_TURN,
     Annotation,
     BoxLabel,
-    BoxReport,
     Complaint,
     check_boxes,
     choose_box,

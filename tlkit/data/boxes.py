@@ -1,4 +1,4 @@
-"""Boxes around what a picture shows: what an annotation says, brought into the upright picture, checked and counted.
+"""Boxes around what a picture shows: what an annotation says, brought into the upright picture, and checked.
 
 A reader (`tlkit.data.formats.boxes`) gives annotations as they were written. `check_boxes` brings their boxes into the
 pixels of the upright picture, the one that the loader shows. Coordinates are continuous: a picture of width w spans
@@ -11,7 +11,7 @@ import math
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
-from typing import Protocol
+from typing import Literal, Protocol
 
 from tlkit.outputs import Box
 
@@ -55,12 +55,18 @@ class Annotation:
         size: (width, height) in pixels as the annotation states it, or None.
         boxes: In pixels of the picture that the annotation states; finite, and otherwise unchecked.
         in_fractions: The boxes are in fractions of the upright picture's width and height instead.
+        shape: How the file writes a box: as two `corners`, as `extents` (a corner and a size) or as `centres` (and sizes).
+        source: The file that says so.
+        split: The split that a list among the annotations gives the image.
     """
 
     image: Path
     size: tuple[int, int] | None
     boxes: tuple[BoxLabel, ...]
     in_fractions: bool = False
+    shape: Literal["corners", "extents", "centres"] = field(default="corners", compare=False)
+    source: Path | None = field(default=None, compare=False)
+    split: str | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -186,42 +192,6 @@ def parse_size(width: object, height: object) -> tuple[int, int] | None:
     return (round(numbers[0]), round(numbers[1])) if numbers and min(numbers) >= 1 else None
 
 
-@dataclass
-class BoxReport:
-    """Counts boxes, images and complaints, and tells of them."""
-
-    num_boxes: int = 0
-    num_images_without: int = 0
-    num_images_with_one: int = 0
-    num_images_with_several: int = 0
-    complaints: dict[str, tuple[int, Path]] = field(default_factory=dict)
-    """By kind: how many there are, and the file of the first."""
-
-    def add_image(self, boxes: Sequence[BoxLabel]) -> None:
-        """Count an image and its checked boxes."""
-        self.num_boxes += len(boxes)
-        self.num_images_without += len(boxes) == 0
-        self.num_images_with_one += len(boxes) == 1
-        self.num_images_with_several += len(boxes) > 1
-
-    def add_complaints(self, complaints: Iterable[Complaint]) -> None:
-        """Count complaints by their kind."""
-        for complaint in complaints:
-            count, example = self.complaints.get(complaint.kind, (0, complaint.path))
-            self.complaints[complaint.kind] = count + 1, example
-
-    def sentences(self) -> tuple[str, ...]:
-        """Return what the user ought to know: a sentence about the images, then one for every kind of complaint."""
-        several, without = self.num_images_with_several, self.num_images_without
-        clauses = [f"{_count(self.num_boxes, 'box')} on {_count(self.num_images_with_one + several, 'image')}"]
-        if several:
-            clauses.append(f"{_count(several, 'image')} {_have(several)} more than one, of which the largest is used")
-        if without:
-            clauses.append(f"{_count(without, 'image')} {_have(without)} none")
-        told = (f"{count:,} × {kind}, e.g. {example}." for kind, (count, example) in self.complaints.items())
-        return "; ".join(clauses) + ".", *told
-
-
 @dataclass(frozen=True, slots=True)
 class _Frame:
     """How an annotation's coordinates lie in the upright picture: scaled, then turned with it or not."""
@@ -289,12 +259,3 @@ def _clip(box: Box, size: tuple[int, int], complain: Callable[[str], None]) -> B
         complain(TOO_SMALL)
         return None
     return left, top, right, bottom
-
-
-def _count(number: int, noun: str) -> str:
-    plural = f"{noun}es" if noun.endswith("x") else f"{noun}s"
-    return f"{number:,} {noun if number == 1 else plural}"
-
-
-def _have(number: int) -> str:
-    return "has" if number == 1 else "have"

@@ -8,16 +8,17 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-from tlkit.data.answers import find_names
+from tlkit.data.answers import find_names, names_of
 from tlkit.data.class_checks import (
     check_class_names,
     check_trainable,
     find_notices,
 )
 from tlkit.data.division import NOT_GIVEN, complete_splits, sample_records
-from tlkit.data.file_index import FileIndex
+from tlkit.data.file_index import FileFacts, FileIndex
+from tlkit.data.formats.annotated import read_annotated
 from tlkit.data.formats.candidates import Candidate, Candidates
-from tlkit.data.formats.folder import has_class_folders, read_folder
+from tlkit.data.formats.folder import find_layout, has_class_folders, read_folder, refuse_unread_annotations
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.image_facts import read_facts_of_files
@@ -67,9 +68,9 @@ def read_dataset(
     """
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
-    names = find_names(settings.task, [item.answer for item in found.items])
-    check_class_names(data, settings.task, names, class_names)
-    records, unusable = _check_files(data, found.items, index, progress, boxes)
+    records, unusable, names = _read_records(
+        data, found.items, settings, class_names, _look_with(index, progress), boxes
+    )
     records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
@@ -108,9 +109,7 @@ def read_evaluation_set(
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
-    names = find_names(settings.task, [item.answer for item in items])
-    check_class_names(data, settings.task, names, class_names)
-    records, unusable = _check_files(data, items, index, progress, boxes)
+    records, unusable, _ = _read_records(data, items, settings, class_names, _look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
@@ -126,7 +125,7 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
     """
     if data.is_dir():
         _refuse_columns(data, settings)
-        found = read_folder(data) if boxes is None or has_class_folders(data) else boxes.candidates(data)
+        found = _read_folder(data, boxes)
     elif data.is_file() and data.suffix.lower() in TABLE_SUFFIXES:
         answer = settings.target if settings.task == REGRESSION else settings.label_column
         metadata = _list_table_columns(settings)
@@ -141,12 +140,24 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
     if not found.items and data.is_file():
         _refuse_empty_table(data, settings, found.set_aside)
     if not found.items:
+        refuse_unread_annotations(data)
         first = f"; {found.set_aside[0].path} is {found.set_aside[0].reason}" if found.set_aside else ""
         raise DataError(
             f"{data}: there are no images with a class{first}.",
             expected="DATA/CLASS/images, DATA/train/CLASS/images, or a table of paths and labels",
             fix="sort the images into one folder a class, or name their classes in a table.",
         )
+    return found
+
+
+def _read_folder(data: Path, boxes: ImageBoxes | None) -> Candidates:
+    """Return the files of a folder; with boxes and without class folders, the class of an image is that of its box."""
+    if boxes is None:
+        return read_folder(data)
+    if not has_class_folders(find_layout(data)):
+        return read_annotated(data.absolute(), boxes.annotations, source=boxes.source)
+    found = read_folder(data, annotation_files=boxes.files)
+    boxes.check_folder_names({item.answer for item in found.items if item.answer})
     return found
 
 
@@ -220,28 +231,71 @@ def _choose_split(data: Path, items: Sequence[Candidate], split: str | None) -> 
     return [item for item in items if item.split == wanted]
 
 
-def _check_files(
-    data: Path, items: Sequence[Candidate], index: FileIndex, progress: Progress, boxes: ImageBoxes | None
-) -> tuple[list[ImageRecord], list[SetAside]]:
-    """Decode what is not known to be sound; return the usable images, not given splits empty, and the other files."""
-    with progress(len(items)) as advance:
-        facts = index.look([item.path for item in items], advance=advance)
+def _look_with(index: FileIndex, progress: Progress) -> Callable[[Sequence[Path]], list[FileFacts]]:
+    def look(paths: Sequence[Path]) -> list[FileFacts]:
+        with progress(len(paths)) as advance:
+            return index.look(paths, advance=advance)
+
+    return look
+
+
+def _read_records(
+    data: Path,
+    items: Sequence[Candidate],
+    settings: DataSettings,
+    pinned_names: Sequence[str] | None,
+    look: Callable[[Sequence[Path]], list[FileFacts]],
+    boxes: ImageBoxes | None,
+) -> tuple[list[ImageRecord], list[SetAside], list[str]]:
+    """Check the names of the classes and decode what is not known to be sound.
+
+    Returns:
+        The usable images, not given splits empty; the other files; and the classes or labels. These are checked before
+        any file is opened, unless they come from the boxes, which can only be checked against the pictures.
+    """
+    answers = [item.answer for item in items if item.answer is not None]
+    names = find_names(settings.task, answers)
+    check_class_names(data, settings.task, names, pinned_names)
+    if boxes:
+        boxes.match_classes(names)
+    facts = look([item.path for item in items])
+    if boxes:
+        boxes.settle_units(facts)
     records, set_aside = [], []
     for item, fact in zip(items, facts, strict=True):
-        if fact.reason is None:
-            split = item.split or NOT_GIVEN
-            box = boxes.find(fact) if boxes else None
-            size = (fact.width, fact.height)
-            records.append(ImageRecord(item.path, fact.sha256, *size, split, item.answer, box, item.metadata))
+        found = _build_record(item, fact, settings.task, boxes)
+        if isinstance(found, ImageRecord):
+            records.append(found)
         else:
-            set_aside.append(SetAside(item.path, fact.reason))
+            set_aside.append(found)
+    if boxes:
+        boxes.check_any_is_used()
     if not records:
         raise DataError(
             f"{data}: none of {len(items):,} files is a usable image; {set_aside[0].path}: {set_aside[0].reason}.",
             expected="images in any format that Pillow reads",
             fix="check the folder, or the paths in the table.",
         )
-    return records, set_aside
+    if len(answers) < len(items):
+        names = find_names(settings.task, [record.answer for record in records])
+        check_class_names(data, settings.task, names, pinned_names)
+    return records, set_aside, names
+
+
+def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes | None) -> ImageRecord | SetAside:
+    if fact.reason is not None:
+        return SetAside(item.path, fact.reason)
+    box, answer = None, item.answer
+    if boxes and answer is None:
+        box = boxes.choose_class(fact)
+        answer = box.class_name if box else None
+    elif boxes and answer is not None:
+        box = boxes.choose(fact, names_of(task, answer))
+    if answer is None:
+        return SetAside(item.path, "no sound box that names its class")
+    corners = box.corners if box else None
+    split = item.split or NOT_GIVEN
+    return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata)
 
 
 def _check_strict(settings: DataSettings, set_aside: Sequence[SetAside]) -> None:
@@ -262,7 +316,7 @@ def _build_manifest(
     set_aside: tuple[SetAside, ...],
     boxes: ImageBoxes | None,
 ) -> Manifest:
-    told = boxes.report.sentences() if boxes else ()
+    told = boxes.sentences() if boxes else ()
     notices = (*found.notices, *told, *find_notices(settings.task, names, records, set_aside))
     columns = tuple(request.name for request in parse_metadata(settings.metadata))
     return Manifest(found.root, names, tuple(records), set_aside, notices, settings.task, columns)

@@ -1,17 +1,23 @@
-"""The boxes of a data set's images: read once, found by path, checked against each picture, the largest kept."""
+"""The boxes of a data set's images: read once, found by path, checked against each picture, one of them chosen."""
 
 from __future__ import annotations
 
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlkit.data.answers import normalize_class_name
-from tlkit.data.boxes import Annotation, BoxReport, check_boxes, choose_box
+from tlkit.data.box_report import BoxReport
+from tlkit.data.box_units import settle_units
+from tlkit.data.boxes import Annotation, BoxLabel, Complaint, check_boxes, choose_box
+from tlkit.data.class_checks import fold_name, name_some
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.boxes import read_boxes
-from tlkit.data.formats.candidates import Candidate, Candidates
-from tlkit.data.manifest import SetAside
-from tlkit.outputs import Box
+from tlkit.errors import DataError
+
+NO_NAME = "box that names no class, where the class comes from the box; left out"
+SEVERAL_CLASSES = "image with boxes of several classes; it gets the class of its largest box"
+FOREIGN_BOX = "box of another class than its image's own; left out"
+OTHER_CLASS = "image none of whose boxes is of its own class; its boxes left out"
 
 
 @dataclass
@@ -21,40 +27,111 @@ class ImageBoxes:
     Attributes:
         source: Where they were read.
         annotations: By the image's absolute path.
-        report: Counts what `find` was asked for, and the complaints.
+        report: Counts what was asked for, and the complaints.
     """
 
     source: Path
     annotations: dict[Path, Annotation]
     report: BoxReport = field(default_factory=BoxReport)
+    _classes: frozenset[str] = frozenset()
+    """Classes, folded, that both boxes and images are named for."""
 
-    def find(self, facts: FileFacts) -> Box | None:
-        """Return the largest sound box of a sound image, in pixels of the upright picture; None if it has none."""
+    @property
+    def files(self) -> frozenset[Path]:
+        """The files that the boxes come from, and those that could not be used."""
+        sources = {item.source for item in self.annotations.values() if item.source}
+        return frozenset(sources | {complaint.path for complaint in self.report.complaints})
+
+    def check_folder_names(self, names: Collection[str]) -> None:
+        """Raise DataError if the folders above the images name other classes than the boxes, and either could be meant."""
+        of_boxes = self._names()
+        shared = {*map(fold_name, names)} & {*map(fold_name, of_boxes)}
+        if of_boxes and names and not shared and (len(of_boxes) > 1 or len(names) == 1):
+            raise DataError(
+                f"{self.source}: the boxes are named {name_some(sorted(of_boxes))}, the images' folders "
+                f"{name_some(sorted(names))}.",
+                expected="folders that are named for the classes of the boxes, or a folder called images for all of them",
+                fix="put the images into one folder called images to learn the boxes' classes, or name the images' classes "
+                "in a table.",
+            )
+
+    def match_classes(self, names: Collection[str]) -> None:
+        """Take note of the images' own classes, so that an image gets a box of its own class, if boxes name classes."""
+        of_boxes = self._names()
+        self._classes = frozenset(map(fold_name, of_boxes)) & frozenset(map(fold_name, names))
+        if of_boxes and names and not self._classes:
+            self.report.remarks.append(
+                f"No box is named for a class of the images: boxes of {name_some(sorted(of_boxes))}; "
+                f"classes {name_some(sorted(names))}."
+            )
+
+    def choose(self, facts: FileFacts, own_classes: Sequence[str]) -> BoxLabel | None:
+        """Return the box that a sound image teaches, in pixels of the upright picture; None if it has none.
+
+        Where boxes are named for the images' classes, it is the largest of the image's own, otherwise the largest.
+        """
+        boxes = self._find_sound(facts)
+        own = {fold_name(name) for name in own_classes}
+        named = [box for box in boxes if box.class_name]
+        if not self._classes or not named:
+            return choose_box(boxes)
+        of_own = [box for box in named if fold_name(box.class_name) in own]
+        if not of_own:
+            self._complain(OTHER_CLASS, facts.path)
+        else:
+            self._complain(FOREIGN_BOX, facts.path, times=len(named) - len(of_own))
+        return choose_box(of_own)
+
+    def choose_class(self, facts: FileFacts) -> BoxLabel | None:
+        """Return the largest sound box that names a class, which is then the image's; None if there is none."""
+        boxes = self._find_sound(facts)
+        named = [box for box in boxes if box.class_name]
+        self._complain(NO_NAME, facts.path, times=len(boxes) - len(named))
+        if len({box.class_name for box in named}) > 1:
+            self._complain(SEVERAL_CLASSES, facts.path)
+        return choose_box(named)
+
+    def sentences(self) -> tuple[str, ...]:
+        """Return what the user ought to know of the boxes."""
+        return self.report.sentences(of_own_class=bool(self._classes))
+
+    def check_any_is_used(self) -> None:
+        """Raise DataError if none of the boxes is of use for the images that were asked for."""
+        if self.report.num_boxes == 0:
+            raise DataError(
+                f"{self.source}: none of the images has a usable box. {' '.join(self.report.describe_complaints())}".strip(),
+                expected="boxes in pixels, or in fractions of the picture's width and height, that lie within the pictures",
+                fix="mend the boxes, or leave out --boxes to learn the classes alone.",
+            )
+
+    def settle_units(self, facts: Sequence[FileFacts]) -> None:
+        """Find out by all pictures what the numbers of the boxes are.
+
+        Raises:
+            DataError: They are fractions in part.
+        """
+        sizes = {fact.path: (fact.width, fact.height) for fact in facts if fact.reason is None}
+        self.annotations, remark = settle_units(self.annotations, sizes, source=self.source)
+        self.report.remarks += [remark] if remark else []
+
+    def _names(self) -> set[str]:
+        return {box.class_name for item in self.annotations.values() for box in item.boxes} - {""}
+
+    def _find_sound(self, facts: FileFacts) -> list[BoxLabel]:
+        """Return the sound boxes of an image, in pixels of the upright picture, and count them."""
         annotation = self.annotations.get(facts.path)
         if annotation is None:
             self.report.add_image(())
-            return None
+            return []
         size = (facts.width, facts.height)
         stored_size = size[::-1] if facts.orientation >= 5 else size
         boxes, complaints = check_boxes(annotation, stored_size=stored_size, orientation=facts.orientation)
         self.report.add_image(boxes)
         self.report.add_complaints(complaints)
-        chosen = choose_box(boxes)
-        return chosen.corners if chosen else None
+        return boxes
 
-    def candidates(self, folder: Path) -> Candidates:
-        """Return the annotated images below a folder, each of the class of its largest box."""
-        folder = folder.absolute()
-        items, set_aside = [], []
-        for path, annotation in sorted(self.annotations.items()):
-            if not path.is_relative_to(folder):
-                continue
-            largest = choose_box(annotation.boxes)
-            if largest is None or not largest.class_name:
-                set_aside.append(SetAside(path, "no box that names its class"))
-            else:
-                items.append(Candidate(path, normalize_class_name(largest.class_name), None))
-        return Candidates(folder, tuple(items), tuple(set_aside), ())
+    def _complain(self, kind: str, path: Path, *, times: int = 1) -> None:
+        self.report.add_complaints([Complaint(kind, path)] * times)
 
 
 def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
@@ -73,8 +150,9 @@ def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
     source = Path(boxes)
     if not source.exists() and (folder / boxes).exists():
         source = folder / boxes
+    source = source.absolute()
     found = read_boxes(source, image_folder=folder)
-    by_path: dict[Path, Annotation] = {annotation.image: annotation for annotation in found.annotations}
-    collection = ImageBoxes(source, by_path)
+    collection = ImageBoxes(source, {annotation.image: annotation for annotation in found.annotations})
     collection.report.add_complaints(found.complaints)
+    collection.report.remarks += found.remarks
     return collection

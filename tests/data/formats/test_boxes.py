@@ -11,7 +11,7 @@ from tlkit.data.formats.boxes import ImageFinder, read_boxes
 from tlkit.errors import DataError
 
 EXPECTED = (
-    "  Expected: a folder of .xml files (PASCAL VOC), a .json file (COCO), a folder of .txt files or a data.yaml (YOLO), "
+    "  Expected: a folder of .xml files (PASCAL VOC), .json files (COCO) or .txt files (YOLO), a .json file, a data.yaml, "
     "or a table (.csv, .tsv, .parquet)\n"
     "  Fix: name the folder or the file that holds the boxes."
 )
@@ -70,7 +70,7 @@ def test_what_is_in_no_known_format_is_an_error(tmp_path: Path) -> None:
             error_of(tmp_path / name)
             == f"{tmp_path}/{name}: this is in no format of boxes that tlkit knows.\n{EXPECTED}"
         )
-    found = "the folder holds no annotations in XML or text files"
+    found = "the folder holds no annotations in XML, JSON or text files"
     assert error_of(tmp_path / "a") == f"{tmp_path}/a: {found}.\n{EXPECTED}"
 
 
@@ -78,7 +78,7 @@ def test_annotations_of_other_images_are_an_error(tmp_path: Path) -> None:
     make_files(tmp_path, "labels/1.txt")
     assert error_of(tmp_path / "labels") == (
         f"{tmp_path}/labels: read as YOLO, it tells of no image in {tmp_path} "
-        f"(text file of an image that is not there; left out: {tmp_path}/labels/1.txt).\n"
+        f"(1 × text file of an image that is not there; left out; e.g. {tmp_path}/labels/1.txt).\n"
         "  Expected: annotations of images in that folder\n"
         "  Fix: check that the annotations and the images belong together."
     )

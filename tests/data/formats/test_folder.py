@@ -22,7 +22,7 @@ def make_files(root: Path, *names: str) -> Path:
     return root
 
 
-def found(root: Path) -> list[tuple[str | None, str, str]]:
+def found(root: Path) -> list[tuple[str | None, str | None, str]]:
     return [(item.split, item.answer, item.path.relative_to(root).as_posix()) for item in read_folder(root).items]
 
 
@@ -66,6 +66,107 @@ def test_a_test_folder_with_class_folders_is_a_split_even_alone(tmp_path: Path) 
     assert found(tmp_path) == [("test", "cat", "test/cat/2")]
 
 
+@pytest.mark.parametrize(
+    ("layout", "train"),
+    [
+        ("{split}/images/{name}/1.jpg", "train"),
+        ("images/{split}/{name}/1.jpg", "TRAIN"),
+        ("data/images/{split}/{name}/1.jpg", "train"),
+        ("{split}/{split}/{name}/1.jpg", "training_set"),
+        ("{split}/{name}/1.jpg", "train2017"),
+        ("{name}/{split}/1.jpg", "train"),
+        ("{name}/{split}/more/1.jpg", "train_images"),
+    ],
+)
+def test_splits_lie_above_or_below_the_classes_and_neutral_folders_between(
+    tmp_path: Path, layout: str, train: str
+) -> None:
+    names = [layout.format(split=split, name=name) for split in (train, "dev") for name in ("cat", "dog")]
+    make_files(tmp_path, *names)
+    splits = {train: "train", "dev": "validation"}
+    assert {(split, name) for split, name, _ in found(tmp_path)} == {
+        (split, name) for split in splits.values() for name in ("cat", "dog")
+    }
+    assert all(
+        split == splits[next(part for part in path.split("/") if part in splits)] for split, _, path in found(tmp_path)
+    )
+
+
+def test_one_folder_called_images_holds_the_classes(tmp_path: Path) -> None:
+    make_files(tmp_path, "images/cat/1.jpg", "images/dog/1.jpg", "labels.csv", "docs/readme.txt")
+    assert found(tmp_path) == [(None, "cat", "images/cat/1.jpg"), (None, "dog", "images/dog/1.jpg")]
+    assert read_folder(tmp_path).notices == ("Ignored beside the images: docs.",)
+
+
+def test_train_may_be_a_class_among_others(tmp_path: Path) -> None:
+    make_files(tmp_path, "train/1.jpg", "bus/1.jpg", "car/1.jpg")
+    assert [item[:2] for item in found(tmp_path)] == [(None, "bus"), (None, "car"), (None, "train")]
+
+
+def test_classes_that_are_split_in_part_are_an_error(tmp_path: Path) -> None:
+    make_files(tmp_path, "cat/train/1.jpg", "cat/test/2.jpg", "dog/1.jpg", "dog/train/2.jpg")
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}/cat holds folders of splits, but not all images of dog lie in such folders.\n"
+        "  Expected: folders named train, validation and test in every class folder, or in none\n"
+        "  Fix: move the other images into a folder of their split, or put the folders of the splits above the classes."
+    )
+
+
+def test_a_folder_below_a_class_that_is_named_for_a_split_is_told_of(tmp_path: Path) -> None:
+    make_files(tmp_path, "vehicles/train/1.jpg", "vehicles/car/1.jpg", "people/1.jpg")
+    assert {item[0] for item in found(tmp_path)} == {None}
+    assert read_folder(tmp_path).notices == (
+        "1 × file in a folder that is named for a split, but lies below a class folder; not taken as a split, e.g. "
+        f"{tmp_path}/vehicles/train/1.jpg.",
+    )
+
+
+def test_annotations_and_masks_are_set_aside_with_a_hint(tmp_path: Path) -> None:
+    make_files(tmp_path, *(f"{name}/{n}.jpg" for name in ("cat", "dog") for n in (1, 2)), "cat/1_mask.png")
+    for path in (tmp_path / "cat/1.xml", tmp_path / "dog/2.xml", tmp_path / "xml/3.xml"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text("<annotation/>")
+    candidates = read_folder(tmp_path)
+    assert [item.path.name for item in candidates.items] == ["1.jpg", "2.jpg", "1.jpg", "2.jpg"]
+    assert [(item.path.name, item.reason) for item in candidates.set_aside] == [
+        ("1.xml", "PASCAL VOC annotation"),
+        ("1_mask.png", "mask of an image"),
+        ("2.xml", "PASCAL VOC annotation"),
+        ("3.xml", "PASCAL VOC annotation"),
+    ]
+    assert candidates.notices == (
+        "Without any readable image, so no class: xml.",
+        f"3 × PASCAL VOC annotation, set aside, e.g. {tmp_path}/cat/1.xml; --boxes {tmp_path} learns the boxes.",
+        f"1 × mask of an image, set aside, e.g. {tmp_path}/cat/1_mask.png.",
+    )
+    used = read_folder(
+        tmp_path, annotation_files=[tmp_path / "cat/1.xml", tmp_path / "dog/2.xml", tmp_path / "xml/3.xml"]
+    )
+    assert [item.path.name for item in used.set_aside] == ["1_mask.png"]
+
+
+def test_masks_and_annotations_in_folders_beside_the_images_are_set_aside(tmp_path: Path) -> None:
+    make_files(tmp_path, "images/cat/1.jpg", "images/dog/2.jpg", "masks/1.png", "masks/2.png")
+    candidates = read_folder(tmp_path)
+    assert [item.answer for item in candidates.items] == ["cat", "dog"]
+    assert [item.path.name for item in candidates.set_aside] == ["1.png", "2.png"]
+    assert candidates.notices == (f"2 × mask of an image, set aside, e.g. {tmp_path}/masks/1.png.",)
+
+
+def test_annotations_in_place_of_class_folders_are_an_error_that_names_boxes(tmp_path: Path) -> None:
+    make_files(tmp_path, "train/1.jpg", "valid/2.jpg")
+    (tmp_path / "train/_annotations.coco.json").write_text('{"images": [], "annotations": []}')
+    with pytest.raises(DataError) as caught:
+        read_folder(tmp_path)
+    assert str(caught.value) == (
+        f"{tmp_path}: there are no class folders, but there is a COCO annotation: {tmp_path}/train/_annotations.coco.json.\n"
+        "  Expected: one folder a class, a table, or annotations that are named with --boxes\n"
+        f"  Fix: add --boxes {tmp_path} to learn the classes and boxes that the annotations give."
+    )
+
+
 def test_class_names_are_spelled_one_way(tmp_path: Path) -> None:
     make_files(tmp_path, unicodedata.normalize("NFD", "train/café/1"), "val/café/2")
     assert {item[1] for item in found(tmp_path)} == {"café"}
@@ -90,7 +191,7 @@ def test_empty_folders_and_loose_images_are_told_of(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     candidates = read_folder(tmp_path)
     assert candidates.notices == (
-        "Without any readable file, so no class: empty, hollow, none and 1 more.",
+        "Without any readable image, so no class: empty, hollow, none and 1 more.",
         "Not in a class folder, so without a class: loose.jpg.",
     )
     assert candidates.set_aside == (SetAside(tmp_path / "loose.jpg", "in no class folder"),)
@@ -132,7 +233,7 @@ def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
         read_folder(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: val and valid both name the validation split.\n"
-        "  Expected: one folder a split, named train or training, validation, valid or val, test or testing\n"
+        "  Expected: one folder a split, named train or training, validation, valid, val or dev, test or testing\n"
         "  Fix: merge the two folders, or move one of them away."
     )
 

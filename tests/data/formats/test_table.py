@@ -200,7 +200,7 @@ def test_a_column_that_was_asked_for_must_be_there(table: Path, what: str, optio
 def test_an_unknown_split_is_an_error(table: Path) -> None:
     assert error_of(table, "path,label,split\n1.jpg,cat,holdout\n") == (
         f"{table}: the split column holds 'holdout'.\n"
-        "  Expected: train or training, validation, valid or val, test or testing\n"
+        "  Expected: train or training, validation, valid, val or dev, test or testing\n"
         "  Fix: mend the cell, or name another column with --split-column."
     )
 

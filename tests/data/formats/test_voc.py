@@ -75,10 +75,74 @@ def test_the_image_is_found_by_the_names_that_there_are(images: Path, filename: 
     assert read(images).annotations[0].image == images / "1.jpg"
 
 
-def test_the_filename_comes_before_the_name_of_the_xml(images: Path) -> None:
+@pytest.mark.parametrize(
+    ("filename", "complaints"),
+    [
+        ("2.png", ["XML file whose <filename> names another image; its own name counts"]),
+        ("C:\\old\\2.png", ["XML file whose <filename> names another image; its own name counts"]),
+        ("gone.png", ["XML file whose <filename> names no image; its own name counts"]),
+        *((name, []) for name in ("1.jpg", "1", "1.png", "", "C:\\old\\1.jpg")),
+    ],
+)
+def test_the_name_of_the_xml_comes_before_a_filename_from_before_a_renaming(
+    images: Path, filename: str, complaints: list[str]
+) -> None:
     (images / "2.png").touch()
-    write(images.parent, voc(CAT, filename="2.png"))
-    assert read(images).annotations[0].image == images / "2.png"
+    write(images.parent, voc(CAT, filename=filename))
+    found = read(images)
+    assert found.annotations[0].image == images / "1.jpg"
+    assert [item.kind for item in found.complaints] == complaints
+
+
+def test_the_filename_finds_the_image_of_an_xml_whose_own_name_is_none(images: Path) -> None:
+    write(images.parent, voc(CAT, filename="1.jpg"), "annotation_1.xml")
+    found = read(images)
+    assert [item.image.name for item in found.annotations] == ["sound.jpg", "1.jpg"]
+    assert found.complaints == ()
+
+
+def test_the_filename_tells_images_of_one_name_apart(images: Path) -> None:
+    for name in ("1.png", "a/7.jpg", "b/7.jpg"):
+        (images / name).parent.mkdir(exist_ok=True)
+        (images / name).touch()
+    write(images.parent, voc(CAT, filename="1.png"))
+    write(images.parent, voc(CAT, filename="7.jpg").replace("<size>", "<folder>b</folder><size>"), "7.xml")
+    assert {item.image for item in read(images).annotations} >= {images / "1.png", images / "b/7.jpg"}
+
+
+def test_a_filename_that_several_files_share_is_no_image_of_theirs(images: Path) -> None:
+    """A converter has written one name into all of them; their own images are not there."""
+    for name in ("7.xml", "8.xml"):
+        write(images.parent, voc(CAT, filename="1.jpg"), name)
+    found = read(images)
+    assert [item.image.name for item in found.annotations] == ["sound.jpg"]
+    shared = "XML file without an image of its own name, whose <filename> stands in other XML files too; left out"
+    assert [item.kind for item in found.complaints] == [shared] * 2
+    write(images.parent, voc(CAT, filename="1.jpg"))
+    found = read(images)
+    assert [item.image.name for item in found.annotations] == ["1.jpg", "sound.jpg"]
+    borrowed = (
+        "XML file without an image of its own name, whose <filename> names the image of another XML file; left out"
+    )
+    assert [item.kind for item in found.complaints] == [borrowed] * 2
+
+
+def test_image_sets_give_the_splits(images: Path) -> None:
+    for name in ("2.jpg", "3.jpg"):
+        (images / name).touch()
+        write(images.parent, voc(CAT, filename=name), f"{Path(name).stem}.xml")
+    write(images.parent, voc(CAT))
+    lists = {"train": "1\n", "val": "2\n", "trainval": "1\n2\nsound\n", "test": "3\n", "cat_val": "1 -1\n3 1\n"}
+    for name, text in lists.items():
+        path = images.parent / f"ImageSets/Main/{name}.txt"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(text)
+    assert {item.image.stem: item.split for item in read(images).annotations} == {
+        "1": "train",
+        "2": "validation",
+        "3": "test",
+        "sound": "train",
+    }
 
 
 def test_the_image_may_lie_beside_the_xml(images: Path) -> None:
@@ -97,6 +161,7 @@ def test_folders_tell_images_of_one_name_apart(images: Path, filename: str) -> N
 
 
 def test_an_image_that_cannot_be_told_from_another_is_a_complaint(images: Path) -> None:
+    (images / "1.jpg").unlink()
     for folder in ("cat", "dog"):
         (images / folder).mkdir()
         (images / folder / "7.jpg").touch()
@@ -131,7 +196,7 @@ def test_boxes_of_parts_are_not_boxes_of_objects(images: Path) -> None:
 
 def test_two_files_of_one_image_are_joined(images: Path) -> None:
     write(images.parent, voc(CAT))
-    write(images.parent, voc(CAT.replace("cat", "dog")), "2.xml")
+    write(images.parent, voc(CAT.replace("cat", "dog")), "second/1.xml")
     found = read(images)
     assert [box.class_name for box in found.annotations[0].boxes] == ["cat", "dog"]
     assert [item.kind for item in found.complaints] == ["image annotated more than once; boxes joined"]
@@ -139,7 +204,7 @@ def test_two_files_of_one_image_are_joined(images: Path) -> None:
 
 def test_of_two_files_that_differ_in_the_size_the_first_holds(images: Path) -> None:
     write(images.parent, voc(CAT))
-    write(images.parent, voc(CAT.replace("cat", "dog"), size=""), "2.xml")
+    write(images.parent, voc(CAT.replace("cat", "dog"), size=""), "second/1.xml")
     found = read(images)
     assert found.annotations[0].boxes == (CAT_BOX,)
     assert [item.kind for item in found.complaints] == [
@@ -170,6 +235,23 @@ def test_utf_16_is_read(images: Path) -> None:
         images.parent, ('<?xml version="1.0" encoding="utf-16"?>' + voc(CAT.replace("cat", "château"))).encode("utf-16")
     )
     assert read(images).annotations[0].boxes[0].class_name == "château"
+
+
+@pytest.mark.parametrize("encoding", ["iso-8859-1", "windows-1252", "GBK", "Shift_JIS", "us-ascii"])
+def test_the_encoding_that_a_file_declares_is_heeded(images: Path, encoding: str) -> None:
+    name = {"GBK": "猫", "Shift_JIS": "ネコ", "us-ascii": "cat"}.get(encoding, "château")
+    text = f'<?xml version="1.0" encoding="{encoding}"?>' + voc(CAT.replace("cat", name))
+    write(images.parent, text.encode(encoding))
+    assert read(images).annotations[0].boxes[0].class_name == name
+
+
+def test_an_encoding_that_does_not_fit_is_a_complaint(images: Path) -> None:
+    declared = b'<?xml version="1.0" encoding="%s"?>' + voc(CAT).encode() + b"\xff"
+    assert complaint_about(images, declared.replace(b"%s", b"us-ascii")) == "XML file that is not in US-ASCII; left out"
+    assert (
+        complaint_about(images, declared.replace(b"%s", b"iso-8859-99"))
+        == "XML file that is not in ISO-8859-99; left out"
+    )
 
 
 def test_a_large_file_is_refused(images: Path) -> None:

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from tlkit.data.boxes import Annotation, BoxLabel
-from tlkit.data.formats import yolo
+from tlkit.data.formats import data_yaml
 from tlkit.data.formats.boxes import FoundBoxes, read_boxes
 
 
@@ -91,11 +91,11 @@ def test_a_negative_size_is_an_empty_box(root: Path) -> None:
     "text",
     [
         "names: [cat, 'dog, big', \"bird\"]\n",
-        "nc: 3\nnames: ['cat',\n  'dog, big',  # the second\n  bird,\n]\ntrain: x\n",
+        "nc: 3\nnames: ['cat',\n  'dog, big',  # the second\n  bird,\n]\ntask: x\n",
         "names: {0: cat, 1: 'dog, big', '2': bird}",
         "names:\n- cat\n- 'dog, big'\n- bird\nnc: 3\n",
         "names:\n  - cat\n\n  # more\n  - dog, big\n  - bird\n",
-        '"names":\n  0: cat\n  1: "dog, big"  # the second\n  2: bird\ntrain: [1, 2]\n',
+        '"names":\n  0: cat\n  1: "dog, big"  # the second\n  2: bird\nsize: [1, 2]\n',
     ],
 )
 @pytest.mark.parametrize("place", ["data.yaml", "../data.yml", "labels/data.yaml"])
@@ -202,7 +202,7 @@ def test_an_image_that_is_not_there_or_ambiguous_is_a_complaint(root: Path) -> N
 
 
 def test_a_file_that_is_not_text_or_too_large_is_a_complaint(root: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(yolo, "MAX_TEXT_BYTES", 100)
+    monkeypatch.setattr(data_yaml, "MAX_TEXT_BYTES", 100)
     for name, content in (("2", b"\xff\xfe0"), ("3", b"0 0.5 0.5 1 1\n" * 10)):
         write(root / f"images/{name}.jpg", "")
         write(root / f"labels/{name}.txt", content)

@@ -9,6 +9,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import repeat
 from pathlib import Path
+from typing import Literal
 
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
@@ -55,6 +56,7 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     sizes = zip(*map(table.read_column, columns.size), strict=True) if columns.size else repeat(("", ""), len(images))
     labels = table.read_column(columns.label) if columns.label else [""] * len(images)
 
+    shape: Literal["corners", "extents"] = "extents" if columns.has_extents else "corners"
     boxes: dict[tuple[str, tuple[int, int] | None], list[BoxLabel]] = {}
     for image, place, size, label in zip(images, places, sizes, labels, strict=True):
         boxes_of_image = boxes.setdefault((image, parse_size(*size)), [])
@@ -67,7 +69,7 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     for (image, stated), boxes_of_image in boxes.items():
         found = find_image(image, beside=[path.parent])
         if len(found) == 1:
-            yield Annotation(found[0], stated, tuple(boxes_of_image))
+            yield Annotation(found[0], stated, tuple(boxes_of_image), shape=shape, source=path)
         else:
             what = "ambiguous" if found else "not there"
             yield Complaint(f"name of an image that is {what}; its rows left out", path.parent / image)

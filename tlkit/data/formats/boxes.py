@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import unicodedata
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cached_property
@@ -14,6 +14,7 @@ from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.box_columns import read_box_columns
 from tlkit.data.formats.coco import read_coco
+from tlkit.data.formats.companions import COCO, VOC, YOLO, recognize_annotation
 from tlkit.data.formats.table import TABLE_SUFFIXES
 from tlkit.data.formats.voc import read_voc
 from tlkit.data.formats.yolo import YAML_SUFFIXES, is_label_file, read_yolo
@@ -37,36 +38,40 @@ class FoundBoxes:
         format_name: PASCAL VOC, COCO, YOLO or table.
         annotations: One an image, in a fixed order; their boxes are still unchecked.
         complaints: What was mended or left out on the way.
+        remarks: How the whole was read, where that took a decision: one sentence each.
     """
 
     format_name: str
     annotations: tuple[Annotation, ...]
     complaints: tuple[Complaint, ...]
+    remarks: tuple[str, ...] = ()
 
 
 def read_boxes(path: Path, *, image_folder: Path) -> FoundBoxes:
     """Read the annotations at a path, whichever of the formats they are in.
 
     Args:
-        path: A folder of XML files (PASCAL VOC), a `.json` file (COCO), a folder of text files or a `data.yaml` (YOLO),
-            or a `.csv`, `.tsv` or `.parquet` file (table).
+        path: A folder of XML files (PASCAL VOC), a `.json` file or a folder of them (COCO), a folder of text files or a
+            `data.yaml` (YOLO), or a `.csv`, `.tsv` or `.parquet` file (table).
         image_folder: Where the images lie, at any depth; they may also lie where the annotations say.
 
     Raises:
         DataError: Nothing is there, it is in no known format or broken as a whole, or it tells of no image.
     """
     path, image_folder = (Path(os.path.abspath(each)) for each in (path, image_folder))  # noqa: PTH100 - takes ".." away
-    format_name = _recognize(path)
+    format_name, remarks = _recognize(path)
     reader = _READERS[format_name]
     annotations, complaints = _merge(reader(path, ImageFinder(image_folder).find))
     if not annotations:
-        example = f" ({complaints[0].kind}: {complaints[0].path})" if complaints else ""
+        counts = Counter(complaint.kind for complaint in complaints)
+        reasons = "; ".join(f"{number:,} × {kind}" for kind, number in counts.most_common())
+        example = f" ({reasons}; e.g. {complaints[0].path})" if complaints else ""
         raise DataError(
             f"{path}: read as {format_name}, it tells of no image in {image_folder}{example}.",
             expected="annotations of images in that folder",
             fix="check that the annotations and the images belong together.",
         )
-    return FoundBoxes(format_name, annotations, complaints)
+    return FoundBoxes(format_name, annotations, complaints, remarks)
 
 
 class ImageFinder:
@@ -139,34 +144,43 @@ def _key(path: PurePath, any_suffix: bool) -> str:
     return unicodedata.normalize("NFC", path.name) + "/*" * any_suffix
 
 
-def _recognize(path: Path) -> str:
-    """Return the name of the format that a path is in."""
+def _recognize(path: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the name of the format that a path is in, and a remark where a folder holds several."""
     suffix = path.suffix.lower()
     if path.is_dir():
         return _recognize_folder(path)
     if path.is_file() and suffix in TABLE_SUFFIXES:
-        return "table"
+        return "table", ()
     if path.is_file() and suffix in (".json", *YAML_SUFFIXES):
-        return "COCO" if suffix == ".json" else "YOLO"
+        return ("COCO" if suffix == ".json" else "YOLO"), ()
     raise _fail(path, "this is in no format of boxes that tlkit knows" if path.exists() else "there is no such path")
 
 
-def _recognize_folder(folder: Path) -> str:
-    found = None
+def _recognize_folder(folder: Path) -> tuple[str, tuple[str, ...]]:
+    """Return the format that a folder's files are in, and a remark where there are several: XML before JSON before text."""
+    kinds: Counter[str | None] = Counter()
+    suffixes = set()
     for file in walk_files(folder):
-        if file.path.suffix.lower() == ".xml":
-            return "PASCAL VOC"
-        if is_label_file(file.path):
-            found = "YOLO"
-    if found is None:
-        raise _fail(folder, "the folder holds no annotations in XML or text files")
-    return found
+        suffix = file.path.suffix.lower()
+        if suffix == ".xml" or suffix == ".json" or is_label_file(file.path):
+            suffixes.add(suffix)
+            kinds[recognize_annotation(file.path) if file.problem is None else None] += 1
+    found = {name: kinds[kind] for name, kind in (("PASCAL VOC", VOC), ("COCO", COCO), ("YOLO", YOLO)) if kinds[kind]}
+    if len(found) > 1 and found.get("PASCAL VOC", 0) < found.get("YOLO", 0):
+        found.pop("PASCAL VOC", None)  # a stray file among many
+    if found:
+        name, *others = found
+        remark = f"{folder} holds annotations as {name} and as {' and as '.join(others)}; those as {name} are read."
+        return name, (remark,) if others else ()
+    if suffixes - {".json"}:
+        return "PASCAL VOC" if ".xml" in suffixes else "YOLO", ()
+    raise _fail(folder, "the folder holds no annotations in XML, JSON or text files")
 
 
 def _fail(path: Path, found: str) -> DataError:
     return DataError(
         f"{path}: {found}.",
-        expected="a folder of .xml files (PASCAL VOC), a .json file (COCO), a folder of .txt files or a data.yaml (YOLO), "
+        expected="a folder of .xml files (PASCAL VOC), .json files (COCO) or .txt files (YOLO), a .json file, a data.yaml, "
         f"or a table ({', '.join(TABLE_SUFFIXES)})",
         fix="name the folder or the file that holds the boxes.",
     )

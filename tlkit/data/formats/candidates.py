@@ -13,10 +13,11 @@ _SPLIT_OF = {
     "validation": "validation",
     "valid": "validation",
     "val": "validation",
+    "dev": "validation",
     "test": "test",
     "testing": "test",
 }
-SPLIT_SPELLINGS = "train or training, validation, valid or val, test or testing"
+SPLIT_SPELLINGS = "train or training, validation, valid, val or dev, test or testing"
 
 
 @dataclass(frozen=True, slots=True)
@@ -25,13 +26,13 @@ class Candidate:
 
     Attributes:
         path: Absolute.
-        answer: What is to be learnt of it, as `tlkit.data.answers` has it: mostly its class.
+        answer: What is to be learnt of it, as `tlkit.data.answers` has it: mostly its class. None: the class of its box.
         split: Where the data gives one.
         metadata: The texts of the metadata's columns, if a table has them.
     """
 
     path: Path
-    answer: str
+    answer: str | None
     split: str | None
     metadata: tuple[str, ...] = ()
 

@@ -1,4 +1,4 @@
-"""Read boxes from COCO: one JSON file that lists images, annotations and categories."""
+"""Read boxes from COCO: JSON files that list images, annotations and categories, one for all images or one a split."""
 
 from __future__ import annotations
 
@@ -9,6 +9,8 @@ from typing import Any, TypeGuard
 
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
+from tlkit.data.file_walk import walk_files
+from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path
 from tlkit.errors import DataError
 
 MAX_JSON_BYTES = 2**30
@@ -18,18 +20,36 @@ _Entries = dict[_Id, dict[str, Any]]
 
 
 def read_coco(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what a COCO file says, in the order of its images.
+    """Yield what a COCO file says, or what all of them in a folder say, in the order of their images.
 
-    Annotations of crowds are left out: their boxes enclose many things at once.
+    Annotations of crowds are left out: their boxes enclose many things at once. One without a box gets the box around
+    its outline.
 
     Args:
-        path: The file, absolute.
+        path: The file, or a folder with such files at any depth; absolute.
         find_image: Asked for every image's `file_name`.
 
     Raises:
         DataError: The file cannot be read, or is not in the format.
     """
-    content = _read_json(path)
+    if not path.is_dir():
+        yield from _read_file(path, _read_json(path), find_image)
+        return
+    for file in walk_files(path):
+        if file.path.suffix.lower() != ".json":
+            continue
+        try:
+            content = _read_json(file.path)
+        except DataError:
+            yield Complaint("JSON file that is no COCO annotation; left out", file.path)
+            continue
+        if content["annotations"] and not any(map(_has_place, content["annotations"])):
+            yield Complaint("JSON file of annotations without boxes; left out", file.path)
+            continue
+        yield from _read_file(file.path, content, find_image)
+
+
+def _read_file(path: Path, content: dict[str, Any], find_image: FindImage) -> Iterator[Annotation | Complaint]:
     complaints: list[Complaint] = []
     images = _by_id(content["images"], "image", path, complaints)
     categories = _by_id(content.get("categories", []), "category", path, complaints)
@@ -40,14 +60,22 @@ def read_coco(path: Path, find_image: FindImage) -> Iterator[Annotation | Compla
         if kind:
             complaints.append(Complaint(kind, path))
     yield from complaints
+    split = find_split_in_name(path.stem)
     for key, entry in images.items():
         name = _text(entry.get("file_name"))
         found = find_image(name, beside=[path.parent])
+        if len(found) > 1 and split:
+            found = [image for image in found if split in find_splits_in_path(image)]
         if len(found) == 1:
-            yield Annotation(found[0], parse_size(entry.get("width"), entry.get("height")), tuple(boxes[key]))
+            size = parse_size(entry.get("width"), entry.get("height"))
+            yield Annotation(found[0], size, tuple(boxes[key]), shape="extents", source=path)
         else:
             what = "ambiguous" if found else "not there"
             yield Complaint(f"entry of an image that is {what}; left out", path.parent / name)
+
+
+def _has_place(entry: object) -> bool:
+    return isinstance(entry, dict) and bool(entry.get("bbox") or entry.get("segmentation"))
 
 
 def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping[_Id, str]) -> str:
@@ -59,6 +87,8 @@ def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping
         return "annotation of an unknown image id; left out"
     if entry.get("iscrowd") in (1, "1"):
         return "annotation of a crowd; left out"
+    if not bbox:
+        bbox = _enclose(entry.get("segmentation"))
     numbers = parse_numbers(bbox) if isinstance(bbox, list) else None
     if numbers is None or len(numbers) != 4:
         return "annotation whose bbox is not four numbers; left out"
@@ -68,6 +98,18 @@ def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping
     edges = left, top, left + max(width, 0.0), top + max(height, 0.0)
     boxes[image].append(BoxLabel(*edges, class_name or ""))
     return "annotation of an unknown category id; its box has no class" if class_name is None else ""
+
+
+def _enclose(outlines: object) -> list[float] | None:
+    """Return the box (x, y, width, height) around the points x, y, x, y … of outlines; None for anything else."""
+    if not isinstance(outlines, list) or not all(isinstance(outline, list) for outline in outlines):
+        return None
+    numbers = [parse_numbers(outline) for outline in outlines]
+    if not numbers or any(not each or len(each) < 6 or len(each) % 2 for each in numbers):
+        return None
+    xs = [x for each in numbers for x in (each or [])[::2]]
+    ys = [y for each in numbers for y in (each or [])[1::2]]
+    return [min(xs), min(ys), max(xs) - min(xs), max(ys) - min(ys)]
 
 
 def _by_id(entries: Iterable[object], what: str, path: Path, complaints: list[Complaint]) -> _Entries:

@@ -1,64 +1,179 @@
-"""Read a folder of class folders: DATA/CLASS/**, or DATA/{train,validation,test}/CLASS/**."""
+"""Read a folder of class folders: DATA/CLASS/**, with folders of splits above or below the classes."""
 
 from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.file_walk import FoundFile, Listing, list_folder, walk_files
-from tlkit.data.formats.candidates import SPLIT_SPELLINGS, Candidate, Candidates, find_split
+from tlkit.data.formats.candidates import SPLIT_SPELLINGS, Candidate, Candidates
+from tlkit.data.formats.companions import (
+    ANNOTATION_SUFFIXES,
+    LABELME,
+    MASK,
+    READABLE,
+    THUMBNAIL,
+    find_companions,
+    is_mask_folder,
+    recognize_annotation,
+)
+from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path, is_neutral
 from tlkit.data.manifest import SetAside
 from tlkit.data.signatures import looks_like_image
 from tlkit.errors import DataError
 
-ANNOTATION_FOLDERS = frozenset({"images", "jpegimages", "annotations", "labels", "imagesets"})
+
+@dataclass(frozen=True)
+class ImageRoot:
+    """A folder that holds class folders, or images, and the split that they belong to, if its path names one."""
+
+    folder: Path
+    split: str | None
+    listing: Listing
 
 
-def read_folder(root: Path) -> Candidates:
+@dataclass
+class Layout:
+    """Where the images of a data set lie, and what lies beside the way to them.
+
+    Attributes:
+        image_roots: One for every split, in the order of training, validation, test; or one alone.
+        unused: Folders beside those of splits.
+        annotations: Folders without images, or of masks, beside those with images.
+        loose_files: Files outside the image roots.
+        skipped: What systems have left outside the image roots.
+    """
+
+    image_roots: list[ImageRoot] = field(default_factory=list)
+    unused: list[Path] = field(default_factory=list)
+    annotations: list[Path] = field(default_factory=list)
+    loose_files: list[FoundFile] = field(default_factory=list)
+    skipped: list[Path] = field(default_factory=list)
+
+
+def read_folder(root: Path, *, annotation_files: Collection[Path] = ()) -> Candidates:
     """Find the files of a data set whose folders name the classes.
 
     The folder is read by splits if it holds one named for training, or if one named for validation or test holds folders
-    of its own; names are matched whatever their case. Every file at any depth in a class folder is a candidate,
-    whatever its suffix. Hidden folders, what systems leave behind and tlkit's own output are skipped.
+    of its own; or if every class folder holds folders of splits. Folders such as `images`, which name nothing, may lie
+    between. Names are matched whatever their case. Every file at any depth in a class folder is a candidate,
+    whatever its suffix, except for annotations and masks. Hidden folders, what systems leave behind and tlkit's own
+    output are skipped.
+
+    Args:
+        root: The data's folder.
+        annotation_files: Those that are read as such.
 
     Raises:
-        DataError: The folder cannot be read, two folders name one split, or a split's folder holds no class folder.
+        DataError: The folder cannot be read, two folders name one split, a split's folder holds no class folder, or some
+            classes are split by their folders and others are not.
     """
     root = Path(os.path.abspath(root))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
-    listing = _list(root)
-    split_folders = _find_split_folders(listing)
-    if not split_folders:
-        return _join(root, [_read_classes(listing, root, split=None)])
-    parts = [_read_split(folder, root, split) for split, folder in split_folders.items()]
-    others = [folder.name for folder in listing.folders if folder not in split_folders.values()]
-    if others:
-        parts.append(Candidates(root, (), (), (f"Ignored beside the split folders: {_name_some(others)}.",)))
-    if listing.files:
-        parts.append(_pass_over_loose_files(listing.files, root))
-    return _join(root, parts)
+    layout = find_layout(root)
+    used = frozenset(annotation_files)
+    parts = [_read_image_root(image_root, root, used) for image_root in layout.image_roots]
+    if layout.unused:
+        names = ", ".join(str(folder.relative_to(root)) for folder in layout.unused)
+        where = "beside the split folders" if layout.image_roots[0].split else "beside the images"
+        parts.append(Candidates(root, (), (), (f"Ignored {where}: {names}.",)))
+    parts.append(_pass_over_loose_files(layout.loose_files, root, used))
+    parts += (_pass_over_annotations(folder, root, used) for folder in layout.annotations)
+    parts.append(Candidates(root, (), (), tuple(_name_skipped(layout.skipped))))
+    found = _join(root, parts)
+    return replace(found, notices=(*found.notices, *_describe_companions(found.set_aside, root)))
 
 
-def has_class_folders(root: Path) -> bool:
-    """Return whether a folder has folders that may be classes or splits; those that annotated data come in are neither.
+def find_layout(root: Path) -> Layout:
+    """Return where the images of a data set lie.
 
     Raises:
-        DataError: The folder cannot be read.
+        DataError: A folder cannot be read, or two folders name one split.
     """
-    return any(folder.name.lower() not in ANNOTATION_FOLDERS for folder in _list(root).folders)
+    layout = Layout()
+    folder, listing = _descend(root, None, layout)
+    split_folders = _find_split_folders(listing)
+    if not split_folders:
+        layout.image_roots.append(ImageRoot(folder, None, listing))
+        return layout
+    _pass_by(listing, split_folders.values(), layout)
+    for split, split_folder in split_folders.items():
+        inner, inner_listing = _descend(split_folder, split, layout)
+        layout.image_roots.append(ImageRoot(inner, split, inner_listing))
+    return layout
+
+
+def has_class_folders(layout: Layout) -> bool:
+    """Return whether there are folders that may be classes: folders with images whose names are no mere `images`."""
+    return any(
+        not is_neutral(folder.name) and not is_mask_folder(folder.name) and _holds_images(folder)
+        for image_root in layout.image_roots
+        for folder in image_root.listing.folders
+    )
+
+
+def refuse_unread_annotations(root: Path) -> None:
+    """Raise DataError if a folder whose folders name no classes holds annotations that would.
+
+    Raises:
+        DataError: It does.
+    """
+    for file in walk_files(root):
+        kind = recognize_annotation(file.path) if file.problem is None else None
+        if kind in READABLE:
+            raise DataError(
+                f"{root}: there are no class folders, but there is a {kind}: {file.path}.",
+                expected="one folder a class, a table, or annotations that are named with --boxes",
+                fix=f"add --boxes {root} to learn the classes and boxes that the annotations give.",
+            )
+
+
+def _descend(folder: Path, split: str | None, layout: Layout) -> tuple[Path, Listing]:
+    """Return the folder in which classes, splits or images begin: below those that are called `images` and the like.
+
+    Args:
+        folder: Where to begin.
+        split: The split that the folder means; archives often hold it once more in itself.
+        layout: Takes up what lies beside the way.
+    """
+    listing = _list(folder)
+    leads_on = [
+        item for item in listing.folders if is_neutral(item.name) or (split and find_split_in_name(item.name) == split)
+    ]
+    if not leads_on or any(file.problem is None and looks_like_image(file.path) for file in listing.files):
+        return folder, listing
+    with_images = [item for item in listing.folders if not is_mask_folder(item.name) and _holds_images(item)]
+    if len(with_images) != 1 or with_images[0] not in leads_on:
+        return folder, listing
+    _pass_by(listing, with_images, layout)
+    return _descend(with_images[0], split, layout)
+
+
+def _pass_by(listing: Listing, taken: Collection[Path], layout: Layout) -> None:
+    """Note what lies in a folder of which only some folders are looked into."""
+    for folder in listing.folders:
+        if folder not in taken:
+            is_of_annotations = is_mask_folder(folder.name) or (is_neutral(folder.name) and not _holds_images(folder))
+            (layout.annotations if is_of_annotations else layout.unused).append(folder)
+    layout.loose_files += listing.files
+    layout.skipped += listing.skipped
 
 
 def _find_split_folders(listing: Listing) -> dict[str, Path]:
     """Return the folder of each split in the order of training, validation, test; empty if the folders are classes."""
     named: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
     for folder in listing.folders:
-        split = find_split(folder.name)
+        split = find_split_in_name(folder.name)
         if split:
             named[split].append(folder)
-    if not named["train"]:
-        # Without a training folder, "test" may well be a class; its own folders tell.
+    found_folders = [folder for found in named.values() for folder in found]
+    has_classes_beside = any(folder not in found_folders and _holds_images(folder) for folder in listing.folders)
+    if not named["train"] or (has_classes_beside and not any(_list(folder).folders for folder in found_folders)):
+        # Without a training folder, "test" may well be a class, and beside other classes "train" may, too; their own
+        # folders tell.
         named = {split: [item for item in found if _list(item).folders] for split, found in named.items()}
     for split, found in named.items():
         if len(found) > 1:
@@ -70,47 +185,132 @@ def _find_split_folders(listing: Listing) -> dict[str, Path]:
     return {split: found[0] for split, found in named.items() if found}
 
 
-def _read_split(folder: Path, root: Path, split: str) -> Candidates:
-    listing = _list(folder)
-    if split != "train" and not listing.folders and not listing.files:
-        return Candidates(root, (), (), (f"Empty, so passed over: {folder.name}.",))
-    if not listing.folders:
+def _read_image_root(image_root: ImageRoot, root: Path, used: frozenset[Path]) -> Candidates:
+    """Return the candidates of the class folders in one folder."""
+    listing, split = image_root.listing, image_root.split
+    if split not in (None, "train") and not listing.folders and not listing.files:
+        return Candidates(root, (), (), (f"Empty, so passed over: {image_root.folder.relative_to(root)}.",))
+    if split is not None and not listing.folders:
+        folder = image_root.folder
+        refuse_unread_annotations(root)
         raise DataError(
             f"{folder}: there are no class folders in it.",
             expected=f"{folder.name}/CLASS/images, one folder a class",
             fix="sort the images into one folder a class, or name their classes in a table.",
         )
-    return _read_classes(listing, root, split)
-
-
-def _read_classes(listing: Listing, root: Path, split: str | None) -> Candidates:
-    """Return the candidates of the class folders in one folder."""
-    items: list[Candidate] = []
-    set_aside: list[SetAside] = []
-    notices: list[str] = []
-    empty: list[str] = []
     skipped = list(listing.skipped)
-    for folder in listing.folders:
-        answer = normalize_class_name(folder.name)
-        found = list(walk_files(folder, skipped=skipped))
-        items += (Candidate(file.path, answer, split) for file in found if file.problem is None)
-        set_aside += (SetAside(file.path, file.problem) for file in found if file.problem is not None)
-        if all(file.problem is not None for file in found):
-            empty.append(str(folder.relative_to(root)))
-    if empty:
-        notices.append(f"Without any readable file, so no class: {_name_some(empty)}.")
+    found = {folder: tuple(walk_files(folder, skipped=skipped)) for folder in listing.folders}
+    inner_splits = _find_inner_splits(found) if split is None else {}
+    parts = [_read_class(folder, files, split, inner_splits, root, used) for folder, files in found.items()]
+    empty = [str(folder.relative_to(root)) for folder, part in zip(found, parts, strict=True) if not part.items]
+    notices = [f"Without any readable image, so no class: {_name_some(empty)}."] if empty else []
     notices += _name_skipped(skipped)
-    loose = _pass_over_loose_files(listing.files, root)
-    return Candidates(root, tuple(items), (*set_aside, *loose.set_aside), (*notices, *loose.notices))
+    about_classes = Candidates(root, (), (), (*notices, *_describe_inner_splits(found, inner_splits, split)))
+    return _join(root, [*parts, about_classes, _pass_over_loose_files(listing.files, root, used)])
 
 
-def _pass_over_loose_files(files: Sequence[FoundFile], root: Path) -> Candidates:
-    """Return the images among files outside any class folder as set aside, with a notice."""
-    images = [file.path for file in files if file.problem is None and looks_like_image(file.path)]
-    set_aside = tuple(SetAside(path, "in no class folder") for path in images)
+def _read_class(
+    folder: Path,
+    files: Sequence[FoundFile],
+    split: str | None,
+    inner_splits: dict[Path, str],
+    root: Path,
+    used: frozenset[Path],
+) -> Candidates:
+    """Return the candidates of a class folder; none if it holds nothing but annotations."""
+    answer = normalize_class_name(folder.name)
+    sound = [file.path for file in files if file.problem is None and file.path not in used]
+    companions = find_companions(sound)
+    set_aside = [SetAside(file.path, file.problem) for file in files if file.problem is not None]
+    set_aside += (SetAside(path, kind) for path, kind in companions.items())
+    paths = [path for path in sound if path not in companions]
+    if all(path.suffix.lower() in ANNOTATION_SUFFIXES for path in paths):
+        set_aside += (SetAside(path, "not an image") for path in paths)
+        paths = []
+    items = (Candidate(path, answer, inner_splits.get(path, split)) for path in paths)
+    return Candidates(root, tuple(items), tuple(set_aside), ())
+
+
+def _find_inner_splits(found: dict[Path, tuple[FoundFile, ...]]) -> dict[Path, str]:
+    """Return the split of every file if the class folders hold folders of splits (CLASS/train), or nothing.
+
+    Raises:
+        DataError: Some classes are split in this way, and others are not.
+    """
+    splits: dict[Path, dict[Path, str]] = {}
+    whole = {}
+    for folder, files in found.items():
+        images = [
+            file.path for file in files if file.problem is None and file.path.suffix.lower() not in ANNOTATION_SUFFIXES
+        ]
+        named = {
+            path: find_split_in_name(path.relative_to(folder).parts[0]) for path in images if path.parent != folder
+        }
+        splits[folder] = {path: split for path, split in named.items() if split}
+        whole[folder] = len(splits[folder]) == len(images)
+    divided = [folder for folder, named in splits.items() if "train" in named.values() and len(set(named.values())) > 1]
+    undivided = [folder for folder in found if not whole[folder]]
+    if divided and undivided:
+        raise DataError(
+            f"{divided[0]} holds folders of splits, but not all images of {undivided[0].name} lie in such folders.",
+            expected="folders named train, validation and test in every class folder, or in none",
+            fix="move the other images into a folder of their split, or put the folders of the splits above the classes.",
+        )
+    return {path: split for named in splits.values() for path, split in named.items()} if divided else {}
+
+
+def _describe_inner_splits(
+    found: dict[Path, tuple[FoundFile, ...]], inner_splits: dict[Path, str], split: str | None
+) -> Iterator[str]:
+    """Yield a notice of folders below the classes whose names are those of splits."""
+    if inner_splits:
+        yield "The splits are those of the folders in the class folders."
+        return
+    named = [
+        file.path
+        for folder, files in found.items()
+        for file in files
+        if any(name != split for name in find_splits_in_path(file.path.relative_to(folder)))
+    ]
+    if named:
+        yield (
+            f"{len(named):,} × file in a folder that is named for a split, but lies below a class folder; not taken as a "
+            f"split, e.g. {named[0]}."
+        )
+
+
+def _pass_over_loose_files(files: Sequence[FoundFile], root: Path, used: frozenset[Path]) -> Candidates:
+    """Return the images and annotations among files outside any class folder as set aside, with a notice."""
+    sound = [file.path for file in files if file.problem is None and file.path not in used]
+    companions = find_companions(sound)
+    images = [path for path in sound if path not in companions and looks_like_image(path)]
+    set_aside = [SetAside(path, "in no class folder") for path in images]
+    set_aside += (SetAside(path, kind) for path, kind in companions.items())
     names = _name_some([str(path.relative_to(root)) for path in images])
     notices = (f"Not in a class folder, so without a class: {names}.",) if images else ()
+    return Candidates(root, (), tuple(set_aside), notices)
+
+
+def _pass_over_annotations(folder: Path, root: Path, used: frozenset[Path]) -> Candidates:
+    """Return the annotations and masks in a folder beside the images as set aside."""
+    paths = [file.path for file in walk_files(folder) if file.problem is None and file.path not in used]
+    kinds = {path: recognize_annotation(path) or (MASK if looks_like_image(path) else None) for path in paths}
+    set_aside = tuple(SetAside(path, kind) for path, kind in kinds.items() if kind)
+    notices = () if set_aside or not paths else (f"Ignored beside the images: {folder.relative_to(root)}.",)
     return Candidates(root, (), set_aside, notices)
+
+
+def _describe_companions(set_aside: Sequence[SetAside], root: Path) -> Iterator[str]:
+    """Yield a notice for each kind of annotation and for masks, if there are any."""
+    counts = Counter(item.reason for item in set_aside if item.reason in (*READABLE, LABELME, MASK, THUMBNAIL))
+    for kind, number in counts.items():
+        example = next(item.path for item in set_aside if item.reason == kind)
+        hint = f"; --boxes {root} learns the boxes" if kind in READABLE else ""
+        yield f"{number:,} × {kind}, set aside, e.g. {example}{hint}."
+
+
+def _holds_images(folder: Path) -> bool:
+    return any(file.problem is None and looks_like_image(file.path) for file in walk_files(folder))
 
 
 def _name_skipped(skipped: Sequence[Path]) -> Iterator[str]:

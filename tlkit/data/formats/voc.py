@@ -1,65 +1,134 @@
-"""Read boxes from PASCAL VOC: a folder of XML files, one an image.
+"""Read boxes from PASCAL VOC: a folder of XML files, one an image, perhaps with lists of splits in `ImageSets`.
 
 By its definition, VOC counts pixels from one and a box includes its last pixel. Most tools that write the format
 (labelImg the foremost) count from zero, and nothing in a file tells which it was. So nothing is subtracted: a box of
 either kind is right to within a pixel.
+
+An XML file belongs to the image of its own name. Its `<filename>` is what the image was called when it was annotated,
+and stays behind when files are renamed; it only tells apart images of one name, and finds the image of a file whose own
+name is none.
 """
 
 from __future__ import annotations
 
 import codecs
+import re
+from collections import defaultdict
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
+from tlkit.data.formats.candidates import find_split
 
 MAX_XML_BYTES = 4 * 2**20
+OTHER_IMAGE = "XML file whose <filename> names another image; its own name counts"
+STALE_NAME = "XML file whose <filename> names no image; its own name counts"
+BORROWED_IMAGE = (
+    "XML file without an image of its own name, whose <filename> names the image of another XML file; left out"
+)
+SHARED_NAME = "XML file without an image of its own name, whose <filename> stands in other XML files too; left out"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
+# Encodings that other tools write; none of them can hide a character of ASCII, as UTF-7 or EBCDIC can.
+_ENCODINGS = re.compile(
+    r"us-ascii|ascii|iso-8859-\d+|latin-?1|(windows-|cp)125\d|koi8-r|gb2312|gbk|gb18030|big5|euc-kr|euc-jp|shift[_-]jis"
+)
+_DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.-]{1,40})["']""")
 
 
 class _UnusableXml(Exception):  # noqa: N818 - it names the file's condition
     """A file that is no annotation; the text says why."""
 
 
+@dataclass(frozen=True)
+class _XmlFile:
+    """A file that was read: where it lies, the images that it may mean, and its content."""
+
+    path: Path
+    own: tuple[Path, ...]
+    named: tuple[Path, ...]
+    root: ElementTree.Element
+
+    @property
+    def has_foreign_name(self) -> bool:
+        """Its `<filename>` is another name than its own."""
+        name = PurePath(_text(self.root, "filename").replace("\\", "/"))
+        return bool(name.name) and self.path.stem not in (name.name, name.stem)
+
+    def find_image(self) -> list[Path]:
+        """Return the image of its own name, or those that cannot be told apart; none if there is none."""
+        both = [path for path in self.own if path in self.named]
+        return both if len(self.own) > 1 and len(both) == 1 else list(self.own)
+
+
 def read_voc(folder: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what the XML files at any depth of a folder say, in sorted order.
+    """Yield what the XML files at any depth of a folder say, in sorted order; last those whose own name is no image's.
 
     Args:
         folder: Absolute.
-        find_image: Asked for a file's `<filename>` and, if there is no such image, for the file's own name.
+        find_image: Asked for a file's own name, and for its `<filename>`.
     """
+    splits = _read_image_sets(folder)
+    borrowers: defaultdict[Path, list[_XmlFile]] = defaultdict(list)
+    owned: set[Path] = set()
+    for xml in _open_files(folder, find_image):
+        if isinstance(xml, Complaint):
+            yield xml
+            continue
+        images = xml.find_image()
+        if len(images) == 1:
+            owned.add(images[0])
+            if xml.has_foreign_name:
+                yield Complaint(OTHER_IMAGE if xml.named and xml.named != xml.own else STALE_NAME, xml.path)
+            yield from _read_objects(xml, images[0], splits)
+        elif not images and len(xml.named) == 1:
+            borrowers[xml.named[0]].append(xml)
+        else:
+            what = "ambiguous" if images or xml.named else "not there"
+            yield Complaint(f"XML file of an image that is {what}; left out", xml.path)
+    for image, files in borrowers.items():
+        if image in owned or len({xml.path.stem for xml in files}) > 1:
+            yield from (Complaint(BORROWED_IMAGE if image in owned else SHARED_NAME, xml.path) for xml in files)
+        else:
+            for xml in files:
+                yield from _read_objects(xml, image, splits)
+
+
+def _open_files(folder: Path, find_image: FindImage) -> Iterator[_XmlFile | Complaint]:
     for file in walk_files(folder):
         is_wanted = file.path.suffix.lower() == ".xml"
         if file.problem is not None and (is_wanted or file.path.is_dir()):
             yield Complaint(f"{file.problem}; left out", file.path)
         elif is_wanted:
-            yield from _read_file(file.path, file.path.parent.relative_to(folder), find_image)
+            try:
+                yield _open_file(file.path, file.path.parent.relative_to(folder), find_image)
+            except _UnusableXml as error:
+                yield Complaint(f"XML file that {error}; left out", file.path)
 
 
-def _read_file(path: Path, under: PurePath, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    try:
-        root = _read_xml(path)
-    except _UnusableXml as error:
-        yield Complaint(f"XML file that {error}; left out", path)
-        return
-    name = root.findtext("filename", "").strip()
-    images = find_image(name, beside=[path.parent], under=under)
-    images = images or find_image(path.stem, beside=[path.parent], under=under, any_suffix=True)
-    if len(images) != 1:
-        yield Complaint("XML file of an image that is " + ("ambiguous" if images else "not there") + "; left out", path)
-        return
+def _open_file(path: Path, under: PurePath, find_image: FindImage) -> _XmlFile:
+    root = _read_xml(path)
+    own = find_image(path.stem, beside=[path.parent], under=under, any_suffix=True)
+    name, folder = _text(root, "filename"), _text(root, "folder")
+    named = find_image(name, beside=[path.parent], under=under)
+    if len(named) > 1 and folder:
+        named = find_image(f"{folder}/{name}", beside=[path.parent], under=under)
+    return _XmlFile(path, tuple(own), tuple(named), root)
+
+
+def _read_objects(xml: _XmlFile, image: Path, splits: dict[str, str]) -> Iterator[Annotation | Complaint]:
     boxes = []
-    for element in root.iterfind("object"):
+    for element in xml.root.iterfind("object"):
         box = _parse_object(element)
         if isinstance(box, BoxLabel):
             boxes.append(box)
         else:
-            yield Complaint(box, path)
-    size = parse_size(root.findtext("size/width"), root.findtext("size/height"))
-    yield Annotation(images[0], size, tuple(boxes))
+            yield Complaint(box, xml.path)
+    size = parse_size(xml.root.findtext("size/width"), xml.root.findtext("size/height"))
+    yield Annotation(image, size, tuple(boxes), source=xml.path, split=splits.get(xml.path.stem))
 
 
 def _parse_object(element: ElementTree.Element) -> BoxLabel | str:
@@ -71,7 +140,35 @@ def _parse_object(element: ElementTree.Element) -> BoxLabel | str:
     if corners is None:
         return "box whose corners are not numbers; left out"
     left, top, right, bottom = corners
-    return BoxLabel(left, top, right, bottom, normalize_class_name(element.findtext("name", "").strip()))
+    return BoxLabel(left, top, right, bottom, normalize_class_name(_text(element, "name")))
+
+
+def _text(element: ElementTree.Element, name: str) -> str:
+    return element.findtext(name, "").strip()
+
+
+def _read_image_sets(folder: Path) -> dict[str, str]:
+    """Return the splits that the lists in `ImageSets`, in it or beside it, give, by the stems of the images.
+
+    A list of one class (`cat_train.txt`) gives none, and `trainval.txt` gives what neither of its parts lists.
+    """
+    places = [folder / "ImageSets", folder.parent / "ImageSets", *sorted(folder.glob("*/ImageSets"))]
+    lists = [path for place in places for path in sorted(place.glob("*.txt")) + sorted(place.glob("Main/*.txt"))]
+    splits: dict[str, str] = {}
+    for path in sorted(lists, key=lambda path: path.stem == "trainval"):
+        split = "train" if path.stem == "trainval" else find_split(path.stem)
+        if split:
+            for words in filter(None, map(str.split, _read_lines(path))):
+                splits.setdefault(words[0], split)
+    return splits
+
+
+def _read_lines(path: Path) -> list[str]:
+    try:
+        with path.open("rb") as file:
+            return file.read(MAX_XML_BYTES).decode("utf-8", "replace").splitlines()
+    except OSError:
+        return []
 
 
 def _read_xml(path: Path) -> ElementTree.Element:
@@ -87,11 +184,7 @@ def _read_xml(path: Path) -> ElementTree.Element:
         raise _UnusableXml(f"cannot be read ({error.strerror})") from error
     if len(content) > MAX_XML_BYTES:
         raise _UnusableXml(f"is larger than {MAX_XML_BYTES // 2**20} MiB")
-    is_utf16 = content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE))
-    try:
-        text = content.decode("utf-16" if is_utf16 else "utf-8-sig")
-    except UnicodeDecodeError as error:
-        raise _UnusableXml("is not in UTF-8") from error
+    text = _decode(content)
     if "<!DOCTYPE" in text:
         raise _UnusableXml("has a DOCTYPE")
     try:
@@ -101,3 +194,18 @@ def _read_xml(path: Path) -> ElementTree.Element:
     if root.tag != "annotation":
         raise _UnusableXml("is no PASCAL VOC annotation")
     return root
+
+
+def _decode(content: bytes) -> str:
+    """Return a file's text: in UTF-8, UTF-16 or the encoding that it declares, if that is a known one."""
+    declared = _DECLARATION.match(content)
+    encoding = declared[1].decode("ascii").lower() if declared else ""
+    if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        encoding = "utf-16"
+    elif not _ENCODINGS.fullmatch(encoding):
+        encoding = "utf-8-sig"
+    try:
+        return content.decode(encoding)
+    except (UnicodeDecodeError, LookupError) as error:
+        name = "UTF-8" if encoding == "utf-8-sig" else encoding.upper()
+        raise _UnusableXml(f"is not in {name}") from error

@@ -1,0 +1,98 @@
+"""What the numbers of boxes are, as all of them together tell."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from tlkit.data.box_units import settle_units
+from tlkit.data.boxes import Annotation, BoxLabel
+from tlkit.errors import DataError
+from tlkit.outputs import Box
+
+SIZE = (100, 80)
+
+
+def settle(*boxes: Box, **annotation: Any) -> tuple[list[Box], bool, str]:
+    """Return the boxes, whether they are in fractions, and the sentence that settling says."""
+    items = {
+        Path(f"{number}.jpg"): Annotation(Path(f"{number}.jpg"), None, (BoxLabel(*box),), **annotation)
+        for number, box in enumerate(boxes)
+    }
+    settled, sentence = settle_units(items, dict.fromkeys(items, SIZE), source=Path("/data/boxes.csv"))
+    corners = [box.corners for item in settled.values() for box in item.boxes]
+    return corners, next(iter(settled.values())).in_fractions, sentence
+
+
+def test_boxes_without_a_number_above_one_are_fractions() -> None:
+    boxes: list[Box] = [(0.1, 0.2, 0.6, 0.7), (0, 0, 1, 1.01)]
+    said = "boxes.csv: the boxes are read as fractions of the pictures' width and height, as no number is above 1."
+    for shape in ("corners", "extents"):
+        assert settle(*boxes, shape=shape) == (boxes, True, said)
+
+
+def test_pixels_stay_pixels_though_a_few_boxes_are_tiny() -> None:
+    boxes: list[Box] = [(0, 0, 1, 1), *[(10, 10, 50, 60)] * 4]
+    assert settle(*boxes) == (boxes, False, "")
+
+
+def test_fractions_among_pixels_are_an_error() -> None:
+    with pytest.raises(DataError) as caught:
+        settle((0.1, 0.2, 0.6, 0.7), (10, 10, 50, 60))
+    assert str(caught.value) == (
+        "/data/boxes.csv: 1 of 2 boxes have no number above 1, as if in fractions, and the others are in pixels.\n"
+        "  Expected: all boxes in pixels, or all in fractions of the pictures' width and height\n"
+        "  Fix: write all boxes in the same unit."
+    )
+
+
+def test_yolo_in_pixels_is_read_as_pixels() -> None:
+    said = "boxes.csv: the numbers are read as pixels, as none is a fraction of its picture."
+    assert settle((10, 10, 50, 60), shape="centres", in_fractions=True) == ([(10, 10, 50, 60)], False, said)
+
+
+def test_coco_with_two_corners_is_read_as_such() -> None:
+    corners: list[Box] = [(10, 10, 60, 70), (40, 30, 90, 70), (5, 5, 20, 20), (60, 50, 99, 79)]
+    as_read = [(left, top, left + right, top + bottom) for left, top, right, bottom in corners]
+    said = (
+        "boxes.csv: the boxes are read as two corners, as many reach beyond their picture as left, top, width, height."
+    )
+    assert settle(*as_read, shape="extents") == (corners, False, said)
+
+
+def test_columns_of_corners_that_hold_a_size_are_read_as_such() -> None:
+    boxes: list[Box] = [(50, 10, 20, 40), (10, 50, 30, 20), (10, 10, 30, 30), (60, 40, 30, 30)]
+    said = "boxes.csv: the boxes are read as left, top, width, height, as many have no extent as two corners."
+    assert settle(*boxes) == ([(50, 10, 70, 50), (10, 50, 40, 70), (10, 10, 40, 40), (60, 40, 90, 70)], False, said)
+
+
+def test_yolo_with_two_corners_is_read_as_such() -> None:
+    corners: list[Box] = [(0.1, 0.1, 0.9, 0.9), (0.5, 0.5, 0.9, 0.9), (0.2, 0.2, 0.4, 0.4), (0.6, 0.1, 1.0, 0.5)]
+    as_read = [(x - w / 2, y - h / 2, x + w / 2, y + h / 2) for x, y, w, h in corners]
+    boxes, in_fractions, sentence = settle(*as_read, shape="centres", in_fractions=True)
+    assert boxes == [pytest.approx(box) for box in corners]
+    assert in_fractions
+    assert (
+        sentence
+        == "boxes.csv: the boxes are read as two corners, as many reach beyond their picture as centre and size."
+    )
+
+
+@pytest.mark.parametrize(
+    "boxes",
+    [
+        [(50, 10, 20, 40)] * 5,  # a tool that counts from the right
+        [(50, 10, 20, 40), *[(10, 10, 40, 40)] * 9],  # a slip of the hand
+        [(50, 10, 20, 40), (10, 10, 40, 40), (90, 70, 30, 30), (10, 10, 20, 20)],  # no sense as sizes either
+        [(50, 10, 20, 40), (10, 10, 40, 40)],  # too few to tell
+    ],
+)
+def test_exchanged_corners_are_no_sizes(boxes: list[Box]) -> None:
+    assert settle(*boxes) == (boxes, False, "")
+
+
+def test_images_of_unknown_size_and_without_boxes_tell_nothing() -> None:
+    item = Annotation(Path("1.jpg"), None, (BoxLabel(0.1, 0.1, 0.5, 0.5),))
+    assert settle_units({item.image: item}, {}, source=Path("b")) == ({item.image: item}, "")

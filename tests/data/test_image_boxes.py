@@ -1,0 +1,177 @@
+"""Which box an image teaches, and which class: one choice among sound, named boxes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+from tlkit.data.dataset import read_dataset, read_evaluation_set
+from tlkit.data.file_index import FileIndex
+from tlkit.data.manifest import Manifest
+from tlkit.errors import DataError
+from tlkit.outputs import Box
+from tlkit.recipes.settings import DataSettings
+
+SIZE = (40, 30)
+Row = tuple[str, Any, Any, Any, Any, str]
+
+
+@pytest.fixture
+def read(tmp_path: Path) -> Callable[..., Manifest]:
+    """`read(rows)`: draw the images that rows (path, left, top, right, bottom, class) name, and read them with their boxes."""
+
+    def read(
+        rows: list[Row], *, data: str = "data", header: str = "path,xmin,ymin,xmax,ymax,class", **options: Any
+    ) -> Manifest:
+        for number, name in enumerate(dict.fromkeys(row[0] for row in rows)):
+            path = tmp_path / "data" / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            Image.new("RGB", SIZE, (7 * number, 90, 200)).save(path)
+        lines = [",".join(map(str, row)) for row in rows if row[1] != ""]
+        (tmp_path / "boxes.csv").write_text("\n".join([header, *lines]))
+        settings = DataSettings(boxes=str(tmp_path / "boxes.csv"), **options)
+        return read_dataset(tmp_path / data, settings, seed=0, index=FileIndex(tmp_path / "cache"))
+
+    return read
+
+
+def make_rows(folder: str, box: Box, class_name: str, *, number: int = 4) -> list[Row]:
+    return [(f"{folder}/{each}.png", *box, class_name) for each in range(number)]
+
+
+def chosen(manifest: Manifest) -> dict[str, tuple[str, Box | None]]:
+    return {item.path.relative_to(manifest.root).as_posix(): (item.answer, item.box) for item in manifest.records}
+
+
+def test_an_image_gets_a_box_of_its_own_class_though_another_is_larger(read: Callable[..., Manifest]) -> None:
+    rows = [
+        *make_rows("cat", (1, 1, 9, 9), "Cat"),
+        *make_rows("dog", (2, 2, 8, 8), "dog"),
+        *make_rows("dog", (0, 0, 40, 30), "person"),
+        *make_rows("dog", (3, 3, 4, 4), "dog"),
+    ]
+    manifest = read(rows)
+    assert set(chosen(manifest).values()) == {("cat", (1, 1, 9, 9)), ("dog", (2, 2, 8, 8))}
+    dog = manifest.root / "dog/0.png"
+    assert manifest.notices == (
+        "16 boxes on 8 images; 4 images have more than one, of which the largest of the image's own class is used.",
+        f"4 × box of another class than its image's own; left out, e.g. {dog}.",
+    )
+
+
+def test_an_image_whose_boxes_are_all_of_other_classes_has_none_and_is_counted(read: Callable[..., Manifest]) -> None:
+    rows = [*make_rows("cat", (1, 1, 9, 9), "cat"), *make_rows("dog", (2, 2, 8, 8), "dog")]
+    rows[0] = ("cat/0.png", 1, 1, 9, 9, "dog")
+    manifest = read(rows)
+    assert chosen(manifest)["cat/0.png"] == ("cat", None)
+    assert manifest.notices == (
+        "8 boxes on 8 images.",
+        f"1 × image none of whose boxes is of its own class; its boxes left out, e.g. {manifest.root}/cat/0.png.",
+    )
+
+
+def test_boxes_of_one_class_that_is_none_of_the_images_are_used_and_it_is_said(read: Callable[..., Manifest]) -> None:
+    manifest = read([*make_rows("day", (1, 1, 9, 9), "raccoon"), *make_rows("night", (2, 2, 8, 8), "raccoon")])
+    assert set(chosen(manifest).values()) == {("day", (1, 1, 9, 9)), ("night", (2, 2, 8, 8))}
+    assert manifest.notices[1] == "No box is named for a class of the images: boxes of raccoon; classes day, night."
+
+
+def test_folders_and_boxes_of_other_classes_are_an_error(tmp_path: Path, read: Callable[..., Manifest]) -> None:
+    rows = [*make_rows("batch 1", (1, 1, 9, 9), "cat"), *make_rows("batch 2", (2, 2, 8, 8), "dog")]
+    with pytest.raises(DataError) as caught:
+        read(rows)
+    assert str(caught.value) == (
+        f"{tmp_path}/boxes.csv: the boxes are named cat, dog, the images' folders batch 1, batch 2.\n"
+        "  Expected: folders that are named for the classes of the boxes, or a folder called images for all of them\n"
+        "  Fix: put the images into one folder called images to learn the boxes' classes, or name the images' classes in a "
+        "table."
+    )
+
+
+def test_one_folder_and_boxes_of_another_name_are_an_error(read: Callable[..., Manifest]) -> None:
+    with pytest.raises(DataError, match="the boxes are named raccoon, the images' folders garden"):
+        read(make_rows("garden", (1, 1, 9, 9), "raccoon"))
+
+
+def test_class_and_box_come_from_the_same_sound_box(read: Callable[..., Manifest]) -> None:
+    """Of the cats' larger boxes one lies outside the picture, one is 4 pixels wide in it, and one has no name."""
+    rows = [*make_rows("images", (5, 5, 20, 20), "cat"), *[(f"images/d{n}.png", 2, 2, 8, 8, "dog") for n in range(4)]]
+    rows += [
+        ("images/0.png", 500, 500, 900, 900, "dog"),
+        ("images/1.png", 36, 0, 400, 30, "dog"),
+        ("images/2.png", 0, 0, 40, 30, ""),
+    ]
+    manifest = read(rows)
+    assert set(chosen(manifest).values()) == {("cat", (5, 5, 20, 20)), ("dog", (2, 2, 8, 8))}
+    images = manifest.root / "images"
+    assert manifest.notices == (
+        "10 boxes on 8 images; 2 images have more than one, of which the largest is used.",
+        f"1 × box wholly outside the picture; left out, e.g. {images}/0.png.",
+        f"1 × box that reaches beyond the picture; clipped, e.g. {images}/1.png.",
+        f"1 × image with boxes of several classes; it gets the class of its largest box, e.g. {images}/1.png.",
+        f"1 × box that names no class, where the class comes from the box; left out, e.g. {images}/2.png.",
+    )
+
+
+def test_an_image_without_a_sound_named_box_is_set_aside(read: Callable[..., Manifest]) -> None:
+    rows = [
+        *make_rows("images", (5, 5, 20, 20), "cat"),
+        ("images/x.png", 50, 50, 60, 60, "dog"),
+        ("images/y.png", 1, 1, 9, 9, ""),
+    ]
+    manifest = read(rows)
+    assert manifest.class_names == ("cat",)
+    assert [(item.path.name, item.reason) for item in manifest.set_aside] == [
+        ("x.png", "no sound box that names its class"),
+        ("y.png", "no sound box that names its class"),
+    ]
+
+
+def test_boxes_in_fractions_are_recognized(read: Callable[..., Manifest]) -> None:
+    rows = [*make_rows("photos/cat", (0.25, 0.5, 0.75, 1), "cat"), *make_rows("photos/dog", (0, 0, 0.5, 0.5), "dog")]
+    manifest = read(rows)
+    assert {box for _, box in chosen(manifest).values()} == {(10, 15, 30, 30), (0, 0, 20, 15)}
+    assert manifest.class_names == ("cat", "dog")
+    assert manifest.notices == (
+        "8 boxes on 8 images.",
+        "boxes.csv: the boxes are read as fractions of the pictures' width and height, as no number is above 1.",
+    )
+
+
+def test_without_any_usable_box_nothing_is_trained(tmp_path: Path, read: Callable[..., Manifest]) -> None:
+    rows = [*make_rows("cat", (50, 50, 60, 60), "cat"), *make_rows("dog", (5, 5, 5, 9), "dog")]
+    with pytest.raises(DataError) as caught:
+        read(rows)
+    assert str(caught.value) == (
+        f"{tmp_path}/boxes.csv: none of the images has a usable box. 4 × box wholly outside the picture; left out, e.g. "
+        f"{tmp_path}/data/cat/0.png. 4 × box without width or height; left out, e.g. {tmp_path}/data/dog/0.png.\n"
+        "  Expected: boxes in pixels, or in fractions of the picture's width and height, that lie within the pictures\n"
+        "  Fix: mend the boxes, or leave out --boxes to learn the classes alone."
+    )
+
+
+def test_splits_of_annotated_folders_are_kept_in_training_and_evaluation(
+    tmp_path: Path, read: Callable[..., Manifest]
+) -> None:
+    rows = [
+        row
+        for split in ("train", "valid", "test")
+        for name in ("cat", "dog")
+        for row in [(f"{split}/images/{name}{n}.png", 1, 1, 20 + n, 20, name) for n in range(3)]
+    ]
+    manifest = read(rows)
+    assert {item.path.parts[-3]: item.split for item in manifest.records} == {
+        "train": "train",
+        "valid": "validation",
+        "test": "test",
+    }
+    settings = DataSettings(boxes=str(tmp_path / "boxes.csv"))
+    index = FileIndex(tmp_path / "cache")
+    tested = read_evaluation_set(tmp_path / "data", settings, class_names=("cat", "dog"), index=index)
+    assert {item.path.parts[-3] for item in tested.records} == {"test"}
+    with pytest.raises(DataError, match="the model has no class 'dog'"):
+        read_evaluation_set(tmp_path / "data", settings, class_names=("cat",), index=index)

@@ -1,0 +1,85 @@
+"""Files that lie beside images and are none to learn from: annotations, masks, thumbnails of other files."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable
+from pathlib import Path
+
+from tlkit.data.boxes import parse_numbers
+from tlkit.data.signatures import IMAGE_SUFFIXES
+
+ANNOTATION_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".csv", ".tsv", ".parquet"})
+VOC, COCO, YOLO, LABELME = "PASCAL VOC annotation", "COCO annotation", "YOLO annotation", "LabelMe annotation"
+READABLE = (VOC, COCO, YOLO)
+"""What `--boxes` reads."""
+MASK, THUMBNAIL = "mask of an image", "thumbnail of another file"
+
+_HEAD_BYTES = 1 << 16
+_MASK_FOLDERS = frozenset({"mask", "masks", "segmentation", "segmentations", "segmentationclass", "segmentationobject"})
+_MASK_NAME = re.compile(r"(.+?)[ _.-]*(?:mask|masks|seg|segmentation|groundtruth|gt)(?:[ _-]?\d+)?", re.IGNORECASE)
+
+
+def find_companions(files: Iterable[Path]) -> dict[Path, str]:
+    """Return what those files are that accompany images; one of the names above each.
+
+    A mask is known by its name and an image that it belongs to: `1_mask.png` beside `1.png`, or `masks/1.png` beside
+    `images/1.png`.
+
+    Args:
+        files: All files of a class or of a folder; annotations are opened, pictures are not.
+    """
+    files = list(files)
+    stems = {(path.parent, path.stem.casefold()) for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
+    beside = {(path.parent.parent, path.stem.casefold()) for path in files if not is_mask_folder(path.parent.name)} | {
+        (path.parent, path.stem.casefold()) for path in files
+    }
+    kinds: dict[Path, str] = {}
+    for path in files:
+        suffix = path.suffix.lower()
+        if suffix in (".xml", ".json", ".txt"):
+            kind = recognize_annotation(path, has_image=(path.parent, path.stem.casefold()) in stems)
+        elif suffix == ".thm":
+            kind = THUMBNAIL
+        else:
+            kind = MASK if suffix in IMAGE_SUFFIXES and _is_mask(path, stems, beside) else None
+        if kind:
+            kinds[path] = kind
+    return kinds
+
+
+def is_mask_folder(name: str) -> bool:
+    """Tell whether a folder of this name holds masks, where a folder of images is beside it."""
+    return name.casefold() in _MASK_FOLDERS
+
+
+def recognize_annotation(path: Path, *, has_image: bool = False) -> str | None:
+    """Return what kind of annotation a file is, going by its suffix and beginning; None if it is none.
+
+    Args:
+        path: The file.
+        has_image: An image of the same name lies beside it, so that an empty text file says that it has no box.
+    """
+    try:
+        with path.open("rb") as file:
+            head = file.read(_HEAD_BYTES)
+    except (OSError, ValueError):
+        return None
+    suffix = path.suffix.lower()
+    if suffix == ".xml":
+        return VOC if b"<annotation" in head.replace(b"\0", b"") else None
+    if suffix == ".json":
+        is_coco = any(key in head for key in (b'"annotations"', b'"categories"'))
+        return COCO if is_coco else LABELME if b'"shapes"' in head else None
+    if suffix != ".txt":
+        return None
+    first_line = next(iter(head.decode("utf-8-sig", "replace").strip().splitlines()), "").split()
+    return YOLO if (has_image and not first_line) or (len(first_line) >= 5 and parse_numbers(first_line)) else None
+
+
+def _is_mask(path: Path, stems: set[tuple[Path, str]], beside: set[tuple[Path, str]]) -> bool:
+    match = _MASK_NAME.fullmatch(path.stem)
+    names = {path.stem.casefold(), *([match[1].casefold()] if match else [])}
+    if is_mask_folder(path.parent.name):
+        return any((path.parent.parent, name) in beside for name in names)
+    return match is not None and (path.parent, match[1].casefold()) in stems
