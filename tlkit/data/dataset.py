@@ -8,28 +8,25 @@ from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
 
-from tlkit.data.answers import find_names, names_of
 from tlkit.data.class_checks import (
-    check_class_names,
     check_trainable,
     find_notices,
 )
-from tlkit.data.division import NOT_GIVEN, complete_splits, sample_records
-from tlkit.data.file_index import FileFacts, FileIndex
+from tlkit.data.division import complete_splits, sample_records
+from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.annotated import read_annotated
 from tlkit.data.formats.candidates import Candidate, Candidates
-from tlkit.data.formats.folder import find_layout, has_class_folders, read_folder, refuse_unread_annotations
+from tlkit.data.formats.folder import read_folder
+from tlkit.data.formats.layout import find_layout, has_class_folders, refuse_unread_annotations
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
+from tlkit.data.records import Progress, look_with, read_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, parse_metadata, texts_of
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes.settings import DataSettings
-
-Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-"""Called with the number of files to check; gives a context in which a function is told of files done."""
 
 
 def _no_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -68,9 +65,7 @@ def read_dataset(
     """
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
-    records, unusable, names = _read_records(
-        data, found.items, settings, class_names, _look_with(index, progress), boxes
-    )
+    records, unusable, names = read_records(data, found.items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
@@ -109,7 +104,7 @@ def read_evaluation_set(
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
-    records, unusable, _ = _read_records(data, items, settings, class_names, _look_with(index, progress), boxes)
+    records, unusable, _ = read_records(data, items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
     set_aside = (*found.set_aside, *unusable)
     _check_strict(settings, set_aside)
@@ -229,73 +224,6 @@ def _choose_split(data: Path, items: Sequence[Candidate], split: str | None) -> 
             fix=f"use --split {given[-1]}, or name other data.",
         )
     return [item for item in items if item.split == wanted]
-
-
-def _look_with(index: FileIndex, progress: Progress) -> Callable[[Sequence[Path]], list[FileFacts]]:
-    def look(paths: Sequence[Path]) -> list[FileFacts]:
-        with progress(len(paths)) as advance:
-            return index.look(paths, advance=advance)
-
-    return look
-
-
-def _read_records(
-    data: Path,
-    items: Sequence[Candidate],
-    settings: DataSettings,
-    pinned_names: Sequence[str] | None,
-    look: Callable[[Sequence[Path]], list[FileFacts]],
-    boxes: ImageBoxes | None,
-) -> tuple[list[ImageRecord], list[SetAside], list[str]]:
-    """Check the names of the classes and decode what is not known to be sound.
-
-    Returns:
-        The usable images, not given splits empty; the other files; and the classes or labels. These are checked before
-        any file is opened, unless they come from the boxes, which can only be checked against the pictures.
-    """
-    answers = [item.answer for item in items if item.answer is not None]
-    names = find_names(settings.task, answers)
-    check_class_names(data, settings.task, names, pinned_names)
-    if boxes:
-        boxes.match_classes(names)
-    facts = look([item.path for item in items])
-    if boxes:
-        boxes.settle_units(facts)
-    records, set_aside = [], []
-    for item, fact in zip(items, facts, strict=True):
-        found = _build_record(item, fact, settings.task, boxes)
-        if isinstance(found, ImageRecord):
-            records.append(found)
-        else:
-            set_aside.append(found)
-    if boxes:
-        boxes.check_any_is_used()
-    if not records:
-        raise DataError(
-            f"{data}: none of {len(items):,} files is a usable image; {set_aside[0].path}: {set_aside[0].reason}.",
-            expected="images in any format that Pillow reads",
-            fix="check the folder, or the paths in the table.",
-        )
-    if len(answers) < len(items):
-        names = find_names(settings.task, [record.answer for record in records])
-        check_class_names(data, settings.task, names, pinned_names)
-    return records, set_aside, names
-
-
-def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes | None) -> ImageRecord | SetAside:
-    if fact.reason is not None:
-        return SetAside(item.path, fact.reason)
-    box, answer = None, item.answer
-    if boxes and answer is None:
-        box = boxes.choose_class(fact)
-        answer = box.class_name if box else None
-    elif boxes and answer is not None:
-        box = boxes.choose(fact, names_of(task, answer))
-    if answer is None:
-        return SetAside(item.path, "no sound box that names its class")
-    corners = box.corners if box else None
-    split = item.split or NOT_GIVEN
-    return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata)
 
 
 def _check_strict(settings: DataSettings, set_aside: Sequence[SetAside]) -> None:

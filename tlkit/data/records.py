@@ -1,0 +1,89 @@
+"""From candidates to records: names checked, files looked at, and each image's box chosen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from tlkit.data.answers import find_names, names_of
+from tlkit.data.class_checks import check_class_names
+from tlkit.data.division import NOT_GIVEN
+from tlkit.data.file_index import FileFacts, FileIndex
+from tlkit.data.formats.candidates import Candidate
+from tlkit.data.image_boxes import ImageBoxes
+from tlkit.data.manifest import ImageRecord, SetAside
+from tlkit.errors import DataError
+from tlkit.recipes.settings import DataSettings
+
+Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
+"""Called with the number of files to check; gives a context in which a function is told of files done."""
+
+
+def look_with(index: FileIndex, progress: Progress) -> Callable[[Sequence[Path]], list[FileFacts]]:
+    """Return the way to look at files that shows how far it has come."""
+
+    def look(paths: Sequence[Path]) -> list[FileFacts]:
+        with progress(len(paths)) as advance:
+            return index.look(paths, advance=advance)
+
+    return look
+
+
+def read_records(
+    data: Path,
+    items: Sequence[Candidate],
+    settings: DataSettings,
+    pinned_names: Sequence[str] | None,
+    look: Callable[[Sequence[Path]], list[FileFacts]],
+    boxes: ImageBoxes | None,
+) -> tuple[list[ImageRecord], list[SetAside], list[str]]:
+    """Check the names of the classes and decode what is not known to be sound.
+
+    Returns:
+        The usable images, not given splits empty; the other files; and the classes or labels. These are checked before
+        any file is opened, unless they come from the boxes, which can only be checked against the pictures.
+    """
+    answers = [item.answer for item in items if item.answer is not None]
+    names = find_names(settings.task, answers)
+    check_class_names(data, settings.task, names, pinned_names)
+    if boxes:
+        boxes.match_classes(names)
+    facts = look([item.path for item in items])
+    if boxes:
+        boxes.settle_units(facts)
+    records, set_aside = [], []
+    for item, fact in zip(items, facts, strict=True):
+        found = _build_record(item, fact, settings.task, boxes)
+        if isinstance(found, ImageRecord):
+            records.append(found)
+        else:
+            set_aside.append(found)
+    if boxes:
+        boxes.check_any_is_used()
+    if not records:
+        raise DataError(
+            f"{data}: none of {len(items):,} files is a usable image; {set_aside[0].path}: {set_aside[0].reason}.",
+            expected="images in any format that Pillow reads",
+            fix="check the folder, or the paths in the table.",
+        )
+    if len(answers) < len(items):
+        names = find_names(settings.task, [record.answer for record in records])
+        check_class_names(data, settings.task, names, pinned_names)
+    return records, set_aside, names
+
+
+def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes | None) -> ImageRecord | SetAside:
+    if fact.reason is not None:
+        return SetAside(item.path, fact.reason)
+    box, answer = None, item.answer
+    if boxes and answer is None:
+        box = boxes.choose_class(fact)
+        answer = box.class_name if box else None
+    elif boxes and answer is not None:
+        box = boxes.choose(fact, names_of(task, answer))
+    if answer is None:
+        return SetAside(item.path, "no sound box that names its class")
+    corners = box.corners if box else None
+    split = item.split or NOT_GIVEN
+    return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata)
