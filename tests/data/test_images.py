@@ -182,7 +182,8 @@ def test_what_is_no_image_is_unusable() -> None:
 
 
 def test_postscript_is_not_run(quarters: Image.Image, encode: Encode) -> None:
-    assert reason_of(encode(quarters, "EPS")) == "not an image"
+    reason = "a PostScript file, which tlkit does not read; convert it to JPEG or PNG"
+    assert reason_of(encode(quarters, "EPS")) == reason
 
 
 @pytest.mark.parametrize(
@@ -215,7 +216,7 @@ def test_damaged_data_are_unusable(encode: Encode) -> None:
 
 def test_a_heic_picture_says_what_to_do() -> None:
     content = b"\x00\x00\x00\x18ftypheic\x00\x00\x00\x00mif1heic" + bytes(100)
-    assert reason_of(content) == "a HEIC picture, which Pillow cannot read; convert it to JPEG"
+    assert reason_of(content) == "a HEIC picture, which tlkit does not read; convert it to JPEG or PNG"
 
 
 def test_a_decompression_bomb_is_unusable(encode: Encode) -> None:

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import io
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
-from PIL import Image, UnidentifiedImageError
+from PIL import Image
 
-from tlkit.data.decoder_noise import silence_decoders
-from tlkit.data.images import UnusableImage, read_content
+from tlkit.data.images import UnusableImage, open_picture, read_content
 from tlkit.metadata.columns import IMAGE_FACTS
 
 _MAKE, _MODEL = 271, 272
@@ -58,11 +56,10 @@ def read_facts_of_files(files: Sequence[tuple[Path, int, int]]) -> list[dict[str
 
 def _read_head(content: bytes) -> tuple[str, str, str]:
     """Return format, mode and camera."""
-    silence_decoders()
     try:
-        with Image.open(io.BytesIO(content)) as picture:
+        with open_picture(content) as picture:
             return picture.format or "", picture.mode, _read_camera(picture)
-    except (UnidentifiedImageError, OSError, ValueError, SyntaxError, Image.DecompressionBombError):
+    except Exception:  # noqa: BLE001 - damaged bytes raise anything; what the head does not tell stays unknown
         return "", "", ""
 
 

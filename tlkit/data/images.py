@@ -7,11 +7,12 @@ these pixels must raise LOADER_VERSION, which stands in every cache key and in e
 
 from __future__ import annotations
 
-import functools
+import contextlib
 import io
 import math
 import re
 import stat
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -20,16 +21,28 @@ from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from tlkit.data.decoder_noise import silence_decoders
+from tlkit.data.decoding_costs import TooCostlyError, budget, check_costs
+from tlkit.data.pages import NoFullPageError, find_page
 from tlkit.data.pixel_modes import convert_to_rgb
-from tlkit.data.signatures import find_signature
+from tlkit.data.png_chunks import keep_essential_chunks
+from tlkit.data.signatures import find_signature, find_unread_format
 from tlkit.data.views import View
 
-LOADER_VERSION = 1
+LOADER_VERSION = 2
 MAX_FILE_BYTES = 2**30
 
-# EPS runs Ghostscript on the file; the others know a format's name but cannot decode it.
-_UNREADABLE_FORMATS = frozenset({"EPS", "BUFR", "GRIB", "HDF5", "MPEG", "WMF"})
-_FREQUENT_FORMATS = ("JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF")
+# fmt: off
+READABLE_FORMATS = (
+    "JPEG", "PNG", "WEBP", "GIF", "BMP", "TIFF", "AVIF", "CUR", "DDS", "DIB", "ICNS", "ICO", "JPEG2000", "PCX", "PPM",
+    "PSD", "QOI", "SGI", "TGA", "XBM", "XPM",
+)
+# fmt: on
+"""Pillow's names of the formats that are read, the frequent ones first; MPO is a JPEG to it.
+
+Pillow knows others, which no photo comes in: they start programs (EPS), decode in Python (FITS) or are hardly tried.
+"""
+_PAGED_FORMATS = frozenset({"TIFF", "MPO"})
+_LARGE_PIXELS = 2**24
 _ORIENTATION = 274  # EXIF tag
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
@@ -96,10 +109,13 @@ def load_image(content: bytes, *, image_size: tuple[int, int], fit: str, view: V
 def read_picture(content: bytes, *, target: tuple[int, int] | None = None) -> Image.Image:
     """Decode an image file: upright, RGB, transparency over white, the first frame of an animation.
 
+    All threads that decode share one budget of memory, and wait for their part of it.
+
     Args:
         content: The file's bytes.
-        target: (height, width) in pixels to which the picture will be reduced. A JPEG is then decoded at a half, a
-            quarter or an eighth of its size, as long as either edge stays at least twice the target's.
+        target: (height, width) in pixels to which the picture will be reduced. A JPEG, and any very large picture, is
+            then given at a half, a quarter or an eighth of its size, as long as either edge stays at least twice the
+            target's.
 
     Raises:
         UnusableImage: The bytes give no picture.
@@ -146,31 +162,73 @@ def read_content(path: Path) -> bytes:
         raise UnusableImage(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 
 
+@contextlib.contextmanager
+def open_picture(content: bytes) -> Iterator[Image.Image]:
+    """Open an image file at the page that is its picture, without decoding it. Damaged bytes raise anything."""
+    silence_decoders()
+    with Image.open(io.BytesIO(content), formats=READABLE_FORMATS) as picture:
+        number = find_page(picture) if picture.format in _PAGED_FORMATS else None
+        if number is None or not getattr(picture, "is_animated", False):
+            yield picture
+            return
+    with Image.open(io.BytesIO(content), formats=READABLE_FORMATS) as picture:
+        picture.seek(number)
+        yield picture
+
+
 def _decode(content: bytes, smallest: tuple[int, int] | None) -> tuple[Image.Image, ImageFacts]:
-    """Return the upright RGB picture, and its facts; `smallest` is the (height, width) that a JPEG may shrink to."""
+    """Return the upright RGB picture, and its facts; `smallest` is the (height, width) that it may shrink to."""
     if not content:
         raise UnusableImage("empty file")
-    silence_decoders()
     try:
-        with Image.open(io.BytesIO(content), formats=_readable_formats()) as picture:
-            mode, stored_size = picture.mode, picture.size
-            shrinks = smallest is not None and picture.format in ("JPEG", "MPO")
-            if smallest is not None and shrinks:
-                # Stored sideways, the edges change places.
-                sideways = _read_orientation(picture) >= 5
-                picture.draft(mode, smallest if sideways else smallest[::-1])
-            picture.load()
-            # Other formats may know their true size only now: an icon is several pictures.
-            width, height = stored_size if shrinks else picture.size
-            orientation = _read_orientation(picture)
-            rgb = convert_to_rgb(picture)
+        try:
+            return _decode_content(content, smallest)
+        except Exception:
+            essential = keep_essential_chunks(content)
+            if len(essential) == len(content):
+                raise
+            return _decode_content(essential, smallest)
     except Exception as error:  # on damaged bytes Pillow's decoders raise anything, from struct.error to IndexError
         raise UnusableImage(_explain(content, error)) from error
+
+
+def _decode_content(content: bytes, smallest: tuple[int, int] | None) -> tuple[Image.Image, ImageFacts]:
+    with open_picture(content) as picture:
+        mode, (width, height) = picture.mode, picture.size
+        is_jpeg = picture.format in ("JPEG", "MPO")
+        if smallest is not None and is_jpeg:
+            picture.draft(mode, _turn_as_stored(smallest, picture)[::-1])
+        with budget.take(check_costs(picture, content, stored_pixels=width * height)):
+            picture.load()
+            if not is_jpeg:  # other formats may know their true size only now: an icon is several pictures
+                width, height = picture.size
+            rgb = _reduce_to_rgb(picture, smallest) if smallest is not None else convert_to_rgb(picture)
+            orientation = _read_orientation(picture)
     if orientation > 1:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     if orientation >= 5:
         width, height = height, width
     return rgb, ImageFacts(width, height, orientation, picture.format or "unknown", mode)
+
+
+def _reduce_to_rgb(picture: Image.Image, smallest: tuple[int, int]) -> Image.Image:
+    """Return a decoded picture as RGB; a very large one, strip by strip, at a half, a quarter or an eighth of its size."""
+    if picture.width * picture.height <= _LARGE_PIXELS:
+        return convert_to_rgb(picture)
+    height, width = _turn_as_stored(smallest, picture)
+    scale = min(picture.height // height, picture.width // width)
+    factor = next((factor for factor in (8, 4, 2) if factor <= scale), 1)
+    reduced = Image.new("RGB", (-(-picture.width // factor), -(-picture.height // factor)))
+    num_rows = 8 * max(1, _LARGE_PIXELS // 64 // picture.width)
+    for top in range(0, picture.height, num_rows):
+        strip = picture.crop((0, top, picture.width, min(picture.height, top + num_rows)))
+        reduced.paste(convert_to_rgb(strip).reduce(factor), (0, top // factor))
+    return reduced
+
+
+def _turn_as_stored(size: tuple[int, int], picture: Image.Image) -> tuple[int, int]:
+    """Return the (height, width) of an upright picture as the file stores it, which may be sideways."""
+    return size[::-1] if _read_orientation(picture) >= 5 else size
 
 
 def _read_orientation(picture: Image.Image) -> int:
@@ -182,25 +240,20 @@ def _read_orientation(picture: Image.Image) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
-@functools.cache
-def _readable_formats() -> tuple[str, ...]:
-    """Return Pillow's names of all formats that it decodes by itself, the frequent ones first."""
-    Image.init()
-    others = [name for name in Image.ID if name not in _UNREADABLE_FORMATS and name not in _FREQUENT_FORMATS]
-    return *_FREQUENT_FORMATS, *others
-
-
 def _explain(content: bytes, error: Exception) -> str:
     """Return the reason, in words, why decoding `content` ended in `error`."""
     message = " ".join(str(error).split())
+    if isinstance(error, (TooCostlyError, NoFullPageError)):
+        return message
     if isinstance(error, Image.DecompressionBombError):
         found = re.search(r"\((\d+) pixels\)", message)
         return f"decompression bomb: {int(found[1]):,} pixels" if found else "decompression bomb"
     if isinstance(error, MemoryError):
         return "more pixels than memory can hold"
+    unread = find_unread_format(content)
+    if unread:
+        return f"{unread}, which tlkit does not read; convert it to JPEG or PNG"
     signature = find_signature(content)
-    if signature == "HEIC":
-        return "a HEIC picture, which Pillow cannot read; convert it to JPEG"
     if isinstance(error, UnidentifiedImageError):
         return f"damaged or truncated {signature} file" if signature else "not an image"
     name = f"{signature} file" if signature else "image file"
