@@ -94,12 +94,13 @@ def remove_partials(folder: Path) -> None:
 
 @contextmanager
 def held_lock(path: Path) -> Iterator[None]:
-    """Hold the lock of a file, which is made if needed and stays; a process that dies gives its lock back.
+    """Hold the lock of a file, which is made if needed; a process that dies gives its lock back.
 
-    The lock binds only those who ask for it. On a file system that has no locks, nothing is held.
+    The lock binds only those who ask for it. On a file system that has no locks, nothing is held. The file stays, unless
+    its holder removes it.
 
     Raises:
-        BlockingIOError: Another process holds it.
+        BlockingIOError: Another process holds it, or has just removed it.
         OSError: The file cannot be made.
     """
     with path.open("ab") as file:
@@ -108,6 +109,8 @@ def held_lock(path: Path) -> Iterator[None]:
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 raise
+        if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())):
+            raise BlockingIOError(errno.EAGAIN, "its holder has just removed it", str(path))
         yield
 
 

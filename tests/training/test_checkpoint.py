@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 from pathlib import Path
 from typing import Any
 
@@ -10,30 +11,69 @@ import numpy as np
 import pytest
 
 from tlkit.errors import RunError
-from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
+from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
+
+ARRAYS: dict[str, np.ndarray[Any, Any]] = {
+    "model/0000": np.array([0.1, np.pi], np.float32),
+    "optimizer/0000": np.array(7, np.int64),
+}
+PROGRESS = Progress(epochs_done=2, best_epoch=1, best={"loss": float("inf")}, rows=[{"train_loss": 0.1}])
+
+
+def fail(text: str) -> None:
+    raise AssertionError(text)
 
 
 def test_state_reads_back_to_the_bit(tmp_path: Path) -> None:
-    progress = Progress(epochs_done=2, best_epoch=1, best={"loss": float("inf")}, rows=[{"train_loss": 0.1}])
-    arrays: dict[str, np.ndarray[Any, Any]] = {
-        "model/0000": np.array([0.1, np.pi], np.float32),
-        "optimizer/0000": np.array(7, np.int64),
-    }
-    write_checkpoint(tmp_path / "state.safetensors", arrays, progress)
-    read, read_progress = read_checkpoint(tmp_path / "state.safetensors")
-    assert read_progress == progress
-    assert {name: array.tobytes() for name, array in read.items()} == {n: a.tobytes() for n, a in arrays.items()}
+    checkpoint = Checkpoint(tmp_path / "state.safetensors", fail)
+    assert checkpoint.read() is None
+    checkpoint.write({"model/0000": np.zeros(3)}, Progress())
+    checkpoint.write(ARRAYS, PROGRESS)
+    read = checkpoint.read()
+    assert read is not None
+    assert read[1] == PROGRESS
+    assert {name: array.tobytes() for name, array in read[0].items()} == {n: a.tobytes() for n, a in ARRAYS.items()}
     assert [path.name for path in tmp_path.iterdir()] == ["state.safetensors"]
+    checkpoint.remove()
+    checkpoint.remove()
+    assert checkpoint.read() is None
 
 
-def test_a_truncated_state_is_a_clear_error(tmp_path: Path) -> None:
-    path = tmp_path / "state.safetensors"
-    write_checkpoint(path, {"model/0000": np.zeros(100)}, Progress())
-    path.write_bytes(path.read_bytes()[:-50])
-    with pytest.raises(RunError) as problem:
-        read_checkpoint(path)
-    assert problem.value.found.startswith(f"{path}: the saved state cannot be read (")
-    assert problem.value.fix == "delete the run folder and start again."
+def test_any_damage_to_the_state_is_told_and_the_state_not_used(tmp_path: Path) -> None:
+    path, told = tmp_path / "state.safetensors", list[str]()
+    checkpoint = Checkpoint(path, told.append)
+    checkpoint.write(ARRAYS, PROGRESS)
+    whole = path.read_bytes()
+    for place in range(len(whole)):
+        path.write_bytes(whole[:place] + bytes([whole[place] ^ 4]) + whole[place + 1 :])
+        read = checkpoint.read()
+        is_padding = whole[place : place + 1] == b" "
+        assert read is None or is_padding, f"byte {place} was changed"
+    path.write_bytes(whole[:-50])
+    told.clear()
+    assert checkpoint.read() is None
+    (text,) = told
+    assert text.startswith(f"{path} is damaged (")
+    assert text.endswith("): what it holds is computed again.")
+
+
+def test_a_disk_that_does_not_take_the_state_costs_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, told = tmp_path / "state.safetensors", list[str]()
+    checkpoint = Checkpoint(path, told.append)
+    checkpoint.write({}, PROGRESS)
+
+    def fill(number: int) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("os.fsync", fill)
+        checkpoint.write(ARRAYS, Progress())
+        checkpoint.write(ARRAYS, Progress())
+    assert told == [
+        f"The state of training cannot be saved ({path}: No space left on device). Training goes on; if it is "
+        "interrupted, --resume begins where the state was last saved."
+    ]
+    assert checkpoint.read() == ({}, PROGRESS)
 
 
 def test_variables_are_restored_in_their_order() -> None:
@@ -51,6 +91,6 @@ def test_state_of_another_model_is_refused() -> None:
         restore("model", [keras.Variable(np.zeros(4, np.float32))], saved)
     assert str(problem.value) == (
         "The saved state holds 1 model arrays that do not fit this model's 1.\n"
-        "  Expected: the state of the same run\n"
-        "  Fix: delete the run folder and start again."
+        "  Expected: the state of the same run, made by the same version of Keras\n"
+        "  Fix: begin a new run with another --out."
     )

@@ -17,7 +17,7 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolve_stages
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
-from tlkit.training.checkpoint import Progress, snapshot
+from tlkit.training.checkpoint import Checkpoint, Progress, snapshot
 from tlkit.training.mixing import Mixing
 from tlkit.training.stages import StageData, StageListener, fit_stage, list_averaged_epochs
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
@@ -90,7 +90,7 @@ def fit(
         stage=resolved,
         training=recipe.training,
         keeps_start=keeps_start,
-        checkpoint=folder / "state.safetensors",
+        checkpoint=Checkpoint(folder / "state.safetensors", print),
         listener=StageListener(
             lambda history: seen.append(history[-1]),
             lambda description, total: contextlib.nullcontext(lambda count: None),

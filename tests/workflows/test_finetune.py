@@ -84,7 +84,7 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
     out = tmp_path / "run"
     summary = run_finetune(make_recipe(), photos, out, console=QUIET)
     assert {path.name for path in out.iterdir()} == {
-        ".tlkit-output", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "history.csv", "tensorboard", "bundle",
+        ".tlkit-output", ".lock", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "history.csv", "tensorboard", "bundle",
         "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
     }  # fmt: skip
     assert summary["accuracy"]["value"] >= 0.9
@@ -237,7 +237,7 @@ def test_a_killed_run_resumes_to_the_bit(
 ) -> None:
     undisturbed = finished(recipe, photos)
     run_and_kill(recipe, photos, tmp_path / "killed", monkeypatch, after_epochs=after_epochs)
-    assert not (tmp_path / "killed" / "bundle").exists()
+    assert not (tmp_path / "killed" / "summary.json").exists()
     run_finetune(recipe, photos, tmp_path / "killed", console=QUIET, resume=True)
     assert hash_weights(tmp_path / "killed") == hash_weights(undisturbed)
     assert read_history(tmp_path / "killed") == read_history(undisturbed)
@@ -272,8 +272,8 @@ def test_an_existing_folder_is_never_overwritten(photos: Path, tmp_path: Path) -
         run_finetune(make_recipe(), photos, out, console=QUIET)
     assert str(problem.value) == (
         f"--out {out} exists already.\n"
-        "  Expected: a new folder, so that no earlier run is overwritten\n"
-        f"  Fix: choose another --out, or add --resume if {out} is a run that was interrupted."
+        "  Expected: a new folder, so that nothing is overwritten\n"
+        "  Fix: choose another --out."
     )
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(), photos, photos / "run", console=QUIET)
@@ -281,10 +281,17 @@ def test_an_existing_folder_is_never_overwritten(photos: Path, tmp_path: Path) -
     assert not (photos / "run").exists()
 
 
-def test_a_stage_that_makes_nothing_better_is_rolled_back(photos: Path, tmp_path: Path) -> None:
-    first = tmp_path / "first"
-    run_finetune(make_recipe(dataclasses.replace(HEAD, epochs=25)), photos, first, console=QUIET)
-    ruin = make_recipe(Stage(unfreeze="block4", epochs=2, lr=30.0, lr_ratio=1.0, schedule="constant"))
+def test_a_stage_that_makes_nothing_better_is_rolled_back(
+    photos: Path, finished: Finished, tmp_path: Path, make_image_folder: Callable[..., Path]
+) -> None:
+    """Learning the classes the wrong way round makes validation worse on every processor."""
+    first = finished(make_recipe(), photos)
+    ruin = make_recipe(Stage(unfreeze="block4", epochs=2, lr=0.01, lr_ratio=1.0, schedule="constant"))
+    make_image_folder(tmp_path / "photos", {"train/red": 12, "train/striped": 12}, start=50)
+    train = tmp_path / "photos" / "train"
+    (train / "red").rename(train / "other")
+    (train / "striped").rename(train / "red")
+    (train / "other").rename(train / "striped")
     summary = run_finetune(ruin, photos, tmp_path / "second", console=QUIET, start_from=first)
     (stage,) = summary["validation"]
     assert stage["best_epoch"] == 0

@@ -20,6 +20,7 @@ from tlkit.data.manifest import Manifest
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.workflows.finishing import finish_model
+from tlkit.workflows.optional_steps import OptionalSteps
 from tlkit.workflows.predict import PredictOutputs, run_predict
 from tlkit.workflows.scoring import Scores
 
@@ -35,6 +36,22 @@ def manifest(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callab
     return read_dataset(photos, settings, seed=0, index=FileIndex(folder / "cache"))
 
 
+def finish(
+    classifier: Classifier, manifest: Manifest, *, cache_root: Path, steps: OptionalSteps | None = None
+) -> Scores | None:
+    """Finish a model as a run does that has trained nothing but the head."""
+    scores, for_openvino = finish_model(
+        classifier,
+        manifest,
+        RECIPE,
+        cache_root=cache_root,
+        steps=steps or OptionalSteps(Console()),
+        console=Console(),
+    )
+    assert for_openvino is None
+    return scores
+
+
 @pytest.fixture(scope="module")
 def finished(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Classifier, Scores]:
     spec = BundleSpec(
@@ -44,8 +61,8 @@ def finished(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tu
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     cache_root = tmp_path_factory.mktemp("cache")
-    scores, for_openvino = finish_model(classifier, manifest, RECIPE, cache_root=cache_root, console=QUIET)
-    assert for_openvino is None
+    scores = finish(classifier, manifest, cache_root=cache_root)
+    assert scores is not None
     return classifier, scores
 
 
@@ -93,6 +110,6 @@ def test_few_validation_images_make_nothing_unknown(
     few = [record for record in manifest.records if record.split == "train"]
     few += manifest.in_split("validation")[:10]
     small = dataclasses.replace(manifest, records=tuple(few))
-    finish_model(classifier, small, RECIPE, cache_root=tmp_path, console=Console())
+    finish(classifier, small, cache_root=tmp_path)
     assert classifier.spec.unknown_above == NEVER
     assert "With 10 validation images no picture will be called unknown" in capsys.readouterr().out

@@ -26,6 +26,7 @@ from tlkit.errors import NumericsError
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.workflows.finishing import finish_model
+from tlkit.workflows.optional_steps import OptionalSteps
 from tlkit.workflows.predict import predict_files
 from tlkit.workflows.scoring import Scores, load_record, score_records
 
@@ -57,7 +58,10 @@ def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPat
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     root = tmp_path_factory.mktemp("finished")
-    scores, for_openvino = finish_model(classifier, manifest, RECIPE, cache_root=root / "cache", console=QUIET)
+    scores, for_openvino = finish_model(
+        classifier, manifest, RECIPE, cache_root=root / "cache", steps=OptionalSteps(QUIET), console=QUIET
+    )
+    assert scores is not None
     golden = np.stack([load_record(record, spec) for record in manifest.in_split("validation")[:2]])
     write_bundle(root / "bundle", classifier, classifier.spec, golden, None, for_openvino)
     return root / "bundle", scores
@@ -132,7 +136,9 @@ def test_a_run_by_keras_alone_carries_no_network_for_openvino(
     monkeypatch.setattr(openvino_runtime, "import_converter", lambda: pytest.fail("a network was converted"))
     settings = dataclasses.replace(RECIPE.backbone, engine="keras")
     recipe = dataclasses.replace(RECIPE, backbone=settings)
-    assert finish_model(classifier, manifest, recipe, cache_root=tmp_path, console=QUIET)[1] is None
+    steps = OptionalSteps(QUIET)
+    assert finish_model(classifier, manifest, recipe, cache_root=tmp_path, steps=steps, console=QUIET)[1] is None
+    assert steps.not_made == []
 
 
 def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
@@ -147,8 +153,11 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
         weights="bundled",
         seed=0,
     )
-    scores, for_openvino = finish_model(classifier, manifest, RECIPE, cache_root=tmp_path, console=QUIET)
+    steps = OptionalSteps(QUIET)
+    scores, for_openvino = finish_model(classifier, manifest, RECIPE, cache_root=tmp_path, steps=steps, console=QUIET)
     assert for_openvino is None
+    assert scores is not None
     assert len(scores.records) == len(manifest.in_split("validation"))
     said = capsys.readouterr().err
-    assert "Warning: The model is saved without its network for OpenVINO: OpenVINO gives other answers." in said
+    assert said == "Warning: The network for OpenVINO could not be made: OpenVINO gives other answers.\n"
+    assert steps.not_made == [{"what": "The network for OpenVINO", "reason": "OpenVINO gives other answers"}]

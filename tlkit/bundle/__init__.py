@@ -8,7 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from tlkit.bundle.answers import cool, fit_target, to_deviations, to_values
-from tlkit.bundle.novelty import NEVER, choose_unknown_above, fit_novelty, pool_features
+from tlkit.bundle.novelty import NEVER, Novelty, choose_unknown_above, fit_novelty, pool_features
 from tlkit.bundle.opening import open_classifier
 from tlkit.bundle.predictor import BATCH_SIZE, Predictor
 from tlkit.bundle.spec import BundleSpec, Provenance
@@ -17,7 +17,7 @@ from tlkit.bundle.storage import WEIGHTS_FILE, find_bundle, read_spec
 if TYPE_CHECKING:
     from tlkit.bundle.converting import convert_classifier
     from tlkit.bundle.model import Classifier, assemble_classifier
-    from tlkit.bundle.saving import read_bundle, write_bundle
+    from tlkit.bundle.saving import holds_weights, read_bundle, write_bundle
 
 __all__ = [
     "BATCH_SIZE",
@@ -25,6 +25,7 @@ __all__ = [
     "WEIGHTS_FILE",
     "BundleSpec",
     "Classifier",
+    "Novelty",
     "Predictor",
     "Provenance",
     "assemble_classifier",
@@ -34,6 +35,7 @@ __all__ = [
     "find_bundle",
     "fit_novelty",
     "fit_target",
+    "holds_weights",
     "open_classifier",
     "pool_features",
     "read_bundle",

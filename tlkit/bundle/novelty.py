@@ -18,6 +18,8 @@ from numpy.typing import NDArray
 MOST_DIRECTIONS = 64
 NEVER = 1.0
 """No distance lies above it."""
+ROUNDING = 1e-5
+"""Features of equal pictures may differ by so much of their length, from batch to batch."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +28,7 @@ class Novelty:
 
     Attributes:
         mean: float32 (channels,): of their features.
-        directions: float32 (k, channels): orthonormal rows, k >= 0.
+        directions: float32 (k, channels): orthonormal rows, k >= 1.
     """
 
     mean: NDArray[np.float32]
@@ -42,20 +44,23 @@ class Novelty:
         return distances
 
 
-def fit_novelty(features: NDArray[np.floating[Any]]) -> Novelty:
+def fit_novelty(features: NDArray[np.floating[Any]]) -> Novelty | None:
     """Learn the span of training images.
 
     Args:
-        features: Float (n, channels), n >= 1. A thousand images are plenty.
+        features: Float (n, channels), n >= 1, finite. A thousand images are plenty.
 
     Returns:
-        At most 64 directions, and no more than half of the channels or than the images leave.
+        At most 64 directions, and no more than half of the channels or than the images leave; None if the features are
+        equal but for rounding, so that there is no direction in which anything could differ.
     """
     values = features.astype(np.float64)
     mean = values.mean(axis=0)
     _, lengths, directions = np.linalg.svd(values - mean, full_matrices=False)
     number = min(MOST_DIRECTIONS, values.shape[1] // 2, max(0, len(values) - 1))
-    varies = lengths[:number] > 1e-6 * max(float(lengths[0]), 1e-30)
+    if not number or lengths[0] <= ROUNDING * np.linalg.norm(values):
+        return None
+    varies = lengths[:number] > 1e-6 * lengths[0]
     return Novelty(mean.astype(np.float32), directions[:number][varies].astype(np.float32))
 
 

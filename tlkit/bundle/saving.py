@@ -33,9 +33,9 @@ from tlkit.bundle.storage import (
     read_novelty,
     write_files,
 )
-from tlkit.bundle.tensors import TensorKind, open_tensors
+from tlkit.bundle.tensors import TensorKind, hash_tensors, open_tensors
 from tlkit.bundle.untrusted import refusal
-from tlkit.errors import BackboneError, NumericsError
+from tlkit.errors import BackboneError, BundleError, NumericsError
 
 if TYPE_CHECKING:
     import openvino
@@ -70,7 +70,7 @@ def write_bundle(
         raise ValueError(f"The spec describes another model. Expected: {classifier.spec}. Received: {spec}")
     if not 1 <= len(golden_images) <= MAX_GOLDEN_IMAGES:
         raise ValueError(f"Expected 1 to {MAX_GOLDEN_IMAGES} golden images. Received: {len(golden_images)}")
-    weights = {name: np.asarray(variable) for name, variable in classifier.named_weights().items()}
+    weights = _read_weights(classifier)
     novelty = classifier.novelty if spec.measures_distance else None
     measure = {} if novelty is None else {"mean": novelty.mean, "directions": novelty.directions}
     golden = {"images": golden_images}
@@ -85,6 +85,21 @@ def write_bundle(
                 fix="train again with a lower learning rate (--lr).",
             )
     write_files(folder, spec, weights=weights, golden=golden, novelty=measure, for_openvino=for_openvino)
+
+
+def holds_weights(folder: Path, classifier: Classifier) -> bool:
+    """Return whether the bundle at `folder` is a sound one, and has exactly the weights of a classifier."""
+    try:
+        _, hashes = read_description(folder, loader_version=classifier.spec.loader_version)
+        with open_tensors(folder / WEIGHTS_FILE):
+            pass
+    except BundleError:
+        return False
+    return hashes[WEIGHTS_FILE] == hash_tensors(_read_weights(classifier))
+
+
+def _read_weights(classifier: Classifier) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: np.asarray(variable) for name, variable in classifier.named_weights().items()}
 
 
 def read_bundle(path: Path, *, loader_version: int) -> Classifier:

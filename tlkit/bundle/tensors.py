@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import json
 import math
 import os
 from collections.abc import Iterator, Mapping
@@ -27,6 +28,11 @@ MAX_TENSOR_NAME_LENGTH = 300
 MAX_DIMENSIONS = 8
 LENGTH_BYTES = 8
 DTYPES: dict[str, np.dtype[Any]] = {"F32": np.dtype("<f4"), "U8": np.dtype("u1")}
+WRITTEN_DTYPES = {
+    "bool": "BOOL", "uint8": "U8", "int8": "I8", "uint16": "U16", "int16": "I16", "uint32": "U32", "int32": "I32",
+    "uint64": "U64", "int64": "I64", "float16": "F16", "float32": "F32", "float64": "F64",
+}  # fmt: skip
+Arrays = Mapping[str, np.ndarray[Any, Any]]
 
 TensorKind = tuple[str, tuple[int, ...]]
 """A tensor's type by its safetensors name (F32, U8), and its shape."""
@@ -116,14 +122,48 @@ def open_tensors(path: Path) -> Iterator[TensorFile]:
         yield TensorFile(stream, path)
 
 
-def write_tensors(path: Path, arrays: Mapping[str, np.ndarray[Any, Any]]) -> str:
+def write_tensors(path: Path, arrays: Arrays) -> str:
     """Write arrays (float32 or uint8) to a new file, down to the disk, and return its sha256 in hex."""
-    from safetensors.numpy import save_file
-
-    save_file({name: np.ascontiguousarray(array) for name, array in arrays.items()}, path)
-    with path.open("rb+") as stream:
+    digest = hashlib.sha256()
+    with path.open("xb") as stream:
+        for part in encode_tensors(arrays):
+            digest.update(part)
+            stream.write(part)
+        stream.flush()
         os.fsync(stream.fileno())
-        return hashlib.file_digest(stream, "sha256").hexdigest()
+    return digest.hexdigest()
+
+
+def hash_tensors(arrays: Arrays) -> str:
+    """Return the sha256, in hex, of the file that `write_tensors` would write."""
+    digest = hashlib.sha256()
+    for part in encode_tensors(arrays):
+        digest.update(part)
+    return digest.hexdigest()
+
+
+def encode_tensors(arrays: Arrays, metadata: Mapping[str, str] | None = None) -> Iterator[bytes]:
+    """Yield a safetensors file in parts, so that memory holds only one array of it.
+
+    Args:
+        arrays: By name, of any type in WRITTEN_DTYPES.
+        metadata: Texts for the header; `open_tensors` takes only files without.
+    """
+    header: dict[str, Any] = {"__metadata__": dict(metadata)} if metadata else {}
+    position = 0
+    for name, array in arrays.items():
+        end = position + array.nbytes
+        header[name] = {
+            "dtype": WRITTEN_DTYPES[array.dtype.name],
+            "shape": list(array.shape),
+            "data_offsets": [position, end],
+        }
+        position = end
+    text = json.dumps(header).encode()
+    text += b" " * (-len(text) % LENGTH_BYTES)
+    yield len(text).to_bytes(LENGTH_BYTES, "little") + text
+    for array in arrays.values():
+        yield array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
 
 
 def _describe(kind: TensorKind | None) -> str:

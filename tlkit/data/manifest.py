@@ -23,6 +23,7 @@ from tlkit.errors import DataError
 from tlkit.files import write_text
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
 
+MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
 SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
 _SET_ASIDE_COLUMNS = ("path", "reason")
@@ -123,6 +124,7 @@ class Manifest:
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write the three files of a manifest into a folder, each one whole or not at all."""
+    common_file, records_file, set_aside_file = MANIFEST_FILES
     common = {
         "format_version": _FORMAT_VERSION,
         "root": str(manifest.root),
@@ -132,7 +134,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         "notices": manifest.notices,
     }
     root = manifest.root
-    write_text(folder / "manifest.json", json.dumps(common, indent=2) + "\n")
+    write_text(folder / common_file, json.dumps(common, indent=2) + "\n")
     records = (
         (
             item.split,
@@ -147,9 +149,9 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         for item in manifest.records
     )
     columns = _record_columns(manifest.metadata_columns)
-    write_text(folder / "manifest.csv", _format_csv(columns, records))
+    write_text(folder / records_file, _format_csv(columns, records))
     set_aside = ((_shorten(item.path, root), item.reason) for item in manifest.set_aside)
-    write_text(folder / "set_aside.csv", _format_csv(_SET_ASIDE_COLUMNS, set_aside))
+    write_text(folder / set_aside_file, _format_csv(_SET_ASIDE_COLUMNS, set_aside))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -158,8 +160,9 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         DataError: One of the files is missing or damaged.
     """
+    common_file, records_file, set_aside_file = MANIFEST_FILES
     try:
-        common = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+        common = json.loads((folder / common_file).read_text(encoding="utf-8"))
         if common["format_version"] != _FORMAT_VERSION:
             raise ValueError(f"manifest.json has format version {common['format_version']}")
         root = Path(common["root"])
@@ -169,7 +172,7 @@ def read_manifest(folder: Path) -> Manifest:
                 root / path, sha256, int(width), int(height), split, answer, _parse_box(cells[:4]), tuple(cells[4:])
             )
             for split, answer, path, sha256, width, height, *cells in _read_csv(
-                folder / "manifest.csv", _record_columns(metadata_columns)
+                folder / records_file, _record_columns(metadata_columns)
             )
         )
         class_names = tuple(common["class_names"])
@@ -177,7 +180,7 @@ def read_manifest(folder: Path) -> Manifest:
         if not {*find_names(task, answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
             raise ValueError("manifest.csv has a class or a split of its own")
         set_aside = tuple(
-            SetAside(root / path, why) for path, why in _read_csv(folder / "set_aside.csv", _SET_ASIDE_COLUMNS)
+            SetAside(root / path, why) for path, why in _read_csv(folder / set_aside_file, _SET_ASIDE_COLUMNS)
         )
         return Manifest(root, class_names, records, set_aside, tuple(common["notices"]), task, metadata_columns)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:

@@ -78,6 +78,11 @@ def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:
     write_text(folder / marker, f"{kind}\nWritten by tlkit, which does not read images from this folder.\n")
 
 
+def is_output_folder(folder: Path, *, kind: str, marker: str) -> bool:
+    """Return whether tlkit made a folder for this kind of output."""
+    return _read_kind(folder / marker) == kind
+
+
 def _read_kind(marker: Path) -> str | None:
     if not marker.is_file():
         return None

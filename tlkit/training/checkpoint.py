@@ -1,14 +1,15 @@
 """The state of an unfinished run on disk, whole enough that a resumed run ends bitwise where an undisturbed one would.
 
-One safetensors file holds everything: arrays under `model/`, `best/` and `optimizer/`, and the rest as JSON in its
-header. It is written aside, synced and renamed, so a kill leaves the earlier state.
+One safetensors file holds everything: arrays under `model/`, `best/` and `optimizer/`, and in its header the rest as
+JSON and the hash of all of it. It appears whole or not at all. Training goes on without it where the disk does not take
+it, and begins the stage again where it is damaged.
 """
 
 from __future__ import annotations
 
+import hashlib
 import json
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.bundle.tensors import encode_tensors
 from tlkit.errors import RunError
+from tlkit.files import written_aside
 
 Arrays = dict[str, NDArray[Any]]
 
@@ -48,35 +51,76 @@ class Progress:
     average_is_kept: bool = False
 
 
-def write_checkpoint(path: Path, arrays: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-    """Write arrays and progress to `path` atomically."""
-    from safetensors.numpy import save_file
+class Checkpoint:
+    """Where a part of a run's state lies.
 
-    aside = path.with_suffix(".partial")
-    save_file(dict(arrays), aside, metadata={"progress": json.dumps(asdict(progress))})
-    with aside.open("rb+") as file:
-        os.fsync(file.fileno())
-    os.replace(aside, path)
-
-
-def read_checkpoint(path: Path) -> tuple[Arrays, Progress]:
-    """Read what `write_checkpoint` wrote.
-
-    Raises:
-        RunError: If the file is damaged.
+    Args:
+        path: The file.
+        warn: Told, as a sentence, once that the disk does not take the state, and that it is damaged.
     """
+
+    def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
+        self._path = path
+        self._warn = warn
+        self._has_failed = False
+
+    def read(self) -> tuple[Arrays, Progress] | None:
+        """Return arrays and progress, or None if nothing was saved, or what was saved is damaged."""
+        if not self._path.is_file():
+            return None
+        try:
+            return _read(self._path)
+        except _DamagedError as error:
+            self._warn(f"{self._path} is damaged ({error}): what it holds is computed again.")
+            return None
+
+    def write(self, arrays: Mapping[str, NDArray[Any]], progress: Progress) -> None:
+        """Put arrays and progress in the place of what was saved before, if the disk takes them."""
+        text = json.dumps(asdict(progress))
+        header = {"progress": text, "sha256": _hash(arrays, text)}
+        try:
+            with written_aside(self._path) as file:
+                for part in encode_tensors(arrays, header):
+                    file.write(part)
+        except OSError as error:
+            if not self._has_failed:
+                self._warn(
+                    f"The state of training cannot be saved ({self._path}: {error.strerror}). Training goes on; if it "
+                    "is interrupted, --resume begins where the state was last saved."
+                )
+            self._has_failed = True
+
+    def remove(self) -> None:
+        """Remove what is no longer needed."""
+        self._path.unlink(missing_ok=True)
+
+
+class _DamagedError(Exception):
+    """Says what is wrong with the file."""
+
+
+def _read(path: Path) -> tuple[Arrays, Progress]:
     from safetensors import SafetensorError, safe_open
 
     try:
         with safe_open(path, framework="numpy") as file:
-            progress = Progress(**json.loads(file.metadata()["progress"]))
-            return {name: file.get_tensor(name) for name in file.keys()}, progress  # noqa: SIM118 - not a mapping
+            header = file.metadata()
+            text, sha256 = header["progress"], header["sha256"]
+            arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise RunError(
-            f"{path}: the saved state cannot be read ({error}).",
-            expected="the state of an interrupted run",
-            fix="delete the run folder and start again.",
-        ) from error
+        raise _DamagedError(str(error)) from error
+    if _hash(arrays, text) != sha256:
+        raise _DamagedError("its content has changed since it was written")
+    return arrays, Progress(**json.loads(text))
+
+
+def _hash(arrays: Mapping[str, NDArray[Any]], progress: str) -> str:
+    digest = hashlib.sha256(progress.encode())
+    for name in sorted(arrays):
+        array = arrays[name]
+        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
+        digest.update(array.tobytes())
+    return digest.hexdigest()
 
 
 def snapshot(prefix: str, variables: Sequence[Any]) -> Arrays:
@@ -97,8 +141,8 @@ def restore(prefix: str, variables: Sequence[Any], arrays: Mapping[str, NDArray[
     if not fits:
         raise RunError(
             f"The saved state holds {len(names)} {prefix} arrays that do not fit this model's {len(variables)}.",
-            expected="the state of the same run",
-            fix="delete the run folder and start again.",
+            expected="the state of the same run, made by the same version of Keras",
+            fix="begin a new run with another --out.",
         )
     for name, variable in zip(names, variables, strict=True):
         variable.assign(arrays[name])

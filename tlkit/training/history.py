@@ -38,21 +38,34 @@ class TensorBoardLog:
 
     Args:
         folder: Receives an events file.
+
+    Raises:
+        OSError: The disk does not take it.
     """
 
     def __init__(self, folder: Path) -> None:
         import tensorflow as tf
 
         self._tf = tf
-        self._writer = tf.summary.create_file_writer(str(folder))
+        try:
+            self._writer = tf.summary.create_file_writer(str(folder))
+        except tf.errors.OpError as error:
+            raise OSError(f"TensorFlow cannot write it ({error.message})") from error
         plugin = tf.compat.v1.SummaryMetadata.PluginData(plugin_name="scalars")
         self._metadata = tf.compat.v1.SummaryMetadata(plugin_data=plugin, data_class=1)  # DATA_CLASS_SCALAR
 
     def write(self, row: Mapping[str, Any]) -> None:
-        """Write one history row at step `epoch`."""
-        with self._writer.as_default():
-            curves = [f"{split}_{name}" for split in SPLITS for name in list_figures(row)]
-            for name in ("learning_rate", *curves):
-                value = self._tf.constant(row[name], self._tf.float32)
-                self._tf.summary.write(name, value, step=row["epoch"], metadata=self._metadata)
-        self._writer.flush()
+        """Write one history row at step `epoch`.
+
+        Raises:
+            OSError: The disk does not take it.
+        """
+        try:
+            with self._writer.as_default():
+                curves = [f"{split}_{name}" for split in SPLITS for name in list_figures(row)]
+                for name in ("learning_rate", *curves):
+                    value = self._tf.constant(row[name], self._tf.float32)
+                    self._tf.summary.write(name, value, step=row["epoch"], metadata=self._metadata)
+            self._writer.flush()
+        except self._tf.errors.OpError as error:
+            raise OSError(f"TensorFlow cannot write it ({error.message})") from error

@@ -7,7 +7,6 @@ import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,7 +16,7 @@ from tlkit.outputs import Outputs
 from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.recipes.cycles import list_cycle_ends
 from tlkit.training.batches import Batches
-from tlkit.training.checkpoint import Arrays, Progress, read_checkpoint, restore, snapshot, write_checkpoint
+from tlkit.training.checkpoint import Arrays, Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, judge
 from tlkit.training.moving_statistics import LastBatches, catch_up, measure_first
@@ -59,7 +58,7 @@ def fit_stage(
     stage: ResolvedStage,
     training: TrainingSettings,
     keeps_start: bool,
-    checkpoint: Path | None,
+    checkpoint: Checkpoint | None,
     listener: StageListener,
 ) -> Progress:
     """Train one stage and leave the model with the weights of its best epoch.
@@ -80,7 +79,7 @@ def fit_stage(
         training: Seed, weight decay, label smoothing and focal loss.
         keeps_start: Whether the model was of use before this stage.
         checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
-            the time; if the file exists, the stage goes on from it. None where nobody would go on with it.
+            the time; if there is some, the stage goes on from it. None where nobody would go on with it.
         listener: Told of each epoch.
 
     Returns:
@@ -95,8 +94,8 @@ def fit_stage(
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
     pace, saving = Pace(), SavingPace()
     start = snapshot("start", model.variables)
-    if checkpoint and checkpoint.is_file():
-        arrays, progress = read_checkpoint(checkpoint)
+    if saved := checkpoint.read() if checkpoint else None:
+        arrays, progress = saved
         restore("model", model.variables, arrays)
         restore("optimizer", optimizer.variables, arrays)
         best, average = (
@@ -122,7 +121,7 @@ def fit_stage(
             average = _add_to_average(average, snapshot("average", model.variables), progress.num_averaged)
         if checkpoint and saving.is_due:
             with saving.measured():
-                write_checkpoint(checkpoint, {**_state(model, optimizer, best), **average}, progress)
+                checkpoint.write({**_state(model, optimizer, best), **average}, progress)
         listener.on_epoch(progress.rows)
     if progress.num_averaged > 1:
         restore("average", model.variables, average)

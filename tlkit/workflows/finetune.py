@@ -13,42 +13,31 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
-from tlkit.errors import SettingError
+from tlkit.errors import RunError, SettingError
 from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
 from tlkit.recipes import Recipe, check_recipe, expand_gradual, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.workflows.finetune_recipe import choose_weights
-from tlkit.workflows.finishing import finish_model
+from tlkit.workflows.finishing import finish_model, forget_choices
 from tlkit.workflows.first_model import build_classifier, tell_metadata
 from tlkit.workflows.leak import warn_of_leaks
-from tlkit.workflows.run_folder import (
-    EarlierRun,
-    RunFolder,
-    check_run_folder,
-    open_run_folder,
-    read_earlier_run,
-)
+from tlkit.workflows.model_saving import summarise_stages, write_model
+from tlkit.workflows.optional_steps import OptionalSteps
+from tlkit.workflows.run_folder import EarlierRun, RunFolder, open_run_folder, read_earlier_run
 from tlkit.workflows.run_history import RunHistory
 from tlkit.workflows.run_report import describe_change, draw_views, write_run_report
-from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_plan import StagePlan, check_same_model, plan_stages
 from tlkit.workflows.task_report import compute_task_report
 
 if TYPE_CHECKING:
-    import openvino
-
     from tlkit.bundle import Classifier
     from tlkit.workflows.stage_run import StageOutcome
-
-NUM_GOLDEN_IMAGES = 4
 
 
 def run_finetune(
@@ -80,46 +69,83 @@ def run_finetune(
         TlkitError: Any problem with settings, data, backbone, cache or folder that the user can mend.
     """
     started = time.perf_counter()
-    cache_root = cache_root or default_cache_root()
     recipe, plans, earlier = plan_run(recipe, start_from)
-    check_run_folder(out, recipe, data, resume=resume)
-    folder = RunFolder(out)
-    if resume and folder.is_finished:
-        console.say(f"{out} has finished already.")
-        return folder.read_summary()
+    with open_run_folder(out, recipe, data, resume=resume) as folder:
+        if folder.is_finished and not folder.read_summary()["not_made"]:
+            console.say(f"{out} has finished already.")
+            folder.remove_state()
+            return folder.read_summary()
+        run = Run(recipe, folder, cache_root or default_cache_root(), console, OptionalSteps(console))
+        return _run(run, plans, data, earlier, started=started, resume=resume)
 
-    manifest = folder.read_manifest() if resume else None
-    if manifest is None:
-        manifest = read_images(data, recipe, earlier, cache_root, console)
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What all steps of a run share.
+
+    Attributes:
+        recipe: Resolved.
+        folder: Where everything goes, held against other processes.
+        cache_root: Where the caches lie.
+        console: Tells the story.
+        steps: Runs what the model does not depend on.
+    """
+
+    recipe: Recipe
+    folder: RunFolder
+    cache_root: Path
+    console: Console
+    steps: OptionalSteps
+
+
+def _run(
+    run: Run, plans: Sequence[StagePlan], data: Path, earlier: EarlierRun | None, *, started: float, resume: bool
+) -> dict[str, Any]:
+    recipe, folder, console, steps = run.recipe, run.folder, run.console, run.steps
+    if folder.has_begun:
+        manifest = folder.read_manifest()
+    else:
+        if resume:
+            console.say(f"There is nothing to resume in {folder.path} yet: the run begins.")
+        manifest = read_images(data, recipe, earlier, run.cache_root, console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
+        folder.write_start(recipe, manifest)
     _tell_images(manifest, console)
-    folder = open_run_folder(out, recipe)
-    folder.write_start(manifest)
 
     start_keras(recipe.training.seed)
     classifier = build_classifier(recipe, manifest, earlier)
     tell_metadata(manifest, classifier.spec, console)
     check_batch_norm(classifier, plans, recipe, console)
-    draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
-    outcomes, history = _run_stages(classifier, manifest, plans, recipe, folder, cache_root, console)
+    with steps.step("views.png"):
+        draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
+    outcomes, history = _run_stages(run, classifier, manifest, plans)
 
-    scores, for_openvino = finish_model(classifier, manifest, recipe, cache_root=cache_root, console=console)
-    _save_model(classifier, manifest, outcomes, folder, for_openvino)
-    report = compute_task_report(classifier.spec, scores)
+    scores, for_openvino = finish_model(
+        classifier, manifest, recipe, cache_root=run.cache_root, steps=steps, console=console
+    )
+    write_model(folder, classifier, manifest, outcomes, for_openvino)
+    report = compute_task_report(classifier.spec, scores) if scores else None
     seconds = time.perf_counter() - started
     write_run_report(
         folder,
+        steps,
         manifest=manifest,
         spec=classifier.spec,
-        scores=scores,
-        report=report,
+        scored=(scores, report) if scores and report else None,
         outcomes=outcomes,
         history=history,
         seconds=seconds,
     )
-    summary = _summarise(folder, outcomes, report.to_payload(), seconds)
+    summary = {
+        "run": str(folder.path),
+        "validation": summarise_stages(outcomes),
+        **(report.to_payload() if report else {}),
+        "not_made": steps.not_made,
+        "seconds": round(seconds, 2),
+        "versions": read_versions(),
+    }
     folder.write_summary(summary)
-    _tell_end(folder, report, console)
+    _tell_end(run, report)
     return summary
 
 
@@ -185,19 +211,13 @@ def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe:
 
 
 def _run_stages(
-    classifier: Classifier,
-    manifest: Manifest,
-    plans: Sequence[StagePlan],
-    recipe: Recipe,
-    folder: RunFolder,
-    cache_root: Path,
-    console: Console,
+    run: Run, classifier: Classifier, manifest: Manifest, plans: Sequence[StagePlan]
 ) -> tuple[list[StageOutcome], list[dict[str, Any]]]:
-    """Train the stages in order; history.csv and TensorBoard follow every epoch."""
+    """Train the stages in order; history.csv and TensorBoard follow every epoch, and each stage's model is saved."""
     from tlkit.workflows.stage_run import run_stage
 
     outcomes: list[StageOutcome] = []
-    history = RunHistory(folder.path, console)
+    history = RunHistory(run.folder.path, run.steps, run.console)
     for plan in plans:
         if outcomes:
             release_memory()  # or what the stage before has held would stay
@@ -205,69 +225,45 @@ def _run_stages(
             classifier,
             manifest,
             plan,
-            recipe=recipe,
-            state=folder.state,
-            cache_root=cache_root,
-            console=console,
+            recipe=run.recipe,
+            state=run.folder.state,
+            cache_root=run.cache_root,
+            console=run.console,
             on_epoch=history.follow(plan),
         )
         history.finish(plan, outcome.progress)
         outcomes.append(outcome)
+        _save_stage_model(run, classifier, manifest, outcomes)
         if plan.keeps_start:
-            console.say(describe_change(outcome, classifier.spec.outputs))
+            run.console.say(describe_change(outcome, classifier.spec.outputs))
     return outcomes, history.rows
 
 
-def _save_model(
-    classifier: Classifier,
-    manifest: Manifest,
-    outcomes: Sequence[StageOutcome],
-    folder: RunFolder,
-    for_openvino: openvino.Model | None,
-) -> None:
-    """Write the bundle with some validation images as golden samples, spread over the classes."""
-    from tlkit.bundle import write_bundle
+def _save_stage_model(run: Run, classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome]) -> None:
+    """Write a plain bundle of the model as it is after a stage, unless there is one already.
 
-    spec = classifier.spec
-    records = manifest.in_split("validation")
-    chosen = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int))
-    golden = np.stack([load_record(records[number], spec) for number in chosen])
-    golden_metadata = spec.metadata.encode([records[number].metadata for number in chosen])
-    entry = classifier.backbone.entry
-    kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
-    unfrozen = min([spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group)))
-    told = dataclasses.replace(spec, unfrozen=unfrozen)
-    write_bundle(folder.bundle, classifier, told, golden, golden_metadata, for_openvino)
+    Where that fails, training goes on: the state of the stage is kept, and the finished model is written at the end.
+    """
+    from tlkit.bundle import holds_weights
+
+    if holds_weights(run.folder.bundle, classifier):
+        return
+    classifier.spec = forget_choices(classifier.spec)
+    try:
+        write_model(run.folder, classifier, manifest, outcomes)
+    except RunError as error:
+        run.console.warn(f"{error.found} Training goes on, and writes it at the end.")
 
 
-def _summarise(
-    folder: RunFolder, outcomes: Sequence[StageOutcome], report: dict[str, Any], seconds: float
-) -> dict[str, Any]:
-    validation = []
-    for outcome in outcomes:
-        progress = outcome.progress
-        validation.append(
-            {
-                "stage": outcome.plan.stage.name,
-                "boundary": outcome.plan.boundary,
-                "learning_rate": outcome.plan.stage.lr,
-                "learning_rate_is_found": outcome.rate_is_found,
-                "epochs": progress.epochs_done,
-                "best_epoch": progress.best_epoch,
-                "before": progress.start,
-                "after": progress.best,
-            }
+def _tell_end(run: Run, report: Report | None) -> None:
+    folder, console = run.folder, run.console
+    if report:
+        console.say(f"\nThe saved model on the validation images: {report.headline()}")
+    if run.steps.not_made:
+        missing = ", ".join(each["what"] for each in run.steps.not_made)
+        console.warn(
+            f"The model is saved, but not all that belongs to the run could be made: {missing}. Give the same command "
+            "with --resume to make it later."
         )
-    return {
-        "run": str(folder.path),
-        "validation": validation,
-        **report,
-        "seconds": round(seconds, 2),
-        "versions": read_versions(),
-    }
-
-
-def _tell_end(folder: RunFolder, report: Report, console: Console) -> None:
-    console.say(f"\nThe saved model on the validation images: {report.headline()}")
     console.say(f"Report: {folder.path / 'report.html'}")
     console.say(f"Next: tlkit predict {folder.path} IMAGES…    tlkit evaluate {folder.path} LABELLED-IMAGES")

@@ -3,18 +3,18 @@
 from __future__ import annotations
 
 import dataclasses
-import json
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from tlkit.backbones.build import Backbone
-from tlkit.files import write_json
 from tlkit.recipes import FIND, Recipe, find_usual_rate
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_sweep
-from tlkit.reports.page import SWEEP_NAME
 from tlkit.reports.rates import write_rate
+from tlkit.training.checkpoint import Checkpoint, Progress
 from tlkit.training.rate_finder import Sweep, sweep_rates
 from tlkit.training.rate_suggestions import CHOSEN, Suggestions, suggest_rates
 from tlkit.training.stages import StageData
@@ -99,14 +99,10 @@ def find_stage_rate(
     plan: StagePlan,
     *,
     recipe: Recipe,
-    state: Path,
+    picture: Path,
     console: Console,
 ) -> StagePlan:
-    """Return the plan with the rate that its stage asks to be found; the usual rate if the sweep suggests none.
-
-    The picture goes into the run's folder, and the rate into its state, so that a resumed run takes the same.
-    """
-    picture = state.parent / SWEEP_NAME.format(plan.number)
+    """Return the plan with the rate that its stage asks to be found; the usual rate if the sweep suggests none."""
     found = search_rate(model, backbone, data, plan, recipe=recipe, picture=picture, console=console)
     tell_search(found, picture, console)
     if found.suggestions:
@@ -114,16 +110,18 @@ def find_stage_rate(
     else:
         rate = find_usual_rate(plan.stage, from_scratch=recipe.is_from_scratch)
         console.say(f"Stage {plan.stage.name} takes its usual rate, {write_rate(rate)}.")
-    write_json(_rate_file(plan, state), {"lr": rate})
     return _with_rate(plan, rate)
 
 
-def recall_rate(plan: StagePlan, state: Path) -> StagePlan:
+def remember_rate(plan: StagePlan, found_rate: Checkpoint) -> None:
+    """Save the rate that was found, so that a resumed run takes the same."""
+    found_rate.write({"rate": np.array(plan.stage.head_rate)}, Progress())
+
+
+def recall_rate(plan: StagePlan, found_rate: Checkpoint) -> StagePlan:
     """Return the plan with the rate that the run found before it was interrupted, if it did."""
-    path = _rate_file(plan, state)
-    if plan.stage.lr != FIND or not path.is_file():
-        return plan
-    return _with_rate(plan, json.loads(path.read_text("utf-8"))["lr"])
+    saved = found_rate.read() if plan.stage.lr == FIND else None
+    return _with_rate(plan, float(saved[0]["rate"])) if saved else plan
 
 
 def describe_search(found: FoundRate) -> dict[str, Any]:
@@ -139,10 +137,6 @@ def describe_search(found: FoundRate) -> dict[str, Any]:
         "losses": sweep.losses,
         "smoothed": sweep.smoothed,
     }
-
-
-def _rate_file(plan: StagePlan, state: Path) -> Path:
-    return state / f"stage-{plan.number}-rate.json"
 
 
 def _with_rate(plan: StagePlan, rate: float) -> StagePlan:

@@ -1,30 +1,38 @@
 """The output folder of a run: opened, resumed, and read again by a run that starts from it.
 
 RUN/  recipe.toml  manifest.csv  set_aside.csv  history.csv  tensorboard/  bundle/  summary.json
-      curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png  report.html  state/ (until the run has finished)
+      curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png  report.html  state/ (until all is made)
+
+`recipe.toml` is written when all that a resumed run needs is on the disk: a folder without it holds no run yet, only
+what a start that failed may have left. One process at a time works in the folder; a lock that dies with it sees to that.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from tlkit.bundle import BundleSpec, read_spec
 from tlkit.data.images import LOADER_VERSION
-from tlkit.data.manifest import Manifest, read_manifest, write_manifest
+from tlkit.data.manifest import MANIFEST_FILES, Manifest, read_manifest, write_manifest
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
-from tlkit.files import write_json
+from tlkit.files import PARTIAL_PATTERN, held_lock, remove_partials, write_json
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
-from tlkit.reports.output_folder import check_outside, make_output_folder
+from tlkit.reports.output_folder import check_outside, is_output_folder, make_output_folder
 
 RUN = "run"
 RECIPE_FILE = "recipe.toml"
 MANIFEST_FILE = "manifest.csv"
 SUMMARY_FILE = "summary.json"
+LOCK_FILE = ".lock"
+FILES_OF_A_START = (*MANIFEST_FILES, "views.png", "history.csv", "learning-rate-*.png", RECIPE_FILE)
+FOLDERS_OF_A_START = ("tensorboard", "state", "bundle.partial")
 
 
 @dataclass(frozen=True)
@@ -49,66 +57,174 @@ class RunFolder:
         return self.path / RECIPE_FILE
 
     @property
+    def has_begun(self) -> bool:
+        """Whether there is all that a run needs to go on."""
+        return self.recipe.is_file()
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether something would be lost with the folder: a model, or the state of training."""
+        return (
+            self.is_finished
+            or self.bundle.exists()
+            or self.bundle.with_name("bundle.previous").exists()
+            or any(self.state.glob("*.safetensors"))
+        )
+
+    @property
     def is_finished(self) -> bool:
-        """Whether the run came to its end."""
+        """Whether the run came to its end; something that its model does not depend on may be missing."""
         return (self.path / SUMMARY_FILE).is_file()
 
-    def read_manifest(self) -> Manifest | None:
-        """Return the images and splits that the run began with, or None if it did not come so far."""
-        return read_manifest(self.path) if (self.path / MANIFEST_FILE).is_file() else None
+    def read_manifest(self) -> Manifest:
+        """Return the images and splits that the run began with."""
+        return read_manifest(self.path)
 
     def read_summary(self) -> dict[str, Any]:
-        """Return what the finished run reported."""
-        summary: dict[str, Any] = json.loads((self.path / SUMMARY_FILE).read_text("utf-8"))
+        """Return what the finished run reported.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        path = self.path / SUMMARY_FILE
+        try:
+            summary = json.loads(path.read_text("utf-8"))
+            if not isinstance(summary, dict):
+                raise ValueError(f"a JSON object is expected, not {type(summary).__name__}")
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path} cannot be read ({error}).",
+                expected="the file as tlkit wrote it",
+                fix="restore the file; the model in the run's folder does not need it.",
+            ) from error
         return summary
 
-    def write_start(self, manifest: Manifest) -> None:
-        """Record the images and their splits before anything is trained on them."""
+    def write_start(self, recipe: Recipe, manifest: Manifest) -> None:
+        """Record images, splits and settings before anything is trained; from here on there is a run to resume."""
         write_manifest(manifest, self.path)
-        self.state.mkdir(exist_ok=True)
+        write_recipe(recipe, self.recipe)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Mark the run as finished and drop the state that only a resume needs."""
+        """Mark the run as finished; the state goes if `--resume` has nothing left to make."""
         write_json(self.path / SUMMARY_FILE, summary)
+        if not summary["not_made"]:
+            self.remove_state()
+
+    def remove_state(self) -> None:
+        """Remove what only a resumed run needs."""
         shutil.rmtree(self.state, ignore_errors=True)
 
+    def describe_kept(self) -> str:
+        """Say, as a clause, what of the training is on the disk."""
+        if any(self.state.glob("*-finished.safetensors")):
+            return f"what was trained is kept in {self.state}."
+        return "the stage that was not saved is trained again."
 
-def check_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> None:
-    """Refuse an output folder that is in the way, or that another recipe began. Writes nothing.
+    def clear(self) -> None:
+        """Remove what a start without any training has written, so that another can begin."""
+        for pattern in FILES_OF_A_START:
+            for path in self.path.glob(pattern):
+                path.unlink()
+        for name in FOLDERS_OF_A_START:
+            if (self.path / name).is_dir():
+                shutil.rmtree(self.path / name)
+        remove_partials(self.path)
+
+    def discard(self) -> None:
+        """Remove the folder after a start that failed, as far as nobody else has put something into it."""
+        with suppress(OSError):
+            self.clear()
+            (self.path / OUTPUT_MARKER).unlink(missing_ok=True)
+            (self.path / LOCK_FILE).unlink(missing_ok=True)
+            self.path.rmdir()
+
+
+@contextmanager
+def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> Iterator[RunFolder]:
+    """Provide the run's folder while no other process works in it: a new one, or with `resume` that of an earlier start.
+
+    If the block fails before anything was trained, the folder goes, and the next start finds its name free.
 
     Raises:
-        RunError: `out` lies in the data or is taken; with `resume`, there is no such run or its settings differ.
+        RunError: `out` lies in the data or is taken; with `resume`, it holds no run or its settings differ; or another
+            process is at work there.
     """
     check_outside(out, option="--out", data_folders=[data] if data.is_dir() else [])
-    if not resume:
-        if out.exists() and (not out.is_dir() or any(out.iterdir())):
+    folder = RunFolder(out)
+    if not is_output_folder(out, kind=RUN, marker=OUTPUT_MARKER):
+        _check_empty(out, resume=resume)
+        make_output_folder(out, kind=RUN, marker=OUTPUT_MARKER)
+    with _locked(out):
+        _check_start(folder, recipe, resume=resume)
+        if not resume or not folder.has_begun:
+            folder.clear()
+        try:
+            yield folder
+        except BaseException:
+            if not folder.has_trained:
+                folder.discard()
+            raise
+
+
+@contextmanager
+def _locked(out: Path) -> Iterator[None]:
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held_lock(out / LOCK_FILE))
+        except BlockingIOError as error:
             raise RunError(
-                f"--out {out} exists already.",
-                expected="a new folder, so that no earlier run is overwritten",
-                fix=f"choose another --out, or add --resume if {out} is a run that was interrupted.",
-            )
+                f"--out {out}: another process of tlkit is at work there.",
+                expected="one run in a folder at a time",
+                fix="wait for it to end, or choose another --out.",
+            ) from error
+        yield
+
+
+def _check_empty(out: Path, *, resume: bool) -> None:
+    """Refuse a folder with files that are not tlkit's; what a killed process left half written does not count."""
+    if not out.exists():
         return
-    if not (out / RECIPE_FILE).is_file():
+    if out.is_dir() and all(path.name == LOCK_FILE or path.match(PARTIAL_PATTERN) for path in out.iterdir()):
+        return
+    if resume:
         raise RunError(
             f"--resume: {out} holds no run.",
             expected="the folder of a run that was interrupted",
-            fix="leave --resume out to begin the run.",
+            fix="give the run's own folder with --out, or leave --resume out to begin a run in a new one.",
         )
-    differences = list_differences(read_recipe(out / RECIPE_FILE), recipe)
+    raise RunError(
+        f"--out {out} exists already.",
+        expected="a new folder, so that nothing is overwritten",
+        fix="choose another --out.",
+    )
+
+
+def _check_start(folder: RunFolder, recipe: Recipe, *, resume: bool) -> None:
+    """Refuse to overwrite what was trained, and to go on with it by other settings."""
+    if not resume:
+        if folder.has_trained:
+            problem = "a run" if folder.is_finished else "a run that was interrupted"
+            raise RunError(
+                f"--out {folder.path} holds {problem}.",
+                expected="a new folder, so that no earlier run is overwritten",
+                fix="choose another --out" + ("." if folder.is_finished else ", or add --resume to go on with it."),
+            )
+        return
+    if not folder.has_begun:
+        if folder.has_trained:
+            raise RunError(
+                f"--resume: {folder.path} holds a model, but no {RECIPE_FILE}.",
+                expected=f"{RECIPE_FILE} as the run has written it",
+                fix="restore the file, or begin a new run with another --out.",
+            )
+        return
+    differences = list_differences(read_recipe(folder.recipe), recipe)
     if differences:
         raise RunError(
-            f"--resume: {out} was begun with other settings: {'; '.join(differences)} (then, now).",
+            f"--resume: {folder.path} was begun with other settings: {'; '.join(differences)} (then, now).",
             expected="the settings that the run was begun with, so that it ends where it would have ended",
             fix="give the same options, or begin a new run with another --out.",
         )
-
-
-def open_run_folder(out: Path, recipe: Recipe) -> RunFolder:
-    """Make the folder, mark it as tlkit's output and write the resolved recipe."""
-    make_output_folder(out, kind=RUN, marker=OUTPUT_MARKER)
-    folder = RunFolder(out)
-    write_recipe(recipe, folder.recipe)
-    return folder
 
 
 @dataclass(frozen=True)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
@@ -9,6 +10,7 @@ from typing import Any
 from tlkit.reports.console import Console
 from tlkit.training.checkpoint import Progress
 from tlkit.training.history import SPLITS, TensorBoardLog, list_figures, write_history
+from tlkit.workflows.optional_steps import OptionalSteps
 from tlkit.workflows.stage_plan import StagePlan
 
 Rows = Sequence[dict[str, Any]]
@@ -25,11 +27,13 @@ class RunHistory:
         rows: Rows of the finished stages, as `tlkit.training.history` writes them.
     """
 
-    def __init__(self, folder: Path, console: Console) -> None:
+    def __init__(self, folder: Path, steps: OptionalSteps, console: Console) -> None:
         self.rows: list[dict[str, Any]] = []
         self._folder = folder
+        self._steps = steps
         self._console = console
-        self._board = TensorBoardLog(folder / "tensorboard")
+        self._board: TensorBoardLog | None = None
+        self._num_logged = 0
 
     def follow(self, plan: StagePlan) -> Callable[[Rows], None]:
         """Return the function that takes a stage's rows after each of its epochs."""
@@ -38,8 +42,7 @@ class RunHistory:
         def on_epoch(rows: Rows) -> None:
             nonlocal is_first
             history = [*self.rows, *self._complete(plan, rows)]
-            write_history(history, self._folder / "history.csv")
-            self._board.write(history[-1])
+            self._write(history)
             if is_first:
                 self._console.say(format_head(history[-1]))
             is_first = False
@@ -50,7 +53,23 @@ class RunHistory:
     def finish(self, plan: StagePlan, progress: Progress) -> None:
         """Take over the rows of a finished stage."""
         self.rows += self._complete(plan, progress.rows)
-        write_history(self.rows, self._folder / "history.csv")
+        self._write(self.rows)
+
+    def _write(self, history: Rows) -> None:
+        with self._steps.step("history.csv"):
+            write_history(history, self._folder / "history.csv")
+        with self._steps.step("The log for TensorBoard"):
+            self._log(history)
+
+    def _log(self, history: Rows) -> None:
+        """Log the rows that are not logged yet; after a failure, and in a resumed run, all of them anew."""
+        board, self._board = self._board, None
+        if board is None:
+            shutil.rmtree(self._folder / "tensorboard", ignore_errors=True)
+            board, self._num_logged = TensorBoardLog(self._folder / "tensorboard"), 0
+        for row in history[self._num_logged :]:
+            board.write(row)
+        self._board, self._num_logged = board, len(history)
 
     def _complete(self, plan: StagePlan, rows: Rows) -> Rows:
         """Return rows with what only the run knows: the boundary, and the epoch counted over all stages."""

@@ -16,9 +16,10 @@ from tlkit.outputs import CLASSIFICATION, QUANTITIES, Outputs
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
-from tlkit.reports.page import write_report
+from tlkit.reports.page import REPORT_NAME, Table, write_report
 from tlkit.reports.rates import write_rate
 from tlkit.training.schedules import Course
+from tlkit.workflows.optional_steps import OptionalSteps
 from tlkit.workflows.run_folder import RunFolder
 from tlkit.workflows.scoring import Scores, load_record, score_records
 from tlkit.workflows.task_report import draw_task_pictures
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
 MOST_STEPS_DRAWN = 2000
+MOST_FAILURES_TOLD = 5
 
 
 def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
@@ -36,8 +38,10 @@ def score_validation(classifier: Predictor, manifest: Manifest, console: Console
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:
         scores = score_records(classifier, records, advance=advance)
-    for item in scores.failures:
+    for item in scores.failures[:MOST_FAILURES_TOLD]:
         console.warn(f"{item.path} is left out of the validation: {item.reason}.")
+    if more := len(scores.failures[MOST_FAILURES_TOLD:]):
+        console.warn(f"{more:,} more images are left out of the validation.")
     return scores
 
 
@@ -59,32 +63,38 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
 
 def write_run_report(
     folder: RunFolder,
+    steps: OptionalSteps,
     *,
     manifest: Manifest,
     spec: BundleSpec,
-    scores: Scores,
-    report: Report,
+    scored: tuple[Scores, Report] | None,
     outcomes: Sequence[StageOutcome],
     history: Sequence[dict[str, Any]],
     seconds: float,
 ) -> None:
     """Write curves.png, the task's picture and report.html; views.png is there already."""
-    draw_history(folder.path / "curves.png", history, [list_learning_rates(outcome) for outcome in outcomes])
-    draw_task_pictures(folder.path, report, spec, scores)
-    write_report(
-        folder.path,
-        title=folder.path.name,
-        facts={
-            **{f"validation {name}": value for name, value in report.facts().items()},
-            "seconds": f"{seconds:,.0f}",
-        },
-        class_table=manifest.class_table(),
-        stage_table=stage_table(outcomes, spec.outputs.score_name),
-        score_table=report.score_table(),
-        recipe=folder.recipe.read_text("utf-8"),
-        set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
-        notices=manifest.notices,
-    )
+    with steps.step("curves.png"):
+        draw_history(folder.path / "curves.png", history, [list_learning_rates(outcome) for outcome in outcomes])
+    facts: dict[str, str] = {}
+    score_table: Table = ((), ())
+    if scored:
+        scores, report = scored
+        with steps.step("The pictures of the scores"):
+            draw_task_pictures(folder.path, report, spec, scores)
+        facts = {f"validation {name}": value for name, value in report.facts().items()}
+        score_table = report.score_table()
+    with steps.step(REPORT_NAME):
+        write_report(
+            folder.path,
+            title=folder.path.name,
+            facts={**facts, "seconds": f"{seconds:,.0f}"},
+            class_table=manifest.class_table(),
+            stage_table=stage_table(outcomes, spec.outputs.score_name),
+            score_table=score_table,
+            recipe=folder.recipe.read_text("utf-8"),
+            set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
+            notices=manifest.notices,
+        )
 
 
 def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:

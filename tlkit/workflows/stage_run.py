@@ -17,14 +17,15 @@ from tlkit.data.manifest import Manifest, SetAside
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import FIND, Recipe, Stage
 from tlkit.reports.console import Console
+from tlkit.reports.page import SWEEP_NAME
 from tlkit.runtime import graph_precision
-from tlkit.training.checkpoint import Progress, read_checkpoint, restore, snapshot, write_checkpoint
+from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupRate
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.stages import StageListener, fit_stage
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
-from tlkit.workflows.rate_search import find_stage_rate, recall_rate
+from tlkit.workflows.rate_search import find_stage_rate, recall_rate, remember_rate
 from tlkit.workflows.scoring import load_record
 from tlkit.workflows.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.workflows.stage_plan import StagePlan
@@ -77,13 +78,16 @@ def run_stage(
         on_epoch: Told after each epoch, with the stage's history so far.
     """
     asks_for_rate = plan.stage.lr == FIND
-    plan = recall_rate(plan, state)
+    found_rate, checkpoint, finished = (
+        Checkpoint(state / f"stage-{plan.number}{part}.safetensors", console.warn)
+        for part in ("-rate", "", "-finished")
+    )
+    plan = recall_rate(plan, found_rate)
     with at_stage_size(classifier, plan.stage) as sized:
         model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
         rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
-        finished = state / f"stage-{plan.number}-finished.safetensors"
-        if finished.is_file():
-            arrays, progress = read_checkpoint(finished)
+        if plan.stage.lr != FIND and (saved := finished.read()):
+            arrays, progress = saved
             restore("model", model.variables, arrays)
             console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
             num_validation = len(manifest.in_split("validation"))
@@ -93,12 +97,13 @@ def run_stage(
         if plan.stage.lr != FIND:
             _tell_rates(table, console)
         with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
-            checkpoint = state / f"stage-{plan.number}.safetensors"
             begins_with_metadata = begin_with_metadata(sized, plan, inputs, recipe, console)
             if plan.stage.lr == FIND:
+                picture = state.parent / SWEEP_NAME.format(plan.number)
                 plan = find_stage_rate(
-                    model, sized.backbone, inputs.data, plan, recipe=recipe, state=state, console=console
+                    model, sized.backbone, inputs.data, plan, recipe=recipe, picture=picture, console=console
                 )
+                remember_rate(plan, found_rate)
                 rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
                 _tell_rates(table, console)
             progress = fit_stage(
@@ -113,8 +118,8 @@ def run_stage(
             )
         if begins_with_metadata and not progress.best_epoch:
             console.warn("The image did not make validation better than metadata alone: the model does not look at it.")
-        write_checkpoint(finished, snapshot("model", model.variables), progress)
-        checkpoint.unlink(missing_ok=True)
+        finished.write(snapshot("model", model.variables), progress)
+        checkpoint.remove()
         num_validation = inputs.data.validation.num_images
         return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate)
 
