@@ -15,7 +15,7 @@ from PIL import Image
 from tlkit.data import file_index
 from tlkit.data.dataset import read_dataset, read_evaluation_set
 from tlkit.data.file_index import FileIndex
-from tlkit.data.manifest import Manifest, SetAside
+from tlkit.data.manifest import Finding, Manifest, SetAside, write_manifest
 from tlkit.errors import DataError, SettingError
 from tlkit.recipes.settings import DataSettings
 
@@ -200,17 +200,65 @@ def test_every_broken_file_is_accounted_for(fill: Callable[..., Path], read: Cal
     assert manifest.notices == (f"4 files are set aside; the first: {data}/blue/1.jpg (empty file).",)
 
 
-def test_copies_across_given_splits_and_classes_are_told_of(
-    fill: Callable[..., Path], read: Callable[..., Manifest]
+def quote(text: str) -> str:
+    return f'"{text}"' if "," in text else text
+
+
+def test_copies_across_given_splits_and_classes_are_all_listed(
+    tmp_path: Path, fill: Callable[..., Path], read: Callable[..., Manifest]
 ) -> None:
     data = fill({"train/red": 3, "train/blue": 3, "test/red": 3, "test/blue": 3, "val/red": 1, "val/blue": 1})
     shutil.copy(data / "train/red/red_000.png", data / "test/red/again.png")
     shutil.copy(data / "train/red/red_001.png", data / "train/blue/wrong.png")
+    shutil.copy(data / "train/red/red_002.png", data / "train/blue/wrong, too.png")
+    manifest = read()
+    assert manifest.notices == (
+        "1 image is in more than one split, so scores on them flatter the model; a run lists all in findings.csv, for "
+        f"example {data}/train/red/red_000.png and {data}/test/red/again.png.",
+        "2 images are under more than one class, so one of the labels is wrong; a run lists all in findings.csv, for "
+        f"example {data}/train/blue/wrong, too.png and {data}/train/red/red_002.png.",
+    )
+    write_manifest(manifest, tmp_path)
+    assert (tmp_path / "findings.csv").read_text().splitlines() == [
+        "path,finding",
+        f"train/red/red_000.png,\"in more than one split: 'train' here, 'test' as {data}/test/red/again.png\"",
+        f"test/red/again.png,\"in more than one split: 'test' here, 'train' as {data}/train/red/red_000.png\"",
+        *(
+            line
+            for number, copy in ((2, "wrong, too.png"), (1, "wrong.png"))
+            for line in (
+                f"{quote(f'train/blue/{copy}')},\"under more than one class: 'blue' here, 'red' as "
+                f'{data}/train/red/red_00{number}.png"',
+                f"train/red/red_00{number}.png,\"under more than one class: 'red' here, 'blue' as {data}/train/blue/{copy}\"",
+            )
+        ),
+    ]
+
+
+def test_classes_that_are_spelled_alike_are_all_named(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:
+    fill({"Cat": 2, "cat": 3, "dog_house": 2, "dog house": 2, "Dog-House": 2, "dogs": 2, "C": 2, "C++": 2})
     assert read().notices == (
-        f"1 image is in more than one split, so scores on them flatter the model; for example "
-        f"{data}/train/red/red_000.png and {data}/test/red/again.png.",
-        f"1 image is under more than one class, so one of the labels is wrong; for example "
-        f"{data}/train/blue/wrong.png and {data}/train/red/red_001.png.",
+        "Classes that are spelled alike are kept apart, with their numbers of images: 'Cat' (2) and 'cat' (3); "
+        "'Dog-House' (2) and 'dog house' (2) and 'dog_house' (2).",
+    )
+
+
+def test_what_was_mended_in_annotations_is_listed_file_by_file(
+    tmp_path: Path, fill: Callable[..., Path], read: Callable[..., Manifest]
+) -> None:
+    data = fill({"red": 3, "blue": 3})
+    rows = [f"{name}_00{n}.png,{4 - n},1,50,20,{name}" for name in ("red", "blue") for n in range(3)]
+    (tmp_path / "boxes.csv").write_text("\n".join(["path,x1,y1,x2,y2,class", *rows, "red_000.png,60,60,70,70,red"]))
+    manifest = read(boxes=str(tmp_path / "boxes.csv"))
+    assert manifest.findings == (
+        *(
+            Finding(data / name / f"{name}_00{n}.png", "box that reaches beyond the picture; clipped")
+            for name in ("blue",)
+            for n in range(3)
+        ),
+        Finding(data / "red/red_000.png", "box that reaches beyond the picture; clipped"),
+        Finding(data / "red/red_000.png", "box wholly outside the picture; left out"),
+        *(Finding(data / f"red/red_00{n}.png", "box that reaches beyond the picture; clipped") for n in (1, 2)),
     )
 
 

@@ -116,7 +116,7 @@ def test_equal_pictures_with_other_labels_are_told_of(make_table: MakeTable, tmp
     (tmp_path / "copy.png").write_bytes((pictures / "00.png").read_bytes())
     table.write_text(table.read_text() + "copy.png,a|b\n")
     assert read(table, task=MULTILABEL).notices == (
-        f"1 image is with more than one answer, so one of the labels is wrong; for example {pictures}/00.png and "
+        f"1 image is with more than one answer, so one of the labels is wrong; a run lists all in findings.csv, for example {pictures}/00.png and "
         f"{tmp_path}/copy.png.",
     )
 

@@ -94,7 +94,12 @@ def test_equal_data_in_another_place_give_equal_tables(tmp_path: Path) -> None:
 def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
     for _ in range(2):
         write_manifest(make_manifest(tmp_path / "data"), tmp_path)
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["manifest.csv", "manifest.json", "set_aside.csv"]
+    assert sorted(path.name for path in tmp_path.iterdir()) == [
+        "findings.csv",
+        "manifest.csv",
+        "manifest.json",
+        "set_aside.csv",
+    ]
 
 
 @pytest.mark.parametrize(

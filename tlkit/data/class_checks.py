@@ -9,6 +9,7 @@ from pathlib import Path
 from tlkit.bundle.spec import MAX_CLASS_NAME_LENGTH
 from tlkit.bundle.untrusted import is_clean_text
 from tlkit.data.answers import names_of
+from tlkit.data.contradictions import find_variants
 from tlkit.data.manifest import SPLITS, ImageRecord, SetAside
 from tlkit.errors import DataError, name_fix
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
@@ -142,7 +143,7 @@ def find_notices(
         first = set_aside[0]
         verb = "is" if len(set_aside) == 1 else "are"
         yield f"{count(len(set_aside), 'file')} {verb} set aside; the first: {first.path} ({first.reason})."
-    yield from _find_twins(task, records)
+    yield from find_variants(task, records)
     splits = _find_splits(task, records)
     if any("test" in found for found in splits.values()):
         untested = [name for name in names if "test" not in splits[name]]
@@ -164,25 +165,6 @@ def count(number: int, singular: str, plural: str = "") -> str:
 def _name_all(task: str, names: Sequence[str]) -> str:
     """Return `class 'a'` or `classes 'a', 'b'`, or labels likewise."""
     return f"{_WORDS[task][len(names) > 1]} {name_some([repr(name) for name in names])}"
-
-
-def _find_twins(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
-    """Yield notices of files with the same bytes in two splits or under two classes."""
-    by_hash: Mapping[str, list[ImageRecord]] = defaultdict(list)
-    for record in records:
-        by_hash[record.sha256].append(record)
-    twins = [group for group in by_hash.values() if len(group) > 1]
-    where_answers = "under more than one class" if task == CLASSIFICATION else "with more than one answer"
-    for attribute, where, harm in (
-        ("split", "in more than one split", "scores on them flatter the model"),
-        ("answer", where_answers, "one of the labels is wrong"),
-    ):
-        torn = [group for group in twins if len({getattr(record, attribute) for record in group}) > 1]
-        if torn:
-            first = torn[0][0]
-            second = next(item for item in torn[0] if getattr(item, attribute) != getattr(first, attribute))
-            number = count(len(torn), "image is", "images are")
-            yield f"{number} {where}, so {harm}; for example {first.path} and {second.path}."
 
 
 def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[str]]:

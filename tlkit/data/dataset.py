@@ -12,6 +12,7 @@ from tlkit.data.class_checks import (
     check_trainable,
     find_notices,
 )
+from tlkit.data.contradictions import find_twins
 from tlkit.data.division import complete_splits, sample_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.annotated import read_annotated
@@ -21,7 +22,7 @@ from tlkit.data.formats.layout import find_layout, has_class_folders, refuse_unr
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.image_facts import read_facts_of_files
-from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
+from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SetAside
 from tlkit.data.records import Progress, look_with, read_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, parse_metadata, texts_of
@@ -245,6 +246,9 @@ def _build_manifest(
     boxes: ImageBoxes | None,
 ) -> Manifest:
     told = boxes.sentences() if boxes else ()
-    notices = (*found.notices, *told, *find_notices(settings.task, names, records, set_aside))
+    twins, findings = find_twins(settings.task, records)
+    if boxes:
+        findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
+    notices = (*found.notices, *told, *twins, *find_notices(settings.task, names, records, set_aside))
     columns = tuple(request.name for request in parse_metadata(settings.metadata))
-    return Manifest(found.root, names, tuple(records), set_aside, notices, settings.task, columns)
+    return Manifest(found.root, names, tuple(records), set_aside, notices, settings.task, columns, tuple(findings))

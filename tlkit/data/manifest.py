@@ -1,6 +1,6 @@
 """The manifest: every image of a run with its hash, class and split, and every file set aside with its reason.
 
-A run keeps it as `manifest.csv` and `set_aside.csv`, for people and spreadsheets, and `manifest.json` with what holds for
+A run keeps it as `manifest.csv`, `set_aside.csv` and `findings.csv`, for people and spreadsheets, and `manifest.json` with what holds for
 all of them: the root that the paths start from, the class names in label order, the notices. Equal data, settings and
 seed give equal CSV files, wherever the data lies.
 """
@@ -27,6 +27,7 @@ MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
 SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
 _SET_ASIDE_COLUMNS = ("path", "reason")
+_FINDING_COLUMNS = ("path", "finding")
 _FORMAT_VERSION = 1
 
 
@@ -63,6 +64,14 @@ class SetAside:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """Something about a file that its owner ought to know: it contradicts another, or was mended, or only in part used."""
+
+    path: Path
+    finding: str
+
+
 @dataclass(frozen=True)
 class Manifest:
     """The images of a run.
@@ -75,6 +84,7 @@ class Manifest:
         notices: What the user ought to know about the data, one sentence each.
         task: One of `tlkit.outputs.TASKS`.
         metadata_columns: Names of the columns of the records' metadata.
+        findings: All that the notices count, file by file. Written for people, and not read back.
     """
 
     root: Path
@@ -84,6 +94,7 @@ class Manifest:
     notices: tuple[str, ...] = ()
     task: str = CLASSIFICATION
     metadata_columns: tuple[str, ...] = ()
+    findings: tuple[Finding, ...] = ()
 
     def in_split(self, name: str) -> tuple[ImageRecord, ...]:
         """Return the records of one of SPLITS."""
@@ -123,7 +134,7 @@ class Manifest:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write the three files of a manifest into a folder, each one whole or not at all."""
+    """Write the files of a manifest into a folder, each one whole or not at all."""
     common_file, records_file, set_aside_file = MANIFEST_FILES
     common = {
         "format_version": _FORMAT_VERSION,
@@ -134,6 +145,8 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         "notices": manifest.notices,
     }
     root = manifest.root
+    findings = ((_shorten(item.path, root), item.finding) for item in manifest.findings)
+    write_text(folder / "findings.csv", _format_csv(_FINDING_COLUMNS, findings))
     write_text(folder / common_file, json.dumps(common, indent=2) + "\n")
     records = (
         (

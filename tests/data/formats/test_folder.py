@@ -172,6 +172,15 @@ def test_class_names_are_spelled_one_way(tmp_path: Path) -> None:
     assert {item[1] for item in found(tmp_path)} == {"café"}
 
 
+def test_folders_that_look_the_same_are_one_class_and_it_is_said(tmp_path: Path) -> None:
+    make_files(tmp_path, "cat/1.jpg", "cat /2.jpg", "caf\u00e9/1.jpg", "cafe\u0301/2.jpg")
+    assert [item[1] for item in found(tmp_path)] == ["café", "café", "cat", "cat"]
+    assert read_folder(tmp_path).notices == (
+        "Taken as one class, 'café': the folders 'cafe\\u0301' and 'caf\\xe9'.",
+        "Taken as one class, 'cat': the folders 'cat' and 'cat '.",
+    )
+
+
 def test_hidden_folders_and_own_output_are_no_classes(tmp_path: Path) -> None:
     make_files(tmp_path, "cat/1", "dog/2", ".ipynb_checkpoints/3", f"run/{OUTPUT_MARKER}", "run/4.png")
     assert [item[1] for item in found(tmp_path)] == ["cat", "dog"]

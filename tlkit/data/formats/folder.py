@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Collection, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -79,6 +79,7 @@ def _read_image_root(image_root: ImageRoot, root: Path, used: frozenset[Path]) -
     empty = [str(folder.relative_to(root)) for folder, part in zip(found, parts, strict=True) if not part.items]
     notices = [f"Without any readable image, so no class: {_name_some(empty)}."] if empty else []
     notices += _name_skipped(skipped)
+    notices += _name_united(found)
     about_classes = Candidates(root, (), (), (*notices, *_describe_inner_splits(found, inner_splits, split)))
     return _join(root, [*parts, about_classes, _pass_over_loose_files(listing.files, root, used)])
 
@@ -92,7 +93,7 @@ def _read_class(
     used: frozenset[Path],
 ) -> Candidates:
     """Return the candidates of a class folder; none if it holds nothing but annotations."""
-    answer = normalize_class_name(folder.name)
+    answer = _find_class_name(folder)
     sound = [file.path for file in files if file.problem is None and file.path not in used]
     companions = find_companions(sound)
     set_aside = [SetAside(file.path, file.problem) for file in files if file.problem is not None]
@@ -103,6 +104,21 @@ def _read_class(
         paths = []
     items = (Candidate(path, answer, inner_splits.get(path, split)) for path in paths)
     return Candidates(root, tuple(items), tuple(set_aside), ())
+
+
+def _find_class_name(folder: Path) -> str:
+    """Return a folder's class: its name without spaces around it, which nobody sees."""
+    return normalize_class_name(folder.name.strip(" \u00a0\u3000") or folder.name)
+
+
+def _name_united(folders: Collection[Path]) -> Iterator[str]:
+    """Yield a notice of folders that are one class, as only unseen spaces or the forms of Unicode tell them apart."""
+    by_class: defaultdict[str, list[str]] = defaultdict(list)
+    for folder in folders:
+        by_class[_find_class_name(folder)].append(ascii(folder.name))
+    for name, spellings in by_class.items():
+        if len(spellings) > 1:
+            yield f"Taken as one class, {name!r}: the folders {' and '.join(spellings)}."
 
 
 def _find_inner_splits(found: dict[Path, tuple[FoundFile, ...]]) -> dict[Path, str]:
