@@ -23,7 +23,7 @@ import numpy as np
 
 from tlkit.data.manifest import read_manifest
 from tlkit.evaluation.folds import Fold
-from tlkit.evaluation.leaks import make_leak_columns
+from tlkit.evaluation.leak_columns import make_leak_columns
 from tlkit.evaluation.probes import run_probes
 from tlkit.metadata.columns import parse_metadata
 from tlkit.metadata.encoding import fit_encoding
@@ -115,7 +115,7 @@ def _probe_metadata(run: Path, data: DataSettings) -> float:
     targets = make_probe_targets(manifest, records, data)
     is_test = np.array([record.split == "test" for record in records])
     fold = Fold(np.flatnonzero(~is_test), np.flatnonzero(is_test))
-    matrix = np.concatenate([column.matrix for column in columns], axis=1)
+    matrix = np.concatenate([column.matrix for column in columns.judged], axis=1)
     (probe,) = run_probes(manifest.task, targets, matrix, [fold])
     score = probe.score_part(fold.test)
     assert score is not None

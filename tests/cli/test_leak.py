@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -60,8 +61,8 @@ def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telli
     picture = tmp_path / "new" / "picture.png"
     result = run_cli("leak", telling, *TINY, "--group-by", "boat", "--out", picture)
     assert result.exit_code == 0
-    assert "image-width leaks: it alone is right on 1.00 (0.94 to 1.00) of the images" in result.stdout
-    assert "boat leaks" not in result.stdout
+    assert re.search(r"image-width +leaks +1\.000 +1\.000 to 1\.000 +1\.000", result.stdout)
+    assert re.search(r"boat +harmless", result.stdout)
     assert "Held out whole: boat" in result.stdout
     with Image.open(picture) as opened:
         assert opened.format == "PNG"

@@ -26,7 +26,8 @@ def leak(data: Path, group_by: str, out: Path | None, console: Console, **option
     """Tell how well metadata alone predict the answer, beside the image and together with it.
 
     Judged are the columns of the table DATA and the facts of the image files, or those that --metadata names. A column
-    that alone predicts far above the majority gives the answer away: a model that sees it learns nothing else.
+    that alone explains much of the answer, or makes it certain for a part of the images, gives it away: a model that sees
+    it learns nothing else.
     """
     from tlkit.workflows.leak import run_leak
 

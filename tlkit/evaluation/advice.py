@@ -22,10 +22,9 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.evaluation.leak_report import QUANTITIES
 from tlkit.evaluation.learning_curve import LearningCurve
 from tlkit.evaluation.probes import Probe, is_better
-from tlkit.outputs import CLASSIFICATION
+from tlkit.outputs import CLASSIFICATION, QUANTITIES, SCORES
 
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""
@@ -63,7 +62,7 @@ class Evidence:
     @property
     def quantity(self) -> str:
         """What the scores are, in words."""
-        return QUANTITIES[self.task]
+        return QUANTITIES[SCORES[self.task]]
 
     @property
     def rows(self) -> list[tuple[str, Probe]]:

@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.evaluation.intervals import Interval
-from tlkit.evaluation.leak_report import QUANTITIES
 from tlkit.evaluation.probes import Probe, is_better
 from tlkit.evaluation.report import format_fraction
+from tlkit.outputs import QUANTITIES, SCORES
 
 _TWO_DIGITS = "{:z.2f}".format
 
@@ -97,7 +97,7 @@ class Ranking:
     @property
     def quantity(self) -> str:
         """What the scores are, in words."""
-        return QUANTITIES[self.task]
+        return QUANTITIES[SCORES[self.task]]
 
     @property
     def sentences(self) -> list[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import math
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
@@ -77,17 +78,31 @@ def compute_bootstrap_interval(
         num_passes: How often `compute` goes through the images; at least 1.
     """
     num_resamples = max(FEWEST_RESAMPLES, min(MOST_RESAMPLES, _MOST_DRAWS // (num_images * num_passes)))
-    figures = np.concatenate([compute(counts) for counts in _draw_resamples(num_images, num_resamples)])
+    figures = np.concatenate([compute(counts) for counts in _iterate_resamples(num_images, num_resamples)])
     defined = figures[~np.isnan(figures)]
     low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
     return Interval(value, low=min(value, float(low)), high=max(value, float(high)))
 
 
-def _draw_resamples(num_images: int, num_resamples: int) -> Iterator[NDArray[np.float64]]:
-    rng = np.random.default_rng(0)
+def _iterate_resamples(num_images: int, num_resamples: int) -> Iterator[NDArray[np.float64]]:
     at_once = max(1, _MOST_COUNTS_AT_ONCE // num_images)
+    if num_resamples <= at_once:
+        yield _draw_once(num_images, num_resamples)
+        return
+    rng = np.random.default_rng(0)
     for start in range(0, num_resamples, at_once):
-        columns = min(at_once, num_resamples - start)
-        places = rng.integers(num_images, size=(columns, num_images)) * columns + np.arange(columns)[:, None]
-        counts = np.bincount(places.ravel(), minlength=num_images * columns)
-        yield counts.reshape(num_images, columns).astype(np.float64)
+        yield _draw_resamples(rng, num_images, min(at_once, num_resamples - start))
+
+
+@functools.lru_cache(maxsize=1)
+def _draw_once(num_images: int, num_resamples: int) -> NDArray[np.float64]:
+    """Return resamples that are kept for the next figure: to draw them takes ten times as long as to use them."""
+    return _draw_resamples(np.random.default_rng(0), num_images, num_resamples)
+
+
+def _draw_resamples(rng: np.random.Generator, num_images: int, num_resamples: int) -> NDArray[np.float64]:
+    """Return how often each resample holds an image, float64 (num_images, num_resamples)."""
+    places = rng.integers(num_images, size=(num_resamples, num_images)) * num_resamples
+    places += np.arange(num_resamples)[:, None]
+    counts = np.bincount(places.ravel(), minlength=num_images * num_resamples)
+    return counts.reshape(num_images, num_resamples).astype(np.float64)

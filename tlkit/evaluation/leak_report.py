@@ -9,20 +9,34 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
+from tlkit.evaluation.given_away import GivenAway
 from tlkit.evaluation.intervals import Interval
 from tlkit.evaluation.report import format_fraction
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, QUANTITIES, REGRESSION, SCORES
 
 LEAKS, HELPS, REDUNDANT, HARMLESS = "leaks", "helps", "redundant", "harmless"
-QUANTITIES = {CLASSIFICATION: "accuracy", MULTILABEL: "label accuracy", REGRESSION: "R²"}
+EXPLAINED = {CLASSIFICATION: "the class", MULTILABEL: "the labels", REGRESSION: "the value"}
 MOST_GROUPS_SHOWN = 12
 _TWO_DIGITS = "{:z.2f}".format
 
 Table = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
 """A title, titles of columns, and rows."""
 ChartRow = tuple[str, float, float, float, str]
-"""A label, a score with the ends of its interval, and a verdict or an empty text."""
+"""A label, a figure with the ends of its interval, and a verdict or an empty text."""
+
+
+@dataclass(frozen=True)
+class Known:
+    """How much of the answer something explains.
+
+    Attributes:
+        explained: Brier's skill score, or R² of values: 0 for the base rates, 1 for always sure and right.
+        score: How often it is right; None for values.
+    """
+
+    explained: Interval
+    score: Interval | None
 
 
 @dataclass(frozen=True)
@@ -31,17 +45,21 @@ class ColumnVerdict:
 
     Attributes:
         name: Of the column; `image-size` for all facts of the image file together.
+        same_as: Other names of the same fact.
         is_image_fact: Whether it is a fact of the image file rather than a column of a table.
         verdict: `leaks`, `helps`, `redundant` or `harmless`.
-        alone: Score of the column by itself.
-        with_image: Score of the image's features and the column; None where images were not looked at.
+        alone: What the column explains by itself.
+        given_away: The images whose answer it makes nearly certain, if there are enough.
+        with_image: What the image's features and the column explain; None where images were not looked at.
         sentence: The verdict in words.
     """
 
     name: str
+    same_as: tuple[str, ...]
     is_image_fact: bool
     verdict: str
     alone: Interval
+    given_away: GivenAway | None
     with_image: Interval | None
     sentence: str
 
@@ -84,29 +102,24 @@ class LeakReport:
     Attributes:
         task: One of TASKS.
         num_images: Images that were looked at.
-        majority: Score of naming the most frequent answer, or the mean value.
-        columns: One for each column, then `image-size` for all facts of the image file where there are several.
-        table: Score of all columns of the table together; None without any, likewise below.
-        metadata: Score of all columns and facts together.
-        image: Score of the image's features.
-        image_and_metadata: Score of the image's features with all metadata.
+        majority: Of the base rates, which name the most frequent answer, or of the mean value.
+        columns: One for each fact, then `image-size` for all facts of the image file where there are several.
+        table: Of all columns of the table together; None without any, likewise below.
+        metadata: Of all columns and facts together.
+        image: Of the image's features.
+        image_and_metadata: Of the image's features with all metadata.
         groups: One for each grouping.
     """
 
     task: str
     num_images: int
-    majority: Interval
+    majority: Known
     columns: tuple[ColumnVerdict, ...]
-    table: Interval | None
-    metadata: Interval | None
-    image: Interval
-    image_and_metadata: Interval | None
+    table: Known | None
+    metadata: Known | None
+    image: Known
+    image_and_metadata: Known | None
     groups: tuple[GroupVerdict, ...]
-
-    @property
-    def quantity(self) -> str:
-        """What the scores are, in words."""
-        return QUANTITIES[self.task]
 
     @property
     def leaking(self) -> tuple[ColumnVerdict, ...]:
@@ -115,12 +128,20 @@ class LeakReport:
 
     @property
     def sentences(self) -> list[str]:
-        """What was found: a sentence for each column but those that are harmless, which share one, and each grouping."""
-        told = [column.sentence for column in self.columns if column.verdict != HARMLESS]
-        harmless = [column.name for column in self.columns if column.verdict == HARMLESS]
-        if harmless:
-            told.append(f"Harmless, as they neither predict the answer nor add to the image: {', '.join(harmless)}.")
-        return told + [group.sentence for group in self.groups]
+        """What the tables do not say: what their figures are, which columns are one fact, and what groups hide."""
+        answer = EXPLAINED[self.task]
+        floor = "always the mean" if self.task == REGRESSION else "the base rates alone"
+        said = []
+        if self.columns:
+            said.append(f"explains: the part of {answer} that is known, 0 for {floor}, 1 for always sure and right.")
+        if any(column.given_away for column in self.columns):
+            said.append(f"certain for: the part of the images of which it alone gives {answer} away.")
+        said += [
+            f"One fact under {1 + len(column.same_as)} names: {', '.join((column.name, *column.same_as))}."
+            for column in self.columns
+            if column.same_as
+        ]
+        return said + [group.sentence for group in self.groups]
 
     def to_payload(self) -> dict[str, Any]:
         """Return plain numbers, lists and dicts, fit for JSON."""
@@ -129,53 +150,60 @@ class LeakReport:
     def tables(self) -> list[Table]:
         """Return the columns, what is known in all, and of each grouping the groups that fare worst."""
         found: list[Table] = []
+        titles: tuple[str, ...]
         if self.columns:
-            rows = [
-                (column.name, column.verdict, *_cells(column.alone), _cells(column.with_image)[0])
-                for column in self.columns
-            ]
-            found.append(("Columns", ("column", "verdict", "alone", "95% interval", "with the image"), rows))
-        in_all = [(label, *_cells(score)) for label, score in self._scores_in_all()]
-        found.append(("In all", ("known", self.quantity, "95% interval"), in_all))
-        found += [_tabulate_groups(group, self.quantity) for group in self.groups]
+            titles = ("column", "verdict", "explains", "95% interval", "certain for", "adds to the image")
+            found.append(("Columns", titles, [self._list_cells(column) for column in self.columns]))
+        quantity = QUANTITIES[SCORES[self.task]]
+        in_all = [
+            (label, *_cells(known.explained), *([format_fraction(known.score.value)] if known.score else []))
+            for label, known in self._list_known()
+        ]
+        titles = ("known", "explains", "95% interval", *([] if self.task == REGRESSION else [quantity]))
+        found.append(("In all", titles, in_all))
+        found += [_tabulate_groups(group, quantity) for group in self.groups]
         return found
 
     def chart(self) -> dict[str, Any]:
         """Return the arguments of the figure `draw_leaks` but for its path."""
         with_columns = [(f"image + {column.name}", column.with_image, column.verdict) for column in self.columns]
-        if self._has_more_than_facts:
-            with_columns.append(("image + all metadata", self.image_and_metadata, ""))
+        if self._has_more_than_facts and self.image_and_metadata:
+            with_columns.append(("image + all metadata", self.image_and_metadata.explained, ""))
         return {
             "alone": [_chart_row(column.name, column.alone, column.verdict) for column in self.columns],
-            "together": [_chart_row(label, score) for label, score in self._scores_together()],
+            "together": [_chart_row(label, known.explained) for label, known in self._list_together()],
             "image": [
-                _chart_row("image", self.image),
-                *(_chart_row(label, score, verdict) for label, score, verdict in with_columns if score),
+                _chart_row("image", self.image.explained),
+                *(_chart_row(label, figure, verdict) for label, figure, verdict in with_columns if figure),
             ],
-            "majority": self.majority.value,
-            "majority_name": "mean value" if self.task == REGRESSION else "majority",
-            "quantity": self.quantity,
+            "floor_name": "mean value" if self.task == REGRESSION else "base rates",
+            "quantity": f"part of {EXPLAINED[self.task]} that is explained, 95% interval",
         }
+
+    def _list_cells(self, column: ColumnVerdict) -> tuple[str, ...]:
+        certain = format_fraction(column.given_away.share) if column.given_away else "-"
+        added = f"{column.with_image.value - self.image.explained.value:+z.3f}" if column.with_image else "-"
+        return (column.name, column.verdict, *_cells(column.alone), certain, added)
 
     @property
     def _has_more_than_facts(self) -> bool:
         """Whether all metadata together are more than a column that is shown by itself."""
         return len(self.columns) > 1 and self.table is not None
 
-    def _scores_together(self) -> list[tuple[str, Interval]]:
+    def _list_together(self) -> list[tuple[str, Known]]:
         if not self._has_more_than_facts:
             return []
         has_facts = any(column.is_image_fact for column in self.columns)
-        scores = [("all columns of the table", self.table), ("all metadata", self.metadata if has_facts else None)]
-        return [(label, score) for label, score in scores if score]
+        known = [("all columns of the table", self.table), ("all metadata", self.metadata if has_facts else None)]
+        return [(label, each) for label, each in known if each]
 
-    def _scores_in_all(self) -> list[tuple[str, Interval]]:
-        scores = [("the mean value" if self.task == REGRESSION else "the majority", self.majority)]
-        scores += self._scores_together()
-        scores.append(("the image", self.image))
+    def _list_known(self) -> list[tuple[str, Known]]:
+        known = [("the mean value" if self.task == REGRESSION else "the base rates", self.majority)]
+        known += self._list_together()
+        known.append(("the image", self.image))
         if self.image_and_metadata and self._has_more_than_facts:
-            scores.append(("the image and all metadata", self.image_and_metadata))
-        return scores
+            known.append(("the image and all metadata", self.image_and_metadata))
+        return known
 
 
 def pick_leaking(columns: Sequence[ColumnVerdict]) -> tuple[ColumnVerdict, ...]:
@@ -190,31 +218,39 @@ def tell_column(
     name: str,
     verdict: str,
     *,
+    same_as: Sequence[str] = (),
     alone: Interval,
-    majority: Interval,
+    given_away: GivenAway | None = None,
     image: Interval | None = None,
     with_image: Interval | None = None,
 ) -> str:
     """Return a verdict in words.
 
     Example:
-        >>> tell_column("classification", "camera", "leaks", alone=Interval(0.75, 0.69, 0.8), majority=Interval(0.61, 0.5, 0.7))
-        'camera leaks: it alone is right on 0.75 (0.69 to 0.80) of the images, the majority class on 0.61.'
+        >>> tell_column("classification", "camera", "leaks", alone=Interval(0.75, 0.69, 0.8))
+        'camera leaks: it alone explains 0.75 (0.69 to 0.80) of the class.'
     """
-    knows = _tell_alone(task, name, alone, majority)
+    names = f"{name} (also {', '.join(same_as)})" if same_as else name
+    says = "all facts of the image file together explain" if name == ALL_IMAGE_FACTS else "it alone explains"
+    knows = f"{says} {alone.in_brief(_TWO_DIGITS)} of {EXPLAINED[task]}"
+    if given_away:
+        knows += f", {_tell_given_away(task, given_away)}"
     if verdict == LEAKS:
-        return f"{name} leaks: {knows}."
+        return f"{names} leaks: {knows}."
     if image is None or with_image is None:
-        return f"{name}: {knows}."
-    quantity = QUANTITIES[task]
+        return f"{names}: {knows}."
+    change = f"{image.value:z.3f} without it, {with_image.value:z.3f} with it"
     if verdict == HELPS:
-        return (
-            f"{name} helps: beside the image it raises {quantity} from {image.value:z.2f} to {with_image.value:z.2f}."
-        )
-    adds = f"adds nothing to the image ({quantity} {image.value:z.2f} without it, {with_image.value:z.2f} with it)"
-    if verdict == REDUNDANT:
-        return f"{name} is redundant: {knows}, but it {adds}."
-    return f"{name} is harmless: {knows}, and it {adds}."
+        return f"{names} helps: it adds to what the image explains ({change})."
+    return f"{names} is {verdict}: {knows}, and adds nothing to the image ({change})."
+
+
+def _tell_given_away(task: str, given_away: GivenAway) -> str:
+    part = f"for {given_away.share:.2f} of the images"
+    score = given_away.score.in_brief(_TWO_DIGITS)
+    if task == REGRESSION:
+        return f"and {part}, those that have a value there, {score}"
+    return f"and {part} it is right on {score}, where the base rate is {given_away.base_rate:.2f}"
 
 
 def tell_groups(
@@ -222,7 +258,7 @@ def tell_groups(
 ) -> str:
     """Return what holding out whole groups does, in words; `num_unknown` classes are then learnt from no image."""
     article = "an" if name[:1].lower() in set("aeiou") else "a"
-    begin = f"With {article} {name} held out whole, {QUANTITIES[task]}"
+    begin = f"With {article} {name} held out whole, {QUANTITIES[SCORES[task]]}"
     if falls:
         text = f"{begin} falls from {mixed.value:z.2f} to {held_out.value:z.2f}: part of what is learnt is the {name}."
     else:
@@ -230,17 +266,6 @@ def tell_groups(
     if num_unknown:
         text += f" {num_unknown} of {num_classes} classes lie wholly in what is held out, and cannot be told then."
     return text
-
-
-def _tell_alone(task: str, name: str, alone: Interval, majority: Interval) -> str:
-    subject = "all facts of the image file together" if name == ALL_IMAGE_FACTS else "it alone"
-    interval = alone.in_brief(_TWO_DIGITS)
-    if task == REGRESSION:
-        verb = "reach" if name == ALL_IMAGE_FACTS else "reaches"
-        return f"{subject} {verb} an R² of {interval}, the mean value {majority.value:z.2f}"
-    verb = "are" if name == ALL_IMAGE_FACTS else "is"
-    things, most = ("images", "the majority class") if task == CLASSIFICATION else ("labels", "the majority of each")
-    return f"{subject} {verb} right on {interval} of the {things}, {most} on {majority.value:z.2f}"
 
 
 def _tabulate_groups(group: GroupVerdict, quantity: str) -> Table:

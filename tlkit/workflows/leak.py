@@ -25,8 +25,9 @@ from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError, name_fix
 from tlkit.evaluation.folds import make_group_folds
+from tlkit.evaluation.leak_columns import LeakColumns, make_leak_columns
 from tlkit.evaluation.leak_report import LeakReport
-from tlkit.evaluation.leaks import compute_leak_report, find_leaks, make_leak_columns
+from tlkit.evaluation.leaks import compute_leak_report, find_leaks
 from tlkit.features.cache import default_cache_root
 from tlkit.metadata.columns import ALL_IMAGE_FACTS, IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
 from tlkit.metadata.encoding import fit_encoding
@@ -91,17 +92,24 @@ def run_leak(
         keys = [row[manifest.metadata_columns.index(group_by)] or "(missing)" for row in texts]
         _check_groups(group_by, keys, [record.sha256 for record in records])
         groups = [(group_by, keys)]
+    columns = make_leak_columns(fit_encoding(requests, texts), texts)
     report = compute_leak_report(
         manifest.task,
         make_probe_targets(manifest, records, data_settings),
         features,
-        make_leak_columns(fit_encoding(requests, texts), texts),
+        columns.judged,
         groups=groups,
         twins=[record.sha256 for record in records],
         seed=seed,
     )
-    _tell(report, picture, console)
-    return {**report.to_payload(), "picture": picture, "seconds": round(time.perf_counter() - started, 2)}
+    _tell(report, columns, picture, console)
+    left_out = {"one_value": columns.constant, "all_different": columns.unique}
+    return {
+        **report.to_payload(),
+        "left_out": left_out,
+        "picture": picture,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
 
 
 def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
@@ -124,7 +132,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     leaks = find_leaks(
         manifest.task,
         make_probe_targets(manifest, records, settings),
-        make_leak_columns(fit_encoding(requests, texts), texts),
+        make_leak_columns(fit_encoding(requests, texts), texts).judged,
         twins=[record.sha256 for record in records],
         seed=seed,
     )
@@ -207,11 +215,15 @@ def _read_features(
     return records, features.cache.read(positions).astype(np.float32)
 
 
-def _tell(report: LeakReport, picture: Path, console: Console) -> None:
-    for title, columns, rows in report.tables():
-        console.table(title, columns, rows)
+def _tell(report: LeakReport, columns: LeakColumns, picture: Path, console: Console) -> None:
+    for table in report.tables():
+        console.table(*table)
     for sentence in report.sentences:
         console.say(sentence)
+    if columns.constant:
+        console.say(f"Left out, as they have one value: {', '.join(columns.constant)}.")
+    if columns.unique:
+        console.say(f"Left out, as they have another value for every image: {', '.join(columns.unique)}.")
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw_leaks(picture, **report.chart())
     console.say(f"Picture: {picture}")

@@ -23,9 +23,8 @@ def make_arguments(*columns: tuple[str, str]) -> dict[str, Any]:
             ("image", 0.7, 0.66, 0.74, ""),
             *((f"image + {name}", 0.72, 0.68, 0.76, verdict) for name, verdict in columns),
         ],
-        "majority": 0.3,
-        "majority_name": "majority",
-        "quantity": "accuracy",
+        "floor_name": "base rates",
+        "quantity": "explained",
     }
 
 
@@ -78,7 +77,7 @@ def test_the_figure_follows_the_numbers_and_more_columns_make_it_higher(tmp_path
     for name, arguments in {
         "a": make_arguments(("age", "helps")),
         "b": make_arguments(("age", "helps")),
-        "c": make_arguments(("age", "helps")) | {"majority": 0.35},
+        "c": make_arguments(("age", "helps")) | {"floor_name": "mean value"},
         "d": make_arguments(*[("age", "helps")] * 9),
     }.items():
         draw_leaks(tmp_path / f"{name}.png", **arguments)

@@ -34,11 +34,10 @@ def draw_leaks(
     alone: Sequence[Row],
     together: Sequence[Row],
     image: Sequence[Row],
-    majority: float,
-    majority_name: str,
+    floor_name: str,
     quantity: str,
 ) -> None:
-    """Draw a dot and an interval for each score, in three blocks, and a dashed line at the majority.
+    """Draw a dot and an interval for each score, in three blocks, and a dashed line at 0, where nothing is known.
 
     Args:
         path: The PNG to write.
@@ -46,9 +45,8 @@ def draw_leaks(
         together: Columns together, without verdicts. It may be empty, and so may `alone`.
         image: First the image by itself, with a line down from it, then with columns; a row with a verdict is drawn in
             its colour, paler.
-        majority: The score of naming the most frequent answer.
-        majority_name: What the line is called, such as "majority".
-        quantity: What the scores are, such as "accuracy"; 1 is perfect.
+        floor_name: What the line is called, such as "base rates".
+        quantity: What the scores are; 1 is perfect.
     """
     blocks = [("A column alone", alone), ("Columns together", together), ("The image", image)]
     rows = [*alone, *together, *image]
@@ -67,11 +65,11 @@ def draw_leaks(
         figure.set_size_inches(9.0, 0.7 + ROW_INCHES * height)
         axes.set_yticks([place for place, _ in ticks], [label for _, label in ticks], fontsize=LETTERS)
         axes.set_ylim(height - 0.9, -0.7)
-        axes.set_xlim(min(majority, *(row[2] for row in rows)) - 0.04, max(1.0, *(row[3] for row in rows)) + 0.02)
+        axes.set_xlim(min(0.0, *(row[2] for row in rows)) - 0.04, max(1.0, *(row[3] for row in rows)) + 0.02)
         axes.set_xlabel(quantity, color=INK, fontsize=10)
         axes.tick_params(axis="y", length=0)
         axes.spines["left"].set_visible(False)
-        _draw_majority(axes, majority, majority_name)
+        _draw_floor(axes, floor_name)
         axes.plot([image[0][1]] * 2, [height - 0.6 - len(image), height - 1.1], color=EDGE, linewidth=1.0, zorder=1)
 
 
@@ -111,13 +109,13 @@ def _draw_row(axes: Axes, height: float, row: Row, *, is_pale: bool) -> None:
         )
 
 
-def _draw_majority(axes: Axes, majority: float, name: str) -> None:
-    axes.axvline(majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
+def _draw_floor(axes: Axes, name: str) -> None:
+    axes.axvline(0.0, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
     left, right = axes.get_xlim()
-    place = (majority - left) / (right - left)
+    place = (0.0 - left) / (right - left)
     axes.annotate(
-        f"{name} {majority:z.2f}",
-        xy=(majority, 1.0),
+        name,
+        xy=(0.0, 1.0),
         xycoords=axes.get_xaxis_transform(),
         xytext=(0, 4),
         textcoords="offset points",
