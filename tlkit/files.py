@@ -31,7 +31,7 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
     Missing parent folders are made. An existing file is replaced. The new file's mode follows the umask.
 
     Raises:
-        OSError: The disk is full, or the folder cannot be written to.
+        OSError: The disk is full, or the folder cannot be written to; it names `path` unless it comes from elsewhere.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # short: `path` may have the longest name there is
@@ -42,9 +42,11 @@ def written_aside(path: Path) -> Iterator[BinaryIO]:
             os.fsync(file.fileno())
         partial.replace(path)
         flush_folder(path.parent)
-    except BaseException:
+    except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
+        if isinstance(error, OSError) and error.filename in {None, str(partial), str(path.parent)}:
+            error.filename, error.filename2 = str(path), None
         raise
 
 
@@ -74,15 +76,20 @@ def write_json(path: Path, value: Any) -> None:
     write_text(path, json.dumps(value, indent=1, default=str) + "\n")
 
 
-def flush_folder(folder: Path) -> None:
-    """Flush the renames in a folder to the disk, where the platform can (Windows cannot open a folder)."""
-    if os.name != "posix":
-        return
-    descriptor = os.open(folder, os.O_RDONLY)
+def flush_file(path: Path) -> None:
+    """Flush a file that another library has written to the disk."""
+    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
     try:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def flush_folder(folder: Path) -> None:
+    """Flush the renames in a folder to the disk, where the platform can (Windows cannot open a folder)."""
+    if os.name != "posix":
+        return
+    flush_file(folder)
 
 
 def remove_partials(folder: Path) -> None:
@@ -93,11 +100,15 @@ def remove_partials(folder: Path) -> None:
 
 
 @contextmanager
-def held_lock(path: Path) -> Iterator[None]:
+def held_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
     """Hold the lock of a file, which is made if needed; a process that dies gives its lock back.
 
     The lock binds only those who ask for it. On a file system that has no locks, nothing is held. The file stays, unless
     its holder removes it.
+
+    Args:
+        path: The file.
+        shared: Whether others may hold it as well, if they share it, too.
 
     Raises:
         BlockingIOError: Another process holds it, or has just removed it.
@@ -105,7 +116,7 @@ def held_lock(path: Path) -> Iterator[None]:
     """
     with path.open("ab") as file:
         try:
-            _lock(file)
+            _lock(file, shared=shared)
         except OSError as error:
             if error.errno not in _CANNOT_LOCK:
                 raise
@@ -114,7 +125,7 @@ def held_lock(path: Path) -> Iterator[None]:
         yield
 
 
-def _lock(file: BinaryIO) -> None:
+def _lock(file: BinaryIO, *, shared: bool) -> None:
     """Lock an open file until it is closed.
 
     Raises:
@@ -123,6 +134,8 @@ def _lock(file: BinaryIO) -> None:
     if sys.platform == "win32":
         import msvcrt
 
+        if shared:  # there are no such locks; but nobody can remove a file that is open
+            return
         try:
             msvcrt.locking(file.fileno(), msvcrt.LK_NBLCK, 1)
         except PermissionError as error:
@@ -130,4 +143,4 @@ def _lock(file: BinaryIO) -> None:
     else:
         import fcntl
 
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(file, (fcntl.LOCK_SH if shared else fcntl.LOCK_EX) | fcntl.LOCK_NB)

@@ -14,11 +14,17 @@ from tlkit.backbones.openvino_runtime import compile_model
 
 pytestmark = pytest.mark.usefixtures("openvino")
 BATCH_SIZE = 3
+warnings: list[str] = []
 
 
 def make_engine(trunk: keras.Model, root: Path, *, precision: str = "float32", **description: Any) -> Engine:
     return openvino_engine.make_openvino_engine(
-        trunk, precision=precision, batch_size=BATCH_SIZE, description={"backbone": "tiny", **description}, root=root
+        trunk,
+        precision=precision,
+        batch_size=BATCH_SIZE,
+        description={"backbone": "tiny", **description},
+        root=root,
+        warn=warnings.append,
     )
 
 
@@ -137,17 +143,25 @@ def test_a_damaged_trunk_is_converted_anew(
     assert len(conversions) == 2
 
 
-def test_a_trunk_is_whole_or_not_there(
-    tiny: Backbone, tmp_path: Path, conversions: list[None], openvino: Any, monkeypatch: pytest.MonkeyPatch
+@pytest.mark.parametrize("error", [OSError(28, "No space left on device"), RuntimeError("Check 'x' failed:\nfull")])
+def test_a_trunk_is_whole_or_not_there_and_its_lack_costs_a_warning(
+    tiny: Backbone,
+    tmp_path: Path,
+    conversions: list[None],
+    openvino: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    error: Exception,
 ) -> None:
     def fill_the_disk(model: Any, path: Path, compress_to_fp16: bool) -> None:
         path.write_text("<half")
-        raise OSError(28, "No space left on device")
+        raise error
 
     monkeypatch.setattr(openvino, "save_model", fill_the_disk)
     images = draw_images()
     assert make_engine(tiny.model, tmp_path).compute(images).shape == (BATCH_SIZE, 32, 32, 3)
     assert not list(tmp_path.iterdir())
+    problem = "No space left on device" if isinstance(error, OSError) else "full"
+    assert warnings[-1].endswith(f": the network converted for OpenVINO cannot be kept there ({problem}).")
 
 
 def test_the_stray_outputs_of_an_efficientnet_are_cut(openvino: Any) -> None:

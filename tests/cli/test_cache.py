@@ -41,10 +41,10 @@ def test_cache_verify_tells_by_its_exit_code_whether_damage_remains(run_cli: Cal
 def test_cache_prune_wants_to_be_told_what(run_cli: Callable[..., Any], folder: Path) -> None:
     result = run_cli("cache", "prune")
     assert result.exit_code == 2
-    assert "Say what to remove: --key KEY, --older-than DAYS or --all." in result.stderr
+    assert "Say what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all." in result.stderr
     result = run_cli("cache", "prune", "--all", "--older-than", 3)
     assert result.exit_code == 2
-    assert "--all removes every cache; leave --key and --older-than out." in result.stderr
+    assert "--all removes every cache; leave the other options out." in result.stderr
     assert folder.exists()
 
 
@@ -52,6 +52,16 @@ def test_cache_prune_removes_the_named_cache(run_cli: Callable[..., Any], folder
     assert run_cli("cache", "prune", "--older-than", 1, "--json").json()["removed"] == []
     assert run_cli("cache", "prune", "--key", folder.name[:8], "--json").json()["removed"] == [folder.name]
     assert not folder.exists()
+
+
+def test_cache_prune_keeps_to_a_size(run_cli: Callable[..., Any], folder: Path) -> None:
+    assert run_cli("cache", "prune", "--max-size", "1.5 GB", "--json").json()["removed"] == []
+    assert run_cli("cache", "prune", "--max-size", "1kb", "--json").json()["removed"] == [folder.name]
+    result = run_cli("cache", "prune", "--max-size", "lots")
+    assert result.exit_code == 2
+    assert "'lots' is no size; give a number with B, KB, MB, GB or TB, such as 20GB." in result.stderr
+    result = run_cli("cache", "prune", "--max-size", "1GB", "--older-than", 3)
+    assert "--max-size chooses by itself; leave --key and --older-than out." in result.stderr
 
 
 def test_an_unknown_key_is_an_error_for_scripts_too(run_cli: Callable[..., Any], cache_root: Path) -> None:

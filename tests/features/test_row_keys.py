@@ -28,8 +28,9 @@ def test_equal_fingerprints_of_different_keys_never_give_a_wrong_row(monkeypatch
     stored = encode_rows([RowKey(f"{image:064x}", "0") for image in range(5)])
     index = RowIndex(np.zeros(5, dtype=np.uint64))
 
-    def read_keys(positions: NDArray[np.int64]) -> KeyArrays:
-        return KeyArrays(stored.sha256[positions], stored.view[positions])
+    def match(positions: NDArray[np.int64], keys: KeyArrays) -> NDArray[np.bool_]:
+        same: NDArray[np.bool_] = stored.sha256[positions] == keys.sha256
+        return same
 
     wanted = encode_rows([RowKey(f"{image:064x}", "0") for image in (4, 9, 0, 3)])
-    assert index.find(wanted, read_keys).tolist() == [4, -1, 0, 3]
+    assert index.find(wanted, match).tolist() == [4, -1, 0, 3]

@@ -12,10 +12,12 @@ import pytest
 
 from tlkit.errors import CacheError
 from tlkit.features.cache import FeatureCache
+from tlkit.features.folder import CacheUse, note_use, read_use
+from tlkit.features.pruning import PruneRules, prune
 from tlkit.features.row_keys import encode_rows
 from tlkit.features.shards import SHARD_PATTERN, write_shard
 from tlkit.features.spec import CacheSpec
-from tlkit.features.upkeep import list_caches, prune, remove_damaged, verify_cache
+from tlkit.features.upkeep import VerifyReport, list_caches, remove_damaged, verify_cache
 
 if TYPE_CHECKING:
     from tests.features.conftest import Rows
@@ -31,6 +33,15 @@ def fill(root: Path, spec: CacheSpec, rows: Rows, count: int = 6) -> Path:
         for start in range(0, count, 2):
             writer.append(keys[start : start + 2], rows.features(keys[start : start + 2]))
     return cache.folder
+
+
+def flip(shard: Path, dataset: str, *, row: int) -> None:
+    """Change a bit of a row."""
+    with h5py.File(shard) as file:
+        place = file[dataset].id.get_offset() + file[dataset].nbytes // len(file[dataset]) * row
+    content = bytearray(shard.read_bytes())
+    content[place] ^= 1
+    shard.write_bytes(content)
 
 
 def ignore(count: int) -> None:
@@ -67,135 +78,79 @@ def test_a_sound_cache_is_verified_whole(tmp_path: Path, spec: CacheSpec, rows: 
 def test_one_flipped_bit_anywhere_in_a_row_is_found(tmp_path: Path, spec: CacheSpec, rows: Rows, dataset: str) -> None:
     folder = fill(tmp_path, spec, rows)
     shard = sorted(folder.glob(SHARD_PATTERN))[1]
-    with h5py.File(shard) as file:
-        in_second_row = file[dataset].id.get_offset() + file[dataset].nbytes // 2
-    content = bytearray(shard.read_bytes())
-    content[in_second_row] ^= 1
-    shard.write_bytes(content)
-
+    flip(shard, dataset, row=1)
     report = verify_cache(folder, advance=ignore)
-    assert report.damaged == {shard: "row 1 differs from its checksum"}
+    assert report.damaged == {shard: "1 row differs from its checksum"}
     assert report.num_rows == 4
-    remove_damaged(report)
-    assert verify_cache(folder, advance=ignore).num_shards == 2
 
 
 def test_numbers_that_are_not_finite_are_found(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
     folder = FeatureCache.open(tmp_path, spec).folder
     features = np.full((1, *SHAPE), np.nan, dtype=np.float32)
-    shard = write_shard(folder, encode_rows(rows.keys(1)), [features], cache_key=spec.key())
+    shard = write_shard(folder, encode_rows(rows.keys(1)), [features], spec=spec)
     assert verify_cache(folder, advance=ignore).damaged == {shard: "it holds numbers that are not finite"}
 
 
-def test_verifying_a_cache_without_its_description_is_an_error(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+def test_a_lost_description_is_made_anew_from_a_shard(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
     folder = fill(tmp_path, spec, rows)
     (folder / "cache.json").write_text("{}")
+    assert (list_caches(tmp_path)[0].spec, list_caches(tmp_path)[0].num_rows) == (spec, 6)
+    assert verify_cache(folder, advance=ignore).num_rows == 6
+    assert CacheSpec.from_json((folder / "cache.json").read_bytes()) == spec
+
+
+def test_verifying_a_cache_that_nothing_describes_is_an_error(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+    folder = fill(tmp_path, spec, rows)
+    (folder / "cache.json").write_text("{}")
+    for shard in folder.glob(SHARD_PATTERN):
+        shard.write_bytes(b"")
     with pytest.raises(CacheError) as refusal:
         verify_cache(folder, advance=ignore)
     assert str(refusal.value) == (
-        f"{folder / 'cache.json'} cannot be read: 'image_size'.\n"
+        f"{folder / 'cache.json'} is missing or damaged, and no shard says what it said.\n"
         "  Expected: the description that tlkit wrote when it made the cache\n"
         f"  Fix: remove it with `tlkit cache prune --key {folder.name}`; it is computed again when needed."
     )
     assert list_caches(tmp_path)[0].spec is None
-    prune(tmp_path, keys=[folder.name])
+    prune(tmp_path, PruneRules(keys=[folder.name]))
     assert not folder.exists()
 
 
-def test_pruning_removes_only_what_was_named(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
-    doomed = fill(tmp_path, spec, rows)
-    kept = fill(tmp_path, dataclasses.replace(spec, fit="crop"), rows)
-    num_bytes = list_caches(tmp_path)[1].num_bytes
-
-    rehearsal = prune(tmp_path, keys=[doomed.name[:6]], dry_run=True)
-    assert (rehearsal.keys, rehearsal.num_bytes) == ((doomed.name,), num_bytes)
-    assert doomed.exists()
-    assert prune(tmp_path, keys=[doomed.name[:6]]) == rehearsal
-    assert not doomed.exists()
-    assert verify_cache(kept, advance=ignore).num_rows == 6
-
-
-def test_pruning_by_age_goes_by_the_last_use(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
-    old = fill(tmp_path, spec, rows)
-    fill(tmp_path, dataclasses.replace(spec, fit="crop"), rows)
-    ten_days_ago = time.time() - 10 * 86_400
-    os.utime(old / "cache.json", (ten_days_ago, ten_days_ago))
-    assert prune(tmp_path, older_than_days=11).keys == ()
-    assert prune(tmp_path, older_than_days=9).keys == (old.name,)
-
-
-def test_pruning_everything_leaves_other_files_alone(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
-    folder = fill(tmp_path, spec, rows)
-    own = [tmp_path / "notes.txt", folder / "notes.txt", tmp_path / "features" / "0123" / "shard-1.h5"]
-    for path in own:
-        path.parent.mkdir(exist_ok=True)
-        path.write_text("mine")
-    prune(tmp_path, everything=True)
-    assert sorted(path for path in tmp_path.rglob("*") if path.is_file()) == sorted([*own, tmp_path / "CACHEDIR.TAG"])
-
-
-def test_pruning_removes_half_written_files_of_ended_processes(
-    tmp_path: Path, spec: CacheSpec, rows: Rows, monkeypatch: pytest.MonkeyPatch
+def test_the_sound_rows_of_a_damaged_shard_are_kept_when_it_is_removed(
+    tmp_path: Path, spec: CacheSpec, rows: Rows
 ) -> None:
     folder = fill(tmp_path, spec, rows)
-    monkeypatch.setattr("socket.gethostname", lambda: "this-host")
-    monkeypatch.setattr("tlkit.features.shards._is_running", lambda process: process != 41)
-    for process in (41, 42):
-        (folder / f"partial-this-host-{process}-0123abcd.h5").write_bytes(b"1234")
-    report = prune(tmp_path)
-    assert (report.keys, report.num_bytes) == ((), 4)
-    assert [path.name for path in folder.glob("partial-*")] == ["partial-this-host-42-0123abcd.h5"]
+    shard = sorted(folder.glob(SHARD_PATTERN))[1]
+    flip(shard, "features", row=1)
+    report = verify_cache(folder, advance=ignore)
+    assert remove_damaged(folder, report) == 1
+    assert not shard.exists()
+    assert verify_cache(folder, advance=ignore) == VerifyReport(num_shards=3, num_rows=5, damaged={})
+    cache = FeatureCache.open(tmp_path, spec)
+    found = [key for key, position in zip(rows.keys(6), cache.find(rows.keys(6)), strict=True) if position >= 0]
+    assert len(found) == 5
+    assert np.array_equal(cache.read(cache.find(found)), rows.features(found))
 
 
-def test_an_unknown_key_is_named_with_the_nearest_one(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
-    with pytest.raises(CacheError) as refusal:
-        prune(tmp_path, keys=["abc"])
-    assert str(refusal.value) == (
-        f"No feature cache under {tmp_path} has the key 'abc'.\n"
-        "  Expected: a cache; there is none yet\n"
-        "  Fix: make one with `tlkit precompute`."
-    )
-    key = fill(tmp_path, spec, rows).name
-    with pytest.raises(CacheError) as refusal:
-        prune(tmp_path, keys=["x" + key[1:]])
-    assert str(refusal.value) == (
-        f"No feature cache under {tmp_path} has the key 'x{key[1:]}'.\n"
-        f"  Expected: one of {key}\n"
-        f"  Fix: did you mean '{key}'?"
-    )
-
-
-def make_trunk(root: Path, name: str, *, days: float) -> Path:
-    """Make the folder of a converted trunk that was last read some days ago."""
-    folder = root / "engines" / name
-    folder.mkdir(parents=True)
-    for file in ("trunk.xml", "trunk.bin", "trunk.json"):
-        (folder / file).write_bytes(b"12345")
-    used = time.time() - days * 86_400
-    os.utime(folder, (used, used))
-    return folder
-
-
-def test_converted_trunks_go_with_age_and_with_everything_but_nothing_else_does(tmp_path: Path) -> None:
-    old, new = make_trunk(tmp_path, "0" * 16, days=40), make_trunk(tmp_path, "1" * 16, days=20)
-    half = make_trunk(tmp_path, f"{'1' * 16}.{'a' * 32}", days=2)
-    foreign = make_trunk(tmp_path, "holidays", days=400)
-    used = old.stat().st_mtime
-    (old / "mine.txt").write_text("a letter")
-    os.utime(old, (used, used))
-    report = prune(tmp_path, older_than_days=30, dry_run=True)
-    assert (report.trunks, report.num_bytes) == ((old, half), 30)
-    prune(tmp_path, older_than_days=30)
-    assert [path.name for path in old.iterdir()] == ["mine.txt"]
-    assert not half.exists()
-    assert len(list(new.iterdir())) == 3
-    prune(tmp_path, everything=True)
-    assert not new.exists()
-    assert len(list(foreign.iterdir())) == 3
-
-
-def test_the_comparison_of_the_engine_goes_with_its_cache(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+def test_nothing_is_removed_from_a_cache_in_use(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
     folder = fill(tmp_path, spec, rows)
-    (folder / "agreement.json").write_text("{}")
-    prune(tmp_path, everything=True)
-    assert not folder.exists()
+    flip(min(folder.glob(SHARD_PATTERN)), "features", row=0)
+    user = FeatureCache.open(tmp_path, spec)
+    report = verify_cache(folder, advance=ignore)
+    assert remove_damaged(folder, report) == 0
+    assert len(user) == 6
+    del user
+    assert remove_damaged(folder, report) == 1
+
+
+def test_what_a_cache_serves_is_noted_the_last_first(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+    folder = fill(tmp_path, spec, rows)
+    assert read_use(folder) == CacheUse()
+    for name in ("birds", "cats", "birds"):
+        note_use(folder, Path("/data") / name, is_one_off=True)
+    assert list_caches(tmp_path)[0].use == CacheUse(("/data/birds", "/data/cats"), is_one_off=True)
+    note_use(folder, Path("/data/cats"), is_one_off=False)
+    note_use(folder, Path("/data/cats"), is_one_off=True)
+    assert not read_use(folder).is_one_off, "weights that others have stay what they are"
+    (folder / "used.json").write_bytes(b"[]")
+    assert read_use(folder) == CacheUse()

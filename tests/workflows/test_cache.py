@@ -7,6 +7,8 @@ import pytest
 
 from tlkit.errors import CacheError
 from tlkit.features.cache import CacheSpec, FeatureCache, RowKey
+from tlkit.features.folder import note_use
+from tlkit.features.pruning import PruneRules
 from tlkit.features.shards import SHARD_PATTERN
 from tlkit.reports.console import Console
 from tlkit.workflows.cache import prune_caches, show_caches, verify_caches
@@ -55,7 +57,7 @@ def test_verifying_finds_damage_and_removes_it_only_when_asked(
     assert verify_caches([], remove=False, console=QUIET) == {"rows": 2, "shards": 2, "damaged": [], "removed": 0}
     shard = next(path for path in folder.glob(SHARD_PATTERN) if f"{1:064x}".encode() in path.read_bytes())
     flip_a_bit(shard)
-    damaged = [{"path": str(shard), "reason": "row 0 differs from its checksum"}]
+    damaged = [{"path": str(shard), "reason": "1 row differs from its checksum"}]
     assert verify_caches([folder.name[:5]], remove=False, console=QUIET) == {
         "rows": 1,
         "shards": 2,
@@ -63,16 +65,47 @@ def test_verifying_finds_damage_and_removes_it_only_when_asked(
         "removed": 0,
     }
     assert shard.exists()
-    assert capsys.readouterr().err == f"Warning: {shard}: row 0 differs from its checksum\n"
+    assert capsys.readouterr().err == f"Warning: {shard}: 1 row differs from its checksum\n"
     assert verify_caches([], remove=True, console=QUIET)["removed"] == 1
     assert verify_caches([], remove=False, console=QUIET)["shards"] == 1
 
 
-def test_a_cache_without_its_description_counts_as_damage(folder: Path) -> None:
+def test_a_cache_that_nothing_describes_counts_as_damage(folder: Path) -> None:
     (folder / "cache.json").unlink()
+    for shard in folder.glob(SHARD_PATTERN):
+        shard.write_bytes(b"")
     payload = verify_caches([], remove=True, console=QUIET)
     assert [item["path"] for item in payload["damaged"]] == [str(folder)]
     assert payload["removed"] == 0
+
+
+def test_the_data_sets_of_a_cache_are_shown_and_weights_that_were_trained_in_a_run(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for name in ("cats", "birds"):
+        note_use(folder, Path("/data") / name, is_one_off=True)
+    (cache,) = show_caches(Console())["caches"]
+    assert (cache["data"], cache["one_off"]) == (["/data/birds", "/data/cats"], True)
+    output = capsys.readouterr().out
+    assert "/data/birds and 1 more" in output
+    assert "abababab of a run" in output
+
+
+def test_what_is_in_use_is_neither_removed_nor_cleaned_up(
+    cache_root: Path, folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for shard in folder.glob(SHARD_PATTERN):
+        flip_a_bit(shard)
+    user = FeatureCache.open(cache_root, SPEC)
+    assert verify_caches([], remove=True, console=QUIET)["removed"] == 0
+    payload = prune_caches(PruneRules(max_bytes=1), dry_run=False, console=QUIET)
+    assert (payload["removed"], payload["in_use"]) == ([], [user.folder.name])
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "shard-" not in line]
+    assert warnings == [
+        f"Warning: {folder.name} is in use: nothing is removed from it.",
+        f"Warning: {folder.name} stays: another process uses it.",
+        "Warning: 0.0 MB are more than --max-size allows, but in use.",
+    ]
 
 
 def test_verifying_an_unknown_key_is_an_error(folder: Path) -> None:
@@ -82,9 +115,20 @@ def test_verifying_an_unknown_key_is_an_error(folder: Path) -> None:
 
 def test_a_dry_run_of_pruning_removes_nothing(folder: Path, capsys: pytest.CaptureFixture[str]) -> None:
     num_bytes = show_caches(QUIET)["bytes"]
-    rehearsed = prune_caches(keys=[], older_than_days=None, everything=True, dry_run=True, console=Console())
-    assert rehearsed == {"removed": [folder.name], "trunks": 0, "partial_files": 0, "bytes": num_bytes, "dry_run": True}
-    assert capsys.readouterr().out.startswith("Would remove caches: 1, converted trunks: 0, half-written files: 0, ")
+    rehearsed = prune_caches(PruneRules(everything=True), dry_run=True, console=Console())
+    assert rehearsed == {
+        "removed": [folder.name],
+        "in_use": [],
+        "trunks": 0,
+        "notes": 0,
+        "partial_files": 0,
+        "bytes": num_bytes,
+        "bytes_left": 0,
+        "dry_run": True,
+    }
+    assert capsys.readouterr().out == (
+        "Would remove caches: 1, converted trunks: 0, notes: 0, half-written files: 0, 0.0 MB in all; 0.0 MB stay.\n"
+    )
     assert folder.exists()
-    prune_caches(keys=[], older_than_days=None, everything=True, dry_run=False, console=QUIET)
+    prune_caches(PruneRules(everything=True), dry_run=False, console=QUIET)
     assert not folder.exists()

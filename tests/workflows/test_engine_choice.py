@@ -63,7 +63,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, backbone: Backbone) -> Bench:
     bench = Bench()
     plain = make_keras_engine(backbone.model, precision="float32", batch_size=32)
 
-    def make_engine(self: Work, choice: Choice) -> Engine:
+    def make_engine(self: Work, choice: Choice, *, warn: object) -> Engine:
         def compute(images: np.ndarray) -> np.ndarray:
             bench.num_images += len(images)
             features = plain.compute(images)

@@ -213,8 +213,8 @@ def test_a_damaged_shard_is_warned_of_and_computed_again(
     features = ensure(manifest, backbone, cache_root)
     assert (features.hits, features.misses) == (0, 34)
     warning = capsys.readouterr().err
-    assert warning.startswith(f"Warning: {shard} is passed over: HDF5 cannot read it: ")
-    assert warning.endswith(". `tlkit cache verify --remove` removes it.\n")
+    assert warning.startswith(f"Warning: {shard}: HDF5 cannot read it: ")
+    assert warning.endswith(". What was needed of it is computed again; `tlkit cache verify --remove` cleans up.\n")
 
 
 def test_memory_for_a_wanted_image_is_a_few_hundred_bytes() -> None:

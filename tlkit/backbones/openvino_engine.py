@@ -1,7 +1,7 @@
 """Trunks run by OpenVINO: converted from Keras once, kept on the disk, and read from there in a fraction of a second.
 
 A converted trunk is a folder that is written aside and renamed when it is whole: `trunk.xml` (the graph), `trunk.bin`
-(the weights) and `trunk.json` (their checksums; a folder that does not match them is made anew).
+(the weights) and `trunk.json` (what it is a trunk of, and the checksums; a folder that does not match them is made anew).
 """
 
 from __future__ import annotations
@@ -11,6 +11,7 @@ import json
 import os
 import shutil
 import uuid
+from collections.abc import Callable
 from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,17 +19,24 @@ from typing import TYPE_CHECKING, Any
 from tlkit import __version__
 from tlkit.backbones.engine import Engine
 from tlkit.backbones.openvino_runtime import compile_model, import_converter, import_openvino
+from tlkit.files import flush_file, flush_folder, write_json
 
 if TYPE_CHECKING:
     import keras
     import openvino
 
-GRAPH, WEIGHTS, CHECKSUMS = "trunk.xml", "trunk.bin", "trunk.json"
+GRAPH, WEIGHTS, NOTE = "trunk.xml", "trunk.bin", "trunk.json"
 FOLDER_NAME_LENGTH = 16
 
 
 def make_openvino_engine(
-    trunk: keras.Model, *, precision: str, batch_size: int, description: dict[str, Any], root: Path
+    trunk: keras.Model,
+    *,
+    precision: str,
+    batch_size: int,
+    description: dict[str, Any],
+    root: Path,
+    warn: Callable[[str], None],
 ) -> Engine:
     """Return the trunk compiled by OpenVINO for this processor.
 
@@ -40,6 +48,7 @@ def make_openvino_engine(
         batch_size: Images that are given at a time.
         description: All that makes this trunk another than others; it is the name under which it is kept.
         root: Where converted trunks lie.
+        warn: Called with a sentence if the converted trunk cannot be kept there.
     """
     import keras
 
@@ -50,8 +59,11 @@ def make_openvino_engine(
     model = _read_trunk(core, folder)
     if model is None:
         model = _convert(trunk, batch_size)
-        with suppress(OSError):  # a disk that is full is no reason to stop: the trunk is converted again next time
-            _write_trunk(model, folder)
+        try:
+            _write_trunk(model, folder, description)
+        except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError
+            problem = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
+            warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({problem}).")
     run, num_parallel = compile_model(model, precision=precision)
     return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
 
@@ -74,28 +86,37 @@ def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
 def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
     """Return a converted trunk; None where there is none, or a damaged one."""
     try:
-        kept = json.loads((folder / CHECKSUMS).read_text("utf-8"))
-        if kept != {name: _hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
+        kept = json.loads((folder / NOTE).read_bytes())
+        if kept["sha256"] != {name: _hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
             return None
-        os.utime(folder)
+        with suppress(OSError):  # a read-only disk
+            os.utime(folder)
         return core.read_model(folder / GRAPH)
-    except (OSError, ValueError, RuntimeError):
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError):
         return None
 
 
-def _write_trunk(model: openvino.Model, folder: Path) -> None:
-    """Write a converted trunk aside and rename it; one that another process has just written stays."""
+def _write_trunk(model: openvino.Model, folder: Path, description: dict[str, Any]) -> None:
+    """Write a converted trunk aside and rename it; one that another process has just written stays.
+
+    Raises:
+        OSError: The disk refuses.
+        RuntimeError: The disk refuses OpenVINO.
+    """
     openvino = import_openvino()
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
     aside.mkdir()
     try:
         openvino.save_model(model, aside / GRAPH, compress_to_fp16=False)
+        for name in (GRAPH, WEIGHTS):
+            flush_file(aside / name)
         checksums = {name: _hash_file(aside / name) for name in (GRAPH, WEIGHTS)}
-        (aside / CHECKSUMS).write_text(json.dumps(checksums), "utf-8")
+        write_json(aside / NOTE, {"description": description, "sha256": checksums})
         if folder.exists():  # damaged, or it would have been read
             shutil.rmtree(folder)
         aside.rename(folder)
+        flush_folder(folder.parent)
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

@@ -2,10 +2,29 @@
 
 from __future__ import annotations
 
+import re
+from typing import Any
+
 import click
 
 from tlkit.cli.options import output_options
 from tlkit.reports.console import Console
+
+_UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
+
+
+class Size(click.ParamType[int]):
+    """A number of bytes with its unit, such as 500MB or 1.5 TB."""
+
+    name = "size"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> int:
+        """Return the size in bytes."""
+        match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B", str(value).strip().upper())
+        if match is None:
+            self.fail(f"{value!r} is no size; give a number with B, KB, MB, GB or TB, such as 20GB.", param, ctx)
+        return int(float(match[1]) * _UNITS[match[2]])
+
 
 key_opt = click.option(
     "--key", "keys", multiple=True, help="A cache, by its key or the first digits of it; may be given again."
@@ -24,7 +43,7 @@ def cache() -> None:
 @cache.command("list", epilog="\b\nExample: tlkit cache list --json")
 @output_options
 def list_command(console: Console) -> None:
-    """List the caches: what each holds, rows, size, last use."""
+    """List the caches: what each holds and for which data, rows, size, last use."""
     from tlkit.workflows.cache import show_caches
 
     console.result(show_caches(console))
@@ -32,7 +51,11 @@ def list_command(console: Console) -> None:
 
 @cache.command("verify", epilog="\b\nExample: tlkit cache verify --remove")
 @key_opt
-@click.option("--remove", is_flag=True, help="Remove damaged shards; their rows are computed again when needed.")
+@click.option(
+    "--remove",
+    is_flag=True,
+    help="Remove damaged shards but for their sound rows; the others are computed again when needed.",
+)
 @output_options
 @click.pass_context
 def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, console: Console) -> None:
@@ -48,22 +71,35 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
         ctx.exit(1)
 
 
-@cache.command("prune", epilog="\b\nExample: tlkit cache prune --older-than 30")
+@cache.command("prune", epilog="\b\nExample: tlkit cache prune --max-size 20GB")
 @key_opt
 @click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Caches not used for so many days.")
+@click.option(
+    "--max-size",
+    type=Size(),
+    help="As many as it takes to keep all together under this size, such as 20GB: those of weights that were trained in "
+    "a run first, then the one that was not used for longest.",
+)
 @click.option("--all", "everything", is_flag=True, help="All caches.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing, only say what would go.")
 @output_options
-def prune_command(
-    keys: tuple[str, ...], older_than: float | None, everything: bool, dry_run: bool, console: Console
-) -> None:
-    """Remove caches, and what killed processes left half written."""
-    if not keys and older_than is None and not everything:
-        raise click.UsageError("Say what to remove: --key KEY, --older-than DAYS or --all.")
-    if everything and (keys or older_than is not None):
-        raise click.UsageError("--all removes every cache; leave --key and --older-than out.")
+def prune_command(console: Console, *, dry_run: bool, **options: Any) -> None:
+    """Remove caches, converted networks that no cache needs, and what killed processes left half written.
+
+    A cache that another process uses stays.
+    """
+    keys, older_than, max_size, everything = (
+        options[name] for name in ("keys", "older_than", "max_size", "everything")
+    )
+    named = [keys, older_than is not None, max_size is not None, everything]
+    if not any(named):
+        raise click.UsageError("Say what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all.")
+    if everything and any(named[:3]):
+        raise click.UsageError("--all removes every cache; leave the other options out.")
+    if max_size is not None and any(named[:2]):
+        raise click.UsageError("--max-size chooses by itself; leave --key and --older-than out.")
+    from tlkit.features.pruning import PruneRules
     from tlkit.workflows.cache import prune_caches
 
-    console.result(
-        prune_caches(keys=keys, older_than_days=older_than, everything=everything, dry_run=dry_run, console=console)
-    )
+    rules = PruneRules(keys, older_than, max_size, everything)
+    console.result(prune_caches(rules, dry_run=dry_run, console=console))

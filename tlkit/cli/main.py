@@ -7,7 +7,6 @@ away.
 
 from __future__ import annotations
 
-import errno
 import importlib
 import os
 import sys
@@ -17,7 +16,8 @@ import click
 
 import tlkit
 from tlkit.cli.other_names import suggest_command, suggest_option
-from tlkit.errors import RunError, TlkitError
+from tlkit.disk_errors import explain_disk_error
+from tlkit.errors import TlkitError
 from tlkit.interruption import describe_interruption, is_interrupted
 
 JSON_ASKED_FOR = "tlkit.json"
@@ -43,14 +43,6 @@ COMMANDS = {
     "cache": "List, verify or prune the cached features.",
     "backbones": "List the backbones, or print the layers of one.",
     "demo": "Draw a small picture set and run the whole job on it.",
-}
-
-DISK_PROBLEMS = {
-    errno.ENOSPC: "a disk with room left",
-    errno.EDQUOT: "room left in the disk quota",
-    errno.EROFS: "a place that can be written to",
-    errno.EACCES: "a file or folder that this user may read or write",
-    errno.EPERM: "a file or folder that this user may read or write",
 }
 
 
@@ -93,8 +85,10 @@ class LazyGroup(click.Group):
             raise suggest_option(error) from error
         except TlkitError as error:
             report_problem(error, as_json=ctx.meta.get(JSON_ASKED_FOR, False))
-        except OSError as error:
-            problem = explain_disk_problem(error)
+        except BrokenPipeError:
+            raise
+        except Exception as error:
+            problem = None if is_interrupted() else explain_disk_error(error)
             if problem is None:
                 raise
             report_problem(problem, as_json=ctx.meta.get(JSON_ASKED_FOR, False))
@@ -132,19 +126,6 @@ def report_problem(error: TlkitError, *, as_json: bool) -> None:
         click.echo(json.dumps({"error": details}))
 
 
-def explain_disk_problem(error: OSError) -> TlkitError | None:
-    """Return the message for a full disk or a missing permission, or None if `error` is something else."""
-    expected = DISK_PROBLEMS.get(error.errno or 0)
-    if expected is None:
-        return None
-    place = f"{error.filename}: " if error.filename else ""
-    return RunError(
-        f"{place}{error.strerror}.",
-        expected=expected,
-        fix="make room or change the permissions, or choose another folder with --out or TLKIT_CACHE.",
-    )
-
-
 def report_interruption(error: BaseException) -> int:
     """Say what an interrupted command keeps, and return its exit code."""
     text, exit_code = describe_interruption(error)
@@ -160,7 +141,7 @@ def report_unexpected(error: Exception) -> int:
     """
     if is_interrupted():
         return report_interruption(error)
-    if isinstance(error, OSError) and (problem := explain_disk_problem(error)):
+    if problem := explain_disk_error(error):
         report_problem(problem, as_json=False)
         return EXIT_PROBLEM
     report_bug(error)

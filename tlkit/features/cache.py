@@ -4,14 +4,15 @@ Content decides everything. A cache belongs to one way of computing features (`C
 an image file and a view. So a renamed image costs nothing, a changed one is computed anew, and no entry ever has to be
 invalidated. Finished shards are never changed: any number of processes may read and add at once. Two that compute the
 same row at the same time store it twice, which is harmless.
+
+A row is compared with its checksum when it is first found, once in the life of a `FeatureCache`: one that differs
+counts as missing, so whoever needs it computes it again. What is read later has been checked.
 """
 
 from __future__ import annotations
 
-import os
-from collections.abc import Iterable
-from contextlib import suppress
-from functools import lru_cache
+from collections.abc import Iterable, Iterator, Sequence
+from functools import lru_cache, partial
 from itertools import islice
 from pathlib import Path
 from typing import Any, Self
@@ -20,9 +21,19 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import CacheError
+from tlkit.features.folder import open_folder
 from tlkit.features.row_keys import KeyArrays, RowIndex, RowKey, compute_fingerprints, encode_rows
-from tlkit.features.shards import SHARD_PATTERN, DamagedShard, MappedShard, Shard, map_shard, read_shard
-from tlkit.features.spec import SPEC_FILE, CacheSpec, create_folder, default_cache_root
+from tlkit.features.shards import (
+    SHARD_PATTERN,
+    DamagedShard,
+    Shard,
+    ShardRows,
+    describe_altered,
+    map_shard,
+    read_blocks,
+    read_shard,
+)
+from tlkit.features.spec import CacheSpec, default_cache_root
 from tlkit.features.writer import SHARD_BYTES, SHARD_SECONDS, CacheWriter
 
 __all__ = ["CacheSpec", "FeatureCache", "RowKey", "default_cache_root"]
@@ -30,6 +41,7 @@ __all__ = ["CacheSpec", "FeatureCache", "RowKey", "default_cache_root"]
 # Each mapped shard holds a file descriptor, of which macOS gives a process 256.
 _MOST_MAPPED_SHARDS = 128
 _ROWS_AT_ONCE = 2**16
+_UNCHECKED, _SOUND, _DAMAGED = range(3)
 
 
 class FeatureCache:
@@ -41,32 +53,30 @@ class FeatureCache:
     Attributes:
         spec: What the rows are.
         folder: Where the shards lie.
-        damaged: Shards that were passed over, each with its reason; their rows count as missing.
+        damaged: Shards with damage, each with its reason; the damaged rows count as missing.
     """
 
-    def __init__(self, folder: Path, spec: CacheSpec) -> None:
+    def __init__(self, root: Path, spec: CacheSpec) -> None:
         self.spec = spec
-        self.folder = folder
+        self.folder = open_folder(root, spec, user=self)
         self.damaged: dict[Path, str] = {}
         self._shards: list[Shard] = []
+        self._verdicts: list[NDArray[np.uint8]] = []
         self._starts = np.zeros(1, dtype=np.int64)
         self._fingerprints: list[NDArray[np.uint64]] = []
         self._index = RowIndex(np.empty(0, dtype=np.uint64))
-        self._map = lru_cache(maxsize=_MOST_MAPPED_SHARDS)(self._map_shard)
+        self._map = lru_cache(maxsize=_MOST_MAPPED_SHARDS)(partial(_map_listed, self._shards))
 
     @classmethod
     def open(cls, root: Path, spec: CacheSpec) -> Self:
         """Open the cache of `spec` under the cache root, making it if there is none yet.
 
-        A million rows take about a second, and 24 bytes of memory each.
+        A million rows take about a second, and 25 bytes of memory each.
 
         Raises:
-            CacheError: The folder cannot be made, or holds something else.
+            CacheError: The folder cannot be made.
         """
-        folder = create_folder(root, spec)
-        with suppress(OSError):
-            os.utime(folder / SPEC_FILE)
-        cache = cls(folder, spec)
+        cache = cls(root, spec)
         cache.refresh()
         return cache
 
@@ -79,33 +89,35 @@ class FeatureCache:
         found = [path for path in sorted(self.folder.glob(SHARD_PATTERN)) if path not in known]
         for path in found:
             try:
-                shard = read_shard(
-                    path, dtype=self.spec.dtype, feature_shape=self.spec.feature_shape, cache_key=self.spec.key()
-                )
-                mapped = map_shard(shard)
-            except DamagedShard as damage:
+                shard = read_shard(path, self.spec)
+                fingerprints = compute_fingerprints(map_shard(shard).keys)
+            except FileNotFoundError:  # removed by another process in this very moment
+                continue
+            except (DamagedShard, OSError) as damage:
                 self.damaged[path] = str(damage)
                 continue
-            except FileNotFoundError:  # pruned by another process in this very moment
-                continue
             self._shards.append(shard)
-            self._fingerprints.append(compute_fingerprints(KeyArrays(mapped.sha256, mapped.view)))
+            self._verdicts.append(np.full(shard.num_rows, _UNCHECKED, np.uint8))
+            self._fingerprints.append(fingerprints)
         if found:
             self._starts = np.cumsum([0, *(shard.num_rows for shard in self._shards)], dtype=np.int64)
             self._index = RowIndex(np.concatenate([np.empty(0, np.uint64), *self._fingerprints]))
 
     def find(self, rows: Iterable[RowKey]) -> NDArray[np.int64]:
-        """Return the position of each row, -1 where the cache has none: int64 (n,)."""
+        """Return the position of each row, -1 where the cache has no sound one: int64 (n,).
+
+        A row that is found for the first time is read and compared with its checksum, at some 2 GB/s.
+        """
         remaining = iter(rows)
         positions = [np.empty(0, dtype=np.int64)]
         while block := list(islice(remaining, _ROWS_AT_ONCE)):
-            positions.append(self._index.find(encode_rows(block), self._read_keys))
+            positions.append(self._index.find(encode_rows(block), self._match))
         return np.concatenate(positions)
 
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.floating]:
         """Return the features at `positions` (n,), in that order: (n, *shape) in the stored dtype.
 
-        Only the rows asked for are read from the disk.
+        Only the rows asked for are read from the disk. Positions from `find` hold sound rows.
 
         Raises:
             IndexError: A position is negative or beyond the last row.
@@ -119,14 +131,49 @@ class FeatureCache:
         """Return a context manager that adds rows; they can be found here once it is left."""
         return CacheWriter(self, shard_bytes=shard_bytes, shard_seconds=shard_seconds)
 
-    def _read_keys(self, positions: NDArray[np.int64]) -> KeyArrays:
-        keys = encode_rows([])
-        keys = KeyArrays(*(np.empty(len(positions), dtype=field.dtype) for field in keys))
-        self._gather(positions, keys._asdict())
-        return keys
+    def _match(self, positions: NDArray[np.int64], keys: KeyArrays) -> NDArray[np.bool_]:
+        """Return which positions hold the rows of these keys, unharmed."""
+        stored = KeyArrays(*(np.empty(len(positions), dtype=field.dtype) for field in encode_rows([])))
+        self._gather(positions, stored._asdict())
+        matches: NDArray[np.bool_] = (stored.sha256 == keys.sha256) & (stored.view == keys.view)
+        matches[matches] = self._are_sound(positions[matches])
+        return matches
+
+    def _are_sound(self, positions: NDArray[np.int64]) -> NDArray[np.bool_]:
+        sound = np.empty(len(positions), dtype=np.bool_)
+        for number, rows, places in self._by_shard(positions):
+            verdicts = self._verdicts[number]
+            unchecked = np.unique(rows[verdicts[rows] == _UNCHECKED])
+            if unchecked.size:
+                self._check(number, unchecked)
+            sound[places] = verdicts[rows] == _SOUND
+        return sound
+
+    def _check(self, number: int, rows: NDArray[np.int64]) -> None:
+        """Compare rows of a shard, ascending, with their checksums; note the verdicts, and the damage."""
+        shard, verdicts = self._shards[number], self._verdicts[number]
+        verdicts[rows] = _DAMAGED
+        try:
+            for part, block in read_blocks(shard, rows):
+                verdicts[part[block.are_sound()]] = _SOUND
+        except FileNotFoundError:  # removed by another process in this very moment
+            return
+        except DamagedShard as damage:
+            self.damaged[shard.path] = str(damage)
+            return
+        if not (verdicts[rows] == _SOUND).all():
+            num_damaged = int((verdicts == _DAMAGED).sum())
+            self.damaged[shard.path] = describe_altered(num_damaged)
 
     def _gather(self, positions: NDArray[np.int64], destinations: dict[str, NDArray[Any]]) -> None:
         """Copy the rows at `positions` out of the shards' datasets into the arrays of the same names."""
+        for number, rows, places in self._by_shard(positions):
+            shard = self._map(number)
+            for name, destination in destinations.items():
+                _copy_rows(getattr(shard, name), rows, destination, places)
+
+    def _by_shard(self, positions: NDArray[np.int64]) -> Iterator[tuple[int, NDArray[np.int64], NDArray[np.int64]]]:
+        """Yield each shard's number with the rows in it, ascending, and their places in `positions`."""
         if len(positions) == 0:
             return
         order = np.argsort(positions, kind="stable")
@@ -136,20 +183,20 @@ class FeatureCache:
         edges = np.searchsorted(ordered, self._starts)
         for number in np.flatnonzero(np.diff(edges)):
             part = slice(edges[number], edges[number + 1])
-            shard = self._map(int(number))
-            for name, destination in destinations.items():
-                _copy_rows(getattr(shard, name), ordered[part] - self._starts[number], destination, order[part])
+            yield int(number), ordered[part] - self._starts[number], order[part]
 
-    def _map_shard(self, number: int) -> MappedShard:
-        path = self._shards[number].path
-        try:
-            return map_shard(self._shards[number])
-        except FileNotFoundError as error:
-            raise CacheError(
-                f"{path} disappeared while it was in use.",
-                expected="the feature cache to stay in place during a run",
-                fix="run the command again; missing features are computed anew.",
-            ) from error
+
+def _map_listed(shards: Sequence[Shard], number: int) -> ShardRows:
+    path = shards[number].path
+    try:
+        return map_shard(shards[number])
+    except (DamagedShard, OSError) as error:
+        problem = "disappeared" if isinstance(error, FileNotFoundError) else f"can no longer be read ({error})"
+        raise CacheError(
+            f"{path} {problem} while it was in use.",
+            expected="the feature cache to stay in place during a run",
+            fix="run the command again; missing features are computed anew.",
+        ) from error
 
 
 def _copy_rows(

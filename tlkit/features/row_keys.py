@@ -2,7 +2,7 @@
 
 A row belongs to one view of one image: the SHA-256 of the file's bytes, and the view's name. Both have a fixed width
 on disk. In memory there is only a 64-bit fingerprint of it, with the row's position. A fingerprint proposes a row; the
-keys on disk decide, so an accidental equality costs one more look and never gives a wrong row.
+row on disk decides, so an accidental equality costs one more look and never gives a wrong row.
 """
 
 from __future__ import annotations
@@ -73,12 +73,14 @@ class RowIndex:
         self._order = np.argsort(fingerprints, kind="stable")
         self._fingerprints = fingerprints[self._order]
 
-    def find(self, keys: KeyArrays, read_keys: Callable[[NDArray[np.int64]], KeyArrays]) -> NDArray[np.int64]:
+    def find(
+        self, keys: KeyArrays, match: Callable[[NDArray[np.int64], KeyArrays], NDArray[np.bool_]]
+    ) -> NDArray[np.int64]:
         """Return the position of each key, -1 where there is none: int64 (n,).
 
         Args:
             keys: The keys to look for.
-            read_keys: Returns the stored keys at given positions; it settles what the fingerprints propose.
+            match: Tells which of some positions hold the rows of some keys; it settles what the fingerprints propose.
         """
         wanted = compute_fingerprints(keys)
         slots = np.searchsorted(self._fingerprints, wanted)
@@ -88,8 +90,7 @@ class RowIndex:
             pending = pending[slots[pending] < len(self._fingerprints)]
             pending = pending[self._fingerprints[slots[pending]] == wanted[pending]]
             proposed = self._order[slots[pending]]
-            stored = read_keys(proposed)
-            same = (stored.sha256 == keys.sha256[pending]) & (stored.view == keys.view[pending])
+            same = match(proposed, KeyArrays(keys.sha256[pending], keys.view[pending]))
             positions[pending[same]] = proposed[same]
             pending = pending[~same]
             slots[pending] += 1

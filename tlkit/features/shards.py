@@ -5,32 +5,38 @@ A shard holds four datasets of n rows, contiguous and uncompressed, so that a re
     features  (n, *shape) float16 or float32      sha256  (n,) S64      view  (n,) S40
     crc32     (n,) uint32, over the row's sha256, view and features
 
-It is written under a partial name, closed, flushed to the disk and only then renamed. So a file named `shard-*.h5` is
+and as attributes the key of its cache and the specification that the key is the hash of. It is written under a partial name, closed, flushed to the disk and only then renamed. So a file named `shard-*.h5` is
 whole, whenever the process that wrote it was killed; there is no list of shards that could disagree with the folder.
 """
 
 from __future__ import annotations
 
+import itertools
+import math
 import mmap
 import os
 import socket
 import uuid
 import zlib
-from collections.abc import Mapping, Sequence
-from contextlib import suppress
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
+from io import FileIO
 from pathlib import Path
+from typing import Any
 
 import h5py
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.features.row_keys import SHA256_DTYPE, VIEW_DTYPE, KeyArrays
-from tlkit.files import flush_folder
+from tlkit.features.spec import CacheSpec
+from tlkit.files import flush_file, flush_folder
 
 SHARD_PATTERN = "shard-*.h5"
 PARTIAL_PATTERN = "partial-*.h5"
 _ALIGNMENT_BYTES = 64
+_BLOCK_BYTES = 2**20
 
 
 class DamagedShard(Exception):  # noqa: N818
@@ -47,25 +53,47 @@ class Shard:
     feature_shape: tuple[int, ...]
     offsets: Mapping[str, int]
 
+    def shape(self, name: str, num_rows: int) -> tuple[int, ...]:
+        """Return the shape of some rows of a dataset."""
+        return (num_rows, *self.feature_shape) if name == "features" else (num_rows,)
+
+    def row_bytes(self, name: str) -> int:
+        """Return the size of a row of a dataset."""
+        return math.prod(self.shape(name, 1)) * self.dtypes[name].itemsize
+
 
 @dataclass(frozen=True, slots=True)
-class MappedShard:
-    """The rows of a shard as read-only arrays that lie in the file, not in memory."""
+class ShardRows:
+    """Rows of a shard: read-only arrays that lie in the file, or copies in memory."""
 
     features: NDArray[np.floating]
     sha256: NDArray[np.bytes_]
     view: NDArray[np.bytes_]
     crc32: NDArray[np.uint32]
 
+    @property
+    def keys(self) -> KeyArrays:
+        """The keys."""
+        return KeyArrays(self.sha256, self.view)
 
-def write_shard(folder: Path, keys: KeyArrays, features: Sequence[NDArray[np.floating]], *, cache_key: str) -> Path:
+    def choose(self, rows: NDArray[Any]) -> ShardRows:
+        """Return copies of some rows, which are given by their numbers, or by what is true of them."""
+        return ShardRows(self.features[rows], self.sha256[rows], self.view[rows], self.crc32[rows])
+
+    def are_sound(self) -> NDArray[np.bool_]:
+        """Return which rows agree with their checksums, (n,)."""
+        sound: NDArray[np.bool_] = compute_crc32(self.keys, self.features) == self.crc32
+        return sound
+
+
+def write_shard(folder: Path, keys: KeyArrays, features: Sequence[NDArray[np.floating]], *, spec: CacheSpec) -> Path:
     """Write rows as one new shard and return its path once it is safely on the disk.
 
     Args:
         folder: The cache's folder.
         keys: One key a row.
         features: Arrays (k, *shape) of the stored dtype, which hold the rows of `keys` in order.
-        cache_key: The cache that the rows belong to; a shard in a foreign folder is refused by it.
+        spec: The cache that the rows belong to; a shard in a foreign folder is refused by it.
 
     Raises:
         OSError: The disk is full, or the folder is gone or read-only. The partial file is removed.
@@ -74,12 +102,13 @@ def write_shard(folder: Path, keys: KeyArrays, features: Sequence[NDArray[np.flo
     partial = folder / f"partial-{socket.gethostname()}-{os.getpid()}-{identity}.h5"
     path = folder / f"shard-{identity}.h5"
     try:
-        _write_datasets(partial, keys, features, cache_key)
-        _flush_to_disk(partial)
+        _write_datasets(partial, keys, features, spec)
+        flush_file(partial)
         partial.replace(path)
         flush_folder(folder)
     except BaseException as error:
-        partial.unlink(missing_ok=True)
+        with suppress(OSError):
+            partial.unlink(missing_ok=True)
         # HDF5 reports a full disk at the closing of a file as a RuntimeError.
         if isinstance(error, RuntimeError):
             raise OSError(str(error)) from error
@@ -87,10 +116,11 @@ def write_shard(folder: Path, keys: KeyArrays, features: Sequence[NDArray[np.flo
     return path
 
 
-def _write_datasets(partial: Path, keys: KeyArrays, features: Sequence[NDArray[np.floating]], cache_key: str) -> None:
+def _write_datasets(partial: Path, keys: KeyArrays, features: Sequence[NDArray[np.floating]], spec: CacheSpec) -> None:
     num_rows = len(keys.sha256)
     with h5py.File(partial, "x", locking=False, alignment_threshold=1, alignment_interval=_ALIGNMENT_BYTES) as file:
-        file.attrs["cache_key"] = cache_key
+        file.attrs["cache_key"] = spec.key()
+        file.attrs["spec"] = spec.to_json()
         file.create_dataset("sha256", data=keys.sha256)
         file.create_dataset("view", data=keys.view)
         stored = file.create_dataset("features", (num_rows, *features[0].shape[1:]), features[0].dtype)
@@ -107,24 +137,14 @@ def _write_datasets(partial: Path, keys: KeyArrays, features: Sequence[NDArray[n
 
 
 def compute_crc32(keys: KeyArrays, features: NDArray[np.floating]) -> NDArray[np.uint32]:
-    """Return the checksum of each row's key and features, uint32 (n,)."""
-    sha256 = np.ascontiguousarray(keys.sha256).view(np.uint8).reshape(len(features), -1)
-    view = np.ascontiguousarray(keys.view).view(np.uint8).reshape(len(features), -1)
-    checksums = np.empty(len(features), dtype=np.uint32)
-    for index, row in enumerate(np.ascontiguousarray(features)):
-        checksums[index] = zlib.crc32(row, zlib.crc32(view[index], zlib.crc32(sha256[index])))
-    return checksums
+    """Return the checksum of each row's key and features, uint32 (n,). About a microsecond a row and 2 GB/s."""
+    columns = [np.ascontiguousarray(field).view(np.uint8).reshape(len(field), -1) for field in keys]
+    rows = np.ascontiguousarray(features).reshape(len(features), -1).view(np.uint8)
+    pairs = zip(np.concatenate(columns, axis=1), rows, strict=True)
+    return np.fromiter((zlib.crc32(row.data, zlib.crc32(key.data)) for key, row in pairs), np.uint32, len(rows))
 
 
-def _flush_to_disk(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY if os.name == "posix" else os.O_RDWR)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)
-
-
-def read_shard(path: Path, *, dtype: str, feature_shape: tuple[int, ...], cache_key: str) -> Shard:
+def read_shard(path: Path, spec: CacheSpec) -> Shard:
     """Return where a shard's datasets lie, after checking that they are plain data inside this very file.
 
     A crafted HDF5 file can point at other files through external links, external storage and virtual datasets, which
@@ -135,27 +155,47 @@ def read_shard(path: Path, *, dtype: str, feature_shape: tuple[int, ...], cache_
         FileNotFoundError: The file is gone.
     """
     dtypes = {
-        "features": np.dtype(dtype),
+        "features": np.dtype(spec.dtype),
         "sha256": SHA256_DTYPE,
         "view": VIEW_DTYPE,
         "crc32": np.dtype(np.uint32),
     }
+    with _opened(path) as file:
+        if file.attrs.get("cache_key") != spec.key():
+            raise DamagedShard("it belongs to another cache")
+        datasets = {name: _get_contiguous_dataset(file, name) for name in dtypes}
+        offsets = {name: int(dataset.id.get_offset()) for name, dataset in datasets.items()}
+        shard = Shard(path, len(datasets["sha256"]), dtypes, spec.feature_shape, offsets)
+        for name, dataset in datasets.items():
+            shape = shard.shape(name, shard.num_rows)
+            if dataset.shape != shape or dataset.dtype != dtypes[name]:
+                raise DamagedShard(f"{name} is {dataset.dtype} {dataset.shape}, not {dtypes[name]} {shape}")
+            if offsets[name] + shard.num_rows * shard.row_bytes(name) > path.stat().st_size:
+                raise DamagedShard(f"{name} reaches beyond the end of the file")
+    return shard
+
+
+def read_shard_spec(path: Path) -> CacheSpec:
+    """Return the specification that a shard holds.
+
+    Raises:
+        DamagedShard: The file is unreadable, or holds none.
+        FileNotFoundError: The file is gone.
+    """
+    with _opened(path) as file:
+        return CacheSpec.from_json(file.attrs["spec"])
+
+
+@contextmanager
+def _opened(path: Path) -> Iterator[h5py.File]:
+    """Open a shard; whatever HDF5 does not like about it, then or later, is a damage."""
     try:
         with h5py.File(path, "r", locking=False) as file:
-            if file.attrs.get("cache_key") != cache_key:
-                raise DamagedShard("it belongs to another cache")
-            datasets = {name: _get_contiguous_dataset(file, name) for name in dtypes}
-            num_rows = len(datasets["sha256"])
-            for name, dataset in datasets.items():
-                shape = (num_rows, *feature_shape) if name == "features" else (num_rows,)
-                if dataset.shape != shape or dataset.dtype != dtypes[name]:
-                    raise DamagedShard(f"{name} is {dataset.dtype} {dataset.shape}, not {dtypes[name]} {shape}")
-            offsets = {name: int(dataset.id.get_offset()) for name, dataset in datasets.items()}
+            yield file
     except FileNotFoundError:
         raise
-    except (OSError, RuntimeError, KeyError, ValueError, TypeError) as error:
+    except (OSError, RuntimeError, LookupError, ValueError, TypeError, MemoryError) as error:
         raise DamagedShard(f"HDF5 cannot read it: {error}") from error
-    return Shard(path, num_rows, dtypes, feature_shape, offsets)
 
 
 def _get_contiguous_dataset(file: h5py.File, name: str) -> h5py.Dataset:
@@ -170,25 +210,65 @@ def _get_contiguous_dataset(file: h5py.File, name: str) -> h5py.Dataset:
     return dataset
 
 
-def map_shard(shard: Shard) -> MappedShard:
+def map_shard(shard: Shard) -> ShardRows:
     """Return the shard's rows as arrays over the mapped file; nothing is read until it is used.
 
     Raises:
-        FileNotFoundError: The shard was removed since it was listed.
+        DamagedShard: It is shorter than when it was listed.
+        OSError: The shard was removed since it was listed, or cannot be mapped.
     """
     # np.memmap resolves the path anew at every call and takes twenty times as long.
     with shard.path.open("rb") as file:
-        content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
-    arrays = {
-        name: np.ndarray(
-            (shard.num_rows, *(shard.feature_shape if name == "features" else ())),
-            dtype=dtype,
-            buffer=content,
-            offset=shard.offsets[name],
-        )
-        for name, dtype in shard.dtypes.items()
-    }
-    return MappedShard(**arrays)
+        try:
+            content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
+            arrays = {
+                name: np.ndarray(shard.shape(name, shard.num_rows), dtype, content, shard.offsets[name])
+                for name, dtype in shard.dtypes.items()
+            }
+        except (TypeError, ValueError) as error:
+            raise DamagedShard(f"it was cut short: {error}") from error
+    return ShardRows(**arrays)
+
+
+def describe_altered(num_rows: int) -> str:
+    """Return in words that so many rows of a shard are not what was written."""
+    return "1 row differs from its checksum" if num_rows == 1 else f"{num_rows:,} rows differ from their checksums"
+
+
+def read_blocks(shard: Shard, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], ShardRows]]:
+    """Read rows block by block, about a megabyte each: yield the numbers of some of them, and those.
+
+    The file is read and not mapped, so that a disk that fails gives an error, and not a signal that ends the process.
+
+    Args:
+        shard: The shard.
+        rows: Ascending: int64 (n,).
+
+    Raises:
+        DamagedShard: The file cannot be read there.
+        FileNotFoundError: It is gone.
+    """
+    blocks = rows // max(1, _BLOCK_BYTES // shard.row_bytes("features"))
+    edges = [0, *(np.flatnonzero(np.diff(blocks)) + 1), len(rows)]
+    try:
+        with shard.path.open("rb", buffering=0) as file:
+            for start, stop in itertools.pairwise(edges):
+                chosen = rows[start:stop]
+                first, last = int(chosen[0]), int(chosen[-1])
+                fields = {name: _read_rows(file, shard, name, first, last + 1) for name in shard.dtypes}
+                yield chosen, ShardRows(**fields).choose(chosen - first)
+    except FileNotFoundError:
+        raise
+    except OSError as error:
+        raise DamagedShard(f"it cannot be read: {error.strerror or error}") from error
+
+
+def _read_rows(file: FileIO, shard: Shard, name: str, start: int, stop: int) -> NDArray[Any]:
+    content = bytearray((stop - start) * shard.row_bytes(name))
+    file.seek(shard.offsets[name] + start * shard.row_bytes(name))
+    if file.readinto(content) != len(content):
+        raise DamagedShard(f"{name} ends too early")
+    return np.frombuffer(content, shard.dtypes[name]).reshape(shard.shape(name, stop - start))
 
 
 def find_stale_partials(folder: Path) -> list[Path]:

@@ -1,13 +1,11 @@
-"""Looking after the feature caches on a disk: what is there, whether it is sound, and what may go.
+"""Looking after the feature caches on a disk: what is there, and whether it is sound.
 
-Only files that tlkit itself named are ever removed, and folders only when that leaves them empty: the cache root may
-have been set to any folder.
+Any of these may run beside processes that fill the caches or remove them: what is gone in the middle is passed over.
 """
 
 from __future__ import annotations
 
 import re
-import time
 from collections.abc import Callable, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -16,30 +14,35 @@ from pathlib import Path
 import numpy as np
 
 from tlkit.errors import CacheError, name_fix
+from tlkit.features.folder import (
+    AGREEMENT_FILE,
+    LOCK_FILE,
+    SPEC_FILE,
+    USE_FILE,
+    CacheUse,
+    claimed,
+    read_last_use,
+    read_spec,
+    read_use,
+    restore_description,
+    unwritable_cache,
+)
 from tlkit.features.row_keys import KeyArrays
 from tlkit.features.shards import (
     PARTIAL_PATTERN,
     SHARD_PATTERN,
     DamagedShard,
-    compute_crc32,
-    find_stale_partials,
-    map_shard,
+    Shard,
+    ShardRows,
+    describe_altered,
+    read_blocks,
     read_shard,
+    write_shard,
 )
-from tlkit.features.spec import (
-    AGREEMENT_FILE,
-    ENGINES,
-    FOLDER_NAME_LENGTH,
-    SPEC_FILE,
-    TRUNK_FILES,
-    CacheSpec,
-    read_spec,
-)
+from tlkit.features.spec import FOLDER_NAME_LENGTH, CacheSpec
+from tlkit.files import PARTIAL_PATTERN as HALF_WRITTEN
 
-_FOLDER_NAME = re.compile(rf"[0-9a-f]{{{FOLDER_NAME_LENGTH}}}")
-_ASIDE_NAME = re.compile(_FOLDER_NAME.pattern + r"\.[0-9a-f]{32}")
-_BLOCK_BYTES = 16 * 2**20
-_SECONDS_PER_DAY = 86_400
+FOLDER_NAME = re.compile(rf"[0-9a-f]{{{FOLDER_NAME_LENGTH}}}")
 
 
 @dataclass(frozen=True)
@@ -49,7 +52,8 @@ class CacheSummary:
     Attributes:
         key: Name of its folder: the first digits of its key.
         folder: Where it lies.
-        spec: What it holds; None where its description is damaged.
+        spec: What it holds; None where nothing says so.
+        use: What it was used for.
         num_shards: Its finished shards.
         num_rows: Rows in those of them that can be opened.
         num_bytes: Space that its files take, in bytes.
@@ -59,6 +63,7 @@ class CacheSummary:
     key: str
     folder: Path
     spec: CacheSpec | None
+    use: CacheUse
     num_shards: int
     num_rows: int
     num_bytes: int
@@ -80,113 +85,54 @@ class VerifyReport:
     damaged: dict[Path, str]
 
 
-@dataclass(frozen=True)
-class PruneReport:
-    """What pruning removed, or would remove.
-
-    Attributes:
-        keys: The caches.
-        trunks: Folders of converted trunks, half-written ones included.
-        partials: Half-written files of dead processes.
-        num_bytes: Space that all of these take, in bytes.
-    """
-
-    keys: tuple[str, ...]
-    trunks: tuple[Path, ...]
-    partials: tuple[Path, ...]
-    num_bytes: int
-
-
 def list_caches(root: Path) -> list[CacheSummary]:
     """Return the caches under the cache root, the most recently used first. Opens each shard's header."""
-    summaries = [_summarise(folder) for folder in _list_folders(root)]
+    summaries = []
+    for folder in sorted((root / "features").glob("*")):
+        if FOLDER_NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
+            with suppress(FileNotFoundError):
+                summaries.append(_summarise(folder))
     return sorted(summaries, key=lambda summary: (-summary.last_used, summary.key))
 
 
-def _list_folders(root: Path) -> list[Path]:
-    return [
-        folder
-        for folder in sorted((root / "features").glob("*"))
-        if _FOLDER_NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink()
-    ]
-
-
 def _summarise(folder: Path) -> CacheSummary:
+    """Return what is to be told of a cache.
+
+    Raises:
+        FileNotFoundError: It is gone.
+    """
     try:
         spec = read_spec(folder)
     except CacheError:
         spec = None
     num_rows = _count_rows(folder, spec) if spec else 0
-    used = folder / SPEC_FILE if (folder / SPEC_FILE).exists() else folder
-    num_bytes = sum(_size_bytes(path) for path in _own_files(folder))
+    num_bytes = sum(map(size_bytes, own_files(folder)))
     num_shards = len(list(folder.glob(SHARD_PATTERN)))
-    return CacheSummary(folder.name, folder, spec, num_shards, num_rows, num_bytes, used.stat().st_mtime)
+    return CacheSummary(
+        folder.name, folder, spec, read_use(folder), num_shards, num_rows, num_bytes, read_last_use(folder)
+    )
 
 
 def _count_rows(folder: Path, spec: CacheSpec) -> int:
     num_rows = 0
     for path in folder.glob(SHARD_PATTERN):
         with suppress(DamagedShard, FileNotFoundError):
-            shard = read_shard(path, dtype=spec.dtype, feature_shape=spec.feature_shape, cache_key=spec.key())
-            num_rows += shard.num_rows
+            num_rows += read_shard(path, spec).num_rows
     return num_rows
 
 
-def _own_files(folder: Path) -> list[Path]:
-    patterns = (SHARD_PATTERN, PARTIAL_PATTERN, SPEC_FILE, f"{SPEC_FILE}.*", f"{AGREEMENT_FILE}*")
+def own_files(folder: Path) -> list[Path]:
+    """Return the files in a cache's folder that tlkit made, the lock last."""
+    patterns = (SHARD_PATTERN, PARTIAL_PATTERN, SPEC_FILE, USE_FILE, AGREEMENT_FILE, HALF_WRITTEN, LOCK_FILE)
     return [path for pattern in patterns for path in folder.glob(pattern)]
 
 
-def _size_bytes(path: Path) -> int:
+def size_bytes(path: Path) -> int:
+    """Return a file's size in bytes; 0 if it is gone."""
     try:
         return path.stat().st_size
     except FileNotFoundError:  # a partial file that has just become a shard
         return 0
-
-
-def verify_cache(folder: Path, *, advance: Callable[[int], None]) -> VerifyReport:
-    """Read every row of a cache and compare it with its checksum. Memory stays at some 16 MiB.
-
-    Args:
-        folder: The cache's folder.
-        advance: Called with the number of shards done since the last call.
-
-    Raises:
-        CacheError: The cache's description is missing or damaged.
-    """
-    spec = read_spec(folder)
-    num_rows = 0
-    damaged = {}
-    paths = sorted(folder.glob(SHARD_PATTERN))
-    for path in paths:
-        try:
-            num_rows += _verify_shard(path, spec)
-        except DamagedShard as damage:
-            damaged[path] = str(damage)
-        advance(1)
-    return VerifyReport(len(paths), num_rows, damaged)
-
-
-def _verify_shard(path: Path, spec: CacheSpec) -> int:
-    shard = read_shard(path, dtype=spec.dtype, feature_shape=spec.feature_shape, cache_key=spec.key())
-    mapped = map_shard(shard)
-    step = max(1, _BLOCK_BYTES // (mapped.features[0].nbytes + 1))
-    for start in range(0, shard.num_rows, step):
-        part = slice(start, start + step)
-        features = np.array(mapped.features[part])
-        keys = KeyArrays(np.array(mapped.sha256[part]), np.array(mapped.view[part]))
-        altered = np.flatnonzero(compute_crc32(keys, features) != mapped.crc32[part])
-        if altered.size:
-            raise DamagedShard(f"row {start + altered[0]} differs from its checksum")
-        if not np.isfinite(features).all():
-            raise DamagedShard("it holds numbers that are not finite")
-    return shard.num_rows
-
-
-def remove_damaged(report: VerifyReport) -> None:
-    """Remove the shards that a check found damaged; their rows are computed again when needed."""
-    for path in report.damaged:
-        path.unlink(missing_ok=True)
 
 
 def find_caches(root: Path, keys: Sequence[str]) -> list[CacheSummary]:
@@ -209,69 +155,78 @@ def find_caches(root: Path, keys: Sequence[str]) -> list[CacheSummary]:
     return [summary for summary in summaries if any(summary.key.startswith(key) for key in keys)]
 
 
-def prune(
-    root: Path,
-    *,
-    older_than_days: float | None = None,
-    keys: Sequence[str] = (),
-    everything: bool = False,
-    dry_run: bool = False,
-) -> PruneReport:
-    """Remove caches, and what killed processes of this machine left half written.
+def verify_cache(folder: Path, *, advance: Callable[[int], None]) -> VerifyReport:
+    """Read every row of a cache and compare it with its checksum. Memory stays at some megabytes.
+
+    A description that was lost or damaged is written again.
 
     Args:
-        root: The cache root.
-        older_than_days: Remove the caches not opened for so many days.
-        keys: Remove the caches with these keys.
-        everything: Remove all caches.
-        dry_run: Remove nothing, only report.
+        folder: The cache's folder.
+        advance: Called with the number of shards done since the last call.
 
     Raises:
-        CacheError: A key fits no cache.
+        CacheError: Nothing tells what the cache holds.
     """
-    summaries = list_caches(root)
-    chosen = {summary.key for summary in find_caches(root, keys)} if keys else set()
-    if older_than_days is not None:
-        limit = time.time() - older_than_days * _SECONDS_PER_DAY
-        chosen |= {summary.key for summary in summaries if summary.last_used < limit}
-    doomed = [summary for summary in summaries if everything or summary.key in chosen]
-    kept = [summary for summary in summaries if summary not in doomed]
-    partials = [path for summary in kept for path in find_stale_partials(summary.folder)]
-    trunks = _find_old_trunks(root, 0 if everything else older_than_days)
-    files = [*partials, *(trunk / name for trunk in trunks for name in TRUNK_FILES)]
-    num_bytes = sum(summary.num_bytes for summary in doomed) + sum(_size_bytes(path) for path in files)
-    if not dry_run:
-        for trunk in trunks:
-            _remove_trunk(trunk)
-        for path in partials:
-            path.unlink(missing_ok=True)
-        for summary in doomed:
-            _remove_cache(summary.folder)
-    return PruneReport(tuple(summary.key for summary in doomed), tuple(trunks), tuple(partials), num_bytes)
+    spec = restore_description(folder)
+    num_rows = 0
+    damaged = {}
+    paths = sorted(folder.glob(SHARD_PATTERN))
+    for path in paths:
+        try:
+            num_rows += _verify_shard(read_shard(path, spec))
+        except FileNotFoundError:  # pruned by another process
+            pass
+        except DamagedShard as damage:
+            damaged[path] = str(damage)
+        advance(1)
+    return VerifyReport(len(paths), num_rows, damaged)
 
 
-def _find_old_trunks(root: Path, older_than_days: float | None) -> list[Path]:
-    """Return the folders of converted trunks that were not read for so many days; half-written ones go after one."""
-    found = []
-    for folder in sorted((root / ENGINES).glob("*")):
-        is_whole = _FOLDER_NAME.fullmatch(folder.name) is not None
-        if folder.is_symlink() or not (is_whole or _ASIDE_NAME.fullmatch(folder.name)):
-            continue
-        days = older_than_days if is_whole or older_than_days == 0 else 1.0
-        if days is not None and folder.stat().st_mtime <= time.time() - days * _SECONDS_PER_DAY:
-            found.append(folder)
-    return found
+def _verify_shard(shard: Shard) -> int:
+    """Return how many rows a shard has.
+
+    Raises:
+        DamagedShard: Not all of them are sound.
+    """
+    num_altered = 0
+    for _, block in read_blocks(shard, np.arange(shard.num_rows)):
+        num_altered += int((~block.are_sound()).sum())
+        if not np.isfinite(block.features).all():
+            raise DamagedShard("it holds numbers that are not finite")
+    if num_altered:
+        raise DamagedShard(describe_altered(num_altered))
+    return shard.num_rows
 
 
-def _remove_trunk(folder: Path) -> None:
-    for name in TRUNK_FILES:
-        (folder / name).unlink(missing_ok=True)
-    with suppress(OSError):
-        folder.rmdir()
+def remove_damaged(folder: Path, report: VerifyReport) -> int:
+    """Remove the shards that a check found damaged, once their sound rows are in new ones; return how many.
+
+    That is none where another process uses the cache.
+
+    Raises:
+        CacheError: The disk refuses.
+    """
+    with claimed(folder) as is_free:
+        if not is_free:
+            return 0
+        spec = read_spec(folder)
+        try:
+            for path in report.damaged:
+                with suppress(DamagedShard, FileNotFoundError):
+                    _save_sound_rows(read_shard(path, spec), spec)
+                path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable_cache(folder, error) from error
+    return len(report.damaged)
 
 
-def _remove_cache(folder: Path) -> None:
-    for path in _own_files(folder):
-        path.unlink(missing_ok=True)
-    with suppress(OSError):  # somebody's own file lies there: leave it, and the folder
-        folder.rmdir()
+def _save_sound_rows(shard: Shard, spec: CacheSpec) -> None:
+    """Write the rows of a damaged shard that agree with their checksums as a shard of their own."""
+    blocks: list[ShardRows] = []
+    with suppress(DamagedShard):  # the disk cannot read on
+        for _, block in read_blocks(shard, np.arange(shard.num_rows)):
+            is_finite = np.isfinite(block.features).reshape(len(block.crc32), -1).all(axis=1)
+            blocks.append(block.choose(block.are_sound() & is_finite))
+    if any(len(block.crc32) for block in blocks):
+        keys = KeyArrays(*(np.concatenate(field) for field in zip(*(block.keys for block in blocks), strict=True)))
+        write_shard(shard.path.parent, keys, [block.features for block in blocks], spec=spec)

@@ -11,9 +11,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
+from tlkit.features.folder import unwritable_cache
 from tlkit.features.row_keys import RowKey, encode_rows
 from tlkit.features.shards import remove_stale_partials, write_shard
-from tlkit.features.spec import unwritable_cache
 
 if TYPE_CHECKING:
     from tlkit.features.cache import FeatureCache
@@ -84,7 +84,7 @@ class CacheWriter:
         if not rows:
             return
         try:
-            write_shard(self._cache.folder, encode_rows(rows), features, cache_key=self._cache.spec.key())
+            write_shard(self._cache.folder, encode_rows(rows), features, spec=self._cache.spec)
         except OSError as error:
             raise unwritable_cache(self._cache.folder, error) from error
 

@@ -59,6 +59,14 @@ class Console:
             self._warnings.add(text)
             write_line(sys.stderr, f"Warning: {text}")
 
+    @contextmanager
+    def disk_warning(self, failure: str) -> Iterator[None]:
+        """Turn what the disk refuses in a block into a warning, where the run can do without."""
+        try:
+            yield
+        except OSError as error:
+            self.warn(f"{failure}: {error.strerror or error}.")
+
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table, unless under `-q`; columns whose cells are all numbers are aligned to the right."""
         if self.verbosity >= 0:

@@ -9,8 +9,10 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.errors import CacheError
+from tlkit.features.folder import CacheUse
+from tlkit.features.pruning import PruneReport, PruneRules, prune
 from tlkit.features.spec import CacheSpec, default_cache_root
-from tlkit.features.upkeep import CacheSummary, find_caches, list_caches, prune, remove_damaged, verify_cache
+from tlkit.features.upkeep import CacheSummary, VerifyReport, find_caches, list_caches, remove_damaged, verify_cache
 from tlkit.reports.console import Console
 
 
@@ -24,7 +26,10 @@ def show_caches(console: Console) -> dict[str, Any]:
     summaries = list_caches(root)
     num_bytes = sum(summary.num_bytes for summary in summaries)
     if summaries:
-        columns = ("key", "backbone", "weights", "boundary", "pixels", "engine", "feature", "rows", "MB", "last used")
+        columns = (
+            *("key", "backbone", "weights", "boundary", "pixels", "engine", "feature", "rows", "MB", "last used"),
+            "data",
+        )
         console.table(f"Feature caches in {root}", columns, [_table_row(summary) for summary in summaries])
     console.say(f"Caches: {len(summaries)}, {num_bytes / 1e6:,.1f} MB in all, in {root}")
     return {"root": str(root), "caches": [_summary_payload(summary) for summary in summaries], "bytes": num_bytes}
@@ -35,7 +40,7 @@ def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dic
 
     Args:
         keys: Keys of caches, or their first digits; all caches if there are none.
-        remove: Whether damaged shards are removed. Their rows are computed again when needed.
+        remove: Whether damaged shards are removed, but for their sound rows. What is lost is computed again when needed.
         console: Where the story is told.
 
     Returns:
@@ -59,8 +64,7 @@ def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dic
         num_shards += report.num_shards
         damaged |= report.damaged
         if remove:
-            remove_damaged(report)
-            num_removed += len(report.damaged)
+            num_removed += _remove(summary, report, console)
     for path, reason in damaged.items():
         console.warn(f"{path}: {reason}")
     console.say(f"{num_rows:,} rows in {num_shards:,} shards: {_tell_damage(len(damaged), num_removed)}.")
@@ -72,59 +76,84 @@ def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dic
     }
 
 
-def prune_caches(
-    *, keys: Sequence[str], older_than_days: float | None, everything: bool, dry_run: bool, console: Console
-) -> dict[str, Any]:
-    """Remove feature caches, and what killed processes left half written.
+def _remove(summary: CacheSummary, report: VerifyReport, console: Console) -> int:
+    num_removed = remove_damaged(summary.folder, report)
+    if num_removed < len(report.damaged):
+        console.warn(f"{summary.key} is in use: nothing is removed from it.")
+    return num_removed
+
+
+def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[str, Any]:
+    """Remove feature caches, what only they needed, and what killed processes left half written.
 
     Args:
-        keys: Remove these caches, named by key or its first digits.
-        older_than_days: Remove the caches not opened for so many days.
-        everything: Remove all of them.
+        rules: Which caches go.
         dry_run: Only say what would go.
         console: Where the story is told.
 
     Returns:
-        What `--json` prints: the `removed` keys, the number of converted `trunks`, `partial_files`, `bytes`, and whether it was a `dry_run`.
+        What `--json` prints: the `removed` keys and those that stay because they are `in_use`, the number of converted
+        `trunks`, of `notes` on trunks and of `partial_files`, the `bytes` of all that and the `bytes_left`, and whether
+        it was a `dry_run`.
 
     Raises:
-        CacheError: A key fits no cache.
+        CacheError: A key fits no cache, or the disk refuses.
     """
-    report = prune(
-        default_cache_root(), older_than_days=older_than_days, keys=keys, everything=everything, dry_run=dry_run
-    )
+    report = prune(default_cache_root(), rules, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
     for key in report.keys:
         console.detail(f"{verb} {key}")
     console.say(
-        f"{verb} caches: {len(report.keys)}, converted trunks: {len(report.trunks)}, "
-        f"half-written files: {len(report.partials)}, {report.num_bytes / 1e6:,.1f} MB in all."
+        f"{verb} caches: {len(report.keys)}, converted trunks: {len(report.trunks)}, notes: {len(report.notes)}, "
+        f"half-written files: {len(report.partials)}, {report.num_bytes / 1e6:,.1f} MB in all; "
+        f"{report.bytes_left / 1e6:,.1f} MB stay."
     )
+    _tell_what_stays(report, rules, console)
     return {
         "removed": list(report.keys),
+        "in_use": list(report.in_use),
         "trunks": len(report.trunks),
+        "notes": len(report.notes),
         "partial_files": len(report.partials),
         "bytes": report.num_bytes,
+        "bytes_left": report.bytes_left,
         "dry_run": dry_run,
     }
+
+
+def _tell_what_stays(report: PruneReport, rules: PruneRules, console: Console) -> None:
+    for key in report.in_use:
+        console.warn(f"{key} stays: another process uses it.")
+    if rules.max_bytes is not None and report.bytes_left > rules.max_bytes:
+        console.warn(f"{report.bytes_left / 1e6:,.1f} MB are more than --max-size allows, but in use.")
 
 
 def _table_row(summary: CacheSummary) -> tuple[str, ...]:
     return (
         summary.key,
-        *(_tell_spec(summary.spec) if summary.spec else ("damaged description", "", "", "", "", "")),
+        *(_tell_spec(summary.spec, summary.use) if summary.spec else ("damaged description", "", "", "", "", "")),
         f"{summary.num_rows:,}",
         f"{summary.num_bytes / 1e6:,.1f}",
         _local_time(summary.last_used).strftime("%Y-%m-%d %H:%M"),
+        _tell_data(summary.use),
     )
 
 
-def _tell_spec(spec: CacheSpec) -> tuple[str, ...]:
+def _tell_data(use: CacheUse) -> str:
+    """Return the data set that a cache served last, and how many others it did."""
+    if not use.data:
+        return "-"
+    others = len(use.data) - 1
+    return f"{use.data[0]} and {others} more" if others else use.data[0]
+
+
+def _tell_spec(spec: CacheSpec, use: CacheUse) -> tuple[str, ...]:
     boundary = f"{spec.boundary}, pooled" if spec.pooling != "none" else spec.boundary
     height, width = spec.image_size
     engine = f"{spec.engine} {spec.precision}"
     feature = f"{'x'.join(map(str, spec.feature_shape))} {spec.dtype}"
-    return spec.backbone, spec.weights_sha256[:8], boundary, f"{height}x{width} {spec.fit}", engine, feature
+    weights = f"{spec.weights_sha256[:8]} of a run" if use.is_one_off else spec.weights_sha256[:8]
+    return spec.backbone, weights, boundary, f"{height}x{width} {spec.fit}", engine, feature
 
 
 def _tell_damage(num_damaged: int, num_removed: int) -> str:
@@ -142,6 +171,8 @@ def _summary_payload(summary: CacheSummary) -> dict[str, Any]:
         "spec": asdict(summary.spec) if summary.spec else None,
         "rows": summary.num_rows,
         "bytes": summary.num_bytes,
+        "data": list(summary.use.data),
+        "one_off": summary.use.is_one_off,
         "last_used": _local_time(summary.last_used).isoformat(timespec="seconds"),
     }
 

@@ -180,7 +180,7 @@ def _compute(contender: Contender, questions: Questions, cache_root: Path, conso
     work = Work(features.cache.spec, trunk, cache_root, 0, None)
     release_memory()  # to convert and to check a trunk takes much, but only once
     with watch_peak_memory() as peak:
-        seconds_a_view = _time(work, questions.manifest.records, contender.views)
+        seconds_a_view = _time(work, questions.manifest.records, contender.views, console)
     split = features.splits["train"]
     by_sha256 = {record.sha256: row for record, row in zip(split.records, split.positions, strict=True)}
     return Computed(
@@ -209,9 +209,9 @@ def _count_below(backbone: Backbone, contender: Contender) -> int:
     return sum(below)
 
 
-def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan) -> float:
+def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: Console) -> float:
     """Return the seconds that one image in one view takes, from file to feature, with the engine of the cache."""
-    engine = work.make_engine(Choice(work.spec.engine, work.spec.precision))
+    engine = work.make_engine(Choice(work.spec.engine, work.spec.precision), warn=console.warn)
     manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
     wanted = WantedRows(manifest, views)
     load = partial(wanted.load, image_size=work.spec.image_size, fit=work.spec.fit)

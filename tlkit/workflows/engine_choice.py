@@ -11,7 +11,7 @@ import dataclasses
 import itertools
 import json
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -22,7 +22,8 @@ from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
 from tlkit.features.cache import CacheSpec, FeatureCache
-from tlkit.features.spec import AGREEMENT_FILE, ENGINES
+from tlkit.features.folder import AGREEMENT_FILE
+from tlkit.features.pruning import ENGINES
 from tlkit.files import write_json
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
@@ -88,8 +89,8 @@ class Work:
     num_rows: int
     sample: NDArray[np.uint8] | None
 
-    def make_engine(self, choice: Choice) -> Engine:
-        """Return the trunk, ready to run."""
+    def make_engine(self, choice: Choice, *, warn: Callable[[str], None]) -> Engine:
+        """Return the trunk, ready to run; `warn` is called with a sentence if it cannot be kept for the next time."""
         if choice.engine == "keras":
             from tlkit.backbones.engine import make_keras_engine
 
@@ -103,6 +104,7 @@ class Work:
             batch_size=BATCH_SIZES["openvino"],
             description={name: getattr(self.spec, name) for name in names},
             root=self.cache_root / ENGINES,
+            warn=warn,
         )
 
 
@@ -191,7 +193,7 @@ def select_engine(
         if trials and not _has_time_for_trials(trials[0].engine, work):
             break
         try:
-            trials.append(_try(choice, work))
+            trials.append(_try(choice, work, console))
         except NumericsError as error:
             refusals.append(error)
     if not trials:
@@ -204,7 +206,9 @@ def select_engine(
     cache = begun or FeatureCache.open(work.cache_root, best.choice.describe(work.spec))
     if best.agreement:
         record = {**asdict(best.agreement), "versions": read_versions()}
-        write_json(cache.folder / AGREEMENT_FILE, record)
+        path = cache.folder / AGREEMENT_FILE
+        with console.disk_warning(f"{path}: that the engine was checked cannot be noted there"):
+            write_json(path, record)
     return best.engine, cache
 
 
@@ -224,7 +228,7 @@ def _find_fastest(trials: Sequence[Trial], work: Work) -> tuple[Trial, str]:
     return trials[int(np.argmax(rates))], words
 
 
-def _try(choice: Choice, work: Work) -> Trial:
+def _try(choice: Choice, work: Work, console: Console) -> Trial:
     """Make an engine and compare it with float32 Keras, unless that was done for its cache.
 
     Raises:
@@ -232,7 +236,7 @@ def _try(choice: Choice, work: Work) -> Trial:
     """
     from tlkit.backbones.engine import check_agreement, compute_agreement
 
-    engine = work.make_engine(choice)
+    engine = work.make_engine(choice, warn=console.warn)
     agreement = None
     if work.sample is not None and not _was_compared(choice.describe(work.spec).folder(work.cache_root)):
         agreement = compute_agreement(engine, work.trunk, work.sample)

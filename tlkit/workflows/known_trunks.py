@@ -4,14 +4,14 @@ The key of a cache names the hash of the weights below the boundary and the shap
 network, which takes TensorFlow and seconds. They follow from where the weights come from, so while a weight file is
 the same, a second look needs neither. As for images, a file counts as the same while its size and times are.
 
-These notes are a convenience: where they cannot be read or written, the network is built.
+These notes are a convenience: where they cannot be read or written, the network is built. A
+damaged one names a cache that does not exist.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from contextlib import suppress
 from dataclasses import asdict, dataclass
 from importlib.metadata import version
 from pathlib import Path
@@ -22,15 +22,13 @@ from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
 from tlkit.data.images import LOADER_VERSION
-from tlkit.features.spec import CacheSpec
+from tlkit.features.pruning import TRUNKS
+from tlkit.features.spec import FOLDER_NAME_LENGTH, CacheSpec
 from tlkit.files import write_json
 from tlkit.recipes import BackboneSettings
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
-
-FOLDER = "trunks"
-NAME_LENGTH = 16
 
 
 @dataclass(frozen=True)
@@ -66,7 +64,7 @@ class TrunkRequest:
                 *(__version__, version("keras")),
             ]
         )
-        return cache_root / FOLDER / f"{hashlib.sha256(document.encode()).hexdigest()[:NAME_LENGTH]}.json"
+        return cache_root / TRUNKS / f"{hashlib.sha256(document.encode()).hexdigest()[:FOLDER_NAME_LENGTH]}.json"
 
 
 @dataclass(frozen=True)
@@ -81,24 +79,33 @@ def find_known_trunk(request: TrunkRequest, cache_root: Path) -> Trunk | None:
     """Return what was noted of a trunk, if anything was."""
     note = request.note(cache_root)
     try:
-        content = json.loads(note.read_text("utf-8")) if note else None
+        content = json.loads(note.read_bytes()) if note else None
         return Trunk(str(content["weights_sha256"]), tuple(map(int, content["feature_shape"]))) if content else None
-    except (OSError, ValueError, TypeError, KeyError):
+    except (OSError, ValueError, TypeError, LookupError, RecursionError):
         return None
 
 
 def note_trunk(request: TrunkRequest, trunk: Trunk, cache_root: Path) -> None:
-    """Remember a trunk of freshly loaded weights."""
+    """Remember a trunk of freshly loaded weights.
+
+    Raises:
+        OSError: The note cannot be written.
+    """
     note = request.note(cache_root)
     if note:
-        with suppress(OSError):
-            write_json(note, asdict(trunk))
+        write_json(note, asdict(trunk))
 
 
 def describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False) -> Trunk:
     """Return what is to be known of a network that has been built."""
     shape = backbone.feature_shape(boundary)
     return Trunk(backbone.trunk_sha256(boundary), shape[-1:] if is_pooled else shape)
+
+
+def has_one_off_weights(backbone: Backbone) -> bool:
+    """Return whether a network's weights come from a run, this one or an earlier one, and exist nowhere else."""
+    is_of_a_bundle = Path(backbone.weights.source).is_dir()
+    return is_of_a_bundle or backbone.trunk_sha256("top") != backbone.weights.sha256
 
 
 def describe_cache(

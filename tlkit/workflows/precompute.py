@@ -20,11 +20,19 @@ from tlkit.data.manifest import Manifest, SetAside
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.features.cache import FeatureCache, default_cache_root
+from tlkit.features.folder import note_use
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.engine_choice import find_complete_cache
 from tlkit.workflows.feature_rows import FeatureRows
-from tlkit.workflows.known_trunks import TrunkRequest, describe_cache, describe_trunk, find_known_trunk, note_trunk
+from tlkit.workflows.known_trunks import (
+    TrunkRequest,
+    describe_cache,
+    describe_trunk,
+    find_known_trunk,
+    has_one_off_weights,
+    note_trunk,
+)
 from tlkit.workflows.wanted_rows import SplitFeatures, WantedRows
 
 if TYPE_CHECKING:
@@ -100,7 +108,8 @@ def run_precompute(
     features = _find_complete(manifest, request, views, cache_root, console)
     if features is None:
         backbone = build_backbone_for(backbone_settings, pooling, views.seed)
-        note_trunk(request, describe_trunk(backbone, boundary), cache_root)
+        with console.disk_warning(f"{cache_root}: the weights' hash cannot be noted there for the next time"):
+            note_trunk(request, describe_trunk(backbone, boundary), cache_root)
         features = ensure_features(
             manifest,
             backbone,
@@ -195,6 +204,7 @@ def _find_complete(
     if cache is None:
         return None
     console.say(f"Features of {spec.backbone} at {spec.boundary}: all {wanted.num_rows:,} rows found.")
+    _note_use(cache, manifest, console, is_one_off=False)
     splits, set_aside = wanted.by_split(wanted.find(cache), {})
     return DatasetFeatures(cache, splits, set_aside, wanted.num_rows, 0, 0.0)
 
@@ -251,9 +261,17 @@ def ensure_features(
         seconds = report.seconds
         reasons = {row.sha256: reason for row, reason in report.failures}
     for path, reason in cache.damaged.items():
-        console.warn(f"{path} is passed over: {reason}. `tlkit cache verify --remove` removes it.")
+        console.warn(
+            f"{path}: {reason}. What was needed of it is computed again; `tlkit cache verify --remove` cleans up."
+        )
+    _note_use(cache, manifest, console, is_one_off=has_one_off_weights(backbone))
     splits, set_aside = rows.wanted.by_split(rows.positions, reasons)
     return DatasetFeatures(cache, splits, set_aside, hits, len(missing), seconds)
+
+
+def _note_use(cache: FeatureCache, manifest: Manifest, console: Console, *, is_one_off: bool) -> None:
+    with console.disk_warning(f"{cache.folder}: what the cache is used for cannot be noted there"):
+        note_use(cache.folder, manifest.root, is_one_off=is_one_off)
 
 
 def refuse_set_aside(features: DatasetFeatures) -> None:

@@ -16,6 +16,8 @@ from tlkit.features.cache import FeatureCache, RowKey
 from tlkit.features.extract import LoadFailure
 from tlkit.workflows.scoring import CHANGED
 
+LOST = "its features could not be read back from the disk"
+
 
 @dataclass(frozen=True, eq=False)
 class SplitFeatures:
@@ -93,7 +95,7 @@ class WantedRows:
             splits[split] = SplitFeatures(kept, part[complete])
             for number in np.flatnonzero(~complete):
                 record = records[number]
-                set_aside.append(SetAside(record.path, reasons[record.sha256]))
+                set_aside.append(SetAside(record.path, reasons.get(record.sha256, LOST)))
         return splits, tuple(set_aside)
 
     def list_keys(self, rows: NDArray[np.int64]) -> Iterator[RowKey]:

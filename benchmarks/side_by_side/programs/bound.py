@@ -42,7 +42,7 @@ def make_engine(backbone: str, scratch: Path) -> tuple[Engine, tuple[int, int]]:
     network = build_backbone(backbone, image_size=0, pooling="avg", weights="random", seed=0)
     spec = CacheSpec(backbone, "", "top", "avg", network.image_size, "squash", LOADER_VERSION, "", "", "float32", (1,))
     work = Work(spec, network.pooled_trunk("top"), scratch, 0, None)
-    return work.make_engine(list_choices(BackboneSettings())[0]), network.image_size
+    return work.make_engine(list_choices(BackboneSettings())[0], warn=print), network.image_size
 
 
 def measure_bound(data: str, backbone: str) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import numpy as np
 
 from benchmarks.side_by_side.job import run_job
 from tlkit.features.cache import FeatureCache, RowKey
-from tlkit.features.spec import read_spec
+from tlkit.features.folder import read_spec
 from tlkit.features.upkeep import verify_cache
 
 WIDTH = 64

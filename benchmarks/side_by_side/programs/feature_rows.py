@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from benchmarks.side_by_side.job import run_job
 from tlkit.features.cache import FeatureCache, RowKey
-from tlkit.features.spec import read_spec
+from tlkit.features.folder import read_spec
 
 VIEW_0 = "0"
 SPLITS = {"train": "", "validation": "validation_", "test": "test_"}

@@ -1,0 +1,71 @@
+"""What a disk refuses, in the user's words, whichever library reports it.
+
+Python's own errors carry the number of the system's. HDF5 and safetensors, TensorFlow and OpenVINO report the same in
+the text of errors of their own.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import re
+
+from tlkit.errors import RunError, TlkitError
+
+_ROOM = "make room, or choose another folder with --out or TLKIT_CACHE."
+_RIGHTS = "change the permissions, or choose another folder with --out or TLKIT_CACHE."
+_DEVICE = "check the disk or the network drive, then run the command again."
+_PROBLEMS = {
+    errno.ENOSPC: ("a disk with room left", _ROOM),
+    errno.EDQUOT: ("room left in the disk quota", _ROOM),
+    errno.EFBIG: ("a file system that takes files of this size", _ROOM),
+    errno.EROFS: ("a place that can be written to", _RIGHTS),
+    errno.EACCES: ("a file or folder that this user may read or write", _RIGHTS),
+    errno.EPERM: ("a file or folder that this user may read or write", _RIGHTS),
+    errno.EIO: ("a disk that reads and writes", _DEVICE),
+    errno.ENXIO: ("a disk that reads and writes", _DEVICE),
+    errno.ENODEV: ("a disk that reads and writes", _DEVICE),
+    errno.ESTALE: ("a network drive that stays connected", _DEVICE),
+    errno.ETIMEDOUT: ("a network drive that answers", _DEVICE),
+    errno.EHOSTDOWN: ("a network drive that answers", _DEVICE),
+    errno.EBUSY: ("a file or folder that nothing else holds", "end what uses it, then run the command again."),
+    errno.ENOENT: ("a file or folder that stays in its place while the command runs", "run the command again."),
+    errno.ENOTDIR: ("a folder at each step of the path", "move the file that stands there away, or name another path."),
+    errno.EEXIST: ("nothing else of that name", "move it away, or name another path."),
+    errno.EISDIR: ("a file, not a folder", "move the folder away, or name another path."),
+    errno.ENOTEMPTY: ("an empty folder", "move what is in it away, or name another path."),
+    errno.ELOOP: ("a path without links that lead in a circle", "mend the links, or name another path."),
+    errno.ENAMETOOLONG: ("a name that the file system takes", "choose a shorter name."),
+    errno.EMFILE: ("fewer open files than the system allows", "raise the limit, for instance with `ulimit -n 4096`."),
+    errno.ENFILE: ("fewer open files than the system allows", "close other programs, then run the command again."),
+}
+_NUMBER_IN_WORDS = re.compile(r"\b(?:errno = |\(os error )(\d+)")
+
+
+def explain_disk_error(error: BaseException) -> TlkitError | None:
+    """Return the message for what a disk refuses, or None if `error` is something else."""
+    number = _find_number(error)
+    if number not in _PROBLEMS:
+        return None
+    expected, fix = _PROBLEMS[number]
+    filename = getattr(error, "filename", None)
+    place = f"{os.fsdecode(filename)}: " if isinstance(filename, (str, bytes)) else ""
+    # Other libraries name the file in their text, if at all.
+    words = os.strerror(number) if isinstance(error, OSError) and error.errno else _first_line(error)
+    return RunError(f"{place}{words}.", expected=expected, fix=fix)
+
+
+def _find_number(error: BaseException) -> int:
+    """Return the `errno` that an error stands for; 0 if it stands for none."""
+    if isinstance(error, OSError) and error.errno:
+        return error.errno
+    text = str(error)
+    if match := _NUMBER_IN_WORDS.search(text):
+        return int(match[1])
+    # Not all of them: a file that is missing or in the way may as well be a bug.
+    device = (errno.ENOSPC, errno.EDQUOT, errno.EIO, errno.EROFS)
+    return next((number for number in device if os.strerror(number).lower() in text.lower()), 0)
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().partition("\n")[0].rstrip(".")

@@ -1,0 +1,195 @@
+"""One cache's folder: its description, the lock of those who use it, and the note of what it was used for.
+
+Only the shards matter. Description and note can be lost: the one is repeated in every shard, without the other
+`tlkit cache list` has less to tell.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import time
+import weakref
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+
+from tlkit.errors import CacheError
+from tlkit.features.shards import SHARD_PATTERN, DamagedShard, read_shard_spec
+from tlkit.features.spec import CacheSpec
+from tlkit.files import held_lock, write_json, write_text
+
+SPEC_FILE = "cache.json"
+USE_FILE = "used.json"
+LOCK_FILE = "lock"
+AGREEMENT_FILE = "agreement.json"
+TAG_FILE = "CACHEDIR.TAG"
+_MOST_DATA_SETS = 8
+_SECONDS_TO_WAIT = 10.0
+_CACHEDIR_TAG = (
+    "Signature: 8a477f597d28d172789f06886806bc55\n"
+    "# This folder is a cache of tlkit; backups may leave it out, and `tlkit cache prune` empties it.\n"
+)
+
+
+@dataclass(frozen=True)
+class CacheUse:
+    """What a cache was used for.
+
+    Attributes:
+        data: The data sets, the last one first.
+        is_one_off: Whether all that is known of its weights is that they were trained in a run, so that nobody else
+            will ever have them.
+    """
+
+    data: tuple[str, ...] = ()
+    is_one_off: bool = False
+
+
+def open_folder(root: Path, spec: CacheSpec, user: object) -> Path:
+    """Make the folder of a cache unless it is there, and mark it as in use for as long as `user` lives.
+
+    Raises:
+        CacheError: The folder cannot be made.
+    """
+    folder = spec.folder(root)
+    lock = ExitStack()
+    try:
+        _join_users(folder, lock)
+    except OSError as error:
+        raise unwritable_cache(folder, error) from error
+    weakref.finalize(user, lock.close)
+    with suppress(OSError):  # neither is missed: what cannot be written at all is told when a shard is
+        if not (root / TAG_FILE).exists():
+            write_text(root / TAG_FILE, _CACHEDIR_TAG)
+        _describe(folder, spec)
+        os.utime(folder / SPEC_FILE)
+    return folder
+
+
+def _describe(folder: Path, spec: CacheSpec) -> None:
+    if _read_description(folder) != spec:
+        write_text(folder / SPEC_FILE, spec.to_json())
+
+
+def _join_users(folder: Path, lock: ExitStack) -> None:
+    """Make a folder and share its lock, waiting for a prune that is about to remove it.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    last_moment = time.monotonic() + _SECONDS_TO_WAIT
+    while True:
+        folder.mkdir(parents=True, exist_ok=True)
+        try:
+            lock.enter_context(held_lock(folder / LOCK_FILE, shared=True))
+            return
+        except (FileNotFoundError, BlockingIOError):
+            pass
+        except OSError:  # a read-only or a full disk: nobody can prune there, or only at the price of a new start
+            return
+        if time.monotonic() > last_moment:
+            return
+        time.sleep(0.02)
+
+
+def read_spec(folder: Path) -> CacheSpec:
+    """Return the specification of the cache in `folder`: from its description, or else from a shard.
+
+    Raises:
+        CacheError: Neither tells it.
+    """
+    spec = _read_description(folder)
+    if spec is not None:
+        return spec
+    for path in sorted(folder.glob(SHARD_PATTERN)):
+        with suppress(DamagedShard, FileNotFoundError):
+            spec = read_shard_spec(path)
+            if _belongs_to(spec, folder):
+                return spec
+    raise CacheError(
+        f"{folder / SPEC_FILE} is missing or damaged, and no shard says what it said.",
+        expected="the description that tlkit wrote when it made the cache",
+        fix=f"remove it with `tlkit cache prune --key {folder.name}`; it is computed again when needed.",
+    )
+
+
+def restore_description(folder: Path) -> CacheSpec:
+    """Return what `read_spec` does, and write the description again if it was lost or damaged.
+
+    Raises:
+        CacheError: Nothing tells what the cache holds.
+    """
+    spec = read_spec(folder)
+    with suppress(OSError):  # the shards still tell it
+        _describe(folder, spec)
+    return spec
+
+
+@contextmanager
+def claimed(folder: Path) -> Iterator[bool]:
+    """Yield whether nobody uses a cache; if so, nobody begins to before the end."""
+    with ExitStack() as lock:
+        try:
+            lock.enter_context(held_lock(folder / LOCK_FILE))
+        except BlockingIOError:
+            yield False
+            return
+        except OSError:  # gone, or on a disk that is read-only: its files will tell
+            pass
+        yield True
+
+
+def _read_description(folder: Path) -> CacheSpec | None:
+    try:
+        spec = CacheSpec.from_json((folder / SPEC_FILE).read_bytes())
+    except (OSError, ValueError):
+        return None
+    return spec if _belongs_to(spec, folder) else None
+
+
+def _belongs_to(spec: CacheSpec, folder: Path) -> bool:
+    return folder.name == spec.folder(folder).name
+
+
+def read_use(folder: Path) -> CacheUse:
+    """Return what a cache was used for, as far as that was noted."""
+    try:
+        content = json.loads((folder / USE_FILE).read_bytes())
+        return CacheUse(tuple(map(str, content["data"])), bool(content["is_one_off"]))
+    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+        return CacheUse()
+
+
+def read_last_use(folder: Path) -> float:
+    """Return when a cache was last opened, in seconds since 1970.
+
+    Raises:
+        FileNotFoundError: It is gone.
+    """
+    with suppress(FileNotFoundError):
+        return (folder / SPEC_FILE).stat().st_mtime
+    return folder.stat().st_mtime
+
+
+def note_use(folder: Path, data: Path, *, is_one_off: bool) -> None:
+    """Note that a cache serves a data set; one that has ever had weights that last is not a one-off.
+
+    Raises:
+        OSError: The note cannot be written.
+    """
+    before = read_use(folder)
+    names = dict.fromkeys((str(data), *before.data))
+    now = CacheUse(tuple(names)[:_MOST_DATA_SETS], is_one_off and (before.is_one_off or not before.data))
+    if now != before:
+        write_json(folder / USE_FILE, asdict(now))
+
+
+def unwritable_cache(folder: Path, error: OSError) -> CacheError:
+    """Return the error for a cache that the system refuses to write."""
+    return CacheError(
+        f"The feature cache {folder} cannot be written: {error.strerror or error}.",
+        expected="a folder with enough free space that may be written to",
+        fix="make room with `tlkit cache prune`, or set TLKIT_CACHE to another folder.",
+    )
