@@ -24,6 +24,7 @@ from tlkit.files import write_text
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
 
 MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
+FINDINGS_FILE = "findings.csv"
 SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
 _SET_ASIDE_COLUMNS = ("path", "reason")
@@ -146,7 +147,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     }
     root = manifest.root
     findings = ((_shorten(item.path, root), item.finding) for item in manifest.findings)
-    write_text(folder / "findings.csv", _format_csv(_FINDING_COLUMNS, findings))
+    write_text(folder / FINDINGS_FILE, _format_csv(_FINDING_COLUMNS, findings))
     write_text(folder / common_file, json.dumps(common, indent=2) + "\n")
     records = (
         (

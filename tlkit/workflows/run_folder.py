@@ -19,7 +19,7 @@ from typing import Any
 
 from tlkit.bundle import BundleSpec, read_spec
 from tlkit.data.images import LOADER_VERSION
-from tlkit.data.manifest import MANIFEST_FILES, Manifest, read_manifest, write_manifest
+from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_manifest, write_manifest
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
 from tlkit.files import PARTIAL_PATTERN, held_lock, remove_partials, write_json
@@ -31,7 +31,7 @@ RECIPE_FILE = "recipe.toml"
 MANIFEST_FILE = "manifest.csv"
 SUMMARY_FILE = "summary.json"
 LOCK_FILE = ".lock"
-FILES_OF_A_START = (*MANIFEST_FILES, "views.png", "history.csv", "learning-rate-*.png", RECIPE_FILE)
+FILES_OF_A_START = (*MANIFEST_FILES, FINDINGS_FILE, "views.png", "history.csv", "learning-rate-*.png", RECIPE_FILE)
 FOLDERS_OF_A_START = ("tensorboard", "state", "bundle.partial")
 
 

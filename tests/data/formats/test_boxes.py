@@ -123,6 +123,16 @@ def test_names_spelled_on_a_mac_are_found(tmp_path: Path) -> None:
     assert find("château.jpg", beside=[tmp_path / "a"]) == find("château.jpg", beside=[]) == [tmp_path / "a" / name]
 
 
+def test_names_whose_case_windows_did_not_heed_are_found(tmp_path: Path) -> None:
+    make_files(tmp_path, "Photos/IMG_1.JPG", "Photos/a.jpg", "Photos/A.jpg")
+    find = ImageFinder(tmp_path).find
+    assert find("photos\\img_1.jpg", beside=[]) == find("Img_1.jpg", beside=[tmp_path / "Photos"])
+    assert find("photos/img_1.jpg", beside=[]) == [tmp_path / "Photos/IMG_1.JPG"]
+    assert find("img_1", beside=[tmp_path / "Photos"], any_suffix=True) == [tmp_path / "Photos/IMG_1.JPG"]
+    assert find("A.jpg", beside=[]) == [tmp_path / "Photos/A.jpg"]
+    assert find("a", beside=[tmp_path / "Photos"], any_suffix=True) == [tmp_path / "Photos/a.jpg"]
+
+
 @pytest.mark.parametrize("name", ["", ".", "/", "..", "../..", "a\0b", "a\0b/c", "x" * 5000])
 def test_strange_names_find_nothing(tmp_path: Path, name: str) -> None:
     make_files(tmp_path, "1.jpg")

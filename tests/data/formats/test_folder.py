@@ -194,6 +194,18 @@ def test_what_systems_leave_behind_is_no_class_and_is_counted(tmp_path: Path) ->
     assert read_folder(tmp_path).notices == ("Skipped, as a system keeps it: 1 × #recycle, 2 × @eaDir, 1 × Thumbs.db.",)
 
 
+def test_a_folder_of_thumbnails_is_no_class_if_its_files_are_small(tmp_path: Path) -> None:
+    for name in ("cat/1.png", "dog/1.png", "thumbnails/1.png"):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_bytes(b"x" * (100 if name.startswith("t") else 300))
+    candidates = read_folder(tmp_path)
+    assert [item.answer for item in candidates.items] == ["cat", "dog"]
+    assert candidates.set_aside == (SetAside(tmp_path / "thumbnails/1.png", "thumbnail of another file"),)
+    assert candidates.notices == (f"1 × thumbnail of another file, set aside, e.g. {tmp_path}/thumbnails/1.png.",)
+    (tmp_path / "thumbnails/1.png").write_bytes(b"x" * 200)
+    assert [item[1] for item in found(tmp_path)] == ["cat", "dog", "thumbnails"]
+
+
 def test_empty_folders_and_loose_images_are_told_of(tmp_path: Path) -> None:
     make_files(tmp_path, "cat/1", "loose.jpg", "README.md")
     for name in ("empty", "hollow/.keep", "none", "void"):

@@ -104,14 +104,14 @@ class ImageFinder:
         """Return the files at a path, or those at it with any suffix of an image."""
         if path.parent not in self._listings:
             self._listings[path.parent] = _index(_list_files(path.parent))
-        return list(self._listings[path.parent].get(_key(path, any_suffix), ()))
+        return _prefer_exact(self._listings[path.parent].get(_key(path, any_suffix), ()), path, any_suffix)
 
     def _search(self, wanted: PurePath, any_suffix: bool) -> list[Path]:
         """Return the files in the folder that share the most last parts with the wanted path."""
-        candidates = self._everything.get(_key(wanted, any_suffix), ())
+        candidates = _prefer_exact(self._everything.get(_key(wanted, any_suffix), ()), wanted, any_suffix)
         for start in range(len(wanted.parts)):
             parents = wanted.parts[start:-1]
-            found = [path for path in candidates if path.parts[-1 - len(parents) : -1] == parents]
+            found = [path for path in candidates if _fold(path.parts[-1 - len(parents) : -1]) == _fold(parents)]
             if found:
                 return found
         return []
@@ -140,8 +140,19 @@ def _index(files: Iterable[Path]) -> _Files:
 
 
 def _key(path: PurePath, any_suffix: bool) -> str:
-    # A Mac spells accents otherwise than Linux; no name holds a slash.
-    return unicodedata.normalize("NFC", path.name) + "/*" * any_suffix
+    return _fold([path.name])[0] + "/*" * any_suffix  # no name holds a slash
+
+
+def _fold(names: Sequence[str]) -> list[str]:
+    """Return names as all systems spell them: a Mac has other accents than Linux, and Windows heeds no case."""
+    return [unicodedata.normalize("NFC", name).casefold() for name in names]
+
+
+def _prefer_exact(files: Sequence[Path], wanted: PurePath, any_suffix: bool) -> list[Path]:
+    """Return those of several files that are spelled as wanted, also in their case; all of them if none is."""
+    name = unicodedata.normalize("NFC", wanted.name)
+    exact = [path for path in files if unicodedata.normalize("NFC", path.stem if any_suffix else path.name) == name]
+    return exact or list(files)
 
 
 def _recognize(path: Path) -> tuple[str, tuple[str, ...]]:

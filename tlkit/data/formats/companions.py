@@ -53,6 +53,11 @@ def is_mask_folder(name: str) -> bool:
     return name.casefold() in _MASK_FOLDERS
 
 
+def is_thumbnail_folder(name: str) -> bool:
+    """Tell whether a folder of this name may hold reduced copies of the images in others."""
+    return name.casefold().strip("_ ") in ("thumb", "thumbs", "thumbnail", "thumbnails")
+
+
 def recognize_annotation(path: Path, *, has_image: bool = False) -> str | None:
     """Return what kind of annotation a file is, going by its suffix and beginning; None if it is none.
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from collections import Counter, defaultdict
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import replace
 from pathlib import Path
+from statistics import median
 
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.file_walk import FoundFile, walk_files
@@ -18,6 +20,7 @@ from tlkit.data.formats.companions import (
     READABLE,
     THUMBNAIL,
     find_companions,
+    is_thumbnail_folder,
     recognize_annotation,
 )
 from tlkit.data.formats.layout import ImageRoot, find_layout, refuse_unread_annotations
@@ -74,9 +77,11 @@ def _read_image_root(image_root: ImageRoot, root: Path, used: frozenset[Path]) -
         )
     skipped = list(listing.skipped)
     found = {folder: tuple(walk_files(folder, skipped=skipped)) for folder in listing.folders}
+    thumbnails = _find_thumbnails(found)
     inner_splits = _find_inner_splits(found) if split is None else {}
     parts = [_read_class(folder, files, split, inner_splits, root, used) for folder, files in found.items()]
     empty = [str(folder.relative_to(root)) for folder, part in zip(found, parts, strict=True) if not part.items]
+    parts.append(Candidates(root, (), tuple(SetAside(path, THUMBNAIL) for path in thumbnails), ()))
     notices = [f"Without any readable image, so no class: {_name_some(empty)}."] if empty else []
     notices += _name_skipped(skipped)
     notices += _name_united(found)
@@ -104,6 +109,28 @@ def _read_class(
         paths = []
     items = (Candidate(path, answer, inner_splits.get(path, split)) for path in paths)
     return Candidates(root, tuple(items), tuple(set_aside), ())
+
+
+def _find_thumbnails(found: dict[Path, tuple[FoundFile, ...]]) -> list[Path]:
+    """Take the folders of reduced copies away and return their files.
+
+    Such a folder is known by its name and by its files, which are less than half as large as those of the classes.
+    """
+    named = [folder for folder in found if is_thumbnail_folder(folder.name)]
+    if not named:
+        return []
+    size_of_others = _find_usual_size(file for folder, files in found.items() if folder not in named for file in files)
+    reduced = [folder for folder in named if 2 * _find_usual_size(found[folder]) < size_of_others]
+    return [file.path for folder in reduced for file in found.pop(folder) if file.problem is None]
+
+
+def _find_usual_size(files: Iterable[FoundFile]) -> float:
+    """Return the median size of files in bytes, 0 if there are none."""
+    sizes = []
+    for file in files:
+        with contextlib.suppress(OSError):  # it has gone, or is broken
+            sizes.append(file.path.stat().st_size)
+    return median(sizes or [0])
 
 
 def _find_class_name(folder: Path) -> str:
