@@ -92,6 +92,37 @@ def test_folders_and_boxes_of_other_classes_are_an_error(tmp_path: Path, read: C
     )
 
 
+def test_folders_below_images_are_no_classes_where_the_boxes_name_others(read: Callable[..., Manifest]) -> None:
+    rows = [*make_rows("images/2021", (1, 1, 9, 9), "cat"), *make_rows("images/2022", (2, 2, 8, 8), "dog")]
+    manifest = read(rows)
+    assert set(chosen(manifest).values()) == {("cat", (1, 1, 9, 9)), ("dog", (2, 2, 8, 8))}
+    assert manifest.notices == (
+        "8 boxes on 8 images.",
+        "The boxes name the classes: the boxes are named cat, dog, the images' folders 2021, 2022.",
+    )
+
+
+def test_class_folders_take_the_splits_of_lists_among_the_annotations(tmp_path: Path) -> None:
+    root = tmp_path / "data"
+    for number in range(8):
+        name = f"{('cat', 'dog')[number % 2]}/{number}"
+        (root / name).parent.mkdir(parents=True, exist_ok=True)
+        Image.new("RGB", SIZE, (20 * number, 90, 200)).save(root / f"{name}.png")
+        (root / f"{name}.txt").write_text(f"{number % 2} 0.5 0.5 0.5 0.5")
+        with (root / ("train.txt" if number < 4 else "val.txt")).open("a") as file:
+            file.write(f"/content/{name}.png\n")
+    (root / "classes.txt").write_text("cat\ndog\n")
+    manifest = read_dataset(root, DataSettings(boxes=str(root)), seed=0, index=FileIndex(tmp_path / "cache"))
+    assert {item.path.stem: item.split for item in manifest.records} == {
+        str(number): "train" if number < 4 else "validation" for number in range(8)
+    }
+    assert manifest.notices == (
+        "The splits are those that the data gives: 4 train, 4 validation.",
+        "8 boxes on 8 images.",
+    )
+    assert manifest.set_aside == ()
+
+
 def test_one_folder_and_boxes_of_another_name_are_an_error(read: Callable[..., Manifest]) -> None:
     with pytest.raises(DataError, match="the boxes are named raccoon, the images' folders garden"):
         read(make_rows("garden", (1, 1, 9, 9), "raccoon"))

@@ -18,7 +18,8 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.annotated import read_annotated
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.folder import read_folder
-from tlkit.data.formats.layout import find_layout, has_class_folders, refuse_unread_annotations
+from tlkit.data.formats.given_splits import give_splits
+from tlkit.data.formats.layout import find_layout, has_class_folders, lies_below_images, refuse_unread_annotations
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.image_facts import read_facts_of_files
@@ -150,11 +151,13 @@ def _read_folder(data: Path, boxes: ImageBoxes | None) -> Candidates:
     """Return the files of a folder; with boxes and without class folders, the class of an image is that of its box."""
     if boxes is None:
         return read_folder(data)
-    if not has_class_folders(find_layout(data)):
-        return read_annotated(data.absolute(), boxes.annotations, source=boxes.source)
-    found = read_folder(data, annotation_files=boxes.files)
-    boxes.check_folder_names({item.answer for item in found.items if item.answer})
-    return found
+    layout = find_layout(data)
+    if has_class_folders(layout):
+        found = read_folder(data, annotation_files=boxes.files)
+        names = {item.answer for item in found.items if item.answer}
+        if boxes.are_classes(names, may_be_others=lies_below_images(layout, data)):
+            return give_splits(found, annotations=boxes.annotations, source=boxes.source)
+    return read_annotated(data, boxes.annotations, source=boxes.source)
 
 
 def _refuse_empty_table(data: Path, settings: DataSettings, set_aside: Sequence[SetAside]) -> NoReturn:

@@ -42,18 +42,30 @@ class ImageBoxes:
         sources = {item.source for item in self.annotations.values() if item.source}
         return frozenset(sources | {complaint.path for complaint in self.report.complaints})
 
-    def check_folder_names(self, names: Collection[str]) -> None:
-        """Raise DataError if the folders above the images name other classes than the boxes, and either could be meant."""
+    def are_classes(self, names: Collection[str], *, may_be_others: bool) -> bool:
+        """Return whether the names of folders above the images are classes, and not mere parts of the data.
+
+        Args:
+            names: Of the folders.
+            may_be_others: They may well be something else, as all of them lie in one called `images`.
+
+        Raises:
+            DataError: They are other names than those of the boxes, and either could be meant.
+        """
         of_boxes = self._names()
         shared = {*map(fold_name, names)} & {*map(fold_name, of_boxes)}
-        if of_boxes and names and not shared and (len(of_boxes) > 1 or len(names) == 1):
-            raise DataError(
-                f"{self.source}: the boxes are named {name_some(sorted(of_boxes))}, the images' folders "
-                f"{name_some(sorted(names))}.",
-                expected="folders that are named for the classes of the boxes, or a folder called images for all of them",
-                fix="put the images into one folder called images to learn the boxes' classes, or name the images' classes "
-                "in a table.",
-            )
+        if shared or not of_boxes or not names or (len(of_boxes) == 1 and len(names) > 1):
+            return True
+        both = f"the boxes are named {name_some(sorted(of_boxes))}, the images' folders {name_some(sorted(names))}"
+        if may_be_others or all(item.split for item in self.annotations.values()):
+            self.report.remarks.append(f"The boxes name the classes: {both}.")
+            return False
+        raise DataError(
+            f"{self.source}: {both}.",
+            expected="folders that are named for the classes of the boxes, or a folder called images for all of them",
+            fix="put the images into one folder called images to learn the boxes' classes, or name the images' classes in a "
+            "table.",
+        )
 
     def match_classes(self, names: Collection[str]) -> None:
         """Take note of the images' own classes, so that an image gets a box of its own class, if boxes name classes."""

@@ -59,14 +59,45 @@ def test_files_of_the_same_name_in_all_splits_are_told_apart(tmp_path: Path) -> 
     assert splits_of(read(tmp_path, "annotations")) == {"images/train/1.jpg": "train", "images/val/1.jpg": "validation"}
 
 
-def test_coco_and_voc_beside_the_images_of_each_split_are_read(tmp_path: Path) -> None:
+def test_coco_voc_and_tables_beside_the_images_of_each_split_are_read(tmp_path: Path) -> None:
     for split in ("train", "valid", "test"):
         write(tmp_path / "coco", **{f"{split}/1.jpg": "", f"{split}/_annotations.coco.json": coco("1.jpg")})
         write(tmp_path / "voc", **{f"{split}/1.jpg": "", f"{split}/1.xml": VOC})
-    for root in (tmp_path / "coco", tmp_path / "voc"):
+        table = f"filename,width,height,class,xmin,ymin,xmax,ymax\n{split}.jpg,64,48,cat,1,2,9,8\n"
+        write(
+            tmp_path / "table",
+            **{f"{split}/1.jpg": "", f"{split}/_annotations.csv": table.replace(f"{split}.jpg", "1.jpg")},
+        )
+    for root in (tmp_path / "coco", tmp_path / "voc", tmp_path / "table"):
         found = read(root)
         assert splits_of(found) == {"test/1.jpg": "test", "train/1.jpg": "train", "valid/1.jpg": "validation"}
         assert found.notices == (GIVEN,)
+
+
+def test_tables_without_boxes_are_left_out_of_a_folder(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        **{"1.jpg": "", "a/boxes.tsv": "path\tx\ty\tw\th\n1.jpg\t1\t2\t3\t4\n", "a/notes.csv": "path,hour\n1.jpg,7\n"},
+    )
+    found = read_boxes(tmp_path / "a", image_folder=tmp_path)
+    assert [box.corners for box in found.annotations[0].boxes] == [(1, 2, 4, 6)]
+    assert [(item.kind, item.path.name) for item in found.complaints] == [
+        ("table without columns of boxes; left out", "notes.csv")
+    ]
+
+
+def test_masks_beside_annotated_images_are_set_aside_as_such(tmp_path: Path) -> None:
+    write(
+        tmp_path,
+        **{
+            "JPEGImages/1.jpg": "",
+            "SegmentationClass/1.png": "",
+            "Annotations/1.xml": VOC.replace("<object>", "<filename>1.jpg</filename><object>", 1),
+        },
+    )
+    found = read(tmp_path, "Annotations")
+    assert splits_of(found) == {"JPEGImages/1.jpg": None}
+    assert found.set_aside == (SetAside(tmp_path / "SegmentationClass/1.png", "mask of an image"),)
 
 
 @pytest.mark.parametrize("names", ["{}_annotations.json", "{}.json", "annotations/{}/boxes.json"])

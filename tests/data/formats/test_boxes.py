@@ -70,7 +70,7 @@ def test_what_is_in_no_known_format_is_an_error(tmp_path: Path) -> None:
             error_of(tmp_path / name)
             == f"{tmp_path}/{name}: this is in no format of boxes that tlkit knows.\n{EXPECTED}"
         )
-    found = "the folder holds no annotations in XML, JSON or text files"
+    found = "the folder holds no annotations in XML, JSON, text files or tables"
     assert error_of(tmp_path / "a") == f"{tmp_path}/a: {found}.\n{EXPECTED}"
 
 

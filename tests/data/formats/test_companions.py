@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from tlkit.data.formats.companions import COCO, LABELME, MASK, THUMBNAIL, VOC, YOLO, find_companions
+from tlkit.data.formats.companions import COCO, LABELME, MASK, TABLE, THUMBNAIL, VOC, YOLO, find_companions
 
 
 def find(root: Path, files: dict[str, str | bytes]) -> dict[str, str]:
@@ -29,6 +29,9 @@ def find(root: Path, files: dict[str, str | bytes]) -> dict[str, str]:
         ("2.txt", "", None),
         ("notes.txt", "taken on 3 5 2021 in the garden", None),
         ("_annotations.coco.json", '{"info": {}, "images": [], "annotations": []}', COCO),
+        ("_annotations.csv", '"filename","xmin","ymin","xmax","ymax"\n', TABLE),
+        ("boxes.tsv", "path\tx\ty\tw\th\n", TABLE),
+        ("notes.csv", "path,hour\n", None),
         ("1.json", '{"version": "5.0", "shapes": []}', LABELME),
         ("package.json", "{}", None),
         ("1.thm", b"\xff\xd8\xff", THUMBNAIL),

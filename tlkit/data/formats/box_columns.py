@@ -13,6 +13,7 @@ from typing import Literal
 
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
+from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.table import IMAGE_COLUMNS, LABEL_COLUMNS, open_csv, open_parquet
 from tlkit.errors import DataError
 
@@ -35,6 +36,27 @@ class _Columns:
     has_extents: bool
     size: Sequence[str]
     label: str | None
+
+
+def read_box_tables(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
+    """Yield what a table says of each image, or what all CSV and TSV files with boxes at any depth of a folder say.
+
+    Raises:
+        DataError: A table cannot be read, or lacks a column.
+    """
+    if not path.is_dir():
+        yield from read_box_columns(path, find_image)
+        return
+    for file in walk_files(path):
+        if file.problem is None and file.path.suffix.lower() in (".csv", ".tsv"):
+            yield from _read_if_boxes(file.path, find_image)
+
+
+def _read_if_boxes(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
+    if find_box(open_csv(path).header):
+        yield from read_box_columns(path, find_image)
+    else:
+        yield Complaint("table without columns of boxes; left out", path)
 
 
 def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:

@@ -12,9 +12,9 @@ from pathlib import Path, PurePath
 
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage
 from tlkit.data.file_walk import walk_files
-from tlkit.data.formats.box_columns import read_box_columns
+from tlkit.data.formats.box_columns import read_box_tables
 from tlkit.data.formats.coco import read_coco
-from tlkit.data.formats.companions import COCO, VOC, YOLO, recognize_annotation
+from tlkit.data.formats.companions import COCO, TABLE, VOC, YOLO, recognize_annotation
 from tlkit.data.formats.table import TABLE_SUFFIXES
 from tlkit.data.formats.voc import read_voc
 from tlkit.data.formats.yolo import YAML_SUFFIXES, is_label_file, read_yolo
@@ -25,7 +25,7 @@ _READERS: Mapping[str, Callable[[Path, FindImage], Iterator[Annotation | Complai
     "PASCAL VOC": read_voc,
     "COCO": read_coco,
     "YOLO": read_yolo,
-    "table": read_box_columns,
+    "table": read_box_tables,
 }
 _Files = Mapping[str, Sequence[Path]]
 
@@ -168,24 +168,25 @@ def _recognize(path: Path) -> tuple[str, tuple[str, ...]]:
 
 
 def _recognize_folder(folder: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the format that a folder's files are in, and a remark where there are several: XML before JSON before text."""
+    """Return the format that a folder's files are in, and a remark where there are several: XML, JSON, tables, text."""
     kinds: Counter[str | None] = Counter()
     suffixes = set()
     for file in walk_files(folder):
         suffix = file.path.suffix.lower()
-        if suffix == ".xml" or suffix == ".json" or is_label_file(file.path):
+        if suffix in (".xml", ".json", ".csv", ".tsv") or is_label_file(file.path):
             suffixes.add(suffix)
             kinds[recognize_annotation(file.path) if file.problem is None else None] += 1
-    found = {name: kinds[kind] for name, kind in (("PASCAL VOC", VOC), ("COCO", COCO), ("YOLO", YOLO)) if kinds[kind]}
+    formats = (("PASCAL VOC", VOC), ("COCO", COCO), ("table", TABLE), ("YOLO", YOLO))
+    found = {name: kinds[kind] for name, kind in formats if kinds[kind]}
     if len(found) > 1 and found.get("PASCAL VOC", 0) < found.get("YOLO", 0):
         found.pop("PASCAL VOC", None)  # a stray file among many
     if found:
         name, *others = found
         remark = f"{folder} holds annotations as {name} and as {' and as '.join(others)}; those as {name} are read."
         return name, (remark,) if others else ()
-    if suffixes - {".json"}:
+    if suffixes & {".xml", ".txt"}:
         return "PASCAL VOC" if ".xml" in suffixes else "YOLO", ()
-    raise _fail(folder, "the folder holds no annotations in XML, JSON or text files")
+    raise _fail(folder, "the folder holds no annotations in XML, JSON, text files or tables")
 
 
 def _fail(path: Path, found: str) -> DataError:

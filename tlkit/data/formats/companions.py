@@ -7,11 +7,13 @@ from collections.abc import Iterable
 from pathlib import Path
 
 from tlkit.data.boxes import parse_numbers
+from tlkit.data.formats.box_columns import find_box
 from tlkit.data.signatures import IMAGE_SUFFIXES
 
 ANNOTATION_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".csv", ".tsv", ".parquet"})
 VOC, COCO, YOLO, LABELME = "PASCAL VOC annotation", "COCO annotation", "YOLO annotation", "LabelMe annotation"
-READABLE = (VOC, COCO, YOLO)
+TABLE = "table of boxes"
+READABLE = (VOC, COCO, TABLE, YOLO)
 """What `--boxes` reads."""
 MASK, THUMBNAIL = "mask of an image", "thumbnail of another file"
 
@@ -37,7 +39,7 @@ def find_companions(files: Iterable[Path]) -> dict[Path, str]:
     kinds: dict[Path, str] = {}
     for path in files:
         suffix = path.suffix.lower()
-        if suffix in (".xml", ".json", ".txt"):
+        if suffix in (".xml", ".json", ".txt", ".csv", ".tsv"):
             kind = recognize_annotation(path, has_image=(path.parent, path.stem.casefold()) in stems)
         elif suffix == ".thm":
             kind = THUMBNAIL
@@ -76,9 +78,13 @@ def recognize_annotation(path: Path, *, has_image: bool = False) -> str | None:
     if suffix == ".json":
         is_coco = any(key in head for key in (b'"annotations"', b'"categories"'))
         return COCO if is_coco else LABELME if b'"shapes"' in head else None
-    if suffix != ".txt":
-        return None
-    first_line = next(iter(head.decode("utf-8-sig", "replace").strip().splitlines()), "").split()
+    first_line = next(iter(head.decode("utf-8-sig", "replace").strip().splitlines()), "")
+    if suffix in (".csv", ".tsv"):
+        return TABLE if find_box([name.strip(" \"'") for name in re.split("[,;\t]", first_line)]) else None
+    return _recognize_text(first_line.split(), has_image) if suffix == ".txt" else None
+
+
+def _recognize_text(first_line: list[str], has_image: bool) -> str | None:
     return YOLO if (has_image and not first_line) or (len(first_line) >= 5 and parse_numbers(first_line)) else None
 
 

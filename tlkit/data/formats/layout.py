@@ -61,6 +61,11 @@ def find_layout(root: Path) -> Layout:
     return layout
 
 
+def lies_below_images(layout: Layout, root: Path) -> bool:
+    """Return whether folders such as `images`, which name no class, hold all that there is."""
+    return all(is_neutral(each.folder.name) and each.folder != root for each in layout.image_roots)
+
+
 def has_class_folders(layout: Layout) -> bool:
     """Return whether there are folders that may be classes: folders with images whose names are no mere `images`."""
     return any(

@@ -1,0 +1,119 @@
+"""Splits that data give without a column or folders of their own: in lists, in folders above images, in annotations' names."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from tlkit.data.boxes import Annotation
+from tlkit.data.formats.candidates import Candidates
+from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path
+from tlkit.errors import DataError
+
+_NO_ANNOTATIONS: Mapping[Path, Annotation] = {}
+
+
+@dataclass(frozen=True)
+class GivenSplits:
+    """The split of each image, or None, by its path; and sentences about where they contradict each other."""
+
+    splits: Mapping[Path, str | None]
+    notices: tuple[str, ...] = ()
+
+
+def find_given_splits(
+    paths: Iterable[Path],
+    *,
+    root: Path,
+    annotations: Mapping[Path, Annotation] = _NO_ANNOTATIONS,
+    source: Path | None = None,
+) -> GivenSplits:
+    """Return the splits of images.
+
+    A split comes from the lists among the annotations (`data.yaml`, `ImageSets`), from a folder above the image
+    (`train/images`, `images/train`), or from a folder or the name of the annotations (`labels/train`,
+    `instances_train.json`), in this order.
+
+    Args:
+        paths: The images.
+        root: The data's folder, absolute; what lies above it says nothing.
+        annotations: By the image's absolute path.
+        source: Where the annotations were read; absolute.
+
+    Raises:
+        DataError: The folders of an image name several splits.
+    """
+    paths = list(paths)
+    by_list = {path: annotations[path].split if path in annotations else None for path in paths}
+    by_folder = {path: _find_split_of_folders(path, root) for path in paths}
+    by_source = {path: _find_split_of_source(annotations.get(path), source) for path in paths}
+    if len(set(by_source.values())) == 1:  # a name that all share divides nothing
+        by_source = dict.fromkeys(paths)
+    splits = {path: by_list[path] or by_folder[path] or by_source[path] for path in paths}
+    return GivenSplits(splits, (*_count_splits(splits), *_describe_torn(splits, by_folder)))
+
+
+def give_splits(
+    found: Candidates, *, annotations: Mapping[Path, Annotation] = _NO_ANNOTATIONS, source: Path | None = None
+) -> Candidates:
+    """Return candidates that have no splits with those that their paths or annotations give, if these give all of them one.
+
+    Raises:
+        DataError: The folders of an image name several splits.
+    """
+    if any(item.split for item in found.items):
+        return found
+    given = find_given_splits(
+        {item.path: None for item in found.items}, root=found.root, annotations=annotations, source=source
+    )
+    missing = [path for path, split in given.splits.items() if not split]
+    if not missing and len(set(given.splits.values())) > 1:
+        items = tuple(replace(item, split=given.splits[item.path]) for item in found.items)
+        return replace(found, items=items, notices=(*found.notices, *given.notices))
+    if len(missing) == len(given.splits) or not missing:
+        return found
+    notice = (
+        f"Paths or annotations name a split for {len(given.splits) - len(missing):,} of {len(given.splits):,} images; it is "
+        f"not used, as the others have none, e.g. {missing[0]}."
+    )
+    return replace(found, notices=(*found.notices, notice))
+
+
+def _find_split_of_folders(path: Path, root: Path) -> str | None:
+    splits = find_splits_in_path(path.relative_to(root)) if path.is_relative_to(root) else []
+    if len(splits) > 1:
+        raise DataError(
+            f"{path}: its folders name both the {splits[0]} and the {splits[1]} split.",
+            expected="folders that name one split at most",
+            fix="move the image, or rename one of the folders.",
+        )
+    return splits[0] if splits else None
+
+
+def _find_split_of_source(annotation: Annotation | None, source: Path | None) -> str | None:
+    """Return the split that the path of an image's annotation means, from the name of what the user named on."""
+    file = annotation.source if annotation else None
+    if file is None or source is None or not file.is_relative_to(source.parent):
+        return None
+    path = file.relative_to(source.parent)
+    by_folder = next(iter(find_splits_in_path(path)), None)
+    has_own_name = path.suffix.lower() in (".xml", ".txt")  # the image's, that is
+    return by_folder if by_folder or has_own_name else find_split_in_name(path.stem)
+
+
+def _count_splits(splits: Mapping[Path, str | None]) -> Iterator[str]:
+    counts = Counter(split for split in splits.values() if split)
+    if counts:
+        found = ", ".join(f"{counts[split]:,} {split}" for split in ("train", "validation", "test") if counts[split])
+        yield f"The splits are those that the data gives: {found}."
+
+
+def _describe_torn(splits: Mapping[Path, str | None], by_folder: Mapping[Path, str | None]) -> Iterator[str]:
+    torn = [path for path, split in by_folder.items() if split and split != splits[path]]
+    if torn:
+        yield (
+            f"{len(torn):,} × image in a folder of another split than the list among the annotations gives; the list "
+            f"counts, e.g. {torn[0]} ({splits[torn[0]]})."
+        )
