@@ -156,7 +156,8 @@ def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
 
     def run(*words: object, stdin: str = "", allow_bug: bool = False) -> CliResult:
         capsys.readouterr()
-        monkeypatch.setattr("sys.stdin", io.StringIO(stdin))
+        content = stdin.encode("utf-8", "surrogateescape")
+        monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BufferedReader(io.BytesIO(content))))
         exit_code = main([str(word) for word in words])
         captured = capsys.readouterr()
         assert exit_code != EXIT_BUG or allow_bug, captured.err

@@ -100,11 +100,11 @@ def remove_partials(folder: Path) -> None:
 
 
 @contextmanager
-def held_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
+def held_lock(path: Path, *, shared: bool = False) -> Iterator[io.BufferedWriter]:
     """Hold the lock of a file, which is made if needed; a process that dies gives its lock back.
 
-    The lock binds only those who ask for it. On a file system that has no locks, nothing is held. The file stays, unless
-    its holder removes it.
+    Yields the file, open for adding to its end. The lock binds only those who ask for it. On a file system that has no
+    locks, nothing is held. The file stays, unless its holder removes or renames it.
 
     Args:
         path: The file.
@@ -122,7 +122,7 @@ def held_lock(path: Path, *, shared: bool = False) -> Iterator[None]:
                 raise
         if not (path.exists() and os.path.samestat(os.fstat(file.fileno()), path.stat())):
             raise BlockingIOError(errno.EAGAIN, "its holder has just removed it", str(path))
-        yield
+        yield file
 
 
 def _lock(file: BinaryIO, *, shared: bool) -> None:

@@ -31,7 +31,7 @@ def photos(
 
 
 def find(*sources: str, stdin: str = "") -> list[str]:
-    return [path.as_posix() for path in find_images(sources, io.StringIO(stdin))]
+    return [str(path) for group in find_images(sources, io.BytesIO(stdin.encode())).groups for path in group]
 
 
 def test_a_folder_gives_what_looks_like_an_image(photos: Path) -> None:
@@ -71,7 +71,12 @@ def test_patterns_are_expanded_in_order(photos: Path) -> None:
 
 
 def test_lines_of_standard_input_are_paths(photos: Path) -> None:
-    assert find("-", stdin="photos/b.jpg\r\n\nwith blank .jpg\n") == ["photos/b.jpg", "with blank .jpg"]
+    assert find("-", stdin="./photos/b.jpg\r\n\nwith blank .jpg\n./photos/b.jpg") == [
+        "./photos/b.jpg",
+        "",
+        "with blank .jpg",
+        "./photos/b.jpg",
+    ]
 
 
 def test_order_is_kept_and_duplicates_are_dropped(photos: Path) -> None:
@@ -96,9 +101,20 @@ def test_a_missing_source_is_an_error(photos: Path, source: str) -> None:
 
 def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
-        find(str(tmp_path), "-")
+        find(str(tmp_path))
     assert str(caught.value) == (
-        f"{tmp_path}, -: there are no images.\n"
+        f"{tmp_path}: there are no images.\n"
         "  Expected: folders with images, patterns, image files, or - for paths on standard input\n"
         "  Fix: check the path; hidden folders and tlkit's own output are passed over."
     )
+
+
+def test_standard_input_stands_where_it_is_named_and_its_number_is_not_known(photos: Path) -> None:
+    found = find_images(["photos/sub", "photos/b.jpg", "-", "photos/a"], io.BytesIO(b"x.png\n"))
+    assert found.number is None
+    assert [list(map(str, group)) for group in found.groups] == [
+        ["photos/sub/[odd].png", "photos/b.jpg"],
+        ["x.png"],
+        ["photos/a/1", "photos/a/2.PNG"],
+    ]
+    assert find_images(["photos"]).number == 4

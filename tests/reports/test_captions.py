@@ -4,7 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from tlkit.reports.captions import CaptionLine, caption_classes, caption_labels, caption_value, format_percent
+from tlkit.reports.captions import (
+    CaptionLine,
+    caption_classes,
+    caption_flagged,
+    caption_labels,
+    caption_value,
+    format_percent,
+)
 
 
 def test_of_classes_the_first_is_the_answer() -> None:
@@ -21,6 +28,13 @@ def test_labels_above_their_threshold_are_marked_wherever_they_rank() -> None:
         CaptionLine("eel", is_bright=True, has_dot=True),
     ]
     assert not any(line.is_bright for line in caption_labels([("cat", 0.4)], ()))
+
+
+def test_a_flag_comes_first_and_no_answer_is_bright() -> None:
+    assert caption_flagged("uncertain", "below 80%", caption_classes([("cat", 0.75)])) == [
+        CaptionLine("uncertain", "below 80%", is_bright=True, has_dot=True),
+        CaptionLine("cat", "75.0%", 0.75),
+    ]
 
 
 def test_a_value_is_one_line_with_its_name() -> None:

@@ -120,27 +120,80 @@ def test_no_rows_make_a_readable_file(tmp_path: Path, suffix: str) -> None:
     assert (tmp_path / f"p{suffix}").exists()
 
 
-@pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_a_file_name_that_is_no_utf8_is_written(tmp_path: Path, suffix: str) -> None:
+@pytest.mark.parametrize(
+    ("suffix", "written"),
+    [
+        (".csv", b"caf\xe9.jpg"),
+        (".jsonl", rb"caf\udce9.jpg"),
+        (".parquet", "caf\N{REPLACEMENT CHARACTER}.jpg".encode()),
+    ],
+)
+def test_a_file_name_that_is_no_utf8_is_written(tmp_path: Path, suffix: str, written: bytes) -> None:
     write(tmp_path / f"p{suffix}", [Prediction("caf\udce9.jpg", error="empty file")])
-    content = (tmp_path / f"p{suffix}").read_bytes()
-    assert ("caf\N{REPLACEMENT CHARACTER}.jpg".encode() if suffix == ".parquet" else b"caf\xe9.jpg") in content
+    assert written in (tmp_path / f"p{suffix}").read_bytes()
+
+
+@pytest.mark.parametrize("name", ["a\nb.jpg", "a\r.jpg", 'a"b",c.jpg', "a\r\nb.jpg", "caf\udce9.jpg", "\u2028.jpg", ""])
+def test_every_file_name_is_read_back_as_it_was(tmp_path: Path, name: str) -> None:
+    rows = [Prediction(name, (("cat", 0.75), ('do"g', 0.25))), Prediction("b.jpg", error="empty file")]
+    write(tmp_path / "p.csv", rows)
+    write(tmp_path / "p.jsonl", rows)
+    with (tmp_path / "p.csv").open(newline="", encoding="utf-8", errors="surrogateescape") as file:
+        assert [row["path"] for row in csv.DictReader(file)] == [name, "b.jpg"]
+    lines = (tmp_path / "p.jsonl").read_bytes().splitlines()
+    assert [json.loads(line)["path"] for line in lines] == [name, "b.jpg"]
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".jsonl", ".parquet"])
-def test_an_exception_leaves_no_half_file(tmp_path: Path, suffix: str) -> None:
+def test_the_rows_before_an_exception_stay_and_so_does_the_earlier_file(tmp_path: Path, suffix: str) -> None:
+    path, partial = tmp_path / f"p{suffix}", tmp_path / f"p{suffix}.partial"
+    write(path, ROWS)
+    earlier = path.read_bytes()
     with pytest.raises(RuntimeError, match="in the middle"):
-        write(tmp_path / f"p{suffix}", rows_that_break_off())
-    assert list(tmp_path.iterdir()) == []
+        write(path, rows_that_break_off())
+    assert path.read_bytes() == earlier
+    write(tmp_path / f"one{suffix}", ROWS[:1])
+    assert partial.read_bytes() == (tmp_path / f"one{suffix}").read_bytes()
+    write(path, ROWS[:1])
+    assert path.read_bytes() == (tmp_path / f"one{suffix}").read_bytes()
+    assert not partial.exists()
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_each_row_is_there_as_soon_as_it_is_written(tmp_path: Path, suffix: str) -> None:
+    partial = tmp_path / f"p{suffix}.partial"
+    with open_predictions(tmp_path / f"p{suffix}", COLUMNS) as writer:
+        for number, row in enumerate(ROWS, start=1):
+            writer.write(row)
+            content = partial.read_bytes()
+            assert content.count(b"\n") == number + (suffix == ".csv")
+            assert content.endswith(b"\n")
+    assert [path.name for path in tmp_path.iterdir()] == [f"p{suffix}"]
 
 
 def test_the_true_class_stands_beside_the_path_where_it_is_known(tmp_path: Path) -> None:
-    row = Prediction("a.jpg", (("cat", 0.5), ("dog", 0.5)), true_class_name="dog")
+    row = Prediction("a.jpg", (("cat", 0.5), ("dog", 0.25)), true_class_name="eel", true_probability=0.125)
     write(tmp_path / "p.csv", [row], PredictionColumns(top_k=2, with_truth=True))
     assert (tmp_path / "p.csv").read_text().splitlines() == [
-        "path,true_class_name,class_name,probability,class_name_2,probability_2,error",
-        "a.jpg,dog,cat,0.5,dog,0.5,",
+        "path,true_class_name,true_class_probability,class_name,probability,class_name_2,probability_2,error",
+        "a.jpg,eel,0.125,cat,0.5,dog,0.25,",
     ]
+
+
+def test_flags_are_yes_or_no(tmp_path: Path) -> None:
+    rows = [
+        Prediction("a.jpg", (("cat", 0.5),), is_uncertain=True, distance=0.25),
+        Prediction("b.jpg", (("cat", 1.0),), is_uncertain=False, distance=0.5, is_unknown=True),
+        Prediction("c.jpg", error="empty file"),
+    ]
+    write(tmp_path / "p.csv", rows, PredictionColumns(with_uncertain=True, with_distance=True))
+    assert (tmp_path / "p.csv").read_text().splitlines() == [
+        "path,class_name,probability,uncertain,unknown,distance,error",
+        "a.jpg,cat,0.5,yes,no,0.25,",
+        "b.jpg,cat,1.0,no,yes,0.5,",
+        "c.jpg,,,,,,empty file",
+    ]
+    assert [row.flag for row in rows] == ["uncertain", "unknown", ""]
 
 
 def test_labels_in_csv_are_joined_and_stand_before_the_ranking(tmp_path: Path) -> None:
@@ -235,7 +288,7 @@ def test_probabilities_print_short_and_read_back_to_the_bit() -> None:
     [
         (
             "p.xlsx",
-            "--out p.xlsx: its ending '.xlsx' names no format.\n"
+            "--out p.xlsx: its ending .xlsx names no format.\n"
             "  Expected: a file that ends in .csv, .jsonl or .parquet\n"
             "  Fix: --out p.csv",
         ),

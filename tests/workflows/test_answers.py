@@ -57,7 +57,7 @@ def predict(run: Path, sources: Sequence[Path], **options: Any) -> list[dict[str
         [str(path) for path in sources],
         PredictOutputs(),
         console=QUIET,
-        stdin=io.StringIO(),
+        stdin=None,
         stdout=stream,
         **options,
     )

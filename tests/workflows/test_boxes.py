@@ -106,9 +106,7 @@ def test_predictions_are_boxes_in_pixels_of_the_picture(run: Path, photos: Path,
         picture.resize((SIZE[0] * 4, SIZE[1] * 4), Image.Resampling.NEAREST).save(tmp_path / "large.png")
     stream = io.BytesIO()
     outputs = PredictOutputs(overlay=tmp_path / "overlays")
-    run_predict(
-        run, [str(path), str(tmp_path / "large.png")], outputs, console=QUIET, stdin=io.StringIO(), stdout=stream
-    )
+    run_predict(run, [str(path), str(tmp_path / "large.png")], outputs, console=QUIET, stdin=None, stdout=stream)
     small, large = (
         [float(row[edge]) for edge in ("left", "top", "right", "bottom")]
         for row in csv.DictReader(io.StringIO(stream.getvalue().decode()))

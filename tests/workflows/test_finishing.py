@@ -93,9 +93,7 @@ def test_pictures_of_other_things_are_called_unknown(
         Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(others / f"{number}.png")
     out = io.BytesIO()
     known = [str(record.path) for record in manifest.in_split("train")[:20]]
-    payload = run_predict(
-        tmp_path, [str(others), *known], PredictOutputs(), console=QUIET, stdin=io.StringIO(), stdout=out
-    )
+    payload = run_predict(tmp_path, [str(others), *known], PredictOutputs(), console=QUIET, stdin=None, stdout=out)
     rows = list(csv.DictReader(io.StringIO(out.getvalue().decode())))
     unknown = {Path(row["path"]).parent.name == "others" for row in rows if row["unknown"] == "yes"}
     assert unknown == {True}

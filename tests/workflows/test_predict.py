@@ -65,7 +65,7 @@ def predict(
         [str(source) for source in sources],
         PredictOutputs(**outputs),
         console=Console(verbosity=-1, json=as_json),
-        stdin=io.StringIO(stdin),
+        stdin=io.BytesIO(stdin.encode()),
         stdout=stream,
         views=views,
     )
@@ -221,11 +221,11 @@ def test_a_picture_that_vanishes_after_its_prediction_is_a_warning(
         path.unlink()
         return read_content(path)
 
-    monkeypatch.setattr("tlkit.workflows.predict.read_content", vanish)
+    monkeypatch.setattr("tlkit.workflows.prediction_copies.read_content", vanish)
     path = photos / "a" / "red" / "red_000.png"
     payload = predict(bundle, [path], overlay=tmp_path / "previews")
     assert payload["errors"] == 0
-    assert f"Warning: {path} was classified, but could not be copied: no such file." in capsys.readouterr().err
+    assert f"Warning: {path} has its row, but could not be copied: no such file." in capsys.readouterr().err
 
 
 def test_the_result_is_json(bundle: Path, photos: Path, tmp_path: Path) -> None:

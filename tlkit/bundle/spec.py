@@ -108,6 +108,11 @@ class BundleSpec:
         return self.outputs.num_answers + 4 * self.has_box + self.measures_distance
 
     @property
+    def has_one_class(self) -> bool:
+        """Whether the model calls every picture the same, as one may that has learnt where things are."""
+        return self.task == CLASSIFICATION and len(self.class_names) == 1
+
+    @property
     def measures_distance(self) -> bool:
         """Whether the model tells how unlike the training images a picture is."""
         return self.unknown_above is not None

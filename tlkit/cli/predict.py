@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from io import TextIOWrapper
+from io import BufferedReader
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -27,8 +27,18 @@ if TYPE_CHECKING:
     help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output).",
 )
 @click.option("--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Classes named for each image.")
+@click.option(
+    "--min-probability",
+    type=click.FloatRange(0, 1),
+    metavar="P",
+    help="Flag an answer whose class is less probable as uncertain: in the rows, on overlays, among sorted copies.",
+)
 @click.option("--overlay", type=click.Path(path_type=Path), help="Folder for copies with the answer drawn on them.")
-@click.option("--sort-into", type=click.Path(path_type=Path), help="Folder for copies in one folder per class.")
+@click.option(
+    "--sort-into",
+    type=click.Path(path_type=Path),
+    help="Folder for copies in one folder per class, and in folders for unknown and uncertain ones.",
+)
 @click.option(
     "--table",
     type=click.Path(path_type=Path),
@@ -50,6 +60,7 @@ def predict(
     sources: tuple[str, ...],
     out: Path | None,
     top_k: int,
+    min_probability: float | None,
     overlay: Path | None,
     sort_into: Path | None,
     table: Path | None,
@@ -62,23 +73,23 @@ def predict(
 ) -> None:
     """Classify images with RUN, a folder that `tlkit finetune` made, or the bundle in it.
 
-    SOURCES are folders, files or quoted globs such as 'photos/**/*.jpg'; - reads paths from standard input, one a line.
-    Each file gets one row, in the order of the files; one that cannot be read gets its reason instead of classes.
+    SOURCES are folders, files or quoted globs such as 'photos/**/*.jpg'; - reads paths from standard input, one a line,
+    and answers each line as it comes. Each file gets one row, in the order of the files; one that cannot be read gets
+    its reason instead of classes.
     """
     from tlkit.workflows.predict import PredictOutputs, run_predict
 
-    if isinstance(sys.stdin, TextIOWrapper):
-        # File names on Linux may hold any bytes.
-        sys.stdin.reconfigure(errors="surrogateescape")
     outputs = PredictOutputs(out=out, overlay=overlay, sort_into=sort_into)
     payload = run_predict(
         run,
         sources,
         outputs,
         console=console,
-        stdin=sys.stdin,
+        # The raw stream gives what there is, a buffered one would wait for more. There may be none at all (<&-).
+        stdin=sys.stdin.buffer.raw if sys.stdin and isinstance(sys.stdin.buffer, BufferedReader) else None,
         stdout=sys.stdout.buffer,
         top_k=top_k,
+        min_probability=min_probability,
         views=views,
         engine=engine,
         precision=precision,

@@ -5,11 +5,13 @@ from __future__ import annotations
 import glob
 import os
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TextIO
+from typing import BinaryIO
 
 from tlkit.data.file_walk import OUTPUT_MARKER, walk_files
 from tlkit.data.signatures import IMAGE_SUFFIXES, looks_like_image
+from tlkit.data.standard_input import read_lines
 from tlkit.data.system_entries import is_system_file, is_system_folder
 from tlkit.errors import DataError
 
@@ -18,14 +20,29 @@ __all__ = ["OUTPUT_MARKER", "find_images"]
 STDIN = "-"
 
 
-def find_images(sources: Sequence[str], stdin: TextIO | None = None) -> list[Path]:
-    """Return the files that the sources name, in their order and each once.
+@dataclass(frozen=True)
+class FoundImages:
+    """The files that sources name.
+
+    Attributes:
+        groups: The files in the order of the sources, in groups that can be answered at once. Those from standard input
+            are lines as they were written, and come when they come.
+        number: How many there are; None where standard input decides.
+    """
+
+    groups: Iterator[Sequence[Path] | Sequence[str]]
+    number: int | None
+
+
+def find_images(sources: Sequence[str], stdin: BinaryIO | None = None) -> FoundImages:
+    """Return the files that the sources name, in their order.
 
     Args:
         sources: Any of: a folder, of which every file that looks like an image is taken, at any depth; hidden and
             system folders and tlkit's own output are skipped; a pattern such as `photos/**/*.jpg`; a file, taken
-            whatever it looks like; `-`, for one of these files a line on standard input.
-        stdin: Where `-` reads from.
+            whatever it looks like; all of these once each. Or `-`, for one file a line on standard input, each as often
+            as it is named.
+        stdin: Where `-` reads from; see `tlkit.data.standard_input`.
 
     Returns:
         Paths as the user wrote them, or below the folders as the user wrote those. A file from standard input need not
@@ -34,21 +51,38 @@ def find_images(sources: Sequence[str], stdin: TextIO | None = None) -> list[Pat
     Raises:
         DataError: A source is missing, or nothing was found at all.
     """
-    paths = _drop_duplicates(path for source in sources for path in _find(source, stdin))
-    if not paths:
+    seen: set[str] = set()
+    groups: list[list[Path] | None] = []
+    for source in sources:
+        if source == STDIN:
+            groups.append(None)
+            continue
+        found = list(_drop_seen(_find(source), seen))
+        last = groups[-1] if groups else None
+        if last is None:
+            groups.append(found)
+        else:
+            last += found
+    if not any(group is None or group for group in groups):
         raise DataError(
             f"{', '.join(sources)}: there are no images.",
             expected="folders with images, patterns, image files, or - for paths on standard input",
             fix="check the path; hidden folders and tlkit's own output are passed over.",
         )
-    return paths
+    return FoundImages(_read_groups(groups, stdin), None if None in groups else len(seen))
 
 
-def _find(source: str, stdin: TextIO | None) -> Iterator[Path]:
-    if source == STDIN:
-        lines = (line.rstrip("\r\n") for line in stdin or ())
-        yield from (Path(line) for line in lines if line.strip())
-        return
+def _read_groups(
+    groups: Sequence[list[Path] | None], stdin: BinaryIO | None
+) -> Iterator[Sequence[Path] | Sequence[str]]:
+    for group in groups:
+        if group is not None:
+            yield group
+        elif stdin is not None:
+            yield from read_lines(stdin)
+
+
+def _find(source: str) -> Iterator[Path]:
     path = Path(source)
     if path.is_dir():
         yield from _find_in_folder(path)
@@ -86,8 +120,9 @@ def _find_in_folder(folder: Path) -> Iterator[Path]:
             yield file.path
 
 
-def _drop_duplicates(paths: Iterable[Path]) -> list[Path]:
-    unique: dict[str, Path] = {}
+def _drop_seen(paths: Iterable[Path], seen: set[str]) -> Iterator[Path]:
     for path in paths:
-        unique.setdefault(os.path.abspath(path), path)  # noqa: PTH100 - "./a" and "a" are one file
-    return list(unique.values())
+        place = os.path.abspath(path)  # noqa: PTH100 - "./a" and "a" are one file
+        if place not in seen:
+            seen.add(place)
+            yield path

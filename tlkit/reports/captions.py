@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from tlkit.outputs import format_value
 
@@ -62,6 +62,20 @@ def caption_labels(ranked: Sequence[tuple[str, float]], chosen: Collection[str])
 def caption_value(name: str, value: float) -> Caption:
     """Return the one line "price_usd  325,000"."""
     return [CaptionLine(name, format_value(value), is_bright=True)]
+
+
+def caption_flagged(flag: str, reason: str, caption: Caption) -> Caption:
+    """Return a caption whose answer is not to be taken as it is: the flag comes first, and no answer is bright.
+
+    Args:
+        flag: One word, such as "unknown".
+        reason: Why, in a few words.
+        caption: What the model answered.
+    """
+    return [
+        CaptionLine(flag, reason, is_bright=True, has_dot=True),
+        *(replace(line, is_bright=False) for line in caption),
+    ]
 
 
 def format_percent(probability: float) -> str:

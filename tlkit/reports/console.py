@@ -73,7 +73,9 @@ class Console:
             write_table(self._story_stream(), title, columns, rows)
 
     @contextmanager
-    def progress(self, description: str, total: int, unit: str = "images", *, closes: bool = True) -> Iterator[Advance]:
+    def progress(
+        self, description: str, total: int | None, unit: str = "images", *, closes: bool = True
+    ) -> Iterator[Advance]:
         """Show how far a long step has come, on standard error, unless under `-q`.
 
         A terminal shows one line with a bar, the rate and the time left; anything else gets a plain line every ten
@@ -81,7 +83,7 @@ class Console:
 
         Args:
             description: What is being done, such as "Features".
-            total: Number of units in all.
+            total: Number of units in all; None where it is not known.
             unit: What is counted, in the plural.
             closes: Whether a line with the count and the time ends the step; without it a quick step says nothing.
 
@@ -115,12 +117,14 @@ class Meter:
 
     Args:
         description: What is being done.
-        total: Number of units in all.
+        total: Number of units in all; None where it is not known.
         unit: What is counted, in the plural.
         clock: Returns the time in seconds.
     """
 
-    def __init__(self, description: str, total: int, unit: str, *, clock: Callable[[], float] = time.monotonic) -> None:
+    def __init__(
+        self, description: str, total: int | None, unit: str, *, clock: Callable[[], float] = time.monotonic
+    ) -> None:
         self.description = description
         self.total = total
         self.unit = unit
@@ -141,12 +145,13 @@ class Meter:
 
     def status(self) -> str:
         """Return the line for a step under way: `Features: 320 of 900 images, 35.2 a second, 16 s left`."""
-        text = f"{self.description}: {self.done:,} of {self.total:,} {self.unit}"
+        of_total = "" if self.total is None else f" of {self.total:,}"
+        text = f"{self.description}: {self.done:,}{of_total} {self.unit}"
         if not self.done or self.seconds <= 0:
             return text
         rate = self.done / self.seconds
-        left = max(self.total - self.done, 0) / rate
-        return f"{text}, {format_rate(rate)} a second, {format_duration(left)} left"
+        left = "" if self.total is None else f", {format_duration(max(self.total - self.done, 0) / rate)} left"
+        return f"{text}, {format_rate(rate)} a second{left}"
 
     def summary(self) -> str:
         """Return the line for a finished step: `Features: 900 images in 25 s (36.0 a second)`."""
@@ -206,7 +211,7 @@ def _report_now_and_then(meter: Meter) -> Advance:
     def advance(count: int = 1) -> None:
         nonlocal last_line_at
         meter.advance(count)
-        if meter.done < meter.total and meter.seconds - last_line_at >= SECONDS_BETWEEN_LINES:
+        if meter.done != meter.total and meter.seconds - last_line_at >= SECONDS_BETWEEN_LINES:
             last_line_at = meter.seconds
             write_line(sys.stderr, meter.status())
 

@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from tlkit.files import written_aside
 from tlkit.outputs import Box
 from tlkit.reports.captions import Caption, CaptionLine
+from tlkit.reports.file_names import fold_name, number_name
 from tlkit.reports.lettering import fit_text, load_font
-from tlkit.reports.sorting import number_name
 
 LONGEST_EDGE_PX = 1280
 SHORTEST_WIDTH_PX = 320
@@ -51,7 +51,7 @@ class OverlayFolder:
             box: left, top, right, bottom in fractions of the picture, 0..1; None if there is none.
         """
         name = number_name(f"{source.stem}.jpg", self._taken)
-        self._taken.add(name.casefold())
+        self._taken.add(fold_name(name))
         path = self._folder / name
         with written_aside(path) as file:
             draw_overlay(picture, caption, box).save(file, format="JPEG", quality=JPEG_QUALITY)

@@ -1,13 +1,15 @@
 """Write predictions row by row, as CSV, JSON lines or Parquet.
 
-All three have the same columns, which follow from a `PredictionColumns`. Rows leave memory as they come.
+All three have the same columns, which follow from a `PredictionColumns`. Rows of text reach the disk as they come; those
+of Parquet in groups, and the file can be read only when it is closed.
 """
 
 from __future__ import annotations
 
 import csv
+import io
 import json
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,13 +19,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import SettingError
-from tlkit.files import open_text, written_aside
 from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION, Box
+from tlkit.reports.row_file import growing_file, write_line
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_IN_A_GROUP = 10_000
 BOX_COLUMNS = ("left", "top", "right", "bottom")
-DISTANCE_COLUMNS = ("unknown", "distance")
+UNKNOWN, UNCERTAIN = "unknown", "uncertain"
+"""What an answer is flagged as: the picture is unlike the training images, or no class is probable enough."""
+DISTANCE_COLUMNS = (UNKNOWN, "distance")
+TRUE_PROBABILITY_COLUMN = "true_class_probability"
 TRUTH_COLUMNS = {CLASSIFICATION: "true_class_name", MULTILABEL: "true_labels", REGRESSION: "true_value"}
 TEXT, SINGLE, DOUBLE = "text", "single", "double"
 
@@ -33,14 +38,15 @@ class PredictionColumns:
     """What a file of predictions tells of each image: first its path, last why there is no prediction, if so.
 
     Between them stand, as far as wanted: the truth; the names of the labels, joined by `|`, or the value; class_name,
-    probability, class_name_2, probability_2 and so on down to the k-th most probable; left, top, right, bottom; unknown
-    (yes or no) and distance.
+    probability, class_name_2, probability_2 and so on down to the k-th most probable; uncertain (yes or no); left, top,
+    right, bottom; unknown (yes or no) and distance.
 
     Attributes:
         task: One of `tlkit.outputs.TASKS`.
         top_k: How many classes or labels a row ranks, at least 1; not used for values.
         value_name: What the values are called: their column, or "predicted_" and it where another column is called so.
-        with_truth: Whether there is a column true_class_name, true_labels or true_value.
+        with_truth: Whether there are the columns true_class_name and true_class_probability, true_labels, or true_value.
+        with_uncertain: Whether it is told which classes are less probable than they should be.
         with_box: Whether there are the columns of a box.
         with_distance: Whether it is told how unlike the training images a picture is.
     """
@@ -49,6 +55,7 @@ class PredictionColumns:
     top_k: int = 1
     value_name: str = "value"
     with_truth: bool = False
+    with_uncertain: bool = False
     with_box: bool = False
     with_distance: bool = False
 
@@ -69,6 +76,8 @@ class PredictionColumns:
         kinds = {"path": TEXT}
         if self.with_truth:
             kinds[TRUTH_COLUMNS[self.task]] = DOUBLE if self.task == REGRESSION else TEXT
+            if self.task == CLASSIFICATION:
+                kinds[TRUE_PROBABILITY_COLUMN] = SINGLE
         if self.task == REGRESSION:
             kinds[self.value_column] = DOUBLE
         else:
@@ -76,6 +85,8 @@ class PredictionColumns:
                 kinds["labels"] = TEXT
             for rank in range(1, self.top_k + 1):
                 kinds |= dict(zip(_ranked_columns(rank), (TEXT, SINGLE), strict=True))
+        if self.with_uncertain:
+            kinds[UNCERTAIN] = TEXT
         if self.with_box:
             kinds |= dict.fromkeys(BOX_COLUMNS, SINGLE)
         if self.with_distance:
@@ -100,8 +111,10 @@ class Prediction:
         value: The predicted value, if values were learnt.
         labels: The names of the labels at or above their threshold, if labels were learnt; there may be none.
         distance: From the training images, 0..1, if the model measures it.
-        is_unknown: Whether that is so far that the answer should not be trusted.
-        true_class_name: Known, like the next two, only where a labelled set is scored.
+        is_unknown: Whether that is farther than nearly all pictures like the training images are.
+        is_uncertain: Whether the most probable class is less probable than was asked for; None if nothing was asked.
+        true_class_name: Known, like the next three, only where a labelled set is scored.
+        true_probability: The probability, 0..1, that the true class was given.
         true_labels: The names of the labels that the image bears.
         true_value: Its true value.
     """
@@ -114,9 +127,16 @@ class Prediction:
     labels: tuple[str, ...] | None = None
     distance: float | None = None
     is_unknown: bool = False
+    is_uncertain: bool | None = None
     true_class_name: str = ""
+    true_probability: float | None = None
     true_labels: tuple[str, ...] | None = None
     true_value: float | None = None
+
+    @property
+    def flag(self) -> str:
+        """`unknown`, `uncertain`, or nothing where the answer can be taken as it is."""
+        return UNKNOWN if self.is_unknown else UNCERTAIN if self.is_uncertain else ""
 
 
 class PredictionWriter(Protocol):
@@ -159,9 +179,7 @@ def check_predictions_path(path: Path) -> None:
     """
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
-            f"--out {path}: its ending {path.suffix!r} names no format."
-            if path.suffix
-            else f"--out {path}: no ending.",
+            f"--out {path}: its ending {path.suffix} names no format." if path.suffix else f"--out {path}: no ending.",
             expected=f"a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
             fix=f"--out {path.with_suffix('.csv')}",
         )
@@ -174,16 +192,19 @@ def open_predictions(out: Path | BinaryIO, columns: PredictionColumns) -> Iterat
     """Yield a writer for predictions.
 
     Args:
-        out: A path, written aside and renamed at the end, its format chosen by its suffix; or an open binary stream,
-            which gets CSV.
+        out: A path, its format chosen by its suffix, which is complete as soon as it exists: see
+            `tlkit.reports.row_file`. Or an open binary stream, which gets CSV, row by row.
         columns: What each row tells.
+
+    Raises:
+        RunError: The file cannot be written; the rows so far are kept.
     """
     if not isinstance(out, Path):
         with _open_csv(out, columns) as writer:
             yield writer
         return
     opener = {".csv": _open_csv, ".jsonl": _open_json_lines, ".parquet": _open_parquet}[out.suffix.lower()]
-    with written_aside(out) as file, opener(file, columns) as writer:
+    with growing_file(out) as file, opener(file, columns) as writer:
         yield writer
 
 
@@ -202,6 +223,8 @@ def _row_values(prediction: Prediction, columns: PredictionColumns) -> dict[str,
             MULTILABEL: _join(prediction.true_labels),
             REGRESSION: prediction.true_value,
         }[columns.task]
+    if TRUE_PROBABILITY_COLUMN in values:
+        values[TRUE_PROBABILITY_COLUMN] = prediction.true_probability
     if columns.task == REGRESSION:
         values[columns.value_column] = prediction.value
     elif columns.task == MULTILABEL:
@@ -210,9 +233,15 @@ def _row_values(prediction: Prediction, columns: PredictionColumns) -> dict[str,
         values |= zip(_ranked_columns(rank), answer, strict=True)
     if prediction.box is not None:
         values |= zip(BOX_COLUMNS, (round(edge, 2) for edge in prediction.box), strict=True)
+    if prediction.is_uncertain is not None:
+        values[UNCERTAIN] = _yes_or_no(prediction.is_uncertain)
     if prediction.distance is not None:
-        values |= zip(DISTANCE_COLUMNS, ("yes" if prediction.is_unknown else "no", prediction.distance), strict=True)
+        values |= zip(DISTANCE_COLUMNS, (_yes_or_no(prediction.is_unknown), prediction.distance), strict=True)
     return values
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
 
 
 def _join(names: Sequence[str] | None) -> str | None:
@@ -221,20 +250,28 @@ def _join(names: Sequence[str] | None) -> str | None:
 
 @contextmanager
 def _open_csv(file: BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
-    with open_text(file) as text:
-        rows = csv.DictWriter(text, columns.names(), lineterminator="\n")
-        rows.writeheader()
-        yield _RowByRow(columns, rows.writerow)
+    def write(cells: Sequence[Any]) -> None:
+        line = io.StringIO(newline="")
+        # Told to end lines with a bare newline, the writer of Python 3.11 leaves a carriage return in a name unquoted.
+        csv.writer(line, lineterminator="\r\n").writerow(cells)
+        write_line(file, line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n")
+
+    write(columns.names())
+    yield _RowByRow(columns, lambda values: write(list(values.values())))
 
 
 @contextmanager
 def _open_json_lines(file: BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
-    with open_text(file) as text:
-        yield _RowByRow(columns, lambda values: text.write(json.dumps(values, ensure_ascii=False) + "\n"))
+    def write(values: dict[str, Any]) -> None:
+        # Bytes of a name that are no UTF-8 become escapes such as \udce9, which Python reads back as they were.
+        write_line(file, json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+
+    yield _RowByRow(columns, write)
 
 
 @contextmanager
 def _open_parquet(file: BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
+    """Yield a writer of row groups. What ends it early leaves a readable file, unless it kills the process."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -250,17 +287,20 @@ def _open_parquet(file: BinaryIO, columns: PredictionColumns) -> Iterator[Predic
                 flush()
 
         def flush() -> None:
-            table.write_table(pa.Table.from_pylist(rows, schema))
-            rows.clear()
+            group = pa.Table.from_pylist(rows, schema)
+            rows.clear()  # first: after a failed write, the rows would be written again
+            table.write_table(group)
 
-        yield _RowByRow(columns, add)
-        flush()
+        try:
+            yield _RowByRow(columns, add)
+        finally:
+            flush()
 
 
 class _RowByRow:
     """Turns predictions into rows and hands each to `add`."""
 
-    def __init__(self, columns: PredictionColumns, add: Any) -> None:
+    def __init__(self, columns: PredictionColumns, add: Callable[[dict[str, Any]], object]) -> None:
         self._columns = columns
         self._add = add
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -12,19 +13,37 @@ from tlkit.data.answers import names_of
 from tlkit.data.manifest import ImageRecord
 from tlkit.evaluation.thresholds import apply_thresholds
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Box
-from tlkit.reports.captions import Caption, CaptionLine, caption_classes, caption_labels, caption_value
-from tlkit.reports.predictions import Prediction, PredictionColumns, rank_classes, shorten_float32
+from tlkit.reports.captions import (
+    Caption,
+    CaptionLine,
+    caption_classes,
+    caption_flagged,
+    caption_labels,
+    caption_value,
+    format_percent,
+)
+from tlkit.reports.predictions import (
+    UNCERTAIN,
+    UNKNOWN,
+    Prediction,
+    PredictionColumns,
+    rank_classes,
+    shorten_float32,
+)
 
-UNLIKE = "unlike the training images"
+MAX_CAPTION_LINES = 12
 
 
-def choose_prediction_columns(spec: BundleSpec, *, top_k: int, with_truth: bool = False) -> PredictionColumns:
+def choose_prediction_columns(
+    spec: BundleSpec, *, top_k: int, with_truth: bool = False, with_uncertain: bool = False
+) -> PredictionColumns:
     """Return what a file of a model's predictions tells; `top_k` is at least 1."""
     return PredictionColumns(
         task=spec.task,
         top_k=min(top_k, max(1, len(spec.class_names))),
         value_name=spec.target.name if spec.target else "value",
         with_truth=with_truth,
+        with_uncertain=with_uncertain,
         with_box=spec.has_box,
         with_distance=spec.measures_distance,
     )
@@ -59,19 +78,37 @@ def make_prediction(
         true_value = float(record.answer) if record else None
         return Prediction(path, value=shorten_float32(np.float32(answer[0])), true_value=true_value, **common)
     ranked = rank_classes(answer, spec.class_names, top_k)
+    if spec.task == CLASSIFICATION and record is not None:
+        true_probability = shorten_float32(answer[spec.class_names.index(record.answer)])
+        return Prediction(path, ranked, true_class_name=record.answer, true_probability=true_probability, **common)
     if spec.task == CLASSIFICATION:
-        return Prediction(path, ranked, true_class_name=record.answer if record else "", **common)
+        return Prediction(path, ranked, **common)
     is_said = apply_thresholds(answer, np.array(spec.thresholds))
     labels = tuple(name for name, said in zip(spec.class_names, is_said, strict=True) if said)
     true_labels = names_of(MULTILABEL, record.answer) if record else None
     return Prediction(path, ranked, labels=labels, true_labels=true_labels, **common)
 
 
-def write_caption(prediction: Prediction, spec: BundleSpec) -> Caption:
-    """Return the lines that stand beneath a picture."""
-    warning = [CaptionLine(UNLIKE, has_dot=True)] if prediction.is_unknown else []
+def flag_uncertain(prediction: Prediction, min_probability: float | None) -> Prediction:
+    """Return a prediction that tells whether its class is less probable than it should be; None asks for nothing."""
+    if min_probability is None or not prediction.ranked:
+        return prediction
+    return replace(prediction, is_uncertain=prediction.ranked[0][1] < min_probability)
+
+
+def write_caption(prediction: Prediction, spec: BundleSpec, *, min_probability: float | None = None) -> Caption:
+    """Return the lines that stand beneath a picture, twelve at most."""
     if prediction.value is not None and spec.target is not None:
-        return [*caption_value(spec.target.name, prediction.value), *warning]
-    if prediction.labels is not None:
-        return [*caption_labels(prediction.ranked, prediction.labels), *warning]
-    return [*caption_classes(prediction.ranked), *warning]
+        caption = caption_value(spec.target.name, prediction.value)
+    elif prediction.labels is not None:
+        caption = caption_labels(prediction.ranked, prediction.labels)
+    else:
+        caption = caption_classes(prediction.ranked)
+    if len(caption) > MAX_CAPTION_LINES:
+        num_left = len(caption) - MAX_CAPTION_LINES + 1
+        caption = [*caption[: MAX_CAPTION_LINES - 1], CaptionLine(f"and {num_left:,} more")]
+    if prediction.flag == UNKNOWN:
+        return caption_flagged(UNKNOWN, "unlike the training images", caption)
+    if prediction.flag == UNCERTAIN:
+        return caption_flagged(UNCERTAIN, f"below {format_percent(min_probability or 0)}", caption)
+    return caption

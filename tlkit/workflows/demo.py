@@ -252,7 +252,7 @@ def _predict(pond: Pond, this_round: Round, console: Console) -> None:
         [str(pond.new_photos)],
         PredictOutputs(out=this_round.predictions, overlay=this_round.previews),
         console=console,
-        stdin=io.StringIO(),
+        stdin=None,
         stdout=io.BytesIO(),
     )
 

@@ -3,43 +3,40 @@
 from __future__ import annotations
 
 import time
-from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO, TextIO
+from typing import Any, BinaryIO
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.bundle import BundleSpec, Predictor, open_classifier, read_spec
 from tlkit.data.file_walk import OUTPUT_MARKER
-from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture, read_upright_size
+from tlkit.data.images import LOADER_VERSION, read_content, read_upright_size
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import find_images
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
 from tlkit.features.extract import Loaded, LoadFailure
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, Box, format_value
+from tlkit.interruption import kept_if_interrupted
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, format_value
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_output_folder, check_outside, make_output_folder
+from tlkit.reports.output_folder import check_output_folder, check_outside
 from tlkit.reports.predictions import (
-    BOX_COLUMNS,
+    UNCERTAIN,
+    UNKNOWN,
     Prediction,
     PredictionWriter,
     check_predictions_path,
     open_predictions,
 )
-from tlkit.reports.sorting import ClassFolders
-from tlkit.workflows.answering import choose_prediction_columns, make_prediction, write_caption
-from tlkit.workflows.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, recover, split_rows
-
-if TYPE_CHECKING:
-    from tlkit.reports.overlays import OverlayFolder
-
-OVERLAYS = "overlays"
-SORTED_IMAGES = "sorted images"
+from tlkit.reports.row_file import partial_path
+from tlkit.workflows.answering import choose_prediction_columns, flag_uncertain, make_prediction
+from tlkit.workflows.prediction_copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
+from tlkit.workflows.prediction_tally import CollectedRows, PredictionTally
+from tlkit.workflows.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, reasons, recover, split_rows
 
 
 @dataclass(frozen=True)
@@ -57,9 +54,10 @@ def run_predict(
     outputs: PredictOutputs,
     *,
     console: Console,
-    stdin: TextIO,
+    stdin: BinaryIO | None,
     stdout: BinaryIO,
     top_k: int = 3,
+    min_probability: float | None = None,
     views: ViewPlan = PICTURE_ITSELF,
     engine: str = "auto",
     precision: str = "float32",
@@ -71,12 +69,13 @@ def run_predict(
 
     Args:
         run: A run folder or a bundle folder.
-        sources: Folders, globs, files, or "-" for paths on `stdin`.
+        sources: Folders, globs, files, or "-" for paths on `stdin`, which are answered as they come.
         outputs: Where the answers go.
         console: Tells the story; under its `json` the rows of a run without `outputs.out` are part of the result.
-        stdin: Gives one path a line.
+        stdin: Gives one path a line: a raw stream.
         stdout: Gets the rows as CSV if they have no other place.
         top_k: Classes named for each image, at least 1.
+        min_probability: A class that is less probable, 0..1, is flagged as uncertain; None flags none.
         views: The views of each picture whose answers are averaged.
         engine: auto, keras or openvino: see `tlkit.bundle.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
@@ -89,52 +88,60 @@ def run_predict(
         DataError: The sources hold no image.
         BackboneError: OpenVINO is asked for and not installed.
         SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a setting
-            does not go with the engine.
-        RunError: An output folder is in the way of something.
+            does not go with the engine or the model.
+        RunError: An output folder is in the way of something, or the rows cannot be written.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
+    _check_min_probability(min_probability, spec)
     _check_outputs(outputs, sources, spec)
     metadata = MetadataSource(spec.metadata.names, table, image_column=image_column)
-    paths = find_images(sources, stdin)
+    images = find_images(sources, stdin)
     classifier = open_classifier(
         run, loader_version=LOADER_VERSION, engine=engine, precision=precision, batch_size=batch_size
     )
 
     start = time.perf_counter()
-    tally = _Tally(spec)
-    collected = _CollectedRows()
-    copies = _Copies(outputs, spec, console)
+    tally = PredictionTally(spec)
+    collected = CollectedRows()
+    copies = PredictionCopies(outputs.overlay, outputs.sort_into, spec, console)
     with ExitStack() as stack:
         writer: PredictionWriter = collected
         if outputs.out or not console.json:
-            columns = choose_prediction_columns(spec, top_k=top_k)
+            columns = choose_prediction_columns(spec, top_k=top_k, with_uncertain=min_probability is not None)
+            if outputs.out:
+                stack.enter_context(kept_if_interrupted(f"The rows so far are in {partial_path(outputs.out)}."))
             writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
-        advance = stack.enter_context(console.progress("Predicting", len(paths)))
-        for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, views=views):
-            writer.write(prediction)
-            tally.add(prediction)
-            if not prediction.error:
-                copies.write(path, prediction)
-            advance(1)
+        advance = stack.enter_context(console.progress("Predicting", images.number))
+        for paths in images.groups:
+            for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, views=views):
+                answer = flag_uncertain(prediction, min_probability)
+                writer.write(answer)
+                tally.add(answer)
+                copies.write(path, answer, min_probability=min_probability)
+                advance(1)
 
     seconds = time.perf_counter() - start
     payload = {
         "run": run,
-        "images": len(paths),
+        "images": tally.num_images,
         "views": views.num_views,
-        **tally.describe(),
+        **tally.describe(with_uncertain=min_probability is not None),
+        "not_copied": copies.num_failures,
         "seconds": round(seconds, 3),
-        "images_per_second": round(len(paths) / seconds, 3),
+        "images_per_second": round(tally.num_images / seconds, 3),
     }
     if writer is collected:
         payload["predictions"] = collected.rows
-    _tell(payload, outputs, console)
+    copies.warn_of_failures()
+    _warn(payload, spec, console)
+    if outputs.out or console.json:
+        _say(payload, outputs, console)
     return payload
 
 
 def predict_files(
     classifier: Predictor,
-    paths: Sequence[Path],
+    paths: Iterable[Path | str],
     metadata: MetadataSource,
     *,
     top_k: int,
@@ -143,119 +150,54 @@ def predict_files(
     """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
     spec = classifier.spec
 
-    def load(path: Path, index: int) -> Loaded:
+    def load(item: Path | str, index: int) -> Loaded:
+        if not item:
+            raise LoadFailure("an empty line, no path")
+        path = Path(item)
         pixels = load_view(path, spec, views, index)
-        texts = metadata.find(path)
+        with reasons():
+            texts = metadata.find(path)
         if texts is None:
             raise LoadFailure(f"no row of it in {metadata.table_name}")
         return pixels, spec.metadata.encode([texts])[0]
 
-    for path, row in answer_items(classifier, paths, load, num_views=views.num_views):
-        if isinstance(row, LoadFailure):
-            yield path, Prediction(str(path), error=row.reason)
-        else:
-            yield path, _tell_row(path, row, spec, top_k=top_k)
-
-
-def _tell_row(path: Path, row: NDArray[np.float32], spec: BundleSpec, *, top_k: int) -> Prediction:
-    said = split_rows(row[np.newaxis], spec)
-    box = None
-    if said.boxes is not None:
-        box = recover(said.boxes[0], read_upright_size(read_content(path)), spec)
-    distance = None if said.distances is None else said.distances[0]
-    return make_prediction(str(path), said.answers[0], box, distance, spec, top_k=top_k)
-
-
-class _Tally:
-    """Counts answers: images by class or label, or the values' range."""
-
-    def __init__(self, spec: BundleSpec) -> None:
-        self._spec = spec
-        self._counts: Counter[str] = Counter()
-        self._values: list[float] = []
-        self._errors = 0
-        self._unknown = 0
-
-    def add(self, prediction: Prediction) -> None:
-        if prediction.error:
-            self._errors += 1
-            return
-        self._unknown += prediction.is_unknown
-        if prediction.value is not None:
-            self._values.append(prediction.value)
-        else:
-            self._counts.update(prediction.ranked[0][:1] if prediction.labels is None else prediction.labels)
-
-    def describe(self) -> dict[str, Any]:
-        """Return `errors`, `unknown`, and `classes`, `labels` or `values`."""
-        if self._spec.target is not None:
-            quantiles = np.quantile(self._values, [0, 0.5, 1]).tolist() if self._values else [None] * 3
-            said = {"values": dict(zip(("lowest", "median", "highest"), quantiles, strict=True))}
-        else:
-            counts = {name: self._counts[name] for name in self._spec.class_names}
-            said = {"labels" if self._spec.task == MULTILABEL else "classes": counts}
-        return {"errors": self._errors, "unknown": self._unknown, **said}
-
-
-class _CollectedRows:
-    """Keeps the rows for the JSON result."""
-
-    def __init__(self) -> None:
-        self.rows: list[dict[str, Any]] = []
-
-    def write(self, prediction: Prediction) -> None:
-        row: dict[str, Any] = {"path": prediction.path}
-        if prediction.value is not None:
-            row["value"] = prediction.value
-        else:
-            ranked = prediction.ranked
-            row["classes"] = [{"class_name": name, "probability": probability} for name, probability in ranked]
-        if prediction.labels is not None:
-            row["labels"] = prediction.labels
-        row["error"] = prediction.error or None
-        if prediction.distance is not None:
-            row |= {"unknown": prediction.is_unknown, "distance": prediction.distance}
-        if prediction.box is not None:
-            row["box"] = dict(zip(BOX_COLUMNS, prediction.box, strict=True))
-        self.rows.append(row)
-
-
-def _in_fractions(path: Path, prediction: Prediction) -> Box | None:
-    """Return a prediction's box in fractions of the picture."""
-    if prediction.box is None:
-        return None
-    height, width = read_upright_size(read_content(path))
-    left, top, right, bottom = prediction.box
-    return left / width, top / height, right / width, bottom / height
-
-
-class _Copies:
-    """What becomes of a picture that has an answer: an overlay, a copy in its class's folder, or nothing."""
-
-    def __init__(self, outputs: PredictOutputs, spec: BundleSpec, console: Console) -> None:
-        self._spec = spec
-        self._overlays: OverlayFolder | None = None
-        self._class_folders: ClassFolders | None = None
-        self._console = console
-        if outputs.overlay:
-            from tlkit.reports.overlays import OverlayFolder
-
-            make_output_folder(outputs.overlay, kind=OVERLAYS, marker=OUTPUT_MARKER)
-            self._overlays = OverlayFolder(outputs.overlay)
-        if outputs.sort_into:
-            make_output_folder(outputs.sort_into, kind=SORTED_IMAGES, marker=OUTPUT_MARKER)
-            self._class_folders = ClassFolders(outputs.sort_into, spec.class_names)
-
-    def write(self, path: Path, prediction: Prediction) -> None:
+    for item, row in answer_items(classifier, paths, load, num_views=views.num_views):
+        path = Path(item)
         try:
-            if self._overlays:
-                picture = read_picture(read_content(path), target=self._overlays.target_px)
-                caption = write_caption(prediction, self._spec)
-                self._overlays.write(path, picture, caption, _in_fractions(path, prediction))
-            if self._class_folders:
-                self._class_folders.copy(path, prediction.ranked[0][0])
-        except (UnusableImage, FileNotFoundError) as error:
-            self._console.warn(f"{path} was classified, but could not be copied: {error}.")
+            if isinstance(row, LoadFailure):
+                raise row
+            prediction = _describe_row(str(item), path, row, spec, top_k=top_k)
+        except LoadFailure as failure:
+            prediction = Prediction(str(item), error=failure.reason)
+        yield path, prediction
+
+
+def _describe_row(name: str, path: Path, row: NDArray[np.float32], spec: BundleSpec, *, top_k: int) -> Prediction:
+    """Return what a model's row says of a file.
+
+    Raises:
+        LoadFailure: The row holds something that is no number, or the file has vanished.
+    """
+    if not np.isfinite(row).all():
+        raise LoadFailure("the model's answer is not a number")
+    outputs = split_rows(row[np.newaxis], spec)
+    box = None
+    if outputs.boxes is not None:
+        with reasons():
+            box = recover(outputs.boxes[0], read_upright_size(read_content(path)), spec)
+    distance = None if outputs.distances is None else outputs.distances[0]
+    return make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
+
+
+def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> None:
+    if min_probability is None or (spec.task == CLASSIFICATION and not spec.has_one_class):
+        return
+    answer = {CLASSIFICATION: "one class", MULTILABEL: "labels with thresholds", REGRESSION: "values"}[spec.task]
+    raise SettingError(
+        f"--min-probability {min_probability:g} has no effect: the model predicts {answer}.",
+        expected="--min-probability only with a model of two classes or more",
+        fix="leave out --min-probability.",
+    )
 
 
 def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleSpec) -> None:
@@ -283,24 +225,36 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: Bundle
         )
 
 
-def _tell(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> None:
-    """Say how it went; on standard output only where that is not taken by the rows."""
+def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
+    num_files = payload["images"]
+    if not num_files:
+        console.warn("standard input named no file, so there are no rows.")
     if payload["errors"]:
-        console.warn(f"{payload['errors']:,} of {count_files(payload['images'])} could not be read; the rows say why.")
+        console.warn(f"{payload['errors']:,} of {count_files(num_files)} could not be read; the rows say why.")
     if payload["unknown"]:
         console.warn(
-            f"{payload['unknown']:,} of {count_files(payload['images'])} are unlike the training images "
-            "(column `unknown`): their answers mean little."
+            f"{payload['unknown']:,} of {count_files(num_files)} {'is' if payload['unknown'] == 1 else 'are'} unlike the "
+            "training images (column `unknown`): look at them before you rely on their answers."
         )
-    if not (outputs.out or console.json):
-        return
+    if spec.has_one_class:
+        console.warn(
+            f"the model knows one class, so it calls every picture {spec.class_names[0]}: its boxes say where one would "
+            "be, not whether there is one."
+        )
+
+
+def _say(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> None:
+    """Print what was answered how often, and where the answers are."""
     if "values" in payload:
         rows = [(name, "-" if value is None else format_value(value)) for name, value in payload["values"].items()]
         console.table("Answers", ("", "value"), rows)
+    elif "labels" in payload:
+        rows = [(name, f"{count:,}") for name, count in payload["labels"].items() if count]
+        console.table("Answers", ("label", "images"), rows)
     else:
-        kind = "labels" if "labels" in payload else "classes"
-        rows = [(name, f"{count:,}") for name, count in payload[kind].items() if count]
-        console.table("Answers", ("label" if kind == "labels" else "class", "images"), rows)
+        flagged = {f"({flag})": payload.get(flag, 0) for flag in (UNCERTAIN, UNKNOWN)}
+        rows = [(name, f"{count:,}") for name, count in {**payload["classes"], **flagged}.items() if count]
+        console.table("Answers", ("class", "images"), rows)
     for label, place in (("Predictions", outputs.out), ("Overlays", outputs.overlay), ("Sorted", outputs.sort_into)):
         if place:
             console.say(f"{label}: {place}")

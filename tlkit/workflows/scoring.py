@@ -221,7 +221,7 @@ def load_view(path: Path, spec: BundleSpec, views: ViewPlan, index: int) -> NDAr
 
 
 def _read(path: Path, expected_sha256: str | None = None) -> bytes:
-    with _reasons():
+    with reasons():
         content = read_content(path)
     if expected_sha256 is not None and sha256(content).hexdigest() != expected_sha256:
         raise LoadFailure(CHANGED)
@@ -229,12 +229,12 @@ def _read(path: Path, expected_sha256: str | None = None) -> bytes:
 
 
 def _show(content: bytes, spec: BundleSpec, view: View | None) -> NDArray[np.uint8]:
-    with _reasons():
+    with reasons():
         return load_image(content, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view)
 
 
 @contextlib.contextmanager
-def _reasons() -> Iterator[None]:
+def reasons() -> Iterator[None]:
     """Turn what makes a file unusable into what `run_batches` expects."""
     try:
         yield

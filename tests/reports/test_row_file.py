@@ -1,0 +1,73 @@
+"""Files of rows that grow under another name until they are complete."""
+
+from __future__ import annotations
+
+import errno
+from pathlib import Path
+
+import pytest
+
+from tests.faults.injector import try_every_fault
+from tlkit.errors import RunError
+from tlkit.files import held_lock
+from tlkit.reports.row_file import describe_kept, growing_file, partial_path, write_line
+
+
+def test_a_file_has_its_name_when_it_is_complete(tmp_path: Path) -> None:
+    path = tmp_path / "new" / "rows.csv"
+    with growing_file(path) as file:
+        write_line(file, b"one\n")
+        assert not path.exists()
+        assert partial_path(path).read_bytes() == b"one\n"
+        assert describe_kept(path) == f" The rows so far are in {path}.partial."
+    assert path.read_bytes() == b"one\n"
+    assert [entry.name for entry in path.parent.iterdir()] == ["rows.csv"]
+    assert describe_kept(path) == ""
+
+
+def test_a_file_without_any_row_leaves_nothing_after_an_exception(tmp_path: Path) -> None:
+    with pytest.raises(KeyboardInterrupt), growing_file(tmp_path / "rows.csv"):
+        raise KeyboardInterrupt
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_second_process_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+    with held_lock(partial_path(path)), pytest.raises(RunError) as caught, growing_file(path):
+        pytest.fail("two write the same file")
+    assert str(caught.value) == (
+        f"{path}.partial is being written by another process.\n"
+        "  Expected: one process at a time for a file\n"
+        "  Fix: choose another --out, or wait until the other process is done."
+    )
+
+
+def test_a_full_disk_names_the_file_and_what_is_kept(tmp_path: Path) -> None:
+    path = tmp_path / "rows.csv"
+
+    def fill_disk() -> None:
+        with growing_file(path) as file:
+            write_line(file, b"one\n")
+            raise OSError(errno.ENOSPC, "No space left on device")
+
+    with pytest.raises(RunError) as caught:
+        fill_disk()
+    assert str(caught.value) == (
+        f"{path}.partial: No space left on device.\n"
+        "  Expected: a disk with room left, and a folder that can be written to\n"
+        f"  Fix: mend that, and run the same command again. The rows so far are in {path}.partial."
+    )
+    assert partial_path(path).read_bytes() == b"one\n"
+
+
+def test_a_long_name_is_cut(tmp_path: Path) -> None:
+    path = tmp_path / ("x" * 251 + ".csv")
+    with growing_file(path) as file:
+        write_line(file, b"one\n")
+    assert path.read_bytes() == b"one\n"
+
+
+def test_rows_outlive_every_fault(tmp_path: Path) -> None:
+    runs, complaints = try_every_fault("tests.faults.scenarios.rows", tmp_path / "disk")
+    assert complaints == []
+    assert runs >= 50

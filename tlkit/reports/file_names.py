@@ -1,0 +1,70 @@
+"""Names for files and folders that tlkit makes: harmless, short enough for every file system, and none twice."""
+
+from __future__ import annotations
+
+import unicodedata
+from collections.abc import Container
+
+# Not allowed in names on Windows, and "/" nowhere: a sorted folder should survive a USB stick.
+FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')
+RESERVED_NAMES = frozenset(
+    {"con", "prn", "aux", "nul", *(f"com{digit}" for digit in "123456789"), *(f"lpt{digit}" for digit in "123456789")}
+)
+MAX_NAME_BYTES = 255
+"""The longest file name that Linux, macOS and Windows all take, in UTF-8."""
+MAX_FOLDER_NAME_BYTES = 200
+MAX_SUFFIX_BYTES = 16
+
+
+def safe_name(class_name: str) -> str:
+    """Return a class name as a folder name that every file system takes, and that stays inside its parent.
+
+    Example:
+        >>> safe_name("../cats & dogs?")
+        '_._cats & dogs_'
+        >>> safe_name("..")
+        '__'
+    """
+    name = "".join("_" if c in FORBIDDEN_CHARACTERS or not c.isprintable() else c for c in class_name)
+    name = _shorten(name, MAX_FOLDER_NAME_BYTES)
+    stem = name.rstrip(". ")
+    name = stem + "_" * (len(name) - len(stem)) if name.strip(". ") else "_" * max(1, len(name))
+    if name.startswith("."):
+        # A leading dot would hide the folder, from people and from tlkit.
+        name = "_" + name[1:]
+    return f"{name}_" if name.split(".")[0].casefold() in RESERVED_NAMES else name
+
+
+def fold_name(name: str) -> str:
+    """Return what names have in common that are one name to some file system, whatever their case and composition."""
+    return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
+
+
+def number_name(name: str, taken: Container[str]) -> str:
+    """Return `name` in at most 255 bytes, with the first free number where its `fold_name` is among `taken`."""
+    number = 1
+    while fold_name(numbered(name, number)) in taken:
+        number += 1
+    return numbered(name, number)
+
+
+def numbered(name: str, number: int) -> str:
+    """Return a file name with a number before its suffix, or without one for number 1: `cat-2.jpg`.
+
+    Its stem is cut where the whole would be longer than 255 bytes.
+    """
+    stem, dot, suffix = name.rpartition(".")
+    if not stem or _count_bytes(suffix) > MAX_SUFFIX_BYTES:
+        stem, dot, suffix = name, "", ""
+    ending = f"{'' if number == 1 else f'-{number}'}{dot}{suffix}"
+    return _shorten(stem, MAX_NAME_BYTES - _count_bytes(ending)) + ending
+
+
+def _shorten(text: str, max_bytes: int) -> str:
+    while _count_bytes(text) > max_bytes:
+        text = text[:-1]
+    return text
+
+
+def _count_bytes(text: str) -> int:
+    return len(text.encode("utf-8", "surrogatepass"))
