@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import pytest
 
@@ -122,4 +122,19 @@ def test_weights_are_refused_where_the_run_to_start_from_brings_its_own(
         f"Error: --weights random has no effect: {first} brings its own weights.\n"
         "  Expected: only settings that this run uses\n"
         "  Fix: leave out --weights or --start-from.\n",
+    )
+
+
+def test_an_interrupted_run_says_that_it_can_go_on(
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def interrupt(*args: object) -> NoReturn:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("tlkit.workflows.finetune.read_images", interrupt)
+    out = tmp_path / "run"
+    result = run_cli("finetune", photos, *TINY, "--out", out)
+    assert (result.exit_code, result.stderr) == (
+        130,
+        f"\nInterrupted. {out} keeps what is finished: the same command with --resume goes on from there.\n",
     )

@@ -20,6 +20,7 @@ from tlkit.data.manifest import Manifest
 from tlkit.errors import RunError, SettingError
 from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
+from tlkit.interruption import kept_if_interrupted
 from tlkit.recipes import Recipe, check_recipe, expand_gradual, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, release_memory, start_keras
@@ -76,7 +77,8 @@ def run_finetune(
             folder.remove_state()
             return folder.read_summary()
         run = Run(recipe, folder, cache_root or default_cache_root(), console, OptionalSteps(console))
-        return _run(run, plans, data, earlier, started=started, resume=resume)
+        with kept_if_interrupted(f"{out} keeps what is finished: the same command with --resume goes on from there."):
+            return _run(run, plans, data, earlier, started=started, resume=resume)
 
 
 @dataclasses.dataclass(frozen=True)
