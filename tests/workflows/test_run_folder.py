@@ -10,7 +10,7 @@ from tests.faults.injector import try_every_fault
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.errors import RunError
 from tlkit.recipes import Recipe, Stage, resolve_recipe, write_recipe
-from tlkit.workflows.run_folder import open_run_folder
+from tlkit.workflows.run_folder import describe_unfinished, open_run_folder
 
 RECIPE = resolve_recipe(Recipe(stages=(Stage(lr=0.01),)))
 
@@ -49,7 +49,7 @@ def test_two_runs_in_one_folder_are_refused_at_once(tmp_path: Path) -> None:
         for resume in (False, True):
             assert refuse(out, resume=resume) == (
                 f"--out {out}: another process of tlkit is at work there.\n"
-                "  Expected: one run in a folder at a time\n"
+                "  Expected: one process in a folder at a time\n"
                 "  Fix: wait for it to end, or choose another --out."
             )
     begin(out)
@@ -131,3 +131,16 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
         "  Expected: recipe.toml as the run has written it\n"
         "  Fix: restore the file, or begin a new run with another --out."
     )
+
+
+def test_a_model_of_a_run_that_has_not_finished_is_called_so(tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    begin(out)
+    notice = (
+        f"{out} has not finished: its model is that of the last finished stage, its probabilities are not calibrated, "
+        "and nothing is called unknown."
+    )
+    assert describe_unfinished(out) == describe_unfinished(out / "bundle") == notice
+    (out / "summary.json").write_text("{}")
+    assert describe_unfinished(out) is None
+    assert describe_unfinished(tmp_path / "bundle") is None

@@ -114,8 +114,15 @@ def describe_ports(spec: BundleSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def save_model(model: openvino.Model, folder: Path) -> dict[str, str]:
-    """Write a network's two files into a folder, down to the disk, and return their sha256 by name."""
-    import_openvino().save_model(model, folder / OPENVINO_GRAPH_FILE, compress_to_fp16=False)
+    """Write a network's two files into a folder, down to the disk, and return their sha256 by name.
+
+    Raises:
+        OSError: The disk does not take them.
+    """
+    try:
+        import_openvino().save_model(model, folder / OPENVINO_GRAPH_FILE, compress_to_fp16=False)
+    except RuntimeError as error:
+        raise OSError(f"OpenVINO cannot write {folder / OPENVINO_GRAPH_FILE}: {error}") from error
     hashes = {}
     for name in (OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE):
         with (folder / name).open("rb+") as stream:

@@ -229,7 +229,26 @@ def write_files(
         )
     partial, previous = (folder.with_name(folder.name + suffix) for suffix in (PARTIAL_SUFFIX, PREVIOUS_SUFFIX))
     shutil.rmtree(partial, ignore_errors=True)
-    partial.mkdir()
+    try:
+        partial.mkdir()
+        _write_partial(partial, spec, weights=weights, golden=golden, novelty=novelty, for_openvino=for_openvino)
+        read_spec(partial, loader_version=spec.loader_version)
+        _replace(partial, folder, previous)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # the disk may be full
+        raise
+
+
+def _write_partial(
+    partial: Path,
+    spec: BundleSpec,
+    *,
+    weights: Mapping[str, np.ndarray[Any, Any]],
+    golden: Mapping[str, np.ndarray[Any, Any]],
+    novelty: Mapping[str, np.ndarray[Any, Any]] | None,
+    for_openvino: openvino.Model | None,
+) -> None:
+    """Write all files of a bundle into a new folder, down to the disk."""
     files = {
         WEIGHTS_FILE: write_tensors(partial / WEIGHTS_FILE, weights),
         GOLDEN_FILE: write_tensors(partial / GOLDEN_FILE, golden),
@@ -244,8 +263,7 @@ def write_files(
         stream.write(_description_text(spec, files))
         stream.flush()
         os.fsync(stream.fileno())
-    read_spec(partial, loader_version=spec.loader_version)
-    _replace(partial, folder, previous)
+    flush_folder(partial)
 
 
 def _description_text(spec: BundleSpec, files: Mapping[str, str]) -> str:

@@ -6,11 +6,14 @@ today's images, and a marked folder of the same kind may be written again.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tlkit.errors import RunError, SettingError
-from tlkit.files import write_text
+from tlkit.files import held_lock, write_text
+
+LOCK_FILE = ".lock"
 
 
 def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, data_folders: Sequence[Path]) -> None:
@@ -81,6 +84,25 @@ def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:
 def is_output_folder(folder: Path, *, kind: str, marker: str) -> bool:
     """Return whether tlkit made a folder for this kind of output."""
     return _read_kind(folder / marker) == kind
+
+
+@contextmanager
+def locked_folder(folder: Path) -> Iterator[None]:
+    """Hold an output folder, which exists, against other processes; one that dies gives it back.
+
+    Raises:
+        RunError: Another process is at work there.
+    """
+    with ExitStack() as stack:
+        try:
+            stack.enter_context(held_lock(folder / LOCK_FILE))
+        except BlockingIOError as error:
+            raise RunError(
+                f"--out {folder}: another process of tlkit is at work there.",
+                expected="one process in a folder at a time",
+                fix="wait for it to end, or choose another --out.",
+            ) from error
+        yield
 
 
 def _read_kind(marker: Path) -> str | None:

@@ -8,8 +8,10 @@ type next. Nothing is fetched from anywhere.
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import io
+import itertools
 import shlex
 from dataclasses import dataclass
 from pathlib import Path
@@ -151,10 +153,10 @@ def _make_recipe(stage: Stage) -> Recipe:
 
 
 def _open_round(folder: Path) -> Round:
-    number = 1
-    while (folder / f"round-{number}").exists():
-        number += 1
-    (folder / f"round-{number}").mkdir()
+    for number in itertools.count(1):
+        with contextlib.suppress(FileExistsError):  # another process may be faster
+            (folder / f"round-{number}").mkdir()
+            break
     return Round(folder / f"round-{number}")
 
 

@@ -24,13 +24,13 @@ from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_output_folder, make_output_folder
+from tlkit.reports.output_folder import check_output_folder, locked_folder, make_output_folder
 from tlkit.reports.predictions import Prediction, open_predictions
 from tlkit.reports.tables import write_csv
 from tlkit.workflows.answering import choose_prediction_columns, make_prediction
 from tlkit.workflows.box_sheet import draw_box_sheet
 from tlkit.workflows.finetune_recipe import describe_answer
-from tlkit.workflows.run_folder import MANIFEST_FILE
+from tlkit.workflows.run_folder import MANIFEST_FILE, describe_unfinished
 from tlkit.workflows.scoring import PICTURE_ITSELF, Scores, count_files, score_records
 from tlkit.workflows.task_report import compute_task_report, draw_task_pictures
 
@@ -82,6 +82,8 @@ def run_evaluate(
         RunError: `out` is in the way of something, or the run's own images are asked for where there is no run.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
+    if notice := describe_unfinished(run):
+        console.warn(notice)
     if out:
         data_folders = [data] if data and data.is_dir() else []
         check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
@@ -122,9 +124,11 @@ def run_evaluate(
         console.say(f"{payload['unknown']:,} of {len(scores.records):,} images are called unknown.")
     payload["seconds"] = seconds
     if out:
-        _write_folder(out, report, scores, set_aside, payload, spec)
-        if box_scores:
-            draw_box_sheet(out / "boxes.png", boxed, predicted, box_scores)
+        make_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER)
+        with locked_folder(out):  # or the files of two evaluations would be mixed
+            _write_folder(out, report, scores, set_aside, payload, spec)
+            if box_scores:
+                draw_box_sheet(out / "boxes.png", boxed, predicted, box_scores)
         console.say(f"Written: {out}")
     return payload
 
@@ -215,7 +219,6 @@ def _write_folder(
     payload: dict[str, Any],
     spec: BundleSpec,
 ) -> None:
-    make_output_folder(folder, kind=EVALUATION, marker=OUTPUT_MARKER)
     draw_task_pictures(folder, report, spec, scores)
     _write_parts(folder, report)
     columns = choose_prediction_columns(spec, top_k=TOP_K, with_truth=True)

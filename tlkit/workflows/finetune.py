@@ -30,7 +30,7 @@ from tlkit.workflows.first_model import build_classifier, tell_metadata
 from tlkit.workflows.leak import warn_of_leaks
 from tlkit.workflows.model_saving import summarise_stages, write_model
 from tlkit.workflows.optional_steps import OptionalSteps
-from tlkit.workflows.run_folder import EarlierRun, RunFolder, open_run_folder, read_earlier_run
+from tlkit.workflows.run_folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder, read_earlier_run
 from tlkit.workflows.run_history import RunHistory
 from tlkit.workflows.run_report import describe_change, draw_views, write_run_report
 from tlkit.workflows.stage_plan import StagePlan, check_same_model, plan_stages
@@ -71,6 +71,8 @@ def run_finetune(
     """
     started = time.perf_counter()
     recipe, plans, earlier = plan_run(recipe, start_from)
+    if start_from and (notice := describe_unfinished(start_from)):
+        console.warn(notice)
     with open_run_folder(out, recipe, data, resume=resume) as folder:
         if folder.is_finished and not folder.read_summary()["not_made"]:
             console.say(f"{out} has finished already.")

@@ -36,6 +36,7 @@ from tlkit.reports.row_file import partial_path
 from tlkit.workflows.answering import choose_prediction_columns, flag_uncertain, make_prediction
 from tlkit.workflows.prediction_copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
 from tlkit.workflows.prediction_tally import CollectedRows, PredictionTally
+from tlkit.workflows.run_folder import describe_unfinished
 from tlkit.workflows.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, reasons, recover, split_rows
 
 
@@ -93,6 +94,8 @@ def run_predict(
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_min_probability(min_probability, spec)
+    if notice := describe_unfinished(run):
+        console.warn(notice)
     _check_outputs(outputs, sources, spec)
     metadata = MetadataSource(spec.metadata.names, table, image_column=image_column)
     images = find_images(sources, stdin)

@@ -12,7 +12,7 @@ from __future__ import annotations
 import json
 import shutil
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager, suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,15 +22,15 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_manifest, write_manifest
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
-from tlkit.files import PARTIAL_PATTERN, held_lock, remove_partials, write_json
+from tlkit.files import PARTIAL_PATTERN, remove_partials, write_json
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
-from tlkit.reports.output_folder import check_outside, is_output_folder, make_output_folder
+from tlkit.reports.output_folder import LOCK_FILE, check_outside, is_output_folder, locked_folder, make_output_folder
+from tlkit.workflows.optional_steps import describe_problem
 
 RUN = "run"
 RECIPE_FILE = "recipe.toml"
 MANIFEST_FILE = "manifest.csv"
 SUMMARY_FILE = "summary.json"
-LOCK_FILE = ".lock"
 FILES_OF_A_START = (*MANIFEST_FILES, FINDINGS_FILE, "views.png", "history.csv", "learning-rate-*.png", RECIPE_FILE)
 FOLDERS_OF_A_START = ("tensorboard", "state", "bundle.partial")
 
@@ -105,8 +105,19 @@ class RunFolder:
         write_recipe(recipe, self.recipe)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Mark the run as finished; the state goes if `--resume` has nothing left to make."""
-        write_json(self.path / SUMMARY_FILE, summary)
+        """Mark the run as finished; the state goes if `--resume` has nothing left to make.
+
+        Raises:
+            RunError: The disk does not take the file.
+        """
+        try:
+            write_json(self.path / SUMMARY_FILE, summary)
+        except OSError as error:
+            raise RunError(
+                f"The model is saved, but {self.path / SUMMARY_FILE} cannot be written ({describe_problem(error)}).",
+                expected="room for it, and permission to write",
+                fix="make room, then give the same command with --resume; nothing is trained again.",
+            ) from error
         if not summary["not_made"]:
             self.remove_state()
 
@@ -154,7 +165,7 @@ def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> I
     if not is_output_folder(out, kind=RUN, marker=OUTPUT_MARKER):
         _check_empty(out, resume=resume)
         make_output_folder(out, kind=RUN, marker=OUTPUT_MARKER)
-    with _locked(out):
+    with locked_folder(out):
         _check_start(folder, recipe, resume=resume)
         if not resume or not folder.has_begun:
             folder.clear()
@@ -166,18 +177,17 @@ def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> I
             raise
 
 
-@contextmanager
-def _locked(out: Path) -> Iterator[None]:
-    with ExitStack() as stack:
-        try:
-            stack.enter_context(held_lock(out / LOCK_FILE))
-        except BlockingIOError as error:
-            raise RunError(
-                f"--out {out}: another process of tlkit is at work there.",
-                expected="one run in a folder at a time",
-                fix="wait for it to end, or choose another --out.",
-            ) from error
-        yield
+def describe_unfinished(path: Path) -> str | None:
+    """Return a sentence if the model in a run folder, or the bundle in it, is that of a run that has not finished."""
+    folder = next(
+        (RunFolder(place) for place in (path, path.absolute().parent) if (place / RECIPE_FILE).is_file()), None
+    )
+    if folder is None or folder.is_finished:
+        return None
+    return (
+        f"{folder.path} has not finished: its model is that of the last finished stage, its probabilities are not "
+        "calibrated, and nothing is called unknown."
+    )
 
 
 def _check_empty(out: Path, *, resume: bool) -> None:
