@@ -10,7 +10,14 @@ from safetensors.numpy import save_file
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.imagenet_files import IMAGENET_FILES, models_folder
-from tlkit.backbones.weights import check_weights, finalize_normalization, hash_arrays, load_weights, stable_names
+from tlkit.backbones.weights import (
+    check_weights,
+    finalize_normalization,
+    hash_arrays,
+    is_to_be_fetched,
+    load_weights,
+    stable_names,
+)
 from tlkit.errors import BackboneError
 
 
@@ -106,6 +113,34 @@ def test_a_file_of_an_unknown_kind_is_refused(tmp_path: Path) -> None:
     assert caught.value.fix == "save the weights with Keras' model.save_weights('NAME.weights.h5')."
 
 
+@pytest.mark.parametrize("name", ["vgg16.weights.h5", "vgg16.h5", "vgg16.safetensors"])
+@pytest.mark.parametrize("content", [b"", b"<html>404</html>", b"\x89HDF\r\n\x1a\n\0\0"])
+def test_a_file_of_weights_that_is_none_is_refused_before_anything_heavy(
+    name: str, content: bytes, tmp_path: Path
+) -> None:
+    path = tmp_path / name
+    path.write_bytes(content)
+    with pytest.raises(BackboneError) as caught:
+        check_weights(find_backbone("vgg16"), str(path))
+    assert caught.value.found.startswith(f"{path} cannot be read as a file of weights (")
+    assert "\n" not in caught.value.found
+    assert caught.value.expected == "a whole .weights.h5, .h5 or .safetensors file"
+    assert caught.value.fix == "fetch the file again; a download may have been cut off."
+
+
+def test_imagenet_weights_that_are_here_are_looked_at(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    check_weights(find_backbone("mobilenet_v2"), "imagenet")
+    assert is_to_be_fetched(find_backbone("mobilenet_v2"), "imagenet")
+    path = tmp_path / "models" / IMAGENET_FILES["mobilenet_v2"].name
+    path.parent.mkdir()
+    path.write_bytes(b"half a download")
+    assert not is_to_be_fetched(find_backbone("mobilenet_v2"), "imagenet")
+    with pytest.raises(BackboneError) as caught:
+        check_weights(find_backbone("mobilenet_v2"), "imagenet")
+    assert caught.value.found.startswith(f"{path} cannot be read as a file of weights (")
+
+
 @pytest.fixture
 def offline(monkeypatch: pytest.MonkeyPatch) -> None:
     def fail(*arguments: object, **keywords: object) -> str:
@@ -130,7 +165,7 @@ def test_without_network_the_needed_file_and_its_place_are_told(
     assert caught.value.expected == f"the file {name} in {tmp_path / 'models'}, or a network connection"
     assert caught.value.fix == (
         f"download {url} on another machine and put it into that folder, or give its path with --weights; "
-        "or choose --weights random."
+        "or choose --backbone tiny, whose weights ship with tlkit."
     )
     assert capsys.readouterr().out == ""
 
@@ -145,7 +180,8 @@ def test_without_network_the_backbones_that_are_here_are_offered(
     with pytest.raises(BackboneError) as caught:
         build_backbone("vgg16", image_size=32, pooling="avg")
     assert caught.value.fix.endswith(
-        "or choose --weights random, or a backbone whose weights are here: mobilenet_v2, nasnet_large."
+        "or choose --backbone tiny, whose weights ship with tlkit, or a backbone whose weights are here: mobilenet_v2, "
+        "nasnet_large."
     )
 
 

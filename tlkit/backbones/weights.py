@@ -48,7 +48,7 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
     """Check what can be known of a source of weights before anything heavy is loaded.
 
     Raises:
-        BackboneError: the network has no such weights, or the file is missing or of an unknown kind.
+        BackboneError: the network has no such weights, or the file is missing, of an unknown kind or not whole.
     """
     if source == RANDOM:
         return
@@ -56,6 +56,8 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
         if source == name:
             if entry.name not in backbones:
                 raise _no_such_weights(entry, source)
+            if locate_weights(entry, source).is_file():
+                _open_weights(locate_weights(entry, source))
             return
     path = Path(source)
     if not path.is_file():
@@ -70,6 +72,32 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
             expected=f"a file named {', '.join('*' + suffix for suffix in SUFFIXES)}",
             fix="save the weights with Keras' model.save_weights('NAME.weights.h5').",
         )
+    _open_weights(path)
+
+
+def _open_weights(path: Path) -> None:
+    """Open a file of weights, of which then only the outermost structure has been read.
+
+    Raises:
+        BackboneError: it cannot be opened, is something else, or has been cut off.
+    """
+    import h5py
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="numpy") if path.suffix.lower() == ".safetensors" else h5py.File(path, "r"):
+            pass
+    except (OSError, RuntimeError, ValueError, SafetensorError) as error:
+        raise unreadable_weights(path, error) from error
+
+
+def unreadable_weights(path: Path, error: BaseException) -> BackboneError:
+    """Return the error for a file of weights that is damaged or something else."""
+    return BackboneError(
+        f"{path} cannot be read as a file of weights ({' '.join(str(error).split()) or type(error).__name__}).",
+        expected="a whole .weights.h5, .h5 or .safetensors file",
+        fix="fetch the file again; a download may have been cut off.",
+    )
 
 
 def locate_weights(entry: BackboneEntry, source: str) -> Path:
@@ -103,7 +131,7 @@ def load_weights(model: keras.Model, entry: BackboneEntry, source: str) -> Weigh
     if source != RANDOM:
         from tlkit.backbones.weight_files import read_weight_file
 
-        path = _fetch_imagenet_file(entry) if source == IMAGENET else locate_weights(entry, source)
+        path = fetch_imagenet_file(entry) if source == IMAGENET else locate_weights(entry, source)
         arrays = read_weight_file(path, model, entry)
         for name, weight in stable_names(model).items():
             weight.assign(arrays[name])
@@ -186,7 +214,12 @@ def snake_case(name: str) -> str:
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
-def _fetch_imagenet_file(entry: BackboneEntry) -> Path:
+def is_to_be_fetched(entry: BackboneEntry, source: str) -> bool:
+    """Return whether weights have to come over the network."""
+    return source == IMAGENET and not locate_weights(entry, source).is_file()
+
+
+def fetch_imagenet_file(entry: BackboneEntry) -> Path:
     """Return the path of the ImageNet weights in Keras' folder, downloading them there if they are missing.
 
     Raises:
@@ -204,6 +237,7 @@ def _fetch_imagenet_file(entry: BackboneEntry) -> Path:
             f"The ImageNet weights of {entry.name} are not on this machine and cannot be downloaded ({error}).",
             expected=f"the file {file.name} in {models_folder()}, or a network connection",
             fix=f"download {file.url} on another machine and put it into that folder, or give its path with --weights; "
-            "or choose --weights random" + (f", or a backbone whose weights are here: {fetched}." if fetched else "."),
+            "or choose --backbone tiny, whose weights ship with tlkit"
+            + (f", or a backbone whose weights are here: {fetched}." if fetched else "."),
         ) from error
     return Path(path)

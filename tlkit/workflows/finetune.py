@@ -26,7 +26,7 @@ from tlkit.reports.console import Console
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.workflows.finetune_recipe import choose_weights
 from tlkit.workflows.finishing import finish_model, forget_choices
-from tlkit.workflows.first_model import build_classifier, tell_metadata
+from tlkit.workflows.first_model import build_classifier, fetch_weights, tell_metadata
 from tlkit.workflows.leak import warn_of_leaks
 from tlkit.workflows.model_saving import summarise_stages, write_model
 from tlkit.workflows.optional_steps import OptionalSteps
@@ -111,6 +111,8 @@ def _run(
     else:
         if resume:
             console.say(f"There is nothing to resume in {folder.path} yet: the run begins.")
+        if earlier is None:
+            fetch_weights(recipe.backbone)
         manifest = read_images(data, recipe, earlier, run.cache_root, console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
         folder.write_start(recipe, manifest)

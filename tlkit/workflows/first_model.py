@@ -5,18 +5,32 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weights import fetch_imagenet_file, is_to_be_fetched
 from tlkit.bundle import BundleSpec, fit_target
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import NUMBER, parse_metadata
 from tlkit.metadata.encoding import CategoryColumn, describe_columns, fit_encoding
-from tlkit.recipes import DataSettings, Recipe
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe
 from tlkit.reports.console import Console
+from tlkit.runtime import start_keras
 from tlkit.workflows.run_folder import EarlierRun
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
+
+
+def fetch_weights(settings: BackboneSettings) -> None:
+    """Fetch the weights that are not on this machine, before the images are read, which takes longer.
+
+    Raises:
+        BackboneError: They cannot be fetched.
+    """
+    entry = find_backbone(settings.name)
+    if is_to_be_fetched(entry, settings.weights or entry.default_weights):
+        start_keras()
+        fetch_imagenet_file(entry)
 
 
 def build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | None) -> Classifier:

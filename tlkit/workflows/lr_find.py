@@ -16,7 +16,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_picture
 from tlkit.runtime import start_keras
 from tlkit.workflows.finetune import check_batch_norm, plan_run, read_images
-from tlkit.workflows.first_model import build_classifier
+from tlkit.workflows.first_model import build_classifier, fetch_weights
 from tlkit.workflows.stage_plan import StagePlan
 
 if TYPE_CHECKING:
@@ -54,6 +54,8 @@ def run_lr_find(
     recipe, plans, earlier = plan_run(recipe, start_from)
     picture = out or Path("runs") / f"{data.resolve().stem}-lr.png"
     check_picture(picture, data)
+    if earlier is None:
+        fetch_weights(recipe.backbone)
     manifest = read_images(data, recipe, earlier, cache_root, console)
 
     start_keras(recipe.training.seed)

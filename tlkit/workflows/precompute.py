@@ -25,6 +25,7 @@ from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.engine_choice import find_complete_cache
 from tlkit.workflows.feature_rows import FeatureRows
+from tlkit.workflows.first_model import fetch_weights
 from tlkit.workflows.known_trunks import (
     TrunkRequest,
     describe_cache,
@@ -102,9 +103,11 @@ def run_precompute(
     check_weights(entry, backbone_settings.weights or entry.default_weights)
 
     cache_root = default_cache_root()
-    manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
     pooling = (head or HeadSettings()).pooling
     request = TrunkRequest(backbone_settings, pooling, boundary, views.seed)
+    if find_known_trunk(request, cache_root) is None:
+        fetch_weights(backbone_settings)
+    manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
     features = _find_complete(manifest, request, views, cache_root, console)
     if features is None:
         backbone = build_backbone_for(backbone_settings, pooling, views.seed)

@@ -139,12 +139,12 @@ class RunFolder:
         for name in FOLDERS_OF_A_START:
             if (self.path / name).is_dir():
                 shutil.rmtree(self.path / name)
-        remove_partials(self.path)
 
     def discard(self) -> None:
         """Remove the folder after a start that failed, as far as nobody else has put something into it."""
         with suppress(OSError):
             self.clear()
+            remove_partials(self.path)
             (self.path / OUTPUT_MARKER).unlink(missing_ok=True)
             (self.path / LOCK_FILE).unlink(missing_ok=True)
             self.path.rmdir()
@@ -169,6 +169,8 @@ def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> I
         _check_start(folder, recipe, resume=resume)
         if not resume or not folder.has_begun:
             folder.clear()
+        remove_partials(out)
+        remove_partials(folder.state)
         try:
             yield folder
         except BaseException:
