@@ -53,14 +53,25 @@ def test_an_image_gets_a_box_of_its_own_class_though_another_is_larger(read: Cal
         *make_rows("dog", (2, 2, 8, 8), "dog"),
         *make_rows("dog", (0, 0, 40, 30), "person"),
         *make_rows("dog", (3, 3, 4, 4), "dog"),
+        *make_rows("dog", (3, 3, 30, 30), ""),
     ]
     manifest = read(rows)
     assert set(chosen(manifest).values()) == {("cat", (1, 1, 9, 9)), ("dog", (2, 2, 8, 8))}
     dog = manifest.root / "dog/0.png"
     assert manifest.notices == (
-        "16 boxes on 8 images; 4 images have more than one, of which the largest of the image's own class is used.",
+        "20 boxes on 8 images; 4 images have more than one, of which the largest of the image's own class is used.",
+        f"4 × box that names no class, where others do; left out, e.g. {dog}.",
         f"4 × box of another class than its image's own; left out, e.g. {dog}.",
     )
+
+
+def test_names_that_are_merely_alike_are_other_classes(read: Callable[..., Manifest]) -> None:
+    rows = [
+        *make_rows("C", (1, 1, 9, 9), "c"),
+        *make_rows("go kart", (2, 2, 8, 8), "Go_Kart"),
+        *make_rows("C", (0, 0, 40, 30), "C++"),
+    ]
+    assert set(chosen(read(rows)).values()) == {("C", (1, 1, 9, 9)), ("go kart", (2, 2, 8, 8))}
 
 
 def test_an_image_whose_boxes_are_all_of_other_classes_has_none_and_is_counted(read: Callable[..., Manifest]) -> None:
@@ -144,7 +155,7 @@ def test_class_and_box_come_from_the_same_sound_box(read: Callable[..., Manifest
         f"1 × box wholly outside the picture; left out, e.g. {images}/0.png.",
         f"1 × box that reaches beyond the picture; clipped, e.g. {images}/1.png.",
         f"1 × image with boxes of several classes; it gets the class of its largest box, e.g. {images}/1.png.",
-        f"1 × box that names no class, where the class comes from the box; left out, e.g. {images}/2.png.",
+        f"1 × box that names no class, where others do; left out, e.g. {images}/2.png.",
     )
 
 

@@ -176,11 +176,11 @@ def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[
 
 
 def _suggest(task: str, lacking: str, others: Sequence[str], split: str) -> str:
-    like_it = [name for name in others if fold_name(name) == fold_name(lacking)]
+    like_it = [name for name in others if _fold(name) == _fold(lacking)]
     spelling = f" (or is it {like_it[0]!r}, spelled otherwise?)" if like_it else ""
     return f"add {split} images of {lacking!r}{spelling}, or take the {_WORDS[task][0]} away."
 
 
-def fold_name(name: str) -> str:
+def _fold(name: str) -> str:
     """Return a name without the differences of spelling that a file system or a hand brings in."""
     return "".join(character for character in name.casefold() if character.isalnum())

@@ -44,13 +44,19 @@ def find_variants(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
     counts = Counter(name for record in records for name in names_of(task, record.answer))
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(counts):
-        alike[_fold_spelling(name)].append(name)
+        alike[fold_spelling(name)].append(name)
     groups = [
         " and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in alike.values() if len(names) > 1
     ]
     if groups:
         what = "Classes" if task == CLASSIFICATION else "Labels"
         yield f"{what} that are spelled alike are kept apart, with their numbers of images: {'; '.join(groups)}."
+
+
+def fold_spelling(name: str) -> str:
+    """Return a name without differences of case, spaces, hyphens and Unicode's forms: the same for names spelled alike."""
+    text = unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("-", " ")
+    return " ".join("".join(each for each in text if unicodedata.category(each) != "Cf").split())
 
 
 def _group_by_bytes(records: Sequence[ImageRecord]) -> list[list[ImageRecord]]:
@@ -62,8 +68,3 @@ def _group_by_bytes(records: Sequence[ImageRecord]) -> list[list[ImageRecord]]:
 
 def _find_other(record: ImageRecord, group: Sequence[ImageRecord], attribute: str) -> ImageRecord:
     return next(other for other in group if getattr(other, attribute) != getattr(record, attribute))
-
-
-def _fold_spelling(name: str) -> str:
-    text = unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("-", " ")
-    return " ".join("".join(each for each in text if unicodedata.category(each) != "Cf").split())

@@ -9,12 +9,13 @@ from pathlib import Path
 from tlkit.data.box_report import BoxReport
 from tlkit.data.box_units import settle_units
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, check_boxes, choose_box
-from tlkit.data.class_checks import fold_name, name_some
+from tlkit.data.class_checks import name_some
+from tlkit.data.contradictions import fold_spelling
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.errors import DataError
 
-NO_NAME = "box that names no class, where the class comes from the box; left out"
+NO_NAME = "box that names no class, where others do; left out"
 SEVERAL_CLASSES = "image with boxes of several classes; it gets the class of its largest box"
 FOREIGN_BOX = "box of another class than its image's own; left out"
 OTHER_CLASS = "image none of whose boxes is of its own class; its boxes left out"
@@ -53,7 +54,7 @@ class ImageBoxes:
             DataError: They are other names than those of the boxes, and either could be meant.
         """
         of_boxes = self._names()
-        shared = {*map(fold_name, names)} & {*map(fold_name, of_boxes)}
+        shared = {*map(fold_spelling, names)} & {*map(fold_spelling, of_boxes)}
         if shared or not of_boxes or not names or (len(of_boxes) == 1 and len(names) > 1):
             return True
         both = f"the boxes are named {name_some(sorted(of_boxes))}, the images' folders {name_some(sorted(names))}"
@@ -70,7 +71,7 @@ class ImageBoxes:
     def match_classes(self, names: Collection[str]) -> None:
         """Take note of the images' own classes, so that an image gets a box of its own class, if boxes name classes."""
         of_boxes = self._names()
-        self._classes = frozenset(map(fold_name, of_boxes)) & frozenset(map(fold_name, names))
+        self._classes = frozenset(map(fold_spelling, of_boxes)) & frozenset(map(fold_spelling, names))
         if of_boxes and names and not self._classes:
             self.report.remarks.append(
                 f"No box is named for a class of the images: boxes of {name_some(sorted(of_boxes))}; "
@@ -83,11 +84,12 @@ class ImageBoxes:
         Where boxes are named for the images' classes, it is the largest of the image's own, otherwise the largest.
         """
         boxes = self._find_sound(facts)
-        own = {fold_name(name) for name in own_classes}
+        own = {fold_spelling(name) for name in own_classes}
         named = [box for box in boxes if box.class_name]
         if not self._classes or not named:
             return choose_box(boxes)
-        of_own = [box for box in named if fold_name(box.class_name) in own]
+        self._complain(NO_NAME, facts.path, times=len(boxes) - len(named))
+        of_own = [box for box in named if fold_spelling(box.class_name) in own]
         if not of_own:
             self._complain(OTHER_CLASS, facts.path)
         else:

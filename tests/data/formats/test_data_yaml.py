@@ -44,6 +44,7 @@ def test_names_path_and_key_points_are_read() -> None:
         ("../valid/images", "", None),
         ("x" * 5000, "", None),
         ("a\0b", "", None),
+        ("/dev/null", "", None),
     ],
 )
 def test_an_entry_is_found_though_it_comes_from_elsewhere(

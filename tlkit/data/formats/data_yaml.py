@@ -85,8 +85,9 @@ def read_text(path: Path) -> str:
 
 
 def _exists(path: Path) -> bool:
+    """Return whether there is a folder or a regular file, which a pipe or a device is not."""
     try:
-        return path.exists()
+        return path.is_dir() or path.is_file()
     except (OSError, ValueError):  # what an entry gives may be anything
         return False
 

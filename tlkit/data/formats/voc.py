@@ -153,9 +153,9 @@ def _read_image_sets(folder: Path) -> dict[str, str]:
     A list of one class (`cat_train.txt`) gives none, and `trainval.txt` gives what neither of its parts lists.
     """
     places = [folder / "ImageSets", folder.parent / "ImageSets", *sorted(folder.glob("*/ImageSets"))]
-    lists = [path for place in places for path in sorted(place.glob("*.txt")) + sorted(place.glob("Main/*.txt"))]
+    lists = [path for place in places for pattern in ("*.txt", "Main/*.txt") for path in sorted(place.glob(pattern))]
     splits: dict[str, str] = {}
-    for path in sorted(lists, key=lambda path: path.stem == "trainval"):
+    for path in sorted(filter(Path.is_file, lists), key=lambda path: path.stem == "trainval"):
         split = "train" if path.stem == "trainval" else find_split(path.stem)
         if split:
             for words in filter(None, map(str.split, _read_lines(path))):
