@@ -56,15 +56,13 @@ def test_yolo_in_pixels_is_read_as_pixels() -> None:
 def test_coco_with_two_corners_is_read_as_such() -> None:
     corners: list[Box] = [(10, 10, 60, 70), (40, 30, 90, 70), (5, 5, 20, 20), (60, 50, 99, 79)]
     as_read = [(left, top, left + right, top + bottom) for left, top, right, bottom in corners]
-    said = (
-        "boxes.csv: the boxes are read as two corners, as many reach beyond their picture as left, top, width, height."
-    )
+    said = "boxes.csv: the boxes are read as two corners, as 2 of 4 make no sense as left, top, width, height."
     assert settle(*as_read, shape="extents") == (corners, False, said)
 
 
 def test_columns_of_corners_that_hold_a_size_are_read_as_such() -> None:
     boxes: list[Box] = [(50, 10, 20, 40), (10, 50, 30, 20), (10, 10, 30, 30), (60, 40, 30, 30)]
-    said = "boxes.csv: the boxes are read as left, top, width, height, as many have no extent as two corners."
+    said = "boxes.csv: the boxes are read as left, top, width, height, as 3 of 4 make no sense as two corners."
     assert settle(*boxes) == ([(50, 10, 70, 50), (10, 50, 40, 70), (10, 10, 40, 40), (60, 40, 90, 70)], False, said)
 
 
@@ -74,9 +72,25 @@ def test_yolo_with_two_corners_is_read_as_such() -> None:
     boxes, in_fractions, sentence = settle(*as_read, shape="centres", in_fractions=True)
     assert boxes == [pytest.approx(box) for box in corners]
     assert in_fractions
-    assert (
-        sentence
-        == "boxes.csv: the boxes are read as two corners, as many reach beyond their picture as centre and size."
+    assert sentence == "boxes.csv: the boxes are read as two corners, as 2 of 4 make no sense as centre and size."
+
+
+def test_a_centre_and_a_size_are_read_as_such() -> None:
+    centres: list[Box] = [(50, 40, 90, 70), (20, 20, 30, 40), (80, 60, 40, 40), (50, 70, 10, 20)]
+    corners = [(5, 5, 95, 75), (5, 0, 35, 40), (60, 40, 100, 80), (45, 60, 55, 80)]
+    as_read = [(x, y, x + w, y + h) for x, y, w, h in centres]
+    said = "boxes.csv: the boxes are read as centre and size, as 3 of 4 make no sense as left, top, width, height."
+    assert settle(*as_read, shape="extents") == (corners, False, said)
+
+
+def test_boxes_that_make_sense_in_two_other_ways_are_an_error() -> None:
+    with pytest.raises(DataError) as caught:
+        settle((50, 40, 20, 30), (40, 30, 42, 40), (60, 40, 20, 10), (50, 50, 20, 20))
+    assert str(caught.value) == (
+        "/data/boxes.csv: 3 of 4 boxes make no sense as two corners, and all of them do as left, top, width, height and as "
+        "centre and size.\n"
+        "  Expected: boxes as two corners, as the format has them\n"
+        "  Fix: write them so."
     )
 
 

@@ -83,13 +83,26 @@ def _find_reading(framed: Sequence[tuple[BoxLabel, Annotation, tuple[int, int]]]
                 fix="write all boxes in the same unit.",
             )
         frames = [size for _, _, size in framed]
-    convert, sentence = _OTHER_SHAPES[first.shape]
     is_wrong = [not _is_inside(box, frame) for box, frame in zip(boxes, frames, strict=True)]
-    makes_sense = all(_is_inside(convert(box), frame) for box, frame in zip(boxes, frames, strict=True))
     # Some exchanged corners are slips, and if it is all of them, a tool has counted from the other side.
     share = sum(is_wrong) / len(boxes)
-    if len(boxes) >= _FEWEST_BOXES and makes_sense and share >= 0.2 and (first.shape != "corners" or share <= 0.8):
-        return _Reading(sentence, convert, in_fractions=first.in_fractions)
+    if len(boxes) < _FEWEST_BOXES or share < 0.2 or (first.shape == "corners" and share > 0.8):
+        return None
+    sensible = {
+        name: convert
+        for name, convert in _OTHER_SHAPES[first.shape].items()
+        if all(_is_inside(convert(box), frame) for box, frame in zip(boxes, frames, strict=True))
+    }
+    if len(sensible) > 1:
+        raise DataError(
+            f"{source}: {sum(is_wrong):,} of {len(boxes):,} boxes make no sense as {_NAMES[first.shape]}, and all of them do "
+            f"as {' and as '.join(sensible)}.",
+            expected=f"boxes as {_NAMES[first.shape]}, as the format has them",
+            fix="write them so.",
+        )
+    for name, convert in sensible.items():
+        reason = f"as {sum(is_wrong):,} of {len(boxes):,} make no sense as {_NAMES[first.shape]}"
+        return _Reading(f"the boxes are read as {name}, {reason}.", convert, in_fractions=first.in_fractions)
     return None
 
 
@@ -97,34 +110,31 @@ def _keep(box: Box) -> Box:
     return box
 
 
-def _read_corners_as_size(box: Box) -> Box:
+def _from_size(box: Box) -> Box:
     left, top, width, height = box
     return left, top, left + width, top + height
 
 
-def _read_size_as_corners(box: Box) -> Box:
+def _from_centre(box: Box) -> Box:
+    x, y, width, height = box
+    return x - width / 2, y - height / 2, x + width / 2, y + height / 2
+
+
+def _to_size(box: Box) -> Box:
     left, top, right, bottom = box
     return left, top, right - left, bottom - top
 
 
-def _read_centre_as_corners(box: Box) -> Box:
+def _to_centre(box: Box) -> Box:
     left, top, right, bottom = box
     return (left + right) / 2, (top + bottom) / 2, right - left, bottom - top
 
 
-_OTHER_SHAPES: Mapping[str, tuple[Callable[[Box], Box], str]] = {
-    "corners": (
-        _read_corners_as_size,
-        "the boxes are read as left, top, width, height, as many have no extent as two corners.",
-    ),
-    "extents": (
-        _read_size_as_corners,
-        "the boxes are read as two corners, as many reach beyond their picture as left, top, width, height.",
-    ),
-    "centres": (
-        _read_centre_as_corners,
-        "the boxes are read as two corners, as many reach beyond their picture as centre and size.",
-    ),
+_NAMES = {"corners": "two corners", "extents": "left, top, width, height", "centres": "centre and size"}
+_OTHER_SHAPES: Mapping[str, Mapping[str, Callable[[Box], Box]]] = {
+    "corners": {_NAMES["extents"]: _from_size, _NAMES["centres"]: _from_centre},
+    "extents": {_NAMES["corners"]: _to_size, _NAMES["centres"]: lambda box: _from_centre(_to_size(box))},
+    "centres": {_NAMES["corners"]: _to_centre},
 }
 
 

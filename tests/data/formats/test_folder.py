@@ -95,7 +95,10 @@ def test_splits_lie_above_or_below_the_classes_and_neutral_folders_between(
 def test_one_folder_called_images_holds_the_classes(tmp_path: Path) -> None:
     make_files(tmp_path, "images/cat/1.jpg", "images/dog/1.jpg", "labels.csv", "docs/readme.txt")
     assert found(tmp_path) == [(None, "cat", "images/cat/1.jpg"), (None, "dog", "images/dog/1.jpg")]
-    assert read_folder(tmp_path).notices == ("Ignored beside the images: docs.",)
+    assert read_folder(tmp_path).notices == (
+        "Ignored beside the images: docs.",
+        "Beside the folders and not used: labels.csv; name a table in place of the folder to use it.",
+    )
 
 
 def test_train_may_be_a_class_among_others(tmp_path: Path) -> None:

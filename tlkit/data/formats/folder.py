@@ -25,6 +25,7 @@ from tlkit.data.formats.companions import (
 )
 from tlkit.data.formats.layout import ImageRoot, find_layout, refuse_unread_annotations
 from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path
+from tlkit.data.formats.table import TABLE_SUFFIXES
 from tlkit.data.manifest import SetAside
 from tlkit.data.signatures import looks_like_image
 from tlkit.errors import DataError
@@ -204,8 +205,13 @@ def _pass_over_loose_files(files: Sequence[FoundFile], root: Path, used: frozens
     set_aside = [SetAside(path, "in no class folder") for path in images]
     set_aside += (SetAside(path, kind) for path, kind in companions.items())
     names = _name_some([str(path.relative_to(root)) for path in images])
-    notices = (f"Not in a class folder, so without a class: {names}.",) if images else ()
-    return Candidates(root, (), tuple(set_aside), notices)
+    notices = [f"Not in a class folder, so without a class: {names}."] if images else []
+    tables = [path.name for path in sound if path.suffix.lower() in TABLE_SUFFIXES and path not in companions]
+    if tables:
+        notices.append(
+            f"Beside the folders and not used: {', '.join(tables)}; name a table in place of the folder to use it."
+        )
+    return Candidates(root, (), tuple(set_aside), tuple(notices))
 
 
 def _pass_over_annotations(folder: Path, root: Path, used: frozenset[Path]) -> Candidates:
