@@ -13,7 +13,7 @@ from typing import Any
 import click
 
 from tlkit.cli.main import COMMANDS, cli
-from tlkit.recipes import SECTIONS, Stage
+from tlkit.recipes import RECORDS, SECTIONS, Stage
 from tlkit.recipes.words import setting_flag
 
 REFERENCE = Path(__file__).parent / "reference"
@@ -53,6 +53,8 @@ def render_recipe() -> str:
     parts += ["Every key may be left out. The flag is the same setting on the command line.", ""]
     for title, settings_type in [*((f"[{name}]", section) for name, section in SECTIONS.items()), ("[[stage]]", Stage)]:
         parts += [f"## `{title}`", "", *render_settings(settings_type), ""]
+    for name, record in RECORDS.items():
+        parts += [f"## `[{name}]`", "", *render_record(record), ""]
     return "\n".join(parts)
 
 
@@ -69,6 +71,15 @@ def render_settings(settings_type: type) -> list[str]:
         )
         lines.append("| " + " | ".join(cell.replace("|", r"\|") for cell in cells) + " |")
     return lines
+
+
+def render_record(record: type) -> list[str]:
+    """Return the purpose and the table of the keys that a run writes, as lines; they are no options."""
+    rows = [
+        f"| `{field.name}` | {field.metadata['rule'].expected} | {field.metadata['help']} |"
+        for field in dataclasses.fields(record)
+    ]
+    return [str(record.__doc__), "", "| key | allowed | meaning |", "|---|---|---|", *rows]
 
 
 def render_default(field: dataclasses.Field[Any]) -> str:

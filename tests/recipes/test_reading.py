@@ -81,7 +81,7 @@ def test_an_unknown_key_is_refused_with_the_nearest_valid_name() -> None:
     )
     assert refused({"traning": {}, "stage": [{}]}) == (
         "a.toml: unknown key 'traning'.\n"
-        "  Expected: one of data, backbone, head, training, stage\n"
+        "  Expected: one of data, backbone, head, training, stage, inputs, made_by\n"
         "  Fix: did you mean 'training'?"
     )
 

@@ -7,8 +7,7 @@ import dataclasses
 import pytest
 
 from tlkit.errors import SettingError
-from tlkit.recipes import SECTIONS, Stage, build_settings
-from tlkit.recipes.reading import resolve_stage
+from tlkit.recipes import SECTIONS, Stage, build_settings, resolve_stage
 
 FIELDS = [field for section in (*SECTIONS.values(), Stage) for field in dataclasses.fields(section)]
 

@@ -12,7 +12,7 @@ from tlkit.bundle.novelty import NEVER, Novelty, choose_unknown_above, fit_novel
 from tlkit.bundle.opening import open_classifier
 from tlkit.bundle.predictor import BATCH_SIZE, Predictor
 from tlkit.bundle.spec import BundleSpec, Provenance
-from tlkit.bundle.storage import WEIGHTS_FILE, find_bundle, read_spec
+from tlkit.bundle.storage import SPEC_FILE, WEIGHTS_FILE, find_bundle, read_spec
 
 if TYPE_CHECKING:
     from tlkit.bundle.converting import convert_classifier
@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 __all__ = [
     "BATCH_SIZE",
     "NEVER",
+    "SPEC_FILE",
     "WEIGHTS_FILE",
     "BundleSpec",
     "Classifier",

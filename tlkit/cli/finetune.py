@@ -7,7 +7,14 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import given_sections, given_settings, output_options, run_options, settings_options
+from tlkit.cli.options import (
+    given_sections,
+    given_settings,
+    output_options,
+    record_command,
+    run_options,
+    settings_options,
+)
 from tlkit.recipes import Stage
 from tlkit.reports.console import Console
 
@@ -34,4 +41,5 @@ def finetune(
         stage=given_settings(Stage, options), sections=given_sections(options), start_from=start_from
     )
     out = choose_run_folder(data, out, resume=resume)
+    recipe = record_command(recipe)
     console.result(run_finetune(recipe, data, out, console=console, start_from=start_from, resume=resume))

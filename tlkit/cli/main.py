@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import importlib
 import os
+import shlex
 import sys
 from collections.abc import Sequence
 
@@ -22,6 +23,9 @@ from tlkit.interruption import describe_interruption, is_interrupted
 
 JSON_ASKED_FOR = "tlkit.json"
 """Key in `click.Context.meta`: whether this command was asked for one JSON object on standard output."""
+
+COMMAND_LINE = "tlkit.command_line"
+"""Key in `click.Context.meta`: what was typed, which a run records."""
 
 COMPLETION_ASKED_FOR = "_TLKIT_COMPLETE"
 """Variable by which a shell asks click for completions; click then answers and ends the process."""
@@ -167,7 +171,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     if COMPLETION_ASKED_FOR in os.environ:
         cli.main(prog_name="tlkit")
     try:
-        with cli.make_context("tlkit", list(sys.argv[1:] if arguments is None else arguments)) as context:
+        words = list(sys.argv[1:] if arguments is None else arguments)
+        with cli.make_context("tlkit", list(words)) as context:
+            context.meta[COMMAND_LINE] = shlex.join(["tlkit", *words])
             cli.invoke(context)
         sys.stdout.flush()
     except click.exceptions.Exit as ending:

@@ -14,9 +14,9 @@ from typing import Any, TypeVar, get_args, get_type_hints
 
 import click
 
-from tlkit.cli.main import JSON_ASKED_FOR
+from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
 from tlkit.errors import SettingError
-from tlkit.recipes import SECTIONS, Stage, build_settings
+from tlkit.recipes import SECTIONS, Recipe, Stage, build_settings
 from tlkit.recipes.settings import ENGINES, POLICIES, PRECISIONS
 from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console
@@ -132,6 +132,12 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     decorated: Callable[..., Any] = out(start_from_option(resume(function)))
     return decorated
+
+
+def record_command(recipe: Recipe) -> Recipe:
+    """Return the recipe with the command line that makes the run."""
+    command = click.get_current_context().meta.get(COMMAND_LINE)
+    return dataclasses.replace(recipe, made_by=dataclasses.replace(recipe.made_by, command=command))
 
 
 def start_from_option(function: Function) -> Function:

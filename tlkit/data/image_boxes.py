@@ -148,6 +148,16 @@ class ImageBoxes:
         self.report.add_complaints([Complaint(kind, path)] * times)
 
 
+def locate_boxes(data: Path, boxes: str) -> Path:
+    """Return where the boxes are: from here or, if nothing is there, from the data's folder."""
+    near_data = _folder_of(data) / boxes
+    return near_data if near_data.exists() and not Path(boxes).exists() else Path(boxes)
+
+
+def _folder_of(data: Path) -> Path:
+    return data if data.is_dir() else data.parent
+
+
 def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
     """Read the boxes that the settings name.
 
@@ -160,12 +170,8 @@ def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
     """
     if not boxes:
         return None
-    folder = data if data.is_dir() else data.parent
-    source = Path(boxes)
-    if not source.exists() and (folder / boxes).exists():
-        source = folder / boxes
-    source = source.absolute()
-    found = read_boxes(source, image_folder=folder)
+    source = locate_boxes(data, boxes).absolute()
+    found = read_boxes(source, image_folder=_folder_of(data))
     collection = ImageBoxes(source, {annotation.image: annotation for annotation in found.annotations})
     collection.report.add_complaints(found.complaints)
     collection.report.remarks += found.remarks

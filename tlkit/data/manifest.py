@@ -8,6 +8,7 @@ seed give equal CSV files, wherever the data lies.
 from __future__ import annotations
 
 import csv
+import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
@@ -110,6 +111,12 @@ class Manifest:
     def targets(self, records: Sequence[ImageRecord]) -> NDArray[Any]:
         """Return what is to be learnt of records: int32 (n,) classes, float32 (n, labels), or float64 (n, 1) values."""
         return make_targets(self.task, [record.answer for record in records], self.class_names)
+
+    def compute_hash(self) -> str:
+        """Return the sha256 of all that a training depends on: images, splits, answers, boxes, metadata; not of paths."""
+        rows = [(self.task, *self.class_names, *self.metadata_columns)]
+        rows += [(each.split, each.answer, each.sha256, *_box_cells(each), *each.metadata) for each in self.records]
+        return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def class_table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Return (columns, rows) of texts: images per class or label and split, and a last row with all images.

@@ -1,19 +1,22 @@
 """The settings of a run, from the command line, a recipe file or a saved run: declared once, checked once."""
 
 from tlkit.recipes.checks import check_recipe
+from tlkit.recipes.defaults import find_usual_rate, resolve_recipe, resolve_stage, resolve_stages
 from tlkit.recipes.gradual import expand_gradual
+from tlkit.recipes.origin import Inputs, MadeBy
 from tlkit.recipes.reading import (
+    GivenRecipe,
     build_recipe,
     build_settings,
-    find_usual_rate,
     list_differences,
+    make_absolute,
+    read_given_recipe,
     read_recipe,
-    resolve_recipe,
-    resolve_stages,
     write_recipe,
 )
 from tlkit.recipes.settings import (
     FIND,
+    RECORDS,
     SECTIONS,
     BackboneSettings,
     DataSettings,
@@ -26,10 +29,14 @@ from tlkit.recipes.settings import (
 
 __all__ = [
     "FIND",
+    "RECORDS",
     "SECTIONS",
     "BackboneSettings",
     "DataSettings",
+    "GivenRecipe",
     "HeadSettings",
+    "Inputs",
+    "MadeBy",
     "Recipe",
     "ResolvedStage",
     "Stage",
@@ -40,8 +47,11 @@ __all__ = [
     "expand_gradual",
     "find_usual_rate",
     "list_differences",
+    "make_absolute",
+    "read_given_recipe",
     "read_recipe",
     "resolve_recipe",
+    "resolve_stage",
     "resolve_stages",
     "write_recipe",
 ]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
@@ -30,6 +31,7 @@ SEED = Rule("a whole number, 0 <= x < 2**32", lambda value: 0 <= value < 2**32)
 ZERO_OR_MORE = Rule(f"a whole number, 0 to {HIGHEST:,}", lambda value: 0 <= value <= HIGHEST)
 AT_LEAST_ONE = Rule(f"a whole number, 1 to {HIGHEST:,}", lambda value: 1 <= value <= HIGHEST)
 NOT_EMPTY = Rule("text that is not empty", lambda value: bool(value.strip()))
+SHA256 = Rule("a sha256 in hex", lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None)
 ANYTHING = Rule("any value", lambda value: True)
 
 
@@ -53,7 +55,7 @@ def setting(
         choices: For a word out of a fixed list; replaces `rule`.
         flag: The option's name where it is not the field's own with dashes.
         word: What may stand in the place of a number.
-        words: For a path: what may stand in its place.
+        words: The setting is a path; what may stand in its place.
     """
     rule = one_of(choices) if choices else rule
     return field(default=default, metadata=describe_setting(help, rule, choices, flag, word, words))

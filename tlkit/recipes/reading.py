@@ -7,37 +7,22 @@ from __future__ import annotations
 
 import dataclasses
 import math
+import os
 import tomllib
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from tlkit.errors import SettingError, name_fix
 from tlkit.files import write_text
 from tlkit.recipes.checks import check_recipe
-from tlkit.recipes.cycles import count_epochs
 from tlkit.recipes.fields import ANYTHING, NOT_EMPTY, Rule
-from tlkit.recipes.settings import SECTIONS, Recipe, ResolvedStage, Stage
+from tlkit.recipes.settings import RECORDS, SECTIONS, Recipe, Stage
+
+Settings = TypeVar("Settings", bound=Any)
 
 MOST_BYTES = 1_000_000
-
-
-@dataclass(frozen=True)
-class StageDefaults:
-    """What a stage does where it leaves a setting open; see `Stage`."""
-
-    name: str
-    epochs: int
-    batch_size: int
-    lr: float
-    lr_ratio: float
-    patience: int
-
-
-HEAD_DEFAULTS = StageDefaults("head", epochs=30, batch_size=64, lr=1e-3, lr_ratio=1.0, patience=8)
-UNFROZEN_DEFAULTS = StageDefaults("unfreeze-{}", epochs=15, batch_size=32, lr=1e-4, lr_ratio=10.0, patience=8)
-SCRATCH_DEFAULTS = StageDefaults("from-scratch", epochs=60, batch_size=64, lr=2e-3, lr_ratio=1.0, patience=0)
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -46,7 +31,41 @@ def read_recipe(path: Path) -> Recipe:
     Raises:
         SettingError: If the file is missing, is not TOML, has an unknown key, or a value outside its rule.
     """
-    return build_recipe(_read_toml(path), source=str(path))
+    return read_given_recipe(path).recipe
+
+
+@dataclass(frozen=True)
+class GivenRecipe:
+    """A recipe, and what its file says itself.
+
+    Attributes:
+        recipe: With defaults for what the file leaves out.
+        sections: By section, the settings that stand in the file.
+    """
+
+    recipe: Recipe
+    sections: dict[str, dict[str, Any]]
+
+
+def read_given_recipe(path: Path) -> GivenRecipe:
+    """Read and check a recipe file; raises as `read_recipe` does."""
+    content = _read_toml(path)
+    recipe = build_recipe(content, source=str(path))
+    parts = {
+        name: make_absolute(getattr(recipe, name), path.parent) for name in (*SECTIONS, *RECORDS) if name in content
+    }
+    sections = {name: {key: getattr(parts[name], key) for key in content[name]} for name in SECTIONS if name in content}
+    return GivenRecipe(dataclasses.replace(recipe, **parts), sections)
+
+
+def make_absolute(settings: Settings, folder: Path) -> Settings:
+    """Return the settings with their relative paths taken from a folder; one that is not there stays as it is."""
+    changed = {}
+    for item in dataclasses.fields(settings):
+        value, words = getattr(settings, item.name), item.metadata["words"]
+        if words is not None and value is not None and value not in words and (folder / value).exists():
+            changed[item.name] = os.path.abspath(folder / value)  # noqa: PTH100 - takes ".." away, which Path.absolute does not
+    return dataclasses.replace(settings, **changed)
 
 
 def _read_toml(path: Path) -> dict[str, Any]:
@@ -60,8 +79,8 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if len(content) > MOST_BYTES:
         raise _unreadable(path, f"it has more than {MOST_BYTES:,} bytes")
     try:
-        return tomllib.loads(content.decode("utf-8"))
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        return tomllib.loads(content.decode("utf-8", errors="surrogateescape"))  # paths may hold any bytes
+    except tomllib.TOMLDecodeError as error:
         raise SettingError(
             f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="mend the line that is named."
         ) from error
@@ -88,10 +107,10 @@ def build_recipe(content: Mapping[str, Any], *, source: str) -> Recipe:
     Raises:
         SettingError: If a key is unknown or a value is outside its rule.
     """
-    _refuse_unknown_keys(content, (*SECTIONS, "stage"), where=source)
+    _refuse_unknown_keys(content, (*SECTIONS, "stage", *RECORDS), where=source)
     sections = {
         name: build_settings(section, _as_table(content.get(name, {}), f"{source}: [{name}]"), f"{source}: [{name}]")
-        for name, section in SECTIONS.items()
+        for name, section in (SECTIONS | RECORDS).items()
     }
     stages = content.get("stage", [])
     if not isinstance(stages, list) or not stages:
@@ -123,66 +142,17 @@ def build_settings(cls: type[Any], values: Mapping[str, Any], where: str) -> Any
     return cls(**{name: _checked(fields[name], value, where) for name, value in values.items()})
 
 
-def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> ResolvedStage:
-    """Return the stage with its open defaults filled in.
-
-    Args:
-        stage: As given.
-        number: Its place in the run, from 1.
-        from_scratch: Whether it trains a backbone that begins with random weights.
-    """
-    defaults = _choose_defaults(stage, from_scratch=from_scratch)
-    filled: dict[str, Any] = {
-        "name": f"{number}-{defaults.name.format(stage.unfreeze)}",
-        "epochs": _default_epochs(stage, defaults),
-        "batch_size": defaults.batch_size,
-        "lr": defaults.lr,
-        "lr_ratio": defaults.lr_ratio,
-        "patience": defaults.patience,
-    }
-    given = {item.name: getattr(stage, item.name) for item in dataclasses.fields(stage)}
-    return ResolvedStage(**{**given, **{name: value for name, value in filled.items() if given[name] is None}})
-
-
-def find_usual_rate(stage: Stage, *, from_scratch: bool) -> float:
-    """Return the learning rate of a stage that says nothing of it; arguments as of `resolve_stage`."""
-    return _choose_defaults(stage, from_scratch=from_scratch).lr
-
-
-def _choose_defaults(stage: Stage, *, from_scratch: bool) -> StageDefaults:
-    if stage.unfreeze == "none":
-        return HEAD_DEFAULTS
-    return SCRATCH_DEFAULTS if from_scratch else UNFROZEN_DEFAULTS
-
-
-def _default_epochs(stage: Stage, defaults: StageDefaults) -> int:
-    """Return the usual epochs; with restarts as many as three whole cycles have."""
-    if stage.schedule != "restarts":
-        return defaults.epochs
-    return count_epochs(stage.cycle_len, stage.cycle_mult)
-
-
-def resolve_recipe(recipe: Recipe) -> Recipe:
-    """Return the recipe with every open default filled in; its stages are of `ResolvedStage`."""
-    training = dataclasses.replace(recipe.training, bn=recipe.bn)
-    return dataclasses.replace(recipe, training=training, stages=resolve_stages(recipe))
-
-
-def resolve_stages(recipe: Recipe) -> tuple[ResolvedStage, ...]:
-    """Return the stages of a recipe, each with its open defaults filled in."""
-    return tuple(
-        resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch)
-        for number, stage in enumerate(recipe.stages, start=1)
-    )
-
-
 def write_recipe(recipe: Recipe, path: Path) -> None:
-    """Write every setting of a recipe that is not open as TOML; `read_recipe` gives an equal recipe back."""
+    """Write every setting of a recipe that is not open as TOML; `read_recipe` gives an equal recipe back.
+
+    Weights that come from the run to start from are left out: they are what that run has.
+    """
     import tomli_w
 
-    content: dict[str, Any] = {name: _list_values(getattr(recipe, name)) for name in SECTIONS}
+    recipe = _without_weights_of_start(recipe)
+    content: dict[str, Any] = {name: _list_values(getattr(recipe, name)) for name in (*RECORDS, *SECTIONS)}
     content["stage"] = [_list_values(stage) for stage in recipe.stages]
-    write_text(path, tomli_w.dumps(content))
+    write_text(path, tomli_w.dumps({name: values for name, values in content.items() if values}))
 
 
 def _list_values(settings: Any) -> dict[str, Any]:
@@ -190,10 +160,20 @@ def _list_values(settings: Any) -> dict[str, Any]:
     return {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
 
 
+def _without_weights_of_start(recipe: Recipe) -> Recipe:
+    if not recipe.inputs.start_from:
+        return recipe
+    return dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, weights=None))
+
+
 def list_differences(left: Recipe, right: Recipe) -> list[str]:
-    """Return `table.key: left value, right value` for every setting in which two recipes differ."""
+    """Return `table.key: left value, right value` for every setting and input in which two recipes differ.
+
+    The hash of the data is left out: it is known only once the images have been read.
+    """
+    left, right = map(_without_weights_of_start, (left, right))
     differences = []
-    for name in SECTIONS:
+    for name in ("inputs", *SECTIONS):
         differences += _field_differences(name, getattr(left, name), getattr(right, name))
     if len(left.stages) != len(right.stages):
         differences.append(f"number of stages: {len(left.stages)}, {len(right.stages)}")
@@ -204,10 +184,14 @@ def list_differences(left: Recipe, right: Recipe) -> list[str]:
 
 def _field_differences(where: str, left: Any, right: Any) -> list[str]:
     return [
-        f"{where}.{item.name}: {getattr(left, item.name)!r}, {getattr(right, item.name)!r}"
+        f"{where}.{item.name}: {_show(getattr(left, item.name))}, {_show(getattr(right, item.name))}"
         for item in dataclasses.fields(left)
-        if getattr(left, item.name) != getattr(right, item.name)
+        if getattr(left, item.name) != getattr(right, item.name) and item.name != "data_sha256"
     ]
+
+
+def _show(value: Any) -> str:
+    return "not set" if value is None else repr(value)
 
 
 def _as_table(value: Any, where: str) -> Mapping[str, Any]:

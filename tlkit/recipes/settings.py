@@ -5,7 +5,7 @@ four tables of settings and a list of stages:
 
     [data]  [backbone]  [head]  [training]  [[stage]] …
 
-None means that nothing is said. Every other value is meant as it stands, zero included; a zero that makes no sense is
+What a run records of its origin beside them is in `tlkit.recipes.origin`. None means that nothing is said. Every other value is meant as it stands, zero included; a zero that makes no sense is
 refused by the field's rule.
 """
 
@@ -28,6 +28,7 @@ from tlkit.recipes.fields import (
     describe_setting,
     setting,
 )
+from tlkit.recipes.origin import Inputs, MadeBy
 
 FITS = ("squash", "crop", "pad")
 HEADS = ("linear", "dense", "conv", "flat")
@@ -267,6 +268,8 @@ SECTIONS: dict[str, type] = {
     "head": HeadSettings,
     "training": TrainingSettings,
 }
+RECORDS: dict[str, type] = {"inputs": Inputs, "made_by": MadeBy}
+"""What a run writes into its recipe beside the settings; no options of the command line."""
 
 
 @dataclass(frozen=True)
@@ -278,6 +281,8 @@ class Recipe:
     head: HeadSettings = field(default_factory=HeadSettings)
     training: TrainingSettings = field(default_factory=TrainingSettings)
     stages: tuple[Stage, ...] = ()
+    inputs: Inputs = field(default_factory=Inputs)
+    made_by: MadeBy = field(default_factory=MadeBy)
 
     @property
     def is_from_scratch(self) -> bool:

@@ -32,6 +32,7 @@ from tlkit.workflows.model_saving import summarise_stages, write_model
 from tlkit.workflows.optional_steps import OptionalSteps
 from tlkit.workflows.run_folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder, read_earlier_run
 from tlkit.workflows.run_history import RunHistory
+from tlkit.workflows.run_inputs import check_data, check_start, name_inputs, record_versions
 from tlkit.workflows.run_report import describe_change, draw_views, write_run_report
 from tlkit.workflows.stage_plan import StagePlan, check_same_model, plan_stages
 from tlkit.workflows.task_report import compute_task_report
@@ -70,6 +71,7 @@ def run_finetune(
         TlkitError: Any problem with settings, data, backbone, cache or folder that the user can mend.
     """
     started = time.perf_counter()
+    recipe = name_inputs(recipe, data, start_from)
     recipe, plans, earlier = plan_run(recipe, start_from)
     if start_from and (notice := describe_unfinished(start_from)):
         console.warn(notice)
@@ -114,6 +116,7 @@ def _run(
         if earlier is None:
             fetch_weights(recipe.backbone)
         manifest = read_images(data, recipe, earlier, run.cache_root, console)
+        recipe = record_versions(check_data(recipe, manifest), console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
         folder.write_start(recipe, manifest)
     _tell_images(manifest, console)
@@ -164,7 +167,7 @@ def plan_run(recipe: Recipe, start_from: Path | None) -> tuple[Recipe, list[Stag
     earlier = read_earlier_run(start_from) if start_from else None
     if earlier:
         check_same_model(recipe, earlier.spec)
-    recipe = choose_weights(check_recipe(recipe, source="settings"), start_from)
+    recipe = choose_weights(check_recipe(check_start(recipe, earlier), source="settings"), start_from)
     recipe = resolve_recipe(expand_gradual(recipe, find_backbone(recipe.backbone.name).groups))
     return recipe, plan_stages(recipe, earlier.spec if earlier else None), earlier
 

@@ -16,8 +16,16 @@ from tlkit.bundle import WEIGHTS_FILE, BundleSpec, find_bundle
 from tlkit.errors import RunError, SettingError
 from tlkit.metadata.columns import CATEGORY, NUMBER
 from tlkit.metadata.encoding import NumberColumn
-from tlkit.recipes import SECTIONS, DataSettings, Recipe, Stage, TrainingSettings, read_recipe
+from tlkit.recipes import (
+    SECTIONS,
+    DataSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+    read_given_recipe,
+)
 from tlkit.workflows.run_folder import read_earlier_run
+from tlkit.workflows.run_inputs import choose_inputs
 
 Given = Mapping[str, Any]
 
@@ -43,21 +51,26 @@ def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_f
     return dataclasses.replace(recipe, stages=(head, last))
 
 
-def make_recipe_from_file(path: Path, *, sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
-    """Return the recipe in a file, with given settings in place of its own.
+def make_recipe_from_file(
+    path: Path, *, data: Path | None, sections: Mapping[str, Given], start_from: Path | None
+) -> Recipe:
+    """Return the recipe in a file, with what is given in place of its own; its `inputs` name the data and the start.
+
+    Args:
+        path: The file.
+        data: The data set; None: the one that the recipe names.
+        sections: Given settings of each section.
+        start_from: The run whose model is trained further; None: the one that the recipe names, if it does.
 
     Raises:
-        SettingError: If the file is not a valid recipe.
+        SettingError: The file is not a valid recipe, or there is no data set.
+        RunError: The data set or the start that the recipe names are gone.
     """
-    recipe = read_recipe(path)
-    replaced = {name: dataclasses.replace(getattr(recipe, name), **given) for name, given in sections.items()}
-    recipe = dataclasses.replace(recipe, **replaced)
-    if start_from:
-        base = _base_recipe(sections, start_from)
-        answer = describe_answer(read_earlier_run(start_from).spec)
-        data = dataclasses.replace(recipe.data, **{**answer, **sections["data"]})
-        return dataclasses.replace(recipe, backbone=base.backbone, head=base.head, data=data)
-    return recipe
+    file = read_given_recipe(path)
+    inputs = choose_inputs(path, file.recipe.inputs, data, start_from)
+    merged = {name: {**file.sections.get(name, {}), **given} for name, given in sections.items()}
+    base = _base_recipe(merged, Path(inputs.start_from) if inputs.start_from else None)
+    return dataclasses.replace(base, stages=file.recipe.stages, inputs=inputs, made_by=file.recipe.made_by)
 
 
 def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Recipe:

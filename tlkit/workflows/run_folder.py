@@ -9,6 +9,7 @@ what a start that failed may have left. One process at a time works in the folde
 
 from __future__ import annotations
 
+import hashlib
 import json
 import shutil
 from collections.abc import Iterator
@@ -17,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.bundle import BundleSpec, read_spec
+from tlkit.bundle import SPEC_FILE, BundleSpec, find_bundle, read_spec
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_manifest, write_manifest
 from tlkit.data.sources import OUTPUT_MARKER
@@ -249,12 +250,14 @@ class EarlierRun:
         splits: Split of each image by its content's sha256, so that no validation image becomes a training image;
             None where there is only a bundle.
         recipe: Its resolved recipe; None where there is only a bundle.
+        sha256: Hash of the bundle's description, which holds the hashes of its other files.
     """
 
     path: Path
     spec: BundleSpec
     splits: dict[str, str] | None
     recipe: Recipe | None
+    sha256: str
 
 
 def read_earlier_run(path: Path) -> EarlierRun:
@@ -264,8 +267,9 @@ def read_earlier_run(path: Path) -> EarlierRun:
         BundleError: If there is no finished model.
     """
     spec = read_spec(path, loader_version=LOADER_VERSION)
+    sha256 = hashlib.sha256((find_bundle(path) / SPEC_FILE).read_bytes()).hexdigest()
     if not (path / MANIFEST_FILE).is_file():
-        return EarlierRun(path, spec, splits=None, recipe=None)
+        return EarlierRun(path, spec, splits=None, recipe=None, sha256=sha256)
     manifest = read_manifest(path)
     splits = {record.sha256: record.split for record in manifest.records}
-    return EarlierRun(path, spec, splits, read_recipe(path / RECIPE_FILE))
+    return EarlierRun(path, spec, splits, read_recipe(path / RECIPE_FILE), sha256)

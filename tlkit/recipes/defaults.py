@@ -1,0 +1,80 @@
+"""What a run does where its recipe leaves a setting open."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from typing import Any
+
+from tlkit.recipes.cycles import count_epochs
+from tlkit.recipes.settings import Recipe, ResolvedStage, Stage
+
+
+@dataclass(frozen=True)
+class StageDefaults:
+    """What a stage does where it leaves a setting open; see `Stage`."""
+
+    name: str
+    epochs: int
+    batch_size: int
+    lr: float
+    lr_ratio: float
+    patience: int
+
+
+HEAD_DEFAULTS = StageDefaults("head", epochs=30, batch_size=64, lr=1e-3, lr_ratio=1.0, patience=8)
+UNFROZEN_DEFAULTS = StageDefaults("unfreeze-{}", epochs=15, batch_size=32, lr=1e-4, lr_ratio=10.0, patience=8)
+SCRATCH_DEFAULTS = StageDefaults("from-scratch", epochs=60, batch_size=64, lr=2e-3, lr_ratio=1.0, patience=0)
+
+
+def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> ResolvedStage:
+    """Return the stage with its open defaults filled in.
+
+    Args:
+        stage: As given.
+        number: Its place in the run, from 1.
+        from_scratch: Whether it trains a backbone that begins with random weights.
+    """
+    defaults = _choose_defaults(stage, from_scratch=from_scratch)
+    filled: dict[str, Any] = {
+        "name": f"{number}-{defaults.name.format(stage.unfreeze)}",
+        "epochs": _default_epochs(stage, defaults),
+        "batch_size": defaults.batch_size,
+        "lr": defaults.lr,
+        "lr_ratio": defaults.lr_ratio,
+        "patience": defaults.patience,
+    }
+    given = {item.name: getattr(stage, item.name) for item in dataclasses.fields(stage)}
+    return ResolvedStage(**{**given, **{name: value for name, value in filled.items() if given[name] is None}})
+
+
+def find_usual_rate(stage: Stage, *, from_scratch: bool) -> float:
+    """Return the learning rate of a stage that says nothing of it; arguments as of `resolve_stage`."""
+    return _choose_defaults(stage, from_scratch=from_scratch).lr
+
+
+def _choose_defaults(stage: Stage, *, from_scratch: bool) -> StageDefaults:
+    if stage.unfreeze == "none":
+        return HEAD_DEFAULTS
+    return SCRATCH_DEFAULTS if from_scratch else UNFROZEN_DEFAULTS
+
+
+def _default_epochs(stage: Stage, defaults: StageDefaults) -> int:
+    """Return the usual epochs; with restarts as many as three whole cycles have."""
+    if stage.schedule != "restarts":
+        return defaults.epochs
+    return count_epochs(stage.cycle_len, stage.cycle_mult)
+
+
+def resolve_recipe(recipe: Recipe) -> Recipe:
+    """Return the recipe with every open default filled in; its stages are of `ResolvedStage`."""
+    training = dataclasses.replace(recipe.training, bn=recipe.bn)
+    return dataclasses.replace(recipe, training=training, stages=resolve_stages(recipe))
+
+
+def resolve_stages(recipe: Recipe) -> tuple[ResolvedStage, ...]:
+    """Return the stages of a recipe, each with its open defaults filled in."""
+    return tuple(
+        resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch)
+        for number, stage in enumerate(recipe.stages, start=1)
+    )
