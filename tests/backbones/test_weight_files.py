@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import random
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -11,6 +12,8 @@ import pytest
 from safetensors.numpy import save_file
 
 from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weight_files import read_weight_file
 from tlkit.backbones.weights import read_arrays
 from tlkit.errors import BackboneError
 
@@ -220,3 +223,56 @@ def test_an_hdf5_file_of_something_else_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BackboneError) as caught:
         load(path)
     assert caught.value.found == (f"{path} cannot be read as a file of weights (/ has no attribute 'layer_names').")
+
+
+@all_kinds
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_a_number_that_is_not_finite_is_named(
+    name: str, write: Callable[[Path, Any], Path], value: float, tmp_path: Path
+) -> None:
+    backbone = build_backbone("tiny", image_size=32, pooling="avg", weights="random", seed=3)
+    bad_name, weight = list(backbone.named_weights().items())[4]
+    values = np.array(weight)
+    values.flat[:3] = value
+    weight.assign(values)
+    path = write(tmp_path / name, backbone.model)
+    with pytest.raises(BackboneError) as caught:
+        read_weight_file(path, backbone.model, find_backbone("tiny"))
+    assert str(caught.value) == (
+        f"{path}: {bad_name!r} holds 3 values that are not finite (NaN or infinite).\n"
+        "  Expected: finite numbers within the range of float32\n"
+        "  Fix: fetch the file again, or save the weights of a run that did not diverge."
+    )
+
+
+@all_kinds
+def test_any_damage_ends_in_a_refusal_or_in_finite_numbers(
+    name: str, write: Callable[[Path, Any], Path], source: Backbone, tmp_path: Path
+) -> None:
+    sound = write(tmp_path / name, source.model).read_bytes()
+    dice = random.Random(name)
+    damaged = tmp_path / f"damaged-{name}"
+    refused = 0
+    for trial in range(16):
+        content = bytearray(sound)
+        for _ in range(dice.choice((1, 2, 20))):
+            content[dice.randrange(len(content) if trial % 3 else 6000)] ^= 1 << dice.randrange(8)
+        damaged.write_bytes(content)
+        try:
+            arrays = read_weight_file(damaged, source.model, find_backbone("tiny"))
+        except BackboneError:
+            refused += 1
+        else:
+            assert all(np.isfinite(array).all() for array in arrays.values())
+    assert refused
+
+
+def test_an_endless_list_of_names_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "data.h5"
+    with h5py.File(path, "w") as file:
+        file.attrs.create("layer_names", np.zeros(40_000, "S1"))
+        for part in range(1, 4):
+            file.attrs.create(f"layer_names{part}", np.zeros(40_000, "S1"))
+    with pytest.raises(BackboneError) as caught:
+        load(path)
+    assert caught.value.found == f"{path} cannot be read as a file of weights (/ names more than 100,000 arrays)."

@@ -7,6 +7,7 @@ other files; such a file is refused before anything is read from it. A classifie
 
 from __future__ import annotations
 
+import math
 from collections.abc import Generator, Iterator
 from pathlib import Path
 
@@ -21,6 +22,13 @@ from tlkit.errors import BackboneError
 
 BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"
 """What the names of weights begin with in a bundle."""
+
+
+MAX_NAMES = 100_000
+_DAMAGE = (
+    *(OSError, SafetensorError, MemoryError, RuntimeError),  # RuntimeError: what HDF5 says of broken structures
+    *(KeyError, IndexError, ValueError, TypeError, AttributeError),  # a part that is of another kind than it should be
+)
 
 
 class _MisfitError(Exception):
@@ -39,29 +47,38 @@ def read_weight_file(path: Path, model: keras.Model, entry: BackboneEntry) -> di
         Float32 arrays under the stable names of the model's weights, in their shapes.
 
     Raises:
-        BackboneError: the file is damaged, points outside itself, or belongs to another network.
+        BackboneError: the file is damaged, points outside itself, belongs to another network, or holds a number that
+            is not finite.
     """
+    weights = stable_names(model)
     try:
         if path.suffix.lower() == ".safetensors":
-            return _read_safetensors(path, stable_names(model))
-        with h5py.File(path, "r") as file:
-            _refuse_pointers(path, file)
-            pairs = dict(_pair_by_layer(file, model) if _is_legacy(file) else _pair_by_class(file, model))
-            return {
-                name: _read_dataset(pairs[id(weight)], name, weight) for name, weight in stable_names(model).items()
-            }
+            arrays = _read_safetensors(path, weights)
+        else:
+            with h5py.File(path, "r") as file:
+                _refuse_pointers(path, file)
+                pairs = dict(_pair_by_layer(file, model) if _is_legacy(file) else _pair_by_class(file, model))
+                arrays = {name: _read_dataset(pairs[id(weight)], name) for name, weight in weights.items()}
     except _MisfitError as misfit:
         raise BackboneError(
             f"{path} does not fit {entry.name}: {misfit}.",
             expected="the weights of this network, with or without its classifier",
             fix=f"give a file for {entry.name}, or name the file's own network with --backbone.",
         ) from misfit
-    except (OSError, KeyError, ValueError, SafetensorError) as error:
+    except _DAMAGE as error:
         raise BackboneError(
-            f"{path} cannot be read as a file of weights ({error}).",
+            f"{path} cannot be read as a file of weights ({' '.join(str(error).split()) or type(error).__name__}).",
             expected="a whole .weights.h5, .h5 or .safetensors file",
             fix="fetch the file again; a download may have been cut off.",
         ) from error
+    for name, array in arrays.items():
+        if not np.isfinite(array).all():
+            raise BackboneError(
+                f"{path}: {name!r} holds {np.count_nonzero(~np.isfinite(array)):,} values that are not finite (NaN or infinite).",
+                expected="finite numbers within the range of float32",
+                fix="fetch the file again, or save the weights of a run that did not diverge.",
+            )
+    return arrays
 
 
 def _read_safetensors(path: Path, weights: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
@@ -74,8 +91,11 @@ def _read_safetensors(path: Path, weights: dict[str, keras.Variable]) -> dict[st
                 f"the file has {name!r}, the network has not" if name in stored else f"{name!r} is missing"
             )
         for name, weight in weights.items():
-            _check_shape(name, tuple(file.get_slice(stored[name]).get_shape()), weight)
-        return {name: np.asarray(file.get_tensor(stored[name]), np.float32) for name in weights}
+            described = file.get_slice(stored[name])
+            _check_shape(name, tuple(described.get_shape()), weight)
+            if described.get_dtype() not in ("F16", "F32", "F64"):
+                raise _not_floats(name, described.get_dtype())
+        return {name: _to_float32(file.get_tensor(stored[name])) for name in weights}
 
 
 def _refuse_pointers(path: Path, file: h5py.File) -> None:
@@ -169,6 +189,8 @@ def _read_names(group: h5py.Group, attribute: str) -> list[str]:
         parts.append(f"{attribute}{len(parts)}")
     if not parts:
         raise ValueError(f"{group.name} has no attribute {attribute!r}")
+    if sum(math.prod(group.attrs.get_id(part).shape) for part in parts) > MAX_NAMES:
+        raise ValueError(f"{group.name} names more than {MAX_NAMES:,} arrays")
     names = [name for part in parts for name in group.attrs[part]]
     return [name.decode() if isinstance(name, bytes) else str(name) for name in names]
 
@@ -189,8 +211,18 @@ def _check_shape(name: str, shape: tuple[int, ...], weight: keras.Variable) -> N
         raise _MisfitError(f"{name!r} has the shape {tuple(weight.shape)}, in the file {tuple(shape)}")
 
 
-def _read_dataset(dataset: h5py.Dataset, name: str, weight: keras.Variable) -> np.ndarray:
+def _read_dataset(dataset: h5py.Dataset, name: str) -> np.ndarray:
     """Return a dataset's numbers as float32."""
     if dataset.dtype.kind != "f":
-        raise _MisfitError(f"{name!r} is stored as {dataset.dtype}, not as floating point numbers")
-    return np.asarray(dataset[()], np.float32)
+        raise _not_floats(name, str(dataset.dtype))
+    return _to_float32(dataset[()])
+
+
+def _not_floats(name: str, dtype: str) -> _MisfitError:
+    return _MisfitError(f"{name!r} is stored as {dtype}, not as floating point numbers")
+
+
+def _to_float32(array: np.ndarray) -> np.ndarray:
+    """Return numbers as float32; those beyond its range become infinite."""
+    with np.errstate(over="ignore", invalid="ignore"):
+        return np.asarray(array, np.float32)

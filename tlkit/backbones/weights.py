@@ -62,7 +62,7 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
     path = Path(source)
     if not path.is_file():
         raise BackboneError(
-            f"--weights {source}: there is no such file.",
+            f"--weights {source}: {'not a file' if path.exists() else 'there is no such file'}.",
             expected=f"{entry.default_weights}, random, or the path of a {', '.join(SUFFIXES)} file",
             fix=f"correct the path, or give --weights {entry.default_weights}.",
         )
