@@ -15,7 +15,7 @@ import pytest
 
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.bundle.spec import BundleSpec, Provenance
-from tlkit.bundle.storage import write_files
+from tlkit.bundle.storage import hash_description, write_files
 from tlkit.errors import BundleError
 from tlkit.recipes import HeadSettings
 
@@ -85,12 +85,14 @@ def bundle(tmp_path: Path, spec: BundleSpec, written_files: Callable[[BundleSpec
 
 @pytest.fixture
 def edit_description() -> Callable[[Path, Callable[[dict[str, Any]], object]], None]:
-    """`edit_description(folder, change)`: apply `change` to the object in bundle.json."""
+    """`edit_description(folder, change)`: apply `change` to the object in bundle.json, and seal it anew."""
 
     def edit(folder: Path, change: Callable[[dict[str, Any]], object]) -> None:
         path = folder / "bundle.json"
         document = json.loads(path.read_text())
+        seal = document.pop("sha256")
         change(document)
+        document.setdefault("sha256", hash_description(document) if isinstance(document.get("files"), dict) else seal)
         path.write_text(json.dumps(document))
 
     return edit

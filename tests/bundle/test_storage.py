@@ -1,7 +1,10 @@
 from __future__ import annotations
 
+import contextlib
 import dataclasses
+import json
 import os
+import random
 import shutil
 import subprocess
 import sys
@@ -16,7 +19,8 @@ from safetensors.numpy import load_file, save_file
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.bundle import storage
 from tlkit.bundle.spec import BundleSpec
-from tlkit.bundle.storage import check_spec, find_bundle, read_spec, write_files
+from tlkit.bundle.storage import check_spec, find_bundle, hash_description, read_spec, write_files
+from tlkit.errors import BundleError
 
 RUN_EXPECTED = "a run folder that `tlkit finetune` made, or the bundle folder in it"
 NUM_TINY = BACKBONES["tiny"].num_parameters or 2000
@@ -335,3 +339,37 @@ def test_class_names_that_could_not_be_saved_are_refused_before_training(refuses
         check_spec(dataclasses.replace(spec, class_names=names))
     with refuses("this model: image_size is 0.", "a whole number, 32 to 2048"):
         check_spec(dataclasses.replace(spec, image_size=0))
+
+
+def test_a_description_that_was_changed_is_refused(refuses: Any, bundle: Path) -> None:
+    path = bundle / "bundle.json"
+    document = json.loads(path.read_text())
+    seal = document["sha256"]
+    document["temperature"] = 0.5
+    path.write_text(json.dumps(document))
+    found = hash_description({key: value for key, value in document.items() if key != "sha256"})
+    with refuses(
+        f"{path} says that its contents have the sha256 '{seal}'.",
+        f"{found}, which they have; the file has changed since it was written",
+    ):
+        read_spec(bundle, loader_version=3)
+
+
+def test_another_layout_of_the_same_description_is_read(bundle: Path) -> None:
+    path = bundle / "bundle.json"
+    before = read_spec(bundle, loader_version=3)
+    path.write_text(json.dumps(json.loads(path.read_text()), sort_keys=True, ensure_ascii=True))
+    assert read_spec(bundle, loader_version=3) == before
+
+
+def test_any_flipped_bit_of_the_description_is_refused_or_changes_nothing(bundle: Path) -> None:
+    path = bundle / "bundle.json"
+    before = read_spec(bundle, loader_version=3)
+    sound = path.read_bytes()
+    dice = random.Random(0)
+    for _ in range(300):
+        content = bytearray(sound)
+        content[dice.randrange(len(content))] ^= 1 << dice.randrange(8)
+        path.write_bytes(content)
+        with contextlib.suppress(BundleError):
+            assert read_spec(bundle, loader_version=3) == before

@@ -25,7 +25,7 @@ from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, TASKS, Outputs
 from tlkit.recipes import HeadSettings, build_settings
 from tlkit.recipes.settings import FITS
 
-FORMAT_VERSION = 1
+FORMAT_VERSION = 2
 POOLINGS = ("avg", "none")
 MAX_IMAGE_SIZE = 2048
 MAX_CLASSES = 100_000

@@ -1,6 +1,6 @@
 """The bundle's folder: found, read with suspicion, and written whole or not at all.
 
-    bundle.json            the model's description (spec.py), and the sha256 of the others
+    bundle.json            the model's description (spec.py), the sha256 of the others, and that of all this
     weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
     golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
     novelty.safetensors    what the distance from the training images is measured by, if it is
@@ -12,6 +12,7 @@ leaves the earlier bundle as `bundle.previous`, where `find_bundle` still finds 
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import re
@@ -106,7 +107,7 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
     path = folder / SPEC_FILE
     with open_regular_file(path, max_bytes=MAX_SPEC_BYTES) as stream:
         document = parse_json(stream.read(MAX_SPEC_BYTES), place=str(path), levels=4)
-    hashes = document.pop("files", None) if isinstance(document, dict) else None
+    seal, hashes = (document.pop(key, None) if isinstance(document, dict) else None for key in ("sha256", "files"))
     spec = parse_spec(document, place=str(path), loader_version=loader_version)
     names = [WEIGHTS_FILE, GOLDEN_FILE, *([NOVELTY_FILE] if spec.measures_distance else [])]
     if isinstance(hashes, dict) and not hashes.keys().isdisjoint(OPENVINO_FILES):
@@ -115,7 +116,19 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
     for name, sha256 in files.items():
         if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
             raise refusal(f"{path}: files: {name} is {quote(sha256)}.", expected="a sha256 in hex")
+    found = hash_description({**document, "files": files})
+    if seal != found:
+        raise refusal(
+            f"{path} says that its contents have the sha256 {quote(seal)}.",
+            expected=f"{found}, which they have; the file has changed since it was written",
+        )
     return spec, files
+
+
+def hash_description(document: Mapping[str, Any]) -> str:
+    """Return the sha256, in hex, of all that `bundle.json` says but this hash, however it is laid out."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> None:
@@ -267,7 +280,9 @@ def _write_partial(
 
 
 def _description_text(spec: BundleSpec, files: Mapping[str, str]) -> str:
-    return json.dumps({**spec_document(spec), "files": dict(files)}, indent=1, ensure_ascii=False) + "\n"
+    document = {**spec_document(spec), "files": dict(files)}
+    sealed = {**document, "sha256": hash_description(document)}
+    return json.dumps(sealed, indent=1, ensure_ascii=False) + "\n"
 
 
 def _replace(partial: Path, folder: Path, previous: Path) -> None:
