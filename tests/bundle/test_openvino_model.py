@@ -26,6 +26,7 @@ from tlkit.bundle import (
     write_bundle,
 )
 from tlkit.bundle.openvino_model import OpenvinoClassifier, save_model
+from tlkit.bundle.tensors import open_tensors
 from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.recipes import HeadSettings
@@ -149,7 +150,9 @@ def test_bfloat16_is_near_and_proves_itself_in_float32(written: Path, monkeypatc
 
 @pytest.mark.parametrize("name", PAIR)
 def test_a_linked_or_missing_file_is_refused(refuses: Any, folder: Path, tmp_path: Path, name: str) -> None:
-    expected = f"a regular file of at most {'67,108,864' if name == PAIR[0] else '4,294,967,296'} bytes"
+    with open_tensors(folder / "weights.safetensors") as weights:
+        limit = 16 * 2**20 if name == PAIR[0] else max(entry.end for entry in weights.entries) + 2**20
+    expected = f"a regular file of at most {limit:,} bytes"
     (folder / name).rename(tmp_path / name)
     with refuses(f"{folder / name} cannot be opened (No such file or directory).", expected):
         open_it(folder)
@@ -185,12 +188,48 @@ def test_the_network_of_another_model_is_refused_by_the_golden_samples(
         open_it(folder)
 
 
-def test_what_is_no_network_is_refused(folder: Path, rehash: Callable[[Path], None]) -> None:
-    for content in (b"", b"<net", (folder / PAIR[0]).read_bytes()[:5000]):
-        (folder / PAIR[0]).write_bytes(content)
-        rehash(folder)
-        with pytest.raises(BundleError, match=r"openvino.xml: OpenVINO .* cannot read or run it"):
-            open_it(folder)
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "it is no XML"),
+        (b"<net", "it is no XML"),
+        (b"\x89PNG", "it is no XML"),
+        (b"<net><layers/><edges/></net>", "it has 0 operations of its own"),
+        (b'<!DOCTYPE net [<!ENTITY a "b">]><net>&a;</net>', "it declares a document type"),
+        (
+            b'<net><layers><layer id="0" type="TensorIterator"><body><layers/></body></layer></layers></net>',
+            "it holds the operation 'TensorIterator'",
+        ),
+        (
+            b'<net><layers><layer id="0" type="Const"><layer id="1" type="Const"/></layer></layers></net>',
+            "it has 1 operations of its own",
+        ),
+    ],
+)
+def test_what_is_no_network_is_refused_before_openvino_sees_it(
+    folder: Path,
+    rehash: Callable[[Path], None],
+    openvino: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    found: str,
+) -> None:
+    monkeypatch.setattr(openvino.Core, "read_model", None)
+    (folder / PAIR[0]).write_bytes(content)
+    rehash(folder)
+    with pytest.raises(BundleError) as caught:
+        open_it(folder)
+    assert caught.value.found.startswith(f"{folder / PAIR[0]}: {found}")
+    assert caught.value.fix == KERAS_FIX
+
+
+def test_a_large_file_of_weights_is_refused_before_it_is_read(refuses: Any, folder: Path) -> None:
+    with (folder / PAIR[1]).open("rb+") as file:
+        file.truncate(2**32)
+    with open_tensors(folder / "weights.safetensors") as weights:
+        limit = max(entry.end for entry in weights.entries) + 2**20
+    with refuses(f"{folder / PAIR[1]} has 4,294,967,296 bytes.", f"a regular file of at most {limit:,} bytes"):
+        open_it(folder)
 
 
 def test_a_graph_without_all_of_its_weights_is_refused(folder: Path, rehash: Callable[[Path], None]) -> None:
@@ -208,9 +247,24 @@ def build_network(openvino: Any, kind: str) -> Any:
     mean = ops.reduce_mean(ops.convert(images, "f32"), np.array([1, 2]), keep_dims=False)
     if kind == "state":
         mean = ops.add(mean, openvino.opset6.read_value(mean, "state"))
-    if kind == "giant":
+    if kind == "broadcast":
         giant = ops.broadcast(mean, np.array([2**20, 2**11, 3]))
         mean = ops.add(mean, ops.reduce_mean(giant, np.array([0, 1]), keep_dims=False))
+    if kind == "shape":
+        giant = ops.broadcast(ops.constant(np.ones(1, np.float32)), np.array([2**30]))
+        mean = ops.add(mean, ops.reduce_mean(giant, np.array([0]), keep_dims=True))
+    if kind == "product":
+        column = ops.constant(np.ones((8, 3), np.float32))
+        mean = ops.add(
+            mean,
+            ops.matmul(
+                ops.matmul(column, column, True, False), ops.constant(np.ones((3, 1), np.float32)), False, False
+            ),
+        )
+    if kind == "values":
+        row = ops.reshape(ops.convert(images, "f32"), np.array([3072, 1]), False)
+        square = ops.matmul(row, row, False, True)
+        mean = ops.add(mean, ops.reduce_mean(square, np.array([0, 1]), keep_dims=False))
     answers = 4 if kind == "answers" else 3
     answer = mean if answers == 3 else ops.concat([mean, ops.reduce_max(mean, np.array([1]), keep_dims=True)], 1)
     feature = ops.abs(mean)
@@ -227,8 +281,11 @@ def build_network(openvino: Any, kind: str) -> Any:
         ("answers", "its inputs and outputs are "),
         ("outputs", "its inputs and outputs are "),
         ("any size", r".* has no fixed shape"),
-        ("state", "it holds the operation (ReadValue|Assign)"),
-        ("giant", r".* is not of a fixed and sane size"),
+        ("state", "it holds the operation '(ReadValue|Assign)'"),
+        ("broadcast", r"it has 6,4.* values between its operations"),
+        ("shape", "it computes 'Broadcast, ReduceMean' of constants"),
+        ("product", "it computes 'MatMul' of constants"),
+        ("values", "it has 9,449,488 values between its operations"),
     ],
 )
 def test_a_network_of_another_description_is_refused_before_it_is_compiled(

@@ -1,8 +1,9 @@
 """The model in a bundle as OpenVINO runs it: no TensorFlow, so it is ready within a second.
 
 `openvino.xml` is the whole network, from pixels to logits, and `openvino.bin` its weights. OpenVINO's own parser reads
-them, which tlkit has not written. So it is given only bytes whose hash bundle.json names; what it makes of them is held
-against the description before it is compiled, and has to prove itself on the golden samples before it answers.
+them, which tlkit has not written. So it is given only bytes whose hash bundle.json names, of a graph that has been
+looked through (`openvino_graph`); what it makes of them is held against the description before it is compiled, and has
+to prove itself on the golden samples before it answers.
 """
 
 from __future__ import annotations
@@ -17,23 +18,32 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import BACKBONES
 from tlkit.backbones.openvino_runtime import compile_model, import_openvino
 from tlkit.bundle.golden import check_golden_samples
 from tlkit.bundle.novelty import Novelty
+from tlkit.bundle.openvino_graph import KERAS_FIX, check_graph_size, check_graph_text, not_ours
 from tlkit.bundle.predictor import check_inputs, compute_rows, output_names
 from tlkit.bundle.spec import BundleSpec
-from tlkit.bundle.storage import GOLDEN_FILE, NOVELTY_FILE, OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE, read_novelty
-from tlkit.bundle.tensors import MAX_FILE_BYTES
+from tlkit.bundle.storage import (
+    GOLDEN_FILE,
+    NOVELTY_FILE,
+    OPENVINO_GRAPH_FILE,
+    OPENVINO_WEIGHTS_FILE,
+    WEIGHTS_FILE,
+    check_weight_names,
+    read_novelty,
+)
+from tlkit.bundle.tensors import open_tensors
 from tlkit.bundle.untrusted import open_regular_file, quote, refusal
-from tlkit.errors import BundleError
 
 if TYPE_CHECKING:
     import openvino
 
-MAX_GRAPH_BYTES = 64 * 1024**2
-MAX_VALUES = 2**30
-FORBIDDEN_OPERATIONS = frozenset({"Assign", "If", "Loop", "ReadValue", "TensorIterator"})
-KERAS_FIX = "give --engine keras, which does not open this file, or get the bundle again from where it came."
+MAX_GRAPH_BYTES = 16 * 1024**2
+MAX_HEAD_BYTES = 2**30
+ROOM_FOR_SHAPES = 2**20
+"""Bytes that the few small constants take which are no weights."""
 
 
 class OpenvinoClassifier:
@@ -87,11 +97,14 @@ def read_openvino_classifier(
     """
     openvino = import_openvino()
     place = folder / OPENVINO_GRAPH_FILE
-    graph = _read_checked(place, hashes, max_bytes=MAX_GRAPH_BYTES)
-    weights = _read_checked(folder / OPENVINO_WEIGHTS_FILE, hashes, max_bytes=MAX_FILE_BYTES)
+    num_weight_bytes = _limit_weights(folder, spec)
+    graph = _read_checked(place, hashes, max_bytes=MAX_GRAPH_BYTES).data.tobytes()
+    check_graph_text(graph, place)
+    weights = _read_checked(folder / OPENVINO_WEIGHTS_FILE, hashes, max_bytes=num_weight_bytes)
     try:
-        model = openvino.Core().read_model(model=graph.data.tobytes(), weights=weights)
+        model = openvino.Core().read_model(model=graph, weights=weights)
         channels = _check_model(model, spec, place)
+        check_graph_size(model, place, num_pixels=spec.image_size**2, num_weight_bytes=num_weight_bytes)
         novelty = read_novelty(folder, hashes[NOVELTY_FILE], channels) if spec.measures_distance else None
         classifier = OpenvinoClassifier(spec, model, novelty)
         check_golden_samples(classifier, folder, hashes[GOLDEN_FILE])
@@ -131,6 +144,19 @@ def save_model(model: openvino.Model, folder: Path) -> dict[str, str]:
     return hashes
 
 
+def _limit_weights(folder: Path, spec: BundleSpec) -> int:
+    """Return the most bytes that OpenVINO's weights can have: those of Keras', whose header is held against the spec.
+
+    Raises:
+        BundleError: The header of Keras' weights is not as it should be.
+    """
+    place = folder / WEIGHTS_FILE
+    with open_tensors(place) as file:
+        check_weight_names(file, spec, place=str(place))
+        num_bytes = max(entry.end for entry in file.entries)
+    return min(num_bytes, 8 * BACKBONES[spec.backbone].num_parameters + MAX_HEAD_BYTES) + ROOM_FOR_SHAPES
+
+
 def _read_checked(path: Path, hashes: Mapping[str, str], *, max_bytes: int) -> openvino.Tensor:
     """Return a file's bytes, in memory that OpenVINO owns, if they have the hash that bundle.json names."""
     openvino = import_openvino()
@@ -148,26 +174,15 @@ def _read_checked(path: Path, hashes: Mapping[str, str], *, max_bytes: int) -> o
 
 
 def _check_model(model: openvino.Model, spec: BundleSpec, place: Path) -> int:
-    """Refuse a network that is not one of this description, or that asks for much memory; return a feature's width."""
+    """Refuse a network whose inputs and outputs are not those of this description; return a feature's width."""
     found: list[tuple[str, tuple[str, tuple[int, ...]]]] = []
     for port in (*model.inputs, *model.outputs):
         if port.get_partial_shape().is_dynamic:
-            raise _not_ours(place, f"{quote(str(port))} has no fixed shape", "fixed shapes")
+            raise not_ours(place, f"{quote(str(port))} has no fixed shape", "fixed shapes")
         kind = port.get_element_type().get_type_name(), tuple(port.get_shape())
         found.append((" ".join(sorted(port.get_names())), kind))
     channels = math.prod(found[-1][1][1]) if found else 0
     expected = list({**describe_ports(spec), "feature": ("f32", (1, channels))}.items())
     if found != expected:
-        raise _not_ours(place, f"its inputs and outputs are {quote(found)}", str(expected))
-    for operation in model.get_ops():
-        kind = operation.get_type_name()
-        shapes = [output.get_partial_shape() for output in operation.outputs()]
-        if kind in FORBIDDEN_OPERATIONS:
-            raise _not_ours(place, f"it holds the operation {kind}", "a network without state, branches and loops")
-        if any(shape.is_dynamic or math.prod(shape.to_shape()) > MAX_VALUES for shape in shapes):
-            raise _not_ours(place, f"{quote(operation.get_friendly_name())} is not of a fixed and sane size", "that")
+        raise not_ours(place, f"its inputs and outputs are {quote(found)}", str(expected))
     return channels
-
-
-def _not_ours(place: Path, found: str, expected: str) -> BundleError:
-    return refusal(f"{place}: {found}.", expected=expected, fix=KERAS_FIX)

@@ -145,7 +145,8 @@ def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> 
             )
     found = sum(entry.num_values for entry in weights.entries if entry.name.startswith("backbone/"))
     whole = BACKBONES[spec.backbone].num_parameters
-    if 2 * found < whole:  # a small file shall not make the largest network be built before it is refused
+    # A small file shall not make the largest network be built before it is refused, nor a large one be read.
+    if not whole <= 2 * found <= 4 * whole:
         raise refusal(
             f"{place} holds {found:,} parameters of the backbone.",
             expected=f"{whole:,}, as many as {spec.backbone} has",
