@@ -1,4 +1,4 @@
-"""Write files that survive a crash, and lock what only one process may write.
+"""Write files that survive a crash, lock what only one process may write, and read what a user names within bounds.
 
 A file appears under its name only when it is whole and on the disk: it is written under another name, flushed to the
 disk and renamed, and the rename is flushed, too. So whoever reads a file meets the old content or the new, never half,
@@ -12,6 +12,7 @@ import io
 import json
 import os
 import secrets
+import stat
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -97,6 +98,23 @@ def remove_partials(folder: Path) -> None:
     for partial in folder.glob(PARTIAL_PATTERN):
         with suppress(OSError):
             partial.unlink()
+
+
+def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
+    """Return the bytes of a file that somebody named, which may be a device, a pipe or far too large.
+
+    Raises:
+        OSError: It cannot be read, is not a regular file, or is larger than `max_bytes`; `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    with os.fdopen(descriptor, "rb") as file:
+        content = file.read(max_bytes + 1)
+    if len(content) > max_bytes:
+        raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
+    return content
 
 
 @contextmanager

@@ -77,7 +77,9 @@ def test_equal_values_have_deviations_of_0(is_log: bool) -> None:
 
 
 def test_targets_and_metadata_survive_their_documents() -> None:
-    encoding = MetadataEncoding((NumberColumn("hour", 11.5, 0.1), CategoryColumn("boat, or none", ("a:b", "ü"))))
+    encoding = MetadataEncoding(
+        (NumberColumn("hour", 11.5, 0.1, 0.0, 23.0), CategoryColumn("boat, or none", ("a:b", "ü")))
+    )
     assert parse_metadata_document(metadata_document(encoding), place="bundle.json: metadata") == encoding
     assert parse_metadata_document(metadata_document(NO_METADATA), place="bundle.json: metadata") == NO_METADATA
     target = Target("price", -1.5, 0.1, is_log=True)

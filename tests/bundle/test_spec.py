@@ -123,7 +123,7 @@ FULL = {
     "task": "multilabel",
     "thresholds": [0.25, 0.5, 0.75],
     "metadata": [
-        {"name": "hour", "kind": "number", "mean": 13.5, "scale": 4.0},
+        {"name": "hour", "kind": "number", "mean": 13.5, "scale": 4.0, "low": 0.0, "high": 23.0},
         {"name": "boat", "kind": "category", "values": ["Heron", "Otter"]},
     ],
 }
@@ -183,7 +183,7 @@ CLEAN = "1 to 200 characters, none of them a control character"
             "number or category",
         ),
         (
-            {"metadata": [{"name": "a\x1b", "kind": "number", "mean": 0, "scale": 1}]},
+            {"metadata": [{"name": "a\x1b", "kind": "number", "mean": 0, "scale": 1, "low": 0, "high": 1}]},
             r"bundle.json: metadata 1: the name 'a\x1b' cannot be used.",
             CLEAN,
         ),

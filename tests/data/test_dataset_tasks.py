@@ -218,12 +218,12 @@ def test_the_table_of_values_has_their_range_by_split(make_table: MakeTable) -> 
 def test_pictures_without_a_value_are_set_aside(make_table: MakeTable, pictures: Path) -> None:
     manifest = read(make_table("price", ["", "dear", *map(str, range(20))]), **VALUES)
     assert manifest.set_aside == (
-        SetAside(pictures / "00.png", "no value in row 1"),
-        SetAside(pictures / "01.png", "the value 'dear' is no number in row 2"),
+        SetAside(pictures / "00.png", "no value in line 2"),
+        SetAside(pictures / "01.png", "the value 'dear' is no number in line 3"),
     )
-    assert manifest.notices == (f"2 files are set aside; the first: {pictures}/00.png (no value in row 1).",)
+    assert manifest.notices == (f"2 files are set aside; the first: {pictures}/00.png (no value in line 2).",)
     assert message_of(read, make_table("price", ["", *map(str, range(20))]), **VALUES, strict=True) == (
-        f"{pictures}/00.png: no value in row 1.\n"
+        f"{pictures}/00.png: no value in line 2.\n"
         "  Expected: nothing but usable images, as --strict demands\n"
         "  Fix: mend or remove the file, or leave out --strict to set it aside."
     )
@@ -265,8 +265,8 @@ def test_values_that_cannot_be_learnt_are_an_error(
 @pytest.mark.parametrize(
     ("settings", "header", "what", "reason"),
     [
-        ({}, "label", "class", "no label in row 1"),
-        (VALUES, "price", "value", "no value in row 1"),
+        ({}, "label", "class", "no label in line 2"),
+        (VALUES, "price", "value", "no value in line 2"),
     ],
 )
 def test_a_table_without_any_answer_is_an_error(
@@ -347,7 +347,7 @@ def test_a_folder_has_facts_of_its_files(tmp_path: Path, make_image_folder: Call
         ),
         (
             {"metadata": "image-width,boat,hour:number"},
-            "metadata is 'boat,hour', but {data} is a folder.\n"
+            "metadata is 'boat,hour:number', but {data} is a folder.\n"
             "  Expected: the names of columns only with a table\n"
             "  Fix: leave out --metadata, or name the table instead of the folder.",
         ),

@@ -15,12 +15,25 @@ from PIL import Image
 from tlkit.data.images import UnusableImage
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.errors import DataError, SettingError
+from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     (tmp_path / "tables").mkdir()
     return tmp_path / "tables" / "boats.csv"
+
+
+def open_source(
+    names: Sequence[str], table: Path | None, *, image_column: str = "", images: Sequence[Path] = ()
+) -> MetadataSource:
+    encoding = MetadataEncoding(
+        tuple(
+            NumberColumn(name, 12.0, 5.0, 0.0, 23.0) if name == "hour" else CategoryColumn(name, ("Heron", "Otter"))
+            for name in names
+        )
+    )
+    return MetadataSource(encoding, table, image_column=image_column, images=images)
 
 
 def write(table: Path, *rows: str, encoding: str = "utf-8") -> Path:
@@ -31,7 +44,7 @@ def write(table: Path, *rows: str, encoding: str = "utf-8") -> Path:
 def test_a_row_belongs_to_the_file_at_its_path_from_the_tables_folder(table: Path, tmp_path: Path) -> None:
     absolute = tmp_path / "far" / "3.jpg"
     write(table, "file,boat", "1.jpg,Heron", "../photos/2.jpg,Otter", f"{absolute},Stork")
-    source = MetadataSource(["boat"], table)
+    source = open_source(["boat"], table)
     paths = [table.parent / "1.jpg", tmp_path / "photos" / "x" / ".." / "2.jpg", absolute]
     assert [source.find(path) for path in paths] == [("Heron",), ("Otter",), ("Stork",)]
     assert source.table_name == "boats.csv"
@@ -41,55 +54,102 @@ def test_a_relative_path_starts_from_the_working_directory(
     table: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write(table, "file,boat", "photos/1.jpg,Heron", "../photos/1.jpg,Otter")
-    source = MetadataSource(["boat"], table)
+    source = open_source(["boat"], table)
     monkeypatch.chdir(tmp_path)
     assert source.find(Path("photos/1.jpg")) == ("Otter",)
     assert source.find(Path(os.path.relpath(table.parent / "photos" / "1.jpg"))) == ("Heron",)
 
 
-def test_a_file_elsewhere_is_found_by_its_name_if_one_row_has_it(table: Path, tmp_path: Path) -> None:
-    write(table, "file,boat", "a/1.jpg,Heron", "a/2.jpg,Otter", "b/2.jpg,Stork")
-    source = MetadataSource(["boat"], table)
-    assert source.find(tmp_path / "1.jpg") == ("Heron",)
-    assert source.find(tmp_path / "2.jpg") is None
-    assert source.find(tmp_path / "3.jpg") is None
+def test_a_file_elsewhere_is_found_by_its_name_if_one_row_and_one_image_have_it(table: Path, tmp_path: Path) -> None:
+    write(
+        table,
+        "file,boat",
+        "a/1.jpg,Heron",
+        "a/2.jpg,Otter",
+        "b/2.jpg,Stork",
+        "C:\\boats\\Möwe 4.JPG,Otter",
+        "c/5.jpg,Heron",
+    )
+    images = [tmp_path / name for name in ("1.jpg", "2.jpg", "3.jpg", "mo\u0308we 4.jpg", "5.jpg", "x/5.jpg")]
+    source = open_source(["boat"], table, images=images)
+    assert [source.find(path) for path in images] == [("Heron",), None, None, ("Otter",), None, None]
     assert source.find(table.parent / "b" / "2.jpg") == ("Stork",)
 
 
-def test_rows_that_say_the_same_of_a_file_are_one(table: Path, tmp_path: Path) -> None:
+def test_a_row_whose_own_file_is_there_belongs_to_no_other_file(table: Path, tmp_path: Path) -> None:
+    (table.parent / "a").mkdir()
+    (table.parent / "a" / "1.jpg").write_bytes(b"")
+    write(table, "file,boat", "a/1.jpg,Heron")
+    images = [tmp_path / "1.jpg"]
+    assert open_source(["boat"], table, images=images).find(images[0]) is None
+    assert open_source(["boat"], table, images=images).find(table.parent / "a" / "1.jpg") == ("Heron",)
+
+
+def test_no_row_goes_by_its_name_where_the_images_are_not_known(table: Path, tmp_path: Path) -> None:
+    write(table, "file,boat", "a/1.jpg,Heron")
+    source = open_source(["boat"], table)
+    assert source.find(tmp_path / "1.jpg") is None
+    assert source.find(table.parent / "a" / "1.jpg") == ("Heron",)
+
+
+def test_paths_and_numbers_are_read_as_in_training_and_told(table: Path) -> None:
+    (table.parent / "img").mkdir()
+    (table.parent / "img" / "1.jpg").write_bytes(b"")
+    write(table, "file;hour", "img\\1.jpg;7,5")
+    source = open_source(["hour"], table)
+    assert source.find(table.parent / "img" / "1.jpg") == ("7.5",)
+    assert source.notices == (
+        "boats.csv: hour: 7,5 is read as 7.5.",
+        "boats.csv: 1 file is found by reading paths with backslashes.",
+    )
+
+
+def test_values_that_training_never_saw_are_counted(table: Path) -> None:
+    write(table, "file,boat,hour", "1.jpg,HERON,3", "2.jpg,Stork,200", "3.jpg,,x")
+    source = open_source(["boat", "hour"], table)
+    for name in ("1.jpg", "2.jpg", "3.jpg"):
+        source.find(table.parent / name)
+    assert source.describe_odd_values() == [
+        "boat: 1 of 3 values were never seen in training and count as unknown (such as 'Stork').",
+        "hour: 1 of 3 values lie far from all others, 0 to 23, and are cut (such as 200).",
+        "hour: 1 of 3 values are no numbers and count as missing (such as 'x').",
+    ]
+
+
+def test_rows_that_say_the_same_of_a_file_are_one(table: Path) -> None:
     write(table, "file,boat,left", "a/1.jpg,Heron,1", "a/./1.jpg,Heron,2")
-    source = MetadataSource(["boat"], table)
-    assert source.find(table.parent / "a" / "1.jpg") == source.find(tmp_path / "1.jpg") == ("Heron",)
+    source = open_source(["boat"], table)
+    assert source.find(table.parent / "a" / "1.jpg") == ("Heron",)
 
 
 def test_rows_without_a_path_are_passed_over(table: Path) -> None:
     write(table, "file,boat", ",Heron", ",Otter", "1.jpg,Stork")
-    source = MetadataSource(["boat"], table)
+    source = open_source(["boat"], table)
     assert (source.find(table.parent / "1.jpg"), source.find(table.parent)) == (("Stork",), None)
 
 
 def test_columns_come_in_the_models_order_and_a_missing_value_is_empty(table: Path) -> None:
     write(table, "hour,file,x,boat", "3,1.jpg,y,", " 4 ,2.jpg,y,Heron")
-    source = MetadataSource(["boat", "hour"], table)
+    source = open_source(["boat", "hour"], table)
     assert [source.find(table.parent / name) for name in ("1.jpg", "2.jpg")] == [("", "3"), ("Heron", "4")]
 
 
 def test_a_table_with_a_byte_order_mark_and_semicolons_is_read(table: Path) -> None:
     write(table, "Path;boat", "1.jpg;Möwe", encoding="utf-8-sig")
-    assert MetadataSource(["boat"], table).find(table.parent / "1.jpg") == ("Möwe",)
+    assert open_source(["boat"], table).find(table.parent / "1.jpg") == ("Möwe",)
 
 
 def test_a_parquet_table_is_read(table: Path) -> None:
     path = table.with_suffix(".parquet")
     columns = {"file": ["1.jpg", "2.jpg"], "boat": ["Heron", None], "hour": [3, 4]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    source = MetadataSource(["hour", "boat"], path)
+    source = open_source(["hour", "boat"], path)
     assert [source.find(table.parent / name) for name in ("1.jpg", "2.jpg")] == [("3", "Heron"), ("4", "")]
 
 
 def test_the_column_of_paths_may_be_named(table: Path) -> None:
     write(table, "path,copy,boat", "1.jpg,2.jpg,Heron")
-    assert MetadataSource(["boat"], table, image_column="copy").find(table.parent / "2.jpg") == ("Heron",)
+    assert open_source(["boat"], table, image_column="copy").find(table.parent / "2.jpg") == ("Heron",)
 
 
 def test_facts_come_from_the_file_and_the_rest_from_the_table(
@@ -100,20 +160,20 @@ def test_facts_come_from_the_file_and_the_rest_from_the_table(
     photo = table.parent / "1.jpg"
     photo.write_bytes(encode(quarters, "JPEG", exif=exif))
     write(table, "file,boat", "1.jpg,Heron")
-    source = MetadataSource(["image-shape", "boat", "image-bytes"], table)
+    source = open_source(["image-shape", "boat", "image-bytes"], table)
     assert source.find(photo) == ("48x64", "Heron", str(photo.stat().st_size))
-    assert MetadataSource(["image-mode", "image-width"], None).find(photo) == ("RGB", "48")
+    assert open_source(["image-mode", "image-width"], None).find(photo) == ("RGB", "48")
 
 
 def test_a_model_that_takes_nothing_is_given_nothing(tmp_path: Path) -> None:
-    source = MetadataSource([], None)
+    source = open_source([], None)
     assert (source.find(tmp_path / "not there.jpg"), source.table_name) == ((), "")
 
 
 def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
     (table.parent / "1.jpg").write_bytes(b"")
     with pytest.raises(UnusableImage) as caught:
-        MetadataSource(["image-width"], None).find(table.parent / "1.jpg")
+        open_source(["image-width"], None).find(table.parent / "1.jpg")
     assert caught.value.reason == "empty file"
 
 
@@ -172,7 +232,7 @@ def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
             ["boat", "hour"],
             ["file,boat,hour", "1.jpg,Heron,3", "2.jpg,Heron,3", "./1.jpg,Heron,4"],
             {},
-            "{table}: row 3 contradicts an earlier one of ./1.jpg.\n"
+            "{table}: line 4 contradicts an earlier one of ./1.jpg.\n"
             "  Expected: rows of one image that agree in boat, hour\n"
             "  Fix: mend or remove one of them.",
         ),
@@ -180,9 +240,9 @@ def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
             ["boat"],
             ["file,boat", "1.jpg"],
             {},
-            "{table}: row 1 has 1 fields.\n"
+            "{table}: line 2 has 1 cell.\n"
             "  Expected: 2, as many as the first line names\n"
-            "  Fix: mend the row; a field that holds the separator itself stands in double quotes.",
+            "  Fix: mend the line; a cell that holds the separator itself stands in double quotes.",
         ),
     ],
 )
@@ -190,15 +250,15 @@ def test_a_table_that_does_not_fit_is_an_error(
     table: Path, names: Sequence[str], rows: Sequence[str] | None, options: dict[str, Any], message: str
 ) -> None:
     with pytest.raises((DataError, SettingError)) as caught:
-        MetadataSource(names, write(table, *rows) if rows else None, **options)
+        open_source(names, write(table, *rows) if rows else None, **options)
     assert str(caught.value) == message.format(table=table)
 
 
 def test_a_table_that_is_not_there_is_an_error(table: Path) -> None:
     with pytest.raises(DataError) as caught:
-        MetadataSource(["boat"], table)
+        open_source(["boat"], table)
     assert str(caught.value) == (
-        f"{table}: the table cannot be read ([Errno 2] No such file or directory: '{table}').\n"
-        "  Expected: a CSV file in UTF-8, with the columns' names in its first line\n"
-        "  Fix: save it again as CSV in UTF-8."
+        f"{table}: the table cannot be read (No such file or directory).\n"
+        "  Expected: a CSV file of at most 128 MiB, with the columns' names in its first line\n"
+        "  Fix: check the path; of a large table, save the columns that are needed, or save it as Parquet."
     )

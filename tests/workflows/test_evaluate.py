@@ -20,6 +20,7 @@ from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, RunError
+from tlkit.metadata.encoding import MetadataEncoding
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.workflows.evaluate import run_evaluate
@@ -69,7 +70,7 @@ def make_manifest(photos: Path, split: str) -> Manifest:
     return Manifest(photos, CLASS_NAMES, records)
 
 
-NO_METADATA = MetadataSource((), None)
+NO_METADATA = MetadataSource(MetadataEncoding(()), None)
 
 
 def evaluate(run: Path, data: Path | None = None, **options: Any) -> dict[str, Any]:

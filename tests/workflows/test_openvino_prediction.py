@@ -23,6 +23,7 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.errors import NumericsError
+from tlkit.metadata.encoding import NO_METADATA
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.workflows.finishing import finish_model
@@ -93,7 +94,7 @@ def test_training_evaluation_and_prediction_report_the_very_same_numbers(
     np.testing.assert_array_equal(evaluated.distances, reported.distances)
     # The reported probabilities have been cooled down after the fact, which rounds another time.
     np.testing.assert_allclose(evaluated.answers, reported.answers, atol=1e-6)
-    metadata = MetadataSource((), None)
+    metadata = MetadataSource(NO_METADATA, None)
     for (path, prediction), record, row in zip(
         predict_files(model, [record.path for record in records], metadata, top_k=2),
         records,

@@ -19,6 +19,7 @@ from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import RunError, SettingError
+from tlkit.metadata.encoding import NO_METADATA
 from tlkit.reports.console import Console
 from tlkit.workflows.predict import PredictOutputs, predict_files, run_predict
 from tlkit.workflows.scoring import PICTURE_ITSELF
@@ -99,7 +100,7 @@ def test_rows_follow_the_order_of_the_sources_whatever_the_batches(
     paths = sorted(photos.rglob("*.*"), reverse=True)
     for batch_size in (1, 2, 32):
         monkeypatch.setattr(classifier, "batch_size", batch_size)
-        answers = list(predict_files(classifier, paths, MetadataSource((), None), top_k=1))
+        answers = list(predict_files(classifier, paths, MetadataSource(NO_METADATA, None), top_k=1))
         assert [path for path, _ in answers] == paths
         assert [prediction.path for _, prediction in answers] == [str(path) for path in paths]
 

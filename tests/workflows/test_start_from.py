@@ -24,7 +24,7 @@ TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64", "--he
 SHORT = ("--epochs", "1", "--batch-size", "16")
 RunCli = Callable[..., Any]
 
-BOATS = MetadataEncoding((CategoryColumn("boat", ("Heron",)), NumberColumn("image-width", 40.0, 2.0)))
+BOATS = MetadataEncoding((CategoryColumn("boat", ("Heron",)), NumberColumn("image-width", 40.0, 2.0, 30.0, 50.0)))
 PRICES = {"task": "regression", "target": "price", "target_scale": "log"}
 
 

@@ -7,6 +7,7 @@ import math
 from typing import Any
 
 from tlkit.bundle.untrusted import check_keys, is_clean_text, quote, refusal
+from tlkit.metadata.categories import fold_category
 from tlkit.metadata.columns import CATEGORY, NUMBER
 from tlkit.metadata.encoding import (
     MAX_VALUE_LENGTH,
@@ -25,7 +26,7 @@ MAX_NAME_LENGTH = 200
 def metadata_document(encoding: MetadataEncoding) -> list[dict[str, Any]]:
     """Return the encoding as the list that `bundle.json` holds."""
     return [
-        {"name": column.name, "kind": NUMBER, "mean": column.mean, "scale": column.scale}
+        {"kind": NUMBER, **dataclasses.asdict(column)}
         if isinstance(column, NumberColumn)
         else {"name": column.name, "kind": CATEGORY, "values": list(column.values)}
         for column in encoding.columns
@@ -70,13 +71,18 @@ def parse_target_document(value: Any, *, place: str, is_needed: bool) -> Target 
 
 
 _MOMENTS = ("mean", "scale")
+_NUMBER_KEYS = (*_MOMENTS, "low", "high")
 
 
 def _parse_column(value: Any, *, place: str) -> Column:
     if isinstance(value, dict) and value.get("kind") == NUMBER:
-        values = check_keys(value, ("name", "kind", *_MOMENTS), place=place)
-        mean, scale = (_check_number(values[key], place=f"{place}: {key}", is_scale=key == "scale") for key in _MOMENTS)
-        return NumberColumn(_check_name(values["name"], place=place), mean, scale)
+        values = check_keys(value, ("name", "kind", *_NUMBER_KEYS), place=place)
+        mean, scale, low, high = (
+            _check_number(values[key], place=f"{place}: {key}", is_scale=key == "scale") for key in _NUMBER_KEYS
+        )
+        if low > high:
+            raise refusal(f"{place}: low is {low:g} and high {high:g}.", expected="low <= high")
+        return NumberColumn(_check_name(values["name"], place=place), mean, scale, low, high)
     values = check_keys(value, ("name", "kind", "values"), place=place)
     if values["kind"] != CATEGORY:
         raise refusal(f"{place}: kind is {quote(values['kind'])}.", expected=f"{NUMBER} or {CATEGORY}")
@@ -89,7 +95,7 @@ def _parse_column(value: Any, *, place: str) -> Column:
                 f"{place}: the value {quote(text)} cannot be used.",
                 expected=f"1 to {MAX_VALUE_LENGTH} characters, none of them a control character",
             )
-    if len(set(texts)) < len(texts):
+    if len(set(map(fold_category, texts))) < len(texts):
         raise refusal(f"{place}: a value stands twice.", expected="different values")
     return CategoryColumn(_check_name(values["name"], place=place), tuple(texts))
 

@@ -28,7 +28,9 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder for pictures, scores of each class or label, predictions.csv and report.json.",
 )
-@settings_options(DataSettings, only=("image_column", "label_column", "split_column", "boxes", "strict"))
+@settings_options(
+    DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes", "strict")
+)
 @view_options
 @engine_options
 @output_options

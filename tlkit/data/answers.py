@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metadata.columns import parse_number
+from tlkit.metadata.numbers import is_missing, is_numeric, parse_number
 from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION
 
 _NUM_VALUE_STRATA = 5
@@ -35,8 +35,10 @@ def parse_answer(task: str, text: str) -> str:
         raise ValueError("no label" if task == CLASSIFICATION else "no value")
     if task == CLASSIFICATION:
         return normalize_class_name(text)
+    if is_missing(text):
+        raise ValueError("no value")
     if math.isnan(parse_number(text)):
-        raise ValueError(f"the value {text[:40]!r} is no number")
+        raise ValueError(f"the value {text[:40]!r} {'stands for no data' if is_numeric(text) else 'is no number'}")
     return text
 
 

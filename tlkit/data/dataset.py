@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
@@ -11,11 +11,13 @@ from typing import NoReturn
 from tlkit.data.class_checks import (
     check_trainable,
     find_notices,
+    name_some,
 )
 from tlkit.data.contradictions import find_twins
 from tlkit.data.division import complete_splits, sample_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.annotated import read_annotated
+from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.folder import read_folder
 from tlkit.data.formats.given_splits import give_splits
@@ -26,7 +28,7 @@ from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SetAside
 from tlkit.data.records import Progress, look_with, read_records
 from tlkit.errors import DataError, SettingError
-from tlkit.metadata.columns import IMAGE_FACTS, parse_metadata, texts_of
+from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes.settings import DataSettings
 
@@ -126,7 +128,14 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
     elif data.is_file() and data.suffix.lower() in TABLE_SUFFIXES:
         answer = settings.target if settings.task == REGRESSION else settings.label_column
         metadata = _list_table_columns(settings)
-        columns = TableColumns(settings.image_column, answer, settings.split_column, metadata, settings.task)
+        columns = TableColumns(
+            settings.image_column,
+            answer,
+            settings.split_column,
+            metadata,
+            settings.task,
+            settings.label_separator,
+        )
         found = read_table(data, columns)
     else:
         raise DataError(
@@ -171,9 +180,9 @@ def _refuse_empty_table(data: Path, settings: DataSettings, set_aside: Sequence[
     )
 
 
-def _list_table_columns(settings: DataSettings) -> tuple[str, ...]:
+def _list_table_columns(settings: DataSettings) -> tuple[ColumnRequest, ...]:
     """Return the columns of metadata that a table must have: those that are no facts of the image file."""
-    return tuple(request.name for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS)
+    return tuple(request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS)
 
 
 def _refuse_columns(data: Path, settings: DataSettings) -> None:
@@ -184,8 +193,10 @@ def _refuse_columns(data: Path, settings: DataSettings) -> None:
             expected=f"a table for {settings.task}: folders name one class an image",
             fix="name a table of paths and answers instead of the folder.",
         )
-    columns = {name: getattr(settings, name) for name in ("image_column", "label_column", "split_column")}
-    columns["metadata"] = ",".join(_list_table_columns(settings))
+    columns = {
+        name: getattr(settings, name) for name in ("image_column", "label_column", "label_separator", "split_column")
+    }
+    columns["metadata"] = format_metadata(_list_table_columns(settings))
     asked = next((name for name, value in columns.items() if value), None)
     if asked:
         raise SettingError(
@@ -198,7 +209,7 @@ def _refuse_columns(data: Path, settings: DataSettings) -> None:
 def _add_metadata(records: list[ImageRecord], settings: DataSettings) -> list[ImageRecord]:
     """Return the records with the metadata that is asked for: the table's texts, and facts of the files."""
     names = [request.name for request in parse_metadata(settings.metadata)]
-    from_table = _list_table_columns(settings)
+    from_table = [request.name for request in _list_table_columns(settings)]
     if len(names) == len(from_table):
         return records
     facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
@@ -252,6 +263,21 @@ def _build_manifest(
     twins, findings = find_twins(settings.task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
-    notices = (*found.notices, *told, *twins, *find_notices(settings.task, names, records, set_aside))
+    notices = (
+        *found.notices,
+        *_name_unused_columns(found, settings),
+        *told,
+        *twins,
+        *find_notices(settings.task, names, records, set_aside),
+    )
     columns = tuple(request.name for request in parse_metadata(settings.metadata))
     return Manifest(found.root, names, tuple(records), set_aside, notices, settings.task, columns, tuple(findings))
+
+
+def _name_unused_columns(found: Candidates, settings: DataSettings) -> Iterator[str]:
+    """Yield a notice of a table's columns that have no part in the run; those of its boxes have one where it asks for them."""
+    boxes = find_box(found.unused_columns)
+    unused = [name for name in found.unused_columns if not (settings.boxes and name in boxes)]
+    if unused:
+        shown = name_some([repr(name) for name in unused], at_most=20)
+        yield f"Not used: the column{'s' if len(unused) > 1 else ''} {shown}."

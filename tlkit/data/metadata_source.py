@@ -4,61 +4,92 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Collection
 from pathlib import Path
 
-from tlkit.data.formats.table import find_image_column, open_table, read_metadata_columns
+from tlkit.data.formats.table_columns import find_image_column, read_metadata_columns
+from tlkit.data.formats.table_file import open_table
+from tlkit.data.formats.table_paths import PathFinder, fold_name, split_path
 from tlkit.data.image_facts import read_image_facts
 from tlkit.data.images import read_content, read_upright_size
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, texts_of
+from tlkit.metadata.encoding import MetadataEncoding
+from tlkit.metadata.oddities import OddValues
 
 
 class MetadataSource:
     """Tells the metadata of image files.
 
-    A row of the table belongs to the file at its path, counted from the table's folder; or, where no row has that path,
-    to the one of its name, if just one row has it.
+    A row of the table belongs to the file at its path, counted from the table's folder. Where there is no such file, it
+    belongs to the one image of its name, if no other row and no other image has that name: cameras number the photos of
+    every folder anew, so a name alone says little.
 
     Attributes:
         table_name: Name of the table's file, for messages.
+        notices: What there is to say of the table, one sentence each.
 
     Args:
-        names: The model's columns, in order.
+        encoding: The model's columns.
         table: A .csv, .tsv or .parquet file with a column of paths; needed just where the model takes more than facts of
             the image file.
         image_column: Its column of paths; empty: found by its name.
+        images: All images that will be asked for; where they are not known beforehand, no row goes by its name.
 
     Raises:
         DataError: The table cannot be read, has no column of paths, or contradicts itself.
         SettingError: The table is missing, is not needed, or lacks a column of the model's.
     """
 
-    def __init__(self, names: Sequence[str], table: Path | None, *, image_column: str = "") -> None:
+    def __init__(
+        self,
+        encoding: MetadataEncoding,
+        table: Path | None,
+        *,
+        image_column: str = "",
+        images: Collection[Path] = (),
+    ) -> None:
         self.table_name = table.name if table else ""
-        self._names = tuple(names)
-        columns = [name for name in names if name not in IMAGE_FACTS]
+        self.notices: tuple[str, ...] = ()
+        self._encoding = encoding
+        self._odd = OddValues(encoding)
+        columns = [name for name in encoding.names if name not in IMAGE_FACTS]
         _check_table(columns, table, image_column)
-        self._takes_facts = len(columns) < len(self._names)
+        self._takes_facts = len(columns) < len(encoding.columns)
         self._rows: dict[Path, dict[str, str]] | None = None
         self._by_name: dict[str, dict[str, str]] = {}
         if table is not None:
-            self._read_table(table, columns, image_column)
+            self._read_table(table, image_column, images)
 
-    def _read_table(self, table: Path, columns: Sequence[str], image_column: str) -> None:
-        path, opened = open_table(table)
-        images = opened.read_column(find_image_column(path, opened, image_column))
-        rows = [dict(zip(columns, row, strict=True)) for row in read_metadata_columns(path, opened, columns)]
+    def _read_table(self, path: Path, image_column: str, images: Collection[Path]) -> None:
+        table = open_table(path)
+        cells = table.read_column(find_image_column(table, image_column))
+        requests = [request for request in self._encoding.requests if request.name not in IMAGE_FACTS]
+        names = [request.name for request in requests]
+        texts, told = read_metadata_columns(table, requests)
+        finder = PathFinder(table.path)
         self._rows = {}
-        for number, (image, row) in enumerate(zip(images, rows, strict=True), start=1):
-            if image and self._rows.setdefault(Path(os.path.normpath(path.parent / image)), row) != row:
+        elsewhere: dict[str, dict[str, str]] = {}
+        counts: Counter[str] = Counter()
+        for number, (cell, values) in enumerate(zip(cells, texts, strict=True)):
+            if not cell:
+                continue
+            row = dict(zip(names, values, strict=True))
+            place = finder.find(cell)
+            if place not in self._rows:
+                name = fold_name(split_path(cell)[-1])
+                counts[name] += 1
+                if not os.path.lexists(place):
+                    elsewhere[name] = row
+            if self._rows.setdefault(place, row) != row:
                 raise DataError(
-                    f"{path}: row {number} contradicts an earlier one of {image}.",
-                    expected=f"rows of one image that agree in {', '.join(columns)}",
+                    f"{table.path}: {table.locate(number)} contradicts an earlier one of {cell}.",
+                    expected=f"rows of one image that agree in {', '.join(names)}",
                     fix="mend or remove one of them.",
                 )
-        counts = Counter(place.name for place in self._rows)
-        self._by_name = {place.name: row for place, row in self._rows.items() if counts[place.name] == 1}
+        asked = Counter(fold_name(image.name) for image in images)
+        self._by_name = {name: row for name, row in elsewhere.items() if counts[name] == 1 and asked[name] == 1}
+        self.notices = (*table.notices, *told, *finder.describe_readings())
 
     def find(self, path: Path) -> tuple[str, ...] | None:
         """Return the texts of an image's columns; None if the table has no row for it.
@@ -69,7 +100,7 @@ class MetadataSource:
         values: dict[str, str] = {}
         if self._rows is not None:
             place = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
-            row = self._rows.get(place, self._by_name.get(place.name))
+            row = self._rows.get(place, self._by_name.get(fold_name(place.name)))
             if row is None:
                 return None
             values.update(row)
@@ -77,10 +108,16 @@ class MetadataSource:
             content = read_content(path)
             height, width = read_upright_size(content)
             values.update(read_image_facts(content, width=width, height=height))
-        return texts_of(values, self._names)
+        texts = texts_of(values, self._encoding.names)
+        self._odd.add(texts)
+        return texts
+
+    def describe_odd_values(self) -> list[str]:
+        """Return what there is to say of the values found so far that training never saw, or that are no values."""
+        return self._odd.describe()
 
 
-def _check_table(columns: Sequence[str], table: Path | None, image_column: str) -> None:
+def _check_table(columns: Collection[str], table: Path | None, image_column: str) -> None:
     if columns and table is None:
         raise SettingError(
             f"the model takes {', '.join(columns)} beside the image, and no table was given.",

@@ -28,10 +28,12 @@ class FoundImages:
         groups: The files in the order of the sources, in groups that can be answered at once. Those from standard input
             are lines as they were written, and come when they come.
         number: How many there are; None where standard input decides.
+        files: All of them; none where standard input decides.
     """
 
     groups: Iterator[Sequence[Path] | Sequence[str]]
     number: int | None
+    files: Sequence[Path] = ()
 
 
 def find_images(sources: Sequence[str], stdin: BinaryIO | None = None) -> FoundImages:
@@ -69,7 +71,10 @@ def find_images(sources: Sequence[str], stdin: BinaryIO | None = None) -> FoundI
             expected="folders with images, patterns, image files, or - for paths on standard input",
             fix="check the path; hidden folders and tlkit's own output are passed over.",
         )
-    return FoundImages(_read_groups(groups, stdin), None if None in groups else len(seen))
+    if None in groups:
+        return FoundImages(_read_groups(groups, stdin), None)
+    files = [file for group in groups if group is not None for file in group]
+    return FoundImages(_read_groups(groups, stdin), len(files), files)
 
 
 def _read_groups(

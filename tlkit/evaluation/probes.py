@@ -20,8 +20,8 @@ from numpy.typing import NDArray
 from tlkit.evaluation.folds import MOST_FOLDS, Fold
 from tlkit.evaluation.intervals import Z_95, Interval, compute_bootstrap_interval, compute_wilson_interval
 from tlkit.evaluation.ridge import Matrix, RidgePath
-from tlkit.metadata.columns import parse_number
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
+from tlkit.metadata.numbers import parse_number
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 
 MOST_BINS = 10

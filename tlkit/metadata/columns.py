@@ -1,10 +1,11 @@
-"""The columns of metadata that a user names, and what their cells say; no array is needed for it."""
+"""The columns of metadata that a user names: how a setting spells them."""
 
 from __future__ import annotations
 
-import math
+import re
+import unicodedata
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
 from tlkit.errors import SettingError
@@ -26,7 +27,7 @@ IMAGE_FACTS = {
 "640x480", Pillow's names of format and mode, make and model of the camera by EXIF."""
 ALL_IMAGE_FACTS = "image-size"
 
-MISSING_SPELLINGS = frozenset({"", "na", "n/a", "nan", "null", "none", "?", "-"})
+_PART = re.compile(r'\s*(?:"(?:[^"]|"")*"\s*(?::[^,"]*)?|[^,"]*),')
 
 
 @dataclass(frozen=True)
@@ -40,22 +41,15 @@ class ColumnRequest:
 def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
     """Read the setting `metadata`: names with commas between them, each with `:number` or `:category` behind it if need be.
 
-    `image-size` stands for all facts of the image file.
+    A name that holds a comma, a colon or a quote stands in double quotes: `"area, m2":number,price`. `image-size` stands
+    for all facts of the image file.
 
     Raises:
-        SettingError: A name is empty or stands twice, or a kind is unknown.
+        SettingError: A name is empty or stands twice, a quote is not closed, or a kind is unknown.
     """
     requests: list[ColumnRequest] = []
-    for part in text.split(",") if text else ():
-        name, colon, kind = part.strip().rpartition(":")
-        if not colon:
-            name, kind = kind, ""
-        if colon and kind not in COLUMN_KINDS:
-            raise SettingError(
-                f"metadata: {part.strip()!r} ends in {kind!r}.",
-                expected=f"NAME, NAME:{NUMBER} or NAME:{CATEGORY}",
-                fix="correct the kind, or leave it out to have it inferred.",
-            )
+    for part in _split_names(text) if text else ():
+        name, kind = _parse_name(part.strip())
         if not name:
             raise SettingError(
                 f"metadata is {text!r}: a name is empty.",
@@ -74,18 +68,50 @@ def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
     return tuple(requests)
 
 
-def is_missing(text: str) -> bool:
-    """Tell whether a cell says that the value is not known."""
-    return text.strip().lower() in MISSING_SPELLINGS
+def format_metadata(requests: Iterable[ColumnRequest]) -> str:
+    """Return the setting `metadata` that `parse_metadata` reads as these requests."""
+    return ",".join(
+        quote_column_name(request.name) + (f":{request.kind}" if request.kind else "") for request in requests
+    )
 
 
-def parse_number(text: str) -> float:
-    """Return the number in a cell; NaN where there is none or it is not finite."""
-    try:
-        value = math.nan if is_missing(text) else float(text)
-    except ValueError:
-        return math.nan
-    return value if math.isfinite(value) else math.nan
+def quote_column_name(name: str) -> str:
+    """Return a column's name as it stands in the setting `metadata`."""
+    if name == name.strip() and not any(sign in name for sign in ',:"'):
+        return name
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _split_names(text: str) -> list[str]:
+    """Return the parts between those commas that do not stand in quotes."""
+    parts = _PART.findall(text + ",")
+    if "".join(parts) != text + ",":
+        raise SettingError(
+            f"metadata is {text!r}: a double quote is not closed, or more follows it.",
+            expected='names of columns with commas between them; a name with a comma or colon as "area, m2"',
+            fix="close the quote, and write a quote in a name twice.",
+        )
+    return [part[:-1] for part in parts]
+
+
+def _parse_name(part: str) -> tuple[str, str]:
+    """Return the name and the kind, or an empty kind."""
+    if part.startswith('"'):
+        end = part.rindex('"')
+        name, kind = part[1:end].replace('""', '"'), part[end + 1 :].strip().removeprefix(":")
+        colon = len(part) > end + 1
+    else:
+        start, colon_sign, kind = part.rpartition(":")
+        colon = bool(colon_sign)
+        name, kind = (start.strip(), kind.strip()) if colon else (part, "")
+    if colon and kind not in COLUMN_KINDS:
+        raise SettingError(
+            f"metadata: {part!r} ends in {kind!r}.",
+            expected=f"NAME, NAME:{NUMBER} or NAME:{CATEGORY}",
+            fix=f"correct the kind, or leave it out; a name with a colon stands in double quotes: "
+            f"{quote_column_name(part)}",
+        )
+    return unicodedata.normalize("NFC", " ".join(name.split())), kind
 
 
 def texts_of(values: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:

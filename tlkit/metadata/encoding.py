@@ -1,8 +1,9 @@
 """Metadata: what is known of an image beside its pixels, as text, and the numbers that a head takes of it.
 
-A column is a number or a category. What a model needs to read it - mean and scale, or a vocabulary - is learnt from the
-training images, travels in the bundle, and is applied by the one function `MetadataEncoding.encode`, in training and
-prediction alike. A missing value is a signal of its own; a value that training never saw is "unknown", never an error.
+A column is a number or a category. What a model needs to read it - mean, scale and range, or a vocabulary - is learnt
+from the training images, travels in the bundle, and is applied by the one function `MetadataEncoding.encode`, in
+training and prediction alike. A missing value is a signal of its own; a value that training never saw is "unknown",
+never an error, and `tlkit.metadata.oddities` counts it.
 """
 
 from __future__ import annotations
@@ -10,36 +11,46 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metadata.columns import (
-    CATEGORY,
-    IMAGE_FACTS,
-    NUMBER,
-    ColumnRequest,
-    is_missing,
-    parse_number,
-)
+from tlkit.metadata.categories import BOOLEAN_DIGITS, FALSE, TRUE, fold_category, is_boolean
+from tlkit.metadata.columns import CATEGORY, IMAGE_FACTS, NUMBER, ColumnRequest
+from tlkit.metadata.numbers import LEAST_PART_OF_NUMBERS, is_missing, is_numeric, parse_number
 
 MAX_VALUES = 100
 MAX_VALUE_LENGTH = 80
 FEWEST_IMAGES_OF_A_VALUE = 2
 FURTHEST = 5.0
+NO_DATA_NUMBERS = frozenset(
+    {sign * float("9" * digits) for sign in (-1, 1) for digits in range(2, 8)} | {-32768.0, 32767.0, -2147483648.0}
+)
+"""Numbers by which measuring programs say that there is no measure."""
 _CODE_NAMES = re.compile(r"(^|_)(zip|zipcode|zip_code|postcode|postal_code|plz|id|code)$", re.IGNORECASE)
-_LEAST_PART_OF_NUMBERS = 0.9
+_OUTLIER_RANGES = 15.0
 
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """A number, standardised: (value - mean) / scale, at most 5 either way, and 1 beside it where it is missing."""
+    """A number, standardised: (value - mean) / scale, at most 5 either way, and 1 beside it where it is missing.
+
+    Attributes:
+        name: The column's name.
+        mean: Of the training images' values, less those far from all others.
+        scale: Their standard deviation; 1 if they are all alike.
+        low: The least of them.
+        high: The largest of them.
+    """
 
     name: str
     mean: float
     scale: float
+    low: float
+    high: float
 
     @property
     def width(self) -> int:
@@ -48,10 +59,32 @@ class NumberColumn:
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return float32 (n, 2)."""
-        values = np.array([parse_number(text) for text in texts], dtype=np.float64)
-        missing = np.isnan(values)
-        scaled = np.clip((values - self.mean) / self.scale, -FURTHEST, FURTHEST)
+        scaled = np.clip(self.standardise(texts), -FURTHEST, FURTHEST)
+        missing = np.isnan(scaled)
         return np.stack([np.where(missing, 0.0, scaled), missing], axis=1).astype(np.float32)
+
+    def standardise(self, texts: Sequence[str]) -> NDArray[np.float64]:
+        """Return float64 (n,), (value - mean) / scale, unlimited; NaN where a value is missing."""
+        values = np.array([self.parse(text) for text in texts], dtype=np.float64)
+        return (values - self.mean) / self.scale
+
+    def parse(self, text: str) -> float:
+        """Return the value in a cell; NaN where there is none.
+
+        In a column of 0 and 1, true and false are 1 and 0. A number such as -9999 stands for no data if it lies further
+        from all values of training than those from each other, or is negative where they are not.
+        """
+        value = parse_number(text)
+        if math.isnan(value) and 0 <= self.low <= self.high <= 1:
+            return {TRUE: 1.0, FALSE: 0.0}.get(fold_category(text), math.nan)
+        return math.nan if self.is_no_data(value) else value
+
+    def is_no_data(self, value: float) -> bool:
+        """Tell whether a number stands for no data; see `parse`."""
+        if value not in NO_DATA_NUMBERS:
+            return False
+        distance = max(self.low - value, value - self.high)
+        return distance > self.high - self.low or value < 0 <= self.low
 
     def describe(self) -> str:
         """Return what it is, in words."""
@@ -60,7 +93,12 @@ class NumberColumn:
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """One of some values: a 1 in the value's place, or in the last but one if it is unknown, or the last if missing."""
+    """One of some values: a 1 in the value's place, or in the last but one if it is unknown, or the last if missing.
+
+    Attributes:
+        name: The column's name.
+        values: Each in its most frequent spelling; see `tlkit.metadata.categories`.
+    """
 
     name: str
     values: tuple[str, ...]
@@ -70,14 +108,24 @@ class CategoryColumn:
         """Numbers that it becomes."""
         return len(self.values) + 2
 
+    @cached_property
+    def _places(self) -> Mapping[str, int]:
+        places = {fold_category(value): place for place, value in enumerate(self.values)}
+        if is_boolean(places):
+            places |= {digit: places[word] for digit, word in BOOLEAN_DIGITS.items() if word in places}
+        return places
+
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return float32 (n, width), one 1 in each row."""
-        place_of = {value: place for place, value in enumerate(self.values)}
         unknown, missing = len(self.values), len(self.values) + 1
-        places = [missing if is_missing(text) else place_of.get(text.strip(), unknown) for text in texts]
+        places = [missing if is_missing(text) else self._places.get(fold_category(text), unknown) for text in texts]
         encoded = np.zeros((len(texts), self.width), np.float32)
         encoded[np.arange(len(texts)), places] = 1.0
         return encoded
+
+    def knows(self, text: str) -> bool:
+        """Tell whether a value, in any spelling, is in the vocabulary."""
+        return fold_category(text) in self._places
 
     def describe(self) -> str:
         """Return what it is, in words."""
@@ -104,6 +152,14 @@ class MetadataEncoding:
         return tuple(column.name for column in self.columns)
 
     @property
+    def requests(self) -> tuple[ColumnRequest, ...]:
+        """The columns' names and kinds."""
+        return tuple(
+            ColumnRequest(column.name, NUMBER if isinstance(column, NumberColumn) else CATEGORY)
+            for column in self.columns
+        )
+
+    @property
     def width(self) -> int:
         """Numbers of an image."""
         return sum(column.width for column in self.columns)
@@ -119,11 +175,12 @@ NO_METADATA = MetadataEncoding(())
 
 
 def fit_encoding(requests: Sequence[ColumnRequest], rows: Sequence[Sequence[str]]) -> MetadataEncoding:
-    """Learn means, scales and vocabularies.
+    """Learn means, scales, ranges and vocabularies.
 
     A column counts as numbers if nine of ten of its texts are, and its name does not say that they are codes (a zip
-    code, an id). A value of a category belongs to the vocabulary if two or more images have it, and it is among the 100
-    most frequent.
+    code, an id). Mean and scale come from the values that are not far from all others, so that a slip of the keyboard
+    does not flatten the rest. A value of a category belongs to the vocabulary if two or more images have it, and it is
+    among the 100 most frequent.
 
     Args:
         requests: The columns.
@@ -140,10 +197,14 @@ def infer_kind(name: str, texts: Sequence[str]) -> str:
     if name in IMAGE_FACTS:
         return IMAGE_FACTS[name]
     given = [text.strip() for text in texts if not is_missing(text)]
-    if _CODE_NAMES.search(name.strip()) or any(re.match(r"0\d", text) for text in given):
+    if is_code_name(name) or any(re.match(r"0\d", text) for text in given):
         return CATEGORY
-    numbers = sum(not math.isnan(parse_number(text)) for text in given)
-    return NUMBER if given and numbers >= _LEAST_PART_OF_NUMBERS * len(given) else CATEGORY
+    return NUMBER if given and sum(map(is_numeric, given)) >= LEAST_PART_OF_NUMBERS * len(given) else CATEGORY
+
+
+def is_code_name(name: str) -> bool:
+    """Tell whether a column's name says that its numbers are codes."""
+    return _CODE_NAMES.search(name.strip()) is not None
 
 
 def describe_columns(encoding: MetadataEncoding, rows: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
@@ -163,21 +224,51 @@ def _count_missing(encoding: MetadataEncoding, rows: Sequence[Sequence[str]]) ->
 
 def _fit_column(request: ColumnRequest, texts: Sequence[str]) -> Column:
     kind = request.kind or infer_kind(request.name, texts)
-    return _fit_number(request.name, texts) if kind == NUMBER else _fit_category(request.name, texts)
+    return fit_number(request.name, texts) if kind == NUMBER else _fit_category(request.name, texts)
 
 
-def _fit_number(name: str, texts: Sequence[str]) -> NumberColumn:
+def fit_number(name: str, texts: Sequence[str]) -> NumberColumn:
+    """Learn a column of numbers; see `fit_encoding`."""
     values = np.array([parse_number(text) for text in texts], dtype=np.float64)
-    known = values[~np.isnan(values)]
-    if not len(known):
-        return NumberColumn(name, 0.0, 1.0)
+    values = values[~np.isnan(values)]
+    plausible = [value for value in values if value not in NO_DATA_NUMBERS]
+    if not plausible:
+        plausible = list(values) or [0.0]
+    # Those numbers stand for no data only beside others that show it.
+    column = _fit_moments(name, np.array(plausible))
+    return _fit_moments(name, np.array([value for value in values if not column.is_no_data(value)] or plausible))
+
+
+def _fit_moments(name: str, values: NDArray[np.float64]) -> NumberColumn:
+    middle = np.median(values)
+    low, high = np.quantile(values, [0.25, 0.75])
+    reach = high - low
+    if reach == 0 and np.ptp(values) > 0:
+        # More than half of the values are alike: the others' usual distance from them takes the quartiles' place.
+        distances = np.abs(values - middle)
+        reach = float(np.median(distances[distances > 0]))
+    near = values[np.abs(values - middle) <= _OUTLIER_RANGES * reach]
     # By rounding, equal numbers may have a deviation that is not quite 0.
-    spread = float(known.std()) if np.ptp(known) > 0 else 0.0
-    return NumberColumn(name, float(known.mean()), spread or 1.0)
+    spread = float(near.std()) if np.ptp(near) > 0 else 0.0
+    return NumberColumn(name, float(near.mean()), spread or 1.0, float(near.min()), float(near.max()))
 
 
 def _fit_category(name: str, texts: Sequence[str]) -> CategoryColumn:
-    counts = Counter(text.strip() for text in texts if not is_missing(text))
+    spellings = Counter(" ".join(text.split()) for text in texts if not is_missing(text))
+    groups: dict[str, Counter[str]] = {}
+    for spelling, number in spellings.items():
+        groups.setdefault(fold_category(spelling), Counter())[spelling] = number
+    if is_boolean(groups):
+        for digit, word in BOOLEAN_DIGITS.items():
+            if digit in groups:
+                groups.setdefault(word, Counter()).update(groups.pop(digit))
+    counts = {_choose_spelling(folded, group): group.total() for folded, group in groups.items()}
     frequent = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_VALUES]
     usable = [value for value in frequent if value.isprintable() and len(value) <= MAX_VALUE_LENGTH]
     return CategoryColumn(name, tuple(value for value in usable if counts[value] >= FEWEST_IMAGES_OF_A_VALUE))
+
+
+def _choose_spelling(folded: str, spellings: Counter[str]) -> str:
+    """Return the most frequent spelling of a value; 1 and 0 are none of true and false."""
+    own = {spelling: number for spelling, number in spellings.items() if fold_category(spelling) == folded}
+    return min(own, key=lambda spelling: (-own[spelling], spelling), default=folded)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
-from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes.cycles import list_cycle_ends
 from tlkit.recipes.settings import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 
@@ -75,6 +75,7 @@ def _check_task(recipe: Recipe, source: str) -> None:
         ("target", is_regression, f"the task is {data.task}", "task = regression"),
         ("target_scale", is_regression, f"the task is {data.task}", "task = regression"),
         ("label_column", not is_regression, "values have a target", "target"),
+        ("label_separator", data.task == MULTILABEL, f"the task is {data.task}", "task = multilabel"),
     ):
         value = getattr(data, name)
         if not has_effect and value != getattr(DataSettings(), name):

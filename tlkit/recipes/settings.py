@@ -77,8 +77,15 @@ class DataSettings:
     label_column: str | None = setting(
         None, "Table column with the class, or with labels, as a|b (default: found by its name).", rule=NOT_EMPTY
     )
+    label_separator: str | None = setting(
+        None,
+        "What stands between several labels: text, space, or none (default: found by what the cells hold).",
+        rule=NOT_EMPTY,
+    )
     split_column: str | None = setting(
-        None, "Table column with train, validation or test (default: found by its name).", rule=NOT_EMPTY
+        None,
+        "Table column with train, validation or test; none: there is none (default: found by what it holds).",
+        rule=NOT_EMPTY,
     )
     boxes: str | None = setting(
         None,

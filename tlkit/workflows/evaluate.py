@@ -22,6 +22,7 @@ from tlkit.evaluation.multilabel import MultilabelReport
 from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
+from tlkit.metadata.oddities import OddValues
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, locked_folder, make_output_folder
@@ -150,6 +151,11 @@ def _read_images(
     )
     for notice in manifest.notices:
         console.say(notice)
+    odd = OddValues(spec.metadata)
+    for record in manifest.records:
+        odd.add(record.metadata)
+    for sentence in odd.describe():
+        console.warn(sentence)
     return EvaluationSet(str(data), split or "test", manifest.records, manifest.set_aside)
 
 

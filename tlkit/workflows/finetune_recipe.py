@@ -14,8 +14,7 @@ from typing import Any
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.bundle import WEIGHTS_FILE, BundleSpec, find_bundle
 from tlkit.errors import RunError, SettingError
-from tlkit.metadata.columns import CATEGORY, NUMBER
-from tlkit.metadata.encoding import NumberColumn
+from tlkit.metadata.columns import format_metadata
 from tlkit.recipes import (
     SECTIONS,
     DataSettings,
@@ -102,13 +101,10 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Reci
 
 def describe_answer(spec: BundleSpec) -> Given:
     """Return the settings of the data that a model decides, by field: its task, its value and its metadata."""
-    kinds = (
-        (column.name, NUMBER if isinstance(column, NumberColumn) else CATEGORY) for column in spec.metadata.columns
-    )
     target = {} if spec.target is None else {"target": spec.target.name}
     if spec.target is not None and spec.target.is_log:
         target["target_scale"] = "log"
-    return {"task": spec.task, "metadata": ",".join(f"{name}:{kind}" for name, kind in kinds) or None, **target}
+    return {"task": spec.task, "metadata": format_metadata(spec.metadata.requests) or None, **target}
 
 
 def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:

@@ -10,8 +10,9 @@ from tlkit.bundle import BundleSpec, fit_target
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
-from tlkit.metadata.columns import NUMBER, parse_metadata
-from tlkit.metadata.encoding import CategoryColumn, describe_columns, fit_encoding
+from tlkit.metadata.columns import parse_metadata
+from tlkit.metadata.encoding import describe_columns, fit_encoding
+from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
@@ -73,12 +74,12 @@ def tell_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> Non
     if not spec.metadata.columns:
         return
     console.table("Metadata beside the image", ("column", "read as", "missing"), describe_columns(spec.metadata, rows))
-    for column in spec.metadata.columns:
-        if isinstance(column, CategoryColumn) and not column.values:
-            console.warn(
-                f"{column.name} has hardly a value that two training images share, so it can tell nothing; "
-                f"if these are numbers, say {column.name}:{NUMBER}."
-            )
+    for column, texts in zip(spec.metadata.columns, zip(*rows, strict=True), strict=True):
+        useless = describe_useless_column(column, texts)
+        if useless:
+            console.warn(useless)
+    for sentence in describe_odd_training_values(spec.metadata, rows):
+        console.warn(sentence)
 
 
 def check_target(manifest: Manifest, settings: DataSettings) -> None:

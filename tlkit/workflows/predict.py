@@ -97,8 +97,10 @@ def run_predict(
     if notice := describe_unfinished(run):
         console.warn(notice)
     _check_outputs(outputs, sources, spec)
-    metadata = MetadataSource(spec.metadata.names, table, image_column=image_column)
     images = find_images(sources, stdin)
+    metadata = MetadataSource(spec.metadata, table, image_column=image_column, images=images.files)
+    for notice in metadata.notices:
+        console.say(notice)
     classifier = open_classifier(
         run, loader_version=LOADER_VERSION, engine=engine, precision=precision, batch_size=batch_size
     )
@@ -136,6 +138,8 @@ def run_predict(
     if writer is collected:
         payload["predictions"] = collected.rows
     copies.warn_of_failures()
+    for sentence in metadata.describe_odd_values():
+        console.warn(sentence)
     _warn(payload, spec, console)
     if outputs.out or console.json:
         _say(payload, outputs, console)

@@ -9,8 +9,7 @@ from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
-from tlkit.metadata.columns import CATEGORY, NUMBER, parse_metadata
-from tlkit.metadata.encoding import NumberColumn
+from tlkit.metadata.columns import parse_metadata
 from tlkit.recipes import DataSettings, Recipe, ResolvedStage, resolve_stages
 
 
@@ -123,7 +122,7 @@ def _compare_answers(data: DataSettings, spec: BundleSpec) -> Iterator[tuple[str
     yield "target", data.target or "none", target or "none"
     yield "target_scale", data.target_scale, "log" if scale else "linear"
     requests = parse_metadata(data.metadata)
-    kinds = {column.name: NUMBER if isinstance(column, NumberColumn) else CATEGORY for column in spec.metadata.columns}
+    kinds = {column.name: column.kind for column in spec.metadata.requests}
     otherwise = {each.name for each in requests if each.kind and kinds.get(each.name, each.kind) != each.kind}
     asked = [f"{each.name}:{each.kind}" if each.name in otherwise else each.name for each in requests]
     learnt = [f"{name}:{kind}" if name in otherwise else name for name, kind in kinds.items()]

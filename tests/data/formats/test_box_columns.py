@@ -140,4 +140,4 @@ def test_missing_columns_are_an_error(folder: Path) -> None:
 
 
 def test_a_table_that_cannot_be_read_is_an_error(folder: Path) -> None:
-    assert "row 1 has 2 fields" in error_of(folder, "path,xmin,ymin,xmax,ymax\n1.jpg,1\n")
+    assert "line 2 has 2 cells" in error_of(folder, "path,xmin,ymin,xmax,ymax\n1.jpg,1\n")

@@ -12,12 +12,17 @@ from tlkit.data.formats.candidates import Candidate
 from tlkit.data.formats.table import TableColumns, list_other_columns, read_table
 from tlkit.data.manifest import SetAside
 from tlkit.errors import DataError, SettingError
-from tlkit.outputs import MULTILABEL, REGRESSION
+from tlkit.metadata.columns import CATEGORY, ColumnRequest
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 
 
 @pytest.fixture
 def table(tmp_path: Path) -> Path:
     return tmp_path / "photos.csv"
+
+
+def requests(*names: str) -> tuple[ColumnRequest, ...]:
+    return tuple(map(ColumnRequest, names))
 
 
 @pytest.mark.parametrize("delimiter", [",", ";", "\t"])
@@ -55,8 +60,9 @@ def test_parquet_is_read_and_missing_values_are_empty(tmp_path: Path) -> None:
     }
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
     candidates = read_table(path)
-    assert candidates.items == (Candidate(tmp_path / "1.jpg", "7.0", None),)
+    assert candidates.items == (Candidate(tmp_path / "1.jpg", "7", None),)
     assert [item.reason for item in candidates.set_aside] == ["no label in row 2", "no label in row 3"]
+    assert candidates.unused_columns == ("bytes",)
 
 
 def test_parquet_labels_may_be_numbers_or_categories(tmp_path: Path) -> None:
@@ -72,9 +78,9 @@ def test_rows_that_lack_something_are_set_aside(table: Path) -> None:
     candidates = read_table(table)
     assert [item.path.name for item in candidates.items] == ["3.jpg"]
     assert candidates.set_aside == (
-        SetAside(table, "no image path in row 1"),
-        SetAside(table.parent / "1.jpg", "no label in row 2"),
-        SetAside(table.parent / "2.jpg", "no split in row 3"),
+        SetAside(table, "no image path in line 2"),
+        SetAside(table.parent / "1.jpg", "no label in line 3"),
+        SetAside(table.parent / "2.jpg", "no split in line 4"),
     )
 
 
@@ -82,14 +88,17 @@ def test_rows_that_say_the_same_count_once(table: Path) -> None:
     table.write_text("path,label,box\n1.jpg,cat,a\n./1.jpg,cat,b\n1.jpg,dog,c\n1.jpg,cat,d\n")
     candidates = read_table(table)
     assert [item.answer for item in candidates.items] == ["cat", "dog"]
-    assert candidates.notices == ("photos.csv: 2 rows say the same as an earlier one and count once.",)
+    assert candidates.notices == (
+        "photos.csv: 2 rows say the same as an earlier one and count once.",
+        "photos.csv: 1 image has rows of different classes; --task multilabel learns all of them.",
+    )
 
 
 def test_labels_are_sorted_and_an_image_may_have_none(table: Path) -> None:
     table.write_text("path,label\n1.jpg,wood | iron|wood\n2.jpg,\n,iron\n")
     candidates = read_table(table, TableColumns(task=MULTILABEL))
     assert [item.answer for item in candidates.items] == ["iron|wood", ""]
-    assert candidates.set_aside == (SetAside(table, "no image path in row 3"),)
+    assert candidates.set_aside == (SetAside(table, "no image path in line 4"),)
 
 
 def test_rows_that_name_the_same_labels_count_once(table: Path) -> None:
@@ -104,31 +113,34 @@ def test_values_are_numbers_and_other_rows_are_set_aside(table: Path) -> None:
     candidates = read_table(table, TableColumns(answer="price", task=REGRESSION))
     assert [item.answer for item in candidates.items] == ["12.50", "-1e3"]
     assert candidates.set_aside == (
-        SetAside(table.parent / "2.jpg", "no value in row 2"),
-        SetAside(table.parent / "3.jpg", "the value 'dear' is no number in row 3"),
+        SetAside(table.parent / "2.jpg", "no value in line 3"),
+        SetAside(table.parent / "3.jpg", "the value 'dear' is no number in line 4"),
     )
 
 
 def test_metadata_come_in_the_order_asked_for_and_may_be_missing(table: Path) -> None:
     table.write_text("path,hour,label,boat\n1.jpg, 3 ,cat,Heron\n2.jpg,,cat,\n")
-    candidates = read_table(table, TableColumns(metadata=("boat", "hour")))
+    candidates = read_table(table, TableColumns(metadata=requests("boat", "hour")))
     assert [item.metadata for item in candidates.items] == [("Heron", "3"), ("", "")]
     assert [item.metadata for item in read_table(table).items] == [(), ()]
 
 
 def test_rows_that_differ_in_metadata_are_not_the_same(table: Path) -> None:
     table.write_text("path,label,hour,x\n1.jpg,cat,3,a\n1.jpg,cat,4,b\n1.jpg,cat,3,c\n")
-    candidates = read_table(table, TableColumns(metadata=("hour",)))
+    candidates = read_table(table, TableColumns(metadata=requests("hour")))
     assert [item.metadata for item in candidates.items] == [("3",), ("4",)]
-    assert candidates.notices == ("photos.csv: 1 row says the same as an earlier one and counts once.",)
+    assert candidates.notices == (
+        "photos.csv: 1 row says the same as an earlier one and counts once.",
+        "photos.csv: 1 image has rows that differ in their metadata; each row counts as an image.",
+    )
 
 
 def test_metadata_of_a_parquet_table_are_texts(tmp_path: Path) -> None:
     path = tmp_path / "photos.parquet"
     columns = {"path": ["1.jpg", "2.jpg"], "label": ["a", "b"], "depth": [1.5, None], "night": [True, False]}
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
-    candidates = read_table(path, TableColumns(metadata=("night", "depth")))
-    assert [item.metadata for item in candidates.items] == [("True", "1.5"), ("False", "")]
+    candidates = read_table(path, TableColumns(metadata=requests("night", "depth")))
+    assert [item.metadata for item in candidates.items] == [("true", "1.5"), ("false", "")]
 
 
 @pytest.mark.parametrize(
@@ -157,7 +169,7 @@ def error_of(table: Path, content: str | bytes, **columns: object) -> str:
 def test_a_missing_column_is_an_error(table: Path) -> None:
     assert error_of(table, "path,kind\n1.jpg,cat\n") == (
         f"{table}: there is no label column among path, kind.\n"
-        "  Expected: a column named label, class_name, class, category, category_name or target\n"
+        "  Expected: a column named label, class_name, class, category, category_name, target, labels or tags\n"
         "  Fix: name the column with --label-column."
     )
     assert error_of(table, "url,label\n1.jpg,cat\n") == (
@@ -181,7 +193,7 @@ def test_the_column_of_values_must_be_named(table: Path) -> None:
 
 
 def test_metadata_that_are_asked_for_must_be_there(table: Path) -> None:
-    assert error_of(table, "path,label,boat\n1.jpg,cat,x\n", metadata=("boat", "hour")) == (
+    assert error_of(table, "path,label,boat\n1.jpg,cat,x\n", metadata=requests("boat", "hour")) == (
         f"{table}: there is no column 'hour' (--metadata).\n"
         "  Expected: one of path, label, boat\n"
         "  Fix: choose one of these."
@@ -197,43 +209,121 @@ def test_a_column_that_was_asked_for_must_be_there(table: Path, what: str, optio
     )
 
 
-def test_an_unknown_split_is_an_error(table: Path) -> None:
-    assert error_of(table, "path,label,split\n1.jpg,cat,holdout\n") == (
-        f"{table}: the split column holds 'holdout'.\n"
-        "  Expected: train or training, validation, valid, val or dev, test or testing\n"
-        "  Fix: mend the cell, or name another column with --split-column."
-    )
+def test_columns_that_have_no_part_are_named(table: Path) -> None:
+    table.write_text("id,path,label,price,boat,split\n1,1.jpg,cat,3,x,train\n")
+    assert read_table(table).unused_columns == ("id", "price", "boat")
+    assert read_table(table, TableColumns(metadata=requests("boat"))).unused_columns == ("id", "price")
 
 
-def test_a_row_with_other_fields_than_the_header_is_an_error(table: Path) -> None:
-    assert error_of(table, "path,label\n1.jpg,cat\n2.jpg,cat,dog\n") == (
-        f"{table}: row 2 has 3 fields.\n"
-        "  Expected: 2, as many as the first line names\n"
-        "  Fix: mend the row; a field that holds the separator itself stands in double quotes."
+def test_names_that_differ_by_case_only_must_be_chosen(table: Path) -> None:
+    assert error_of(table, "path,Label,label\n1.jpg,cat,dog\n") == (
+        f"{table}: the columns Label and label differ by case only.\n"
+        "  Expected: one column named label\n"
+        "  Fix: name the one that counts with --label-column."
     )
+    assert [item.answer for item in read_table(table, TableColumns(answer="Label")).items] == ["cat"]
+
+
+def test_of_several_columns_for_paths_the_one_that_names_files_counts(table: Path) -> None:
+    table.write_text("image,filename,label\n17,1.jpg,cat\n")
+    (table.parent / "1.jpg").write_bytes(b"")
+    candidates = read_table(table)
+    assert [item.path.name for item in candidates.items] == ["1.jpg"]
+    assert candidates.unused_columns == ("image",)
+
+
+def test_rows_of_an_image_are_united_into_its_labels(table: Path) -> None:
+    table.write_text("path,label\n1.jpg,b\n2.jpg,b\n1.jpg,a|c\n./1.jpg,\n")
+    candidates = read_table(table, TableColumns(task=MULTILABEL))
+    assert [item.answer for item in candidates.items] == ["a|b|c", "b"]
+    assert candidates.notices == ("photos.csv: 1 image has labels in several rows, which are united.",)
 
 
 @pytest.mark.parametrize(
-    ("content", "complaint"),
-    [("", "the table is empty"), ("path\n1.jpg\n", "the columns are path"), ("a,b,a\n", "the columns are a, b, a")],
+    ("task", "rows", "answers", "what"),
+    [
+        (MULTILABEL, ["1,0", "1.0,TRUE", "0,0"], ["cat", "cat|red", ""], "labels of an image are"),
+        (CLASSIFICATION, ["1,0", "0,1", "1.0,0.0"], ["cat", "red", "cat"], "class of an image is"),
+    ],
 )
-def test_a_table_without_a_usable_header_is_an_error(table: Path, content: str, complaint: str) -> None:
-    assert error_of(table, content) == (
-        f"{table}: {complaint}.\n"
-        "  Expected: a first line that names at least two columns, each once\n"
-        "  Fix: name the columns in the first line."
+def test_columns_of_0_and_1_are_labels_or_classes(
+    table: Path, task: str, rows: list[str], answers: list[str], what: str
+) -> None:
+    text = "".join(f"{number}.jpg,{number % 2},{row}\n" for number, row in enumerate(rows))
+    table.write_text(f"path,is_valid,cat,red\n{text}")
+    candidates = read_table(table, TableColumns(task=task))
+    assert [item.answer for item in candidates.items] == answers
+    assert candidates.notices[-1] == f"photos.csv: the {what} read from the columns cat, red, of 0 and 1."
+    assert [item.split for item in candidates.items] == ["train", "validation", "train"]
+
+
+def test_columns_of_0_and_1_that_give_several_labels_want_another_task(table: Path) -> None:
+    assert error_of(table, "path,cat,red\n1.jpg,1,1\n") == (
+        f"{table}: there is no label column among path, cat, red.\n"
+        "  Expected: a column named label, class_name, class, category, category_name, target, labels or tags\n"
+        "  Fix: name the column with --label-column. The columns cat, red hold 0 and 1: --task multilabel reads them."
     )
 
 
-def test_a_csv_that_is_not_utf_8_is_an_error(table: Path) -> None:
-    assert error_of(table, "path,label\n1.jpg,café\n".encode("latin-1")) == (
-        f"{table}: the table cannot be read ('utf-8' codec can't decode byte 0xe9 in position 20: invalid continuation byte).\n"
-        "  Expected: a CSV file in UTF-8, with the columns' names in its first line\n"
-        "  Fix: save it again as CSV in UTF-8."
+def test_a_class_that_looks_like_no_value_is_told(table: Path) -> None:
+    table.write_text("path,label\n1.jpg,nan\n2.jpg,cat\n")
+    candidates = read_table(table)
+    assert [item.answer for item in candidates.items] == ["nan", "cat"]
+    assert candidates.notices == ("photos.csv: 'nan' is read as a class; leave the cell empty where there is none.",)
+
+
+def test_values_are_read_as_the_column_writes_them(table: Path) -> None:
+    rows = [f"{number}.jpg;{number},5 €" for number in range(1, 4)]
+    table.write_text("\n".join(["path;price", *rows, "4.jpg;n/a"]))
+    candidates = read_table(table, TableColumns(answer="price", task=REGRESSION))
+    assert [item.answer for item in candidates.items] == ["1.5", "2.5", "3.5"]
+    assert candidates.notices == ("photos.csv: price: 1,5 € is read as 1.5.",)
+    assert [item.reason for item in candidates.set_aside] == ["no value in line 5"]
+
+
+def test_values_that_stand_for_no_data_are_none_and_outliers_are_told(table: Path) -> None:
+    rows = [f"{number}.jpg,{number}" for number in range(1, 41)]
+    table.write_text("\n".join(["path,price", *rows, "41.jpg,-9999", "42.jpg,-3.4e38", "43.jpg,1e6"]))
+    candidates = read_table(table, TableColumns(answer="price", task=REGRESSION))
+    assert [item.answer for item in candidates.items] == [*map(str, range(1, 41)), "1e6"]
+    assert candidates.notices == (
+        "photos.csv: price: -9999 stands for no data; 1 of 43 values are such.",
+        "photos.csv: price: 1 of 43 values lie far from all others, 1 to 40 (such as 1e6); they are learned as they stand.",
+    )
+    assert [item.reason for item in candidates.set_aside] == [
+        "no value in line 42",
+        "the value '-3.4e38' stands for no data in line 43",
+    ]
+
+
+def test_metadata_are_read_as_their_column_writes_numbers_but_categories_and_codes_stay(table: Path) -> None:
+    table.write_text("path;label;h;lens;zip_code\n1.jpg;cat;1,5;1,8;1.234\n2.jpg;cat;;2,8;\n")
+    columns = (ColumnRequest("h"), ColumnRequest("lens", CATEGORY), ColumnRequest("zip_code"))
+    candidates = read_table(table, TableColumns(metadata=columns))
+    assert [item.metadata for item in candidates.items] == [("1.5", "1,8", "1.234"), ("", "2,8", "")]
+    assert candidates.notices == ("photos.csv: h: 1,5 is read as 1.5.",)
+
+
+def test_numbers_that_can_be_read_in_two_ways_are_refused(table: Path) -> None:
+    assert error_of(table, "path\tlabel\th\n1.jpg\tcat\t1,234\n", metadata=requests("h")) == (
+        f"{table}: '1,234' in the column 'h' can be read as 1234 or 1.234.\n"
+        "  Expected: numbers with a decimal point and nothing between thousands\n"
+        "  Fix: save the table with plain numbers, or with semicolons between the cells if commas are decimal."
     )
 
 
-def test_a_damaged_parquet_file_is_an_error(tmp_path: Path) -> None:
-    message = error_of(tmp_path / "photos.parquet", b"PAR1 this is none PAR1")
-    assert message.startswith(f"{tmp_path}/photos.parquet: the table cannot be read (")
-    assert message.endswith(").\n  Expected: a Parquet file\n  Fix: write it again, or save it as CSV.")
+def test_a_column_that_needs_quotes_is_suggested_in_them(table: Path) -> None:
+    assert error_of(table, 'path,label,"area, m2"\n1.jpg,cat,3\n', metadata=requests("area", "m2")) == (
+        f"{table}: there is no column 'area' (--metadata).\n"
+        "  Expected: one of path, label, area, m2\n"
+        '  Fix: did you mean "area, m2", in double quotes?'
+    )
+
+
+def test_a_column_whose_name_no_model_can_hold_is_refused(table: Path) -> None:
+    name = "x" * 201
+    assert error_of(table, f"path,label,{name}\n1.jpg,cat,3\n", metadata=requests(name)) == (
+        f"{table}: the column {name[:80]!r} cannot be metadata.\n"
+        "  Expected: a name of at most 200 characters that can be printed\n"
+        "  Fix: rename the column."
+    )

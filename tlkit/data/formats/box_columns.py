@@ -14,7 +14,8 @@ from typing import Literal
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
-from tlkit.data.formats.table import IMAGE_COLUMNS, LABEL_COLUMNS, open_csv, open_parquet
+from tlkit.data.formats.column_names import IMAGE_COLUMNS, LABEL_COLUMNS
+from tlkit.data.formats.table_file import open_table
 from tlkit.errors import DataError
 
 CORNER_COLUMNS = (
@@ -53,7 +54,7 @@ def read_box_tables(path: Path, find_image: FindImage) -> Iterator[Annotation | 
 
 
 def _read_if_boxes(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    if find_box(open_csv(path).header):
+    if find_box(open_table(path).header):
         yield from read_box_columns(path, find_image)
     else:
         yield Complaint("table without columns of boxes; left out", path)
@@ -71,7 +72,7 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     Raises:
         DataError: The table cannot be read, or lacks a column.
     """
-    table = open_parquet(path) if path.suffix.lower() == ".parquet" else open_csv(path)
+    table = open_table(path)
     columns = _find_columns(path, table.header)
     images = table.read_column(columns.image)
     places = zip(*map(table.read_column, columns.box), strict=True)

@@ -46,12 +46,14 @@ class Candidates:
         items: The files, in a fixed order.
         set_aside: What can be no image, and why.
         notices: What was passed over, one sentence each.
+        unused_columns: Columns of a table that have no part in the data set.
     """
 
     root: Path
     items: tuple[Candidate, ...]
     set_aside: tuple[SetAside, ...]
     notices: tuple[str, ...]
+    unused_columns: tuple[str, ...] = ()
 
 
 def find_split(name: str) -> str | None:

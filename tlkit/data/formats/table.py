@@ -2,32 +2,34 @@
 
 from __future__ import annotations
 
-import csv
-import os
-from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass
+import math
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from tlkit.data.answers import parse_answer
-from tlkit.data.formats.candidates import SPLIT_SPELLINGS, Candidate, Candidates, find_split
+from tlkit.data.formats.candidates import Candidate, Candidates
+from tlkit.data.formats.column_names import LABEL_COLUMNS
+from tlkit.data.formats.label_cells import find_combined_classes, find_one_hot, join_labels
+from tlkit.data.formats.table_columns import (
+    find_column,
+    find_image_column,
+    lack_column,
+    read_metadata_columns,
+    read_numbers,
+    require_column,
+)
+from tlkit.data.formats.table_file import TABLE_SUFFIXES, Table, open_table
+from tlkit.data.formats.table_paths import PathFinder
+from tlkit.data.formats.table_splits import NO_SPLIT_COLUMN, TableSplits, find_splits
 from tlkit.data.manifest import SetAside
-from tlkit.errors import DataError, SettingError, name_fix
-from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.metadata.columns import ColumnRequest
+from tlkit.metadata.encoding import fit_number
+from tlkit.metadata.numbers import is_missing, parse_number
+from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION
 
-TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
-
-IMAGE_COLUMNS = ("path", "image_path", "image", "filepath", "file_path", "filename", "file_name", "file")
-LABEL_COLUMNS = ("label", "class_name", "class", "category", "category_name", "target")
-SPLIT_COLUMNS = ("split", "subset", "partition")
-
-
-@dataclass(frozen=True)
-class Table:
-    """The names of a table's columns, the number of its rows, and a function that reads the texts of one column."""
-
-    header: Sequence[str]
-    num_rows: int
-    read_column: Callable[[str], list[str]]
+__all__ = ["TABLE_SUFFIXES", "TableColumns", "list_other_columns", "read_table"]
 
 
 @dataclass(frozen=True)
@@ -37,39 +39,85 @@ class TableColumns:
     Attributes:
         image: Of the images' paths.
         answer: Of what is to be learnt; for values there is no usual name.
-        split: Of the splits; a table may have none.
-        metadata: Of the metadata, by name; columns that a table need not have are left out before.
+        split: Of the splits; `none` if no column is to be taken for it.
+        metadata: Of the metadata, by name and kind; columns that a table need not have are left out before.
         task: What the answers are.
+        label_separator: What stands between several labels; None: found by what the cells hold.
     """
 
     image: str | None = None
     answer: str | None = None
     split: str | None = None
-    metadata: tuple[str, ...] = ()
+    metadata: tuple[ColumnRequest, ...] = ()
     task: str = CLASSIFICATION
+    label_separator: str | None = None
+
+
+@dataclass(frozen=True)
+class _Answers:
+    """The columns that say what is to be learnt, their texts by row, and what there is to say of them."""
+
+    columns: tuple[str, ...]
+    texts: Sequence[str]
+    notices: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """What a table says of one image; an empty text says that there is none."""
+
+    place: str
+    image: str
+    answer: str
+    split: str | None
+    metadata: tuple[str, ...]
 
 
 def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates:
     """Read a data set from a `.csv`, `.tsv` or `.parquet` file.
 
-    A CSV file is in UTF-8, with commas, semicolons or tabs between the columns and their names in the first line. Paths
-    start from the table's folder. Rows without a path, answer or split are set aside, and a row that says the same as an
-    earlier one is passed over; the files themselves are not looked at.
+    Paths start from the table's folder. Rows without a path, answer or split are set aside. A row that says the same as
+    an earlier one is passed over; labels in several rows of an image are united.
 
     Args:
         path: The table.
         columns: Which of its columns to read.
 
     Raises:
-        DataError: The table cannot be read, a column is not there, or a split has an unknown name.
+        DataError: The table cannot be read, a column is not there, or what it says can be read in two ways.
         SettingError: A column that was asked for is not there.
     """
-    path, table = open_table(path)
-    image, answer, split = _find_own_columns(path, table, columns)
-    images, answers = table.read_column(image), table.read_column(answer)
-    splits = [None] * len(images) if split is None else [_parse_split(path, text) for text in table.read_column(split)]
-    metadata = read_metadata_columns(path, table, columns.metadata)
-    return _build_candidates(path, zip(images, answers, splits, metadata, strict=True), columns.task)
+    table = open_table(path)
+    image = find_image_column(table, columns.image)
+    splits, answers = _find_splits_and_answers(table, image, columns)
+    metadata, told_of_metadata = read_metadata_columns(table, columns.metadata)
+    finder = PathFinder(table.path)
+    rows = [
+        _Row(table.locate(number), cell, answer, split, texts)
+        for number, (cell, answer, split, texts) in enumerate(
+            zip(
+                table.read_column(image),
+                answers.texts,
+                splits.splits or [None] * table.num_rows,
+                metadata,
+                strict=True,
+            )
+        )
+    ]
+    found = _build_candidates(table, rows, columns.task, finder)
+    taken = {image, *answers.columns, *splits.columns, *(request.name for request in columns.metadata)}
+    return replace(
+        found,
+        notices=(
+            *table.notices,
+            *filter(None, [splits.notice]),
+            *answers.notices,
+            *told_of_metadata,
+            *finder.describe(),
+            *found.notices,
+        ),
+        unused_columns=tuple(name for name in table.header if name not in taken),
+    )
 
 
 def list_other_columns(path: Path, columns: TableColumns) -> tuple[str, ...]:
@@ -79,204 +127,137 @@ def list_other_columns(path: Path, columns: TableColumns) -> tuple[str, ...]:
         DataError: The table cannot be read, or lacks the columns of paths or answers.
         SettingError: A column that was asked for is not there.
     """
-    path, table = open_table(path)
-    taken = _find_own_columns(path, table, columns)
-    return tuple(name for name in table.header if name not in taken)
+    table = open_table(path)
+    image = find_image_column(table, columns.image)
+    splits, answers = _find_splits_and_answers(table, image, columns)
+    return tuple(name for name in table.header if name not in {image, *answers.columns, *splits.columns})
 
 
-def open_table(path: Path) -> tuple[Path, Table]:
-    """Open a table by its suffix; return its absolute path, from whose folder its paths start, and the table.
+def _find_splits_and_answers(table: Table, image: str, columns: TableColumns) -> tuple[TableSplits, _Answers]:
+    """Return the splits and the answers; each is looked for among the columns that have no other part."""
+    metadata = {request.name for request in columns.metadata}
+    answer = _find_answer_column(table, columns)
+    if columns.split != NO_SPLIT_COLUMN:
+        find_column(table, columns.split, (), option="split-column")
+    splits = find_splits(table, columns.split, {image, *filter(None, [answer]), *metadata})
+    return splits, _read_answers(table, answer, columns, {image, *splits.columns, *metadata})
 
-    Raises:
-        DataError: It cannot be read.
-    """
-    path = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
-    return path, open_parquet(path) if path.suffix.lower() == ".parquet" else open_csv(path)
 
-
-def _find_own_columns(path: Path, table: Table, columns: TableColumns) -> tuple[str, str, str | None]:
-    """Return the columns of paths, answers and, if there is one, splits."""
-    image = find_image_column(path, table, columns.image)
+def _find_answer_column(table: Table, columns: TableColumns) -> str | None:
+    """Return the column of answers; None if there is none of a usual name."""
     if columns.task == REGRESSION:
-        answer = _require_column(path, table.header, columns.answer, (), "target", option="target")
-    else:
-        answer = _require_column(path, table.header, columns.answer, LABEL_COLUMNS, "label")
-    return image, answer, _find_column(path, table.header, columns.split, SPLIT_COLUMNS, "split", option="split-column")
+        return require_column(table, columns.answer, (), "target", option="target")
+    return find_column(table, columns.answer, LABEL_COLUMNS, option="label-column")
 
 
-def find_image_column(path: Path, table: Table, asked: str | None) -> str:
-    """Return the column of the images' paths: the one asked for, or one of the usual names.
+def _read_answers(table: Table, column: str | None, columns: TableColumns, taken: Collection[str]) -> _Answers:
+    if column is None:
+        return _read_one_hot(table, columns, taken)
+    if columns.task == REGRESSION:
+        return _read_values(table, column)
+    cells = table.read_column(column)
+    if columns.task == MULTILABEL:
+        joined, notice = join_labels(table.path, cells, columns.label_separator)
+        return _Answers((column,), joined, tuple(filter(None, [notice])))
+    missing = sorted({cell for cell in cells if cell and is_missing(cell)})
+    told = f"{table.path.name}: {', '.join(map(repr, missing))} is read as a class; leave the cell empty where there is none."
+    notices = (told,) if missing else ()
+    return _Answers((column,), cells, (*notices, *filter(None, [find_combined_classes(table.path, {*cells})])))
+
+
+def _read_one_hot(table: Table, columns: TableColumns, taken: Collection[str]) -> _Answers:
+    """Return the answers that columns of 0 and 1 give: a class where each row has one 1, else labels.
 
     Raises:
-        DataError: There is none.
-        SettingError: The column that was asked for is not there.
+        DataError: There are no such columns, or they give several labels where a class is wanted.
     """
-    return _require_column(path, table.header, asked, IMAGE_COLUMNS, "image")
+    names, rows = find_one_hot(table, [name for name in table.header if name not in taken])
+    is_single = all(len(labels) == 1 for labels in rows)
+    if not names or (columns.task == CLASSIFICATION and not is_single):
+        hint = f" The columns {', '.join(names)} hold 0 and 1: --task multilabel reads them." if names else ""
+        raise lack_column(table, LABEL_COLUMNS, "label", option="label-column", hint=hint)
+    what = "class" if columns.task == CLASSIFICATION else "labels"
+    told = f"{table.path.name}: the {what} of an image is read from the columns {', '.join(names)}, of 0 and 1."
+    if columns.task == MULTILABEL:
+        told = told.replace(" is read", " are read")
+    return _Answers(names, [LABEL_SEPARATOR.join(labels) for labels in rows], (told,))
 
 
-def read_metadata_columns(path: Path, table: Table, names: Sequence[str]) -> list[tuple[str, ...]]:
-    """Return the texts of columns, one tuple a row.
+def _read_values(table: Table, column: str) -> _Answers:
+    """Return the values of a column, less those that stand for no data, such as -9999."""
+    cells, notices = read_numbers(table, ColumnRequest(column), table.read_column(column))
+    numbers = fit_number(column, cells)
+    values = [parse_number(cell) for cell in cells]
+    no_data = [cell for cell, value in zip(cells, values, strict=True) if numbers.is_no_data(value)]
+    far = [cell for cell, value in zip(cells, values, strict=True) if not numbers.low <= value <= numbers.high]
+    far = [cell for cell in far if cell not in {*no_data} and not math.isnan(parse_number(cell))]
+    name = f"{table.path.name}: {column}"
+    if no_data:
+        notices += (f"{name}: {no_data[0]} stands for no data; {len(no_data):,} of {len(cells):,} values are such.",)
+    if far:
+        notices += (
+            f"{name}: {len(far):,} of {len(cells):,} values lie far from all others, {numbers.low:.4g} to "
+            f"{numbers.high:.4g} (such as {far[0]}); they are learned as they stand.",
+        )
+    return _Answers((column,), ["" if cell in {*no_data} else cell for cell in cells], notices)
 
-    Raises:
-        SettingError: A column is not there.
-    """
-    for name in names:
-        _find_column(path, table.header, name, (), "metadata", option="metadata")
-    if not names:
-        return [()] * table.num_rows
-    return list(zip(*(table.read_column(name) for name in names), strict=True))
 
-
-def _build_candidates(
-    path: Path, rows: Iterable[tuple[str, str, str | None, tuple[str, ...]]], task: str
-) -> Candidates:
-    """Return the candidates of rows (path, answer, split, metadata); an empty text says that there is none."""
-    items: dict[Candidate, None] = {}
+def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: PathFinder) -> Candidates:
+    items: dict[tuple[Path, str | None, tuple[str, ...]], dict[str, None]] = {}
     set_aside: list[SetAside] = []
     num_repeated = 0
-    for number, (image, text, split, metadata) in enumerate(rows, start=1):
+    for row in rows:
         try:
-            answer = _parse_row(task, image, text, split)
+            answer = _parse_row(task, row)
         except ValueError as reason:
-            set_aside.append(SetAside(path.parent / image if image else path, f"{reason} in row {number}"))
+            file = table.path.parent / row.image if row.image else table.path
+            set_aside.append(SetAside(file, f"{reason} in {row.place}"))
             continue
-        item = Candidate(Path(os.path.normpath(path.parent / image)), answer, split, metadata)
-        num_repeated += item in items
-        items[item] = None
-    rows_say, count = ("row says", "counts") if num_repeated == 1 else ("rows say", "count")
-    notice = f"{path.name}: {num_repeated:,} {rows_say} the same as an earlier one and {count} once."
-    return Candidates(path.parent, tuple(items), tuple(set_aside), (notice,) if num_repeated else ())
+        answers = items.setdefault((finder.find(row.image), row.split, row.metadata), {})
+        num_repeated += answer in answers
+        answers[answer] = None
+    candidates = [
+        Candidate(path, answer, split, metadata)
+        for (path, split, metadata), answers in items.items()
+        for answer in (_unite(answers) if task == MULTILABEL else answers)
+    ]
+    notices = _describe_rows(table.path.name, items, task, num_repeated)
+    return Candidates(table.path.parent, tuple(candidates), tuple(set_aside), tuple(notices))
 
 
-def _parse_row(task: str, image: str, text: str, split: str | None) -> str:
+def _unite(answers: Iterable[str]) -> tuple[str]:
+    """Return all labels of an image's rows as one answer."""
+    labels = {label for answer in answers for label in answer.split(LABEL_SEPARATOR)}
+    return (LABEL_SEPARATOR.join(sorted(labels - {""})),)
+
+
+def _parse_row(task: str, row: _Row) -> str:
     """Return a row's answer, or raise ValueError with what the row lacks."""
-    if not image:
+    if not row.image:
         raise ValueError("no image path")
-    answer = parse_answer(task, text)
-    if split == "":
+    answer = parse_answer(task, row.answer)
+    if row.split == "":
         raise ValueError("no split")
     return answer
 
 
-def _parse_split(path: Path, text: str) -> str:
-    """Return the split that a cell names, or an empty text for an empty cell."""
-    split = find_split(text) if text else ""
-    if split is None:
-        raise DataError(
-            f"{path}: the split column holds {text!r}.",
-            expected=SPLIT_SPELLINGS,
-            fix="mend the cell, or name another column with --split-column.",
-        )
-    return split
-
-
-def _require_column(
-    path: Path, header: Sequence[str], asked: str | None, usual: Sequence[str], what: str, *, option: str = ""
-) -> str:
-    option = option or f"{what}-column"
-    column = _find_column(path, header, asked, usual, what, option=option)
-    if column is None:
-        raise DataError(
-            f"{path}: there is no {what} column among {', '.join(header)}.",
-            expected=f"a column named {', '.join(usual[:-1])} or {usual[-1]}" if usual else "a column that is named",
-            fix=f"name the column with --{option}.",
-        )
-    return column
-
-
-def _find_column(
-    path: Path, header: Sequence[str], asked: str | None, usual: Sequence[str], what: str, *, option: str
-) -> str | None:
-    """Return the column that was asked for, or the first of the usual names that the table has."""
-    if asked:
-        if asked not in header:
-            raise SettingError(
-                f"{path}: there is no column {asked!r} (--{option}).",
-                expected=f"one of {', '.join(header)}",
-                fix=name_fix(asked, header),
-            )
-        return asked
-    by_lower_case = {name.lower(): name for name in reversed(header)}
-    return next((by_lower_case[name] for name in usual if name in by_lower_case), None)
-
-
-def open_csv(path: Path) -> Table:
-    """Open a CSV or TSV file in UTF-8, whichever of comma, semicolon and tab it uses.
-
-    Raises:
-        DataError: It cannot be read, or its rows and its first line do not agree.
-    """
-    try:
-        with path.open(encoding="utf-8-sig", newline="") as file:
-            first_line = file.readline()
-            file.seek(0)
-            delimiter = max(",;\t", key=first_line.count)
-            rows = [row for row in csv.reader(file, delimiter=delimiter) if row]
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        raise DataError(
-            f"{path}: the table cannot be read ({error}).",
-            expected="a CSV file in UTF-8, with the columns' names in its first line",
-            fix="save it again as CSV in UTF-8.",
-        ) from error
-    header = [name.strip() for name in rows[0]] if rows else []
-    _check_header(path, header)
-    for number, row in enumerate(rows[1:], start=1):
-        if len(row) != len(header):
-            raise DataError(
-                f"{path}: row {number} has {len(row)} fields.",
-                expected=f"{len(header)}, as many as the first line names",
-                fix="mend the row; a field that holds the separator itself stands in double quotes.",
-            )
-
-    def read_column(name: str) -> list[str]:
-        position = header.index(name)
-        return [row[position].strip() for row in rows[1:]]
-
-    return Table(header, len(rows) - 1, read_column)
-
-
-def open_parquet(path: Path) -> Table:
-    """Open a Parquet file; columns are read when they are asked for.
-
-    Raises:
-        DataError: It cannot be read.
-    """
-    import pyarrow
-    import pyarrow.parquet
-
-    def fail(error: Exception) -> DataError:
-        return DataError(
-            f"{path}: the table cannot be read ({error}).",
-            expected="a Parquet file",
-            fix="write it again, or save it as CSV.",
-        )
-
-    try:
-        file = pyarrow.parquet.ParquetFile(path)
-    except (OSError, pyarrow.ArrowException) as error:
-        raise fail(error) from error
-    header = [str(name) for name in file.schema_arrow.names]
-    _check_header(path, header)
-
-    def read_column(name: str) -> list[str]:
-        # One column at a time: a table may hold the pictures themselves beside their paths.
-        try:
-            return [_as_text(value) for value in file.read(columns=[name]).column(name).to_pylist()]
-        except (OSError, KeyError, pyarrow.ArrowException) as error:
-            raise fail(error) from error
-
-    return Table(header, file.metadata.num_rows, read_column)
-
-
-def _as_text(value: object) -> str:
-    """Return a cell as text; a missing value, also a float's NaN, is empty."""
-    return "" if value is None or value != value else str(value).strip()
-
-
-def _check_header(path: Path, header: Sequence[str]) -> None:
-    if len(header) < 2 or len(set(header)) != len(header):
-        raise DataError(
-            f"{path}: {'the columns are ' + ', '.join(header) if header else 'the table is empty'}.",
-            expected="a first line that names at least two columns, each once",
-            fix="name the columns in the first line.",
-        )
+def _describe_rows(
+    name: str, items: Mapping[tuple[Path, str | None, tuple[str, ...]], Collection[str]], task: str, num_repeated: int
+) -> Iterator[str]:
+    """Yield what there is to say of images that have several rows."""
+    if num_repeated:
+        rows_say, count = ("row says", "counts") if num_repeated == 1 else ("rows say", "count")
+        yield f"{name}: {num_repeated:,} {rows_say} the same as an earlier one and {count} once."
+    num_torn = sum(len(answers) > 1 for answers in items.values())
+    images = f"{num_torn:,} image has" if num_torn == 1 else f"{num_torn:,} images have"
+    if num_torn and task == MULTILABEL:
+        yield f"{name}: {images} labels in several rows, which are united."
+    elif num_torn and task == CLASSIFICATION:
+        yield f"{name}: {images} rows of different classes; --task multilabel learns all of them."
+    elif num_torn:
+        yield f"{name}: {images} rows of different values, each of which is learned."
+    rows_of_path = Counter((path, split) for path, split, _ in items)
+    num_varied = sum(number > 1 for number in rows_of_path.values())
+    if num_varied:
+        images = f"{num_varied:,} image has" if num_varied == 1 else f"{num_varied:,} images have"
+        yield f"{name}: {images} rows that differ in their metadata; each row counts as an image."

@@ -1,0 +1,7 @@
+"""The usual names of a table's columns, in lower case."""
+
+from __future__ import annotations
+
+IMAGE_COLUMNS = ("path", "image_path", "image", "filepath", "file_path", "filename", "file_name", "file")
+LABEL_COLUMNS = ("label", "class_name", "class", "category", "category_name", "target", "labels", "tags")
+SPLIT_COLUMNS = ("split", "subset", "partition")

@@ -1,0 +1,155 @@
+"""From the cells of a table to files: paths as other systems and programs write them are understood by what is there.
+
+A path is first taken as it stands, from the table's folder. Only where no such file exists are other readings tried:
+backslashes as slashes, `file://`, `~`, the other Unicode form, other case, a missing ending. A reading counts only if it
+leads to exactly one file that exists.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import unicodedata
+from collections import Counter
+from collections.abc import Iterator
+from pathlib import Path, PurePosixPath, PureWindowsPath
+from urllib.parse import unquote, urlsplit
+
+from tlkit.data.signatures import IMAGE_SUFFIXES
+from tlkit.errors import DataError
+
+_MAX_PATH_LENGTH = 4096
+_URL = re.compile(r"(?:https?|ftp|s3|gs|data):", re.IGNORECASE)
+
+
+class PathFinder:
+    """Finds the files that a table names.
+
+    Attributes:
+        readings: How many paths were understood in another way than they stand, by a word for the way.
+
+    Args:
+        table: The table, absolute; relative paths start from its folder.
+    """
+
+    def __init__(self, table: Path) -> None:
+        self._table = table
+        self._names: dict[Path, dict[str, list[str]]] = {}
+        self._folders: dict[Path, Path | None] = {}
+        self._missing: list[str] = []
+        self._num_found = 0
+        self.readings: Counter[str] = Counter()
+
+    def find(self, cell: str) -> Path:
+        """Return the file that a cell names, absolute; as the cell stands if there is none."""
+        plain = self._join(cell)
+        for path, reading in self._read(cell, plain):
+            if path is not None:
+                if reading:
+                    self.readings[reading] += 1
+                self._num_found += 1
+                return path
+        self._missing.append(cell)
+        return plain
+
+    def _join(self, cell: str) -> Path:
+        return Path(os.path.normpath(self._table.parent / cell))
+
+    def _read(self, cell: str, plain: Path) -> Iterator[tuple[Path | None, str]]:
+        """Yield the readings of a cell, likely ones first; None where a reading leads to no file."""
+        if len(cell) > _MAX_PATH_LENGTH or "\0" in cell:
+            return
+        yield (plain if os.path.lexists(plain) else None), ""
+        text, reading = cell, ""
+        if cell.lower().startswith("file:"):
+            text, reading = unquote(urlsplit(cell).path), "file:// addresses"
+        elif cell.startswith("~"):
+            text, reading = os.path.expanduser(cell), "paths from the home folder"  # noqa: PTH111 - Path.expanduser raises
+        elif "\\" in cell:
+            text, reading = cell.replace("\\", "/"), "paths with backslashes"
+        path = self._join(text)
+        yield (path if os.path.lexists(path) else None), reading
+        yield self._find_similar(path), reading or "paths in another spelling, by case or Unicode form"
+        yield self._find_suffix(path), "paths without ending"
+
+    def _find_similar(self, path: Path) -> Path | None:
+        """Return the one file whose path differs by case and Unicode form only."""
+        folder = self._find_folder(path.parent)
+        names = [] if folder is None else self._list_names(folder).get(fold_name(path.name), [])
+        return folder / names[0] if folder is not None and len(names) == 1 else None
+
+    def _find_folder(self, folder: Path) -> Path | None:
+        if folder not in self._folders:
+            self._folders[folder] = folder if folder.is_dir() else None
+            if not folder.is_dir() and folder.parent != folder:
+                self._folders[folder] = self._find_similar(folder)
+        return self._folders[folder]
+
+    def _find_suffix(self, path: Path) -> Path | None:
+        """Return the one image whose name is that of the path and an ending."""
+        folder = self._find_folder(path.parent)
+        if folder is None or path.suffix.lower() in IMAGE_SUFFIXES:
+            return None
+        names = self._list_names(folder)
+        found = [name for suffix in IMAGE_SUFFIXES for name in names.get(fold_name(path.name) + suffix, ())]
+        return folder / found[0] if len(found) == 1 else None
+
+    def _list_names(self, folder: Path) -> dict[str, list[str]]:
+        """Return the names in a folder by what they have in common with other spellings."""
+        if folder not in self._names:
+            names: dict[str, list[str]] = {}
+            try:
+                for name in os.listdir(folder):
+                    names.setdefault(fold_name(name), []).append(name)
+            except OSError:
+                names = {}
+            self._names[folder] = names
+        return self._names[folder]
+
+    def describe_readings(self) -> list[str]:
+        """Return what there is to say of paths that were read otherwise than they stand."""
+        return [
+            f"{self._table.name}: {number:,} {'file is' if number == 1 else 'files are'} found by reading {reading}."
+            for reading, number in self.readings.items()
+        ]
+
+    def describe(self) -> list[str]:
+        """Return what there is to say of paths that were read otherwise, or lead to no file and can be mended.
+
+        Raises:
+            DataError: No path leads to a file, and it can be told why.
+        """
+        hint = self._explain_missing()
+        if hint and not self._num_found:
+            raise DataError(
+                f"{self._table}: none of the files is there; the first: {self._missing[0][:200]}.",
+                expected=f"paths that start from {self._table.parent}, with / between folders",
+                fix=hint,
+            )
+        what = "1 path leads" if len(self._missing) == 1 else f"{len(self._missing):,} paths lead"
+        missing = f"{self._table.name}: {what} to no file ({self._missing[0][:200]}): {hint}" if hint else ""
+        return [*self.describe_readings(), *filter(None, [missing])]
+
+    def _explain_missing(self) -> str:
+        """Return how to mend the first path that leads to no file, if that can be told."""
+        cell = self._missing[0] if self._missing else ""
+        if _URL.match(cell):
+            return "download the pictures, and name the files instead of their addresses."
+        parts = split_path(cell)
+        for start in range(1, len(parts)):
+            tail = self._table.parent.joinpath(*parts[start:])
+            if os.path.lexists(tail):
+                return f"write them relative to the table's folder: {'/'.join(parts[start:])} is there."
+        if PureWindowsPath(cell).is_absolute() or PurePosixPath(cell).is_absolute():
+            return "these are paths of another place: write them relative to the table's folder, or move the table."
+        return ""
+
+
+def split_path(cell: str) -> tuple[str, ...]:
+    """Return the folders and the name in a path, whichever system it is written for."""
+    return tuple(part for part in re.split(r"[\\/]+", unicodedata.normalize("NFC", cell)) if part not in ("", "."))
+
+
+def fold_name(name: str) -> str:
+    """Return what a file's name has in common with other spellings, by case and Unicode form."""
+    return unicodedata.normalize("NFC", name).casefold()
