@@ -94,7 +94,7 @@ def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telli
             ("--metadata", "boat:colour"),
             "Error: metadata: 'boat:colour' ends in 'colour'.\n"
             "  Expected: NAME, NAME:number or NAME:category\n"
-            "  Fix: correct the kind, or leave it out to have it inferred.\n",
+            '  Fix: correct the kind, or leave it out; a name with a colon stands in double quotes: "boat:colour"\n',
         ),
     ],
 )

@@ -136,9 +136,7 @@ def test_columns_of_boxes_without_a_name_and_of_one_value_are_left_out(judged: T
     one_value = ("water", "image-height", "image-format", "image-mode", "image-camera")
     assert judged.payload["left_out"] == {"one_value": one_value, "all_different": ()}
     assert f"Left out, as they have one value: {', '.join(one_value)}.\n" in judged.stdout
-    assert judged.stderr.startswith(
-        "Warning: Columns whose names no --metadata can hold are left out: ''; rename them to have them judged.\n"
-    )
+    assert "catches.csv: 1 column has no name, and no part.\n" in judged.stdout
 
 
 def test_images_of_the_test_split_take_no_part(judged: Told) -> None:

@@ -29,7 +29,15 @@ from tlkit.evaluation.leak_columns import LeakColumns, make_leak_columns
 from tlkit.evaluation.leak_report import LeakReport
 from tlkit.evaluation.leaks import compute_leak_report, find_leaks
 from tlkit.features.cache import default_cache_root
-from tlkit.metadata.columns import ALL_IMAGE_FACTS, IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
+from tlkit.metadata.columns import (
+    ALL_IMAGE_FACTS,
+    IMAGE_FACTS,
+    ColumnRequest,
+    format_metadata,
+    parse_metadata,
+    quote_column_name,
+    texts_of,
+)
 from tlkit.metadata.encoding import fit_encoding
 from tlkit.outputs import CLASSIFICATION, REGRESSION
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
@@ -80,7 +88,7 @@ def run_leak(
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = out or Path("runs") / f"{data.resolve().stem}-metadata.png"
     check_picture(picture, data)
-    data_settings = _choose_columns(data, data_settings, group_by, console)
+    data_settings = _choose_columns(data, data_settings, group_by)
     cache_root = default_cache_root()
     manifest = read_probe_images(data, data_settings, seed, cache_root, console)
     records, features = _read_features(manifest, backbone_settings, seed, cache_root, console)
@@ -140,10 +148,10 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
         console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
 
 
-def _choose_columns(data: Path, settings: DataSettings, group_by: str, console: Console) -> DataSettings:
+def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSettings:
     """Return the settings with the columns named that are judged, the one to group by among them."""
-    others = _list_columns(data, settings, console) if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES else []
-    names = settings.metadata or ",".join((*others, ALL_IMAGE_FACTS))
+    others = _list_columns(data, settings) if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES else []
+    names = settings.metadata or format_metadata(map(ColumnRequest, (*others, ALL_IMAGE_FACTS)))
     known = [*others, *IMAGE_FACTS]
     if group_by and data.exists() and group_by not in known:
         raise SettingError(
@@ -152,31 +160,17 @@ def _choose_columns(data: Path, settings: DataSettings, group_by: str, console: 
             fix=name_fix(group_by, known),
         )
     if group_by and group_by not in [request.name for request in parse_metadata(names)]:
-        names = f"{names},{group_by}"
+        names = f"{names},{quote_column_name(group_by)}"
     return dataclasses.replace(settings, metadata=names)
 
 
-def _list_columns(data: Path, settings: DataSettings, console: Console) -> list[str]:
-    """Return the columns of a table that can be judged: no path, answer, split or box, and of a name that can be told."""
+def _list_columns(data: Path, settings: DataSettings) -> list[str]:
+    """Return the columns of a table that can be judged: no path, answer, split or box."""
     answer = settings.target if settings.task == REGRESSION else settings.label_column
     columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
     others = list_other_columns(data, columns)
     boxes = find_box(others)
-    judged = [name for name in others if name not in boxes and _can_be_named(name)]
-    unnamed = [name for name in others if name not in boxes and name not in judged]
-    if unnamed and not settings.metadata:
-        console.warn(
-            f"Columns whose names no --metadata can hold are left out: {', '.join(map(repr, unnamed))}; rename them "
-            "to have them judged."
-        )
-    return judged
-
-
-def _can_be_named(name: str) -> bool:
-    try:
-        return parse_metadata(name) == (ColumnRequest(name),)
-    except SettingError:
-        return False
+    return [name for name in others if name not in boxes]
 
 
 def _check_groups(name: str, keys: Sequence[str], twins: Sequence[str]) -> None:

@@ -39,10 +39,13 @@ def test_rows_are_located_by_line_or_number(tmp_path: Path) -> None:
     assert [table.locate(row) for table in (csv, parquet) for row in (0, 1)] == ["line 2", "line 5", "row 1", "row 2"]
 
 
-def test_names_of_columns_have_single_spaces_one_unicode_form_and_a_number_if_they_are_empty(tmp_path: Path) -> None:
+def test_names_of_columns_have_single_spaces_and_one_unicode_form_and_nameless_ones_are_left_out(
+    tmp_path: Path,
+) -> None:
     table = open_table(write_csv(tmp_path, ',"Fla\u0308che\nm²",  path\n0,1, 1.png\n'))
-    assert table.header == ["column 1", "Fl\u00e4che m²", "path"]
-    assert [table.read_column(name) for name in table.header] == [["0"], ["1"], ["1.png"]]
+    assert table.header == ("Fl\u00e4che m²", "path")
+    assert [table.read_column(name) for name in table.header] == [["1"], ["1.png"]]
+    assert table.notices == ("photos.csv: 1 column has no name, and no part.",)
 
 
 @pytest.mark.parametrize(

@@ -35,7 +35,7 @@ class Table:
 
     Attributes:
         path: Absolute; the paths in its cells start from its folder.
-        header: Names, each once; white space in them is single spaces, and a column without a name has a number.
+        header: Names, each once; white space in them is single spaces. Columns without a name are left out.
         num_rows: Rows without the header.
         read_column: Returns the texts of a column, without spaces around them; an empty one where there is no value.
         locate: Returns where a row stands, in words: `line 7` or `row 6`.
@@ -72,20 +72,20 @@ def _open_csv(path: Path) -> Table:
             fix="check the path; of a large table, save the columns that are needed, or save it as Parquet.",
         ) from error
     table = parse_csv(path, content)
-    header = _name_columns(path, table.header)
+    columns = _name_columns(path, table.header)
 
     def read_column(name: str) -> list[str]:
-        position = header.index(name)
+        position = columns[name]
         return [row[position].strip() for row in table.rows]
 
     return Table(
         path,
-        header,
+        tuple(columns),
         len(table.rows),
         read_column,
         lambda row: f"line {table.lines[row]:,}",
         table.separator,
-        table.notices,
+        (*table.notices, *_tell_nameless(path, len(table.header) - len(columns))),
     )
 
 
@@ -113,11 +113,11 @@ def _open_parquet(path: Path) -> Table:
     if facts.num_rows > MAX_ROWS:
         refuse_rows(path, f"{facts.num_rows:,}")
     names = [str(name) for name in file.schema_arrow.names]
-    header = _name_columns(path, names)
+    columns = _name_columns(path, names)
 
     def read_column(name: str) -> list[str]:
         # One column at a time: a table may hold the pictures themselves beside their paths.
-        stored_name = names[header.index(name)]
+        stored_name = names[columns[name]]
         _check_column_size(path, name, _sum_column_bytes(facts, stored_name))
         column: list[str] = []
         try:
@@ -129,7 +129,8 @@ def _open_parquet(path: Path) -> Table:
             raise fail(error) from error
         return column
 
-    return Table(path, header, facts.num_rows, read_column, lambda row: f"row {row + 1:,}")
+    told = tuple(_tell_nameless(path, len(names) - len(columns)))
+    return Table(path, tuple(columns), facts.num_rows, read_column, lambda row: f"row {row + 1:,}", notices=told)
 
 
 def _sum_column_bytes(facts: Any, name: str) -> int:
@@ -193,14 +194,12 @@ def _check_cell(path: Path, name: str, text: str) -> str:
     return text.strip()
 
 
-def _name_columns(path: Path, names: Sequence[str]) -> list[str]:
-    """Return the columns' names in one spelling: spaces for other white space, composed letters, numbers for no name."""
-    header = [
-        unicodedata.normalize("NFC", " ".join(name.split())) or f"column {number}"
-        for number, name in enumerate(names, start=1)
-    ]
-    twice = [name for name, number in Counter(header).items() if number > 1]
-    if len(header) < 2 or len(header) > MAX_COLUMNS or twice:
+def _name_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
+    """Return the places of the columns by their names in one spelling: single spaces, composed letters."""
+    header = [unicodedata.normalize("NFC", " ".join(name.split())) for name in names]
+    columns = {name: place for place, name in reversed([*enumerate(header)]) if name}
+    twice = [name for name, number in Counter(header).items() if name and number > 1]
+    if len(columns) < 2 or len(header) > MAX_COLUMNS or twice:
         shown = ", ".join(header)
         what = (
             f"the columns are {shown if len(shown) <= 200 else shown[:197] + '...'}" if header else "the table is empty"
@@ -210,11 +209,16 @@ def _name_columns(path: Path, names: Sequence[str]) -> list[str]:
             expected=f"a first line that names at least two columns (and at most {MAX_COLUMNS:,}), each once",
             fix="name the columns in the first line, with commas, semicolons, tabs or | between them.",
         )
-    if any(Path(name).suffix.lower() in IMAGE_SUFFIXES for name in header):
-        file = next(name for name in header if Path(name).suffix.lower() in IMAGE_SUFFIXES)
+    file = next((name for name in header if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
+    if file:
         raise DataError(
             f"{path}: the first line is a row of the table: it holds {file[:80]!r}.",
             expected="a first line that names the columns",
             fix="add a first line such as path,label.",
         )
-    return header
+    return dict(sorted(columns.items(), key=lambda item: item[1]))
+
+
+def _tell_nameless(path: Path, number: int) -> Iterator[str]:
+    if number:
+        yield f"{path.name}: {'1 column has' if number == 1 else f'{number:,} columns have'} no name, and no part."
