@@ -14,8 +14,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.evaluation.probes import probe_features
-from tlkit.metadata.columns import IMAGE_FACTS, is_missing, parse_number
+from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import Column, MetadataEncoding, NumberColumn
+from tlkit.metadata.numbers import is_missing
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,7 +92,7 @@ def _describe_order(column: Column, texts: Sequence[str]) -> Hashable:
     of the images by number, in either direction.
     """
     if isinstance(column, NumberColumn):
-        values = np.array([parse_number(text) for text in texts])
+        values = np.array([column.parse(text) for text in texts])
     else:
         cells = ["" if is_missing(text) else text.strip() for text in texts]
         values = np.unique(cells, return_inverse=True)[1].astype(np.float64)
