@@ -331,7 +331,7 @@ def read(data: Path, **settings: Any) -> Manifest:
 def warn(manifest: Manifest, **settings: Any) -> str:
     stderr = io.StringIO()
     with contextlib.redirect_stderr(stderr):
-        warn_of_leaks(manifest, DataSettings(**settings), seed=0, console=QUIET)
+        warn_of_leaks(manifest, DataSettings(**settings), seed=0, console=Console(verbosity=-1))
     return stderr.getvalue()
 
 
@@ -376,7 +376,7 @@ def test_a_training_on_few_images_does_not_look(catches: Path, num_images: int, 
 def finetune(data: Path, out: Path) -> None:
     stage = Stage(epochs=1, lr=1e-3, batch_size=16)
     recipe = Recipe(backbone=TINY, head=HeadSettings(kind="linear"), stages=(stage,))
-    run_finetune(recipe, data, out, console=QUIET)
+    run_finetune(recipe, data, out, console=Console(verbosity=-1))
 
 
 def test_a_run_warns_once_where_the_file_tells_the_class_and_is_silent_otherwise(
