@@ -98,9 +98,9 @@ def locked_folder(folder: Path) -> Iterator[None]:
             stack.enter_context(held_lock(folder / LOCK_FILE))
         except BlockingIOError as error:
             raise RunError(
-                f"--out {folder}: another process of tlkit is at work there.",
+                f"{folder}: another process of tlkit is at work there.",
                 expected="one process in a folder at a time",
-                fix="wait for it to end, or choose another --out.",
+                fix="wait for it to end, or name another folder.",
             ) from error
         yield
 

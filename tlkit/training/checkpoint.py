@@ -10,6 +10,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
@@ -91,8 +92,9 @@ class Checkpoint:
             self._has_failed = True
 
     def remove(self) -> None:
-        """Remove what is no longer needed."""
-        self._path.unlink(missing_ok=True)
+        """Remove what is no longer needed, if the disk lets it go."""
+        with suppress(OSError):
+            self._path.unlink(missing_ok=True)
 
 
 class _DamagedError(Exception):

@@ -76,7 +76,7 @@ def run_finetune(
     if start_from and (notice := describe_unfinished(start_from)):
         console.warn(notice)
     with open_run_folder(out, recipe, data, resume=resume) as folder:
-        if folder.is_finished and not folder.read_summary()["not_made"]:
+        if folder.is_finished and not folder.read_summary().get("not_made"):
             console.say(f"{out} has finished already.")
             folder.remove_state()
             return folder.read_summary()

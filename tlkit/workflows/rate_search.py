@@ -20,6 +20,7 @@ from tlkit.training.rate_suggestions import CHOSEN, Suggestions, suggest_rates
 from tlkit.training.stages import StageData
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import compute_stage_rates, find_variable_groups
+from tlkit.workflows.optional_steps import describe_problem
 from tlkit.workflows.stage_plan import StagePlan
 
 
@@ -46,7 +47,7 @@ def search_rate(
     picture: Path,
     console: Console,
 ) -> FoundRate:
-    """Sweep the rate of a stage that is about to begin, draw the losses, and say what they suggest.
+    """Sweep the rate of a stage that is about to begin, and draw the losses.
 
     Args:
         model: What the stage trains; it is left as it was.
@@ -69,7 +70,10 @@ def search_rate(
     )
     found = FoundRate(sweep, suggest_rates(sweep))
     marks = found.suggestions.by_rule if found.suggestions else {}
-    draw_sweep(picture, sweep.rates, sweep.losses, sweep.smoothed, marks=marks, chosen=CHOSEN)
+    try:
+        draw_sweep(picture, sweep.rates, sweep.losses, sweep.smoothed, marks=marks, chosen=CHOSEN)
+    except OSError as error:
+        console.warn(f"The sweep cannot be drawn ({describe_problem(error)}). What it suggests is the same.")
     return found
 
 

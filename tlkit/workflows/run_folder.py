@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import shutil
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -195,7 +196,7 @@ def describe_unfinished(path: Path) -> str | None:
 
 def _check_empty(out: Path, *, resume: bool) -> None:
     """Refuse a folder with files that are not tlkit's; what a killed process left half written does not count."""
-    if not out.exists():
+    if not os.path.lexists(out):
         return
     if out.is_dir() and all(path.name == LOCK_FILE or path.match(PARTIAL_PATTERN) for path in out.iterdir()):
         return
