@@ -186,7 +186,7 @@ def _write_own(folder: Path, name: str, content: bytes, hashes: dict[str, str]) 
 
 
 def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(f"{path.name}.{os.getpid()}{_PARTIAL}")  # two demos may draw the same
+    partial = path.with_name(path.name + _PARTIAL)
     partial.write_bytes(content)
     os.replace(partial, path)
 
