@@ -184,6 +184,28 @@ def test_a_table_is_a_data_set(tmp_path: Path, fill: Callable[..., Path], read: 
     assert manifest.notices == (f"1 file is set aside; the first: {data}/pictures/gone.png (no such file).",)
 
 
+def test_a_tables_paths_give_splits_if_no_column_does(
+    tmp_path: Path, fill: Callable[..., Path], read: Callable[..., Manifest]
+) -> None:
+    data = fill({"train/valid": 3, "train/invalid": 3, "val/valid": 2, "val/invalid": 2, "extra": 1})
+    rows = [
+        f"{path.relative_to(data)},{path.parent.name}"
+        for path in sorted(data.rglob("*.png"))
+        if path.parent.name != "extra"
+    ]
+    (data / "table.csv").write_text("\n".join(["image,label", *rows]))
+    manifest = read(data=data / "table.csv")
+    assert Counter(record.split for record in manifest.records) == {"train": 6, "validation": 4}
+    assert manifest.notices == ("The splits are those that the data gives: 6 train, 4 validation.",)
+    (data / "table.csv").write_text("\n".join(["image,label", *rows, "extra/extra_000.png,valid"]))
+    manifest = read(data=data / "table.csv", validation_fraction=0.5)
+    assert Counter(record.split for record in manifest.records) != {"train": 6, "validation": 4}
+    assert manifest.notices == (
+        "Paths or annotations name a split for 10 of 11 images; it is not used, as the others have none, e.g. "
+        f"{data}/extra/extra_000.png.",
+    )
+
+
 def test_every_broken_file_is_accounted_for(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:
     data = fill({"red": 4, "blue": 4})
     broken = {"1.jpg": b"", "2.png": b"\x89PNG\r\n\x1a\n", "3.gif": b"text", "faces.db": bytes(range(256))}

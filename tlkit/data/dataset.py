@@ -137,6 +137,10 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
             settings.label_separator,
         )
         found = read_table(data, columns)
+        if not settings.split_column:
+            found = give_splits(
+                found, annotations=boxes.annotations if boxes else {}, source=boxes.source if boxes else None
+            )
     else:
         raise DataError(
             f"{data}: {'neither a folder nor a table' if data.exists() else 'there is no such file or folder'}.",

@@ -36,6 +36,14 @@ def test_corners_are_found_by_name_and_width_and_height_are_the_pictures(folder:
     )
 
 
+def test_a_column_of_splits_gives_the_images_splits(folder: Path) -> None:
+    found = read(folder, "path,x1,y1,x2,y2,Subset\n1.jpg,1,2,3,4,VALID\n2.jpg,1,2,3,4,TRAIN\n2.jpg,5,6,7,8,\n")
+    assert [(item.image.name, item.split) for item in found.annotations] == [
+        ("1.jpg", "validation"),
+        ("2.jpg", "train"),
+    ]
+
+
 @pytest.mark.parametrize("names", ["x,y,width,height", "X,Y,W,H"])
 def test_extents_are_found_by_name(folder: Path, names: str) -> None:
     found = read(folder, f"path,{names}\n1.jpg,1,2,30,40\n")

@@ -48,6 +48,7 @@ def test_lines_are_boxes_in_fractions(root: Path) -> None:
             ),
         ),
         (),
+        ("data names no classes, as data.yaml or classes.txt would; they are called by number.",),
     )
 
 

@@ -14,7 +14,8 @@ from typing import Literal
 from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
-from tlkit.data.formats.column_names import IMAGE_COLUMNS, LABEL_COLUMNS
+from tlkit.data.formats.candidates import find_split
+from tlkit.data.formats.column_names import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS
 from tlkit.data.formats.table_file import open_table
 from tlkit.errors import DataError
 
@@ -37,6 +38,7 @@ class _Columns:
     has_extents: bool
     size: Sequence[str]
     label: str | None
+    split: str | None
 
 
 def read_box_tables(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
@@ -80,6 +82,7 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     labels = table.read_column(columns.label) if columns.label else [""] * len(images)
 
     shape: Literal["corners", "extents"] = "extents" if columns.has_extents else "corners"
+    splits = _read_splits(images, table.read_column(columns.split)) if columns.split else {}
     boxes: dict[tuple[str, tuple[int, int] | None], list[BoxLabel]] = {}
     for image, place, size, label in zip(images, places, sizes, labels, strict=True):
         boxes_of_image = boxes.setdefault((image, parse_size(*size)), [])
@@ -92,10 +95,20 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     for (image, stated), boxes_of_image in boxes.items():
         found = find_image(image, beside=[path.parent])
         if len(found) == 1:
-            yield Annotation(found[0], stated, tuple(boxes_of_image), shape=shape, source=path)
+            yield Annotation(found[0], stated, tuple(boxes_of_image), shape=shape, source=path, split=splits.get(image))
         else:
             what = "ambiguous" if found else "not there"
             yield Complaint(f"name of an image that is {what}; its rows left out", path.parent / image)
+
+
+def _read_splits(images: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
+    """Return the split of each image that has one, the first of several; other words mean none."""
+    splits: dict[str, str] = {}
+    for image, cell in zip(images, cells, strict=True):
+        split = find_split(cell)
+        if split:
+            splits.setdefault(image, split)
+    return splits
 
 
 def _parse_box(place: Sequence[str], label: str, *, has_extents: bool) -> BoxLabel | None:
@@ -138,6 +151,12 @@ def _find_columns(path: Path, header: Sequence[str]) -> _Columns:
     sizes = (_find(header, names) for names in SIZE_COLUMNS)
     size = next((names for names in sizes if names and names[0] not in box), [])
     label = next(filter(None, (_find(header, [name]) for name in LABEL_COLUMNS)), [])
+    split = next(filter(None, (_find(header, [name]) for name in SPLIT_COLUMNS)), [])
     return _Columns(
-        image[0], box, [name.lower() for name in box] in map(list, EXTENT_COLUMNS), size, label[0] if label else None
+        image[0],
+        box,
+        [name.lower() for name in box] in map(list, EXTENT_COLUMNS),
+        size,
+        label[0] if label else None,
+        split[0] if split else None,
     )

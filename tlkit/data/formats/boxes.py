@@ -71,6 +71,12 @@ def read_boxes(path: Path, *, image_folder: Path) -> FoundBoxes:
             expected="annotations of images in that folder",
             fix="check that the annotations and the images belong together.",
         )
+    names = {box.class_name for item in annotations for box in item.boxes}
+    if format_name == "YOLO" and names and all(map(str.isdecimal, names)):
+        remarks = (
+            *remarks,
+            f"{path.name} names no classes, as data.yaml or classes.txt would; they are called by number.",
+        )
     return FoundBoxes(format_name, annotations, complaints, remarks)
 
 

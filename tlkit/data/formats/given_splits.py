@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
-from pathlib import Path
+from pathlib import Path, PurePath
 
 from tlkit.data.boxes import Annotation
 from tlkit.data.formats.candidates import Candidates
@@ -13,6 +13,7 @@ from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_pa
 from tlkit.errors import DataError
 
 _NO_ANNOTATIONS: Mapping[Path, Annotation] = {}
+_NO_CLASSES: Mapping[Path, str] = {}
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,7 @@ def find_given_splits(
     root: Path,
     annotations: Mapping[Path, Annotation] = _NO_ANNOTATIONS,
     source: Path | None = None,
+    classes: Mapping[Path, str] = _NO_CLASSES,
 ) -> GivenSplits:
     """Return the splits of images.
 
@@ -41,13 +43,14 @@ def find_given_splits(
         root: The data's folder, absolute; what lies above it says nothing.
         annotations: By the image's absolute path.
         source: Where the annotations were read; absolute.
+        classes: Those of the images, as far as they are known; a folder named for an image's class names no split.
 
     Raises:
         DataError: The folders of an image name several splits.
     """
     paths = list(paths)
     by_list = {path: annotations[path].split if path in annotations else None for path in paths}
-    by_folder = {path: _find_split_of_folders(path, root) for path in paths}
+    by_folder = {path: _find_split_of_folders(path, root, classes.get(path, "")) for path in paths}
     by_source = {path: _find_split_of_source(annotations.get(path), source) for path in paths}
     if len(set(by_source.values())) == 1:  # a name that all share divides nothing
         by_source = dict.fromkeys(paths)
@@ -65,9 +68,8 @@ def give_splits(
     """
     if any(item.split for item in found.items):
         return found
-    given = find_given_splits(
-        {item.path: None for item in found.items}, root=found.root, annotations=annotations, source=source
-    )
+    classes = {item.path: item.answer or "" for item in found.items}
+    given = find_given_splits(classes, root=found.root, annotations=annotations, source=source, classes=classes)
     missing = [path for path, split in given.splits.items() if not split]
     if not missing and len(set(given.splits.values())) > 1:
         items = tuple(replace(item, split=given.splits[item.path]) for item in found.items)
@@ -81,8 +83,9 @@ def give_splits(
     return replace(found, notices=(*found.notices, notice))
 
 
-def _find_split_of_folders(path: Path, root: Path) -> str | None:
-    splits = find_splits_in_path(path.relative_to(root)) if path.is_relative_to(root) else []
+def _find_split_of_folders(path: Path, root: Path, class_name: str) -> str | None:
+    parts = path.relative_to(root).parts if path.is_relative_to(root) else ()
+    splits = find_splits_in_path(PurePath(*(part for part in parts if part != class_name)))
     if len(splits) > 1:
         raise DataError(
             f"{path}: its folders name both the {splits[0]} and the {splits[1]} split.",
