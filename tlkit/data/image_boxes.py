@@ -12,6 +12,7 @@ from tlkit.data.boxes import Annotation, BoxLabel, Complaint, check_boxes, choos
 from tlkit.data.class_checks import name_some
 from tlkit.data.contradictions import fold_spelling
 from tlkit.data.file_index import FileFacts
+from tlkit.data.formats.box_columns import UNUSED_COLUMN
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.errors import DataError
 
@@ -173,6 +174,9 @@ def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
     source = locate_boxes(data, boxes).absolute()
     found = read_boxes(source, image_folder=_folder_of(data))
     collection = ImageBoxes(source, {annotation.image: annotation for annotation in found.annotations})
-    collection.report.add_complaints(found.complaints)
+    is_of_images = source == data.absolute()  # its other columns have parts of their own
+    collection.report.add_complaints(
+        item for item in found.complaints if not (is_of_images and item.kind.startswith(UNUSED_COLUMN))
+    )
     collection.report.remarks += found.remarks
     return collection

@@ -36,6 +36,11 @@ def test_corners_are_found_by_name_and_width_and_height_are_the_pictures(folder:
     )
 
 
+def test_columns_without_a_part_are_named(folder: Path) -> None:
+    found = read(folder, "path,x1,y1,x2,y2,class,pose\n1.jpg,1,2,3,4,cat,left\n")
+    assert [item.kind for item in found.complaints] == ["column of a table of boxes that is not used: pose"]
+
+
 def test_a_column_of_splits_gives_the_images_splits(folder: Path) -> None:
     found = read(folder, "path,x1,y1,x2,y2,Subset\n1.jpg,1,2,3,4,VALID\n2.jpg,1,2,3,4,TRAIN\n2.jpg,5,6,7,8,\n")
     assert [(item.image.name, item.split) for item in found.annotations] == [

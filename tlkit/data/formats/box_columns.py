@@ -26,6 +26,7 @@ CORNER_COLUMNS = (
     ("x1", "y1", "x2", "y2"),
 )
 EXTENT_COLUMNS = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
+UNUSED_COLUMN = "column of a table of boxes that is not used: "
 SIZE_COLUMNS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
 
 
@@ -76,6 +77,8 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     """
     table = open_table(path)
     columns = _find_columns(path, table.header)
+    taken = {columns.image, *columns.box, *columns.size, columns.label, columns.split}
+    yield from (Complaint(f"{UNUSED_COLUMN}{name}", path) for name in table.header if name not in taken)
     images = table.read_column(columns.image)
     places = zip(*map(table.read_column, columns.box), strict=True)
     sizes = zip(*map(table.read_column, columns.size), strict=True) if columns.size else repeat(("", ""), len(images))
