@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.evaluation.boxes import compute_box_scores
+from tlkit.evaluation.boxes import BoxReport, answers_of, compute_box_scores
+from tlkit.evaluation.classification import compute_classification_report
 
 SQUARE = (10.0, 10.0, 30.0, 30.0)
 
@@ -40,3 +41,20 @@ def test_the_payload_is_plain() -> None:
     payload = compute_box_scores([SQUARE], [SQUARE]).to_payload()
     assert payload["iou"] == {"value": 1.0, "low": 1.0, "high": 1.0}
     assert payload["images"] == 1
+
+
+def test_a_report_with_boxes_tells_them_first_and_by_class() -> None:
+    labels, probabilities = np.array([0, 0, 1]), np.eye(2, dtype=np.float32)[[0, 0, 1]]
+    answers = compute_classification_report(labels, probabilities, ("cat", "dog"))
+    boxes = compute_box_scores([(0, 0, 10, 10), (0, 0, 10, 10)], [(0, 0, 10, 10), (0, 0, 5, 10)])
+    report = BoxReport(answers, boxes, ("cat", "cat"))
+    assert report.headline() == f"{answers.headline()} {boxes.headline()}"
+    assert list(report.facts())[:2] == ["mean IoU of the boxes", "IoU above 0.5"]
+    assert report.facts()["mean IoU of the boxes"] == "0.750 (0.500 to 1.000)"
+    columns, rows = report.score_table()
+    assert columns[-1] == "IoU"
+    assert [(row[0], row[-1]) for row in rows] == [("cat", "0.750"), ("dog", "-"), ("mean of the classes", "0.750")]
+    assert report.to_payload()["boxes"]["iou"]["value"] == 0.75
+    assert answers_of(report) is answers
+    assert answers_of(answers) is answers
+    assert BoxReport(answers, boxes).score_table() == answers.score_table()

@@ -130,3 +130,16 @@ def test_labels_and_probabilities_that_do_not_fit_together_are_refused(labels: l
 def test_a_label_without_a_class_is_refused(label: int) -> None:
     with pytest.raises(ValueError, match=r"expected labels in 0\.\.1"):
         compute_classification_report(np.array([label, 0]), one_hot([0, 1], 2), ["a", "b"])
+
+
+@pytest.mark.parametrize(("k", "num_right"), [(1, 2), (2, 3), (3, 4)])
+def test_top_k_accuracy_counts_the_true_class_among_the_first_and_of_equals_the_first(k: int, num_right: int) -> None:
+    probabilities = np.array([[0.5, 0.3, 0.2], [0.4, 0.4, 0.2], [0.4, 0.4, 0.2], [0.1, 0.2, 0.7]], np.float32)
+    report = compute_classification_report(np.array([0, 0, 1, 0]), probabilities, ("a", "b", "c"), top_k=k)
+    assert report.top_k_accuracy is not None
+    interval = report.top_k_accuracy.interval
+    assert interval.value == num_right / 4
+    assert (k == 1) == (interval == report.accuracy)
+    assert f", top-{k} accuracy {interval.in_words()}, macro-F1" in report.headline()
+    assert report.facts()[f"top-{k} accuracy"] == interval.in_brief()
+    assert report.to_payload()["top_k_accuracy"]["k"] == k

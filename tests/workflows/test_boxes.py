@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 from pathlib import Path
 
 import numpy as np
@@ -81,6 +82,18 @@ def test_boxes_are_learnt_beside_the_class(run: Path) -> None:
     assert float(rows[-1]["validation_iou"]) > float(rows[0]["validation_iou"]) + 0.1
     assert float(rows[-1]["validation_accuracy"]) > 0.9
     assert read_spec(run, loader_version=LOADER_VERSION).has_box
+
+
+def test_the_report_tells_how_well_the_boxes_agree(run: Path) -> None:
+    page = (run / "report.html").read_text("utf-8")
+    for text in (
+        "validation mean IoU of the boxes",
+        '<th class="number">IoU before</th>',
+        '<th class="number">IoU</th>',
+    ):
+        assert text in page
+    summary = json.loads((run / "summary.json").read_text("utf-8"))
+    assert summary["boxes"]["iou"]["value"] > 0.45
 
 
 def test_a_picture_without_a_box_still_teaches_its_class(run: Path) -> None:

@@ -140,6 +140,7 @@ def test_the_folder_holds_the_picture_and_the_tables(bundle: Path, photos: Path,
     (photos / "green" / "empty.png").touch()
     payload = evaluate(bundle, photos, out=tmp_path / "out")
     assert {path.name for path in (tmp_path / "out").iterdir()} == {
+        ".lock",
         ".tlkit-output",
         "confusion.png",
         "per_class.csv",

@@ -24,6 +24,11 @@ if TYPE_CHECKING:
     help="Part of the data to measure on (default: test; without DATA validation if there is no test).",
 )
 @click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    help="Also measure how often the true class is among so many most probable ones, which predictions.csv then ranks.",
+)
+@click.option(
     "--out",
     type=click.Path(path_type=Path),
     help="Folder for pictures, scores of each class or label, predictions.csv and report.json.",
@@ -38,6 +43,7 @@ def evaluate(
     run: Path,
     data: Path | None,
     split: str | None,
+    top_k: int | None,
     out: Path | None,
     views: ViewPlan,
     engine: str,
@@ -48,7 +54,8 @@ def evaluate(
     """Measure RUN, a folder that `tlkit finetune` made, on labelled images.
 
     DATA is a folder with one folder per class, a table, or a data set with splits. Without DATA, RUN is measured on the
-    images that it held back itself. Accuracy comes with its 95% interval.
+    images that it held back itself. Accuracy comes with its 95% interval. Images that RUN was trained on, or that chose its
+    epoch, are told apart.
     """
     from tlkit.workflows.evaluate import run_evaluate
 
@@ -58,6 +65,7 @@ def evaluate(
         console=console,
         settings=collect_settings(DataSettings, settings),
         split=split,
+        top_k=top_k,
         out=out,
         views=views,
         engine=engine,

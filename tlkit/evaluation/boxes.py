@@ -1,4 +1,4 @@
-"""How well predicted boxes agree with true ones."""
+"""How well predicted boxes agree with true ones, and the report of a model that predicts boxes beside its answers."""
 
 from __future__ import annotations
 
@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.evaluation.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
+from tlkit.evaluation.report import Report, ScoreTable, format_fraction, mean_of_defined
 from tlkit.outputs import Box
 
 GOOD_IOU = 0.5
@@ -31,6 +32,20 @@ class BoxScores:
     error_px: float
     each: NDArray[np.float64]
 
+    def headline(self) -> str:
+        """Return the scores in a sentence, with their 95% interval."""
+        return (
+            f"Boxes: mean IoU {self.iou.in_words()}, above {GOOD_IOU:g} on {self.share_good.value:.0%} of "
+            f"{len(self.each):,} images, edges {self.error_px:.1f} px off on average."
+        )
+
+    def facts(self) -> dict[str, str]:
+        """Return the figures to read first, by their name."""
+        return {
+            "mean IoU of the boxes": self.iou.in_brief(),
+            f"IoU above {GOOD_IOU:g}": self.share_good.in_brief("{:.0%}".format),
+        }
+
     def to_payload(self) -> dict[str, Any]:
         """Return everything but the single images as plain numbers, fit for JSON."""
         return {
@@ -39,6 +54,57 @@ class BoxScores:
             "share_above_0.5": asdict(self.share_good),
             "error_px": self.error_px,
         }
+
+
+@dataclass(frozen=True, eq=False)
+class BoxReport:
+    """The scores of answers and boxes.
+
+    Attributes:
+        answers: The scores of the answers.
+        boxes: Those of the boxes, of the images that have a true one.
+        class_names: The true class of each of these images; empty where there are no classes.
+    """
+
+    answers: Report
+    boxes: BoxScores
+    class_names: tuple[str, ...] = ()
+
+    @property
+    def num_images(self) -> int:
+        """Images that were scored, at least 1."""
+        return self.answers.num_images
+
+    def headline(self) -> str:
+        """Return the scores of answers and boxes."""
+        return f"{self.answers.headline()} {self.boxes.headline()}"
+
+    def facts(self) -> dict[str, str]:
+        """Return the figures to read first, by their name."""
+        return {**self.boxes.facts(), **self.answers.facts()}
+
+    def score_table(self) -> ScoreTable:
+        """Return the scores of the answers' parts; those of classes with the mean IoU of their boxes."""
+        columns, rows = self.answers.score_table()
+        if not self.class_names:
+            return columns, rows
+        each: dict[str, list[float]] = {}
+        for name, iou in zip(self.class_names, self.boxes.each, strict=True):
+            each.setdefault(name, []).append(float(iou))
+        *classes, last = rows
+        means = [mean_of_defined(each.get(row[0], [])) for row in classes] + [self.boxes.iou.value]
+        return (*columns, "IoU"), [
+            (*row, format_fraction(mean)) for row, mean in zip([*classes, last], means, strict=True)
+        ]
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the scores as plain numbers, lists and dicts, fit for JSON."""
+        return {**self.answers.to_payload(), "boxes": self.boxes.to_payload()}
+
+
+def answers_of(report: Report) -> Report:
+    """Return the scores of the answers alone."""
+    return report.answers if isinstance(report, BoxReport) else report
 
 
 def compute_box_scores(true: Sequence[Box], predicted: Sequence[Box]) -> BoxScores:

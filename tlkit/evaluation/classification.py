@@ -51,12 +51,21 @@ class Mistake:
     count: int
 
 
+@dataclass(frozen=True)
+class TopKAccuracy:
+    """The part of the images whose true class is among the `k` most probable ones, with its interval."""
+
+    k: int
+    interval: Interval
+
+
 @dataclass(frozen=True, eq=False)
 class ClassificationReport:
     """The scores of one set of images.
 
     `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` holds the pairs
-    of classes that were mixed up, the most frequent first; `calibration` how far confidence and accuracy lie apart.
+    of classes that were mixed up, the most frequent first; `calibration` how far confidence and accuracy lie apart;
+    `top_k_accuracy` is there if it was asked for.
     """
 
     num_images: int
@@ -66,12 +75,14 @@ class ClassificationReport:
     confusion: NDArray[np.int64]
     mistakes: tuple[Mistake, ...]
     calibration: Calibration
+    top_k_accuracy: TopKAccuracy | None = None
 
     def to_payload(self) -> dict[str, Any]:
         """Return everything but the matrix as plain numbers, lists and dicts, fit for JSON."""
         return {
             "images": self.num_images,
             "accuracy": asdict(self.accuracy),
+            **({"top_k_accuracy": asdict(self.top_k_accuracy)} if self.top_k_accuracy else {}),
             "macro_f1": self.macro_f1,
             "calibration": asdict(self.calibration),
             "classes": [asdict(score) for score in self.classes],
@@ -80,15 +91,26 @@ class ClassificationReport:
 
     def headline(self) -> str:
         """Return accuracy, macro-F1 and calibration error in a sentence."""
+        if len(self.classes) == 1:
+            return (
+                f"The model knows one class, so it calls every image {self.classes[0].class_name}: "
+                "there is no accuracy to measure."
+            )
+        top_k = self.top_k_accuracy
+        of_top_k = f"top-{top_k.k} accuracy {top_k.interval.in_words()}, " if top_k else ""
         return (
-            f"Accuracy {self.accuracy.in_words()}, macro-F1 {self.macro_f1:.3f}, "
+            f"Accuracy {self.accuracy.in_words()}, {of_top_k}macro-F1 {self.macro_f1:.3f}, "
             f"calibration error {self.calibration.error:.3f}, on {self.num_images:,} images."
         )
 
     def facts(self) -> dict[str, str]:
         """Return the figures to read first, by their name."""
+        if len(self.classes) == 1:
+            return {"images": f"{self.num_images:,}"}
+        top_k = self.top_k_accuracy
         return {
             "accuracy": self.accuracy.in_brief(),
+            **({f"top-{top_k.k} accuracy": top_k.interval.in_brief()} if top_k else {}),
             "macro-F1": f"{self.macro_f1:.3f}",
             "calibration error": f"{self.calibration.error:.3f}",
             "images": f"{self.num_images:,}",
@@ -120,7 +142,11 @@ class ClassificationReport:
 
 
 def compute_classification_report(
-    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], class_names: Sequence[str]
+    labels: NDArray[np.integer[Any]],
+    probabilities: NDArray[np.floating[Any]],
+    class_names: Sequence[str],
+    *,
+    top_k: int | None = None,
 ) -> ClassificationReport:
     """Score predictions.
 
@@ -131,6 +157,7 @@ def compute_classification_report(
         labels: Integer (n,), n >= 1: the true class of each image, 0..classes-1.
         probabilities: Float (n, classes), 0..1: row i belongs to label i.
         class_names: The name of each class, in label order.
+        top_k: How many of the most probable classes count for the top-k accuracy, at least 1; None measures none.
 
     Raises:
         NumericsError: A probability is not a finite number.
@@ -161,7 +188,16 @@ def compute_classification_report(
         confusion=confusion,
         mistakes=_rank_mistakes(confusion, class_names),
         calibration=compute_calibration(labels, probabilities),
+        top_k_accuracy=None if top_k is None else _measure_top_k(labels, probabilities, top_k),
     )
+
+
+def _measure_top_k(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], k: int) -> TopKAccuracy:
+    """Count the images whose true class ranks among the first `k`; of equals, the first class leads."""
+    true = np.take_along_axis(probabilities, labels[:, np.newaxis], axis=1)
+    is_earlier = np.arange(probabilities.shape[1]) < labels[:, np.newaxis]
+    ranks = ((probabilities > true) | ((probabilities == true) & is_earlier)).sum(axis=1)
+    return TopKAccuracy(k, compute_wilson_interval(int((ranks < k).sum()), len(labels)))
 
 
 def _score_class(confusion: NDArray[np.int64], label: int, class_name: str) -> ClassScore:

@@ -54,6 +54,7 @@ SCORES = {
     "recall": "how many of those that are so were found",
     "F1": "both in one figure",
     "AP": "how well the probabilities rank the images, whatever the threshold",
+    "IoU": "how well the predicted boxes cover the true ones, 1 at best",
     "threshold": "the probability from which on a label is said to be there",
     "mean absolute error": "how far off the predictions are on average",
     "mean of predicted - true": "above 0 where the predictions are too high, below 0 where they are too low",

@@ -47,4 +47,5 @@ def draw_box_sheet(path: Path, records: Sequence[ImageRecord], predicted: Sequen
         images.append(np.asarray(picture))
         captions.append(f"IoU {scores.each[index]:.2f}  {record.path.name}")
     if images:
-        draw_contact_sheet(path, images, captions, num_columns=num)
+        legend = (("true box", RIGHT), ("predicted box", WRONG))
+        draw_contact_sheet(path, images, captions, num_columns=num, legend=legend)

@@ -17,6 +17,7 @@ from tlkit.backbones.catalogue import find_backbone
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
+from tlkit.data.seen_images import write_earlier_images
 from tlkit.errors import RunError, SettingError
 from tlkit.evaluation.report import Report
 from tlkit.features.cache import default_cache_root
@@ -118,6 +119,8 @@ def _run(
         manifest = read_images(data, recipe, earlier, run.cache_root, console)
         recipe = record_versions(check_data(recipe, manifest), console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
+        if earlier:
+            write_earlier_images(folder.path, earlier.seen)
         folder.write_start(recipe, manifest)
     _tell_images(manifest, console)
 

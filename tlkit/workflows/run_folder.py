@@ -1,6 +1,6 @@
 """The output folder of a run: opened, resumed, and read again by a run that starts from it.
 
-RUN/  recipe.toml  manifest.csv  set_aside.csv  history.csv  tensorboard/  bundle/  summary.json
+RUN/  recipe.toml  manifest.csv  set_aside.csv  earlier_images.json (of the run it started from)  history.csv  tensorboard/  bundle/  summary.json
       curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png  report.html  state/ (until all is made)
 
 `recipe.toml` is written when all that a resumed run needs is on the disk: a folder without it holds no run yet, only
@@ -13,7 +13,7 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +22,7 @@ from typing import Any
 from tlkit.bundle import SPEC_FILE, BundleSpec, find_bundle, read_spec
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_manifest, write_manifest
+from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImages, read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
 from tlkit.files import PARTIAL_PATTERN, remove_partials, write_json
@@ -33,7 +34,15 @@ RUN = "run"
 RECIPE_FILE = "recipe.toml"
 MANIFEST_FILE = "manifest.csv"
 SUMMARY_FILE = "summary.json"
-FILES_OF_A_START = (*MANIFEST_FILES, FINDINGS_FILE, "views.png", "history.csv", "learning-rate-*.png", RECIPE_FILE)
+FILES_OF_A_START = (
+    *MANIFEST_FILES,
+    FINDINGS_FILE,
+    EARLIER_IMAGES_FILE,
+    "views.png",
+    "history.csv",
+    "learning-rate-*.png",
+    RECIPE_FILE,
+)
 FOLDERS_OF_A_START = ("tensorboard", "state", "bundle.partial")
 
 
@@ -248,17 +257,24 @@ class EarlierRun:
     Attributes:
         path: Its folder, or that of its bundle.
         spec: What its model is.
-        splits: Split of each image by its content's sha256, so that no validation image becomes a training image;
-            None where there is only a bundle.
+        seen: The images that its model has seen, so that none of them is taken for a new one.
         recipe: Its resolved recipe; None where there is only a bundle.
         sha256: Hash of the bundle's description, which holds the hashes of its other files.
     """
 
     path: Path
     spec: BundleSpec
-    splits: dict[str, str] | None
+    seen: SeenImages
     recipe: Recipe | None
     sha256: str
+
+    @property
+    def splits(self) -> Mapping[str, str] | None:
+        """Split of each image by its content's sha256, so that no validation image becomes a training image.
+
+        None where there is only a bundle.
+        """
+        return None if self.recipe is None else self.seen.splits
 
 
 def read_earlier_run(path: Path) -> EarlierRun:
@@ -270,7 +286,5 @@ def read_earlier_run(path: Path) -> EarlierRun:
     spec = read_spec(path, loader_version=LOADER_VERSION)
     sha256 = hashlib.sha256((find_bundle(path) / SPEC_FILE).read_bytes()).hexdigest()
     if not (path / MANIFEST_FILE).is_file():
-        return EarlierRun(path, spec, splits=None, recipe=None, sha256=sha256)
-    manifest = read_manifest(path)
-    splits = {record.sha256: record.split for record in manifest.records}
-    return EarlierRun(path, spec, splits, read_recipe(path / RECIPE_FILE), sha256)
+        return EarlierRun(path, spec, UNKNOWN_IMAGES, recipe=None, sha256=sha256)
+    return EarlierRun(path, spec, read_seen_images(path), read_recipe(path / RECIPE_FILE), sha256)

@@ -108,30 +108,20 @@ def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:
 
 def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     """Return columns and rows: what each stage brought on the validation images."""
-    score = QUANTITIES[score_name]
-    columns = (
-        "stage",
-        "boundary",
-        "learning rate",
-        "epochs",
-        "best epoch",
-        f"{score} before",
-        "after",
-        "loss before",
-        "after",
-    )
+    figures = [name for name in (score_name, "iou", "loss") if all(name in each.progress.start for each in outcomes)]
+    changes = [title for name in figures for title in (f"{QUANTITIES[name]} before", "after")]
+    columns = ("stage", "boundary", "learning rate", "epochs", "best epoch", *changes)
     rows: list[tuple[str, ...]] = []
     for outcome in outcomes:
         progress = outcome.progress
         kept = str(progress.best_epoch) if progress.best_epoch else "0 (rolled back)"
         if progress.average_is_kept:
             kept = f"mean of {progress.num_averaged}"
-        before = (f"{progress.start[score_name]:.3f}", f"{progress.start['loss']:.3f}")
-        after = (f"{progress.best[score_name]:.3f}", f"{progress.best['loss']:.3f}")
+        told = [f"{values[name]:.3f}" for name in figures for values in (progress.start, progress.best)]
         plan = outcome.plan
         rate = write_rate(plan.stage.head_rate) + (" (found)" if outcome.rate_is_found else "")
         done = str(progress.epochs_done)
-        rows.append((plan.stage.name, plan.boundary, rate, done, kept, before[0], after[0], before[1], after[1]))
+        rows.append((plan.stage.name, plan.boundary, rate, done, kept, *told))
     return columns, rows
 
 

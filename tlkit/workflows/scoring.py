@@ -50,6 +50,16 @@ class Scores:
     failures: tuple[SetAside, ...]
     distances: NDArray[np.float32] | None = None
 
+    def take(self, places: Sequence[int]) -> Scores:
+        """Return the scores of some of the images, by their places."""
+        return Scores(
+            tuple(self.records[place] for place in places),
+            self.answers[list(places)],
+            None if self.boxes is None else tuple(self.boxes[place] for place in places),
+            (),
+            None if self.distances is None else self.distances[list(places)],
+        )
+
     def pair_boxes(self) -> tuple[list[ImageRecord], list[Box], list[Box]]:
         """Return the images that have a true box, their true boxes, and the predicted ones."""
         if self.boxes is None:

@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 from tlkit.bundle import BundleSpec
 from tlkit.data.answers import make_targets
 from tlkit.data.manifest import ImageRecord
+from tlkit.evaluation.boxes import BoxReport, answers_of, compute_box_scores
 from tlkit.evaluation.classification import ClassificationReport, compute_classification_report
 from tlkit.evaluation.intervals import compute_wilson_interval
 from tlkit.evaluation.multilabel import MultilabelReport, compute_multilabel_report
 from tlkit.evaluation.regression import compute_regression_report
 from tlkit.evaluation.report import Report
 from tlkit.evaluation.thresholds import choose_thresholds
-from tlkit.outputs import MULTILABEL
+from tlkit.outputs import CLASSIFICATION, MULTILABEL
 from tlkit.reports.figures import draw_confusion_matrix, draw_labels, draw_predicted, draw_reliability
 from tlkit.workflows.scoring import Scores
 
@@ -28,14 +29,29 @@ def list_targets(spec: BundleSpec, records: Sequence[ImageRecord]) -> NDArray[An
     return make_targets(spec.task, [record.answer for record in records], spec.class_names)
 
 
-def compute_task_report(spec: BundleSpec, scores: Scores) -> Report:
-    """Hold a model's answers against the truth; at least one image was scored."""
+def compute_task_report(spec: BundleSpec, scores: Scores, *, top_k: int | None = None) -> Report:
+    """Hold a model's answers and boxes against the truth.
+
+    Args:
+        spec: The model's.
+        scores: Of at least one image.
+        top_k: See `compute_classification_report`; None where there are no classes.
+    """
+    answers = _compute_answer_report(spec, scores, top_k)
+    boxed, true, predicted = scores.pair_boxes()
+    if not boxed:
+        return answers
+    class_names = tuple(record.answer for record in boxed) if spec.task == CLASSIFICATION else ()
+    return BoxReport(answers, compute_box_scores(true, predicted), class_names)
+
+
+def _compute_answer_report(spec: BundleSpec, scores: Scores, top_k: int | None) -> Report:
     targets = list_targets(spec, scores.records)
     if spec.target is not None:
         return compute_regression_report(targets[:, 0], scores.answers[:, 0], spec.target.name)
     if spec.task == MULTILABEL:
         return compute_multilabel_report(targets, scores.answers, spec.class_names, np.array(spec.thresholds))
-    return compute_classification_report(targets.astype(np.int64), scores.answers, spec.class_names)
+    return compute_classification_report(targets.astype(np.int64), scores.answers, spec.class_names, top_k=top_k)
 
 
 def choose_task_thresholds(spec: BundleSpec, scores: Scores) -> tuple[float, ...]:
@@ -53,6 +69,7 @@ def _interval_of(accuracy: float, num_images: int) -> tuple[float, float, float]
 
 def draw_task_pictures(folder: Path, report: Report, spec: BundleSpec, scores: Scores) -> None:
     """Draw the task's pictures into a folder: confusion.png and reliability.png, labels.png, or predicted.png."""
+    report = answers_of(report)
     if isinstance(report, ClassificationReport):
         draw_confusion_matrix(folder / "confusion.png", report.confusion, spec.class_names)
         rows = [

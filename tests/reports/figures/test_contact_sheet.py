@@ -47,3 +47,16 @@ def test_images_and_captions_are_counted(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="zip"):
         draw_contact_sheet(tmp_path / "s.png", [flat((0, 0, 0))] * 2, ["one"])
     assert not (tmp_path / "s.png").exists()
+
+
+def test_a_legend_tells_what_the_colours_stand_for(tmp_path: Path) -> None:
+    images = [flat((0, 0, 0))] * 2
+    draw_contact_sheet(tmp_path / "without.png", images, ["", ""])
+    draw_contact_sheet(
+        tmp_path / "with.png", images, ["", ""], legend=[("true", (26, 94, 158)), ("other", (217, 87, 13))]
+    )
+    with Image.open(tmp_path / "without.png") as without, Image.open(tmp_path / "with.png") as sheet:
+        assert (sheet.width, sheet.height - without.height) == (without.width, 30)
+        pixels = np.asarray(sheet)[:30]
+    for colour in ((26, 94, 158), (217, 87, 13)):
+        assert (pixels == colour).all(axis=2).sum() > 50

@@ -18,10 +18,16 @@ SMALLEST_EDGE_PX = 128
 LARGEST_EDGE_PX = 256
 GAP_PX = 12
 CAPTION_PX = 22
+LEGEND_PX = 30
 
 
 def draw_contact_sheet(
-    path: Path, images: Sequence[NDArray[np.uint8]], captions: Sequence[str], *, num_columns: int = 0
+    path: Path,
+    images: Sequence[NDArray[np.uint8]],
+    captions: Sequence[str],
+    *,
+    num_columns: int = 0,
+    legend: Sequence[tuple[str, tuple[int, int, int]]] = (),
 ) -> None:
     """Draw pictures in rows, each with its caption beneath, pixel for pixel where they have a handy size.
 
@@ -32,6 +38,7 @@ def draw_contact_sheet(
         images: uint8 (h, w, 3) each, RGB 0..255; at least one; sizes may differ.
         captions: One line for each image; cut in its middle where it is too wide.
         num_columns: Images in a row; 0 makes the sheet about as wide as high.
+        legend: What each colour stands for, RGB 0..255; written above the images.
     """
     thumbnails = [_make_thumbnail(image) for image in images]
     width = max(SMALLEST_EDGE_PX, *(picture.width for picture in thumbnails))
@@ -39,16 +46,27 @@ def draw_contact_sheet(
     columns = num_columns or math.ceil(math.sqrt(len(thumbnails)))
     rows = math.ceil(len(thumbnails) / columns)
     pitch_x, pitch_y = width + GAP_PX, height + CAPTION_PX + GAP_PX
-    sheet = Image.new("RGB", (GAP_PX + columns * pitch_x, GAP_PX + rows * pitch_y), "white")
+    above = LEGEND_PX if legend else 0
+    sheet = Image.new("RGB", (GAP_PX + columns * pitch_x, above + GAP_PX + rows * pitch_y), "white")
     pen = ImageDraw.Draw(sheet)
+    _write_legend(pen, legend)
     for index, (picture, caption) in enumerate(zip(thumbnails, captions, strict=True)):
         left = GAP_PX + (index % columns) * pitch_x
-        top = GAP_PX + (index // columns) * pitch_y
+        top = above + GAP_PX + (index // columns) * pitch_y
         sheet.paste(picture, (left + (width - picture.width) // 2, top + height - picture.height))
         font = load_font(caption, 13)
         pen.text((left + width / 2, top + height + 4), fit_text(caption, font, width), fill=INK, font=font, anchor="ma")
     with written_aside(path) as file:
         sheet.save(file, format="PNG")
+
+
+def _write_legend(pen: ImageDraw.ImageDraw, legend: Sequence[tuple[str, tuple[int, int, int]]]) -> None:
+    left = float(GAP_PX)
+    for text, colour in legend:
+        pen.rectangle((left, GAP_PX + 3, left + 14, GAP_PX + 17), outline=colour, width=3)
+        font = load_font(text, 14)
+        pen.text((left + 21, GAP_PX + 10), text, fill=INK, font=font, anchor="lm")
+        left += 21 + font.getlength(text) + 2 * GAP_PX
 
 
 def _make_thumbnail(image: NDArray[np.uint8]) -> Image.Image:

@@ -1,0 +1,71 @@
+"""Which images a model has seen: those of its run, and those of the runs that it started from.
+
+A run that starts from another keeps the other's images, and what that one knows of earlier ones, in a file of its own,
+as the earlier folder may be gone when somebody asks.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from tlkit.data.manifest import SPLITS, read_manifest
+from tlkit.errors import DataError
+from tlkit.files import write_json
+
+EARLIER_IMAGES_FILE = "earlier_images.json"
+
+
+@dataclass(frozen=True)
+class SeenImages:
+    """The images that a model and its predecessors were given.
+
+    Attributes:
+        splits: By the sha256 of an image's bytes, the split that says most of it: `train` before `validation`, and that
+            before `test`.
+        is_complete: Whether there are no others; False where it all began with a bundle without its run.
+    """
+
+    splits: Mapping[str, str] = field(default_factory=dict)
+    is_complete: bool = True
+
+
+UNKNOWN_IMAGES = SeenImages(is_complete=False)
+"""What is known of a bundle without its run."""
+
+
+def read_seen_images(run: Path) -> SeenImages:
+    """Return the images that the model of a run folder has seen.
+
+    Raises:
+        DataError: The manifest, or the list of earlier images, is missing or damaged.
+    """
+    earlier = _read_earlier_images(run / EARLIER_IMAGES_FILE)
+    splits = dict(earlier.splits)
+    for record in read_manifest(run).records:
+        splits[record.sha256] = min(record.split, splits.get(record.sha256, record.split), key=SPLITS.index)
+    return SeenImages(splits, earlier.is_complete)
+
+
+def write_earlier_images(run: Path, seen: SeenImages) -> None:
+    """Keep, in the folder of a run that starts from another, what the other's model has seen."""
+    write_json(run / EARLIER_IMAGES_FILE, {"is_complete": seen.is_complete, "splits": dict(seen.splits)})
+
+
+def _read_earlier_images(path: Path) -> SeenImages:
+    if not path.is_file():
+        return SeenImages()
+    try:
+        document = json.loads(path.read_text("utf-8"))
+        splits, is_complete = document["splits"], document["is_complete"]
+        if not isinstance(splits, dict) or not set(splits.values()) <= set(SPLITS) or not isinstance(is_complete, bool):
+            raise ValueError("it holds something else")
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        raise DataError(
+            f"{path} cannot be read ({error}).",
+            expected="the list of images that the earlier run has seen, as tlkit wrote it",
+            fix="restore the file; without it, nobody knows which images the model was trained on.",
+        ) from error
+    return SeenImages(splits, is_complete)
