@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
 from tlkit.evaluation import intervals
-from tlkit.evaluation.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
+from tlkit.evaluation.intervals import (
+    Interval,
+    compute_bootstrap_interval,
+    compute_paired_interval,
+    compute_wilson_interval,
+)
 
 
 @pytest.mark.parametrize(
@@ -76,3 +83,26 @@ def test_intervals_are_written_in_words_and_in_brief() -> None:
     interval = Interval(0.895, -0.0001, 0.922)
     assert interval.in_words() == "0.895 (95% interval 0.000 to 0.922)"
     assert interval.in_brief("{:z.0%}".format) == "90% (0% to 92%)"
+
+
+def test_a_paired_gain_has_walds_interval_with_an_image_more_on_either_side() -> None:
+    """By hand for 12 won and 2 lost of 50: (13 - 3) / 52, give or take 1.96 * sqrt((16 / 52 - (10 / 52)**2) / 52)."""
+    gain = compute_paired_interval(12, 2, 50)
+    assert gain.value == 0.2
+    half = 1.959964 * math.sqrt((16 / 52 - (10 / 52) ** 2) / 52)
+    assert (gain.low, gain.high) == pytest.approx((10 / 52 - half, 10 / 52 + half))
+    turned = compute_paired_interval(2, 12, 50)
+    assert (turned.value, turned.low, turned.high) == pytest.approx((-gain.value, -gain.high, -gain.low))
+
+
+def test_few_images_on_which_two_answers_agree_are_no_certainty() -> None:
+    few, many = compute_paired_interval(0, 0, 20), compute_paired_interval(0, 0, 2000)
+    assert few.high > 0.1
+    assert many.high < 0.002
+
+
+def test_a_paired_interval_holds_the_true_gain_19_times_of_20() -> None:
+    rng = np.random.default_rng(0)
+    draws = rng.multinomial(200, [0.08, 0.04, 0.88], size=2000)
+    intervals = [compute_paired_interval(won, lost, 200) for won, lost, _ in draws.tolist()]
+    assert 0.94 < np.mean([each.low <= 0.04 <= each.high for each in intervals]) < 0.97

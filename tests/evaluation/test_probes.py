@@ -9,6 +9,7 @@ from tlkit.evaluation.folds import make_stratified_folds
 from tlkit.evaluation.intervals import compute_wilson_interval
 from tlkit.evaluation.probes import (
     Probe,
+    compute_gain,
     is_better,
     make_strata,
     probe_features,
@@ -164,3 +165,17 @@ def test_a_column_without_numbers_adds_nothing() -> None:
     encoding = fit_encoding([ColumnRequest("width", "number")], rows)
     assert probe_features(encoding, rows).shape == (2, encoding.width)
     assert probe_features(encoding, []).shape[0] == 0
+
+
+def test_a_gain_is_the_difference_of_two_scores_on_the_same_images() -> None:
+    right, wrong = [1.0] * 30, [0.0] * 30
+    gain = compute_gain(
+        answered(CLASSIFICATION, right + wrong), answered(CLASSIFICATION, [0.0] * 6 + right[6:] + wrong)
+    )
+    assert (gain.value, gain.low > 0) == (0.1, True)
+    errors = np.random.default_rng(0).uniform(1, 2, 50)
+    spread = np.full(50, 4.0)
+    one, other = (Probe(REGRESSION, np.zeros((50, 1)), each, spread) for each in (errors / 2, errors))
+    gain = compute_gain(one, other)
+    assert gain.value == pytest.approx(one.value - other.value)
+    assert 0 < gain.low < gain.value < gain.high

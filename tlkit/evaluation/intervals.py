@@ -57,6 +57,28 @@ def compute_wilson_interval(num_right: int, num_images: int) -> Interval:
     return Interval(value, low=min(value, max(0.0, centre - half)), high=max(value, min(1.0, centre + half)))
 
 
+def compute_paired_interval(num_won: int, num_lost: int, num_images: int) -> Interval:
+    """Return by how much one answer is right more often than another on the same images, with its 95 % interval.
+
+    It is Wald's interval with one image added to those that were won and one to those that were lost; without them it would
+    claim certainty where two answers agree on all of a few images (Bonett and Price 2012, "Adjusted Wald Confidence
+    Interval for a Difference of Binomial Proportions Based on Paired Data").
+
+    Args:
+        num_won: Images on which only the first answer is right.
+        num_lost: Those on which only the second is.
+        num_images: All of them, at least 1.
+
+    Example:
+        >>> compute_paired_interval(12, 2, 50).in_words("{:.4f}".format)
+        '0.2000 (95% interval 0.0509 to 0.3337)'
+    """
+    won, lost = (num_won + 1) / (num_images + 2), (num_lost + 1) / (num_images + 2)
+    half = Z_95 * math.sqrt((won + lost - (won - lost) ** 2) / (num_images + 2))
+    value = (num_won - num_lost) / num_images
+    return Interval(value, low=min(value, won - lost - half), high=max(value, won - lost + half))
+
+
 def compute_bootstrap_interval(
     value: float,
     compute: Callable[[NDArray[np.float64]], NDArray[np.floating[Any]]],

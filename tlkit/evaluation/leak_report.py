@@ -134,6 +134,7 @@ class LeakReport:
         said = []
         if self.columns:
             said.append(f"explains: the part of {answer} that is known, 0 for {floor}, 1 for always sure and right.")
+            said.append("adds: what it adds to the part that the image explains.")
         if any(column.given_away for column in self.columns):
             said.append(f"certain for: the part of the images of which it alone gives {answer} away.")
         said += [
@@ -152,7 +153,7 @@ class LeakReport:
         found: list[Table] = []
         titles: tuple[str, ...]
         if self.columns:
-            titles = ("column", "verdict", "explains", "95% interval", "certain for", "adds to the image")
+            titles = ("column", "verdict", "explains", "95% interval", "certain for", "adds")
             found.append(("Columns", titles, [self._list_cells(column) for column in self.columns]))
         quantity = QUANTITIES[SCORES[self.task]]
         in_all = [
@@ -281,7 +282,7 @@ def _tabulate_groups(group: GroupVerdict, quantity: str) -> Table:
 def _cells(score: Interval | None) -> tuple[str, str]:
     if score is None:
         return ("-", "-")
-    return (format_fraction(score.value), f"{score.low:z.3f} to {score.high:z.3f}")
+    return (f"{score.value:z.3f}", f"{score.low:z.3f} to {score.high:z.3f}")
 
 
 def _chart_row(label: str, score: Interval, verdict: str = "") -> ChartRow:

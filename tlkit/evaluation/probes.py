@@ -18,7 +18,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.evaluation.folds import MOST_FOLDS, Fold
-from tlkit.evaluation.intervals import Z_95, Interval, compute_bootstrap_interval, compute_wilson_interval
+from tlkit.evaluation.intervals import (
+    Z_95,
+    Interval,
+    compute_bootstrap_interval,
+    compute_paired_interval,
+    compute_wilson_interval,
+)
 from tlkit.evaluation.ridge import Matrix, RidgePath
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.metadata.numbers import parse_number
@@ -127,6 +133,23 @@ def is_better(probe: Probe, other: Probe) -> bool:
     if probe.task == CLASSIFICATION:
         return _passes_mcnemar(int((gain > 0).sum()), int((gain < 0).sum()))
     return _interval_of_mean(gain).low > 0
+
+
+def compute_gain(probe: Probe, other: Probe) -> Interval:
+    """Return by how much the score of one probe is above that of another on the same images, with its 95 % interval."""
+    if probe.task == CLASSIFICATION:
+        gains = probe.each - other.each
+        return compute_paired_interval(int((gains > 0).sum()), int((gains < 0).sum()), len(gains))
+    if probe.task == MULTILABEL:
+        return _interval_of_mean(probe.each - other.each)
+    return compute_bootstrap_interval(
+        probe.value - other.value,
+        lambda counts: (
+            _compute_r2(probe.each @ counts, probe.spread @ counts)
+            - _compute_r2(other.each @ counts, other.spread @ counts)
+        ),
+        num_images=len(probe.each),
+    )
 
 
 def make_strata(task: str, targets: NDArray[np.floating[Any]]) -> list[Hashable]:

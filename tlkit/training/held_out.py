@@ -5,6 +5,7 @@ It is the training of a run's first stage, with the epoch chosen on validation i
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Callable
 from contextlib import nullcontext
@@ -18,7 +19,7 @@ from numpy.typing import NDArray
 
 from tlkit.bundle.answers import compute_answers, fit_target, to_deviations, to_values
 from tlkit.heads import build_head
-from tlkit.outputs import REGRESSION, Outputs
+from tlkit.outputs import REGRESSION, Outputs, Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
@@ -102,28 +103,72 @@ def answer_held_out(
         NumericsError: The training loss is no longer a number.
     """
     started = time.perf_counter()
+    trained = train_head(features, answers, parts, outputs=outputs, head=head, stage=stage, training=training)
+    return HeldOutAnswers(
+        answer_with(trained, features, parts.test),
+        trained.progress,
+        time.perf_counter() - started,
+        trained.model.head.count_params(),
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class Trained:
+    """A trained model.
+
+    Attributes:
+        model: From features to logits.
+        outputs: What it says.
+        target: How values are scaled; None for classes and labels.
+        answers: Of all images, as it learns them: values in deviations.
+        progress: History and best epoch of its training.
+    """
+
+    model: StageModel
+    outputs: Outputs
+    target: Target | None
+    answers: NDArray[Any]
+    progress: Progress
+
+    def through(self, model: StageModel) -> Trained:
+        """Return the same for a model that learnt the same answers."""
+        return dataclasses.replace(self, model=model)
+
+
+def train_head(
+    features: FeatureSource,
+    answers: NDArray[Any],
+    parts: Parts,
+    *,
+    outputs: Outputs,
+    head: HeadSettings,
+    stage: ResolvedStage,
+    training: TrainingSettings,
+) -> Trained:
+    """Train a new head; arguments as in `answer_held_out`."""
     keras.utils.set_random_seed(training.seed)
     network = build_head(
         head.kind, feature_shape=features.shape, outputs=outputs, dropout=head.dropout, units=head.units
     )
     model = StageModel(tail=None, head=network, tail_trains=False)
     target = fit_target("", answers[parts.train], is_log=False) if outputs.task == REGRESSION else None
+    learnt = answers if target is None else to_deviations(target, answers)
     data = make_stage_data(
         features,
-        answers if target is None else to_deviations(target, answers),
+        learnt,
         parts,
         outputs=outputs,
         stage=stage,
         training=training,
     )
     progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
-    said = compute_answers(outputs.task, compute_logits(model, features.read, parts.test))
-    return HeldOutAnswers(
-        said if target is None else to_values(target, said),
-        progress,
-        time.perf_counter() - started,
-        network.count_params(),
-    )
+    return Trained(model, outputs, target, learnt, progress)
+
+
+def answer_with(trained: Trained, features: FeatureSource, images: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
+    """Return what a model says of images, each as it is, in view 0; see `HeldOutAnswers`."""
+    said = compute_answers(trained.outputs.task, compute_logits(trained.model, features.read, images))
+    return said if trained.target is None else to_values(trained.target, said)
 
 
 def make_stage_data(

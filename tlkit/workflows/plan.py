@@ -1,8 +1,8 @@
 """Tell what a training on a data set would take on this machine, and how much of the backbone is worth training.
 
 The story: read the images and show the class table; do a little of every step that a training might take, with the code
-that would do it, and tell what the whole would take; then ask probes and neighbours what the features of at most about
-1,000 images tell, follow the learning curve, and say what to do, with the command.
+that would do it, and tell what the whole would take; then ask a probe what the features of at most about 1,000 images tell,
+follow the learning curve, try on some of them whether the last groups bring anything, and say what to do, with the command.
 """
 
 from __future__ import annotations
@@ -24,19 +24,18 @@ from tlkit.reports.figures import PlanScores, draw_plan
 from tlkit.reports.output_folder import check_picture
 from tlkit.runtime import start_keras
 from tlkit.workflows.first_model import build_classifier
-from tlkit.workflows.ways import Way, find_last_groups, make_way
+from tlkit.workflows.ways import find_last_groups, make_way, take_head
 
 if TYPE_CHECKING:
     from tlkit.bundle import Classifier
-    from tlkit.workflows.plan_costs import PlanCosts
+    from tlkit.workflows.plan_costs import PlanCosts, WayCost
 
 
 def run_plan(
     data: Path,
     *,
     sections: Mapping[str, Mapping[str, Any]],
-    views: int,
-    policy: str,
+    views: Mapping[str, Any],
     out: Path | None,
     console: Console,
 ) -> dict[str, Any]:
@@ -45,8 +44,7 @@ def run_plan(
     Args:
         data: A folder of images or a table.
         sections: Given settings of each section of a recipe, by field name, as for `tlkit finetune`.
-        views: Cached views of each training image.
-        policy: How they are made.
+        views: Given settings of the views, `views` and `policy`, by field name.
         out: The PNG to draw; None: `runs/` and the data's name.
         console: Tells the story.
 
@@ -58,7 +56,7 @@ def run_plan(
         TlkitError: Any problem with settings, data, backbone, cache or picture that the user can mend.
     """
     started = time.perf_counter()
-    ways = [make_way(unfreeze, views=views, policy=policy, sections=sections) for unfreeze in ("none", "all")]
+    ways = [make_way(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
     recipe = ways[0].recipe
     picture = out or Path("runs") / f"{data.resolve().stem}-plan.png"
     check_picture(picture, data)
@@ -70,23 +68,31 @@ def run_plan(
     classifier = build_classifier(recipe, manifest, None)
     ready_seconds = time.perf_counter() - read_at
     last_groups = find_last_groups(classifier.backbone)
-    ways.insert(1, make_way(last_groups, views=views, policy=policy, sections=sections))
+    ways.insert(1, make_way(last_groups, views=views, sections=sections))
     from tlkit.workflows.plan_costs import measure_ways
 
     costs = measure_ways(
         ways, classifier, manifest, ready_seconds=ready_seconds, cache_root=cache_root, console=console
     )
     _tell_costs(costs, console)
-    evidence = _gather_evidence(classifier, manifest, ways[1], cache_root, console)
+    evidence = _gather_evidence(classifier, manifest, costs.ways[1], cache_root, console)
     advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
     _draw(picture, costs, evidence, advice, console)
-    command = ways[advice.depth].format_command(data)
-    _tell_advice(advice, command, console)
+    advised = make_way(ways[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind))
+    command = advised.format_command(data)
+    in_words = advised.describe()
+    _tell_advice(advice, in_words, command, console)
     return {
         "images": {split: len(manifest.in_split(split)) for split in ("train", "validation", "test")},
         **costs.to_payload(),
         "evidence": evidence.to_payload() if evidence else None,
-        "advice": {**advice.to_payload(), "unfreeze": ways[advice.depth].unfreeze, "command": command},
+        "advice": {
+            "train": in_words,
+            "head": advised.recipe.head.kind,
+            "unfreeze": advised.unfreeze,
+            "reasons": advice.reasons,
+            "command": command,
+        },
         "picture": picture,
         "seconds": round(time.perf_counter() - started, 2),
     }
@@ -118,28 +124,33 @@ def _tell_costs(costs: PlanCosts, console: Console) -> None:
 
 
 def _gather_evidence(
-    classifier: Classifier, manifest: Manifest, way: Way, cache_root: Path, console: Console
+    classifier: Classifier, manifest: Manifest, cost: WayCost, cache_root: Path, console: Console
 ) -> Evidence | None:
-    """Ask what the features tell, and print it; features of random weights are not asked."""
+    """Ask what the images tell, and print it; features of random weights are not asked."""
     from tlkit.workflows.plan_evidence import gather_evidence
 
-    recipe = way.recipe
+    recipe = cost.way.recipe
     if recipe.backbone.weights == RANDOM:
         return None
     evidence = gather_evidence(
         manifest,
-        classifier.backbone,
-        last_boundary=way.plans[-1].boundary,
-        recipe=recipe,
+        classifier,
+        cost.way,
+        epoch_seconds=cost.last_epoch_seconds,
         cache_root=cache_root,
         console=console,
     )
     if evidence:
         console.table(*evidence.table())
+        if evidence.trial:
+            console.say(
+                f"The trial trained on {evidence.trial.num_trained:,} images at a time "
+                f"and took {format_duration(evidence.trial.seconds)}."
+            )
         console.say(evidence.curve.sentence)
         for name, is_given in (("Boxes", recipe.data.boxes), ("Metadata", recipe.data.metadata)):
             if is_given:
-                console.say(f"{name} are in the costs; what the features tell was asked without them.")
+                console.say(f"{name} are in the costs; what the images tell was asked without them.")
     return evidence
 
 
@@ -154,8 +165,8 @@ def _draw(picture: Path, costs: PlanCosts, evidence: Evidence | None, advice: Ad
     console.say(f"Picture: {picture}")
 
 
-def _tell_advice(advice: Advice, command: str, console: Console) -> None:
+def _tell_advice(advice: Advice, in_words: str, command: str, console: Console) -> None:
     console.say("")
     for reason in advice.reasons:
         console.say(reason)
-    console.say(f"Advice: train {advice.in_words}.\n  {command}")
+    console.say(f"Advice: train {in_words}.\n  {command}")

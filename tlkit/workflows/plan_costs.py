@@ -60,10 +60,17 @@ class Step:
 
 @dataclass(frozen=True)
 class WayCost:
-    """What a way takes from here, in parts that follow each other: names and seconds."""
+    """What a way takes from here.
+
+    Attributes:
+        way: The way.
+        parts: They follow each other: names and seconds.
+        last_epoch_seconds: What an epoch of its last stage takes.
+    """
 
     way: Way
     parts: tuple[tuple[str, float], ...]
+    last_epoch_seconds: float
 
     @property
     def seconds(self) -> float:
@@ -150,7 +157,14 @@ def measure_ways(
         if boundary in costs:
             steps += list_feature_steps(costs[boundary])
         steps += [make_stage_step(plan, stages[name]) for name, plan in plans.items() if plan.boundary == boundary]
-    parts = [list_parts(way, costs, stages, manifest, ready_seconds) for way in ways]
+    way_costs = [
+        WayCost(
+            way,
+            list_parts(way, costs, stages, manifest, ready_seconds),
+            stages[way.plans[-1].stage.unfreeze].epoch_seconds,
+        )
+        for way in ways
+    ]
     free = shutil.disk_usage(cache_root).free
     notes = [
         f"The features at {cost.boundary} need {format_bytes(cost.missing_bytes)}; the disk of {cache_root} has "
@@ -164,7 +178,7 @@ def measure_ways(
         for name, stage in stages.items()
         if not stage.is_held
     ]
-    return PlanCosts(tuple(steps), tuple(map(WayCost, ways, parts)), tuple(notes))
+    return PlanCosts(tuple(steps), tuple(way_costs), tuple(notes))
 
 
 def list_feature_steps(cost: FeatureCost) -> list[Step]:

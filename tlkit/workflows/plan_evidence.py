@@ -1,41 +1,68 @@
-"""What the frozen features of some images tell: by boundary, by neighbours, and with growing numbers of images."""
+"""What some of the images tell: what frozen features know, what more images would bring, and whether to train deeper."""
 
 from __future__ import annotations
 
 import dataclasses
+import time
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.build import Backbone
+from tlkit.bundle import Classifier
 from tlkit.data.division import limit_records
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
 from tlkit.evaluation.advice import Evidence
-from tlkit.evaluation.folds import make_stratified_folds
 from tlkit.evaluation.learning_curve import FEWEST_IMAGES, measure_learning_curve
-from tlkit.evaluation.neighbours import run_neighbours
-from tlkit.evaluation.probes import make_strata, run_majority, run_probes
+from tlkit.evaluation.probes import run_majority, run_probes
+from tlkit.features.cache import FeatureCache
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
+from tlkit.workflows.plan_trial import FEWEST_TRIED, MOST_VIEWS, TriedFeatures, choose_size, run_trial
 from tlkit.workflows.precompute import ensure_features
-from tlkit.workflows.probing import make_probe_targets
+from tlkit.workflows.probing import Questions, make_probe_targets, make_questions
+from tlkit.workflows.ways import Way
 
 MOST_IMAGES = 1000
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where the evidence is gathered.
+
+    Attributes:
+        classifier: The model; it stays as it is.
+        recipe: How images are read and features are made, and the seed.
+        cache_root: Where the caches lie.
+        console: Tells the story.
+    """
+
+    classifier: Classifier
+    recipe: Recipe
+    cache_root: Path
+    console: Console
 
 
 def gather_evidence(
-    manifest: Manifest, backbone: Backbone, *, last_boundary: str, recipe: Recipe, cache_root: Path, console: Console
+    manifest: Manifest,
+    classifier: Classifier,
+    way: Way,
+    *,
+    epoch_seconds: float,
+    cache_root: Path,
+    console: Console,
 ) -> Evidence | None:
-    """Probe the pooled features of at most about 1,000 images, none of them of the test split.
+    """Probe the features of at most about 1,000 images, none of them of the test split, and try both depths on some.
 
     Args:
         manifest: The data set.
-        backbone: The network.
-        last_boundary: Where it is cut below its last groups; it is one of the boundaries that are probed.
-        recipe: How images are read and features are made, and the seed.
+        classifier: The model that would be trained; it stays as it is.
+        way: The one that trains the last groups.
+        epoch_seconds: What an epoch of its last stage takes on all training images.
         cache_root: Where the caches lie.
         console: Tells the story.
 
@@ -45,55 +72,77 @@ def gather_evidence(
     Raises:
         DataError: An image was changed meanwhile.
     """
-    used = list(manifest.for_training().records)
-    records = limit_records(used, manifest.task, recipe.training.seed, at_most=MOST_IMAGES)
-    targets = make_probe_targets(manifest, records, recipe.data)
-    twins = [record.sha256 for record in records]
+    place = _Place(classifier, way.recipe, cache_root, console)
+    seed = way.recipe.training.seed
+    part = _take_part(manifest.for_training(), MOST_IMAGES, seed)
+    twins = [record.sha256 for record in part.records]
+    targets = make_probe_targets(part, part.records, way.recipe.data)
     if len(set(twins)) < FEWEST_IMAGES or len(np.unique(targets, axis=0)) < 2:
         return None
-    part = dataclasses.replace(manifest, records=tuple(records))
-    boundaries = choose_boundaries(backbone, last_boundary)
-    console.say(f"\nWhat the features of {len(records):,} images tell, at {', '.join(boundaries)}:")
-    features = {
-        boundary: _read_pooled(part, backbone, boundary, recipe, cache_root, console) for boundary in boundaries
-    }
-    folds = make_stratified_folds(make_strata(manifest.task, targets), twins=twins, seed=recipe.training.seed)
-    probes = {boundary: run_probes(manifest.task, targets, block, folds)[0] for boundary, block in features.items()}
-    num_train = len(manifest.in_split("train"))
-    return Evidence(
-        task=manifest.task,
+    console.say(f"\nWhat {len(twins):,} images tell:")
+    questions = make_questions(part, way.recipe.data, seed)
+    cache, positions = _find_features(questions.manifest, "top", ViewPlan(), place)
+    block = _read_pooled(cache, positions[:, 0])
+    task, num_train = manifest.task, len(manifest.in_split("train"))
+    (probe,) = run_probes(task, questions.targets, block, questions.folds)
+    curve = measure_learning_curve(task, questions.targets, block, num_now=num_train, twins=twins, seed=seed)
+    evidence = Evidence(
+        task=task,
         num_images=num_train,
-        num_groups=len(manifest.class_names),
-        probes=probes,
-        neighbours=run_neighbours(manifest.task, targets, features["top"], twins=twins),
-        majority=run_majority(manifest.task, targets, folds),
-        curve=measure_learning_curve(
-            manifest.task, targets, features["top"], num_now=num_train, twins=twins, seed=recipe.training.seed
-        ),
+        majority=run_majority(task, questions.targets, questions.folds),
+        probe=probe,
+        curve=curve,
+        trial=None,
     )
+    everything = manifest.for_training()
+    num_tried, num_folds = choose_size(len(everything.records), seconds_an_image=epoch_seconds / num_train)
+    if num_tried < FEWEST_TRIED:
+        is_slow = len(everything.records) >= FEWEST_TRIED
+        reason = "it would take minutes on this machine." if is_slow else f"{len(twins):,} images are too few."
+        return dataclasses.replace(evidence, why_no_trial=reason)
+    asked = make_questions(_take_part(everything, num_tried, seed), way.recipe.data, seed)
+    return _add_trial(evidence, dataclasses.replace(asked, folds=asked.folds[:num_folds]), way, place)
 
 
-def choose_boundaries(backbone: Backbone, last_boundary: str) -> list[str]:
-    """Return the top, what lies below the last groups, and up to two boundaries further down, from the bottom upwards."""
-    boundaries = backbone.entry.boundaries[1:]
-    below = boundaries[: boundaries.index(last_boundary)]
-    further = [below[place] for place in sorted({len(below) // 3, 2 * len(below) // 3})] if below else []
-    return [*further, last_boundary, "top"]
+def _add_trial(evidence: Evidence, asked: Questions, way: Way, place: _Place) -> Evidence:
+    """Return the evidence with a trial, or with the reason why there is none."""
+    started = time.perf_counter()
+    stage = way.plans[-1].stage
+    views = ViewPlan(stage.policy, min(stage.views, MOST_VIEWS), asked.seed)
+    top, inner = (
+        TriedFeatures(*_find_features(asked.manifest, each, views, place)) for each in ("top", way.plans[-1].boundary)
+    )
+    trial = run_trial(
+        asked,
+        top,
+        inner,
+        way=way,
+        num_train=evidence.num_images,
+        classifier=place.classifier,
+        console=place.console,
+    )
+    if trial is None:
+        return dataclasses.replace(evidence, why_no_trial="there are too few images of a class.")
+    return dataclasses.replace(evidence, trial=dataclasses.replace(trial, seconds=time.perf_counter() - started))
 
 
-def _read_pooled(
-    manifest: Manifest, backbone: Backbone, boundary: str, recipe: Recipe, cache_root: Path, console: Console
-) -> NDArray[np.float32]:
-    """Return the pooled features of all images, in their order, float32 (n, channels)."""
+def _take_part(manifest: Manifest, at_most: int, seed: int) -> Manifest:
+    records = limit_records(list(manifest.records), manifest.task, seed, at_most=at_most)
+    return dataclasses.replace(manifest, records=tuple(records))
+
+
+def _find_features(
+    manifest: Manifest, boundary: str, views: ViewPlan, place: _Place
+) -> tuple[FeatureCache, NDArray[np.int64]]:
+    """Return the cache that holds the features of all images, and where each view lies, int64 (n, num_views)."""
     features = ensure_features(
         manifest,
-        backbone,
+        place.classifier.backbone,
         boundary=boundary,
-        views=ViewPlan(),
-        settings=recipe.backbone,
-        cache_root=cache_root,
-        console=console,
-        is_pooled=True,
+        views=views,
+        settings=place.recipe.backbone,
+        cache_root=place.cache_root,
+        console=place.console,
     )
     for item in features.set_aside:
         raise DataError(
@@ -104,7 +153,15 @@ def _read_pooled(
     by_sha256 = {
         record.sha256: position
         for split in features.splits.values()
-        for record, position in zip(split.records, split.positions[:, 0], strict=True)
+        for record, position in zip(split.records, split.positions, strict=True)
     }
-    positions = np.array([by_sha256[record.sha256] for record in manifest.records])
-    return features.cache.read(positions).astype(np.float32)
+    return features.cache, np.stack([by_sha256[record.sha256] for record in manifest.records])
+
+
+def _read_pooled(cache: FeatureCache, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the mean of each feature over the places of its map, float32 (n, channels)."""
+    parts = []
+    for start in range(0, len(positions), _ROWS_AT_ONCE):
+        rows = cache.read(positions[start : start + _ROWS_AT_ONCE]).astype(np.float32)
+        parts.append(rows.mean(axis=(1, 2)) if rows.ndim == 4 else rows)
+    return np.concatenate(parts)

@@ -46,6 +46,12 @@ class Way:
             return "the head alone"
         return "everything" if self.unfreeze == "all" else f"the head and {self.unfreeze} upwards"
 
+    def describe(self) -> str:
+        """Return what is trained, with the head that it has: "the dense head alone", "the dense head and group5 upwards"."""
+        head = f"the {self.recipe.head.kind} head"
+        ends = {"none": f"{head} alone", "all": f"everything, under a {self.recipe.head.kind} head"}
+        return ends.get(self.unfreeze, f"{head} and {self.unfreeze} upwards")
+
     def format_command(self, data: Path) -> str:
         """Return the command line for a data set."""
         kind = "head" if self.unfreeze == "none" else self.unfreeze
@@ -53,32 +59,38 @@ class Way:
         return shlex.join(["tlkit", "finetune", str(data), *self.command, "--out", str(run)])
 
 
-def make_way(unfreeze: str, *, views: int, policy: str, sections: Mapping[str, Mapping[str, Any]]) -> Way:
+def make_way(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Way:
     """Return the way that trains the head and everything from a layer group upwards.
 
     Args:
         unfreeze: none, a layer group, or all.
-        views: Cached views of each training image.
-        policy: How they are made.
+        views: Given settings of the views, `views` and `policy`, by field name.
         sections: Given settings of each section of a recipe, by field name.
 
     Raises:
         BackboneError: If backbone, layer group or weights do not exist.
         SettingError: If settings do not fit together.
     """
-    stage: dict[str, Any] = {} if unfreeze == "none" else {"unfreeze": unfreeze}
+    stage: dict[str, Any] = {**views, "unfreeze": unfreeze}
     backbone = dict(sections["backbone"])
     if is_from_scratch := unfreeze == "all" and backbone.get("weights") == RANDOM:
         backbone.pop("engine", None)  # nothing is frozen that it could run
-    if views > 1 and not is_from_scratch:
-        stage["views"] = views
-    if views > 1 or unfreeze == "all":
-        stage["policy"] = policy
+    if is_from_scratch:
+        stage.pop("views", None)  # nothing is cached
+    if unfreeze != "all" and stage.get("views", 1) == 1:
+        stage.pop("policy", None)  # a single view is the image itself
     sections = {**sections, "backbone": backbone}
     recipe = choose_weights(make_finetune_recipe(stage=stage, sections=sections, start_from=None), None)
     recipe = resolve_recipe(check_recipe(recipe, source="settings"))
     words = [word for name, section in SECTIONS.items() for word in list_words(section(**sections[name]))]
     return Way(unfreeze, recipe, tuple(plan_stages(recipe, None)), (*words, *list_words(Stage(**stage))))
+
+
+def take_head(sections: Mapping[str, Mapping[str, Any]], kind: str | None) -> Mapping[str, Mapping[str, Any]]:
+    """Return the sections with a kind of head that is advised, unless another or its width was asked for."""
+    if kind is None or sections["head"].keys() - {"dropout"}:
+        return sections
+    return {**sections, "head": {**sections["head"], "kind": kind}}
 
 
 def find_last_groups(backbone: Backbone) -> str:

@@ -16,8 +16,7 @@ WAYS = [
 ]
 SCORES = PlanScores(
     quantity="accuracy",
-    boundaries=[("conv4", 0.6, 0.55, 0.65), ("top", 0.75, 0.7, 0.8)],
-    neighbours=("neighbours", 0.7, 0.65, 0.75),
+    scores=[("linear probe", 0.6, 0.55, 0.65), ("dense head", 0.75, 0.7, 0.8)],
     majority=0.2,
     measured=[(100.0, 0.6, 0.55, 0.65), (200.0, 0.7, 0.66, 0.74), (400.0, 0.75, 0.71, 0.79)],
     fitted=[(100.0, 0.6, 0.57, 0.63), (400.0, 0.75, 0.72, 0.78), (1000.0, 0.8, 0.74, 0.86)],

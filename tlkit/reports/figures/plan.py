@@ -1,4 +1,4 @@
-"""Draw a plan: what more images would bring, what is known at each boundary, and what each way to a model takes."""
+"""Draw a plan: what more images would bring, what a short trial found, and what each way to a model takes."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.reports.console import format_duration
 from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import FAINT_INK, GRID, INK, RIGHT, STAGE_SHADE, TRAIN_LINE, WRONG
+from tlkit.reports.figures.palette import FAINT_INK, GRID, INK, RIGHT, STAGE_SHADE, WRONG
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -35,8 +35,7 @@ class PlanScores:
 
     Attributes:
         quantity: What they are, such as "accuracy"; 1 is perfect.
-        boundaries: Of the probe, from the bottom upwards.
-        neighbours: At the top.
+        scores: Of the probe, and of what was trained in the trial, on images that were held out.
         majority: The score of the most frequent answer.
         measured: The learning curve.
         fitted: The power law, from the fewest images to more than there are.
@@ -45,8 +44,7 @@ class PlanScores:
     """
 
     quantity: str
-    boundaries: Sequence[Score]
-    neighbours: Score
+    scores: Sequence[Score]
     majority: float
     measured: Sequence[Point]
     fitted: Sequence[Point]
@@ -55,7 +53,7 @@ class PlanScores:
 
 
 def draw_plan(path: Path, *, ways: Sequence[WayParts], advised: int, scores: PlanScores | None) -> None:
-    """Draw the learning curve, the scores by boundary, and a bar for each way.
+    """Draw the learning curve, the scores of the trial, and a bar for each way.
 
     Args:
         path: The PNG to write.
@@ -73,7 +71,7 @@ def draw_plan(path: Path, *, ways: Sequence[WayParts], advised: int, scores: Pla
         rows = figure.add_gridspec(2, 1, height_ratios=(3.4, bars_inches - 0.5), hspace=0.32)
         upper = rows[0].subgridspec(1, 2, width_ratios=(1.35, 1), wspace=0.42)
         _draw_curve(figure.add_subplot(upper[0]), scores)
-        _draw_boundaries(figure.add_subplot(upper[1]), scores)
+        _draw_scores(figure.add_subplot(upper[1]), scores)
         _draw_ways(figure.add_subplot(rows[1]), ways, advised)
 
 
@@ -107,16 +105,11 @@ def _draw_curve(axes: Axes, scores: PlanScores) -> None:
     axes.set_title(f"Twice as many of the same images: {scores.gain}", fontsize=10.5, loc="left", color=INK)
 
 
-def _draw_boundaries(axes: Axes, scores: PlanScores) -> None:
-    for height, (_, value, low, high) in enumerate(scores.boundaries):
+def _draw_scores(axes: Axes, scores: PlanScores) -> None:
+    for height, (_, value, low, high) in enumerate(scores.scores):
         axes.axhline(height, color=GRID, linewidth=0.6, zorder=0)
         axes.plot([low, high], [height] * 2, color=ADVISED, linewidth=2.4, solid_capstyle="round", zorder=3)
         axes.plot([value], [height], "o", color=ADVISED, markersize=7, markeredgecolor="white", zorder=4)
-    height = len(scores.boundaries)
-    _, value, low, high = scores.neighbours
-    axes.axhline(height, color=GRID, linewidth=0.6, zorder=0)
-    axes.plot([low, high], [height] * 2, color=TRAIN_LINE, linewidth=2.4, solid_capstyle="round", zorder=3)
-    axes.plot([value], [height], "D", color=TRAIN_LINE, markersize=6, markeredgecolor="white", zorder=4)
     axes.axvline(scores.majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
     axes.annotate(
         f"majority {scores.majority:z.2f}",
@@ -127,13 +120,13 @@ def _draw_boundaries(axes: Axes, scores: PlanScores) -> None:
         fontsize=8.5,
         color=INK,
     )
-    names = [*(f"probe at {name}" for name, *_ in scores.boundaries), "neighbours at top"]
+    names = [name.replace(" and ", "\nand ") for name, *_ in scores.scores]
     axes.set_yticks(range(len(names)), names, fontsize=LETTERS)
     axes.set_ylim(-0.9, len(names) - 0.4)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"{scores.quantity}, 95% interval", color=INK, fontsize=10)
-    axes.set_title("What frozen features tell", fontsize=10.5, loc="left", color=INK)
+    axes.set_title("On images held out", fontsize=10.5, loc="left", color=INK)
 
 
 def _draw_ways(axes: Axes, ways: Sequence[WayParts], advised: int) -> None:
