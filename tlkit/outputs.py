@@ -76,3 +76,22 @@ def format_value(value: float, *, signed: bool = False) -> str:
         return f"{value:{sign}z,.0f}"
     digits_left_of_point = 1 + math.floor(math.log10(abs(value)))
     return f"{value:{sign},.{max(0, 3 - digits_left_of_point)}f}"
+
+
+DEEP_12, DEEP_16, DEEP_32, DEEP_FLOAT = GREY_KINDS = ("12-bit", "16-bit", "32-bit", "float")
+"""How a file stores grey that has more than 8 bits; which of them it uses is another matter."""
+
+
+@dataclass(frozen=True)
+class GreyRange:
+    """Which values of a kind of deep grey are black and white.
+
+    Attributes:
+        kind: One of GREY_KINDS.
+        black: The value that becomes 0.
+        white: The value that becomes 255; not below `black`.
+    """
+
+    kind: str
+    black: float
+    white: float

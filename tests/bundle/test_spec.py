@@ -12,7 +12,7 @@ from tlkit.errors import BundleError
 
 KEYS = (
     "backbone, image_size, fit, loader_version, pooling, head, class_names, task, target, thresholds, metadata, has_box, "
-    "temperature, unknown_above, unfrozen, provenance, format_version"
+    "temperature, unknown_above, unfrozen, grey, provenance, format_version"
 )
 OLDER_OR_NEWER = "use the tlkit version that made the bundle, or train the model again."
 
@@ -297,7 +297,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 32
+    assert len(spoilt_documents) == 33
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

@@ -131,7 +131,7 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
             "{",
             "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
         ),
-        ("manifest.json", '{"format_version": 2}', "ValueError: manifest.json has format version 2"),
+        ("manifest.json", '{"format_version": 3}', "ValueError: manifest.json has format version 3"),
         (
             "manifest.csv",
             "split,path\n",

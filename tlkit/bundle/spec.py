@@ -21,11 +21,12 @@ from tlkit.bundle.descriptions import (
 from tlkit.bundle.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 from tlkit.errors import SettingError
 from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, TASKS, Outputs, Target
+from tlkit.outputs import CLASSIFICATION, GREY_KINDS, MULTILABEL, REGRESSION, TASKS, GreyRange, Outputs, Target
 from tlkit.recipes import HeadSettings, build_settings
 from tlkit.recipes.settings import FITS
 
 FORMAT_VERSION = 2
+MAX_FLOAT32 = 3.5e38
 POOLINGS = ("avg", "none")
 MAX_IMAGE_SIZE = 2048
 MAX_CLASSES = 100_000
@@ -75,6 +76,7 @@ class BundleSpec:
         unknown_above: Distance from the training images, 0..1, above which a picture is unlike them; None if the model
             does not measure it.
         unfrozen: Lowest layer group that was trained: none, a group's name, or all.
+        grey: What is black and white in greys of more than 8 bits, of each kind that was trained on.
         provenance: Where the model came from.
         format_version: Version of this description.
     """
@@ -94,6 +96,7 @@ class BundleSpec:
     temperature: float = 1.0
     unknown_above: float | None = None
     unfrozen: str = "none"
+    grey: tuple[GreyRange, ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     format_version: int = FORMAT_VERSION
 
@@ -137,6 +140,7 @@ def spec_document(spec: BundleSpec) -> dict[str, Any]:
         "thresholds": list(spec.thresholds),
         "metadata": metadata_document(spec.metadata),
         "target": target_document(spec.target),
+        "grey": [dataclasses.asdict(item) for item in spec.grey],
     }
     return {**dataclasses.asdict(spec), **plain}
 
@@ -183,6 +187,7 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
         if values["unknown_above"] is None
         else _check_fraction(values, "unknown_above", 0.0, 1.0, place=place),
         unfrozen=_check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
+        grey=_check_grey(values["grey"], place=f"{place}: grey"),
         provenance=_check_provenance(values["provenance"], place=f"{place}: provenance"),
     )
 
@@ -271,6 +276,22 @@ def _check_head(value: Any, *, place: str) -> HeadSettings:
         raise refusal(f"{place}: {shorten(error.found)}", expected=error.expected) from error
     _check_number(values, "units", 1, MAX_HEAD_UNITS, place=f"{place}: head")
     return head
+
+
+def _check_grey(value: Any, *, place: str) -> tuple[GreyRange, ...]:
+    if not isinstance(value, list) or len(value) > len(GREY_KINDS):
+        raise refusal(f"{place} is {quote(value)}.", expected=f"a list of at most {len(GREY_KINDS)} ranges")
+    ranges: list[GreyRange] = []
+    for item in value:
+        values = check_keys(item, ("kind", "black", "white"), place=place)
+        kind = _check_choice(values, "kind", GREY_KINDS, place=place)
+        black, white = (
+            _check_fraction(values, key, -MAX_FLOAT32, MAX_FLOAT32, place=place) for key in ("black", "white")
+        )
+        if black > white or any(kind == known.kind for known in ranges):
+            raise refusal(f"{place}: {quote(item)} is no range.", expected="one range of each kind, black <= white")
+        ranges.append(GreyRange(kind, black, white))
+    return tuple(ranges)
 
 
 def _check_provenance(value: Any, *, place: str) -> Provenance:

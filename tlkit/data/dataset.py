@@ -14,6 +14,7 @@ from tlkit.data.class_checks import (
     name_some,
 )
 from tlkit.data.contradictions import find_twins
+from tlkit.data.deep_grey import choose_grey_ranges, describe_grey
 from tlkit.data.division import complete_splits, sample_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.annotated import read_annotated
@@ -29,7 +30,7 @@ from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SetAside
 from tlkit.data.records import Progress, look_with, read_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, GreyRange
 from tlkit.recipes.settings import DataSettings
 
 
@@ -45,6 +46,7 @@ def read_dataset(
     index: FileIndex,
     class_names: Sequence[str] | None = None,
     keep: Mapping[str, str] | None = None,
+    grey: Sequence[GreyRange] | None = None,
     progress: Progress = _no_progress,
 ) -> Manifest:
     """Read a data set to train on.
@@ -61,6 +63,8 @@ def read_dataset(
             the classes found, sorted.
         keep: Splits of images by hash, from the run that this one starts from. They are honoured where the data gives
             none, so that no image that was validated on is trained on.
+        grey: What is black and white in greys of more than 8 bits to a model that is trained on. None: it follows from
+            the data.
         progress: Shows how far the check of the files has come.
 
     Raises:
@@ -77,7 +81,7 @@ def read_dataset(
     records = sample_records(records, settings.task, seed, fraction=settings.sample)
     records = complete_splits(data, ordered_names, records, settings, seed, keep)
     check_trainable(data, settings.task, ordered_names, records, with_boxes=boxes is not None)
-    return _build_manifest(found, settings, ordered_names, records, set_aside, boxes)
+    return _build_manifest(found, settings, ordered_names, records, set_aside, boxes, grey)
 
 
 def read_evaluation_set(
@@ -262,20 +266,26 @@ def _build_manifest(
     records: list[ImageRecord],
     set_aside: tuple[SetAside, ...],
     boxes: ImageBoxes | None,
+    grey: Sequence[GreyRange] | None = None,
 ) -> Manifest:
     told = boxes.sentences() if boxes else ()
     twins, findings = find_twins(settings.task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
+    measured = [record.grey for record in records if record.grey is not None]
+    ranges = choose_grey_ranges(measured) if grey is None else tuple(grey)
     notices = (
         *found.notices,
         *_name_unused_columns(found, settings),
         *told,
         *twins,
         *find_notices(settings.task, names, records, set_aside),
+        *describe_grey(ranges, measured),
     )
     columns = tuple(request.name for request in parse_metadata(settings.metadata))
-    return Manifest(found.root, names, tuple(records), set_aside, notices, settings.task, columns, tuple(findings))
+    return Manifest(
+        found.root, names, tuple(records), set_aside, notices, settings.task, columns, tuple(findings), ranges
+    )
 
 
 def _name_unused_columns(found: Candidates, settings: DataSettings) -> Iterator[str]:

@@ -10,6 +10,7 @@ The index is a convenience: when it cannot be read or written, files are looked 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import hashlib
 import os
 import sqlite3
@@ -21,17 +22,22 @@ from pathlib import Path
 from typing import NamedTuple
 
 from tlkit.data.images import LOADER_VERSION, UnusableImage, check_image, read_content
+from tlkit.outputs import GreyRange
 
 RACY_SECONDS = 2.0
-_SCHEMA_VERSION = 2
+_SCHEMA_VERSION = 3
 _SCHEMA = """
     CREATE TABLE files (
         path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
         loader_version INTEGER NOT NULL, sha256 TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-        orientation INTEGER NOT NULL, reason TEXT
+        orientation INTEGER NOT NULL, reason TEXT, grey_kind TEXT, grey_least REAL, grey_greatest REAL
     ) WITHOUT ROWID
 """
-_COLUMNS = "path, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason"
+_COLUMNS = (
+    "path, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason, "
+    "grey_kind, grey_least, grey_greatest"
+)
+_PLACES = ",".join("?" * len(_COLUMNS.split(",")))
 _CHUNK = 500
 
 
@@ -46,6 +52,7 @@ class FileFacts:
         height: Upright height in pixels; 0 if there is no picture.
         orientation: EXIF orientation that made it upright, 1..8; 1 where there is none.
         reason: Why the file is unusable, or None if it is a sound image.
+        grey: The least and the greatest value of grey that has more than 8 bits; None of other files.
     """
 
     path: Path
@@ -54,6 +61,7 @@ class FileFacts:
     height: int
     orientation: int
     reason: str | None
+    grey: GreyRange | None = None
 
 
 class _Stamp(NamedTuple):
@@ -153,10 +161,12 @@ class FileIndex:
             self._drop_if_broken(error)
             return {}
         facts = {}
-        for key, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason in rows:
+        for key, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason, *grey in rows:
             path = keys[key]
             if loader_version == LOADER_VERSION and stamps[path] == _Stamp(size, mtime_ns, ctime_ns):
-                facts[path] = FileFacts(path, sha256, width, height, orientation, reason)
+                facts[path] = FileFacts(
+                    path, sha256, width, height, orientation, reason, GreyRange(*grey) if grey[0] else None
+                )
         return facts
 
     def _remember(
@@ -173,6 +183,7 @@ class FileIndex:
                 facts.height,
                 facts.orientation,
                 facts.reason,
+                *((None, None, None) if facts.grey is None else dataclasses.astuple(facts.grey)),
             )
             for stamp, facts in found
             if stamp is not None and stamp.is_settled()
@@ -181,7 +192,7 @@ class FileIndex:
             return
         try:
             connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES (?,?,?,?,?,?,?,?,?,?)", rows)  # noqa: S608
+            connection.executemany(f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES ({_PLACES})", rows)  # noqa: S608 - our own words
             connection.execute("COMMIT")
         except sqlite3.DatabaseError as error:
             with contextlib.suppress(sqlite3.Error):
@@ -236,4 +247,4 @@ def _examine(path: Path) -> tuple[FileFacts, bool]:
         facts = check_image(content)
     except UnusableImage as error:
         return FileFacts(path, sha256, 0, 0, 1, error.reason), not isinstance(error.__cause__, MemoryError)
-    return FileFacts(path, sha256, facts.width, facts.height, facts.orientation, None), True
+    return FileFacts(path, sha256, facts.width, facts.height, facts.orientation, None, facts.grey), True

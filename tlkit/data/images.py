@@ -12,7 +12,7 @@ import io
 import math
 import re
 import stat
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -22,11 +22,13 @@ from PIL import Image, UnidentifiedImageError
 
 from tlkit.data.decoder_noise import silence_decoders
 from tlkit.data.decoding_costs import TooCostlyError, budget, check_costs
+from tlkit.data.deep_grey import BrighterThanWhiteError, choose_scale, measure_grey
 from tlkit.data.pages import NoFullPageError, find_page
 from tlkit.data.pixel_modes import convert_to_rgb
 from tlkit.data.png_chunks import keep_essential_chunks
 from tlkit.data.signatures import find_signature, find_unread_format
 from tlkit.data.views import View
+from tlkit.outputs import GreyRange
 
 LOADER_VERSION = 2
 MAX_FILE_BYTES = 2**30
@@ -73,6 +75,7 @@ class ImageFacts:
         orientation: EXIF orientation that made it upright, 1..8; 1 where there is none.
         format: Pillow's name of the format.
         mode: Pillow's name of the mode.
+        grey: The least and the greatest value of grey that has more than 8 bits; None of other pictures.
     """
 
     width: int
@@ -80,9 +83,17 @@ class ImageFacts:
     orientation: int
     format: str
     mode: str
+    grey: GreyRange | None = None
 
 
-def load_image(content: bytes, *, image_size: tuple[int, int], fit: str, view: View | None = None) -> NDArray[np.uint8]:
+def load_image(
+    content: bytes,
+    *,
+    image_size: tuple[int, int],
+    fit: str,
+    view: View | None = None,
+    grey: Sequence[GreyRange] = (),
+) -> NDArray[np.uint8]:
     """Return the pixels that a network gets to see of an image file.
 
     Args:
@@ -91,6 +102,7 @@ def load_image(content: bytes, *, image_size: tuple[int, int], fit: str, view: V
         fit: `squash` shows the whole picture, its sides stretched differently; `crop` its largest centred part with the
             result's proportions; `pad` the whole picture between bars of neutral grey.
         view: An augmentation, or None for the image itself.
+        grey: What is black and white in greys of more than 8 bits, of the data set; see `read_picture`.
 
     Returns:
         uint8 array (height, width, 3), RGB, 0..255.
@@ -102,11 +114,14 @@ def load_image(content: bytes, *, image_size: tuple[int, int], fit: str, view: V
     view = view or View()
     left, top, right, bottom = view.crop
     height, width = image_size
-    picture = read_picture(content, target=(math.ceil(height / (bottom - top)), math.ceil(width / (right - left))))
+    target = math.ceil(height / (bottom - top)), math.ceil(width / (right - left))
+    picture = read_picture(content, target=target, grey=grey)
     return np.array(view.render(picture, image_size=image_size, fit=fit))
 
 
-def read_picture(content: bytes, *, target: tuple[int, int] | None = None) -> Image.Image:
+def read_picture(
+    content: bytes, *, target: tuple[int, int] | None = None, grey: Sequence[GreyRange] = ()
+) -> Image.Image:
     """Decode an image file: upright, RGB, transparency over white, the first frame of an animation.
 
     All threads that decode share one budget of memory, and wait for their part of it.
@@ -116,11 +131,13 @@ def read_picture(content: bytes, *, target: tuple[int, int] | None = None) -> Im
         target: (height, width) in pixels to which the picture will be reduced. A JPEG, and any very large picture, is
             then given at a half, a quarter or an eighth of its size, as long as either edge stays at least twice the
             target's.
+        grey: What is black and white in greys of more than 8 bits, kind by kind. A kind that is not among them is scaled
+            by the picture's own values.
 
     Raises:
         UnusableImage: The bytes give no picture.
     """
-    return _decode(content, None if target is None else (2 * target[0], 2 * target[1]))[0]
+    return _decode(content, None if target is None else (2 * target[0], 2 * target[1]), grey)[0]
 
 
 def check_image(content: bytes) -> ImageFacts:
@@ -129,7 +146,7 @@ def check_image(content: bytes) -> ImageFacts:
     Raises:
         UnusableImage: The bytes give no picture.
     """
-    return _decode(content, (1, 1))[1]
+    return _decode(content, (1, 1), ())[1]
 
 
 def read_upright_size(content: bytes) -> tuple[int, int]:
@@ -176,23 +193,27 @@ def open_picture(content: bytes) -> Iterator[Image.Image]:
         yield picture
 
 
-def _decode(content: bytes, smallest: tuple[int, int] | None) -> tuple[Image.Image, ImageFacts]:
+def _decode(
+    content: bytes, smallest: tuple[int, int] | None, grey: Sequence[GreyRange]
+) -> tuple[Image.Image, ImageFacts]:
     """Return the upright RGB picture, and its facts; `smallest` is the (height, width) that it may shrink to."""
     if not content:
         raise UnusableImage("empty file")
     try:
         try:
-            return _decode_content(content, smallest)
+            return _decode_content(content, smallest, grey)
         except Exception:
             essential = keep_essential_chunks(content)
             if len(essential) == len(content):
                 raise
-            return _decode_content(essential, smallest)
+            return _decode_content(essential, smallest, grey)
     except Exception as error:  # on damaged bytes Pillow's decoders raise anything, from struct.error to IndexError
         raise UnusableImage(_explain(content, error)) from error
 
 
-def _decode_content(content: bytes, smallest: tuple[int, int] | None) -> tuple[Image.Image, ImageFacts]:
+def _decode_content(
+    content: bytes, smallest: tuple[int, int] | None, grey: Sequence[GreyRange]
+) -> tuple[Image.Image, ImageFacts]:
     with open_picture(content) as picture:
         mode, (width, height) = picture.mode, picture.size
         is_jpeg = picture.format in ("JPEG", "MPO")
@@ -202,27 +223,29 @@ def _decode_content(content: bytes, smallest: tuple[int, int] | None) -> tuple[I
             picture.load()
             if not is_jpeg:  # other formats may know their true size only now: an icon is several pictures
                 width, height = picture.size
-            rgb = _reduce_to_rgb(picture, smallest) if smallest is not None else convert_to_rgb(picture)
+            measured = measure_grey(picture)
+            scale = None if measured is None else choose_scale(measured, grey)
+            rgb = convert_to_rgb(picture, scale) if smallest is None else _reduce_to_rgb(picture, smallest, scale)
             orientation = _read_orientation(picture)
     if orientation > 1:
         rgb = rgb.transpose(_UPRIGHT[orientation])
     if orientation >= 5:
         width, height = height, width
-    return rgb, ImageFacts(width, height, orientation, picture.format or "unknown", mode)
+    return rgb, ImageFacts(width, height, orientation, picture.format or "unknown", mode, measured)
 
 
-def _reduce_to_rgb(picture: Image.Image, smallest: tuple[int, int]) -> Image.Image:
+def _reduce_to_rgb(picture: Image.Image, smallest: tuple[int, int], scale: GreyRange | None) -> Image.Image:
     """Return a decoded picture as RGB; a very large one, strip by strip, at a half, a quarter or an eighth of its size."""
     if picture.width * picture.height <= _LARGE_PIXELS:
-        return convert_to_rgb(picture)
+        return convert_to_rgb(picture, scale)
     height, width = _turn_as_stored(smallest, picture)
-    scale = min(picture.height // height, picture.width // width)
-    factor = next((factor for factor in (8, 4, 2) if factor <= scale), 1)
+    room = min(picture.height // height, picture.width // width)
+    factor = next((factor for factor in (8, 4, 2) if factor <= room), 1)
     reduced = Image.new("RGB", (-(-picture.width // factor), -(-picture.height // factor)))
     num_rows = 8 * max(1, _LARGE_PIXELS // 64 // picture.width)
     for top in range(0, picture.height, num_rows):
         strip = picture.crop((0, top, picture.width, min(picture.height, top + num_rows)))
-        reduced.paste(convert_to_rgb(strip).reduce(factor), (0, top // factor))
+        reduced.paste(convert_to_rgb(strip, scale).reduce(factor), (0, top // factor))
     return reduced
 
 
@@ -243,7 +266,7 @@ def _read_orientation(picture: Image.Image) -> int:
 def _explain(content: bytes, error: Exception) -> str:
     """Return the reason, in words, why decoding `content` ended in `error`."""
     message = " ".join(str(error).split())
-    if isinstance(error, (TooCostlyError, NoFullPageError)):
+    if isinstance(error, (TooCostlyError, NoFullPageError, BrighterThanWhiteError)):
         return message
     if isinstance(error, Image.DecompressionBombError):
         found = re.search(r"\((\d+) pixels\)", message)

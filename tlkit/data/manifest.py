@@ -12,7 +12,7 @@ import hashlib
 import json
 from collections import Counter
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 from tlkit.data.answers import find_names, make_targets, names_of, parse_answer
 from tlkit.errors import DataError
 from tlkit.files import write_text
-from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
+from tlkit.outputs import CLASSIFICATION, REGRESSION, Box, GreyRange
 
 MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
 FINDINGS_FILE = "findings.csv"
@@ -30,7 +30,7 @@ SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
 _SET_ASIDE_COLUMNS = ("path", "reason")
 _FINDING_COLUMNS = ("path", "finding")
-_FORMAT_VERSION = 1
+_FORMAT_VERSION = 2
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,6 +46,8 @@ class ImageRecord:
         answer: What is to be learnt of it: a class of the manifest's, some labels, or a value; see `tlkit.data.answers`.
         box: What encloses the object, in pixels of the upright picture; None where no box is known.
         metadata: What is known of it besides, in the order of the manifest's `metadata_columns`.
+        grey: The least and the greatest value of grey that has more than 8 bits, as the file was looked at; not read
+            back, as the manifest's ranges follow from it.
     """
 
     path: Path
@@ -56,6 +58,7 @@ class ImageRecord:
     answer: str
     box: Box | None = None
     metadata: tuple[str, ...] = ()
+    grey: GreyRange | None = field(default=None, compare=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,6 +89,7 @@ class Manifest:
         notices: What the user ought to know about the data, one sentence each.
         task: One of `tlkit.outputs.TASKS`.
         metadata_columns: Names of the columns of the records' metadata.
+        grey: What is black and white in greys of more than 8 bits, kind by kind.
         findings: All that the notices count, file by file. Written for people, and not read back.
     """
 
@@ -97,6 +101,7 @@ class Manifest:
     task: str = CLASSIFICATION
     metadata_columns: tuple[str, ...] = ()
     findings: tuple[Finding, ...] = ()
+    grey: tuple[GreyRange, ...] = ()
 
     def in_split(self, name: str) -> tuple[ImageRecord, ...]:
         """Return the records of one of SPLITS."""
@@ -114,7 +119,7 @@ class Manifest:
 
     def compute_hash(self) -> str:
         """Return the sha256 of all that a training depends on: images, splits, answers, boxes, metadata; not of paths."""
-        rows = [(self.task, *self.class_names, *self.metadata_columns)]
+        rows = [(self.task, *self.class_names, *self.metadata_columns, *map(str, self.grey))]
         rows += [(each.split, each.answer, each.sha256, *_box_cells(each), *each.metadata) for each in self.records]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
@@ -151,6 +156,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         "class_names": manifest.class_names,
         "metadata_columns": manifest.metadata_columns,
         "notices": manifest.notices,
+        "grey": [asdict(item) for item in manifest.grey],
     }
     root = manifest.root
     findings = ((_shorten(item.path, root), item.finding) for item in manifest.findings)
@@ -203,7 +209,9 @@ def read_manifest(folder: Path) -> Manifest:
         set_aside = tuple(
             SetAside(root / path, why) for path, why in _read_csv(folder / set_aside_file, _SET_ASIDE_COLUMNS)
         )
-        return Manifest(root, class_names, records, set_aside, tuple(common["notices"]), task, metadata_columns)
+        grey = tuple(GreyRange(**item) for item in common["grey"])
+        notices = tuple(common["notices"])
+        return Manifest(root, class_names, records, set_aside, notices, task, metadata_columns, grey=grey)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{folder}: the manifest cannot be read ({type(error).__name__}: {error}).",

@@ -86,4 +86,6 @@ def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes
         return SetAside(item.path, "no sound box that names its class")
     corners = box.corners if box else None
     split = item.split or NOT_GIVEN
-    return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata)
+    return ImageRecord(
+        item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata, fact.grey
+    )

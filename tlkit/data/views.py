@@ -204,7 +204,7 @@ def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None
 
 
 def view_key(policy: str, *, seed: int, index: int) -> str:
-    """Return the name under which a view's features are cached: at most 40 ASCII characters.
+    """Return the name under which a view's features are cached: at most 34 ASCII characters.
 
     The image itself is `0` under every policy and seed, so that its features serve them all.
 
@@ -215,8 +215,8 @@ def view_key(policy: str, *, seed: int, index: int) -> str:
     if _find_policy(policy) is None or index == 0:
         return "0"
     key = f"{policy}.{POLICY_VERSION}/{seed}/{index}"
-    if len(key) > 40:
-        raise ValueError(f"A view key has at most 40 characters. Received: {key!r}")
+    if len(key) > 34:
+        raise ValueError(f"A view key has at most 34 characters. Received: {key!r}")
     return key
 
 

@@ -189,6 +189,7 @@ def read_images(data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_ro
         index=FileIndex(cache_root),
         class_names=earlier.spec.class_names if earlier else None,
         keep=earlier.splits if earlier else None,
+        grey=earlier.spec.grey if earlier else None,
         progress=lambda total: console.progress("Checking images", total),
     )
 

@@ -64,6 +64,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | N
         target=target,
         metadata=fit_encoding(parse_metadata(data.metadata), [record.metadata for record in train]),
         has_box=bool(data.boxes),
+        grey=manifest.grey,
     )
     return assemble_classifier(spec, weights=recipe.backbone.weights, seed=recipe.training.seed)
 

@@ -240,7 +240,9 @@ def _read(path: Path, expected_sha256: str | None = None) -> bytes:
 
 def _show(content: bytes, spec: BundleSpec, view: View | None) -> NDArray[np.uint8]:
     with reasons():
-        return load_image(content, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view)
+        return load_image(
+            content, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view, grey=spec.grey
+        )
 
 
 @contextlib.contextmanager

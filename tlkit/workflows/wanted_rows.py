@@ -9,6 +9,7 @@ from hashlib import sha256
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.data.deep_grey import hash_grey
 from tlkit.data.images import UnusableImage, load_image, read_content
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
 from tlkit.data.views import ViewPlan
@@ -49,7 +50,9 @@ class WantedRows:
     def __init__(self, manifest: Manifest, views: ViewPlan) -> None:
         self._manifest = manifest
         self.views = views
-        self.keys = views.keys()
+        # Pixels of deep grey depend on the data set's ranges, too.
+        suffix = f"/{hash_grey(manifest.grey)}" if manifest.grey else ""
+        self.keys = tuple(map("{}{}".format, views.keys(), [suffix] * views.num_views))
         self.files: list[ImageRecord] = []
         self.number_of: dict[str, int] = {}
         num_views: list[int] = []
@@ -116,6 +119,6 @@ class WantedRows:
             if sha256(content).hexdigest() != row.sha256:
                 raise LoadFailure(CHANGED)
             view = self.views.draw(row.sha256, index)
-            return load_image(content, image_size=image_size, fit=fit, view=view)
+            return load_image(content, image_size=image_size, fit=fit, view=view, grey=self._manifest.grey)
         except UnusableImage as unusable:
             raise LoadFailure(unusable.reason) from unusable
