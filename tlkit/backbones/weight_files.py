@@ -17,7 +17,7 @@ import numpy as np
 from safetensors import SafetensorError, safe_open
 
 from tlkit.backbones.catalogue import BackboneEntry
-from tlkit.backbones.weights import snake_case, stable_names
+from tlkit.backbones.weights import snake_case, stable_names, unreadable_weights
 from tlkit.errors import BackboneError
 
 BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"
@@ -66,11 +66,7 @@ def read_weight_file(path: Path, model: keras.Model, entry: BackboneEntry) -> di
             fix=f"give a file for {entry.name}, or name the file's own network with --backbone.",
         ) from misfit
     except _DAMAGE as error:
-        raise BackboneError(
-            f"{path} cannot be read as a file of weights ({' '.join(str(error).split()) or type(error).__name__}).",
-            expected="a whole .weights.h5, .h5 or .safetensors file",
-            fix="fetch the file again; a download may have been cut off.",
-        ) from error
+        raise unreadable_weights(path, error) from error
     for name, array in arrays.items():
         if not np.isfinite(array).all():
             raise BackboneError(
