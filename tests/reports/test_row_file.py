@@ -71,3 +71,9 @@ def test_rows_outlive_every_fault(tmp_path: Path) -> None:
     runs, complaints = try_every_fault("tests.faults.scenarios.rows", tmp_path / "disk")
     assert complaints == []
     assert runs >= 50
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="run on Linux, which has a device that is always full")
+def test_a_stream_that_cannot_be_written_is_named() -> None:
+    with Path("/dev/full").open("wb") as full, pytest.raises(OSError, match="No space left on device: '/dev/full'"):
+        write_line(full, b"one\n")

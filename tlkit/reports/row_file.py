@@ -86,7 +86,8 @@ def write_line(file: BinaryIO, line: bytes) -> None:
         rest = memoryview(line)
         while rest:
             rest = rest[raw.write(rest) or 0 :]
-    except OSError:
+    except OSError as error:
         with suppress(OSError):
             raw.truncate(end)
+        error.filename = file.name
         raise
