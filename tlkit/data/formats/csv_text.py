@@ -207,8 +207,12 @@ def _parse_rows(path: Path, lines: Sequence[str], start: int, separator: str) ->
             if len(rows) > MAX_ROWS + 1:
                 refuse_rows(path, f"more than {MAX_ROWS:,}")
     except csv.Error as error:
-        is_open = "unexpected end" in str(error) or "field limit" in str(error)
-        what = "a quote is opened and not closed" if is_open else 'a closing quote (") is followed by more text'
+        if "field limit" in str(error):
+            what = f"a cell has more than {csv.field_size_limit():,} characters, so a quote may be open"
+        elif "unexpected end" in str(error):
+            what = "a quote is opened and not closed"
+        else:
+            what = 'a closing quote (") is followed by more text'
         raise DataError(
             f"{path}: line {begin:,}: {what}.",
             expected="double quotes only around a whole cell, and doubled inside one",
