@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import sqlite3
 import time
@@ -169,6 +170,72 @@ def test_a_broken_index_is_rebuilt(tmp_path: Path, photos: list[Path], reads: li
     reads.clear()
     assert FileIndex(tmp_path).look(photos) == whole
     assert reads == []
+
+
+def look_afresh(tmp_path: Path, photos: list[Path]) -> list[FileFacts]:
+    return FileIndex(tmp_path / "another").look(photos)
+
+
+def test_whichever_byte_of_the_index_is_altered_the_files_win(tmp_path: Path, photos: list[Path]) -> None:
+    wanted = look_afresh(tmp_path, photos)
+    FileIndex(tmp_path).look(photos)
+    path = tmp_path / "files.sqlite"
+    content = path.read_bytes()
+    used = [place for place, byte in enumerate(content) if byte]
+    for place in [*used[:: len(used) // 60], *range(0, len(content), len(content) // 20)]:
+        altered = bytearray(content)
+        altered[place] ^= 1 << place % 8
+        path.write_bytes(altered)
+        assert FileIndex(tmp_path).look(photos) == wanted, place
+        assert FileIndex(tmp_path).look(photos) == wanted, place
+
+
+def alter(path: Path, statement: str) -> None:
+    connection = sqlite3.connect(path)
+    connection.executescript(statement)
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "statement",
+    [
+        "UPDATE files SET entry = (SELECT entry FROM files ORDER BY path LIMIT 1)",
+        "UPDATE files SET entry = NULL",
+        "UPDATE files SET entry = 'text'",
+        "UPDATE files SET entry = x'00'",
+        "DROP TABLE files",
+        "DROP TABLE files; CREATE TABLE files (path TEXT)",
+        "DROP TABLE files; CREATE VIEW files AS SELECT x'00' AS path, 1 AS entry",
+        "CREATE TRIGGER t BEFORE INSERT ON files BEGIN SELECT RAISE(ABORT, 'no'); END",
+    ],
+)
+def test_what_somebody_else_has_written_is_not_believed(tmp_path: Path, photos: list[Path], statement: str) -> None:
+    wanted = look_afresh(tmp_path, photos)
+    FileIndex(tmp_path).look(photos)
+    with contextlib.suppress(sqlite3.IntegrityError):
+        alter(tmp_path / "files.sqlite", statement)
+    for _ in range(3):
+        assert FileIndex(tmp_path).look(photos) == wanted
+
+
+def test_an_index_that_another_process_holds_is_done_without_and_kept(
+    tmp_path: Path, photos: list[Path], monkeypatch: pytest.MonkeyPatch, reads: list[str]
+) -> None:
+    monkeypatch.setattr(file_index, "_LONGEST_WAIT_SECONDS", 0.05)
+    FileIndex(tmp_path).look(photos[:2])
+    other = sqlite3.connect(tmp_path / "files.sqlite", isolation_level=None)
+    other.execute("BEGIN EXCLUSIVE")
+    assert FileIndex(tmp_path).look(photos) == look_afresh(tmp_path, photos)
+    other.execute("ROLLBACK")
+    other.close()
+    reads.clear()
+    FileIndex(tmp_path).look(photos)
+    assert sorted(reads) == ["2.png", "3.png"]
+
+
+def test_a_folder_in_the_place_of_the_index_is_done_without(tmp_path: Path, photos: list[Path]) -> None:
+    (tmp_path / "files.sqlite").mkdir()
+    assert FileIndex(tmp_path).look(photos) == look_afresh(tmp_path, photos)
 
 
 def test_without_a_place_for_the_index_files_are_looked_at_afresh(

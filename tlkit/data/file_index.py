@@ -4,7 +4,9 @@ A second look at an unchanged file costs one `stat`. A file counts as unchanged 
 modification and of status change are the same; a file touched less than two seconds before it was looked at is not
 remembered, as it could change again within the clock's tick (git's rule for "racily clean" files).
 
-The index is a convenience: when it cannot be read or written, files are looked at afresh.
+The index is a memo and never an authority. Each entry carries a checksum, and one that differs from it is not believed.
+Where the index cannot be read, files are looked at afresh; a damaged one is made anew, and one that is locked, read-only
+or no database is done without.
 """
 
 from __future__ import annotations
@@ -12,32 +14,36 @@ from __future__ import annotations
 import contextlib
 import dataclasses
 import hashlib
+import json
 import os
 import sqlite3
 import time
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import NamedTuple
+from typing import NamedTuple, Self
 
 from tlkit.data.images import LOADER_VERSION, UnusableImage, check_image, read_content
 from tlkit.outputs import GreyRange
 
 RACY_SECONDS = 2.0
-_SCHEMA_VERSION = 3
-_SCHEMA = """
-    CREATE TABLE files (
-        path BLOB PRIMARY KEY, size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL,
-        loader_version INTEGER NOT NULL, sha256 TEXT NOT NULL, width INTEGER NOT NULL, height INTEGER NOT NULL,
-        orientation INTEGER NOT NULL, reason TEXT, grey_kind TEXT, grey_least REAL, grey_greatest REAL
-    ) WITHOUT ROWID
-"""
-_COLUMNS = (
-    "path, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason, "
-    "grey_kind, grey_least, grey_greatest"
-)
-_PLACES = ",".join("?" * len(_COLUMNS.split(",")))
+_SCHEMA_VERSION = 4
+_SCHEMA = "CREATE TABLE files (path BLOB PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID"
+_DIGEST_BYTES = 16
+_LONGEST_WAIT_SECONDS = 5.0
+"""How long another process may hold the index, which takes it milliseconds, before this one does without."""
+_KEPT = {
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_READONLY,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_NOMEM,
+}
+"""What says nothing about the index itself; after any other error it is removed."""
 _CHUNK = 500
 
 
@@ -97,113 +103,92 @@ class FileIndex:
             advance: Called with the number of files dealt with since the last call.
         """
         facts: list[FileFacts] = []
-        connection = self._connect()
         pool = ThreadPoolExecutor(os.cpu_count())
-        try:
-            for start in range(0, len(paths), _CHUNK):
-                facts += self._look_at_chunk(paths[start : start + _CHUNK], connection, pool, advance)
-        finally:
-            pool.shutdown(cancel_futures=True)
-            if connection is not None:
-                connection.close()
+        with _Memo(self._path) as memo:
+            try:
+                for start in range(0, len(paths), _CHUNK):
+                    facts += _look_at_chunk(paths[start : start + _CHUNK], memo, pool, advance)
+            finally:
+                pool.shutdown(cancel_futures=True)
         return facts
 
-    def _look_at_chunk(
-        self,
-        paths: Sequence[Path],
-        connection: sqlite3.Connection | None,
-        pool: ThreadPoolExecutor,
-        advance: Callable[[int], None],
-    ) -> list[FileFacts]:
-        stamps = {path: _read_stamp(path) for path in paths}
-        facts = self._recall(connection, stamps)
-        unknown = [path for path in stamps if path not in facts]
-        advance(len(paths) - len(unknown))
-        fresh: dict[Path, FileFacts] = {}
-        try:
-            for path, (found, lasting) in zip(unknown, pool.map(_examine, unknown), strict=True):
-                facts[path] = found
-                if lasting:
-                    fresh[path] = found
-                advance(1)
-        finally:
-            self._remember(connection, [(stamps[path], found) for path, found in fresh.items()])
-        return [facts[path] for path in paths]
 
-    def _connect(self) -> sqlite3.Connection | None:
-        """Return a connection to a sound index, rebuilt if need be; None if there can be none."""
-        for _ in range(2):
-            try:
+def _look_at_chunk(
+    paths: Sequence[Path], memo: _Memo, pool: ThreadPoolExecutor, advance: Callable[[int], None]
+) -> list[FileFacts]:
+    stamps = {path: _read_stamp(path) for path in paths}
+    facts = memo.recall(stamps)
+    unknown = [path for path in stamps if path not in facts]
+    advance(len(paths) - len(unknown))
+    fresh: dict[Path, FileFacts] = {}
+    try:
+        for path, (found, lasting) in zip(unknown, pool.map(_examine, unknown), strict=True):
+            facts[path] = found
+            if lasting:
+                fresh[path] = found
+            advance(1)
+    finally:
+        memo.remember([(stamps[path], found) for path, found in fresh.items()])
+    return [facts[path] for path in paths]
+
+
+class _Memo:
+    """The database. After any error it is done without, to the end of this look."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        self._connection: sqlite3.Connection | None = None
+
+    def __enter__(self) -> Self:
+        for _ in range(2):  # the second time after a damaged one was removed
+            with contextlib.suppress(OSError), self._on_error_do_without():
                 self._path.parent.mkdir(parents=True, exist_ok=True)
-                connection = sqlite3.connect(self._path, timeout=30, isolation_level=None)
-            except (OSError, sqlite3.Error):
-                return None
-            try:
-                _prepare(connection)
-            except sqlite3.DatabaseError as error:
-                connection.close()
-                self._drop_if_broken(error)
-            else:
-                return connection
-        return None
+                self._connection = sqlite3.connect(self._path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None)
+                _prepare(self._connection)
+            if self._connection or self._path.exists():
+                break
+        return self
 
-    def _recall(
-        self, connection: sqlite3.Connection | None, stamps: Mapping[Path, _Stamp | None]
-    ) -> dict[Path, FileFacts]:
+    def __exit__(self, *exception: object) -> None:
+        if self._connection is not None:
+            self._connection.close()
+
+    def recall(self, stamps: Mapping[Path, _Stamp | None]) -> dict[Path, FileFacts]:
         """Return the facts of those files that are remembered in their present state."""
-        if connection is None:
-            return {}
         keys = {_key(path): path for path in stamps}
-        query = f"SELECT {_COLUMNS} FROM files WHERE path IN ({','.join('?' * len(keys))})"  # noqa: S608 - our own words
-        try:
-            rows = connection.execute(query, list(keys)).fetchall()
-        except sqlite3.DatabaseError as error:
-            self._drop_if_broken(error)
-            return {}
         facts = {}
-        for key, size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason, *grey in rows:
-            path = keys[key]
-            if loader_version == LOADER_VERSION and stamps[path] == _Stamp(size, mtime_ns, ctime_ns):
-                facts[path] = FileFacts(
-                    path, sha256, width, height, orientation, reason, GreyRange(*grey) if grey[0] else None
-                )
+        with self._on_error_do_without():
+            if self._connection is not None:
+                query = f"SELECT path, entry FROM files WHERE path IN ({','.join('?' * len(keys))})"  # noqa: S608
+                for key, entry in self._connection.execute(query, list(keys)):
+                    path = keys.get(key)  # a damaged index may answer with rows that nobody has asked for
+                    found = path and _decode(key, entry, path, stamps[path])
+                    if path and found:
+                        facts[path] = found
         return facts
 
-    def _remember(
-        self, connection: sqlite3.Connection | None, found: Iterable[tuple[_Stamp | None, FileFacts]]
-    ) -> None:
+    def remember(self, found: Iterable[tuple[_Stamp | None, FileFacts]]) -> None:
         """Write the facts of files whose state is settled."""
-        rows = [
-            (
-                _key(facts.path),
-                *stamp,
-                LOADER_VERSION,
-                facts.sha256,
-                facts.width,
-                facts.height,
-                facts.orientation,
-                facts.reason,
-                *((None, None, None) if facts.grey is None else dataclasses.astuple(facts.grey)),
-            )
-            for stamp, facts in found
-            if stamp is not None and stamp.is_settled()
-        ]
-        if connection is None or not rows:
-            return
-        try:
-            connection.execute("BEGIN IMMEDIATE")
-            connection.executemany(f"INSERT OR REPLACE INTO files ({_COLUMNS}) VALUES ({_PLACES})", rows)  # noqa: S608 - our own words
-            connection.execute("COMMIT")
-        except sqlite3.DatabaseError as error:
-            with contextlib.suppress(sqlite3.Error):
-                connection.execute("ROLLBACK")
-            self._drop_if_broken(error)
+        rows = [_encode(stamp, facts) for stamp, facts in found if stamp is not None and stamp.is_settled()]
+        with self._on_error_do_without():
+            if self._connection is not None and rows:
+                self._connection.execute("BEGIN IMMEDIATE")
+                self._connection.executemany("INSERT OR REPLACE INTO files VALUES (?,?)", rows)
+                self._connection.execute("COMMIT")
 
-    def _drop_if_broken(self, error: sqlite3.DatabaseError) -> None:
-        """Remove a damaged index, so that the next one starts afresh; a locked or unwritable one stays as it is."""
-        if not isinstance(error, sqlite3.OperationalError):
-            with contextlib.suppress(OSError):
-                self._path.unlink(missing_ok=True)
+    @contextlib.contextmanager
+    def _on_error_do_without(self) -> Iterator[None]:
+        """Go on without the index if it fails, and remove a damaged one, so that the next look starts afresh."""
+        try:
+            yield
+        except sqlite3.Error as error:
+            if self._connection is not None:
+                self._connection.close()  # what was begun is rolled back
+                self._connection = None
+            if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in _KEPT:
+                for suffix in ("", "-journal", "-wal", "-shm"):
+                    with contextlib.suppress(OSError):
+                        Path(f"{self._path}{suffix}").unlink()
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
@@ -216,6 +201,33 @@ def _prepare(connection: sqlite3.Connection) -> None:
         connection.execute(_SCHEMA)
         connection.execute(f"PRAGMA user_version = {_SCHEMA_VERSION}")
     connection.execute("COMMIT")
+
+
+def _encode(stamp: _Stamp, facts: FileFacts) -> tuple[bytes, bytes]:
+    """Return the row of a file: its key, and a digest of key and facts, followed by the facts."""
+    key = _key(facts.path)
+    grey = None if facts.grey is None else dataclasses.astuple(facts.grey)
+    content = json.dumps(
+        [*stamp, LOADER_VERSION, facts.sha256, facts.width, facts.height, facts.orientation, facts.reason, grey]
+    ).encode()
+    return key, _digest(key, content) + content
+
+
+def _decode(key: bytes, entry: object, path: Path, stamp: _Stamp | None) -> FileFacts | None:
+    """Return the facts of a row; None if it was altered since it was written, or the file or the loader has changed."""
+    if not isinstance(entry, bytes):
+        return None
+    digest, content = entry[:_DIGEST_BYTES], entry[_DIGEST_BYTES:]
+    if digest != _digest(key, content):
+        return None
+    size, mtime_ns, ctime_ns, loader_version, *facts, grey = json.loads(content)
+    if loader_version != LOADER_VERSION or stamp != _Stamp(size, mtime_ns, ctime_ns):
+        return None
+    return FileFacts(path, *facts, grey and GreyRange(*grey))
+
+
+def _digest(key: bytes, content: bytes) -> bytes:
+    return hashlib.blake2b(content, digest_size=_DIGEST_BYTES, key=hashlib.sha256(key).digest()).digest()
 
 
 def _key(path: Path) -> bytes:
