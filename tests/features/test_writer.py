@@ -118,10 +118,10 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_no_partial_file(
 ) -> None:
     cache = FeatureCache.open(tmp_path, spec)
 
-    def refuse(path: Path) -> None:
+    def refuse(descriptor: int) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    monkeypatch.setattr("tlkit.features.shards.flush_file", refuse)
+    monkeypatch.setattr("os.fsync", refuse)
     with pytest.raises(CacheError) as refusal, cache.writer() as writer:
         writer.append(rows.keys(1), rows.features(rows.keys(1)))
     assert str(refusal.value) == (

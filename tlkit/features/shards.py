@@ -11,6 +11,7 @@ whole, whenever the process that wrote it was killed; there is no list of shards
 
 from __future__ import annotations
 
+import io
 import itertools
 import math
 import mmap
@@ -31,7 +32,7 @@ from numpy.typing import NDArray
 
 from tlkit.features.row_keys import SHA256_DTYPE, VIEW_DTYPE, KeyArrays
 from tlkit.features.spec import CacheSpec
-from tlkit.files import flush_file, flush_folder
+from tlkit.files import flush_folder
 
 SHARD_PATTERN = "shard-*.h5"
 PARTIAL_PATTERN = "partial-*.h5"
@@ -101,24 +102,30 @@ def write_shard(folder: Path, keys: KeyArrays, features: Sequence[NDArray[np.flo
     identity = uuid.uuid4().hex
     partial = folder / f"partial-{socket.gethostname()}-{os.getpid()}-{identity}.h5"
     path = folder / f"shard-{identity}.h5"
+    content = _build_file(keys, features, spec)
     try:
-        _write_datasets(partial, keys, features, spec)
-        flush_file(partial)
+        with partial.open("xb", buffering=0) as file:
+            _write_all(file, content.getbuffer())
+            os.fsync(file.fileno())
         partial.replace(path)
         flush_folder(folder)
-    except BaseException as error:
+    except BaseException:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
-        # HDF5 reports a full disk at the closing of a file as a RuntimeError.
-        if isinstance(error, RuntimeError):
-            raise OSError(str(error)) from error
         raise
     return path
 
 
-def _write_datasets(partial: Path, keys: KeyArrays, features: Sequence[NDArray[np.floating]], spec: CacheSpec) -> None:
+def _write_all(file: FileIO, content: memoryview) -> None:
+    while content:
+        content = content[file.write(content) or 0 :]
+
+
+def _build_file(keys: KeyArrays, features: Sequence[NDArray[np.floating]], spec: CacheSpec) -> io.BytesIO:
+    """Return the content of a shard. HDF5 never writes to the disk: a full one makes it crash, or say nothing."""
+    content = io.BytesIO()
     num_rows = len(keys.sha256)
-    with h5py.File(partial, "x", locking=False, alignment_threshold=1, alignment_interval=_ALIGNMENT_BYTES) as file:
+    with h5py.File(content, "w", alignment_threshold=1, alignment_interval=_ALIGNMENT_BYTES) as file:
         file.attrs["cache_key"] = spec.key()
         file.attrs["spec"] = spec.to_json()
         file.create_dataset("sha256", data=keys.sha256)
@@ -134,6 +141,7 @@ def _write_datasets(partial: Path, keys: KeyArrays, features: Sequence[NDArray[n
         if start != num_rows:
             raise ValueError(f"{num_rows} keys came with {start} feature rows.")
         file.create_dataset("crc32", data=crc32)
+    return content
 
 
 def compute_crc32(keys: KeyArrays, features: NDArray[np.floating]) -> NDArray[np.uint32]:
