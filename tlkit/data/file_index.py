@@ -220,10 +220,10 @@ def _decode(key: bytes, entry: object, path: Path, stamp: _Stamp | None) -> File
     digest, content = entry[:_DIGEST_BYTES], entry[_DIGEST_BYTES:]
     if digest != _digest(key, content):
         return None
-    size, mtime_ns, ctime_ns, loader_version, *facts, grey = json.loads(content)
+    size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason, grey = json.loads(content)
     if loader_version != LOADER_VERSION or stamp != _Stamp(size, mtime_ns, ctime_ns):
         return None
-    return FileFacts(path, *facts, grey and GreyRange(*grey))
+    return FileFacts(path, sha256, width, height, orientation, reason, GreyRange(*grey) if grey else None)
 
 
 def _digest(key: bytes, content: bytes) -> bytes:
