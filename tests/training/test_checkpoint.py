@@ -53,8 +53,17 @@ def test_any_damage_to_the_state_is_told_and_the_state_not_used(tmp_path: Path) 
     told.clear()
     assert checkpoint.read() is None
     (text,) = told
-    assert text.startswith(f"{path} is damaged (")
+    assert text.startswith(f"{path} cannot be used (")
     assert text.endswith("): what it holds is computed again.")
+
+
+def test_the_state_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, told = tmp_path / "state.safetensors", list[str]()
+    with monkeypatch.context() as patch:
+        patch.setattr("tlkit.training.checkpoint.asdict", lambda progress: {"epochs_done": 2, "luck": 0.5})
+        Checkpoint(path, fail).write(ARRAYS, PROGRESS)
+    assert Checkpoint(path, told.append).read() is None
+    assert told == [f"{path} cannot be used (another version of tlkit wrote it): what it holds is computed again."]
 
 
 def test_a_disk_that_does_not_take_the_state_costs_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

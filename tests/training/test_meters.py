@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
-from tlkit.training.meters import Meter, judge
+from tlkit.training.meters import Meter, compute_outcomes
 
 
 def sums(**by_name: list[float]) -> dict[str, Any]:
@@ -60,8 +60,30 @@ def test_a_loss_that_is_no_number_is_noticed() -> None:
     assert not meter.loss_is_a_number
 
 
-def test_the_score_decides_and_then_the_loss() -> None:
-    outputs = Outputs(CLASSIFICATION, 2, has_box=True)
-    better, worse = {"accuracy": 0.8, "iou": 0.6, "loss": 2.0}, {"accuracy": 0.9, "iou": 0.4, "loss": 1.0}
-    assert judge(better, outputs) > judge(worse, outputs)
-    assert judge(better, outputs) < judge(better | {"loss": 1.5}, outputs)
+@pytest.mark.parametrize(
+    ("outputs", "by_image", "outcomes"),
+    [
+        (Outputs(CLASSIFICATION, 3), sums(images=[1, 1, 1], right=[1, 0, 1], loss=[0.1, 2, 0.3]), [1, 0, 1]),
+        (Outputs(MULTILABEL, 4), sums(images=[1, 1], right=[0.75, 0.5], loss=[1, 1]), [0.75, 0.5]),
+        (Outputs(REGRESSION, 1), sums(images=[1, 1], squared_errors=[4, 0.25], loss=[1, 1]), [-4, -0.25]),
+        (
+            Outputs(CLASSIFICATION, 3, has_box=True),
+            sums(images=[1] * 4, right=[1, 0, 1, 0], iou=[0.5, 0.25, 0, 0], boxes=[1, 1, 0, 0], loss=[1] * 4),
+            [2, 0.5, 1, 0],
+        ),
+    ],
+    ids=["class", "labels", "value", "class and box"],
+)
+def test_how_an_image_fared_is_its_part_of_the_score(
+    outputs: Outputs, by_image: dict[str, Any], outcomes: list[float]
+) -> None:
+    assert compute_outcomes(by_image, outputs).tolist() == outcomes
+
+
+def test_with_boxes_the_mean_of_the_outcomes_is_accuracy_plus_iou() -> None:
+    outputs = Outputs(CLASSIFICATION, 3, has_box=True)
+    by_image = sums(images=[1] * 4, right=[1, 0, 1, 0], iou=[0.5, 0.25, 0, 0], boxes=[1, 1, 0, 0], loss=[1] * 4)
+    meter = Meter(outputs)
+    meter.add(by_image)
+    figures = meter.figures()
+    assert compute_outcomes(by_image, outputs).mean() == figures["accuracy"] + figures["iou"] == 0.875

@@ -265,36 +265,55 @@ def test_the_table_of_rates_counts_every_parameter_once(mode: str, backbone: Bac
 
 
 @pytest.mark.parametrize(
-    ("rows", "best"),
+    ("rows", "best", "decided_by"),
     [
-        ([(0.6, 0.5), (0.9, 0.6)], 1),
-        ([(0.6, 0.9), (0.5, 0.8)], 0),
-        ([(0.4, 0.1), (0.3, 0.8)], 0),
-        ([(0.5, 0.71), (0.5, 0.69)], 2),
-        ([(0.5, 0.71), (0.6, 0.72)], 0),
+        ([(54, 0.6), (36, 0.5)], 2, "score"),
+        ([(31, 0.9), (31, 0.8)], 0, "loss"),
+        ([(31, 0.71), (31, 0.69)], 2, "loss"),
+        ([(29, 0.69)], 1, "loss"),
+        ([(15, 0.1)], 0, "score"),
+        ([(54, 0.9)], 1, "score"),
+        ([(30, 0.71), (54, 0.72)], 0, "loss"),
     ],
     ids=[
         "the lowest loss, not the luckiest accuracy",
-        "equal accuracy at a higher loss is no gain",
-        "lower accuracy is no gain whatever the loss",
-        "equal accuracy at a lower loss is a gain",
+        "one more of 60 right at a higher loss is no gain",
+        "one more of 60 right at a lower loss is a gain",
+        "one fewer of 60 right at a lower loss is a gain",
+        "half of them lost is no gain whatever the loss",
+        "many more right is a gain whatever the loss",
         "the epoch is chosen by loss before it is held against the start",
     ],
 )
-def test_the_epoch_is_chosen_by_loss_and_kept_by_accuracy(
-    rows: list[tuple[float, float]], best: int, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def test_the_epoch_is_chosen_by_loss_and_kept_beyond_chance_or_at_a_lower_loss(
+    rows: list[tuple[int, float]],
+    best: int,
+    decided_by: str,
+    backbone: Backbone,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    scores = iter([(0.5, 0.7), *rows])
+    scores = iter([(30, 0.7), *rows])
 
-    def evaluate(steps: Any, batches: Any, outputs: Outputs) -> dict[str, float]:
-        accuracy, loss = next(scores)
-        return {"loss": loss, "accuracy": accuracy}
+    def evaluate(steps: Any, batches: Any, outputs: Outputs) -> tuple[dict[str, float], np.ndarray]:
+        num_right, loss = next(scores)
+        return {"loss": loss, "accuracy": num_right / 60}, (np.arange(60) < num_right).astype(np.float32)
 
     monkeypatch.setattr("tlkit.training.stages._evaluate", evaluate)
     stage = Stage(name="s", epochs=len(rows), lr=0.01, patience=0)
     progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True)
-    assert progress.best_epoch == best
-    assert any(row["is_best"] for row in progress.rows) == (best > 0)
+    num_right, loss = min(rows, key=lambda row: row[1])
+    assert (progress.best_epoch, progress.decided_by) == (best, decided_by)
+    assert progress.trained == {"loss": loss, "accuracy": num_right / 60}
+
+
+def test_a_clear_gain_is_kept_by_the_images_that_became_right(backbone: Backbone, tmp_path: Path) -> None:
+    """A new head calls all 12 images class 0; then the 6 of class 1 are right too, by chance once in 32."""
+    stage = Stage(name="s", epochs=3, lr=0.1, patience=0)
+    progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True)
+    assert (progress.start["accuracy"], progress.best["accuracy"]) == (0.5, 1.0)
+    assert progress.decided_by == "score"
+    assert progress.p_value == pytest.approx(1 / 32, abs=0.015)
 
 
 class Killed(Exception):  # noqa: N818 - what a killed process leaves behind
@@ -339,7 +358,7 @@ def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(backbone: Backb
     stage = Stage(name="s", epochs=4, lr=0.05, schedule="constant", average=3, patience=0)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole = fit(backbone, stage, tmp_path / "whole", boundary="top")
+    whole = fit(backbone, stage, tmp_path / "whole", boundary="top", keeps_start=True)
 
     class KillAtThree(list[dict[str, Any]]):
         def append(self, row: dict[str, Any]) -> None:
@@ -347,6 +366,7 @@ def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(backbone: Backb
                 raise Killed
 
     with pytest.raises(Killed):
-        fit(backbone, stage, tmp_path / "killed", boundary="top", rows=KillAtThree())
-    again = fit(backbone, stage, tmp_path / "killed", boundary="top")
+        fit(backbone, stage, tmp_path / "killed", boundary="top", rows=KillAtThree(), keeps_start=True)
+    again = fit(backbone, stage, tmp_path / "killed", boundary="top", keeps_start=True)
     assert (again.average, again.num_averaged) == (whole.average, whole.num_averaged)
+    assert (again.trained, again.decided_by, again.p_value) == (whole.trained, "score", whole.p_value)

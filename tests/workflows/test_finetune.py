@@ -129,7 +129,7 @@ def test_an_unfrozen_run_says_what_was_trained_and_what_it_changed(
     assert read_spec(tmp_path / "second", loader_version=LOADER_VERSION).unfrozen == unfrozen
     story = capsys.readouterr().out
     assert "Batch norm of the unfrozen groups: frozen." in story
-    assert f"Unfreezing {unfreeze} " in story
+    assert f"{'Kept' if summary['validation'][0]['verdict']['is_kept'] else 'Undone'}: unfreezing {unfreeze}: " in story
     assert ", MixUp 0.2." in story
 
 
@@ -296,6 +296,8 @@ def test_a_stage_that_makes_nothing_better_is_rolled_back(
     (stage,) = summary["validation"]
     assert stage["best_epoch"] == 0
     assert stage["after"] == stage["before"]
+    assert not stage["verdict"]["is_kept"]
+    assert stage["verdict"]["trained"]["loss"] > stage["before"]["loss"]
     one, two = (read_bundle(run, loader_version=LOADER_VERSION) for run in (first, tmp_path / "second"))
     records = read_manifest(first).in_split("validation")
     np.testing.assert_array_equal(score_records(one, records).answers, score_records(two, records).answers)

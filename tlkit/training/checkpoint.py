@@ -2,7 +2,7 @@
 
 One safetensors file holds everything: arrays under `model/`, `best/` and `optimizer/`, and in its header the rest as
 JSON and the hash of all of it. It appears whole or not at all. Training goes on without it where the disk does not take
-it, and begins the stage again where it is damaged.
+it, and begins the stage again where it is damaged or of another version.
 """
 
 from __future__ import annotations
@@ -11,7 +11,7 @@ import hashlib
 import json
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from pathlib import Path
 from typing import Any
 
@@ -39,6 +39,10 @@ class Progress:
         num_averaged: Epochs whose weights are in the average.
         average: Validation figures of the averaged weights; empty if there are none.
         average_is_kept: Whether they are the stage's result.
+        trained: Validation figures of what the stage trained, whether or not that is kept; empty until it has ended.
+        decided_by: What decided whether it is kept, `score` or `loss`; see `tlkit.training.verdicts`. Empty if there was
+            nothing to decide.
+        p_value: How often chance alone would change the score by so much.
     """
 
     epochs_done: int = 0
@@ -50,6 +54,9 @@ class Progress:
     num_averaged: int = 0
     average: dict[str, float] = field(default_factory=dict)
     average_is_kept: bool = False
+    trained: dict[str, float] = field(default_factory=dict)
+    decided_by: str = ""
+    p_value: float = 1.0
 
 
 class Checkpoint:
@@ -57,7 +64,7 @@ class Checkpoint:
 
     Args:
         path: The file.
-        warn: Told, as a sentence, once that the disk does not take the state, and that it is damaged.
+        warn: Told, as a sentence, once that the disk does not take the state, and that it cannot be used.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
@@ -66,13 +73,13 @@ class Checkpoint:
         self._has_failed = False
 
     def read(self) -> tuple[Arrays, Progress] | None:
-        """Return arrays and progress, or None if nothing was saved, or what was saved is damaged."""
+        """Return arrays and progress, or None if nothing was saved, or what was saved cannot be used."""
         if not self._path.is_file():
             return None
         try:
             return _read(self._path)
-        except _DamagedError as error:
-            self._warn(f"{self._path} is damaged ({error}): what it holds is computed again.")
+        except _UnusableError as error:
+            self._warn(f"{self._path} cannot be used ({error}): what it holds is computed again.")
             return None
 
     def write(self, arrays: Mapping[str, NDArray[Any]], progress: Progress) -> None:
@@ -97,7 +104,7 @@ class Checkpoint:
             self._path.unlink(missing_ok=True)
 
 
-class _DamagedError(Exception):
+class _UnusableError(Exception):
     """Says what is wrong with the file."""
 
 
@@ -110,10 +117,13 @@ def _read(path: Path) -> tuple[Arrays, Progress]:
             text, sha256 = header["progress"], header["sha256"]
             arrays = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118 - not a mapping
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
-        raise _DamagedError(str(error)) from error
+        raise _UnusableError(str(error)) from error
     if _hash(arrays, text) != sha256:
-        raise _DamagedError("its content has changed since it was written")
-    return arrays, Progress(**json.loads(text))
+        raise _UnusableError("its content has changed since it was written")
+    told = json.loads(text)
+    if told.keys() != {each.name for each in fields(Progress)}:
+        raise _UnusableError("another version of tlkit wrote it")
+    return arrays, Progress(**told)
 
 
 def _hash(arrays: Mapping[str, NDArray[Any]], progress: str) -> str:

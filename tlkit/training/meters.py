@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, Outputs
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 
 Figures = dict[str, float]
 """Figures of an epoch by name: `loss`; the task's score; with boxes `iou`, the mean intersection over union."""
@@ -56,6 +56,17 @@ class Meter:
         return 1.0 - sums["squared_errors"] / max(spread, 1e-12)
 
 
-def judge(figures: Mapping[str, float], outputs: Outputs) -> tuple[float, float]:
-    """Return what two states of a model are compared by, higher is better: the score (and IoU), then less loss."""
-    return figures[outputs.score_name] + figures.get("iou", 0.0), -figures["loss"]
+def compute_outcomes(by_image: Mapping[str, NDArray[np.floating[Any]]], outputs: Outputs) -> NDArray[np.float32]:
+    """Return how well each image fared, higher is better, so that the higher mean is the better score.
+
+    That is whether its class is right, the part of its labels that are, or the squared error of its value below zero; with
+    boxes plus the IoU, images without a box counting only by their answer.
+
+    Args:
+        by_image: What each image adds to the sums, (n,) by name.
+        outputs: What the model says.
+    """
+    outcomes = -by_image["squared_errors"] if outputs.task == REGRESSION else by_image["right"]
+    if outputs.has_box:
+        outcomes = outcomes + by_image["iou"] * (len(outcomes) / max(by_image["boxes"].sum(), 1.0))
+    return outcomes.astype(np.float32)

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
 from tlkit.outputs import Outputs
@@ -18,11 +19,12 @@ from tlkit.recipes.cycles import list_cycle_ends
 from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
-from tlkit.training.meters import Figures, Meter, judge
+from tlkit.training.meters import Figures, Meter, compute_outcomes
 from tlkit.training.moving_statistics import LastBatches, catch_up, measure_first
 from tlkit.training.pace import Pace, SavingPace
 from tlkit.training.schedules import Course
 from tlkit.training.steps import StageModel, Steps, compile_steps
+from tlkit.training.verdicts import decide
 
 Advance = Callable[[int], None]
 EpochProgress = Callable[[str, int], AbstractContextManager[Advance]]
@@ -64,12 +66,11 @@ def fit_stage(
     """Train one stage and leave the model with the weights of its best epoch.
 
     The best epoch is the one with the lowest validation loss: to choose the luckiest of many accuracies would flatter
-    the figure. With `keeps_start` it must also be worth keeping: if its score (accuracy, or what the task is judged by,
-    plus the mean IoU of boxes) is lower than before the stage, or equal at a higher loss, the model is left as it was.
-    (Between only two, the score decides: a model that is right more often can have the higher loss, when it is surer of
-    its mistakes.) With `stage.average`, the mean of the weights of several epochs takes the best one's place if its
-    validation loss is lower. Batch norm's moving statistics that lag behind what is trained below them are measured anew
-    before validation; see `moving_statistics`.
+    the figure. With `keeps_start` it must also be worth keeping, or the model is left as it was: its score must have risen
+    by more than chance explains, or its loss be lower and its score not clearly worse; see `tlkit.training.verdicts`.
+    With `stage.average`, the mean of the weights of several epochs takes the best one's place if its validation loss is
+    lower. Batch norm's moving statistics that lag behind what is trained below them are measured anew before validation;
+    see `moving_statistics`.
 
     Args:
         model: Tail and head; its `trainable` flags are set.
@@ -102,42 +103,55 @@ def fit_stage(
             {name: array for name, array in arrays.items() if name.startswith(f"{part}/")}
             for part in ("best", "average")
         )
+        outcomes = {name: arrays[f"outcomes/{name}"] for name in ("start", "best")}
     else:
         best, average = snapshot("best", model.variables), {}
-        progress = Progress(
-            start=_evaluate(steps, data.validation, data.outputs), steps_per_epoch=data.train.num_batches
-        )
+        figures, fared = _evaluate(steps, data.validation, data.outputs)
+        outcomes = {"start": fared, "best": fared}
+        progress = Progress(start=figures, steps_per_epoch=data.train.num_batches)
     while not _is_over(progress, stage):
-        row = _run_epoch(steps, pace, data, stage=stage, progress=progress, listener=listener)
+        row, fared = _run_epoch(steps, pace, data, stage=stage, progress=progress, listener=listener)
         progress.epochs_done += 1
         row["is_best"] = row["validation_loss"] < progress.best.get("loss", math.inf)
         if row["is_best"]:
             progress.best_epoch = progress.epochs_done
             progress.best = {name: row[f"validation_{name}"] for name in progress.start}
-            best = snapshot("best", model.variables)
+            best, outcomes["best"] = snapshot("best", model.variables), fared
         progress.rows.append(row)
         if progress.epochs_done in list_averaged_epochs(stage):
             progress.num_averaged += 1
             average = _add_to_average(average, snapshot("average", model.variables), progress.num_averaged)
         if checkpoint and saving.is_due:
             with saving.measured():
-                checkpoint.write({**_state(model, optimizer, best), **average}, progress)
+                told = {f"outcomes/{name}": fared for name, fared in outcomes.items()}
+                checkpoint.write({**_state(model, optimizer, best), **average, **told}, progress)
         listener.on_epoch(progress.rows)
     if progress.num_averaged > 1:
         restore("average", model.variables, average)
         measure_first(steps, data.train.epoch(0))
-        progress.average = _evaluate(steps, data.validation, data.outputs)
+        progress.average, fared = _evaluate(steps, data.validation, data.outputs)
         if progress.average["loss"] < progress.best.get("loss", math.inf):
             best, progress.best = snapshot("best", model.variables), progress.average
-            progress.average_is_kept = True
-    is_worse = not progress.best or judge(progress.best, data.outputs) < judge(progress.start, data.outputs)
-    if keeps_start and is_worse:
-        restore("start", model.variables, start)
-    else:
+            progress.average_is_kept, outcomes["best"] = True, fared
+    if _is_worth_keeping(progress, outcomes, keeps_start=keeps_start):
         restore("best", model.variables, best)
-    if not progress.best or (keeps_start and is_worse):
+    else:
+        restore("start", model.variables, start)
         _roll_back(progress)
     return progress
+
+
+def _is_worth_keeping(progress: Progress, outcomes: Arrays, *, keeps_start: bool) -> bool:
+    """Return whether what was trained is kept, and record what decided."""
+    progress.trained = progress.best
+    if not progress.best:  # no epoch had a loss that is a number
+        progress.decided_by = "loss"
+        return False
+    if not keeps_start:
+        return True
+    verdict = decide(progress.start["loss"], progress.best["loss"], outcomes["start"], outcomes["best"])
+    progress.decided_by, progress.p_value = verdict.decided_by, verdict.p_value
+    return verdict.is_kept
 
 
 def _roll_back(progress: Progress) -> None:
@@ -188,8 +202,8 @@ def _run_epoch(
     stage: ResolvedStage,
     progress: Progress,
     listener: StageListener,
-) -> dict[str, Any]:
-    """Train one epoch and validate; return its history row."""
+) -> tuple[dict[str, Any], NDArray[np.float32]]:
+    """Train one epoch and validate; return its history row, and how each validation image fared."""
     started = time.perf_counter()
     epoch = progress.epochs_done
     course = Course(stage, data.train.num_batches)
@@ -212,19 +226,22 @@ def _run_epoch(
                 last.add(block)
     train_figures = meter.figures()
     catch_up(steps, last, train_loss=train_figures["loss"], outputs=data.outputs)
-    figures = {"train": train_figures, "validation": _evaluate(steps, data.validation, data.outputs)}
-    return {
+    validation_figures, fared = _evaluate(steps, data.validation, data.outputs)
+    figures = {"train": train_figures, "validation": validation_figures}
+    row = {
         "stage": stage.name,
         "stage_epoch": epoch + 1,
         "learning_rate": stage.head_rate * factors[-1],
         **{f"{split}_{name}": value for split, named in figures.items() for name, value in named.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }
+    return row, fared
 
 
-def _evaluate(steps: Steps, batches: Batches, outputs: Outputs) -> Figures:
-    """Return the figures over all images."""
+def _evaluate(steps: Steps, batches: Batches, outputs: Outputs) -> tuple[Figures, NDArray[np.float32]]:
+    """Return the figures over all images, and how each of them fared."""
+    told = [steps.evaluate(block, slice(0, block.num_batches), [0.0] * block.num_batches) for block in batches.epoch(0)]
+    by_image = {name: np.concatenate([part[name] for part in told]) for name in told[0]}
     meter = Meter(outputs)
-    for block in batches.epoch(0):
-        meter.add(steps.evaluate(block, slice(0, block.num_batches), [0.0] * block.num_batches))
-    return meter.figures()
+    meter.add(by_image)
+    return meter.figures(), compute_outcomes(by_image, outputs)

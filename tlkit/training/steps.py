@@ -63,7 +63,7 @@ class StageModel:
 
 
 Sums = dict[str, NDArray[np.float32]]
-"""Sums over each of some batches by name, (batches,); `Meter` makes figures of them."""
+"""By name, sums over each of some batches, (batches,), or what each image adds to them, (images,); `Meter` adds them up."""
 
 
 class CompiledSteps:
@@ -75,13 +75,15 @@ class CompiledSteps:
     Args:
         step: Given the factor of the learning rate, and inputs, metadata, answers, boxes, box_weights and weights of one
             batch, and the arrays of its mix if there is one, takes the step and returns the sums over the batch, scalars
-            by name.
+            by name; or what each image adds to them, (n,) by name.
         names: The names of the sums.
+        by_image: Whether the step returns what each image adds.
     """
 
-    def __init__(self, step: Callable[..., dict[str, Any]], names: tuple[str, ...]) -> None:
+    def __init__(self, step: Callable[..., dict[str, Any]], names: tuple[str, ...], *, by_image: bool = False) -> None:
         self._step = step
         self._names = names
+        self._by_image = by_image
         self._compiled: Callable[..., Any] | None = None
 
     def __call__(self, block: Block, batches: slice, factors: Sequence[float]) -> Sums:
@@ -109,7 +111,7 @@ class CompiledSteps:
         return {name: sums[:, column] for column, name in enumerate(self._names)}
 
     def _loop(self, inputs: Any, rows: Any, *rest: Any) -> Any:
-        """Return the sums over each batch, float32 (batches, names)."""
+        """Return the sums over each batch, float32 (batches, names), or what each image adds, (images, names)."""
         *arrays, edges, factors = rest
         num_batches = tf.size(factors)
 
@@ -117,11 +119,12 @@ class CompiledSteps:
             start, stop = edges[number], edges[number + 1]
             chosen = [array[start:stop] for array in arrays]
             said = self._step(factors[number], tf.gather(inputs, rows[start:stop]), *chosen)
-            return number + 1, sums.write(number, tf.stack([said[name] for name in self._names]))
+            return number + 1, sums.write(number, tf.stack([said[name] for name in self._names], axis=-1))
 
-        sums = tf.TensorArray(tf.float32, size=num_batches, element_shape=(len(self._names),))
+        shape = (None, len(self._names)) if self._by_image else (len(self._names),)
+        sums = tf.TensorArray(tf.float32, size=num_batches, element_shape=shape, infer_shape=not self._by_image)
         _, sums = tf.while_loop(lambda number, _: number < num_batches, take_step, (0, sums), parallel_iterations=1)
-        return sums.stack()
+        return sums.concat() if self._by_image else sums.stack()
 
 
 @dataclass(frozen=True)
@@ -130,8 +133,8 @@ class Steps:
 
     Attributes:
         train: Takes one optimizer step a batch; the loss is weighted.
-        evaluate: Changes nothing; the loss is not weighted, smoothed or focal, so that runs and stages that train by
-            different losses are judged by the same.
+        evaluate: Changes nothing, and tells of each image; the loss is not weighted, smoothed or focal, so that runs and
+            stages that train by different losses are judged by the same.
         measure: Takes the batch into the moving statistics of the norms that lie above what is trained, with the
             momentum that is given in place of a rate's factor: 0 forgets what was, k / (k + 1) makes means of k + 1
             batches. None where there are no such norms.
@@ -152,21 +155,20 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         training: Label smoothing, the focal loss's gamma, and the box's loss and its weight.
     """
 
-    def add_up(
+    def measure_images(
         said: dict[str, Any], wanted: Wanted, boxes: Any, box_weights: Any, **shaping: float
-    ) -> tuple[Any, dict[str, Any]]:
+    ) -> dict[str, Any]:
         losses = sum(
             compute_answer_losses(outputs.task, answers, said["answer"], **shaping) * weights
             for answers, weights in wanted.terms
         )
-        sums = _sum_answers(outputs, wanted.counted, said["answer"])
+        figures = _measure_answers(outputs, wanted.counted, said["answer"])
         if outputs.has_box:
             box_losses = compute_box_losses(training.box_loss, boxes, said["box"])
             losses += training.box_weight * box_weights * box_losses
-            sums["iou"] = tf.reduce_sum(box_weights * compute_iou(boxes, said["box"]))
-            sums["boxes"] = tf.reduce_sum(box_weights)
-        sums["loss"] = tf.reduce_sum(losses)
-        return tf.reduce_mean(losses), sums
+            figures["iou"] = box_weights * compute_iou(boxes, said["box"])
+            figures["boxes"] = box_weights
+        return {**figures, "loss": losses}
 
     def mix_given(inputs: Any, metadata: Any, partners: Any, *mix: Any) -> tuple[Any, Any, Any]:
         inputs, shares = mix_inputs(tf.cast(inputs, tf.float32), partners, *mix)
@@ -182,19 +184,20 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
             wanted = mix_answers(outputs.task, answers, weights, mix[0], shares)
         with tf.GradientTape() as tape:
             said = model(inputs, metadata, training=True)
-            loss, sums = add_up(
+            figures = measure_images(
                 said, wanted, boxes, box_weights, label_smoothing=training.label_smoothing, focal=training.focal
             )
+            loss = tf.reduce_mean(figures["loss"])
         variables = model.trainable_variables
         gradients = tape.gradient(loss, [variable.value for variable in variables])
         optimizer.apply(gradients, variables)
-        return sums
+        return {name: tf.reduce_sum(values) for name, values in figures.items()}
 
     def evaluate(
         factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any
     ) -> dict[str, Any]:
         said = model(inputs, metadata, training=False)
-        return add_up(said, Wanted(((answers, tf.ones_like(weights)),), answers), boxes, box_weights)[1]
+        return measure_images(said, Wanted(((answers, tf.ones_like(weights)),), answers), boxes, box_weights)
 
     def measure(
         momentum: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
@@ -209,7 +212,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
     names = tuple(_ANSWER_SUMS[outputs.task]) + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
     return Steps(
         train=CompiledSteps(train, names),
-        evaluate=CompiledSteps(evaluate, names),
+        evaluate=CompiledSteps(evaluate, names, by_image=True),
         measure=CompiledSteps(measure, ("images",)) if norms else None,
     )
 
@@ -234,18 +237,18 @@ _ANSWER_SUMS = {
 }
 
 
-def _sum_answers(outputs: Outputs, answers: tf.Tensor, logits: tf.Tensor) -> dict[str, Any]:
-    """Return the sums that the task's score is made of."""
-    sums = {"images": tf.cast(tf.shape(logits)[0], tf.float32)}
+def _measure_answers(outputs: Outputs, answers: tf.Tensor, logits: tf.Tensor) -> dict[str, Any]:
+    """Return what the task's score is made of, for each image: (n,) by name."""
+    images = {"images": tf.ones_like(logits[:, 0])}
     if outputs.task == CLASSIFICATION:
         right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), answers)
-        return {**sums, "right": tf.reduce_sum(tf.cast(right, tf.float32))}
+        return {**images, "right": tf.cast(right, tf.float32)}
     if outputs.task == MULTILABEL:
         right = tf.equal(logits > 0, answers > 0.5)
-        return {**sums, "right": tf.reduce_sum(tf.reduce_mean(tf.cast(right, tf.float32), axis=-1))}
+        return {**images, "right": tf.reduce_mean(tf.cast(right, tf.float32), axis=-1)}
     return {
-        **sums,
-        "values": tf.reduce_sum(answers),
-        "squares": tf.reduce_sum(answers**2),
-        "squared_errors": tf.reduce_sum((answers - logits) ** 2),
+        **images,
+        "values": answers[:, 0],
+        "squares": answers[:, 0] ** 2,
+        "squared_errors": (answers[:, 0] - logits[:, 0]) ** 2,
     }

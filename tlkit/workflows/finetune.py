@@ -65,7 +65,7 @@ def run_finetune(
         cache_root: Where features are cached; the user's cache folder by default.
 
     Returns:
-        What `--json` prints: `run`, `validation` (before and after each stage), the scores of the task such as
+        What `--json` prints: `run`, `validation` (before and after each stage, and why it is kept), the scores of the task such as
         `accuracy` and `macro_f1`, `seconds`.
 
     Raises:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import openvino
 
     from tlkit.bundle import Classifier
+    from tlkit.training.checkpoint import Progress
     from tlkit.workflows.stage_run import StageOutcome
 
 NUM_GOLDEN_IMAGES = 4
@@ -109,6 +110,19 @@ def summarise_stages(outcomes: Sequence[StageOutcome]) -> list[dict[str, Any]]:
             "best_epoch": outcome.progress.best_epoch,
             "before": outcome.progress.start,
             "after": outcome.progress.best,
+            "verdict": _summarise_verdict(outcome.progress),
         }
         for outcome in outcomes
     ]
+
+
+def _summarise_verdict(progress: Progress) -> dict[str, Any] | None:
+    """Return whether a stage's result is kept and what decided, or None where there was no earlier model to keep."""
+    if not progress.decided_by:
+        return None
+    return {
+        "is_kept": progress.best_epoch > 0,
+        "decided_by": progress.decided_by,
+        "p_value": progress.p_value,
+        "trained": progress.trained,
+    }

@@ -18,6 +18,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
 from tlkit.reports.page import REPORT_NAME, Table, write_report
 from tlkit.reports.rates import write_rate
+from tlkit.training.meters import Figures
 from tlkit.training.schedules import Course
 from tlkit.workflows.optional_steps import OptionalSteps
 from tlkit.workflows.run_folder import RunFolder
@@ -126,33 +127,39 @@ def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tupl
 
 
 def describe_change(outcome: StageOutcome, outputs: Outputs) -> str:
-    """Return in words what a further stage did to validation, and what that says about where the limit lies.
-
-    An accuracy counts as changed where it exceeds twice its standard error, taken as sqrt(n p (1 - p)) images.
-    """
-    progress, num_images, unfreeze = outcome.progress, outcome.num_validation, outcome.plan.stage.unfreeze
-    name = "More training of the head" if unfreeze == "none" else f"Unfreezing {unfreeze}"
-    if progress.best_epoch == 0:
-        return f"{name} did not make validation better, so the earlier model is kept."
-    before, after = progress.start[outputs.score_name], progress.best[outputs.score_name]
-    change = after - before
-    losses = f"loss from {progress.start['loss']:.3f} to {progress.best['loss']:.3f}"
-    if outputs.task != CLASSIFICATION:
-        return (
-            f"{name} moved validation {QUANTITIES[outputs.score_name]} from {before:.3f} to {after:.3f} and {losses}."
-        )
-    error = 2 * (max(before * (1 - before), 1e-6) / num_images) ** 0.5
-    if abs(change) <= error:
-        verdict = "too few images to tell from chance."
-    elif change < 0:
-        verdict = "the loss fell, but the model is less often right."
+    """Return in words what a further stage did to validation, whether that is kept and why, and what it says."""
+    progress, unfreeze = outcome.progress, outcome.plan.stage.unfreeze
+    name = "more training of the head" if unfreeze == "none" else f"unfreezing {unfreeze}"
+    if not progress.trained:
+        return f"Undone: {name} gave no loss that is a number."
+    before, after = progress.start, progress.trained
+    is_kept = progress.best_epoch > 0
+    score = _compare_scores(before, after, outputs, outcome.num_validation)
+    losses = f"{before['loss']:.3f} → {after['loss']:.3f}"
+    if progress.decided_by == "score":
+        reason = f"{score}, more than chance explains; validation loss {losses}"
+    elif is_kept:
+        reason = f"validation loss is lower ({losses}); {score}, within chance"
     else:
-        verdict = "a clear gain."
-    lesson = ""
-    if unfreeze != "none":
-        where = "in the conv layers" if change > error else "in the dense layers or the data, as far as this shows"
-        lesson = f" What limited the model lay {where}."
-    return (
-        f"{name} moved validation accuracy from {before:.3f} to {after:.3f} "
-        f"({round(change * num_images):+d} of {num_images:,} images) and {losses}: {verdict}{lesson}"
-    )
+        reason = f"{score}, within chance, and validation loss is no lower ({losses})"
+    return f"{'Kept' if is_kept else 'Undone'}: {name}: {reason}.{_draw_lesson(outcome, is_kept=is_kept)}"
+
+
+def _compare_scores(before: Figures, after: Figures, outputs: Outputs, num_images: int) -> str:
+    """Return "accuracy 0.950 → 0.967 (1 more of 60 right)"."""
+    name = outputs.score_name
+    text = f"{QUANTITIES[name]} {before[name]:.3f} → {after[name]:.3f}"
+    if outputs.task == CLASSIFICATION:
+        change = round((after[name] - before[name]) * num_images)
+        count = f"{abs(change):,} {'fewer' if change < 0 else 'more'}" if change else "as many"
+        text += f" ({count} of {num_images:,} right)"
+    return text + (f", mean IoU {before['iou']:.3f} → {after['iou']:.3f}" if outputs.has_box else "")
+
+
+def _draw_lesson(outcome: StageOutcome, *, is_kept: bool) -> str:
+    """Return what it says of the data that unfreezing helped, or did not."""
+    if outcome.plan.stage.unfreeze == "none":
+        return ""
+    if is_kept and outcome.progress.decided_by == "score":
+        return " What limited the model lay in the conv layers."
+    return " What limits the model lies in the head or the data, as far as this shows."
