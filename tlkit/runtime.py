@@ -184,7 +184,9 @@ def _held_standard_error() -> Iterator[None]:
         os.dup2(held.fileno(), 2)
         try:
             yield
-        except Exception:
+        except KeyboardInterrupt:
+            raise  # what was held is only noise
+        except BaseException:
             os.dup2(kept, 2)
             held.seek(0)
             os.write(2, held.read())

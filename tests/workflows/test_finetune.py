@@ -84,8 +84,8 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
     out = tmp_path / "run"
     summary = run_finetune(make_recipe(), photos, out, console=QUIET)
     assert {path.name for path in out.iterdir()} == {
-        ".tlkit-output", ".lock", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "history.csv", "tensorboard", "bundle",
-        "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
+        ".tlkit-output", ".lock", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "findings.csv", "history.csv",
+        "tensorboard", "bundle", "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
     }  # fmt: skip
     assert summary["accuracy"]["value"] >= 0.9
     assert summary["run"] == str(out)
@@ -247,7 +247,8 @@ def test_a_killed_run_resumes_to_the_bit(
 def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finished, tmp_path: Path) -> None:
     out = finished(make_recipe(), photos)
     before = hash_weights(out)
-    again = run_finetune(make_recipe(), photos, out, console=QUIET, resume=True)
+    data = Path(read_recipe(out / "recipe.toml").inputs.data or "")
+    again = run_finetune(make_recipe(), data, out, console=QUIET, resume=True)
     assert again == json.loads((out / "summary.json").read_text())
     assert hash_weights(out) == before
 
