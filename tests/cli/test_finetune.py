@@ -56,7 +56,16 @@ def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
 ) -> None:
     out = tmp_path / "run"
     options = ("--unfreeze", "block4", "--views", "2", "--policy", "strong", "--epochs", "1", "--out", out, "--json")
-    payload = run_cli("finetune", photos, *TINY, *options).json()
+    result = run_cli("finetune", photos, *TINY, "--test-fraction", "0.2", *options)
+    payload = result.json()
+    assert (
+        "A head is trained first, then unfrozen layers with it: --epochs, --batch-size govern the unfreezing only; "
+        "--views, --policy govern both.\n"
+    ) in result.stderr
+    advice = f"Quote that of the test images: tlkit evaluate {out} --split test\n"
+    assert advice in result.stderr
+    command = advice.strip().partition("tlkit ")[2].split()
+    assert run_cli(*command, "--json").json()["split"] == "test"
     assert [stage["stage"] for stage in payload["validation"]] == ["1-head", "2-unfreeze-block4"]
     head, unfrozen = read_recipe(out / "recipe.toml").stages
     assert (head.views, head.policy, head.epochs) == (2, "strong", 30)

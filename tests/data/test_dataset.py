@@ -353,7 +353,7 @@ def test_no_usable_image_at_all_is_an_error(tmp_path: Path, read: Callable[..., 
         (tmp_path / "data" / name / "1.jpg").write_bytes(b"")
     assert message_of(read) == (
         f"{tmp_path}/data: none of 2 files is a usable image; {tmp_path}/data/blue/1.jpg: empty file.\n"
-        "  Expected: images in any format that Pillow reads\n"
+        "  Expected: images in JPEG, PNG, WebP, TIFF or another common format\n"
         "  Fix: check the folder, or the paths in the table."
     )
 

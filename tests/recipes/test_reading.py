@@ -11,6 +11,7 @@ import pytest
 from tlkit.errors import SettingError
 from tlkit.recipes import (
     BackboneSettings,
+    DataSettings,
     HeadSettings,
     Recipe,
     Stage,
@@ -209,3 +210,13 @@ def test_differences_name_the_setting_and_both_values() -> None:
     left = Recipe(stages=(Stage(lr=1.0),))
     right = Recipe(training=TrainingSettings(seed=2), stages=(Stage(lr=2.0), Stage()))
     assert list_differences(left, right) == ["training.seed: 0, 2", "number of stages: 1, 2", "stage 1.lr: 1.0, 2.0"]
+
+
+def test_differences_are_written_as_a_recipe_writes_them() -> None:
+    left = Recipe(stages=(Stage(gradual=True, group_lr={"stem": 0.0, "block4": 1e-4}),))
+    right = Recipe(data=DataSettings(target="price"), stages=(Stage(),))
+    assert list_differences(left, right) == [
+        "data.target: not set, 'price'",
+        "stage 1.gradual: true, false",
+        "stage 1.group_lr: stem=0.0 block4=0.0001, none",
+    ]

@@ -58,6 +58,11 @@ def write(folder: Path, **replaced: Any) -> Page:
     return Page(path.read_text("utf-8"))
 
 
+def test_the_caution_stands_below_the_figures(tmp_path: Path) -> None:
+    text = write(tmp_path, caution=f"Quote {EVIL} instead.").text
+    assert text.index("0.861") < text.index(f"Quote {EVIL} instead.") < text.index("Stages")
+
+
 def test_the_page_tells_everything_it_was_given(tmp_path: Path) -> None:
     page = write(tmp_path, set_aside=[("a/bad.jpg", "empty file")], notices=["2 images stand twice."])
     for text in (

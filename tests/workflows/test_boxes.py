@@ -154,7 +154,12 @@ def test_images_of_one_class_need_no_class_folders(photos: Path, tmp_path: Path)
     run_finetune(
         Recipe(data, recipe.backbone, recipe.head, stages=recipe.stages), images, tmp_path / "run", console=QUIET
     )
-    assert read_manifest(tmp_path / "run").class_names == ("patch",)
+    manifest = read_manifest(tmp_path / "run")
+    assert manifest.class_names == ("patch",)
+    assert (
+        "There is only one class, so the model calls every picture patch: its boxes say where one would be, not whether "
+        "there is one. Only the distance of a picture from the training images tells what is unknown."
+    ) in manifest.notices
 
 
 def test_a_head_that_does_not_know_places_is_refused(photos: Path, tmp_path: Path) -> None:

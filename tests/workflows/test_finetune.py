@@ -88,6 +88,8 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
         "tensorboard", "bundle", "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
     }  # fmt: skip
     assert summary["accuracy"]["value"] >= 0.9
+    assert summary["chose_epoch"] is True
+    assert "This run has no test images to quote" in (out / "report.html").read_text()
     assert summary["run"] == str(out)
     (stage,) = summary["validation"]
     assert stage["before"]["accuracy"] == 0.5

@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Outputs
 from tlkit.recipes import ResolvedStage
 from tlkit.training.checkpoint import Progress
 from tlkit.workflows.model_saving import summarise_stages
-from tlkit.workflows.run_report import describe_change
+from tlkit.workflows.run_report import describe_change, qualify_validation
 from tlkit.workflows.stage_plan import StagePlan
 from tlkit.workflows.stage_run import StageOutcome
 
@@ -129,3 +131,19 @@ def test_the_summary_tells_what_decided_and_what_was_trained() -> None:
     assert told["verdict"] == {"is_kept": False, "decided_by": "loss", "p_value": 1.0, "trained": after}
     assert (told["before"], told["after"]) == (before, before)
     assert told_of_first["verdict"] is None
+
+
+FLATTERS = "The validation images also chose the epoch, so this figure flatters a little"
+
+
+@pytest.mark.parametrize(
+    ("split", "run", "advice"),
+    [
+        ("train", "runs/first", "This run has no test images to quote: --test-fraction sets some aside."),
+        ("test", "runs/first", "Quote that of the test images: tlkit evaluate runs/first --split test"),
+        ("test", "my runs/1", "Quote that of the test images: tlkit evaluate 'my runs/1' --split test"),
+    ],
+)
+def test_a_validation_figure_is_qualified(split: str, run: str, advice: str) -> None:
+    record = ImageRecord(Path("/data/cat/1.jpg"), "aa" * 32, 40, 30, split, "cat")
+    assert qualify_validation(Path(run), Manifest(Path("/data"), ("cat", "dog"), (record,))) == f"{FLATTERS}. {advice}"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -86,6 +87,26 @@ def test_a_model_of_another_kind_is_refused(
 ) -> None:
     with pytest.raises(SettingError) as problem:
         check_same_model(make_recipe(**data), SPECS[earlier])
+    assert str(problem.value) == (
+        f"{what} is {asked}, but the run to start from has {learnt}.\n"
+        "  Expected: the same model, which is trained further\n"
+        f"  Fix: leave {what} out, or begin without --start-from."
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "what", "asked", "learnt"),
+    [
+        (HeadSettings(kind="conv"), "head", "conv", "linear"),
+        (HeadSettings(kind="linear", dropout=0.2), "dropout", "0.2", "0.5"),
+        (HeadSettings(kind="linear", units=64), "units", "64", "512"),
+    ],
+)
+def test_another_head_is_refused_by_the_setting_that_differs(
+    head: HeadSettings, what: str, asked: str, learnt: str
+) -> None:
+    with pytest.raises(SettingError) as problem:
+        check_same_model(dataclasses.replace(make_recipe(), head=head), SPECS["classes"])
     assert str(problem.value) == (
         f"{what} is {asked}, but the run to start from has {learnt}.\n"
         "  Expected: the same model, which is trained further\n"

@@ -32,14 +32,16 @@ def finetune(
     """Train a classifier on the images in DATA: a folder with a folder for each class, or a table.
 
     Without --unfreeze a head is trained on cached features. With it, the named layer group and all above it are
-    trained too; without --start-from a head is trained first.
+    trained too; without --start-from a head is trained first, by default settings: --epochs, --lr, --batch-size and the
+    like govern only the unfreezing, --views and the --policy beside it the head as well.
     """
     from tlkit.workflows.finetune import run_finetune
-    from tlkit.workflows.finetune_recipe import choose_run_folder, make_finetune_recipe
+    from tlkit.workflows.finetune_recipe import choose_run_folder, describe_reach, make_finetune_recipe
 
-    recipe = make_finetune_recipe(
-        stage=given_settings(Stage, options), sections=given_sections(options), start_from=start_from
-    )
+    stage = given_settings(Stage, options)
+    recipe = make_finetune_recipe(stage=stage, sections=given_sections(options), start_from=start_from)
     out = choose_run_folder(data, out, resume=resume)
+    if reach := describe_reach(stage, recipe):
+        console.say(reach)
     recipe = record_command(recipe)
     console.result(run_finetune(recipe, data, out, console=console, start_from=start_from, resume=resume))

@@ -143,6 +143,11 @@ def find_notices(
         first = set_aside[0]
         verb = "is" if len(set_aside) == 1 else "are"
         yield f"{count(len(set_aside), 'file')} {verb} set aside; the first: {first.path} ({first.reason})."
+    if task == CLASSIFICATION and len(names) == 1:
+        yield (
+            f"There is only one class, so the model calls every picture {names[0]}: its boxes say where one would be, not "
+            "whether there is one. Only the distance of a picture from the training images tells what is unknown."
+        )
     yield from find_variants(task, records)
     splits = _find_splits(task, records)
     if any("test" in found for found in splits.values()):

@@ -64,7 +64,7 @@ def read_records(
     if not records:
         raise DataError(
             f"{data}: none of {len(items):,} files is a usable image; {set_aside[0].path}: {set_aside[0].reason}.",
-            expected="images in any format that Pillow reads",
+            expected="images in JPEG, PNG, WebP, TIFF or another common format",
             fix="check the folder, or the paths in the table.",
         )
     if len(answers) < len(items):

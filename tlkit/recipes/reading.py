@@ -191,7 +191,13 @@ def _field_differences(where: str, left: Any, right: Any) -> list[str]:
 
 
 def _show(value: Any) -> str:
-    return "not set" if value is None else repr(value)
+    if value is None:
+        return "not set"
+    if isinstance(value, bool):
+        return str(value).lower()
+    if isinstance(value, Mapping):
+        return " ".join(f"{name}={_show(each)}" for name, each in value.items()) or "none"
+    return repr(value)
 
 
 def _as_table(value: Any, where: str) -> Mapping[str, Any]:

@@ -76,6 +76,7 @@ dl { display: flex; flex-wrap: wrap; gap: 12px; margin: 22px 0 0; }
 dl div { flex: 1 1 170px; background: white; border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px; }
 dt { color: var(--faint); font-size: 14px; }
 dd { margin: 2px 0 0; font-size: 21px; font-weight: 600; color: var(--accent); overflow-wrap: anywhere; }
+.caution { margin: 12px 0 0; }
 .scroll { overflow-x: auto; }
 table { border-collapse: collapse; font-size: 15px; min-width: 45%; }
 th { text-align: left; color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line); }
@@ -103,6 +104,7 @@ def write_report(
     recipe: str,
     set_aside: Sequence[tuple[str, str]] = (),
     notices: Sequence[str] = (),
+    caution: str = "",
 ) -> Path:
     """Write `report.html` into a run's folder and return its path.
 
@@ -120,9 +122,11 @@ def write_report(
         recipe: The resolved recipe, as TOML.
         set_aside: (path, reason) of each file that could not be used.
         notices: What the reader of the data found remarkable, a sentence each.
+        caution: What to bear in mind when the figures are quoted.
     """
     blocks = [
         _render_facts(facts),
+        _render_caution(caution),
         _render_table("Stages", "Each stage went on from the best weights of the one before it.", stage_table),
         _render_picture(folder, "curves.png"),
         *_render_sweeps(folder),
@@ -165,6 +169,10 @@ def _render_section(title: str, note: str, body: str) -> str:
 def _render_facts(facts: Mapping[str, str]) -> str:
     cells = "\n".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items())
     return f"<dl>\n{cells}\n</dl>" if facts else ""
+
+
+def _render_caution(caution: str) -> str:
+    return f'<p class="caution">{_text(caution)}</p>' if caution else ""
 
 
 def _render_table(title: str, note: str, table: Table) -> str:

@@ -34,7 +34,7 @@ from tlkit.workflows.optional_steps import OptionalSteps
 from tlkit.workflows.run_folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder, read_earlier_run
 from tlkit.workflows.run_history import RunHistory
 from tlkit.workflows.run_inputs import check_data, check_start, name_inputs, record_versions
-from tlkit.workflows.run_report import describe_change, draw_views, write_run_report
+from tlkit.workflows.run_report import describe_change, draw_views, qualify_validation, write_run_report
 from tlkit.workflows.stage_plan import StagePlan, check_same_model, plan_stages
 from tlkit.workflows.task_report import compute_task_report
 
@@ -66,7 +66,7 @@ def run_finetune(
 
     Returns:
         What `--json` prints: `run`, `validation` (before and after each stage, and why it is kept), the scores of the task such as
-        `accuracy` and `macro_f1`, `seconds`.
+        `accuracy` and `macro_f1`, with `chose_epoch`: the images scored also chose the epoch; `seconds`.
 
     Raises:
         TlkitError: Any problem with settings, data, backbone, cache or folder that the user can mend.
@@ -151,13 +151,13 @@ def _run(
     summary = {
         "run": str(folder.path),
         "validation": summarise_stages(outcomes),
-        **(report.to_payload() if report else {}),
+        **({**report.to_payload(), "chose_epoch": True} if report else {}),
         "not_made": steps.not_made,
         "seconds": round(seconds, 2),
         "versions": read_versions(),
     }
     folder.write_summary(summary)
-    _tell_end(run, report)
+    _tell_end(run, report, manifest)
     return summary
 
 
@@ -268,10 +268,11 @@ def _save_stage_model(run: Run, classifier: Classifier, manifest: Manifest, outc
         run.console.warn(f"{error.found} Training goes on, and writes it at the end.")
 
 
-def _tell_end(run: Run, report: Report | None) -> None:
+def _tell_end(run: Run, report: Report | None, manifest: Manifest) -> None:
     folder, console = run.folder, run.console
     if report:
         console.say(f"\nThe saved model on the validation images: {report.headline()}")
+        console.say(qualify_validation(folder.path, manifest))
     if run.steps.not_made:
         missing = ", ".join(each["what"] for each in run.steps.not_made)
         console.warn(

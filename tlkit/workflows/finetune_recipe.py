@@ -23,6 +23,7 @@ from tlkit.recipes import (
     TrainingSettings,
     read_given_recipe,
 )
+from tlkit.recipes.words import setting_flag
 from tlkit.workflows.run_folder import read_earlier_run
 from tlkit.workflows.run_inputs import choose_inputs
 
@@ -48,6 +49,33 @@ def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_f
     if last.unfreeze == "all" and not last.gradual:
         last = dataclasses.replace(last, views=1)
     return dataclasses.replace(recipe, stages=(head, last))
+
+
+def describe_reach(stage: Given, recipe: Recipe) -> str:
+    """Return in words which stages of `make_finetune_recipe` the given settings govern; "" where there is one stage.
+
+    Args:
+        stage: Given settings of the stage, by field name.
+        recipe: What was made of them.
+    """
+    if len(recipe.stages) < 2:
+        return ""
+    last = recipe.stages[-1]
+    flags = {item.name: setting_flag(item) for item in dataclasses.fields(Stage) if item.name in stage}
+    given = [name for name in flags if name not in ("unfreeze", "gradual")]
+    for_head = [name for name in given if name in ("views", "policy") and "views" in stage]
+    for_last = [name for name in given if name != "views" or last.views == stage["views"]]
+    parts = (
+        ("the head only", [name for name in for_head if name not in for_last]),
+        ("the unfreezing only", [name for name in for_last if name not in for_head]),
+        ("both", [name for name in for_head if name in for_last]),
+    )
+    told = [
+        f"{', '.join(flags[name] for name in names)} {'governs' if len(names) == 1 else 'govern'} {what}"
+        for what, names in parts
+        if names
+    ]
+    return f"A head is trained first, then unfrozen layers with it: {'; '.join(told)}." if told else ""
 
 
 def make_recipe_from_file(

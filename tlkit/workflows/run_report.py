@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -44,6 +45,14 @@ def score_validation(classifier: Predictor, manifest: Manifest, console: Console
     if more := len(scores.failures[MOST_FAILURES_TOLD:]):
         console.warn(f"{more:,} more images are left out of the validation.")
     return scores
+
+
+def qualify_validation(run: Path, manifest: Manifest) -> str:
+    """Return in words what a validation figure is worth, and what to quote instead."""
+    flatters = "The validation images also chose the epoch, so this figure flatters a little"
+    if manifest.in_split("test"):
+        return f"{flatters}. Quote that of the test images: tlkit evaluate {shlex.quote(str(run))} --split test"
+    return f"{flatters}. This run has no test images to quote: --test-fraction sets some aside."
 
 
 def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
@@ -95,6 +104,7 @@ def write_run_report(
             recipe=folder.recipe.read_text("utf-8"),
             set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
             notices=manifest.notices,
+            caution=qualify_validation(folder.path, manifest) if scored else "",
         )
 
 

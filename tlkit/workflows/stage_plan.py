@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -10,7 +11,7 @@ from tlkit.backbones.weights import check_weights
 from tlkit.bundle import BundleSpec
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
-from tlkit.recipes import DataSettings, Recipe, ResolvedStage, resolve_stages
+from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_stages
 
 
 @dataclass(frozen=True)
@@ -97,22 +98,25 @@ def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
             if spec.has_box
             else "leave out --boxes, or begin without --start-from.",
         )
-    for what, asked, learnt in _compare_answers(recipe.data, spec):
+    for what, asked, learnt in _compare_model(recipe, spec):
         if asked != learnt:
             raise SettingError(
                 f"{what} is {asked}, but the run to start from has {learnt}.",
                 expected="the same model, which is trained further",
                 fix=f"leave {what} out, or begin without --start-from.",
             )
-    wanted = (recipe.backbone.name, recipe.backbone.image_size or spec.image_size, recipe.backbone.fit, recipe.head)
-    has = (spec.backbone, spec.image_size, spec.fit, spec.head)
-    for name, one, other in zip(("backbone", "image_size", "fit", "head"), wanted, has, strict=True):
-        if one != other:
-            raise SettingError(
-                f"{name} is {one}, but the run to start from has {other}.",
-                expected="the same model, which is trained further",
-                fix=f"leave {name} out, or begin without --start-from.",
-            )
+
+
+def _compare_model(recipe: Recipe, spec: BundleSpec) -> Iterator[tuple[str, object, object]]:
+    """Yield what decides over answer and layers: its name, what is asked for, and what the model has."""
+    yield from _compare_answers(recipe.data, spec)
+    backbone = recipe.backbone
+    yield "backbone", backbone.name, spec.backbone
+    yield "image_size", backbone.image_size or spec.image_size, spec.image_size
+    yield "fit", backbone.fit, spec.fit
+    for item in dataclasses.fields(HeadSettings):
+        name = "head" if item.name == "kind" else item.name
+        yield name, getattr(recipe.head, item.name), getattr(spec.head, item.name)
 
 
 def _compare_answers(data: DataSettings, spec: BundleSpec) -> Iterator[tuple[str, str, str]]:
