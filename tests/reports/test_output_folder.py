@@ -26,6 +26,11 @@ def test_new_empty_and_own_folders_are_fine(tmp_path: Path) -> None:
     assert not (tmp_path / "new").exists()
 
 
+def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
+    (tmp_path / ".0123456789abcdef.partial").write_bytes(b"over")
+    check(tmp_path)
+
+
 @pytest.mark.parametrize("inside", [".", "sub/deep", "../data"])
 def test_a_folder_in_the_data_is_refused(tmp_path: Path, inside: str) -> None:
     data = tmp_path / "data"

@@ -11,7 +11,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 from tlkit.errors import RunError, SettingError
-from tlkit.files import held_lock, write_text
+from tlkit.files import PARTIAL_PATTERN, held_lock, write_text
 
 LOCK_FILE = ".lock"
 
@@ -35,7 +35,7 @@ def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, da
     fix = f"{option} with a new folder's name."
     if not folder.is_dir():
         raise RunError(f"{option} {folder} is a file.", expected="a folder, or a name that is free", fix=fix)
-    is_empty = next(folder.iterdir(), None) is None
+    is_empty = all(entry.match(PARTIAL_PATTERN) for entry in folder.iterdir())  # a killed process may leave one
     if not is_empty and _read_kind(folder / marker) != kind:
         raise RunError(
             f"{option} {folder} holds other files.",
