@@ -24,29 +24,32 @@ import tlkit.__main__
 import tlkit.cli.main
 from tlkit.interruption import kept_if_interrupted
 
-def work(context):
+def wait(seconds):
     print("ready", flush=True)
+    time.sleep(seconds)
+
+def work(context):
     {work}
 
 tlkit.cli.main.cli.invoke = work
 sys.argv = ["tlkit", "cache", "list"]
 tlkit.__main__.main()
 """
-SLEEP = "time.sleep(30)"
+SLEEP = "wait(30)"
 SLEEP_WITH_NOTE = """
     with kept_if_interrupted("Outer."), kept_if_interrupted("Inner."):
-        time.sleep(30)
+        wait(30)
 """
-WORK_IN_C = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 10**8)'
+WORK_IN_C = 'wait(0); hashlib.pbkdf2_hmac("sha256", b"", b"", 10**8)'
 FAIL_AFTER_A_SIGNAL = """
     try:
-        time.sleep(30)
+        wait(30)
     except KeyboardInterrupt:
         raise ImportError("half imported")
 """
 CLEAN_UP_SLOWLY = """
     try:
-        time.sleep(30)
+        wait(30)
     finally:
         time.sleep(0.3)
         print("cleaned up", flush=True)
@@ -111,7 +114,7 @@ def test_a_second_signal_ends_a_process_that_is_deep_in_c() -> None:
 
 
 def test_a_signal_that_the_parent_switched_off_stays_off() -> None:
-    with running("time.sleep(0.5)", shell="trap '' INT") as process:
+    with running("wait(0.5)", shell="trap '' INT") as process:
         process.send_signal(signal.SIGINT)
         _, stderr = process.communicate(timeout=20)
     assert (process.returncode, stderr) == (0, "")
