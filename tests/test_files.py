@@ -107,3 +107,10 @@ def test_a_lock_is_refused_while_another_process_holds_it_and_free_once_that_is_
         other.wait()
     with held_lock(lock):
         pass
+
+
+def test_a_file_that_can_be_made_again_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delattr(os, "fsync")
+    with written_aside(tmp_path / "overlay.jpg", is_flushed=False) as file:
+        file.write(b"whole")
+    assert (tmp_path / "overlay.jpg").read_bytes() == b"whole"

@@ -7,6 +7,7 @@ even after a power cut.
 
 from __future__ import annotations
 
+import csv
 import errno
 import io
 import json
@@ -14,35 +15,47 @@ import os
 import secrets
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
 PARTIAL_PATTERN = ".*.partial"
-"""Matches the files that a killed process leaves behind half written; nothing ever reads them."""
+"""Matches the files that a killed process leaves behind half written; nothing ever reads them. See `make_partial_path`."""
 
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
+def make_partial_path(folder: Path) -> Path:
+    """Return a new path for a file that is not complete yet; short, since its later name may be the longest there is."""
+    return folder / f".{secrets.token_hex(8)}.partial"
+
+
 @contextmanager
-def written_aside(path: Path) -> Iterator[BinaryIO]:
+def written_aside(path: Path, *, is_flushed: bool = True) -> Iterator[BinaryIO]:
     """Yield a binary file that takes the place of `path` at the end; after an exception `path` is as it was.
 
     Missing parent folders are made. An existing file is replaced. The new file's mode follows the umask.
+
+    Args:
+        path: The file.
+        is_flushed: Whether the content is on the disk before the name is. A file among thousands that can be made
+            again need not survive a power cut.
 
     Raises:
         OSError: The disk is full, or the folder cannot be written to; it names `path` unless it comes from elsewhere.
     """
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_name(f".{secrets.token_hex(8)}.partial")  # short: `path` may have the longest name there is
+    partial = make_partial_path(path.parent)
     try:
         with partial.open("xb") as file:
             yield file
-            file.flush()
-            os.fsync(file.fileno())
+            if is_flushed:
+                file.flush()
+                os.fsync(file.fileno())
         partial.replace(path)
-        flush_folder(path.parent)
+        if is_flushed:
+            flush_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)
@@ -64,6 +77,16 @@ def open_text(file: BinaryIO) -> Iterator[io.TextIOWrapper]:
     finally:
         with suppress(OSError):  # after a failed write, detaching would write again and hide the first error
             text.detach()
+
+
+def format_csv_row(cells: Iterable[object]) -> str:
+    """Return a row of a CSV file with a bare newline at its end; None is an empty cell.
+
+    Told of such an end, the writer of Python 3.11 leaves a carriage return unquoted, and the reader ends the row there.
+    """
+    line = io.StringIO(newline="")
+    csv.writer(line).writerow(cells)
+    return line.getvalue().removesuffix("\r\n") + "\n"
 
 
 def write_text(path: Path, text: str) -> None:

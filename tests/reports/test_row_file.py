@@ -77,3 +77,13 @@ def test_rows_outlive_every_fault(tmp_path: Path) -> None:
 def test_a_stream_that_cannot_be_written_is_named() -> None:
     with Path("/dev/full").open("wb") as full, pytest.raises(OSError, match="No space left on device: '/dev/full'"):
         write_line(full, b"one\n")
+
+
+@pytest.mark.parametrize("error", [BrokenPipeError(32, "Broken pipe"), BlockingIOError(11, "Try again")])
+def test_what_breaks_elsewhere_is_not_taken_for_a_lock_that_another_process_holds(
+    tmp_path: Path, error: OSError
+) -> None:
+    with pytest.raises((OSError, RunError)) as caught, growing_file(tmp_path / "p.csv"):
+        raise error
+    assert "another process" not in str(caught.value)
+    assert isinstance(caught.value, BrokenPipeError) == isinstance(error, BrokenPipeError)

@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit import __version__
 from tlkit.backbones.engine import Engine
-from tlkit.backbones.openvino_runtime import compile_model, import_converter, import_openvino
-from tlkit.files import flush_file, flush_folder, write_json
+from tlkit.backbones.openvino_runtime import compile_model, hash_file, import_converter, import_openvino, save_network
+from tlkit.files import flush_folder, write_json
 
 if TYPE_CHECKING:
     import keras
@@ -87,7 +87,7 @@ def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
     """Return a converted trunk; None where there is none, or a damaged one."""
     try:
         kept = json.loads((folder / NOTE).read_bytes())
-        if kept["sha256"] != {name: _hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
+        if kept["sha256"] != {name: hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
             return None
         with suppress(OSError):  # a read-only disk
             os.utime(folder)
@@ -103,16 +103,11 @@ def _write_trunk(model: openvino.Model, folder: Path, description: dict[str, Any
         OSError: The disk refuses.
         RuntimeError: The disk refuses OpenVINO.
     """
-    openvino = import_openvino()
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
     aside.mkdir()
     try:
-        openvino.save_model(model, aside / GRAPH, compress_to_fp16=False)
-        for name in (GRAPH, WEIGHTS):
-            flush_file(aside / name)
-        checksums = {name: _hash_file(aside / name) for name in (GRAPH, WEIGHTS)}
-        write_json(aside / NOTE, {"description": description, "sha256": checksums})
+        write_json(aside / NOTE, {"description": description, "sha256": save_network(model, aside / GRAPH)})
         if folder.exists():  # damaged, or it would have been read
             shutil.rmtree(folder)
         aside.rename(folder)
@@ -123,8 +118,3 @@ def _write_trunk(model: openvino.Model, folder: Path, description: dict[str, Any
 
 def _hash(description: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()
-
-
-def _hash_file(path: Path) -> str:
-    with path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()

@@ -5,17 +5,20 @@ Nothing here needs Keras, so that a model that OpenVINO runs is ready in a fract
 
 from __future__ import annotations
 
+import hashlib
 import importlib
 import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import BackboneError
+from tlkit.files import flush_file
 
 if TYPE_CHECKING:
     import openvino
@@ -111,6 +114,26 @@ def compile_model(model: openvino.Model, *, precision: str) -> tuple[Run, int]:
             free.put(request)
 
     return run, num_parallel
+
+
+def save_network(model: openvino.Model, graph: Path) -> dict[str, str]:
+    """Write a network's graph, and its weights beside it as .bin, down to the disk; return their sha256 by name.
+
+    Raises:
+        RuntimeError: The disk refuses OpenVINO.
+        OSError: The disk refuses.
+    """
+    import_openvino().save_model(model, graph, compress_to_fp16=False)
+    files = (graph, graph.with_suffix(".bin"))
+    for file in files:
+        flush_file(file)
+    return {file.name: hash_file(file) for file in files}
+
+
+def hash_file(path: Path) -> str:
+    """Return the sha256 of a file, in hex."""
+    with path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @contextmanager

@@ -56,7 +56,7 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
         if source == name:
             if entry.name not in backbones:
                 raise _no_such_weights(entry, source)
-            if locate_weights(entry, source).is_file():
+            if not is_to_be_fetched(entry, source):
                 _open_weights(locate_weights(entry, source))
             return
     path = Path(source)

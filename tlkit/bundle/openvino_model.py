@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import BACKBONES
-from tlkit.backbones.openvino_runtime import compile_model, import_openvino
+from tlkit.backbones.openvino_runtime import compile_model, import_openvino, save_network
 from tlkit.bundle.golden import check_golden_samples
 from tlkit.bundle.novelty import Novelty
 from tlkit.bundle.openvino_graph import KERAS_FIX, check_graph_size, check_graph_text, not_ours
@@ -133,15 +133,9 @@ def save_model(model: openvino.Model, folder: Path) -> dict[str, str]:
         OSError: The disk does not take them.
     """
     try:
-        import_openvino().save_model(model, folder / OPENVINO_GRAPH_FILE, compress_to_fp16=False)
+        return save_network(model, folder / OPENVINO_GRAPH_FILE)
     except RuntimeError as error:
         raise OSError(f"OpenVINO cannot write {folder / OPENVINO_GRAPH_FILE}: {error}") from error
-    hashes = {}
-    for name in (OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE):
-        with (folder / name).open("rb+") as stream:
-            os.fsync(stream.fileno())
-            hashes[name] = hashlib.file_digest(stream, "sha256").hexdigest()
-    return hashes
 
 
 def _limit_weights(folder: Path, spec: BundleSpec) -> int:

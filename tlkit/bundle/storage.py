@@ -15,7 +15,6 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import re
 import shutil
 import stat
 from collections.abc import Mapping
@@ -29,7 +28,8 @@ from tlkit.bundle.novelty import MOST_DIRECTIONS, Novelty
 from tlkit.bundle.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.bundle.tensors import TensorFile, TensorKind, open_tensors, write_tensors
 from tlkit.bundle.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
-from tlkit.files import flush_folder
+from tlkit.files import flush_folder, write_text
+from tlkit.recipes.fields import SHA256
 
 if TYPE_CHECKING:
     import openvino
@@ -114,8 +114,8 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
         names += OPENVINO_FILES
     files = check_keys(hashes, tuple(names), place=f"{path}: files")
     for name, sha256 in files.items():
-        if not isinstance(sha256, str) or not re.fullmatch("[0-9a-f]{64}", sha256):
-            raise refusal(f"{path}: files: {name} is {quote(sha256)}.", expected="a sha256 in hex")
+        if not isinstance(sha256, str) or not SHA256.allows(sha256):
+            raise refusal(f"{path}: files: {name} is {quote(sha256)}.", expected=SHA256.expected)
     found = hash_description({**document, "files": files})
     if seal != found:
         raise refusal(
@@ -273,11 +273,7 @@ def _write_partial(
         from tlkit.bundle.openvino_model import save_model
 
         files |= save_model(for_openvino, partial)
-    with (partial / SPEC_FILE).open("x", encoding="utf-8") as stream:
-        stream.write(_description_text(spec, files))
-        stream.flush()
-        os.fsync(stream.fileno())
-    flush_folder(partial)
+    write_text(partial / SPEC_FILE, _description_text(spec, files))
 
 
 def _description_text(spec: BundleSpec, files: Mapping[str, str]) -> str:

@@ -11,7 +11,7 @@ import csv
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.answers import find_names, make_targets, names_of, parse_answer
 from tlkit.errors import DataError
-from tlkit.files import write_text
+from tlkit.files import format_csv_row, write_text
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Box, GreyRange
 
 MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
@@ -160,7 +160,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     }
     root = manifest.root
     findings = ((_shorten(item.path, root), item.finding) for item in manifest.findings)
-    write_text(folder / FINDINGS_FILE, _format_csv(_FINDING_COLUMNS, findings))
+    write_text(folder / FINDINGS_FILE, "".join(map(format_csv_row, (_FINDING_COLUMNS, *findings))))
     write_text(folder / common_file, json.dumps(common, indent=2) + "\n")
     records = (
         (
@@ -176,9 +176,9 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         for item in manifest.records
     )
     columns = _record_columns(manifest.metadata_columns)
-    write_text(folder / records_file, _format_csv(columns, records))
+    write_text(folder / records_file, "".join(map(format_csv_row, (columns, *records))))
     set_aside = ((_shorten(item.path, root), item.reason) for item in manifest.set_aside)
-    write_text(folder / set_aside_file, _format_csv(_SET_ASIDE_COLUMNS, set_aside))
+    write_text(folder / set_aside_file, "".join(map(format_csv_row, (_SET_ASIDE_COLUMNS, *set_aside))))
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -239,24 +239,6 @@ def _parse_box(cells: Sequence[str]) -> Box | None:
 def _shorten(path: Path, root: Path) -> str:
     """Return a path as it stands in the files: from the root where it lies below it, with slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
-
-
-def _format_csv(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    lines = _Lines()
-    writer = csv.writer(lines, lineterminator="\r\n")
-    writer.writerow(columns)
-    writer.writerows(rows)
-    return "".join(lines)
-
-
-class _Lines(list[str]):
-    """What a CSV writer writes, each row with a bare newline at its end.
-
-    Told of such an end, the writer of Python 3.11 leaves a carriage return unquoted, and the reader ends the row there.
-    """
-
-    def write(self, line: str) -> None:
-        self.append(line.removesuffix("\r\n") + "\n")
 
 
 def _read_csv(path: Path, columns: Sequence[str]) -> list[list[str]]:

@@ -36,7 +36,7 @@ def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, da
     if not folder.is_dir():
         raise RunError(f"{option} {folder} is a file.", expected="a folder, or a name that is free", fix=fix)
     is_empty = all(entry.match(PARTIAL_PATTERN) for entry in folder.iterdir())  # a killed process may leave one
-    if not is_empty and _read_kind(folder / marker) != kind:
+    if not is_empty and not is_output_folder(folder, kind=kind, marker=marker):
         raise RunError(
             f"{option} {folder} holds other files.",
             expected=f"a new or empty folder, or one with {kind} that tlkit wrote before",

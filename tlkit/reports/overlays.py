@@ -53,7 +53,7 @@ class OverlayFolder:
         name = number_name(f"{source.stem}.jpg", self._taken)
         self._taken.add(fold_name(name))
         path = self._folder / name
-        with written_aside(path) as file:
+        with written_aside(path, is_flushed=False) as file:
             draw_overlay(picture, caption, box).save(file, format="JPEG", quality=JPEG_QUALITY)
         return path
 

@@ -6,8 +6,6 @@ of Parquet in groups, and the file can be read only when it is closed.
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
@@ -19,6 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import SettingError
+from tlkit.files import format_csv_row
 from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION, Box
 from tlkit.reports.row_file import growing_file, write_line
 
@@ -251,10 +250,7 @@ def _join(names: Sequence[str] | None) -> str | None:
 @contextmanager
 def _open_csv(file: BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
     def write(cells: Sequence[Any]) -> None:
-        line = io.StringIO(newline="")
-        # Told to end lines with a bare newline, the writer of Python 3.11 leaves a carriage return in a name unquoted.
-        csv.writer(line, lineterminator="\r\n").writerow(cells)
-        write_line(file, line.getvalue().removesuffix("\r\n").encode("utf-8", "surrogateescape") + b"\n")
+        write_line(file, format_csv_row(cells).encode("utf-8", "surrogateescape"))
 
     write(columns.names())
     yield _RowByRow(columns, lambda values: write(list(values.values())))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
 from typing import BinaryIO
@@ -25,8 +25,12 @@ def partial_path(path: Path) -> Path:
 
 def describe_kept(path: Path) -> str:
     """Return a sentence, after a space, about the rows that an incomplete file keeps; nothing where there are none."""
-    partial = partial_path(path)
-    return f" The rows so far are in {partial}." if partial.exists() else ""
+    return f" {say_where_rows_are(path)}" if partial_path(path).exists() else ""
+
+
+def say_where_rows_are(path: Path) -> str:
+    """Return a sentence about the rows of a file that is not complete."""
+    return f"The rows so far are in {partial_path(path)}."
 
 
 @contextmanager
@@ -41,7 +45,7 @@ def growing_file(path: Path) -> Iterator[BufferedWriter]:
     partial = partial_path(path)
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        with held_lock(partial) as file:
+        with _locked(partial) as file:
             file.truncate(0)
             try:
                 yield file
@@ -56,18 +60,28 @@ def growing_file(path: Path) -> Iterator[BufferedWriter]:
                 file.close()  # where an open file cannot be renamed
             partial.replace(path)
             flush_folder(path.parent)
-    except BlockingIOError as error:
-        raise RunError(
-            f"{partial} is being written by another process.",
-            expected="one process at a time for a file",
-            fix="choose another --out, or wait until the other process is done.",
-        ) from error
+    except BrokenPipeError:
+        raise  # of a stream that somebody reads: no file breaks like this
     except OSError as error:
         raise RunError(
             f"{error.filename or partial}: {error.strerror or error}.",
             expected="a disk with room left, and a folder that can be written to",
             fix=f"mend that, and run the same command again.{describe_kept(path)}",
         ) from error
+
+
+@contextmanager
+def _locked(partial: Path) -> Iterator[BufferedWriter]:
+    with ExitStack() as stack:
+        try:
+            file = stack.enter_context(held_lock(partial))
+        except BlockingIOError as error:
+            raise RunError(
+                f"{partial} is being written by another process.",
+                expected="one process at a time for a file",
+                fix="choose another --out, or wait until the other process is done.",
+            ) from error
+        yield file
 
 
 def write_line(file: BinaryIO, line: bytes) -> None:

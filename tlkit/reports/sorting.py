@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import os
-import secrets
 import shutil
 from collections.abc import Sequence
 from contextlib import suppress
 from pathlib import Path
 
+from tlkit.files import make_partial_path
 from tlkit.reports.file_names import fold_name, number_name, numbered, safe_name
 
 
@@ -39,7 +39,7 @@ class SortedFolders:
         """
         folder = self._folders[place]
         folder.mkdir(parents=True, exist_ok=True)
-        partial = folder / f".{secrets.token_hex(8)}.partial"
+        partial = make_partial_path(folder)
         try:
             shutil.copyfile(source, partial)
             with suppress(OSError):  # a file system may know neither times nor modes

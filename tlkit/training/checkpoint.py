@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.weights import hash_arrays
 from tlkit.bundle.tensors import encode_tensors
 from tlkit.errors import RunError
 from tlkit.files import written_aside
@@ -127,12 +128,7 @@ def _read(path: Path) -> tuple[Arrays, Progress]:
 
 
 def _hash(arrays: Mapping[str, NDArray[Any]], progress: str) -> str:
-    digest = hashlib.sha256(progress.encode())
-    for name in sorted(arrays):
-        array = arrays[name]
-        digest.update(f"\0{name}\0{array.dtype.str}\0{array.shape}\0".encode())
-        digest.update(array.tobytes())
-    return digest.hexdigest()
+    return hashlib.sha256(f"{progress}\0{hash_arrays(arrays)}".encode()).hexdigest()
 
 
 def snapshot(prefix: str, variables: Sequence[Any]) -> Arrays:

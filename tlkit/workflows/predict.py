@@ -32,7 +32,7 @@ from tlkit.reports.predictions import (
     check_predictions_path,
     open_predictions,
 )
-from tlkit.reports.row_file import partial_path
+from tlkit.reports.row_file import say_where_rows_are
 from tlkit.workflows.answering import choose_prediction_columns, flag_uncertain, make_prediction
 from tlkit.workflows.prediction_copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
 from tlkit.workflows.prediction_tally import CollectedRows, PredictionTally
@@ -114,7 +114,7 @@ def run_predict(
         if outputs.out or not console.json:
             columns = choose_prediction_columns(spec, top_k=top_k, with_uncertain=min_probability is not None)
             if outputs.out:
-                stack.enter_context(kept_if_interrupted(f"The rows so far are in {partial_path(outputs.out)}."))
+                stack.enter_context(kept_if_interrupted(say_where_rows_are(outputs.out)))
             writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
         advance = stack.enter_context(console.progress("Predicting", images.number))
         for paths in images.groups:
