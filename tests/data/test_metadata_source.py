@@ -262,3 +262,19 @@ def test_a_table_that_is_not_there_is_an_error(table: Path) -> None:
         "  Expected: a CSV file of at most 128 MiB, with the columns' names in its first line\n"
         "  Fix: check the path; of a large table, save the columns that are needed, or save it as Parquet."
     )
+
+
+@pytest.mark.parametrize("cell", [".", "/"])
+def test_a_path_without_a_name_belongs_to_no_image(table: Path, tmp_path: Path, cell: str) -> None:
+    write(table, "file,boat", f"{cell},Heron", "a/1.jpg,Otter")
+    images = [tmp_path / "1.jpg"]
+    assert open_source(["boat"], table, images=images).find(images[0]) == ("Otter",)
+
+
+def test_an_image_that_is_asked_for_again_does_not_count_again(table: Path) -> None:
+    write(table, "file,boat", "1.jpg,Whale")
+    source = open_source(["boat"], table)
+    for counts in (True, False, False):
+        source.find(table.parent / "1.jpg", counts=counts)
+    (sentence,) = source.describe_odd_values()
+    assert "1 of 1 value" in sentence

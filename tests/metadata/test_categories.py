@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from tlkit.metadata.categories import fold_category, is_boolean
+from tlkit.metadata.categories import fold_category, is_boolean, read_flags
 
 
 @pytest.mark.parametrize(
@@ -31,3 +31,17 @@ def test_other_values_stay_apart(one: str, other: str) -> None:
 def test_values_are_boolean_if_they_say_true_or_false() -> None:
     assert all(map(is_boolean, (["true"], ["true", "false"], ["true", "0", "1"])))
     assert not any(map(is_boolean, ([], ["0", "1"], ["true", "maybe"])))
+
+
+@pytest.mark.parametrize(
+    ("cells", "flags"),
+    [
+        (["1", "0", "1.0"], [True, False, True]),
+        (["yes", "FALSE"], [True, False]),
+        (["1", "2"], None),
+        (["1", ""], None),
+        ([], None),
+    ],
+)
+def test_flags_are_columns_of_nothing_but_true_and_false(cells: list[str], flags: list[bool] | None) -> None:
+    assert read_flags(cells) == flags

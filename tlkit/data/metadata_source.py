@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import threading
 from collections import Counter
 from collections.abc import Collection
 from pathlib import Path
@@ -53,6 +54,7 @@ class MetadataSource:
         self.notices: tuple[str, ...] = ()
         self._encoding = encoding
         self._odd = OddValues(encoding)
+        self._odd_lock = threading.Lock()
         columns = [name for name in encoding.names if name not in IMAGE_FACTS]
         _check_table(columns, table, image_column)
         self._takes_facts = len(columns) < len(encoding.columns)
@@ -77,7 +79,7 @@ class MetadataSource:
             row = dict(zip(names, values, strict=True))
             place = finder.find(cell)
             if place not in self._rows:
-                name = fold_name(split_path(cell)[-1])
+                name = fold_name(next(reversed(split_path(cell)), ""))
                 counts[name] += 1
                 if not os.path.lexists(place):
                     elsewhere[name] = row
@@ -91,8 +93,12 @@ class MetadataSource:
         self._by_name = {name: row for name, row in elsewhere.items() if counts[name] == 1 and asked[name] == 1}
         self.notices = (*table.notices, *told, *finder.describe_readings())
 
-    def find(self, path: Path) -> tuple[str, ...] | None:
-        """Return the texts of an image's columns; None if the table has no row for it.
+    def find(self, path: Path, *, counts: bool = True) -> tuple[str, ...] | None:
+        """Return the texts of an image's columns; None if the table has no row for it. Any thread may ask.
+
+        Args:
+            path: The image.
+            counts: Whether its values count as odd ones, if they are; for each image once.
 
         Raises:
             UnusableImage: The file gives no picture.
@@ -109,7 +115,9 @@ class MetadataSource:
             height, width = read_upright_size(content)
             values.update(read_image_facts(content, width=width, height=height))
         texts = texts_of(values, self._encoding.names)
-        self._odd.add(texts)
+        if counts:
+            with self._odd_lock:
+                self._odd.add(texts)
         return texts
 
     def describe_odd_values(self) -> list[str]:

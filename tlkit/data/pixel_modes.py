@@ -19,7 +19,7 @@ def convert_to_rgb(picture: Image.Image, grey: GreyRange | None) -> Image.Image:
 
     Args:
         picture: The picture, or a part of it.
-        grey: What is black and white in it, if its grey has more than 8 bits: see `find_grey_range`.
+        grey: What is black and white in it, if its grey has more than 8 bits: see `choose_scale`.
     """
     if grey is not None:
         picture = scale_grey(picture, grey)

@@ -279,9 +279,7 @@ def _tabulate_groups(group: GroupVerdict, quantity: str) -> Table:
     return (f"Held out whole: {group.name}", (group.name, "images", quantity), rows)
 
 
-def _cells(score: Interval | None) -> tuple[str, str]:
-    if score is None:
-        return ("-", "-")
+def _cells(score: Interval) -> tuple[str, str]:
     return (f"{score.value:z.3f}", f"{score.low:z.3f} to {score.high:z.3f}")
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import functools
 import re
 import unicodedata
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 TRUE, FALSE = "true", "false"
 BOOLEAN_WORDS = {TRUE: TRUE, FALSE: FALSE, "yes": TRUE, "no": FALSE}
@@ -27,6 +27,12 @@ def fold_category(text: str) -> str:
     if _DECIMALS.fullmatch(folded):
         folded = folded.rstrip("0").rstrip(".")
     return BOOLEAN_WORDS.get(folded, folded)
+
+
+def read_flags(cells: Sequence[str]) -> list[bool] | None:
+    """Return which cells are true; None unless all of them, of which there are some, are true or false, 1 or 0."""
+    flags = {cell: BOOLEAN_DIGITS.get(word, word) for cell, word in ((cell, fold_category(cell)) for cell in {*cells})}
+    return [flags[cell] == TRUE for cell in cells] if flags and {*flags.values()} <= {TRUE, FALSE} else None
 
 
 def is_boolean(folded: Collection[str]) -> bool:

@@ -111,7 +111,12 @@ def _parse_name(part: str) -> tuple[str, str]:
             fix=f"correct the kind, or leave it out; a name with a colon stands in double quotes: "
             f"{quote_column_name(part)}",
         )
-    return unicodedata.normalize("NFC", " ".join(name.split())), kind
+    return normalize_column_name(name), kind
+
+
+def normalize_column_name(name: str) -> str:
+    """Return the one spelling of a column's name: single spaces, composed letters."""
+    return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
 def texts_of(values: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:

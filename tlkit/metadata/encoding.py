@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tlkit.metadata.categories import BOOLEAN_DIGITS, FALSE, TRUE, fold_category, is_boolean
 from tlkit.metadata.columns import CATEGORY, IMAGE_FACTS, NUMBER, ColumnRequest
-from tlkit.metadata.numbers import LEAST_PART_OF_NUMBERS, is_missing, is_numeric, parse_number
+from tlkit.metadata.numbers import are_plain, is_missing, parse_number
 
 MAX_VALUES = 100
 MAX_VALUE_LENGTH = 80
@@ -199,7 +199,7 @@ def infer_kind(name: str, texts: Sequence[str]) -> str:
     given = [text.strip() for text in texts if not is_missing(text)]
     if is_code_name(name) or any(re.match(r"0\d", text) for text in given):
         return CATEGORY
-    return NUMBER if given and sum(map(is_numeric, given)) >= LEAST_PART_OF_NUMBERS * len(given) else CATEGORY
+    return NUMBER if given and are_plain(given) else CATEGORY
 
 
 def is_code_name(name: str) -> bool:

@@ -6,6 +6,7 @@ see `find_notation`.
 
 from __future__ import annotations
 
+import functools
 import math
 import re
 from collections import Counter
@@ -119,13 +120,14 @@ def find_notation(
     mark = Counter(mark for body, mark in split.values() if body is not None).most_common(1)
     bodies = [body for body, own in split.values() if body is not None and mark and own == mark[0][0]]
     readable = [body for body in bodies if _reads(body, ".") or _reads(body, ",")]
-    if len(readable) < LEAST_PART_OF_NUMBERS * len(given) or _are_plain(given):
-        return _decide_plain(readable, others) if _are_plain(given) else None
+    if len(readable) < LEAST_PART_OF_NUMBERS * len(given) or are_plain(given):
+        return _decide_plain(readable, others) if are_plain(given) else None
     decimal = _find_decimal(readable) or _decide_by_table(readable, separator, others)
     return Notation(decimal, mark[0][0])
 
 
-def _are_plain(texts: Iterable[str]) -> bool:
+def are_plain(texts: Iterable[str]) -> bool:
+    """Tell whether nearly all texts are numbers as Python writes them."""
     texts = list(texts)
     return sum(map(is_numeric, texts)) >= LEAST_PART_OF_NUMBERS * len(texts)
 
@@ -149,10 +151,14 @@ def _split_mark(text: str) -> tuple[str | None, str]:
 
 def _reads(body: str, decimal: str) -> bool:
     """Tell whether a number is well written with this decimal sign, groups of thousands being whole."""
+    return _compile_number(decimal).fullmatch(body) is not None
+
+
+@functools.cache
+def _compile_number(decimal: str) -> re.Pattern[str]:
     point, comma = re.escape(decimal), re.escape("," if decimal == "." else ".")
     grouped = "|".join(f"[1-9][0-9]{{0,2}}(?:{sign}[0-9]{{3}})+" for sign in (comma, _GROUPING))
-    pattern = f"[+-]?(?:(?:{grouped}|[0-9]+)(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?"
-    return re.fullmatch(pattern, body) is not None
+    return re.compile(f"[+-]?(?:(?:{grouped}|[0-9]+)(?:{point}[0-9]*)?|{point}[0-9]+)(?:[eE][+-]?[0-9]+)?")
 
 
 def _find_decimal(bodies: Iterable[str]) -> str:

@@ -163,7 +163,7 @@ def predict_files(
         path = Path(item)
         pixels = load_view(path, spec, views, index)
         with reasons():
-            texts = metadata.find(path)
+            texts = metadata.find(path, counts=index == 0)
         if texts is None:
             raise LoadFailure(f"no row of it in {metadata.table_name}")
         return pixels, spec.metadata.encode([texts])[0]

@@ -12,6 +12,7 @@ import pytest
 from tlkit.data.boxes import Annotation, BoxLabel
 from tlkit.data.formats.boxes import FoundBoxes, read_boxes
 from tlkit.data.formats.voc import MAX_XML_BYTES
+from tlkit.errors import DataError
 
 CAT = "<object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>30.5</xmax><ymax>40</ymax></bndbox></object>"
 CAT_BOX = BoxLabel(1, 2, 30.5, 40, "cat")
@@ -301,3 +302,19 @@ def test_what_cannot_be_read_is_a_complaint(images: Path, monkeypatch: pytest.Mo
     monkeypatch.setattr(Path, "open", open_or_fail)
     (complaint,) = read(images).complaints
     assert complaint.kind == "XML file that cannot be read (Permission denied); left out"
+
+
+def test_a_list_of_a_split_that_is_too_large_is_refused_and_not_cut(
+    images: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlkit.data.formats.voc.MAX_LIST_BYTES", 10)
+    path = images.parent / "ImageSets" / "train.txt"
+    path.parent.mkdir()
+    path.write_text("sound.jpg\n1.jpg\n")
+    with pytest.raises(DataError) as caught:
+        read(images)
+    assert str(caught.value) == (
+        f"{path}: the images of a split cannot be read: larger than 10 bytes.\n"
+        "  Expected: a text file of at most 10 bytes, with an image on each line\n"
+        "  Fix: mend the file, or move it out of ImageSets."
+    )

@@ -16,7 +16,7 @@ from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_n
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.formats.column_names import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS
-from tlkit.data.formats.table_file import open_table
+from tlkit.data.formats.table_file import Table, open_table
 from tlkit.errors import DataError
 
 CORNER_COLUMNS = (
@@ -57,8 +57,9 @@ def read_box_tables(path: Path, find_image: FindImage) -> Iterator[Annotation | 
 
 
 def _read_if_boxes(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    if find_box(open_table(path).header):
-        yield from read_box_columns(path, find_image)
+    table = open_table(path)
+    if find_box(table.header):
+        yield from _read_table(table, find_image)
     else:
         yield Complaint("table without columns of boxes; left out", path)
 
@@ -75,7 +76,11 @@ def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation |
     Raises:
         DataError: The table cannot be read, or lacks a column.
     """
-    table = open_table(path)
+    yield from _read_table(open_table(path), find_image)
+
+
+def _read_table(table: Table, find_image: FindImage) -> Iterator[Annotation | Complaint]:
+    path = table.path
     columns = _find_columns(path, table.header)
     taken = {columns.image, *columns.box, *columns.size, columns.label, columns.split}
     yield from (Complaint(f"{UNUSED_COLUMN}{name}", path) for name in table.header if name not in taken)

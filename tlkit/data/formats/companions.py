@@ -17,6 +17,7 @@ READABLE = (VOC, COCO, TABLE, YOLO)
 """What `--boxes` reads."""
 MASK, THUMBNAIL = "mask of an image", "thumbnail of another file"
 
+ANNOTATION_SUFFIXES = frozenset({".xml", ".json", ".txt", ".csv", ".tsv"})
 _HEAD_BYTES = 1 << 16
 _MASK_FOLDERS = frozenset({"mask", "masks", "segmentation", "segmentations", "segmentationclass", "segmentationobject"})
 _MASK_NAME = re.compile(r"(.+?)[ _.-]*(?:mask|masks|seg|segmentation|groundtruth|gt)(?:[ _-]?\d+)?", re.IGNORECASE)
@@ -39,7 +40,7 @@ def find_companions(files: Iterable[Path]) -> dict[Path, str]:
     kinds: dict[Path, str] = {}
     for path in files:
         suffix = path.suffix.lower()
-        if suffix in (".xml", ".json", ".txt", ".csv", ".tsv"):
+        if suffix in ANNOTATION_SUFFIXES:
             kind = recognize_annotation(path, has_image=(path.parent, path.stem.casefold()) in stems)
         elif suffix == ".thm":
             kind = THUMBNAIL
@@ -67,12 +68,14 @@ def recognize_annotation(path: Path, *, has_image: bool = False) -> str | None:
         path: The file.
         has_image: An image of the same name lies beside it, so that an empty text file says that it has no box.
     """
+    suffix = path.suffix.lower()
+    if suffix not in ANNOTATION_SUFFIXES:
+        return None
     try:
         with path.open("rb") as file:
             head = file.read(_HEAD_BYTES)
     except (OSError, ValueError):
         return None
-    suffix = path.suffix.lower()
     if suffix == ".xml":
         return VOC if b"<annotation" in head.replace(b"\0", b"") else None
     if suffix == ".json":
@@ -81,7 +84,7 @@ def recognize_annotation(path: Path, *, has_image: bool = False) -> str | None:
     first_line = next(iter(head.decode("utf-8-sig", "replace").strip().splitlines()), "")
     if suffix in (".csv", ".tsv"):
         return TABLE if find_box([name.strip(" \"'") for name in re.split("[,;\t]", first_line)]) else None
-    return _recognize_text(first_line.split(), has_image) if suffix == ".txt" else None
+    return _recognize_text(first_line.split(), has_image)
 
 
 def _recognize_text(first_line: list[str], has_image: bool) -> str | None:

@@ -82,8 +82,10 @@ def parse_csv(path: Path, content: bytes) -> CsvText:
         else:
             kept.append(_fit_row(path, row, line, header))
             kept_lines.append(line)
-    while header and not header[-1].strip() and not any(row[-1].strip() for row in kept):
-        header, kept = header[:-1], [row[:-1] for row in kept]
+    width = len(header)
+    while width and not header[width - 1].strip() and not any(row[width - 1].strip() for row in kept):
+        width -= 1
+    header, kept = header[:width], [row[:width] for row in kept]
     for number, what in ((num_comments, "start with #"), (num_headers, "repeat the header")):
         if number:
             start = "1 line" if number == 1 else f"{number:,} lines"

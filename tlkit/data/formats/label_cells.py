@@ -10,7 +10,7 @@ from pathlib import Path
 
 from tlkit.data.formats.table_file import Table
 from tlkit.errors import DataError
-from tlkit.metadata.categories import BOOLEAN_DIGITS, FALSE, TRUE, fold_category
+from tlkit.metadata.categories import read_flags
 from tlkit.outputs import LABEL_SEPARATOR
 
 NO_SEPARATOR, SPACE = "none", "space"
@@ -64,15 +64,15 @@ def find_one_hot(table: Table, free: Sequence[str]) -> tuple[tuple[str, ...], li
     flags = {}
     for name in free:
         try:
-            values = [BOOLEAN_DIGITS.get(folded, folded) for folded in map(fold_category, table.read_column(name))]
+            values = read_flags(table.read_column(name))
         except DataError:
             continue
-        if values and {*values} <= {TRUE, FALSE}:
+        if values is not None:
             flags[name] = values
     if len(flags) < 2:
         return (), []
     rows = zip(*flags.values(), strict=True)
-    return tuple(flags), [[name for name, value in zip(flags, row, strict=True) if value == TRUE] for row in rows]
+    return tuple(flags), [[name for name, is_set in zip(flags, row, strict=True) if is_set] for row in rows]
 
 
 def _split_at(separator: str) -> Splitter:

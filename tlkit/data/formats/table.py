@@ -189,8 +189,12 @@ def _read_values(table: Table, column: str) -> _Answers:
     numbers = fit_number(column, cells)
     values = [parse_number(cell) for cell in cells]
     no_data = [cell for cell, value in zip(cells, values, strict=True) if numbers.is_no_data(value)]
-    far = [cell for cell, value in zip(cells, values, strict=True) if not numbers.low <= value <= numbers.high]
-    far = [cell for cell in far if cell not in {*no_data} and not math.isnan(parse_number(cell))]
+    stand_for_none = set(no_data)
+    far = [
+        cell
+        for cell, value in zip(cells, values, strict=True)
+        if not (numbers.low <= value <= numbers.high or math.isnan(value) or cell in stand_for_none)
+    ]
     name = f"{table.path.name}: {column}"
     if no_data:
         notices += (f"{name}: {no_data[0]} stands for no data; {len(no_data):,} of {len(cells):,} values are such.",)
@@ -199,7 +203,7 @@ def _read_values(table: Table, column: str) -> _Answers:
             f"{name}: {len(far):,} of {len(cells):,} values lie far from all others, {numbers.low:.4g} to "
             f"{numbers.high:.4g} (such as {far[0]}); they are learned as they stand.",
         )
-    return _Answers((column,), ["" if cell in {*no_data} else cell for cell in cells], notices)
+    return _Answers((column,), ["" if cell in stand_for_none else cell for cell in cells], notices)
 
 
 def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: PathFinder) -> Candidates:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import unicodedata
 from collections.abc import Iterable, Sequence
 
 from tlkit.bundle.descriptions import MAX_NAME_LENGTH
@@ -10,7 +9,7 @@ from tlkit.bundle.untrusted import is_clean_text
 from tlkit.data.formats.column_names import IMAGE_COLUMNS
 from tlkit.data.formats.table_file import Table
 from tlkit.errors import DataError, SettingError, name_fix, nearest_name
-from tlkit.metadata.columns import CATEGORY, ColumnRequest, quote_column_name
+from tlkit.metadata.columns import CATEGORY, ColumnRequest, normalize_column_name, quote_column_name
 from tlkit.metadata.encoding import is_code_name
 from tlkit.metadata.numbers import AmbiguousNumbers, find_notation
 
@@ -25,7 +24,7 @@ def find_column(table: Table, asked: str | None, usual: Sequence[str], *, option
         SettingError: The column that was asked for is not there.
     """
     if asked:
-        name = unicodedata.normalize("NFC", " ".join(asked.split()))
+        name = normalize_column_name(asked)
         if name not in table.header:
             raise SettingError(
                 f"{table.path}: there is no column {asked!r} (--{option}).",

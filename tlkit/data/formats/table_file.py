@@ -9,10 +9,10 @@ from __future__ import annotations
 import json
 import os
 import stat
-import unicodedata
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +20,7 @@ from tlkit.data.formats.csv_text import MAX_ROWS, parse_csv, refuse_rows
 from tlkit.data.signatures import IMAGE_SUFFIXES
 from tlkit.errors import DataError
 from tlkit.files import read_regular_file
+from tlkit.metadata.columns import normalize_column_name
 
 TABLE_SUFFIXES = (".csv", ".tsv", ".parquet")
 MAX_CSV_BYTES = 2**27
@@ -114,11 +115,12 @@ def _open_parquet(path: Path) -> Table:
         refuse_rows(path, f"{facts.num_rows:,}")
     names = [str(name) for name in file.schema_arrow.names]
     columns = _name_columns(path, names)
+    sizes = _sum_column_bytes(facts)
 
     def read_column(name: str) -> list[str]:
         # One column at a time: a table may hold the pictures themselves beside their paths.
         stored_name = names[columns[name]]
-        _check_column_size(path, name, _sum_column_bytes(facts, stored_name))
+        _check_column_size(path, name, sizes[stored_name])
         column: list[str] = []
         try:
             for batch in file.iter_batches(_BATCH_ROWS, columns=[stored_name]):
@@ -133,15 +135,14 @@ def _open_parquet(path: Path) -> Table:
     return Table(path, tuple(columns), facts.num_rows, read_column, lambda row: f"row {row + 1:,}", notices=told)
 
 
-def _sum_column_bytes(facts: Any, name: str) -> int:
-    """Return the bytes into which a column unpacks, by what the file says of itself."""
-    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
-    chunks = [group.column(number) for group in groups for number in range(min(group.num_columns, MAX_COLUMNS))]
-    return sum(
-        chunk.total_uncompressed_size
-        for chunk in chunks
-        if chunk.path_in_schema == name or chunk.path_in_schema.startswith(f"{name}.")
-    )
+def _sum_column_bytes(facts: Any) -> Counter[str]:
+    """Return the bytes into which each column unpacks, with the parts of a nested one, by what the file says of itself."""
+    sizes: Counter[str] = Counter()
+    for group in map(facts.row_group, range(facts.num_row_groups)):
+        for chunk in map(group.column, range(min(group.num_columns, MAX_COLUMNS))):
+            names = list(accumulate(chunk.path_in_schema.split("."), "{}.{}".format))
+            sizes.update(dict.fromkeys(names, chunk.total_uncompressed_size))
+    return sizes
 
 
 def _check_column_size(path: Path, name: str, num_bytes: int) -> None:
@@ -196,7 +197,7 @@ def _check_cell(path: Path, name: str, text: str) -> str:
 
 def _name_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
     """Return the places of the columns by their names in one spelling: single spaces, composed letters."""
-    header = [unicodedata.normalize("NFC", " ".join(name.split())) for name in names]
+    header = [*map(normalize_column_name, names)]
     columns = {name: place for place, name in reversed([*enumerate(header)]) if name}
     twice = [name for name, number in Counter(header).items() if name and number > 1]
     if len(columns) < 2 or len(header) > MAX_COLUMNS or twice:

@@ -8,8 +8,9 @@ from dataclasses import dataclass
 from tlkit.data.formats.candidates import SPLIT_SPELLINGS, find_split
 from tlkit.data.formats.column_names import SPLIT_COLUMNS
 from tlkit.data.formats.table_file import Table
+from tlkit.data.manifest import SPLITS
 from tlkit.errors import DataError
-from tlkit.metadata.categories import BOOLEAN_DIGITS, FALSE, TRUE, fold_category
+from tlkit.metadata.categories import read_flags
 
 NO_SPLIT_COLUMN = "none"
 """What the user names to have no column taken for the split."""
@@ -62,11 +63,11 @@ def find_splits(table: Table, asked: str | None, taken: Collection[str]) -> Tabl
     column = asked or next((usual[name] for name in SPLIT_COLUMNS if name in usual), "")
     if column:
         cells = table.read_column(column)
-        flag = _read_flag(column, cells)
+        flag = _read_flags(column, cells)
         splits = _split_by_flags([flag]) if flag else tuple(_parse_split(table, column, cell) for cell in cells)
         return TableSplits((column,), splits)
     found = list(_find_word_columns(table, free))
-    flags = {name: flag for name in free if (flag := _read_flag(name, _read(table, name)))}
+    flags = {name: flag for name in filter(_find_flag_split, free) if (flag := _read_flags(name, _read(table, name)))}
     if flags:
         _refuse_flag_of_most(table, flags)
         found.append((tuple(flags), _split_by_flags(list(flags.values()))))
@@ -82,7 +83,7 @@ def _choose(table: Table, found: Sequence[tuple[tuple[str, ...], tuple[str, ...]
             expected="one column of splits",
             fix=f"use --split-column {columns[0]} or --split-column {other[0]}, or --split-column {NO_SPLIT_COLUMN}.",
         )
-    counts = ", ".join(f"{splits.count(name):,} {name}" for name in ("train", "validation", "test") if name in splits)
+    counts = ", ".join(f"{splits.count(name):,} {name}" for name in SPLITS if name in splits)
     names = " and ".join(map(repr, columns))
     return TableSplits(columns, splits, f"{table.path.name}: the splits come from {names}: {counts}.")
 
@@ -108,13 +109,16 @@ def _find_word(cell: str) -> str | None:
     return find_split(cell) or _TABLE_WORDS.get(cell.strip().lower())
 
 
-def _read_flag(name: str, cells: Sequence[str]) -> tuple[str, tuple[bool, ...]] | None:
+def _find_flag_split(name: str) -> str | None:
+    """Return the split that a flag of this name stands for; None if it is no such flag."""
+    return _FLAGS.get("_".join(name.lower().replace("-", " ").split()))
+
+
+def _read_flags(name: str, cells: Sequence[str]) -> tuple[str, tuple[bool, ...]] | None:
     """Return the split that a flag of this name stands for, and which rows have it; None if it is no such flag."""
-    split = _FLAGS.get("_".join(name.lower().replace("-", " ").split()))
-    values = [BOOLEAN_DIGITS.get(folded, folded) for folded in map(fold_category, cells)]
-    if split is None or not values or not {*values} <= {TRUE, FALSE}:
-        return None
-    return split, tuple(value == TRUE for value in values)
+    split = _find_flag_split(name)
+    values = read_flags(cells) if split else None
+    return None if split is None or values is None else (split, tuple(values))
 
 
 def _split_by_flags(flags: Sequence[tuple[str, tuple[bool, ...]]]) -> tuple[str, ...]:

@@ -23,8 +23,11 @@ from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
+from tlkit.errors import DataError
+from tlkit.files import read_regular_file
 
 MAX_XML_BYTES = 4 * 2**20
+MAX_LIST_BYTES = 16 * 2**20
 OTHER_IMAGE = "XML file whose <filename> names another image; its own name counts"
 STALE_NAME = "XML file whose <filename> names no image; its own name counts"
 BORROWED_IMAGE = (
@@ -165,10 +168,13 @@ def _read_image_sets(folder: Path) -> dict[str, str]:
 
 def _read_lines(path: Path) -> list[str]:
     try:
-        with path.open("rb") as file:
-            return file.read(MAX_XML_BYTES).decode("utf-8", "replace").splitlines()
-    except OSError:
-        return []
+        return read_regular_file(path, max_bytes=MAX_LIST_BYTES).decode("utf-8", "replace").splitlines()
+    except OSError as error:
+        raise DataError(
+            f"{path}: the images of a split cannot be read: {error.strerror}.",
+            expected=f"a text file of at most {MAX_LIST_BYTES:,} bytes, with an image on each line",
+            fix="mend the file, or move it out of ImageSets.",
+        ) from error
 
 
 def _read_xml(path: Path) -> ElementTree.Element:
