@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tlkit.errors import RunError
-from tlkit.reports.output_folder import check_output_folder, make_output_folder
+from tlkit.reports.output_folder import LOCK_FILE, check_output_folder, make_output_folder
 
 MARKER = ".tlkit-output"
 
@@ -28,6 +28,7 @@ def test_new_empty_and_own_folders_are_fine(tmp_path: Path) -> None:
 
 def test_what_a_killed_process_left_is_in_nobodys_way(tmp_path: Path) -> None:
     (tmp_path / ".0123456789abcdef.partial").write_bytes(b"over")
+    (tmp_path / LOCK_FILE).touch()
     check(tmp_path)
 
 

@@ -5,8 +5,9 @@ A shard holds four datasets of n rows, contiguous and uncompressed, so that a re
     features  (n, *shape) float16 or float32      sha256  (n,) S64      view  (n,) S40
     crc32     (n,) uint32, over the row's sha256, view and features
 
-and as attributes the key of its cache and the specification that the key is the hash of. It is written under a partial name, closed, flushed to the disk and only then renamed. So a file named `shard-*.h5` is
-whole, whenever the process that wrote it was killed; there is no list of shards that could disagree with the folder.
+and as attributes the key of its cache and the specification that the key is the hash of. It is written under a partial
+name, closed, flushed to the disk and only then renamed. So a file named `shard-*.h5` is whole, whenever the process that
+wrote it was killed; there is no list of shards that could disagree with the folder.
 """
 
 from __future__ import annotations

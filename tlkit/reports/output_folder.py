@@ -35,8 +35,7 @@ def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, da
     fix = f"{option} with a new folder's name."
     if not folder.is_dir():
         raise RunError(f"{option} {folder} is a file.", expected="a folder, or a name that is free", fix=fix)
-    is_empty = all(entry.match(PARTIAL_PATTERN) for entry in folder.iterdir())  # a killed process may leave one
-    if not is_empty and not is_output_folder(folder, kind=kind, marker=marker):
+    if not holds_nothing(folder) and not is_output_folder(folder, kind=kind, marker=marker):
         raise RunError(
             f"{option} {folder} holds other files.",
             expected=f"a new or empty folder, or one with {kind} that tlkit wrote before",
@@ -79,6 +78,11 @@ def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:
     """Make the folder and mark it as tlkit's own output."""
     folder.mkdir(parents=True, exist_ok=True)
     write_text(folder / marker, f"{kind}\nWritten by tlkit, which does not read images from this folder.\n")
+
+
+def holds_nothing(folder: Path) -> bool:
+    """Return whether a folder is empty, but for what a process that was killed may have left: its lock, half a file."""
+    return all(path.name == LOCK_FILE or path.match(PARTIAL_PATTERN) for path in folder.iterdir())
 
 
 def is_output_folder(folder: Path, *, kind: str, marker: str) -> bool:

@@ -4,8 +4,8 @@ The key of a cache names the hash of the weights below the boundary and the shap
 network, which takes TensorFlow and seconds. They follow from where the weights come from, so while a weight file is
 the same, a second look needs neither. As for images, a file counts as the same while its size and times are.
 
-These notes are a convenience: where they cannot be read or written, the network is built. A
-damaged one names a cache that does not exist.
+These notes are a convenience: where they cannot be read or written, the network is built. A damaged
+one names a cache that does not exist.
 """
 
 from __future__ import annotations

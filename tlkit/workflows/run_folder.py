@@ -25,9 +25,16 @@ from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_ma
 from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImages, read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
-from tlkit.files import PARTIAL_PATTERN, remove_partials, write_json
+from tlkit.files import remove_partials, write_json
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
-from tlkit.reports.output_folder import LOCK_FILE, check_outside, is_output_folder, locked_folder, make_output_folder
+from tlkit.reports.output_folder import (
+    LOCK_FILE,
+    check_outside,
+    holds_nothing,
+    is_output_folder,
+    locked_folder,
+    make_output_folder,
+)
 from tlkit.workflows.optional_steps import describe_problem
 
 RUN = "run"
@@ -207,7 +214,7 @@ def _check_empty(out: Path, *, resume: bool) -> None:
     """Refuse a folder with files that are not tlkit's; what a killed process left half written does not count."""
     if not os.path.lexists(out):
         return
-    if out.is_dir() and all(path.name == LOCK_FILE or path.match(PARTIAL_PATTERN) for path in out.iterdir()):
+    if out.is_dir() and holds_nothing(out):
         return
     if resume:
         raise RunError(
