@@ -79,6 +79,18 @@ def test_a_cache_that_nothing_describes_counts_as_damage(folder: Path) -> None:
     assert payload["removed"] == 0
 
 
+def test_what_a_killed_process_left_of_a_cache_is_empty_and_no_damage(
+    folder: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for path in folder.iterdir():
+        if path.name != "lock":
+            path.unlink()
+    assert verify_caches([], remove=False, console=Console())["damaged"] == []
+    assert capsys.readouterr().out.endswith("0 rows in 0 shards: all sound.\n")
+    show_caches(Console())
+    assert "empty" in capsys.readouterr().out
+
+
 def test_the_data_sets_of_a_cache_are_shown_and_weights_that_were_trained_in_a_run(
     folder: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

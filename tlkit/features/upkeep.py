@@ -158,19 +158,22 @@ def find_caches(root: Path, keys: Sequence[str]) -> list[CacheSummary]:
 def verify_cache(folder: Path, *, advance: Callable[[int], None]) -> VerifyReport:
     """Read every row of a cache and compare it with its checksum. Memory stays at some megabytes.
 
-    A description that was lost or damaged is written again.
+    A description that was lost or damaged is written again. A folder without shards, which a process has just made or a
+    killed one has left, is no damage.
 
     Args:
         folder: The cache's folder.
         advance: Called with the number of shards done since the last call.
 
     Raises:
-        CacheError: Nothing tells what the cache holds.
+        CacheError: No shard tells what the cache holds.
     """
+    paths = sorted(folder.glob(SHARD_PATTERN))
+    if not paths:
+        return VerifyReport(0, 0, {})
     spec = restore_description(folder)
     num_rows = 0
     damaged = {}
-    paths = sorted(folder.glob(SHARD_PATTERN))
     for path in paths:
         try:
             num_rows += _verify_shard(read_shard(path, spec))

@@ -131,7 +131,7 @@ def _tell_what_stays(report: PruneReport, rules: PruneRules, console: Console) -
 def _table_row(summary: CacheSummary) -> tuple[str, ...]:
     return (
         summary.key,
-        *(_tell_spec(summary.spec, summary.use) if summary.spec else ("damaged description", "", "", "", "", "")),
+        *(_tell_spec(summary.spec, summary.use) if summary.spec else (_tell_missing_spec(summary), "", "", "", "", "")),
         f"{summary.num_rows:,}",
         f"{summary.num_bytes / 1e6:,.1f}",
         _local_time(summary.last_used).strftime("%Y-%m-%d %H:%M"),
@@ -154,6 +154,10 @@ def _tell_spec(spec: CacheSpec, use: CacheUse) -> tuple[str, ...]:
     feature = f"{'x'.join(map(str, spec.feature_shape))} {spec.dtype}"
     weights = f"{spec.weights_sha256[:8]} of a run" if use.is_one_off else spec.weights_sha256[:8]
     return spec.backbone, weights, boundary, f"{height}x{width} {spec.fit}", engine, feature
+
+
+def _tell_missing_spec(summary: CacheSummary) -> str:
+    return "damaged description" if summary.num_shards else "empty"
 
 
 def _tell_damage(num_damaged: int, num_removed: int) -> str:
