@@ -24,8 +24,8 @@ import click
 from tlkit.features.upkeep import list_caches
 from tlkit.recipes import BackboneSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
-from tlkit.workflows.evaluate import run_evaluate
-from tlkit.workflows.finetune import run_finetune
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
 
 QUIET = Console(verbosity=-1)
 ENGINES = ("keras:float32", "openvino:float32", "openvino:bfloat16")

@@ -16,7 +16,7 @@ from safetensors import safe_open
 
 from tlkit.backbones.weights import BUNDLED_FILES, stable_names
 from tlkit.data.images import load_image
-from tlkit.evaluation.intervals import compute_wilson_interval
+from tlkit.metrics.intervals import compute_wilson_interval
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.runtime import start_keras
 

@@ -20,8 +20,8 @@ import click
 from benchmarks.division import divide_for_test
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
-from tlkit.workflows.evaluate import run_evaluate
-from tlkit.workflows.finetune import run_finetune
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
 
 QUIET = Console(verbosity=-1)
 

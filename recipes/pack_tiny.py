@@ -16,7 +16,7 @@ import numpy as np
 from safetensors.numpy import load_file, save
 
 from tlkit.backbones.weights import BUNDLED_FILES
-from tlkit.bundle import WEIGHTS_FILE, find_bundle, read_spec
+from tlkit.models import WEIGHTS_FILE, find_bundle, read_spec
 from tlkit.data.images import LOADER_VERSION
 
 

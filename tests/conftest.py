@@ -117,7 +117,7 @@ def hidden_openvino() -> Iterator[pytest.MonkeyPatch]:
 @pytest.fixture(scope="module")
 def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
     """OpenVINO; its absence skips the test."""
-    from tlkit.backbones.openvino_runtime import has_openvino, import_openvino
+    from tlkit.backbones.engines.openvino_runtime import has_openvino, import_openvino
 
     hidden_openvino.undo()
     if not has_openvino():
@@ -172,7 +172,7 @@ def write_untrained_bundle(folder: Path, class_names: Sequence[str], *, fit: str
     A new head is all zeros and says the same of every image. This one has opinions, and not the same one of all flat
     colours.
     """
-    from tlkit.bundle import BundleSpec, assemble_classifier, write_bundle
+    from tlkit.models import BundleSpec, assemble_classifier, write_bundle
     from tlkit.data.images import LOADER_VERSION
     from tlkit.recipes import HeadSettings
 
@@ -195,9 +195,9 @@ def make_bundle() -> Callable[..., Path]:
 @pytest.fixture
 def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the workflows of a test take models that an earlier test has read."""
-    import tlkit.bundle.saving
+    import tlkit.models.saving
 
-    original = tlkit.bundle.saving.read_bundle
+    original = tlkit.models.saving.read_bundle
 
     @functools.wraps(original)
     def read(path: Path, *, loader_version: int) -> Any:
@@ -205,4 +205,4 @@ def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
             READ_BUNDLES[path, loader_version] = original(path, loader_version=loader_version)
         return READ_BUNDLES[path, loader_version]
 
-    monkeypatch.setattr(tlkit.bundle.saving, "read_bundle", read)
+    monkeypatch.setattr(tlkit.models.saving, "read_bundle", read)

@@ -19,7 +19,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
-from tlkit.workflows.precompute import DatasetFeatures, build_backbone_for, ensure_features
+from tlkit.commands.precompute import DatasetFeatures, build_backbone_for, ensure_features
 
 NUM_EPOCHS = 30
 MOST_CACHED = 16

@@ -19,10 +19,10 @@ from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve
 from tlkit.runtime import graph_precision
 from tlkit.training.batches import InputReader, ReadInputs
 from tlkit.training.held_out import FeatureSource, Parts, compute_logits, fit_unwatched, make_stage_data
-from tlkit.training.stages import StageData
+from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
-from tlkit.workflows.precompute import build_backbone_for
+from tlkit.commands.precompute import build_backbone_for
 
 DEEPER = Stage(unfreeze="group5", epochs=8, lr=1e-4, lr_ratio=10)
 

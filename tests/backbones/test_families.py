@@ -18,7 +18,7 @@ import pytest
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.folding import ScaleAndShift, fold_batch_norm
-from tlkit.backbones.lean import make_lean
+from tlkit.backbones.fused import make_lean
 from tlkit.backbones.weights import finalize_normalization
 
 

@@ -21,7 +21,7 @@ def asked_for(monkeypatch: pytest.MonkeyPatch) -> list[Path]:
         console.say("the story")
         return {"folder": folder, "photos": {"drawn": 368, "reused": 0}}
 
-    monkeypatch.setattr("tlkit.workflows.demo.run_demo", run_demo)
+    monkeypatch.setattr("tlkit.commands.demo.run_demo", run_demo)
     return folders
 
 

@@ -21,7 +21,7 @@ def test_the_class_table_comes_first_and_the_command_last(
     run_cli: RunCli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Random weights have nothing to ask, and are trained whole: --engine, for a frozen part, is not in the command."""
-    monkeypatch.setattr("tlkit.workflows.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
+    monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
     result = run_cli("plan", photos, *SMALLEST, "--json", "--out", tmp_path / "plan.png")
     assert result.exit_code == 0
     story, payload = result.stderr, result.json()

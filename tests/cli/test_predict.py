@@ -11,7 +11,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.bundle import BundleSpec, assemble_classifier, write_bundle
+from tlkit.models import BundleSpec, assemble_classifier, write_bundle
 from tlkit.data.images import LOADER_VERSION
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
 from tlkit.recipes import HeadSettings
@@ -70,7 +70,7 @@ def test_predict_reads_paths_from_standard_input(run_cli: RunCli, bundle: Path, 
 def test_predict_refuses_an_unknown_ending_before_tensorflow_is_loaded(
     run_cli: RunCli, bundle: Path, photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tlkit.bundle.opening.start_keras", lambda: pytest.fail("TensorFlow was started"))
+    monkeypatch.setattr("tlkit.models.opening.start_keras", lambda: pytest.fail("TensorFlow was started"))
     result = run_cli("predict", bundle, photos, "--out", "p.xlsx")
     assert result.exit_code == 1
     assert result.stderr == (
@@ -172,7 +172,7 @@ def test_predict_refuses_a_table_that_does_not_tell_before_tensorflow_is_loaded(
 ) -> None:
     table = photos / "catch.csv"
     table.write_text("photo,boat\nred/red_000.png,Heron\n")
-    monkeypatch.setattr("tlkit.bundle.opening.start_keras", lambda: pytest.fail("TensorFlow was started"))
+    monkeypatch.setattr("tlkit.models.opening.start_keras", lambda: pytest.fail("TensorFlow was started"))
     result = run_cli("predict", boats, photos, *(word.format(table=table) for word in words))
     assert (result.exit_code, result.stderr) == (1, message.format(table=table))
 

@@ -12,14 +12,14 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.data.pond import draw_pond
-from tlkit.data.pond.body import Light
-from tlkit.data.pond.fields import cloud, smooth_curve, wave
-from tlkit.data.pond.fish import choose_individual, draw_fish
-from tlkit.data.pond.kinds import BREAM, CATFISH, KINDS, PIKE
-from tlkit.data.pond.picture import draw_picture
-from tlkit.data.pond.plan import BOATS, PHOTOS_PER_KIND, plan_photos
-from tlkit.data.pond.pose import Pose
+from tlkit.pond import draw_pond
+from tlkit.pond.body import Light
+from tlkit.pond.fields import cloud, smooth_curve, wave
+from tlkit.pond.fish import choose_individual, draw_fish
+from tlkit.pond.kinds import BREAM, CATFISH, KINDS, PIKE
+from tlkit.pond.picture import draw_picture
+from tlkit.pond.plan import BOATS, PHOTOS_PER_KIND, plan_photos
+from tlkit.pond.pose import Pose
 from tlkit.errors import DataError
 
 FEW = {"train": 2, "validation": 1, "test": 1}
@@ -100,7 +100,7 @@ def test_the_box_holds_the_whole_fish_tightly(kind: object, monkeypatch: pytest.
         layers.append(draw_fish(*arguments))  # type: ignore[arg-type]
         return layers[-1]
 
-    monkeypatch.setattr("tlkit.data.pond.picture.draw_fish", draw_and_keep)
+    monkeypatch.setattr("tlkit.pond.picture.draw_fish", draw_and_keep)
     _, box = draw_picture(kind, size=SIZE, hour=12, random=start_random(5))  # type: ignore[arg-type]
     alpha = np.asarray(layers[0].getchannel("A").reduce(3), dtype=np.float32) / 255
     assert alpha[box.y_min : box.y_max, box.x_min : box.x_max].sum() >= 0.99 * alpha.sum()

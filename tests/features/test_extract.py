@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tlkit.backbones.engine import Engine
+from tlkit.backbones.engines.base import Engine
 from tlkit.features.cache import FeatureCache
 from tlkit.features.extract import LoadFailure, fill_cache, load_sample, run_batches
 from tlkit.features.row_keys import RowKey

@@ -24,7 +24,7 @@ from tlkit.training.rate_finder import (
     smooth,
     sweep_rates,
 )
-from tlkit.training.stages import StageData
+from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel
 
 NUM_IMAGES = 10

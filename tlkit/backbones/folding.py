@@ -3,7 +3,7 @@
 In inference batch norm is one scale and one shift a channel. Where a convolution stands before it and nothing else
 reads that convolution, both join its weights; elsewhere they stay as a layer of two weights. The forward pass is the
 same but for rounding (about 1e-5 of the output). To train the joined weights would be another matter, as rates and decay
-act on them differently; `tlkit.backbones.lean` has the network that is trained.
+act on them differently; `tlkit.backbones.fused` has the network that is trained.
 """
 
 from __future__ import annotations

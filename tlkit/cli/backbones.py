@@ -22,7 +22,7 @@ def backbones(name: str | None, image_size: int | None, console: Console) -> Non
 
     The boundaries at which a backbone can be cut, and what --unfreeze takes, are the names of its layer groups.
     """
-    from tlkit.workflows.backbones import describe_backbone, list_backbones
+    from tlkit.commands.backbones import describe_backbone, list_backbones
 
     if name is None:
         if image_size is not None:

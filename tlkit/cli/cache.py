@@ -44,7 +44,7 @@ def cache() -> None:
 @output_options
 def list_command(console: Console) -> None:
     """List the caches: what each holds and for which data, rows, size, last use."""
-    from tlkit.workflows.cache import show_caches
+    from tlkit.commands.cache import show_caches
 
     console.result(show_caches(console))
 
@@ -63,7 +63,7 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
 
     The exit code is 1 if damage remains.
     """
-    from tlkit.workflows.cache import verify_caches
+    from tlkit.commands.cache import verify_caches
 
     payload = verify_caches(keys, remove=remove, console=console)
     console.result(payload)
@@ -99,7 +99,7 @@ def prune_command(console: Console, *, dry_run: bool, **options: Any) -> None:
     if max_size is not None and any(named[:2]):
         raise click.UsageError("--max-size chooses by itself; leave --key and --older-than out.")
     from tlkit.features.pruning import PruneRules
-    from tlkit.workflows.cache import prune_caches
+    from tlkit.commands.cache import prune_caches
 
     rules = PruneRules(keys, older_than, max_size, everything)
     console.result(prune_caches(rules, dry_run=dry_run, console=console))

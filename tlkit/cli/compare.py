@@ -55,8 +55,8 @@ def compare(
     combination on the same folds. Candidates that differ by no more than chance explains are said not to differ; of those
     the cheapest is advised.
     """
-    from tlkit.workflows.compare import run_compare
-    from tlkit.workflows.contenders import Wanted
+    from tlkit.commands.compare import run_compare
+    from tlkit.probes.candidates import Wanted
 
     payload = run_compare(
         data,

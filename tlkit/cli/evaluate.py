@@ -57,7 +57,7 @@ def evaluate(
     images that it held back itself. Accuracy comes with its 95% interval. Images that RUN was trained on, or that chose its
     epoch, are told apart.
     """
-    from tlkit.workflows.evaluate import run_evaluate
+    from tlkit.commands.evaluate import run_evaluate
 
     payload = run_evaluate(
         run,

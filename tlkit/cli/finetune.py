@@ -35,8 +35,8 @@ def finetune(
     trained too; without --start-from a head is trained first, by default settings: --epochs, --lr, --batch-size and the
     like govern only the unfreezing, --views and the --policy beside it the head as well.
     """
-    from tlkit.workflows.finetune import run_finetune
-    from tlkit.workflows.finetune_recipe import choose_run_folder, describe_reach, make_finetune_recipe
+    from tlkit.commands.finetune import run_finetune
+    from tlkit.runs.recipe import choose_run_folder, describe_reach, make_finetune_recipe
 
     stage = given_settings(Stage, options)
     recipe = make_finetune_recipe(stage=stage, sections=given_sections(options), start_from=start_from)

@@ -29,7 +29,7 @@ def leak(data: Path, group_by: str, out: Path | None, console: Console, **option
     that alone explains much of the answer, or makes it certain for a part of the images, gives it away: a model that sees
     it learns nothing else.
     """
-    from tlkit.workflows.leak import run_leak
+    from tlkit.commands.leak import run_leak
 
     payload = run_leak(
         data,

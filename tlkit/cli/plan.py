@@ -29,7 +29,7 @@ def plan(data: Path, out: Path | None, console: Console, **options: Any) -> None
     learning curve what more images would bring. The last line is the command to go on with; the options are those of
     finetune, with its defaults.
     """
-    from tlkit.workflows.plan import run_plan
+    from tlkit.commands.plan import run_plan
 
     views = given_settings(Stage, options)
     payload = run_plan(data, sections=given_sections(options), views=views, out=out, console=console)

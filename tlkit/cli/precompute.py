@@ -34,7 +34,7 @@ def precompute(data: Path, boundary: str, console: Console, **options: Any) -> N
     head = given_settings(HeadSettings, options)
     check_policy(stage.get("views", Stage.views), stage.get("policy"))
     from tlkit.data.views import ViewPlan
-    from tlkit.workflows.precompute import run_precompute
+    from tlkit.commands.precompute import run_precompute
 
     payload = run_precompute(
         data,

@@ -77,7 +77,7 @@ def predict(
     and answers each line as it comes. Each file gets one row, in the order of the files; one that cannot be read gets
     its reason instead of classes.
     """
-    from tlkit.workflows.predict import PredictOutputs, run_predict
+    from tlkit.commands.predict import PredictOutputs, run_predict
 
     outputs = PredictOutputs(out=out, overlay=overlay, sort_into=sort_into)
     payload = run_predict(

@@ -32,8 +32,8 @@ def run(
     An option that is given replaces the recipe's setting of the same name. The recipe.toml of a run names its data set and
     the run that it started from: without DATA it is that run again, and both are checked to be what they were.
     """
-    from tlkit.workflows.finetune import run_finetune
-    from tlkit.workflows.finetune_recipe import choose_run_folder, make_recipe_from_file
+    from tlkit.commands.finetune import run_finetune
+    from tlkit.runs.recipe import choose_run_folder, make_recipe_from_file
 
     chosen = record_command(
         make_recipe_from_file(recipe, data=data, sections=given_sections(options), start_from=start_from)

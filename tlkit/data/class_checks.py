@@ -6,8 +6,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tlkit.bundle.spec import MAX_CLASS_NAME_LENGTH
-from tlkit.bundle.untrusted import is_clean_text
+from tlkit.models.spec import MAX_CLASS_NAME_LENGTH
+from tlkit.untrusted import is_clean_text
 from tlkit.data.answers import names_of
 from tlkit.data.contradictions import find_variants
 from tlkit.data.manifest import SPLITS, ImageRecord, SetAside

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 if TYPE_CHECKING:
-    from tlkit.backbones.engine import Engine
+    from tlkit.backbones.engines.base import Engine
     from tlkit.features.cache import FeatureCache
     from tlkit.features.row_keys import RowKey
 

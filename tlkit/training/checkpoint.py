@@ -19,7 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.weights import hash_arrays
-from tlkit.bundle.tensors import encode_tensors
+from tlkit.models.tensors import encode_tensors
 from tlkit.errors import RunError
 from tlkit.files import written_aside
 

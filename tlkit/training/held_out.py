@@ -17,7 +17,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tlkit.bundle.answers import compute_answers, fit_target, to_deviations, to_values
+from tlkit.models.answers import compute_answers, fit_target, to_deviations, to_values
 from tlkit.heads import build_head
 from tlkit.outputs import REGRESSION, Outputs, Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
@@ -26,7 +26,7 @@ from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, 
 from tlkit.training.checkpoint import Progress
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
-from tlkit.training.stages import StageData, StageListener, fit_stage
+from tlkit.training.loop import StageData, StageListener, fit_stage
 from tlkit.training.steps import StageModel
 
 IMAGES_AT_ONCE = 256

@@ -5,7 +5,7 @@ from __future__ import annotations
 import keras
 
 from tlkit.backbones.build import Backbone
-from tlkit.backbones.lean import make_lean
+from tlkit.backbones.fused import make_lean
 from tlkit.recipes import ResolvedStage
 from tlkit.training.layer_groups import HEAD_GROUP, GroupRate, compute_group_rates
 from tlkit.training.steps import StageModel

@@ -18,12 +18,12 @@ from numpy.typing import NDArray
 
 from benchmarks.side_by_side.job import run_job
 from tlkit.backbones.build import build_backbone
-from tlkit.backbones.engine import Engine
+from tlkit.backbones.engines.base import Engine
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.features.cache import CacheSpec
 from tlkit.recipes import BackboneSettings
 from tlkit.runtime import start_keras
-from tlkit.workflows.engine_choice import Work, list_choices
+from tlkit.features.engine_choice import Work, list_choices
 
 NUM_THREADS = 2
 NUM_WARM_UP_BATCHES = 3

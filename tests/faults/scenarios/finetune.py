@@ -12,13 +12,13 @@ import tensorflow as tf
 from PIL import Image
 
 import tlkit.training.pace
-from tlkit.bundle import open_classifier
+from tlkit.models import open_classifier
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import TlkitError
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
-from tlkit.workflows.finetune import run_finetune
-from tlkit.workflows.run_folder import RunFolder
+from tlkit.commands.finetune import run_finetune
+from tlkit.runs.folder import RunFolder
 
 RECIPE = Recipe(
     backbone=BackboneSettings(name="mnist_cnn", weights="random", image_size=28, engine="keras"),

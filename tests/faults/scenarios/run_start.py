@@ -7,7 +7,7 @@ from pathlib import Path
 
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.recipes import Recipe, Stage, resolve_recipe
-from tlkit.workflows.run_folder import RunFolder, open_run_folder
+from tlkit.runs.folder import RunFolder, open_run_folder
 
 RECIPE = resolve_recipe(Recipe(stages=(Stage(),)))
 

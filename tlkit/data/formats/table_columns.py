@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tlkit.bundle.descriptions import MAX_NAME_LENGTH
-from tlkit.bundle.untrusted import is_clean_text
+from tlkit.models.descriptions import MAX_NAME_LENGTH
+from tlkit.untrusted import is_clean_text
 from tlkit.data.formats.column_names import IMAGE_COLUMNS
 from tlkit.data.formats.table_file import Table
 from tlkit.errors import DataError, SettingError, name_fix, nearest_name

@@ -1,0 +1,434 @@
+"""The whole of training, on drawn pictures and a tiny random backbone."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from safetensors.numpy import save_file
+
+from tlkit.backbones.build import build_backbone
+from tlkit.backbones.weights import read_arrays
+from tlkit.models import read_bundle, read_spec
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import read_manifest
+from tlkit.errors import BackboneError, DataError, RunError, SettingError
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, read_recipe
+from tlkit.reports.console import Console
+from tlkit.training.loop import StageListener
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
+from tlkit.inference.scoring import score_records
+
+QUIET = Console(verbosity=-1)
+HEAD = Stage(epochs=8, lr=0.01)
+SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)
+
+
+def make_recipe(*stages: Stage, **sections: Any) -> Recipe:
+    """Return a recipe for the tiny backbone from random weights at 64 pixels."""
+    settings: dict[str, Any] = {
+        "backbone": BackboneSettings(name="tiny", weights="random", image_size=64),
+    }
+    small = tuple(dataclasses.replace(stage, batch_size=8) for stage in stages or (HEAD,))
+    return Recipe(**(settings | sections), stages=small)
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
+    """Flat and striped pictures, split already."""
+    layout = {"train/red": 12, "train/striped": 12, "validation/red": 6, "validation/striped": 6}
+    return make_image_folder(tmp_path / "photos", layout)
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe, Path], Path]:
+    """`finished(recipe, photos)`: the folder of a finished run, made once; the pictures are the same in every test."""
+    made: list[tuple[Recipe, Path]] = []
+
+    def get(recipe: Recipe, photos: Path) -> Path:
+        for known, folder in made:
+            if known == recipe:
+                return folder
+        folder = tmp_path_factory.mktemp("finished") / "run"
+        run_finetune(recipe, photos, folder, console=QUIET)
+        made.append((recipe, folder))
+        return folder
+
+    return get
+
+
+Finished = Callable[[Recipe, Path], Path]
+
+
+def hash_weights(run: Path) -> str:
+    """Return the hash of a run's weights."""
+    return hashlib.sha256((run / "bundle" / "weights.safetensors").read_bytes()).hexdigest()
+
+
+def read_history(run: Path) -> list[dict[str, str]]:
+    """Return history.csv without the seconds, which no two runs share."""
+    with (run / "history.csv").open(newline="") as file:
+        return [{name: value for name, value in row.items() if name != "seconds"} for row in csv.DictReader(file)]
+
+
+def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    summary = run_finetune(make_recipe(), photos, out, console=QUIET)
+    assert {path.name for path in out.iterdir()} == {
+        ".tlkit-output", ".lock", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "findings.csv", "history.csv",
+        "tensorboard", "bundle", "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
+    }  # fmt: skip
+    assert summary["accuracy"]["value"] >= 0.9
+    assert summary["chose_epoch"] is True
+    assert "This run has no test images to quote" in (out / "report.html").read_text()
+    assert summary["run"] == str(out)
+    (stage,) = summary["validation"]
+    assert stage["before"]["accuracy"] == 0.5
+    assert stage["before"]["loss"] == pytest.approx(np.log(2), abs=1e-5)
+    assert stage["after"]["loss"] < 0.5
+    assert json.loads((out / "summary.json").read_text())["macro_f1"] == summary["macro_f1"]
+    assert read_spec(out, loader_version=LOADER_VERSION).class_names == ("red", "striped")
+    assert read_recipe(out / "recipe.toml").stages[0].name == "1-head"
+
+
+def test_evaluation_repeats_what_training_reported(photos: Path, finished: Finished, tmp_path: Path) -> None:
+    out = finished(make_recipe(), photos)
+    summary = json.loads((out / "summary.json").read_text())
+    payload = run_evaluate(out, None, console=QUIET, settings=DataSettings(), split="validation")
+    assert payload["accuracy"] == summary["accuracy"]
+    assert payload["macro_f1"] == summary["macro_f1"]
+
+
+def test_random_labels_do_not_score_well(tmp_path: Path, make_image: Callable[..., Any]) -> None:
+    rng = np.random.default_rng(0)
+    for index in range(160):
+        split, label = ("validation" if index % 2 else "train"), rng.integers(2)
+        folder = tmp_path / "noise" / split / f"class{label}"
+        folder.mkdir(parents=True, exist_ok=True)
+        make_image(f"any{rng.integers(10**9)}", index).save(folder / f"{index}.png")
+    summary = run_finetune(make_recipe(), tmp_path / "noise", tmp_path / "run", console=QUIET)
+    assert 0.3 <= summary["accuracy"]["value"] <= 0.7, "within four standard deviations of chance"
+
+
+@pytest.mark.parametrize("unfreeze", ["block3", "all"])
+def test_an_unfrozen_run_says_what_was_trained_and_what_it_changed(
+    unfreeze: str, photos: Path, finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    first = finished(make_recipe(), photos)
+    recipe = make_recipe(Stage(unfreeze=unfreeze, epochs=1, lr=1e-4, mixup=0.2, patience=0))
+    summary = run_finetune(recipe, photos, tmp_path / "second", console=Console(), start_from=first)
+    assert summary["validation"][0]["boundary"] == {"block3": "block2", "all": "pixels"}[unfreeze]
+    unfrozen = {0: "none", 1: unfreeze}[summary["validation"][0]["best_epoch"]]
+    assert read_spec(tmp_path / "second", loader_version=LOADER_VERSION).unfrozen == unfrozen
+    story = capsys.readouterr().out
+    assert "Batch norm of the unfrozen groups: frozen." in story
+    assert f"{'Kept' if summary['validation'][0]['verdict']['is_kept'] else 'Undone'}: unfreezing {unfreeze}: " in story
+    assert ", MixUp 0.2." in story
+
+
+def test_training_on_cached_features_equals_training_on_pictures(
+    photos: Path, finished: Finished, tmp_path: Path
+) -> None:
+    """With the trunk frozen by a rate of 0, the boundary decides the speed and not the result.
+
+    The rates are small: jumping losses would magnify the last bits, in which a trunk with folded batch norm differs.
+    """
+    first = finished(make_recipe(), photos)
+    settings = BackboneSettings(name="tiny", weights="random", image_size=64, feature_dtype="float32")
+    cached = Stage(name="same", unfreeze="block4", epochs=3, lr=3e-5, group_lr={"block4": 1e-5}, patience=0)
+    frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 1e-5}
+    pictures = dataclasses.replace(cached, unfreeze="all", group_lr=frozen, policy="none")
+    losses = []
+    for stage in (cached, pictures):
+        out = tmp_path / stage.unfreeze
+        run_finetune(make_recipe(stage, backbone=settings), photos, out, console=QUIET, start_from=first)
+        rows = read_history(out)
+        losses.append([[float(row["train_loss"]), float(row["validation_loss"])] for row in rows])
+    np.testing.assert_allclose(losses[0], losses[1], rtol=2e-4, atol=2e-5)
+
+
+def test_the_same_recipe_data_and_seed_give_the_same_run(photos: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(dataclasses.replace(HEAD, views=3), Stage(unfreeze="block4", epochs=2))
+    one, two = tmp_path / "one", tmp_path / "two"
+    for out in (one, two):
+        run_finetune(recipe, photos, out, console=QUIET)
+    assert hash_weights(one) == hash_weights(two)
+    assert read_history(one) == read_history(two)
+
+
+@pytest.fixture(autouse=True)
+def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the state be saved as if the epochs of a test took long."""
+    monkeypatch.setattr("tlkit.training.pace.SECONDS_WORTH_SAVING", 0.0)
+
+
+class Killed(BaseException):
+    """Stands for a kill: nothing catches it."""
+
+
+def run_and_kill(recipe: Recipe, data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, after_epochs: int) -> None:
+    """Begin a run and stop it after so many epochs, counted over all stages."""
+    left = [after_epochs]
+    original = StageListener.__init__
+
+    def counting(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
+        def on_epoch_or_die(rows: Any) -> None:
+            left[0] -= 1
+            if left[0] < 0:
+                raise Killed
+            on_epoch(rows)
+
+        original(self, on_epoch_or_die, epoch_progress)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(StageListener, "__init__", counting)
+        with pytest.raises(Killed):
+            run_finetune(recipe, data, out, console=QUIET)
+
+
+CACHED_THEN_UNFROZEN = make_recipe(
+    Stage(epochs=3, lr=0.01, views=2, patience=0),
+    Stage(unfreeze="all", epochs=3, lr=0.001, policy="strong", patience=0),
+    backbone=SMALLEST,
+    head=HeadSettings(kind="dense", dropout=0.5, units=16),
+)
+SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
+    Stage(unfreeze="all", epochs=2, policy="crops", resize_to=32),
+    Stage(unfreeze="all", epochs=1),
+    head=HeadSettings(kind="linear"),
+)
+
+
+UNFROZEN_TWICE = make_recipe(
+    Stage(unfreeze="block4", epochs=2, lr=0.001, patience=0),
+    Stage(unfreeze="all", epochs=2, lr=0.001, policy="strong", average=2, patience=0),
+    backbone=BackboneSettings(name="tiny", image_size=64),
+    head=HeadSettings(kind="linear"),
+)
+
+
+MIXED = make_recipe(
+    Stage(epochs=2, lr=0.01, views=2, mixup=0.4, patience=0),
+    Stage(unfreeze="all", epochs=2, lr=0.001, mixup=0.4, cutmix=1.0, patience=0),
+    backbone=SMALLEST,
+    training=TrainingSettings(focal=2.0),
+)
+
+
+@pytest.mark.parametrize(
+    ("recipe", "after_epochs"),
+    [
+        (MIXED, 3),
+        (CACHED_THEN_UNFROZEN, 2),
+        (CACHED_THEN_UNFROZEN, 4),
+        (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
+        (UNFROZEN_TWICE, 3),
+    ],
+)
+def test_a_killed_run_resumes_to_the_bit(
+    recipe: Recipe, after_epochs: int, photos: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    undisturbed = finished(recipe, photos)
+    run_and_kill(recipe, photos, tmp_path / "killed", monkeypatch, after_epochs=after_epochs)
+    assert not (tmp_path / "killed" / "summary.json").exists()
+    run_finetune(recipe, photos, tmp_path / "killed", console=QUIET, resume=True)
+    assert hash_weights(tmp_path / "killed") == hash_weights(undisturbed)
+    assert read_history(tmp_path / "killed") == read_history(undisturbed)
+    assert not (tmp_path / "killed" / "state").exists()
+
+
+def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finished, tmp_path: Path) -> None:
+    out = finished(make_recipe(), photos)
+    before = hash_weights(out)
+    data = Path(read_recipe(out / "recipe.toml").inputs.data or "")
+    again = run_finetune(make_recipe(), data, out, console=QUIET, resume=True)
+    assert again == json.loads((out / "summary.json").read_text())
+    assert hash_weights(out) == before
+
+
+def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    out = tmp_path / "run"
+    run_and_kill(make_recipe(), photos, out, monkeypatch, after_epochs=1)
+    with pytest.raises(RunError) as problem:
+        run_finetune(make_recipe(dataclasses.replace(HEAD, lr=0.5)), photos, out, console=QUIET, resume=True)
+    assert str(problem.value) == (
+        f"--resume: {out} was begun with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
+        "  Expected: the settings that the run was begun with, so that it ends where it would have ended\n"
+        "  Fix: give the same options, or begin a new run with another --out."
+    )
+
+
+def test_an_existing_folder_is_never_overwritten(photos: Path, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    out.mkdir()
+    (out / "mine.txt").write_text("keep")
+    with pytest.raises(RunError) as problem:
+        run_finetune(make_recipe(), photos, out, console=QUIET)
+    assert str(problem.value) == (
+        f"--out {out} exists already.\n"
+        "  Expected: a new folder, so that nothing is overwritten\n"
+        "  Fix: choose another --out."
+    )
+    with pytest.raises(RunError) as problem:
+        run_finetune(make_recipe(), photos, photos / "run", console=QUIET)
+    assert problem.value.found == f"--out {photos / 'run'} lies in the data folder {photos}."
+    assert not (photos / "run").exists()
+
+
+def test_a_stage_that_makes_nothing_better_is_rolled_back(
+    photos: Path, finished: Finished, tmp_path: Path, make_image_folder: Callable[..., Path]
+) -> None:
+    """Learning the classes the wrong way round makes validation worse on every processor."""
+    first = finished(make_recipe(), photos)
+    ruin = make_recipe(Stage(unfreeze="block4", epochs=2, lr=0.01, lr_ratio=1.0, schedule="constant"))
+    make_image_folder(tmp_path / "photos", {"train/red": 12, "train/striped": 12}, start=50)
+    train = tmp_path / "photos" / "train"
+    (train / "red").rename(train / "other")
+    (train / "striped").rename(train / "red")
+    (train / "other").rename(train / "striped")
+    summary = run_finetune(ruin, photos, tmp_path / "second", console=QUIET, start_from=first)
+    (stage,) = summary["validation"]
+    assert stage["best_epoch"] == 0
+    assert stage["after"] == stage["before"]
+    assert not stage["verdict"]["is_kept"]
+    assert stage["verdict"]["trained"]["loss"] > stage["before"]["loss"]
+    one, two = (read_bundle(run, loader_version=LOADER_VERSION) for run in (first, tmp_path / "second"))
+    records = read_manifest(first).in_split("validation")
+    np.testing.assert_array_equal(score_records(one, records).answers, score_records(two, records).answers)
+
+
+def test_a_stage_at_another_image_size_hands_its_weights_on(photos: Path, finished: Finished) -> None:
+    out = finished(SMALL_THEN_LARGE_FROM_SCRATCH, photos)
+    recipe = read_recipe(out / "recipe.toml")
+    assert (recipe.training.bn, [stage.lr_ratio for stage in recipe.stages]) == ("train", [1.0, 1.0])
+    assert read_spec(out, loader_version=LOADER_VERSION).image_size == 64
+    losses = [float(row["train_loss"]) for row in read_history(out)]
+    # Thrown away, the weights of the first stage would make the second begin at log 2 again.
+    assert losses[2] < losses[0]
+
+
+def test_a_head_made_for_one_image_size_refuses_another(photos: Path, tmp_path: Path) -> None:
+    recipe = make_recipe(Stage(unfreeze="all", resize_to=32), head=HeadSettings(kind="dense"))
+    with pytest.raises(SettingError) as problem:
+        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
+    assert str(problem.value) == (
+        "Stage 1-from-scratch: resize_to = 32, but the dense head is made for one size.\n"
+        "  Expected: a head that pools, linear or conv, where stages differ in image size\n"
+        "  Fix: set the head's kind, or remove resize_to from the stage."
+    )
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_run_that_starts_from_another_keeps_its_split(tmp_path: Path, make_image_folder: Callable[..., Path]) -> None:
+    data = make_image_folder(tmp_path / "photos", {"red": 14, "striped": 14})
+    first, second = tmp_path / "first", tmp_path / "second"
+    run_finetune(make_recipe(), data, first, console=QUIET)
+    make_image_folder(tmp_path / "photos", {"red": 6}, start=50)
+    recipe = make_recipe(Stage(epochs=1), training=TrainingSettings(seed=9))
+    run_finetune(recipe, data, second, console=QUIET, start_from=first)
+    before = {record.sha256: record.split for record in read_manifest(first).records}
+    after = {record.sha256: record.split for record in read_manifest(second).records}
+    assert len(after) == len(before) + 6
+    assert before.items() <= after.items()
+
+
+def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(
+    photos: Path, finished: Finished, tmp_path: Path
+) -> None:
+    first = finished(make_recipe(), photos)
+    with pytest.raises(SettingError) as problem:
+        run_finetune(
+            make_recipe(backbone=BackboneSettings(name="vgg16")),
+            photos,
+            tmp_path / "second",
+            console=QUIET,
+            start_from=first,
+        )
+    assert str(problem.value) == (
+        "backbone is vgg16, but the run to start from has tiny.\n"
+        "  Expected: the same model, which is trained further\n"
+        "  Fix: leave backbone out, or begin without --start-from."
+    )
+
+
+@pytest.mark.parametrize(
+    ("recipe", "kind", "found"),
+    [
+        (make_recipe(Stage(unfreeze="conv9")), BackboneError, "tiny has no layer group 'conv9'"),
+        (make_recipe(backbone=BackboneSettings(name="vgg61")), BackboneError, "vgg61"),
+        (
+            make_recipe(training=TrainingSettings(bn="train")),
+            SettingError,
+            "bn = 'train' has no effect: only the head is trained.",
+        ),
+    ],
+)
+def test_bad_names_are_refused_before_anything_is_written(
+    recipe: Recipe, kind: type[Exception], found: str, photos: Path, tmp_path: Path
+) -> None:
+    with pytest.raises(kind) as problem:
+        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
+    assert found in problem.value.found  # type: ignore[attr-defined]
+    assert not (tmp_path / "run").exists()
+
+
+def test_without_network_a_start_fails_before_the_images_are_read_and_leaves_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fail(*_: object, **__: object) -> None:
+        raise Exception("URL fetch failure")
+
+    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
+    monkeypatch.setattr("keras.utils.get_file", fail)
+    monkeypatch.setattr("tlkit.commands.finetune.read_images", lambda *_: pytest.fail("the images are read"))
+    recipe = make_recipe(backbone=BackboneSettings(name="vgg16"))
+    with pytest.raises(BackboneError) as problem:
+        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
+    assert problem.value.fix.endswith("or choose --backbone tiny, whose weights ship with tlkit.")
+    assert not (tmp_path / "run").exists()
+
+
+def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, tmp_path: Path) -> None:
+    weights = tmp_path / "mine.safetensors"
+    save_file(read_arrays(build_backbone("mnist_cnn", pooling="none", weights="random").model), weights)
+    recipe = make_recipe(
+        Stage(unfreeze="all"),
+        backbone=BackboneSettings(name="mnist_cnn", weights=str(weights)),
+        training=TrainingSettings(bn="affine"),
+    )
+    with pytest.raises(SettingError) as problem:
+        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
+    assert str(problem.value) == (
+        "bn = 'affine' has no effect: mnist_cnn has no batch norm.\n"
+        "  Expected: only settings that this run uses\n"
+        "  Fix: leave bn out."
+    )
+
+
+def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0), backbone=SMALLEST)
+    out = tmp_path / "run"
+    run_and_kill(recipe, photos, out, monkeypatch, after_epochs=1)
+    victim = photos / "train" / "red" / "red_000.png"
+    shutil.copy(victim, tmp_path / "kept.png")
+    victim.write_bytes(b"ruined")
+    with pytest.raises(DataError) as problem:
+        run_finetune(recipe, photos, out, console=QUIET, resume=True)
+    assert str(problem.value) == (
+        f"{victim}: changed since it was checked.\n"
+        "  Expected: the images to stay as they were when the run began\n"
+        "  Fix: put the file back and go on with --resume; nothing that was trained is lost."
+    )
+    shutil.copy(tmp_path / "kept.png", victim)
+    assert run_finetune(recipe, photos, out, console=QUIET, resume=True)["validation"][0]["epochs"] == 3

@@ -1,0 +1,365 @@
+"""A bundle that carries its model for OpenVINO: converted, read with suspicion, and opened by the engine asked for."""
+
+from __future__ import annotations
+
+import dataclasses
+import hashlib
+import shutil
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tlkit.models import (
+    BundleSpec,
+    Classifier,
+    assemble_classifier,
+    convert_classifier,
+    converting,
+    fit_novelty,
+    golden,
+    open_classifier,
+    read_bundle,
+    write_bundle,
+)
+from tlkit.models.exports.openvino import OpenvinoClassifier, save_model
+from tlkit.models.tensors import open_tensors
+from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
+from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
+from tlkit.recipes import HeadSettings
+
+pytestmark = pytest.mark.usefixtures("openvino")
+
+KERAS_FIX = "give --engine keras, which does not open this file, or get the bundle again from where it came."
+PAIR = ("openvino.xml", "openvino.bin")
+METADATA = MetadataEncoding((NumberColumn("weight", 0.0, 1.0, -3.0, 3.0),))
+SPEC = BundleSpec("tiny", 32, "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
+SPECS = {
+    "linear": SPEC,
+    "conv": dataclasses.replace(SPEC, pooling="none", head=HeadSettings("conv", units=8)),
+    "box and metadata": dataclasses.replace(
+        SPEC, pooling="none", head=HeadSettings("dense", units=8), has_box=True, metadata=METADATA
+    ),
+}
+
+
+def draw_images(count: int, *, seed: int = 0) -> np.ndarray[Any, Any]:
+    return np.random.default_rng(seed).integers(0, 256, (count, 32, 32, 3), np.uint8)
+
+
+def make_classifier(spec: BundleSpec = SPEC, *, seed: int = 5) -> Classifier:
+    """Return a model with opinions that measures distances."""
+    classifier = assemble_classifier(spec, weights="random", seed=seed)
+    rng = np.random.default_rng(seed)
+    for variable in classifier.head.trainable_weights:
+        variable.assign(np.asarray(variable) + rng.normal(size=variable.shape, scale=0.02))
+    classifier.novelty = fit_novelty(rng.normal(size=(40, classifier.backbone.feature_shape("top")[-1])))
+    classifier.spec = dataclasses.replace(spec, provenance=classifier.spec.provenance, unknown_above=0.75)
+    return classifier
+
+
+@pytest.fixture(scope="module")
+def classifier() -> Classifier:
+    return make_classifier()
+
+
+@pytest.fixture(scope="module")
+def converted(openvino: Any, classifier: Classifier) -> OpenvinoClassifier:
+    return convert_classifier(classifier, draw_images(1), np.zeros((1, 0), np.float32))
+
+
+@pytest.fixture(scope="module")
+def written(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier, converted: OpenvinoClassifier) -> Path:
+    """A bundle that carries its model for OpenVINO."""
+    folder = tmp_path_factory.mktemp("written") / "bundle"
+    write_bundle(folder, classifier, classifier.spec, draw_images(2), None, converted.model)
+    return folder
+
+
+@pytest.fixture
+def folder(written: Path, tmp_path: Path) -> Path:
+    """A copy of the bundle, to be spoilt."""
+    return Path(shutil.copytree(written, tmp_path / "bundle"))
+
+
+def open_it(folder: Path, **options: Any) -> OpenvinoClassifier:
+    model = open_classifier(folder, loader_version=1, **{"engine": "openvino", **options})
+    assert isinstance(model, OpenvinoClassifier)
+    return model
+
+
+@pytest.mark.parametrize("name", SPECS)
+def test_openvino_gives_the_answers_of_keras(name: str) -> None:
+    classifier = make_classifier(SPECS[name])
+    images = draw_images(3)
+    metadata = np.random.default_rng(2).normal(size=(3, classifier.spec.metadata.width)).astype(np.float32)
+    rows = convert_classifier(classifier, images, metadata).predict(images, metadata)
+    expected = classifier.predict(images, metadata)
+    assert rows.dtype == np.float32
+    assert rows.shape == expected.shape == (3, classifier.spec.row_width)
+    np.testing.assert_allclose(rows, expected, atol=1e-4)
+    assert np.ptp(rows, axis=0).min() > 1e-3
+
+
+def test_a_conversion_that_answers_otherwise_is_refused(
+    classifier: Classifier, converted: OpenvinoClassifier, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(converting, "_convert", lambda _: converted.model)
+    other = make_classifier(seed=6)
+    images, metadata = draw_images(1), np.zeros((1, 0), np.float32)
+    difference = np.abs(other.predict(images)[:, :3] - converted.predict(images)[:, :3]).max()
+    other.novelty = None
+    other.spec = dataclasses.replace(other.spec, unknown_above=None)
+    with pytest.raises(NumericsError) as caught:
+        convert_classifier(other, images, metadata)
+    assert str(caught.value) == (
+        f"OpenVINO gives other answers than Keras, by up to {difference:.2g}.\n"
+        "  Expected: at most 0.001\n"
+        "  Fix: give --engine keras, and please report this as a bug in tlkit."
+    )
+
+
+def test_a_bundle_gives_what_was_converted_and_one_image_the_same_as_among_others(
+    written: Path, converted: OpenvinoClassifier
+) -> None:
+    model = open_it(written)
+    images = draw_images(7, seed=1)
+    rows = model.predict(images)
+    np.testing.assert_array_equal(rows, converted.predict(images))
+    for number in range(7):
+        np.testing.assert_array_equal(model.predict(images[number : number + 1])[0], rows[number])
+
+
+def test_images_that_are_not_bytes_of_the_right_size_are_a_bug_of_the_caller(converted: OpenvinoClassifier) -> None:
+    with pytest.raises(ValueError, match=r"Expected uint8 images .* Received: dtype=float32"):
+        converted.predict(np.zeros((1, 32, 32, 3), np.float32))
+
+
+def test_bfloat16_is_near_and_proves_itself_in_float32(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    checked: list[Any] = []
+    monkeypatch.setattr("tlkit.models.exports.openvino.check_golden_samples", lambda model, *_: checked.append(model))
+    model = open_it(written, precision="bfloat16")
+    assert len(checked) == 1
+    assert checked[0] is not model
+    images = draw_images(3)
+    np.testing.assert_allclose(model.predict(images), checked[0].predict(images), atol=0.1)
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_a_linked_or_missing_file_is_refused(refuses: Any, folder: Path, tmp_path: Path, name: str) -> None:
+    with open_tensors(folder / "weights.safetensors") as weights:
+        limit = 16 * 2**20 if name == PAIR[0] else max(entry.end for entry in weights.entries) + 2**20
+    expected = f"a regular file of at most {limit:,} bytes"
+    (folder / name).rename(tmp_path / name)
+    with refuses(f"{folder / name} cannot be opened (No such file or directory).", expected):
+        open_it(folder)
+    (folder / name).symlink_to(tmp_path / name)
+    with refuses(f"{folder / name} is a symbolic link.", expected):
+        open_it(folder, engine="auto")
+
+
+@pytest.mark.parametrize("name", PAIR)
+def test_a_changed_file_is_refused_before_openvino_sees_it(
+    refuses: Any, folder: Path, monkeypatch: pytest.MonkeyPatch, openvino: Any, name: str
+) -> None:
+    monkeypatch.setattr(openvino.Core, "read_model", None)
+    content = (folder / name).read_bytes()
+    (folder / name).write_bytes(content[:-1] + bytes([content[-1] ^ 1]))
+    found, named = (hashlib.sha256(part).hexdigest() for part in ((folder / name).read_bytes(), content))
+    with refuses(
+        f"{folder / name} has the sha256 {found}.",
+        f"{named}, which bundle.json names; the file has changed since",
+        fix=KERAS_FIX,
+    ):
+        open_it(folder)
+
+
+def test_the_network_of_another_model_is_refused_by_the_golden_samples(
+    refuses: Any, folder: Path, rehash: Callable[[Path], None]
+) -> None:
+    other = make_classifier(seed=6)
+    images = draw_images(2)
+    save_model(convert_classifier(other, images, np.zeros((2, 0), np.float32)).model, folder)
+    rehash(folder)
+    with pytest.raises(BundleError, match=r"golden.safetensors: the model's answers differ from the saved ones by"):
+        open_it(folder)
+
+
+@pytest.mark.parametrize(
+    ("content", "found"),
+    [
+        (b"", "it is no XML"),
+        (b"<net", "it is no XML"),
+        (b"\x89PNG", "it is no XML"),
+        (b"<net><layers/><edges/></net>", "it has 0 operations of its own"),
+        (b'<!DOCTYPE net [<!ENTITY a "b">]><net>&a;</net>', "it declares a document type"),
+        (
+            b'<net><layers><layer id="0" type="TensorIterator"><body><layers/></body></layer></layers></net>',
+            "it holds the operation 'TensorIterator'",
+        ),
+        (
+            b'<net><layers><layer id="0" type="Const"><layer id="1" type="Const"/></layer></layers></net>',
+            "it has 1 operations of its own",
+        ),
+    ],
+)
+def test_what_is_no_network_is_refused_before_openvino_sees_it(
+    folder: Path,
+    rehash: Callable[[Path], None],
+    openvino: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    content: bytes,
+    found: str,
+) -> None:
+    monkeypatch.setattr(openvino.Core, "read_model", None)
+    (folder / PAIR[0]).write_bytes(content)
+    rehash(folder)
+    with pytest.raises(BundleError) as caught:
+        open_it(folder)
+    assert caught.value.found.startswith(f"{folder / PAIR[0]}: {found}")
+    assert caught.value.fix == KERAS_FIX
+
+
+def test_a_large_file_of_weights_is_refused_before_it_is_read(refuses: Any, folder: Path) -> None:
+    with (folder / PAIR[1]).open("rb+") as file:
+        file.truncate(2**32)
+    with open_tensors(folder / "weights.safetensors") as weights:
+        limit = max(entry.end for entry in weights.entries) + 2**20
+    with refuses(f"{folder / PAIR[1]} has 4,294,967,296 bytes.", f"a regular file of at most {limit:,} bytes"):
+        open_it(folder)
+
+
+def test_a_graph_without_all_of_its_weights_is_refused(folder: Path, rehash: Callable[[Path], None]) -> None:
+    (folder / PAIR[1]).write_bytes((folder / PAIR[1]).read_bytes()[:1000])
+    rehash(folder)
+    with pytest.raises(BundleError, match=r"openvino.xml: OpenVINO .* cannot read or run it"):
+        open_it(folder)
+
+
+def build_network(openvino: Any, kind: str) -> Any:
+    """Return a small network of other ports than SPEC's, or of the same ones with something in it that is refused."""
+    ops = openvino.opset8
+    images = ops.parameter([-1 if kind == "any size" else 1, 32, 32, 3], np.uint8, "images")
+    images.output(0).get_tensor().set_names({"images"})
+    mean = ops.reduce_mean(ops.convert(images, "f32"), np.array([1, 2]), keep_dims=False)
+    if kind == "state":
+        mean = ops.add(mean, openvino.opset6.read_value(mean, "state"))
+    if kind == "broadcast":
+        giant = ops.broadcast(mean, np.array([2**20, 2**11, 3]))
+        mean = ops.add(mean, ops.reduce_mean(giant, np.array([0, 1]), keep_dims=False))
+    if kind == "shape":
+        giant = ops.broadcast(ops.constant(np.ones(1, np.float32)), np.array([2**30]))
+        mean = ops.add(mean, ops.reduce_mean(giant, np.array([0]), keep_dims=True))
+    if kind == "product":
+        column = ops.constant(np.ones((8, 3), np.float32))
+        mean = ops.add(
+            mean,
+            ops.matmul(
+                ops.matmul(column, column, True, False), ops.constant(np.ones((3, 1), np.float32)), False, False
+            ),
+        )
+    if kind == "values":
+        row = ops.reshape(ops.convert(images, "f32"), np.array([3072, 1]), False)
+        square = ops.matmul(row, row, False, True)
+        mean = ops.add(mean, ops.reduce_mean(square, np.array([0, 1]), keep_dims=False))
+    answers = 4 if kind == "answers" else 3
+    answer = mean if answers == 3 else ops.concat([mean, ops.reduce_max(mean, np.array([1]), keep_dims=True)], 1)
+    feature = ops.abs(mean)
+    results = [answer.output(0)] if kind == "outputs" else [answer.output(0), feature.output(0)]
+    model = openvino.Model(results, [images])
+    for port, name in zip(model.outputs, ("answer", "feature"), strict=False):
+        port.get_tensor().set_names({name})
+    return model
+
+
+@pytest.mark.parametrize(
+    ("kind", "found"),
+    [
+        ("answers", "its inputs and outputs are "),
+        ("outputs", "its inputs and outputs are "),
+        ("any size", r".* has no fixed shape"),
+        ("state", "it holds the operation '(ReadValue|Assign)'"),
+        ("broadcast", r"it has 6,4.* values between its operations"),
+        ("shape", "it computes 'Broadcast, ReduceMean' of constants"),
+        ("product", "it computes 'MatMul' of constants"),
+        ("values", "it has 9,449,488 values between its operations"),
+    ],
+)
+def test_a_network_of_another_description_is_refused_before_it_is_compiled(
+    folder: Path,
+    rehash: Callable[[Path], None],
+    openvino: Any,
+    monkeypatch: pytest.MonkeyPatch,
+    kind: str,
+    found: str,
+) -> None:
+    save_model(build_network(openvino, kind), folder)
+    rehash(folder)
+    monkeypatch.setattr("tlkit.models.exports.openvino.compile_model", None)
+    with pytest.raises(BundleError, match=rf"openvino.xml: {found}"):
+        open_it(folder)
+
+
+def test_keras_never_opens_what_is_meant_for_openvino(folder: Path, classifier: Classifier) -> None:
+    for name in PAIR:
+        (folder / name).unlink()
+        (folder / name).symlink_to("/etc/passwd")
+    model = open_classifier(folder, loader_version=1, engine="keras")
+    assert isinstance(model, Classifier)
+    images = draw_images(1)
+    np.testing.assert_array_equal(model.predict(images), classifier.predict(images))
+
+
+def test_auto_is_openvino_where_the_bundle_carries_it_and_it_is_installed(
+    written: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert isinstance(open_classifier(written, loader_version=1), OpenvinoClassifier)
+    monkeypatch.setitem(sys.modules, "openvino", None)
+    assert isinstance(open_classifier(written, loader_version=1), Classifier)
+    with pytest.raises(BackboneError):
+        open_it(written)
+
+
+def test_a_bundle_without_a_model_for_openvino_is_run_by_keras_or_refused(
+    refuses: Any, tmp_path: Path, classifier: Classifier
+) -> None:
+    folder = tmp_path / "bundle"
+    write_bundle(folder, classifier, classifier.spec, draw_images(1))
+    assert {path.name for path in folder.iterdir()}.isdisjoint(PAIR)
+    model = open_classifier(folder, loader_version=1, batch_size=2)
+    assert isinstance(model, Classifier)
+    assert model.batch_size == 2
+    with refuses(
+        f"--engine openvino: {folder} carries no model for OpenVINO.",
+        "a bundle that was trained where OpenVINO is installed",
+        fix="give --engine keras, or leave --engine out.",
+    ):
+        open_it(folder)
+
+
+def test_settings_of_the_other_engine_are_refused(written: Path) -> None:
+    with pytest.raises(SettingError) as caught:
+        open_it(written, engine="auto", batch_size=16)
+    assert str(caught.value) == (
+        "--batch-size 16 has no effect: OpenVINO computes every image by itself.\n"
+        "  Expected: --batch-size only with Keras\n"
+        "  Fix: leave out --batch-size, or give --engine keras."
+    )
+    with pytest.raises(SettingError) as caught:
+        open_classifier(written, loader_version=1, engine="keras", precision="bfloat16")
+    assert str(caught.value) == (
+        "--precision bfloat16 has no effect: Keras predicts in float32.\n"
+        "  Expected: --precision bfloat16 only with OpenVINO, and a bundle that carries a model for it\n"
+        "  Fix: leave out --precision."
+    )
+
+
+def test_the_golden_tolerance_is_what_refuses(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(golden, "GOLDEN_TOLERANCE", -1)
+    with pytest.raises(BundleError):
+        open_it(written)
+    with pytest.raises(BundleError):
+        read_bundle(written, loader_version=1)

@@ -1,0 +1,179 @@
+"""The advice: deeper training only where a trial shows that it brings something."""
+
+from __future__ import annotations
+
+import json
+
+import numpy as np
+import pytest
+
+from tlkit.probes.advice import (
+    EVERYTHING,
+    HEAD,
+    LAST_GROUPS,
+    Advice,
+    Evidence,
+    Trial,
+    advise,
+    advise_without_evidence,
+)
+from tlkit.probes.learning_curve import LearningCurve
+from tlkit.probes.probe import Probe
+from tlkit.outputs import CLASSIFICATION
+
+NUM_IMAGES = 600
+NEEDS_MORE = " Each model learnt from 400 images; with all 5,000 there may be one."
+
+
+def make_probe(right: range, *more: range, num_images: int = NUM_IMAGES) -> Probe:
+    """A probe that is right on some ranges of images."""
+    each = np.zeros(num_images)
+    for part in (right, *more):
+        each[part.start : part.stop] = 1.0
+    return Probe(CLASSIFICATION, np.stack([each, 1 - each], axis=1), each, np.zeros(num_images))
+
+
+def make_evidence(
+    *,
+    head: Probe | None = None,
+    deeper: Probe | None = None,
+    linear: Probe | None = None,
+    probe: Probe | None = None,
+    num_images: int = 5000,
+    has_trial: bool = True,
+) -> Evidence:
+    """Evidence about some classes: a head is right on 500 of 600 images, a majority on 150."""
+    head = head or make_probe(range(500))
+    probe = probe or make_probe(range(480))
+    majority = make_probe(range(450, 600), num_images=len(head.each))
+    losses = 1 - np.stack([np.stack([each.each]) for each in (make_probe(range(150)), probe, probe)])
+    trial = Trial(
+        num_trained=400,
+        head_kind="dense",
+        last_groups="group5",
+        majority=majority,
+        head=head,
+        deeper=deeper or head,
+        linear=linear,
+        num_parameters=(6_200_000, 5_122),
+        seconds=50.0,
+    )
+    return Evidence(
+        task=CLASSIFICATION,
+        num_images=num_images,
+        majority=make_probe(range(450, 600)),
+        probe=probe,
+        curve=LearningCurve(CLASSIFICATION, np.array([80.0, 160.0, 320.0]), losses, num_images),
+        trial=trial if has_trial else None,
+        why_no_trial="" if has_trial else "40 images are too few.",
+    )
+
+
+def test_the_last_groups_are_advised_where_they_bring_something_beyond_chance() -> None:
+    assert advise(make_evidence(deeper=make_probe(range(526)))) == Advice(
+        LAST_GROUPS,
+        None,
+        (
+            "Training group5 upwards too brings +4.3 points (95% interval +2.6 to +6.0) of accuracy on 600 images held "
+            "out.",
+        ),
+    )
+
+
+def test_an_equal_score_is_no_gain_to_be_expected() -> None:
+    """A head is right on 500 of 600 images, with the last groups too on 500, four of them others."""
+    advice = advise(make_evidence(deeper=make_probe(range(4, 504)), num_images=590))
+    assert advice == Advice(
+        HEAD,
+        None,
+        (
+            "No gain is to be expected from training group5 upwards too: +0.0 points (95% interval -1.0 to +1.0) of "
+            "accuracy on 600 images held out.",
+        ),
+    )
+
+
+@pytest.mark.parametrize(("num_images", "more"), [(5000, NEEDS_MORE), (590, "")])
+def test_where_the_interval_is_wide_it_is_said_what_may_yet_be(num_images: int, more: str) -> None:
+    advice = advise(make_evidence(deeper=make_probe(range(30, 535)), num_images=num_images))
+    assert advice.depth == HEAD
+    assert advice.reasons == (
+        "No gain shows from training group5 upwards too: +0.8 points (95% interval -1.8 to +3.5) of accuracy on 600 "
+        f"images held out.{more}",
+    )
+
+
+def test_a_trial_on_a_small_part_of_the_images_does_not_rule_a_gain_out() -> None:
+    advice = advise(make_evidence(deeper=make_probe(range(4, 504))))
+    assert advice.reasons[0].startswith("No gain shows ")
+    assert advice.reasons[0].endswith(NEEDS_MORE)
+
+
+def test_a_worse_score_is_no_gain() -> None:
+    assert advise(make_evidence(deeper=make_probe(range(470)))).depth == HEAD
+
+
+@pytest.mark.parametrize(("linear", "kind"), [(500, "linear"), (504, "linear"), (499, None)])
+def test_a_linear_head_is_named_where_it_does_no_worse(linear: int, kind: str | None) -> None:
+    advice = advise(make_evidence(linear=make_probe(range(linear))))
+    assert (advice.depth, advice.head_kind) == (HEAD, kind)
+    if kind:
+        assert advice.reasons[1] == (
+            f"A linear head does as well as the dense one, {linear / 600:.3f} and 0.833, at 1/1,210 of its weights."
+        )
+
+
+def test_the_head_that_was_tried_stays_where_the_last_groups_are_trained() -> None:
+    advice = advise(make_evidence(deeper=make_probe(range(530)), linear=make_probe(range(510))))
+    assert (advice.depth, advice.head_kind) == (LAST_GROUPS, None)
+
+
+def test_of_few_images_that_all_agree_no_certainty_is_claimed() -> None:
+    head = make_probe(range(40), num_images=60)
+    advice = advise(make_evidence(head=head, deeper=head, num_images=60))
+    assert advice.reasons[0].startswith(
+        "No gain shows from training group5 upwards too: +0.0 points (95% interval -4.5 "
+    )
+
+
+def test_where_hardly_anything_is_left_to_gain_the_head_is_enough() -> None:
+    head = make_probe(range(60), num_images=60)
+    assert advise(make_evidence(head=head, deeper=head)).reasons[0].startswith("No gain is to be expected ")
+
+
+def test_what_nothing_tells_is_not_refined_unless_deeper_training_tells_it() -> None:
+    weak = make_probe(range(150))
+    advice = advise(make_evidence(probe=weak, head=weak))
+    assert (advice.depth, advice.head_kind) == (HEAD, None)
+    assert advice.reasons == (
+        "A probe on the frozen features (0.25) does no better than the majority (0.25): they do not tell the answer, and "
+        "there is nothing to refine. Look at the labels first.",
+    )
+    assert advise(make_evidence(probe=weak, head=weak, deeper=make_probe(range(300)))).depth == LAST_GROUPS
+
+
+def test_without_a_trial_the_head_is_advised_and_it_is_said_why() -> None:
+    assert advise(make_evidence(has_trial=False)) == Advice(
+        HEAD, None, ("Whether more than the head is worth training was not tried: 40 images are too few.",)
+    )
+
+
+def test_random_weights_are_trained_whole_and_too_few_images_train_a_head() -> None:
+    assert advise_without_evidence(is_random=True).depth == EVERYTHING
+    assert advise_without_evidence(is_random=False).depth == HEAD
+
+
+def test_the_table_names_every_score_and_the_payload_is_fit_for_json() -> None:
+    evidence = make_evidence(linear=make_probe(range(490)))
+    names = [row[0] for row in evidence.table()[2]]
+    assert names == [
+        "majority",
+        "linear probe",
+        "linear head",
+        "dense head",
+        "dense head and group5 upwards",
+    ]
+    payload = json.loads(json.dumps(evidence.to_payload()))
+    assert [score["name"] for score in payload["scores"]] == names
+    assert payload["trial"]["images"] == NUM_IMAGES
+    assert payload["trial"]["gain_of_last_groups"]["value"] == 0.0

@@ -1,0 +1,97 @@
+"""What is compared: every combination of what was listed, and nothing that would be the same twice."""
+
+from __future__ import annotations
+
+import pytest
+
+from tlkit.data.views import ViewPlan
+from tlkit.errors import SettingError
+from tlkit.recipes import BackboneSettings
+from tlkit.probes.candidates import Wanted, list_contenders
+
+
+def names(**wanted: list[str]) -> list[str]:
+    return [each.name for each in list_contenders(Wanted(**wanted), BackboneSettings(name="tiny"), seed=0)]
+
+
+def test_backbones_multiply_with_boundaries_and_are_probed() -> None:
+    contenders = list_contenders(
+        Wanted(backbones=["tiny", "mnist_cnn:random"], boundaries=["top"]), BackboneSettings(), seed=0
+    )
+    assert [each.name for each in contenders] == ["tiny at top", "mnist_cnn at top"]
+    assert all(each.head is None and each.views == ViewPlan() for each in contenders)
+
+
+def test_heads_multiply_with_backbones_and_are_named_by_what_differs() -> None:
+    assert names(heads=["linear", "dense"]) == ["linear", "dense"]
+    assert names(heads=["conv:128", "dense:64"]) == ["conv:128", "dense:64"]
+    assert names(heads=["linear"], backbones=["tiny", "mnist_cnn:random"]) == ["tiny: linear", "mnist_cnn: linear"]
+    assert names(heads=["linear", "conv"], views=["4"]) == [
+        "linear with 4 standard views",
+        "conv with 4 standard views",
+    ]
+
+
+def test_one_view_stands_once_whatever_the_policies() -> None:
+    assert names(views=["1", "4"], policies=["standard", "strong"]) == [
+        "1 view",
+        "4 standard views",
+        "4 strong views",
+    ]
+
+
+def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
+    (contender,) = list_contenders(Wanted(views=["8"], policies=["strong"]), BackboneSettings(name="tiny"), seed=7)
+    assert contender.views == ViewPlan("strong", 8, 7)
+    assert contender.head is not None
+    assert contender.head.kind == "dense"
+
+
+@pytest.mark.parametrize(
+    ("wanted", "message"),
+    [
+        (
+            {"heads": ["linear"], "boundaries": ["block1"]},
+            "--boundaries block1 together with --heads, --policies or --views.\n"
+            "  Expected: boundaries, which a probe ranks; or heads and views, which are trained at the top\n"
+            "  Fix: leave out one or the other.",
+        ),
+        (
+            {"policies": ["strong"]},
+            "--policies strong has no effect: a single view is the image itself.\n"
+            "  Expected: --views with a number above 1\n"
+            "  Fix: add --views 4.",
+        ),
+        (
+            {"views": ["four"]},
+            "--views has 'four'.\n  Expected: whole numbers, 1 or more\n  Fix: --views 1,4,8",
+        ),
+        (
+            {"views": ["4", "4"]},
+            "4 standard views is named twice.\n  Expected: different candidates\n  Fix: leave one of them out.",
+        ),
+        (
+            {"heads": ["dens"]},
+            "--heads: kind is 'dens'.\n  Expected: one of linear, dense, conv, flat\n  Fix: did you mean 'dense'?",
+        ),
+        (
+            {"heads": ["linear:64"]},
+            "--heads linear:64: units = 64 has no effect: the linear head has no hidden layer.\n"
+            "  Expected: only settings that this run uses\n  Fix: remove it, or set dense.",
+        ),
+        (
+            {"heads": ["dense:wide"]},
+            "--heads has 'wide'.\n  Expected: whole numbers, 1 or more\n  Fix: --heads conv:128",
+        ),
+        (
+            {"policies": ["none"], "views": ["4"]},
+            "--views 4 goes with --policy none, which makes no views.\n"
+            "  Expected: a policy that makes different views of an image: standard or strong\n"
+            "  Fix: add --policy standard, or leave --views out.",
+        ),
+    ],
+)
+def test_what_cannot_be_compared_is_refused(wanted: dict[str, list[str]], message: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        names(**wanted)
+    assert str(caught.value) == message

@@ -1,0 +1,54 @@
+"""In each fold, images that are learnt from, that choose the epoch and that are asked about are others."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.errors import DataError
+from tlkit.recipes import DataSettings
+from tlkit.probes.cross_validation import divide_fold
+from tlkit.probes.images import Questions, make_questions
+
+
+def ask(num_images_of_a_class: int) -> Questions:
+    names = ("day", "night")
+    records = tuple(
+        ImageRecord(Path(f"{name}-{number}"), f"{name}{number}", 8, 8, "validation", name)
+        for name in names
+        for number in range(num_images_of_a_class)
+    )
+    return make_questions(Manifest(Path(), names, records), DataSettings(), seed=0)
+
+
+def test_every_image_is_asked_about_once_and_a_fifth_of_the_others_choose_the_epoch() -> None:
+    questions = ask(25)
+    asked = []
+    for fold in questions.folds:
+        parts = divide_fold(questions, fold)
+        assert sorted([*parts.train, *parts.validation, *parts.test]) == list(range(50))
+        assert len(parts.validation) == 8
+        assert questions.targets[parts.validation].sum(axis=0).tolist() == [4, 4]
+        asked += parts.test.tolist()
+    assert sorted(asked) == list(range(50))
+
+
+def test_all_images_are_training_images_whatever_split_they_came_from() -> None:
+    """So that each of them has the views that are trained on."""
+    assert {record.split for record in ask(5).manifest.records} == {"train"}
+
+
+def test_a_class_of_two_images_leaves_none_to_choose_the_epoch() -> None:
+    questions = ask(2)
+    (fold,) = [each for each in questions.folds if len(each.train) == 2]
+    with pytest.raises(DataError) as caught:
+        divide_fold(questions, fold)
+    assert str(caught.value) == (
+        "A fold learns from 2 images, one of each class: none is left to choose the epoch by.\n"
+        "  Expected: three images of a class, or more\n"
+        "  Fix: add images, or leave out --heads, --policies and --views: a probe needs no epochs."
+    )
+    assert np.array_equal(fold.train, np.unique(fold.train))

@@ -1,0 +1,113 @@
+"""Before a model is saved it learns how sure it may be, and what it does not know."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import io
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlkit.models import NEVER, BundleSpec, Classifier, assemble_classifier, read_bundle, write_bundle
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import Manifest
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
+from tlkit.reports.console import Console
+from tlkit.runs.finalize import finish_model
+from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.inference.scoring import Scores
+
+QUIET = Console(verbosity=-1)
+RECIPE = Recipe(backbone=BackboneSettings(name="tiny", image_size=64))
+
+
+@pytest.fixture(scope="module")
+def manifest(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable[..., Path]) -> Manifest:
+    folder = tmp_path_factory.mktemp("data")
+    photos = make_image_folder(folder / "photos", {"green": 40, "red": 40})
+    settings = DataSettings(validation_fraction=0.3)
+    return read_dataset(photos, settings, seed=0, index=FileIndex(folder / "cache"))
+
+
+def finish(
+    classifier: Classifier, manifest: Manifest, *, cache_root: Path, steps: OptionalSteps | None = None
+) -> Scores | None:
+    """Finish a model as a run does that has trained nothing but the head."""
+    scores, for_openvino = finish_model(
+        classifier,
+        manifest,
+        RECIPE,
+        cache_root=cache_root,
+        steps=steps or OptionalSteps(Console()),
+        console=Console(),
+    )
+    assert for_openvino is None
+    return scores
+
+
+@pytest.fixture(scope="module")
+def finished(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Classifier, Scores]:
+    spec = BundleSpec(
+        "tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red"), temperature=7.0
+    )
+    classifier = assemble_classifier(spec, weights="bundled", seed=0)
+    kernel = classifier.head.trainable_weights[-2]
+    kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
+    cache_root = tmp_path_factory.mktemp("cache")
+    scores = finish(classifier, manifest, cache_root=cache_root)
+    assert scores is not None
+    return classifier, scores
+
+
+def test_the_scores_are_those_of_the_calibrated_model(
+    finished: tuple[Classifier, Scores], manifest: Manifest, tmp_path: Path
+) -> None:
+    classifier, scores = finished
+    assert classifier.spec.temperature != 7.0
+    records = manifest.in_split("validation")
+    pictures = np.stack([np.array(Image.open(record.path).convert("RGB").resize((64, 64))) for record in records[:1]])
+    write_bundle(tmp_path / "bundle", classifier, classifier.spec, pictures)
+    again = read_bundle(tmp_path, loader_version=LOADER_VERSION)
+    assert again.spec == classifier.spec
+    assert scores.distances is not None
+    assert again.spec.unknown_above is not None
+    assert (scores.distances <= again.spec.unknown_above).sum() >= 0.9 * len(scores.distances)
+
+
+def test_pictures_of_other_things_are_called_unknown(
+    finished: tuple[Classifier, Scores], manifest: Manifest, tmp_path: Path
+) -> None:
+    classifier, _ = finished
+    write_bundle(tmp_path / "bundle", classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
+    others = tmp_path / "others"
+    others.mkdir()
+    rng = np.random.default_rng(0)
+    for number in range(20):
+        Image.fromarray(rng.integers(0, 256, (64, 64, 3), np.uint8)).save(others / f"{number}.png")
+    out = io.BytesIO()
+    known = [str(record.path) for record in manifest.in_split("train")[:20]]
+    payload = run_predict(tmp_path, [str(others), *known], PredictOutputs(), console=QUIET, stdin=None, stdout=out)
+    rows = list(csv.DictReader(io.StringIO(out.getvalue().decode())))
+    unknown = {Path(row["path"]).parent.name == "others" for row in rows if row["unknown"] == "yes"}
+    assert unknown == {True}
+    assert payload["unknown"] == sum(row["unknown"] == "yes" for row in rows) >= 16
+    assert all(0 <= float(row["distance"]) <= 1 for row in rows)
+
+
+def test_few_validation_images_make_nothing_unknown(
+    finished: tuple[Classifier, Scores], manifest: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier, _ = finished
+    few = [record for record in manifest.records if record.split == "train"]
+    few += manifest.in_split("validation")[:10]
+    small = dataclasses.replace(manifest, records=tuple(few))
+    finish(classifier, small, cache_root=tmp_path)
+    assert classifier.spec.unknown_above == NEVER
+    assert "With 10 validation images no picture will be called unknown" in capsys.readouterr().out

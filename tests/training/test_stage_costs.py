@@ -1,0 +1,77 @@
+"""What a trial computes is kept, and is not asked for again."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.data.manifest import Manifest
+from tlkit.data.views import ViewPlan
+from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.reports.console import Console
+from tlkit.commands.precompute import ensure_features
+from tlkit.training.stage_costs import FeatureCost, measure_features
+
+QUIET = Console(verbosity=-1)
+SETTINGS = BackboneSettings(name="mnist_cnn", weights="random", image_size=16, engine="keras")
+VIEWS = ViewPlan("standard", 8)
+
+
+@pytest.fixture(scope="module")
+def backbone() -> Backbone:
+    return build_backbone("mnist_cnn", image_size=16, pooling="none", weights="random")
+
+
+@pytest.fixture
+def manifest(tmp_path: Path, make_image_folder: Callable[..., Path], cache_root: Path) -> Manifest:
+    photos = make_image_folder(tmp_path / "photos", {"red": 20, "blue": 20}, size=(16, 16))
+    return read_dataset(photos, DataSettings(), seed=0, index=FileIndex(cache_root))
+
+
+def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_engine(
+    manifest: Manifest, backbone: Backbone, cache_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.0)
+    arguments: dict[str, Any] = {
+        "boundary": "conv1",
+        "views": VIEWS,
+        "settings": SETTINGS,
+        "cache_root": cache_root,
+        "console": QUIET,
+    }
+    cost, some = measure_features(manifest, backbone, **arguments)
+    assert cost.num_rows == (40, 7 * 32)
+    assert cost.num_missing == (0, 7 * 32 - 128), "two stretches of two batches, the first of them not timed"
+    assert cost.row_seconds[1] > 0
+    assert cost.count_seconds(with_views=True) == pytest.approx(cost.start_seconds + 96 * cost.row_seconds[1])
+    assert cost.count_seconds(with_views=False) == 0.0
+    assert cost.missing_bytes == 96 * cost.row_bytes
+
+    features = ensure_features(manifest, backbone, **arguments)
+    assert (features.hits, features.misses) == (40 + 128, 96)
+    assert some.shape == (64, *features.cache.spec.feature_shape)
+    assert some.dtype == np.float16
+
+    again, _ = measure_features(manifest, backbone, **arguments)
+    assert again == dataclasses.replace(
+        cost,
+        num_missing=(0, 0),
+        row_seconds=(0.0, 0.0),
+        choice_seconds=0.0,
+        start_seconds=0.0,
+        memory_bytes=again.memory_bytes,
+    )
+
+
+def test_the_time_is_that_of_the_missing_rows_of_both_kinds() -> None:
+    cost = FeatureCost("top", 4, (100, 300), (50, 200), (0.01, 0.02), 9.0, 3.0, 1000, None)
+    assert cost.count_seconds(with_views=False) == pytest.approx(3.5)
+    assert cost.count_seconds(with_views=True) == pytest.approx(7.5)

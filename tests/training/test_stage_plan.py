@@ -1,0 +1,32 @@
+"""What the stages of a run are refused before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import pytest
+
+from tlkit.errors import SettingError
+from tlkit.recipes import BackboneSettings, Recipe, Stage, resolve_recipe
+from tlkit.training.stage_plan import plan_stages
+
+
+def make_recipe(unfreeze: str) -> Recipe:
+    """Return a recipe whose second stage pastes pictures into each other."""
+    backbone = BackboneSettings(name="tiny", weights="random", image_size=32)
+    return resolve_recipe(Recipe(backbone=backbone, stages=(Stage(), Stage(unfreeze=unfreeze, cutmix=1.0))))
+
+
+@pytest.mark.parametrize("unfreeze", ["none", "block4"])
+def test_cached_features_are_not_cut(unfreeze: str) -> None:
+    with pytest.raises(SettingError) as problem:
+        plan_stages(make_recipe(unfreeze), None)
+    name = "2-head" if unfreeze == "none" else "2-unfreeze-block4"
+    assert str(problem.value) == (
+        f"Stage {name}: cutmix = 1 with unfreeze = {unfreeze!r}: this stage trains on cached features, not on pictures.\n"
+        "  Expected: cutmix only where everything is unfrozen\n"
+        "  Fix: set unfreeze to all, or use mixup, which mixes features as well."
+    )
+
+
+@pytest.mark.parametrize("unfreeze", ["all", "stem"])
+def test_pictures_are_cut_where_everything_is_unfrozen(unfreeze: str) -> None:
+    assert plan_stages(make_recipe(unfreeze), None)[-1].boundary == "pixels"

@@ -1,0 +1,120 @@
+"""Trunks run by OpenVINO: converted from Keras once, kept on the disk, and read from there in a fraction of a second.
+
+A converted trunk is a folder that is written aside and renamed when it is whole: `trunk.xml` (the graph), `trunk.bin`
+(the weights) and `trunk.json` (what it is a trunk of, and the checksums; a folder that does not match them is made anew).
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Callable
+from contextlib import suppress
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit import __version__
+from tlkit.backbones.engines.base import Engine
+from tlkit.backbones.engines.openvino_runtime import compile_model, hash_file, import_converter, import_openvino, save_network
+from tlkit.files import flush_folder, write_json
+
+if TYPE_CHECKING:
+    import keras
+    import openvino
+
+GRAPH, WEIGHTS, NOTE = "trunk.xml", "trunk.bin", "trunk.json"
+FOLDER_NAME_LENGTH = 16
+
+
+def make_openvino_engine(
+    trunk: keras.Model,
+    *,
+    precision: str,
+    batch_size: int,
+    description: dict[str, Any],
+    root: Path,
+    warn: Callable[[str], None],
+) -> Engine:
+    """Return the trunk compiled by OpenVINO for this processor.
+
+    Converting takes 1 to 20 seconds; it is kept in `root`, and takes less than a second when it is needed again.
+
+    Args:
+        trunk: RGB, float (n, height, width, 3), 0..255 -> features.
+        precision: float32 or bfloat16, which is fast only where the processor has it.
+        batch_size: Images that are given at a time.
+        description: All that makes this trunk another than others; it is the name under which it is kept.
+        root: Where converted trunks lie.
+        warn: Called with a sentence if the converted trunk cannot be kept there.
+    """
+    import keras
+
+    openvino = import_openvino()
+    core = openvino.Core()
+    versions = {"tlkit": __version__, "openvino": openvino.__version__, "keras": keras.__version__}
+    folder = root / _hash({**description, "batch_size": batch_size, **versions})[:FOLDER_NAME_LENGTH]
+    model = _read_trunk(core, folder)
+    if model is None:
+        model = _convert(trunk, batch_size)
+        try:
+            _write_trunk(model, folder, description)
+        except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError
+            problem = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
+            warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({problem}).")
+    run, num_parallel = compile_model(model, precision=precision)
+    return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
+
+
+def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
+    """Return the trunk as an OpenVINO model of one static shape that takes uint8 images."""
+    import tensorflow as tf
+
+    openvino = import_openvino()
+
+    @tf.function(input_signature=[tf.TensorSpec((batch_size, *trunk.input.shape[1:]), tf.uint8)])  # type: ignore[untyped-decorator]
+    def run(images: tf.Tensor) -> tf.Tensor:
+        return trunk(tf.cast(images, tf.float32), training=False)
+
+    model = import_converter()(run.get_concrete_function())
+    # EfficientNets' activations, which have gradients of their own, come out as 49 more outputs: a quarter of the speed.
+    return openvino.Model([model.output(0)], model.get_parameters())
+
+
+def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
+    """Return a converted trunk; None where there is none, or a damaged one."""
+    try:
+        kept = json.loads((folder / NOTE).read_bytes())
+        if kept["sha256"] != {name: hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
+            return None
+        with suppress(OSError):  # a read-only disk
+            os.utime(folder)
+        return core.read_model(folder / GRAPH)
+    except (OSError, ValueError, TypeError, LookupError, RuntimeError):
+        return None
+
+
+def _write_trunk(model: openvino.Model, folder: Path, description: dict[str, Any]) -> None:
+    """Write a converted trunk aside and rename it; one that another process has just written stays.
+
+    Raises:
+        OSError: The disk refuses.
+        RuntimeError: The disk refuses OpenVINO.
+    """
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
+    aside.mkdir()
+    try:
+        write_json(aside / NOTE, {"description": description, "sha256": save_network(model, aside / GRAPH)})
+        if folder.exists():  # damaged, or it would have been read
+            shutil.rmtree(folder)
+        aside.rename(folder)
+        flush_folder(folder.parent)
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def _hash(description: dict[str, Any]) -> str:
+    return hashlib.sha256(json.dumps(description, sort_keys=True).encode()).hexdigest()

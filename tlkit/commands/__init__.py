@@ -1,0 +1,1 @@
+"""The story of each command, one file a command, in named steps."""

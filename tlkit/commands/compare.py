@@ -1,0 +1,227 @@
+"""Compare what can be chosen for a data set by how well it predicts images that it has not learnt from, and by its cost.
+
+The story: read the images, and for each candidate compute the features that the cache lacks, let what learns from them
+predict every image from others, five folds, the same for all candidates, and time it on some of the images. Backbones and
+boundaries are judged by a linear probe, heads and views by training heads. Candidates that chance may explain are not
+told apart.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.views import ViewPlan
+from tlkit.errors import DataError
+from tlkit.probes.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, rank_candidates
+from tlkit.probes.probe import run_majority, run_probes
+from tlkit.features.cache import FeatureCache, default_cache_root
+from tlkit.features.extract import run_batches
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
+from tlkit.reports.console import Console
+from tlkit.reports.figures import draw_comparison
+from tlkit.reports.output_folder import check_picture
+from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
+from tlkit.probes.candidates import Contender, Wanted, list_contenders
+from tlkit.features.engine_choice import Choice, Work
+from tlkit.commands.precompute import DatasetFeatures, build_backbone_for, ensure_features
+from tlkit.probes.images import Questions, make_questions, read_probe_images
+from tlkit.features.requested_rows import WantedRows
+
+if TYPE_CHECKING:
+    from tlkit.backbones.build import Backbone
+
+NUM_TIMED_IMAGES = 96
+
+
+def run_compare(
+    data: Path,
+    *,
+    wanted: Wanted,
+    data_settings: DataSettings,
+    backbone_settings: BackboneSettings,
+    seed: int,
+    out: Path | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Rank backbones and boundaries, or heads, policies and views, for a data set.
+
+    Args:
+        data: A folder of images, or a table. Images of the test split take no part.
+        wanted: What is compared; every combination is a candidate.
+        data_settings: How the images are found.
+        backbone_settings: Everything of the networks but their names and weights.
+        seed: Decides over the sample, if there are more than 2,000 images, and the folds.
+        out: The PNG to draw; None: `runs/` and the data's name.
+        console: Tells the story.
+
+    Returns:
+        What `--json` prints: the `candidates` from the best downwards, the one `advised`, the `majority`'s score, the
+        `picture` and the `seconds`.
+
+    Raises:
+        SettingError: A setting is wrong, or does not apply.
+        RunError: `out` lies in the data folder.
+        DataError: The data set is not usable.
+        BackboneError: A backbone, boundary or its weights are not there.
+    """
+    started = time.perf_counter()
+    contenders = list_contenders(wanted, backbone_settings, seed=seed)
+    check_recipe(Recipe(data=data_settings), source="settings")
+    picture = out or Path("runs") / f"{data.resolve().stem}-compared.png"
+    check_picture(picture, data)
+    cache_root = default_cache_root()
+    questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
+    if wanted.is_trained:
+        console.say(f"{len(contenders)} candidates, each trained {len(questions.folds)} times.")
+    start_keras()  # or its memory would count as the first candidate's
+    candidates = []
+    for number, contender in enumerate(contenders, start=1):
+        console.say(f"{number} of {len(contenders)}: {contender.name}")
+        candidates.append(_judge(contender, questions, cache_root, console))
+    task = questions.manifest.task
+    ranking = rank_candidates(task, candidates, TRAINED if wanted.is_trained else PROBED)
+    majority = run_majority(task, questions.targets, questions.folds).value
+    tell_ranking(ranking, majority, picture, console)
+    seconds = round(time.perf_counter() - started, 2)
+    return {**ranking.to_payload(), "majority": majority, "picture": picture, "seconds": seconds}
+
+
+def tell_ranking(ranking: Ranking, majority: float, picture: Path, console: Console) -> None:
+    """Print the ranking, what follows from it, and draw it."""
+    console.table(*ranking.table())
+    for sentence in ranking.sentences:
+        console.say(sentence)
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    rows = [
+        (place.name, place.score.value, place.score.low, place.score.high, place.cost.seconds, place.is_behind)
+        for place in ranking.places
+    ]
+    draw_comparison(picture, rows, quantity=ranking.quantity, cost=ranking.terms.per, majority=majority)
+    console.say(f"Picture: {picture}")
+
+
+@dataclass(frozen=True, eq=False)
+class Computed:
+    """The features of a candidate, and what they take.
+
+    Attributes:
+        cache: Holds them.
+        positions: Where each view of each image lies, in the order of the questions: int64 (n, num_views).
+        seconds_a_view: From file to feature.
+        megabytes: Memory that the process took on top; None where the system does not tell.
+        num_parameters: Weights below the boundary.
+    """
+
+    cache: FeatureCache
+    positions: NDArray[np.int64]
+    seconds_a_view: float
+    megabytes: float | None
+    num_parameters: int
+
+
+def _judge(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Candidate:
+    """Compute the features of a candidate, and see what a probe, or trained heads, make of them."""
+    computed = _compute(contender, questions, cache_root, console)
+    spec = computed.cache.spec
+    if contender.head is None:
+        rows = computed.cache.read(computed.positions[:, 0]).astype(np.float32)
+        (probe,) = run_probes(questions.manifest.task, questions.targets, rows, questions.folds)
+        cost = Cost(1000 * computed.seconds_a_view, computed.megabytes, computed.num_parameters)
+        return Candidate(contender.name, probe, cost)
+    from tlkit.probes.cross_validation import cross_validate_head
+
+    with console.progress("Trainings", len(questions.folds), "folds") as advance:
+        trained = cross_validate_head(
+            questions,
+            computed.cache,
+            computed.positions,
+            head=contender.head,
+            views=contender.views,
+            precision=contender.settings.precision,
+            advance=advance,
+        )
+    num_rows = np.unique(computed.positions).size  # equal files share theirs
+    cost = Cost(
+        num_rows * computed.seconds_a_view + trained.seconds,
+        num_rows * math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize / 1e6,
+        trained.num_parameters,
+    )
+    return Candidate(contender.name, trained.probe, cost)
+
+
+def _compute(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Computed:
+    release_memory()  # or what the candidates before have left would be taken again, and not count
+    memory_before = read_resident_memory()
+    is_probed = contender.head is None
+    pooling = contender.head.pooling if contender.head else "avg"
+    backbone = build_backbone_for(contender.settings, pooling, questions.seed)
+    features = ensure_features(
+        questions.manifest,
+        backbone,
+        boundary=contender.boundary,
+        views=contender.views,
+        settings=contender.settings,
+        cache_root=cache_root,
+        console=console,
+        is_pooled=is_probed,
+    )
+    _refuse_changed(features)
+    trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
+    work = Work(features.cache.spec, trunk, cache_root, 0, None)
+    release_memory()  # to convert and to check a trunk takes much, but only once
+    with watch_peak_memory() as peak:
+        seconds_a_view = _time(work, questions.manifest.records, contender.views, console)
+    split = features.splits["train"]
+    by_sha256 = {record.sha256: row for record, row in zip(split.records, split.positions, strict=True)}
+    return Computed(
+        features.cache,
+        np.stack([by_sha256[record.sha256] for record in questions.manifest.records]),
+        seconds_a_view,
+        None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6,
+        _count_below(backbone, contender),
+    )
+
+
+def _refuse_changed(features: DatasetFeatures) -> None:
+    for item in features.set_aside:
+        raise DataError(
+            f"{item.path}: {item.reason}.",
+            expected="the images to stay as they are while they are compared",
+            fix="start again.",
+        )
+
+
+def _count_below(backbone: Backbone, contender: Contender) -> int:
+    """Return the weights below the boundary."""
+    below = [group.num_parameters for group in backbone.groups]
+    if contender.boundary != "top":
+        below = below[: backbone.entry.boundaries.index(contender.boundary)]
+    return sum(below)
+
+
+def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: Console) -> float:
+    """Return the seconds that one image in one view takes, from file to feature, with the engine of the cache."""
+    engine = work.make_engine(Choice(work.spec.engine, work.spec.precision), warn=console.warn)
+    manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
+    wanted = WantedRows(manifest, views)
+    load = partial(wanted.load, image_size=work.spec.image_size, fit=work.spec.fit)
+    keys = list(wanted.list_keys(np.array([(number, number % views.num_views) for number in range(len(wanted.files))])))
+    engine.compute(np.zeros((engine.batch_size, *work.spec.image_size, 3), np.uint8))
+    started = time.perf_counter()
+    batches = run_batches(
+        keys, lambda row: (load(row),), engine.compute, batch_size=engine.batch_size, num_parallel=engine.num_parallel
+    )
+    num_images = sum(len(batch.items) for batch in batches)
+    # The last batch is filled up, so it costs as much as a whole one.
+    num_computed = -(-num_images // engine.batch_size) * engine.batch_size
+    return (time.perf_counter() - started) / max(num_computed, 1)

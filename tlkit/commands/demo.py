@@ -1,0 +1,295 @@
+"""Show the whole job on a small picture set that is drawn on the spot, with the small network that ships with tlkit.
+
+The story: draw a pond full of fish, compute the features of its pictures once, train a head on them, unfreeze the
+network's highest layers, measure the model on pictures that it never saw, find out what the pictures' metadata give
+away, train a second model that takes metadata and says where the fish is, let it name some new pictures, and say what to
+type next. Nothing is fetched from anywhere.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import dataclasses
+import io
+import itertools
+import shlex
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlkit.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
+from tlkit.data.views import ViewPlan
+from tlkit.metadata.columns import ALL_IMAGE_FACTS
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.reports.console import Console
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
+from tlkit.commands.leak import run_leak
+from tlkit.commands.precompute import run_precompute
+from tlkit.commands.predict import PredictOutputs, run_predict
+
+NUM_VIEWS = 4
+POLICY = "standard"
+SEED = TrainingSettings().seed
+UNFREEZE = "block4"
+HEAD_STAGE = Stage(name="head", epochs=20, views=NUM_VIEWS, policy=POLICY)
+UNFROZEN_STAGE = Stage(
+    name=f"unfreeze-{UNFREEZE}", unfreeze=UNFREEZE, epochs=8, views=NUM_VIEWS, policy=POLICY, lr=1e-3, lr_ratio=3
+)
+FISHERIES = Recipe(
+    data=DataSettings(metadata=ALL_IMAGE_FACTS, boxes="photos.csv"),
+    backbone=BackboneSettings(name="tiny"),
+    stages=(dataclasses.replace(HEAD_STAGE, epochs=30), UNFROZEN_STAGE),
+)
+"""recipes/fisheries.toml, which an installed tlkit does not have at hand."""
+
+
+@dataclass(frozen=True)
+class Round:
+    """The outputs of one go of the demo; every go gets a folder of its own, so none overwrites another."""
+
+    folder: Path
+
+    @property
+    def head(self) -> Path:
+        """Folder of the trained head and its report."""
+        return self.folder / "head"
+
+    @property
+    def unfrozen(self) -> Path:
+        """Folder of the model that was trained further, and its report."""
+        return self.folder / "unfrozen"
+
+    @property
+    def evaluation(self) -> Path:
+        """Folder of the scores and the confusion matrix."""
+        return self.folder / "evaluation"
+
+    @property
+    def metadata(self) -> Path:
+        """Picture of what metadata give away."""
+        return self.folder / "metadata.png"
+
+    @property
+    def fisheries(self) -> Path:
+        """Folder of the model that takes metadata and says boxes, and its report."""
+        return self.folder / "fisheries"
+
+    @property
+    def fisheries_evaluation(self) -> Path:
+        """Folder of its scores, and of the sheet of boxes."""
+        return self.folder / "fisheries-evaluation"
+
+    @property
+    def previews(self) -> Path:
+        """Folder of the new pictures with the answers drawn on them."""
+        return self.folder / "previews"
+
+    @property
+    def predictions(self) -> Path:
+        """Table of the answers."""
+        return self.folder / "predictions.csv"
+
+
+def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
+    """Draw the picture set and run the whole job on it.
+
+    Args:
+        folder: Where pictures and results go. A second go finds its pictures there, and puts its results beside those
+            of the first.
+        console: Tells the story.
+
+    Returns:
+        What `--json` prints: `folder`, `photos` (drawn and reused), `run` (the first model), `validation` (before and
+        after each of its stages), `test` (accuracy with its interval and macro-F1), `verdicts` (on each column of
+        metadata), `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions` and `previews`.
+
+    Raises:
+        DataError: The folder holds something else.
+    """
+    console.say(f"tlkit's demo: a fictional pond, its fish, and a network that learns to tell them apart, in {folder}.")
+    pond = _draw(folder, console)
+    this_round = _open_round(folder)
+    _precompute(pond, console)
+    head = _train_head(pond, this_round, console)
+    unfrozen = _unfreeze(pond, this_round, console)
+    scores = _evaluate(this_round, console)
+    leaks = _find_leaks(pond, this_round, console)
+    fisheries = _train_fisheries(pond, this_round, console)
+    _predict(pond, this_round, console)
+    _say_what_next(pond, this_round, console)
+    return {
+        "folder": folder,
+        "photos": {"drawn": pond.num_drawn, "reused": pond.num_reused},
+        "run": this_round.unfrozen,
+        "validation": [*head["validation"], *unfrozen["validation"]],
+        "test": {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]},
+        "verdicts": {column["name"]: column["verdict"] for column in leaks["columns"]},
+        "fisheries": {"run": this_round.fisheries, "accuracy": fisheries["accuracy"], "boxes": fisheries["boxes"]},
+        "predictions": this_round.predictions,
+        "previews": this_round.previews,
+    }
+
+
+def _draw(folder: Path, console: Console) -> Pond:
+    names = ", ".join(kind.name for kind in KINDS)
+    _say_step(
+        console,
+        "1. Pictures",
+        f"Cameras under six boats see four kinds of fish: {names}.",
+        "Every kind comes in every colour, so a network must look at shape and pattern.",
+        "All of it is drawn here, and is the same each time.",
+    )
+    num_photos = len(KINDS) * sum(PHOTOS_PER_KIND.values()) + NUM_NEW_PHOTOS
+    with console.progress("Pictures", num_photos, "pictures") as advance:
+        pond = draw_pond(folder, photos_per_kind=PHOTOS_PER_KIND, advance=advance)
+    if pond.num_reused:
+        console.say(f"{pond.num_reused:,} pictures were there already, {pond.num_drawn:,} were drawn.")
+    return pond
+
+
+def _make_recipe(stage: Stage) -> Recipe:
+    return Recipe(backbone=BackboneSettings(name="tiny"), stages=(stage,))
+
+
+def _open_round(folder: Path) -> Round:
+    for number in itertools.count(1):
+        with contextlib.suppress(FileExistsError):  # another process may be faster
+            (folder / f"round-{number}").mkdir()
+            break
+    return Round(folder / f"round-{number}")
+
+
+def _precompute(pond: Pond, console: Console) -> None:
+    _say_step(
+        console,
+        "2. Features (tlkit precompute)",
+        "A frozen network, the backbone, turns every picture into numbers, once; training then only reads those.",
+        f"Each training picture is seen in {NUM_VIEWS} views: as it is, and cropped, mirrored, brighter or paler.",
+        "This backbone, tiny, ships with tlkit. It has learnt to see on 66,000 small photographs of 200 kinds of things.",
+    )
+    run_precompute(
+        pond.photos,
+        data_settings=DataSettings(),
+        backbone_settings=BackboneSettings(name="tiny"),
+        boundary="top",
+        head=HeadSettings(),
+        views=ViewPlan(POLICY, NUM_VIEWS, SEED),
+        console=console,
+    )
+
+
+def _train_head(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+    _say_step(
+        console,
+        "3. A head (tlkit finetune)",
+        "Only new last layers, the head, are trained; the backbone stays as it is.",
+        "Every epoch takes one of the views of each picture from the cache; none is computed again.",
+    )
+    return run_finetune(_make_recipe(HEAD_STAGE), pond.photos, this_round.head, console=console)
+
+
+def _unfreeze(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+    _say_step(
+        console,
+        f"4. Unfreezing (tlkit finetune --start-from {this_round.head.name} --unfreeze {UNFREEZE})",
+        "The backbone has never seen a drawn fish. Now its highest layers are trained, too, more slowly than the head;",
+        "what lies below them stays frozen, and is computed once. If validation gets worse, the head alone is kept.",
+    )
+    recipe = _make_recipe(UNFROZEN_STAGE)
+    return run_finetune(recipe, pond.photos, this_round.unfrozen, console=console, start_from=this_round.head)
+
+
+def _evaluate(this_round: Round, console: Console) -> dict[str, Any]:
+    _say_step(
+        console,
+        "5. The test (tlkit evaluate)",
+        f"Pictures that training never saw. Guessing gets {1 / len(KINDS):.0%} of them right.",
+        "The interval says how far an accuracy on so few pictures can be trusted.",
+    )
+    return run_evaluate(this_round.unfrozen, None, console=console, settings=DataSettings(), out=this_round.evaluation)
+
+
+def _find_leaks(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+    _say_step(
+        console,
+        "6. Metadata (tlkit leak)",
+        "A table tells the boat and the hour of each picture, its file the camera's size. Each boat fishes its own waters:",
+        "who knows the boat can guess the fish. So the size of a picture alone is right far more often than chance,",
+        "and a model that learns it is worth less on a boat that it has never seen.",
+    )
+    return run_leak(
+        pond.table,
+        data_settings=DataSettings(),
+        backbone_settings=BackboneSettings(name="tiny"),
+        group_by="boat",
+        seed=SEED,
+        out=this_round.metadata,
+        console=console,
+    )
+
+
+def _train_fisheries(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+    _say_step(
+        console,
+        "7. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
+        "The course notes' model for the Fisheries contest: the size of the picture joins the features,",
+        "and beside the kind of fish the head learns where in the picture it is.",
+    )
+    run_finetune(FISHERIES, pond.table, this_round.fisheries, console=console)
+    return run_evaluate(
+        this_round.fisheries, None, console=console, settings=DataSettings(), out=this_round.fisheries_evaluation
+    )
+
+
+def _predict(pond: Pond, this_round: Round, console: Console) -> None:
+    _say_step(
+        console,
+        "8. New pictures (tlkit predict)",
+        f"{NUM_NEW_PHOTOS} pictures without labels, and a torn file, as most folders have one.",
+        "The torn one gets a row with its reason, and does not stop the others.",
+    )
+    run_predict(
+        this_round.fisheries,
+        [str(pond.new_photos)],
+        PredictOutputs(out=this_round.predictions, overlay=this_round.previews),
+        console=console,
+        stdin=None,
+        stdout=io.BytesIO(),
+    )
+
+
+def _say_what_next(pond: Pond, this_round: Round, console: Console) -> None:
+    places = (
+        ("The pictures, by split and kind", pond.photos),
+        ("Their boxes, boats, hours, cameras", pond.table),
+        ("The report of the run", this_round.unfrozen / "report.html"),
+        ("Which kinds were mistaken", this_round.evaluation / "confusion.png"),
+        ("What the metadata give away", this_round.metadata),
+        ("The best and the worst boxes", this_round.fisheries_evaluation / "boxes.png"),
+        ("The new pictures with answers", this_round.previews),
+        ("The same as a table", this_round.predictions),
+    )
+    console.say("\nTo look at")
+    for what, place in places:
+        console.say(f"   {what:<36}{place}")
+    photos, better = shlex.quote(str(pond.photos)), shlex.quote(str(this_round.folder / "mobilenet"))
+    _say_step(
+        console,
+        "Next: the same pictures with a larger backbone (its weights, 9 MB, are downloaded once)",
+        f"tlkit finetune {photos} --backbone mobilenet_v2 --out {better}",
+        f"tlkit evaluate {better}",
+    )
+    _say_step(
+        console,
+        "With photos of your own, one folder for each class",
+        "tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first",
+        "tlkit evaluate runs/first",
+        "tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
+    )
+
+
+def _say_step(console: Console, title: str, *lines: str) -> None:
+    console.say(f"\n{title}")
+    for line in lines:
+        console.say(f"   {line}")

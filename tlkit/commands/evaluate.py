@@ -1,0 +1,317 @@
+"""Measure a trained model on labelled images: those that its run held back, or others."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlkit.models import BundleSpec, find_bundle, open_classifier, read_spec
+from tlkit.data.dataset import read_evaluation_set
+from tlkit.data.file_index import FileIndex
+from tlkit.data.file_walk import OUTPUT_MARKER
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
+from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
+from tlkit.data.views import ViewPlan
+from tlkit.errors import DataError, RunError, SettingError
+from tlkit.tasks.boxes import BoxReport, answers_of
+from tlkit.tasks.classification import ClassificationReport
+from tlkit.tasks.multilabel import MultilabelReport
+from tlkit.tasks.report import Report
+from tlkit.features.cache import default_cache_root
+from tlkit.files import write_json
+from tlkit.metadata.oddities import OddValues
+from tlkit.outputs import CLASSIFICATION
+from tlkit.recipes import DataSettings
+from tlkit.reports.console import Console
+from tlkit.reports.output_folder import (
+    check_output_folder,
+    is_output_folder,
+    locked_folder,
+    make_output_folder,
+)
+from tlkit.reports.predictions import Prediction, open_predictions
+from tlkit.reports.tables import write_csv
+from tlkit.inference.answering import choose_prediction_columns, make_prediction
+from tlkit.inference.box_sheet import draw_box_sheet
+from tlkit.runs.recipe import describe_answer
+from tlkit.runs.folder import MANIFEST_FILE, describe_unfinished
+from tlkit.inference.scoring import PICTURE_ITSELF, Scores, count_files, score_records
+from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
+from tlkit.inference.task_report import compute_task_report, draw_task_pictures
+
+EVALUATION = "evaluation"
+MOST_MISTAKES_SHOWN = 10
+NUM_RANKED_CLASSES = 3
+REPORT_FILE = "report.json"
+OTHER_FILES = (
+    "confusion.png",
+    "reliability.png",
+    "labels.png",
+    "predicted.png",
+    "boxes.png",
+    "per_class.csv",
+    "per_label.csv",
+    "predictions.csv",
+)
+"""What an evaluation may hold, depending on the task, beside the report that is written last."""
+
+
+@dataclass(frozen=True)
+class EvaluationSet:
+    """Labelled images: `source` says in words where they come from, `split` which part was asked for, if any was."""
+
+    source: str
+    split: str | None
+    records: tuple[ImageRecord, ...]
+    set_aside: tuple[SetAside, ...]
+
+
+def run_evaluate(
+    run: Path,
+    data: Path | None,
+    *,
+    console: Console,
+    settings: DataSettings,
+    split: str | None = None,
+    top_k: int | None = None,
+    out: Path | None = None,
+    views: ViewPlan = PICTURE_ITSELF,
+    engine: str = "auto",
+    precision: str = "float32",
+) -> dict[str, Any]:
+    """Score a model and return the result for scripts.
+
+    Args:
+        run: A run folder, or a bundle folder if `data` is given.
+        data: Labelled images; None takes those that the run held back: its test split, or else its validation split.
+        console: Tells the story.
+        settings: How `data` is read, if it is a table.
+        split: The split wanted; None takes the test split.
+        top_k: Measures how often the true class is among so many most probable ones; None: not at all.
+        out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
+            labels labels.png and per_label.csv instead of the first three, for values predicted.png.
+        views: The views of each image whose answers are averaged.
+        engine: auto, keras or openvino: see `tlkit.models.open_classifier`.
+        precision: float32, or bfloat16 with OpenVINO.
+
+    Raises:
+        BundleError: The model is missing, damaged or foreign.
+        BackboneError: OpenVINO is asked for and not installed.
+        DataError: There are no images to score, or some of a class that the model does not know.
+        RunError: `out` is in the way of something or in use, or the run's own images are asked for where there is no run.
+        SettingError: `top_k` means nothing for this model.
+    """
+    spec = read_spec(run, loader_version=LOADER_VERSION)
+    _check_top_k(top_k, spec)
+    if notice := describe_unfinished(run):
+        console.warn(notice)
+    with ExitStack() as stack:
+        if out:
+            data_folders = [data] if data and data.is_dir() else []
+            check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
+            stack.enter_context(_open_folder(out))
+        folder = _find_run_folder(run)
+        seen = read_seen_images(folder) if folder else UNKNOWN_IMAGES
+        images = _read_images(run, data, spec, split=split, settings=settings, console=console)
+        shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
+        console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
+
+        classifier = open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision)
+        start = time.perf_counter()
+        with console.progress("Scoring", len(images.records)) as advance:
+            scores = score_records(classifier, images.records, views=views, advance=advance)
+        seconds = time.perf_counter() - start
+        _check_scored(run, scores, images)
+
+        report = compute_task_report(spec, scores, top_k=top_k)
+        by_exposure = compute_seen_scores(scores, seen, lambda part: compute_task_report(spec, part, top_k=top_k))
+        set_aside = (*images.set_aside, *scores.failures)
+        payload = {
+            "run": run,
+            "data": data,
+            "split": images.split,
+            "views": views.num_views,
+            "set_aside": len(set_aside),
+            **report.to_payload(),
+            "seen": by_exposure.to_payload(),
+        }
+        if scores.distances is not None and spec.unknown_above is not None:
+            payload["unknown"] = int((scores.distances > spec.unknown_above).sum())
+        payload["seconds"] = seconds
+        if out:
+            _write_folder(out, report, scores, set_aside, payload, spec, num_ranked=top_k or NUM_RANKED_CLASSES)
+        _say(report, by_exposure, images.split, payload, console)
+        _warn(set_aside, console)
+        if out:
+            console.say(f"Written: {out}")
+        return payload
+
+
+def _check_top_k(top_k: int | None, spec: BundleSpec) -> None:
+    most = len(spec.class_names) - 1
+    if top_k is None or (spec.task == CLASSIFICATION and top_k <= most):
+        return
+    if spec.task != CLASSIFICATION or most < 1:
+        what = (
+            "knows one class" if spec.has_one_class else f"does not say one class of an image, its task is {spec.task}"
+        )
+        raise SettingError(
+            f"--top-k {top_k}: the model {what}.",
+            expected="--top-k only with a model of two classes or more",
+            fix="leave out --top-k.",
+        )
+    raise SettingError(
+        f"--top-k {top_k}: the model has {most + 1} classes, so the true one is always among them.",
+        expected=f"a number from 1 to {most}",
+        fix=f"--top-k {most}, or less.",
+    )
+
+
+@contextmanager
+def _open_folder(out: Path) -> Iterator[None]:
+    """Make the folder of an evaluation and hold it."""
+    if not is_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER):
+        make_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER)
+    with locked_folder(out):
+        yield
+
+
+def _find_run_folder(run: Path) -> Path | None:
+    """Return the folder with the manifest of a run that is named by its own folder or its bundle's; None without one."""
+    return next((place for place in (run, find_bundle(run).parent) if (place / MANIFEST_FILE).is_file()), None)
+
+
+def _check_scored(run: Path, scores: Scores, images: EvaluationSet) -> None:
+    if not scores.records:
+        raise DataError(
+            f"none of the {len(images.records):,} images could be read.",
+            expected="images as they were when they were checked",
+            fix=f"tlkit evaluate {run} DATA, with the folder where the images are now.",
+        )
+
+
+def _read_images(
+    run: Path, data: Path | None, spec: BundleSpec, *, split: str | None, settings: DataSettings, console: Console
+) -> EvaluationSet:
+    if data is None:
+        return _read_own_images(run, split)
+    index = FileIndex(default_cache_root())
+    settings = dataclasses.replace(settings, **describe_answer(spec))
+    manifest = read_evaluation_set(
+        data,
+        settings,
+        class_names=spec.class_names,
+        index=index,
+        split=split,
+        progress=lambda total: console.progress("Checking", total),
+    )
+    for notice in manifest.notices:
+        console.say(notice)
+    odd = OddValues(spec.metadata)
+    for record in manifest.records:
+        odd.add(record.metadata)
+    for sentence in odd.describe():
+        console.warn(sentence)
+    source = f"{data}, split {split}" if split else str(data)
+    return EvaluationSet(source, split, manifest.records, manifest.set_aside)
+
+
+def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
+    """Return the images that a run held back, by its manifest."""
+    folder = _find_run_folder(run)
+    if folder is None:
+        raise RunError(
+            f"{run} is a bundle without the run that made it, so it does not know any images.",
+            expected="a run folder with its manifest.csv, or images to evaluate on",
+            fix=f"tlkit evaluate {run} DATA",
+        )
+    manifest = read_manifest(folder)
+    chosen = split or next((name for name in ("test", "validation") if manifest.in_split(name)), "test")
+    records = manifest.in_split(chosen)
+    if not records:
+        raise DataError(
+            f"{folder} has no images in its {chosen} split.",
+            expected="a split with images: train, validation or test",
+            fix=f"tlkit evaluate {run} DATA, with other labelled images.",
+        )
+    return EvaluationSet(f"the run's own {chosen} split", chosen, records, ())
+
+
+def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: dict[str, Any], console: Console) -> None:
+    console.table(f"Scores on the {split} images" if split else "Scores", *report.score_table())
+    answers = answers_of(report)
+    if isinstance(answers, ClassificationReport) and answers.mistakes:
+        mistakes = [
+            (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count))
+            for mistake in answers.mistakes[:MOST_MISTAKES_SHOWN]
+        ]
+        console.table("Most frequent mistakes", ("class", "taken for", "images"), mistakes)
+    if len(by_exposure.reports) > 1:
+        console.table("Scores by what the images were to the model", *by_exposure.table())
+    if "unknown" in payload:
+        console.say(f"{payload['unknown']:,} of {report.num_images:,} images are called unknown.")
+    console.say(f"{report.headline()} {by_exposure.qualify()}")
+
+
+def _warn(set_aside: tuple[SetAside, ...], console: Console) -> None:
+    if set_aside:
+        console.warn(
+            f"{count_files(len(set_aside))} could not be scored, such as {set_aside[0].path}: {set_aside[0].reason}."
+        )
+
+
+def _write_parts(folder: Path, report: Report) -> None:
+    """Write the scores of each class or label as a table."""
+    report = answers_of(report)
+    columns: tuple[str, ...]
+    if isinstance(report, ClassificationReport):
+        columns = ("class_name", "precision", "recall", "f1", "support")
+        rows = [[getattr(score, column) for column in columns] for score in report.classes]
+        write_csv(folder / "per_class.csv", columns, rows)
+    elif isinstance(report, MultilabelReport):
+        columns = ("label_name", "threshold", "average_precision", "precision", "recall", "f1", "support")
+        rows = [[getattr(score, column) for column in columns] for score in report.labels]
+        write_csv(folder / "per_label.csv", columns, rows)
+
+
+def _write_folder(
+    folder: Path,
+    report: Report,
+    scores: Scores,
+    set_aside: tuple[SetAside, ...],
+    payload: dict[str, Any],
+    spec: BundleSpec,
+    *,
+    num_ranked: int,
+) -> None:
+    """Replace what an earlier evaluation has left; the report comes last."""
+    for name in (REPORT_FILE, *OTHER_FILES):
+        (folder / name).unlink(missing_ok=True)
+    draw_task_pictures(folder, report, spec, scores)
+    _write_parts(folder, report)
+    if isinstance(report, BoxReport):
+        boxed, _, predicted = scores.pair_boxes()
+        draw_box_sheet(folder / "boxes.png", boxed, predicted, report.boxes)
+    columns = choose_prediction_columns(spec, top_k=num_ranked, with_truth=True)
+    with open_predictions(folder / "predictions.csv", columns) as writer:
+        boxes = scores.boxes or [None] * len(scores.records)
+        distances = [None] * len(scores.records) if scores.distances is None else scores.distances
+        for record, answer, box, distance in zip(scores.records, scores.answers, boxes, distances, strict=True):
+            row = make_prediction(str(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record)
+            writer.write(row)
+        for item in set_aside:
+            writer.write(Prediction(str(item.path), error=item.reason))
+    answers = answers_of(report)
+    document = {
+        **payload,
+        "class_names": spec.class_names,
+        **({"confusion": answers.confusion.tolist()} if isinstance(answers, ClassificationReport) else {}),
+        "set_aside": [{"path": str(item.path), "reason": item.reason} for item in set_aside],
+    }
+    write_json(folder / REPORT_FILE, document)

@@ -1,0 +1,283 @@
+"""Train a classifier, stage by stage, from a folder of images to a run that can predict.
+
+The story: check the settings, read the images, open the run, build the model, train each stage on what its boundary
+needs, save the model, measure the saved model, draw the report. `tlkit finetune` tells it with the stages that its
+options make, `tlkit run` with those of a recipe.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.data.manifest import Manifest
+from tlkit.data.seen_images import write_earlier_images
+from tlkit.errors import RunError, SettingError
+from tlkit.tasks.report import Report
+from tlkit.features.cache import default_cache_root
+from tlkit.interruption import kept_if_interrupted
+from tlkit.recipes import Recipe, check_recipe, expand_gradual, resolve_recipe
+from tlkit.reports.console import Console
+from tlkit.runtime import read_versions, release_memory, start_keras
+from tlkit.runs.recipe import choose_weights
+from tlkit.runs.finalize import finish_model, forget_choices
+from tlkit.training.first_model import build_classifier, fetch_weights, tell_metadata
+from tlkit.commands.leak import warn_of_leaks
+from tlkit.runs.model import summarise_stages, write_model
+from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.runs.folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder, read_earlier_run
+from tlkit.runs.history import RunHistory
+from tlkit.runs.inputs import check_data, check_start, name_inputs, record_versions
+from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
+from tlkit.training.stage_plan import StagePlan, check_same_model, plan_stages
+from tlkit.inference.task_report import compute_task_report
+
+if TYPE_CHECKING:
+    from tlkit.models import Classifier
+    from tlkit.training.stage import StageOutcome
+
+
+def run_finetune(
+    recipe: Recipe,
+    data: Path,
+    out: Path,
+    *,
+    console: Console,
+    start_from: Path | None = None,
+    resume: bool = False,
+    cache_root: Path | None = None,
+) -> dict[str, Any]:
+    """Run every stage of a recipe on a data set.
+
+    Args:
+        recipe: The settings; open defaults are filled in.
+        data: A folder of images or a table.
+        out: The run's folder, new unless `resume`.
+        console: Tells the story.
+        start_from: An earlier run, or a bundle, whose model is trained further; its split of the images is kept.
+        resume: Go on with a run that was interrupted; it ends bitwise where it would have ended (on a CPU).
+        cache_root: Where features are cached; the user's cache folder by default.
+
+    Returns:
+        What `--json` prints: `run`, `validation` (before and after each stage, and why it is kept), the scores of the task such as
+        `accuracy` and `macro_f1`, with `chose_epoch`: the images scored also chose the epoch; `seconds`.
+
+    Raises:
+        TlkitError: Any problem with settings, data, backbone, cache or folder that the user can mend.
+    """
+    started = time.perf_counter()
+    recipe = name_inputs(recipe, data, start_from)
+    recipe, plans, earlier = plan_run(recipe, start_from)
+    if start_from and (notice := describe_unfinished(start_from)):
+        console.warn(notice)
+    with open_run_folder(out, recipe, data, resume=resume) as folder:
+        if folder.is_finished and not folder.read_summary().get("not_made"):
+            console.say(f"{out} has finished already.")
+            folder.remove_state()
+            return folder.read_summary()
+        run = Run(recipe, folder, cache_root or default_cache_root(), console, OptionalSteps(console))
+        with kept_if_interrupted(f"{out} keeps what is finished: the same command with --resume goes on from there."):
+            return _run(run, plans, data, earlier, started=started, resume=resume)
+
+
+@dataclasses.dataclass(frozen=True)
+class Run:
+    """What all steps of a run share.
+
+    Attributes:
+        recipe: Resolved.
+        folder: Where everything goes, held against other processes.
+        cache_root: Where the caches lie.
+        console: Tells the story.
+        steps: Runs what the model does not depend on.
+    """
+
+    recipe: Recipe
+    folder: RunFolder
+    cache_root: Path
+    console: Console
+    steps: OptionalSteps
+
+
+def _run(
+    run: Run, plans: Sequence[StagePlan], data: Path, earlier: EarlierRun | None, *, started: float, resume: bool
+) -> dict[str, Any]:
+    recipe, folder, console, steps = run.recipe, run.folder, run.console, run.steps
+    if folder.has_begun:
+        manifest = folder.read_manifest()
+    else:
+        if resume:
+            console.say(f"There is nothing to resume in {folder.path} yet: the run begins.")
+        if earlier is None:
+            fetch_weights(recipe.backbone)
+        manifest = read_images(data, recipe, earlier, run.cache_root, console)
+        recipe = record_versions(check_data(recipe, manifest), console)
+        warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
+        if earlier:
+            write_earlier_images(folder.path, earlier.seen)
+        folder.write_start(recipe, manifest)
+    _tell_images(manifest, console)
+
+    start_keras(recipe.training.seed)
+    classifier = build_classifier(recipe, manifest, earlier)
+    tell_metadata(manifest, classifier.spec, console)
+    check_batch_norm(classifier, plans, recipe, console)
+    with steps.step("views.png"):
+        draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
+    outcomes, history = _run_stages(run, classifier, manifest, plans)
+
+    scores, for_openvino = finish_model(
+        classifier, manifest, recipe, cache_root=run.cache_root, steps=steps, console=console
+    )
+    write_model(folder, classifier, manifest, outcomes, for_openvino)
+    report = compute_task_report(classifier.spec, scores) if scores else None
+    seconds = time.perf_counter() - started
+    write_run_report(
+        folder,
+        steps,
+        manifest=manifest,
+        spec=classifier.spec,
+        scored=(scores, report) if scores and report else None,
+        outcomes=outcomes,
+        history=history,
+        seconds=seconds,
+    )
+    summary = {
+        "run": str(folder.path),
+        "validation": summarise_stages(outcomes),
+        **({**report.to_payload(), "chose_epoch": True} if report else {}),
+        "not_made": steps.not_made,
+        "seconds": round(seconds, 2),
+        "versions": read_versions(),
+    }
+    folder.write_summary(summary)
+    _tell_end(run, report, manifest)
+    return summary
+
+
+def plan_run(recipe: Recipe, start_from: Path | None) -> tuple[Recipe, list[StagePlan], EarlierRun | None]:
+    """Return the resolved recipe, its stages and the run to start from, checked before anything heavy is loaded.
+
+    Raises:
+        TlkitError: The settings do not fit together, the backbone, or the earlier run.
+    """
+    earlier = read_earlier_run(start_from) if start_from else None
+    if earlier:
+        check_same_model(recipe, earlier.spec)
+    recipe = choose_weights(check_recipe(check_start(recipe, earlier), source="settings"), start_from)
+    recipe = resolve_recipe(expand_gradual(recipe, find_backbone(recipe.backbone.name).groups))
+    return recipe, plan_stages(recipe, earlier.spec if earlier else None), earlier
+
+
+def read_images(data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_root: Path, console: Console) -> Manifest:
+    """Read the images with their splits; those of the earlier run stay in theirs."""
+    if earlier and earlier.splits is None:
+        console.warn(
+            f"{earlier.path} is a bundle without its run, so it is not known which images it was trained on: "
+            "validation may contain some of them and look too good."
+        )
+    return read_dataset(
+        data,
+        recipe.data,
+        seed=recipe.training.seed,
+        index=FileIndex(cache_root),
+        class_names=earlier.spec.class_names if earlier else None,
+        keep=earlier.splits if earlier else None,
+        grey=earlier.spec.grey if earlier else None,
+        progress=lambda total: console.progress("Checking images", total),
+    )
+
+
+def _tell_images(manifest: Manifest, console: Console) -> None:
+    console.table("Images", *manifest.class_table())
+    for notice in manifest.notices:
+        console.say(notice)
+
+
+def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
+    """Refuse `bn` for a backbone that has none; warn where statistics would come from small batches."""
+    import keras
+
+    if recipe.bn == "frozen":
+        return
+    layers = classifier.backbone.model.layers
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
+        if recipe.bn == recipe.default_bn:
+            return
+        raise SettingError(
+            f"bn = {recipe.bn!r} has no effect: {classifier.spec.backbone} has no batch norm.",
+            expected="only settings that this run uses",
+            fix="leave bn out.",
+        )
+    smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != "top")
+    if recipe.bn == "train" and smallest < 32:
+        console.warn(
+            f"bn = train with batches of {smallest}: statistics of so few images are noisy and often "
+            "undo what the backbone has learnt."
+        )
+
+
+def _run_stages(
+    run: Run, classifier: Classifier, manifest: Manifest, plans: Sequence[StagePlan]
+) -> tuple[list[StageOutcome], list[dict[str, Any]]]:
+    """Train the stages in order; history.csv and TensorBoard follow every epoch, and each stage's model is saved."""
+    from tlkit.training.stage import run_stage
+
+    outcomes: list[StageOutcome] = []
+    history = RunHistory(run.folder.path, run.steps, run.console)
+    for plan in plans:
+        if outcomes:
+            release_memory()  # or what the stage before has held would stay
+        outcome = run_stage(
+            classifier,
+            manifest,
+            plan,
+            recipe=run.recipe,
+            state=run.folder.state,
+            cache_root=run.cache_root,
+            console=run.console,
+            on_epoch=history.follow(plan),
+        )
+        history.finish(plan, outcome.progress)
+        outcomes.append(outcome)
+        _save_stage_model(run, classifier, manifest, outcomes)
+        if plan.keeps_start:
+            run.console.say(describe_change(outcome, classifier.spec.outputs))
+    return outcomes, history.rows
+
+
+def _save_stage_model(run: Run, classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome]) -> None:
+    """Write a plain bundle of the model as it is after a stage, unless there is one already.
+
+    Where that fails, training goes on: the state of the stage is kept, and the finished model is written at the end.
+    """
+    from tlkit.models import holds_weights
+
+    if holds_weights(run.folder.bundle, classifier):
+        return
+    classifier.spec = forget_choices(classifier.spec)
+    try:
+        write_model(run.folder, classifier, manifest, outcomes)
+    except RunError as error:
+        run.console.warn(f"{error.found} Training goes on, and writes it at the end.")
+
+
+def _tell_end(run: Run, report: Report | None, manifest: Manifest) -> None:
+    folder, console = run.folder, run.console
+    if report:
+        console.say(f"\nThe saved model on the validation images: {report.headline()}")
+        console.say(qualify_validation(folder.path, manifest))
+    if run.steps.not_made:
+        missing = ", ".join(each["what"] for each in run.steps.not_made)
+        console.warn(
+            f"The model is saved, but not all that belongs to the run could be made: {missing}. Give the same command "
+            "with --resume to make it later."
+        )
+    console.say(f"Report: {folder.path / 'report.html'}")
+    console.say(f"Next: tlkit predict {folder.path} IMAGES…    tlkit evaluate {folder.path} LABELLED-IMAGES")

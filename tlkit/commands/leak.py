@@ -1,0 +1,223 @@
+"""Find out what metadata give away: how well they, the image, and both together predict the answer.
+
+The story: read the images with every column of the table and every fact of the files, compute the features of the
+images once, let simple probes predict the answer from each of them, and say in words what that means.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weights import check_weights
+from tlkit.data.division import limit_records
+from tlkit.data.formats.box_columns import find_box
+from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
+from tlkit.data.image_facts import read_facts_of_files
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.views import ViewPlan
+from tlkit.errors import SettingError, name_fix
+from tlkit.probes.folds import make_group_folds
+from tlkit.probes.leak_columns import LeakColumns, make_leak_columns
+from tlkit.probes.leak_report import LeakReport
+from tlkit.probes.leaks import compute_leak_report, find_leaks
+from tlkit.features.cache import default_cache_root
+from tlkit.metadata.columns import (
+    ALL_IMAGE_FACTS,
+    IMAGE_FACTS,
+    ColumnRequest,
+    format_metadata,
+    parse_metadata,
+    quote_column_name,
+    texts_of,
+)
+from tlkit.metadata.encoding import fit_encoding
+from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
+from tlkit.reports.console import Console
+from tlkit.reports.figures import draw_leaks
+from tlkit.reports.output_folder import check_picture
+from tlkit.commands.precompute import build_backbone_for, ensure_features
+from tlkit.probes.images import MAX_IMAGES, make_probe_targets, read_probe_images
+
+FEWEST_IMAGES = 20
+"""With fewer images a training does not look for columns that give the answer away: chance would find some."""
+
+
+def run_leak(
+    data: Path,
+    *,
+    data_settings: DataSettings,
+    backbone_settings: BackboneSettings,
+    group_by: str,
+    seed: int,
+    out: Path | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Judge what is known of the images beside their pixels.
+
+    Args:
+        data: A folder of images, or a table. Images of the test split take no part.
+        data_settings: How the images are found; `metadata` names the columns to judge, all of them if empty.
+        backbone_settings: The network whose features stand for the image.
+        group_by: A column whose groups are held out whole, or empty.
+        seed: Decides over the sample, if there are more than 2,000 images, and the folds.
+        out: The PNG to draw; None: `runs/` and the data's name.
+        console: Tells the story.
+
+    Returns:
+        What `--json` prints: the scores, the verdict on each column, the `picture` and the `seconds`.
+
+    Raises:
+        SettingError: A setting is wrong, or does not apply.
+        RunError: `out` lies in the data folder.
+        DataError: The data set is not usable.
+        BackboneError: The backbone or its weights are not there.
+    """
+    started = time.perf_counter()
+    entry = find_backbone(backbone_settings.name)
+    entry.check_image_size(backbone_settings.image_size)
+    check_weights(entry, backbone_settings.weights or entry.default_weights)
+    check_recipe(Recipe(data=data_settings), source="settings")
+    picture = out or Path("runs") / f"{data.resolve().stem}-metadata.png"
+    check_picture(picture, data)
+    data_settings = _choose_columns(data, data_settings, group_by)
+    cache_root = default_cache_root()
+    manifest = read_probe_images(data, data_settings, seed, cache_root, console)
+    records, features = _read_features(manifest, backbone_settings, seed, cache_root, console)
+
+    texts = [record.metadata for record in records]
+    requests = parse_metadata(data_settings.metadata)
+    groups = []
+    if group_by:
+        keys = [row[manifest.metadata_columns.index(group_by)] or "(missing)" for row in texts]
+        _check_groups(group_by, keys, [record.sha256 for record in records])
+        groups = [(group_by, keys)]
+    columns = make_leak_columns(fit_encoding(requests, texts), texts)
+    report = compute_leak_report(
+        manifest.task,
+        make_probe_targets(manifest, records, data_settings),
+        features,
+        columns.judged,
+        groups=groups,
+        twins=[record.sha256 for record in records],
+        seed=seed,
+    )
+    _tell(report, columns, picture, console)
+    left_out = {"one_value": columns.constant, "all_different": columns.unique}
+    return {
+        **report.to_payload(),
+        "left_out": left_out,
+        "picture": picture,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
+    """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
+    if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
+        return
+    records = limit_records(list(manifest.for_training().records), manifest.task, seed, at_most=MAX_IMAGES)
+    if len({record.sha256 for record in records}) < FEWEST_IMAGES:
+        return
+    requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
+    facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
+    texts = [
+        texts_of(
+            {**found, **dict(zip(manifest.metadata_columns, record.metadata, strict=True))},
+            [*(request.name for request in requests), *IMAGE_FACTS],
+        )
+        for record, found in zip(records, facts, strict=True)
+    ]
+    requests += [ColumnRequest(name, kind) for name, kind in IMAGE_FACTS.items()]
+    leaks = find_leaks(
+        manifest.task,
+        make_probe_targets(manifest, records, settings),
+        make_leak_columns(fit_encoding(requests, texts), texts).judged,
+        twins=[record.sha256 for record in records],
+        seed=seed,
+    )
+    if leaks:
+        console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
+
+
+def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSettings:
+    """Return the settings with the columns named that are judged, the one to group by among them."""
+    others = _list_columns(data, settings) if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES else []
+    names = settings.metadata or format_metadata(map(ColumnRequest, (*others, ALL_IMAGE_FACTS)))
+    known = [*others, *IMAGE_FACTS]
+    if group_by and data.exists() and group_by not in known:
+        raise SettingError(
+            f"--group-by {group_by}: there is no such column.",
+            expected=f"one of {', '.join(known)}",
+            fix=name_fix(group_by, known),
+        )
+    if group_by and group_by not in [request.name for request in parse_metadata(names)]:
+        names = f"{names},{quote_column_name(group_by)}"
+    return dataclasses.replace(settings, metadata=names)
+
+
+def _list_columns(data: Path, settings: DataSettings) -> list[str]:
+    """Return the columns of a table that can be judged: no path, answer, split or box."""
+    answer = settings.target if settings.task == REGRESSION else settings.label_column
+    columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
+    others = list_other_columns(data, columns)
+    boxes = find_box(others)
+    return [name for name in others if name not in boxes]
+
+
+def _check_groups(name: str, keys: Sequence[str], twins: Sequence[str]) -> None:
+    if len(set(keys)) < 2:
+        raise SettingError(
+            f"--group-by {name}: all images are in one group, {keys[0]!r}.",
+            expected="a column with two or more values",
+            fix="name another column.",
+        )
+    try:
+        make_group_folds(keys, twins=twins)
+    except ValueError as error:
+        raise SettingError(
+            f"--group-by {name}: the groups have the same images, so none is left to learn from.",
+            expected="groups with images of their own",
+            fix="name another column.",
+        ) from error
+
+
+def _read_features(
+    manifest: Manifest, settings: BackboneSettings, seed: int, cache_root: Path, console: Console
+) -> tuple[list[ImageRecord], NDArray[np.float32]]:
+    """Return the images that have features, and the features, pooled, float32 (n, channels)."""
+    features = ensure_features(
+        manifest,
+        build_backbone_for(settings, "avg", seed),
+        boundary="top",
+        views=ViewPlan(),
+        settings=settings,
+        cache_root=cache_root,
+        console=console,
+    )
+    parts = [features.splits[split] for split in ("train", "validation")]
+    records = [record for part in parts for record in part.records]
+    positions = np.concatenate([part.positions[:, 0] for part in parts])
+    return records, features.cache.read(positions).astype(np.float32)
+
+
+def _tell(report: LeakReport, columns: LeakColumns, picture: Path, console: Console) -> None:
+    for table in report.tables():
+        console.table(*table)
+    for sentence in report.sentences:
+        console.say(sentence)
+    if columns.constant:
+        console.say(f"Left out, as they have one value: {', '.join(columns.constant)}.")
+    if columns.unique:
+        console.say(f"Left out, as they have another value for every image: {', '.join(columns.unique)}.")
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    draw_leaks(picture, **report.chart())
+    console.say(f"Picture: {picture}")

@@ -1,0 +1,124 @@
+"""Find the learning rate of a stage without training it: everything up to it as in a run, then the sweep."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.data.manifest import Manifest
+from tlkit.features.cache import default_cache_root
+from tlkit.outputs import QUANTITIES
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console
+from tlkit.reports.output_folder import check_picture
+from tlkit.runtime import start_keras
+from tlkit.commands.finetune import check_batch_norm, plan_run, read_images
+from tlkit.training.first_model import build_classifier, fetch_weights
+from tlkit.training.stage_plan import StagePlan
+
+if TYPE_CHECKING:
+    from tlkit.models import Classifier
+
+
+def run_lr_find(
+    recipe: Recipe,
+    data: Path,
+    *,
+    out: Path | None,
+    start_from: Path | None,
+    console: Console,
+    cache_root: Path | None = None,
+) -> dict[str, Any]:
+    """Sweep the learning rate of a recipe's last stage; the stages before it are trained, since it begins where they end.
+
+    Args:
+        recipe: The settings; the last stage's rate is to be found.
+        data: A folder of images or a table.
+        out: The PNG to draw; None: `runs/` and the data's name.
+        start_from: An earlier run, or a bundle, whose model would be trained further.
+        console: Tells the story.
+        cache_root: Where features are cached; the user's cache folder by default.
+
+    Returns:
+        What `--json` prints: the `suggestion` and the `option` to paste (null if the loss fell at no rate), `suggestions` by
+        rule, the sweep's `rates`, `losses` and `smoothed` losses, the `picture` and the `seconds`.
+
+    Raises:
+        TlkitError: Any problem with settings, data, backbone or cache that the user can mend.
+    """
+    started = time.perf_counter()
+    cache_root = cache_root or default_cache_root()
+    recipe, plans, earlier = plan_run(recipe, start_from)
+    picture = out or Path("runs") / f"{data.resolve().stem}-lr.png"
+    check_picture(picture, data)
+    if earlier is None:
+        fetch_weights(recipe.backbone)
+    manifest = read_images(data, recipe, earlier, cache_root, console)
+
+    start_keras(recipe.training.seed)
+    classifier = build_classifier(recipe, manifest, earlier)
+    check_batch_norm(classifier, plans, recipe, console)
+    _train_before(classifier, manifest, plans[:-1], recipe, cache_root, console)
+    found = _search(classifier, manifest, plans[-1], recipe, cache_root, picture, console)
+    return {**found, "picture": picture, "seconds": round(time.perf_counter() - started, 2)}
+
+
+def _train_before(
+    classifier: Classifier,
+    manifest: Manifest,
+    plans: Sequence[StagePlan],
+    recipe: Recipe,
+    cache_root: Path,
+    console: Console,
+) -> None:
+    """Train the stages before the one that is asked about; nothing of them is kept on disk but cached features."""
+    from tlkit.training.stage import run_stage
+
+    with tempfile.TemporaryDirectory() as folder:
+        for plan in plans:
+            outcome = run_stage(
+                classifier,
+                manifest,
+                plan,
+                recipe=recipe,
+                state=Path(folder),
+                cache_root=cache_root,
+                console=console,
+                on_epoch=lambda rows: None,
+            )
+            progress, score = outcome.progress, classifier.spec.outputs.score_name
+            console.say(
+                f"Trained first: {progress.epochs_done} epochs, validation {QUANTITIES[score]} {progress.best[score]:.3f}."
+            )
+
+
+def _search(
+    classifier: Classifier,
+    manifest: Manifest,
+    plan: StagePlan,
+    recipe: Recipe,
+    cache_root: Path,
+    picture: Path,
+    console: Console,
+) -> dict[str, Any]:
+    """Sweep the rate of a stage, tell what came out, and return what `--json` prints of it."""
+    from tlkit.training.unfreezing import build_stage_model
+    from tlkit.training.rate_search import describe_search, search_rate, tell_search
+    from tlkit.training.stage import at_stage_size, begin_with_metadata, open_stage
+
+    console.say(f"\nSweeping the learning rate of stage {plan.stage.name}, above boundary {plan.boundary}.")
+    with at_stage_size(classifier, plan.stage) as sized:
+        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
+        with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
+            begin_with_metadata(sized, plan, inputs, recipe, console)
+            found = search_rate(
+                model, sized.backbone, inputs.data, plan, recipe=recipe, picture=picture, console=console
+            )
+    tell_search(found, picture, console)
+    payload = describe_search(found)
+    if payload["option"]:
+        console.say(f"To take it: {payload['option']}")
+    return payload

@@ -1,0 +1,172 @@
+"""Tell what a training on a data set would take on this machine, and how much of the backbone is worth training.
+
+The story: read the images and show the class table; do a little of every step that a training might take, with the code
+that would do it, and tell what the whole would take; then ask a probe what the features of at most about 1,000 images tell,
+follow the learning curve, try on some of them whether the last groups bring anything, and say what to do, with the command.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.backbones.weights import RANDOM
+from tlkit.data.dataset import read_dataset
+from tlkit.data.file_index import FileIndex
+from tlkit.data.manifest import Manifest
+from tlkit.probes.advice import Advice, Evidence, advise, advise_without_evidence
+from tlkit.features.cache import default_cache_root
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console, format_duration
+from tlkit.reports.figures import PlanScores, draw_plan
+from tlkit.reports.output_folder import check_picture
+from tlkit.runtime import start_keras
+from tlkit.training.first_model import build_classifier
+from tlkit.probes.strategies import find_last_groups, make_way, take_head
+
+if TYPE_CHECKING:
+    from tlkit.models import Classifier
+    from tlkit.probes.plan_costs import PlanCosts, WayCost
+
+
+def run_plan(
+    data: Path,
+    *,
+    sections: Mapping[str, Mapping[str, Any]],
+    views: Mapping[str, Any],
+    out: Path | None,
+    console: Console,
+) -> dict[str, Any]:
+    """Plan a training.
+
+    Args:
+        data: A folder of images or a table.
+        sections: Given settings of each section of a recipe, by field name, as for `tlkit finetune`.
+        views: Given settings of the views, `views` and `policy`, by field name.
+        out: The PNG to draw; None: `runs/` and the data's name.
+        console: Tells the story.
+
+    Returns:
+        What `--json` prints: `images` by split, `steps` and `ways` with their cost, the `evidence` with the
+        `learning_curve`, the `advice` with its `reasons` and `command`, the `picture` and the `seconds`.
+
+    Raises:
+        TlkitError: Any problem with settings, data, backbone, cache or picture that the user can mend.
+    """
+    started = time.perf_counter()
+    ways = [make_way(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
+    recipe = ways[0].recipe
+    picture = out or Path("runs") / f"{data.resolve().stem}-plan.png"
+    check_picture(picture, data)
+    cache_root = default_cache_root()
+    manifest = _read_images(data, recipe, cache_root, console)
+
+    read_at = time.perf_counter()
+    start_keras(recipe.training.seed)
+    classifier = build_classifier(recipe, manifest, None)
+    ready_seconds = time.perf_counter() - read_at
+    last_groups = find_last_groups(classifier.backbone)
+    ways.insert(1, make_way(last_groups, views=views, sections=sections))
+    from tlkit.probes.plan_costs import measure_ways
+
+    costs = measure_ways(
+        ways, classifier, manifest, ready_seconds=ready_seconds, cache_root=cache_root, console=console
+    )
+    _tell_costs(costs, console)
+    evidence = _gather_evidence(classifier, manifest, costs.ways[1], cache_root, console)
+    advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
+    _draw(picture, costs, evidence, advice, console)
+    advised = make_way(ways[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind))
+    command = advised.format_command(data)
+    in_words = advised.describe()
+    _tell_advice(advice, in_words, command, console)
+    return {
+        "images": {split: len(manifest.in_split(split)) for split in ("train", "validation", "test")},
+        **costs.to_payload(),
+        "evidence": evidence.to_payload() if evidence else None,
+        "advice": {
+            "train": in_words,
+            "head": advised.recipe.head.kind,
+            "unfreeze": advised.unfreeze,
+            "reasons": advice.reasons,
+            "command": command,
+        },
+        "picture": picture,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def _read_images(data: Path, recipe: Recipe, cache_root: Path, console: Console) -> Manifest:
+    manifest = read_dataset(
+        data,
+        recipe.data,
+        seed=recipe.training.seed,
+        index=FileIndex(cache_root),
+        progress=lambda total: console.progress("Checking images", total),
+    )
+    console.table("Images", *manifest.class_table())
+    for notice in manifest.notices:
+        console.say(notice)
+    return manifest
+
+
+def _tell_costs(costs: PlanCosts, console: Console) -> None:
+    console.table("What each step takes from here, on this machine", *costs.table())
+    for note in costs.notes:
+        console.say(note)
+    console.table(
+        "From here to a model, if no stage stops early",
+        ("trained", "time"),
+        [(each.way.name, format_duration(each.seconds)) for each in costs.ways],
+    )
+
+
+def _gather_evidence(
+    classifier: Classifier, manifest: Manifest, cost: WayCost, cache_root: Path, console: Console
+) -> Evidence | None:
+    """Ask what the images tell, and print it; features of random weights are not asked."""
+    from tlkit.probes.plan_evidence import gather_evidence
+
+    recipe = cost.way.recipe
+    if recipe.backbone.weights == RANDOM:
+        return None
+    evidence = gather_evidence(
+        manifest,
+        classifier,
+        cost.way,
+        epoch_seconds=cost.last_epoch_seconds,
+        cache_root=cache_root,
+        console=console,
+    )
+    if evidence:
+        console.table(*evidence.table())
+        if evidence.trial:
+            console.say(
+                f"The trial trained on {evidence.trial.num_trained:,} images at a time "
+                f"and took {format_duration(evidence.trial.seconds)}."
+            )
+        console.say(evidence.curve.sentence)
+        for name, is_given in (("Boxes", recipe.data.boxes), ("Metadata", recipe.data.metadata)):
+            if is_given:
+                console.say(f"{name} are in the costs; what the images tell was asked without them.")
+    return evidence
+
+
+def _draw(picture: Path, costs: PlanCosts, evidence: Evidence | None, advice: Advice, console: Console) -> None:
+    picture.parent.mkdir(parents=True, exist_ok=True)
+    draw_plan(
+        picture,
+        ways=[(each.way.name, each.parts) for each in costs.ways],
+        advised=advice.depth,
+        scores=PlanScores(**evidence.chart()) if evidence else None,
+    )
+    console.say(f"Picture: {picture}")
+
+
+def _tell_advice(advice: Advice, in_words: str, command: str, console: Console) -> None:
+    console.say("")
+    for reason in advice.reasons:
+        console.say(reason)
+    console.say(f"Advice: train {in_words}.\n  {command}")

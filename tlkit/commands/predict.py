@@ -1,0 +1,267 @@
+"""Classify image files with a trained model, one row for every file, in the order of the files."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, BinaryIO
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.models import BundleSpec, Predictor, open_classifier, read_spec
+from tlkit.data.file_walk import OUTPUT_MARKER
+from tlkit.data.images import LOADER_VERSION, read_content, read_upright_size
+from tlkit.data.metadata_source import MetadataSource
+from tlkit.data.sources import find_images
+from tlkit.data.views import ViewPlan
+from tlkit.errors import SettingError
+from tlkit.features.extract import Loaded, LoadFailure
+from tlkit.interruption import kept_if_interrupted
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, format_value
+from tlkit.reports.console import Console
+from tlkit.reports.output_folder import check_output_folder, check_outside
+from tlkit.reports.predictions import (
+    UNCERTAIN,
+    UNKNOWN,
+    Prediction,
+    PredictionWriter,
+    check_predictions_path,
+    open_predictions,
+)
+from tlkit.reports.row_file import say_where_rows_are
+from tlkit.inference.answering import choose_prediction_columns, flag_uncertain, make_prediction
+from tlkit.inference.copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
+from tlkit.inference.tally import CollectedRows, PredictionTally
+from tlkit.runs.folder import describe_unfinished
+from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, reasons, recover, split_rows
+
+
+@dataclass(frozen=True)
+class PredictOutputs:
+    """Where the answers go: `out` a file of rows (None: CSV on standard output), the others folders, if wanted."""
+
+    out: Path | None = None
+    overlay: Path | None = None
+    sort_into: Path | None = None
+
+
+def run_predict(
+    run: Path,
+    sources: Sequence[str],
+    outputs: PredictOutputs,
+    *,
+    console: Console,
+    stdin: BinaryIO | None,
+    stdout: BinaryIO,
+    top_k: int = 3,
+    min_probability: float | None = None,
+    views: ViewPlan = PICTURE_ITSELF,
+    engine: str = "auto",
+    precision: str = "float32",
+    batch_size: int | None = None,
+    table: Path | None = None,
+    image_column: str = "",
+) -> dict[str, Any]:
+    """Classify files and return the result for scripts.
+
+    Args:
+        run: A run folder or a bundle folder.
+        sources: Folders, globs, files, or "-" for paths on `stdin`, which are answered as they come.
+        outputs: Where the answers go.
+        console: Tells the story; under its `json` the rows of a run without `outputs.out` are part of the result.
+        stdin: Gives one path a line: a raw stream.
+        stdout: Gets the rows as CSV if they have no other place.
+        top_k: Classes named for each image, at least 1.
+        min_probability: A class that is less probable, 0..1, is flagged as uncertain; None flags none.
+        views: The views of each picture whose answers are averaged.
+        engine: auto, keras or openvino: see `tlkit.models.open_classifier`.
+        precision: float32, or bfloat16 with OpenVINO.
+        batch_size: Images in a batch of Keras; another than training's may change the last bits.
+        table: Holds the metadata that the model takes beside the images.
+        image_column: Its column of paths; empty: found by its name.
+
+    Raises:
+        BundleError: The model is missing, damaged or foreign.
+        DataError: The sources hold no image.
+        BackboneError: OpenVINO is asked for and not installed.
+        SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a setting
+            does not go with the engine or the model.
+        RunError: An output folder is in the way of something, or the rows cannot be written.
+    """
+    spec = read_spec(run, loader_version=LOADER_VERSION)
+    _check_min_probability(min_probability, spec)
+    if notice := describe_unfinished(run):
+        console.warn(notice)
+    _check_outputs(outputs, sources, spec)
+    images = find_images(sources, stdin)
+    metadata = MetadataSource(spec.metadata, table, image_column=image_column, images=images.files)
+    for notice in metadata.notices:
+        console.say(notice)
+    classifier = open_classifier(
+        run, loader_version=LOADER_VERSION, engine=engine, precision=precision, batch_size=batch_size
+    )
+
+    start = time.perf_counter()
+    tally = PredictionTally(spec)
+    collected = CollectedRows()
+    copies = PredictionCopies(outputs.overlay, outputs.sort_into, spec, console)
+    with ExitStack() as stack:
+        writer: PredictionWriter = collected
+        if outputs.out or not console.json:
+            columns = choose_prediction_columns(spec, top_k=top_k, with_uncertain=min_probability is not None)
+            if outputs.out:
+                stack.enter_context(kept_if_interrupted(say_where_rows_are(outputs.out)))
+            writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
+        advance = stack.enter_context(console.progress("Predicting", images.number))
+        for paths in images.groups:
+            for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, views=views):
+                answer = flag_uncertain(prediction, min_probability)
+                writer.write(answer)
+                tally.add(answer)
+                copies.write(path, answer, min_probability=min_probability)
+                advance(1)
+
+    seconds = time.perf_counter() - start
+    payload = {
+        "run": run,
+        "images": tally.num_images,
+        "views": views.num_views,
+        **tally.describe(with_uncertain=min_probability is not None),
+        "not_copied": copies.num_failures,
+        "seconds": round(seconds, 3),
+        "images_per_second": round(tally.num_images / seconds, 3),
+    }
+    if writer is collected:
+        payload["predictions"] = collected.rows
+    copies.warn_of_failures()
+    for sentence in metadata.describe_odd_values():
+        console.warn(sentence)
+    _warn(payload, spec, console)
+    if outputs.out or console.json:
+        _say(payload, outputs, console)
+    return payload
+
+
+def predict_files(
+    classifier: Predictor,
+    paths: Iterable[Path | str],
+    metadata: MetadataSource,
+    *,
+    top_k: int,
+    views: ViewPlan = PICTURE_ITSELF,
+) -> Iterator[tuple[Path, Prediction]]:
+    """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
+    spec = classifier.spec
+
+    def load(item: Path | str, index: int) -> Loaded:
+        if not item:
+            raise LoadFailure("an empty line, no path")
+        path = Path(item)
+        pixels = load_view(path, spec, views, index)
+        with reasons():
+            texts = metadata.find(path, counts=index == 0)
+        if texts is None:
+            raise LoadFailure(f"no row of it in {metadata.table_name}")
+        return pixels, spec.metadata.encode([texts])[0]
+
+    for item, row in answer_items(classifier, paths, load, num_views=views.num_views):
+        path = Path(item)
+        try:
+            if isinstance(row, LoadFailure):
+                raise row
+            prediction = _describe_row(str(item), path, row, spec, top_k=top_k)
+        except LoadFailure as failure:
+            prediction = Prediction(str(item), error=failure.reason)
+        yield path, prediction
+
+
+def _describe_row(name: str, path: Path, row: NDArray[np.float32], spec: BundleSpec, *, top_k: int) -> Prediction:
+    """Return what a model's row says of a file.
+
+    Raises:
+        LoadFailure: The row holds something that is no number, or the file has vanished.
+    """
+    if not np.isfinite(row).all():
+        raise LoadFailure("the model's answer is not a number")
+    outputs = split_rows(row[np.newaxis], spec)
+    box = None
+    if outputs.boxes is not None:
+        with reasons():
+            box = recover(outputs.boxes[0], read_upright_size(read_content(path)), spec)
+    distance = None if outputs.distances is None else outputs.distances[0]
+    return make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
+
+
+def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> None:
+    if min_probability is None or (spec.task == CLASSIFICATION and not spec.has_one_class):
+        return
+    answer = {CLASSIFICATION: "one class", MULTILABEL: "labels with thresholds", REGRESSION: "values"}[spec.task]
+    raise SettingError(
+        f"--min-probability {min_probability:g} has no effect: the model predicts {answer}.",
+        expected="--min-probability only with a model of two classes or more",
+        fix="leave out --min-probability.",
+    )
+
+
+def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleSpec) -> None:
+    if outputs.sort_into and spec.task != CLASSIFICATION:
+        raise SettingError(
+            f"--sort-into {outputs.sort_into}: the model does not say one class of an image, its task is {spec.task}.",
+            expected="--sort-into only with classes",
+            fix="leave out --sort-into.",
+        )
+    data_folders = [Path(source) for source in sources if source != "-" and Path(source).is_dir()]
+    if outputs.out:
+        check_predictions_path(outputs.out)
+        check_outside(outputs.out, option="--out", data_folders=data_folders)
+    for option, folder, kind in (
+        ("--overlay", outputs.overlay, OVERLAYS),
+        ("--sort-into", outputs.sort_into, SORTED_IMAGES),
+    ):
+        if folder:
+            check_output_folder(folder, option=option, kind=kind, marker=OUTPUT_MARKER, data_folders=data_folders)
+    if outputs.overlay and outputs.sort_into and outputs.overlay.resolve() == outputs.sort_into.resolve():
+        raise SettingError(
+            f"--overlay and --sort-into are both {outputs.overlay}.",
+            expected="a folder for the overlays and another for the sorted images",
+            fix=f"--overlay {outputs.overlay}-overlays",
+        )
+
+
+def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
+    num_files = payload["images"]
+    if not num_files:
+        console.warn("standard input named no file, so there are no rows.")
+    if payload["errors"]:
+        console.warn(f"{payload['errors']:,} of {count_files(num_files)} could not be read; the rows say why.")
+    if payload["unknown"]:
+        console.warn(
+            f"{payload['unknown']:,} of {count_files(num_files)} {'is' if payload['unknown'] == 1 else 'are'} unlike the "
+            "training images (column `unknown`): look at them before you rely on their answers."
+        )
+    if spec.has_one_class:
+        console.warn(
+            f"the model knows one class, so it calls every picture {spec.class_names[0]}: its boxes say where one would "
+            "be, not whether there is one."
+        )
+
+
+def _say(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> None:
+    """Print what was answered how often, and where the answers are."""
+    if "values" in payload:
+        rows = [(name, "-" if value is None else format_value(value)) for name, value in payload["values"].items()]
+        console.table("Answers", ("", "value"), rows)
+    elif "labels" in payload:
+        rows = [(name, f"{count:,}") for name, count in payload["labels"].items() if count]
+        console.table("Answers", ("label", "images"), rows)
+    else:
+        flagged = {f"({flag})": payload.get(flag, 0) for flag in (UNCERTAIN, UNKNOWN)}
+        rows = [(name, f"{count:,}") for name, count in {**payload["classes"], **flagged}.items() if count]
+        console.table("Answers", ("class", "images"), rows)
+    for label, place in (("Predictions", outputs.out), ("Overlays", outputs.overlay), ("Sorted", outputs.sort_into)):
+        if place:
+            console.say(f"{label}: {place}")

@@ -1,0 +1,262 @@
+"""Choose the engine that computes the features which a cache lacks, and prove that it computes them right.
+
+Engine and precision are part of a cache's key, so what began a cache goes on with it: `auto` looks on the disk first.
+Only where there is nothing yet does it try: the engine that was fastest for every family of backbones, then, if the
+work is long enough to pay for a trial, the others.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+import json
+import time
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.errors import NumericsError
+from tlkit.features.cache import CacheSpec, FeatureCache
+from tlkit.features.folder import AGREEMENT_FILE
+from tlkit.features.pruning import ENGINES
+from tlkit.files import write_json
+from tlkit.recipes import BackboneSettings
+from tlkit.reports.console import Console
+from tlkit.runtime import read_versions
+from tlkit.features.requested_rows import WantedRows
+
+if TYPE_CHECKING:
+    import keras
+
+    from tlkit.backbones.engines.base import Agreement, Engine
+
+NUM_SAMPLES = 8
+"""Images that engines are compared on, and timed on again and again."""
+NUM_TIMED_IMAGES = 64
+FEWEST_ROWS_TO_TIME = 128
+SECONDS_WORTH_A_TRIAL = 30.0
+"""Where the first engine needs less than this for all rows, trying another would cost more than it could bring."""
+BATCH_SIZES = {"keras": 32, "openvino": 8}
+"""Images that each engine is given at a time. To OpenVINO, which computes a batch on one core, 8 are best: of MobileNetV2
+it computes 959 a second so, 784 in batches of 32; of ResNet50 127 and 122. To Keras, 32 are: of ResNet50 105, and 96 in
+batches of 8."""
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine and its precision."""
+
+    engine: str
+    precision: str
+
+    def __str__(self) -> str:
+        return f"{self.engine} in {self.precision}"
+
+    def describe(self, spec: CacheSpec) -> CacheSpec:
+        """Return what a cache of this choice holds."""
+        return dataclasses.replace(spec, **asdict(self))
+
+
+@dataclass(frozen=True)
+class Trial:
+    """An engine that was accepted, and how it agrees, if that was found out now."""
+
+    choice: Choice
+    engine: Engine
+    agreement: Agreement | None
+
+
+@dataclass(frozen=True)
+class Work:
+    """The rows to compute, and what is needed to compute them.
+
+    Attributes:
+        spec: Describes the cache but for engine and precision.
+        trunk: The part of the network below the boundary.
+        cache_root: Where caches and converted trunks lie.
+        num_rows: How many rows there are.
+        sample: Some of the images, uint8 (n, height, width, 3), n <= 8; None if no file could be read.
+    """
+
+    spec: CacheSpec
+    trunk: keras.Model
+    cache_root: Path
+    num_rows: int
+    sample: NDArray[np.uint8] | None
+
+    def make_engine(self, choice: Choice, *, warn: Callable[[str], None]) -> Engine:
+        """Return the trunk, ready to run; `warn` is called with a sentence if it cannot be kept for the next time."""
+        if choice.engine == "keras":
+            from tlkit.backbones.engines.base import make_keras_engine
+
+            return make_keras_engine(self.trunk, precision=choice.precision, batch_size=BATCH_SIZES["keras"])
+        from tlkit.backbones.engines.openvino import make_openvino_engine
+
+        names = ("backbone", "weights_sha256", "boundary", "pooling", "image_size")
+        return make_openvino_engine(
+            self.trunk,
+            precision=choice.precision,
+            batch_size=BATCH_SIZES["openvino"],
+            description={name: getattr(self.spec, name) for name in names},
+            root=self.cache_root / ENGINES,
+            warn=warn,
+        )
+
+
+def find_begun_cache(
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+) -> FeatureCache | None:
+    """Return the cache that goes on, so that what is there is not computed again by another engine.
+
+    That is one that lacks nothing, whether or not its engine runs here; or else, of those that do, the one with
+    most of the wanted rows, or with most rows at all. None if there are no rows.
+    """
+    begun = []
+    for choice, cache, num_found in _open_begun(spec, settings, cache_root, wanted):
+        if num_found == wanted.num_rows > 0:
+            return cache
+        begun.append((num_found, len(cache), choice, cache))
+    runnable = list_choices(settings) if begun else []
+    able = [each for each in begun if each[2] in runnable and (each[1] or each[3].damaged)]
+    return max(able, key=lambda each: each[:2])[3] if able else None
+
+
+def find_complete_cache(
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+) -> FeatureCache | None:
+    """Return a cache that lacks nothing, if there is one; nothing heavy is imported."""
+    caches = _open_begun(spec, settings, cache_root, wanted)
+    return next((cache for _, cache, num_found in caches if num_found == wanted.num_rows > 0), None)
+
+
+def _open_begun(
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+) -> Iterator[tuple[Choice, FeatureCache, int]]:
+    """Yield every choice that has a cache, with the cache and how many of the wanted rows it has."""
+    for choice in _list_all(settings):
+        described = choice.describe(spec)
+        if described.folder(cache_root).is_dir():
+            cache = FeatureCache.open(cache_root, described)
+            yield choice, cache, int((wanted.find(cache) >= 0).sum())
+
+
+def _list_all(settings: BackboneSettings) -> list[Choice]:
+    engines = ("openvino", "keras") if settings.engine == "auto" else (settings.engine,)
+    precisions = ("bfloat16", "float32") if settings.precision == "auto" else (settings.precision,)
+    return list(itertools.starmap(Choice, itertools.product(engines, precisions)))
+
+
+def list_choices(settings: BackboneSettings) -> list[Choice]:
+    """Return what runs here and is allowed: engines at the precision that is native to them, then those in float32.
+
+    Raises:
+        BackboneError: OpenVINO is asked for, and is not installed.
+    """
+    from tlkit.backbones.engines.openvino_runtime import has_openvino, require_openvino
+    from tlkit.runtime import native_precision
+
+    if settings.engine == "openvino":
+        require_openvino()
+    engines = [settings.engine] if settings.engine != "auto" else ["openvino", "keras"] if has_openvino() else ["keras"]
+    if settings.precision != "auto":
+        return [Choice(engine, settings.precision) for engine in engines]
+    native = [Choice(engine, native_precision(engine)) for engine in engines]
+    return list(dict.fromkeys([*native, *(Choice(engine, "float32") for engine in engines)]))
+
+
+def select_engine(
+    work: Work, settings: BackboneSettings, begun: FeatureCache | None, console: Console
+) -> tuple[Engine, FeatureCache]:
+    """Return the engine that computes the rows, checked against float32 Keras, and its opened cache.
+
+    Args:
+        work: The rows.
+        settings: What the user asks for.
+        begun: The cache that goes on, if there is one.
+        console: Says what was picked.
+
+    Raises:
+        BackboneError: OpenVINO is asked for, and is not installed.
+        NumericsError: No engine that is allowed gives the features of float32 Keras.
+    """
+    choices = [Choice(begun.spec.engine, begun.spec.precision)] if begun else list_choices(settings)
+    trials: list[Trial] = []
+    refusals: list[NumericsError] = []
+    for choice in choices:
+        if any(trial.choice.engine == choice.engine for trial in trials):
+            continue
+        if trials and not _has_time_for_trials(trials[0].engine, work):
+            break
+        try:
+            trials.append(_try(choice, work, console))
+        except NumericsError as error:
+            refusals.append(error)
+    if not trials:
+        raise refusals[-1]
+    for refusal in refusals:
+        console.warn(refusal.found)
+    best, rates = _find_fastest(trials, work)
+    reason = ", as in the cache" if begun else f" ({rates})" if rates else ""
+    console.say(f"Engine: {best.choice}{reason}.")
+    cache = begun or FeatureCache.open(work.cache_root, best.choice.describe(work.spec))
+    if best.agreement:
+        record = {**asdict(best.agreement), "versions": read_versions()}
+        path = cache.folder / AGREEMENT_FILE
+        with console.disk_warning(f"{path}: that the engine was checked cannot be noted there"):
+            write_json(path, record)
+    return best.engine, cache
+
+
+def _has_time_for_trials(first: Engine, work: Work) -> bool:
+    """Return whether the work takes the first engine so long that another could make up for the time of its trial."""
+    if work.sample is None or work.num_rows <= FEWEST_ROWS_TO_TIME:
+        return False
+    return work.num_rows > SECONDS_WORTH_A_TRIAL * _measure_rate(first, work.sample, num_images=1)
+
+
+def _find_fastest(trials: Sequence[Trial], work: Work) -> tuple[Trial, str]:
+    """Return the fastest of some engines and their rates in words; of a single one nothing is measured."""
+    if len(trials) == 1 or work.sample is None:
+        return trials[0], ""
+    rates = [_measure_rate(trial.engine, work.sample, num_images=NUM_TIMED_IMAGES) for trial in trials]
+    words = ", ".join(f"{trial.choice} {rate:,.1f} images/s" for trial, rate in zip(trials, rates, strict=True))
+    return trials[int(np.argmax(rates))], words
+
+
+def _try(choice: Choice, work: Work, console: Console) -> Trial:
+    """Make an engine and compare it with float32 Keras, unless that was done for its cache.
+
+    Raises:
+        NumericsError: Its features are others.
+    """
+    from tlkit.backbones.engines.base import check_agreement, compute_agreement
+
+    engine = work.make_engine(choice, warn=console.warn)
+    agreement = None
+    if work.sample is not None and not _was_compared(choice.describe(work.spec).folder(work.cache_root)):
+        agreement = compute_agreement(engine, work.trunk, work.sample)
+        check_agreement(engine, agreement)
+    return Trial(choice, engine, agreement)
+
+
+def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int) -> float:
+    """Return how many images an engine that is warm computes in a second; at least so many, all processors at work."""
+    batch = images[np.arange(engine.batch_size) % len(images)]
+    num_batches = max(engine.num_parallel, -(-num_images // engine.batch_size))
+    start = time.perf_counter()
+    with ThreadPoolExecutor(engine.num_parallel) as pool:
+        list(pool.map(engine.compute, [batch] * num_batches))
+    return num_batches * engine.batch_size / (time.perf_counter() - start)
+
+
+def _was_compared(folder: Path) -> bool:
+    """Return whether the cache in a folder says that its engine was compared, in these versions."""
+    try:
+        return bool(json.loads((folder / AGREEMENT_FILE).read_text("utf-8"))["versions"] == read_versions())
+    except (OSError, ValueError, KeyError, TypeError):
+        return False

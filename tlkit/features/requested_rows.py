@@ -1,0 +1,124 @@
+"""Which rows of the feature cache a data set needs: every image once, the training images in several views."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from hashlib import sha256
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.deep_grey import hash_grey
+from tlkit.data.images import UnusableImage, load_image, read_content
+from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
+from tlkit.data.views import ViewPlan
+from tlkit.features.cache import FeatureCache, RowKey
+from tlkit.features.extract import LoadFailure
+from tlkit.inference.scoring import CHANGED
+
+LOST = "its features could not be read back from the disk"
+
+
+@dataclass(frozen=True, eq=False)
+class SplitFeatures:
+    """The cached features of one split.
+
+    Attributes:
+        records: Its images, without those set aside.
+        positions: Where in the cache each view of each image lies: int64 (n, num_views) for the training split,
+            (n, 1) for the others.
+    """
+
+    records: tuple[ImageRecord, ...]
+    positions: NDArray[np.int64]
+
+
+class WantedRows:
+    """The rows that a data set needs: each distinct file once, with as many views as some split wants of it.
+
+    A table of rows is an array (num_files, num_views), of which a file outside the training split uses the first
+    column.
+
+    Attributes:
+        views: Which views of the training images.
+        keys: The names of the views, in order.
+        files: One record for each distinct file, in the order of the table.
+        number_of: Place in `files`, by sha256.
+    """
+
+    def __init__(self, manifest: Manifest, views: ViewPlan) -> None:
+        self._manifest = manifest
+        self.views = views
+        # Pixels of deep grey depend on the data set's ranges, too.
+        suffix = f"/{hash_grey(manifest.grey)}" if manifest.grey else ""
+        self.keys = tuple(map("{}{}".format, views.keys(), [suffix] * views.num_views))
+        self.files: list[ImageRecord] = []
+        self.number_of: dict[str, int] = {}
+        num_views: list[int] = []
+        for split in SPLITS:  # train comes first
+            for record in manifest.in_split(split):
+                if record.sha256 not in self.number_of:
+                    self.number_of[record.sha256] = len(self.files)
+                    self.files.append(record)
+                    num_views.append(views.num_views if split == "train" else 1)
+        self._used = np.arange(views.num_views) < np.array(num_views, dtype=np.int64).reshape(-1, 1)
+
+    @property
+    def num_rows(self) -> int:
+        """Return how many rows are wanted."""
+        return int(self._used.sum())
+
+    def find(self, cache: FeatureCache | None) -> NDArray[np.int64]:
+        """Return the table of positions, -1 where there is none, as in no cache: int64 (num_files, num_views)."""
+        positions = np.full(self._used.shape, -1, dtype=np.int64)
+        if cache is None:
+            return positions
+        for index, key in enumerate(self.keys):
+            numbers = np.flatnonzero(self._used[:, index])
+            positions[numbers, index] = cache.find(RowKey(self.files[number].sha256, key) for number in numbers)
+        return positions
+
+    def list_missing(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
+        """Return (file, view) of each row that is wanted but not there: int64 (n, 2), all views of a file together."""
+        return np.argwhere(self._used & (positions < 0))
+
+    def by_split(
+        self, positions: NDArray[np.int64], reasons: dict[str, str]
+    ) -> tuple[dict[str, SplitFeatures], tuple[SetAside, ...]]:
+        """Return the rows of each split, and the images that lack one, with the reasons given by sha256."""
+        splits = {}
+        set_aside = []
+        for split in SPLITS:
+            records = self._manifest.in_split(split)
+            numbers = np.array([self.number_of[record.sha256] for record in records], dtype=np.int64)
+            part = positions[numbers, : self.views.num_views if split == "train" else 1]
+            complete = np.asarray((part >= 0).all(axis=1))
+            kept = tuple(record for record, is_complete in zip(records, complete, strict=True) if is_complete)
+            splits[split] = SplitFeatures(kept, part[complete])
+            for number in np.flatnonzero(~complete):
+                record = records[number]
+                set_aside.append(SetAside(record.path, reasons.get(record.sha256, LOST)))
+        return splits, tuple(set_aside)
+
+    def list_keys(self, rows: NDArray[np.int64]) -> Iterator[RowKey]:
+        """Yield the keys of rows given as (file, view): int64 (n, 2)."""
+        for number, index in rows:
+            yield RowKey(self.files[number].sha256, self.keys[index])
+
+    def load(self, row: RowKey, *, image_size: tuple[int, int], fit: str) -> NDArray[np.uint8]:
+        """Read a row's file and draw its view: uint8 (height, width, 3), RGB, 0..255.
+
+        Raises:
+            LoadFailure: The file is gone, unusable, or another one than when it was checked.
+        """
+        record = self.files[self.number_of[row.sha256]]
+        index = self.keys.index(row.view)
+        try:
+            content = read_content(record.path)
+            if sha256(content).hexdigest() != row.sha256:
+                raise LoadFailure(CHANGED)
+            view = self.views.draw(row.sha256, index)
+            return load_image(content, image_size=image_size, fit=fit, view=view, grey=self._manifest.grey)
+        except UnusableImage as unusable:
+            raise LoadFailure(unusable.reason) from unusable

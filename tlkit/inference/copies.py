@@ -1,0 +1,100 @@
+"""What becomes of a picture that has an answer: an overlay, a copy in the folder of its class, or nothing."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from tlkit.models import BundleSpec
+from tlkit.data.file_walk import OUTPUT_MARKER
+from tlkit.data.images import UnusableImage, read_content, read_picture, read_upright_size
+from tlkit.outputs import Box
+from tlkit.reports.console import Console
+from tlkit.reports.output_folder import make_output_folder
+from tlkit.reports.predictions import UNCERTAIN, UNKNOWN, Prediction
+from tlkit.reports.sorting import SortedFolders
+from tlkit.inference.answering import write_caption
+from tlkit.inference.scoring import count_files
+
+if TYPE_CHECKING:
+    from tlkit.reports.overlays import OverlayFolder
+
+OVERLAYS = "overlays"
+SORTED_IMAGES = "sorted images"
+CLASS, FLAG = "class", "flag"
+
+
+class PredictionCopies:
+    """Overlays and sorted copies. One that cannot be made is warned of, and costs nothing else.
+
+    Args:
+        overlay: Folder for the overlays; None: there are none.
+        sort_into: Folder for the sorted copies; None: there are none.
+        spec: The model's.
+        console: Is warned.
+
+    Attributes:
+        num_failures: Pictures that have an answer, but no overlay or no copy.
+    """
+
+    def __init__(self, overlay: Path | None, sort_into: Path | None, spec: BundleSpec, console: Console) -> None:
+        self.num_failures = 0
+        self._spec = spec
+        self._places = {answer: place for place, answer in enumerate(_list_answers(spec))}
+        self._console = console
+        self._overlays: OverlayFolder | None = None
+        self._sorted: SortedFolders | None = None
+        if overlay:
+            from tlkit.reports.overlays import OverlayFolder
+
+            make_output_folder(overlay, kind=OVERLAYS, marker=OUTPUT_MARKER)
+            self._overlays = OverlayFolder(overlay)
+        if sort_into:
+            make_output_folder(sort_into, kind=SORTED_IMAGES, marker=OUTPUT_MARKER)
+            self._sorted = SortedFolders(sort_into, [name for _, name in _list_answers(spec)])
+
+    def write(self, path: Path, prediction: Prediction, *, min_probability: float | None) -> None:
+        """Make the overlay and the copy of a picture, if they are wanted and it has an answer."""
+        if prediction.error:
+            return
+        failures = []
+        for make in (self._draw, self._sort):
+            try:
+                make(path, prediction, min_probability)
+            except (UnusableImage, OSError) as error:
+                failures.append(str((isinstance(error, OSError) and error.strerror) or error))
+        if failures:
+            self.num_failures += 1
+            if self.num_failures == 1:
+                self._console.warn(f"{path} has its row, but could not be copied: {failures[0]}.")
+
+    def warn_of_failures(self) -> None:
+        """Say how many pictures could not be copied, if there was more than one."""
+        if self.num_failures > 1:
+            self._console.warn(f"{count_files(self.num_failures)} have their rows, but could not be copied.")
+
+    def _draw(self, path: Path, prediction: Prediction, min_probability: float | None) -> None:
+        if self._overlays:
+            content = read_content(path)
+            picture = read_picture(content, target=self._overlays.target_px)
+            caption = write_caption(prediction, self._spec, min_probability=min_probability)
+            self._overlays.write(path, picture, caption, _in_fractions(content, prediction.box))
+
+    def _sort(self, path: Path, prediction: Prediction, _: float | None) -> None:
+        if self._sorted:
+            answer = (FLAG, prediction.flag) if prediction.flag else (CLASS, prediction.ranked[0][0])
+            self._sorted.copy(path, self._places[answer])
+
+
+def _list_answers(spec: BundleSpec) -> list[tuple[str, str]]:
+    """Return what pictures are sorted as; a class may be called like a flag, and has the name's folder then."""
+    return [*((CLASS, name) for name in spec.class_names), (FLAG, UNKNOWN), (FLAG, UNCERTAIN)]
+
+
+def _in_fractions(content: bytes, box: Box | None) -> Box | None:
+    """Return a box in fractions of the picture."""
+    if box is None:
+        return None
+    height, width = read_upright_size(content)
+    left, top, right, bottom = box
+    return left / width, top / height, right / width, bottom / height

@@ -1,0 +1,88 @@
+"""Scores apart by what the model has seen: a figure on images that it was trained on says nothing about new ones."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from tlkit.data.seen_images import SeenImages
+from tlkit.tasks.report import Report, ScoreTable
+from tlkit.inference.scoring import Scores
+
+TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN = "trained on", "chose the epoch", "never seen"
+EXPOSURES = {"train": TRAINED_ON, "validation": CHOSE_THE_EPOCH}
+"""What a model's own images were to it, by split; all others it has never seen."""
+
+
+@dataclass(frozen=True)
+class SeenScores:
+    """The scores of the images that a model was trained on, of those that chose its epoch, and of the others.
+
+    Attributes:
+        reports: By exposure, as far as there are images.
+        seen: What the model has seen, as far as that is known.
+    """
+
+    reports: Mapping[str, Report]
+    seen: SeenImages
+
+    def count(self, exposure: str) -> int:
+        """Return how many of the scored images are of this kind."""
+        return self.reports[exposure].num_images if exposure in self.reports else 0
+
+    def qualify(self) -> str:
+        """Return what has to be said beside the score of all images."""
+        if not self.seen.splits:
+            return "It is not known which images the model was trained on: its run is missing."
+        trained, chose, others = (self.count(exposure) for exposure in (TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN))
+        if trained:
+            whom = f"{trained:,} of them" if chose or others else "all of them"
+            sentence = f"The model was trained on {whom}{f', and {chose:,} chose its epoch' if chose else ''}"
+            sentence += ": this is not how it does on new images."
+        elif chose:
+            whom = f"{chose:,} of them" if others else "They"
+            sentence = f"{whom} chose the model's epoch: on new images it may do a little worse."
+        else:
+            sentence = f"The {'model' if self.seen.is_complete else 'run'} has seen none of them."
+        if others and (trained or chose):
+            (name, figure), *_ = self.reports[NEVER_SEEN].facts().items()
+            which = f"{others:,} that it has never seen" if self.seen.is_complete else f"{others:,} others"
+            sentence += f" On the {which}: {name} {figure}."
+        if not self.seen.is_complete:
+            sentence += (
+                " Which other images the model was trained on is not known: it began with a bundle without its run."
+            )
+        return sentence
+
+    def table(self) -> ScoreTable:
+        """Return the figures to read first, in one row for each kind of image."""
+        first, *_ = self.reports.values()
+        return ("to the model", *first.facts()), [
+            (exposure, *report.facts().values()) for exposure, report in self.reports.items()
+        ]
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return counts and scores, fit for JSON; None where there is no such image."""
+        payload: dict[str, Any] = {"is_known": self.seen.is_complete}
+        for exposure in (TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN):
+            report = self.reports.get(exposure)
+            payload[exposure.replace(" ", "_")] = report.to_payload() if report else None
+        return payload
+
+
+def compute_seen_scores(scores: Scores, seen: SeenImages, compute: Callable[[Scores], Report]) -> SeenScores:
+    """Score images apart by what they were to the model.
+
+    Args:
+        scores: Of at least one image.
+        seen: What the model has seen.
+        compute: Returns the report of a part of the scores.
+    """
+    exposures = [EXPOSURES.get(seen.splits.get(record.sha256, ""), NEVER_SEEN) for record in scores.records]
+    reports = {}
+    for exposure in (TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN):
+        places = [place for place, found in enumerate(exposures) if found == exposure]
+        if places:
+            reports[exposure] = compute(scores.take(places))
+    return SeenScores(reports, seen)

@@ -1,0 +1,81 @@
+"""What `tlkit predict` reports at its end: how often each answer was given, or the rows themselves."""
+
+from __future__ import annotations
+
+from collections import Counter
+from typing import Any
+
+import numpy as np
+
+from tlkit.models import BundleSpec
+from tlkit.outputs import MULTILABEL
+from tlkit.reports.predictions import BOX_COLUMNS, UNCERTAIN, UNKNOWN, Prediction
+
+
+class PredictionTally:
+    """Counts answers: images by class or label, or the values' range.
+
+    An image that is flagged as unknown or uncertain counts as that, and not for its class.
+
+    Attributes:
+        num_images: Images that were added, with those that could not be read.
+    """
+
+    def __init__(self, spec: BundleSpec) -> None:
+        self.num_images = 0
+        self._spec = spec
+        self._counts: Counter[str] = Counter()
+        self._flags: Counter[str] = Counter()
+        self._values: list[float] = []
+        self._errors = 0
+
+    def add(self, prediction: Prediction) -> None:
+        """Count an image."""
+        self.num_images += 1
+        if prediction.error:
+            self._errors += 1
+            return
+        self._flags[prediction.flag] += 1
+        if prediction.value is not None:
+            self._values.append(prediction.value)
+        elif prediction.labels is not None:
+            self._counts.update(prediction.labels)
+        elif not prediction.flag:
+            self._counts[prediction.ranked[0][0]] += 1
+
+    def describe(self, *, with_uncertain: bool) -> dict[str, Any]:
+        """Return `errors`, `unknown`, `uncertain` if it was asked for, and `classes`, `labels` or `values`."""
+        counts: dict[str, Any] = {"errors": self._errors, UNKNOWN: self._flags[UNKNOWN]}
+        if with_uncertain:
+            counts[UNCERTAIN] = self._flags[UNCERTAIN]
+        if self._spec.target is not None:
+            quantiles = np.quantile(self._values, [0, 0.5, 1]).tolist() if self._values else [None] * 3
+            return {**counts, "values": dict(zip(("lowest", "median", "highest"), quantiles, strict=True))}
+        key = "labels" if self._spec.task == MULTILABEL else "classes"
+        return {**counts, key: {name: self._counts[name] for name in self._spec.class_names}}
+
+
+class CollectedRows:
+    """Keeps the rows for the JSON result."""
+
+    def __init__(self) -> None:
+        self.rows: list[dict[str, Any]] = []
+
+    def write(self, prediction: Prediction) -> None:
+        """Add one row."""
+        row: dict[str, Any] = {"path": prediction.path}
+        if prediction.value is not None:
+            row["value"] = prediction.value
+        else:
+            ranked = prediction.ranked
+            row["classes"] = [{"class_name": name, "probability": probability} for name, probability in ranked]
+        if prediction.labels is not None:
+            row["labels"] = prediction.labels
+        row["error"] = prediction.error or None
+        if prediction.distance is not None:
+            row |= {"unknown": prediction.is_unknown, "distance": prediction.distance}
+        if prediction.is_uncertain is not None:
+            row["uncertain"] = prediction.is_uncertain
+        if prediction.box is not None:
+            row["box"] = dict(zip(BOX_COLUMNS, prediction.box, strict=True))
+        self.rows.append(row)

@@ -1,0 +1,176 @@
+"""The classifier: a backbone and a head, built from a bundle's spec, with everything that a prediction needs.
+
+Training runs it through this one compiled function, and so do evaluation and prediction where OpenVINO does not.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import tensorflow as tf
+
+from tlkit import __version__
+from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
+from tlkit.backbones.weights import finalize_normalization, stable_names
+from tlkit.models.novelty import Novelty
+from tlkit.models.predictor import BATCH_SIZE, check_inputs, compute_rows
+from tlkit.models.spec import BundleSpec, Provenance
+from tlkit.models.storage import check_spec
+from tlkit.untrusted import refusal
+from tlkit.heads import build_head, call_head
+
+
+class Classifier:
+    """A backbone with a head, and the compiled way through both.
+
+    Attributes:
+        spec: What the model is.
+        backbone: RGB float, 0..255, to feature.
+        head: Feature to logits.
+        batch_size: Images that it is given at a time; TensorFlow's sums depend on their number in the last bits.
+        num_parallel: One such batch keeps all processors busy.
+        novelty: What the distance from the training images is measured by, if the spec says that it is.
+    """
+
+    num_parallel = 1
+
+    def __init__(self, spec: BundleSpec, backbone: Backbone, head: keras.Model, novelty: Novelty | None = None) -> None:
+        self.spec = spec
+        self.backbone = backbone
+        self.head = head
+        self.novelty = novelty
+        self.batch_size = BATCH_SIZE
+        pictures = tf.TensorSpec((None, spec.image_size, spec.image_size, 3), tf.uint8)
+        metadata = tf.TensorSpec((None, spec.metadata.width), tf.float32)
+        self._compute = tf.function(self.forward, input_signature=[pictures, metadata])
+
+    def logits(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Compute the logits, in inference mode.
+
+        A row may differ in its last bits between batches of different sizes: compare only equal sizes to the bit.
+
+        Args:
+            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+            metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
+
+        Returns:
+            float32 (n, num_answers), any range.
+
+        Raises:
+            ValueError: If the images have another type or shape.
+        """
+        return self._run(images, metadata)["answer"]
+
+    def _run(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Return `answer`, the logits; `feature`, pooled, (n, channels); and, if boxes were learnt, `box`, (n, 4), 0..1."""
+        metadata = check_inputs(self.spec, images, metadata)
+        return {name: value.numpy() for name, value in self._compute(tf.constant(images), metadata).items()}
+
+    def predict(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Compute one row an image: see `tlkit.models.predictor.Predictor.predict`."""
+        return compute_rows(self.spec, self._run(images, metadata), self.novelty)
+
+    def named_weights(self) -> dict[str, keras.Variable]:
+        """Return every weight by the name that it has in the bundle, `backbone/…` and `head/…`."""
+        backbone = {BACKBONE_PREFIX + name: variable for name, variable in self.backbone.named_weights().items()}
+        return backbone | name_head_weights(self.head)
+
+    def at_image_size(self, image_size: int) -> Classifier:
+        """Return a copy, with weights of its own, that takes images of another size.
+
+        Args:
+            image_size: Edge of the square input in pixels. The head must pool what it gets (linear, conv).
+        """
+        spec = dataclasses.replace(self.spec, image_size=image_size)
+        backbone = build_backbone(spec.backbone, image_size=image_size, pooling=spec.pooling, weights="random")
+        resized = Classifier(spec, backbone, build_head_of(spec, backbone), self.novelty)
+        resized.take_weights(self)
+        return resized
+
+    def take_weights(self, other: Classifier) -> None:
+        """Set all weights to those of a classifier that differs in nothing but its image size."""
+        variables = self.named_weights()
+        for name, weight in other.named_weights().items():
+            variables[name].assign(weight)
+        finalize_normalization(self.backbone.model)
+
+    def forward(self, images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
+        """Return the tensors of `output_names`, in inference mode: `answer`, logits; `box`; `feature`, pooled.
+
+        Args:
+            images: uint8 (n, image_size, image_size, 3), RGB, 0..255.
+            metadata: float32 (n, width), width >= 0.
+        """
+        features = self.backbone.model(tf.cast(images, tf.float32), training=False)
+        said: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)
+        return {**said, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
+
+
+def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> Classifier:
+    """Build a new classifier with an untrained head, ready to be trained.
+
+    Args:
+        spec: What to build; its provenance is filled in.
+        weights: Weights of the backbone: imagenet, bundled, random, a path, or None for its own default.
+        seed: Seeds the head, and the backbone if its weights are random.
+
+    Raises:
+        BundleError: If the finished model could not be saved, for a class name for example.
+        BackboneError: If the weights cannot be had, or the image size does not suit backbone and head.
+    """
+    check_spec(spec)
+    check_pooling(spec, place="this model")
+    keras.utils.set_random_seed(seed)
+    backbone = build_backbone(
+        spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights=weights, seed=seed
+    )
+    provenance = Provenance(
+        weights_source=Path(backbone.weights.source).name,  # a path would carry the name of somebody's home folder
+        weights_sha256=backbone.weights.sha256,
+        tlkit_version=__version__,
+        keras_version=keras.__version__,
+        created=datetime.now(UTC).isoformat(timespec="seconds"),
+    )
+    return Classifier(dataclasses.replace(spec, provenance=provenance), backbone, build_head_of(spec, backbone))
+
+
+def check_pooling(spec: BundleSpec, *, place: str) -> None:
+    """Refuse a spec whose backbone does not give what its head needs.
+
+    Raises:
+        BundleError: It is so.
+    """
+    if spec.pooling != spec.head.pooling:
+        raise refusal(
+            f"{place}: pooling is {spec.pooling!r}.",
+            expected=f"{spec.head.pooling!r}, which the {spec.head.kind} head needs",
+        )
+
+
+def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
+    """Return the head that a spec describes, untrained."""
+    return build_head(
+        spec.head.kind,
+        feature_shape=backbone.feature_shape("top"),
+        outputs=spec.outputs,
+        metadata_width=spec.metadata.width,
+        dropout=spec.head.dropout,
+        units=spec.head.units,
+    )
+
+
+def name_head_weights(head: keras.Model) -> dict[str, keras.Variable]:
+    """Return the weights of a head by the names that they have in the bundle."""
+    return {HEAD_PREFIX + name: variable for name, variable in stable_names(head).items()}

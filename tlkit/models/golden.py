@@ -1,0 +1,46 @@
+"""Golden samples: a few images with what the model said of them when it was saved, by which it proves itself."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlkit.models.predictor import Predictor
+from tlkit.models.storage import GOLDEN_FILE, golden_kinds
+from tlkit.models.tensors import open_tensors
+from tlkit.untrusted import refusal
+
+GOLDEN_TOLERANCE = 1e-3
+
+
+def check_golden_samples(model: Predictor, folder: Path, sha256: str) -> None:
+    """Check that a model gives the answers that it gave when it was saved.
+
+    Args:
+        model: As read from the bundle.
+        folder: The bundle folder.
+        sha256: Of the file of golden samples, in hex.
+
+    Raises:
+        BundleError: If the file is not as tlkit writes it, or an answer differs by more than 0.001.
+    """
+    path = folder / GOLDEN_FILE
+    with open_tensors(path) as file:
+        file.check_kinds(golden_kinds(file, model.spec, place=str(path)))
+        golden = dict(file.read(sha256))
+    difference = float(np.abs(predict_one_by_one(model, golden) - golden["answers"]).max())
+    if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
+        raise refusal(
+            f"{path}: the model's answers differ from the saved ones by up to {difference:.2g}.",
+            expected=f"at most {GOLDEN_TOLERANCE:g}: the model that was saved, on the images it was saved with",
+        )
+
+
+def predict_one_by_one(model: Predictor, golden: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
+    """Predict `images` with their `metadata`, if any, in batches of one: saving and loading see equal batches."""
+    images, metadata = golden["images"], golden.get("metadata")
+    rows = [None if metadata is None else metadata[number : number + 1] for number in range(len(images))]
+    return np.concatenate([model.predict(image[np.newaxis], row) for image, row in zip(images, rows, strict=True)])

@@ -1,0 +1,95 @@
+"""What a model that predicts looks like, whatever runs it: pixels and metadata in, one row of numbers an image out."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.models.answers import compute_answers
+from tlkit.models.novelty import Novelty
+from tlkit.models.spec import BundleSpec
+
+BATCH_SIZE = 32
+"""Images that Keras is given at a time, in prediction as for features."""
+
+
+class Predictor(Protocol):
+    """A model, ready to predict.
+
+    Attributes:
+        spec: What it is.
+        batch_size: Images that it takes at a time. A row may depend in its last bits on their number, never on which
+            other images they are.
+        num_parallel: Threads that are worth calling `predict` at the same time.
+    """
+
+    spec: BundleSpec
+    batch_size: int
+    num_parallel: int
+
+    def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Compute the answer and, as far as the model tells them, box and distance, in one row an image.
+
+        Args:
+            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+            metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
+
+        Returns:
+            float32 (n, row_width): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
+            deviations from the mean (`tlkit.models.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
+            in fractions of the input; then, if it is measured, the distance from the training images, 0..1.
+
+        Raises:
+            ValueError: If images or metadata have another type or shape.
+        """
+
+
+def output_names(spec: BundleSpec) -> tuple[str, ...]:
+    """Return what a network says of an image, in order: `answer`, logits; `box`, if learnt; `feature`, pooled."""
+    return ("answer", "box", "feature") if spec.has_box else ("answer", "feature")
+
+
+def check_inputs(
+    spec: BundleSpec, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None
+) -> NDArray[np.float32]:
+    """Check what a model is given, and return the metadata: float32 (n, width), also where there are none.
+
+    Raises:
+        ValueError: If images or metadata have another type or shape.
+    """
+    size, width = spec.image_size, spec.metadata.width
+    if metadata is None:
+        metadata = np.zeros((len(images), 0), np.float32)
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
+        raise ValueError(
+            f"Expected uint8 images of shape (n, {size}, {size}, 3), 0..255. "
+            f"Received: dtype={images.dtype}, shape={images.shape}"
+        )
+    if metadata.dtype != np.float32 or metadata.shape != (len(images), width):
+        raise ValueError(
+            f"Expected float32 metadata of shape ({len(images)}, {width}). "
+            f"Received: dtype={metadata.dtype}, shape={metadata.shape}"
+        )
+    return metadata
+
+
+def compute_rows(
+    spec: BundleSpec, said: Mapping[str, NDArray[np.float32]], novelty: Novelty | None
+) -> NDArray[np.float32]:
+    """Return the rows of `Predictor.predict`.
+
+    Args:
+        spec: The model's.
+        said: By the names of `output_names`: float32 (n, num_answers), (n, 4) in 0..1, and (n, channels).
+        novelty: What the distance is measured by, if the spec says that it is.
+    """
+    columns: list[NDArray[Any]] = [compute_answers(spec.task, said["answer"], temperature=spec.temperature)]
+    if spec.has_box:
+        columns.append(said["box"])
+    if spec.measures_distance:
+        assert novelty is not None, "the spec says that distances are measured"
+        columns.append(novelty.measure(said["feature"])[:, np.newaxis])
+    return np.concatenate(columns, axis=1)

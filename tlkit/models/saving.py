@@ -1,0 +1,157 @@
+"""Save a classifier as a bundle, and build it again from one.
+
+Nothing is deserialised: the layers come from tlkit's own code, and the weights are set one by one, by name, after their
+shapes have been compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import keras
+import numpy as np
+
+from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.weight_files import BACKBONE_PREFIX
+from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
+from tlkit.models.golden import check_golden_samples, predict_one_by_one
+from tlkit.models.classifier import Classifier, build_head_of, check_pooling, name_head_weights
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import (
+    GOLDEN_FILE,
+    MAX_GOLDEN_IMAGES,
+    NOVELTY_FILE,
+    SPEC_FILE,
+    WEIGHTS_FILE,
+    check_weight_names,
+    find_bundle,
+    read_description,
+    read_novelty,
+    write_files,
+)
+from tlkit.models.tensors import TensorKind, hash_tensors, open_tensors
+from tlkit.untrusted import refusal
+from tlkit.errors import BackboneError, BundleError, NumericsError
+
+if TYPE_CHECKING:
+    import openvino
+
+
+def write_bundle(
+    folder: Path,
+    classifier: Classifier,
+    spec: BundleSpec,
+    golden_images: np.ndarray[Any, Any],
+    golden_metadata: np.ndarray[Any, Any] | None = None,
+    for_openvino: openvino.Model | None = None,
+) -> None:
+    """Save a classifier; an earlier bundle at `folder` is replaced at the end, in one step.
+
+    Args:
+        folder: The bundle folder, usually `RUN/bundle`.
+        classifier: The model.
+        spec: Its spec; it may tell another story of the training than `classifier.spec`, but no other model.
+        golden_images: uint8 (n, image_size, image_size, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
+            so whoever gets the bundle can look at them.
+        golden_metadata: Their metadata, float32 (n, width); None if the model takes none.
+        for_openvino: The same network as OpenVINO runs it (`convert_classifier`), if the bundle shall carry it.
+
+    Raises:
+        BundleError: If something else lies at `folder`.
+        NumericsError: If a weight or an answer is not finite.
+        ValueError: If the spec describes another model, or the number of golden images is out of range.
+    """
+    told = {name: getattr(classifier.spec, name) for name in ("unfrozen", "provenance")}
+    if dataclasses.replace(spec, **told) != classifier.spec:
+        raise ValueError(f"The spec describes another model. Expected: {classifier.spec}. Received: {spec}")
+    if not 1 <= len(golden_images) <= MAX_GOLDEN_IMAGES:
+        raise ValueError(f"Expected 1 to {MAX_GOLDEN_IMAGES} golden images. Received: {len(golden_images)}")
+    weights = _read_weights(classifier)
+    novelty = classifier.novelty if spec.measures_distance else None
+    measure = {} if novelty is None else {"mean": novelty.mean, "directions": novelty.directions}
+    golden = {"images": golden_images}
+    if golden_metadata is not None and spec.metadata.width:
+        golden["metadata"] = golden_metadata
+    golden["answers"] = predict_one_by_one(classifier, golden)
+    for name, array in [*weights.items(), *measure.items(), *golden.items()]:
+        if not np.isfinite(array).all():
+            raise NumericsError(
+                f"{name} holds values that are not finite: the model cannot be saved.",
+                expected="finite numbers in every weight and answer",
+                fix="train again with a lower learning rate (--lr).",
+            )
+    write_files(folder, spec, weights=weights, golden=golden, novelty=measure, for_openvino=for_openvino)
+
+
+def holds_weights(folder: Path, classifier: Classifier) -> bool:
+    """Return whether the bundle at `folder` is a sound one, and has exactly the weights of a classifier."""
+    try:
+        _, hashes = read_description(folder, loader_version=classifier.spec.loader_version)
+        with open_tensors(folder / WEIGHTS_FILE):
+            pass
+    except BundleError:
+        return False
+    return hashes[WEIGHTS_FILE] == hash_tensors(_read_weights(classifier))
+
+
+def _read_weights(classifier: Classifier) -> dict[str, np.ndarray[Any, Any]]:
+    return {name: np.asarray(variable) for name, variable in classifier.named_weights().items()}
+
+
+def read_bundle(path: Path, *, loader_version: int) -> Classifier:
+    """Build the classifier that a bundle describes, and let it prove itself on the golden samples.
+
+    Args:
+        path: A run folder, or the bundle folder.
+        loader_version: The version of this tlkit's image loader (`tlkit.data.images.LOADER_VERSION`).
+
+    Raises:
+        BundleError: If the bundle is missing, damaged, of another version or not as tlkit writes it, or if the model
+            does not give the answers that it gave when it was saved.
+    """
+    folder = find_bundle(path)
+    spec, hashes = read_description(folder, loader_version=loader_version)
+    with open_tensors(folder / WEIGHTS_FILE) as file:
+        check_weight_names(file, spec, place=str(folder / WEIGHTS_FILE))
+        check_pooling(spec, place=str(folder / SPEC_FILE))
+        backbone = build_backbone(spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights="random")
+        expected = _kinds({BACKBONE_PREFIX + name: value for name, value in backbone.named_weights().items()})
+        expected |= _plan_head(spec, backbone, place=str(folder / SPEC_FILE))
+        file.check_kinds(expected)
+        classifier = Classifier(spec, backbone, build_head_of(spec, backbone))
+        variables = classifier.named_weights()
+        for name, array in file.read(hashes[WEIGHTS_FILE]):
+            variables[name].assign(array)
+    if spec.measures_distance:
+        channels = backbone.feature_shape("top")[-1]
+        classifier.novelty = read_novelty(folder, hashes[NOVELTY_FILE], channels)
+    finalize_normalization(backbone.model)
+    backbone.weights = WeightsInfo(str(folder), hash_arrays(read_arrays(backbone.model)))
+    check_golden_samples(classifier, folder, hashes[GOLDEN_FILE])
+    return classifier
+
+
+def _plan_head(spec: BundleSpec, backbone: Backbone, *, place: str) -> dict[str, TensorKind]:
+    """Return the kind of every weight that the head will have, without taking memory for any.
+
+    A few bytes of bundle.json can ask for a head of many gigabytes. In a stateless scope Keras only notes what it
+    would have to initialise; the note is kept by thread, so a thread of its own takes the note along when it ends.
+    """
+
+    def plan() -> dict[str, TensorKind]:
+        with keras.StatelessScope(initialize_variables=False):
+            return _kinds(name_head_weights(build_head_of(spec, backbone)))
+
+    with ThreadPoolExecutor(max_workers=1) as executor:
+        try:
+            return executor.submit(plan).result()
+        except BackboneError as error:
+            raise refusal(f"{place}: {error.found}", expected=error.expected) from error
+
+
+def _kinds(variables: Mapping[str, keras.Variable]) -> dict[str, TensorKind]:
+    return {name: ("F32", tuple(variable.shape)) for name, variable in variables.items()}

@@ -1,0 +1,305 @@
+"""What a bundle says about its model, in `bundle.json`: enough to build the same model again, and nothing that runs.
+
+Every value is checked here for type and range before a file of weights is opened or TensorFlow imported. What is
+written passes the same checks, so whatever `write_bundle` accepts, `read_bundle` accepts too.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from tlkit.backbones.catalogue import BACKBONES
+from tlkit.models.descriptions import (
+    metadata_document,
+    parse_metadata_document,
+    parse_target_document,
+    target_document,
+)
+from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
+from tlkit.errors import SettingError
+from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding
+from tlkit.outputs import CLASSIFICATION, GREY_KINDS, MULTILABEL, REGRESSION, TASKS, GreyRange, Outputs, Target
+from tlkit.recipes import HeadSettings, build_settings
+from tlkit.recipes.settings import FITS
+
+FORMAT_VERSION = 2
+MAX_FLOAT32 = 3.5e38
+POOLINGS = ("avg", "none")
+MAX_IMAGE_SIZE = 2048
+MAX_CLASSES = 100_000
+MAX_CLASS_NAME_LENGTH = 200
+MAX_HEAD_UNITS = 8192
+MAX_TEXT_LENGTH = 500
+TEMPERATURES = (0.01, 100.0)
+
+
+@dataclass(frozen=True)
+class Provenance:
+    """Where a model came from: for people to read, nothing depends on it.
+
+    Attributes:
+        weights_source: What the backbone started from: imagenet, random or a file's name.
+        weights_sha256: Hash of those weights.
+        tlkit_version: The tlkit that made the bundle.
+        keras_version: The Keras that it ran on.
+        created: Date and time in UTC, ISO 8601.
+    """
+
+    weights_source: str = "unknown"
+    weights_sha256: str = "unknown"
+    tlkit_version: str = "unknown"
+    keras_version: str = "unknown"
+    created: str = "unknown"
+
+
+@dataclass(frozen=True)
+class BundleSpec:
+    """A model, described.
+
+    Attributes:
+        backbone: Name in the catalogue.
+        image_size: Edge of the square input in pixels.
+        fit: How a picture is made square: squash, crop or pad.
+        loader_version: Version of the image loader that the model was trained with.
+        pooling: The backbone's pooling, "avg" or "none".
+        head: Settings of the head.
+        class_names: One a logit, in order: of classes or of labels; none where the answer is a value.
+        task: One of `tlkit.outputs.TASKS`.
+        target: The value that the answer stands for, if it is one.
+        thresholds: The probability from which on each label is given, 0..1; none where there are no labels.
+        metadata: How metadata become numbers; without columns if the model takes none.
+        has_box: Whether the head says a box, too.
+        temperature: By which the logits of classes are divided; 1 for other tasks.
+        unknown_above: Distance from the training images, 0..1, above which a picture is unlike them; None if the model
+            does not measure it.
+        unfrozen: Lowest layer group that was trained: none, a group's name, or all.
+        grey: What is black and white in greys of more than 8 bits, of each kind that was trained on.
+        provenance: Where the model came from.
+        format_version: Version of this description.
+    """
+
+    backbone: str
+    image_size: int
+    fit: str
+    loader_version: int
+    pooling: str
+    head: HeadSettings
+    class_names: tuple[str, ...]
+    task: str = CLASSIFICATION
+    target: Target | None = None
+    thresholds: tuple[float, ...] = ()
+    metadata: MetadataEncoding = NO_METADATA
+    has_box: bool = False
+    temperature: float = 1.0
+    unknown_above: float | None = None
+    unfrozen: str = "none"
+    grey: tuple[GreyRange, ...] = ()
+    provenance: Provenance = field(default_factory=Provenance)
+    format_version: int = FORMAT_VERSION
+
+    @property
+    def fewest_classes(self) -> int:
+        """With boxes a single class will do, and a single label always."""
+        return fewest_classes(self.task, has_box=self.has_box)
+
+    @property
+    def row_width(self) -> int:
+        """How many numbers the model says of an image: answers, a box's four, a distance."""
+        return self.outputs.num_answers + 4 * self.has_box + self.measures_distance
+
+    @property
+    def has_one_class(self) -> bool:
+        """Whether the model calls every picture the same, as one may that has learnt where things are."""
+        return self.task == CLASSIFICATION and len(self.class_names) == 1
+
+    @property
+    def measures_distance(self) -> bool:
+        """Whether the model tells how unlike the training images a picture is."""
+        return self.unknown_above is not None
+
+    @property
+    def outputs(self) -> Outputs:
+        """What the head says."""
+        return Outputs(self.task, 1 if self.task == REGRESSION else len(self.class_names), self.has_box)
+
+
+def fewest_classes(task: str, *, has_box: bool) -> int:
+    """Return how many classes or labels there have to be."""
+    if task == CLASSIFICATION:
+        return 1 if has_box else 2
+    return 1 if task == MULTILABEL else 0
+
+
+def spec_document(spec: BundleSpec) -> dict[str, Any]:
+    """Return the spec as the object that `bundle.json` holds."""
+    plain = {
+        "class_names": list(spec.class_names),
+        "thresholds": list(spec.thresholds),
+        "metadata": metadata_document(spec.metadata),
+        "target": target_document(spec.target),
+        "grey": [dataclasses.asdict(item) for item in spec.grey],
+    }
+    return {**dataclasses.asdict(spec), **plain}
+
+
+def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
+    """Check every value of a description and return it as a spec.
+
+    Args:
+        document: The parsed `bundle.json`.
+        place: The file, for errors.
+        loader_version: The version of this tlkit's image loader.
+
+    Raises:
+        BundleError: If a key is missing or unknown, or a value has the wrong type or is out of range.
+    """
+    _check_versions(document, place=place, loader_version=loader_version)
+    names = tuple(item.name for item in dataclasses.fields(BundleSpec))
+    values = check_keys(document, names, place=place)
+    if not isinstance(values["backbone"], str) or values["backbone"] not in BACKBONES:
+        raise refusal(
+            f"{place}: backbone is {quote(values['backbone'])}.",
+            expected="a backbone that this tlkit has; `tlkit backbones` lists them",
+            fix="use the tlkit version that made the bundle, or a newer one.",
+        )
+    entry = BACKBONES[values["backbone"]]
+    task = _check_choice(values, "task", TASKS, place=place)
+    least = fewest_classes(task, has_box=values["has_box"] is True)
+    class_names = check_class_names(values["class_names"], place=place, least=least)
+    return BundleSpec(
+        backbone=entry.name,
+        image_size=_check_number(values, "image_size", entry.smallest_image_size, MAX_IMAGE_SIZE, place=place),
+        fit=_check_choice(values, "fit", FITS, place=place),
+        loader_version=loader_version,
+        pooling=_check_choice(values, "pooling", POOLINGS, place=place),
+        head=_check_head(values["head"], place=place),
+        class_names=class_names,
+        task=task,
+        target=parse_target_document(values["target"], place=f"{place}: target", is_needed=task == REGRESSION),
+        thresholds=_check_thresholds(values["thresholds"], len(class_names) if task == MULTILABEL else 0, place=place),
+        metadata=parse_metadata_document(values["metadata"], place=f"{place}: metadata"),
+        has_box=_check_choice(values, "has_box", (True, False), place=place),
+        temperature=_check_fraction(values, "temperature", *TEMPERATURES, place=place),
+        unknown_above=None
+        if values["unknown_above"] is None
+        else _check_fraction(values, "unknown_above", 0.0, 1.0, place=place),
+        unfrozen=_check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
+        grey=_check_grey(values["grey"], place=f"{place}: grey"),
+        provenance=_check_provenance(values["provenance"], place=f"{place}: provenance"),
+    )
+
+
+def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: int = 2) -> tuple[str, ...]:
+    """Return the class names as a tuple if they are fit to be printed and told apart.
+
+    A name may look like a path or like code: it is only ever data.
+
+    Args:
+        value: A list or tuple of names.
+        place: The file, for errors.
+        fix: What the user can do about a bad name.
+        least: The fewest names that there may be; 0: there must be none.
+
+    Raises:
+        BundleError: If there are too few, too many, or one is no clean text or stands twice.
+    """
+    most = MAX_CLASSES if least else 0
+    if not isinstance(value, (list, tuple)) or not least <= len(value) <= most:
+        found = f"{len(value):,} names" if isinstance(value, (list, tuple)) else quote(value)
+        raise refusal(f"{place}: class_names is {found}.", expected=f"a list of {least} to {most:,} names", fix=fix)
+    seen: set[str] = set()
+    for name in value:
+        if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
+            raise refusal(
+                f"{place}: the class name {quote(name)} cannot be used.",
+                expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters, none of them a control character",
+                fix=fix,
+            )
+        if name in seen:
+            raise refusal(f"{place}: the class name {quote(name)} stands twice.", expected="different names", fix=fix)
+        seen.add(name)
+    return tuple(value)
+
+
+def _check_thresholds(value: Any, num_labels: int, *, place: str) -> tuple[float, ...]:
+    """Return the thresholds, one a label; or none at all, as before they are chosen."""
+    numbers: list[Any] = value if isinstance(value, list) else [None]
+    if len(numbers) not in (0, num_labels) or any(
+        type(number) not in (int, float) or not 0 <= number <= 1 for number in numbers
+    ):
+        raise refusal(f"{place}: thresholds is {quote(value)}.", expected="one fraction a label, or an empty list")
+    return tuple(map(float, numbers))
+
+
+def _check_versions(document: Any, *, place: str, loader_version: int) -> None:
+    """Check first what a description of another age may differ in: it gets an answer that helps."""
+    versions = document if isinstance(document, Mapping) else {}
+    fix = "use the tlkit version that made the bundle, or train the model again."
+    for key, version, subject in (
+        ("format_version", FORMAT_VERSION, "the bundle format that this tlkit reads"),
+        ("loader_version", loader_version, "this tlkit's image loader; another would feed the model other pixels"),
+    ):
+        found = versions.get(key)
+        if type(found) is not int or found != version:
+            raise refusal(f"{place}: {key} is {quote(found)}.", expected=f"{version}, {subject}", fix=fix)
+
+
+def _check_number(values: Mapping[str, Any], key: str, low: int, high: int, *, place: str) -> int:
+    value = values[key]
+    if type(value) is not int or not low <= value <= high:
+        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"a whole number, {low} to {high}")
+    return value
+
+
+def _check_fraction(values: Mapping[str, Any], key: str, low: float, high: float, *, place: str) -> float:
+    value = values[key]
+    if type(value) not in (int, float) or not low <= value <= high:
+        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"a number, {low:g} to {high:g}")
+    return float(value)
+
+
+def _check_choice(values: Mapping[str, Any], key: str, choices: tuple[Any, ...], *, place: str) -> Any:
+    value = values[key]
+    if not any(type(value) is type(choice) and value == choice for choice in choices):
+        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"one of {', '.join(map(str, choices))}")
+    return value
+
+
+def _check_head(value: Any, *, place: str) -> HeadSettings:
+    values = check_keys(value, tuple(item.name for item in dataclasses.fields(HeadSettings)), place=f"{place}: head")
+    try:
+        head: HeadSettings = build_settings(HeadSettings, values, "head:")
+    except SettingError as error:
+        raise refusal(f"{place}: {shorten(error.found)}", expected=error.expected) from error
+    _check_number(values, "units", 1, MAX_HEAD_UNITS, place=f"{place}: head")
+    return head
+
+
+def _check_grey(value: Any, *, place: str) -> tuple[GreyRange, ...]:
+    if not isinstance(value, list) or len(value) > len(GREY_KINDS):
+        raise refusal(f"{place} is {quote(value)}.", expected=f"a list of at most {len(GREY_KINDS)} ranges")
+    ranges: list[GreyRange] = []
+    for item in value:
+        values = check_keys(item, ("kind", "black", "white"), place=place)
+        kind = _check_choice(values, "kind", GREY_KINDS, place=place)
+        black, white = (
+            _check_fraction(values, key, -MAX_FLOAT32, MAX_FLOAT32, place=place) for key in ("black", "white")
+        )
+        if black > white or any(kind == known.kind for known in ranges):
+            raise refusal(f"{place}: {quote(item)} is no range.", expected="one range of each kind, black <= white")
+        ranges.append(GreyRange(kind, black, white))
+    return tuple(ranges)
+
+
+def _check_provenance(value: Any, *, place: str) -> Provenance:
+    values = check_keys(value, tuple(item.name for item in dataclasses.fields(Provenance)), place=place)
+    for key, text in values.items():
+        if not is_clean_text(text, max_length=MAX_TEXT_LENGTH):
+            raise refusal(
+                f"{place}: {key} is {quote(text)}.",
+                expected=f"text of 1 to {MAX_TEXT_LENGTH} characters, none of them a control character",
+            )
+    return Provenance(**values)

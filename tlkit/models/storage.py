@@ -1,0 +1,292 @@
+"""The bundle's folder: found, read with suspicion, and written whole or not at all.
+
+    bundle.json            the model's description (spec.py), the sha256 of the others, and that of all this
+    weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
+    golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
+    novelty.safetensors    what the distance from the training images is measured by, if it is
+    openvino.xml, .bin     the same model as OpenVINO runs it, if it was saved for that
+
+A new bundle is written beside the old one and takes its place by renaming. A process killed between the two renames
+leaves the earlier bundle as `bundle.previous`, where `find_bundle` still finds it.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tlkit.backbones.catalogue import BACKBONES
+from tlkit.models.novelty import MOST_DIRECTIONS, Novelty
+from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
+from tlkit.models.tensors import TensorFile, TensorKind, open_tensors, write_tensors
+from tlkit.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
+from tlkit.files import flush_folder, write_text
+from tlkit.recipes.fields import SHA256
+
+if TYPE_CHECKING:
+    import openvino
+
+BUNDLE_FOLDER = "bundle"
+PREVIOUS_SUFFIX = ".previous"
+PARTIAL_SUFFIX = ".partial"
+SPEC_FILE = "bundle.json"
+WEIGHTS_FILE = "weights.safetensors"
+GOLDEN_FILE = "golden.safetensors"
+NOVELTY_FILE = "novelty.safetensors"
+OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE = OPENVINO_FILES = ("openvino.xml", "openvino.bin")
+MAX_SPEC_BYTES = 4 * 1024**2
+ROOM_FOR_HASHES = 1000
+MAX_GOLDEN_IMAGES = 32
+RUN_FILE = "recipe.toml"
+
+
+def find_bundle(path: Path) -> Path:
+    """Return the bundle's folder for a run folder or for the bundle's folder itself.
+
+    Raises:
+        BundleError: If there is no such folder, its training has not finished, or it is no run at all.
+    """
+    expected = "a run folder that `tlkit finetune` made, or the bundle folder in it"
+    try:
+        mode = path.stat().st_mode
+    except OSError as error:
+        problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error.strerror})"
+        raise refusal(f"{path} {problem}.", expected=expected, fix="check the path.") from error
+    if not stat.S_ISDIR(mode):
+        raise refusal(f"{path} is a file.", expected=expected, fix="give the folder that it lies in.")
+    for folder in (path, path / BUNDLE_FOLDER, path / f"{BUNDLE_FOLDER}{PREVIOUS_SUFFIX}"):
+        if os.path.lexists(folder / SPEC_FILE):
+            if folder != path and folder.is_symlink():
+                raise refusal(f"{folder} is a symbolic link.", expected="a folder")
+            return folder
+    if os.path.lexists(path / RUN_FILE):
+        raise refusal(
+            f"{path} holds no bundle yet: its training has not finished.",
+            expected="a run that has been trained to its end",
+            fix="give the command that started it again, with --resume.",
+        )
+    raise refusal(f"{path} holds no bundle.", expected=expected, fix="check the path.")
+
+
+def read_spec(path: Path, *, loader_version: int) -> BundleSpec:
+    """Read what a bundle says about its model, and check all of it that can be checked without TensorFlow.
+
+    Args:
+        path: A run folder, or the bundle folder.
+        loader_version: The version of this tlkit's image loader (`tlkit.data.images.LOADER_VERSION`).
+
+    Raises:
+        BundleError: If the bundle is missing, unfinished, damaged, of another version or not as tlkit writes it.
+    """
+    folder = find_bundle(path)
+    spec, _ = read_description(folder, loader_version=loader_version)
+    with open_tensors(folder / WEIGHTS_FILE) as weights:
+        check_weight_names(weights, spec, place=str(folder / WEIGHTS_FILE))
+    with open_tensors(folder / GOLDEN_FILE) as golden:
+        golden.check_kinds(golden_kinds(golden, spec, place=str(folder / GOLDEN_FILE)))
+    if spec.measures_distance:
+        with open_tensors(folder / NOVELTY_FILE):
+            pass
+    return spec
+
+
+def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, dict[str, str]]:
+    """Read `bundle.json` and return the spec, and the sha256 that each of the other files should have.
+
+    Raises:
+        BundleError: If the file is missing, damaged, of another version or not as tlkit writes it.
+    """
+    path = folder / SPEC_FILE
+    with open_regular_file(path, max_bytes=MAX_SPEC_BYTES) as stream:
+        document = parse_json(stream.read(MAX_SPEC_BYTES), place=str(path), levels=4)
+    seal, hashes = (document.pop(key, None) if isinstance(document, dict) else None for key in ("sha256", "files"))
+    spec = parse_spec(document, place=str(path), loader_version=loader_version)
+    names = [WEIGHTS_FILE, GOLDEN_FILE, *([NOVELTY_FILE] if spec.measures_distance else [])]
+    if isinstance(hashes, dict) and not hashes.keys().isdisjoint(OPENVINO_FILES):
+        names += OPENVINO_FILES
+    files = check_keys(hashes, tuple(names), place=f"{path}: files")
+    for name, sha256 in files.items():
+        if not isinstance(sha256, str) or not SHA256.allows(sha256):
+            raise refusal(f"{path}: files: {name} is {quote(sha256)}.", expected=SHA256.expected)
+    found = hash_description({**document, "files": files})
+    if seal != found:
+        raise refusal(
+            f"{path} says that its contents have the sha256 {quote(seal)}.",
+            expected=f"{found}, which they have; the file has changed since it was written",
+        )
+    return spec, files
+
+
+def hash_description(document: Mapping[str, Any]) -> str:
+    """Return the sha256, in hex, of all that `bundle.json` says but this hash, however it is laid out."""
+    canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()
+
+
+def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> None:
+    """Check what the header of the weights can show before the model is built.
+
+    Raises:
+        BundleError: If a name belongs to no part of the model, or the backbone is far from all there.
+    """
+    parts = ("backbone/", "head/")
+    for entry in weights.entries:
+        if not entry.name.startswith(parts):
+            raise refusal(
+                f"{place}: unknown array {quote(entry.name)}.", expected=f"names that begin with {', '.join(parts)}"
+            )
+    found = sum(entry.num_values for entry in weights.entries if entry.name.startswith("backbone/"))
+    whole = BACKBONES[spec.backbone].num_parameters
+    # A small file shall not make the largest network be built before it is refused, nor a large one be read.
+    if not whole <= 2 * found <= 4 * whole:
+        raise refusal(
+            f"{place} holds {found:,} parameters of the backbone.",
+            expected=f"{whole:,}, as many as {spec.backbone} has",
+        )
+
+
+def golden_kinds(golden: TensorFile, spec: BundleSpec, *, place: str) -> dict[str, TensorKind]:
+    """Return what the golden samples should be, given how many the file has.
+
+    Raises:
+        BundleError: If there are none, or too many.
+    """
+    count = max((entry.kind[1][0] for entry in golden.entries if entry.kind[1]), default=0)
+    if not 1 <= count <= MAX_GOLDEN_IMAGES:
+        raise refusal(f"{place} holds {count:,} golden samples.", expected=f"1 to {MAX_GOLDEN_IMAGES}")
+    kinds: dict[str, TensorKind] = {
+        "images": ("U8", (count, spec.image_size, spec.image_size, 3)),
+        "answers": ("F32", (count, spec.row_width)),
+    }
+    if spec.metadata.width:
+        kinds["metadata"] = ("F32", (count, spec.metadata.width))
+    return kinds
+
+
+def read_novelty(folder: Path, sha256: str, num_channels: int) -> Novelty:
+    """Read what the distance from the training images is measured by.
+
+    Args:
+        folder: The bundle folder.
+        sha256: Of the file, in hex.
+        num_channels: Of the model's pooled feature.
+
+    Raises:
+        BundleError: If the file is not as tlkit writes it for such a model.
+    """
+    with open_tensors(folder / NOVELTY_FILE) as file:
+        shapes = [entry.kind[1] for entry in file.entries if entry.name == "directions"]
+        number = min(shapes[0][0], MOST_DIRECTIONS) if shapes and len(shapes[0]) == 2 else 0
+        file.check_kinds({"mean": ("F32", (num_channels,)), "directions": ("F32", (number, num_channels))})
+        arrays = dict(file.read(sha256))
+    return Novelty(arrays["mean"], arrays["directions"])
+
+
+def check_spec(spec: BundleSpec) -> None:
+    """Check that a bundle with this spec could be read again: worth doing before the model is trained.
+
+    Raises:
+        BundleError: If a class name or another value could not.
+    """
+    check_class_names(
+        spec.class_names,
+        place="this data set",
+        fix="rename the class in the data, and train again.",
+        least=spec.fewest_classes,
+    )
+    parse_spec(spec_document(spec), place="this model", loader_version=spec.loader_version)
+    if len(_description_text(spec, {}).encode()) > MAX_SPEC_BYTES - ROOM_FOR_HASHES:
+        raise refusal(
+            f"the {len(spec.class_names):,} class names of this data set are too long together.",
+            expected=f"at most {MAX_SPEC_BYTES:,} bytes of names",
+            fix="use shorter class names, and train again.",
+        )
+
+
+def write_files(
+    folder: Path,
+    spec: BundleSpec,
+    *,
+    weights: Mapping[str, np.ndarray[Any, Any]],
+    golden: Mapping[str, np.ndarray[Any, Any]],
+    novelty: Mapping[str, np.ndarray[Any, Any]] | None = None,
+    for_openvino: openvino.Model | None = None,
+) -> None:
+    """Write a bundle's folder; an earlier bundle of this name is replaced only when the new one is complete and sound.
+
+    Args:
+        folder: The bundle folder itself, usually `RUN/bundle`; its parent exists.
+        spec: The model's description.
+        weights: float32 arrays by name.
+        golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
+            (n, row_width): probabilities, or a value in deviations, then the box and the distance.
+        novelty: `mean` and `directions`, float32 arrays as in `Novelty`, if the spec says that distances are measured.
+        for_openvino: The same model as OpenVINO runs it, if the bundle shall carry it.
+
+    Raises:
+        BundleError: If something else lies at `folder`, or what was written would not be accepted again.
+    """
+    check_spec(spec)
+    if os.path.lexists(folder) and not os.path.lexists(folder / SPEC_FILE):
+        raise refusal(
+            f"{folder} exists and is no bundle.",
+            expected="a free name, or an earlier bundle to replace",
+            fix="move it away, or choose another output folder.",
+        )
+    partial, previous = (folder.with_name(folder.name + suffix) for suffix in (PARTIAL_SUFFIX, PREVIOUS_SUFFIX))
+    shutil.rmtree(partial, ignore_errors=True)
+    try:
+        partial.mkdir()
+        _write_partial(partial, spec, weights=weights, golden=golden, novelty=novelty, for_openvino=for_openvino)
+        read_spec(partial, loader_version=spec.loader_version)
+        _replace(partial, folder, previous)
+    except BaseException:
+        shutil.rmtree(partial, ignore_errors=True)  # the disk may be full
+        raise
+
+
+def _write_partial(
+    partial: Path,
+    spec: BundleSpec,
+    *,
+    weights: Mapping[str, np.ndarray[Any, Any]],
+    golden: Mapping[str, np.ndarray[Any, Any]],
+    novelty: Mapping[str, np.ndarray[Any, Any]] | None,
+    for_openvino: openvino.Model | None,
+) -> None:
+    """Write all files of a bundle into a new folder, down to the disk."""
+    files = {
+        WEIGHTS_FILE: write_tensors(partial / WEIGHTS_FILE, weights),
+        GOLDEN_FILE: write_tensors(partial / GOLDEN_FILE, golden),
+    }
+    if novelty:
+        files[NOVELTY_FILE] = write_tensors(partial / NOVELTY_FILE, novelty)
+    if for_openvino is not None:
+        from tlkit.models.exports.openvino import save_model
+
+        files |= save_model(for_openvino, partial)
+    write_text(partial / SPEC_FILE, _description_text(spec, files))
+
+
+def _description_text(spec: BundleSpec, files: Mapping[str, str]) -> str:
+    document = {**spec_document(spec), "files": dict(files)}
+    sealed = {**document, "sha256": hash_description(document)}
+    return json.dumps(sealed, indent=1, ensure_ascii=False) + "\n"
+
+
+def _replace(partial: Path, folder: Path, previous: Path) -> None:
+    """Put `partial` in the place of `folder`; at every moment one complete bundle is there to be found."""
+    if folder.exists():
+        shutil.rmtree(previous, ignore_errors=True)
+        folder.rename(previous)
+    partial.rename(folder)
+    flush_folder(folder.parent)
+    shutil.rmtree(previous, ignore_errors=True)

@@ -1,0 +1,167 @@
+"""What `tlkit compare` compares: backbones and boundaries by a probe, or heads, policies and views by trainings."""
+
+from __future__ import annotations
+
+import dataclasses
+import itertools
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weights import check_weights
+from tlkit.data.views import ViewPlan
+from tlkit.errors import SettingError
+from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, build_settings, check_recipe
+from tlkit.commands.precompute import check_boundary
+
+
+@dataclass(frozen=True)
+class Wanted:
+    """What is to be compared, as the user listed it; an empty list is left to the default.
+
+    Attributes:
+        backbones: `NAME`, or `NAME:WEIGHTS`.
+        boundaries: Where each is cut.
+        heads: `KIND`, or `KIND:UNITS`.
+        policies: How views are made.
+        views: Numbers of cached views.
+    """
+
+    backbones: Sequence[str] = ()
+    boundaries: Sequence[str] = ()
+    heads: Sequence[str] = ()
+    policies: Sequence[str] = ()
+    views: Sequence[str] = ()
+
+    @property
+    def is_trained(self) -> bool:
+        """Whether candidates differ in what only a training shows, so that each is trained, and none probed."""
+        return bool(self.heads or self.policies or self.views)
+
+
+NO_VIEWS = ViewPlan()
+
+
+@dataclass(frozen=True)
+class Contender:
+    """Something to choose.
+
+    Attributes:
+        name: What tells it from the others.
+        settings: The backbone.
+        boundary: Where it is cut.
+        head: What is trained on its features; None: a probe.
+        views: The views of the images that are trained on.
+    """
+
+    name: str
+    settings: BackboneSettings
+    boundary: str
+    head: HeadSettings | None = None
+    views: ViewPlan = NO_VIEWS
+
+
+def list_contenders(wanted: Wanted, settings: BackboneSettings, *, seed: int) -> list[Contender]:
+    """Return every combination of what is wanted, checked before anything heavy is loaded.
+
+    Args:
+        wanted: The lists.
+        settings: Everything of the networks but their names and weights.
+        seed: Of the views.
+
+    Raises:
+        SettingError: A name or number is not valid, has no effect, or stands there twice.
+        BackboneError: A backbone, boundary or its weights are not there.
+    """
+    backbones = wanted.backbones or [settings.name]
+    if wanted.is_trained:
+        contenders = list(_list_trainings(wanted, backbones, settings, seed))
+    else:
+        contenders = list(_list_probes(wanted, backbones, settings))
+    names = [contender.name for contender in contenders]
+    for name in names:
+        if names.count(name) > 1:
+            raise SettingError(f"{name} is named twice.", expected="different candidates", fix="leave one of them out.")
+    return contenders
+
+
+def _list_probes(wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings) -> Iterator[Contender]:
+    for text, boundary in itertools.product(backbones, wanted.boundaries or ["top"]):
+        network, label = _read_backbone(text, backbones, settings)
+        boundary = check_boundary(find_backbone(network.name), boundary)
+        yield Contender(f"{label} at {boundary}" if wanted.boundaries else label, network, boundary)
+
+
+def _list_trainings(
+    wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings, seed: int
+) -> Iterator[Contender]:
+    if wanted.boundaries:
+        raise SettingError(
+            f"--boundaries {','.join(wanted.boundaries)} together with --heads, --policies or --views.",
+            expected="boundaries, which a probe ranks; or heads and views, which are trained at the top",
+            fix="leave out one or the other.",
+        )
+    heads = [_read_head(text) for text in wanted.heads or [HeadSettings().kind]]
+    plans = _list_views(wanted, seed)
+    for text, head, views in itertools.product(backbones, heads, plans):
+        network, label = _read_backbone(text, backbones, settings)
+        parts = (
+            _describe_head(head) if len(heads) > 1 or not wanted.views else "",
+            _describe_views(views) if wanted.views else "",
+        )
+        name = " with ".join(filter(None, parts))
+        yield Contender(f"{label}: {name}" if len(backbones) > 1 else name, network, "top", head, views)
+
+
+def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:
+    """Return every number of views in every policy; a single view is the image itself, whatever the policy."""
+    numbers = [_read_number(text, "--views", "1,4,8") for text in wanted.views] or [1]
+    if wanted.policies and max(numbers) == 1:
+        raise SettingError(
+            f"--policies {','.join(wanted.policies)} has no effect: a single view is the image itself.",
+            expected="--views with a number above 1",
+            fix="add --views 4.",
+        )
+    policies = [
+        build_settings(Stage, {"policy": policy}, "--policies:").policy
+        for policy in wanted.policies or [Stage().policy]
+    ]
+    return [
+        ViewPlan(policy, number, seed) if number > 1 else NO_VIEWS
+        for number, policy in itertools.product(numbers, policies)
+        if number > 1 or policy == policies[0]
+    ]
+
+
+def _read_head(text: str) -> HeadSettings:
+    kind, _, units = text.partition(":")
+    given = {"kind": kind} | ({"units": _read_number(units, "--heads", "conv:128")} if units else {})
+    head: HeadSettings = build_settings(HeadSettings, given, "--heads:")
+    check_recipe(Recipe(head=head), source=f"--heads {text}")
+    return head
+
+
+def _read_number(text: str, option: str, example: str) -> int:
+    if not text.isdecimal() or int(text) < 1:
+        raise SettingError(f"{option} has {text!r}.", expected="whole numbers, 1 or more", fix=f"{option} {example}")
+    return int(text)
+
+
+def _describe_head(head: HeadSettings) -> str:
+    return head.kind if head.units == HeadSettings().units else f"{head.kind}:{head.units}"
+
+
+def _describe_views(views: ViewPlan) -> str:
+    return "1 view" if views.num_views == 1 else f"{views.num_views} {views.policy} views"
+
+
+def _read_backbone(text: str, backbones: Sequence[str], settings: BackboneSettings) -> tuple[BackboneSettings, str]:
+    """Return a checked backbone, and its name, with that of the weights where another has the same name."""
+    name, _, weights = text.partition(":")
+    entry = find_backbone(name)
+    entry.check_image_size(settings.image_size)
+    check_weights(entry, weights or entry.default_weights)
+    is_one_of_several = weights and sum(name in each for each in backbones) > 1
+    label = f"{name} ({Path(weights).name})" if is_one_of_several else name
+    return dataclasses.replace(settings, name=name, weights=weights), label

@@ -1,0 +1,185 @@
+"""Rank candidates by how well each predicts the same images, and say which of them do not differ.
+
+Two candidates are compared image by image (`tlkit.probes.probe.is_better`), which tells smaller differences apart
+than their intervals do: on the same images they are right and wrong together.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from tlkit.metrics.intervals import Interval
+from tlkit.probes.probe import Probe, is_better
+from tlkit.tasks.report import format_fraction
+from tlkit.outputs import QUANTITIES, SCORES
+
+_TWO_DIGITS = "{:z.2f}".format
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What a candidate takes on this machine; `CostTerms` says of what.
+
+    Attributes:
+        seconds: Of two candidates that do not differ, the one that takes fewer is the cheaper.
+        megabytes: None where the system does not tell.
+        num_parameters: Weights.
+    """
+
+    seconds: float
+    megabytes: float | None
+    num_parameters: int
+
+
+@dataclass(frozen=True)
+class CostTerms:
+    """What the numbers of a cost are of, for all candidates of a ranking.
+
+    Attributes:
+        columns: Titles of the three numbers in a table.
+        keys: Their names in JSON.
+        per: What stands behind seconds in a sentence.
+    """
+
+    columns: tuple[str, str, str]
+    keys: tuple[str, str, str]
+    per: str
+
+
+PROBED = CostTerms(
+    ("1,000 images", "memory", "parameters"), ("seconds_per_1000_images", "megabytes", "parameters"), "for 1,000 images"
+)
+"""From file to feature; memory that this takes on top of the process's; weights below the head."""
+TRAINED = CostTerms(
+    ("whole run", "features", "head"), ("seconds_of_a_run", "feature_megabytes", "head_parameters"), "for a whole run"
+)
+"""Features of all views and the training on them; disk of those features; weights of the head."""
+
+
+@dataclass(frozen=True)
+class Candidate:
+    """Something to choose, with how every image fared, in the same order for all candidates."""
+
+    name: str
+    probe: Probe
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Place:
+    """One line of the ranking.
+
+    Attributes:
+        name: Of the candidate.
+        score: Accuracy, label accuracy or R², with its interval.
+        cost: What it takes.
+        is_behind: Whether the first of the ranking is better, at 95%.
+    """
+
+    name: str
+    score: Interval
+    cost: Cost
+    is_behind: bool
+
+
+@dataclass(frozen=True)
+class Ranking:
+    """Candidates from the highest score downwards; `advised` is the cheapest of those that are not behind."""
+
+    task: str
+    num_images: int
+    places: tuple[Place, ...]
+    advised: str
+    terms: CostTerms
+
+    @property
+    def quantity(self) -> str:
+        """What the scores are, in words."""
+        return QUANTITIES[SCORES[self.task]]
+
+    @property
+    def sentences(self) -> list[str]:
+        """What follows from the ranking."""
+        first, level = self.places[0], [place.name for place in self.places if not place.is_behind]
+        score = first.score.in_brief(_TWO_DIGITS)
+        if len(self.places) == 1:
+            return [f"{first.name} reaches {score}."]
+        if len(level) == 1:
+            return [f"{first.name} is ahead of all others: {self.quantity} {score}."]
+        text = f"{join_names(level)} do not differ beyond chance on {self.num_images:,} images."
+        if self.advised == first.name:
+            return [text, f"{first.name} is both the highest, {score}, and the cheapest of them."]
+        cheapest = next(place for place in self.places if place.name == self.advised)
+        return [
+            text,
+            f"Take {cheapest.name}: {cheapest.score.in_brief(_TWO_DIGITS)} in {cheapest.cost.seconds:.1f} s "
+            f"{self.terms.per}, against {score} in {first.cost.seconds:.1f} s with {first.name}.",
+        ]
+
+    def table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
+        """Return a title, titles of columns, and rows."""
+        rows: list[tuple[str, ...]] = [
+            (
+                place.name,
+                format_fraction(place.score.value),
+                f"{place.score.low:z.3f} to {place.score.high:z.3f}",
+                "behind" if place.is_behind else "level" if number else "first",
+                f"{place.cost.seconds:.1f} s",
+                "-" if place.cost.megabytes is None else f"{place.cost.megabytes:,.0f} MB",
+                _format_count(place.cost.num_parameters),
+            )
+            for number, place in enumerate(self.places)
+        ]
+        return ("Compared", ("candidate", self.quantity, "95% interval", "rank", *self.terms.columns), rows)
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return plain numbers, lists and dicts, fit for JSON."""
+        seconds, megabytes, parameters = self.terms.keys
+        return {
+            "task": self.task,
+            "images": self.num_images,
+            "advised": self.advised,
+            "candidates": [
+                {
+                    "name": place.name,
+                    "value": place.score.value,
+                    "low": place.score.low,
+                    "high": place.score.high,
+                    "is_behind": place.is_behind,
+                    seconds: round(place.cost.seconds, 3),
+                    megabytes: None if place.cost.megabytes is None else round(place.cost.megabytes, 1),
+                    parameters: place.cost.num_parameters,
+                }
+                for place in self.places
+            ],
+        }
+
+
+def rank_candidates(task: str, candidates: Sequence[Candidate], terms: CostTerms) -> Ranking:
+    """Rank candidates that predicted the same images.
+
+    Args:
+        task: One of TASKS.
+        candidates: At least one; their names differ.
+        terms: What their costs are.
+    """
+    ordered = sorted(candidates, key=lambda candidate: (-candidate.probe.value, candidate.cost.seconds))
+    first = ordered[0]
+    places = tuple(
+        Place(candidate.name, candidate.probe.score, candidate.cost, is_better(first.probe, candidate.probe))
+        for candidate in ordered
+    )
+    cheapest = min((place for place in places if not place.is_behind), key=lambda place: place.cost.seconds)
+    return Ranking(task, len(first.probe.each), places, cheapest.name, terms)
+
+
+def _format_count(number: int) -> str:
+    """Return "2.3 M", or all digits below a tenth of a million."""
+    return f"{number / 1e6:,.1f} M" if number >= 1e5 else f"{number:,}"
+
+
+def join_names(names: Sequence[str]) -> str:
+    """Return `a`, `a and b`, or `a, b and c`."""
+    return " and ".join(filter(None, [", ".join(names[:-1]), names[-1]]))

@@ -1,0 +1,124 @@
+"""Cross-validate a head: train it on most images of each fold, and let it answer for those that are left out."""
+
+from __future__ import annotations
+
+import math
+import statistics
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.splits import assign_splits
+from tlkit.data.views import ViewPlan
+from tlkit.errors import DataError
+from tlkit.probes.folds import Fold
+from tlkit.probes.probe import Probe, make_strata, run_majority, score_outputs
+from tlkit.features.cache import FeatureCache
+from tlkit.outputs import REGRESSION, Outputs
+from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
+from tlkit.runtime import graph_precision
+from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
+from tlkit.probes.images import Questions
+
+
+@dataclass(frozen=True, eq=False)
+class CrossValidatedHead:
+    """What trained heads make of the images.
+
+    Attributes:
+        probe: How every image fared with a head that has not learnt from it.
+        seconds: Of one training, the median.
+        num_parameters: Weights of the head.
+    """
+
+    probe: Probe
+    seconds: float
+    num_parameters: int
+
+
+def cross_validate_head(
+    questions: Questions,
+    cache: FeatureCache,
+    positions: NDArray[np.int64],
+    *,
+    head: HeadSettings,
+    views: ViewPlan,
+    precision: str,
+    advance: Callable[[int], None],
+) -> CrossValidatedHead:
+    """Train a head for each fold, as `tlkit finetune` would with its defaults, and score what they say.
+
+    In each fold, the part of the images that chooses the epoch is the default `validation_fraction`.
+
+    Args:
+        questions: Images, targets and folds.
+        cache: Holds the features.
+        positions: Where each view of each image lies in it: int64 (n, num_views).
+        head: The kind of head.
+        views: The views that are drawn from.
+        precision: Arithmetic of the training steps; see `tlkit.runtime.graph_precision`.
+        advance: Called with 1 after each fold.
+
+    Raises:
+        DataError: There are too few images.
+        NumericsError: The training loss is no longer a number.
+    """
+    task, targets = questions.manifest.task, questions.targets
+    # A class is learnt by its number; labels and values as probes take them.
+    answers = targets if task == REGRESSION else questions.manifest.targets(questions.manifest.records)
+    features = FeatureSource(
+        lambda images, index: cache.read(positions[images, index]),
+        views.num_views,
+        cache.spec.feature_shape,
+        math.prod(cache.spec.feature_shape) * np.dtype(cache.spec.dtype).itemsize,
+    )
+    (stage,) = resolve_stages(Recipe(stages=(Stage(views=views.num_views, policy=views.policy),)))
+    parts = []
+    predicted = np.zeros(targets.shape)
+    with graph_precision(precision):
+        for fold in questions.folds:
+            held_out = answer_held_out(
+                features,
+                answers,
+                divide_fold(questions, fold),
+                outputs=Outputs(task, targets.shape[1]),
+                head=head,
+                stage=stage,
+                training=TrainingSettings(seed=questions.seed),
+            )
+            predicted[fold.test] = held_out.outputs
+            parts.append(held_out)
+            advance(1)
+    baseline = run_majority(task, targets, questions.folds).outputs
+    return CrossValidatedHead(
+        score_outputs(task, targets, predicted, baseline),
+        statistics.median(part.seconds for part in parts),
+        parts[0].num_parameters,
+    )
+
+
+def divide_fold(questions: Questions, fold: Fold) -> Parts:
+    """Set aside some of the images that a fold learns from, to choose the epoch.
+
+    Raises:
+        DataError: There are too few.
+    """
+    strata = make_strata(questions.manifest.task, questions.targets[fold.train])
+    splits = np.array(
+        assign_splits(
+            [questions.manifest.records[image].sha256 for image in fold.train],
+            [str(stratum) for stratum in strata],
+            validation_fraction=DataSettings().validation_fraction,
+            test_fraction=0.0,
+            seed=questions.seed,
+        )
+    )
+    if "validation" not in splits:
+        raise DataError(
+            f"A fold learns from {len(fold.train)} images, one of each class: none is left to choose the epoch by.",
+            expected="three images of a class, or more",
+            fix="add images, or leave out --heads, --policies and --views: a probe needs no epochs.",
+        )
+    return Parts(fold.train[splits == "train"], fold.train[splits == "validation"], fold.test)

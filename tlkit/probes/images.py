@@ -1,0 +1,87 @@
+"""What probes are asked about: which images, and what is to be predicted of them."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.dataset import read_dataset
+from tlkit.data.division import limit_records
+from tlkit.data.file_index import FileIndex
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.probes.folds import Fold, make_stratified_folds
+from tlkit.probes.probe import make_strata
+from tlkit.outputs import CLASSIFICATION
+from tlkit.recipes import DataSettings
+from tlkit.reports.console import Console
+from tlkit.training.first_model import check_target
+
+MAX_IMAGES = 2000
+
+
+@dataclass(frozen=True, eq=False)
+class Questions:
+    """What every candidate of a comparison is asked.
+
+    Attributes:
+        manifest: The images; all of them are trained on in some fold, so all are called training images.
+        targets: What is to be said of each, as probes take it; see `tlkit.probes.probe`.
+        folds: Which images are predicted by what was learnt from which.
+        seed: Of random weights, of the order of training, and of which images choose the epoch.
+    """
+
+    manifest: Manifest
+    targets: NDArray[np.floating[Any]]
+    folds: tuple[Fold, ...]
+    seed: int
+
+
+def make_probe_targets(
+    manifest: Manifest, records: Sequence[ImageRecord], settings: DataSettings
+) -> NDArray[np.floating[Any]]:
+    """Return what probes learn, float (n, outputs): one-hot classes, 0 and 1 for each label, or values."""
+    targets = manifest.targets(records)
+    if manifest.task != CLASSIFICATION:
+        if settings.target_scale == "log":
+            check_target(manifest, settings)
+            targets = np.log(targets)
+        return targets
+    one_hot: NDArray[np.floating[Any]] = np.eye(len(manifest.class_names), dtype=np.float32)[targets]
+    return one_hot
+
+
+def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Questions:
+    """Divide the images of a manifest into folds, in which each of them is predicted once."""
+    records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
+    targets = make_probe_targets(manifest, records, settings)
+    twins = [record.sha256 for record in records]
+    folds = make_stratified_folds(make_strata(manifest.task, targets), twins=twins, seed=seed)
+    return Questions(dataclasses.replace(manifest, records=records), targets, folds, seed)
+
+
+def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
+    """Read a data set and keep its images but for those of the test split, at most about 2,000.
+
+    Raises:
+        DataError: The data set is not usable.
+        SettingError: A setting does not apply to it.
+    """
+    progress = partial(console.progress, "Checking")
+    manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=progress)
+    for notice in manifest.notices:
+        console.detail(notice)
+    used = list(manifest.for_training().records)
+    records = limit_records(used, manifest.task, seed, at_most=MAX_IMAGES)
+    console.say(
+        f"{len(records):,} of {len(manifest.records):,} images"
+        + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")
+        + (f", {len(manifest.metadata_columns)} columns." if manifest.metadata_columns else ".")
+    )
+    return dataclasses.replace(manifest, records=tuple(records))

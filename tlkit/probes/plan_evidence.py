@@ -1,0 +1,167 @@
+"""What some of the images tell: what frozen features know, what more images would bring, and whether to train deeper."""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.models import Classifier
+from tlkit.data.division import limit_records
+from tlkit.data.manifest import Manifest
+from tlkit.data.views import ViewPlan
+from tlkit.errors import DataError
+from tlkit.probes.advice import Evidence
+from tlkit.probes.learning_curve import FEWEST_IMAGES, measure_learning_curve
+from tlkit.probes.probe import run_majority, run_probes
+from tlkit.features.cache import FeatureCache
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console
+from tlkit.probes.plan_trial import FEWEST_TRIED, MOST_VIEWS, TriedFeatures, choose_size, run_trial
+from tlkit.commands.precompute import ensure_features
+from tlkit.probes.images import Questions, make_probe_targets, make_questions
+from tlkit.probes.strategies import Way
+
+MOST_IMAGES = 1000
+_ROWS_AT_ONCE = 256
+
+
+@dataclass(frozen=True, eq=False)
+class _Place:
+    """Where the evidence is gathered.
+
+    Attributes:
+        classifier: The model; it stays as it is.
+        recipe: How images are read and features are made, and the seed.
+        cache_root: Where the caches lie.
+        console: Tells the story.
+    """
+
+    classifier: Classifier
+    recipe: Recipe
+    cache_root: Path
+    console: Console
+
+
+def gather_evidence(
+    manifest: Manifest,
+    classifier: Classifier,
+    way: Way,
+    *,
+    epoch_seconds: float,
+    cache_root: Path,
+    console: Console,
+) -> Evidence | None:
+    """Probe the features of at most about 1,000 images, none of them of the test split, and try both depths on some.
+
+    Args:
+        manifest: The data set.
+        classifier: The model that would be trained; it stays as it is.
+        way: The one that trains the last groups.
+        epoch_seconds: What an epoch of its last stage takes on all training images.
+        cache_root: Where the caches lie.
+        console: Tells the story.
+
+    Returns:
+        What was found; None where there are too few images or answers to find anything.
+
+    Raises:
+        DataError: An image was changed meanwhile.
+    """
+    place = _Place(classifier, way.recipe, cache_root, console)
+    seed = way.recipe.training.seed
+    part = _take_part(manifest.for_training(), MOST_IMAGES, seed)
+    twins = [record.sha256 for record in part.records]
+    targets = make_probe_targets(part, part.records, way.recipe.data)
+    if len(set(twins)) < FEWEST_IMAGES or len(np.unique(targets, axis=0)) < 2:
+        return None
+    console.say(f"\nWhat {len(twins):,} images tell:")
+    questions = make_questions(part, way.recipe.data, seed)
+    cache, positions = _find_features(questions.manifest, "top", ViewPlan(), place)
+    block = _read_pooled(cache, positions[:, 0])
+    task, num_train = manifest.task, len(manifest.in_split("train"))
+    (probe,) = run_probes(task, questions.targets, block, questions.folds)
+    curve = measure_learning_curve(task, questions.targets, block, num_now=num_train, twins=twins, seed=seed)
+    evidence = Evidence(
+        task=task,
+        num_images=num_train,
+        majority=run_majority(task, questions.targets, questions.folds),
+        probe=probe,
+        curve=curve,
+        trial=None,
+    )
+    everything = manifest.for_training()
+    num_tried, num_folds = choose_size(len(everything.records), seconds_an_image=epoch_seconds / num_train)
+    if num_tried < FEWEST_TRIED:
+        is_slow = len(everything.records) >= FEWEST_TRIED
+        reason = "it would take minutes on this machine." if is_slow else f"{len(twins):,} images are too few."
+        return dataclasses.replace(evidence, why_no_trial=reason)
+    asked = make_questions(_take_part(everything, num_tried, seed), way.recipe.data, seed)
+    return _add_trial(evidence, dataclasses.replace(asked, folds=asked.folds[:num_folds]), way, place)
+
+
+def _add_trial(evidence: Evidence, asked: Questions, way: Way, place: _Place) -> Evidence:
+    """Return the evidence with a trial, or with the reason why there is none."""
+    started = time.perf_counter()
+    stage = way.plans[-1].stage
+    views = ViewPlan(stage.policy, min(stage.views, MOST_VIEWS), asked.seed)
+    top, inner = (
+        TriedFeatures(*_find_features(asked.manifest, each, views, place)) for each in ("top", way.plans[-1].boundary)
+    )
+    trial = run_trial(
+        asked,
+        top,
+        inner,
+        way=way,
+        num_train=evidence.num_images,
+        classifier=place.classifier,
+        console=place.console,
+    )
+    if trial is None:
+        return dataclasses.replace(evidence, why_no_trial="there are too few images of a class.")
+    return dataclasses.replace(evidence, trial=dataclasses.replace(trial, seconds=time.perf_counter() - started))
+
+
+def _take_part(manifest: Manifest, at_most: int, seed: int) -> Manifest:
+    records = limit_records(list(manifest.records), manifest.task, seed, at_most=at_most)
+    return dataclasses.replace(manifest, records=tuple(records))
+
+
+def _find_features(
+    manifest: Manifest, boundary: str, views: ViewPlan, place: _Place
+) -> tuple[FeatureCache, NDArray[np.int64]]:
+    """Return the cache that holds the features of all images, and where each view lies, int64 (n, num_views)."""
+    features = ensure_features(
+        manifest,
+        place.classifier.backbone,
+        boundary=boundary,
+        views=views,
+        settings=place.recipe.backbone,
+        cache_root=place.cache_root,
+        console=place.console,
+    )
+    for item in features.set_aside:
+        raise DataError(
+            f"{item.path}: {item.reason}.",
+            expected="the images to stay as they are while they are looked at",
+            fix="start again.",
+        )
+    by_sha256 = {
+        record.sha256: position
+        for split in features.splits.values()
+        for record, position in zip(split.records, split.positions, strict=True)
+    }
+    return features.cache, np.stack([by_sha256[record.sha256] for record in manifest.records])
+
+
+def _read_pooled(cache: FeatureCache, positions: NDArray[np.int64]) -> NDArray[np.float32]:
+    """Return the mean of each feature over the places of its map, float32 (n, channels)."""
+    parts = []
+    for start in range(0, len(positions), _ROWS_AT_ONCE):
+        rows = cache.read(positions[start : start + _ROWS_AT_ONCE]).astype(np.float32)
+        parts.append(rows.mean(axis=(1, 2)) if rows.ndim == 4 else rows)
+    return np.concatenate(parts)

@@ -1,0 +1,217 @@
+"""The trial of a plan: both depths and both heads, trained on some images and asked about others, on cached features."""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.models import Classifier
+from tlkit.errors import DataError
+from tlkit.probes.advice import LINEAR, Trial
+from tlkit.probes.folds import MOST_FOLDS
+from tlkit.probes.probe import Probe, run_majority, score_outputs
+from tlkit.features.cache import FeatureCache
+from tlkit.outputs import REGRESSION, Outputs
+from tlkit.recipes import HeadSettings, ResolvedStage
+from tlkit.reports.console import Console
+from tlkit.runtime import graph_precision
+from tlkit.training.depths import Deeper, answer_at_two_depths
+from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
+from tlkit.probes.cross_validation import divide_fold
+from tlkit.probes.images import Questions
+from tlkit.probes.strategies import Way
+
+MOST_TRIED, FEWEST_TRIED = 1250, 60
+"""Images. Few would not do: what last groups bring grows with the images that they learn from."""
+ENOUGH_HELD_OUT = 400
+FEWEST_FOLDS_TRIED, MOST_FOLDS_TRIED = 2, 5
+_PART_TRAINED_ON = 0.8
+MOST_EPOCHS = 8
+"""Of the last groups."""
+MOST_FASTER = 10.0
+"""Rates of the last groups are raised by so much at most, as fewer steps are taken than in a training."""
+MOST_VIEWS = 4
+MOST_SECONDS = 60.0
+"""Of training the last groups in all folds."""
+
+
+@dataclass(frozen=True, eq=False)
+class TriedFeatures:
+    """Features of the images of a trial.
+
+    Attributes:
+        cache: Holds them.
+        positions: Where each view of each image lies, int64 (n, num_views).
+    """
+
+    cache: FeatureCache
+    positions: NDArray[np.int64]
+
+    def read(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
+        """Return some of them by image and view."""
+        return self.cache.read(self.positions[images, views])
+
+    def read_pooled(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
+        """Return their means over the places of the map."""
+        rows = self.read(images, views)
+        return rows.mean(axis=(1, 2), dtype=np.float32) if rows.ndim == 4 else rows
+
+    def source(self, *, is_pooled: bool = False) -> FeatureSource:
+        """Return what a training reads."""
+        spec, num_views = self.cache.spec, self.positions.shape[1]
+        row_bytes = math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize
+        if not is_pooled or len(spec.feature_shape) == 1:
+            return FeatureSource(self.read, num_views, spec.feature_shape, row_bytes)
+        return FeatureSource(self.read_pooled, num_views, spec.feature_shape[-1:], 4 * spec.feature_shape[-1])
+
+
+def choose_size(num_images: int, *, seconds_an_image: float) -> tuple[int, int]:
+    """Return how many images a trial takes, and in how many of five folds, so that it stays modest.
+
+    As many images as two folds allow; of few or fast ones more folds, until enough images have been held out.
+
+    Args:
+        num_images: That there are.
+        seconds_an_image: What the last groups take for each image of an epoch.
+    """
+    most_trained = MOST_SECONDS / (MOST_EPOCHS * max(seconds_an_image, 1e-9))
+    num_tried = min(num_images, MOST_TRIED, int(most_trained / (FEWEST_FOLDS_TRIED * _PART_TRAINED_ON)))
+    if not num_tried:
+        return 0, 0
+    num_enough = math.ceil(ENOUGH_HELD_OUT * MOST_FOLDS / num_tried)
+    num_affordable = int(most_trained / (_PART_TRAINED_ON * num_tried))
+    return num_tried, max(FEWEST_FOLDS_TRIED, min(MOST_FOLDS_TRIED, num_enough, num_affordable))
+
+
+def run_trial(
+    questions: Questions,
+    top: TriedFeatures,
+    inner: TriedFeatures,
+    *,
+    way: Way,
+    num_train: int,
+    classifier: Classifier,
+    console: Console,
+) -> Trial | None:
+    """Train the head, from it the last groups too, and a linear head, fold by fold, and score what they say.
+
+    Args:
+        questions: Images, targets and the folds that are tried; images that no fold holds out are only learnt from.
+        top: Features at the top.
+        inner: Features below the last groups.
+        way: The one that trains them; its settings hold, but for what makes the trial short.
+        num_train: Images that it would train on.
+        classifier: The model; it stays as it is.
+        console: Shows progress.
+
+    Returns:
+        What was found, without the time; None where a fold has too few images to choose the epoch by.
+
+    Raises:
+        NumericsError: The training loss is no longer a number.
+    """
+    try:
+        parts = [divide_fold(questions, fold) for fold in questions.folds]
+    except DataError:
+        return None
+    trainings = _Trainings(questions, top, inner, way, num_train, classifier)
+    probes = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
+    with console.progress("Trial", len(parts), "folds") as advance, graph_precision(way.recipe.backbone.precision):
+        for part in parts:
+            probes["head"][part.test], probes["deeper"][part.test] = trainings.train_both(part)
+            if trainings.tries_linear:
+                probes[LINEAR][part.test] = trainings.train_linear(part)
+            advance(1)
+    task, held_out = questions.manifest.task, np.concatenate([part.test for part in parts])
+    targets = questions.targets[held_out]
+    base = run_majority(task, questions.targets, questions.folds).outputs[held_out]
+
+    def score(outputs: NDArray[np.float64]) -> Probe:
+        return score_outputs(task, targets, outputs, base)
+
+    num_linear = (top.source(is_pooled=True).shape[0] + 1) * questions.targets.shape[1]
+    return Trial(
+        num_trained=round(np.mean([len(part.train) + len(part.validation) for part in parts])),
+        head_kind=way.recipe.head.kind,
+        last_groups=way.unfreeze,
+        majority=score(base),
+        head=score(probes["head"][held_out]),
+        deeper=score(probes["deeper"][held_out]),
+        linear=score(probes[LINEAR][held_out]) if trainings.tries_linear else None,
+        num_parameters=(classifier.head.count_params(), num_linear),
+        seconds=0.0,
+    )
+
+
+@dataclass(frozen=True, eq=False)
+class _Trainings:
+    """What is trained in each fold; attributes as in `run_trial`."""
+
+    questions: Questions
+    top: TriedFeatures
+    inner: TriedFeatures
+    way: Way
+    num_train: int
+    classifier: Classifier
+
+    @property
+    def tries_linear(self) -> bool:
+        """Whether a linear head is another choice: a box needs a head that knows where things are."""
+        return self.way.recipe.head.kind != LINEAR and not self.classifier.spec.has_box
+
+    def train_both(self, part: Parts) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
+        """Return what the head alone says, and what it says with the last groups."""
+        last = self.way.plans[-1]
+        short = shorten(last.stage, num_train=self.num_train, num_tried=len(part.train))
+        return answer_at_two_depths(
+            self.top.source(),
+            self._answers,
+            part,
+            outputs=self._outputs,
+            head=self.way.recipe.head,
+            stage=self.way.plans[0].stage,
+            training=self.way.recipe.training,
+            deeper=Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.way.recipe.bn),
+        )
+
+    def train_linear(self, part: Parts) -> NDArray[np.floating]:
+        """Return what a linear head says."""
+        return answer_held_out(
+            self.top.source(is_pooled=True),
+            self._answers,
+            part,
+            outputs=self._outputs,
+            head=HeadSettings(kind=LINEAR, dropout=self.way.recipe.head.dropout),
+            stage=self.way.plans[0].stage,
+            training=self.way.recipe.training,
+        ).outputs
+
+    @property
+    def _outputs(self) -> Outputs:
+        return Outputs(self.questions.manifest.task, self.questions.targets.shape[1])
+
+    @property
+    def _answers(self) -> NDArray[np.generic]:
+        """What is learnt: a class by its number; labels and values as probes take them."""
+        manifest = self.questions.manifest
+        return self.questions.targets if manifest.task == REGRESSION else manifest.targets(manifest.records)
+
+
+def shorten(stage: ResolvedStage, *, num_train: int, num_tried: int) -> ResolvedStage:
+    """Return a stage of few epochs in which weights can go as far as in all of them.
+
+    How far they go in AdamW is about the rate times the number of steps, so the rate rises as steps become fewer, up to
+    tenfold.
+
+    Args:
+        stage: On all training images.
+        num_train: Their number.
+        num_tried: Those that the short stage trains on.
+    """
+    epochs = min(stage.epochs, MOST_EPOCHS)
+    faster = min(MOST_FASTER, max(1.0, stage.epochs * num_train / (epochs * num_tried)))
+    return dataclasses.replace(stage, epochs=epochs, lr=stage.head_rate * faster)

@@ -1,0 +1,102 @@
+"""The ways from a data set to a model: the head alone, the last layer groups too, or everything; each is a finetune command.
+
+What a way takes is the sum of its steps: the features of each stage that the cache lacks, and the epochs.
+"""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.backbones.weights import RANDOM
+from tlkit.recipes import SECTIONS, Recipe, Stage, check_recipe, resolve_recipe
+from tlkit.recipes.words import list_words
+from tlkit.runs.recipe import choose_weights, make_finetune_recipe
+from tlkit.training.stage_plan import StagePlan, plan_stages
+
+if TYPE_CHECKING:
+    from tlkit.backbones.build import Backbone
+
+LEAST_SHARE_OF_LAST_GROUPS = 0.25
+
+
+@dataclass(frozen=True)
+class Way:
+    """A finetune command, and what it runs.
+
+    Attributes:
+        unfreeze: none, the lowest of the last groups, or all.
+        recipe: Resolved.
+        plans: Its stages.
+        command: What to type, but for the data and the run.
+    """
+
+    unfreeze: str
+    recipe: Recipe
+    plans: tuple[StagePlan, ...]
+    command: tuple[str, ...]
+
+    @property
+    def name(self) -> str:
+        """What is trained, in words."""
+        if self.unfreeze == "none":
+            return "the head alone"
+        return "everything" if self.unfreeze == "all" else f"the head and {self.unfreeze} upwards"
+
+    def describe(self) -> str:
+        """Return what is trained, with the head that it has: "the dense head alone", "the dense head and group5 upwards"."""
+        head = f"the {self.recipe.head.kind} head"
+        ends = {"none": f"{head} alone", "all": f"everything, under a {self.recipe.head.kind} head"}
+        return ends.get(self.unfreeze, f"{head} and {self.unfreeze} upwards")
+
+    def format_command(self, data: Path) -> str:
+        """Return the command line for a data set."""
+        kind = "head" if self.unfreeze == "none" else self.unfreeze
+        run = Path("runs") / f"{data.resolve().stem}-{kind}"
+        return shlex.join(["tlkit", "finetune", str(data), *self.command, "--out", str(run)])
+
+
+def make_way(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Way:
+    """Return the way that trains the head and everything from a layer group upwards.
+
+    Args:
+        unfreeze: none, a layer group, or all.
+        views: Given settings of the views, `views` and `policy`, by field name.
+        sections: Given settings of each section of a recipe, by field name.
+
+    Raises:
+        BackboneError: If backbone, layer group or weights do not exist.
+        SettingError: If settings do not fit together.
+    """
+    stage: dict[str, Any] = {**views, "unfreeze": unfreeze}
+    backbone = dict(sections["backbone"])
+    if is_from_scratch := unfreeze == "all" and backbone.get("weights") == RANDOM:
+        backbone.pop("engine", None)  # nothing is frozen that it could run
+    if is_from_scratch:
+        stage.pop("views", None)  # nothing is cached
+    if unfreeze != "all" and stage.get("views", 1) == 1:
+        stage.pop("policy", None)  # a single view is the image itself
+    sections = {**sections, "backbone": backbone}
+    recipe = choose_weights(make_finetune_recipe(stage=stage, sections=sections, start_from=None), None)
+    recipe = resolve_recipe(check_recipe(recipe, source="settings"))
+    words = [word for name, section in SECTIONS.items() for word in list_words(section(**sections[name]))]
+    return Way(unfreeze, recipe, tuple(plan_stages(recipe, None)), (*words, *list_words(Stage(**stage))))
+
+
+def take_head(sections: Mapping[str, Mapping[str, Any]], kind: str | None) -> Mapping[str, Mapping[str, Any]]:
+    """Return the sections with a kind of head that is advised, unless another or its width was asked for."""
+    if kind is None or sections["head"].keys() - {"dropout"}:
+        return sections
+    return {**sections, "head": {**sections["head"], "kind": kind}}
+
+
+def find_last_groups(backbone: Backbone) -> str:
+    """Return the lowest of the last groups: the fewest that hold a quarter of the weights, and never all of them."""
+    sizes = [group.num_parameters for group in backbone.groups]
+    lowest = next(
+        place for place in reversed(range(len(sizes))) if sum(sizes[place:]) >= LEAST_SHARE_OF_LAST_GROUPS * sum(sizes)
+    )
+    return backbone.groups[max(1, lowest)].name

@@ -1,0 +1,1 @@
+"""One output folder: opened, resumed, completed, reported, and started from."""

@@ -1,0 +1,168 @@
+"""What a trained model still has to learn before it is saved: how sure it may be, and what it does not know.
+
+All of it is chosen on the validation images: the threshold of each label, the temperature of the probabilities, and
+the distance from the training images above which a picture counts as unknown. The model is of use without any of them,
+and without its network for OpenVINO; so each is an optional step.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from tlkit.backbones.engines.openvino_runtime import has_openvino
+from tlkit.models import NEVER, BundleSpec, Novelty, choose_unknown_above, cool, fit_novelty, pool_features
+from tlkit.data.manifest import Manifest
+from tlkit.data.views import ViewPlan
+from tlkit.errors import DataError, NumericsError
+from tlkit.metrics.calibration import fit_temperature
+from tlkit.outputs import CLASSIFICATION, MULTILABEL
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console
+from tlkit.runs.model import read_golden_samples
+from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.commands.precompute import ensure_features
+from tlkit.runs.report import score_validation
+from tlkit.inference.scoring import Scores
+from tlkit.inference.task_report import choose_task_thresholds, list_targets
+
+if TYPE_CHECKING:
+    import openvino
+
+    from tlkit.models import Classifier
+    from tlkit.models.exports.openvino import OpenvinoClassifier
+
+MOST_SPANNING_IMAGES = 500
+UNCHOSEN_THRESHOLD = 0.5
+DISTANCE = "The distance from the training images"
+OPENVINO_NETWORK = "The network for OpenVINO"
+SCORES = "The scores on the validation images"
+
+
+def finish_model(
+    classifier: Classifier,
+    manifest: Manifest,
+    recipe: Recipe,
+    *,
+    cache_root: Path,
+    steps: OptionalSteps,
+    console: Console,
+) -> tuple[Scores | None, openvino.Model | None]:
+    """Complete a classifier's spec and novelty.
+
+    Returns:
+        Its scores on the validation images, as prediction will give them, or None if none of them can be read any more;
+        and the network for OpenVINO by which they were computed, or None where Keras did it.
+
+    Args:
+        classifier: The trained model; what an earlier run chose for it is forgotten.
+        manifest: The run's images.
+        recipe: The seed, the false alarms that are allowed, and how features are computed.
+        cache_root: Where the caches lie.
+        steps: Keeps account of what could not be made.
+        console: Shows progress.
+    """
+    classifier.spec, classifier.novelty = forget_choices(classifier.spec), None
+    with steps.step(DISTANCE):
+        classifier.novelty = _fit_novelty(classifier, manifest, recipe, cache_root, console)
+    if classifier.novelty is not None:
+        classifier.spec = dataclasses.replace(classifier.spec, unknown_above=NEVER)
+    converted = None
+    if recipe.backbone.engine != "keras" and has_openvino():
+        with steps.step(OPENVINO_NETWORK):
+            converted = _convert(classifier, manifest)
+    scores = score_validation(converted or classifier, manifest, console)
+    if scores.records:
+        scores = _choose_limits(classifier, scores, recipe.training.false_alarms, console)
+    else:
+        steps.fail(SCORES, f"none of the {len(scores.failures):,} images can be read")
+    return scores if scores.records else None, converted.model if converted else None
+
+
+def forget_choices(spec: BundleSpec) -> BundleSpec:
+    """Return a spec without what is chosen on the validation images of a finished model."""
+    thresholds = (UNCHOSEN_THRESHOLD,) * len(spec.class_names) if spec.task == MULTILABEL else ()
+    return dataclasses.replace(spec, thresholds=thresholds, temperature=1.0, unknown_above=None)
+
+
+def _choose_limits(classifier: Classifier, scores: Scores, false_alarms: float, console: Console) -> Scores:
+    """Choose thresholds, temperature and the limit of the distance; return the scores at that temperature."""
+    spec = dataclasses.replace(classifier.spec, thresholds=choose_task_thresholds(classifier.spec, scores))
+    if spec.task == CLASSIFICATION and len(spec.class_names) > 1:
+        temperature = fit_temperature(list_targets(spec, scores.records).astype(np.int64), scores.answers)
+        spec = dataclasses.replace(spec, temperature=temperature)
+        scores = dataclasses.replace(scores, answers=cool(scores.answers, temperature))
+        console.detail(f"Probabilities are calibrated on the validation images: temperature {temperature:.2f}.")
+    if scores.distances is not None:
+        unknown_above = choose_unknown_above(scores.distances, false_alarms)
+        if unknown_above == NEVER and false_alarms > 0:
+            console.say(
+                f"With {len(scores.distances)} validation images no picture will be called unknown: "
+                f"at {false_alarms:g} false alarms it takes {round(1 / false_alarms) - 1}."
+            )
+        spec = dataclasses.replace(spec, unknown_above=unknown_above)
+    classifier.spec = spec
+    return scores
+
+
+def _convert(classifier: Classifier, manifest: Manifest) -> OpenvinoClassifier:
+    """Return the classifier run by OpenVINO.
+
+    Raises:
+        NumericsError: OpenVINO cannot take it, or gives other answers.
+    """
+    from tlkit.models import convert_classifier
+
+    samples = read_golden_samples(manifest, classifier.spec)
+    try:
+        return convert_classifier(classifier, samples.images, samples.metadata)
+    except RuntimeError as error:
+        raise NumericsError(
+            f"OpenVINO cannot take the model ({error})",
+            expected="a model that OpenVINO can run",
+            fix="give --engine keras, and please report this as a bug in tlkit.",
+        ) from error
+
+
+def _fit_novelty(
+    classifier: Classifier, manifest: Manifest, recipe: Recipe, cache_root: Path, console: Console
+) -> Novelty | None:
+    """Return what some of the training images span; None, with a warning, if they are all alike.
+
+    If only the head was trained, their features are in the cache. A backbone that was trained may give features that do
+    not fit into float16, so they are kept in float32, pooled.
+
+    Raises:
+        TlkitError: The features cannot be computed.
+    """
+    train = manifest.in_split("train")
+    chosen = np.random.default_rng(recipe.training.seed).permutation(len(train))[:MOST_SPANNING_IMAGES]
+    is_cached = all(stage.unfreeze == "none" for stage in recipe.stages)
+    features = ensure_features(
+        dataclasses.replace(manifest, records=tuple(train[number] for number in sorted(chosen))),
+        classifier.backbone,
+        boundary="top",
+        views=ViewPlan(),
+        settings=recipe.backbone if is_cached else dataclasses.replace(recipe.backbone, feature_dtype="float32"),
+        cache_root=cache_root,
+        console=console,
+        is_pooled=not is_cached and classifier.backbone.pooling == "none",
+    )
+    positions = features.splits["train"].positions[:, 0]
+    if not len(positions):
+        raise DataError(
+            "None of the training images can be read any more.",
+            expected="the images to stay as they were when the run began",
+            fix="put them back, then give the same command with --resume.",
+        )
+    rows = features.cache.read(positions)
+    novelty = fit_novelty(pool_features(rows))
+    if novelty is None:
+        console.warn(
+            "The training images are all alike to the backbone, so the model learns nothing from what they show, and "
+            "cannot tell when a picture is unlike them."
+        )
+    return novelty

@@ -1,0 +1,297 @@
+"""The output folder of a run: opened, resumed, and read again by a run that starts from it.
+
+RUN/  recipe.toml  manifest.csv  set_aside.csv  earlier_images.json (of the run it started from)  history.csv  tensorboard/  bundle/  summary.json
+      curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png  report.html  state/ (until all is made)
+
+`recipe.toml` is written when all that a resumed run needs is on the disk: a folder without it holds no run yet, only
+what a start that failed may have left. One process at a time works in the folder; a lock that dies with it sees to that.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlkit.models import SPEC_FILE, BundleSpec, find_bundle, read_spec
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_manifest, write_manifest
+from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImages, read_seen_images
+from tlkit.data.sources import OUTPUT_MARKER
+from tlkit.errors import RunError
+from tlkit.files import remove_partials, write_json
+from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
+from tlkit.reports.output_folder import (
+    LOCK_FILE,
+    check_outside,
+    holds_nothing,
+    is_output_folder,
+    locked_folder,
+    make_output_folder,
+)
+from tlkit.reports.optional_steps import describe_problem
+
+RUN = "run"
+RECIPE_FILE = "recipe.toml"
+MANIFEST_FILE = "manifest.csv"
+SUMMARY_FILE = "summary.json"
+FILES_OF_A_START = (
+    *MANIFEST_FILES,
+    FINDINGS_FILE,
+    EARLIER_IMAGES_FILE,
+    "views.png",
+    "history.csv",
+    "learning-rate-*.png",
+    RECIPE_FILE,
+)
+FOLDERS_OF_A_START = ("tensorboard", "state", "bundle.partial")
+
+
+@dataclass(frozen=True)
+class RunFolder:
+    """A run's own folder, marked as tlkit's output."""
+
+    path: Path
+
+    @property
+    def bundle(self) -> Path:
+        """Where the model goes."""
+        return self.path / "bundle"
+
+    @property
+    def state(self) -> Path:
+        """Where the state of an unfinished run lies."""
+        return self.path / "state"
+
+    @property
+    def recipe(self) -> Path:
+        """The resolved recipe."""
+        return self.path / RECIPE_FILE
+
+    @property
+    def has_begun(self) -> bool:
+        """Whether there is all that a run needs to go on."""
+        return self.recipe.is_file()
+
+    @property
+    def has_trained(self) -> bool:
+        """Whether something would be lost with the folder: a model, or the state of training."""
+        return (
+            self.is_finished
+            or self.bundle.exists()
+            or self.bundle.with_name("bundle.previous").exists()
+            or any(self.state.glob("*.safetensors"))
+        )
+
+    @property
+    def is_finished(self) -> bool:
+        """Whether the run came to its end; something that its model does not depend on may be missing."""
+        return (self.path / SUMMARY_FILE).is_file()
+
+    def read_manifest(self) -> Manifest:
+        """Return the images and splits that the run began with."""
+        return read_manifest(self.path)
+
+    def read_summary(self) -> dict[str, Any]:
+        """Return what the finished run reported.
+
+        Raises:
+            RunError: The file is damaged.
+        """
+        path = self.path / SUMMARY_FILE
+        try:
+            summary = json.loads(path.read_text("utf-8"))
+            if not isinstance(summary, dict):
+                raise ValueError(f"a JSON object is expected, not {type(summary).__name__}")
+        except (OSError, ValueError) as error:
+            raise RunError(
+                f"{path} cannot be read ({error}).",
+                expected="the file as tlkit wrote it",
+                fix="restore the file; the model in the run's folder does not need it.",
+            ) from error
+        return summary
+
+    def write_start(self, recipe: Recipe, manifest: Manifest) -> None:
+        """Record images, splits and settings before anything is trained; from here on there is a run to resume."""
+        write_manifest(manifest, self.path)
+        write_recipe(recipe, self.recipe)
+
+    def write_summary(self, summary: dict[str, Any]) -> None:
+        """Mark the run as finished; the state goes if `--resume` has nothing left to make.
+
+        Raises:
+            RunError: The disk does not take the file.
+        """
+        try:
+            write_json(self.path / SUMMARY_FILE, summary)
+        except OSError as error:
+            raise RunError(
+                f"The model is saved, but {self.path / SUMMARY_FILE} cannot be written ({describe_problem(error)}).",
+                expected="room for it, and permission to write",
+                fix="make room, then give the same command with --resume; nothing is trained again.",
+            ) from error
+        if not summary["not_made"]:
+            self.remove_state()
+
+    def remove_state(self) -> None:
+        """Remove what only a resumed run needs."""
+        shutil.rmtree(self.state, ignore_errors=True)
+
+    def describe_kept(self) -> str:
+        """Say, as a clause, what of the training is on the disk."""
+        if any(self.state.glob("*-finished.safetensors")):
+            return f"what was trained is kept in {self.state}."
+        return "the stage that was not saved is trained again."
+
+    def clear(self) -> None:
+        """Remove what a start without any training has written, so that another can begin."""
+        for pattern in FILES_OF_A_START:
+            for path in self.path.glob(pattern):
+                path.unlink()
+        for name in FOLDERS_OF_A_START:
+            if (self.path / name).is_dir():
+                shutil.rmtree(self.path / name)
+
+    def discard(self) -> None:
+        """Remove the folder after a start that failed, as far as nobody else has put something into it."""
+        with suppress(OSError):
+            self.clear()
+            remove_partials(self.path)
+            (self.path / OUTPUT_MARKER).unlink(missing_ok=True)
+            (self.path / LOCK_FILE).unlink(missing_ok=True)
+            self.path.rmdir()
+
+
+@contextmanager
+def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> Iterator[RunFolder]:
+    """Provide the run's folder while no other process works in it: a new one, or with `resume` that of an earlier start.
+
+    If the block fails before anything was trained, the folder goes, and the next start finds its name free.
+
+    Raises:
+        RunError: `out` lies in the data or is taken; with `resume`, it holds no run or its settings differ; or another
+            process is at work there.
+    """
+    check_outside(out, option="--out", data_folders=[data] if data.is_dir() else [])
+    folder = RunFolder(out)
+    if not is_output_folder(out, kind=RUN, marker=OUTPUT_MARKER):
+        _check_empty(out, resume=resume)
+        make_output_folder(out, kind=RUN, marker=OUTPUT_MARKER)
+    with locked_folder(out):
+        _check_start(folder, recipe, resume=resume)
+        if not resume or not folder.has_begun:
+            folder.clear()
+        remove_partials(out)
+        remove_partials(folder.state)
+        try:
+            yield folder
+        except BaseException:
+            if not folder.has_trained:
+                folder.discard()
+            raise
+
+
+def describe_unfinished(path: Path) -> str | None:
+    """Return a sentence if the model in a run folder, or the bundle in it, is that of a run that has not finished."""
+    folder = next(
+        (RunFolder(place) for place in (path, path.absolute().parent) if (place / RECIPE_FILE).is_file()), None
+    )
+    if folder is None or folder.is_finished:
+        return None
+    return (
+        f"{folder.path} has not finished: its model is that of the last finished stage, its probabilities are not "
+        "calibrated, and nothing is called unknown."
+    )
+
+
+def _check_empty(out: Path, *, resume: bool) -> None:
+    """Refuse a folder with files that are not tlkit's; what a killed process left half written does not count."""
+    if not os.path.lexists(out):
+        return
+    if out.is_dir() and holds_nothing(out):
+        return
+    if resume:
+        raise RunError(
+            f"--resume: {out} holds no run.",
+            expected="the folder of a run that was interrupted",
+            fix="give the run's own folder with --out, or leave --resume out to begin a run in a new one.",
+        )
+    raise RunError(
+        f"--out {out} exists already.",
+        expected="a new folder, so that nothing is overwritten",
+        fix="choose another --out.",
+    )
+
+
+def _check_start(folder: RunFolder, recipe: Recipe, *, resume: bool) -> None:
+    """Refuse to overwrite what was trained, and to go on with it by other settings."""
+    if not resume:
+        if folder.has_trained:
+            problem = "a run" if folder.is_finished else "a run that was interrupted"
+            raise RunError(
+                f"--out {folder.path} holds {problem}.",
+                expected="a new folder, so that no earlier run is overwritten",
+                fix="choose another --out" + ("." if folder.is_finished else ", or add --resume to go on with it."),
+            )
+        return
+    if not folder.has_begun:
+        if folder.has_trained:
+            raise RunError(
+                f"--resume: {folder.path} holds a model, but no {RECIPE_FILE}.",
+                expected=f"{RECIPE_FILE} as the run has written it",
+                fix="restore the file, or begin a new run with another --out.",
+            )
+        return
+    differences = list_differences(read_recipe(folder.recipe), recipe)
+    if differences:
+        raise RunError(
+            f"--resume: {folder.path} was begun with other settings: {'; '.join(differences)} (then, now).",
+            expected="the settings that the run was begun with, so that it ends where it would have ended",
+            fix="give the same options, or begin a new run with another --out.",
+        )
+
+
+@dataclass(frozen=True)
+class EarlierRun:
+    """A finished run to start from.
+
+    Attributes:
+        path: Its folder, or that of its bundle.
+        spec: What its model is.
+        seen: The images that its model has seen, so that none of them is taken for a new one.
+        recipe: Its resolved recipe; None where there is only a bundle.
+        sha256: Hash of the bundle's description, which holds the hashes of its other files.
+    """
+
+    path: Path
+    spec: BundleSpec
+    seen: SeenImages
+    recipe: Recipe | None
+    sha256: str
+
+    @property
+    def splits(self) -> Mapping[str, str] | None:
+        """Split of each image by its content's sha256, so that no validation image becomes a training image.
+
+        None where there is only a bundle.
+        """
+        return None if self.recipe is None else self.seen.splits
+
+
+def read_earlier_run(path: Path) -> EarlierRun:
+    """Read what a later run needs of a run folder or a bundle; no model is built.
+
+    Raises:
+        BundleError: If there is no finished model.
+    """
+    spec = read_spec(path, loader_version=LOADER_VERSION)
+    sha256 = hashlib.sha256((find_bundle(path) / SPEC_FILE).read_bytes()).hexdigest()
+    if not (path / MANIFEST_FILE).is_file():
+        return EarlierRun(path, spec, UNKNOWN_IMAGES, recipe=None, sha256=sha256)
+    return EarlierRun(path, spec, read_seen_images(path), read_recipe(path / RECIPE_FILE), sha256)

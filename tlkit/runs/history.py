@@ -1,0 +1,104 @@
+"""The history of a run while it grows: files and lines after every epoch, stage after stage."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from tlkit.reports.console import Console
+from tlkit.training.checkpoint import Progress
+from tlkit.training.history import SPLITS, TensorBoardLog, list_figures, write_history
+from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.training.stage_plan import StagePlan
+
+Rows = Sequence[dict[str, Any]]
+
+EPOCH_WIDTH = 7
+TIME_WIDTH = 9
+SPLIT_GAP = 2
+
+
+class RunHistory:
+    """Collects the epochs of all stages.
+
+    Attributes:
+        rows: Rows of the finished stages, as `tlkit.training.history` writes them.
+    """
+
+    def __init__(self, folder: Path, steps: OptionalSteps, console: Console) -> None:
+        self.rows: list[dict[str, Any]] = []
+        self._folder = folder
+        self._steps = steps
+        self._console = console
+        self._board: TensorBoardLog | None = None
+        self._num_logged = 0
+
+    def follow(self, plan: StagePlan) -> Callable[[Rows], None]:
+        """Return the function that takes a stage's rows after each of its epochs."""
+        is_first = True
+
+        def on_epoch(rows: Rows) -> None:
+            nonlocal is_first
+            history = [*self.rows, *self._complete(plan, rows)]
+            self._write(history)
+            if is_first:
+                self._console.say(format_head(history[-1]))
+            is_first = False
+            self._console.say(format_epoch(history[-1], plan.stage.epochs))
+
+        return on_epoch
+
+    def finish(self, plan: StagePlan, progress: Progress) -> None:
+        """Take over the rows of a finished stage."""
+        self.rows += self._complete(plan, progress.rows)
+        self._write(self.rows)
+
+    def _write(self, history: Rows) -> None:
+        with self._steps.step("history.csv"):
+            write_history(history, self._folder / "history.csv")
+        with self._steps.step("The log for TensorBoard"):
+            self._log(history)
+
+    def _log(self, history: Rows) -> None:
+        """Log the rows that are not logged yet; after a failure, and in a resumed run, all of them anew."""
+        board, self._board = self._board, None
+        if board is None:
+            shutil.rmtree(self._folder / "tensorboard", ignore_errors=True)
+            board, self._num_logged = TensorBoardLog(self._folder / "tensorboard"), 0
+        for row in history[self._num_logged :]:
+            board.write(row)
+        self._board, self._num_logged = board, len(history)
+
+    def _complete(self, plan: StagePlan, rows: Rows) -> Rows:
+        """Return rows with what only the run knows: the boundary, and the epoch counted over all stages."""
+        num_before = len(self.rows)
+        return [{**row, "boundary": plan.boundary, "epoch": num_before + row["stage_epoch"]} for row in rows]
+
+
+def format_head(row: dict[str, Any]) -> str:
+    """Return the two lines above the epochs of a stage: the splits, and the names of their figures."""
+    names = [name.replace("_", " ") for name in list_figures(row)]
+    width = sum(map(_column_width, names)) + SPLIT_GAP
+    splits = "".join(f"{split:<{width}}" for split in SPLITS)
+    figures = (" " * SPLIT_GAP).join("".join(f"{name:>{_column_width(name)}}" for name in names) for _ in SPLITS)
+    return f"{'':{EPOCH_WIDTH + 2}}{splits}".rstrip() + f"\n{'epoch':>{EPOCH_WIDTH}}{figures}{'time':>{TIME_WIDTH}}"
+
+
+def format_epoch(row: dict[str, Any], num_epochs: int) -> str:
+    """Return the line of an epoch, below `format_head`; within 80 characters for every task."""
+    names = list_figures(row)
+    figures = (" " * SPLIT_GAP).join(
+        "".join(
+            f"{row[f'{split}_{name}']:>{_column_width(name.replace('_', ' '))}.{4 if name == 'loss' else 3}f}"
+            for name in names
+        )
+        for split in SPLITS
+    )
+    epoch, time = f"{row['stage_epoch']}/{num_epochs}", f"{row['seconds']:.1f} s"
+    return f"{epoch:>{EPOCH_WIDTH}}{figures}{time:>{TIME_WIDTH}}{'  best' if row['is_best'] else ''}"
+
+
+def _column_width(name: str) -> int:
+    return max(len(name), len("0.1234")) + 2

@@ -1,0 +1,128 @@
+"""Write a run's model: a plain one as soon as a stage is done, and the finished one in its place at the end."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.models import BundleSpec
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.errors import DataError, RunError
+from tlkit.reports.optional_steps import describe_problem
+from tlkit.runs.folder import RunFolder
+from tlkit.inference.scoring import load_record
+
+if TYPE_CHECKING:
+    import openvino
+
+    from tlkit.models import Classifier
+    from tlkit.training.checkpoint import Progress
+    from tlkit.training.stage import StageOutcome
+
+NUM_GOLDEN_IMAGES = 4
+GREY = 128
+
+
+@dataclass(frozen=True, eq=False)
+class GoldenSamples:
+    """The images by which a saved model proves itself.
+
+    Attributes:
+        images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+        metadata: float32 (n, width).
+    """
+
+    images: NDArray[np.uint8]
+    metadata: NDArray[np.float32]
+
+
+def read_golden_samples(manifest: Manifest, spec: BundleSpec) -> GoldenSamples:
+    """Read a few validation images, spread over the classes; others take the place of those that have vanished.
+
+    If none can be read, a grey picture has to do: a model is never lost because images are.
+    """
+    images, rows = [], []
+    for record in _list_candidates(manifest.in_split("validation")):
+        try:
+            images.append(load_record(record, spec))
+        except DataError:  # those who score the images say which have vanished
+            continue
+        rows.append(record.metadata)
+        if len(images) == NUM_GOLDEN_IMAGES:
+            break
+    if not images:
+        images.append(np.full((spec.image_size, spec.image_size, 3), GREY, np.uint8))
+        rows.append(manifest.records[0].metadata)
+    return GoldenSamples(np.stack(images), spec.metadata.encode(rows))
+
+
+def _list_candidates(records: Sequence[ImageRecord]) -> Iterator[ImageRecord]:
+    """Yield some records spread evenly, then all others."""
+    spread = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int)).tolist()
+    for number in [*spread, *sorted({*range(len(records))} - {*spread})]:
+        yield records[number]
+
+
+def write_model(
+    folder: RunFolder,
+    classifier: Classifier,
+    manifest: Manifest,
+    outcomes: Sequence[StageOutcome],
+    for_openvino: openvino.Model | None = None,
+) -> None:
+    """Write the bundle in the place of an earlier one.
+
+    Raises:
+        RunError: The disk is full, or the folder cannot be written to.
+    """
+    from tlkit.models import write_bundle
+
+    spec = classifier.spec
+    entry = classifier.backbone.entry
+    kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
+    unfrozen = min([spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group)))
+    samples = read_golden_samples(manifest, spec)
+    told = dataclasses.replace(spec, unfrozen=unfrozen)
+    try:
+        write_bundle(folder.bundle, classifier, told, samples.images, samples.metadata, for_openvino)
+    except OSError as error:
+        raise RunError(
+            f"The model cannot be written ({describe_problem(error)}).",
+            expected=f"room for it, and permission to write, in {folder.path}",
+            fix="make room, then give the same command with --resume; " + folder.describe_kept(),
+        ) from error
+
+
+def summarise_stages(outcomes: Sequence[StageOutcome]) -> list[dict[str, Any]]:
+    """Return what `--json` prints of each stage."""
+    return [
+        {
+            "stage": outcome.plan.stage.name,
+            "boundary": outcome.plan.boundary,
+            "learning_rate": outcome.plan.stage.lr,
+            "learning_rate_is_found": outcome.rate_is_found,
+            "epochs": outcome.progress.epochs_done,
+            "best_epoch": outcome.progress.best_epoch,
+            "before": outcome.progress.start,
+            "after": outcome.progress.best,
+            "verdict": _summarise_verdict(outcome.progress),
+        }
+        for outcome in outcomes
+    ]
+
+
+def _summarise_verdict(progress: Progress) -> dict[str, Any] | None:
+    """Return whether a stage's result is kept and what decided, or None where there was no earlier model to keep."""
+    if not progress.decided_by:
+        return None
+    return {
+        "is_kept": progress.best_epoch > 0,
+        "decided_by": progress.decided_by,
+        "p_value": progress.p_value,
+        "trained": progress.trained,
+    }

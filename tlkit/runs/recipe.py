@@ -1,0 +1,167 @@
+"""The recipe of a run, from what was given: options, a recipe file, and the run to start from.
+
+What is given on the command line wins; then the recipe file; then, for what must not change when a model is trained
+further, the earlier run; then the defaults.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.models import WEIGHTS_FILE, BundleSpec, find_bundle
+from tlkit.errors import RunError, SettingError
+from tlkit.metadata.columns import format_metadata
+from tlkit.recipes import (
+    SECTIONS,
+    DataSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+    read_given_recipe,
+)
+from tlkit.recipes.words import setting_flag
+from tlkit.runs.folder import read_earlier_run
+from tlkit.runs.inputs import choose_inputs
+
+Given = Mapping[str, Any]
+
+
+def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
+    """Return the recipe that `tlkit finetune` runs.
+
+    Unfreezing a pretrained backbone under an untrained head would spoil the backbone, so without a run to start from
+    a head is trained first; from random weights there is nothing to spoil.
+
+    Args:
+        stage: Given settings of the stage, by field name.
+        sections: Given settings of each section.
+        start_from: The run whose model is trained further.
+    """
+    last = Stage(**stage)
+    recipe = choose_weights(dataclasses.replace(_base_recipe(sections, start_from), stages=(last,)), start_from)
+    if last.unfreeze == "none" or start_from or recipe.is_from_scratch:
+        return recipe
+    head = Stage(**{name: stage[name] for name in ("views", "policy") if name in stage and "views" in stage})
+    if last.unfreeze == "all" and not last.gradual:
+        last = dataclasses.replace(last, views=1)
+    return dataclasses.replace(recipe, stages=(head, last))
+
+
+def describe_reach(stage: Given, recipe: Recipe) -> str:
+    """Return in words which stages of `make_finetune_recipe` the given settings govern; "" where there is one stage.
+
+    Args:
+        stage: Given settings of the stage, by field name.
+        recipe: What was made of them.
+    """
+    if len(recipe.stages) < 2:
+        return ""
+    last = recipe.stages[-1]
+    flags = {item.name: setting_flag(item) for item in dataclasses.fields(Stage) if item.name in stage}
+    given = [name for name in flags if name not in ("unfreeze", "gradual")]
+    for_head = [name for name in given if name in ("views", "policy") and "views" in stage]
+    for_last = [name for name in given if name != "views" or last.views == stage["views"]]
+    parts = (
+        ("the head only", [name for name in for_head if name not in for_last]),
+        ("the unfreezing only", [name for name in for_last if name not in for_head]),
+        ("both", [name for name in for_head if name in for_last]),
+    )
+    told = [
+        f"{', '.join(flags[name] for name in names)} {'governs' if len(names) == 1 else 'govern'} {what}"
+        for what, names in parts
+        if names
+    ]
+    return f"A head is trained first, then unfrozen layers with it: {'; '.join(told)}." if told else ""
+
+
+def make_recipe_from_file(
+    path: Path, *, data: Path | None, sections: Mapping[str, Given], start_from: Path | None
+) -> Recipe:
+    """Return the recipe in a file, with what is given in place of its own; its `inputs` name the data and the start.
+
+    Args:
+        path: The file.
+        data: The data set; None: the one that the recipe names.
+        sections: Given settings of each section.
+        start_from: The run whose model is trained further; None: the one that the recipe names, if it does.
+
+    Raises:
+        SettingError: The file is not a valid recipe, or there is no data set.
+        RunError: The data set or the start that the recipe names are gone.
+    """
+    file = read_given_recipe(path)
+    inputs = choose_inputs(path, file.recipe.inputs, data, start_from)
+    merged = {name: {**file.sections.get(name, {}), **given} for name, given in sections.items()}
+    base = _base_recipe(merged, Path(inputs.start_from) if inputs.start_from else None)
+    return dataclasses.replace(base, stages=file.recipe.stages, inputs=inputs, made_by=file.recipe.made_by)
+
+
+def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
+    """Return the sections without stages: what was given, on top of the earlier run's model, split and seed."""
+    base: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
+    if start_from:
+        if "weights" in sections["backbone"]:
+            raise SettingError(
+                f"--weights {sections['backbone']['weights']} has no effect: {start_from} brings its own weights.",
+                expected="only settings that this run uses",
+                fix="leave out --weights or --start-from.",
+            )
+        earlier = read_earlier_run(start_from)
+        spec = earlier.spec
+        if earlier.recipe:
+            base["backbone"] = earlier.recipe.backbone
+            base["data"] = dataclasses.replace(earlier.recipe.data, sample=DataSettings().sample)
+            base["training"] = TrainingSettings(seed=earlier.recipe.training.seed)
+        base["backbone"] = dataclasses.replace(
+            base["backbone"],
+            name=spec.backbone,
+            image_size=spec.image_size,
+            fit=spec.fit,
+        )
+        base["head"] = spec.head
+        base["data"] = dataclasses.replace(base["data"], **describe_answer(spec))
+    return Recipe(**{name: dataclasses.replace(base[name], **given) for name, given in sections.items()})
+
+
+def describe_answer(spec: BundleSpec) -> Given:
+    """Return the settings of the data that a model decides, by field: its task, its value and its metadata."""
+    target = {} if spec.target is None else {"target": spec.target.name}
+    if spec.target is not None and spec.target.is_log:
+        target["target_scale"] = "log"
+    return {"task": spec.task, "metadata": format_metadata(spec.metadata.requests) or None, **target}
+
+
+def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:
+    """Return the recipe with the weights named that the backbone begins with: the earlier run's, if there is one.
+
+    Raises:
+        BackboneError: There is no such backbone.
+        BundleError: There is no finished model in `start_from`.
+    """
+    if start_from:
+        weights = str(find_bundle(start_from) / WEIGHTS_FILE)
+    else:
+        weights = recipe.backbone.weights or find_backbone(recipe.backbone.name).default_weights
+    return dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, weights=weights))
+
+
+def choose_run_folder(data: Path, out: Path | None, *, resume: bool) -> Path:
+    """Return the run's folder: the one given, or the first free one in `runs/` named after the data.
+
+    Raises:
+        RunError: If a run is to be resumed and it is not said which.
+    """
+    if out:
+        return out
+    if resume:
+        raise RunError(
+            "--resume does not know which run to go on with.",
+            expected="--out with the folder of the interrupted run",
+            fix="add --out RUN.",
+        )
+    name = data.resolve().stem
+    return next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())

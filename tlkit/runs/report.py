@@ -1,0 +1,175 @@
+"""The end of a run: the saved model measured on its validation images, and the pictures and pages about it."""
+
+from __future__ import annotations
+
+import shlex
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from tlkit.models import BundleSpec, Predictor
+from tlkit.data.manifest import Manifest
+from tlkit.data.views import draw_view
+from tlkit.tasks.report import Report
+from tlkit.outputs import CLASSIFICATION, QUANTITIES, Outputs
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console
+from tlkit.reports.figures import draw_contact_sheet, draw_history
+from tlkit.reports.page import REPORT_NAME, Table, write_report
+from tlkit.reports.rates import write_rate
+from tlkit.training.meters import Figures
+from tlkit.training.schedules import Course
+from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.runs.folder import RunFolder
+from tlkit.inference.scoring import Scores, load_record, score_records
+from tlkit.inference.task_report import draw_task_pictures
+
+if TYPE_CHECKING:
+    from tlkit.training.stage import StageOutcome
+
+NUM_SHEET_IMAGES = 4
+NUM_SHEET_VIEWS = 6
+MOST_STEPS_DRAWN = 2000
+MOST_FAILURES_TOLD = 5
+
+
+def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
+    """Score the validation images from their files through the whole model, as `tlkit predict` would."""
+    records = manifest.in_split("validation")
+    with console.progress("Validating the saved model", len(records)) as advance:
+        scores = score_records(classifier, records, advance=advance)
+    for item in scores.failures[:MOST_FAILURES_TOLD]:
+        console.warn(f"{item.path} is left out of the validation: {item.reason}.")
+    if more := len(scores.failures[MOST_FAILURES_TOLD:]):
+        console.warn(f"{more:,} more images are left out of the validation.")
+    return scores
+
+
+def qualify_validation(run: Path, manifest: Manifest) -> str:
+    """Return in words what a validation figure is worth, and what to quote instead."""
+    flatters = "The validation images also chose the epoch, so this figure flatters a little"
+    if manifest.in_split("test"):
+        return f"{flatters}. Quote that of the test images: tlkit evaluate {shlex.quote(str(run))} --split test"
+    return f"{flatters}. This run has no test images to quote: --test-fraction sets some aside."
+
+
+def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
+    """Draw what the network sees: some training images, as they are and in the views of the last stage that has any."""
+    stages = [stage for stage in recipe.stages if stage.unfreeze == "all" or stage.views > 1]
+    policy = stages[-1].policy if stages else "none"
+    num_views = NUM_SHEET_VIEWS if policy != "none" else 1
+    train = manifest.in_split("train")
+    chosen = [train[number] for number in np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int)]
+    images, captions = [], []
+    for record in chosen:
+        for index in range(num_views):
+            view = draw_view(policy, seed=recipe.training.seed, sha256=record.sha256, index=index)
+            images.append(load_record(record, spec, view))
+            captions.append(record.answer if index == 0 else f"{policy} view {index}")
+    draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
+
+
+def write_run_report(
+    folder: RunFolder,
+    steps: OptionalSteps,
+    *,
+    manifest: Manifest,
+    spec: BundleSpec,
+    scored: tuple[Scores, Report] | None,
+    outcomes: Sequence[StageOutcome],
+    history: Sequence[dict[str, Any]],
+    seconds: float,
+) -> None:
+    """Write curves.png, the task's picture and report.html; views.png is there already."""
+    with steps.step("curves.png"):
+        draw_history(folder.path / "curves.png", history, [list_learning_rates(outcome) for outcome in outcomes])
+    facts: dict[str, str] = {}
+    score_table: Table = ((), ())
+    if scored:
+        scores, report = scored
+        with steps.step("The pictures of the scores"):
+            draw_task_pictures(folder.path, report, spec, scores)
+        facts = {f"validation {name}": value for name, value in report.facts().items()}
+        score_table = report.score_table()
+    with steps.step(REPORT_NAME):
+        write_report(
+            folder.path,
+            title=folder.path.name,
+            facts={**facts, "seconds": f"{seconds:,.0f}"},
+            class_table=manifest.class_table(),
+            stage_table=stage_table(outcomes, spec.outputs.score_name),
+            score_table=score_table,
+            recipe=folder.recipe.read_text("utf-8"),
+            set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
+            notices=manifest.notices,
+            caution=qualify_validation(folder.path, manifest) if scored else "",
+        )
+
+
+def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:
+    """Return the rate of each trained layer group over the steps that a stage took, at most 2,000 of them."""
+    progress = outcome.progress
+    course = Course(outcome.plan.stage, progress.steps_per_epoch)
+    num_steps = progress.epochs_done * progress.steps_per_epoch
+    factors = [course.factor(step) for step in range(0, num_steps, -(-num_steps // MOST_STEPS_DRAWN))]
+    return {line.group: [line.rate * factor for factor in factors] for line in outcome.rates if line.num_trainable}
+
+
+def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return columns and rows: what each stage brought on the validation images."""
+    figures = [name for name in (score_name, "iou", "loss") if all(name in each.progress.start for each in outcomes)]
+    changes = [title for name in figures for title in (f"{QUANTITIES[name]} before", "after")]
+    columns = ("stage", "boundary", "learning rate", "epochs", "best epoch", *changes)
+    rows: list[tuple[str, ...]] = []
+    for outcome in outcomes:
+        progress = outcome.progress
+        kept = str(progress.best_epoch) if progress.best_epoch else "0 (rolled back)"
+        if progress.average_is_kept:
+            kept = f"mean of {progress.num_averaged}"
+        told = [f"{values[name]:.3f}" for name in figures for values in (progress.start, progress.best)]
+        plan = outcome.plan
+        rate = write_rate(plan.stage.head_rate) + (" (found)" if outcome.rate_is_found else "")
+        done = str(progress.epochs_done)
+        rows.append((plan.stage.name, plan.boundary, rate, done, kept, *told))
+    return columns, rows
+
+
+def describe_change(outcome: StageOutcome, outputs: Outputs) -> str:
+    """Return in words what a further stage did to validation, whether that is kept and why, and what it says."""
+    progress, unfreeze = outcome.progress, outcome.plan.stage.unfreeze
+    name = "more training of the head" if unfreeze == "none" else f"unfreezing {unfreeze}"
+    if not progress.trained:
+        return f"Undone: {name} gave no loss that is a number."
+    before, after = progress.start, progress.trained
+    is_kept = progress.best_epoch > 0
+    score = _compare_scores(before, after, outputs, outcome.num_validation)
+    losses = f"{before['loss']:.3f} → {after['loss']:.3f}"
+    if progress.decided_by == "score":
+        reason = f"{score}, more than chance explains; validation loss {losses}"
+    elif is_kept:
+        reason = f"validation loss is lower ({losses}); {score}, within chance"
+    else:
+        reason = f"{score}, within chance, and validation loss is no lower ({losses})"
+    return f"{'Kept' if is_kept else 'Undone'}: {name}: {reason}.{_draw_lesson(outcome, is_kept=is_kept)}"
+
+
+def _compare_scores(before: Figures, after: Figures, outputs: Outputs, num_images: int) -> str:
+    """Return "accuracy 0.950 → 0.967 (1 more of 60 right)"."""
+    name = outputs.score_name
+    text = f"{QUANTITIES[name]} {before[name]:.3f} → {after[name]:.3f}"
+    if outputs.task == CLASSIFICATION:
+        change = round((after[name] - before[name]) * num_images)
+        count = f"{abs(change):,} {'fewer' if change < 0 else 'more'}" if change else "as many"
+        text += f" ({count} of {num_images:,} right)"
+    return text + (f", mean IoU {before['iou']:.3f} → {after['iou']:.3f}" if outputs.has_box else "")
+
+
+def _draw_lesson(outcome: StageOutcome, *, is_kept: bool) -> str:
+    """Return what it says of the data that unfreezing helped, or did not."""
+    if outcome.plan.stage.unfreeze == "none":
+        return ""
+    if is_kept and outcome.progress.decided_by == "score":
+        return " What limited the model lay in the conv layers."
+    return " What limits the model lies in the head or the data, as far as this shows."

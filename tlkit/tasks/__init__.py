@@ -1,0 +1,1 @@
+"""What each kind of output is measured by."""

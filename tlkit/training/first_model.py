@@ -1,0 +1,94 @@
+"""The model that a run begins with: an earlier one, or a new one that fits the data."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.weights import fetch_imagenet_file, is_to_be_fetched
+from tlkit.models import BundleSpec, fit_target
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import Manifest
+from tlkit.errors import SettingError
+from tlkit.metadata.columns import parse_metadata
+from tlkit.metadata.encoding import describe_columns, fit_encoding
+from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe
+from tlkit.reports.console import Console
+from tlkit.runtime import start_keras
+from tlkit.runs.folder import EarlierRun
+
+if TYPE_CHECKING:
+    from tlkit.models import Classifier
+
+
+def fetch_weights(settings: BackboneSettings) -> None:
+    """Fetch the weights that are not on this machine, before the images are read, which takes longer.
+
+    Raises:
+        BackboneError: They cannot be fetched.
+    """
+    entry = find_backbone(settings.name)
+    if is_to_be_fetched(entry, settings.weights or entry.default_weights):
+        start_keras()
+        fetch_imagenet_file(entry)
+
+
+def build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | None) -> Classifier:
+    """Return the earlier run's model, or a new one with an untrained head that fits the data.
+
+    Raises:
+        SettingError: The logarithm of values is to be learnt, and some are not above 0.
+    """
+    from tlkit.models import assemble_classifier, read_bundle
+
+    if earlier:
+        return read_bundle(earlier.path, loader_version=LOADER_VERSION)
+
+    entry = find_backbone(recipe.backbone.name)
+    data = recipe.data
+    train = manifest.in_split("train")
+    target = None
+    if data.target is not None:
+        check_target(manifest, data)
+        target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
+    spec = BundleSpec(
+        backbone=entry.name,
+        image_size=entry.check_image_size(recipe.backbone.image_size),
+        fit=recipe.backbone.fit,
+        loader_version=LOADER_VERSION,
+        pooling=recipe.head.pooling,
+        head=recipe.head,
+        class_names=manifest.class_names,
+        task=data.task,
+        target=target,
+        metadata=fit_encoding(parse_metadata(data.metadata), [record.metadata for record in train]),
+        has_box=bool(data.boxes),
+        grey=manifest.grey,
+    )
+    return assemble_classifier(spec, weights=recipe.backbone.weights, seed=recipe.training.seed)
+
+
+def tell_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:
+    """Say how the columns are read, and which of them will say nothing about new images."""
+    rows = [record.metadata for record in manifest.in_split("train")]
+    if not spec.metadata.columns:
+        return
+    console.table("Metadata beside the image", ("column", "read as", "missing"), describe_columns(spec.metadata, rows))
+    for column, texts in zip(spec.metadata.columns, zip(*rows, strict=True), strict=True):
+        useless = describe_useless_column(column, texts)
+        if useless:
+            console.warn(useless)
+    for sentence in describe_odd_training_values(spec.metadata, rows):
+        console.warn(sentence)
+
+
+def check_target(manifest: Manifest, settings: DataSettings) -> None:
+    """Refuse the logarithm of values that have none."""
+    lowest = float(manifest.targets(manifest.records).min())
+    if settings.target_scale == "log" and lowest <= 0:
+        raise SettingError(
+            f"target_scale is log, but the lowest {settings.target} is {lowest:g}.",
+            expected="values above 0 where their logarithm is learnt",
+            fix="leave out --target-scale.",
+        )

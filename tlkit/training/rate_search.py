@@ -1,0 +1,147 @@
+"""Find the learning rate of a stage: sweep, suggest, draw, and remember it in case the run is interrupted."""
+
+from __future__ import annotations
+
+import dataclasses
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from tlkit.backbones.build import Backbone
+from tlkit.recipes import FIND, Recipe, find_usual_rate
+from tlkit.reports.console import Console
+from tlkit.reports.figures import draw_sweep
+from tlkit.reports.rates import write_rate
+from tlkit.training.checkpoint import Checkpoint, Progress
+from tlkit.training.rate_finder import Sweep, sweep_rates
+from tlkit.training.rate_suggestions import CHOSEN, Suggestions, suggest_rates
+from tlkit.training.loop import StageData
+from tlkit.training.steps import StageModel
+from tlkit.training.unfreezing import compute_stage_rates, find_variable_groups
+from tlkit.reports.optional_steps import describe_problem
+from tlkit.training.stage_plan import StagePlan
+
+
+@dataclass(frozen=True)
+class FoundRate:
+    """What a sweep found.
+
+    Attributes:
+        sweep: Rates and losses.
+        suggestions: What they suggest; None if the loss fell at no rate.
+    """
+
+    sweep: Sweep
+    suggestions: Suggestions | None
+
+
+def search_rate(
+    model: StageModel,
+    backbone: Backbone,
+    data: StageData,
+    plan: StagePlan,
+    *,
+    recipe: Recipe,
+    picture: Path,
+    console: Console,
+) -> FoundRate:
+    """Sweep the rate of a stage that is about to begin, and draw the losses.
+
+    Args:
+        model: What the stage trains; it is left as it was.
+        backbone: Knows the group of each weight.
+        data: What the stage trains on.
+        plan: The stage, whose rate is to be found.
+        recipe: Settings of the run.
+        picture: The PNG to draw.
+        console: Tells the story.
+    """
+    rates, _ = compute_stage_rates(model, backbone, plan.stage, boundary=plan.boundary)
+    groups = find_variable_groups(model, backbone)
+    sweep = sweep_rates(
+        model,
+        data,
+        rates=rates,
+        held=[number for number, group in enumerate(groups) if group in plan.stage.group_lr],
+        training=recipe.training,
+        progress=lambda total: console.progress("Finding the learning rate", total, "steps", closes=False),
+    )
+    found = FoundRate(sweep, suggest_rates(sweep))
+    marks = found.suggestions.by_rule if found.suggestions else {}
+    try:
+        draw_sweep(picture, sweep.rates, sweep.losses, sweep.smoothed, marks=marks, chosen=CHOSEN)
+    except OSError as error:
+        console.warn(f"The sweep cannot be drawn ({describe_problem(error)}). What it suggests is the same.")
+    return found
+
+
+def tell_search(found: FoundRate, picture: Path, console: Console) -> None:
+    """Say how far the sweep went, what it suggests, and whether the rules agree."""
+    sweep, suggestions = found.sweep, found.suggestions
+    ending = "where the loss diverged" if sweep.diverged else "without diverging"
+    console.say(
+        f"Swept the learning rate from {write_rate(sweep.rates[0])} to {write_rate(sweep.rates[-1])} in "
+        f"{len(sweep.rates)} steps, {ending}: {picture}"
+    )
+    if suggestions is None:
+        console.warn(
+            "The loss fell clearly at no rate, so the sweep suggests none: the model may have learnt all it can."
+        )
+        return
+    rows = [(rule, write_rate(rate), "taken" if rule == CHOSEN else "") for rule, rate in suggestions.by_rule.items()]
+    console.table("Learning rate", ("rule", "suggests", ""), rows)
+    if suggestions.are_far_apart:
+        console.warn("The rules differ by ten times or more: look at the picture, and try the rates between them.")
+
+
+def find_stage_rate(
+    model: StageModel,
+    backbone: Backbone,
+    data: StageData,
+    plan: StagePlan,
+    *,
+    recipe: Recipe,
+    picture: Path,
+    console: Console,
+) -> StagePlan:
+    """Return the plan with the rate that its stage asks to be found; the usual rate if the sweep suggests none."""
+    found = search_rate(model, backbone, data, plan, recipe=recipe, picture=picture, console=console)
+    tell_search(found, picture, console)
+    if found.suggestions:
+        rate = found.suggestions.chosen
+    else:
+        rate = find_usual_rate(plan.stage, from_scratch=recipe.is_from_scratch)
+        console.say(f"Stage {plan.stage.name} takes its usual rate, {write_rate(rate)}.")
+    return _with_rate(plan, rate)
+
+
+def remember_rate(plan: StagePlan, found_rate: Checkpoint) -> None:
+    """Save the rate that was found, so that a resumed run takes the same."""
+    found_rate.write({"rate": np.array(plan.stage.head_rate)}, Progress())
+
+
+def recall_rate(plan: StagePlan, found_rate: Checkpoint) -> StagePlan:
+    """Return the plan with the rate that the run found before it was interrupted, if it did."""
+    saved = found_rate.read() if plan.stage.lr == FIND else None
+    return _with_rate(plan, float(saved[0]["rate"])) if saved else plan
+
+
+def describe_search(found: FoundRate) -> dict[str, Any]:
+    """Return what `--json` prints of a sweep."""
+    sweep, suggestions = found.sweep, found.suggestions
+    return {
+        "suggestion": suggestions.chosen if suggestions else None,
+        "option": f"--lr {write_rate(suggestions.chosen)}" if suggestions else None,
+        "suggestions": dict(suggestions.by_rule) if suggestions else {},
+        "rules_agree": suggestions is not None and not suggestions.are_far_apart,
+        "diverged": sweep.diverged,
+        "rates": sweep.rates,
+        "losses": sweep.losses,
+        "smoothed": sweep.smoothed,
+    }
+
+
+def _with_rate(plan: StagePlan, rate: float) -> StagePlan:
+    return dataclasses.replace(plan, stage=dataclasses.replace(plan.stage, lr=rate))

@@ -1,0 +1,208 @@
+"""One stage of a run: cut the backbone, get its inputs, train what lies above, say what it brought."""
+
+from __future__ import annotations
+
+import contextlib
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkit.backbones.engines.base import check_cut
+from tlkit.models import Classifier
+from tlkit.data.manifest import Manifest, SetAside
+from tlkit.outputs import QUANTITIES
+from tlkit.recipes import FIND, Recipe, Stage
+from tlkit.reports.console import Console
+from tlkit.reports.page import SWEEP_NAME
+from tlkit.runtime import graph_precision
+from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
+from tlkit.training.layer_groups import GroupRate
+from tlkit.training.metadata_start import fit_metadata
+from tlkit.training.loop import StageListener, fit_stage
+from tlkit.training.steps import StageModel
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.training.rate_search import find_stage_rate, recall_rate, remember_rate
+from tlkit.inference.scoring import load_record
+from tlkit.training.stage_inputs import StageInputs, open_stage_inputs
+from tlkit.training.stage_plan import StagePlan
+
+NUM_CHECKED_IMAGES = 2
+
+
+@dataclass(frozen=True)
+class StageOutcome:
+    """What a stage did.
+
+    Attributes:
+        plan: The stage, with the rate that was found where one was to be.
+        progress: Its history and best epoch.
+        rates: The table of layer groups and rates.
+        set_aside: Images that turned out unusable on the way.
+        num_validation: Validation images that it was judged by.
+        rate_is_found: Whether its learning rate was looked for.
+    """
+
+    plan: StagePlan
+    progress: Progress
+    rates: list[GroupRate]
+    set_aside: tuple[SetAside, ...]
+    num_validation: int
+    rate_is_found: bool
+
+
+def run_stage(
+    classifier: Classifier,
+    manifest: Manifest,
+    plan: StagePlan,
+    *,
+    recipe: Recipe,
+    state: Path,
+    cache_root: Path,
+    console: Console,
+    on_epoch: Callable[[Sequence[dict[str, Any]]], None],
+) -> StageOutcome:
+    """Train one stage, or take over its result if an interrupted run had finished it.
+
+    Args:
+        classifier: The model; its weights are changed.
+        manifest: The images.
+        plan: What to do.
+        recipe: Settings of the run.
+        state: Folder of the run's state.
+        cache_root: Where feature caches lie.
+        console: Tells the story.
+        on_epoch: Told after each epoch, with the stage's history so far.
+    """
+    asks_for_rate = plan.stage.lr == FIND
+    found_rate, checkpoint, finished = (
+        Checkpoint(state / f"stage-{plan.number}{part}.safetensors", console.warn)
+        for part in ("-rate", "", "-finished")
+    )
+    plan = recall_rate(plan, found_rate)
+    with at_stage_size(classifier, plan.stage) as sized:
+        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
+        rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
+        if plan.stage.lr != FIND and (saved := finished.read()):
+            arrays, progress = saved
+            restore("model", model.variables, arrays)
+            console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
+            num_validation = len(manifest.in_split("validation"))
+            return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
+
+        tell_stage(plan, sized.spec.image_size, console)
+        if plan.stage.lr != FIND:
+            _tell_rates(table, console)
+        with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
+            begins_with_metadata = begin_with_metadata(sized, plan, inputs, recipe, console)
+            if plan.stage.lr == FIND:
+                picture = state.parent / SWEEP_NAME.format(plan.number)
+                plan = find_stage_rate(
+                    model, sized.backbone, inputs.data, plan, recipe=recipe, picture=picture, console=console
+                )
+                remember_rate(plan, found_rate)
+                rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
+                _tell_rates(table, console)
+            progress = fit_stage(
+                model,
+                inputs.data,
+                rates=rates,
+                stage=plan.stage,
+                training=recipe.training,
+                keeps_start=plan.keeps_start or begins_with_metadata,
+                checkpoint=checkpoint,
+                listener=StageListener(on_epoch, lambda text, total: console.progress(text, total, closes=False)),
+            )
+        if begins_with_metadata and not progress.best_epoch:
+            console.warn("The image did not make validation better than metadata alone: the model does not look at it.")
+        finished.write(snapshot("model", model.variables), progress)
+        checkpoint.remove()
+        num_validation = inputs.data.validation.num_images
+        return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate)
+
+
+@contextlib.contextmanager
+def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
+    """Provide the classifier at the image size of a stage; what that stage trains comes back into `classifier`."""
+    if stage.resize_to in (None, classifier.spec.image_size):
+        yield classifier
+        return
+    sized = classifier.at_image_size(stage.resize_to)
+    yield sized
+    classifier.take_weights(sized)
+
+
+@contextlib.contextmanager
+def open_stage(
+    classifier: Classifier,
+    model: StageModel,
+    manifest: Manifest,
+    plan: StagePlan,
+    recipe: Recipe,
+    cache_root: Path,
+    console: Console,
+) -> Iterator[StageInputs]:
+    """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
+    _tell_batch_norm(classifier.backbone.tail(plan.boundary), recipe.bn, console)
+    if model.tail is not None:
+        _check_cut(classifier, manifest, plan.boundary, model.tail, console)
+    with (
+        open_stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs,
+        graph_precision(recipe.backbone.precision),
+    ):
+        yield inputs
+
+
+def begin_with_metadata(
+    classifier: Classifier, plan: StagePlan, inputs: StageInputs, recipe: Recipe, console: Console
+) -> bool:
+    """Train the metadata's part of a new head first; return whether there is one."""
+    if plan.keeps_start or not classifier.spec.metadata.columns:
+        return False
+    progress = fit_metadata(classifier.head, inputs.data, recipe.training)
+    score = classifier.spec.outputs.score_name
+    console.say(
+        f"Metadata alone: validation {QUANTITIES[score]} {progress.best[score]:.3f}, loss {progress.best['loss']:.3f}. "
+        "The image goes on from there."
+    )
+    return True
+
+
+def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, tail: keras.Model, console: Console) -> None:
+    """Assert on real images that trunk and tail together still are the backbone."""
+    records = manifest.in_split("train")[:NUM_CHECKED_IMAGES]
+    images = np.stack([load_record(record, classifier.spec) for record in records])
+    difference = check_cut(classifier.backbone, boundary, tail, images)
+    console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
+
+
+def tell_stage(plan: StagePlan, image_size: int, console: Console) -> None:
+    """Say what the stage does, and on what."""
+    stage = plan.stage
+    if plan.boundary == "pixels":
+        source = f"pictures, a fresh {stage.policy} view of each in every epoch"
+    elif stage.views > 1:
+        source = f"cached features at {plan.boundary}, one of {stage.views} {stage.policy} views of each in every epoch"
+    else:
+        source = f"cached features at {plan.boundary}, pictures as they are"
+    for name, alpha in (("MixUp", stage.mixup), ("CutMix", stage.cutmix)):
+        source += f", {name} {alpha:g}" if alpha else ""
+    size = f", at {image_size} px" if stage.resize_to else ""
+    console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}{size}.")
+
+
+def _tell_rates(table: list[GroupRate], console: Console) -> None:
+    rows = [
+        (line.group, f"{line.num_parameters:,}", f"{line.num_trainable:,}", f"{line.rate:.3g}" if line.num_trainable else "frozen")
+        for line in table
+    ]  # fmt: skip
+    console.table("Layer groups", ("group", "parameters", "trained", "learning rate"), rows)
+
+
+def _tell_batch_norm(tail: keras.Model | None, mode: str, console: Console) -> None:
+    """Say what batch norm does, where there is some."""
+    if tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in tail.layers):
+        console.say(f"Batch norm of the unfrozen groups: {mode}.")

@@ -1,0 +1,248 @@
+"""What the steps of a training cost on this machine, found out by doing a little of each.
+
+A few batches of images are loaded, computed and kept by the code that would do all of them, and a few training steps are
+taken by the code that would take the others. What the cache has already costs nothing.
+"""
+
+from __future__ import annotations
+
+import math
+import time
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+
+import keras
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.backbones.build import Backbone
+from tlkit.backbones.engines.base import Engine
+from tlkit.models import Classifier
+from tlkit.data.manifest import Manifest
+from tlkit.data.views import ViewPlan
+from tlkit.features.cache import FeatureCache
+from tlkit.features.writer import SHARD_BYTES
+from tlkit.recipes import BackboneSettings, Recipe
+from tlkit.reports.console import Console
+from tlkit.runtime import graph_precision, read_free_memory, release_memory, watch_peak_memory
+from tlkit.training.batches import SHARE_OF_MEMORY
+from tlkit.training.steps import StageModel
+from tlkit.training.timing import StandInInputs, time_epoch
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.features.rows import FeatureRows
+from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
+from tlkit.training.stage_plan import StagePlan
+
+SECONDS_OF_A_TRIAL = 3.0
+NUM_STAND_INS = 64
+COPIES_WHILE_FILLED = 2
+"""Features that are held in memory stand there twice until all are read."""
+QUIET = Console(verbosity=-1)
+
+
+@dataclass(frozen=True)
+class FeatureCost:
+    """What it takes to compute the features at a boundary.
+
+    Pairs are of images as they are, and of their other views.
+
+    Attributes:
+        boundary: Where the backbone is cut.
+        num_views: Views of each training image.
+        num_rows: Rows that are wanted.
+        num_missing: Those that the cache lacks, now that some have been timed.
+        row_seconds: Time that one of them takes, from file to cache; 0 where none were missing.
+        choice_seconds: Time that it took to choose an engine, convert the network for it and compare the two; 0 where
+            nothing was missing.
+        start_seconds: Time until the first of the missing rows is computed, all that being done; 0 where none is.
+        row_bytes: Size of one.
+        memory_bytes: Of the process; None where the system does not tell.
+    """
+
+    boundary: str
+    num_views: int
+    num_rows: tuple[int, int]
+    num_missing: tuple[int, int]
+    row_seconds: tuple[float, float]
+    choice_seconds: float
+    start_seconds: float
+    row_bytes: int
+    memory_bytes: int | None
+
+    @property
+    def missing_bytes(self) -> int:
+        """Size of the missing rows."""
+        return sum(self.num_missing) * self.row_bytes
+
+    def count_seconds(self, *, with_views: bool) -> float:
+        """Return how long the missing rows take."""
+        kinds = 2 if with_views else 1
+        if not sum(self.num_missing[:kinds]):
+            return 0.0
+        return self.start_seconds + sum(
+            number * seconds for number, seconds in zip(self.num_missing[:kinds], self.row_seconds, strict=False)
+        )
+
+
+@dataclass(frozen=True)
+class StageCost:
+    """What it takes to train a stage, its features being there.
+
+    Attributes:
+        start_seconds: Until the first epoch.
+        epoch_seconds: Of an epoch.
+        num_epochs: The most that the stage takes; early stopping may end it sooner.
+        memory_bytes: Of the process; None where the system does not tell.
+        is_held: Whether its features are held in memory; False if they are read anew in every epoch.
+    """
+
+    start_seconds: float
+    epoch_seconds: float
+    num_epochs: int
+    memory_bytes: int | None
+    is_held: bool
+
+    @property
+    def seconds(self) -> float:
+        """Time of all epochs."""
+        return self.start_seconds + self.num_epochs * self.epoch_seconds
+
+
+def measure_features(
+    manifest: Manifest,
+    backbone: Backbone,
+    *,
+    boundary: str,
+    views: ViewPlan,
+    settings: BackboneSettings,
+    cache_root: Path,
+    console: Console,
+) -> tuple[FeatureCost, NDArray[np.floating]]:
+    """Compute some of the missing features, keep them, and tell what all others would take.
+
+    Args:
+        manifest: The data set.
+        backbone: The network; only the part below the boundary is used.
+        boundary: Where it is cut.
+        views: Which views of the training images are wanted.
+        settings: How features are made.
+        cache_root: Where the caches lie.
+        console: Says which engine was chosen.
+
+    Returns:
+        The cost; and some features, float16 or float32 (m, *feature_shape), 1 <= m <= 64.
+
+    Raises:
+        NumericsError: No engine gives the features of float32 Keras.
+        CacheError: The cache cannot be written.
+    """
+    rows = FeatureRows(manifest, backbone, boundary=boundary, views=views, settings=settings, cache_root=cache_root)
+    row_seconds, choice_seconds, start_seconds = [0.0, 0.0], 0.0, 0.0
+    release_memory()  # as before a stage
+    with watch_peak_memory() as peak:
+        if len(rows.missing):
+            console.say(f"Computing a few of the features at {boundary}.")
+            started = time.perf_counter()
+            engine, cache = rows.open_engine(console)
+            choice_seconds = time.perf_counter() - started
+            for kind in (0, 1):
+                row_seconds[kind] = _time_rows(rows, kind, engine, cache)
+        if len(rows.missing):  # what goes on with the cache finds the engine chosen, converted and compared
+            started = time.perf_counter()
+            rows.open_engine(QUIET)
+            start_seconds = time.perf_counter() - started
+    assert rows.cache is not None, "rows were found, or have been computed"
+    found = rows.positions[rows.positions >= 0][:NUM_STAND_INS]
+    all_views = rows.wanted.list_missing(np.full_like(rows.positions, -1))
+    cost = FeatureCost(
+        boundary,
+        views.num_views,
+        _count_kinds(all_views),
+        _count_kinds(rows.missing),
+        (row_seconds[0], row_seconds[1]),
+        choice_seconds,
+        start_seconds,
+        rows.row_bytes,
+        None if peak.value is None else peak.value + min(SHARD_BYTES, len(rows.missing) * rows.row_bytes),
+    )
+    return cost, rows.cache.read(found)
+
+
+def _time_rows(rows: FeatureRows, kind: int, engine: Engine, cache: FeatureCache) -> float:
+    """Return the seconds that a row of a kind takes (0: the image itself, 1: another view), by computing some."""
+    warm_up = (engine.num_parallel + 1) * engine.batch_size
+    seconds = 0.0
+    for is_timed in (False, True):
+        missing = rows.missing[(rows.missing[:, 1] > 0) == bool(kind)]
+        if not len(missing):
+            break
+        number = warm_up
+        if is_timed:
+            number = max(number, int(SECONDS_OF_A_TRIAL / seconds / engine.batch_size) * engine.batch_size)
+        chosen = missing[np.unique(np.linspace(0, len(missing) - 1, number).astype(np.int64))]
+        report = rows.compute(chosen, engine, cache, lambda count: None)
+        seconds = report.seconds / max(report.computed, 1)
+    return seconds
+
+
+def _count_kinds(rows: NDArray[np.int64]) -> tuple[int, int]:
+    """Return how many rows, (file, view), are of images as they are, and how many of their other views."""
+    num_views = int((rows[:, 1] > 0).sum())
+    return len(rows) - num_views, num_views
+
+
+def measure_stage(
+    classifier: Classifier,
+    manifest: Manifest,
+    plan: StagePlan,
+    *,
+    recipe: Recipe,
+    features: tuple[FeatureCost, NDArray[np.floating]] | None,
+    cache_root: Path,
+) -> StageCost:
+    """Take some steps of a stage and tell what all epochs would take; the model stays as it is.
+
+    Args:
+        classifier: The model.
+        manifest: The data set.
+        plan: The stage.
+        recipe: Settings of its run; resolved.
+        features: Those of its boundary, from `measure_features`; None at the pixels.
+        cache_root: Where the caches lie.
+    """
+    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=recipe.bn)
+    rates, _ = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
+    release_memory()  # as before a stage
+    with watch_peak_memory() as peak, ExitStack() as stack:
+        if features is None:
+            data = stack.enter_context(open_stage_inputs(classifier, manifest, plan, recipe, cache_root, QUIET)).data
+        else:
+            splits = ("train", "validation")
+            inputs = StandInInputs(keras.ops.convert_to_tensor(features[1]))
+            data = join_stage_data(
+                manifest,
+                {split: manifest.in_split(split) for split in splits},
+                dict.fromkeys(splits, inputs),
+                recipe,
+                plan,
+                spec=classifier.spec,
+                num_views=plan.stage.views,
+            )
+        stack.enter_context(graph_precision(recipe.backbone.precision))
+        taken = time_epoch(model, data, rates=rates, training=recipe.training, seconds=SECONDS_OF_A_TRIAL)
+    table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
+    allowed = read_free_memory() // SHARE_OF_MEMORY
+    memory = None
+    if peak.value is not None:
+        memory = peak.value + COPIES_WHILE_FILLED * min(table_bytes, allowed) + _count_state_bytes(model)
+    return StageCost(
+        taken.start_seconds, taken.epoch_seconds, plan.stage.epochs, memory, is_held=table_bytes <= allowed
+    )
+
+
+def _count_state_bytes(model: StageModel) -> int:
+    """Return the size of what a stage keeps besides the model: the weights before it, the best, and the saved state."""
+    weights: int = sum(math.prod(variable.shape) for variable in model.variables)
+    trained: int = sum(math.prod(variable.shape) for variable in model.trainable_variables)
+    return 4 * (3 * weights + 2 * trained)

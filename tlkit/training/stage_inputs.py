@@ -1,0 +1,215 @@
+"""What a stage reads: cached features or fresh views of the pictures, with the truth and the metadata of each image."""
+
+from __future__ import annotations
+
+import contextlib
+import math
+import os
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.models import BundleSpec, Classifier, to_deviations
+from tlkit.data.box_views import place_box
+from tlkit.data.manifest import ImageRecord, Manifest, SetAside
+from tlkit.data.views import View, ViewPlan, draw_view
+from tlkit.recipes import Recipe, ResolvedStage
+from tlkit.reports.console import Console
+from tlkit.runtime import read_free_memory
+from tlkit.training.batches import (
+    Batches,
+    EpochPlan,
+    FixedTruth,
+    InputReader,
+    Inputs,
+    ReadInputs,
+    Truth,
+    TruthReader,
+    TruthTable,
+    choose_inputs,
+)
+from tlkit.training.losses import compute_class_weights
+from tlkit.training.mixing import Mixing
+from tlkit.training.loop import StageData
+from tlkit.commands.precompute import DatasetFeatures, ensure_features, refuse_set_aside
+from tlkit.inference.scoring import load_record
+from tlkit.training.stage_plan import StagePlan
+
+
+@dataclass(frozen=True)
+class StageInputs:
+    """What a stage reads, and the images that could not be read for it."""
+
+    data: StageData
+    set_aside: tuple[SetAside, ...]
+
+
+@contextlib.contextmanager
+def open_stage_inputs(
+    classifier: Classifier, manifest: Manifest, plan: StagePlan, recipe: Recipe, cache_root: Path, console: Console
+) -> Iterator[StageInputs]:
+    """Provide the batches: cached features below the pixels, fresh views of the pictures at them.
+
+    Args:
+        classifier: The model, at the image size of the stage.
+        manifest: The images.
+        plan: What to do.
+        recipe: Settings of the run.
+        cache_root: Where feature caches lie.
+        console: Tells the story.
+    """
+    stage, training = plan.stage, recipe.training
+    if plan.boundary == "pixels":
+        records = {split: manifest.in_split(split) for split in ("train", "validation")}
+        with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
+            inputs: dict[str, Inputs] = {
+                split: ReadInputs(_make_pixel_reader(chosen, classifier.spec, stage.policy, training.seed, pool))
+                for split, chosen in records.items()
+            }
+            yield StageInputs(
+                join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=0),
+                set_aside=(),
+            )
+        return
+    features = ensure_features(
+        manifest.for_training(),
+        classifier.backbone,
+        boundary=plan.boundary,
+        views=ViewPlan(stage.policy, stage.views, training.seed),
+        settings=recipe.backbone,
+        cache_root=cache_root,
+        console=console,
+    )
+    if recipe.data.strict:
+        refuse_set_aside(features)
+    for item in features.set_aside:
+        console.warn(f"{item.path} is left out of this stage: {item.reason}.")
+    records = {split: features.splits[split].records for split in ("train", "validation")}
+    inputs = {split: _choose_feature_inputs(features, split, stage) for split in records}
+    data = join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=stage.views)
+    yield StageInputs(data, features.set_aside)
+
+
+def join_stage_data(
+    manifest: Manifest,
+    records: dict[str, tuple[ImageRecord, ...]],
+    inputs: dict[str, Inputs],
+    recipe: Recipe,
+    plan: StagePlan,
+    *,
+    spec: BundleSpec,
+    num_views: int,
+) -> StageData:
+    """Make the two batch sources of a stage; each stage draws its own order from the run's seed.
+
+    Args:
+        manifest: The data set.
+        records: The images of train and validation.
+        inputs: Where the inputs of both come from.
+        recipe: Settings of the run.
+        plan: The stage.
+        spec: What the model says.
+        num_views: Cached views of a training image; 0 for a fresh view in every epoch.
+    """
+    training = recipe.training
+    answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
+    seed = training.seed * 1000 + plan.number
+    tell: dict[str, TruthReader] = {split: FixedTruth(answers[split]) for split in records}
+    if spec.has_box:
+        for split, chosen in records.items():
+            boxed = BoxedTruth(answers[split], chosen, spec, plan.stage.policy, training.seed)
+            cached = (num_views if split == "train" else 1) if num_views else 0
+            tell[split] = TruthTable.of(boxed, num_images=len(chosen), num_views=cached) if cached else boxed
+    metadata = {
+        split: spec.metadata.encode([record.metadata for record in chosen]) for split, chosen in records.items()
+    }
+    return StageData(
+        train=Batches(
+            EpochPlan(
+                len(records["train"]),
+                plan.stage.batch_size,
+                num_views,
+                seed,
+                mixing=Mixing(plan.stage.mixup, plan.stage.cutmix),
+            ),
+            inputs["train"],
+            tell["train"],
+            metadata["train"],
+            compute_class_weights(answers["train"], num_classes=len(manifest.class_names), mode=training.class_weight),
+        ),
+        validation=Batches(
+            EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
+            inputs["validation"],
+            tell["validation"],
+            metadata["validation"],
+            np.ones(len(answers["validation"]), np.float32),
+        ),
+        outputs=spec.outputs,
+    )
+
+
+def _make_answers(manifest: Manifest, records: Sequence[ImageRecord], spec: BundleSpec) -> NDArray[Any]:
+    """Return what the model is to say of images; values in deviations."""
+    targets = manifest.targets(records)
+    return targets if spec.target is None else to_deviations(spec.target, targets)
+
+
+@dataclass(frozen=True)
+class BoxedTruth:
+    """The truth where boxes are learnt: they lie otherwise in every view of a picture."""
+
+    answers: NDArray[np.generic]
+    records: tuple[ImageRecord, ...]
+    spec: BundleSpec
+    policy: str
+    seed: int
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+        """Return the answers of the images, and where their boxes lie in the views."""
+        boxes, weights = np.zeros((len(images), 4), np.float32), np.zeros(len(images), np.float32)
+        for row, (image, index) in enumerate(zip(images, views, strict=True)):
+            record = self.records[image]
+            if record.box is not None:
+                view = draw_view(self.policy, seed=self.seed, sha256=record.sha256, index=int(index)) or View()
+                boxes[row], weights[row] = place_box(
+                    record.box,
+                    view,
+                    picture_size=(record.height, record.width),
+                    image_size=(self.spec.image_size, self.spec.image_size),
+                    fit=self.spec.fit,
+                )
+        return Truth(self.answers[images], boxes, weights)
+
+
+def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: ResolvedStage) -> Inputs:
+    """Hold the features of a split, or read them on the way where they do not fit into memory."""
+    positions = features.splits[split].positions
+    spec = features.cache.spec
+    return choose_inputs(
+        lambda images, views: features.cache.read(positions[images, views]),
+        num_images=positions.shape[0],
+        num_views=positions.shape[1],
+        batch_size=stage.batch_size,
+        row_bytes=math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize,
+        free_bytes=read_free_memory(),
+    )
+
+
+def _make_pixel_reader(
+    records: tuple[ImageRecord, ...], spec: BundleSpec, policy: str, seed: int, pool: ThreadPoolExecutor
+) -> InputReader:
+    """Return a reader of pictures, uint8 (n, height, width, 3), 0..255, each in the view that is asked for."""
+
+    def load(record: ImageRecord, index: int) -> NDArray[np.uint8]:
+        return load_record(record, spec, draw_view(policy, seed=seed, sha256=record.sha256, index=index))
+
+    def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
+        chosen = [records[image] for image in images]
+        return np.stack(list(pool.map(load, chosen, views.tolist())))
+
+    return read

@@ -1,0 +1,133 @@
+"""The stages of a run, each with its boundary, planned and checked before anything heavy is loaded."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
+from tlkit.backbones.weights import check_weights
+from tlkit.models import BundleSpec
+from tlkit.errors import SettingError
+from tlkit.metadata.columns import parse_metadata
+from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_stages
+
+
+@dataclass(frozen=True)
+class StagePlan:
+    """A stage and its place in the run.
+
+    Attributes:
+        stage: Resolved settings.
+        boundary: Where the backbone is cut for it.
+        number: Its place in the run, from 1.
+        keeps_start: Whether the model was of use before it.
+    """
+
+    stage: ResolvedStage
+    boundary: str
+    number: int
+    keeps_start: bool
+
+
+def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
+    """Find each stage's boundary and check the names of backbone, groups and weights.
+
+    Args:
+        recipe: The settings.
+        earlier: The model that is trained further, if there is one.
+
+    Raises:
+        BackboneError: If backbone, layer group or weights do not exist.
+        SettingError: If a setting has no effect.
+    """
+    entry = find_backbone(recipe.backbone.name)
+    entry.check_image_size(recipe.backbone.image_size)
+    if not earlier:
+        check_weights(entry, recipe.backbone.weights or entry.default_weights)
+    if recipe.bn != "frozen" and all(stage.unfreeze == "none" for stage in recipe.stages):
+        raise SettingError(
+            f"bn = {recipe.bn!r} has no effect: only the head is trained.",
+            expected="only settings that this run uses",
+            fix="remove it, or set unfreeze.",
+        )
+    stages = resolve_stages(recipe)
+    for stage in stages:
+        _check_image_size(stage, entry, recipe)
+        _check_cutmix(stage, entry)
+    return [
+        StagePlan(stage, entry.boundary_below(stage.unfreeze), number, keeps_start=number > 1 or earlier is not None)
+        for number, stage in enumerate(stages, start=1)
+    ]
+
+
+def _check_image_size(stage: ResolvedStage, entry: BackboneEntry, recipe: Recipe) -> None:
+    """Refuse an image size of a stage's own that backbone or head cannot take."""
+    edge = entry.check_image_size(stage.resize_to or recipe.backbone.image_size)
+    if edge != entry.check_image_size(recipe.backbone.image_size) and recipe.head.kind in ("dense", "flat"):
+        raise SettingError(
+            f"Stage {stage.name}: resize_to = {edge}, but the {recipe.head.kind} head is made for one size.",
+            expected="a head that pools, linear or conv, where stages differ in image size",
+            fix="set the head's kind, or remove resize_to from the stage.",
+        )
+
+
+def _check_cutmix(stage: ResolvedStage, entry: BackboneEntry) -> None:
+    """Refuse to cut rectangles out of cached features: they are no pictures, and one knows of more than its own place."""
+    if stage.cutmix and entry.boundary_below(stage.unfreeze) != PIXELS:
+        raise SettingError(
+            f"Stage {stage.name}: cutmix = {stage.cutmix:g} with unfreeze = {stage.unfreeze!r}: this stage trains on cached "
+            "features, not on pictures.",
+            expected="cutmix only where everything is unfrozen",
+            fix="set unfreeze to all, or use mixup, which mixes features as well.",
+        )
+
+
+def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
+    """Check that a recipe is one for a model that is trained further, before anything else is checked of it.
+
+    Raises:
+        SettingError: If it contradicts the model.
+    """
+    if bool(recipe.data.boxes) != spec.has_box:
+        raise SettingError(
+            f"The run to start from has {'' if spec.has_box else 'not '}learnt boxes.",
+            expected="the same model, which is trained further",
+            fix="add --boxes with the annotations."
+            if spec.has_box
+            else "leave out --boxes, or begin without --start-from.",
+        )
+    for what, asked, learnt in _compare_model(recipe, spec):
+        if asked != learnt:
+            raise SettingError(
+                f"{what} is {asked}, but the run to start from has {learnt}.",
+                expected="the same model, which is trained further",
+                fix=f"leave {what} out, or begin without --start-from.",
+            )
+
+
+def _compare_model(recipe: Recipe, spec: BundleSpec) -> Iterator[tuple[str, object, object]]:
+    """Yield what decides over answer and layers: its name, what is asked for, and what the model has."""
+    yield from _compare_answers(recipe.data, spec)
+    backbone = recipe.backbone
+    yield "backbone", backbone.name, spec.backbone
+    yield "image_size", backbone.image_size or spec.image_size, spec.image_size
+    yield "fit", backbone.fit, spec.fit
+    for item in dataclasses.fields(HeadSettings):
+        name = "head" if item.name == "kind" else item.name
+        yield name, getattr(recipe.head, item.name), getattr(spec.head, item.name)
+
+
+def _compare_answers(data: DataSettings, spec: BundleSpec) -> Iterator[tuple[str, str, str]]:
+    """Yield what decides over the answer and the metadata: its name, what is asked for, and what the model has."""
+    target, scale = (spec.target.name, spec.target.is_log) if spec.target else ("", False)
+    yield "task", data.task, spec.task
+    yield "target", data.target or "none", target or "none"
+    yield "target_scale", data.target_scale, "log" if scale else "linear"
+    requests = parse_metadata(data.metadata)
+    kinds = {column.name: column.kind for column in spec.metadata.requests}
+    otherwise = {each.name for each in requests if each.kind and kinds.get(each.name, each.kind) != each.kind}
+    asked = [f"{each.name}:{each.kind}" if each.name in otherwise else each.name for each in requests]
+    learnt = [f"{name}:{kind}" if name in otherwise else name for name, kind in kinds.items()]
+    yield "metadata", ", ".join(asked) or "none", ", ".join(learnt) or "none"

@@ -1,0 +1,108 @@
+"""Take a few steps of a stage, to know how long an epoch of it will take; the model stays as it is."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.recipes import TrainingSettings
+from tlkit.training.batches import Batches, Block
+from tlkit.training.checkpoint import restore, snapshot
+from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.pace import Pace
+from tlkit.training.loop import StageData
+from tlkit.training.steps import CompiledSteps, StageModel, compile_steps
+
+FEWEST_TIMED_STEPS = 2
+
+
+@dataclass(frozen=True)
+class EpochTime:
+    """What training a stage takes.
+
+    Attributes:
+        start_seconds: Once: to trace and compile the steps, and to validate before the first epoch.
+        epoch_seconds: Every epoch: all training steps and validation.
+    """
+
+    start_seconds: float
+    epoch_seconds: float
+
+
+@dataclass(frozen=True)
+class StandInInputs:
+    """Some inputs that stand for all of a split: what a step costs depends on their shape and type, not on what they are.
+
+    Attributes:
+        table: Tensor (m, ...), m >= 1.
+    """
+
+    table: Any
+    batches_at_once: int = 2**31
+    blocks_ahead: int = 0
+
+    def take(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
+        """Return the table, and a row of it for each image."""
+        return self.table, (images + views) % len(self.table)
+
+
+def time_epoch(
+    model: StageModel,
+    data: StageData,
+    *,
+    rates: list[float],
+    training: TrainingSettings,
+    seconds: float,
+) -> EpochTime:
+    """Time the steps that `fit_stage` takes, at a learning rate of zero, and give the model its state back.
+
+    Args:
+        model: Tail and head; its `trainable` flags are set.
+        data: What is trained and validated on; from an epoch of it some batches are taken.
+        rates: Learning rate of each of `model.trainable_variables`.
+        training: Weight decay and label smoothing.
+        seconds: Steps are taken for about so long; compiling them comes on top.
+    """
+    state = snapshot("trial", model.variables)
+    optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
+    optimizer.build(model.trainable_variables)
+    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
+    try:
+        train_start, train_seconds = _time_steps(steps.train, data.train, seconds)
+        validation_start, validation_seconds = _time_steps(steps.evaluate, data.validation, seconds / 4)
+    finally:
+        restore("trial", model.variables, state)
+    return EpochTime(train_start + validation_start + validation_seconds, train_seconds + validation_seconds)
+
+
+def _time_steps(steps: CompiledSteps, batches: Batches, seconds: float) -> tuple[float, float]:
+    """Return how long the first step takes beyond the others, and how long all steps of an epoch take."""
+    pace = Pace()
+    num_warm = 1 + batches.inputs.blocks_ahead * min(batches.inputs.batches_at_once, batches.plan.num_batches)
+    num_taken = 0
+    began = warmed_up = time.perf_counter()
+    first = 0.0
+    for block in _repeat(batches):
+        for calls in pace.share_out(block.num_batches):
+            steps(block, calls, [0.0] * (calls.stop - calls.start))
+            now = time.perf_counter()
+            num_taken += calls.stop - calls.start
+            first = first or now - began
+            if num_taken <= num_warm:  # what was read ahead while the first step was compiled came for nothing
+                num_timed, warmed_up = 0, now
+                continue
+            num_timed += calls.stop - calls.start
+            if num_timed >= FEWEST_TIMED_STEPS and now - warmed_up >= seconds:
+                step = (now - warmed_up) / num_timed
+                return max(0.0, first - step), step * batches.plan.num_batches
+    raise AssertionError("epochs follow each other without end")
+
+
+def _repeat(batches: Batches) -> itertools.chain[Block]:
+    """Return the blocks of one epoch after the other."""
+    return itertools.chain.from_iterable(map(batches.epoch, itertools.count()))

@@ -1,1 +1,0 @@
-"""The story of one run of each command, in named steps."""
