@@ -21,17 +21,17 @@ from typing import Any
 import click
 import numpy as np
 
-from tlkit.data.manifest import read_manifest
-from tlkit.probes.folds import Fold
-from tlkit.probes.leak_columns import make_leak_columns
-from tlkit.probes.probe import run_probes
-from tlkit.metadata.columns import parse_metadata
-from tlkit.metadata.encoding import fit_encoding
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
-from tlkit.reports.console import Console
 from tlkit.commands.evaluate import run_evaluate
 from tlkit.commands.finetune import run_finetune
+from tlkit.data.manifest import read_manifest
+from tlkit.metadata.columns import parse_metadata
+from tlkit.metadata.encoding import fit_encoding
+from tlkit.probes.folds import Fold
 from tlkit.probes.images import make_probe_targets
+from tlkit.probes.leak_columns import make_leak_columns
+from tlkit.probes.probe import run_probes
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.reports.console import Console
 
 QUIET = Console(verbosity=-1)
 HOUSE_COLUMNS = "bedrooms,bathrooms,area_sqft,zipcode"

@@ -21,11 +21,11 @@ from typing import Any
 
 import click
 
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
 from tlkit.features.upkeep import list_caches
 from tlkit.recipes import BackboneSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
-from tlkit.commands.evaluate import run_evaluate
-from tlkit.commands.finetune import run_finetune
 
 QUIET = Console(verbosity=-1)
 ENGINES = ("keras:float32", "openvino:float32", "openvino:bfloat16")

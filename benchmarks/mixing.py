@@ -38,17 +38,17 @@ from numpy.typing import NDArray
 from benchmarks.division import divide_for_test
 from benchmarks.views.cells import TOP
 from benchmarks.views.features import CachedViews, read_divided
-from tlkit.models.answers import compute_answers
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
+from tlkit.features.ensure import build_backbone_for, ensure_features
+from tlkit.models.answers import compute_answers
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, start_keras
-from tlkit.commands.evaluate import run_evaluate
-from tlkit.commands.finetune import run_finetune
-from tlkit.commands.precompute import build_backbone_for, ensure_features
 
 QUIET = Console(verbosity=-1)
 NUM_VIEWS = 8

@@ -18,10 +18,10 @@ from pathlib import Path
 import click
 
 from benchmarks.division import divide_for_test
-from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, TrainingSettings
-from tlkit.reports.console import Console
 from tlkit.commands.evaluate import run_evaluate
 from tlkit.commands.finetune import run_finetune
+from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.reports.console import Console
 
 QUIET = Console(verbosity=-1)
 

@@ -172,8 +172,8 @@ def write_untrained_bundle(folder: Path, class_names: Sequence[str], *, fit: str
     A new head is all zeros and says the same of every image. This one has opinions, and not the same one of all flat
     colours.
     """
-    from tlkit.models import BundleSpec, assemble_classifier, write_bundle
     from tlkit.data.images import LOADER_VERSION
+    from tlkit.models import BundleSpec, assemble_classifier, write_bundle
     from tlkit.recipes import HeadSettings
 
     spec = BundleSpec("tiny", 64, fit, LOADER_VERSION, "avg", HeadSettings(kind="linear"), tuple(class_names))
@@ -194,7 +194,7 @@ def make_bundle() -> Callable[..., Path]:
 
 @pytest.fixture
 def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the workflows of a test take models that an earlier test has read."""
+    """Let the commands of a test take models that an earlier test has read."""
     import tlkit.models.saving
 
     original = tlkit.models.saving.read_bundle

@@ -11,6 +11,8 @@ Box = tuple[float, float, float, float]
 CLASSIFICATION, MULTILABEL, REGRESSION = "classification", "multilabel", "regression"
 TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION)
 
+MAX_CLASS_NAME_LENGTH = 200
+
 LABEL_SEPARATOR = "|"
 """What stands between the names of several labels in one cell of a table."""
 

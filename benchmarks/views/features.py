@@ -17,9 +17,9 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
+from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
-from tlkit.commands.precompute import DatasetFeatures, build_backbone_for, ensure_features
 
 NUM_EPOCHS = 30
 MOST_CACHED = 16

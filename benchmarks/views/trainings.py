@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from benchmarks.views.cells import BELOW, ONLINE, TOP, Cell
 from benchmarks.views.features import CachedViews, Sets
 from tlkit.data.manifest import Manifest
+from tlkit.features.ensure import build_backbone_for
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
@@ -22,7 +23,6 @@ from tlkit.training.held_out import FeatureSource, Parts, compute_logits, fit_un
 from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
-from tlkit.commands.precompute import build_backbone_for
 
 DEEPER = Stage(unfreeze="group5", epochs=8, lr=1e-4, lr_ratio=10)
 

@@ -13,10 +13,10 @@ from safetensors import safe_open
 
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.weights import BUNDLED_FILES
+from tlkit.commands.finetune import run_finetune
 from tlkit.pond import draw_pond
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
-from tlkit.commands.finetune import run_finetune
 
 SHA256 = "f67f79ca14ce0988304d36260512e2606d73c68adf35209be3ee7fe2ae0315a1"
 FIRST_FEATURES = np.array(

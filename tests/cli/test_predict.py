@@ -11,9 +11,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.models import BundleSpec, assemble_classifier, write_bundle
 from tlkit.data.images import LOADER_VERSION
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
+from tlkit.models import BundleSpec, assemble_classifier, write_bundle
 from tlkit.recipes import HeadSettings
 
 RunCli = Callable[..., Any]

@@ -13,15 +13,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.models import read_spec
-from tlkit.data.images import LOADER_VERSION
-from tlkit.data.manifest import read_manifest
-from tlkit.errors import SettingError
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
-from tlkit.reports.console import Console
 from tlkit.commands.evaluate import run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import read_manifest
+from tlkit.errors import SettingError
+from tlkit.models import read_spec
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.reports.console import Console
 
 QUIET = Console(verbosity=-1)
 SIZE = (48, 40)

@@ -8,8 +8,8 @@ import pytest
 
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.backbones.imagenet_files import IMAGENET_FILES
-from tlkit.reports.console import Console
 from tlkit.commands.backbones import describe_backbone, list_backbones
+from tlkit.reports.console import Console
 
 
 def test_the_list_tells_whose_weights_are_on_this_machine(

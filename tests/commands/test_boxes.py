@@ -11,10 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.models import read_spec
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
+from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import SettingError
+from tlkit.models import read_spec
 from tlkit.recipes import (
     BackboneSettings,
     DataSettings,
@@ -24,9 +27,6 @@ from tlkit.recipes import (
     TrainingSettings,
 )
 from tlkit.reports.console import Console
-from tlkit.commands.evaluate import run_evaluate
-from tlkit.commands.finetune import run_finetune
-from tlkit.commands.predict import PredictOutputs, run_predict
 
 QUIET = Console(verbosity=-1)
 SIZE = (96, 72)

@@ -5,13 +5,13 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from tlkit.commands.cache import prune_caches, show_caches, verify_caches
 from tlkit.errors import CacheError
 from tlkit.features.cache import CacheSpec, FeatureCache, RowKey
 from tlkit.features.folder import note_use
 from tlkit.features.pruning import PruneRules
 from tlkit.features.shards import SHARD_PATTERN
 from tlkit.reports.console import Console
-from tlkit.commands.cache import prune_caches, show_caches, verify_caches
 
 SPEC = CacheSpec("tiny", "ab" * 32, "block4", "none", (96, 96), "squash", 1, "keras", "float32", "float16", (3, 3, 8))
 QUIET = Console(verbosity=-1)

@@ -10,11 +10,11 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tlkit.commands import demo
+from tlkit.commands.demo import run_demo
 from tlkit.errors import DataError
 from tlkit.recipes import Recipe, read_recipe
 from tlkit.reports.console import Console
-from tlkit.commands import demo
-from tlkit.commands.demo import run_demo
 
 
 @pytest.fixture

@@ -13,15 +13,15 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.models import BundleSpec
+from tlkit.commands.evaluate import run_evaluate
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
 from tlkit.data.seen_images import UNKNOWN_IMAGES, SeenImages, write_earlier_images
 from tlkit.errors import RunError, SettingError
 from tlkit.files import held_lock
+from tlkit.models import BundleSpec
 from tlkit.recipes import DataSettings, HeadSettings
 from tlkit.reports.console import Console
-from tlkit.commands.evaluate import run_evaluate
 
 CLASS_NAMES = ("red", "green", "blue")
 COLOURS = {"red": (200, 60, 40), "green": (60, 200, 40), "blue": (40, 60, 200)}

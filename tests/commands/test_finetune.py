@@ -17,16 +17,16 @@ from safetensors.numpy import save_file
 
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.weights import read_arrays
-from tlkit.models import read_bundle, read_spec
+from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import BackboneError, DataError, RunError, SettingError
+from tlkit.inference.scoring import score_records
+from tlkit.models import read_bundle, read_spec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, read_recipe
 from tlkit.reports.console import Console
 from tlkit.training.loop import StageListener
-from tlkit.commands.evaluate import run_evaluate
-from tlkit.commands.finetune import run_finetune
-from tlkit.inference.scoring import score_records
 
 QUIET = Console(verbosity=-1)
 HEAD = Stage(epochs=8, lr=0.01)

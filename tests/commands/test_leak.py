@@ -15,18 +15,19 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
+from tlkit.commands import leak
+from tlkit.commands.finetune import run_finetune
+from tlkit.commands.leak import run_leak
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import Manifest
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS
+from tlkit.probes import images
+from tlkit.probes.leak_warning import warn_of_leaks
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
-from tlkit.commands import leak
-from tlkit.probes import images as probing
-from tlkit.commands.finetune import run_finetune
-from tlkit.commands.leak import run_leak, warn_of_leaks
 
 TINY = BackboneSettings(name="tiny", weights="random", image_size=64)
 QUIET = Console(verbosity=-1)
@@ -178,7 +179,7 @@ def test_nothing_leaks_where_nothing_tells_the_class(flat: Path, monkeypatch: py
     assert "leak" not in (str(told.payload) + told.stdout + told.stderr).lower()
     assert told.payload["num_images"] == 64
 
-    monkeypatch.setattr(probing, "MAX_IMAGES", 20)
+    monkeypatch.setattr(images, "MAX_IMAGES", 20)
     sampled = judge(flat, console=Console())
     assert sampled.payload["num_images"] == 20
     assert "20 of 64 images, 8 columns." in sampled.stdout

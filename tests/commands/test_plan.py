@@ -20,12 +20,12 @@ from tlkit.backbones.build import build_backbone
 from tlkit.backbones.weights import read_arrays
 from tlkit.cli.finetune import finetune
 from tlkit.cli.main import cli
-from tlkit.errors import SettingError
-from tlkit.recipes import Recipe, Stage, resolve_stages
-from tlkit.reports.console import Console
 from tlkit.commands.plan import run_plan
+from tlkit.errors import SettingError
 from tlkit.probes.plan_trial import choose_size, shorten
 from tlkit.probes.strategies import find_last_groups, make_way, take_head
+from tlkit.recipes import Recipe, Stage, resolve_stages
+from tlkit.reports.console import Console
 
 QUIET = Console(verbosity=-1)
 CLASSES = {"red": 24, "blue": 24}

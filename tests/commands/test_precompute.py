@@ -13,14 +13,15 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from tlkit.commands.precompute import run_precompute
 from tlkit.data.images import load_image
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import CacheError, DataError, SettingError
+from tlkit.features.ensure import DatasetFeatures, ensure_features
+from tlkit.features.requested_rows import WantedRows
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
-from tlkit.commands.precompute import DatasetFeatures, ensure_features, run_precompute
-from tlkit.features.requested_rows import WantedRows
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone

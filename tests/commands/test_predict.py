@@ -14,15 +14,15 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.models import Classifier, read_bundle
+from tlkit.commands.predict import PredictOutputs, predict_files, run_predict
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import RunError, SettingError
-from tlkit.metadata.encoding import NO_METADATA
-from tlkit.reports.console import Console
-from tlkit.commands.predict import PredictOutputs, predict_files, run_predict
 from tlkit.inference.scoring import PICTURE_ITSELF
+from tlkit.metadata.encoding import NO_METADATA
+from tlkit.models import Classifier, read_bundle
+from tlkit.reports.console import Console
 
 CLASS_NAMES = ("cat/dog", "eel", "fish")
 

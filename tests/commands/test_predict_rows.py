@@ -17,13 +17,13 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.models import BundleSpec
+from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import RunError, SettingError
+from tlkit.models import BundleSpec
 from tlkit.outputs import MULTILABEL
 from tlkit.recipes import HeadSettings
 from tlkit.reports.console import Console
-from tlkit.commands.predict import PredictOutputs, run_predict
 
 SPEC = BundleSpec(
     "tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("red", "unknown"), unknown_above=0.5

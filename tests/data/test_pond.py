@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlkit.errors import DataError
 from tlkit.pond import draw_pond
 from tlkit.pond.body import Light
 from tlkit.pond.fields import cloud, smooth_curve, wave
@@ -20,7 +21,6 @@ from tlkit.pond.kinds import BREAM, CATFISH, KINDS, PIKE
 from tlkit.pond.picture import draw_picture
 from tlkit.pond.plan import BOATS, PHOTOS_PER_KIND, plan_photos
 from tlkit.pond.pose import Pose
-from tlkit.errors import DataError
 
 FEW = {"train": 2, "validation": 1, "test": 1}
 SIZE = (208, 156)

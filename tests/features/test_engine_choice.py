@@ -18,11 +18,11 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import BackboneError, NumericsError
-from tlkit.recipes import BackboneSettings, DataSettings
-from tlkit.reports.console import Console
 from tlkit.features import engine_choice
 from tlkit.features.engine_choice import Choice, Work, list_choices
-from tlkit.commands.precompute import DatasetFeatures, ensure_features
+from tlkit.features.ensure import DatasetFeatures, ensure_features
+from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.reports.console import Console
 
 KERAS, OPENVINO = Choice("keras", "float32"), Choice("openvino", "float32")
 KERAS_BF16, OPENVINO_BF16 = Choice("keras", "bfloat16"), Choice("openvino", "bfloat16")

@@ -9,11 +9,11 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.models import BundleSpec
 from tlkit.features.extract import LoadFailure
+from tlkit.inference.scoring import answer_items, split_rows
+from tlkit.models import BundleSpec
 from tlkit.outputs import REGRESSION, Target
 from tlkit.recipes import HeadSettings
-from tlkit.inference.scoring import answer_items, split_rows
 
 CLASSES = BundleSpec("tiny", 64, "squash", 1, "none", HeadSettings(), ("cat", "dog"), has_box=True, unknown_above=0.5)
 VALUES = BundleSpec(

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.models.answers import compute_answers
 from tlkit.metrics.calibration import compute_calibration, fit_temperature
+from tlkit.models.answers import compute_answers
 from tlkit.outputs import CLASSIFICATION
 
 NUM_IMAGES, NUM_CLASSES = 4000, 5

@@ -14,9 +14,9 @@ import numpy as np
 import pytest
 
 from tlkit.backbones.catalogue import BACKBONES
+from tlkit.errors import BundleError
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import hash_description, write_files
-from tlkit.errors import BundleError
 from tlkit.recipes import HeadSettings
 
 FOREIGN_FIX = "get the bundle again from where it came, or train the model again with `tlkit finetune`."

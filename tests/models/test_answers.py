@@ -7,6 +7,7 @@ import warnings
 import numpy as np
 import pytest
 
+from tlkit.metadata.encoding import NO_METADATA, CategoryColumn, MetadataEncoding, NumberColumn
 from tlkit.models.answers import compute_answers, fit_target, to_deviations, to_values
 from tlkit.models.descriptions import (
     metadata_document,
@@ -14,7 +15,6 @@ from tlkit.models.descriptions import (
     parse_target_document,
     target_document,
 )
-from tlkit.metadata.encoding import NO_METADATA, CategoryColumn, MetadataEncoding, NumberColumn
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Target
 
 EXTREME = np.array([[1e38, -1e38, 0.0], [-1e38, -1e38, -1e38], [1000.0, 0.0, -1000.0]], np.float32)

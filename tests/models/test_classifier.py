@@ -17,6 +17,7 @@ from safetensors.numpy import load_file, save_file
 from tlkit.backbones import build
 from tlkit.backbones.own.tiny import build_tiny
 from tlkit.backbones.weights import finalize_normalization
+from tlkit.errors import NumericsError
 from tlkit.models import (
     BundleSpec,
     Classifier,
@@ -28,7 +29,6 @@ from tlkit.models import (
     write_bundle,
 )
 from tlkit.models.novelty import fit_novelty
-from tlkit.errors import NumericsError
 from tlkit.recipes import HeadSettings
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]

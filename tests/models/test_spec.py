@@ -7,8 +7,8 @@ from typing import Any
 
 import pytest
 
-from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.errors import BundleError
+from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 
 KEYS = (
     "backbone, image_size, fit, loader_version, pooling, head, class_names, task, target, thresholds, metadata, has_box, "

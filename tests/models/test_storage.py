@@ -17,10 +17,10 @@ import pytest
 from safetensors.numpy import load_file, save_file
 
 from tlkit.backbones.catalogue import BACKBONES
+from tlkit.errors import BundleError
 from tlkit.models import storage
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import check_spec, find_bundle, hash_description, read_spec, write_files
-from tlkit.errors import BundleError
 
 RUN_EXPECTED = "a run folder that `tlkit finetune` made, or the bundle folder in it"
 NUM_TINY = BACKBONES["tiny"].num_parameters or 2000

@@ -7,6 +7,7 @@ import json
 import numpy as np
 import pytest
 
+from tlkit.outputs import CLASSIFICATION
 from tlkit.probes.advice import (
     EVERYTHING,
     HEAD,
@@ -19,7 +20,6 @@ from tlkit.probes.advice import (
 )
 from tlkit.probes.learning_curve import LearningCurve
 from tlkit.probes.probe import Probe
-from tlkit.outputs import CLASSIFICATION
 
 NUM_IMAGES = 600
 NEEDS_MORE = " Each model learnt from 400 images; with all 5,000 there may be one."

@@ -6,8 +6,8 @@ import pytest
 
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
-from tlkit.recipes import BackboneSettings
 from tlkit.probes.candidates import Wanted, list_contenders
+from tlkit.recipes import BackboneSettings
 
 
 def names(**wanted: list[str]) -> list[str]:

@@ -6,9 +6,9 @@ import json
 
 import numpy as np
 
+from tlkit.outputs import CLASSIFICATION
 from tlkit.probes.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, join_names, rank_candidates
 from tlkit.probes.probe import Probe
-from tlkit.outputs import CLASSIFICATION
 
 NUM_IMAGES = 400
 

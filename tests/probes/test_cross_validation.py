@@ -9,9 +9,9 @@ import pytest
 
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import DataError
-from tlkit.recipes import DataSettings
 from tlkit.probes.cross_validation import divide_fold
 from tlkit.probes.images import Questions, make_questions
+from tlkit.recipes import DataSettings
 
 
 def ask(num_images_of_a_class: int) -> Questions:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.probes.given_away import find_given_away
 from tlkit.metrics.intervals import compute_wilson_interval
+from tlkit.probes.given_away import find_given_away
 
 
 def make_case(num_sure: int, num_wrong: int, num_others: int, share_of_first: float) -> tuple[np.ndarray, np.ndarray]:

@@ -6,9 +6,9 @@ from collections.abc import Iterable
 
 import numpy as np
 
-from tlkit.probes.leak_columns import LeakColumns, make_leak_columns
 from tlkit.metadata.columns import ColumnRequest
 from tlkit.metadata.encoding import fit_encoding
+from tlkit.probes.leak_columns import LeakColumns, make_leak_columns
 
 
 def read(**columns: Iterable[object]) -> LeakColumns:

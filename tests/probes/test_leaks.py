@@ -9,10 +9,10 @@ import numpy as np
 import pytest
 
 from tlkit.metrics.intervals import Interval
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, TASKS
 from tlkit.probes.leak_columns import LeakColumn
 from tlkit.probes.leak_report import LeakReport, tell_groups
 from tlkit.probes.leaks import compute_leak_report, exceeds_chance, find_leaks
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, TASKS
 
 NUM_IMAGES = 150
 

@@ -8,8 +8,8 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tlkit.probes.learning_curve import LearningCurve, fit_power_law, measure_learning_curve
 from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.probes.learning_curve import LearningCurve, fit_power_law, measure_learning_curve
 
 SIZES = np.array([25.0, 50.0, 100.0, 200.0, 400.0])
 EVEN = np.ones(len(SIZES))

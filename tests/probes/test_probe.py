@@ -5,8 +5,11 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.probes.folds import make_stratified_folds
+from tlkit.metadata.columns import ColumnRequest
+from tlkit.metadata.encoding import fit_encoding
 from tlkit.metrics.intervals import compute_wilson_interval
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.probes.folds import make_stratified_folds
 from tlkit.probes.probe import (
     Probe,
     compute_gain,
@@ -17,9 +20,6 @@ from tlkit.probes.probe import (
     run_probes,
     score_outputs,
 )
-from tlkit.metadata.columns import ColumnRequest
-from tlkit.metadata.encoding import fit_encoding
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 
 
 def answered(task: str, each: list[float]) -> Probe:

@@ -12,17 +12,17 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.models import NEVER, BundleSpec, Classifier, assemble_classifier, read_bundle, write_bundle
+from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
+from tlkit.inference.scoring import Scores
+from tlkit.models import NEVER, BundleSpec, Classifier, assemble_classifier, read_bundle, write_bundle
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
 from tlkit.reports.console import Console
-from tlkit.runs.finalize import finish_model
 from tlkit.reports.optional_steps import OptionalSteps
-from tlkit.commands.predict import PredictOutputs, run_predict
-from tlkit.inference.scoring import Scores
+from tlkit.runs.finalize import finish_model
 
 QUIET = Console(verbosity=-1)
 RECIPE = Recipe(backbone=BackboneSettings(name="tiny", image_size=64))

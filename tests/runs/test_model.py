@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 from PIL import Image, PngImagePlugin
 
-from tlkit.models import read_bundle, read_spec
+from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import NumericsError, RunError
+from tlkit.models import read_bundle, read_spec
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
-from tlkit.commands.finetune import run_finetune
 from tlkit.runs.finalize import finish_model
 
 HEAD = Stage(epochs=2, batch_size=8, lr=0.01, patience=0)
@@ -66,8 +66,8 @@ def test_what_cannot_be_made_is_named_and_made_by_resuming(
     too_large = NumericsError("Features of at most 2.4e+18 do not fit into float16.", expected="less", fix="none.")
     with monkeypatch.context() as patch:
         patch.setattr("tlkit.runs.finalize.fit_novelty", fail(too_large))
-        for name in ("finetune.draw_views", "run_history.write_history", "run_report.draw_history"):
-            patch.setattr(f"tlkit.workflows.{name}", fail(FULL))
+        for name in ("commands.finetune.draw_views", "runs.history.write_history", "runs.report.draw_history"):
+            patch.setattr(f"tlkit.{name}", fail(FULL))
         for name in ("draw_task_pictures", "write_report"):
             patch.setattr(f"tlkit.runs.report.{name}", fail(FULL))
         patch.setattr("tlkit.training.history.TensorBoardLog.write", fail(FULL))

@@ -10,11 +10,11 @@ import pytest
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Outputs
 from tlkit.recipes import ResolvedStage
-from tlkit.training.checkpoint import Progress
 from tlkit.runs.model import summarise_stages
 from tlkit.runs.report import describe_change, qualify_validation
-from tlkit.training.stage_plan import StagePlan
+from tlkit.training.checkpoint import Progress
 from tlkit.training.stage import StageOutcome
+from tlkit.training.stage_plan import StagePlan
 
 CLASSES = Outputs(CLASSIFICATION, 3)
 BOXES = Outputs(CLASSIFICATION, 3, has_box=True)

@@ -18,8 +18,8 @@ from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolve_stages
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Checkpoint, Progress, snapshot
-from tlkit.training.mixing import Mixing
 from tlkit.training.loop import StageData, StageListener, fit_stage, list_averaged_epochs
+from tlkit.training.mixing import Mixing
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 NUM_IMAGES = 12

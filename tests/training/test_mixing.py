@@ -13,10 +13,10 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs
+from tlkit.training.loop import StageData
 from tlkit.training.losses import compute_answer_losses
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.mixing import Mixing, blend, mix_answers, mix_inputs
-from tlkit.training.loop import StageData
 from tlkit.training.steps import CompiledSteps
 
 NOWHERE = np.zeros((2, 0), np.float32)

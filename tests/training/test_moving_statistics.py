@@ -17,9 +17,9 @@ from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.training.batches import Batches, Block, EpochPlan, FixedTruth, HeldInputs, ReadInputs
 from tlkit.training.held_out import fit_unwatched
 from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.loop import StageData
 from tlkit.training.mixing import Mixing
 from tlkit.training.moving_statistics import NUM_MEASURED, LastBatches, catch_up, measure, measure_first
-from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
 NUM_IMAGES, BATCH_SIZE, WIDTH = 24, 6, 5

@@ -14,6 +14,7 @@ from tlkit.outputs import CLASSIFICATION, Outputs
 from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import snapshot
+from tlkit.training.loop import StageData
 from tlkit.training.rate_finder import (
     HIGHEST_RATE,
     LOWEST_RATE,
@@ -24,7 +25,6 @@ from tlkit.training.rate_finder import (
     smooth,
     sweep_rates,
 )
-from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel
 
 NUM_IMAGES = 10

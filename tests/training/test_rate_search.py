@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
+from tlkit.commands.finetune import run_finetune
 from tlkit.recipes import FIND, BackboneSettings, HeadSettings, Recipe, Stage, read_recipe
 from tlkit.reports.console import Console
-from tlkit.training.rate_finder import sweep_rates
 from tlkit.training.loop import StageListener
-from tlkit.commands.finetune import run_finetune
+from tlkit.training.rate_finder import sweep_rates
 
 QUIET = Console(verbosity=-1)
 FOUND_TWICE = Recipe(

@@ -15,9 +15,9 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
+from tlkit.features.ensure import ensure_features
 from tlkit.recipes import BackboneSettings, DataSettings
 from tlkit.reports.console import Console
-from tlkit.commands.precompute import ensure_features
 from tlkit.training.stage_costs import FeatureCost, measure_features
 
 QUIET = Console(verbosity=-1)

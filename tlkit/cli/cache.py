@@ -98,8 +98,8 @@ def prune_command(console: Console, *, dry_run: bool, **options: Any) -> None:
         raise click.UsageError("--all removes every cache; leave the other options out.")
     if max_size is not None and any(named[:2]):
         raise click.UsageError("--max-size chooses by itself; leave --key and --older-than out.")
-    from tlkit.features.pruning import PruneRules
     from tlkit.commands.cache import prune_caches
+    from tlkit.features.pruning import PruneRules
 
     rules = PruneRules(keys, older_than, max_size, everything)
     console.result(prune_caches(rules, dry_run=dry_run, console=console))

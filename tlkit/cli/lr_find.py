@@ -31,8 +31,8 @@ def lr_find(data: Path, out: Path | None, start_from: Path | None, console: Cons
     The rate grows from next to nothing to far too much over some steps of the stage that `tlkit finetune` would train
     with the same options; what the loss does then suggests a rate. No model is written, and an earlier run stays as it is.
     """
-    from tlkit.runs.recipe import make_finetune_recipe
     from tlkit.commands.lr_find import run_lr_find
+    from tlkit.runs.recipe import make_finetune_recipe
 
     recipe = make_finetune_recipe(
         stage={**given_settings(Stage, options), "lr": FIND}, sections=given_sections(options), start_from=start_from

@@ -33,8 +33,8 @@ def precompute(data: Path, boundary: str, console: Console, **options: Any) -> N
     stage = given_settings(Stage, options)
     head = given_settings(HeadSettings, options)
     check_policy(stage.get("views", Stage.views), stage.get("policy"))
-    from tlkit.data.views import ViewPlan
     from tlkit.commands.precompute import run_precompute
+    from tlkit.data.views import ViewPlan
 
     payload = run_precompute(
         data,

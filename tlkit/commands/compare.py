@@ -22,20 +22,20 @@ from numpy.typing import NDArray
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
-from tlkit.probes.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, rank_candidates
-from tlkit.probes.probe import run_majority, run_probes
 from tlkit.features.cache import FeatureCache, default_cache_root
+from tlkit.features.engine_choice import Choice, Work
+from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
 from tlkit.features.extract import run_batches
+from tlkit.features.requested_rows import WantedRows
+from tlkit.probes.candidates import Contender, Wanted, list_contenders
+from tlkit.probes.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, rank_candidates
+from tlkit.probes.images import Questions, make_questions, read_probe_images
+from tlkit.probes.probe import run_majority, run_probes
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_comparison
 from tlkit.reports.output_folder import check_picture
 from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
-from tlkit.probes.candidates import Contender, Wanted, list_contenders
-from tlkit.features.engine_choice import Choice, Work
-from tlkit.commands.precompute import DatasetFeatures, build_backbone_for, ensure_features
-from tlkit.probes.images import Questions, make_questions, read_probe_images
-from tlkit.features.requested_rows import WantedRows
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone

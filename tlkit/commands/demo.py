@@ -17,16 +17,16 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
-from tlkit.data.views import ViewPlan
-from tlkit.metadata.columns import ALL_IMAGE_FACTS
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
-from tlkit.reports.console import Console
 from tlkit.commands.evaluate import run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.commands.precompute import run_precompute
 from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.data.views import ViewPlan
+from tlkit.metadata.columns import ALL_IMAGE_FACTS
+from tlkit.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.reports.console import Console
 
 NUM_VIEWS = 4
 POLICY = "standard"

@@ -10,7 +10,6 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.models import BundleSpec, find_bundle, open_classifier, read_spec
 from tlkit.data.dataset import read_evaluation_set
 from tlkit.data.file_index import FileIndex
 from tlkit.data.file_walk import OUTPUT_MARKER
@@ -19,13 +18,15 @@ from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
 from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, RunError, SettingError
-from tlkit.tasks.boxes import BoxReport, answers_of
-from tlkit.tasks.classification import ClassificationReport
-from tlkit.tasks.multilabel import MultilabelReport
-from tlkit.tasks.report import Report
 from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
+from tlkit.inference.answering import choose_prediction_columns, make_prediction
+from tlkit.inference.box_sheet import draw_box_sheet
+from tlkit.inference.scoring import PICTURE_ITSELF, Scores, count_files, score_records
+from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
+from tlkit.inference.task_report import compute_task_report, draw_task_pictures
 from tlkit.metadata.oddities import OddValues
+from tlkit.models import BundleSpec, find_bundle, open_classifier, read_spec
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
@@ -37,13 +38,12 @@ from tlkit.reports.output_folder import (
 )
 from tlkit.reports.predictions import Prediction, open_predictions
 from tlkit.reports.tables import write_csv
-from tlkit.inference.answering import choose_prediction_columns, make_prediction
-from tlkit.inference.box_sheet import draw_box_sheet
-from tlkit.runs.recipe import describe_answer
 from tlkit.runs.folder import MANIFEST_FILE, describe_unfinished
-from tlkit.inference.scoring import PICTURE_ITSELF, Scores, count_files, score_records
-from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
-from tlkit.inference.task_report import compute_task_report, draw_task_pictures
+from tlkit.runs.recipe import describe_answer
+from tlkit.tasks.boxes import BoxReport, answers_of
+from tlkit.tasks.classification import ClassificationReport
+from tlkit.tasks.multilabel import MultilabelReport
+from tlkit.tasks.report import Report
 
 EVALUATION = "evaluation"
 MOST_MISTAKES_SHOWN = 10

@@ -13,30 +13,27 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.backbones.catalogue import find_backbone
-from tlkit.data.dataset import read_dataset
-from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.seen_images import write_earlier_images
-from tlkit.errors import RunError, SettingError
-from tlkit.tasks.report import Report
+from tlkit.errors import RunError
 from tlkit.features.cache import default_cache_root
-from tlkit.interruption import kept_if_interrupted
-from tlkit.recipes import Recipe, check_recipe, expand_gradual, resolve_recipe
-from tlkit.reports.console import Console
-from tlkit.runtime import read_versions, release_memory, start_keras
-from tlkit.runs.recipe import choose_weights
-from tlkit.runs.finalize import finish_model, forget_choices
-from tlkit.training.first_model import build_classifier, fetch_weights, tell_metadata
-from tlkit.commands.leak import warn_of_leaks
-from tlkit.runs.model import summarise_stages, write_model
-from tlkit.reports.optional_steps import OptionalSteps
-from tlkit.runs.folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder, read_earlier_run
-from tlkit.runs.history import RunHistory
-from tlkit.runs.inputs import check_data, check_start, name_inputs, record_versions
-from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
-from tlkit.training.stage_plan import StagePlan, check_same_model, plan_stages
 from tlkit.inference.task_report import compute_task_report
+from tlkit.interruption import kept_if_interrupted
+from tlkit.probes.leak_warning import warn_of_leaks
+from tlkit.recipes import Recipe
+from tlkit.reports.console import Console
+from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.runs.finalize import finish_model, forget_choices
+from tlkit.runs.folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder
+from tlkit.runs.history import RunHistory
+from tlkit.runs.inputs import check_data, name_inputs, record_versions
+from tlkit.runs.model import summarise_stages, write_model
+from tlkit.runs.preparation import plan_run, read_images
+from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
+from tlkit.runtime import read_versions, release_memory, start_keras
+from tlkit.tasks.report import Report
+from tlkit.training.first_model import build_classifier, fetch_weights, tell_metadata
+from tlkit.training.stage_plan import StagePlan, check_batch_norm
 
 if TYPE_CHECKING:
     from tlkit.models import Classifier
@@ -125,7 +122,7 @@ def _run(
     _tell_images(manifest, console)
 
     start_keras(recipe.training.seed)
-    classifier = build_classifier(recipe, manifest, earlier)
+    classifier = build_classifier(recipe, manifest, earlier.path if earlier else None)
     tell_metadata(manifest, classifier.spec, console)
     check_batch_norm(classifier, plans, recipe, console)
     with steps.step("views.png"):
@@ -161,66 +158,10 @@ def _run(
     return summary
 
 
-def plan_run(recipe: Recipe, start_from: Path | None) -> tuple[Recipe, list[StagePlan], EarlierRun | None]:
-    """Return the resolved recipe, its stages and the run to start from, checked before anything heavy is loaded.
-
-    Raises:
-        TlkitError: The settings do not fit together, the backbone, or the earlier run.
-    """
-    earlier = read_earlier_run(start_from) if start_from else None
-    if earlier:
-        check_same_model(recipe, earlier.spec)
-    recipe = choose_weights(check_recipe(check_start(recipe, earlier), source="settings"), start_from)
-    recipe = resolve_recipe(expand_gradual(recipe, find_backbone(recipe.backbone.name).groups))
-    return recipe, plan_stages(recipe, earlier.spec if earlier else None), earlier
-
-
-def read_images(data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_root: Path, console: Console) -> Manifest:
-    """Read the images with their splits; those of the earlier run stay in theirs."""
-    if earlier and earlier.splits is None:
-        console.warn(
-            f"{earlier.path} is a bundle without its run, so it is not known which images it was trained on: "
-            "validation may contain some of them and look too good."
-        )
-    return read_dataset(
-        data,
-        recipe.data,
-        seed=recipe.training.seed,
-        index=FileIndex(cache_root),
-        class_names=earlier.spec.class_names if earlier else None,
-        keep=earlier.splits if earlier else None,
-        grey=earlier.spec.grey if earlier else None,
-        progress=lambda total: console.progress("Checking images", total),
-    )
-
-
 def _tell_images(manifest: Manifest, console: Console) -> None:
     console.table("Images", *manifest.class_table())
     for notice in manifest.notices:
         console.say(notice)
-
-
-def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
-    """Refuse `bn` for a backbone that has none; warn where statistics would come from small batches."""
-    import keras
-
-    if recipe.bn == "frozen":
-        return
-    layers = classifier.backbone.model.layers
-    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
-        if recipe.bn == recipe.default_bn:
-            return
-        raise SettingError(
-            f"bn = {recipe.bn!r} has no effect: {classifier.spec.backbone} has no batch norm.",
-            expected="only settings that this run uses",
-            fix="leave bn out.",
-        )
-    smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != "top")
-    if recipe.bn == "train" and smallest < 32:
-        console.warn(
-            f"bn = train with batches of {smallest}: statistics of so few images are noisy and often "
-            "undo what the backbone has learnt."
-        )
 
 
 def _run_stages(

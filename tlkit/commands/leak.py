@@ -17,18 +17,13 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import check_weights
-from tlkit.data.division import limit_records
 from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
-from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError, name_fix
-from tlkit.probes.folds import make_group_folds
-from tlkit.probes.leak_columns import LeakColumns, make_leak_columns
-from tlkit.probes.leak_report import LeakReport
-from tlkit.probes.leaks import compute_leak_report, find_leaks
 from tlkit.features.cache import default_cache_root
+from tlkit.features.ensure import build_backbone_for, ensure_features
 from tlkit.metadata.columns import (
     ALL_IMAGE_FACTS,
     IMAGE_FACTS,
@@ -36,19 +31,18 @@ from tlkit.metadata.columns import (
     format_metadata,
     parse_metadata,
     quote_column_name,
-    texts_of,
 )
 from tlkit.metadata.encoding import fit_encoding
-from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.outputs import REGRESSION
+from tlkit.probes.folds import make_group_folds
+from tlkit.probes.images import make_probe_targets, read_probe_images
+from tlkit.probes.leak_columns import LeakColumns, make_leak_columns
+from tlkit.probes.leak_report import LeakReport
+from tlkit.probes.leaks import compute_leak_report
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import check_picture
-from tlkit.commands.precompute import build_backbone_for, ensure_features
-from tlkit.probes.images import MAX_IMAGES, make_probe_targets, read_probe_images
-
-FEWEST_IMAGES = 20
-"""With fewer images a training does not look for columns that give the answer away: chance would find some."""
 
 
 def run_leak(
@@ -118,34 +112,6 @@ def run_leak(
         "picture": picture,
         "seconds": round(time.perf_counter() - started, 2),
     }
-
-
-def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
-    """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
-    if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
-        return
-    records = limit_records(list(manifest.for_training().records), manifest.task, seed, at_most=MAX_IMAGES)
-    if len({record.sha256 for record in records}) < FEWEST_IMAGES:
-        return
-    requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
-    facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
-    texts = [
-        texts_of(
-            {**found, **dict(zip(manifest.metadata_columns, record.metadata, strict=True))},
-            [*(request.name for request in requests), *IMAGE_FACTS],
-        )
-        for record, found in zip(records, facts, strict=True)
-    ]
-    requests += [ColumnRequest(name, kind) for name, kind in IMAGE_FACTS.items()]
-    leaks = find_leaks(
-        manifest.task,
-        make_probe_targets(manifest, records, settings),
-        make_leak_columns(fit_encoding(requests, texts), texts).judged,
-        twins=[record.sha256 for record in records],
-        seed=seed,
-    )
-    if leaks:
-        console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
 
 
 def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSettings:

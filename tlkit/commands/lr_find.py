@@ -14,10 +14,10 @@ from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_picture
+from tlkit.runs.preparation import plan_run, read_images
 from tlkit.runtime import start_keras
-from tlkit.commands.finetune import check_batch_norm, plan_run, read_images
 from tlkit.training.first_model import build_classifier, fetch_weights
-from tlkit.training.stage_plan import StagePlan
+from tlkit.training.stage_plan import StagePlan, check_batch_norm
 
 if TYPE_CHECKING:
     from tlkit.models import Classifier
@@ -59,7 +59,7 @@ def run_lr_find(
     manifest = read_images(data, recipe, earlier, cache_root, console)
 
     start_keras(recipe.training.seed)
-    classifier = build_classifier(recipe, manifest, earlier)
+    classifier = build_classifier(recipe, manifest, earlier.path if earlier else None)
     check_batch_norm(classifier, plans, recipe, console)
     _train_before(classifier, manifest, plans[:-1], recipe, cache_root, console)
     found = _search(classifier, manifest, plans[-1], recipe, cache_root, picture, console)
@@ -105,9 +105,9 @@ def _search(
     console: Console,
 ) -> dict[str, Any]:
     """Sweep the rate of a stage, tell what came out, and return what `--json` prints of it."""
-    from tlkit.training.unfreezing import build_stage_model
     from tlkit.training.rate_search import describe_search, search_rate, tell_search
     from tlkit.training.stage import at_stage_size, begin_with_metadata, open_stage
+    from tlkit.training.unfreezing import build_stage_model
 
     console.say(f"\nSweeping the learning rate of stage {plan.stage.name}, above boundary {plan.boundary}.")
     with at_stage_size(classifier, plan.stage) as sized:

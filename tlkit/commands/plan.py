@@ -16,15 +16,15 @@ from tlkit.backbones.weights import RANDOM
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
-from tlkit.probes.advice import Advice, Evidence, advise, advise_without_evidence
 from tlkit.features.cache import default_cache_root
+from tlkit.probes.advice import Advice, Evidence, advise, advise_without_evidence
+from tlkit.probes.strategies import find_last_groups, make_way, take_head
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console, format_duration
 from tlkit.reports.figures import PlanScores, draw_plan
 from tlkit.reports.output_folder import check_picture
 from tlkit.runtime import start_keras
 from tlkit.training.first_model import build_classifier
-from tlkit.probes.strategies import find_last_groups, make_way, take_head
 
 if TYPE_CHECKING:
     from tlkit.models import Classifier

@@ -12,7 +12,6 @@ from typing import Any, BinaryIO
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import BundleSpec, Predictor, open_classifier, read_spec
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION, read_content, read_upright_size
 from tlkit.data.metadata_source import MetadataSource
@@ -20,7 +19,12 @@ from tlkit.data.sources import find_images
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
 from tlkit.features.extract import Loaded, LoadFailure
+from tlkit.inference.answering import choose_prediction_columns, flag_uncertain, make_prediction
+from tlkit.inference.copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
+from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, reasons, recover, split_rows
+from tlkit.inference.tally import CollectedRows, PredictionTally
 from tlkit.interruption import kept_if_interrupted
+from tlkit.models import BundleSpec, Predictor, open_classifier, read_spec
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
@@ -33,11 +37,7 @@ from tlkit.reports.predictions import (
     open_predictions,
 )
 from tlkit.reports.row_file import say_where_rows_are
-from tlkit.inference.answering import choose_prediction_columns, flag_uncertain, make_prediction
-from tlkit.inference.copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
-from tlkit.inference.tally import CollectedRows, PredictionTally
 from tlkit.runs.folder import describe_unfinished
-from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, reasons, recover, split_rows
 
 
 @dataclass(frozen=True)

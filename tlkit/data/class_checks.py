@@ -6,13 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tlkit.models.spec import MAX_CLASS_NAME_LENGTH
-from tlkit.untrusted import is_clean_text
 from tlkit.data.answers import names_of
 from tlkit.data.contradictions import find_variants
 from tlkit.data.manifest import SPLITS, ImageRecord, SetAside
 from tlkit.errors import DataError, name_fix
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.outputs import CLASSIFICATION, MAX_CLASS_NAME_LENGTH, MULTILABEL, REGRESSION
+from tlkit.untrusted import is_clean_text
 
 _WORDS = {CLASSIFICATION: ("class", "classes"), MULTILABEL: ("label", "labels"), REGRESSION: ("value", "values")}
 

@@ -32,6 +32,7 @@ from tlkit.outputs import GreyRange
 
 LOADER_VERSION = 2
 MAX_FILE_BYTES = 2**30
+CHANGED = "changed since it was checked"
 
 # fmt: off
 READABLE_FORMATS = (

@@ -24,11 +24,11 @@ from tlkit.errors import NumericsError
 from tlkit.features.cache import CacheSpec, FeatureCache
 from tlkit.features.folder import AGREEMENT_FILE
 from tlkit.features.pruning import ENGINES
+from tlkit.features.requested_rows import WantedRows
 from tlkit.files import write_json
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
-from tlkit.features.requested_rows import WantedRows
 
 if TYPE_CHECKING:
     import keras

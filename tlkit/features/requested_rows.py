@@ -10,12 +10,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.deep_grey import hash_grey
-from tlkit.data.images import UnusableImage, load_image, read_content
+from tlkit.data.images import CHANGED, UnusableImage, load_image, read_content
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache, RowKey
 from tlkit.features.extract import LoadFailure
-from tlkit.inference.scoring import CHANGED
 
 LOST = "its features could not be read back from the disk"
 

@@ -16,13 +16,13 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import CacheError
 from tlkit.features.cache import FeatureCache
+from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
 from tlkit.features.extract import FillReport, fill_cache, load_sample
+from tlkit.features.requested_rows import WantedRows
+from tlkit.features.trunk_notes import describe_cache, describe_trunk
 from tlkit.interruption import kept_if_interrupted
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
-from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
-from tlkit.features.trunk_notes import describe_cache, describe_trunk
-from tlkit.features.requested_rows import WantedRows
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone

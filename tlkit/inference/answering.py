@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import BundleSpec
 from tlkit.data.answers import names_of
 from tlkit.data.manifest import ImageRecord
-from tlkit.tasks.thresholds import apply_thresholds
+from tlkit.models import BundleSpec
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Box
 from tlkit.reports.captions import (
     Caption,
@@ -30,6 +29,7 @@ from tlkit.reports.predictions import (
     rank_classes,
     shorten_float32,
 )
+from tlkit.tasks.thresholds import apply_thresholds
 
 MAX_CAPTION_LINES = 12
 

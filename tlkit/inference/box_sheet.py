@@ -9,11 +9,11 @@ import numpy as np
 
 from tlkit.data.images import UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord
-from tlkit.tasks.boxes import BoxScores
 from tlkit.outputs import Box
 from tlkit.reports.figures import draw_contact_sheet
 from tlkit.reports.figures.palette import RIGHT, WRONG
 from tlkit.reports.overlays import draw_box
+from tlkit.tasks.boxes import BoxScores
 
 IMAGES_IN_A_ROW = 5
 READ_AT_PX = 256

@@ -17,18 +17,17 @@ from typing import Any, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import BundleSpec, Predictor, to_values
 from tlkit.data.box_views import recover_box
-from tlkit.data.images import UnusableImage, load_image, read_content
+from tlkit.data.images import CHANGED, UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SetAside
 from tlkit.data.views import View, ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure, run_batches
+from tlkit.models import BundleSpec, Predictor, to_values
 from tlkit.outputs import Box
 
 Item = TypeVar("Item")
 
-CHANGED = "changed since it was checked"
 PICTURE_ITSELF = ViewPlan()
 
 

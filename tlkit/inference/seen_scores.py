@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.data.seen_images import SeenImages
-from tlkit.tasks.report import Report, ScoreTable
 from tlkit.inference.scoring import Scores
+from tlkit.tasks.report import Report, ScoreTable
 
 TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN = "trained on", "chose the epoch", "never seen"
 EXPOSURES = {"train": TRAINED_ON, "validation": CHOSE_THE_EPOCH}

@@ -9,19 +9,19 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import BundleSpec
 from tlkit.data.answers import make_targets
 from tlkit.data.manifest import ImageRecord
+from tlkit.inference.scoring import Scores
+from tlkit.metrics.intervals import compute_wilson_interval
+from tlkit.models import BundleSpec
+from tlkit.outputs import CLASSIFICATION, MULTILABEL
+from tlkit.reports.figures import draw_confusion_matrix, draw_labels, draw_predicted, draw_reliability
 from tlkit.tasks.boxes import BoxReport, answers_of, compute_box_scores
 from tlkit.tasks.classification import ClassificationReport, compute_classification_report
-from tlkit.metrics.intervals import compute_wilson_interval
 from tlkit.tasks.multilabel import MultilabelReport, compute_multilabel_report
 from tlkit.tasks.regression import compute_regression_report
 from tlkit.tasks.report import Report
 from tlkit.tasks.thresholds import choose_thresholds
-from tlkit.outputs import CLASSIFICATION, MULTILABEL
-from tlkit.reports.figures import draw_confusion_matrix, draw_labels, draw_predicted, draw_reliability
-from tlkit.inference.scoring import Scores
 
 
 def list_targets(spec: BundleSpec, records: Sequence[ImageRecord]) -> NDArray[Any]:

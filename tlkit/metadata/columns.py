@@ -12,6 +12,7 @@ from tlkit.errors import SettingError
 
 NUMBER, CATEGORY = "number", "category"
 COLUMN_KINDS = (NUMBER, CATEGORY)
+MAX_NAME_LENGTH = 200
 
 IMAGE_FACTS = {
     "image-width": NUMBER,

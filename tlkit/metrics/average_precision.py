@@ -8,7 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.intervals import Interval, compute_bootstrap_interval
-from tlkit.tasks.report import mean_of_defined
+from tlkit.metrics.precision_recall import mean_of_defined
 
 
 def compute_average_precisions(

@@ -15,8 +15,8 @@ from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import SPEC_FILE, WEIGHTS_FILE, find_bundle, read_spec
 
 if TYPE_CHECKING:
-    from tlkit.models.exports.conversion import convert_classifier
     from tlkit.models.classifier import Classifier, assemble_classifier
+    from tlkit.models.exports.conversion import convert_classifier
     from tlkit.models.saving import holds_weights, read_bundle, write_bundle
 
 __all__ = [
@@ -50,8 +50,8 @@ __all__ = [
 def __getattr__(name: str) -> Any:
     if name not in __all__:
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    from tlkit.models.exports import conversion as converting
     from tlkit.models import classifier as model
     from tlkit.models import saving
+    from tlkit.models.exports import conversion as converting
 
     return next(getattr(module, name) for module in (saving, model, converting) if hasattr(module, name))

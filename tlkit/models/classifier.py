@@ -18,12 +18,12 @@ from tlkit import __version__
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
 from tlkit.backbones.weights import finalize_normalization, stable_names
+from tlkit.heads import build_head, call_head
 from tlkit.models.novelty import Novelty
 from tlkit.models.predictor import BATCH_SIZE, check_inputs, compute_rows
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import check_spec
 from tlkit.untrusted import refusal
-from tlkit.heads import build_head, call_head
 
 
 class Classifier:

@@ -6,9 +6,8 @@ import dataclasses
 import math
 from typing import Any
 
-from tlkit.untrusted import check_keys, is_clean_text, quote, refusal
 from tlkit.metadata.categories import fold_category
-from tlkit.metadata.columns import CATEGORY, NUMBER
+from tlkit.metadata.columns import CATEGORY, MAX_NAME_LENGTH, NUMBER
 from tlkit.metadata.encoding import (
     MAX_VALUE_LENGTH,
     MAX_VALUES,
@@ -18,9 +17,9 @@ from tlkit.metadata.encoding import (
     NumberColumn,
 )
 from tlkit.outputs import Target
+from tlkit.untrusted import check_keys, is_clean_text, quote, refusal
 
 MAX_COLUMNS = 100
-MAX_NAME_LENGTH = 200
 
 
 def metadata_document(encoding: MetadataEncoding) -> list[dict[str, Any]]:

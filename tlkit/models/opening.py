@@ -5,11 +5,11 @@ from __future__ import annotations
 from pathlib import Path
 
 from tlkit.backbones.engines.openvino_runtime import has_openvino, require_openvino
+from tlkit.errors import SettingError
 from tlkit.models.predictor import Predictor
 from tlkit.models.storage import OPENVINO_GRAPH_FILE, find_bundle, read_description
-from tlkit.untrusted import refusal
-from tlkit.errors import SettingError
 from tlkit.runtime import start_keras
+from tlkit.untrusted import refusal
 
 
 def open_classifier(

@@ -18,8 +18,9 @@ import numpy as np
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.weight_files import BACKBONE_PREFIX
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
-from tlkit.models.golden import check_golden_samples, predict_one_by_one
+from tlkit.errors import BackboneError, BundleError, NumericsError
 from tlkit.models.classifier import Classifier, build_head_of, check_pooling, name_head_weights
+from tlkit.models.golden import check_golden_samples, predict_one_by_one
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import (
     GOLDEN_FILE,
@@ -35,7 +36,6 @@ from tlkit.models.storage import (
 )
 from tlkit.models.tensors import TensorKind, hash_tensors, open_tensors
 from tlkit.untrusted import refusal
-from tlkit.errors import BackboneError, BundleError, NumericsError
 
 if TYPE_CHECKING:
     import openvino

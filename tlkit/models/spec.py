@@ -12,25 +12,34 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from tlkit.backbones.catalogue import BACKBONES
+from tlkit.errors import SettingError
+from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding
 from tlkit.models.descriptions import (
     metadata_document,
     parse_metadata_document,
     parse_target_document,
     target_document,
 )
-from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
-from tlkit.errors import SettingError
-from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding
-from tlkit.outputs import CLASSIFICATION, GREY_KINDS, MULTILABEL, REGRESSION, TASKS, GreyRange, Outputs, Target
+from tlkit.outputs import (
+    CLASSIFICATION,
+    GREY_KINDS,
+    MAX_CLASS_NAME_LENGTH,
+    MULTILABEL,
+    REGRESSION,
+    TASKS,
+    GreyRange,
+    Outputs,
+    Target,
+)
 from tlkit.recipes import HeadSettings, build_settings
 from tlkit.recipes.settings import FITS
+from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 
 FORMAT_VERSION = 2
 MAX_FLOAT32 = 3.5e38
 POOLINGS = ("avg", "none")
 MAX_IMAGE_SIZE = 2048
 MAX_CLASSES = 100_000
-MAX_CLASS_NAME_LENGTH = 200
 MAX_HEAD_UNITS = 8192
 MAX_TEXT_LENGTH = 500
 TEMPERATURES = (0.01, 100.0)

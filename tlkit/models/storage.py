@@ -24,12 +24,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlkit.backbones.catalogue import BACKBONES
+from tlkit.files import flush_folder, write_text
 from tlkit.models.novelty import MOST_DIRECTIONS, Novelty
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.models.tensors import TensorFile, TensorKind, open_tensors, write_tensors
-from tlkit.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
-from tlkit.files import flush_folder, write_text
 from tlkit.recipes.fields import SHA256
+from tlkit.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
 
 if TYPE_CHECKING:
     import openvino

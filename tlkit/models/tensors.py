@@ -19,8 +19,8 @@ from typing import Any, BinaryIO
 
 import numpy as np
 
-from tlkit.untrusted import check_keys, is_clean_text, open_regular_file, parse_json, quote, refusal
 from tlkit.errors import BundleError
+from tlkit.untrusted import check_keys, is_clean_text, open_regular_file, parse_json, quote, refusal
 
 MAX_FILE_BYTES = 4 * 1024**3
 MAX_HEADER_BYTES = 2 * 1024**2

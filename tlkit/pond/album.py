@@ -16,9 +16,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
+from tlkit.errors import DataError
 from tlkit.pond.picture import Box, draw_picture
 from tlkit.pond.plan import NUM_NEW_PHOTOS, PHOTOS_PER_KIND, POND_VERSION, PlannedPhoto, plan_photos
-from tlkit.errors import DataError
 
 MARKER = "pond.json"
 TABLE = "photos.csv"

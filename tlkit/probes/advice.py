@@ -16,9 +16,9 @@ from typing import Any
 import numpy as np
 
 from tlkit.metrics.intervals import Interval
+from tlkit.outputs import QUANTITIES, REGRESSION, SCORES
 from tlkit.probes.learning_curve import LearningCurve
 from tlkit.probes.probe import Probe, compute_gain, is_better
-from tlkit.outputs import QUANTITIES, REGRESSION, SCORES
 
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""

@@ -12,8 +12,8 @@ from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
+from tlkit.features.ensure import check_boundary
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, build_settings, check_recipe
-from tlkit.commands.precompute import check_boundary
 
 
 @dataclass(frozen=True)

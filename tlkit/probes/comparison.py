@@ -11,9 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.metrics.intervals import Interval
+from tlkit.outputs import QUANTITIES, SCORES
 from tlkit.probes.probe import Probe, is_better
 from tlkit.tasks.report import format_fraction
-from tlkit.outputs import QUANTITIES, SCORES
 
 _TWO_DIGITS = "{:z.2f}".format
 

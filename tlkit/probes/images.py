@@ -16,9 +16,9 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.division import limit_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.outputs import CLASSIFICATION
 from tlkit.probes.folds import Fold, make_stratified_folds
 from tlkit.probes.probe import make_strata
-from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.training.first_model import check_target

@@ -13,10 +13,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.probes.probe import probe_features
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import Column, MetadataEncoding, NumberColumn
 from tlkit.metadata.numbers import is_missing
+from tlkit.probes.probe import probe_features
 
 
 @dataclass(frozen=True, eq=False)

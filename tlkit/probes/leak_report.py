@@ -9,11 +9,11 @@ from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
-from tlkit.probes.given_away import GivenAway
-from tlkit.metrics.intervals import Interval
-from tlkit.tasks.report import format_fraction
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
+from tlkit.metrics.intervals import Interval
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, QUANTITIES, REGRESSION, SCORES
+from tlkit.probes.given_away import GivenAway
+from tlkit.tasks.report import format_fraction
 
 LEAKS, HELPS, REDUNDANT, HARMLESS = "leaks", "helps", "redundant", "harmless"
 EXPLAINED = {CLASSIFICATION: "the class", MULTILABEL: "the labels", REGRESSION: "the value"}

@@ -23,6 +23,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.metadata.columns import ALL_IMAGE_FACTS
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.probes.folds import Fold, make_group_folds, make_stratified_folds
 from tlkit.probes.given_away import LEAST_PART_OF_IMAGES, GivenAway, find_given_away
 from tlkit.probes.leak_columns import LeakColumn
@@ -41,8 +43,6 @@ from tlkit.probes.leak_report import (
     tell_groups,
 )
 from tlkit.probes.probe import Probe, is_better, make_strata, run_majority, run_probes, score_outputs
-from tlkit.metadata.columns import ALL_IMAGE_FACTS
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 
 FACT_LEAKS_ABOVE = {CLASSIFICATION: 0.03, MULTILABEL: 0.03, REGRESSION: 0.12}
 """What a fact of the image file may explain: it has no business with the answer."""

@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.probes.folds import Fold, make_stratified_folds
 from tlkit.metrics.intervals import Interval
+from tlkit.outputs import QUANTITIES, REGRESSION, SCORES
+from tlkit.probes.folds import Fold, make_stratified_folds
 from tlkit.probes.probe import Probe, make_strata, run_probes
 from tlkit.probes.ridge import Matrix
-from tlkit.outputs import QUANTITIES, REGRESSION, SCORES
 
 PARTS = tuple(2.0 ** (step / 2 - 3) for step in range(7))
 """Parts of the training images: an eighth to all, in steps of the square root of two."""

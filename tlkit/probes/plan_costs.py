@@ -11,14 +11,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import Classifier
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
+from tlkit.models import Classifier
+from tlkit.probes.strategies import Way
 from tlkit.reports.console import Console, format_duration
 from tlkit.runs.finalize import MOST_SPANNING_IMAGES
 from tlkit.training.stage_costs import FeatureCost, StageCost, measure_features, measure_stage
 from tlkit.training.stage_plan import StagePlan
-from tlkit.probes.strategies import Way
 
 
 @dataclass(frozen=True)

@@ -10,21 +10,21 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import Classifier
 from tlkit.data.division import limit_records
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
-from tlkit.probes.advice import Evidence
-from tlkit.probes.learning_curve import FEWEST_IMAGES, measure_learning_curve
-from tlkit.probes.probe import run_majority, run_probes
 from tlkit.features.cache import FeatureCache
+from tlkit.features.ensure import ensure_features
+from tlkit.models import Classifier
+from tlkit.probes.advice import Evidence
+from tlkit.probes.images import Questions, make_probe_targets, make_questions
+from tlkit.probes.learning_curve import FEWEST_IMAGES, measure_learning_curve
+from tlkit.probes.plan_trial import FEWEST_TRIED, MOST_VIEWS, TriedFeatures, choose_size, run_trial
+from tlkit.probes.probe import run_majority, run_probes
+from tlkit.probes.strategies import Way
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
-from tlkit.probes.plan_trial import FEWEST_TRIED, MOST_VIEWS, TriedFeatures, choose_size, run_trial
-from tlkit.commands.precompute import ensure_features
-from tlkit.probes.images import Questions, make_probe_targets, make_questions
-from tlkit.probes.strategies import Way
 
 MOST_IMAGES = 1000
 _ROWS_AT_ONCE = 256

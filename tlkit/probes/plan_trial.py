@@ -9,21 +9,21 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import Classifier
 from tlkit.errors import DataError
-from tlkit.probes.advice import LINEAR, Trial
-from tlkit.probes.folds import MOST_FOLDS
-from tlkit.probes.probe import Probe, run_majority, score_outputs
 from tlkit.features.cache import FeatureCache
+from tlkit.models import Classifier
 from tlkit.outputs import REGRESSION, Outputs
+from tlkit.probes.advice import LINEAR, Trial
+from tlkit.probes.cross_validation import divide_fold
+from tlkit.probes.folds import MOST_FOLDS
+from tlkit.probes.images import Questions
+from tlkit.probes.probe import Probe, run_majority, score_outputs
+from tlkit.probes.strategies import Way
 from tlkit.recipes import HeadSettings, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
 from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
-from tlkit.probes.cross_validation import divide_fold
-from tlkit.probes.images import Questions
-from tlkit.probes.strategies import Way
 
 MOST_TRIED, FEWEST_TRIED = 1250, 60
 """Images. Few would not do: what last groups bring grows with the images that they learn from."""

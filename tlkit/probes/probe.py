@@ -17,7 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.probes.folds import MOST_FOLDS, Fold
+from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
+from tlkit.metadata.numbers import parse_number
 from tlkit.metrics.intervals import (
     Z_95,
     Interval,
@@ -25,10 +26,9 @@ from tlkit.metrics.intervals import (
     compute_paired_interval,
     compute_wilson_interval,
 )
-from tlkit.probes.ridge import Matrix, RidgePath
-from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
-from tlkit.metadata.numbers import parse_number
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.probes.folds import MOST_FOLDS, Fold
+from tlkit.probes.ridge import Matrix, RidgePath
 
 MOST_BINS = 10
 MOST_EXACT_VALUES = 20

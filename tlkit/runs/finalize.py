@@ -14,20 +14,20 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkit.backbones.engines.openvino_runtime import has_openvino
-from tlkit.models import NEVER, BundleSpec, Novelty, choose_unknown_above, cool, fit_novelty, pool_features
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, NumericsError
+from tlkit.features.ensure import ensure_features
+from tlkit.inference.scoring import Scores
+from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
+from tlkit.models import NEVER, BundleSpec, Novelty, choose_unknown_above, cool, fit_novelty, pool_features
 from tlkit.outputs import CLASSIFICATION, MULTILABEL
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
-from tlkit.runs.model import read_golden_samples
 from tlkit.reports.optional_steps import OptionalSteps
-from tlkit.commands.precompute import ensure_features
+from tlkit.runs.model import read_golden_samples
 from tlkit.runs.report import score_validation
-from tlkit.inference.scoring import Scores
-from tlkit.inference.task_report import choose_task_thresholds, list_targets
 
 if TYPE_CHECKING:
     import openvino

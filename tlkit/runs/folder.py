@@ -19,14 +19,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.models import SPEC_FILE, BundleSpec, find_bundle, read_spec
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_manifest, write_manifest
 from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImages, read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
 from tlkit.files import remove_partials, write_json
+from tlkit.models import SPEC_FILE, BundleSpec, find_bundle, read_spec
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
+from tlkit.reports.optional_steps import describe_problem
 from tlkit.reports.output_folder import (
     LOCK_FILE,
     check_outside,
@@ -35,7 +36,6 @@ from tlkit.reports.output_folder import (
     locked_folder,
     make_output_folder,
 )
-from tlkit.reports.optional_steps import describe_problem
 
 RUN = "run"
 RECIPE_FILE = "recipe.toml"

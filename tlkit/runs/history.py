@@ -8,9 +8,9 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.reports.console import Console
+from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.training.checkpoint import Progress
 from tlkit.training.history import SPLITS, TensorBoardLog, list_figures, write_history
-from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.training.stage_plan import StagePlan
 
 Rows = Sequence[dict[str, Any]]

@@ -10,8 +10,8 @@ from tlkit.data.manifest import Manifest
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.recipes import Inputs, Recipe, make_absolute
 from tlkit.reports.console import Console
-from tlkit.runtime import read_versions
 from tlkit.runs.folder import EarlierRun
+from tlkit.runtime import read_versions
 
 
 def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: Path | None) -> Inputs:

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import BundleSpec
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import DataError, RunError
+from tlkit.inference.scoring import load_record
+from tlkit.models import BundleSpec
 from tlkit.reports.optional_steps import describe_problem
 from tlkit.runs.folder import RunFolder
-from tlkit.inference.scoring import load_record
 
 if TYPE_CHECKING:
     import openvino

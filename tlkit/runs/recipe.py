@@ -12,9 +12,9 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.backbones.catalogue import find_backbone
-from tlkit.models import WEIGHTS_FILE, BundleSpec, find_bundle
 from tlkit.errors import RunError, SettingError
 from tlkit.metadata.columns import format_metadata
+from tlkit.models import WEIGHTS_FILE, BundleSpec, find_bundle
 from tlkit.recipes import (
     SECTIONS,
     DataSettings,

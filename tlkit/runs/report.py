@@ -9,22 +9,22 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlkit.models import BundleSpec, Predictor
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import draw_view
-from tlkit.tasks.report import Report
+from tlkit.inference.scoring import Scores, load_record, score_records
+from tlkit.inference.task_report import draw_task_pictures
+from tlkit.models import BundleSpec, Predictor
 from tlkit.outputs import CLASSIFICATION, QUANTITIES, Outputs
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
+from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.reports.page import REPORT_NAME, Table, write_report
 from tlkit.reports.rates import write_rate
+from tlkit.runs.folder import RunFolder
+from tlkit.tasks.report import Report
 from tlkit.training.meters import Figures
 from tlkit.training.schedules import Course
-from tlkit.reports.optional_steps import OptionalSteps
-from tlkit.runs.folder import RunFolder
-from tlkit.inference.scoring import Scores, load_record, score_records
-from tlkit.inference.task_report import draw_task_pictures
 
 if TYPE_CHECKING:
     from tlkit.training.stage import StageOutcome

@@ -10,8 +10,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
-from tlkit.tasks.report import Report, ScoreTable, format_fraction, mean_of_defined
+from tlkit.metrics.precision_recall import mean_of_defined
 from tlkit.outputs import Box
+from tlkit.tasks.report import Report, ScoreTable, format_fraction
 
 GOOD_IOU = 0.5
 

@@ -15,15 +15,8 @@ from numpy.typing import NDArray
 
 from tlkit.metrics.calibration import Calibration, compute_calibration
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.tasks.report import (
-    ScoreTable,
-    check_finite,
-    compute_f1,
-    compute_precision,
-    compute_recall,
-    format_fraction,
-    mean_of_defined,
-)
+from tlkit.metrics.precision_recall import compute_f1, compute_precision, compute_recall, mean_of_defined
+from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
 
 
 @dataclass(frozen=True)

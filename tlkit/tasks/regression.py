@@ -10,8 +10,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.intervals import Interval, compute_bootstrap_interval
-from tlkit.tasks.report import ScoreTable, check_finite
 from tlkit.outputs import format_value
+from tlkit.tasks.report import ScoreTable, check_finite
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any, Protocol
 
 import numpy as np
@@ -37,27 +36,6 @@ class Report(Protocol):
 def format_fraction(value: float | None) -> str:
     """Return a fraction with three decimals, or "-" for one that is not defined."""
     return "-" if value is None else f"{value:.3f}"
-
-
-def mean_of_defined(values: Sequence[float | None]) -> float | None:
-    """Return the mean of the values that are defined, or None if none is."""
-    defined = [value for value in values if value is not None]
-    return sum(defined) / len(defined) if defined else None
-
-
-def compute_precision(right: int, claimed: int) -> float | None:
-    """Return the part right of the images given a name; None: no image was."""
-    return right / claimed if claimed else None
-
-
-def compute_recall(right: int, support: int) -> float | None:
-    """Return the part found of the images that bear a name; None: no image does."""
-    return right / support if support else None
-
-
-def compute_f1(right: int, claimed: int, support: int) -> float | None:
-    """Return the harmonic mean of precision and recall; None: no image bears the name or was given it."""
-    return 2 * right / (support + claimed) if support + claimed else None
 
 
 def check_finite(answers: NDArray[np.floating[Any]], *, kind: str) -> None:

@@ -19,9 +19,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.weights import hash_arrays
-from tlkit.models.tensors import encode_tensors
 from tlkit.errors import RunError
 from tlkit.files import written_aside
+from tlkit.models.tensors import encode_tensors
 
 Arrays = dict[str, NDArray[Any]]
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import fetch_imagenet_file, is_to_be_fetched
-from tlkit.models import BundleSpec, fit_target
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
 from tlkit.metadata.encoding import describe_columns, fit_encoding
 from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
+from tlkit.models import BundleSpec, fit_target
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
-from tlkit.runs.folder import EarlierRun
 
 if TYPE_CHECKING:
     from tlkit.models import Classifier
@@ -34,16 +34,16 @@ def fetch_weights(settings: BackboneSettings) -> None:
         fetch_imagenet_file(entry)
 
 
-def build_classifier(recipe: Recipe, manifest: Manifest, earlier: EarlierRun | None) -> Classifier:
-    """Return the earlier run's model, or a new one with an untrained head that fits the data.
+def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> Classifier:
+    """Return the model of the run or bundle at `start`, or a new one with an untrained head that fits the data.
 
     Raises:
         SettingError: The logarithm of values is to be learnt, and some are not above 0.
     """
     from tlkit.models import assemble_classifier, read_bundle
 
-    if earlier:
-        return read_bundle(earlier.path, loader_version=LOADER_VERSION)
+    if start:
+        return read_bundle(start, loader_version=LOADER_VERSION)
 
     entry = find_backbone(recipe.backbone.name)
     data = recipe.data

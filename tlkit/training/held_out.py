@@ -17,16 +17,16 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tlkit.models.answers import compute_answers, fit_target, to_deviations, to_values
 from tlkit.heads import build_head
+from tlkit.models.answers import compute_answers, fit_target, to_deviations, to_values
 from tlkit.outputs import REGRESSION, Outputs, Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
 from tlkit.training.checkpoint import Progress
+from tlkit.training.loop import StageData, StageListener, fit_stage
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
-from tlkit.training.loop import StageData, StageListener, fit_stage
 from tlkit.training.steps import StageModel
 
 IMAGES_AT_ONCE = 256

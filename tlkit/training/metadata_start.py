@@ -17,8 +17,8 @@ from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.training.batches import Batches, FixedTruth, HeldInputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.held_out import fit_unwatched
-from tlkit.training.mixing import NO_MIXING
 from tlkit.training.loop import StageData
+from tlkit.training.mixing import NO_MIXING
 from tlkit.training.steps import StageModel
 
 METADATA_STAGE = ResolvedStage(name="metadata", epochs=100, batch_size=32, lr=2e-2, lr_ratio=1.0, patience=15)

@@ -19,8 +19,8 @@ from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, Block
 from tlkit.training.checkpoint import restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
-from tlkit.training.pace import Pace
 from tlkit.training.loop import StageData
+from tlkit.training.pace import Pace
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
 LOWEST_RATE = 1e-7

@@ -13,15 +13,15 @@ from tlkit.backbones.build import Backbone
 from tlkit.recipes import FIND, Recipe, find_usual_rate
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_sweep
+from tlkit.reports.optional_steps import describe_problem
 from tlkit.reports.rates import write_rate
 from tlkit.training.checkpoint import Checkpoint, Progress
+from tlkit.training.loop import StageData
 from tlkit.training.rate_finder import Sweep, sweep_rates
 from tlkit.training.rate_suggestions import CHOSEN, Suggestions, suggest_rates
-from tlkit.training.loop import StageData
+from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import compute_stage_rates, find_variable_groups
-from tlkit.reports.optional_steps import describe_problem
-from tlkit.training.stage_plan import StagePlan
 
 
 @dataclass(frozen=True)

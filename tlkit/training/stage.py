@@ -12,8 +12,9 @@ import keras
 import numpy as np
 
 from tlkit.backbones.engines.base import check_cut
-from tlkit.models import Classifier
 from tlkit.data.manifest import Manifest, SetAside
+from tlkit.inference.scoring import load_record
+from tlkit.models import Classifier
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import FIND, Recipe, Stage
 from tlkit.reports.console import Console
@@ -21,14 +22,13 @@ from tlkit.reports.page import SWEEP_NAME
 from tlkit.runtime import graph_precision
 from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupRate
-from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.loop import StageListener, fit_stage
-from tlkit.training.steps import StageModel
-from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.rate_search import find_stage_rate, recall_rate, remember_rate
-from tlkit.inference.scoring import load_record
 from tlkit.training.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.training.stage_plan import StagePlan
+from tlkit.training.steps import StageModel
+from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 NUM_CHECKED_IMAGES = 2
 

@@ -18,21 +18,21 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.build import Backbone
 from tlkit.backbones.engines.base import Engine
-from tlkit.models import Classifier
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache
+from tlkit.features.rows import FeatureRows
 from tlkit.features.writer import SHARD_BYTES
+from tlkit.models import Classifier
 from tlkit.recipes import BackboneSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, read_free_memory, release_memory, watch_peak_memory
 from tlkit.training.batches import SHARE_OF_MEMORY
+from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
+from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
 from tlkit.training.timing import StandInInputs, time_epoch
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
-from tlkit.features.rows import FeatureRows
-from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
-from tlkit.training.stage_plan import StagePlan
 
 SECONDS_OF_A_TRIAL = 3.0
 NUM_STAND_INS = 64

@@ -14,10 +14,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models import BundleSpec, Classifier, to_deviations
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SetAside
 from tlkit.data.views import View, ViewPlan, draw_view
+from tlkit.features.ensure import DatasetFeatures, ensure_features, refuse_set_aside
+from tlkit.inference.scoring import load_record
+from tlkit.models import BundleSpec, Classifier, to_deviations
 from tlkit.recipes import Recipe, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import read_free_memory
@@ -33,11 +35,9 @@ from tlkit.training.batches import (
     TruthTable,
     choose_inputs,
 )
+from tlkit.training.loop import StageData
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
-from tlkit.training.loop import StageData
-from tlkit.commands.precompute import DatasetFeatures, ensure_features, refuse_set_aside
-from tlkit.inference.scoring import load_record
 from tlkit.training.stage_plan import StagePlan
 
 

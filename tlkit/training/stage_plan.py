@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.models import Classifier
+
 import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
-from tlkit.models import BundleSpec
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
+from tlkit.models import BundleSpec
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_stages
 
 
@@ -131,3 +139,26 @@ def _compare_answers(data: DataSettings, spec: BundleSpec) -> Iterator[tuple[str
     asked = [f"{each.name}:{each.kind}" if each.name in otherwise else each.name for each in requests]
     learnt = [f"{name}:{kind}" if name in otherwise else name for name, kind in kinds.items()]
     yield "metadata", ", ".join(asked) or "none", ", ".join(learnt) or "none"
+
+
+def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
+    """Refuse `bn` for a backbone that has none; warn where statistics would come from small batches."""
+    import keras
+
+    if recipe.bn == "frozen":
+        return
+    layers = classifier.backbone.model.layers
+    if not any(isinstance(layer, keras.layers.BatchNormalization) for layer in layers):
+        if recipe.bn == recipe.default_bn:
+            return
+        raise SettingError(
+            f"bn = {recipe.bn!r} has no effect: {classifier.spec.backbone} has no batch norm.",
+            expected="only settings that this run uses",
+            fix="leave bn out.",
+        )
+    smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != "top")
+    if recipe.bn == "train" and smallest < 32:
+        console.warn(
+            f"bn = train with batches of {smallest}: statistics of so few images are noisy and often "
+            "undo what the backbone has learnt."
+        )

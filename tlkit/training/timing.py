@@ -14,8 +14,8 @@ from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, Block
 from tlkit.training.checkpoint import restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
-from tlkit.training.pace import Pace
 from tlkit.training.loop import StageData
+from tlkit.training.pace import Pace
 from tlkit.training.steps import CompiledSteps, StageModel, compile_steps
 
 FEWEST_TIMED_STEPS = 2

@@ -21,9 +21,9 @@ from tlkit.backbones.build import build_backbone
 from tlkit.backbones.engines.base import Engine
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.features.cache import CacheSpec
+from tlkit.features.engine_choice import Work, list_choices
 from tlkit.recipes import BackboneSettings
 from tlkit.runtime import start_keras
-from tlkit.features.engine_choice import Work, list_choices
 
 NUM_THREADS = 2
 NUM_WARM_UP_BATCHES = 3

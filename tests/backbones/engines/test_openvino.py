@@ -7,8 +7,8 @@ import keras
 import numpy as np
 import pytest
 
-from tlkit.backbones.engines import openvino as openvino_engine
 from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.engines import openvino as openvino_engine
 from tlkit.backbones.engines.base import Engine
 from tlkit.backbones.engines.openvino_runtime import compile_model
 

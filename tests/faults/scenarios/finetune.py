@@ -12,12 +12,12 @@ import tensorflow as tf
 from PIL import Image
 
 import tlkit.training.pace
-from tlkit.models import open_classifier
+from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import TlkitError
+from tlkit.models import open_classifier
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
-from tlkit.commands.finetune import run_finetune
 from tlkit.runs.folder import RunFolder
 
 RECIPE = Recipe(

@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
+from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.models import (
     BundleSpec,
     Classifier,
@@ -27,8 +29,6 @@ from tlkit.models import (
 )
 from tlkit.models.exports.openvino import OpenvinoClassifier, save_model
 from tlkit.models.tensors import open_tensors
-from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
-from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.recipes import HeadSettings
 
 pytestmark = pytest.mark.usefixtures("openvino")

@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit import __version__
 from tlkit.backbones.engines.base import Engine
-from tlkit.backbones.engines.openvino_runtime import compile_model, hash_file, import_converter, import_openvino, save_network
+from tlkit.backbones.engines.openvino_runtime import (
+    compile_model,
+    hash_file,
+    import_converter,
+    import_openvino,
+    save_network,
+)
 from tlkit.files import flush_folder, write_json
 
 if TYPE_CHECKING:

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 
-from tlkit.models.descriptions import MAX_NAME_LENGTH
-from tlkit.untrusted import is_clean_text
 from tlkit.data.formats.column_names import IMAGE_COLUMNS
 from tlkit.data.formats.table_file import Table
 from tlkit.errors import DataError, SettingError, name_fix, nearest_name
-from tlkit.metadata.columns import CATEGORY, ColumnRequest, normalize_column_name, quote_column_name
+from tlkit.metadata.columns import CATEGORY, MAX_NAME_LENGTH, ColumnRequest, normalize_column_name, quote_column_name
 from tlkit.metadata.encoding import is_code_name
 from tlkit.metadata.numbers import AmbiguousNumbers, find_notation
+from tlkit.untrusted import is_clean_text
 
 _NUM_LOOKED_FOR = 20
 

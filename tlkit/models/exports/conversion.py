@@ -9,11 +9,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tlkit.backbones.engines.openvino_runtime import import_converter, import_openvino
-from tlkit.models.golden import GOLDEN_TOLERANCE, predict_one_by_one
+from tlkit.errors import NumericsError
 from tlkit.models.classifier import Classifier
 from tlkit.models.exports.openvino import OpenvinoClassifier, describe_ports
+from tlkit.models.golden import GOLDEN_TOLERANCE, predict_one_by_one
 from tlkit.models.predictor import output_names
-from tlkit.errors import NumericsError
 
 if TYPE_CHECKING:
     import openvino

@@ -20,9 +20,9 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.backbones.engines.openvino_runtime import compile_model, import_openvino, save_network
+from tlkit.models.exports.openvino_graph import KERAS_FIX, check_graph_size, check_graph_text, not_ours
 from tlkit.models.golden import check_golden_samples
 from tlkit.models.novelty import Novelty
-from tlkit.models.exports.openvino_graph import KERAS_FIX, check_graph_size, check_graph_text, not_ours
 from tlkit.models.predictor import check_inputs, compute_rows, output_names
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import (

@@ -14,8 +14,8 @@ from collections import defaultdict
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.untrusted import quote, refusal
 from tlkit.errors import BundleError
+from tlkit.untrusted import quote, refusal
 
 if TYPE_CHECKING:
     import openvino

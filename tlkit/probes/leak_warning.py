@@ -1,0 +1,46 @@
+"""The one line with which a training warns of metadata that give the answer away."""
+
+from __future__ import annotations
+
+from tlkit.data.division import limit_records
+from tlkit.data.image_facts import read_facts_of_files
+from tlkit.data.manifest import Manifest
+from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
+from tlkit.metadata.encoding import fit_encoding
+from tlkit.outputs import CLASSIFICATION
+from tlkit.probes.images import MAX_IMAGES, make_probe_targets
+from tlkit.probes.leak_columns import make_leak_columns
+from tlkit.probes.leaks import find_leaks
+from tlkit.recipes import DataSettings
+from tlkit.reports.console import Console
+
+FEWEST_IMAGES = 20
+"""With fewer images a training does not look for columns that give the answer away: chance would find some."""
+
+
+def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
+    """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
+    if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
+        return
+    records = limit_records(list(manifest.for_training().records), manifest.task, seed, at_most=MAX_IMAGES)
+    if len({record.sha256 for record in records}) < FEWEST_IMAGES:
+        return
+    requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
+    facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
+    texts = [
+        texts_of(
+            {**found, **dict(zip(manifest.metadata_columns, record.metadata, strict=True))},
+            [*(request.name for request in requests), *IMAGE_FACTS],
+        )
+        for record, found in zip(records, facts, strict=True)
+    ]
+    requests += [ColumnRequest(name, kind) for name, kind in IMAGE_FACTS.items()]
+    leaks = find_leaks(
+        manifest.task,
+        make_probe_targets(manifest, records, settings),
+        make_leak_columns(fit_encoding(requests, texts), texts).judged,
+        twins=[record.sha256 for record in records],
+        seed=seed,
+    )
+    if leaks:
+        console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
