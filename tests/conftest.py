@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import atexit
+import contextlib
 import functools
 import hashlib
 import io
@@ -20,6 +21,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tlkit.errors import BundleError
+
 # Keras reads these when it is first imported, which a test module may do before any fixture runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
@@ -36,6 +39,10 @@ COLORS = {
     "yellow": (220, 200, 50),
     "grey": (128, 128, 128),
 }
+
+FOREIGN_FIX = "get the bundle again from where it came, or train the model again with `tlkit finetune`."
+
+Refuses = Callable[..., contextlib.AbstractContextManager[None]]
 
 READ_BUNDLES: dict[tuple[Path, int], Any] = {}
 """Models that `bundles_are_read_once` has read, by path and loader version: building one takes seconds."""
@@ -206,3 +213,16 @@ def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
         return READ_BUNDLES[path, loader_version]
 
     monkeypatch.setattr(tlkit.models.saving, "read_bundle", read)
+
+
+@pytest.fixture
+def refuses() -> Refuses:
+    """`with refuses(found, expected, fix=…)`: the body raises a `BundleError` with exactly this message."""
+
+    @contextlib.contextmanager
+    def expect(found: str, expected: str, *, fix: str = FOREIGN_FIX) -> Iterator[None]:
+        with pytest.raises(BundleError) as caught:
+            yield
+        assert str(caught.value) == f"{found}\n  Expected: {expected}\n  Fix: {fix}"
+
+    return expect

@@ -13,6 +13,7 @@ from pathlib import Path
 import pytest
 
 import tlkit
+from tlkit import interruption
 from tlkit.interruption import SECONDS_OF_GRACE, describe_interruption, kept_if_interrupted
 
 pytestmark = pytest.mark.skipif(sys.platform == "win32", reason="Windows has no POSIX signals; run on Linux or macOS")
@@ -142,7 +143,10 @@ def test_a_full_disk_behind_standard_output_is_a_problem_and_no_bug() -> None:
     assert result.stderr.startswith("Error: No space left on device.\n  Expected: a disk with room left\n")
 
 
-def test_a_block_that_ends_takes_its_note_along() -> None:
+def test_a_block_that_ends_takes_its_note_along(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(interruption, "_notes", [])  # a test before may have interrupted a command
     with kept_if_interrupted("Kept."):
         pass
+    with pytest.raises(ZeroDivisionError), kept_if_interrupted("Kept."):
+        raise ZeroDivisionError
     assert describe_interruption(KeyboardInterrupt()) == ("Interrupted. Nothing is left half-written.", 130)

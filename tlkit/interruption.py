@@ -41,7 +41,11 @@ def kept_if_interrupted(note: str) -> Iterator[None]:
         note: Sentences that follow "Interrupted.", such as "Run the same command again to go on."
     """
     _notes.append(note)
-    yield
+    try:
+        yield
+    except Exception:  # an interruption keeps its note, for `describe_interruption`
+        _notes.remove(note)
+        raise
     _notes.remove(note)
 
 

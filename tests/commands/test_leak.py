@@ -15,7 +15,6 @@ import pytest
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from tlkit.commands import leak
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.data.dataset import read_dataset
@@ -24,7 +23,7 @@ from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import Manifest
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS
-from tlkit.probes import images
+from tlkit.probes import images, leak_warning
 from tlkit.probes.leak_warning import warn_of_leaks
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
@@ -357,12 +356,12 @@ def test_a_training_looks_at_no_images_of_the_test_split(catches: Path, monkeypa
         looked_at.extend(path for path, _, _ in files)
         return read_facts_of_files(files)
 
-    monkeypatch.setattr(leak, "read_facts_of_files", read_facts)
+    monkeypatch.setattr(leak_warning, "read_facts_of_files", read_facts)
     manifest = read(catches)
     warn(manifest)
     assert set(looked_at) == {record.path for record in manifest.records if record.split != "test"}
     looked_at.clear()
-    monkeypatch.setattr(leak, "MAX_IMAGES", 30)
+    monkeypatch.setattr(leak_warning, "MAX_IMAGES", 30)
     warn(manifest)
     assert 28 <= len(looked_at) <= 32
 

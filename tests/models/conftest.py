@@ -1,12 +1,11 @@
-"""Fixtures: refusals as whole messages, and a bundle whose files are sound but were never a model."""
+"""Fixtures: a bundle whose files are sound but were never a model."""
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import json
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,27 +13,9 @@ import numpy as np
 import pytest
 
 from tlkit.backbones.catalogue import BACKBONES
-from tlkit.errors import BundleError
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import hash_description, write_files
 from tlkit.recipes import HeadSettings
-
-FOREIGN_FIX = "get the bundle again from where it came, or train the model again with `tlkit finetune`."
-
-Refuses = Callable[..., contextlib.AbstractContextManager[None]]
-
-
-@pytest.fixture
-def refuses() -> Refuses:
-    """`with refuses(found, expected, fix=…)`: the body raises a `BundleError` with exactly this message."""
-
-    @contextlib.contextmanager
-    def expect(found: str, expected: str, *, fix: str = FOREIGN_FIX) -> Iterator[None]:
-        with pytest.raises(BundleError) as caught:
-            yield
-        assert str(caught.value) == f"{found}\n  Expected: {expected}\n  Fix: {fix}"
-
-    return expect
 
 
 @pytest.fixture

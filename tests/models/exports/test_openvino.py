@@ -20,13 +20,13 @@ from tlkit.models import (
     Classifier,
     assemble_classifier,
     convert_classifier,
-    converting,
     fit_novelty,
     golden,
     open_classifier,
     read_bundle,
     write_bundle,
 )
+from tlkit.models.exports import conversion
 from tlkit.models.exports.openvino import OpenvinoClassifier, save_model
 from tlkit.models.tensors import open_tensors
 from tlkit.recipes import HeadSettings
@@ -107,7 +107,7 @@ def test_openvino_gives_the_answers_of_keras(name: str) -> None:
 def test_a_conversion_that_answers_otherwise_is_refused(
     classifier: Classifier, converted: OpenvinoClassifier, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(converting, "_convert", lambda _: converted.model)
+    monkeypatch.setattr(conversion, "_convert", lambda _: converted.model)
     other = make_classifier(seed=6)
     images, metadata = draw_images(1), np.zeros((1, 0), np.float32)
     difference = np.abs(other.predict(images)[:, :3] - converted.predict(images)[:, :3]).max()
