@@ -134,3 +134,24 @@ def test_threads_wait_for_their_part_of_the_memory() -> None:
         order.append("small")
     thread.join(5)
     assert order == ["small", "large"]
+
+
+def test_threads_that_wait_for_memory_give_up_when_the_process_is_interrupted(monkeypatch: pytest.MonkeyPatch) -> None:
+    budget = MemoryBudget(10)
+    endings: list[str] = []
+
+    def work() -> None:
+        try:
+            with budget.take(10):
+                endings.append("decoded")
+        except KeyboardInterrupt:
+            endings.append("given up")
+
+    with budget.take(10):
+        threads = [threading.Thread(target=work) for _ in range(3)]
+        for thread in threads:
+            thread.start()
+        monkeypatch.setattr("tlkit.data.decoding_costs.is_interrupted", lambda: True)
+    for thread in threads:
+        thread.join(5)
+    assert endings == ["given up"] * 3

@@ -14,6 +14,8 @@ from typing import Any
 
 from PIL import Image
 
+from tlkit.interruption import is_interrupted
+
 DECODING_BYTES = 2**30
 """Memory that all pictures being decoded at one time may take together."""
 MAX_PIXELS = 180_000_000
@@ -49,10 +51,16 @@ class MemoryBudget:
 
     @contextmanager
     def take(self, num_bytes: int) -> Iterator[None]:
-        """Hold so many bytes, at most all, within the context."""
+        """Hold so many bytes, at most all, within the context.
+
+        Raises:
+            KeyboardInterrupt: The process was interrupted: nobody needs the picture any more.
+        """
         num_bytes = min(num_bytes, self._num_bytes)
         with self._changed:
-            self._changed.wait_for(lambda: self._left >= num_bytes)
+            self._changed.wait_for(lambda: self._left >= num_bytes or is_interrupted())
+            if is_interrupted():
+                raise KeyboardInterrupt
             self._left -= num_bytes
         try:
             yield
