@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import numpy as np
 import pytest
 
@@ -13,6 +15,7 @@ from tlkit.probes.folds import make_stratified_folds
 from tlkit.probes.probe import (
     Probe,
     compute_gain,
+    compute_losses,
     is_better,
     make_strata,
     probe_features,
@@ -53,6 +56,14 @@ def test_r2_of_random_inputs_is_about_0_or_below() -> None:
         probe = run_probes(REGRESSION, targets, inputs, make_stratified_folds(make_strata(REGRESSION, targets)))[0]
         assert -0.3 < probe.value < 0.1
         assert probe.score.low < 0.05
+
+
+def test_losses_are_those_that_one_counts_by_hand() -> None:
+    classes = compute_losses(CLASSIFICATION, np.eye(2), np.array([[0.5, 0.5], [1.0, 0.0]]))
+    assert classes == pytest.approx([math.log(2), math.log(1e7)])
+    labels = compute_losses(MULTILABEL, np.array([[1.0, 0.0]]), np.array([[0.5, 0.75]]))
+    assert labels == pytest.approx([(math.log(2) + math.log(4)) / 2])
+    assert compute_losses(REGRESSION, np.array([[1.0], [3.0]]), np.array([[1.0], [1.5]])) == pytest.approx([0, 2.25])
 
 
 def test_outputs_are_scored_as_one_would_by_hand() -> None:

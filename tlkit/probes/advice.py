@@ -43,6 +43,8 @@ class Trial:
         head: The head alone.
         deeper: The head, and then the last groups too.
         linear: A linear head; None where that is the one that was asked for, or another is needed.
+        loss_fall: By how much the last groups lower the loss of an image; above 0 is better. It takes into account how
+            sure a model is, and so tells small differences sooner than a score does.
         num_parameters: Weights of the head, and of a linear one.
         seconds: What it took, with the features.
     """
@@ -54,6 +56,7 @@ class Trial:
     head: Probe
     deeper: Probe
     linear: Probe | None
+    loss_fall: Interval
     num_parameters: tuple[int, int]
     seconds: float
 
@@ -158,6 +161,7 @@ class Evidence:
                 "images": trial.num_images,
                 "trained_on": trial.num_trained,
                 "gain_of_last_groups": asdict(trial.gain),
+                "fall_of_loss": asdict(trial.loss_fall),
                 "seconds": round(trial.seconds, 2),
             }
             if trial
@@ -211,15 +215,26 @@ def advise_without_evidence(*, is_random: bool) -> Advice:
 
 
 def _judge_depth(evidence: Evidence, trial: Trial) -> tuple[int, str]:
-    """Return how deep to train, and why."""
-    gain = _tell_gain(evidence.task, trial.gain)
+    """Return how deep to train, and why.
+
+    The last groups are worth their time where the score rises beyond chance, or where the loss falls beyond chance and the
+    score rises by an amount that matters.
+    """
+    gain, loss = _tell_gain(evidence.task, trial.gain), trial.loss_fall
     of = f"{evidence.quantity} on {trial.num_images:,} images held out"
+    last = trial.last_groups
     if trial.gain.low > 0:
-        return LAST_GROUPS, f"Training {trial.last_groups} upwards too brings {gain} of {of}."
+        return LAST_GROUPS, f"Training {last} upwards too brings {gain} of {of}."
+    if loss.low > 0 and trial.gain.value >= LITTLE:
+        return LAST_GROUPS, (
+            f"Training {last} upwards too brings {gain} of {of}; the loss falls beyond chance, by "
+            f"{loss.in_words()} an image."
+        )
+    is_full = trial.head.value >= NEARLY_PERFECT
     has_more = evidence.num_images >= MANY_TIMES * trial.num_trained
-    if trial.head.value >= NEARLY_PERFECT or (trial.gain.high < LITTLE and not has_more):
-        return HEAD, f"No gain is to be expected from training {trial.last_groups} upwards too: {gain} of {of}."
-    reason = f"No gain shows from training {trial.last_groups} upwards too: {gain} of {of}."
+    if is_full or (not has_more and (trial.gain.high < LITTLE or loss.low <= 0)):
+        return HEAD, f"No gain is to be expected from training {last} upwards too: {gain} of {of}."
+    reason = f"No clear gain shows from training {last} upwards too: {gain} of {of}."
     if has_more:
         reason += (
             f" Each model learnt from {trial.num_trained:,} images; with all {evidence.num_images:,} there may be one."

@@ -20,11 +20,11 @@ from tlkit.models import Classifier
 from tlkit.probes.advice import Evidence
 from tlkit.probes.images import Questions, make_probe_targets, make_questions
 from tlkit.probes.learning_curve import FEWEST_IMAGES, measure_learning_curve
-from tlkit.probes.plan_trial import FEWEST_TRIED, MOST_VIEWS, TriedFeatures, choose_size, run_trial
+from tlkit.probes.plan_trial import FEWEST_TRIED, MOST_VIEWS, TriedFeatures, choose_size, estimate_seconds, run_trial
 from tlkit.probes.probe import run_majority, run_probes
 from tlkit.probes.strategies import Way
 from tlkit.recipes import Recipe
-from tlkit.reports.console import Console
+from tlkit.reports.console import Console, format_duration
 
 MOST_IMAGES = 1000
 _ROWS_AT_ONCE = 256
@@ -95,13 +95,19 @@ def gather_evidence(
         trial=None,
     )
     everything = manifest.for_training()
-    num_tried, num_folds = choose_size(len(everything.records), seconds_an_image=epoch_seconds / num_train)
+    seconds_an_image = epoch_seconds / num_train
+    num_tried = choose_size(len(everything.records), seconds_an_image=seconds_an_image)
     if num_tried < FEWEST_TRIED:
         is_slow = len(everything.records) >= FEWEST_TRIED
         reason = "it would take minutes on this machine." if is_slow else f"{len(twins):,} images are too few."
         return dataclasses.replace(evidence, why_no_trial=reason)
     asked = make_questions(_take_part(everything, num_tried, seed), way.recipe.data, seed)
-    return _add_trial(evidence, dataclasses.replace(asked, folds=asked.folds[:num_folds]), way, place)
+    seconds = estimate_seconds(num_tried, seconds_an_image)
+    console.say(
+        f"The trial holds out each of {num_tried:,} images once; {way.unfreeze} upwards trains for "
+        f"{format_duration(seconds)} in all, or less."
+    )
+    return _add_trial(evidence, asked, way, place)
 
 
 def _add_trial(evidence: Evidence, asked: Questions, way: Way, place: _Place) -> Evidence:

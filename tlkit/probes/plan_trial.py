@@ -17,7 +17,7 @@ from tlkit.probes.advice import LINEAR, Trial
 from tlkit.probes.cross_validation import divide_fold
 from tlkit.probes.folds import MOST_FOLDS
 from tlkit.probes.images import Questions
-from tlkit.probes.probe import Probe, run_majority, score_outputs
+from tlkit.probes.probe import Probe, compute_losses, compute_mean_interval, run_majority, score_outputs
 from tlkit.probes.strategies import Way
 from tlkit.recipes import HeadSettings, ResolvedStage
 from tlkit.reports.console import Console
@@ -27,15 +27,17 @@ from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 
 MOST_TRIED, FEWEST_TRIED = 1250, 60
 """Images. Few would not do: what last groups bring grows with the images that they learn from."""
-ENOUGH_HELD_OUT = 400
-FEWEST_FOLDS_TRIED, MOST_FOLDS_TRIED = 2, 5
-_PART_TRAINED_ON = 0.8
-MOST_EPOCHS = 8
+_PART_TRAINED_ON = 0.64
+"""Of the images, in each fold: the others are held out, or choose the epoch."""
+MOST_EPOCHS, PATIENCE = 8, 3
 """Of the last groups."""
-MOST_FASTER = 10.0
-"""Rates of the last groups are raised by so much at most, as fewer steps are taken than in a training."""
+MOST_FASTER = 4.0
+"""Rates of the last groups are raised by so much at most, as fewer steps are taken than in a training.
+
+At ten times the usual rate the loss of held-out images rises while their accuracy does too: that is another training.
+"""
 MOST_VIEWS = 4
-MOST_SECONDS = 60.0
+MOST_SECONDS = 120.0
 """Of training the last groups in all folds."""
 
 
@@ -69,22 +71,19 @@ class TriedFeatures:
         return FeatureSource(self.read_pooled, num_views, spec.feature_shape[-1:], 4 * spec.feature_shape[-1])
 
 
-def choose_size(num_images: int, *, seconds_an_image: float) -> tuple[int, int]:
-    """Return how many images a trial takes, and in how many of five folds, so that it stays modest.
-
-    As many images as two folds allow; of few or fast ones more folds, until enough images have been held out.
+def choose_size(num_images: int, *, seconds_an_image: float) -> int:
+    """Return how many images a trial takes, so that it stays modest.
 
     Args:
         num_images: That there are.
         seconds_an_image: What the last groups take for each image of an epoch.
     """
-    most_trained = MOST_SECONDS / (MOST_EPOCHS * max(seconds_an_image, 1e-9))
-    num_tried = min(num_images, MOST_TRIED, int(most_trained / (FEWEST_FOLDS_TRIED * _PART_TRAINED_ON)))
-    if not num_tried:
-        return 0, 0
-    num_enough = math.ceil(ENOUGH_HELD_OUT * MOST_FOLDS / num_tried)
-    num_affordable = int(most_trained / (_PART_TRAINED_ON * num_tried))
-    return num_tried, max(FEWEST_FOLDS_TRIED, min(MOST_FOLDS_TRIED, num_enough, num_affordable))
+    return min(num_images, MOST_TRIED, int(MOST_SECONDS / max(estimate_seconds(1, seconds_an_image), 1e-9)))
+
+
+def estimate_seconds(num_tried: int, seconds_an_image: float) -> float:
+    """Return how long the last groups train in all folds at most; arguments as those of `choose_size`."""
+    return MOST_FOLDS * MOST_EPOCHS * _PART_TRAINED_ON * num_tried * seconds_an_image
 
 
 def run_trial(
@@ -99,8 +98,10 @@ def run_trial(
 ) -> Trial | None:
     """Train the head, from it the last groups too, and a linear head, fold by fold, and score what they say.
 
+    Every image is held out once, so that the comparison has all of them.
+
     Args:
-        questions: Images, targets and the folds that are tried; images that no fold holds out are only learnt from.
+        questions: Images, targets and folds.
         top: Features at the top.
         inner: Features below the last groups.
         way: The one that trains them; its settings hold, but for what makes the trial short.
@@ -119,29 +120,30 @@ def run_trial(
     except DataError:
         return None
     trainings = _Trainings(questions, top, inner, way, num_train, classifier)
-    probes = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
+    outputs_of = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
     with console.progress("Trial", len(parts), "folds") as advance, graph_precision(way.recipe.backbone.precision):
         for part in parts:
-            probes["head"][part.test], probes["deeper"][part.test] = trainings.train_both(part)
+            outputs_of["head"][part.test], outputs_of["deeper"][part.test] = trainings.train_both(part)
             if trainings.tries_linear:
-                probes[LINEAR][part.test] = trainings.train_linear(part)
+                outputs_of[LINEAR][part.test] = trainings.train_linear(part)
             advance(1)
-    task, held_out = questions.manifest.task, np.concatenate([part.test for part in parts])
-    targets = questions.targets[held_out]
-    base = run_majority(task, questions.targets, questions.folds).outputs[held_out]
+    task, targets = questions.manifest.task, questions.targets
+    base = run_majority(task, targets, questions.folds).outputs
 
     def score(outputs: NDArray[np.float64]) -> Probe:
         return score_outputs(task, targets, outputs, base)
 
+    losses = {name: compute_losses(task, targets, outputs) for name, outputs in outputs_of.items()}
     num_linear = (top.source(is_pooled=True).shape[0] + 1) * questions.targets.shape[1]
     return Trial(
         num_trained=round(np.mean([len(part.train) + len(part.validation) for part in parts])),
         head_kind=way.recipe.head.kind,
         last_groups=way.unfreeze,
         majority=score(base),
-        head=score(probes["head"][held_out]),
-        deeper=score(probes["deeper"][held_out]),
-        linear=score(probes[LINEAR][held_out]) if trainings.tries_linear else None,
+        head=score(outputs_of["head"]),
+        deeper=score(outputs_of["deeper"]),
+        linear=score(outputs_of[LINEAR]) if trainings.tries_linear else None,
+        loss_fall=compute_mean_interval(losses["head"] - losses["deeper"]),
         num_parameters=(classifier.head.count_params(), num_linear),
         seconds=0.0,
     )
@@ -205,7 +207,7 @@ def shorten(stage: ResolvedStage, *, num_train: int, num_tried: int) -> Resolved
     """Return a stage of few epochs in which weights can go as far as in all of them.
 
     How far they go in AdamW is about the rate times the number of steps, so the rate rises as steps become fewer, up to
-    tenfold.
+    fourfold.
 
     Args:
         stage: On all training images.
@@ -214,4 +216,5 @@ def shorten(stage: ResolvedStage, *, num_train: int, num_tried: int) -> Resolved
     """
     epochs = min(stage.epochs, MOST_EPOCHS)
     faster = min(MOST_FASTER, max(1.0, stage.epochs * num_train / (epochs * num_tried)))
-    return dataclasses.replace(stage, epochs=epochs, lr=stage.head_rate * faster)
+    patience = min(stage.patience, PATIENCE) or PATIENCE
+    return dataclasses.replace(stage, epochs=epochs, patience=patience, lr=stage.head_rate * faster)

@@ -34,6 +34,8 @@ MOST_BINS = 10
 MOST_EXACT_VALUES = 20
 FEWEST_IMAGES_OF_AN_EXACT_VALUE = 5
 _MOST_COUNTED_EXACTLY = 1000
+_SMALLEST = 1e-7
+"""A probability below counts as this one."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class Probe:
         if self.task == CLASSIFICATION:
             return compute_wilson_interval(int(self.each.sum()), len(self.each))
         if self.task == MULTILABEL:
-            return _interval_of_mean(self.each)
+            return compute_mean_interval(self.each)
         return compute_bootstrap_interval(
             self.value,
             lambda counts: _compute_r2(self.each @ counts, self.spread @ counts),
@@ -132,7 +134,7 @@ def is_better(probe: Probe, other: Probe) -> bool:
     gain = other.each - probe.each if probe.task == REGRESSION else probe.each - other.each
     if probe.task == CLASSIFICATION:
         return _passes_mcnemar(int((gain > 0).sum()), int((gain < 0).sum()))
-    return _interval_of_mean(gain).low > 0
+    return compute_mean_interval(gain).low > 0
 
 
 def compute_gain(probe: Probe, other: Probe) -> Interval:
@@ -141,7 +143,7 @@ def compute_gain(probe: Probe, other: Probe) -> Interval:
         gains = probe.each - other.each
         return compute_paired_interval(int((gains > 0).sum()), int((gains < 0).sum()), len(gains))
     if probe.task == MULTILABEL:
-        return _interval_of_mean(probe.each - other.each)
+        return compute_mean_interval(probe.each - other.each)
     return compute_bootstrap_interval(
         probe.value - other.value,
         lambda counts: (
@@ -149,6 +151,34 @@ def compute_gain(probe: Probe, other: Probe) -> Interval:
             - _compute_r2(other.each @ counts, other.spread @ counts)
         ),
         num_images=len(probe.each),
+    )
+
+
+def compute_losses(
+    task: str, targets: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]
+) -> NDArray[np.float64]:
+    """Return the loss of each image, float64 (n,): of its class or the mean of its labels in nats, or the squared error.
+
+    Args:
+        task: One of TASKS.
+        targets: Float (n, outputs); see the module.
+        outputs: Probabilities, 0..1, or values, float (n, outputs).
+    """
+    losses: NDArray[np.float64]
+    if task == REGRESSION:
+        losses = ((targets - outputs) ** 2).sum(axis=1, dtype=np.float64)
+    elif task == CLASSIFICATION:
+        losses = -np.log(np.maximum((targets * outputs).sum(axis=1, dtype=np.float64), _SMALLEST))
+    else:
+        likelihoods = np.where(targets > 0.5, outputs, 1.0 - outputs).astype(np.float64)
+        losses = -np.log(np.maximum(likelihoods, _SMALLEST)).mean(axis=1)
+    return losses
+
+
+def compute_mean_interval(values: Matrix) -> Interval:
+    """Return the mean of a value for each image, float64 (n,), with its 95 % bootstrap interval."""
+    return compute_bootstrap_interval(
+        float(values.mean()), lambda counts: values @ counts / len(values), num_images=len(values)
     )
 
 
@@ -242,12 +272,6 @@ def _compute_r2(errors: Any, spreads: Any) -> NDArray[np.float64]:
     """Return R² from sums of squares; 0 where the values do not differ."""
     defined = np.asarray(spreads) > 0
     return np.where(defined, 1.0 - np.asarray(errors) / np.where(defined, spreads, 1.0), 0.0)
-
-
-def _interval_of_mean(values: Matrix) -> Interval:
-    return compute_bootstrap_interval(
-        float(values.mean()), lambda counts: values @ counts / len(values), num_images=len(values)
-    )
 
 
 def _passes_mcnemar(num_won: int, num_lost: int) -> bool:
