@@ -20,6 +20,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tlkit.waiting import waiting_for
+
 PARTIAL_PATTERN = ".*.partial"
 """Matches the files that a killed process leaves behind half written; nothing ever reads them. See `make_partial_path`."""
 
@@ -52,10 +54,12 @@ def written_aside(path: Path, *, is_flushed: bool = True) -> Iterator[BinaryIO]:
             yield file
             if is_flushed:
                 file.flush()
-                os.fsync(file.fileno())
+                with waiting_for(f"the disk to take {path}"):
+                    os.fsync(file.fileno())
         partial.replace(path)
         if is_flushed:
-            flush_folder(path.parent)
+            with waiting_for(f"the disk to take {path}"):
+                flush_folder(path.parent)
     except BaseException as error:
         with suppress(OSError):
             partial.unlink(missing_ok=True)

@@ -54,3 +54,12 @@ def test_an_input_that_cannot_be_read_is_an_error() -> None:
 
     with pytest.raises(DataError, match="standard input cannot be read: Is a directory"):
         list(read_lines(Broken()))
+
+
+def test_whatever_else_ends_the_reading_ends_the_wait_for_it() -> None:
+    class Closed(io.BytesIO):
+        def read(self, size: int | None = -1) -> bytes:
+            raise ValueError("read of closed file")
+
+    with pytest.raises(ValueError, match="read of closed file"):
+        list(read_lines(Closed()))

@@ -15,6 +15,7 @@ from tlkit.features.cache import FeatureCache
 from tlkit.features.extract import LoadFailure, fill_cache, load_sample, run_batches
 from tlkit.features.row_keys import RowKey
 from tlkit.features.spec import CacheSpec
+from tlkit.waiting import find_long_wait
 
 if TYPE_CHECKING:
     from tests.features.conftest import Rows
@@ -116,6 +117,67 @@ def test_so_many_batches_are_computed_at_the_same_time_and_come_in_order() -> No
     assert np.concatenate([batch.outputs for batch in batches]).ravel().tolist() == list(range(16))
 
 
+@pytest.mark.parametrize("place", ["items", "load", "compute", "consumer"])
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, ZeroDivisionError])
+def test_whatever_fails_in_the_middle_ends_the_work_and_its_threads(place: str, error: type[BaseException]) -> None:
+    def fail_at(number: int, here: str) -> None:
+        if place == here and number >= 24:
+            raise error
+
+    def list_items() -> Iterator[int]:
+        for number in range(10_000):
+            fail_at(number, "items")
+            yield number
+
+    def load(number: int) -> tuple[NDArray[np.int64]]:
+        fail_at(number, "load")
+        return (np.full(1, number),)
+
+    def compute(batch: NDArray[np.int64]) -> NDArray[np.int64]:
+        fail_at(batch.max(), "compute")
+        return batch
+
+    def consume() -> None:
+        for batch in run_batches(list_items(), load, compute, batch_size=4, workers=3, num_parallel=2):
+            fail_at(max(batch.items), "consumer")
+
+    before = set(threading.enumerate())
+    with pytest.raises(error):
+        consume()
+    assert set(threading.enumerate()) == before
+
+
+def test_a_consumer_that_stops_early_ends_the_threads() -> None:
+    before = set(threading.enumerate())
+    batches = run_batches(range(10_000), load_number, lambda batch: batch, batch_size=4, num_parallel=2)
+    next(batches)
+    assert set(threading.enumerate()) > before
+    batches.close()  # type: ignore[attr-defined]
+    assert set(threading.enumerate()) == before
+
+
+def test_what_is_waited_for_is_known() -> None:
+    seen: list[str] = []
+
+    def note_wait() -> None:
+        last_moment = time.monotonic() + 10
+        while (wait := find_long_wait(0.02)) is None and time.monotonic() < last_moment:
+            time.sleep(0.01)
+        seen.append(wait[0] if wait else "nothing")
+
+    def load(number: int) -> tuple[NDArray[np.int64]]:
+        if number == 0:
+            note_wait()
+        return (np.full(1, number),)
+
+    def compute(batch: NDArray[np.int64]) -> NDArray[np.int64]:
+        note_wait()
+        return batch
+
+    assert len(list(run_batches(range(4), load, compute, batch_size=4))) == 1
+    assert seen == ["an image to be read and decoded", "the network to compute a batch of images"]
+
+
 def test_an_error_of_computing_is_not_swallowed() -> None:
     def compute(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         raise ZeroDivisionError
@@ -129,6 +191,27 @@ def test_a_sample_is_made_of_what_can_be_loaded() -> None:
     assert sample is not None
     assert sample[:, 0, 0].tolist() == [8, 10]
     assert load_sample([9, 19], lambda number: load_number(number)[0], at_most=2) is None
+
+
+@pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, RuntimeError])
+def test_an_engine_that_fails_in_the_middle_costs_no_row_that_came_before(
+    tmp_path: Path, spec: CacheSpec, rows: Rows, error: type[BaseException]
+) -> None:
+    num_batches = 0
+
+    def compute(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
+        nonlocal num_batches
+        num_batches += 1
+        if num_batches > 3:
+            raise error
+        return np.ones((len(batch), *SHAPE), np.float32)
+
+    keys = rows.keys(40)
+    cache = FeatureCache.open(tmp_path, spec)
+    engine = Engine("openvino", "float32", batch_size=4, num_parallel=1, compute=compute)
+    with pytest.raises(error):
+        fill_cache(cache, keys, lambda key: np.zeros((2, 2, 3), np.uint8), engine, advance=lambda count: None)
+    assert np.flatnonzero(cache.find(keys) >= 0).tolist() == list(range(12))
 
 
 def test_filling_adds_what_was_computed_and_names_what_failed(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:

@@ -5,15 +5,20 @@ from __future__ import annotations
 import contextlib
 import io
 import json
+import re
 import sys
+import threading
+import time
 from pathlib import Path
 from typing import TextIO
 
 import numpy as np
 import pytest
 
+from tlkit.reports import console as console_module
 from tlkit.reports import terminal
 from tlkit.reports.console import Console, Meter, format_duration, format_rate
+from tlkit.waiting import waiting_for
 
 Capture = pytest.CaptureFixture[str]
 
@@ -181,3 +186,20 @@ def test_durations_are_told_as_people_say_them(seconds: float, text: str) -> Non
 @pytest.mark.parametrize(("rate", "text"), [(0.517, "0.52"), (35.16, "35.2"), (1290.4, "1,290")])
 def test_rates_have_about_three_figures(rate: float, text: str) -> None:
     assert format_rate(rate) == text
+
+
+def test_a_long_wait_is_told_and_a_short_one_is_not(monkeypatch: pytest.MonkeyPatch, capsys: Capture) -> None:
+    monkeypatch.setattr(console_module, "SECONDS_OF_SILENCE", 0.2)
+    ended = threading.Event()
+    thread = threading.Thread(target=console_module._announce_waits, args=(ended,))
+    thread.start()
+    for _ in range(100):
+        with waiting_for("an image"):
+            time.sleep(0.003)
+    with waiting_for("the disk to take shard-1.h5"):
+        time.sleep(0.5)
+    ended.set()
+    thread.join(10)
+    lines = capsys.readouterr().err.splitlines()
+    assert lines
+    assert all(re.fullmatch(r"Waiting for the disk to take shard-1\.h5: 0\.\d s so far\.", line) for line in lines)

@@ -19,7 +19,7 @@ from tlkit.errors import SettingError
 from tlkit.recipes import SECTIONS, Recipe, Stage, build_settings
 from tlkit.recipes.settings import ENGINES, POLICIES, PRECISIONS
 from tlkit.recipes.words import setting_flag
-from tlkit.reports.console import Console
+from tlkit.reports.console import Console, announce_waits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
 Settings = TypeVar("Settings")
@@ -236,6 +236,8 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
         if verbose and quiet:
             raise click.UsageError("-v and -q exclude each other.")
         console = Console(verbosity=1 if verbose else -1 if quiet else 0, json=as_json)
+        if not quiet:
+            announce_waits()
         return function(*args, console=console, **kwargs)
 
     return command

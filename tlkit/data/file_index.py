@@ -26,6 +26,7 @@ from typing import NamedTuple, Self
 
 from tlkit.data.images import LOADER_VERSION, UnusableImage, check_image, read_content
 from tlkit.outputs import GreyRange
+from tlkit.waiting import waiting_for
 
 RACY_SECONDS = 2.0
 _SCHEMA_VERSION = 4
@@ -122,7 +123,9 @@ def _look_at_chunk(
     advance(len(paths) - len(unknown))
     fresh: dict[Path, FileFacts] = {}
     try:
-        for path, (found, lasting) in zip(unknown, pool.map(_examine, unknown), strict=True):
+        for path, future in [(path, pool.submit(_examine, path)) for path in unknown]:
+            with waiting_for(f"{path} to be read and decoded"):
+                found, lasting = future.result()
             facts[path] = found
             if lasting:
                 fresh[path] = found

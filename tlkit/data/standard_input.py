@@ -14,7 +14,7 @@ MAX_LINES_AT_ONCE = 1024
 MAX_LINE_BYTES = 2**20
 CHUNK_BYTES = 2**16
 
-_Item = str | OSError | None
+_Item = str | Exception | None
 
 
 def read_lines(stdin: BinaryIO) -> Iterator[list[str]]:
@@ -51,6 +51,8 @@ def read_lines(stdin: BinaryIO) -> Iterator[list[str]]:
                 expected="one path a line, of at most 1 MiB",
                 fix="check the program that writes the paths.",
             ) from item
+        if isinstance(item, Exception):
+            raise item
         if item is not None:
             item = waiting.get()
 
@@ -68,5 +70,5 @@ def _read(stdin: BinaryIO, waiting: Queue[_Item]) -> None:
         if rest:
             waiting.put(os.fsdecode(rest.removesuffix(b"\r")))
         waiting.put(None)
-    except OSError as error:
+    except Exception as error:  # noqa: BLE001 - raised by the thread that waits, which would wait for ever
         waiting.put(error)

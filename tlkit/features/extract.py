@@ -19,6 +19,8 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.waiting import waiting_for
+
 if TYPE_CHECKING:
     from tlkit.backbones.engines.base import Engine
     from tlkit.features.cache import FeatureCache
@@ -101,10 +103,13 @@ def run_batches(
             computers, batches, lambda batch: _compute_padded(batch.arrays, compute, batch_size), ahead=num_parallel + 1
         )
         for batch, outputs in under_way:
-            yield BatchResult(tuple(batch.items), outputs.result(), tuple(batch.failures))
+            with waiting_for("the network to compute a batch of images"):
+                computed = outputs.result()
+            yield BatchResult(tuple(batch.items), computed, tuple(batch.failures))
     finally:
-        for executor in (loaders, computers):
-            executor.shutdown(wait=True, cancel_futures=True)
+        with waiting_for("what is under way to end"):
+            for executor in (loaders, computers):
+                executor.shutdown(wait=True, cancel_futures=True)
 
 
 def _run_ahead(
@@ -133,7 +138,8 @@ def _collect_batches(loaded: Iterator[tuple[Item, Future[Loaded]]], batch_size: 
     batch = _LoadedBatch[Item]([], [], [])
     for item, future in loaded:
         try:
-            batch.arrays.append(future.result())
+            with waiting_for("an image to be read and decoded"):
+                batch.arrays.append(future.result())
         except LoadFailure as failure:
             batch.failures.append((item, failure.reason))
         else:
@@ -163,7 +169,7 @@ def load_sample(
         except LoadFailure:
             return None
 
-    with ThreadPoolExecutor(thread_name_prefix="load") as pool:
+    with waiting_for("the first images to be read and decoded"), ThreadPoolExecutor(thread_name_prefix="load") as pool:
         found = [image for image in pool.map(try_to_load, items[:at_most]) if image is not None]
     return np.stack(found) if found else None
 

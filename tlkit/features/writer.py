@@ -14,6 +14,7 @@ from tlkit.errors import NumericsError
 from tlkit.features.folder import unwritable_cache
 from tlkit.features.row_keys import RowKey, encode_rows
 from tlkit.features.shards import remove_stale_partials, write_shard
+from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
     from tlkit.features.cache import FeatureCache
@@ -84,7 +85,8 @@ class CacheWriter:
         if not rows:
             return
         try:
-            write_shard(self._cache.folder, encode_rows(rows), features, spec=self._cache.spec)
+            with waiting_for(f"the disk to take {len(rows):,} rows of features"):
+                write_shard(self._cache.folder, encode_rows(rows), features, spec=self._cache.spec)
         except OSError as error:
             raise unwritable_cache(self._cache.folder, error) from error
 

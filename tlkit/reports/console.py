@@ -7,6 +7,7 @@ classes are data, so control characters in them are shown as escapes and never r
 
 from __future__ import annotations
 
+import functools
 import json
 import math
 import os
@@ -14,13 +15,16 @@ import sys
 import threading
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
 from tlkit.reports.printed_table import write_table
 from tlkit.reports.terminal import is_terminal, printable, write_line
+from tlkit.waiting import find_long_wait
 
 SECONDS_BETWEEN_LINES = 10.0
+SECONDS_OF_SILENCE = 20.0
+"""For so long a command waits before it says what for."""
 
 
 class Advance(Protocol):
@@ -110,6 +114,19 @@ class Console:
 
     def _story_stream(self) -> TextIO:
         return sys.stderr if self.json else sys.stdout
+
+
+@functools.cache
+def announce_waits() -> None:
+    """From now on say on standard error what the process waits for, whenever that takes long; for the command line."""
+    threading.Thread(target=_announce_waits, args=(threading.Event(),), name="waits", daemon=True).start()
+
+
+def _announce_waits(ended: threading.Event) -> None:
+    while not ended.wait(SECONDS_OF_SILENCE / 2):
+        if wait := find_long_wait(SECONDS_OF_SILENCE):
+            with suppress(OSError, ValueError):  # nobody reads standard error any more
+                write_line(sys.stderr, f"Waiting for {wait[0]}: {format_duration(wait[1])} so far.")
 
 
 class Meter:

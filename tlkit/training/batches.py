@@ -20,6 +20,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tlkit.training.mixing import NO_MIXING, Mix, Mixing
+from tlkit.waiting import waiting_for
 
 SHARE_OF_MEMORY = 4
 """Inputs are held if they take at most one part in so many of the free memory; what is read ahead takes no more."""
@@ -305,9 +306,14 @@ def _prepare_ahead(starts: Sequence[int], prepare: Callable[[int], Block], block
             for start in starts:
                 pending.append(pool.submit(prepare, start))
                 if len(pending) > blocks_ahead:
-                    yield pending.popleft().result()
+                    yield _wait_for(pending.popleft())
             while pending:
-                yield pending.popleft().result()
+                yield _wait_for(pending.popleft())
         finally:
             for future in pending:
                 future.cancel()
+
+
+def _wait_for(block: Future[Block]) -> Block:
+    with waiting_for("the next images of the epoch"):
+        return block.result()

@@ -65,6 +65,14 @@ def expect(tiny: Backbone, images: np.ndarray) -> np.ndarray:
     return np.asarray(tiny.model(images.astype(np.float32), training=False))
 
 
+def test_images_that_openvino_refuses_leave_it_ready_for_others(tiny: Backbone, engine: Engine) -> None:
+    for _ in range(engine.num_parallel + 1):
+        with pytest.raises(RuntimeError, match="shape"):
+            engine.compute(np.zeros((BATCH_SIZE, 8, 8, 3), np.uint8))
+    images = draw_images()
+    assert np.allclose(engine.compute(images), expect(tiny, images), atol=1e-4)
+
+
 def test_openvino_gives_the_trunks_features(tiny: Backbone, engine: Engine) -> None:
     images = draw_images()
     features = engine.compute(images)

@@ -26,6 +26,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     save_network,
 )
 from tlkit.files import flush_folder, write_json
+from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
     import keras
@@ -64,7 +65,8 @@ def make_openvino_engine(
     folder = root / _hash({**description, "batch_size": batch_size, **versions})[:FOLDER_NAME_LENGTH]
     model = _read_trunk(core, folder)
     if model is None:
-        model = _convert(trunk, batch_size)
+        with waiting_for("OpenVINO to convert the network"):
+            model = _convert(trunk, batch_size)
         try:
             _write_trunk(model, folder, description)
         except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError

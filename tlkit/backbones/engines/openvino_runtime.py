@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 
 from tlkit.errors import BackboneError
 from tlkit.files import flush_file
+from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
     import openvino
@@ -97,7 +98,9 @@ def compile_model(model: openvino.Model, *, precision: str) -> tuple[Run, int]:
         RuntimeError: OpenVINO cannot run the model.
     """
     hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _PRECISIONS[precision]}
-    compiled = import_openvino().Core().compile_model(model, "CPU", hints)
+    core = import_openvino().Core()
+    with waiting_for("OpenVINO to compile the network"):
+        compiled = core.compile_model(model, "CPU", hints)
     num_parallel: int = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")
     num_outputs = len(compiled.outputs)
     free: queue.SimpleQueue[openvino.InferRequest] = queue.SimpleQueue()
@@ -123,10 +126,11 @@ def save_network(model: openvino.Model, graph: Path) -> dict[str, str]:
         RuntimeError: The disk refuses OpenVINO.
         OSError: The disk refuses.
     """
-    import_openvino().save_model(model, graph, compress_to_fp16=False)
     files = (graph, graph.with_suffix(".bin"))
-    for file in files:
-        flush_file(file)
+    with waiting_for(f"the disk to take {graph}"):
+        import_openvino().save_model(model, graph, compress_to_fp16=False)
+        for file in files:
+            flush_file(file)
     return {file.name: hash_file(file) for file in files}
 
 
