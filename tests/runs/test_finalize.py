@@ -19,7 +19,7 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.inference.scoring import Scores
 from tlkit.models import NEVER, BundleSpec, Classifier, assemble_classifier, read_bundle, write_bundle
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model
@@ -37,13 +37,18 @@ def manifest(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callab
 
 
 def finish(
-    classifier: Classifier, manifest: Manifest, *, cache_root: Path, steps: OptionalSteps | None = None
+    classifier: Classifier,
+    manifest: Manifest,
+    *,
+    cache_root: Path,
+    steps: OptionalSteps | None = None,
+    recipe: Recipe = RECIPE,
 ) -> Scores | None:
-    """Finish a model as a run does that has trained nothing but the head."""
+    """Finish a model as a run does, by default one that has trained nothing but the head."""
     scores, for_openvino = finish_model(
         classifier,
         manifest,
-        RECIPE,
+        recipe,
         cache_root=cache_root,
         steps=steps or OptionalSteps(Console()),
         console=Console(),
@@ -99,6 +104,44 @@ def test_pictures_of_other_things_are_called_unknown(
     assert unknown == {True}
     assert payload["unknown"] == sum(row["unknown"] == "yes" for row in rows) >= 16
     assert all(0 <= float(row["distance"]) <= 1 for row in rows)
+
+
+def test_features_of_a_backbone_that_was_trained_are_not_kept(
+    finished: tuple[Classifier, Scores], manifest: Manifest, tmp_path: Path
+) -> None:
+    classifier, scores = finished
+    read = classifier.novelty
+    assert read is not None
+    again = finish(
+        classifier,
+        manifest,
+        cache_root=tmp_path / "cache",
+        recipe=dataclasses.replace(RECIPE, stages=(Stage(name="deep", unfreeze="all"),)),
+    )
+    assert not (tmp_path / "cache").exists()
+    computed = classifier.novelty
+    assert computed is not None
+    assert np.allclose(computed.mean, read.mean, rtol=1e-2, atol=1e-2)
+    assert again is not None
+    assert again.distances is not None
+    assert scores.distances is not None
+    assert np.allclose(again.distances, scores.distances, atol=0.05)
+
+
+def test_a_trained_backbone_that_gives_no_numbers_is_named(
+    finished: tuple[Classifier, Scores], manifest: Manifest, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    classifier = assemble_classifier(finished[0].spec, weights="bundled", seed=0)
+    last = classifier.backbone.model.trainable_weights[-1]
+    last.assign(np.full(last.shape, np.inf))
+    finish(
+        classifier,
+        manifest,
+        cache_root=tmp_path,
+        recipe=dataclasses.replace(RECIPE, stages=(Stage(name="deep", unfreeze="all"),)),
+    )
+    assert classifier.novelty is None
+    assert "The trained backbone gives features that are not finite numbers." in capsys.readouterr().err
 
 
 def test_few_validation_images_make_nothing_unknown(

@@ -8,17 +8,21 @@ and without its network for OpenVINO; so each is an optional step.
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlkit.backbones.engines.openvino_runtime import has_openvino
-from tlkit.data.manifest import Manifest
+from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, NumericsError
+from tlkit.features.engine_choice import BATCH_SIZES
 from tlkit.features.ensure import ensure_features
-from tlkit.inference.scoring import Scores
+from tlkit.features.extract import run_batches
+from tlkit.inference.scoring import Scores, load_pixels
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
 from tlkit.models import NEVER, BundleSpec, Novelty, choose_unknown_above, cool, fit_novelty, pool_features
@@ -132,33 +136,22 @@ def _fit_novelty(
 ) -> Novelty | None:
     """Return what some of the training images span; None, with a warning, if they are all alike.
 
-    If only the head was trained, their features are in the cache. A backbone that was trained may give features that do
-    not fit into float16, so they are kept in float32, pooled.
-
     Raises:
         TlkitError: The features cannot be computed.
     """
     train = manifest.in_split("train")
     chosen = np.random.default_rng(recipe.training.seed).permutation(len(train))[:MOST_SPANNING_IMAGES]
-    is_cached = all(stage.unfreeze == "none" for stage in recipe.stages)
-    features = ensure_features(
-        dataclasses.replace(manifest, records=tuple(train[number] for number in sorted(chosen))),
-        classifier.backbone,
-        boundary="top",
-        views=ViewPlan(),
-        settings=recipe.backbone if is_cached else dataclasses.replace(recipe.backbone, feature_dtype="float32"),
-        cache_root=cache_root,
-        console=console,
-        is_pooled=not is_cached and classifier.backbone.pooling == "none",
-    )
-    positions = features.splits["train"].positions[:, 0]
-    if not len(positions):
+    some = dataclasses.replace(manifest, records=tuple(train[number] for number in sorted(chosen)))
+    if all(stage.unfreeze == "none" for stage in recipe.stages):
+        rows = _read_features(classifier, some, recipe, cache_root, console)
+    else:
+        rows = _compute_features(classifier, some.records, console)
+    if not len(rows):
         raise DataError(
             "None of the training images can be read any more.",
             expected="the images to stay as they were when the run began",
             fix="put them back, then give the same command with --resume.",
         )
-    rows = features.cache.read(positions)
     novelty = fit_novelty(pool_features(rows))
     if novelty is None:
         console.warn(
@@ -166,3 +159,55 @@ def _fit_novelty(
             "cannot tell when a picture is unlike them."
         )
     return novelty
+
+
+def _read_features(
+    classifier: Classifier, manifest: Manifest, recipe: Recipe, cache_root: Path, console: Console
+) -> NDArray[np.floating[Any]]:
+    """Return features of a frozen backbone, which are in the cache from training the head: (n, ...)."""
+    features = ensure_features(
+        manifest,
+        classifier.backbone,
+        boundary="top",
+        views=ViewPlan(),
+        settings=recipe.backbone,
+        cache_root=cache_root,
+        console=console,
+    )
+    return features.cache.read(features.splits["train"].positions[:, 0])
+
+
+def _compute_features(
+    classifier: Classifier, records: Sequence[ImageRecord], console: Console
+) -> NDArray[np.floating[Any]]:
+    """Return pooled features of a backbone that this run has trained: float32 (n, channels).
+
+    They are kept nowhere: no other run has these weights.
+
+    Raises:
+        NumericsError: A feature is not finite.
+    """
+    from tlkit.backbones.engines.base import make_keras_engine
+
+    trunk = classifier.backbone.pooled_trunk("top")
+    engine = make_keras_engine(trunk, precision="float32", batch_size=BATCH_SIZES["keras"])
+    spec = classifier.spec
+    rows = [np.empty((0, *trunk.output.shape[1:]), np.float32)]
+    with console.progress("Features", len(records)) as advance:
+        for batch in run_batches(
+            records,
+            lambda record: (load_pixels(record.path, spec, expected_sha256=record.sha256),),
+            engine.compute,
+            batch_size=engine.batch_size,
+        ):
+            if batch.items:
+                rows.append(batch.outputs)
+            advance(len(batch.items) + len(batch.failures))
+    features = np.concatenate(rows)
+    if not np.isfinite(features).all():
+        raise NumericsError(
+            "The trained backbone gives features that are not finite numbers.",
+            expected="a finite number for every feature of every image",
+            fix="train it at a lower learning rate.",
+        )
+    return features
