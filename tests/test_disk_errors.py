@@ -35,6 +35,8 @@ def test_the_file_and_the_remedy_are_named() -> None:
         (Exception("I/O error: Input/output error (os error 5)"), "I/O error: Input/output error (os error 5)."),
         (Exception("runs/events.out; No space left on device\nmore"), "runs/events.out; No space left on device."),
         (FileExistsError(errno.EEXIST, "File exists", b"cache"), "cache: File exists."),
+        (MemoryError(), "Cannot allocate memory."),
+        (MemoryError("Unable to allocate 3.2 GiB for an array"), "Unable to allocate 3.2 GiB for an array."),
     ],
 )
 def test_what_other_libraries_report_is_understood(error: Exception, found: str) -> None:

@@ -1,4 +1,4 @@
-"""What a disk refuses, in the user's words, whichever library reports it.
+"""What a disk refuses, or the memory, in the user's words, whichever library reports it.
 
 Python's own errors carry the number of the system's. HDF5 and safetensors, TensorFlow and OpenVINO report the same in
 the text of errors of their own.
@@ -36,6 +36,10 @@ _PROBLEMS = {
     errno.ENOTEMPTY: ("an empty folder", "move what is in it away, or name another path."),
     errno.ELOOP: ("a path without links that lead in a circle", "mend the links, or name another path."),
     errno.ENAMETOOLONG: ("a name that the file system takes", "choose a shorter name."),
+    errno.ENOMEM: (
+        "enough free memory",
+        "close other programs, or give a smaller --image-size.",
+    ),
     errno.EMFILE: ("fewer open files than the system allows", "raise the limit, for instance with `ulimit -n 4096`."),
     errno.ENFILE: ("fewer open files than the system allows", "close other programs, then run the command again."),
 }
@@ -51,7 +55,8 @@ def explain_disk_error(error: BaseException) -> TlkitError | None:
     filename = getattr(error, "filename", None)
     place = f"{os.fsdecode(filename)}: " if isinstance(filename, (str, bytes)) else ""
     # Other libraries name the file in their text, if at all.
-    words = os.strerror(number) if isinstance(error, OSError) and error.errno else _first_line(error)
+    is_of_the_system = (isinstance(error, OSError) and error.errno) or not str(error)
+    words = os.strerror(number) if is_of_the_system else _first_line(error)
     return RunError(f"{place}{words}.", expected=expected, fix=fix)
 
 
@@ -59,6 +64,8 @@ def _find_number(error: BaseException) -> int:
     """Return the `errno` that an error stands for; 0 if it stands for none."""
     if isinstance(error, OSError) and error.errno:
         return error.errno
+    if isinstance(error, MemoryError):
+        return errno.ENOMEM
     text = str(error)
     if match := _NUMBER_IN_WORDS.search(text):
         return int(match[1])

@@ -259,6 +259,17 @@ def test_whatever_is_damaged_gives_a_picture_or_a_reason_and_no_noise(
     assert capfd.readouterr() == ("", "")
 
 
+def test_a_file_that_memory_cannot_hold_is_an_unusable_image(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def read_bytes(path: Path) -> bytes:
+        raise MemoryError
+
+    (tmp_path / "large.tif").touch()
+    monkeypatch.setattr(Path, "read_bytes", read_bytes)
+    with pytest.raises(UnusableImage) as caught:
+        read_content(tmp_path / "large.tif")
+    assert caught.value.reason == "more bytes than memory can hold"
+
+
 def test_read_content_tells_why_a_file_cannot_be_read(tmp_path: Path) -> None:
     def reason(path: Path) -> str:
         with pytest.raises(UnusableImage) as caught:

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tlkit.errors import RunError
-from tlkit.reports.output_folder import LOCK_FILE, check_output_folder, make_output_folder
+from tlkit.reports.output_folder import LOCK_FILE, check_output_folder, held_output_folder, make_output_folder
 
 MARKER = ".tlkit-output"
 
@@ -76,3 +76,25 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         "  Expected: a folder, or a name that is free\n"
         "  Fix: --overlay with a new folder's name."
     )
+
+
+def test_one_process_at_a_time_holds_a_folder_and_marks_it(tmp_path: Path) -> None:
+    folder = tmp_path / "not" / "there" / "yet"
+    with held_output_folder(folder, kind="run", marker=MARKER):
+        assert (folder / MARKER).read_text().splitlines()[0] == "run"
+        with pytest.raises(RunError) as caught, held_output_folder(folder, kind="run", marker=MARKER):
+            pass
+    assert str(caught.value) == (
+        f"{folder}: another process of tlkit is at work there.\n"
+        "  Expected: one process in a folder at a time\n"
+        "  Fix: wait for it to end, or name another folder."
+    )
+    with held_output_folder(folder, kind="run", marker=MARKER):
+        pass
+
+
+def test_a_folder_whose_last_holder_has_removed_its_mark_is_marked_again(tmp_path: Path) -> None:
+    with held_output_folder(tmp_path, kind="run", marker=MARKER):
+        (tmp_path / MARKER).unlink()
+    with held_output_folder(tmp_path, kind="run", marker=MARKER):
+        assert (tmp_path / MARKER).exists()

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -32,9 +31,7 @@ from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import (
     check_output_folder,
-    is_output_folder,
-    locked_folder,
-    make_output_folder,
+    held_output_folder,
 )
 from tlkit.reports.predictions import Prediction, open_predictions
 from tlkit.reports.tables import write_csv
@@ -115,7 +112,7 @@ def run_evaluate(
         if out:
             data_folders = [data] if data and data.is_dir() else []
             check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
-            stack.enter_context(_open_folder(out))
+            stack.enter_context(held_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER))
         folder = _find_run_folder(run)
         seen = read_seen_images(folder) if folder else UNKNOWN_IMAGES
         images = _read_images(run, data, spec, split=split, settings=settings, console=console)
@@ -171,15 +168,6 @@ def _check_top_k(top_k: int | None, spec: BundleSpec) -> None:
         expected=f"a number from 1 to {most}",
         fix=f"--top-k {most}, or less.",
     )
-
-
-@contextmanager
-def _open_folder(out: Path) -> Iterator[None]:
-    """Make the folder of an evaluation and hold it."""
-    if not is_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER):
-        make_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER)
-    with locked_folder(out):
-        yield
 
 
 def _find_run_folder(run: Path) -> Path | None:

@@ -176,6 +176,8 @@ def read_content(path: Path) -> bytes:
         return path.read_bytes()
     except FileNotFoundError:
         raise UnusableImage("no such file") from None
+    except MemoryError as error:
+        raise UnusableImage("more bytes than memory can hold") from error
     except (OSError, ValueError) as error:
         raise UnusableImage(f"cannot be read: {getattr(error, 'strerror', None) or error}") from error
 

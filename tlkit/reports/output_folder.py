@@ -91,12 +91,15 @@ def is_output_folder(folder: Path, *, kind: str, marker: str) -> bool:
 
 
 @contextmanager
-def locked_folder(folder: Path) -> Iterator[None]:
-    """Hold an output folder, which exists, against other processes; one that dies gives it back.
+def held_output_folder(folder: Path, *, kind: str, marker: str) -> Iterator[None]:
+    """Make an output folder unless it is there, and hold it against other processes; one that dies gives it back.
+
+    It is marked by its holder: the one before, whose start has failed, may be removing it with its mark.
 
     Raises:
         RunError: Another process is at work there.
     """
+    folder.mkdir(parents=True, exist_ok=True)
     with ExitStack() as stack:
         try:
             stack.enter_context(held_lock(folder / LOCK_FILE))
@@ -106,6 +109,8 @@ def locked_folder(folder: Path) -> Iterator[None]:
                 expected="one process in a folder at a time",
                 fix="wait for it to end, or name another folder.",
             ) from error
+        if not is_output_folder(folder, kind=kind, marker=marker):
+            make_output_folder(folder, kind=kind, marker=marker)
         yield
 
 

@@ -31,10 +31,9 @@ from tlkit.reports.optional_steps import describe_problem
 from tlkit.reports.output_folder import (
     LOCK_FILE,
     check_outside,
+    held_output_folder,
     holds_nothing,
     is_output_folder,
-    locked_folder,
-    make_output_folder,
 )
 
 RUN = "run"
@@ -182,8 +181,7 @@ def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> I
     folder = RunFolder(out)
     if not is_output_folder(out, kind=RUN, marker=OUTPUT_MARKER):
         _check_empty(out, resume=resume)
-        make_output_folder(out, kind=RUN, marker=OUTPUT_MARKER)
-    with locked_folder(out):
+    with held_output_folder(out, kind=RUN, marker=OUTPUT_MARKER):
         _check_start(folder, recipe, resume=resume)
         if not resume or not folder.has_begun:
             folder.clear()
