@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tlkit.files import held_lock, open_text, remove_partials, write_json, write_text, written_aside
+from tlkit.files import held_lock, open_text, read_note, remove_partials, write_json, write_text, written_aside
 
 
 def test_the_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -114,3 +114,13 @@ def test_a_file_that_can_be_made_again_is_not_flushed(tmp_path: Path, monkeypatc
     with written_aside(tmp_path / "overlay.jpg", is_flushed=False) as file:
         file.write(b"whole")
     assert (tmp_path / "overlay.jpg").read_bytes() == b"whole"
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system with named pipes")
+def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
+    pipe = tmp_path / "cache.json"
+    os.mkfifo(pipe)
+    with pytest.raises(OSError, match="not a regular file"):
+        read_note(pipe)
+    with pytest.raises(OSError, match="No such device or address"), held_lock(pipe):
+        pass

@@ -25,6 +25,8 @@ from tlkit.waiting import waiting_for
 PARTIAL_PATTERN = ".*.partial"
 """Matches the files that a killed process leaves behind half written; nothing ever reads them. See `make_partial_path`."""
 
+MAX_NOTE_BYTES = 2**20
+_O_NONBLOCK, _O_BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 
@@ -127,21 +129,39 @@ def remove_partials(folder: Path) -> None:
             partial.unlink()
 
 
+def open_regular_file(path: Path) -> io.BufferedReader:
+    """Open a file for reading at whose path a pipe or a device may stand, which would keep the process waiting.
+
+    Raises:
+        OSError: It cannot be read, or is not a regular file; `strerror` says which.
+    """
+    descriptor = os.open(path, os.O_RDONLY | _O_NONBLOCK | _O_BINARY)
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise OSError(errno.EINVAL, "not a regular file", str(path))
+    return os.fdopen(descriptor, "rb")
+
+
 def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     """Return the bytes of a file that somebody named, which may be a device, a pipe or far too large.
 
     Raises:
         OSError: It cannot be read, is not a regular file, or is larger than `max_bytes`; `strerror` says which.
     """
-    descriptor = os.open(path, os.O_RDONLY | getattr(os, "O_NONBLOCK", 0) | getattr(os, "O_BINARY", 0))
-    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
-        os.close(descriptor)
-        raise OSError(errno.EINVAL, "not a regular file", str(path))
-    with os.fdopen(descriptor, "rb") as file:
+    with open_regular_file(path) as file:
         content = file.read(max_bytes + 1)
     if len(content) > max_bytes:
         raise OSError(errno.EFBIG, f"larger than {max_bytes:,} bytes", str(path))
     return content
+
+
+def read_note(path: Path) -> bytes:
+    """Return the bytes of a small file of tlkit's own, in whose place anything may stand by now.
+
+    Raises:
+        OSError: It is no file that can be read, or too large.
+    """
+    return read_regular_file(path, max_bytes=MAX_NOTE_BYTES)
 
 
 @contextmanager
@@ -159,7 +179,9 @@ def held_lock(path: Path, *, shared: bool = False) -> Iterator[io.BufferedWriter
         BlockingIOError: Another process holds it, or has just removed it.
         OSError: The file cannot be made.
     """
-    with path.open("ab") as file:
+    # A pipe in its place would keep the process waiting for a reader.
+    flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _O_NONBLOCK | _O_BINARY
+    with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
         try:
             _lock(file, shared=shared)
         except OSError as error:

@@ -203,3 +203,12 @@ def test_what_cannot_be_removed_is_named(tmp_path: Path, spec: CacheSpec, rows: 
         "  Expected: a file that tlkit made and this user may remove\n"
         "  Fix: remove it by hand, then run the command again."
     )
+
+
+def test_a_link_in_a_circle_in_place_of_a_file_is_removed(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+    folder = fill(tmp_path, spec, rows)
+    for path in (folder / "cache.json", min(folder.glob("shard-*.h5"))):
+        path.unlink()
+        path.symlink_to(path.name)
+    prune(tmp_path, PruneRules(everything=True))
+    assert not folder.exists()

@@ -154,3 +154,29 @@ def test_what_a_cache_serves_is_noted_the_last_first(tmp_path: Path, spec: Cache
     assert not read_use(folder).is_one_off, "weights that others have stay what they are"
     (folder / "used.json").write_bytes(b"[]")
     assert read_use(folder) == CacheUse()
+
+
+def test_damaged_shards_that_another_process_has_pruned_are_gone(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+    folder = fill(tmp_path, spec, rows)
+    flip(min(folder.glob(SHARD_PATTERN)), "features", row=0)
+    report = verify_cache(folder, advance=ignore)
+    prune(tmp_path, PruneRules(everything=True))
+    (folder).mkdir()  # and another process begins it again
+    assert remove_damaged(folder, report) == 1
+
+
+def test_a_sound_cache_needs_no_mending(tmp_path: Path) -> None:
+    assert remove_damaged(tmp_path / "gone", VerifyReport(0, 0, {})) == 0
+
+
+@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="needs a system with named pipes")
+def test_a_pipe_in_place_of_a_shard_is_a_damage(tmp_path: Path, spec: CacheSpec, rows: Rows) -> None:
+    folder = fill(tmp_path, spec, rows)
+    shard = min(folder.glob(SHARD_PATTERN))
+    shard.unlink()
+    os.mkfifo(shard)
+    report = verify_cache(folder, advance=ignore)
+    assert report.damaged == {shard: "it is not a file"}
+    assert list(FeatureCache.open(tmp_path, spec).damaged) == [shard]
+    assert remove_damaged(folder, report) == 1
+    assert not shard.exists()

@@ -25,7 +25,7 @@ from tlkit.features.cache import CacheSpec, FeatureCache
 from tlkit.features.folder import AGREEMENT_FILE
 from tlkit.features.pruning import ENGINES
 from tlkit.features.requested_rows import WantedRows
-from tlkit.files import write_json
+from tlkit.files import read_note, write_json
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
@@ -257,6 +257,6 @@ def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int)
 def _was_compared(folder: Path) -> bool:
     """Return whether the cache in a folder says that its engine was compared, in these versions."""
     try:
-        return bool(json.loads((folder / AGREEMENT_FILE).read_text("utf-8"))["versions"] == read_versions())
+        return bool(json.loads(read_note(folder / AGREEMENT_FILE))["versions"] == read_versions())
     except (OSError, ValueError, KeyError, TypeError):
         return False

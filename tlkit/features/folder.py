@@ -18,7 +18,7 @@ from pathlib import Path
 from tlkit.errors import CacheError
 from tlkit.features.shards import SHARD_PATTERN, DamagedShard, read_shard_spec
 from tlkit.features.spec import CacheSpec
-from tlkit.files import held_lock, write_json, write_text
+from tlkit.files import held_lock, read_note, write_json, write_text
 
 SPEC_FILE = "cache.json"
 USE_FILE = "used.json"
@@ -143,7 +143,7 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 def _read_description(folder: Path) -> CacheSpec | None:
     try:
-        spec = CacheSpec.from_json((folder / SPEC_FILE).read_bytes())
+        spec = CacheSpec.from_json(read_note(folder / SPEC_FILE))
     except (OSError, ValueError):
         return None
     return spec if _belongs_to(spec, folder) else None
@@ -156,7 +156,7 @@ def _belongs_to(spec: CacheSpec, folder: Path) -> bool:
 def read_use(folder: Path) -> CacheUse:
     """Return what a cache was used for, as far as that was noted."""
     try:
-        content = json.loads((folder / USE_FILE).read_bytes())
+        content = json.loads(read_note(folder / USE_FILE))
         return CacheUse(tuple(map(str, content["data"])), bool(content["is_one_off"]))
     except (OSError, ValueError, TypeError, KeyError, RecursionError):
         return CacheUse()
@@ -169,7 +169,7 @@ def read_last_use(folder: Path) -> float:
         FileNotFoundError: It is gone.
     """
     with suppress(FileNotFoundError):
-        return (folder / SPEC_FILE).stat().st_mtime
+        return (folder / SPEC_FILE).lstat().st_mtime
     return folder.stat().st_mtime
 
 

@@ -18,6 +18,7 @@ from tlkit.errors import CacheError
 from tlkit.features.folder import claimed
 from tlkit.features.shards import find_stale_partials
 from tlkit.features.upkeep import FOLDER_NAME, CacheSummary, find_caches, list_caches, own_files, size_bytes
+from tlkit.files import read_note
 
 ENGINES = "engines"
 """Folder under the cache root in which converted trunks lie."""
@@ -173,7 +174,7 @@ def _list_notes(root: Path) -> list[_Companion]:
 def _read_weights(path: Path, *keys: str) -> str:
     """Return the hash of weights that a JSON file holds under some keys; none if it holds none."""
     try:
-        content = json.loads(path.read_bytes())
+        content = json.loads(read_note(path))
         for key in keys:
             content = content[key]
     except (OSError, ValueError, TypeError, LookupError, RecursionError):

@@ -198,6 +198,8 @@ def read_shard_spec(path: Path) -> CacheSpec:
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
     """Open a shard; whatever HDF5 does not like about it, then or later, is a damage."""
+    if path.exists() and not path.is_file():  # a pipe would keep HDF5 waiting
+        raise DamagedShard("it is not a file")
     try:
         with h5py.File(path, "r", locking=False) as file:
             yield file

@@ -130,7 +130,7 @@ def own_files(folder: Path) -> list[Path]:
 def size_bytes(path: Path) -> int:
     """Return a file's size in bytes; 0 if it is gone."""
     try:
-        return path.stat().st_size
+        return path.lstat().st_size  # a link in its place may lead nowhere, or in a circle
     except FileNotFoundError:  # a partial file that has just become a shard
         return 0
 
@@ -209,18 +209,30 @@ def remove_damaged(folder: Path, report: VerifyReport) -> int:
     Raises:
         CacheError: The disk refuses.
     """
+    if not report.damaged:
+        return 0
     with claimed(folder) as is_free:
         if not is_free:
             return 0
-        spec = read_spec(folder)
-        try:
-            for path in report.damaged:
-                with suppress(DamagedShard, FileNotFoundError):
-                    _save_sound_rows(read_shard(path, spec), spec)
-                path.unlink(missing_ok=True)
-        except OSError as error:
-            raise unwritable_cache(folder, error) from error
+        remaining = [path for path in report.damaged if path.exists()]  # another process may have pruned the cache
+        if remaining:
+            _replace_shards(remaining, read_spec(folder))
     return len(report.damaged)
+
+
+def _replace_shards(paths: Sequence[Path], spec: CacheSpec) -> None:
+    """Remove damaged shards of a cache, each once its sound rows are in a new one.
+
+    Raises:
+        CacheError: The disk refuses.
+    """
+    for path in paths:
+        try:
+            with suppress(DamagedShard, FileNotFoundError):
+                _save_sound_rows(read_shard(path, spec), spec)
+            path.unlink(missing_ok=True)
+        except OSError as error:
+            raise unwritable_cache(path.parent, error) from error
 
 
 def _save_sound_rows(shard: Shard, spec: CacheSpec) -> None:

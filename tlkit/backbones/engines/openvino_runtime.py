@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import BackboneError
-from tlkit.files import flush_file
+from tlkit.files import flush_file, open_regular_file
 from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -136,7 +136,7 @@ def save_network(model: openvino.Model, graph: Path) -> dict[str, str]:
 
 def hash_file(path: Path) -> str:
     """Return the sha256 of a file, in hex."""
-    with path.open("rb") as file:
+    with open_regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
