@@ -172,6 +172,17 @@ def test_the_head_that_was_tried_stays_where_the_last_groups_are_trained() -> No
     assert (advice.depth, advice.head_kind) == (LAST_GROUPS, None)
 
 
+def test_a_linear_head_that_does_as_well_as_the_last_groups_is_named_beside_them() -> None:
+    deeper = make_probe(range(530))
+    advice = advise(make_evidence(deeper=deeper, linear=make_probe(range(530))))
+    assert (advice.depth, advice.head_kind) == (LAST_GROUPS, None)
+    assert advice.reasons[1] == (
+        "A linear head alone does as well there, 0.883 and 0.883, in a fraction of the time: compare the two "
+        "(--head linear)."
+    )
+    assert len(advise(make_evidence(deeper=deeper, linear=make_probe(range(529)))).reasons) == 1
+
+
 def test_of_few_images_that_all_agree_the_interval_stays_wide() -> None:
     head = make_probe(range(40), num_images=60)
     advice = advise(make_evidence(head=head, deeper=head, num_images=60))

@@ -203,7 +203,7 @@ def advise(evidence: Evidence) -> Advice:
             HEAD, None, (f"Whether more than the head is worth training was not tried: {evidence.why_no_trial}",)
         )
     depth, reason = _judge_depth(evidence, trial)
-    kind, head_reason = _judge_head(trial) if depth == HEAD else (None, None)
+    kind, head_reason = _judge_head(trial) if depth == HEAD else (None, _compare_with_linear(trial))
     return Advice(depth, kind, (reason, head_reason) if head_reason else (reason,))
 
 
@@ -250,6 +250,16 @@ def _judge_head(trial: Trial) -> tuple[str | None, str | None]:
     return LINEAR, (
         f"A linear head does as well as the {trial.head_kind} one, {trial.linear.value:z.3f} and {trial.head.value:z.3f}, "
         f"at 1/{times:,.0f} of its weights."
+    )
+
+
+def _compare_with_linear(trial: Trial) -> str | None:
+    """Return a hint where a linear head alone does as well as another head with the last groups."""
+    if trial.linear is None or trial.linear.value < trial.deeper.value:
+        return None
+    return (
+        f"A linear head alone does as well there, {trial.linear.value:z.3f} and {trial.deeper.value:z.3f}, in a fraction of "
+        "the time: compare the two (--head linear)."
     )
 
 
