@@ -5,6 +5,7 @@ Any of these may run beside processes that fill the caches or remove them: what 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from contextlib import suppress
@@ -123,8 +124,10 @@ def _count_rows(folder: Path, spec: CacheSpec) -> int:
 
 def own_files(folder: Path) -> list[Path]:
     """Return the files in a cache's folder that tlkit made, the lock last."""
-    patterns = (SHARD_PATTERN, PARTIAL_PATTERN, SPEC_FILE, USE_FILE, AGREEMENT_FILE, HALF_WRITTEN, LOCK_FILE)
-    return [path for pattern in patterns for path in folder.glob(pattern)]
+    named = [path for pattern in (SHARD_PATTERN, PARTIAL_PATTERN, HALF_WRITTEN) for path in folder.glob(pattern)]
+    single = [folder / name for name in (SPEC_FILE, USE_FILE, AGREEMENT_FILE, LOCK_FILE)]
+    # A pattern without a wildcard would pass over a link that leads nowhere.
+    return [*named, *filter(os.path.lexists, single)]
 
 
 def size_bytes(path: Path) -> int:
