@@ -381,22 +381,6 @@ def test_bad_names_are_refused_before_anything_is_written(
     assert not (tmp_path / "run").exists()
 
 
-def test_without_network_a_start_fails_before_the_images_are_read_and_leaves_nothing(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def fail(*_: object, **__: object) -> None:
-        raise Exception("URL fetch failure")
-
-    monkeypatch.setenv("KERAS_HOME", str(tmp_path))
-    monkeypatch.setattr("keras.utils.get_file", fail)
-    monkeypatch.setattr("tlkit.commands.finetune.read_images", lambda *_: pytest.fail("the images are read"))
-    recipe = make_recipe(backbone=BackboneSettings(name="vgg16"))
-    with pytest.raises(BackboneError) as problem:
-        run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
-    assert problem.value.fix.endswith("or choose --backbone tiny, whose weights ship with tlkit.")
-    assert not (tmp_path / "run").exists()
-
-
 def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, tmp_path: Path) -> None:
     weights = tmp_path / "mine.safetensors"
     save_file(read_arrays(build_backbone("mnist_cnn", pooling="none", weights="random").model), weights)

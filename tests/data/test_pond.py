@@ -5,7 +5,9 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import threading
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -173,9 +175,10 @@ def test_an_interrupted_drawing_goes_on(small_pond: Path) -> None:
     marker = json.loads(before["pond.json"])
     (small_pond / "pond.json").write_text(json.dumps({**marker, "files": {}}), encoding="utf-8")
     lost = next((small_pond / "photos").rglob("*.jpg"))
-    lost.rename(lost.with_name(lost.name + ".partial"))
+    lost.rename(lost.with_name(".0123456789abcdef.partial"))
     assert draw_pond(small_pond, photos_per_kind={"train": 1}, num_new=1).num_drawn == 1
-    assert read_all(small_pond) == before
+    after = read_all(small_pond)
+    assert {name: content for name, content in after.items() if not name.endswith(".partial")} == before
 
 
 def assert_refused(folder: Path, found: str) -> None:
@@ -264,3 +267,24 @@ def test_a_catfish_has_barbels_longer_than_its_head() -> None:
     assert not any(kind.barbels for kind in KINDS if kind is not CATFISH)
     longest = max((barbel.reach[0] ** 2 + barbel.reach[1] ** 2) ** 0.5 for barbel in CATFISH.barbels)
     assert longest > CATFISH.gill
+
+
+def test_two_that_draw_into_one_folder_at_once_both_find_the_whole_pond(
+    tmp_path: Path, pond_folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    in_step, replace = threading.Barrier(2, timeout=20), Path.replace
+
+    def replace_in_step(path: Path, target: Path) -> Path:
+        in_step.wait()
+        return replace(path, target)
+
+    monkeypatch.setattr(Path, "replace", replace_in_step)
+    with ThreadPoolExecutor(2) as pool:
+        drawn = [pool.submit(draw_pond, tmp_path / "both", photos_per_kind=FEW, num_new=2) for _ in range(2)]
+        assert [each.result().num_reused for each in drawn] == [0, 0]
+    assert read_all(tmp_path / "both") == read_all(pond_folder)
+
+
+def test_a_marker_that_another_is_writing_is_no_file_in_the_way(tmp_path: Path) -> None:
+    (tmp_path / ".0123456789abcdef.partial").write_bytes(b"")
+    assert draw_pond(tmp_path, photos_per_kind={"train": 1}, num_new=1).num_reused == 0

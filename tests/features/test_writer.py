@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import dataclasses
 import errno
+import tracemalloc
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,6 +13,7 @@ from tlkit.errors import CacheError, NumericsError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.shards import PARTIAL_PATTERN, SHARD_PATTERN
 from tlkit.features.spec import CacheSpec
+from tlkit.features.writer import SHARD_COPIES
 
 if TYPE_CHECKING:
     from tests.features.conftest import Rows
@@ -130,3 +132,15 @@ def test_a_full_disk_is_an_error_with_a_remedy_and_leaves_no_partial_file(
         "  Fix: make room with `tlkit cache prune`, or set TLKIT_CACHE to another folder."
     )
     assert not list(cache.folder.glob(PARTIAL_PATTERN))
+
+
+def test_a_flush_takes_no_more_memory_than_a_plan_counts(spec: CacheSpec, tmp_path: Path, rows: Rows) -> None:
+    spec = dataclasses.replace(spec, feature_shape=(64, 1024))  # 256 kB a row
+    shard_bytes = 32 * 256 * 1024
+    features = np.ones((32, *spec.feature_shape), np.float32)
+    with FeatureCache.open(tmp_path, spec).writer(shard_bytes=shard_bytes) as writer:
+        tracemalloc.start()
+        writer.append(rows.keys(32), features)
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert 0.9 * SHARD_COPIES < peak / shard_bytes < 1.1 * SHARD_COPIES

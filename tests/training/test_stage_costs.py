@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Callable
+from contextlib import nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.features.ensure import ensure_features
 from tlkit.recipes import BackboneSettings, DataSettings
 from tlkit.reports.console import Console
+from tlkit.runtime import Peak
 from tlkit.training.stage_costs import FeatureCost, measure_features
 
 QUIET = Console(verbosity=-1)
@@ -40,6 +42,7 @@ def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_eng
     manifest: Manifest, backbone: Backbone, cache_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.0)
+    monkeypatch.setattr("tlkit.training.stage_costs.watch_peak_memory", lambda: nullcontext(Peak(1000)))
     arguments: dict[str, Any] = {
         "boundary": "conv1",
         "views": VIEWS,
@@ -54,6 +57,9 @@ def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_eng
     assert cost.count_seconds(with_views=True) == pytest.approx(cost.start_seconds + 96 * cost.row_seconds[1])
     assert cost.count_seconds(with_views=False) == 0.0
     assert cost.missing_bytes == 96 * cost.row_bytes
+    assert cost.memory_bytes == 1000 + 2 * cost.missing_bytes, (
+        "a flush holds the rows, and the file that is made of them"
+    )
 
     features = ensure_features(manifest, backbone, **arguments)
     assert (features.hits, features.misses) == (40 + 128, 96)
@@ -67,7 +73,7 @@ def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_eng
         row_seconds=(0.0, 0.0),
         choice_seconds=0.0,
         start_seconds=0.0,
-        memory_bytes=again.memory_bytes,
+        memory_bytes=1000,
     )
 
 

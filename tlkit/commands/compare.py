@@ -36,6 +36,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_comparison
 from tlkit.reports.output_folder import check_picture
 from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
+from tlkit.training.first_model import fetch_weights
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
@@ -80,6 +81,8 @@ def run_compare(
     picture = out or Path("runs") / f"{data.resolve().stem}-compared.png"
     check_picture(picture, data)
     cache_root = default_cache_root()
+    for contender in contenders:
+        fetch_weights(contender.settings, data)
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
     if wanted.is_trained:
         console.say(f"{len(contenders)} candidates, each trained {len(questions.folds)} times.")

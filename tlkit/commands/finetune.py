@@ -112,7 +112,7 @@ def _run(
         if resume:
             console.say(f"There is nothing to resume in {folder.path} yet: the run begins.")
         if earlier is None:
-            fetch_weights(recipe.backbone)
+            fetch_weights(recipe.backbone, data)
         manifest = read_images(data, recipe, earlier, run.cache_root, console)
         recipe = record_versions(check_data(recipe, manifest), console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)

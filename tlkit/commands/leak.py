@@ -43,6 +43,7 @@ from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import check_picture
+from tlkit.training.first_model import fetch_weights
 
 
 def run_leak(
@@ -84,6 +85,7 @@ def run_leak(
     check_picture(picture, data)
     data_settings = _choose_columns(data, data_settings, group_by)
     cache_root = default_cache_root()
+    fetch_weights(backbone_settings, data)
     manifest = read_probe_images(data, data_settings, seed, cache_root, console)
     records, features = _read_features(manifest, backbone_settings, seed, cache_root, console)
 

@@ -55,7 +55,7 @@ def run_lr_find(
     picture = out or Path("runs") / f"{data.resolve().stem}-lr.png"
     check_picture(picture, data)
     if earlier is None:
-        fetch_weights(recipe.backbone)
+        fetch_weights(recipe.backbone, data)
     manifest = read_images(data, recipe, earlier, cache_root, console)
 
     start_keras(recipe.training.seed)

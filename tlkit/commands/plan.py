@@ -24,7 +24,7 @@ from tlkit.reports.console import Console, format_duration
 from tlkit.reports.figures import PlanScores, draw_plan
 from tlkit.reports.output_folder import check_picture
 from tlkit.runtime import start_keras
-from tlkit.training.first_model import build_classifier
+from tlkit.training.first_model import build_classifier, fetch_weights
 
 if TYPE_CHECKING:
     from tlkit.models import Classifier
@@ -61,6 +61,7 @@ def run_plan(
     picture = out or Path("runs") / f"{data.resolve().stem}-plan.png"
     check_picture(picture, data)
     cache_root = default_cache_root()
+    fetch_weights(recipe.backbone, data)
     manifest = _read_images(data, recipe, cache_root, console)
 
     read_at = time.perf_counter()

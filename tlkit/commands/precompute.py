@@ -83,7 +83,7 @@ def run_precompute(
     pooling = (head or HeadSettings()).pooling
     request = TrunkRequest(backbone_settings, pooling, boundary, views.seed)
     if find_known_trunk(request, cache_root) is None:
-        fetch_weights(backbone_settings)
+        fetch_weights(backbone_settings, data)
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
     features = find_features(manifest, request, views, cache_root, console)
     if features is None:

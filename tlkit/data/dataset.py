@@ -38,6 +38,24 @@ def _no_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
     return nullcontext(lambda count: None)
 
 
+def check_exists(data: Path) -> None:
+    """Check that there is something to read, before the network is used or anything heavy is loaded.
+
+    Raises:
+        DataError: There is nothing under that path.
+    """
+    if not data.exists():
+        raise _no_data_set(data, "there is no such file or folder")
+
+
+def _no_data_set(data: Path, found: str) -> DataError:
+    return DataError(
+        f"{data}: {found}.",
+        expected=f"a folder of class folders, or a table ({', '.join(TABLE_SUFFIXES)})",
+        fix="check the path.",
+    )
+
+
 def read_dataset(
     data: Path,
     settings: DataSettings,
@@ -146,11 +164,7 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
                 found, annotations=boxes.annotations if boxes else {}, source=boxes.source if boxes else None
             )
     else:
-        raise DataError(
-            f"{data}: {'neither a folder nor a table' if data.exists() else 'there is no such file or folder'}.",
-            expected=f"a folder of class folders, or a table ({', '.join(TABLE_SUFFIXES)})",
-            fix="check the path.",
-        )
+        raise _no_data_set(data, "neither a folder nor a table")
     if not found.items and data.is_file():
         _refuse_empty_table(data, settings, found.set_aside)
     if not found.items:

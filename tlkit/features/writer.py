@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from tlkit.features.cache import FeatureCache
 
 SHARD_BYTES = 64 * 2**20
+SHARD_COPIES = 2
+"""The most memory that is taken, in shards: the rows that are collected, and the file that is made of them in memory."""
 SHARD_SECONDS = 15.0
 _FIRST_SHARD_SECONDS = 1.0
 

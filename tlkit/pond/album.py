@@ -11,12 +11,12 @@ import csv
 import hashlib
 import io
 import json
-import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tlkit.errors import DataError
+from tlkit.files import PARTIAL_PATTERN, written_aside
 from tlkit.pond.picture import Box, draw_picture
 from tlkit.pond.plan import NUM_NEW_PHOTOS, PHOTOS_PER_KIND, POND_VERSION, PlannedPhoto, plan_photos
 
@@ -26,7 +26,6 @@ BROKEN = PurePosixPath("new-photos", "catch-9999-torn.jpg")
 COLUMNS = (
     "image", "class_name", "split", "x_min", "y_min", "x_max", "y_max", "boat", "hour", "camera_width", "camera_height"
 )  # fmt: skip
-_PARTIAL = ".partial"
 
 
 @dataclass(frozen=True)
@@ -108,8 +107,9 @@ def _read_marker(folder: Path, plan: Mapping[str, object]) -> dict[str, str]:
     if not folder.is_dir():
         raise _in_the_way(folder, "is a file")
     if not (folder / MARKER).is_file():
-        if any(folder.iterdir()):
-            raise _in_the_way(folder, f"holds other files ({min(entry.name for entry in folder.iterdir())})")
+        others = [entry.name for entry in folder.iterdir() if not entry.match(PARTIAL_PATTERN)]
+        if others and not (folder / MARKER).is_file():  # another demo may have written it by now
+            raise _in_the_way(folder, f"holds other files ({min(others)})")
         return {}
     try:
         marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
@@ -126,7 +126,7 @@ def _check_strangers(folder: Path, paths: set[str]) -> None:
     for part in ("photos", "new-photos"):
         for found in sorted((folder / part).rglob("*")):
             name = found.relative_to(folder).as_posix()
-            if found.is_file() and name not in paths and not name.endswith(_PARTIAL):
+            if found.is_file() and name not in paths and not found.match(PARTIAL_PATTERN):
                 raise _in_the_way(folder, f"holds a file that the demo did not draw ({name})")
 
 
@@ -177,7 +177,6 @@ def _write_own(folder: Path, name: str, content: bytes, hashes: dict[str, str]) 
     hashes[name] = _hash(content)
     path = folder / name
     if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True)
         _replace(path, content)
         return True
     if path.read_bytes() != content:
@@ -186,9 +185,8 @@ def _write_own(folder: Path, name: str, content: bytes, hashes: dict[str, str]) 
 
 
 def _replace(path: Path, content: bytes) -> None:
-    partial = path.with_name(path.name + _PARTIAL)
-    partial.write_bytes(content)
-    os.replace(partial, path)
+    with written_aside(path, is_flushed=False) as file:
+        file.write(content)
 
 
 def _hash(content: bytes) -> str:

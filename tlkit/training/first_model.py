@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import fetch_imagenet_file, is_to_be_fetched
+from tlkit.data.dataset import check_exists
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
@@ -22,14 +23,16 @@ if TYPE_CHECKING:
     from tlkit.models import Classifier
 
 
-def fetch_weights(settings: BackboneSettings) -> None:
-    """Fetch the weights that are not on this machine, before the images are read, which takes longer.
+def fetch_weights(settings: BackboneSettings, data: Path) -> None:
+    """Fetch the weights that are not on this machine, before the images of a data set are read, which takes longer.
 
     Raises:
+        DataError: There is no data set that they would be for.
         BackboneError: They cannot be fetched.
     """
     entry = find_backbone(settings.name)
     if is_to_be_fetched(entry, settings.weights or entry.default_weights):
+        check_exists(data)
         start_keras()
         fetch_imagenet_file(entry)
 

@@ -22,7 +22,7 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache
 from tlkit.features.rows import FeatureRows
-from tlkit.features.writer import SHARD_BYTES
+from tlkit.features.writer import SHARD_BYTES, SHARD_COPIES
 from tlkit.models import Classifier
 from tlkit.recipes import BackboneSettings, Recipe
 from tlkit.reports.console import Console
@@ -155,6 +155,7 @@ def measure_features(
     assert rows.cache is not None, "rows were found, or have been computed"
     found = rows.positions[rows.positions >= 0][:NUM_STAND_INS]
     all_views = rows.wanted.list_missing(np.full_like(rows.positions, -1))
+    missing_bytes = len(rows.missing) * rows.row_bytes
     cost = FeatureCost(
         boundary,
         views.num_views,
@@ -164,7 +165,7 @@ def measure_features(
         choice_seconds,
         start_seconds,
         rows.row_bytes,
-        None if peak.value is None else peak.value + min(SHARD_BYTES, len(rows.missing) * rows.row_bytes),
+        None if peak.value is None else peak.value + SHARD_COPIES * min(SHARD_BYTES, missing_bytes),
     )
     return cost, rows.cache.read(found)
 
