@@ -45,6 +45,8 @@ def test_a_column_that_copies_the_answer_leaks(task: str) -> None:
     report = compute_leak_report(task, targets, make_features(targets, rng, noise=2.0), columns)
     assert [column.verdict for column in report.columns] == ["leaks", "harmless"]
     assert report.leaking[0].sentence == leaking[0].sentence
+    answer = {CLASSIFICATION: "the class", MULTILABEL: "the labels", REGRESSION: "the value"}[task]
+    assert f"leaks: it alone tells much of {answer}; whether it may is for you to say." in report.sentences
 
 
 @pytest.mark.parametrize("task", TASKS)

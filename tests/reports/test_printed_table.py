@@ -6,6 +6,7 @@ import io
 import re
 
 import pytest
+from rich.cells import cell_len
 
 from tlkit.reports.console import Console
 from tlkit.reports.printed_table import write_table
@@ -70,6 +71,22 @@ def test_a_table_that_cannot_be_folded_becomes_a_block_for_each_row(monkeypatch:
         " key     2222222222222222",
         " engine  openvino-float32",
         " trunk   mobilenet_v2@group5",
+        "",
+    ]
+
+
+def test_wide_characters_push_no_column_out_of_the_window(monkeypatch: pytest.MonkeyPatch) -> None:
+    columns, rows = ["class", "train", "validation", "total"], [["金魚" * 16, "5", "1", "6"], ["猫", "50", "10", "60"]]
+    lines = draw_in_window(monkeypatch, 80, columns, rows)
+    assert max(map(cell_len, lines)) <= 80
+    assert "".join(lines).count("金魚") == 16
+    assert [line.split()[-3:] for line in lines if line.split()[-1:] in (["6"], ["60"])] == [
+        ["5", "1", "6"],
+        ["50", "10", "60"],
+    ]
+    assert draw_in_window(monkeypatch, 30, ["クラス", "b"], [["金" * 8, "x" * 12]])[2:] == [
+        f" クラス  {'金' * 8}",
+        f" b       {'x' * 12}",
         "",
     ]
 

@@ -243,7 +243,8 @@ def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: di
     if len(by_exposure.reports) > 1:
         console.table("Scores by what the images were to the model", *by_exposure.table())
     if "unknown" in payload:
-        console.say(f"{payload['unknown']:,} of {report.num_images:,} images are called unknown.")
+        are = "is" if payload["unknown"] == 1 else "are"
+        console.say(f"{payload['unknown']:,} of {report.num_images:,} images {are} called unknown.")
     console.say(f"{report.headline()} {by_exposure.qualify()}")
 
 

@@ -121,7 +121,8 @@ def _tell(manifest: Manifest, features: DatasetFeatures, seconds: float, console
     speed = f", the missing ones at {rate:,.1f} a second" if features.misses else ""
     console.say(f"Done in {seconds:.1f} s{speed}. The cache is {features.cache.folder}.")
     if num_set_aside:
-        console.say(f"{num_set_aside:,} files were set aside; -v lists them with their reasons.")
+        files = "1 file was" if num_set_aside == 1 else f"{num_set_aside:,} files were"
+        console.say(f"{files} set aside; -v lists them with their reasons.")
     return {
         "images": sum(len(split.records) for split in features.splits.values()),
         "hits": features.hits,

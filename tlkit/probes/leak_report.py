@@ -137,6 +137,8 @@ class LeakReport:
             said.append("adds: what it adds to the part that the image explains.")
         if any(column.given_away for column in self.columns):
             said.append(f"certain for: the part of the images of which it alone gives {answer} away.")
+        if self.leaking:
+            said.append(f"{LEAKS}: it alone tells much of {answer}; whether it may is for you to say.")
         said += [
             f"One fact under {1 + len(column.same_as)} names: {', '.join((column.name, *column.same_as))}."
             for column in self.columns
@@ -265,7 +267,8 @@ def tell_groups(
     else:
         text = f"{begin} stays: {mixed.value:z.2f} and {held_out.value:z.2f}."
     if num_unknown:
-        text += f" {num_unknown} of {num_classes} classes lie wholly in what is held out, and cannot be told then."
+        lie = "lies" if num_unknown == 1 else "lie"
+        text += f" {num_unknown} of {num_classes} classes {lie} wholly in what is held out, and cannot be told then."
     return text
 
 

@@ -12,7 +12,7 @@ if TYPE_CHECKING:
 
 WIDTH_OF_A_PIPE = 100_000
 LONGEST_WORD = 40
-"""Characters of a word that is still kept in one piece where the window is narrow."""
+"""Width of a word that is still kept in one piece where the window is narrow."""
 COLUMN_GAP = 3
 
 
@@ -65,7 +65,8 @@ def _lay_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) 
 def _stays_whole(cells: Sequence[str]) -> bool:
     """Return whether a column's cells are words or numbers that a reader may want to copy."""
     return (
-        all(" " not in cell or _is_number(cell) for cell in cells) and max(map(len, cells), default=0) <= LONGEST_WORD
+        all(" " not in cell or _is_number(cell) for cell in cells)
+        and max(map(_measure, cells), default=0) <= LONGEST_WORD
     )
 
 
@@ -75,22 +76,33 @@ def _narrowest_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> i
     for index, name in enumerate(columns):
         cells = [row[index] for row in rows]
         if _stays_whole(cells):
-            width += max(len(cell) for cell in (*cells, name))
+            width += max(map(_measure, (*cells, name)))
         else:
             words = [word for cell in (*cells, name) for word in cell.split()]
-            width += min(max(map(len, words), default=0), LONGEST_WORD // 2)
+            width += min(max(map(_measure, words), default=0), LONGEST_WORD // 2)
         width += COLUMN_GAP
     return width
 
 
 def _describe_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
     """Return a title and, for each row, a block of lines with a column's name and value each."""
-    longest = max(map(len, columns))
+    longest = max(map(_measure, columns))
     blocks = [
-        "\n".join(f" {name:<{longest}}  {cell}" for name, cell in zip(columns, row, strict=True) if cell)
+        "\n".join(
+            f" {name}{' ' * (longest - _measure(name))}  {cell}"
+            for name, cell in zip(columns, row, strict=True)
+            if cell
+        )
         for row in rows
     ]
     return "\n\n".join([title, *blocks]) + "\n"
+
+
+def _measure(text: str) -> int:
+    """Return how many places of a terminal a text takes; a Chinese, Japanese or Korean character takes two."""
+    from rich.cells import cell_len
+
+    return cell_len(text)
 
 
 def _is_number(cell: str) -> bool:
