@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
@@ -196,3 +197,35 @@ def test_what_a_recipe_says_itself_must_fit_the_run_to_start_from(
         "  Expected: the same model, which is trained further\n"
         "  Fix: leave backbone out, or begin without --start-from.\n",
     )
+
+
+def read_cached_engines(root: Path) -> set[str]:
+    """Return the engines of the caches below a root."""
+    return {json.loads(path.read_text())["spec"]["engine"] for path in root.glob("*/cache.json")}
+
+
+def test_a_run_repeats_with_the_engine_that_it_had_though_another_would_be_chosen(
+    first: Path,
+    tmp_path: Path,
+    run_cli: RunCli,
+    monkeypatch: pytest.MonkeyPatch,
+    cache_root: Path,
+    openvino: Any,
+) -> None:
+    recipe = read_recipe(first / "recipe.toml")
+    assert recipe.backbone.engine == "auto"
+    assert recipe.made_by.engines == "top keras float32", "OpenVINO was not there"
+    assert_same_run(first, repeat(first, tmp_path / "elsewhere", run_cli, monkeypatch))
+    assert read_cached_engines(cache_root) == {"keras"}
+    assert read_recipe(tmp_path / "elsewhere" / "again" / "recipe.toml").made_by.engines == "top keras float32"
+
+
+def test_an_engine_of_a_run_that_is_not_there_is_told_and_another_takes_its_place(
+    first: Path, copied: Path, tmp_path: Path, run_cli: RunCli
+) -> None:
+    copied.write_text(copied.read_text().replace("top keras float32", "top openvino bfloat16"))
+    result = run_cli("run", copied, "--out", tmp_path / "again")
+    assert result.exit_code == 0, result.stderr
+    assert "The recipe's run computed its features with OpenVINO, which is not installed here" in result.stdout
+    assert read_recipe(tmp_path / "again" / "recipe.toml").made_by.engines == "top keras float32"
+    assert_same_run(first, tmp_path / "again")

@@ -7,7 +7,8 @@ import dataclasses
 import pytest
 
 from tlkit.errors import SettingError
-from tlkit.recipes import SECTIONS, Stage, build_settings, resolve_stage
+from tlkit.recipes import SECTIONS, BackboneSettings, Recipe, Stage, build_settings, resolve_stage
+from tlkit.recipes.origin import MadeBy
 
 FIELDS = [field for section in (*SECTIONS.values(), Stage) for field in dataclasses.fields(section)]
 
@@ -86,3 +87,31 @@ def test_an_empty_text_is_refused(field: dataclasses.Field[object]) -> None:
     (section,) = (each for each in (*SECTIONS.values(), Stage) if field in dataclasses.fields(each))
     with pytest.raises(SettingError, match="Expected: text that is not empty"):
         build_settings(section, {field.name: " "}, "a.toml:")
+
+
+def test_auto_takes_what_the_run_of_the_recipe_took() -> None:
+    made_by = MadeBy(engines="top openvino bfloat16, block4 keras float32", precision="bfloat16")
+    recipe = Recipe(made_by=made_by)
+    assert (recipe.backbone_at("top").engine, recipe.backbone_at("top").precision) == ("openvino", "bfloat16")
+    assert (recipe.backbone_at("block4").engine, recipe.backbone_at("block4").precision) == ("keras", "float32")
+    assert recipe.backbone_at("block3") == recipe.backbone
+    assert recipe.training_precision == "bfloat16"
+    assert Recipe().training_precision == "auto"
+
+
+def test_a_setting_wins_over_what_the_run_of_the_recipe_took() -> None:
+    recipe = Recipe(
+        backbone=BackboneSettings(engine="keras", precision="float32"),
+        made_by=MadeBy(engines="top openvino bfloat16", precision="bfloat16"),
+    )
+    assert recipe.backbone_at("top") == recipe.backbone
+    assert recipe.training_precision == "float32"
+
+
+@pytest.mark.parametrize("engines", ["top openvino", "top onnx float32", "top keras float32,", ""])
+def test_engines_that_no_run_has_written_are_refused(engines: str) -> None:
+    with pytest.raises(SettingError) as problem:
+        build_settings(MadeBy, {"engines": engines}, "recipe.toml: [made_by]")
+    assert problem.value.expected == (
+        "boundaries, each with its engine and precision: top openvino float32, block4 keras float32"
+    )

@@ -20,13 +20,13 @@ from tlkit.features.cache import default_cache_root
 from tlkit.inference.task_report import compute_task_report
 from tlkit.interruption import kept_if_interrupted
 from tlkit.probes.leak_warning import warn_of_leaks
-from tlkit.recipes import Recipe
+from tlkit.recipes import Recipe, read_recipe, write_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model, forget_choices
 from tlkit.runs.folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder
 from tlkit.runs.history import RunHistory
-from tlkit.runs.inputs import check_data, name_inputs, record_versions
+from tlkit.runs.inputs import check_data, check_engines, name_inputs, record_engine, record_versions
 from tlkit.runs.model import summarise_stages, write_model
 from tlkit.runs.preparation import plan_run, read_images
 from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
@@ -108,6 +108,7 @@ def _run(
     recipe, folder, console, steps = run.recipe, run.folder, run.console, run.steps
     if folder.has_begun:
         manifest = folder.read_manifest()
+        recipe = dataclasses.replace(recipe, made_by=read_recipe(folder.recipe).made_by)
     else:
         if resume:
             console.say(f"There is nothing to resume in {folder.path} yet: the run begins.")
@@ -119,6 +120,7 @@ def _run(
         if earlier:
             write_earlier_images(folder.path, earlier.seen)
         folder.write_start(recipe, manifest)
+    run = dataclasses.replace(run, recipe=check_engines(recipe, console))
     _tell_images(manifest, console)
 
     start_keras(recipe.training.seed)
@@ -127,7 +129,7 @@ def _run(
     check_batch_norm(classifier, plans, recipe, console)
     with steps.step("views.png"):
         draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
-    outcomes, history = _run_stages(run, classifier, manifest, plans)
+    outcomes, history, recipe = _run_stages(run, classifier, manifest, plans)
 
     scores, for_openvino = finish_model(
         classifier, manifest, recipe, cache_root=run.cache_root, steps=steps, console=console
@@ -166,11 +168,16 @@ def _tell_images(manifest: Manifest, console: Console) -> None:
 
 def _run_stages(
     run: Run, classifier: Classifier, manifest: Manifest, plans: Sequence[StagePlan]
-) -> tuple[list[StageOutcome], list[dict[str, Any]]]:
-    """Train the stages in order; history.csv and TensorBoard follow every epoch, and each stage's model is saved."""
+) -> tuple[list[StageOutcome], list[dict[str, Any]], Recipe]:
+    """Train the stages in order; history.csv and TensorBoard follow every epoch, and each stage's model is saved.
+
+    Returns:
+        What the stages did, the rows of history.csv, and the recipe with the engines that computed the features.
+    """
     from tlkit.training.stage import run_stage
 
     outcomes: list[StageOutcome] = []
+    recipe = run.recipe
     history = RunHistory(run.folder.path, run.steps, run.console)
     for plan in plans:
         if outcomes:
@@ -179,7 +186,7 @@ def _run_stages(
             classifier,
             manifest,
             plan,
-            recipe=run.recipe,
+            recipe=recipe,
             state=run.folder.state,
             cache_root=run.cache_root,
             console=run.console,
@@ -187,10 +194,22 @@ def _run_stages(
         )
         history.finish(plan, outcome.progress)
         outcomes.append(outcome)
+        recipe = _note_engine(run, recipe, outcome)
         _save_stage_model(run, classifier, manifest, outcomes)
         if plan.keeps_start:
             run.console.say(describe_change(outcome, classifier.spec.outputs))
-    return outcomes, history.rows
+    return outcomes, history.rows, recipe
+
+
+def _note_engine(run: Run, recipe: Recipe, outcome: StageOutcome) -> Recipe:
+    """Return the recipe with what computed a stage's features, and keep it in the folder."""
+    if outcome.engine is None:
+        return recipe
+    noted = record_engine(recipe, outcome.plan.boundary, outcome.engine)
+    if noted != recipe:
+        with run.console.disk_warning(f"{run.folder.recipe}: what computed the features cannot be noted there"):
+            write_recipe(noted, run.folder.recipe)
+    return noted
 
 
 def _save_stage_model(run: Run, classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome]) -> None:

@@ -1,14 +1,22 @@
 """What a run was made from and by: it stands in the run's recipe, so that the recipe alone repeats the run.
 
 [inputs]  the data set, and the run that it starts from, with the hashes of both
-[made_by]  the command and the versions
+[made_by]  the command and the versions, and what `auto` came to on the machine that it ran on
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
-from tlkit.recipes.fields import NOT_EMPTY, SHA256, setting
+from tlkit.recipes.fields import NOT_EMPTY, SHA256, Rule, setting
+
+_ENGINE = r"\w+ (keras|openvino) (float32|bfloat16)"
+_ENGINES = Rule(
+    "boundaries, each with its engine and precision: top openvino float32, block4 keras float32",
+    lambda value: re.fullmatch(f"{_ENGINE}(, {_ENGINE})*", value) is not None,
+)
 
 
 @dataclass(frozen=True)
@@ -29,7 +37,25 @@ class Inputs:
 
 @dataclass(frozen=True)
 class MadeBy:
-    """How the run was made; for people, and for a notice where the versions have changed."""
+    """How the run was made: for people, for a notice where the versions have changed, and for `auto` to mean the same."""
 
     command: str | None = setting(None, "The command line.", rule=NOT_EMPTY)
     versions: str | None = setting(None, "Versions of what computed it.", rule=NOT_EMPTY)
+    engines: str | None = setting(
+        None, "What computed the features at each boundary, which engine = auto then takes again.", rule=_ENGINES
+    )
+    precision: str | None = setting(
+        None,
+        "Arithmetic of the training steps, which precision = auto then takes again.",
+        choices=("float32", "bfloat16"),
+    )
+
+    def read_engines(self) -> dict[str, tuple[str, str]]:
+        """Return engine and precision by boundary."""
+        lines = (line.split() for line in self.engines.split(", ")) if self.engines else ()
+        return {boundary: (engine, precision) for boundary, engine, precision in lines}
+
+    def with_engines(self, engines: Mapping[str, tuple[str, str]]) -> MadeBy:
+        """Return the same with other engines and precisions by boundary."""
+        text = ", ".join(f"{boundary} {engine} {precision}" for boundary, (engine, precision) in engines.items())
+        return replace(self, engines=text or None)

@@ -11,7 +11,7 @@ refused by the field's rule.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 from tlkit.outputs import TASKS
 from tlkit.recipes.fields import (
@@ -295,6 +295,19 @@ class Recipe:
     def is_from_scratch(self) -> bool:
         """Whether the backbone begins with random weights and is trained whole from the first stage on."""
         return self.backbone.weights == "random" and bool(self.stages) and self.stages[0].unfreeze == "all"
+
+    def backbone_at(self, boundary: str) -> BackboneSettings:
+        """Return how features at a boundary are computed: where that is open, as the recipe's run has done it."""
+        engine, precision = self.made_by.read_engines().get(boundary, (self.backbone.engine, self.backbone.precision))
+        if self.backbone.engine not in ("auto", engine) or self.backbone.precision not in ("auto", precision):
+            return self.backbone
+        return replace(self.backbone, engine=engine, precision=precision)
+
+    @property
+    def training_precision(self) -> str:
+        """Arithmetic of the training steps: where that is open, as in the recipe's run."""
+        is_open = self.backbone.precision == "auto"
+        return (self.made_by.precision if is_open else None) or self.backbone.precision
 
     @property
     def bn(self) -> str:

@@ -170,7 +170,7 @@ def _read_features(
         classifier.backbone,
         boundary="top",
         views=ViewPlan(),
-        settings=recipe.backbone,
+        settings=recipe.backbone_at("top"),
         cache_root=cache_root,
         console=console,
     )

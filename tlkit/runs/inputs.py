@@ -5,13 +5,14 @@ from __future__ import annotations
 import dataclasses
 from pathlib import Path
 
+from tlkit.backbones.engines.openvino_runtime import has_openvino
 from tlkit.data.image_boxes import locate_boxes
 from tlkit.data.manifest import Manifest
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.recipes import Inputs, Recipe, make_absolute
 from tlkit.reports.console import Console
 from tlkit.runs.folder import EarlierRun
-from tlkit.runtime import read_versions
+from tlkit.runtime import has_bfloat16, read_versions
 
 
 def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: Path | None) -> Inputs:
@@ -90,8 +91,32 @@ def check_data(recipe: Recipe, manifest: Manifest) -> Recipe:
 
 
 def record_versions(recipe: Recipe, console: Console) -> Recipe:
-    """Return the recipe with the versions of now; say so where it was made with others."""
+    """Return the recipe with the versions of now, and with what `auto` precision means; say so where versions are others."""
     versions = ", ".join(f"{name} {version}" for name, version in read_versions().items())
     if recipe.made_by.versions not in (None, versions):
         console.say(f"The recipe was made with {recipe.made_by.versions}; here it is {versions}: numbers may differ.")
-    return dataclasses.replace(recipe, made_by=dataclasses.replace(recipe.made_by, versions=versions))
+    precision = None
+    if recipe.backbone.precision == "auto":
+        precision = recipe.made_by.precision or ("bfloat16" if has_bfloat16() else "float32")
+    return dataclasses.replace(
+        recipe, made_by=dataclasses.replace(recipe.made_by, versions=versions, precision=precision)
+    )
+
+
+def check_engines(recipe: Recipe, console: Console) -> Recipe:
+    """Return the recipe without the engines of its run that are not there; say so, as others compute in their place."""
+    engines = recipe.made_by.read_engines()
+    if has_openvino():
+        return recipe
+    there = {boundary: each for boundary, each in engines.items() if each[0] != "openvino"}
+    if len(there) < len(engines) and recipe.backbone.engine == "auto":
+        console.say(
+            "The recipe's run computed its features with OpenVINO, which is not installed here: numbers may differ."
+        )
+    return dataclasses.replace(recipe, made_by=recipe.made_by.with_engines(there))
+
+
+def record_engine(recipe: Recipe, boundary: str, engine: tuple[str, str]) -> Recipe:
+    """Return the recipe with what computed the features at a boundary."""
+    engines = recipe.made_by.read_engines() | {boundary: engine}
+    return dataclasses.replace(recipe, made_by=recipe.made_by.with_engines(engines))

@@ -44,6 +44,7 @@ class StageOutcome:
         set_aside: Images that turned out unusable on the way.
         num_validation: Validation images that it was judged by.
         rate_is_found: Whether its learning rate was looked for.
+        engine: The engine and precision that computed its features; None at the pixels, and where it was finished before.
     """
 
     plan: StagePlan
@@ -52,6 +53,7 @@ class StageOutcome:
     set_aside: tuple[SetAside, ...]
     num_validation: int
     rate_is_found: bool
+    engine: tuple[str, str] | None = None
 
 
 def run_stage(
@@ -121,7 +123,7 @@ def run_stage(
         finished.write(snapshot("model", model.variables), progress)
         checkpoint.remove()
         num_validation = inputs.data.validation.num_images
-        return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate)
+        return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate, inputs.engine)
 
 
 @contextlib.contextmanager
@@ -151,7 +153,7 @@ def open_stage(
         _check_cut(classifier, manifest, plan.boundary, model.tail, console)
     with (
         open_stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs,
-        graph_precision(recipe.backbone.precision),
+        graph_precision(recipe.training_precision),
     ):
         yield inputs
 

@@ -43,10 +43,17 @@ from tlkit.training.stage_plan import StagePlan
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What a stage reads, and the images that could not be read for it."""
+    """What a stage reads.
+
+    Attributes:
+        data: The batches.
+        set_aside: Images that could not be read for it.
+        engine: The engine and precision that computed the features; None at the pixels.
+    """
 
     data: StageData
-    set_aside: tuple[SetAside, ...]
+    set_aside: tuple[SetAside, ...] = ()
+    engine: tuple[str, str] | None = None
 
 
 @contextlib.contextmanager
@@ -72,8 +79,7 @@ def open_stage_inputs(
                 for split, chosen in records.items()
             }
             yield StageInputs(
-                join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=0),
-                set_aside=(),
+                join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=0)
             )
         return
     features = ensure_features(
@@ -81,7 +87,7 @@ def open_stage_inputs(
         classifier.backbone,
         boundary=plan.boundary,
         views=ViewPlan(stage.policy, stage.views, training.seed),
-        settings=recipe.backbone,
+        settings=recipe.backbone_at(plan.boundary),
         cache_root=cache_root,
         console=console,
     )
@@ -92,7 +98,8 @@ def open_stage_inputs(
     records = {split: features.splits[split].records for split in ("train", "validation")}
     inputs = {split: _choose_feature_inputs(features, split, stage) for split in records}
     data = join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=stage.views)
-    yield StageInputs(data, features.set_aside)
+    spec = features.cache.spec
+    yield StageInputs(data, features.set_aside, (spec.engine, spec.precision))
 
 
 def join_stage_data(
