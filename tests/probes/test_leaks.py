@@ -312,7 +312,7 @@ def test_classes_that_one_group_has_alone_are_pointed_out() -> None:
         CLASSIFICATION, np.eye(3)[labels], rng.normal(size=(90, 5)), [], groups=[("area", places.tolist())]
     )
     assert report.groups[0].sentence.endswith(
-        " 1 of 3 classes lie wholly in what is held out, and cannot be told then."
+        " 1 of 3 classes lies wholly in what is held out, and cannot be told then."
     )
 
 
