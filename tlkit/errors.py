@@ -14,9 +14,11 @@ The command line turns any of these into three lines and exit code 1. Anything e
 
 from __future__ import annotations
 
+import json
 import re
 from collections.abc import Iterable
 from difflib import get_close_matches
+from pathlib import PurePath
 
 
 class TlkitError(Exception):
@@ -102,3 +104,18 @@ def name_fix(name: str, valid: Iterable[str]) -> str:
     """Return the `fix` for an unknown name: the nearest valid one, or a hint to choose from the list."""
     nearest = nearest_name(name, valid)
     return f"did you mean {nearest!r}?" if nearest else "choose one of these."
+
+
+def describe_damage(error: Exception) -> str:
+    """Return in words what is wrong with a file of tlkit's own, from what reading it raised."""
+    if isinstance(error, KeyError):
+        return f"{error.args[0]} is missing"
+    if isinstance(error, json.JSONDecodeError):
+        return f"not JSON from line {error.lineno} on"
+    if isinstance(error, UnicodeDecodeError):
+        return "not UTF-8"
+    if isinstance(error, OSError):
+        return f"{PurePath(error.filename).name}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, ValueError):
+        return str(error)
+    return "it holds something else"

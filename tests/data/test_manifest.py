@@ -117,7 +117,7 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
     with pytest.raises(DataError) as caught:
         read_manifest(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: the manifest cannot be read (ValueError: {complaint}).\n"
+        f"{tmp_path}: the manifest cannot be read ({complaint}).\n"
         "  Expected: manifest.json, manifest.csv and set_aside.csv as tlkit wrote them\n"
         "  Fix: restore the three files, or make the run again."
     )
@@ -126,23 +126,21 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
 @pytest.mark.parametrize(
     ("name", "content", "complaint"),
     [
-        (
-            "manifest.json",
-            "{",
-            "JSONDecodeError: Expecting property name enclosed in double quotes: line 1 column 2 (char 1)",
-        ),
-        ("manifest.json", '{"format_version": 3}', "ValueError: manifest.json has format version 3"),
+        ("manifest.json", "{", "not JSON from line 1 on"),
+        ("manifest.json", "[]", "it holds something else"),
+        ("manifest.json", '{"format_version": 2}', "root is missing"),
+        ("manifest.json", '{"format_version": 3}', "manifest.json has format version 3"),
         (
             "manifest.csv",
             "split,path\n",
-            "ValueError: manifest.csv must begin with the line split,answer,path,sha256,width,height,left,top,right,bottom",
+            "manifest.csv must begin with the line split,answer,path,sha256,width,height,left,top,right,bottom",
         ),
         (
             "manifest.csv",
             "split,answer,path,sha256,width,height,left,top,right,bottom\ntrain,cow,1.jpg,aa,4,3,,,,\n",
-            "ValueError: manifest.csv has a class or a split of its own",
+            "manifest.csv has a class or a split of its own",
         ),
-        ("set_aside.csv", None, "FileNotFoundError: [Errno 2] No such file or directory: '{folder}/set_aside.csv'"),
+        ("set_aside.csv", None, "set_aside.csv: No such file or directory"),
     ],
 )
 def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str | None, complaint: str) -> None:
@@ -154,7 +152,7 @@ def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str 
     with pytest.raises(DataError) as caught:
         read_manifest(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: the manifest cannot be read ({complaint.format(folder=tmp_path) if content is None else complaint}).\n"
+        f"{tmp_path}: the manifest cannot be read ({complaint}).\n"
         "  Expected: manifest.json, manifest.csv and set_aside.csv as tlkit wrote them\n"
         "  Fix: restore the three files, or make the run again."
     )

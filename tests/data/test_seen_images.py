@@ -41,10 +41,19 @@ def test_a_start_from_a_bundle_without_its_run_stays_unknown(run: Path) -> None:
     assert not read_seen_images(run).is_complete
 
 
-@pytest.mark.parametrize("content", ["", "{", "[]", '{"splits": {}}', '{"splits": {"a": "x"}, "is_complete": true}'])
-def test_a_damaged_list_of_earlier_images_is_refused(run: Path, content: str) -> None:
+@pytest.mark.parametrize(
+    ("content", "problem"),
+    [
+        ("", "not JSON from line 1 on"),
+        ('{\n"splits":', "not JSON from line 2 on"),
+        ("[]", "it holds something else"),
+        ('{"splits": {}}', "is_complete is missing"),
+        ('{"splits": {"a": "x"}, "is_complete": true}', "it holds something else"),
+    ],
+)
+def test_a_damaged_list_of_earlier_images_is_refused(run: Path, content: str, problem: str) -> None:
     (run / EARLIER_IMAGES_FILE).write_text(content)
     with pytest.raises(DataError) as caught:
         read_seen_images(run)
-    assert caught.value.found.startswith(f"{run / EARLIER_IMAGES_FILE} cannot be read (")
+    assert caught.value.found == f"{run / EARLIER_IMAGES_FILE} cannot be read ({problem})."
     assert caught.value.fix == "restore the file; without it, nobody knows which images the model was trained on."

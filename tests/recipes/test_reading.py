@@ -220,3 +220,20 @@ def test_differences_are_written_as_a_recipe_writes_them() -> None:
         "stage 1.gradual: true, false",
         "stage 1.group_lr: stem=0.0 block4=0.0001, none",
     ]
+
+
+@pytest.mark.parametrize(
+    ("line", "shown"),
+    [
+        ("seed = true", "true"),
+        ("seed = 1979-05-27", "1979-05-27"),
+        ("seed = {a = 1, b = [false, 'x']}", "{a = 1, b = [false, 'x']}"),
+        (f"seed = '{'9' * 5000}'", f"'{'9' * 79}…"),
+    ],
+)
+def test_a_value_of_another_kind_is_shown_as_it_stands_in_the_file(tmp_path: Path, line: str, shown: str) -> None:
+    path = tmp_path / "a.toml"
+    path.write_text(f"[training]\n{line}\n[[stage]]\n")
+    with pytest.raises(SettingError) as problem:
+        read_recipe(path)
+    assert problem.value.found == f"{path}: [training] seed is {shown}."

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.answers import find_names, make_targets, names_of, parse_answer
-from tlkit.errors import DataError
+from tlkit.errors import DataError, describe_damage
 from tlkit.files import format_csv_row, write_text
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Box, GreyRange
 
@@ -214,7 +214,7 @@ def read_manifest(folder: Path) -> Manifest:
         return Manifest(root, class_names, records, set_aside, notices, task, metadata_columns, grey=grey)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
-            f"{folder}: the manifest cannot be read ({type(error).__name__}: {error}).",
+            f"{folder}: the manifest cannot be read ({describe_damage(error)}).",
             expected="manifest.json, manifest.csv and set_aside.csv as tlkit wrote them",
             fix="restore the three files, or make the run again.",
         ) from error

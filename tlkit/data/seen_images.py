@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlkit.data.manifest import SPLITS, read_manifest
-from tlkit.errors import DataError
+from tlkit.errors import DataError, describe_damage
 from tlkit.files import write_json
 
 EARLIER_IMAGES_FILE = "earlier_images.json"
@@ -64,7 +64,7 @@ def _read_earlier_images(path: Path) -> SeenImages:
             raise ValueError("it holds something else")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
-            f"{path} cannot be read ({error}).",
+            f"{path} cannot be read ({describe_damage(error)}).",
             expected="the list of images that the earlier run has seen, as tlkit wrote it",
             fix="restore the file; without it, nobody knows which images the model was trained on.",
         ) from error

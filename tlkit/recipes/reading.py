@@ -23,6 +23,8 @@ from tlkit.recipes.settings import RECORDS, SECTIONS, Recipe, Stage
 Settings = TypeVar("Settings", bound=Any)
 
 MOST_BYTES = 1_000_000
+LONGEST_SHOWN = 80
+"""Characters of a value that an error shows."""
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -193,16 +195,29 @@ def _field_differences(where: str, left: Any, right: Any) -> list[str]:
 def _show(value: Any) -> str:
     if value is None:
         return "not set"
-    if isinstance(value, bool):
-        return str(value).lower()
     if isinstance(value, Mapping):
         return " ".join(f"{name}={_show(each)}" for name, each in value.items()) or "none"
-    return repr(value)
+    return _as_toml(value)
+
+
+def _as_toml(value: Any) -> str:
+    """Return a value about as it stands in a file; the beginning of one that is long."""
+    if isinstance(value, bool):
+        text = str(value).lower()
+    elif isinstance(value, Mapping):
+        text = f"{{{', '.join(f'{name} = {_as_toml(each)}' for name, each in value.items())}}}"
+    elif isinstance(value, list):
+        text = f"[{', '.join(map(_as_toml, value))}]"
+    else:
+        text = repr(value) if isinstance(value, str) else str(value)
+    return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
 
 def _as_table(value: Any, where: str) -> Mapping[str, Any]:
     if not isinstance(value, Mapping):
-        raise SettingError(f"{where} is {value!r}.", expected="a table of settings", fix="write it as a TOML table.")
+        raise SettingError(
+            f"{where} is {_as_toml(value)}.", expected="a table of settings", fix="write it as a TOML table."
+        )
     return value
 
 
@@ -230,14 +245,16 @@ def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     elif type(value) is not kind:
         names = {float: "a number", int: "a whole number", str: "text in quotes", bool: "true or false"}
         raise SettingError(
-            f"{where} {item.name} is {value!r}.",
+            f"{where} {item.name} is {_as_toml(value)}.",
             expected=names[kind] if rule in (ANYTHING, NOT_EMPTY) or kind in (str, bool) else rule.expected,
             fix=name_fix(value, (word,))
             if word and isinstance(value, str)
             else f"correct {item.name}, or remove the line for the default.",
         )
     if (kind is float and not math.isfinite(value)) or not rule.allows(value):
-        raise SettingError(f"{where} {item.name} is {value!r}.", expected=rule.expected, fix=_rule_fix(item, value))
+        raise SettingError(
+            f"{where} {item.name} is {_as_toml(value)}.", expected=rule.expected, fix=_rule_fix(item, value)
+        )
     return value
 
 
@@ -246,7 +263,7 @@ def _checked_rates(value: Any, where: str) -> dict[str, float]:
     for group, rate in rates.items():
         if isinstance(rate, bool) or not isinstance(rate, (int, float)) or not 0 <= rate < math.inf:
             raise SettingError(
-                f"{where} {group} is {rate!r}.",
+                f"{where} {group} is {_as_toml(rate)}.",
                 expected="a learning rate for each layer group, a number, 0 or more",
                 fix=f"correct the rate of {group}.",
             )

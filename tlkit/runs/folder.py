@@ -23,7 +23,7 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_manifest, write_manifest
 from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImages, read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER
-from tlkit.errors import RunError
+from tlkit.errors import RunError, describe_damage
 from tlkit.files import remove_partials, write_json
 from tlkit.models import SPEC_FILE, BundleSpec, find_bundle, read_spec
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
@@ -107,10 +107,10 @@ class RunFolder:
         try:
             summary = json.loads(path.read_text("utf-8"))
             if not isinstance(summary, dict):
-                raise ValueError(f"a JSON object is expected, not {type(summary).__name__}")
+                raise ValueError("it holds something else")
         except (OSError, ValueError) as error:
             raise RunError(
-                f"{path} cannot be read ({error}).",
+                f"{path} cannot be read ({describe_damage(error)}).",
                 expected="the file as tlkit wrote it",
                 fix="restore the file; the model in the run's folder does not need it.",
             ) from error
