@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from tlkit.files import held_lock, open_text, read_note, remove_partials, write_json, write_text, written_aside
+from tlkit.files import held_lock, open_text, read_json, remove_partials, write_json, write_text, written_aside
 
 
 def test_the_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -121,6 +121,12 @@ def test_a_pipe_in_place_of_a_file_keeps_nobody_waiting(tmp_path: Path) -> None:
     pipe = tmp_path / "cache.json"
     os.mkfifo(pipe)
     with pytest.raises(OSError, match="not a regular file"):
-        read_note(pipe)
+        read_json(pipe)
     with pytest.raises(OSError, match="No such device or address"), held_lock(pipe):
         pass
+
+
+def test_json_that_is_nested_without_end_is_no_json(tmp_path: Path) -> None:
+    (tmp_path / "note.json").write_text("[" * 100_000)
+    with pytest.raises(ValueError, match="nested too deeply"):
+        read_json(tmp_path / "note.json")

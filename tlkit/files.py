@@ -25,7 +25,7 @@ from tlkit.waiting import waiting_for
 PARTIAL_PATTERN = ".*.partial"
 """Matches the files that a killed process leaves behind half written; nothing ever reads them. See `make_partial_path`."""
 
-MAX_NOTE_BYTES = 2**20
+MAX_JSON_BYTES = 2**28
 _O_NONBLOCK, _O_BINARY = getattr(os, "O_NONBLOCK", 0), getattr(os, "O_BINARY", 0)
 _CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
@@ -155,13 +155,17 @@ def read_regular_file(path: Path, *, max_bytes: int) -> bytes:
     return content
 
 
-def read_note(path: Path) -> bytes:
-    """Return the bytes of a small file of tlkit's own, in whose place anything may stand by now.
+def read_json(path: Path) -> Any:
+    """Return the content of a JSON file of tlkit's own, in whose place anything may stand by now.
 
     Raises:
-        OSError: It is no file that can be read, or too large.
+        OSError: It is no file that can be read, or larger than 256 MiB.
+        ValueError: It holds no JSON, or JSON that is nested too deeply.
     """
-    return read_regular_file(path, max_bytes=MAX_NOTE_BYTES)
+    try:
+        return json.loads(read_regular_file(path, max_bytes=MAX_JSON_BYTES))
+    except RecursionError as error:
+        raise ValueError("nested too deeply") from error
 
 
 @contextmanager

@@ -130,6 +130,7 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
         ("manifest.json", "[]", "it holds something else"),
         ("manifest.json", '{"format_version": 2}', "root is missing"),
         ("manifest.json", '{"format_version": 3}', "manifest.json has format version 3"),
+        ("manifest.json", "[" * 100_000, "nested too deeply"),
         (
             "manifest.csv",
             "split,path\n",

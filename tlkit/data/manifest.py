@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import csv
 import hashlib
+import io
 import json
 from collections import Counter
 from collections.abc import Sequence
@@ -21,7 +22,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.answers import find_names, make_targets, names_of, parse_answer
 from tlkit.errors import DataError, describe_damage
-from tlkit.files import format_csv_row, write_text
+from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Box, GreyRange
 
 MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
@@ -189,7 +190,7 @@ def read_manifest(folder: Path) -> Manifest:
     """
     common_file, records_file, set_aside_file = MANIFEST_FILES
     try:
-        common = json.loads((folder / common_file).read_text(encoding="utf-8"))
+        common = read_json(folder / common_file)
         if common["format_version"] != _FORMAT_VERSION:
             raise ValueError(f"manifest.json has format version {common['format_version']}")
         root = Path(common["root"])
@@ -243,7 +244,7 @@ def _shorten(path: Path, root: Path) -> str:
 
 def _read_csv(path: Path, columns: Sequence[str]) -> list[list[str]]:
     # File names that are not UTF-8 come and go as surrogates.
-    with path.open(encoding="utf-8", errors="surrogateescape", newline="") as file:
+    with io.TextIOWrapper(open_regular_file(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
         rows = list(csv.reader(file))
     if not rows or tuple(rows[0]) != tuple(columns):
         raise ValueError(f"{path.name} must begin with the line {','.join(columns)}")

@@ -6,14 +6,13 @@ as the earlier folder may be gone when somebody asks.
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from tlkit.data.manifest import SPLITS, read_manifest
 from tlkit.errors import DataError, describe_damage
-from tlkit.files import write_json
+from tlkit.files import read_json, write_json
 
 EARLIER_IMAGES_FILE = "earlier_images.json"
 
@@ -58,7 +57,7 @@ def _read_earlier_images(path: Path) -> SeenImages:
     if not path.is_file():
         return SeenImages()
     try:
-        document = json.loads(path.read_text("utf-8"))
+        document = read_json(path)
         splits, is_complete = document["splits"], document["is_complete"]
         if not isinstance(splits, dict) or not set(splits.values()) <= set(SPLITS) or not isinstance(is_complete, bool):
             raise ValueError("it holds something else")

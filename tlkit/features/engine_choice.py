@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-import json
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -25,7 +24,7 @@ from tlkit.features.cache import CacheSpec, FeatureCache
 from tlkit.features.folder import AGREEMENT_FILE
 from tlkit.features.pruning import ENGINES
 from tlkit.features.requested_rows import WantedRows
-from tlkit.files import read_note, write_json
+from tlkit.files import read_json, write_json
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
@@ -257,6 +256,6 @@ def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int)
 def _was_compared(folder: Path) -> bool:
     """Return whether the cache in a folder says that its engine was compared, in these versions."""
     try:
-        return bool(json.loads(read_note(folder / AGREEMENT_FILE))["versions"] == read_versions())
+        return bool(read_json(folder / AGREEMENT_FILE)["versions"] == read_versions())
     except (OSError, ValueError, KeyError, TypeError):
         return False

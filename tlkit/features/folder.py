@@ -6,7 +6,6 @@ Only the shards matter. Description and note can be lost: the one is repeated in
 
 from __future__ import annotations
 
-import json
 import os
 import time
 import weakref
@@ -18,7 +17,7 @@ from pathlib import Path
 from tlkit.errors import CacheError
 from tlkit.features.shards import SHARD_PATTERN, DamagedShard, read_shard_spec
 from tlkit.features.spec import CacheSpec
-from tlkit.files import held_lock, read_note, write_json, write_text
+from tlkit.files import MAX_JSON_BYTES, held_lock, read_json, read_regular_file, write_json, write_text
 
 SPEC_FILE = "cache.json"
 USE_FILE = "used.json"
@@ -143,7 +142,7 @@ def claimed(folder: Path) -> Iterator[bool]:
 
 def _read_description(folder: Path) -> CacheSpec | None:
     try:
-        spec = CacheSpec.from_json(read_note(folder / SPEC_FILE))
+        spec = CacheSpec.from_json(read_regular_file(folder / SPEC_FILE, max_bytes=MAX_JSON_BYTES))
     except (OSError, ValueError):
         return None
     return spec if _belongs_to(spec, folder) else None
@@ -156,9 +155,9 @@ def _belongs_to(spec: CacheSpec, folder: Path) -> bool:
 def read_use(folder: Path) -> CacheUse:
     """Return what a cache was used for, as far as that was noted."""
     try:
-        content = json.loads(read_note(folder / USE_FILE))
+        content = read_json(folder / USE_FILE)
         return CacheUse(tuple(map(str, content["data"])), bool(content["is_one_off"]))
-    except (OSError, ValueError, TypeError, KeyError, RecursionError):
+    except (OSError, ValueError, TypeError, KeyError):
         return CacheUse()
 
 

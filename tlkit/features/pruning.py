@@ -6,7 +6,6 @@ have been set to any folder. A cache that a process uses stays.
 
 from __future__ import annotations
 
-import json
 import re
 import time
 from collections.abc import Iterable, Sequence
@@ -18,7 +17,7 @@ from tlkit.errors import CacheError
 from tlkit.features.folder import claimed
 from tlkit.features.shards import find_stale_partials
 from tlkit.features.upkeep import FOLDER_NAME, CacheSummary, find_caches, list_caches, own_files, size_bytes
-from tlkit.files import read_note
+from tlkit.files import read_json
 
 ENGINES = "engines"
 """Folder under the cache root in which converted trunks lie."""
@@ -174,10 +173,10 @@ def _list_notes(root: Path) -> list[_Companion]:
 def _read_weights(path: Path, *keys: str) -> str:
     """Return the hash of weights that a JSON file holds under some keys; none if it holds none."""
     try:
-        content = json.loads(read_note(path))
+        content = read_json(path)
         for key in keys:
             content = content[key]
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError):
         return ""
     return str(content)
 

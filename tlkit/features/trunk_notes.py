@@ -24,7 +24,7 @@ from tlkit.data.file_index import read_settled_stamp
 from tlkit.data.images import LOADER_VERSION
 from tlkit.features.pruning import TRUNKS
 from tlkit.features.spec import FOLDER_NAME_LENGTH, CacheSpec
-from tlkit.files import read_note, write_json
+from tlkit.files import read_json, write_json
 from tlkit.recipes import BackboneSettings
 
 if TYPE_CHECKING:
@@ -79,9 +79,9 @@ def find_known_trunk(request: TrunkRequest, cache_root: Path) -> Trunk | None:
     """Return what was noted of a trunk, if anything was."""
     note = request.note(cache_root)
     try:
-        content = json.loads(read_note(note)) if note else None
+        content = read_json(note) if note else None
         return Trunk(str(content["weights_sha256"]), tuple(map(int, content["feature_shape"]))) if content else None
-    except (OSError, ValueError, TypeError, LookupError, RecursionError):
+    except (OSError, ValueError, TypeError, LookupError):
         return None
 
 

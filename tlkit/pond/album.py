@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from tlkit.errors import DataError
-from tlkit.files import PARTIAL_PATTERN, written_aside
+from tlkit.files import PARTIAL_PATTERN, read_json, written_aside
 from tlkit.pond.picture import Box, draw_picture
 from tlkit.pond.plan import NUM_NEW_PHOTOS, PHOTOS_PER_KIND, POND_VERSION, PlannedPhoto, plan_photos
 
@@ -112,7 +112,7 @@ def _read_marker(folder: Path, plan: Mapping[str, object]) -> dict[str, str]:
             raise _in_the_way(folder, f"holds other files ({min(others)})")
         return {}
     try:
-        marker = json.loads((folder / MARKER).read_text(encoding="utf-8"))
+        marker = read_json(folder / MARKER)
         drawn = {key: marker[key] for key in plan}
         files = {str(path): str(sha256) for path, sha256 in marker["files"].items()}
     except (OSError, ValueError, KeyError, TypeError, AttributeError):

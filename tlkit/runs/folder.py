@@ -10,7 +10,6 @@ what a start that failed may have left. One process at a time works in the folde
 from __future__ import annotations
 
 import hashlib
-import json
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -24,7 +23,7 @@ from tlkit.data.manifest import FINDINGS_FILE, MANIFEST_FILES, Manifest, read_ma
 from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImages, read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError, describe_damage
-from tlkit.files import remove_partials, write_json
+from tlkit.files import read_json, remove_partials, write_json
 from tlkit.models import SPEC_FILE, BundleSpec, find_bundle, read_spec
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
 from tlkit.reports.optional_steps import describe_problem
@@ -105,7 +104,7 @@ class RunFolder:
         """
         path = self.path / SUMMARY_FILE
         try:
-            summary = json.loads(path.read_text("utf-8"))
+            summary = read_json(path)
             if not isinstance(summary, dict):
                 raise ValueError("it holds something else")
         except (OSError, ValueError) as error:

@@ -25,7 +25,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     import_openvino,
     save_network,
 )
-from tlkit.files import flush_folder, read_note, write_json
+from tlkit.files import flush_folder, read_json, write_json
 from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -94,7 +94,7 @@ def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
 def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
     """Return a converted trunk; None where there is none, or a damaged one."""
     try:
-        kept = json.loads(read_note(folder / NOTE))
+        kept = read_json(folder / NOTE)
         if kept["sha256"] != {name: hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
             return None
         with suppress(OSError):  # a read-only disk
