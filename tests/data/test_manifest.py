@@ -128,8 +128,8 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
     [
         ("manifest.json", "{", "not JSON from line 1 on"),
         ("manifest.json", "[]", "it holds something else"),
-        ("manifest.json", '{"format_version": 2}', "root is missing"),
-        ("manifest.json", '{"format_version": 3}', "manifest.json has format version 3"),
+        ("manifest.json", '{"format_version": 3}', "root is missing"),
+        ("manifest.json", '{"format_version": 2}', "manifest.json has format version 2"),
         ("manifest.json", "[" * 100_000, "nested too deeply"),
         (
             "manifest.csv",
@@ -157,6 +157,29 @@ def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str 
         "  Expected: manifest.json, manifest.csv and set_aside.csv as tlkit wrote them\n"
         "  Fix: restore the three files, or make the run again."
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "before", "after"),
+    [
+        ("manifest.csv", "train,cat", "train,dog"),
+        ("manifest.csv", "validation,dog", "train,dog"),
+        ("manifest.csv", "aa" * 32, "ab" * 32),
+        ("manifest.csv", "30.5", "30.6"),
+        ("set_aside.csv", "empty file", "empty pile"),
+        ("manifest.json", '"dog",\n    "cat"', '"cat",\n    "dog"'),
+        ("manifest.json", "One thing.", "Two things."),
+    ],
+)
+def test_a_manifest_that_says_something_else_than_was_written_is_damaged(
+    tmp_path: Path, name: str, before: str, after: str
+) -> None:
+    write_manifest(make_manifest(tmp_path / "data"), tmp_path)
+    text = (tmp_path / name).read_text()
+    assert before in text
+    (tmp_path / name).write_text(text.replace(before, after, 1))
+    with pytest.raises(DataError, match="it is not what was written"):
+        read_manifest(tmp_path)
 
 
 def test_labels_are_positions_in_the_class_names(tmp_path: Path) -> None:

@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
@@ -31,7 +31,7 @@ SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
 _SET_ASIDE_COLUMNS = ("path", "reason")
 _FINDING_COLUMNS = ("path", "finding")
-_FORMAT_VERSION = 2
+_FORMAT_VERSION = 3
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,8 +161,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     }
     root = manifest.root
     findings = ((_shorten(item.path, root), item.finding) for item in manifest.findings)
-    write_text(folder / FINDINGS_FILE, "".join(map(format_csv_row, (_FINDING_COLUMNS, *findings))))
-    write_text(folder / common_file, json.dumps(common, indent=2) + "\n")
+    write_text(folder / FINDINGS_FILE, _format_csv(_FINDING_COLUMNS, findings))
     records = (
         (
             item.split,
@@ -176,10 +175,24 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         )
         for item in manifest.records
     )
-    columns = _record_columns(manifest.metadata_columns)
-    write_text(folder / records_file, "".join(map(format_csv_row, (columns, *records))))
     set_aside = ((_shorten(item.path, root), item.reason) for item in manifest.set_aside)
-    write_text(folder / set_aside_file, "".join(map(format_csv_row, (_SET_ASIDE_COLUMNS, *set_aside))))
+    tables = (
+        _format_csv(_record_columns(manifest.metadata_columns), records),
+        _format_csv(_SET_ASIDE_COLUMNS, set_aside),
+    )
+    write_text(folder / common_file, json.dumps({**common, "sha256": _hash(common, tables)}, indent=2) + "\n")
+    write_text(folder / records_file, tables[0])
+    write_text(folder / set_aside_file, tables[1])
+
+
+def _format_csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
+    return "".join(map(format_csv_row, (columns, *rows)))
+
+
+def _hash(common: Mapping[str, Any], tables: Sequence[str]) -> str:
+    """Return the hash of what the files of a manifest say; `common` is all of manifest.json but the hash itself."""
+    content = "\0".join((json.dumps(common, sort_keys=True), *tables))
+    return hashlib.sha256(content.encode("utf-8", errors="surrogateescape")).hexdigest()
 
 
 def read_manifest(folder: Path) -> Manifest:
@@ -193,14 +206,15 @@ def read_manifest(folder: Path) -> Manifest:
         common = read_json(folder / common_file)
         if common["format_version"] != _FORMAT_VERSION:
             raise ValueError(f"manifest.json has format version {common['format_version']}")
+        tables = [_read_text(folder / name) for name in (records_file, set_aside_file)]
         root = Path(common["root"])
         task, metadata_columns = common["task"], tuple(common["metadata_columns"])
         records = tuple(
             ImageRecord(
                 root / path, sha256, int(width), int(height), split, answer, _parse_box(cells[:4]), tuple(cells[4:])
             )
-            for split, answer, path, sha256, width, height, *cells in _read_csv(
-                folder / records_file, _record_columns(metadata_columns)
+            for split, answer, path, sha256, width, height, *cells in _parse_csv(
+                records_file, tables[0], _record_columns(metadata_columns)
             )
         )
         class_names = tuple(common["class_names"])
@@ -208,8 +222,10 @@ def read_manifest(folder: Path) -> Manifest:
         if not {*find_names(task, answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
             raise ValueError("manifest.csv has a class or a split of its own")
         set_aside = tuple(
-            SetAside(root / path, why) for path, why in _read_csv(folder / set_aside_file, _SET_ASIDE_COLUMNS)
+            SetAside(root / path, why) for path, why in _parse_csv(set_aside_file, tables[1], _SET_ASIDE_COLUMNS)
         )
+        if common.pop("sha256") != _hash(common, tables):
+            raise ValueError("it is not what was written")
         grey = tuple(GreyRange(**item) for item in common["grey"])
         notices = tuple(common["notices"])
         return Manifest(root, class_names, records, set_aside, notices, task, metadata_columns, grey=grey)
@@ -242,10 +258,14 @@ def _shorten(path: Path, root: Path) -> str:
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
-def _read_csv(path: Path, columns: Sequence[str]) -> list[list[str]]:
+def _read_text(path: Path) -> str:
     # File names that are not UTF-8 come and go as surrogates.
     with io.TextIOWrapper(open_regular_file(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
-        rows = list(csv.reader(file))
+        return file.read()
+
+
+def _parse_csv(name: str, text: str, columns: Sequence[str]) -> list[list[str]]:
+    rows = list(csv.reader(io.StringIO(text, newline="")))
     if not rows or tuple(rows[0]) != tuple(columns):
-        raise ValueError(f"{path.name} must begin with the line {','.join(columns)}")
+        raise ValueError(f"{name} must begin with the line {','.join(columns)}")
     return rows[1:]
