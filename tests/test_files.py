@@ -7,11 +7,21 @@ import os
 import stat
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
-from tlkit.files import held_lock, open_text, read_json, remove_partials, write_json, write_text, written_aside
+from tlkit.files import (
+    held_lock,
+    list_files,
+    open_text,
+    read_json,
+    remove_partials,
+    write_json,
+    write_text,
+    written_aside,
+)
 
 
 def test_the_file_is_there_only_when_it_is_whole(tmp_path: Path) -> None:
@@ -130,3 +140,14 @@ def test_json_that_is_nested_without_end_is_no_json(tmp_path: Path) -> None:
     (tmp_path / "note.json").write_text("[" * 100_000)
     with pytest.raises(ValueError, match="nested too deeply"):
         read_json(tmp_path / "note.json")
+
+
+def test_a_folder_that_goes_while_it_is_listed_holds_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "shard-1.h5").touch()
+    assert list_files(tmp_path, "shard-*.h5") == [tmp_path / "shard-1.h5"]
+
+    def scandir(path: Path) -> Iterator[os.DirEntry[str]]:
+        raise FileNotFoundError
+
+    monkeypatch.setattr(os, "scandir", scandir)
+    assert list_files(tmp_path, "shard-*.h5") == []

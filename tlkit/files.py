@@ -129,6 +129,14 @@ def remove_partials(folder: Path) -> None:
             partial.unlink()
 
 
+def list_files(folder: Path, pattern: str) -> list[Path]:
+    """Return what matches in a folder that another process may be removing, sorted; nothing if it is gone."""
+    try:
+        return sorted(folder.glob(pattern))
+    except FileNotFoundError:
+        return []
+
+
 def open_regular_file(path: Path) -> io.BufferedReader:
     """Open a file for reading at whose path a pipe or a device may stand, which would keep the process waiting.
 

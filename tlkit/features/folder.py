@@ -17,7 +17,7 @@ from pathlib import Path
 from tlkit.errors import CacheError
 from tlkit.features.shards import SHARD_PATTERN, DamagedShard, read_shard_spec
 from tlkit.features.spec import CacheSpec
-from tlkit.files import MAX_JSON_BYTES, held_lock, read_json, read_regular_file, write_json, write_text
+from tlkit.files import MAX_JSON_BYTES, held_lock, list_files, read_json, read_regular_file, write_json, write_text
 
 SPEC_FILE = "cache.json"
 USE_FILE = "used.json"
@@ -102,7 +102,7 @@ def read_spec(folder: Path) -> CacheSpec:
     spec = _read_description(folder)
     if spec is not None:
         return spec
-    for path in sorted(folder.glob(SHARD_PATTERN)):
+    for path in list_files(folder, SHARD_PATTERN):
         with suppress(DamagedShard, FileNotFoundError):
             spec = read_shard_spec(path)
             if _belongs_to(spec, folder):

@@ -33,7 +33,7 @@ from numpy.typing import NDArray
 
 from tlkit.features.row_keys import SHA256_DTYPE, VIEW_DTYPE, KeyArrays
 from tlkit.features.spec import CacheSpec
-from tlkit.files import flush_folder
+from tlkit.files import flush_folder, list_files
 
 SHARD_PATTERN = "shard-*.h5"
 PARTIAL_PATTERN = "partial-*.h5"
@@ -290,7 +290,7 @@ def find_stale_partials(folder: Path) -> list[Path]:
     """
     host = socket.gethostname()
     stale = []
-    for path in sorted(folder.glob(PARTIAL_PATTERN)):
+    for path in list_files(folder, PARTIAL_PATTERN):
         owner, _, process = path.stem.removeprefix("partial-").rpartition("-")[0].rpartition("-")
         if owner == host and process.isdigit() and not _is_running(int(process)):
             stale.append(path)

@@ -42,6 +42,7 @@ from tlkit.features.shards import (
 )
 from tlkit.features.spec import FOLDER_NAME_LENGTH, CacheSpec
 from tlkit.files import PARTIAL_PATTERN as HALF_WRITTEN
+from tlkit.files import list_files
 
 FOLDER_NAME = re.compile(rf"[0-9a-f]{{{FOLDER_NAME_LENGTH}}}")
 
@@ -108,7 +109,7 @@ def _summarise(folder: Path) -> CacheSummary:
         spec = None
     num_rows = _count_rows(folder, spec) if spec else 0
     num_bytes = sum(map(size_bytes, own_files(folder)))
-    num_shards = len(list(folder.glob(SHARD_PATTERN)))
+    num_shards = len(list_files(folder, SHARD_PATTERN))
     return CacheSummary(
         folder.name, folder, spec, read_use(folder), num_shards, num_rows, num_bytes, read_last_use(folder)
     )
@@ -116,7 +117,7 @@ def _summarise(folder: Path) -> CacheSummary:
 
 def _count_rows(folder: Path, spec: CacheSpec) -> int:
     num_rows = 0
-    for path in folder.glob(SHARD_PATTERN):
+    for path in list_files(folder, SHARD_PATTERN):
         with suppress(DamagedShard, FileNotFoundError):
             num_rows += read_shard(path, spec).num_rows
     return num_rows
@@ -124,7 +125,7 @@ def _count_rows(folder: Path, spec: CacheSpec) -> int:
 
 def own_files(folder: Path) -> list[Path]:
     """Return the files in a cache's folder that tlkit made, the lock last."""
-    named = [path for pattern in (SHARD_PATTERN, PARTIAL_PATTERN, HALF_WRITTEN) for path in folder.glob(pattern)]
+    named = [path for pattern in (SHARD_PATTERN, PARTIAL_PATTERN, HALF_WRITTEN) for path in list_files(folder, pattern)]
     single = [folder / name for name in (SPEC_FILE, USE_FILE, AGREEMENT_FILE, LOCK_FILE)]
     # A pattern without a wildcard would pass over a link that leads nowhere.
     return [*named, *filter(os.path.lexists, single)]
@@ -171,7 +172,7 @@ def verify_cache(folder: Path, *, advance: Callable[[int], None]) -> VerifyRepor
     Raises:
         CacheError: No shard tells what the cache holds.
     """
-    paths = sorted(folder.glob(SHARD_PATTERN))
+    paths = list_files(folder, SHARD_PATTERN)
     if not paths:
         return VerifyReport(0, 0, {})
     spec = restore_description(folder)
