@@ -164,6 +164,7 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
                 found, annotations=boxes.annotations if boxes else {}, source=boxes.source if boxes else None
             )
     else:
+        check_exists(data)
         raise _no_data_set(data, "neither a folder nor a table")
     if not found.items and data.is_file():
         _refuse_empty_table(data, settings, found.set_aside)
