@@ -57,3 +57,11 @@ def test_a_damaged_list_of_earlier_images_is_refused(run: Path, content: str, pr
         read_seen_images(run)
     assert caught.value.found == f"{run / EARLIER_IMAGES_FILE} cannot be read ({problem})."
     assert caught.value.fix == "restore the file; without it, nobody knows which images the model was trained on."
+
+
+def test_a_list_that_says_something_else_than_was_written_is_refused(run: Path) -> None:
+    write_earlier_images(run, SeenImages({"a": "train"}))
+    path = run / EARLIER_IMAGES_FILE
+    path.write_text(path.read_text().replace('"train"', '"test"'))
+    with pytest.raises(DataError, match="it is not what was written"):
+        read_seen_images(run)

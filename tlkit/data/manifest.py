@@ -180,7 +180,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         _format_csv(_record_columns(manifest.metadata_columns), records),
         _format_csv(_SET_ASIDE_COLUMNS, set_aside),
     )
-    write_text(folder / common_file, json.dumps({**common, "sha256": _hash(common, tables)}, indent=2) + "\n")
+    write_text(folder / common_file, json.dumps({**common, "sha256": hash_document(common, *tables)}, indent=2) + "\n")
     write_text(folder / records_file, tables[0])
     write_text(folder / set_aside_file, tables[1])
 
@@ -189,9 +189,9 @@ def _format_csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str
     return "".join(map(format_csv_row, (columns, *rows)))
 
 
-def _hash(common: Mapping[str, Any], tables: Sequence[str]) -> str:
-    """Return the hash of what the files of a manifest say; `common` is all of manifest.json but the hash itself."""
-    content = "\0".join((json.dumps(common, sort_keys=True), *tables))
+def hash_document(document: Mapping[str, Any], *tables: str) -> str:
+    """Return the hash of what a JSON file says, but for the hash itself, and of the tables beside it."""
+    content = "\0".join((json.dumps(document, sort_keys=True), *tables))
     return hashlib.sha256(content.encode("utf-8", errors="surrogateescape")).hexdigest()
 
 
@@ -224,7 +224,7 @@ def read_manifest(folder: Path) -> Manifest:
         set_aside = tuple(
             SetAside(root / path, why) for path, why in _parse_csv(set_aside_file, tables[1], _SET_ASIDE_COLUMNS)
         )
-        if common.pop("sha256") != _hash(common, tables):
+        if common.pop("sha256") != hash_document(common, *tables):
             raise ValueError("it is not what was written")
         grey = tuple(GreyRange(**item) for item in common["grey"])
         notices = tuple(common["notices"])

@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlkit.data.manifest import SPLITS, read_manifest
+from tlkit.data.manifest import SPLITS, hash_document, read_manifest
 from tlkit.errors import DataError, describe_damage
 from tlkit.files import read_json, write_json
 
@@ -50,7 +50,8 @@ def read_seen_images(run: Path) -> SeenImages:
 
 def write_earlier_images(run: Path, seen: SeenImages) -> None:
     """Keep, in the folder of a run that starts from another, what the other's model has seen."""
-    write_json(run / EARLIER_IMAGES_FILE, {"is_complete": seen.is_complete, "splits": dict(seen.splits)})
+    document = {"is_complete": seen.is_complete, "splits": dict(seen.splits)}
+    write_json(run / EARLIER_IMAGES_FILE, {**document, "sha256": hash_document(document)})
 
 
 def _read_earlier_images(path: Path) -> SeenImages:
@@ -61,6 +62,8 @@ def _read_earlier_images(path: Path) -> SeenImages:
         splits, is_complete = document["splits"], document["is_complete"]
         if not isinstance(splits, dict) or not set(splits.values()) <= set(SPLITS) or not isinstance(is_complete, bool):
             raise ValueError("it holds something else")
+        if document.pop("sha256") != hash_document(document):
+            raise ValueError("it is not what was written")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({describe_damage(error)}).",
