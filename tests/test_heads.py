@@ -6,9 +6,8 @@ import numpy as np
 import pytest
 
 from tlkit.errors import BackboneError
-from tlkit.heads import build_head
+from tlkit.heads import HEADS, build_head
 from tlkit.outputs import CLASSIFICATION, Outputs
-from tlkit.recipes import HeadSettings
 
 THREE_CLASSES = Outputs(CLASSIFICATION, 3)
 SHAPES = {"linear": (16,), "dense": (4, 4, 16), "conv": (4, 4, 16), "flat": (4, 4, 16)}
@@ -41,7 +40,7 @@ def test_the_conv_head_scores_every_place_of_the_map() -> None:
 
 
 def test_only_the_linear_head_takes_a_pooled_vector() -> None:
-    assert [HeadSettings(kind=kind).pooling for kind in SHAPES] == ["avg", "none", "none", "none"]
+    assert [HEADS[kind].pooling for kind in SHAPES] == ["avg", "none", "none", "none"]
 
 
 def test_a_map_too_small_to_pool_is_refused_by_the_dense_head() -> None:

@@ -1,20 +1,55 @@
-"""The new layers on top of a backbone: feature and metadata in, answers and a box out, a small Keras model.
+"""The new layers on top of a backbone: feature and metadata in, outputs and a box out, a small Keras model.
 
 Each head takes the backbone's feature (a pooled vector or a map), and metadata beside it if there are any. It returns
 logits, so that a loss and a later calibration both see unsquashed numbers, and with them a box if one is learnt. The
 last layers start at zero: an untrained head is undecided, and no random start has to be unlearned (with few images it
 never is). Layer names are fixed: a bundle addresses weights by them.
+
+A head is one record in `HEADS`. Settings and checks read what it is; Keras is imported when one is built.
 """
 
 from __future__ import annotations
 
-from typing import Any
-
-import keras
-from keras import layers
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import BackboneError
 from tlkit.outputs import Outputs
+
+if TYPE_CHECKING:
+    import keras
+
+
+@dataclass(frozen=True)
+class Head:
+    """What a kind of head is.
+
+    Attributes:
+        kind: Its name.
+        summary: What it is, in a few words.
+        build_body: From the feature to what the last layer takes; called with the feature, dropout and units.
+        pooling: What it wants of the backbone: "avg", a pooled vector, or "none", the feature map.
+        sees_places: Whether its last layer knows where in the map something is, as a box needs it.
+        scores_places: Whether its last layer scores every place of the map, and the mean of the scores is the logit. A
+            head with such a score map has no layer of all features that a box or metadata could join.
+        has_units: Whether it has a layer whose width can be set.
+        has_fixed_size: Whether its weights depend on the size of the map, and so of the image.
+    """
+
+    kind: str
+    summary: str
+    build_body: Callable[[keras.KerasTensor, float, int], keras.KerasTensor]
+    pooling: str = "none"
+    sees_places: bool = False
+    scores_places: bool = False
+    has_units: bool = False
+    has_fixed_size: bool = False
+
+    @property
+    def takes_metadata(self) -> bool:
+        """Whether metadata can join the features before its last layer."""
+        return not self.scores_places
 
 
 def build_head(
@@ -23,16 +58,14 @@ def build_head(
     """Build an untrained head.
 
     Args:
-        kind: `linear` (standardise, dropout, one dense layer), `dense` (the Fisheries head of the course notes),
-            `conv` (fully convolutional: one score map a class, averaged) or `flat` (dropout and one dense layer on the
-            whole map, flattened: what is where counts, as in digits).
-        feature_shape: Without the batch axis; (channels,) for `linear`, (height, width, channels) otherwise.
-        outputs: What it says.
+        kind: A key of `HEADS`.
+        feature_shape: Without the batch axis: (channels,) for a pooled vector, (height, width, channels) for a map.
+        outputs: What it predicts.
         metadata_width: Numbers of metadata of each image; they go through batch norm and join in the last layer, as in
             the notes. The part of that layer which sees them is a layer of its own (the sum of two layers is one layer
             on both inputs), so that it can be trained first; see `metadata_part`.
         dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2 as the notes do.
-        units: Width of the dense layers or number of filters; `linear` and `flat` have none.
+        units: Width of the dense layers or number of filters; not used by a head without such a layer.
 
     Returns:
         A model from `feature`, float (batch, *feature_shape), and `metadata`, float (batch, metadata_width) if there
@@ -43,36 +76,39 @@ def build_head(
         BackboneError: If the backbone's map is too small for the head's pooling.
         ValueError: If this kind of head cannot learn boxes or take metadata.
     """
-    _check_kind(kind, outputs, metadata_width)
+    import keras
+    from keras import layers
+
+    head = HEADS[kind]
+    if outputs.has_box and not head.sees_places:
+        raise ValueError(f"Boxes need a head that sees the whole map, {join_kinds('sees_places')}. Received: {kind!r}")
+    if metadata_width and not head.takes_metadata:
+        raise ValueError(f"The {kind} head has no layer before which metadata could join.")
     feature = keras.Input(feature_shape, name="feature")
     inputs = {"feature": feature}
-    if kind == "linear":
-        # Scale and shift would add nothing to the dense layer's, and cost as much as all the rest.
-        x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="standardise")(feature)
-        x = layers.Dropout(dropout, name="dropout")(x)
-    elif kind == "flat":
-        x = layers.Flatten(name="flatten")(feature)
-        x = layers.Dropout(dropout, name="dropout")(x)
-    elif kind == "dense":
-        x = _dense_trunk(feature, dropout=dropout, units=units)
-    else:
-        x = _conv_trunk(feature, dropout=dropout, units=units)
-    if kind == "conv":
+    x = head.build_body(feature, dropout, units)
+    if head.scores_places:
         x = layers.Conv2D(outputs.num_answers, 3, padding="same", kernel_initializer="zeros", name="score_map")(x)
-        said = {"answer": layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)}
+        predicted = {"answer": layers.GlobalAveragePooling2D(name="logits", dtype="float32")(x)}
     else:
-        said = {"answer": _last_layer(outputs.num_answers, "logits")(x)}
+        predicted = {"answer": _build_last_layer(outputs.num_answers, "logits")(x)}
     if metadata_width:
         metadata = keras.Input((metadata_width,), name="metadata")
         inputs["metadata"] = metadata
         normed = layers.BatchNormalization(momentum=0.9, name="metadata_norm")(metadata)
-        known = _last_layer(outputs.num_answers, "metadata_logits")(normed)
-        said["answer"] = layers.Add(name="sum", dtype="float32")([said["answer"], known])
+        known = _build_last_layer(outputs.num_answers, "metadata_logits")(normed)
+        predicted["answer"] = layers.Add(name="sum", dtype="float32")([predicted["answer"], known])
         x = layers.Concatenate(name="join")([x, normed])
     if outputs.has_box:
         box = layers.Dense(4, activation="sigmoid", kernel_initializer="zeros", name="box", dtype="float32")(x)
-        said["box"] = box
-    return keras.Model(inputs, said, name="head")
+        predicted["box"] = box
+    return keras.Model(inputs, predicted, name="head")
+
+
+def join_kinds(ability: str) -> str:
+    """Return the kinds of head that have an ability, such as `sees_places`: "linear, dense or flat"."""
+    *first, last = [kind for kind, head in HEADS.items() if getattr(head, ability)]
+    return f"{', '.join(first)} or {last}" if first else last
 
 
 def metadata_part(head: keras.Model) -> keras.Model:
@@ -84,6 +120,8 @@ def metadata_part(head: keras.Model) -> keras.Model:
     Returns:
         A model from `metadata`, float (batch, metadata_width), to `answer`, float32 (batch, num_answers).
     """
+    import keras
+
     metadata = head.input["metadata"]
     return keras.Model(
         {"metadata": metadata}, {"answer": head.get_layer("metadata_logits").output}, name="metadata_part"
@@ -91,26 +129,37 @@ def metadata_part(head: keras.Model) -> keras.Model:
 
 
 def call_head(head: keras.Model, feature: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
-    """Return what a head says of features, given what it takes of them and of metadata."""
+    """Return a head's outputs by name, given what it takes of features and of metadata."""
     given = {"feature": feature, "metadata": metadata}
-    said: dict[str, Any] = head({name: given[name] for name in head.input}, training=training)
-    return said
+    outputs: dict[str, Any] = head({name: given[name] for name in head.input}, training=training)
+    return outputs
 
 
-def _check_kind(kind: str, outputs: Outputs, metadata_width: int) -> None:
-    """Refuse what a head cannot do: a pooled vector no longer knows where things are; a score map has no last layer."""
-    if outputs.has_box and kind not in ("dense", "flat"):
-        raise ValueError(f"Boxes need a head that sees the whole map, dense or flat. Received: {kind!r}")
-    if metadata_width and kind == "conv":
-        raise ValueError("The conv head has no layer before which metadata could join.")
+def _build_last_layer(num_answers: int, name: str) -> keras.Layer:
+    from keras import layers
 
-
-def _last_layer(num_answers: int, name: str) -> keras.Layer:
     return layers.Dense(num_answers, kernel_initializer="zeros", name=name, dtype="float32")
 
 
-def _dense_trunk(feature: keras.KerasTensor, *, dropout: float, units: int) -> keras.KerasTensor:
-    """Return the course notes' Fisheries layers: pool, norm, dropout p/4, then two dense layers with norm and dropout."""
+def _build_linear(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+    """Standardise the pooled vector; scale and shift would add nothing to the dense layer's, and cost as much."""
+    from keras import layers
+
+    x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="standardise")(feature)
+    return layers.Dropout(dropout, name="dropout")(x)
+
+
+def _build_flat(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+    """Flatten the whole map: what is where counts, as in digits."""
+    from keras import layers
+
+    return layers.Dropout(dropout, name="dropout")(layers.Flatten(name="flatten")(feature))
+
+
+def _build_dense(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+    """Build the course notes' Fisheries layers: pool, norm, dropout p/4, then two dense layers with norm and dropout."""
+    from keras import layers
+
     if min(feature.shape[1:3]) < 2:
         raise BackboneError(
             f"The dense head halves the backbone's map, which is only {feature.shape[1]} x {feature.shape[2]}.",
@@ -128,10 +177,24 @@ def _dense_trunk(feature: keras.KerasTensor, *, dropout: float, units: int) -> k
     return x
 
 
-def _conv_trunk(feature: keras.KerasTensor, *, dropout: float, units: int) -> keras.KerasTensor:
-    """Return two 3x3 convolutions at the map's own resolution, so that the score map keeps the picture's layout."""
+def _build_conv(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
+    """Build two 3x3 convolutions at the map's own resolution, so that the score map keeps the picture's layout."""
+    from keras import layers
+
     x = layers.BatchNormalization(momentum=0.9, name="norm_0")(feature)
     for number in (1, 2):
         x = layers.Conv2D(units, 3, padding="same", activation="relu", name=f"conv_{number}")(x)
         x = layers.BatchNormalization(momentum=0.9, name=f"norm_{number}")(x)
     return layers.SpatialDropout2D(dropout, name="dropout")(x)
+
+
+HEADS = {
+    head.kind: head
+    for head in (
+        Head("linear", "one layer on the pooled feature", _build_linear, pooling="avg"),
+        Head("dense", "the Fisheries head", _build_dense, sees_places=True, has_units=True, has_fixed_size=True),
+        Head("conv", "keeps the map", _build_conv, scores_places=True, has_units=True),
+        Head("flat", "one layer on the whole map", _build_flat, sees_places=True, has_fixed_size=True),
+    )
+}
+"""Every kind of head, by name."""

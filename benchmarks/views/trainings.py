@@ -86,7 +86,7 @@ def make_source(
         head: Says whether pooled.
         order: Where in `cached` each image lies, if not in its own order.
     """
-    is_pooled = head.pooling == "avg"
+    is_pooled = head.record.pooling == "avg"
     read = cached.read_pooled if is_pooled else cached.read
     shape = cached.shape[-1:] if is_pooled else cached.shape
     places = np.arange(len(cached.positions)) if order is None else np.array(order)

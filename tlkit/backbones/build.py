@@ -18,14 +18,13 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.backbones.catalogue import PIXELS, TOP, BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import PIXELS, POOLINGS, TOP, BackboneEntry, find_backbone
 from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
 from tlkit.backbones.own.mnist_cnn import build_mnist_cnn
 from tlkit.backbones.own.tiny import build_tiny
 from tlkit.backbones.preprocessing import IMAGENET_STD_RGB, add_preprocessing
 from tlkit.backbones.weights import WeightsInfo, check_weights, hash_arrays, load_weights, stable_names
 
-POOLINGS = ("avg", "none")
 OWN_NETWORKS = {"tiny": build_tiny, "mnist_cnn": build_mnist_cnn}
 
 

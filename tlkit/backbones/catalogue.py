@@ -14,6 +14,8 @@ from tlkit.errors import BackboneError, name_fix
 
 PIXELS = "pixels"
 TOP = "top"
+POOLINGS = ("avg", "none")
+"""What a backbone gives at its top: the mean of its last feature map over places, or the map."""
 
 
 @dataclass(frozen=True)

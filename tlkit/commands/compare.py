@@ -166,7 +166,7 @@ def _compute(contender: Contender, questions: Questions, cache_root: Path, conso
     release_memory()  # or what the candidates before have left would be taken again, and not count
     memory_before = read_resident_memory()
     is_probed = contender.head is None
-    pooling = contender.head.pooling if contender.head else "avg"
+    pooling = contender.head.record.pooling if contender.head else "avg"
     backbone = build_backbone_for(contender.settings, pooling, questions.seed)
     features = ensure_features(
         questions.manifest,

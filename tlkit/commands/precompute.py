@@ -80,7 +80,7 @@ def run_precompute(
     check_weights(entry, backbone_settings.weights or entry.default_weights)
 
     cache_root = default_cache_root()
-    pooling = (head or HeadSettings()).pooling
+    pooling = (head or HeadSettings()).record.pooling
     request = TrunkRequest(backbone_settings, pooling, boundary, views.seed)
     if find_known_trunk(request, cache_root) is None:
         fetch_weights(backbone_settings, data)

@@ -152,10 +152,10 @@ def check_pooling(spec: BundleSpec, *, place: str) -> None:
     Raises:
         BundleError: It is so.
     """
-    if spec.pooling != spec.head.pooling:
+    if spec.pooling != spec.head.record.pooling:
         raise refusal(
             f"{place}: pooling is {spec.pooling!r}.",
-            expected=f"{spec.head.pooling!r}, which the {spec.head.kind} head needs",
+            expected=f"{spec.head.record.pooling!r}, which the {spec.head.kind} head needs",
         )
 
 

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tlkit.backbones.catalogue import BACKBONES
+from tlkit.backbones.catalogue import BACKBONES, POOLINGS
 from tlkit.errors import SettingError
 from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding
 from tlkit.models.descriptions import (
@@ -37,7 +37,6 @@ from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refus
 
 FORMAT_VERSION = 2
 MAX_FLOAT32 = 3.5e38
-POOLINGS = ("avg", "none")
 MAX_IMAGE_SIZE = 2048
 MAX_CLASSES = 100_000
 MAX_HEAD_UNITS = 8192

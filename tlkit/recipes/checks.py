@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from tlkit.errors import SettingError
+from tlkit.heads import join_kinds
 from tlkit.metadata.columns import parse_metadata
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes.cycles import list_cycle_ends
@@ -23,7 +24,7 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
             fix="make one of them smaller.",
         )
     kind = recipe.head.kind
-    if kind in ("linear", "flat") and recipe.head.units != HeadSettings().units:
+    if not recipe.head.record.has_units and recipe.head.units != HeadSettings().units:
         raise _without_effect(source, f"units = {recipe.head.units}", f"the {kind} head has no hidden layer", "dense")
     if recipe.stages and all(stage.unfreeze == "all" for stage in recipe.stages) and recipe.backbone.engine != "auto":
         raise _without_effect(
@@ -39,10 +40,10 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
 
 def _check_boxes(recipe: Recipe, source: str) -> None:
     """Raise SettingError if boxes are asked of a head that cannot learn them, or their settings have no effect."""
-    if recipe.data.boxes and not recipe.head.sees_places:
+    if recipe.data.boxes and not recipe.head.record.sees_places:
         raise SettingError(
             f"{source}: the {recipe.head.kind} head cannot learn boxes: it does not know where things are.",
-            expected="a head that sees the whole map: dense or flat",
+            expected=f"a head that sees the whole map: {join_kinds('sees_places')}",
             fix="use --head dense.",
         )
     defaults = TrainingSettings()
@@ -88,10 +89,10 @@ def _check_task(recipe: Recipe, source: str) -> None:
         value = getattr(training, name)
         if not has_effect and value != getattr(TrainingSettings(), name):
             raise _without_effect(source, f"{name} = {value}", f"the task is {data.task}", "task = classification")
-    if parse_metadata(data.metadata) and recipe.head.kind == "conv":
+    if parse_metadata(data.metadata) and not recipe.head.record.takes_metadata:
         raise SettingError(
-            f"{source}: the conv head cannot take metadata: it has no layer of all features before its last.",
-            expected="linear, dense or flat",
+            f"{source}: the {recipe.head.kind} head cannot take metadata: it has no layer of all features before its last.",
+            expected=join_kinds("takes_metadata"),
             fix="use --head dense.",
         )
 

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field, replace
 
+from tlkit.heads import HEADS, Head
 from tlkit.outputs import TASKS
 from tlkit.recipes.fields import (
     AT_LEAST_ONE,
@@ -31,7 +32,6 @@ from tlkit.recipes.fields import (
 from tlkit.recipes.origin import Inputs, MadeBy
 
 FITS = ("squash", "crop", "pad")
-HEADS = ("linear", "dense", "conv", "flat")
 POLICIES = ("none", "standard", "letters", "crops", "strong")
 BATCH_NORM_MODES = ("frozen", "affine", "train")
 BOX_LOSSES = ("mse", "huber", "ciou")
@@ -130,22 +130,17 @@ class HeadSettings:
 
     kind: str = setting(
         "dense",
-        "linear, dense (the Fisheries head), conv (keeps the map) or flat (one layer on the whole map).",
-        choices=HEADS,
+        "What is trained: " + "; ".join(f"{head.kind}: {head.summary}" for head in HEADS.values()) + ".",
+        choices=tuple(HEADS),
         flag="--head",
     )
     dropout: float = setting(0.5, "Dropout of the head.", rule=FRACTION_BELOW_ONE)
     units: int = setting(512, "Width of the dense head's layers, or filters of the conv head.", rule=AT_LEAST_ONE)
 
     @property
-    def sees_places(self) -> bool:
-        """Whether its last layer knows where in the map something is; a pooled vector does not tell."""
-        return self.kind in ("dense", "flat")
-
-    @property
-    def pooling(self) -> str:
-        """What the head wants of the backbone: "avg" (a pooled vector) or "none" (the feature map)."""
-        return "avg" if self.kind == "linear" else "none"
+    def record(self) -> Head:
+        """What the kind of head is."""
+        return HEADS[self.kind]
 
 
 @dataclass(frozen=True)

@@ -60,7 +60,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> 
         image_size=entry.check_image_size(recipe.backbone.image_size),
         fit=recipe.backbone.fit,
         loader_version=LOADER_VERSION,
-        pooling=recipe.head.pooling,
+        pooling=recipe.head.record.pooling,
         head=recipe.head,
         class_names=manifest.class_names,
         task=data.task,

@@ -73,7 +73,7 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
 def _check_image_size(stage: ResolvedStage, entry: BackboneEntry, recipe: Recipe) -> None:
     """Refuse an image size of a stage's own that backbone or head cannot take."""
     edge = entry.check_image_size(stage.resize_to or recipe.backbone.image_size)
-    if edge != entry.check_image_size(recipe.backbone.image_size) and recipe.head.kind in ("dense", "flat"):
+    if edge != entry.check_image_size(recipe.backbone.image_size) and recipe.head.record.has_fixed_size:
         raise SettingError(
             f"Stage {stage.name}: resize_to = {edge}, but the {recipe.head.kind} head is made for one size.",
             expected="a head that pools, linear or conv, where stages differ in image size",
