@@ -44,11 +44,11 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import build_backbone_for, ensure_features
-from tlkit.models.answers import compute_answers
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, start_keras
+from tlkit.tasks import find_task
 
 QUIET = Console(verbosity=-1)
 NUM_VIEWS = 8
@@ -157,7 +157,7 @@ def train_head(cached: CachedViews, manifest: Manifest, cell: Cell) -> dict[str,
     with graph_precision("auto"):
         progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
     said = [compute_logits(model, source.read, parts.test, view=view) for view in range(NUM_VIEWS)]
-    probabilities = np.stack([compute_answers(CLASSIFICATION, logits) for logits in said])
+    probabilities = np.stack([find_task(CLASSIFICATION).activate(logits) for logits in said])
     scores = {count: compute_scores(probabilities[:count].mean(axis=0), answers[parts.test]) for count in TEST_VIEWS}
     return {"epochs": progress.epochs_done, "best_epoch": progress.best_epoch, "scores": scores}
 

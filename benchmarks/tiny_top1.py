@@ -17,8 +17,9 @@ from safetensors import safe_open
 from tlkit.backbones.weights import BUNDLED_FILES, stable_names
 from tlkit.data.images import load_image
 from tlkit.metrics.intervals import compute_wilson_interval
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
 from tlkit.runtime import start_keras
+from tlkit.tasks import Outputs
 
 IMAGE_SIZE = 64
 BATCH_SIZE = 100

@@ -7,7 +7,8 @@ import pytest
 
 from tlkit.errors import BackboneError
 from tlkit.heads import HEADS, build_head
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
+from tlkit.tasks import Outputs
 
 THREE_CLASSES = Outputs(CLASSIFICATION, 3)
 SHAPES = {"linear": (16,), "dense": (4, 4, 16), "conv": (4, 4, 16), "flat": (4, 4, 16)}

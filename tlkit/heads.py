@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import BackboneError
-from tlkit.outputs import Outputs
+from tlkit.tasks import Outputs
 
 if TYPE_CHECKING:
     import keras

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import unicodedata
 from dataclasses import dataclass
 
 Box = tuple[float, float, float, float]
@@ -16,11 +17,13 @@ MAX_CLASS_NAME_LENGTH = 200
 LABEL_SEPARATOR = "|"
 """What stands between the names of several labels in one cell of a table."""
 
-SCORES = {CLASSIFICATION: "accuracy", MULTILABEL: "label_accuracy", REGRESSION: "r2"}
-"""The figure by which each task is judged, as it is called in a history: higher is better."""
-
 QUANTITIES = {"accuracy": "accuracy", "label_accuracy": "label accuracy", "r2": "R²", "iou": "IoU", "loss": "loss"}
 """The figures of a history as people write them."""
+
+
+def normalize_name(name: str) -> str:
+    """Return a class name in Unicode's composed form, as folders made on a Mac are spelled otherwise than on Linux."""
+    return unicodedata.normalize("NFC", name)
 
 
 @dataclass(frozen=True)
@@ -38,26 +41,6 @@ class Target:
     mean: float
     scale: float
     is_log: bool
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The outputs of a head.
-
-    Attributes:
-        task: One of TASKS.
-        num_answers: Numbers in the answer: logits of classes or of labels; 1 for a value.
-        has_box: Whether a box is learnt beside the answer.
-    """
-
-    task: str
-    num_answers: int
-    has_box: bool = False
-
-    @property
-    def score_name(self) -> str:
-        """The name of the task's score in a history."""
-        return SCORES[self.task]
 
 
 def format_value(value: float, *, signed: bool = False) -> str:

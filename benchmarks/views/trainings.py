@@ -15,9 +15,10 @@ from benchmarks.views.features import CachedViews, Sets
 from tlkit.data.manifest import Manifest
 from tlkit.features.ensure import build_backbone_for
 from tlkit.heads import build_head
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.runtime import graph_precision
+from tlkit.tasks import Outputs
 from tlkit.training.batches import InputReader, ReadInputs
 from tlkit.training.held_out import FeatureSource, Parts, compute_logits, fit_unwatched, make_stage_data
 from tlkit.training.loop import StageData

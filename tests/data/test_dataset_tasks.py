@@ -11,13 +11,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.data.answers import names_of
 from tlkit.data.dataset import read_dataset, read_evaluation_set
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest, SetAside
 from tlkit.errors import DataError, SettingError
 from tlkit.outputs import MULTILABEL, REGRESSION
 from tlkit.recipes.settings import DataSettings
+from tlkit.tasks import find_task
 
 VALUES: dict[str, Any] = {"task": REGRESSION, "target": "price"}
 
@@ -63,7 +63,7 @@ def message_of(action: Callable[..., object], *args: Any, **kwargs: Any) -> str:
 
 
 def count_labels(manifest: Manifest) -> dict[tuple[str, str], int]:
-    pairs = ((name, item.split) for item in manifest.records for name in names_of(manifest.task, item.answer))
+    pairs = ((name, item.split) for item in manifest.records for name in find_task(manifest.task).names_of(item.answer))
     return dict(Counter(pairs))
 
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 
 from tlkit.metrics.calibration import compute_calibration, fit_temperature
-from tlkit.models.answers import compute_answers
 from tlkit.outputs import CLASSIFICATION
+from tlkit.tasks import find_task
 
 NUM_IMAGES, NUM_CLASSES = 4000, 5
 
@@ -16,7 +16,7 @@ def draw_honest() -> tuple[np.ndarray, np.ndarray]:
     """Logits, and labels drawn with the probabilities that these say."""
     rng = np.random.default_rng(0)
     logits = (2 * rng.normal(size=(NUM_IMAGES, NUM_CLASSES))).astype(np.float32)
-    probabilities = compute_answers(CLASSIFICATION, logits)
+    probabilities = find_task(CLASSIFICATION).activate(logits)
     labels = (probabilities.cumsum(axis=1) < rng.random((NUM_IMAGES, 1))).sum(axis=1)
     return logits, labels
 
@@ -24,14 +24,14 @@ def draw_honest() -> tuple[np.ndarray, np.ndarray]:
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])
 def test_the_temperature_by_which_logits_were_spoilt_is_found(temperature: float) -> None:
     logits, labels = draw_honest()
-    spoilt = compute_answers(CLASSIFICATION, (logits / temperature).astype(np.float32))
+    spoilt = find_task(CLASSIFICATION).activate((logits / temperature).astype(np.float32))
     assert fit_temperature(labels, spoilt) == pytest.approx(1 / temperature, rel=0.08)
 
 
 def test_the_error_is_small_where_probabilities_are_honest_and_large_where_they_are_not() -> None:
     logits, labels = draw_honest()
-    honest = compute_calibration(labels, compute_answers(CLASSIFICATION, logits))
-    boastful = compute_calibration(labels, compute_answers(CLASSIFICATION, 4 * logits))
+    honest = compute_calibration(labels, find_task(CLASSIFICATION).activate(logits))
+    boastful = compute_calibration(labels, find_task(CLASSIFICATION).activate(4 * logits))
     assert honest.error < 0.02
     assert boastful.error > 0.1
     assert sum(each.num_images for each in honest.bins) == NUM_IMAGES
@@ -41,7 +41,7 @@ def test_the_error_is_small_where_probabilities_are_honest_and_large_where_they_
 
 def test_a_temperature_changes_no_answer() -> None:
     logits, _ = draw_honest()
-    cold, hot = (compute_answers(CLASSIFICATION, logits, temperature=value) for value in (0.3, 5.0))
+    cold, hot = (find_task(CLASSIFICATION).activate(logits, temperature=value) for value in (0.3, 5.0))
     assert (cold.argmax(axis=1) == hot.argmax(axis=1)).all()
     assert cold.max(axis=1).mean() > hot.max(axis=1).mean()
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkit.metadata.encoding import NO_METADATA, CategoryColumn, MetadataEncoding, NumberColumn
-from tlkit.models.answers import compute_answers, fit_target, to_deviations, to_values
+from tlkit.models.answers import fit_target, to_deviations, to_values
 from tlkit.models.descriptions import (
     metadata_document,
     parse_metadata_document,
@@ -16,6 +16,7 @@ from tlkit.models.descriptions import (
     target_document,
 )
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Target
+from tlkit.tasks import find_task
 
 EXTREME = np.array([[1e38, -1e38, 0.0], [-1e38, -1e38, -1e38], [1000.0, 0.0, -1000.0]], np.float32)
 
@@ -31,18 +32,18 @@ EXTREME = np.array([[1e38, -1e38, 0.0], [-1e38, -1e38, -1e38], [1000.0, 0.0, -10
 def test_extreme_logits_are_answers_without_a_warning(task: str, expected: object) -> None:
     with warnings.catch_warnings(), np.errstate(over="raise", invalid="raise", divide="raise"):
         warnings.simplefilter("error")
-        answers = compute_answers(task, EXTREME)
+        answers = find_task(task).activate(EXTREME)
     assert answers.dtype == np.float32
     np.testing.assert_allclose(answers, np.asarray(expected, np.float32), rtol=1e-6, atol=1e-30)
 
 
 def test_classes_share_1_and_labels_do_not() -> None:
     logits = np.random.default_rng(0).normal(scale=3, size=(20, 4)).astype(np.float32)
-    classes, labels = compute_answers(CLASSIFICATION, logits), compute_answers(MULTILABEL, logits)
+    classes, labels = find_task(CLASSIFICATION).activate(logits), find_task(MULTILABEL).activate(logits)
     np.testing.assert_allclose(classes.sum(axis=1), 1, rtol=1e-6)
     np.testing.assert_allclose(classes[:, 1:] / classes[:, :1], np.exp(logits[:, 1:] - logits[:, :1]), rtol=1e-4)
     np.testing.assert_allclose(np.log(labels / (1 - labels)), logits, rtol=1e-3, atol=1e-4)
-    assert compute_answers(MULTILABEL, np.zeros((0, 4), np.float32)).shape == (0, 4)
+    assert find_task(MULTILABEL).activate(np.zeros((0, 4), np.float32)).shape == (0, 4)
 
 
 @pytest.mark.parametrize("is_log", [False, True])

@@ -8,10 +8,11 @@ from typing import Any
 import pytest
 
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.outputs import CLASSIFICATION, REGRESSION, Outputs
+from tlkit.outputs import CLASSIFICATION, REGRESSION
 from tlkit.recipes import ResolvedStage
 from tlkit.runs.model import summarise_stages
 from tlkit.runs.report import describe_change, qualify_validation
+from tlkit.tasks import Outputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.stage import StageOutcome
 from tlkit.training.stage_plan import StagePlan

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 
 from tlkit.backbones.build import Backbone, build_backbone
-from tlkit.outputs import CLASSIFICATION, REGRESSION, Outputs
+from tlkit.outputs import CLASSIFICATION, REGRESSION
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
+from tlkit.tasks import Outputs
 from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, Parts
 

@@ -9,8 +9,9 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
+from tlkit.tasks import Outputs
 from tlkit.training.held_out import FeatureSource, HeldOutAnswers, Parts, answer_held_out
 
 NUM_IMAGES, NUM_VIEWS, WIDTH = 120, 2, 6

@@ -14,8 +14,9 @@ import pytest
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.errors import NumericsError
 from tlkit.heads import build_head
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolve_stages
+from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Checkpoint, Progress, snapshot
 from tlkit.training.loop import StageData, StageListener, fit_stage, list_averaged_epochs

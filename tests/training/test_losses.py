@@ -9,7 +9,8 @@ import pytest
 import tensorflow as tf
 
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
-from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_class_weights, compute_iou
+from tlkit.tasks import find_task
+from tlkit.training.losses import compute_box_losses, compute_class_weights, compute_iou
 
 LEFT = [0.25, 0.5, 0.5, 1.0]
 RIGHT = [0.75, 0.5, 0.5, 1.0]
@@ -23,11 +24,11 @@ def boxes(*rows: list[float]) -> Any:
 
 def test_an_undecided_answer_costs_what_information_theory_says() -> None:
     undecided = np.zeros((2, 4), np.float32)
-    classes = compute_answer_losses(CLASSIFICATION, np.array([0, 3], np.int32), undecided, label_smoothing=0.1)
+    classes = find_task(CLASSIFICATION).compute_losses(np.array([0, 3], np.int32), undecided, label_smoothing=0.1)
     np.testing.assert_allclose(classes, np.log(4), rtol=1e-6)
     labels = np.array([[1, 0, 0, 1], [0, 0, 0, 0]], np.float32)
     np.testing.assert_allclose(
-        compute_answer_losses(MULTILABEL, labels, undecided, label_smoothing=0.0), np.log(2), rtol=1e-6
+        find_task(MULTILABEL).compute_losses(labels, undecided, label_smoothing=0.0), np.log(2), rtol=1e-6
     )
 
 
@@ -35,7 +36,7 @@ def test_a_sure_and_right_answer_costs_nothing_unless_labels_are_smoothed() -> N
     sure = np.array([[30, -30, -30]], np.float32)
     for task, answer in ((CLASSIFICATION, np.array([0], np.int32)), (MULTILABEL, np.array([[1, 0, 0]], np.float32))):
         plain, smoothed = (
-            float(compute_answer_losses(task, answer, sure, label_smoothing=amount)[0]) for amount in (0.0, 0.1)
+            float(find_task(task).compute_losses(answer, sure, label_smoothing=amount)[0]) for amount in (0.0, 0.1)
         )
         assert plain == pytest.approx(0, abs=1e-6)
         assert smoothed > 0.5
@@ -43,7 +44,7 @@ def test_a_sure_and_right_answer_costs_nothing_unless_labels_are_smoothed() -> N
 
 def test_a_value_costs_its_square_when_near_and_its_distance_when_far() -> None:
     values = np.array([[0.5], [4.0]], np.float32)
-    losses = compute_answer_losses(REGRESSION, values, np.zeros((2, 1), np.float32), label_smoothing=0.0)
+    losses = find_task(REGRESSION).compute_losses(values, np.zeros((2, 1), np.float32), label_smoothing=0.0)
     np.testing.assert_allclose(losses, [0.125, 3.5])
 
 
@@ -52,14 +53,14 @@ def test_the_focal_loss_is_the_formula_of_the_paper() -> None:
     probabilities = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
     right = probabilities[[0, 1], [0, 1]]
     np.testing.assert_allclose(
-        compute_answer_losses(CLASSIFICATION, np.array([0, 1], np.int32), logits, focal=2.0),
+        find_task(CLASSIFICATION).compute_losses(np.array([0, 1], np.int32), logits, focal=2.0),
         -((1 - right) ** 2) * np.log(right),
         rtol=1e-5,
     )
     labels = np.array([[1, 0, 0], [1, 1, 0]], np.float32)
     right = np.where(labels == 1, 1 / (1 + np.exp(-logits)), 1 / (1 + np.exp(logits)))
     np.testing.assert_allclose(
-        compute_answer_losses(MULTILABEL, labels, logits, focal=0.5),
+        find_task(MULTILABEL).compute_losses(labels, logits, focal=0.5),
         (-((1 - right) ** 0.5) * np.log(right)).mean(axis=1),
         rtol=1e-5,
     )
@@ -70,7 +71,7 @@ def test_a_focal_loss_near_zero_is_the_cross_entropy(task: str) -> None:
     logits = np.array([[2, 0, -1], [0.5, 0, 3]], np.float32)
     answers = {CLASSIFICATION: np.array([0, 1], np.int32), MULTILABEL: np.array([[1, 0, 0], [1, 1, 0]], np.float32)}
     plain, focal = (
-        compute_answer_losses(task, answers[task], logits, label_smoothing=0.1, focal=gamma) for gamma in (0.0, 1e-7)
+        find_task(task).compute_losses(answers[task], logits, label_smoothing=0.1, focal=gamma) for gamma in (0.0, 1e-7)
     )
     np.testing.assert_allclose(focal, plain, rtol=1e-5)
 
@@ -82,7 +83,7 @@ def test_the_focal_loss_of_a_certain_answer_has_a_slope(gamma: float) -> None:
     for task, answers in ((CLASSIFICATION, tf.constant([0, 0])), (MULTILABEL, tf.constant([[1.0, 0.0], [1.0, 0.0]]))):
         with tf.GradientTape() as tape:
             tape.watch(logits)
-            losses = compute_answer_losses(task, answers, logits, focal=gamma)
+            losses = find_task(task).compute_losses(answers, logits, focal=gamma)
         assert np.isfinite(tape.gradient(losses, logits).numpy()).all()
         assert losses.numpy()[1] > 100
 

@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.tasks import Outputs
 from tlkit.training.meters import Meter, compute_outcomes
 
 

@@ -10,11 +10,11 @@ import pytest
 import tensorflow as tf
 
 from tlkit.heads import build_head
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes import TrainingSettings
+from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs
 from tlkit.training.loop import StageData
-from tlkit.training.losses import compute_answer_losses
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.mixing import Mixing, blend, mix_answers, mix_inputs
 from tlkit.training.steps import CompiledSteps
@@ -92,9 +92,9 @@ def test_cutmix_pastes_whole_pixels_and_counts_them() -> None:
 
 def test_a_mixture_of_classes_costs_the_losses_of_both_by_share_and_weight() -> None:
     logits, answers, weights = floats([2, -1, 0], [0, 1, 3]), np.array([0, 2], np.int32), floats(0.5, 2)
-    wanted = mix_answers(CLASSIFICATION, answers, weights, SWAPPED, floats(0.7, 0.2))
-    losses = sum(compute_answer_losses(CLASSIFICATION, answer, logits) * weight for answer, weight in wanted.terms)
-    own, other = (compute_answer_losses(CLASSIFICATION, truth, logits) for truth in (answers, answers[::-1]))
+    wanted = mix_answers(find_task(CLASSIFICATION), answers, weights, SWAPPED, floats(0.7, 0.2))
+    losses = sum(find_task(CLASSIFICATION).compute_losses(answer, logits) * weight for answer, weight in wanted.terms)
+    own, other = (find_task(CLASSIFICATION).compute_losses(truth, logits) for truth in (answers, answers[::-1]))
     np.testing.assert_allclose(
         losses, floats(0.7, 0.2) * weights * own + floats(0.3, 0.8) * weights[::-1] * other, rtol=1e-6
     )
@@ -103,13 +103,13 @@ def test_a_mixture_of_classes_costs_the_losses_of_both_by_share_and_weight() -> 
 
 def test_a_mixture_of_labels_is_counted_by_those_of_the_larger_share() -> None:
     labels = floats([1, 0, 0], [0, 1, 1])
-    wanted = mix_answers(MULTILABEL, labels, floats(1, 1), SWAPPED, floats(0.7, 0.6))
+    wanted = mix_answers(find_task(MULTILABEL), labels, floats(1, 1), SWAPPED, floats(0.7, 0.6))
     np.testing.assert_array_equal(wanted.counted, labels)
     assert len(wanted.terms) == 2
 
 
 def test_values_are_themselves_mixed() -> None:
-    wanted = mix_answers(REGRESSION, floats([0], [10]), floats(1, 2), SWAPPED, floats(0.75, 0.9))
+    wanted = mix_answers(find_task(REGRESSION), floats([0], [10]), floats(1, 2), SWAPPED, floats(0.75, 0.9))
     ((values, weights),) = wanted.terms
     np.testing.assert_allclose(values, floats([2.5], [9]), rtol=1e-6)
     np.testing.assert_array_equal(weights, [1, 2])

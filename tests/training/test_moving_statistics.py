@@ -12,8 +12,9 @@ import pytest
 from numpy.typing import NDArray
 
 from tlkit.heads import build_head
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import ResolvedStage, TrainingSettings
+from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, Block, EpochPlan, FixedTruth, HeldInputs, ReadInputs
 from tlkit.training.held_out import fit_unwatched
 from tlkit.training.layer_groups import GroupedAdamW

@@ -10,8 +10,9 @@ import numpy as np
 import pytest
 
 from tlkit.heads import build_head
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
+from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import snapshot
 from tlkit.training.loop import StageData

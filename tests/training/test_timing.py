@@ -10,8 +10,9 @@ import pytest
 
 from tlkit.backbones.build import build_backbone
 from tlkit.heads import build_head
-from tlkit.outputs import CLASSIFICATION, Outputs
+from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
+from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, ReadInputs
 from tlkit.training.checkpoint import snapshot
 from tlkit.training.loop import StageData

@@ -19,27 +19,27 @@ from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
-from tlkit.inference.answering import choose_prediction_columns, make_prediction
 from tlkit.inference.box_sheet import draw_box_sheet
+from tlkit.inference.predictions import choose_prediction_columns, make_prediction, open_predictions
 from tlkit.inference.scoring import PICTURE_ITSELF, Scores, count_files, score_records
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
 from tlkit.inference.task_report import compute_task_report, draw_task_pictures
 from tlkit.metadata.oddities import OddValues
 from tlkit.models import BundleSpec, find_bundle, open_classifier, read_spec
-from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import (
     check_output_folder,
     held_output_folder,
 )
-from tlkit.reports.predictions import Prediction, open_predictions
 from tlkit.reports.tables import write_csv
 from tlkit.runs.folder import MANIFEST_FILE, describe_unfinished
 from tlkit.runs.recipe import describe_answer
-from tlkit.tasks.boxes import BoxReport, answers_of
-from tlkit.tasks.classification import ClassificationReport
-from tlkit.tasks.multilabel import MultilabelReport
+from tlkit.tasks import find_task
+from tlkit.tasks.box_report import BoxReport, answers_of
+from tlkit.tasks.classification_report import ClassificationReport
+from tlkit.tasks.multilabel_report import MultilabelReport
+from tlkit.tasks.predictions import Prediction
 from tlkit.tasks.report import Report
 
 EVALUATION = "evaluation"
@@ -152,9 +152,9 @@ def run_evaluate(
 
 def _check_top_k(top_k: int | None, spec: BundleSpec) -> None:
     most = len(spec.class_names) - 1
-    if top_k is None or (spec.task == CLASSIFICATION and top_k <= most):
+    if top_k is None or (find_task(spec.task).is_exclusive and top_k <= most):
         return
-    if spec.task != CLASSIFICATION or most < 1:
+    if not find_task(spec.task).is_exclusive or most < 1:
         what = (
             "knows one class" if spec.has_one_class else f"does not say one class of an image, its task is {spec.task}"
         )

@@ -33,7 +33,6 @@ from tlkit.metadata.columns import (
     quote_column_name,
 )
 from tlkit.metadata.encoding import fit_encoding
-from tlkit.outputs import REGRESSION
 from tlkit.probes.folds import make_group_folds
 from tlkit.probes.images import make_probe_targets, read_probe_images
 from tlkit.probes.leak_columns import LeakColumns, make_leak_columns
@@ -44,6 +43,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import check_picture
 from tlkit.training.first_model import fetch_weights
+from tlkit.tasks import find_task
 
 
 def run_leak(
@@ -134,7 +134,7 @@ def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSe
 
 def _list_columns(data: Path, settings: DataSettings) -> list[str]:
     """Return the columns of a table that can be judged: no path, answer, split or box."""
-    answer = settings.target if settings.task == REGRESSION else settings.label_column
+    answer = settings.target if not find_task(settings.task).has_names else settings.label_column
     columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
     others = list_other_columns(data, columns)
     boxes = find_box(others)

@@ -19,8 +19,14 @@ from tlkit.data.sources import find_images
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
 from tlkit.features.extract import Loaded, LoadFailure
-from tlkit.inference.answering import choose_prediction_columns, flag_uncertain, make_prediction
 from tlkit.inference.copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
+from tlkit.inference.predictions import (
+    PredictionWriter,
+    choose_prediction_columns,
+    flag_uncertain,
+    make_prediction,
+    open_predictions,
+)
 from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, reasons, recover, split_rows
 from tlkit.inference.tally import CollectedRows, PredictionTally
 from tlkit.interruption import kept_if_interrupted
@@ -28,16 +34,11 @@ from tlkit.models import BundleSpec, Predictor, open_classifier, read_spec
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
-from tlkit.reports.predictions import (
-    UNCERTAIN,
-    UNKNOWN,
-    Prediction,
-    PredictionWriter,
-    check_predictions_path,
-    open_predictions,
-)
 from tlkit.reports.row_file import say_where_rows_are
+from tlkit.reports.row_writers import check_rows_path
 from tlkit.runs.folder import describe_unfinished
+from tlkit.tasks import find_task
+from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
 
 
 @dataclass(frozen=True)
@@ -197,7 +198,7 @@ def _describe_row(name: str, path: Path, row: NDArray[np.float32], spec: BundleS
 
 
 def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> None:
-    if min_probability is None or (spec.task == CLASSIFICATION and not spec.has_one_class):
+    if min_probability is None or (find_task(spec.task).is_exclusive and not spec.has_one_class):
         return
     answer = {CLASSIFICATION: "one class", MULTILABEL: "labels with thresholds", REGRESSION: "values"}[spec.task]
     raise SettingError(
@@ -208,7 +209,7 @@ def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> N
 
 
 def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleSpec) -> None:
-    if outputs.sort_into and spec.task != CLASSIFICATION:
+    if outputs.sort_into and not find_task(spec.task).is_exclusive:
         raise SettingError(
             f"--sort-into {outputs.sort_into}: the model does not say one class of an image, its task is {spec.task}.",
             expected="--sort-into only with classes",
@@ -216,7 +217,7 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: Bundle
         )
     data_folders = [Path(source) for source in sources if source != "-" and Path(source).is_dir()]
     if outputs.out:
-        check_predictions_path(outputs.out)
+        check_rows_path(outputs.out)
         check_outside(outputs.out, option="--out", data_folders=data_folders)
     for option, folder, kind in (
         ("--overlay", outputs.overlay, OVERLAYS),

@@ -6,14 +6,12 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from tlkit.data.answers import names_of
 from tlkit.data.contradictions import find_variants
 from tlkit.data.manifest import SPLITS, ImageRecord, SetAside
 from tlkit.errors import DataError, name_fix
-from tlkit.outputs import CLASSIFICATION, MAX_CLASS_NAME_LENGTH, MULTILABEL, REGRESSION
+from tlkit.outputs import MAX_CLASS_NAME_LENGTH
+from tlkit.tasks import find_task
 from tlkit.untrusted import is_clean_text
-
-_WORDS = {CLASSIFICATION: ("class", "classes"), MULTILABEL: ("label", "labels"), REGRESSION: ("value", "values")}
 
 
 def _check_values(data: Path, records: Sequence[ImageRecord]) -> None:
@@ -50,7 +48,7 @@ def check_class_names(data: Path, task: str, names: Collection[str], pinned: Seq
     Raises:
         DataError: A name cannot stand in a saved model, or is none of `pinned`.
     """
-    one, many = _WORDS[task]
+    one, many = find_task(task).nouns
     for name in sorted(names):
         if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
             raise DataError(
@@ -81,10 +79,10 @@ def check_trainable(
     Raises:
         DataError: There are fewer than two classes, or one lacks images for training or for validation.
     """
-    if task == REGRESSION:
+    if not find_task(task).has_names:
         _check_values(data, records)
         return
-    if len(names) < 2 and task == CLASSIFICATION and not with_boxes:
+    if len(names) < 2 and find_task(task).is_exclusive and not with_boxes:
         raise DataError(
             f"{data}: there is only one class, {names[0]!r}.",
             expected="two or more classes, each a folder of images or a name in the table's label column",
@@ -104,7 +102,7 @@ def check_trainable(
             only = f", only for {' and '.join(present)}" if present else ""
             raise DataError(
                 f"{data}: there are no usable {split} images of {_name_all(task, lacking)}{only}.",
-                expected=f"{split} images of every {_WORDS[task][0]}, so that it can be {purpose}",
+                expected=f"{split} images of every {find_task(task).nouns[0]}, so that it can be {purpose}",
                 fix=_suggest(task, lacking[0], [name for name in names if split in splits[name]], split),
             )
 
@@ -115,16 +113,16 @@ def check_enough_images(data: Path, task: str, names: Sequence[str], records: Se
     Raises:
         DataError: A class or label has fewer than two different images; or there are fewer than ten values.
     """
-    if task == REGRESSION:
+    if not find_task(task).has_names:
         _check_enough_values(data, records)
         return
     distinct: dict[str, set[str]] = {name: set() for name in names}
     for record in records:
-        for name in names_of(task, record.answer):
+        for name in find_task(task).names_of(record.answer):
             distinct[name].add(record.sha256)
     poor = [name for name in names if len(distinct[name]) < 2]
     if poor:
-        one, many = _WORDS[task]
+        one, many = find_task(task).nouns
         found = "has one usable image" if distinct[poor[0]] else "has no usable image"
         others = f"; so it is with {count(len(poor) - 1, f'other {one}', f'other {many}')}" if len(poor) > 1 else ""
         raise DataError(
@@ -142,7 +140,7 @@ def find_notices(
         first = set_aside[0]
         verb = "is" if len(set_aside) == 1 else "are"
         yield f"{count(len(set_aside), 'file')} {verb} set aside; the first: {first.path} ({first.reason})."
-    if task == CLASSIFICATION and len(names) == 1:
+    if find_task(task).is_exclusive and len(names) == 1:
         yield (
             f"There is only one class, so the model calls every picture {names[0]}: its boxes say where one would be, not "
             "whether there is one. Only the distance of a picture from the training images tells what is unknown."
@@ -168,13 +166,13 @@ def count(number: int, singular: str, plural: str = "") -> str:
 
 def _name_all(task: str, names: Sequence[str]) -> str:
     """Return `class 'a'` or `classes 'a', 'b'`, or labels likewise."""
-    return f"{_WORDS[task][len(names) > 1]} {name_some([repr(name) for name in names])}"
+    return f"{find_task(task).nouns[len(names) > 1]} {name_some([repr(name) for name in names])}"
 
 
 def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[str]]:
     splits: Mapping[str, set[str]] = defaultdict(set)
     for record in records:
-        for name in names_of(task, record.answer):
+        for name in find_task(task).names_of(record.answer):
             splits[name].add(record.split)
     return splits
 
@@ -182,7 +180,7 @@ def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[
 def _suggest(task: str, lacking: str, others: Sequence[str], split: str) -> str:
     like_it = [name for name in others if _fold(name) == _fold(lacking)]
     spelling = f" (or is it {like_it[0]!r}, spelled otherwise?)" if like_it else ""
-    return f"add {split} images of {lacking!r}{spelling}, or take the {_WORDS[task][0]} away."
+    return f"add {split} images of {lacking!r}{spelling}, or take the {find_task(task).nouns[0]} away."
 
 
 def _fold(name: str) -> str:

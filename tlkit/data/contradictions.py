@@ -6,9 +6,8 @@ import unicodedata
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
-from tlkit.data.answers import names_of
 from tlkit.data.manifest import Finding, ImageRecord
-from tlkit.outputs import CLASSIFICATION
+from tlkit.tasks import find_task
 
 _TWINS = (
     ("split", "in more than one split", "scores on them flatter the model"),
@@ -19,7 +18,7 @@ _TWINS = (
 def find_twins(task: str, records: Sequence[ImageRecord]) -> tuple[list[str], list[Finding]]:
     """Return sentences about files with the same bytes in two splits or under two classes, and each of the files."""
     groups = [group for group in _group_by_bytes(records) if len(group) > 1]
-    answers = "under more than one class" if task == CLASSIFICATION else "with more than one answer"
+    answers = find_task(task).conflict
     notices, findings = [], []
     for attribute, where, harm in _TWINS:
         where = where.format(answers=answers)
@@ -41,7 +40,7 @@ def find_twins(task: str, records: Sequence[ImageRecord]) -> tuple[list[str], li
 
 def find_variants(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
     """Yield a sentence about classes or labels whose names differ only in case, spaces, hyphens or Unicode's forms."""
-    counts = Counter(name for record in records for name in names_of(task, record.answer))
+    counts = Counter(name for record in records for name in find_task(task).names_of(record.answer))
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(counts):
         alike[fold_spelling(name)].append(name)
@@ -49,7 +48,7 @@ def find_variants(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
         " and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in alike.values() if len(names) > 1
     ]
     if groups:
-        what = "Classes" if task == CLASSIFICATION else "Labels"
+        what = find_task(task).nouns[1].capitalize()
         yield f"{what} that are spelled alike are kept apart, with their numbers of images: {'; '.join(groups)}."
 
 

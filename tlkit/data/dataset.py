@@ -32,6 +32,7 @@ from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, GreyRange
 from tlkit.recipes.settings import DataSettings
+from tlkit.tasks import find_task
 
 
 def _no_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
@@ -148,7 +149,7 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
         _refuse_columns(data, settings)
         found = _read_folder(data, boxes)
     elif data.is_file() and data.suffix.lower() in TABLE_SUFFIXES:
-        answer = settings.target if settings.task == REGRESSION else settings.label_column
+        answer = settings.target if not find_task(settings.task).has_names else settings.label_column
         metadata = _list_table_columns(settings)
         columns = TableColumns(
             settings.image_column,
@@ -194,7 +195,7 @@ def _read_folder(data: Path, boxes: ImageBoxes | None) -> Candidates:
 
 def _refuse_empty_table(data: Path, settings: DataSettings, set_aside: Sequence[SetAside]) -> NoReturn:
     what = {CLASSIFICATION: "class", MULTILABEL: "labels", REGRESSION: "value"}[settings.task]
-    option = "--target" if settings.task == REGRESSION else "--label-column"
+    option = "--target" if not find_task(settings.task).has_names else "--label-column"
     first = f"; {set_aside[0].path}: {set_aside[0].reason}" if set_aside else ""
     raise DataError(
         f"{data}: no row names an image and its {what}{first}.",
@@ -210,7 +211,7 @@ def _list_table_columns(settings: DataSettings) -> tuple[ColumnRequest, ...]:
 
 def _refuse_columns(data: Path, settings: DataSettings) -> None:
     """Raise SettingError for settings that only a table can satisfy, as the data is a folder."""
-    if settings.task != CLASSIFICATION:
+    if not find_task(settings.task).is_exclusive:
         raise SettingError(
             f"task is {settings.task}, but {data} is a folder.",
             expected=f"a table for {settings.task}: folders name one class an image",

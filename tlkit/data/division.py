@@ -6,12 +6,12 @@ import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from tlkit.data.answers import find_strata
 from tlkit.data.class_checks import check_enough_images
 from tlkit.data.manifest import ImageRecord
 from tlkit.data.splits import assign_splits, sample_stratified
 from tlkit.errors import DataError, SettingError
 from tlkit.recipes.settings import DataSettings
+from tlkit.tasks import find_task
 
 NOT_GIVEN = ""
 """The split of a record for which the data names none."""
@@ -22,7 +22,7 @@ def sample_records(records: list[ImageRecord], task: str, seed: int, *, fraction
     if fraction >= 1:
         return records
     hashes = [record.sha256 for record in records]
-    groups = find_strata(task, [record.answer for record in records])
+    groups = find_task(task).find_strata([record.answer for record in records])
     strata = [(record.split, group) for record, group in zip(records, groups, strict=True)]
     return [records[position] for position in sample_stratified(hashes, strata, fraction=fraction, seed=seed)]
 
@@ -51,7 +51,7 @@ def complete_splits(
     assigned = iter(
         assign_splits(
             [record.sha256 for record in pool],
-            find_strata(settings.task, [record.answer for record in pool]),
+            find_task(settings.task).find_strata([record.answer for record in pool]),
             validation_fraction=validation_fraction,
             test_fraction=settings.test_fraction,
             seed=seed,

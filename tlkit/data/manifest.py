@@ -20,10 +20,10 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.answers import find_names, make_targets, names_of, parse_answer
 from tlkit.errors import DataError, describe_damage
 from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
-from tlkit.outputs import CLASSIFICATION, REGRESSION, Box, GreyRange
+from tlkit.outputs import CLASSIFICATION, Box, GreyRange
+from tlkit.tasks import find_task
 
 MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
 FINDINGS_FILE = "findings.csv"
@@ -116,7 +116,7 @@ class Manifest:
 
     def targets(self, records: Sequence[ImageRecord]) -> NDArray[Any]:
         """Return what is to be learnt of records: int32 (n,) classes, float32 (n, labels), or float64 (n, 1) values."""
-        return make_targets(self.task, [record.answer for record in records], self.class_names)
+        return find_task(self.task).make_targets([record.answer for record in records], self.class_names)
 
     def compute_hash(self) -> str:
         """Return the sha256 of all that a training depends on: images, splits, answers, boxes, metadata; not of paths."""
@@ -130,15 +130,18 @@ class Manifest:
         Splits without any image have no column. Where values are learnt, there is one row a split, with their range.
         """
         splits = [split for split in SPLITS if any(record.split == split for record in self.records)]
-        if self.task == REGRESSION:
+        task = find_task(self.task)
+        if not task.has_names:
             return ("split", "images", "lowest", "median", "highest"), tuple(map(self._describe_values, splits))
-        counts = Counter((name, record.split) for record in self.records for name in names_of(self.task, record.answer))
+        counts = Counter(
+            (name, record.split) for record in self.records for name in find_task(self.task).names_of(record.answer)
+        )
         rows = [[counts[name, split] for split in splits] for name in self.class_names]
         rows.append([len(self.in_split(split)) for split in splits])
-        last = "total" if self.task == CLASSIFICATION else "images"
+        last = "total" if task.is_exclusive else "images"
         named_rows = zip((*self.class_names, last), rows, strict=True)
         return (
-            ("class" if self.task == CLASSIFICATION else "label", *splits, "total"),
+            (task.nouns[0], *splits, "total"),
             tuple((name, *map(str, row), str(sum(row))) for name, row in named_rows),
         )
 
@@ -218,8 +221,8 @@ def read_manifest(folder: Path) -> Manifest:
             )
         )
         class_names = tuple(common["class_names"])
-        answers = [parse_answer(task, record.answer) for record in records]
-        if not {*find_names(task, answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
+        answers = [find_task(task).parse_answer(record.answer) for record in records]
+        if not {*find_task(task).find_names(answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
             raise ValueError("manifest.csv has a class or a split of its own")
         set_aside = tuple(
             SetAside(root / path, why) for path, why in _parse_csv(set_aside_file, tables[1], _SET_ASIDE_COLUMNS)

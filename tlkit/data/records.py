@@ -6,7 +6,6 @@ from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
 
-from tlkit.data.answers import find_names, names_of
 from tlkit.data.class_checks import check_class_names
 from tlkit.data.division import NOT_GIVEN
 from tlkit.data.file_index import FileFacts, FileIndex
@@ -15,6 +14,7 @@ from tlkit.data.image_boxes import ImageBoxes
 from tlkit.data.manifest import ImageRecord, SetAside
 from tlkit.errors import DataError
 from tlkit.recipes.settings import DataSettings
+from tlkit.tasks import find_task
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Called with the number of files to check; gives a context in which a function is told of files done."""
@@ -45,7 +45,7 @@ def read_records(
         any file is opened, unless they come from the boxes, which can only be checked against the pictures.
     """
     answers = [item.answer for item in items if item.answer is not None]
-    names = find_names(settings.task, answers)
+    names = find_task(settings.task).find_names(answers)
     check_class_names(data, settings.task, names, pinned_names)
     if boxes:
         boxes.match_classes(names)
@@ -68,7 +68,7 @@ def read_records(
             fix="check the folder, or the paths in the table.",
         )
     if len(answers) < len(items):
-        names = find_names(settings.task, [record.answer for record in records])
+        names = find_task(settings.task).find_names([record.answer for record in records])
         check_class_names(data, settings.task, names, pinned_names)
     return records, set_aside, names
 
@@ -81,7 +81,7 @@ def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes
         box = boxes.choose_class(fact)
         answer = box.class_name if box else None
     elif boxes and answer is not None:
-        box = boxes.choose(fact, names_of(task, answer))
+        box = boxes.choose(fact, find_task(task).names_of(answer))
     if answer is None:
         return SetAside(item.path, "no sound box that names its class")
     corners = box.corners if box else None

@@ -13,7 +13,7 @@ from tlkit.outputs import Box
 from tlkit.reports.figures import draw_contact_sheet
 from tlkit.reports.figures.palette import RIGHT, WRONG
 from tlkit.reports.overlays import draw_box
-from tlkit.tasks.boxes import BoxScores
+from tlkit.tasks.box_report import BoxScores
 
 IMAGES_IN_A_ROW = 5
 READ_AT_PX = 256

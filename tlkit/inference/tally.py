@@ -7,9 +7,10 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.inference.predictions import BOX_COLUMNS
 from tlkit.models import BundleSpec
-from tlkit.outputs import MULTILABEL
-from tlkit.reports.predictions import BOX_COLUMNS, UNCERTAIN, UNKNOWN, Prediction
+from tlkit.tasks import find_task
+from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
 
 
 class PredictionTally:
@@ -48,11 +49,11 @@ class PredictionTally:
         counts: dict[str, Any] = {"errors": self._errors, UNKNOWN: self._flags[UNKNOWN]}
         if with_uncertain:
             counts[UNCERTAIN] = self._flags[UNCERTAIN]
-        if self._spec.target is not None:
+        task = find_task(self._spec.task)
+        if not task.has_names:
             quantiles = np.quantile(self._values, [0, 0.5, 1]).tolist() if self._values else [None] * 3
-            return {**counts, "values": dict(zip(("lowest", "median", "highest"), quantiles, strict=True))}
-        key = "labels" if self._spec.task == MULTILABEL else "classes"
-        return {**counts, key: {name: self._counts[name] for name in self._spec.class_names}}
+            return {**counts, task.nouns[1]: dict(zip(("lowest", "median", "highest"), quantiles, strict=True))}
+        return {**counts, task.nouns[1]: {name: self._counts[name] for name in self._spec.class_names}}
 
 
 class CollectedRows:

@@ -1,4 +1,4 @@
-"""From the numbers of the last layer to answers: probabilities of classes or labels, or values, and back."""
+"""Outputs in other terms: probabilities at another temperature, values in their own unit."""
 
 from __future__ import annotations
 
@@ -7,30 +7,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, Target
-
-
-def compute_answers(task: str, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
-    """Return what logits say: probabilities 0..1, or a value in deviations from the mean; float32 (n, num_answers).
-
-    Args:
-        task: One of TASKS.
-        logits: float32 (n, num_answers).
-        temperature: By which the logits of classes are divided.
-    """
-    if task == CLASSIFICATION:
-        scores = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
-        probabilities: NDArray[np.float32] = scores / scores.sum(axis=1, keepdims=True)
-        return probabilities
-    if task == MULTILABEL:
-        return (1.0 / (1.0 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
-    return logits
+from tlkit.outputs import CLASSIFICATION, Target
+from tlkit.tasks import find_task
 
 
 def cool(probabilities: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float32]:
     """Return the probabilities of classes, float (n, classes), 0..1, that another temperature than 1 gives: float32."""
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
-    return compute_answers(CLASSIFICATION, logits, temperature=temperature)
+    return find_task(CLASSIFICATION).activate(logits, temperature=temperature)
 
 
 def fit_target(name: str, values: NDArray[np.floating[Any]], *, is_log: bool) -> Target:

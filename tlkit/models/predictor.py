@@ -8,9 +8,9 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.models.answers import compute_answers
 from tlkit.models.novelty import Novelty
 from tlkit.models.spec import BundleSpec
+from tlkit.tasks import find_task
 
 BATCH_SIZE = 32
 """Images that Keras is given at a time, in prediction as for features."""
@@ -86,7 +86,7 @@ def compute_rows(
         said: By the names of `output_names`: float32 (n, num_answers), (n, 4) in 0..1, and (n, channels).
         novelty: What the distance is measured by, if the spec says that it is.
     """
-    columns: list[NDArray[Any]] = [compute_answers(spec.task, said["answer"], temperature=spec.temperature)]
+    columns: list[NDArray[Any]] = [find_task(spec.task).activate(said["answer"], temperature=spec.temperature)]
     if spec.has_box:
         columns.append(said["box"])
     if spec.measures_distance:

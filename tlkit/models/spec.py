@@ -25,14 +25,13 @@ from tlkit.outputs import (
     GREY_KINDS,
     MAX_CLASS_NAME_LENGTH,
     MULTILABEL,
-    REGRESSION,
     TASKS,
     GreyRange,
-    Outputs,
     Target,
 )
 from tlkit.recipes import HeadSettings, build_settings
 from tlkit.recipes.settings import FITS
+from tlkit.tasks import Outputs, find_task
 from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 
 FORMAT_VERSION = 2
@@ -111,7 +110,7 @@ class BundleSpec:
     @property
     def fewest_classes(self) -> int:
         """With boxes a single class will do, and a single label always."""
-        return fewest_classes(self.task, has_box=self.has_box)
+        return find_task(self.task).fewest_names(has_box=self.has_box)
 
     @property
     def row_width(self) -> int:
@@ -131,14 +130,7 @@ class BundleSpec:
     @property
     def outputs(self) -> Outputs:
         """What the head says."""
-        return Outputs(self.task, 1 if self.task == REGRESSION else len(self.class_names), self.has_box)
-
-
-def fewest_classes(task: str, *, has_box: bool) -> int:
-    """Return how many classes or labels there have to be."""
-    if task == CLASSIFICATION:
-        return 1 if has_box else 2
-    return 1 if task == MULTILABEL else 0
+        return Outputs(self.task, find_task(self.task).count_outputs(self.class_names), self.has_box)
 
 
 def spec_document(spec: BundleSpec) -> dict[str, Any]:
@@ -175,7 +167,7 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
         )
     entry = BACKBONES[values["backbone"]]
     task = _check_choice(values, "task", TASKS, place=place)
-    least = fewest_classes(task, has_box=values["has_box"] is True)
+    least = find_task(task).fewest_names(has_box=values["has_box"] is True)
     class_names = check_class_names(values["class_names"], place=place, least=least)
     return BundleSpec(
         backbone=entry.name,
@@ -186,7 +178,9 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
         head=_check_head(values["head"], place=place),
         class_names=class_names,
         task=task,
-        target=parse_target_document(values["target"], place=f"{place}: target", is_needed=task == REGRESSION),
+        target=parse_target_document(
+            values["target"], place=f"{place}: target", is_needed=not find_task(task).has_names
+        ),
         thresholds=_check_thresholds(values["thresholds"], len(class_names) if task == MULTILABEL else 0, place=place),
         metadata=parse_metadata_document(values["metadata"], place=f"{place}: metadata"),
         has_box=_check_choice(values, "has_box", (True, False), place=place),

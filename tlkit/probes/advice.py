@@ -16,9 +16,10 @@ from typing import Any
 import numpy as np
 
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import QUANTITIES, REGRESSION, SCORES
+from tlkit.outputs import QUANTITIES, REGRESSION
 from tlkit.probes.learning_curve import LearningCurve
 from tlkit.probes.probe import Probe, compute_gain, is_better
+from tlkit.tasks import find_task
 
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""
@@ -105,7 +106,7 @@ class Evidence:
     @property
     def quantity(self) -> str:
         """What the scores are, in words."""
-        return QUANTITIES[SCORES[self.task]]
+        return QUANTITIES[find_task(self.task).score_name]
 
     @property
     def rows(self) -> list[tuple[str, Probe]]:

@@ -11,8 +11,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import QUANTITIES, SCORES
+from tlkit.outputs import QUANTITIES
 from tlkit.probes.probe import Probe, is_better
+from tlkit.tasks import find_task
 from tlkit.tasks.report import format_fraction
 
 _TWO_DIGITS = "{:z.2f}".format
@@ -97,7 +98,7 @@ class Ranking:
     @property
     def quantity(self) -> str:
         """What the scores are, in words."""
-        return QUANTITIES[SCORES[self.task]]
+        return QUANTITIES[find_task(self.task).score_name]
 
     @property
     def sentences(self) -> list[str]:

@@ -14,12 +14,13 @@ from tlkit.data.splits import assign_splits
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
-from tlkit.outputs import REGRESSION, Outputs
+from tlkit.outputs import REGRESSION
 from tlkit.probes.folds import Fold
 from tlkit.probes.images import Questions
 from tlkit.probes.probe import Probe, make_strata, run_majority, score_outputs
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.runtime import graph_precision
+from tlkit.tasks import Outputs
 from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 
 

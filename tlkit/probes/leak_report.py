@@ -11,8 +11,9 @@ from typing import Any
 
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, QUANTITIES, REGRESSION, SCORES
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, QUANTITIES, REGRESSION
 from tlkit.probes.given_away import GivenAway
+from tlkit.tasks import find_task
 from tlkit.tasks.report import format_fraction
 
 LEAKS, HELPS, REDUNDANT, HARMLESS = "leaks", "helps", "redundant", "harmless"
@@ -157,7 +158,7 @@ class LeakReport:
         if self.columns:
             titles = ("column", "verdict", "explains", "95% interval", "certain for", "adds")
             found.append(("Columns", titles, [self._list_cells(column) for column in self.columns]))
-        quantity = QUANTITIES[SCORES[self.task]]
+        quantity = QUANTITIES[find_task(self.task).score_name]
         in_all = [
             (label, *_cells(known.explained), *([format_fraction(known.score.value)] if known.score else []))
             for label, known in self._list_known()
@@ -261,7 +262,7 @@ def tell_groups(
 ) -> str:
     """Return what holding out whole groups does, in words; `num_unknown` classes are then learnt from no image."""
     article = "an" if name[:1].lower() in set("aeiou") else "a"
-    begin = f"With {article} {name} held out whole, {QUANTITIES[SCORES[task]]}"
+    begin = f"With {article} {name} held out whole, {QUANTITIES[find_task(task).score_name]}"
     if falls:
         text = f"{begin} falls from {mixed.value:z.2f} to {held_out.value:z.2f}: part of what is learnt is the {name}."
     else:

@@ -17,10 +17,11 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import QUANTITIES, REGRESSION, SCORES
+from tlkit.outputs import QUANTITIES, REGRESSION
 from tlkit.probes.folds import Fold, make_stratified_folds
 from tlkit.probes.probe import Probe, make_strata, run_probes
 from tlkit.probes.ridge import Matrix
+from tlkit.tasks import find_task
 
 PARTS = tuple(2.0 ** (step / 2 - 3) for step in range(7))
 """Parts of the training images: an eighth to all, in steps of the square root of two."""
@@ -92,7 +93,7 @@ class LearningCurve:
         """The gain of doubling with its interval, such as "+2.1 points (1.2 to 3.0)"."""
         gain = self.gain_of_doubling
         if self.task == REGRESSION:
-            return f"{gain.value:+z.3f} of {QUANTITIES[SCORES[self.task]]} ({gain.low:z.3f} to {gain.high:z.3f})"
+            return f"{gain.value:+z.3f} of {QUANTITIES[find_task(self.task).score_name]} ({gain.low:z.3f} to {gain.high:z.3f})"
         return f"{100 * gain.value:+z.1f} points ({100 * gain.low:z.1f} to {100 * gain.high:z.1f})"
 
     @property

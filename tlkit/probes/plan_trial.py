@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
 from tlkit.models import Classifier
-from tlkit.outputs import REGRESSION, Outputs
+from tlkit.outputs import REGRESSION
 from tlkit.probes.advice import LINEAR, Trial
 from tlkit.probes.cross_validation import divide_fold
 from tlkit.probes.folds import MOST_FOLDS
@@ -22,6 +22,7 @@ from tlkit.probes.strategies import Way
 from tlkit.recipes import HeadSettings, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
+from tlkit.tasks import Outputs
 from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 

@@ -5,9 +5,9 @@ from __future__ import annotations
 from tlkit.errors import SettingError
 from tlkit.heads import join_kinds
 from tlkit.metadata.columns import parse_metadata
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes.cycles import list_cycle_ends
 from tlkit.recipes.settings import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.tasks import find_task
 
 
 def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
@@ -65,7 +65,7 @@ def _check_boxes(recipe: Recipe, source: str) -> None:
 def _check_task(recipe: Recipe, source: str) -> None:
     """Raise SettingError if settings of the answer or of the metadata do not go together."""
     data, training = recipe.data, recipe.training
-    is_regression = data.task == REGRESSION
+    is_regression = not find_task(data.task).has_names
     if is_regression and not data.target:
         raise SettingError(
             f"{source}: task is regression, but it is not said which value is learnt.",
@@ -76,13 +76,13 @@ def _check_task(recipe: Recipe, source: str) -> None:
         ("target", is_regression, f"the task is {data.task}", "task = regression"),
         ("target_scale", is_regression, f"the task is {data.task}", "task = regression"),
         ("label_column", not is_regression, "values have a target", "target"),
-        ("label_separator", data.task == MULTILABEL, f"the task is {data.task}", "task = multilabel"),
+        ("label_separator", find_task(data.task).has_labels, f"the task is {data.task}", "task = multilabel"),
     ):
         value = getattr(data, name)
         if not has_effect and value != getattr(DataSettings(), name):
             raise _without_effect(source, f"{name} = {value}", reason, needed)
     for name, has_effect in (
-        ("class_weight", data.task == CLASSIFICATION),
+        ("class_weight", find_task(data.task).is_exclusive),
         ("label_smoothing", not is_regression),
         ("focal", not is_regression),
     ):

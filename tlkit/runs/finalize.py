@@ -26,12 +26,12 @@ from tlkit.inference.scoring import Scores, load_pixels
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
 from tlkit.models import NEVER, BundleSpec, Novelty, choose_unknown_above, cool, fit_novelty, pool_features
-from tlkit.outputs import CLASSIFICATION, MULTILABEL
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.model import read_golden_samples
 from tlkit.runs.report import score_validation
+from tlkit.tasks import find_task
 
 if TYPE_CHECKING:
     import openvino
@@ -88,14 +88,14 @@ def finish_model(
 
 def forget_choices(spec: BundleSpec) -> BundleSpec:
     """Return a spec without what is chosen on the validation images of a finished model."""
-    thresholds = (UNCHOSEN_THRESHOLD,) * len(spec.class_names) if spec.task == MULTILABEL else ()
+    thresholds = (UNCHOSEN_THRESHOLD,) * len(spec.class_names) if find_task(spec.task).has_labels else ()
     return dataclasses.replace(spec, thresholds=thresholds, temperature=1.0, unknown_above=None)
 
 
 def _choose_limits(classifier: Classifier, scores: Scores, false_alarms: float, console: Console) -> Scores:
     """Choose thresholds, temperature and the limit of the distance; return the scores at that temperature."""
     spec = dataclasses.replace(classifier.spec, thresholds=choose_task_thresholds(classifier.spec, scores))
-    if spec.task == CLASSIFICATION and len(spec.class_names) > 1:
+    if find_task(spec.task).is_exclusive and len(spec.class_names) > 1:
         temperature = fit_temperature(list_targets(spec, scores.records).astype(np.int64), scores.answers)
         spec = dataclasses.replace(spec, temperature=temperature)
         scores = dataclasses.replace(scores, answers=cool(scores.answers, temperature))

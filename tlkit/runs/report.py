@@ -14,7 +14,7 @@ from tlkit.data.views import draw_view
 from tlkit.inference.scoring import Scores, load_record, score_records
 from tlkit.inference.task_report import draw_task_pictures
 from tlkit.models import BundleSpec, Predictor
-from tlkit.outputs import CLASSIFICATION, QUANTITIES, Outputs
+from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
@@ -22,6 +22,7 @@ from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.reports.page import REPORT_NAME, Table, write_report
 from tlkit.reports.rates import write_rate
 from tlkit.runs.folder import RunFolder
+from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.report import Report
 from tlkit.training.meters import Figures
 from tlkit.training.schedules import Course
@@ -159,7 +160,7 @@ def _compare_scores(before: Figures, after: Figures, outputs: Outputs, num_image
     """Return "accuracy 0.950 → 0.967 (1 more of 60 right)"."""
     name = outputs.score_name
     text = f"{QUANTITIES[name]} {before[name]:.3f} → {after[name]:.3f}"
-    if outputs.task == CLASSIFICATION:
+    if find_task(outputs.task).is_exclusive:
         change = round((after[name] - before[name]) * num_images)
         count = f"{abs(change):,} {'fewer' if change < 0 else 'more'}" if change else "as many"
         text += f" ({count} of {num_images:,} right)"

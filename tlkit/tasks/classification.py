@@ -1,216 +1,147 @@
-"""Score predicted probabilities against true labels: accuracy with its interval, F1, and who is taken for whom.
-
-Everything follows from the confusion matrix, which counts images by (true class, predicted class). The predicted class
-is the most probable one; of equals, the first.
-"""
+"""Classification: each image shows one of the classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metrics.calibration import Calibration, compute_calibration
-from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.metrics.precision_recall import compute_f1, compute_precision, compute_recall, mean_of_defined
-from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
+from tlkit.metrics.intervals import compute_wilson_interval
+from tlkit.outputs import normalize_name
+from tlkit.reports.captions import Caption, caption_classes
+from tlkit.reports.row_writers import SINGLE
+from tlkit.tasks.base import OutputSpec, Task
+from tlkit.tasks.classification_report import ClassificationReport, compute_classification_report
+from tlkit.tasks.loss_terms import weigh_by_focus
+from tlkit.tasks.predictions import (
+    Prediction,
+    list_ranked_values,
+    name_ranked_columns,
+    rank_classes,
+    shorten_float32,
+)
+from tlkit.tasks.report import Report
+
+TRUE_PROBABILITY_COLUMN = "true_class_probability"
 
 
-@dataclass(frozen=True)
-class ClassScore:
-    """How one class fared.
+class Classification(Task):
+    """See `Task`; an answer is a class's name."""
 
-    `precision` is the part right of the images given this class (None: no image was), `recall` the part found of the
-    images that are of this class (None: the set has none), `f1` their harmonic mean (None: neither exists), and
-    `support` the number of images of this class.
-    """
+    name = "classification"
+    score_name = "accuracy"
+    nouns = ("class", "classes")
+    is_exclusive = True
+    conflict = "under more than one class"
+    truth_column = "true_class_name"
 
-    class_name: str
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    support: int
+    def parse_answer(self, text: str) -> str:
+        """Return the name in Unicode's composed form."""
+        if not text:
+            raise ValueError("no label")
+        return normalize_name(text)
 
+    def names_of(self, answer: str) -> tuple[str, ...]:
+        """Return the one class."""
+        return (answer,)
 
-@dataclass(frozen=True)
-class Mistake:
-    """One pair of classes that was mixed up: `count` images of `true_class_name` were called `predicted_class_name`."""
+    def make_targets(self, answers: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
+        """Return the classes' numbers, int32 (n,)."""
+        number_of = {name: number for number, name in enumerate(names)}
+        return np.array([number_of[answer] for answer in answers], dtype=np.int32)
 
-    true_class_name: str
-    predicted_class_name: str
-    count: int
+    def find_strata(self, answers: Sequence[str]) -> list[str]:
+        """Return the classes."""
+        return list(answers)
 
+    def fewest_names(self, *, has_box: bool) -> int:
+        """Return two, or one where a box is all that there is to learn."""
+        return 1 if has_box else 2
 
-@dataclass(frozen=True)
-class TopKAccuracy:
-    """The part of the images whose true class is among the `k` most probable ones, with its interval."""
+    def activate(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
+        """Return the softmax, float32 (n, classes)."""
+        scores = np.exp((logits - logits.max(axis=1, keepdims=True)) / np.float32(temperature))
+        probabilities: NDArray[np.float32] = scores / scores.sum(axis=1, keepdims=True)
+        return probabilities
 
-    k: int
-    interval: Interval
+    def compute_losses(self, answers: Any, logits: Any, *, label_smoothing: float = 0.0, focal: float = 0.0) -> Any:
+        """Return the cross-entropy of the softmax, in nats."""
+        from keras import ops
 
+        num_classes = logits.shape[-1]
+        wanted = ops.one_hot(answers, num_classes) * (1.0 - label_smoothing) + label_smoothing / num_classes
+        logarithms = ops.log_softmax(logits, axis=-1)
+        if focal:
+            wanted = wanted * weigh_by_focus(1.0 - ops.exp(logarithms), focal)
+        return -ops.sum(wanted * logarithms, axis=-1)
 
-@dataclass(frozen=True, eq=False)
-class ClassificationReport:
-    """The scores of one set of images.
+    def measure(self, answers: Any, logits: Any) -> dict[str, Any]:
+        """Return whether the most probable class is right, 1 or 0."""
+        from keras import ops
 
-    `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` holds the pairs
-    of classes that were mixed up, the most frequent first; `calibration` how far confidence and accuracy lie apart;
-    `top_k_accuracy` is there if it was asked for.
-    """
+        right = ops.equal(ops.argmax(logits, axis=-1), answers)
+        return {"images": ops.ones_like(logits[:, 0]), "right": ops.cast(right, "float32")}
 
-    num_images: int
-    accuracy: Interval
-    macro_f1: float
-    classes: tuple[ClassScore, ...]
-    confusion: NDArray[np.int64]
-    mistakes: tuple[Mistake, ...]
-    calibration: Calibration
-    top_k_accuracy: TopKAccuracy | None = None
+    def compute_score(self, sums: Mapping[str, float]) -> float:
+        """Return the accuracy."""
+        return sums["right"] / sums["images"]
 
-    def to_payload(self) -> dict[str, Any]:
-        """Return everything but the matrix as plain numbers, lists and dicts, fit for JSON."""
+    def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return whether each image's class is right, 1 or 0."""
+        return by_image["right"]
+
+    def compute_report(
+        self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec, *, top_k: int | None = None
+    ) -> Report:
+        """Return accuracy, F1, calibration, and who is taken for whom."""
+        return compute_classification_report(targets.astype(np.int64), outputs, spec.class_names, top_k=top_k)
+
+    def draw_pictures(
+        self, folder: Path, report: Report, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec
+    ) -> None:
+        """Draw confusion.png and reliability.png."""
+        from tlkit.reports.figures import draw_confusion_matrix, draw_reliability
+
+        assert isinstance(report, ClassificationReport)
+        draw_confusion_matrix(folder / "confusion.png", report.confusion, spec.class_names)
+        rows = []
+        for each in report.calibration.bins:
+            interval = compute_wilson_interval(round(each.accuracy * each.num_images), each.num_images)
+            rows.append((each.confidence, interval.value, interval.low, interval.high, each.num_images))
+        draw_reliability(folder / "reliability.png", rows, error=report.calibration.error)
+
+    def truth_columns(self) -> dict[str, str]:
+        """Return the true class, and the probability that it was given."""
+        return {**super().truth_columns(), TRUE_PROBABILITY_COLUMN: SINGLE}
+
+    def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
+        """Return the most probable classes and their probabilities."""
+        return name_ranked_columns(top_k)
+
+    def predict(
+        self, outputs: NDArray[Any], spec: OutputSpec, *, top_k: int, answer: str | None = None
+    ) -> dict[str, Any]:
+        """Return the most probable classes, and what the true one was given."""
+        fields: dict[str, Any] = {"ranked": rank_classes(outputs, spec.class_names, top_k)}
+        if answer is not None:
+            fields["true_class_name"] = answer
+            fields["true_probability"] = shorten_float32(outputs[spec.class_names.index(answer)])
+        return fields
+
+    def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
+        """Return the cells."""
         return {
-            "images": self.num_images,
-            "accuracy": asdict(self.accuracy),
-            **({"top_k_accuracy": asdict(self.top_k_accuracy)} if self.top_k_accuracy else {}),
-            "macro_f1": self.macro_f1,
-            "calibration": asdict(self.calibration),
-            "classes": [asdict(score) for score in self.classes],
-            "mistakes": [asdict(mistake) for mistake in self.mistakes],
+            self.truth_column: prediction.true_class_name,
+            TRUE_PROBABILITY_COLUMN: prediction.true_probability,
+            **list_ranked_values(prediction),
         }
 
-    def headline(self) -> str:
-        """Return accuracy, macro-F1 and calibration error in a sentence."""
-        if len(self.classes) == 1:
-            return (
-                f"The model knows one class, so it calls every image {self.classes[0].class_name}: "
-                "there is no accuracy to measure."
-            )
-        top_k = self.top_k_accuracy
-        of_top_k = f"top-{top_k.k} accuracy {top_k.interval.in_words()}, " if top_k else ""
-        return (
-            f"Accuracy {self.accuracy.in_words()}, {of_top_k}macro-F1 {self.macro_f1:.3f}, "
-            f"calibration error {self.calibration.error:.3f}, on {self.num_images:,} images."
-        )
-
-    def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
-        if len(self.classes) == 1:
-            return {"images": f"{self.num_images:,}"}
-        top_k = self.top_k_accuracy
-        return {
-            "accuracy": self.accuracy.in_brief(),
-            **({f"top-{top_k.k} accuracy": top_k.interval.in_brief()} if top_k else {}),
-            "macro-F1": f"{self.macro_f1:.3f}",
-            "calibration error": f"{self.calibration.error:.3f}",
-            "images": f"{self.num_images:,}",
-        }
-
-    def score_table(self) -> ScoreTable:
-        """Return column titles and one row of strings a class, then the macro averages; "-" where nothing is defined."""
-        columns = ("class", "precision", "recall", "F1", "images")
-        rows: list[tuple[str, ...]] = [
-            (
-                score.class_name,
-                format_fraction(score.precision),
-                format_fraction(score.recall),
-                format_fraction(score.f1),
-                str(score.support),
-            )
-            for score in self.classes
-        ]
-        rows.append(
-            (
-                "mean of the classes",
-                format_fraction(mean_of_defined([score.precision for score in self.classes])),
-                format_fraction(mean_of_defined([score.recall for score in self.classes])),
-                format_fraction(self.macro_f1),
-                str(self.num_images),
-            )
-        )
-        return columns, rows
+    def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
+        """Return a line for each class."""
+        return caption_classes(prediction.ranked)
 
 
-def compute_classification_report(
-    labels: NDArray[np.integer[Any]],
-    probabilities: NDArray[np.floating[Any]],
-    class_names: Sequence[str],
-    *,
-    top_k: int | None = None,
-) -> ClassificationReport:
-    """Score predictions.
-
-    Macro-F1 is the mean over the classes that occur among the labels or the predictions, so a class which the set does
-    not have and the model does not name counts neither way (scikit-learn's `f1_score(average="macro")` does the same).
-
-    Args:
-        labels: Integer (n,), n >= 1: the true class of each image, 0..classes-1.
-        probabilities: Float (n, classes), 0..1: row i belongs to label i.
-        class_names: The name of each class, in label order.
-        top_k: How many of the most probable classes count for the top-k accuracy, at least 1; None measures none.
-
-    Raises:
-        NumericsError: A probability is not a finite number.
-        ValueError: The shapes do not fit together, a label is out of range, or there are no rows.
-    """
-    num_classes = len(class_names)
-    if len(labels) == 0 or probabilities.shape != (len(labels), num_classes):
-        raise ValueError(
-            f"expected probabilities of shape (n, {num_classes}) for n >= 1 labels. "
-            f"Received: probabilities.shape={probabilities.shape}, {len(labels)} labels"
-        )
-    if labels.min() < 0 or labels.max() >= num_classes:
-        raise ValueError(f"expected labels in 0..{num_classes - 1}. Received: {labels.min()}..{labels.max()}")
-    check_finite(probabilities, kind="probabilities")
-
-    predicted = probabilities.argmax(axis=1)
-    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
-
-    classes = tuple(_score_class(confusion, label, name) for label, name in enumerate(class_names))
-    macro_f1 = mean_of_defined([score.f1 for score in classes])
-    assert macro_f1 is not None, "at least one class occurs in a set that has images"
-    return ClassificationReport(
-        num_images=len(labels),
-        accuracy=compute_wilson_interval(int(np.trace(confusion)), len(labels)),
-        macro_f1=macro_f1,
-        classes=classes,
-        confusion=confusion,
-        mistakes=_rank_mistakes(confusion, class_names),
-        calibration=compute_calibration(labels, probabilities),
-        top_k_accuracy=None if top_k is None else _measure_top_k(labels, probabilities, top_k),
-    )
-
-
-def _measure_top_k(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], k: int) -> TopKAccuracy:
-    """Count the images whose true class ranks among the first `k`; of equals, the first class leads."""
-    true = np.take_along_axis(probabilities, labels[:, np.newaxis], axis=1)
-    is_earlier = np.arange(probabilities.shape[1]) < labels[:, np.newaxis]
-    ranks = ((probabilities > true) | ((probabilities == true) & is_earlier)).sum(axis=1)
-    return TopKAccuracy(k, compute_wilson_interval(int((ranks < k).sum()), len(labels)))
-
-
-def _score_class(confusion: NDArray[np.int64], label: int, class_name: str) -> ClassScore:
-    right = int(confusion[label, label])
-    support = int(confusion[label].sum())
-    claimed = int(confusion[:, label].sum())
-    return ClassScore(
-        class_name=class_name,
-        precision=compute_precision(right, claimed),
-        recall=compute_recall(right, support),
-        f1=compute_f1(right, claimed, support),
-        support=support,
-    )
-
-
-def _rank_mistakes(confusion: NDArray[np.int64], class_names: Sequence[str]) -> tuple[Mistake, ...]:
-    wrong = confusion.copy()
-    np.fill_diagonal(wrong, 0)
-    pairs = [(int(true), int(predicted)) for true, predicted in np.argwhere(wrong)]
-    pairs.sort(key=lambda pair: -int(wrong[pair]))
-    return tuple(
-        Mistake(class_names[true], class_names[predicted], int(wrong[true, predicted])) for true, predicted in pairs
-    )
+TASK = Classification()

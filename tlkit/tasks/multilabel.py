@@ -1,166 +1,144 @@
-"""Score predicted probabilities of labels, of which an image may bear several or none."""
+"""Several labels: each image bears any number of them, or none."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metrics.average_precision import compute_average_precisions, measure_mean_average_precision
-from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.metrics.precision_recall import compute_f1, compute_precision, compute_recall, mean_of_defined
-from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
-from tlkit.tasks.thresholds import apply_thresholds
+from tlkit.outputs import LABEL_SEPARATOR, normalize_name
+from tlkit.reports.captions import Caption, caption_labels
+from tlkit.reports.row_writers import TEXT
+from tlkit.tasks.base import OutputSpec, Task
+from tlkit.tasks.loss_terms import weigh_by_focus
+from tlkit.tasks.multilabel_report import MultilabelReport, compute_multilabel_report
+from tlkit.tasks.predictions import Prediction, join_names, list_ranked_values, name_ranked_columns, rank_classes
+from tlkit.tasks.report import Report
+from tlkit.tasks.thresholds import apply_thresholds, choose_thresholds
+
+LABELS_COLUMN = "labels"
 
 
-@dataclass(frozen=True)
-class LabelScore:
-    """How one label fared.
+class Multilabel(Task):
+    """See `Task`; an answer is the names of its labels, sorted, joined by `|`."""
 
-    Attributes:
-        label_name: Its name.
-        threshold: The probability, 0..1, from which on it is said to be there.
-        average_precision: How well its probabilities rank the images, whatever the threshold; None: no image bears it.
-        precision: Part right of the images that were given it; None: no image was.
-        recall: Part found of the images that bear it; None: no image does.
-        f1: Their harmonic mean; None: neither exists.
-        support: Images that bear it.
-    """
+    name = "multilabel"
+    score_name = "label_accuracy"
+    nouns = ("label", "labels")
+    truth_column = "true_labels"
 
-    label_name: str
-    threshold: float
-    average_precision: float | None
-    precision: float | None
-    recall: float | None
-    f1: float | None
-    support: int
+    def parse_answer(self, text: str) -> str:
+        """Return the labels sorted, each once; none is an answer, too."""
+        names = {normalize_name(name.strip()) for name in text.split(LABEL_SEPARATOR)}
+        return LABEL_SEPARATOR.join(sorted(names - {""}))
 
+    def names_of(self, answer: str) -> tuple[str, ...]:
+        """Return the labels."""
+        return tuple(answer.split(LABEL_SEPARATOR)) if answer else ()
 
-@dataclass(frozen=True)
-class MultilabelReport:
-    """The scores of one set of images.
+    def make_targets(self, answers: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
+        """Return 0 and 1 for each label, float32 (n, labels)."""
+        number_of = {name: number for number, name in enumerate(names)}
+        targets = np.zeros((len(answers), len(names)), np.float32)
+        for row, answer in enumerate(answers):
+            targets[row, [number_of[name] for name in self.names_of(answer)]] = 1.0
+        return targets
 
-    Attributes:
-        num_images: Images that were scored.
-        mean_average_precision: Over the labels that an image bears, with its interval by bootstrap; None: no image
-            bears any.
-        micro_f1: F1 of all pairs of image and label together; None: no label is there or said to be.
-        macro_f1: Mean of the labels' F1, over those that occur or are said; None as for `micro_f1`.
-        all_right: Part of the images whose labels are right without exception, with its interval.
-        labels: The scores of each label.
-    """
+    def find_strata(self, answers: Sequence[str]) -> list[str]:
+        """Return the rarest label of each image."""
+        counts = Counter(name for answer in answers for name in self.names_of(answer))
+        return [min(self.names_of(answer), key=lambda name: (counts[name], name), default="") for answer in answers]
 
-    num_images: int
-    mean_average_precision: Interval | None
-    micro_f1: float | None
-    macro_f1: float | None
-    all_right: Interval
-    labels: tuple[LabelScore, ...]
+    def fewest_names(self, *, has_box: bool) -> int:
+        """Return one."""
+        return 1
 
-    def headline(self) -> str:
-        """Return the scores in a sentence, which also counts the labels that the mean leaves out."""
-        mean = self.mean_average_precision.in_words() if self.mean_average_precision else "-"
-        num_absent = sum(not score.support for score in self.labels)
-        absent = f" mAP leaves out {num_absent} of {len(self.labels)} labels, which no image has." if num_absent else ""
-        return (
-            f"mAP {mean}, micro-F1 {format_fraction(self.micro_f1)}, macro-F1 {format_fraction(self.macro_f1)}, "
-            f"all labels right {self.all_right.in_words()}, on {self.num_images:,} images.{absent}"
+    def activate(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
+        """Return the sigmoid, float32 (n, labels)."""
+        return (1.0 / (1.0 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
+
+    def compute_losses(self, answers: Any, logits: Any, *, label_smoothing: float = 0.0, focal: float = 0.0) -> Any:
+        """Return the binary cross-entropy of the sigmoid, averaged over the labels, in nats."""
+        from keras import ops
+
+        wanted = answers * (1.0 - label_smoothing) + label_smoothing / 2
+        if focal:
+            present = wanted * weigh_by_focus(ops.sigmoid(-logits), focal) * ops.softplus(-logits)
+            absent = (1.0 - wanted) * weigh_by_focus(ops.sigmoid(logits), focal) * ops.softplus(logits)
+            return ops.mean(present + absent, axis=-1)
+        return ops.mean(ops.softplus(logits) - wanted * logits, axis=-1)
+
+    def measure(self, answers: Any, logits: Any) -> dict[str, Any]:
+        """Return the part of the labels that are right at a probability of a half."""
+        from keras import ops
+
+        right = ops.equal(logits > 0, answers > 0.5)
+        return {"images": ops.ones_like(logits[:, 0]), "right": ops.mean(ops.cast(right, "float32"), axis=-1)}
+
+    def compute_score(self, sums: Mapping[str, float]) -> float:
+        """Return the label accuracy."""
+        return sums["right"] / sums["images"]
+
+    def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
+        """Return the part of each image's labels that are right, 0..1."""
+        return by_image["right"]
+
+    def compute_report(
+        self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec, *, top_k: int | None = None
+    ) -> Report:
+        """Return mean average precision, F1, and how each label fares."""
+        return compute_multilabel_report(targets, outputs, spec.class_names, np.array(spec.thresholds))
+
+    def draw_pictures(
+        self, folder: Path, report: Report, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec
+    ) -> None:
+        """Draw labels.png."""
+        from tlkit.reports.figures import draw_labels
+
+        assert isinstance(report, MultilabelReport)
+        draw_labels(
+            folder / "labels.png",
+            spec.class_names,
+            [score.average_precision for score in report.labels],
+            [score.support for score in report.labels],
+            [score.precision for score in report.labels],
+            [score.recall for score in report.labels],
         )
 
-    def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
+    def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any]) -> tuple[float, ...]:
+        """Return for each label the threshold with the greatest F1."""
+        return tuple(float(str(threshold)) for threshold in choose_thresholds(targets, outputs))
+
+    def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
+        """Return the labels that are said to be there, and the most probable ones with their probabilities."""
+        return {LABELS_COLUMN: TEXT, **name_ranked_columns(top_k)}
+
+    def predict(
+        self, outputs: NDArray[Any], spec: OutputSpec, *, top_k: int, answer: str | None = None
+    ) -> dict[str, Any]:
+        """Return the labels at or above their thresholds, and the most probable ones."""
+        is_present = apply_thresholds(outputs, np.array(spec.thresholds))
         return {
-            "mAP": self.mean_average_precision.in_brief() if self.mean_average_precision else "-",
-            "micro-F1": format_fraction(self.micro_f1),
-            "macro-F1": format_fraction(self.macro_f1),
-            "all labels right": self.all_right.in_brief(),
-            "images": f"{self.num_images:,}",
+            "ranked": rank_classes(outputs, spec.class_names, top_k),
+            "labels": tuple(name for name, present in zip(spec.class_names, is_present, strict=True) if present),
+            "true_labels": None if answer is None else self.names_of(answer),
         }
 
-    def score_table(self) -> ScoreTable:
-        """Return column titles and one row of strings a label, then the means; "-" where nothing is defined."""
-        columns = ("label", "threshold", "AP", "precision", "recall", "F1", "images")
-        figures = ("average_precision", "precision", "recall", "f1")
-        rows: list[tuple[str, ...]] = [
-            (
-                score.label_name,
-                format_fraction(score.threshold),
-                *(format_fraction(getattr(score, figure)) for figure in figures),
-                f"{score.support:,}",
-            )
-            for score in self.labels
-        ]
-        means = [mean_of_defined([getattr(score, figure) for score in self.labels]) for figure in figures]
-        rows.append(("mean of the labels", "-", *map(format_fraction, means), f"{self.num_images:,}"))
-        return columns, rows
-
-    def to_payload(self) -> dict[str, Any]:
-        """Return the scores as plain numbers, lists and dicts, fit for JSON."""
-        mean = self.mean_average_precision
+    def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
+        """Return the cells."""
         return {
-            "images": self.num_images,
-            "mean_average_precision": asdict(mean) if mean else None,
-            "micro_f1": self.micro_f1,
-            "macro_f1": self.macro_f1,
-            "all_labels_right": asdict(self.all_right),
-            "labels": [asdict(score) for score in self.labels],
-            "labels_without_images": [score.label_name for score in self.labels if not score.support],
+            self.truth_column: join_names(prediction.true_labels),
+            LABELS_COLUMN: join_names(prediction.labels),
+            **list_ranked_values(prediction),
         }
 
+    def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
+        """Return a line for each label, those that are there bright."""
+        return caption_labels(prediction.ranked, prediction.labels or ())
 
-def compute_multilabel_report(
-    labels: NDArray[np.generic],
-    probabilities: NDArray[np.floating[Any]],
-    label_names: Sequence[str],
-    thresholds: NDArray[np.floating[Any]],
-) -> MultilabelReport:
-    """Score predictions.
 
-    Args:
-        labels: (n, labels) of 0 and 1, n >= 1: the labels that each image bears.
-        probabilities: Float (n, labels), 0..1.
-        label_names: The name of each label, in the order of the columns.
-        thresholds: Float (labels,), 0..1, as `choose_thresholds` gives them.
-
-    Raises:
-        NumericsError: A probability is not a finite number.
-        ValueError: The shapes do not fit together, `labels` holds other numbers, or there are no rows.
-    """
-    expected = (len(labels), len(label_names))
-    if not len(labels) or not (labels.shape == probabilities.shape == expected) or thresholds.shape != expected[1:]:
-        raise ValueError(
-            f"expected labels and probabilities of shape (n, {len(label_names)}), n >= 1, and a threshold each. "
-            f"Received: labels.shape={labels.shape}, probabilities.shape={probabilities.shape}, "
-            f"thresholds.shape={thresholds.shape}"
-        )
-    is_borne = labels == 1
-    if not (is_borne | (labels == 0)).all():
-        raise ValueError(f"expected labels of 0 and 1. Received: {np.unique(labels)[:5]}")
-    check_finite(probabilities, kind="probabilities")
-
-    is_said = apply_thresholds(probabilities, thresholds)
-    right, claimed, support = ((part.sum(axis=0)) for part in (is_borne & is_said, is_said, is_borne))
-    average_precisions = compute_average_precisions(is_borne, probabilities)
-    scores = tuple(
-        LabelScore(
-            label_name=name,
-            threshold=float(str(np.float32(thresholds[label]))),
-            average_precision=average_precisions[label],
-            precision=compute_precision(int(right[label]), int(claimed[label])),
-            recall=compute_recall(int(right[label]), int(support[label])),
-            f1=compute_f1(int(right[label]), int(claimed[label]), int(support[label])),
-            support=int(support[label]),
-        )
-        for label, name in enumerate(label_names)
-    )
-    return MultilabelReport(
-        num_images=len(labels),
-        mean_average_precision=measure_mean_average_precision(is_borne, probabilities),
-        micro_f1=compute_f1(int(right.sum()), int(claimed.sum()), int(support.sum())),
-        macro_f1=mean_of_defined([score.f1 for score in scores]),
-        all_right=compute_wilson_interval(int((is_borne == is_said).all(axis=1).sum()), len(labels)),
-        labels=scores,
-    )
+TASK = Multilabel()

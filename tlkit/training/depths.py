@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.build import Backbone
-from tlkit.outputs import Outputs
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
+from tlkit.tasks import Outputs
 from tlkit.training.checkpoint import restore, snapshot
 from tlkit.training.held_out import FeatureSource, Parts, answer_with, fit_unwatched, make_stage_data, train_head
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates

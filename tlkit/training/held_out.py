@@ -18,10 +18,11 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tlkit.heads import build_head
-from tlkit.models.answers import compute_answers, fit_target, to_deviations, to_values
-from tlkit.outputs import REGRESSION, Outputs, Target
+from tlkit.models.answers import fit_target, to_deviations, to_values
+from tlkit.outputs import Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory
+from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.loop import StageData, StageListener, fit_stage
@@ -151,7 +152,7 @@ def train_head(
         head.kind, feature_shape=features.shape, outputs=outputs, dropout=head.dropout, units=head.units
     )
     model = StageModel(tail=None, head=network, tail_trains=False)
-    target = fit_target("", answers[parts.train], is_log=False) if outputs.task == REGRESSION else None
+    target = fit_target("", answers[parts.train], is_log=False) if not find_task(outputs.task).has_names else None
     learnt = answers if target is None else to_deviations(target, answers)
     data = make_stage_data(
         features,
@@ -167,7 +168,7 @@ def train_head(
 
 def answer_with(trained: Trained, features: FeatureSource, images: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
     """Return what a model says of images, each as it is, in view 0; see `HeldOutAnswers`."""
-    said = compute_answers(trained.outputs.task, compute_logits(trained.model, features.read, images))
+    said = find_task(trained.outputs.task).activate(compute_logits(trained.model, features.read, images))
     return said if trained.target is None else to_values(trained.target, said)
 
 

@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
-from tlkit.outputs import Outputs
 from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.recipes.cycles import list_cycle_ends
+from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
+from tlkit.tasks import Outputs, find_task
 
 Figures = dict[str, float]
 """Figures of an epoch by name: `loss`; the task's score; with boxes `iou`, the mean intersection over union."""
@@ -24,6 +24,7 @@ class Meter:
 
     def __init__(self, outputs: Outputs) -> None:
         self._outputs = outputs
+        self._task = find_task(outputs.task)
         self._sums: dict[str, float] = defaultdict(float)
 
     def add(self, sums: Mapping[str, NDArray[np.floating[Any]]]) -> None:
@@ -43,30 +44,22 @@ class Meter:
     def figures(self) -> Figures:
         """Return the figures of all batches so far."""
         sums = self._sums
-        figures = {"loss": sums["loss"] / sums["images"], self._outputs.score_name: self._score()}
+        figures = {"loss": sums["loss"] / sums["images"], self._task.score_name: self._task.compute_score(sums)}
         if self._outputs.has_box:
             figures["iou"] = sums["iou"] / max(sums["boxes"], 1.0)
         return figures
 
-    def _score(self) -> float:
-        sums = self._sums
-        if self._outputs.task in (CLASSIFICATION, MULTILABEL):
-            return sums["right"] / sums["images"]
-        spread = sums["squares"] - sums["values"] ** 2 / sums["images"]
-        return 1.0 - sums["squared_errors"] / max(spread, 1e-12)
-
 
 def compute_outcomes(by_image: Mapping[str, NDArray[np.floating[Any]]], outputs: Outputs) -> NDArray[np.float32]:
-    """Return how well each image fared, higher is better, so that the higher mean is the better score.
+    """Return how well each image fared, float32 (n,), so that the higher mean is the better score.
 
-    That is whether its class is right, the part of its labels that are, or the squared error of its value below zero; with
-    boxes plus the IoU, images without a box counting only by their answer.
+    With boxes that is the task's outcome plus the IoU; images without a box count only by their answer.
 
     Args:
         by_image: What each image adds to the sums, (n,) by name.
         outputs: What the model says.
     """
-    outcomes = -by_image["squared_errors"] if outputs.task == REGRESSION else by_image["right"]
+    outcomes = find_task(outputs.task).compute_outcomes(by_image)
     if outputs.has_box:
         outcomes = outcomes + by_image["iou"] * (len(outcomes) / max(by_image["boxes"].sum(), 1.0))
     return outcomes.astype(np.float32)

@@ -18,7 +18,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tlkit.outputs import REGRESSION
+from tlkit.tasks import Task
 
 _STREAM = 1
 """Keeps the draws apart from those of order and views, which are the same with mixing and without."""
@@ -142,20 +142,20 @@ class Wanted:
     counted: Any
 
 
-def mix_answers(task: str, answers: Any, weights: Any, partners: Any, shares: Any) -> Wanted:
+def mix_answers(task: Task, answers: Any, weights: Any, partners: Any, shares: Any) -> Wanted:
     """Return what mixtures are to be answered.
 
     Of classes and labels both answers count, by their shares, each with its image's weight, and the score is that of the
     answer with the larger share. Values are themselves mixed.
 
     Args:
-        task: One of TASKS.
+        task: What the answers are of.
         answers: As in `tlkit.training.batches.Truth`, of a batch.
         weights: Of each image in the loss, float32 (n,).
         partners: As in `Mix`.
         shares: From `mix_inputs`.
     """
-    if task == REGRESSION:
+    if task.blends_targets:
         mixed = blend(answers, partners, shares)
         return Wanted(((mixed, weights),), mixed)
     others = ops.take(answers, partners, axis=0)

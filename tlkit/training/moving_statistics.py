@@ -14,7 +14,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from tlkit.outputs import Outputs
+from tlkit.tasks import Outputs
 from tlkit.training.batches import Block
 from tlkit.training.meters import Meter
 from tlkit.training.steps import CompiledSteps, Steps

@@ -13,11 +13,11 @@ import tensorflow as tf
 from numpy.typing import NDArray
 
 from tlkit.heads import call_head
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Outputs
 from tlkit.recipes import TrainingSettings
+from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Block
 from tlkit.training.layer_groups import GroupedAdamW
-from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_iou
+from tlkit.training.losses import compute_box_losses, compute_iou
 from tlkit.training.mixing import Wanted, blend, mix_answers, mix_inputs
 
 
@@ -154,15 +154,15 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         outputs: What the model says.
         training: Label smoothing, the focal loss's gamma, and the box's loss and its weight.
     """
+    task = find_task(outputs.task)
 
     def measure_images(
         said: dict[str, Any], wanted: Wanted, boxes: Any, box_weights: Any, **shaping: float
     ) -> dict[str, Any]:
         losses = sum(
-            compute_answer_losses(outputs.task, answers, said["answer"], **shaping) * weights
-            for answers, weights in wanted.terms
+            task.compute_losses(answers, said["answer"], **shaping) * weights for answers, weights in wanted.terms
         )
-        figures = _measure_answers(outputs, wanted.counted, said["answer"])
+        figures = task.measure(wanted.counted, said["answer"])
         if outputs.has_box:
             box_losses = compute_box_losses(training.box_loss, boxes, said["box"])
             losses += training.box_weight * box_weights * box_losses
@@ -181,7 +181,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         wanted = Wanted(((answers, weights),), answers)
         if mix:
             inputs, metadata, shares = mix_given(inputs, metadata, *mix)
-            wanted = mix_answers(outputs.task, answers, weights, mix[0], shares)
+            wanted = mix_answers(task, answers, weights, mix[0], shares)
         with tf.GradientTape() as tape:
             said = model(inputs, metadata, training=True)
             figures = measure_images(
@@ -209,7 +209,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         return {"images": tf.cast(tf.shape(said["answer"])[0], tf.float32)}
 
     norms = model.norms_above_trained
-    names = tuple(_ANSWER_SUMS[outputs.task]) + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
+    names = task.summed + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
     return Steps(
         train=CompiledSteps(train, names),
         evaluate=CompiledSteps(evaluate, names, by_image=True),
@@ -228,27 +228,3 @@ def _momentum(norms: Sequence[keras.layers.BatchNormalization], momentum: Any) -
     finally:
         for norm, value in zip(norms, own, strict=True):
             norm.momentum = value
-
-
-_ANSWER_SUMS = {
-    CLASSIFICATION: ("images", "right"),
-    MULTILABEL: ("images", "right"),
-    REGRESSION: ("images", "values", "squares", "squared_errors"),
-}
-
-
-def _measure_answers(outputs: Outputs, answers: tf.Tensor, logits: tf.Tensor) -> dict[str, Any]:
-    """Return what the task's score is made of, for each image: (n,) by name."""
-    images = {"images": tf.ones_like(logits[:, 0])}
-    if outputs.task == CLASSIFICATION:
-        right = tf.equal(tf.argmax(logits, axis=-1, output_type=tf.int32), answers)
-        return {**images, "right": tf.cast(right, tf.float32)}
-    if outputs.task == MULTILABEL:
-        right = tf.equal(logits > 0, answers > 0.5)
-        return {**images, "right": tf.reduce_mean(tf.cast(right, tf.float32), axis=-1)}
-    return {
-        **images,
-        "values": answers[:, 0],
-        "squares": answers[:, 0] ** 2,
-        "squared_errors": (answers[:, 0] - logits[:, 0]) ** 2,
-    }

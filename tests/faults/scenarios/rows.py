@@ -6,7 +6,8 @@ import csv
 from pathlib import Path
 
 from tlkit.errors import RunError
-from tlkit.reports.predictions import Prediction, PredictionColumns, open_predictions
+from tlkit.inference.predictions import PredictionColumns, open_predictions
+from tlkit.tasks.predictions import Prediction
 
 COLUMNS = PredictionColumns(top_k=1)
 NUM_ROWS = 5

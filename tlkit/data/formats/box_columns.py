@@ -11,13 +11,13 @@ from itertools import repeat
 from pathlib import Path
 from typing import Literal
 
-from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.formats.column_names import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS
 from tlkit.data.formats.table_file import Table, open_table
 from tlkit.errors import DataError
+from tlkit.outputs import normalize_name
 
 CORNER_COLUMNS = (
     ("xmin", "ymin", "xmax", "ymax"),
@@ -127,7 +127,7 @@ def _parse_box(place: Sequence[str], label: str, *, has_extents: bool) -> BoxLab
     if has_extents:
         # A negative size is an empty box, not one with its edges exchanged.
         right, bottom = left + max(right, 0.0), top + max(bottom, 0.0)
-    return BoxLabel(left, top, right, bottom, normalize_class_name(label))
+    return BoxLabel(left, top, right, bottom, normalize_name(label))
 
 
 def find_box(header: Sequence[str]) -> list[str]:

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path
 from tlkit.errors import DataError
+from tlkit.outputs import normalize_name
 
 MAX_JSON_BYTES = 2**30
 
@@ -131,7 +131,7 @@ def _is_id(value: object) -> TypeGuard[_Id]:
 
 
 def _text(value: object) -> str:
-    return normalize_class_name(value.strip()) if isinstance(value, str) else ""
+    return normalize_name(value.strip()) if isinstance(value, str) else ""
 
 
 def _read_json(path: Path) -> dict[str, Any]:

@@ -12,9 +12,9 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
-from tlkit.data.answers import normalize_class_name
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.formats.split_names import find_split_in_name
+from tlkit.outputs import normalize_name
 
 MAX_TEXT_BYTES = 16 * 2**20
 SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
@@ -95,7 +95,7 @@ def _exists(path: Path) -> bool:
 def _parse_names(lines: Sequence[str]) -> dict[int, str] | None:
     items, is_list = _read_items(lines, "names")
     pairs = [(str(number), item) for number, item in enumerate(items)] if is_list else map(_split_pair, items)
-    names = {int(key): normalize_class_name(_unquote(name)) for key, name in pairs if _CLASS_NUMBER.fullmatch(key)}
+    names = {int(key): normalize_name(_unquote(name)) for key, name in pairs if _CLASS_NUMBER.fullmatch(key)}
     return names if items and len(names) == len(items) else None
 
 

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from tlkit.data.answers import normalize_class_name
 from tlkit.data.file_walk import FoundFile, walk_files
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.companions import (
@@ -29,6 +28,7 @@ from tlkit.data.formats.table import TABLE_SUFFIXES
 from tlkit.data.manifest import SetAside
 from tlkit.data.signatures import looks_like_image
 from tlkit.errors import DataError
+from tlkit.outputs import normalize_name
 
 
 def read_folder(root: Path, *, annotation_files: Collection[Path] = ()) -> Candidates:
@@ -136,7 +136,7 @@ def _find_usual_size(files: Iterable[FoundFile]) -> float:
 
 def _find_class_name(folder: Path) -> str:
     """Return a folder's class: its name without spaces around it, which nobody sees."""
-    return normalize_class_name(folder.name.strip(" \u00a0\u3000") or folder.name)
+    return normalize_name(folder.name.strip(" \u00a0\u3000") or folder.name)
 
 
 def _name_united(folders: Collection[Path]) -> Iterator[str]:

@@ -8,7 +8,6 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from tlkit.data.answers import parse_answer
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.column_names import LABEL_COLUMNS
 from tlkit.data.formats.label_cells import find_combined_classes, find_one_hot, join_labels
@@ -27,7 +26,8 @@ from tlkit.data.manifest import SetAside
 from tlkit.metadata.columns import ColumnRequest
 from tlkit.metadata.encoding import fit_number
 from tlkit.metadata.numbers import is_missing, parse_number
-from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR, MULTILABEL, REGRESSION
+from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR
+from tlkit.tasks import find_task
 
 __all__ = ["TABLE_SUFFIXES", "TableColumns", "list_other_columns", "read_table"]
 
@@ -145,7 +145,7 @@ def _find_splits_and_answers(table: Table, image: str, columns: TableColumns) ->
 
 def _find_answer_column(table: Table, columns: TableColumns) -> str | None:
     """Return the column of answers; None if there is none of a usual name."""
-    if columns.task == REGRESSION:
+    if not find_task(columns.task).has_names:
         return require_column(table, columns.answer, (), "target", option="target")
     return find_column(table, columns.answer, LABEL_COLUMNS, option="label-column")
 
@@ -153,10 +153,10 @@ def _find_answer_column(table: Table, columns: TableColumns) -> str | None:
 def _read_answers(table: Table, column: str | None, columns: TableColumns, taken: Collection[str]) -> _Answers:
     if column is None:
         return _read_one_hot(table, columns, taken)
-    if columns.task == REGRESSION:
+    if not find_task(columns.task).has_names:
         return _read_values(table, column)
     cells = table.read_column(column)
-    if columns.task == MULTILABEL:
+    if find_task(columns.task).has_labels:
         joined, notice = join_labels(table.path, cells, columns.label_separator)
         return _Answers((column,), joined, tuple(filter(None, [notice])))
     missing = sorted({cell for cell in cells if cell and is_missing(cell)})
@@ -173,12 +173,12 @@ def _read_one_hot(table: Table, columns: TableColumns, taken: Collection[str]) -
     """
     names, rows = find_one_hot(table, [name for name in table.header if name not in taken])
     is_single = all(len(labels) == 1 for labels in rows)
-    if not names or (columns.task == CLASSIFICATION and not is_single):
+    if not names or (find_task(columns.task).is_exclusive and not is_single):
         hint = f" The columns {', '.join(names)} hold 0 and 1: --task multilabel reads them." if names else ""
         raise lack_column(table, LABEL_COLUMNS, "label", option="label-column", hint=hint)
-    what = "class" if columns.task == CLASSIFICATION else "labels"
+    what = "class" if find_task(columns.task).is_exclusive else "labels"
     told = f"{table.path.name}: the {what} of an image is read from the columns {', '.join(names)}, of 0 and 1."
-    if columns.task == MULTILABEL:
+    if find_task(columns.task).has_labels:
         told = told.replace(" is read", " are read")
     return _Answers(names, [LABEL_SEPARATOR.join(labels) for labels in rows], (told,))
 
@@ -223,7 +223,7 @@ def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: Pat
     candidates = [
         Candidate(path, answer, split, metadata)
         for (path, split, metadata), answers in items.items()
-        for answer in (_unite(answers) if task == MULTILABEL else answers)
+        for answer in (_unite(answers) if find_task(task).has_labels else answers)
     ]
     notices = _describe_rows(table.path.name, items, task, num_repeated)
     return Candidates(table.path.parent, tuple(candidates), tuple(set_aside), tuple(notices))
@@ -239,7 +239,7 @@ def _parse_row(task: str, row: _Row) -> str:
     """Return a row's answer, or raise ValueError with what the row lacks."""
     if not row.image:
         raise ValueError("no image path")
-    answer = parse_answer(task, row.answer)
+    answer = find_task(task).parse_answer(row.answer)
     if row.split == "":
         raise ValueError("no split")
     return answer
@@ -254,9 +254,9 @@ def _describe_rows(
         yield f"{name}: {num_repeated:,} {rows_say} the same as an earlier one and {count} once."
     num_torn = sum(len(answers) > 1 for answers in items.values())
     images = f"{num_torn:,} image has" if num_torn == 1 else f"{num_torn:,} images have"
-    if num_torn and task == MULTILABEL:
+    if num_torn and find_task(task).has_labels:
         yield f"{name}: {images} labels in several rows, which are united."
-    elif num_torn and task == CLASSIFICATION:
+    elif num_torn and find_task(task).is_exclusive:
         yield f"{name}: {images} rows of different classes; --task multilabel learns all of them."
     elif num_torn:
         yield f"{name}: {images} rows of different values, each of which is learned."

@@ -19,12 +19,12 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
-from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
 from tlkit.errors import DataError
 from tlkit.files import read_regular_file
+from tlkit.outputs import normalize_name
 
 MAX_XML_BYTES = 4 * 2**20
 MAX_LIST_BYTES = 16 * 2**20
@@ -143,7 +143,7 @@ def _parse_object(element: ElementTree.Element) -> BoxLabel | str:
     if corners is None:
         return "box whose corners are not numbers; left out"
     left, top, right, bottom = corners
-    return BoxLabel(left, top, right, bottom, normalize_class_name(_text(element, "name")))
+    return BoxLabel(left, top, right, bottom, normalize_name(_text(element, "name")))
 
 
 def _text(element: ElementTree.Element, name: str) -> str:

@@ -11,13 +11,13 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
-from tlkit.data.answers import normalize_class_name
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.formats.companions import YOLO, recognize_annotation
 from tlkit.data.formats.data_yaml import DataYaml, find_entry, parse_data_yaml, read_text
 from tlkit.data.manifest import SPLITS
+from tlkit.outputs import normalize_name
 
 YAML_SUFFIXES = (".yaml", ".yml")
 _NAME_FILES = ("data.yaml", "data.yml", "classes.txt", "obj.names", "_darknet.labels")
@@ -183,7 +183,7 @@ def _read_names(path: Path | None) -> tuple[DataYaml, Complaint | None]:
         yaml = parse_data_yaml(text)
     else:
         lines = [line.strip() for line in text.splitlines()]
-        yaml = DataYaml({number: normalize_class_name(line) for number, line in enumerate(lines) if line} or None)
+        yaml = DataYaml({number: normalize_name(line) for number, line in enumerate(lines) if line} or None)
     if yaml.names is not None:
         return yaml, None
     return yaml, Complaint("file of class names that gives none; classes called by number", path)

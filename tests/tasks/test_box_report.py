@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.tasks.boxes import BoxReport, answers_of, compute_box_scores
-from tlkit.tasks.classification import compute_classification_report
+from tlkit.tasks.box_report import BoxReport, answers_of, compute_box_scores
+from tlkit.tasks.classification_report import compute_classification_report
 
 SQUARE = (10.0, 10.0, 30.0, 30.0)
 

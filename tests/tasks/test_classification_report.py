@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkit.errors import NumericsError
-from tlkit.tasks.classification import Mistake, compute_classification_report
+from tlkit.tasks.classification_report import Mistake, compute_classification_report
 from tlkit.tasks.report import Report
 
 

@@ -7,8 +7,8 @@ from collections.abc import Sequence
 import numpy as np
 import pytest
 
-from tlkit.data.answers import find_names, find_strata, make_targets, names_of, parse_answer
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.tasks import find_task
 
 
 @pytest.mark.parametrize(
@@ -26,8 +26,8 @@ from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
     ],
 )
 def test_an_answer_has_one_spelling(task: str, text: str, answer: str) -> None:
-    assert parse_answer(task, text) == answer
-    assert parse_answer(task, answer) == answer
+    assert find_task(task).parse_answer(text) == answer
+    assert find_task(task).parse_answer(answer) == answer
 
 
 @pytest.mark.parametrize(
@@ -44,7 +44,7 @@ def test_an_answer_has_one_spelling(task: str, text: str, answer: str) -> None:
 )
 def test_a_cell_without_an_answer_says_why(task: str, text: str, reason: str) -> None:
     with pytest.raises(ValueError) as caught:
-        parse_answer(task, text)
+        find_task(task).parse_answer(text)
     assert str(caught.value) == reason
 
 
@@ -60,7 +60,7 @@ def test_a_cell_without_an_answer_says_why(task: str, text: str, reason: str) ->
 def test_an_answer_names_classes_or_labels_but_a_value_names_none(
     task: str, answer: str, names: tuple[str, ...]
 ) -> None:
-    assert names_of(task, answer) == names
+    assert find_task(task).names_of(answer) == names
 
 
 @pytest.mark.parametrize(
@@ -72,7 +72,7 @@ def test_an_answer_names_classes_or_labels_but_a_value_names_none(
     ],
 )
 def test_all_names_are_sorted_and_stand_once(task: str, answers: Sequence[str], names: Sequence[str]) -> None:
-    assert find_names(task, answers) == names
+    assert find_task(task).find_names(answers) == names
 
 
 @pytest.mark.parametrize(
@@ -87,31 +87,31 @@ def test_targets_have_the_shape_and_type_of_their_task(
     task: str, answers: Sequence[str], dtype: type, targets: object, empty_shape: tuple[int, ...]
 ) -> None:
     names = () if task == REGRESSION else ("b", "a", "c")
-    found = make_targets(task, answers, names)
+    found = find_task(task).make_targets(answers, names)
     assert (found.dtype, found.tolist()) == (np.dtype(dtype), targets)
-    empty = make_targets(task, [], names)
+    empty = find_task(task).make_targets([], names)
     assert (empty.dtype, empty.shape) == (np.dtype(dtype), empty_shape)
 
 
 def test_strata_of_classes_are_the_classes() -> None:
-    assert find_strata(CLASSIFICATION, ["b", "a", "b"]) == ["b", "a", "b"]
+    assert find_task(CLASSIFICATION).find_strata(["b", "a", "b"]) == ["b", "a", "b"]
 
 
 def test_strata_of_labels_are_the_rarest_of_each_image() -> None:
     answers = ["sea|ship", "sea", "sea|whale", "", "ship|whale", "sea|ship"]
-    assert find_strata(MULTILABEL, answers) == ["ship", "sea", "whale", "", "whale", "ship"]
+    assert find_task(MULTILABEL).find_strata(answers) == ["ship", "sea", "whale", "", "whale", "ship"]
 
 
 def test_strata_of_values_are_the_fifths_of_all_values() -> None:
     values = [str(2**number) for number in range(20)]
-    backwards = find_strata(REGRESSION, values[::-1])
+    backwards = find_task(REGRESSION).find_strata(values[::-1])
     assert backwards == [str(number // 4) for number in range(20)][::-1]
 
 
 @pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])
 def test_no_answers_have_no_strata(task: str) -> None:
-    assert find_strata(task, []) == []
+    assert find_task(task).find_strata([]) == []
 
 
 def test_values_that_are_all_equal_are_one_stratum() -> None:
-    assert len(set(find_strata(REGRESSION, ["3", "3.0", "3e0"]))) == 1
+    assert len(set(find_task(REGRESSION).find_strata(["3", "3.0", "3e0"]))) == 1

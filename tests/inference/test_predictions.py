@@ -12,16 +12,10 @@ import numpy as np
 import pytest
 
 from tlkit.errors import SettingError
+from tlkit.inference.predictions import PredictionColumns, open_predictions
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
-from tlkit.reports.predictions import (
-    ROWS_IN_A_GROUP,
-    Prediction,
-    PredictionColumns,
-    check_predictions_path,
-    open_predictions,
-    rank_classes,
-    shorten_float32,
-)
+from tlkit.reports.row_writers import ROWS_IN_A_GROUP, check_rows_path
+from tlkit.tasks.predictions import Prediction, rank_classes, shorten_float32
 
 ROWS = [
     Prediction("a/cat, the.jpg", (("cat", 0.75), ('do"g', 0.25))),
@@ -300,14 +294,14 @@ def test_probabilities_print_short_and_read_back_to_the_bit() -> None:
 )
 def test_an_ending_without_a_format_is_refused(name: str, message: str) -> None:
     with pytest.raises(SettingError) as caught:
-        check_predictions_path(Path(name))
+        check_rows_path(Path(name))
     assert str(caught.value) == message
 
 
 def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     (tmp_path / "p.csv").mkdir()
     with pytest.raises(SettingError) as caught:
-        check_predictions_path(tmp_path / "p.csv")
+        check_rows_path(tmp_path / "p.csv")
     assert str(caught.value) == (
         f"--out {tmp_path / 'p.csv'} is a folder.\n  Expected: the name of a file\n  Fix: choose another name."
     )

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkit.errors import NumericsError
-from tlkit.tasks.regression import RegressionReport, compute_regression_report
+from tlkit.tasks.regression_report import RegressionReport, compute_regression_report
 from tlkit.tasks.report import Report
 
 

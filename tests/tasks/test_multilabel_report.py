@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkit.errors import NumericsError
-from tlkit.tasks.multilabel import MultilabelReport, compute_multilabel_report
+from tlkit.tasks.multilabel_report import MultilabelReport, compute_multilabel_report
 from tlkit.tasks.report import Report
 
 LABELS = np.array([[1, 0, 0], [1, 1, 0], [0, 1, 0], [0, 0, 0]], np.float32)

@@ -1,0 +1,190 @@
+"""From a model's row of numbers to what a file of predictions and an overlay say of an image."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any, BinaryIO, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.manifest import ImageRecord
+from tlkit.models import BundleSpec
+from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
+from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format_percent
+from tlkit.reports.row_writers import SINGLE, TEXT, RowWriter, open_rows
+from tlkit.tasks import find_task
+from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction, shorten_float32
+
+MAX_CAPTION_LINES = 12
+BOX_COLUMNS = ("left", "top", "right", "bottom")
+DISTANCE_COLUMNS = (UNKNOWN, "distance")
+
+
+@dataclass(frozen=True)
+class PredictionColumns:
+    """What a file of predictions tells of each image: first its path, last why there is no prediction, if so.
+
+    Between them stand, as far as wanted: the truth; the names of the labels, joined by `|`, or the value; class_name,
+    probability, class_name_2, probability_2 and so on down to the k-th most probable; uncertain (yes or no); left, top,
+    right, bottom; unknown (yes or no) and distance.
+
+    Attributes:
+        task: One of `tlkit.outputs.TASKS`.
+        top_k: How many classes or labels a row ranks, at least 1; not used for values.
+        value_name: What the values are called: their column, or "predicted_" and it where another column is called so.
+        with_truth: Whether there are the columns true_class_name and true_class_probability, true_labels, or true_value.
+        with_uncertain: Whether it is told which classes are less probable than they should be.
+        with_box: Whether there are the columns of a box.
+        with_distance: Whether it is told how unlike the training images a picture is.
+    """
+
+    task: str = CLASSIFICATION
+    top_k: int = 1
+    value_name: str = "value"
+    with_truth: bool = False
+    with_uncertain: bool = False
+    with_box: bool = False
+    with_distance: bool = False
+
+    @property
+    def value_column(self) -> str:
+        """The name of the column with the predicted value."""
+        is_taken = self.value_name.casefold() in {
+            "path",
+            find_task(REGRESSION).truth_column,
+            *BOX_COLUMNS,
+            *DISTANCE_COLUMNS,
+            "error",
+        }
+        return f"predicted_{self.value_name}" if is_taken else self.value_name
+
+    def kinds(self) -> dict[str, str]:
+        """Return the columns by name, in order, each with its kind (`tlkit.reports.row_writers`)."""
+        task = find_task(self.task)
+        return {
+            "path": TEXT,
+            **(task.truth_columns() if self.with_truth else {}),
+            **task.prediction_columns(top_k=self.top_k, value_column=self.value_column),
+            **({UNCERTAIN: TEXT} if self.with_uncertain else {}),
+            **(dict.fromkeys(BOX_COLUMNS, SINGLE) if self.with_box else {}),
+            **(dict(zip(DISTANCE_COLUMNS, (TEXT, SINGLE), strict=True)) if self.with_distance else {}),
+            "error": TEXT,
+        }
+
+    def names(self) -> tuple[str, ...]:
+        """Return the columns' names, in order."""
+        return tuple(self.kinds())
+
+    def row_values(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the row by column, None where there is nothing to say."""
+        values: dict[str, Any] = dict.fromkeys(self.names())
+        values |= {"path": prediction.path, "error": prediction.error or None}
+        cells = find_task(self.task).row_values(prediction, value_column=self.value_column)
+        values |= {name: cell for name, cell in cells.items() if name in values}
+        if prediction.box is not None:
+            values |= zip(BOX_COLUMNS, (round(edge, 2) for edge in prediction.box), strict=True)
+        if prediction.is_uncertain is not None:
+            values[UNCERTAIN] = _yes_or_no(prediction.is_uncertain)
+        if prediction.distance is not None:
+            values |= zip(DISTANCE_COLUMNS, (_yes_or_no(prediction.is_unknown), prediction.distance), strict=True)
+        return values
+
+
+class PredictionWriter(Protocol):
+    """Takes predictions one by one."""
+
+    def write(self, prediction: Prediction) -> None:
+        """Add one row."""
+
+
+@contextmanager
+def open_predictions(out: Path | BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
+    """Yield a writer for predictions; see `tlkit.reports.row_writers.open_rows`.
+
+    Raises:
+        RunError: The file cannot be written; the rows so far are kept.
+    """
+    with open_rows(out, columns.kinds()) as write:
+        yield _RowByRow(columns, write)
+
+
+class _RowByRow:
+    """Turns predictions into rows."""
+
+    def __init__(self, columns: PredictionColumns, write: RowWriter) -> None:
+        self._columns = columns
+        self._write = write
+
+    def write(self, prediction: Prediction) -> None:
+        self._write(self._columns.row_values(prediction))
+
+
+def _yes_or_no(value: bool) -> str:
+    return "yes" if value else "no"
+
+
+def choose_prediction_columns(
+    spec: BundleSpec, *, top_k: int, with_truth: bool = False, with_uncertain: bool = False
+) -> PredictionColumns:
+    """Return what a file of a model's predictions tells; `top_k` is at least 1."""
+    return PredictionColumns(
+        task=spec.task,
+        top_k=min(top_k, max(1, len(spec.class_names))),
+        value_name=spec.target.name if spec.target else "value",
+        with_truth=with_truth,
+        with_uncertain=with_uncertain,
+        with_box=spec.has_box,
+        with_distance=spec.measures_distance,
+    )
+
+
+def make_prediction(
+    path: str,
+    answer: NDArray[np.floating[Any]],
+    box: Box | None,
+    distance: np.floating[Any] | None,
+    spec: BundleSpec,
+    *,
+    top_k: int,
+    record: ImageRecord | None = None,
+) -> Prediction:
+    """Return what a model says of one image.
+
+    Args:
+        path: The image's file, as it is to be written.
+        answer: Float (num_answers,), as `tlkit.inference.scoring` gives it: probabilities, 0..1, or a value in its unit.
+        box: In pixels of the upright picture, if there is one.
+        distance: From the training images, 0..1, if it is measured.
+        spec: The model's.
+        top_k: Classes or labels that are ranked.
+        record: The image with its true answer, where that is known.
+    """
+    far, is_unknown = None, False
+    if distance is not None and spec.unknown_above is not None:
+        far, is_unknown = shorten_float32(distance), bool(distance > spec.unknown_above)
+    fields = find_task(spec.task).predict(answer, spec, top_k=top_k, answer=record.answer if record else None)
+    return Prediction(path, box=box, distance=far, is_unknown=is_unknown, **fields)
+
+
+def flag_uncertain(prediction: Prediction, min_probability: float | None) -> Prediction:
+    """Return a prediction that tells whether its class is less probable than it should be; None asks for nothing."""
+    if min_probability is None or not prediction.ranked:
+        return prediction
+    return replace(prediction, is_uncertain=prediction.ranked[0][1] < min_probability)
+
+
+def write_caption(prediction: Prediction, spec: BundleSpec, *, min_probability: float | None = None) -> Caption:
+    """Return the lines that stand beneath a picture, twelve at most."""
+    caption = find_task(spec.task).write_caption(prediction, spec)
+    if len(caption) > MAX_CAPTION_LINES:
+        num_left = len(caption) - MAX_CAPTION_LINES + 1
+        caption = [*caption[: MAX_CAPTION_LINES - 1], CaptionLine(f"and {num_left:,} more")]
+    if prediction.flag == UNKNOWN:
+        return caption_flagged(UNKNOWN, "unlike the training images", caption)
+    if prediction.flag == UNCERTAIN:
+        return caption_flagged(UNCERTAIN, f"below {format_percent(min_probability or 0)}", caption)
+    return caption

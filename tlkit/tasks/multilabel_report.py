@@ -1,0 +1,166 @@
+"""Score predicted probabilities of labels, of which an image may bear several or none."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.metrics.average_precision import compute_average_precisions, measure_mean_average_precision
+from tlkit.metrics.intervals import Interval, compute_wilson_interval
+from tlkit.metrics.precision_recall import compute_f1, compute_precision, compute_recall, mean_of_defined
+from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
+from tlkit.tasks.thresholds import apply_thresholds
+
+
+@dataclass(frozen=True)
+class LabelScore:
+    """How one label fared.
+
+    Attributes:
+        label_name: Its name.
+        threshold: The probability, 0..1, from which on it is said to be there.
+        average_precision: How well its probabilities rank the images, whatever the threshold; None: no image bears it.
+        precision: Part right of the images that were given it; None: no image was.
+        recall: Part found of the images that bear it; None: no image does.
+        f1: Their harmonic mean; None: neither exists.
+        support: Images that bear it.
+    """
+
+    label_name: str
+    threshold: float
+    average_precision: float | None
+    precision: float | None
+    recall: float | None
+    f1: float | None
+    support: int
+
+
+@dataclass(frozen=True)
+class MultilabelReport:
+    """The scores of one set of images.
+
+    Attributes:
+        num_images: Images that were scored.
+        mean_average_precision: Over the labels that an image bears, with its interval by bootstrap; None: no image
+            bears any.
+        micro_f1: F1 of all pairs of image and label together; None: no label is there or said to be.
+        macro_f1: Mean of the labels' F1, over those that occur or are said; None as for `micro_f1`.
+        all_right: Part of the images whose labels are right without exception, with its interval.
+        labels: The scores of each label.
+    """
+
+    num_images: int
+    mean_average_precision: Interval | None
+    micro_f1: float | None
+    macro_f1: float | None
+    all_right: Interval
+    labels: tuple[LabelScore, ...]
+
+    def headline(self) -> str:
+        """Return the scores in a sentence, which also counts the labels that the mean leaves out."""
+        mean = self.mean_average_precision.in_words() if self.mean_average_precision else "-"
+        num_absent = sum(not score.support for score in self.labels)
+        absent = f" mAP leaves out {num_absent} of {len(self.labels)} labels, which no image has." if num_absent else ""
+        return (
+            f"mAP {mean}, micro-F1 {format_fraction(self.micro_f1)}, macro-F1 {format_fraction(self.macro_f1)}, "
+            f"all labels right {self.all_right.in_words()}, on {self.num_images:,} images.{absent}"
+        )
+
+    def facts(self) -> dict[str, str]:
+        """Return the figures to read first, by their name."""
+        return {
+            "mAP": self.mean_average_precision.in_brief() if self.mean_average_precision else "-",
+            "micro-F1": format_fraction(self.micro_f1),
+            "macro-F1": format_fraction(self.macro_f1),
+            "all labels right": self.all_right.in_brief(),
+            "images": f"{self.num_images:,}",
+        }
+
+    def score_table(self) -> ScoreTable:
+        """Return column titles and one row of strings a label, then the means; "-" where nothing is defined."""
+        columns = ("label", "threshold", "AP", "precision", "recall", "F1", "images")
+        figures = ("average_precision", "precision", "recall", "f1")
+        rows: list[tuple[str, ...]] = [
+            (
+                score.label_name,
+                format_fraction(score.threshold),
+                *(format_fraction(getattr(score, figure)) for figure in figures),
+                f"{score.support:,}",
+            )
+            for score in self.labels
+        ]
+        means = [mean_of_defined([getattr(score, figure) for score in self.labels]) for figure in figures]
+        rows.append(("mean of the labels", "-", *map(format_fraction, means), f"{self.num_images:,}"))
+        return columns, rows
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the scores as plain numbers, lists and dicts, fit for JSON."""
+        mean = self.mean_average_precision
+        return {
+            "images": self.num_images,
+            "mean_average_precision": asdict(mean) if mean else None,
+            "micro_f1": self.micro_f1,
+            "macro_f1": self.macro_f1,
+            "all_labels_right": asdict(self.all_right),
+            "labels": [asdict(score) for score in self.labels],
+            "labels_without_images": [score.label_name for score in self.labels if not score.support],
+        }
+
+
+def compute_multilabel_report(
+    labels: NDArray[np.generic],
+    probabilities: NDArray[np.floating[Any]],
+    label_names: Sequence[str],
+    thresholds: NDArray[np.floating[Any]],
+) -> MultilabelReport:
+    """Score predictions.
+
+    Args:
+        labels: (n, labels) of 0 and 1, n >= 1: the labels that each image bears.
+        probabilities: Float (n, labels), 0..1.
+        label_names: The name of each label, in the order of the columns.
+        thresholds: Float (labels,), 0..1, as `choose_thresholds` gives them.
+
+    Raises:
+        NumericsError: A probability is not a finite number.
+        ValueError: The shapes do not fit together, `labels` holds other numbers, or there are no rows.
+    """
+    expected = (len(labels), len(label_names))
+    if not len(labels) or not (labels.shape == probabilities.shape == expected) or thresholds.shape != expected[1:]:
+        raise ValueError(
+            f"expected labels and probabilities of shape (n, {len(label_names)}), n >= 1, and a threshold each. "
+            f"Received: labels.shape={labels.shape}, probabilities.shape={probabilities.shape}, "
+            f"thresholds.shape={thresholds.shape}"
+        )
+    is_borne = labels == 1
+    if not (is_borne | (labels == 0)).all():
+        raise ValueError(f"expected labels of 0 and 1. Received: {np.unique(labels)[:5]}")
+    check_finite(probabilities, kind="probabilities")
+
+    is_said = apply_thresholds(probabilities, thresholds)
+    right, claimed, support = ((part.sum(axis=0)) for part in (is_borne & is_said, is_said, is_borne))
+    average_precisions = compute_average_precisions(is_borne, probabilities)
+    scores = tuple(
+        LabelScore(
+            label_name=name,
+            threshold=float(str(np.float32(thresholds[label]))),
+            average_precision=average_precisions[label],
+            precision=compute_precision(int(right[label]), int(claimed[label])),
+            recall=compute_recall(int(right[label]), int(support[label])),
+            f1=compute_f1(int(right[label]), int(claimed[label]), int(support[label])),
+            support=int(support[label]),
+        )
+        for label, name in enumerate(label_names)
+    )
+    return MultilabelReport(
+        num_images=len(labels),
+        mean_average_precision=measure_mean_average_precision(is_borne, probabilities),
+        micro_f1=compute_f1(int(right.sum()), int(claimed.sum()), int(support.sum())),
+        macro_f1=mean_of_defined([score.f1 for score in scores]),
+        all_right=compute_wilson_interval(int((is_borne == is_said).all(axis=1).sum()), len(labels)),
+        labels=scores,
+    )

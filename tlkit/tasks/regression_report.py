@@ -1,0 +1,184 @@
+"""Score predicted values against true ones: how far off they are, and how much better than a guess."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from functools import partial
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.metrics.intervals import Interval, compute_bootstrap_interval
+from tlkit.outputs import format_value
+from tlkit.tasks.report import ScoreTable, check_finite
+
+
+@dataclass(frozen=True)
+class QuarterScore:
+    """How the images fared whose true value lies in one quarter of all.
+
+    Attributes:
+        low: The least true value among them.
+        high: The greatest.
+        num_images: How many there are; equal values stay together, so quarters may differ in size.
+        mean_absolute_error: In the unit of the values.
+        mean_error: Mean of predicted minus true. Above 0 for small values and below 0 for large ones, it shows the pull
+            to the mean of a model that is unsure.
+    """
+
+    low: float
+    high: float
+    num_images: int
+    mean_absolute_error: float
+    mean_error: float
+
+
+@dataclass(frozen=True)
+class RegressionReport:
+    """The scores of one set of images, in the unit of the values but for `r2`.
+
+    Attributes:
+        name: What the values are called.
+        num_images: Images that were scored.
+        mean_absolute_error: With its interval by bootstrap.
+        root_mean_squared_error: Weighs large errors more.
+        median_absolute_error: Half of the images are less far off.
+        guess_error: Mean absolute error of always saying the median of the true values.
+        r2: 1 less the squared error's part of the squared spread about the mean, with its interval by bootstrap: 1 is
+            perfect, 0 no better than always saying the mean. None where all true values are equal.
+        quarters: The scores by true value, rising; fewer than four where there are too few values.
+    """
+
+    name: str
+    num_images: int
+    mean_absolute_error: Interval
+    root_mean_squared_error: float
+    median_absolute_error: float
+    guess_error: float
+    r2: Interval | None
+    quarters: tuple[QuarterScore, ...]
+
+    def headline(self) -> str:
+        """Return mean absolute error and R² in a sentence, beside the error of a guess."""
+        r2 = self.r2.in_words() if self.r2 else "- (all true values are equal)"
+        return (
+            f"Mean absolute error of {self.name} {self.mean_absolute_error.in_words(format_value)}, "
+            f"against {format_value(self.guess_error)} by always saying the median; "
+            f"R² {r2}, on {self.num_images:,} images."
+        )
+
+    def facts(self) -> dict[str, str]:
+        """Return the figures to read first, by their name."""
+        return {
+            "mean absolute error": self.mean_absolute_error.in_brief(format_value),
+            "by always saying the median": format_value(self.guess_error),
+            "median absolute error": format_value(self.median_absolute_error),
+            "root mean squared error": format_value(self.root_mean_squared_error),
+            "R²": self.r2.in_brief() if self.r2 else "-",
+            "images": f"{self.num_images:,}",
+        }
+
+    def score_table(self) -> ScoreTable:
+        """Return column titles and one row of strings for each quarter of the true values."""
+        columns = (f"true {self.name}", "images", "mean absolute error", "mean of predicted - true")
+        rows: list[tuple[str, ...]] = [
+            (
+                f"{format_value(quarter.low)} to {format_value(quarter.high)}",
+                f"{quarter.num_images:,}",
+                format_value(quarter.mean_absolute_error),
+                format_value(quarter.mean_error, signed=True),
+            )
+            for quarter in self.quarters
+        ]
+        return columns, rows
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return the scores as plain numbers, lists and dicts, fit for JSON."""
+        return {
+            "images": self.num_images,
+            "name": self.name,
+            "mean_absolute_error": asdict(self.mean_absolute_error),
+            "root_mean_squared_error": self.root_mean_squared_error,
+            "median_absolute_error": self.median_absolute_error,
+            "guess_error": self.guess_error,
+            "r2": asdict(self.r2) if self.r2 else None,
+            "quarters": [asdict(quarter) for quarter in self.quarters],
+        }
+
+
+def compute_regression_report(
+    values: NDArray[np.floating[Any]], predicted: NDArray[np.floating[Any]], name: str
+) -> RegressionReport:
+    """Score predictions.
+
+    Args:
+        values: Float (n,), n >= 1, finite: the true value of each image.
+        predicted: Float (n,): what the model said.
+        name: What the values are called, such as "price_usd".
+
+    Raises:
+        NumericsError: A prediction is not a finite number.
+        ValueError: The shapes do not fit together, a true value is not finite, or there are no rows.
+    """
+    if values.ndim != 1 or len(values) == 0 or predicted.shape != values.shape:
+        raise ValueError(
+            "expected values and predictions of one shape (n,), n >= 1. "
+            f"Received: values.shape={values.shape}, predicted.shape={predicted.shape}"
+        )
+    if not np.isfinite(values).all():
+        raise ValueError(f"expected finite values. Received: {values[~np.isfinite(values)][0]}")
+    check_finite(predicted, kind="values")
+
+    true = values.astype(np.float64)
+    errors = predicted.astype(np.float64) - true
+    absolute = np.abs(errors)
+    return RegressionReport(
+        name=name,
+        num_images=len(true),
+        mean_absolute_error=compute_bootstrap_interval(
+            float(absolute.mean()), lambda counts: absolute @ counts / len(absolute), len(true)
+        ),
+        root_mean_squared_error=float(np.sqrt(np.mean(errors**2))),
+        median_absolute_error=float(np.median(absolute)),
+        guess_error=float(np.abs(true - np.median(true)).mean()),
+        r2=_measure_r2(true, errors),
+        quarters=_score_quarters(true, errors),
+    )
+
+
+def _measure_r2(true: NDArray[np.float64], errors: NDArray[np.float64]) -> Interval | None:
+    compute = partial(_compute_r2, true - np.median(true), errors)
+    value = float(compute(np.ones((len(true), 1)))[0])
+    return None if np.isnan(value) else compute_bootstrap_interval(value, compute, len(true))
+
+
+def _compute_r2(
+    centred: NDArray[np.float64], errors: NDArray[np.float64], counts: NDArray[np.float64]
+) -> NDArray[np.float64]:
+    """Return R² of resamples, float64 (r,), NaN where all true values of one are equal.
+
+    Args:
+        centred: float64 (n,), true values less a number that keeps them small.
+        errors: float64 (n,), predicted less true.
+        counts: float64 (n, r), how often each resample holds each image.
+    """
+    squares = centred**2 @ counts
+    spread = squares - (centred @ counts) ** 2 / len(centred)
+    # Equal values leave nothing but rounding.
+    return 1 - (errors**2 @ counts) / np.where(spread > 1e-12 * squares, spread, np.nan)
+
+
+def _score_quarters(true: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[QuarterScore, ...]:
+    quarter_of = np.searchsorted(np.quantile(true, [0.25, 0.5, 0.75]), true, side="left")
+    members = [quarter_of == quarter for quarter in np.unique(quarter_of)]
+    return tuple(
+        QuarterScore(
+            low=float(true[chosen].min()),
+            high=float(true[chosen].max()),
+            num_images=int(chosen.sum()),
+            mean_absolute_error=float(np.abs(errors[chosen]).mean()),
+            mean_error=float(errors[chosen].mean()),
+        )
+        for chosen in members
+    )
