@@ -18,7 +18,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlkit import __version__
+from tlkit.version import __version__
 
 CPU_DESCRIPTION = Path("/proc/cpuinfo")
 MEMORY_DESCRIPTION = Path("/proc/meminfo")

@@ -9,9 +9,10 @@ from typing import Any
 import click
 import pytest
 
-from tlkit.cli.options import collect_settings, given_settings, output_options, settings_options
+from tlkit.cli.options import output_options, settings_options
 from tlkit.errors import SettingError
 from tlkit.recipes import SECTIONS, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
+from tlkit.recipes.given import collect_settings, given_settings
 from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console
 

@@ -15,12 +15,12 @@ import pytest
 from PIL import Image
 
 from tlkit.commands.evaluate import run_evaluate
-from tlkit.commands.predict import predict_files
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, RunError
+from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import score_records
 from tlkit.metadata.encoding import MetadataEncoding
 from tlkit.models import Classifier, read_bundle

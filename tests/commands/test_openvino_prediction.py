@@ -15,13 +15,13 @@ import numpy as np
 import pytest
 
 from tlkit.backbones.engines import openvino_runtime
-from tlkit.commands.predict import predict_files
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.errors import NumericsError
+from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import Scores, load_record, score_records
 from tlkit.metadata.encoding import NO_METADATA
 from tlkit.models import BundleSpec, assemble_classifier, open_classifier, write_bundle

@@ -14,11 +14,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.commands.predict import PredictOutputs, predict_files, run_predict
+from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import RunError, SettingError
+from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import PICTURE_ITSELF
 from tlkit.metadata.encoding import NO_METADATA
 from tlkit.models import Classifier, read_bundle

@@ -22,8 +22,9 @@ from tlkit.data.manifest import ImageRecord, read_manifest
 from tlkit.data.views import View, draw_view
 from tlkit.models import BundleSpec, Classifier, assemble_classifier, write_bundle
 from tlkit.recipes import HeadSettings
+from tlkit.tasks import find_task
 from tlkit.training.batches import EpochPlan
-from tlkit.training.losses import compute_answer_losses, compute_box_losses, compute_class_weights, compute_iou
+from tlkit.training.losses import compute_box_losses, compute_class_weights, compute_iou
 
 SIZE = (32, 32)
 CLASSES = ("carp", "eel")
@@ -115,7 +116,7 @@ def compute_figures(
     labels = np.array([CLASSES.index(record.answer) for record in records], np.int32)
     shaping = {"label_smoothing": 0.1, "focal": 1.5} if is_training else {}
     answer_losses = keras.ops.convert_to_numpy(
-        compute_answer_losses("classification", labels, said["answer"], **shaping)
+        find_task("classification").compute_losses(labels, said["answer"], **shaping)
     )
     if is_training:
         answer_losses = answer_losses * compute_class_weights(labels, num_classes=2, mode="balanced")

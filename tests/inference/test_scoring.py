@@ -35,6 +35,10 @@ class Echo:
             self.sizes.append(len(images))
         return images
 
+    def compute_features(self, images: Any) -> Any:
+        """Return the images."""
+        return images
+
 
 def row_of(item: int, index: int) -> tuple[Any, Any]:
     """Return a row of probabilities, box and distance, other ones for each item and view."""

@@ -8,8 +8,9 @@ import click
 import pytest
 from click.testing import CliRunner
 
-from tlkit.cli.options import collect_settings, settings_options
+from tlkit.cli.options import settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
+from tlkit.recipes.given import collect_settings
 from tlkit.recipes.words import list_words
 
 

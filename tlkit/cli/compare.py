@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import collect_settings, output_options, settings_options
+from tlkit.cli.options import drop_unset, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -55,17 +55,18 @@ def compare(
     combination on the same folds. Candidates that differ by no more than chance explains are said not to differ; of those
     the cheapest is advised.
     """
-    from tlkit.commands.compare import run_compare
-    from tlkit.probes.candidates import Wanted
+    from tlkit import api
 
-    payload = run_compare(
+    payload = api.compare(
         data,
-        wanted=Wanted(*map(split_names, (backbones, boundaries, heads, policies, views))),
-        data_settings=collect_settings(DataSettings, options),
-        backbone_settings=collect_settings(BackboneSettings, options),
-        seed=collect_settings(TrainingSettings, options).seed,
+        backbones=split_names(backbones),
+        boundaries=split_names(boundaries),
+        heads=split_names(heads),
+        policies=split_names(policies),
+        views=split_names(views),
         out=out,
         console=console,
+        **drop_unset(options),
     )
     console.result(payload)
 

@@ -7,11 +7,10 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import collect_settings, engine_options, output_options, settings_options, view_options
+from tlkit.cli.options import drop_unset, engine_options, output_options, settings_options, view_options
 from tlkit.recipes import DataSettings
 
 if TYPE_CHECKING:
-    from tlkit.data.views import ViewPlan
     from tlkit.reports.console import Console
 
 
@@ -45,7 +44,8 @@ def evaluate(
     split: str | None,
     top_k: int | None,
     out: Path | None,
-    views: ViewPlan,
+    views: int,
+    policy: str | None,
     engine: str,
     precision: str,
     console: Console,
@@ -57,18 +57,19 @@ def evaluate(
     images that it held back itself. Accuracy comes with its 95% interval. Images that RUN was trained on, or that chose its
     epoch, are told apart.
     """
-    from tlkit.commands.evaluate import run_evaluate
+    from tlkit import api
 
-    payload = run_evaluate(
+    payload = api.evaluate(
         run,
         data,
-        console=console,
-        settings=collect_settings(DataSettings, settings),
         split=split,
         top_k=top_k,
         out=out,
         views=views,
+        policy=policy,
         engine=engine,
         precision=precision,
+        console=console,
+        **drop_unset(settings),
     )
     console.result(payload)

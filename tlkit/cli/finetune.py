@@ -7,14 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import (
-    given_sections,
-    given_settings,
-    output_options,
-    record_command,
-    run_options,
-    settings_options,
-)
+from tlkit.cli.options import command_line, drop_unset, output_options, run_options, settings_options
 from tlkit.recipes import Stage
 from tlkit.reports.console import Console
 
@@ -35,13 +28,15 @@ def finetune(
     trained too; without --start-from a head is trained first, by default settings: --epochs, --lr, --batch-size and the
     like govern only the unfreezing, --views and the --policy beside it the head as well.
     """
-    from tlkit.commands.finetune import run_finetune
-    from tlkit.runs.recipe import choose_run_folder, describe_reach, make_finetune_recipe
+    from tlkit import api
 
-    stage = given_settings(Stage, options)
-    recipe = make_finetune_recipe(stage=stage, sections=given_sections(options), start_from=start_from)
-    out = choose_run_folder(data, out, resume=resume)
-    if reach := describe_reach(stage, recipe):
-        console.say(reach)
-    recipe = record_command(recipe)
-    console.result(run_finetune(recipe, data, out, console=console, start_from=start_from, resume=resume))
+    payload = api.finetune(
+        data,
+        out=out,
+        start_from=start_from,
+        resume=resume,
+        console=console,
+        command=command_line(),
+        **drop_unset(options),
+    )
+    console.result(payload)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import collect_settings, output_options, settings_options
+from tlkit.cli.options import drop_unset, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -29,15 +29,6 @@ def leak(data: Path, group_by: str, out: Path | None, console: Console, **option
     that alone explains much of the answer, or makes it certain for a part of the images, gives it away: a model that sees
     it learns nothing else.
     """
-    from tlkit.commands.leak import run_leak
+    from tlkit import api
 
-    payload = run_leak(
-        data,
-        data_settings=collect_settings(DataSettings, options),
-        backbone_settings=collect_settings(BackboneSettings, options),
-        group_by=group_by,
-        seed=collect_settings(TrainingSettings, options).seed,
-        out=out,
-        console=console,
-    )
-    console.result(payload)
+    console.result(api.leak(data, group_by=group_by, out=out, console=console, **drop_unset(options)))

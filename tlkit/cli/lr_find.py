@@ -7,8 +7,8 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import given_sections, given_settings, output_options, settings_options, start_from_option
-from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
+from tlkit.cli.options import drop_unset, output_options, settings_options, start_from_option
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
 STAGE_OPTIONS = ("unfreeze", "batch_size", "lr_ratio", "group_lr", "views", "policy", "resize_to")
@@ -31,10 +31,6 @@ def lr_find(data: Path, out: Path | None, start_from: Path | None, console: Cons
     The rate grows from next to nothing to far too much over some steps of the stage that `tlkit finetune` would train
     with the same options; what the loss does then suggests a rate. No model is written, and an earlier run stays as it is.
     """
-    from tlkit.commands.lr_find import run_lr_find
-    from tlkit.runs.recipe import make_finetune_recipe
+    from tlkit import api
 
-    recipe = make_finetune_recipe(
-        stage={**given_settings(Stage, options), "lr": FIND}, sections=given_sections(options), start_from=start_from
-    )
-    console.result(run_lr_find(recipe, data, out=out, start_from=start_from, console=console))
+    console.result(api.lr_find(data, out=out, start_from=start_from, console=console, **drop_unset(options)))

@@ -15,11 +15,11 @@ from collections.abc import Sequence
 
 import click
 
-import tlkit
 from tlkit.cli.other_names import suggest_command, suggest_option
 from tlkit.disk_errors import explain_disk_error
 from tlkit.errors import TlkitError
 from tlkit.interruption import describe_interruption, is_interrupted
+from tlkit.version import __version__
 
 JSON_ASKED_FOR = "tlkit.json"
 """Key in `click.Context.meta`: whether this command was asked for one JSON object on standard output."""
@@ -115,7 +115,7 @@ Start with a folder that holds one folder of images for each class:
     context_settings={"help_option_names": ["-h", "--help"]},
     epilog="Try it without photos of your own: tlkit demo",
 )
-@click.version_option(tlkit.__version__, prog_name="tlkit")
+@click.version_option(__version__, prog_name="tlkit")
 def cli() -> None:
     """Collect the commands."""
 
@@ -158,7 +158,7 @@ def report_bug(error: Exception) -> None:
 
     traceback.print_exception(error)
     click.echo(
-        f"This is a bug in tlkit {tlkit.__version__}. Please report it with the lines above and the command.", err=True
+        f"This is a bug in tlkit {__version__}. Please report it with the lines above and the command.", err=True
     )
 
 

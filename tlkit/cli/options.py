@@ -15,14 +15,13 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 
 from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
-from tlkit.errors import SettingError
-from tlkit.recipes import SECTIONS, Recipe, Stage, build_settings
+from tlkit.recipes import SECTIONS, Stage
+from tlkit.recipes.given import setting_parameter
 from tlkit.recipes.settings import ENGINES, POLICIES, PRECISIONS
 from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console, announce_waits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
-Settings = TypeVar("Settings")
 
 
 class KeyNumber(click.ParamType[tuple[str, float]]):
@@ -63,11 +62,6 @@ class NumberOrWord(click.ParamType[float | str]):
         return f"FLOAT|{self._word}"
 
 
-def setting_parameter(field: dataclasses.Field[Any]) -> str:
-    """Return the name under which click hands the option of a settings field to the command."""
-    return setting_flag(field).removeprefix("--").replace("-", "_")
-
-
 def settings_options(settings_type: type, only: Sequence[str] = ()) -> Callable[[Function], Function]:
     """Return a decorator that adds one option for each field of a settings dataclass.
 
@@ -86,41 +80,10 @@ def settings_options(settings_type: type, only: Sequence[str] = ()) -> Callable[
     return decorate
 
 
-def given_settings(settings_type: type, options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the settings that were given on the command line, by field name, each one checked.
-
-    Args:
-        settings_type: One of the dataclasses in `tlkit.recipes`.
-        options: The command's keyword arguments; those that belong to other dataclasses are passed over.
-
-    Raises:
-        SettingError: A value breaks its field's rule.
-    """
-    given = {}
-    for field in dataclasses.fields(settings_type):
-        value = options.get(setting_parameter(field))
-        if value is None or value == ():
-            continue
-        if isinstance(value, tuple):
-            value = dict(value)
-        given[field.name] = value
-        build_settings(settings_type, {field.name: value}, f"{setting_flag(field)}:")
-    return given
-
-
-def collect_settings(settings_type: type[Settings], options: Mapping[str, Any]) -> Settings:
-    """Return the settings dataclass filled from the command line, defaults elsewhere.
-
-    Raises:
-        SettingError: A value breaks its field's rule.
-    """
-    return settings_type(**given_settings(settings_type, options))
-
-
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add what every command that trains takes: where the run goes, what it starts from, and the recipe's sections.
 
-    The command is handed `out`, `start_from`, `resume` and, for the sections, keyword arguments for `given_sections`.
+    The command is handed `out`, `start_from`, `resume` and, for the sections, keyword arguments for `tlkit.recipes.given`.
     """
     for section in reversed(SECTIONS.values()):
         function = settings_options(section)(function)
@@ -134,10 +97,15 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def record_command(recipe: Recipe) -> Recipe:
-    """Return the recipe with the command line that makes the run."""
-    command = click.get_current_context().meta.get(COMMAND_LINE)
-    return dataclasses.replace(recipe, made_by=dataclasses.replace(recipe.made_by, command=command))
+def drop_unset(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the options that were given: a setting that was not is None, or an empty tuple."""
+    return {name: value for name, value in options.items() if value is not None and value != ()}
+
+
+def command_line() -> str | None:
+    """Return the command line that was typed, if this process is one."""
+    typed: str | None = click.get_current_context().meta.get(COMMAND_LINE)
+    return typed
 
 
 def start_from_option(function: Function) -> Function:
@@ -147,15 +115,6 @@ def start_from_option(function: Function) -> Function:
         type=click.Path(path_type=Path),
         help="Train the model of an earlier run further; its split is kept.",
     )(function)
-
-
-def given_sections(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
-    """Return, by section of a recipe, the settings that were given on the command line.
-
-    Raises:
-        SettingError: A value breaks its field's rule.
-    """
-    return {name: given_settings(section, options) for name, section in SECTIONS.items()}
 
 
 def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -179,43 +138,22 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def check_policy(views: int, policy: str | None) -> None:
-    """Refuse a policy where there is no view that it could make.
-
-    Raises:
-        SettingError: So it is.
-    """
-    if policy not in (None, "none") and views == 1:
-        raise SettingError(
-            f"--policy {policy} without --views has nothing to do: view 0 is the image itself.",
-            expected="--policy together with --views, 2 or more",
-            fix="add --views 4, or leave --policy out.",
-        )
-
-
 def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--views` and `--policy` of a saved model, and hand the command a `ViewPlan` made from them, `views`."""
-
-    @click.option(
+    """Add `--views` and `--policy` of a saved model."""
+    views = click.option(
         "--views",
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
         help="Views of each picture whose answers are averaged; view 0 is the picture itself.",
     )
-    @click.option(
+    policy = click.option(
         "--policy",
         type=click.Choice(POLICIES[1:]),
         help=f"How the other views are made (default: {Stage.policy}); best is the one that the model was trained with.",
     )
-    @functools.wraps(function)
-    def command(*args: Any, views: int, policy: str | None, **kwargs: Any) -> Any:
-        check_policy(views, policy)
-        from tlkit.data.views import ViewPlan
-
-        return function(*args, views=ViewPlan(policy or Stage.policy, views), **kwargs)
-
-    return command
+    decorated: Callable[..., Any] = views(policy(function))
+    return decorated
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import given_sections, given_settings, output_options, settings_options
+from tlkit.cli.options import drop_unset, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -29,8 +29,6 @@ def plan(data: Path, out: Path | None, console: Console, **options: Any) -> None
     learning curve what more images would bring. The last line is the command to go on with; the options are those of
     finetune, with its defaults.
     """
-    from tlkit.commands.plan import run_plan
+    from tlkit import api
 
-    views = given_settings(Stage, options)
-    payload = run_plan(data, sections=given_sections(options), views=views, out=out, console=console)
-    console.result(payload)
+    console.result(api.plan(data, out=out, console=console, **drop_unset(options)))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import check_policy, collect_settings, given_settings, output_options, settings_options
+from tlkit.cli.options import drop_unset, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -30,23 +30,6 @@ def precompute(data: Path, boundary: str, console: Console, **options: Any) -> N
     .parquet). `tlkit finetune` computes what is missing by itself; this is a warm-up. What is in the cache already is
     not computed again, wherever the files lie and whatever they are called.
     """
-    stage = given_settings(Stage, options)
-    head = given_settings(HeadSettings, options)
-    check_policy(stage.get("views", Stage.views), stage.get("policy"))
-    from tlkit.commands.precompute import run_precompute
-    from tlkit.data.views import ViewPlan
+    from tlkit import api
 
-    payload = run_precompute(
-        data,
-        data_settings=collect_settings(DataSettings, options),
-        backbone_settings=collect_settings(BackboneSettings, options),
-        boundary=boundary,
-        head=HeadSettings(**head) if head else None,
-        views=ViewPlan(
-            policy=stage.get("policy", Stage.policy),
-            num_views=stage.get("views", Stage.views),
-            seed=collect_settings(TrainingSettings, options).seed,
-        ),
-        console=console,
-    )
-    console.result(payload)
+    console.result(api.precompute(data, boundary=boundary, console=console, **drop_unset(options)))

@@ -12,7 +12,6 @@ import click
 from tlkit.cli.options import engine_options, output_options, view_options
 
 if TYPE_CHECKING:
-    from tlkit.data.views import ViewPlan
     from tlkit.reports.console import Console
 
 
@@ -66,7 +65,8 @@ def predict(
     table: Path | None,
     image_column: str,
     batch_size: int | None,
-    views: ViewPlan,
+    views: int,
+    policy: str | None,
     engine: str,
     precision: str,
     console: Console,
@@ -77,24 +77,26 @@ def predict(
     and answers each line as it comes. Each file gets one row, in the order of the files; one that cannot be read gets
     its reason instead of classes.
     """
-    from tlkit.commands.predict import PredictOutputs, run_predict
+    from tlkit import api
 
-    outputs = PredictOutputs(out=out, overlay=overlay, sort_into=sort_into)
-    payload = run_predict(
+    payload = api.predict(
         run,
-        sources,
-        outputs,
-        console=console,
-        # The raw stream gives what there is, a buffered one would wait for more. There may be none at all (<&-).
-        stdin=sys.stdin.buffer.raw if sys.stdin and isinstance(sys.stdin.buffer, BufferedReader) else None,
-        stdout=sys.stdout.buffer,
+        *sources,
+        out=out,
+        overlay=overlay,
+        sort_into=sort_into,
         top_k=top_k,
         min_probability=min_probability,
         views=views,
+        policy=policy,
         engine=engine,
         precision=precision,
         batch_size=batch_size,
         table=table,
         image_column=image_column,
+        console=console,
+        # The raw stream gives what there is, a buffered one would wait for more. There may be none at all (<&-).
+        stdin=sys.stdin.buffer.raw if sys.stdin and isinstance(sys.stdin.buffer, BufferedReader) else None,
+        stdout=sys.stdout.buffer,
     )
     console.result(payload)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import given_sections, output_options, record_command, run_options
+from tlkit.cli.options import command_line, drop_unset, output_options, run_options
 from tlkit.reports.console import Console
 
 
@@ -32,13 +32,16 @@ def run(
     An option that is given replaces the recipe's setting of the same name. The recipe.toml of a run names its data set and
     the run that it started from: without DATA it is that run again, and both are checked to be what they were.
     """
-    from tlkit.commands.finetune import run_finetune
-    from tlkit.runs.recipe import choose_run_folder, make_recipe_from_file
+    from tlkit import api
 
-    chosen = record_command(
-        make_recipe_from_file(recipe, data=data, sections=given_sections(options), start_from=start_from)
+    payload = api.run(
+        recipe,
+        data,
+        out=out,
+        start_from=start_from,
+        resume=resume,
+        console=console,
+        command=command_line(),
+        **drop_unset(options),
     )
-    data = Path(str(chosen.inputs.data))
-    start_from = Path(chosen.inputs.start_from) if chosen.inputs.start_from else None
-    out = choose_run_folder(data, out, resume=resume)
-    console.result(run_finetune(chosen, data, out, console=console, start_from=start_from, resume=resume))
+    console.result(payload)

@@ -65,13 +65,42 @@ def run_precompute(
         `seconds` of the whole run and `images_per_second`, the rate at which missing rows were computed.
 
     Raises:
+        TlkitError: See `ensure_dataset_features`.
+    """
+    start = time.perf_counter()
+    manifest, features = ensure_dataset_features(
+        data,
+        data_settings=data_settings,
+        backbone_settings=backbone_settings,
+        boundary=boundary,
+        head=head,
+        views=views,
+        console=console,
+    )
+    return _tell(manifest, features, time.perf_counter() - start, console)
+
+
+def ensure_dataset_features(
+    data: Path,
+    *,
+    data_settings: DataSettings,
+    backbone_settings: BackboneSettings,
+    boundary: str,
+    head: HeadSettings | None,
+    views: ViewPlan,
+    console: Console,
+) -> tuple[Manifest, DatasetFeatures]:
+    """Read a data set, and return it with its features, computing those that the cache lacks.
+
+    Args: As for `run_precompute`.
+
+    Raises:
         SettingError: A setting is wrong, or does not apply.
         DataError: The data set is not usable.
         BackboneError: The backbone, its boundary or its weights are not there.
         CacheError: The cache cannot be written, or the disk is too small.
         NumericsError: A feature does not fit into the number format.
     """
-    start = time.perf_counter()
     entry = find_backbone(backbone_settings.name)
     boundary = check_boundary(entry, boundary)
     if head and boundary != "top":
@@ -101,7 +130,7 @@ def run_precompute(
         )
     if data_settings.strict:
         refuse_set_aside(features)
-    return _tell(manifest, features, time.perf_counter() - start, console)
+    return manifest, features
 
 
 def _read_manifest(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:

@@ -3,34 +3,30 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-import numpy as np
-from numpy.typing import NDArray
-
 from tlkit.data.file_walk import OUTPUT_MARKER
-from tlkit.data.images import LOADER_VERSION, read_content, read_upright_size
+from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import find_images
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
-from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
+from tlkit.inference.files import predict_files
 from tlkit.inference.predictions import (
     PredictionWriter,
     choose_prediction_columns,
     flag_uncertain,
-    make_prediction,
     open_predictions,
 )
-from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, count_files, load_view, reasons, recover, split_rows
+from tlkit.inference.scoring import PICTURE_ITSELF, count_files
 from tlkit.inference.tally import CollectedRows, PredictionTally
 from tlkit.interruption import kept_if_interrupted
-from tlkit.models import BundleSpec, Predictor, open_classifier, read_spec
+from tlkit.models import BundleSpec, open_classifier, read_spec
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
@@ -38,7 +34,7 @@ from tlkit.reports.row_file import say_where_rows_are
 from tlkit.reports.row_writers import check_rows_path
 from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task
-from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
+from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN
 
 
 @dataclass(frozen=True)
@@ -57,7 +53,7 @@ def run_predict(
     *,
     console: Console,
     stdin: BinaryIO | None,
-    stdout: BinaryIO,
+    stdout: BinaryIO | None,
     top_k: int = 3,
     min_probability: float | None = None,
     views: ViewPlan = PICTURE_ITSELF,
@@ -75,7 +71,7 @@ def run_predict(
         outputs: Where the answers go.
         console: Tells the story; under its `json` the rows of a run without `outputs.out` are part of the result.
         stdin: Gives one path a line: a raw stream.
-        stdout: Gets the rows as CSV if they have no other place.
+        stdout: Gets the rows as CSV if they have no other place; None: they are part of the result.
         top_k: Classes named for each image, at least 1.
         min_probability: A class that is less probable, 0..1, is flagged as uncertain; None flags none.
         views: The views of each picture whose answers are averaged.
@@ -112,11 +108,12 @@ def run_predict(
     copies = PredictionCopies(outputs.overlay, outputs.sort_into, spec, console)
     with ExitStack() as stack:
         writer: PredictionWriter = collected
-        if outputs.out or not console.json:
+        target = outputs.out or (None if console.json else stdout)
+        if target is not None:
             columns = choose_prediction_columns(spec, top_k=top_k, with_uncertain=min_probability is not None)
             if outputs.out:
                 stack.enter_context(kept_if_interrupted(say_where_rows_are(outputs.out)))
-            writer = stack.enter_context(open_predictions(outputs.out or stdout, columns))
+            writer = stack.enter_context(open_predictions(target, columns))
         advance = stack.enter_context(console.progress("Predicting", images.number))
         for paths in images.groups:
             for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, views=views):
@@ -145,56 +142,6 @@ def run_predict(
     if outputs.out or console.json:
         _say(payload, outputs, console)
     return payload
-
-
-def predict_files(
-    classifier: Predictor,
-    paths: Iterable[Path | str],
-    metadata: MetadataSource,
-    *,
-    top_k: int,
-    views: ViewPlan = PICTURE_ITSELF,
-) -> Iterator[tuple[Path, Prediction]]:
-    """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
-    spec = classifier.spec
-
-    def load(item: Path | str, index: int) -> Loaded:
-        if not item:
-            raise LoadFailure("an empty line, no path")
-        path = Path(item)
-        pixels = load_view(path, spec, views, index)
-        with reasons():
-            texts = metadata.find(path, counts=index == 0)
-        if texts is None:
-            raise LoadFailure(f"no row of it in {metadata.table_name}")
-        return pixels, spec.metadata.encode([texts])[0]
-
-    for item, row in answer_items(classifier, paths, load, num_views=views.num_views):
-        path = Path(item)
-        try:
-            if isinstance(row, LoadFailure):
-                raise row
-            prediction = _describe_row(str(item), path, row, spec, top_k=top_k)
-        except LoadFailure as failure:
-            prediction = Prediction(str(item), error=failure.reason)
-        yield path, prediction
-
-
-def _describe_row(name: str, path: Path, row: NDArray[np.float32], spec: BundleSpec, *, top_k: int) -> Prediction:
-    """Return what a model's row says of a file.
-
-    Raises:
-        LoadFailure: The row holds something that is no number, or the file has vanished.
-    """
-    if not np.isfinite(row).all():
-        raise LoadFailure("the model's answer is not a number")
-    outputs = split_rows(row[np.newaxis], spec)
-    box = None
-    if outputs.boxes is not None:
-        with reasons():
-            box = recover(outputs.boxes[0], read_upright_size(read_content(path)), spec)
-    distance = None if outputs.distances is None else outputs.distances[0]
-    return make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
 
 
 def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> None:

@@ -120,6 +120,31 @@ def load_image(
     return np.array(view.render(picture, image_size=image_size, fit=fit))
 
 
+def show_picture(
+    picture: Image.Image,
+    *,
+    image_size: tuple[int, int],
+    fit: str,
+    view: View | None = None,
+    grey: Sequence[GreyRange] = (),
+) -> NDArray[np.uint8]:
+    """Return the pixels that a network gets to see of a picture that is open already; see `load_image`.
+
+    Raises:
+        UnusableImage: The picture cannot be decoded.
+    """
+    try:
+        picture.load()
+        measured = measure_grey(picture)
+        upright = convert_to_rgb(picture, None if measured is None else choose_scale(measured, grey))
+        orientation = _read_orientation(picture)
+    except Exception as error:  # as in _decode
+        raise UnusableImage(_explain(b"", error)) from error
+    if orientation > 1:
+        upright = upright.transpose(_UPRIGHT[orientation])
+    return np.array((view or View()).render(upright, image_size=image_size, fit=fit))
+
+
 def read_picture(
     content: bytes, *, target: tuple[int, int] | None = None, grey: Sequence[GreyRange] = ()
 ) -> Image.Image:

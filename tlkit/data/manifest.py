@@ -20,7 +20,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.errors import DataError, describe_damage
+from tlkit.errors import DataError, SettingError, describe_damage
 from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
 from tlkit.outputs import CLASSIFICATION, Box, GreyRange
 from tlkit.tasks import find_task
@@ -117,6 +117,42 @@ class Manifest:
     def targets(self, records: Sequence[ImageRecord]) -> NDArray[Any]:
         """Return what is to be learnt of records: int32 (n,) classes, float32 (n, labels), or float64 (n, 1) values."""
         return find_task(self.task).make_targets([record.answer for record in records], self.class_names)
+
+    def columns(self) -> dict[str, list[Any]]:
+        """Return the usable images as columns of equal length, by the names that they have in `manifest.csv`."""
+        records = self.records
+        columns: dict[str, list[Any]] = {
+            name: [getattr(record, name) for record in records]
+            for name in ("split", "answer", "sha256", "width", "height")
+        }
+        columns["path"] = [str(record.path) for record in records]
+        for place, edge in enumerate(("left", "top", "right", "bottom")):
+            columns[edge] = [None if record.box is None else record.box[place] for record in records]
+        for place, name in enumerate(_record_columns(self.metadata_columns)[len(_RECORD_COLUMNS) :]):
+            columns[name] = [record.metadata[place] for record in records]
+        return {name: columns[name] for name in _record_columns(self.metadata_columns)}
+
+    def to_arrow(self) -> Any:
+        """Return the usable images as a pyarrow Table, one row each."""
+        import pyarrow as pa
+
+        return pa.table(self.columns())
+
+    def to_pandas(self) -> Any:
+        """Return the usable images as a pandas DataFrame, one row each.
+
+        Raises:
+            SettingError: pandas is not installed; tlkit does not depend on it.
+        """
+        try:
+            import pandas as pd
+        except ImportError as error:
+            raise SettingError(
+                "pandas is not installed.",
+                expected="pandas, which tlkit itself does not need",
+                fix="pip install pandas, or take to_arrow() or columns().",
+            ) from error
+        return pd.DataFrame(self.columns())
 
     def compute_hash(self) -> str:
         """Return the sha256 of all that a training depends on: images, splits, answers, boxes, metadata; not of paths."""

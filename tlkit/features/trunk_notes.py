@@ -17,7 +17,6 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit import __version__
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
@@ -26,6 +25,7 @@ from tlkit.features.pruning import TRUNKS
 from tlkit.features.spec import FOLDER_NAME_LENGTH, CacheSpec
 from tlkit.files import read_json, write_json
 from tlkit.recipes import BackboneSettings
+from tlkit.version import __version__
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from tlkit import __version__
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
 from tlkit.backbones.weights import finalize_normalization, stable_names
@@ -24,6 +23,7 @@ from tlkit.models.predictor import BATCH_SIZE, check_inputs, compute_rows
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import check_spec
 from tlkit.untrusted import refusal
+from tlkit.version import __version__
 
 
 class Classifier:
@@ -81,6 +81,10 @@ class Classifier:
     ) -> np.ndarray[Any, Any]:
         """Compute one row an image: see `tlkit.models.predictor.Predictor.predict`."""
         return compute_rows(self.spec, self._run(images, metadata), self.novelty)
+
+    def compute_features(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Compute pooled features: see `tlkit.models.predictor.Predictor.compute_features`."""
+        return self._run(images, np.zeros((len(images), self.spec.metadata.width), np.float32))["feature"]
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by the name that it has in the bundle, `backbone/…` and `head/…`."""

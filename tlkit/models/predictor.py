@@ -46,6 +46,9 @@ class Predictor(Protocol):
             ValueError: If images or metadata have another type or shape.
         """
 
+    def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the pooled features that the head sees, float32 (n, channels), of images as in `predict`."""
+
 
 def output_names(spec: BundleSpec) -> tuple[str, ...]:
     """Return what a network says of an image, in order: `answer`, logits; `box`, if learnt; `feature`, pooled."""

@@ -16,7 +16,6 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit import __version__
 from tlkit.backbones.engines.base import Engine
 from tlkit.backbones.engines.openvino_runtime import (
     compile_model,
@@ -26,6 +25,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     save_network,
 )
 from tlkit.files import flush_folder, read_json, write_json
+from tlkit.version import __version__
 from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:

@@ -73,9 +73,17 @@ class OpenvinoClassifier:
             [self._predict_one(image[np.newaxis], row[np.newaxis]) for image, row in zip(images, metadata, strict=True)]
         )
 
+    def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute pooled features: see `Predictor.compute_features`."""
+        metadata = np.zeros((1, self.spec.metadata.width), np.float32)
+        return np.concatenate([self._run_one(image[np.newaxis], metadata)["feature"] for image in images])
+
     def _predict_one(self, image: NDArray[np.uint8], metadata: NDArray[np.float32]) -> NDArray[np.float32]:
+        return compute_rows(self.spec, self._run_one(image, metadata), self.novelty)
+
+    def _run_one(self, image: NDArray[np.uint8], metadata: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         outputs = self._run([image, metadata] if self.spec.metadata.width else [image])
-        return compute_rows(self.spec, dict(zip(output_names(self.spec), outputs, strict=True)), self.novelty)
+        return dict(zip(output_names(self.spec), outputs, strict=True))
 
 
 def read_openvino_classifier(

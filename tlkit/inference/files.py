@@ -1,0 +1,82 @@
+"""Predictions for image files, one by one: read, computed, put into words."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.images import read_content, read_upright_size
+from tlkit.data.metadata_source import MetadataSource
+from tlkit.data.views import ViewPlan
+from tlkit.features.extract import Loaded, LoadFailure
+from tlkit.inference.predictions import make_prediction
+from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, load_view, reasons, recover, split_rows
+from tlkit.models import BundleSpec, Predictor
+from tlkit.tasks.predictions import Prediction
+
+
+def predict_files(
+    classifier: Predictor,
+    paths: Iterable[Path | str],
+    metadata: MetadataSource,
+    *,
+    top_k: int,
+    views: ViewPlan = PICTURE_ITSELF,
+) -> Iterator[tuple[Path, Prediction]]:
+    """Yield each path with its prediction, in order; a file that gives no picture has an error instead of an answer."""
+    spec = classifier.spec
+
+    def load(item: Path | str, index: int) -> Loaded:
+        if not item:
+            raise LoadFailure("an empty line, no path")
+        path = Path(item)
+        pixels = load_view(path, spec, views, index)
+        with reasons():
+            texts = metadata.find(path, counts=index == 0)
+        if texts is None:
+            raise LoadFailure(f"no row of it in {metadata.table_name}")
+        return pixels, spec.metadata.encode([texts])[0]
+
+    for item, row in answer_items(classifier, paths, load, num_views=views.num_views):
+        path = Path(item)
+        try:
+            if isinstance(row, LoadFailure):
+                raise row
+            prediction = describe_row(str(item), partial(_read_size, path), row, spec, top_k=top_k)
+        except LoadFailure as failure:
+            prediction = Prediction(str(item), error=failure.reason)
+        yield path, prediction
+
+
+def describe_row(
+    name: str, read_size: Callable[[], tuple[int, int]], row: NDArray[np.float32], spec: BundleSpec, *, top_k: int
+) -> Prediction:
+    """Return what a model's row says of an image.
+
+    Args:
+        name: What the image is called.
+        read_size: Returns the (height, width) of the upright picture; only called where boxes are learnt.
+        row: As `Predictor.predict` gives it.
+        spec: The model's.
+        top_k: Classes or labels that are ranked.
+
+    Raises:
+        LoadFailure: The row holds something that is no number, or the file has vanished.
+    """
+    if not np.isfinite(row).all():
+        raise LoadFailure("the model's answer is not a number")
+    outputs = split_rows(row[np.newaxis], spec)
+    box = None
+    if outputs.boxes is not None:
+        box = recover(outputs.boxes[0], read_size(), spec)
+    distance = None if outputs.distances is None else outputs.distances[0]
+    return make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
+
+
+def _read_size(path: Path) -> tuple[int, int]:
+    with reasons():
+        return read_upright_size(read_content(path))

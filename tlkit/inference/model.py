@@ -1,0 +1,182 @@
+"""A trained model, ready to be asked from Python about files, arrays and Pillow's images."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image, ImageOps
+
+from tlkit.data.images import LOADER_VERSION, read_content, read_upright_size, show_picture
+from tlkit.data.views import ViewPlan
+from tlkit.errors import DataError, SettingError
+from tlkit.features.extract import Loaded, LoadFailure, run_batches
+from tlkit.inference.files import describe_row
+from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, load_view, reasons
+from tlkit.metadata.columns import texts_of
+from tlkit.models import BundleSpec, Predictor, open_classifier
+from tlkit.tasks.predictions import Prediction
+
+Picture = str | Path | Image.Image | NDArray[Any]
+"""A file; an image of Pillow's; or uint8 (height, width, 3) RGB or (height, width) grey, 0..255."""
+
+
+class Model:
+    """A trained model; `tlkit.load` opens one.
+
+    Attributes:
+        spec: What it is: `class_names`, `task`, `backbone`, `image_size` and more.
+    """
+
+    def __init__(self, predictor: Predictor) -> None:
+        self.spec: BundleSpec = predictor.spec
+        self._predictor = predictor
+
+    def __repr__(self) -> str:
+        return f"<tlkit.Model: {self.spec.backbone}, {self.spec.task}, {len(self.spec.class_names)} classes>"
+
+    @property
+    def class_names(self) -> tuple[str, ...]:
+        """The classes or labels, in the order of the outputs; none for a value."""
+        return self.spec.class_names
+
+    def predict(
+        self,
+        images: Picture | Sequence[Picture],
+        *,
+        metadata: Sequence[Mapping[str, object]] | None = None,
+        top_k: int = 3,
+        views: ViewPlan = PICTURE_ITSELF,
+    ) -> list[Prediction]:
+        """Predict images; the same image gives the same numbers as `tlkit predict` does.
+
+        Args:
+            images: One, or any number.
+            metadata: For a model that takes metadata, the values of each image by the column's name.
+            top_k: Classes or labels that are ranked, at least 1.
+            views: The views of each picture whose answers are averaged.
+
+        Returns:
+            A prediction for each image, in order. A file that gives no picture has an `error` instead of an answer.
+
+        Raises:
+            DataError: An array is no picture.
+            SettingError: Metadata are missing, or the model takes none.
+
+        Example:
+            >>> tlkit.load("runs/first").predict("photos/cat/1.jpg")[0].ranked  # doctest: +SKIP
+            (('cat', 0.983), ('dog', 0.017))
+        """
+        pictures = _list_pictures(images)
+        rows = self._encode(pictures, metadata)
+
+        def load(item: int, index: int) -> Loaded:
+            return _load(pictures[item], self.spec, views, index), rows[item]
+
+        answers = answer_items(self._predictor, range(len(pictures)), load, num_views=views.num_views)
+        return [self._describe(pictures[item], row, top_k) for item, row in answers]
+
+    def features(self, images: Picture | Sequence[Picture]) -> NDArray[np.float32]:
+        """Return the pooled features of images, as the model's head sees them: float32 (n, channels).
+
+        Raises:
+            DataError: An image cannot be read.
+        """
+        pictures = _list_pictures(images)
+        parts = []
+        for batch in run_batches(
+            range(len(pictures)),
+            lambda item: (_load(pictures[item], self.spec, PICTURE_ITSELF, 0), np.zeros(0, np.float32)),
+            lambda pixels, _: self._predictor.compute_features(pixels),
+            batch_size=self._predictor.batch_size,
+            num_parallel=self._predictor.num_parallel,
+        ):
+            for item, reason in batch.failures:
+                raise DataError(
+                    f"{_name(pictures[item])}: {reason}.", expected="images that can be read", fix="leave it out."
+                )
+            parts.append(batch.outputs)
+        return np.concatenate(parts)
+
+    def _encode(
+        self, pictures: Sequence[Picture], metadata: Sequence[Mapping[str, object]] | None
+    ) -> NDArray[np.float32]:
+        names = [request.name for request in self.spec.metadata.requests]
+        if metadata is None and not names:
+            return np.zeros((len(pictures), 0), np.float32)
+        if metadata is None or not names or len(metadata) != len(pictures):
+            found = "none" if metadata is None else f"those of {len(metadata):,} images"
+            raise SettingError(
+                f"metadata: {found} for {len(pictures):,} images.",
+                expected=f"the values of {', '.join(names)} for each image"
+                if names
+                else "no metadata: the model takes none",
+                fix='give metadata=[{"column": value, ...}, ...].' if names else "leave metadata out.",
+            )
+        texts = [texts_of({name: str(value) for name, value in row.items()}, names) for row in metadata]
+        return self.spec.metadata.encode(texts)
+
+    def _describe(self, picture: Picture, row: NDArray[np.float32] | LoadFailure, top_k: int) -> Prediction:
+        try:
+            if isinstance(row, LoadFailure):
+                raise row
+            return describe_row(_name(picture), lambda: _read_size(picture), row, self.spec, top_k=top_k)
+        except LoadFailure as failure:
+            return Prediction(_name(picture), error=failure.reason)
+
+
+def open_model(run: Path, *, engine: str, precision: str) -> Model:
+    """Open a run's model; see `tlkit.load`."""
+    return Model(open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision))
+
+
+def _list_pictures(images: Picture | Sequence[Picture]) -> list[Picture]:
+    """Return what was given as a list, arrays as images of Pillow's.
+
+    Raises:
+        DataError: An array is no picture.
+    """
+    is_one = isinstance(images, (str, Path, Image.Image)) or (isinstance(images, np.ndarray) and images.ndim < 4)
+    given: Any = [images] if is_one else images
+    return [_to_pillow(each) if isinstance(each, np.ndarray) else each for each in given]
+
+
+def _to_pillow(array: NDArray[Any]) -> Image.Image:
+    if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or not array.size:
+        raise DataError(
+            f"an array of {array.dtype}, shape {array.shape}, is no picture.",
+            expected="uint8, 0..255, of shape (height, width, 3), RGB, or (height, width), grey",
+            fix="scale the values to 0..255, convert them with .astype('uint8'), and put the channels last.",
+        )
+    return Image.fromarray(np.ascontiguousarray(array))
+
+
+def _load(picture: Any, spec: BundleSpec, views: ViewPlan, index: int) -> NDArray[np.uint8]:
+    if isinstance(picture, (str, Path)):
+        return load_view(Path(picture), spec, views, index)
+    view = views.draw(_hash(picture), index) if index else None
+    with reasons():
+        return show_picture(
+            picture, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view, grey=spec.grey
+        )
+
+
+def _hash(picture: Any) -> str:
+    """Return what the views of a picture without a file are drawn by: the sha256 of its pixels."""
+    return hashlib.sha256(picture.tobytes()).hexdigest()
+
+
+def _read_size(picture: Any) -> tuple[int, int]:
+    if isinstance(picture, (str, Path)):
+        with reasons():
+            return read_upright_size(read_content(Path(picture)))
+    upright = ImageOps.exif_transpose(picture)
+    return upright.height, upright.width
+
+
+def _name(picture: Any) -> str:
+    return str(picture) if isinstance(picture, (str, Path)) else str(getattr(picture, "filename", ""))

@@ -1,0 +1,95 @@
+"""Settings as somebody gives them: by the names of the command line's options, as far as they are given.
+
+A setting that is not given is None, which lets a recipe or an earlier run decide before the default does.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Mapping
+from typing import Any, TypeVar
+
+from tlkit.errors import SettingError, name_fix
+from tlkit.recipes.reading import build_settings
+from tlkit.recipes.settings import SECTIONS
+from tlkit.recipes.words import setting_flag
+
+Settings = TypeVar("Settings")
+
+
+def setting_parameter(field: dataclasses.Field[Any]) -> str:
+    """Return the keyword by which a settings field is given: `backbone` for `[backbone] name`."""
+    return setting_flag(field).removeprefix("--").replace("-", "_")
+
+
+def given_settings(settings_type: type, options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the settings that were given, by field name, each one checked.
+
+    Args:
+        settings_type: One of the dataclasses in `tlkit.recipes`.
+        options: By keyword; those that belong to other dataclasses are passed over.
+
+    Raises:
+        SettingError: A value breaks its field's rule.
+    """
+    given = {}
+    for field in dataclasses.fields(settings_type):
+        value = options.get(setting_parameter(field))
+        if value is None or value == ():
+            continue
+        if isinstance(value, tuple):
+            value = dict(value)
+        given[field.name] = value
+        build_settings(settings_type, {field.name: value}, f"{setting_flag(field)}:")
+    return given
+
+
+def collect_settings(settings_type: type[Settings], options: Mapping[str, Any]) -> Settings:
+    """Return the settings dataclass filled with what was given, defaults elsewhere.
+
+    Raises:
+        SettingError: A value breaks its field's rule.
+    """
+    return settings_type(**given_settings(settings_type, options))
+
+
+def given_sections(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    """Return, by section of a recipe, the settings that were given.
+
+    Raises:
+        SettingError: A value breaks its field's rule.
+    """
+    return {name: given_settings(section, options) for name, section in SECTIONS.items()}
+
+
+def check_known(options: Mapping[str, Any], *settings_types: type, of: str) -> None:
+    """Refuse a keyword that belongs to no field of some settings dataclasses.
+
+    Args:
+        options: By keyword.
+        settings_types: Those that apply.
+        of: What was called, for the message.
+
+    Raises:
+        SettingError: A keyword is unknown.
+    """
+    known = [setting_parameter(field) for each in settings_types for field in dataclasses.fields(each)]
+    for name in options:
+        if name not in known:
+            raise SettingError(
+                f"{of} takes no {name}.", expected=f"one of {', '.join(known)}", fix=name_fix(name, known)
+            )
+
+
+def check_policy(views: int, policy: str | None) -> None:
+    """Refuse a policy where there is no view that it could make.
+
+    Raises:
+        SettingError: The policy has nothing to do.
+    """
+    if policy not in (None, "none") and views == 1:
+        raise SettingError(
+            f"--policy {policy} without --views has nothing to do: view 0 is the image itself.",
+            expected="--policy together with --views, 2 or more",
+            fix="add --views 4, or leave --policy out.",
+        )
