@@ -18,7 +18,7 @@ from packaging.utils import canonicalize_name
 from tlkit.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).parent.parent
-GUIDES = [ROOT / "README.md", *sorted((ROOT / "docs").glob("*.md"))]
+GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONGEST_MODULE_LINES = 320
 
 
