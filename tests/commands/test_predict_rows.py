@@ -352,7 +352,7 @@ def test_a_full_disk_keeps_the_rows_and_names_the_file(
             raise OSError(errno.ENOSPC, "No space left on device")
         write_line(file, line)
 
-    monkeypatch.setattr("tlkit.reports.predictions.write_line", fill_disk)
+    monkeypatch.setattr("tlkit.reports.row_writers.write_line", fill_disk)
     out = tmp_path / "p.csv"
     with pytest.raises(RunError) as caught:
         predict(photos, out=out)

@@ -42,8 +42,8 @@ from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import check_picture
-from tlkit.training.first_model import fetch_weights
 from tlkit.tasks import find_task
+from tlkit.training.first_model import fetch_weights
 
 
 def run_leak(

@@ -44,7 +44,7 @@ class ImageRecord:
         width: Upright width in pixels.
         height: Upright height in pixels.
         split: One of SPLITS.
-        answer: What is to be learnt of it: a class of the manifest's, some labels, or a value; see `tlkit.data.answers`.
+        answer: What is to be learnt of it: a class of the manifest's, some labels, or a value; see `tlkit.tasks`.
         box: What encloses the object, in pixels of the upright picture; None where no box is known.
         metadata: What is known of it besides, in the order of the manifest's `metadata_columns`.
         grey: The least and the greatest value of grey that has more than 8 bits, as the file was looked at; not read

@@ -26,7 +26,7 @@ class Candidate:
 
     Attributes:
         path: Absolute.
-        answer: What is to be learnt of it, as `tlkit.data.answers` has it: mostly its class. None: the class of its box.
+        answer: What is to be learnt of it, as its task has it (`tlkit.tasks`): mostly its class. None: the class of its box.
         split: Where the data gives one.
         metadata: The texts of the metadata's columns, if a table has them.
     """

@@ -1,0 +1,39 @@
+"""What the functions share: places, consoles and views, as people give them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.recipes.given import check_policy
+from tlkit.recipes.settings import Stage
+from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.data.views import ViewPlan
+
+Place = str | Path
+Result = dict[str, Any]
+"""What a command prints with `--json`."""
+
+
+def quiet_console() -> Console:
+    """Return a console that prints nothing but warnings."""
+    return Console(verbosity=-1)
+
+
+def as_path(place: Place | None) -> Path | None:
+    """Return a path, or None where nothing is given."""
+    return None if place is None else Path(place)
+
+
+def plan_views(num_views: int, policy: str | None) -> ViewPlan:
+    """Return the views of each picture that a model is asked about.
+
+    Raises:
+        SettingError: The policy has nothing to do.
+    """
+    check_policy(num_views, policy)
+    from tlkit.data.views import ViewPlan
+
+    return ViewPlan(policy or Stage.policy, num_views)

@@ -1,0 +1,97 @@
+"""Features of a data set: computed once, kept, and given out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.api.arguments import Place, Result, quiet_console
+from tlkit.recipes.given import check_known, check_policy, collect_settings, given_settings
+from tlkit.recipes.settings import (
+    BackboneSettings,
+    DataSettings,
+    HeadSettings,
+    Stage,
+    TrainingSettings,
+)
+from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    import numpy as np
+    from numpy.typing import NDArray
+
+
+def precompute(data: Place, *, boundary: str = "top", console: Console | None = None, **settings: Any) -> Result:
+    """Compute the features of a data set and keep them: `tlkit precompute`.
+
+    Args:
+        data: As in `finetune`.
+        boundary: Layer group at whose output the network is cut, or top.
+        console: As in `finetune`.
+        settings: Those of `[backbone]` and `[data]`; `head`, `views`, `policy` and `seed`.
+
+    Returns:
+        `images`, `hits` and `misses` (rows of the cache), `set_aside` (files), `seconds`, `images_per_second` and the
+        folder of the `cache`.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.precompute import run_precompute
+
+    return run_precompute(
+        Path(data), **_plan_features("precompute", boundary, settings), console=console or quiet_console()
+    )
+
+
+def compute_features(
+    data: Place, *, boundary: str = "top", console: Console | None = None, **settings: Any
+) -> tuple[NDArray[np.floating[Any]], list[Path]]:
+    """Return the features of a data set's images, computed once and kept.
+
+    Args:
+        data: As in `finetune`.
+        boundary: As in `precompute`.
+        console: As in `finetune`.
+        settings: As in `precompute`.
+
+    Returns:
+        float16 or float32 (n, channels) for a pooled vector, (n, height, width, channels) for a map, of the images
+        themselves (view 0), and the n paths: training images first, then validation and test images.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    import numpy as np
+
+    from tlkit.commands.precompute import ensure_dataset_features
+
+    if boundary == "top":
+        settings.setdefault("head", "linear")
+    _, features = ensure_dataset_features(
+        Path(data), **_plan_features("compute_features", boundary, settings), console=console or quiet_console()
+    )
+    parts = list(features.splits.values())
+    positions = np.concatenate([part.positions[:, 0] for part in parts])
+    return features.cache.read(positions), [record.path for part in parts for record in part.records]
+
+
+def _plan_features(of: str, boundary: str, settings: dict[str, Any]) -> dict[str, Any]:
+    """Return the arguments of `run_precompute`."""
+    names = {"head", "views", "policy", "seed"}
+    sections = (BackboneSettings, DataSettings)
+    check_known({name: value for name, value in settings.items() if name not in names}, *sections, of=of)
+    stage = given_settings(Stage, settings)
+    views, policy = stage.get("views", Stage.views), stage.get("policy")
+    check_policy(views, policy)
+    from tlkit.data.views import ViewPlan
+
+    seed = collect_settings(TrainingSettings, settings).seed
+    head = given_settings(HeadSettings, settings)
+    return {
+        "data_settings": collect_settings(DataSettings, settings),
+        "backbone_settings": collect_settings(BackboneSettings, settings),
+        "boundary": boundary,
+        "head": HeadSettings(**head) if head else None,
+        "views": ViewPlan(policy=policy or Stage.policy, num_views=views, seed=seed),
+    }

@@ -1,0 +1,155 @@
+"""Ask a trained model: `tlkit predict`, `tlkit evaluate`, or an object that stays open."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
+from tlkit.recipes.given import check_known, collect_settings
+from tlkit.recipes.settings import (
+    DataSettings,
+)
+from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.inference.model import Model
+
+
+def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Model:
+    """Open a trained model.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        engine: keras; openvino; or auto: openvino where the run has a model for it and it is installed.
+        precision: float32, or bfloat16 with OpenVINO.
+
+    Raises:
+        BundleError: The model is missing, damaged or foreign.
+        BackboneError: OpenVINO is asked for and not installed.
+        SettingError: A setting does not go with the engine.
+    """
+    from tlkit.inference.model import open_model
+
+    return open_model(Path(run), engine=engine, precision=precision)
+
+
+def predict(
+    run: Place,
+    *sources: Place,
+    out: Place | None = None,
+    overlay: Place | None = None,
+    sort_into: Place | None = None,
+    top_k: int = 3,
+    min_probability: float | None = None,
+    views: int = 1,
+    policy: str | None = None,
+    engine: str = "auto",
+    precision: str = "float32",
+    batch_size: int | None = None,
+    table: Place | None = None,
+    image_column: str = "",
+    console: Console | None = None,
+    stdin: BinaryIO | None = None,
+    stdout: BinaryIO | None = None,
+) -> Result:
+    """Predict image files: `tlkit predict`. For arrays, or many calls, `load` the model once.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        sources: Folders, globs, files, or "-" for paths on `stdin`, which are answered as they come.
+        out: File for the rows: .csv, .jsonl or .parquet; None: they are part of what is returned, or go to `stdout`.
+        overlay: Folder for copies with the answer drawn on them.
+        sort_into: Folder for copies in one folder per class.
+        top_k: Classes named for each image.
+        min_probability: An answer whose class is less probable, 0..1, is flagged as uncertain.
+        views: Views of each picture whose answers are averaged.
+        policy: How the other views are made.
+        engine: auto, keras or openvino.
+        precision: float32, or bfloat16 with OpenVINO.
+        batch_size: Images that Keras computes at a time.
+        table: Table with the metadata that the model takes beside the images.
+        image_column: Its column of paths; empty: found by its name.
+        console: Tells the story; None: only warnings are printed.
+        stdin: A raw stream with one path a line.
+        stdout: Gets the rows as CSV.
+
+    Returns:
+        The number of `images`, `errors` and `unknown` ones, how often each answer was given, `seconds`, and, without
+        `out` and `stdout`, the `predictions`.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.predict import PredictOutputs, run_predict
+
+    if console is None:
+        console = Console(verbosity=-1, json=stdout is None)
+    return run_predict(
+        Path(run),
+        tuple(str(source) for source in sources),
+        PredictOutputs(out=as_path(out), overlay=as_path(overlay), sort_into=as_path(sort_into)),
+        console=console,
+        stdin=stdin,
+        stdout=stdout,
+        top_k=top_k,
+        min_probability=min_probability,
+        views=plan_views(views, policy),
+        engine=engine,
+        precision=precision,
+        batch_size=batch_size,
+        table=as_path(table),
+        image_column=image_column,
+    )
+
+
+def evaluate(
+    run: Place,
+    data: Place | None = None,
+    *,
+    split: str | None = None,
+    top_k: int | None = None,
+    out: Place | None = None,
+    views: int = 1,
+    policy: str | None = None,
+    engine: str = "auto",
+    precision: str = "float32",
+    console: Console | None = None,
+    **settings: Any,
+) -> Result:
+    """Measure a run on labelled images: `tlkit evaluate`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        data: A folder, a table, or a data set with splits; None: the images that the run held back itself.
+        split: Part of the data to measure on.
+        top_k: Also measure how often the true class is among so many most probable ones.
+        out: Folder for pictures, scores of each class or label, predictions.csv and report.json.
+        views: As in `predict`.
+        policy: As in `predict`.
+        engine: As in `predict`.
+        precision: As in `predict`.
+        console: As in `predict`.
+        settings: Those of `[data]` that say how the data is read.
+
+    Returns:
+        The scores of the task, and under `seen` apart by what the model has seen.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    check_known(settings, DataSettings, of="evaluate")
+    from tlkit.commands.evaluate import run_evaluate
+
+    return run_evaluate(
+        Path(run),
+        as_path(data),
+        console=console or quiet_console(),
+        settings=collect_settings(DataSettings, settings),
+        split=split,
+        top_k=top_k,
+        out=as_path(out),
+        views=plan_views(views, policy),
+        engine=engine,
+        precision=precision,
+    )

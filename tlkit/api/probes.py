@@ -1,0 +1,161 @@
+"""Ask before training: `tlkit compare`, `tlkit leak`, `tlkit plan`, `tlkit lr-find`."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from tlkit.api.arguments import Place, Result, as_path, quiet_console
+from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
+from tlkit.recipes.settings import (
+    FIND,
+    SECTIONS,
+    BackboneSettings,
+    DataSettings,
+    Stage,
+    TrainingSettings,
+)
+from tlkit.reports.console import Console
+
+
+def compare(
+    data: Place,
+    *,
+    backbones: Sequence[str] = (BackboneSettings.name,),
+    boundaries: Sequence[str] = (),
+    heads: Sequence[str] = (),
+    policies: Sequence[str] = (),
+    views: Sequence[int | str] = (),
+    out: Place | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Result:
+    """Rank backbones and boundaries, or heads and views: `tlkit compare`.
+
+    Args:
+        data: As in `finetune`.
+        backbones: Names, or NAME:FILE for weights of your own.
+        boundaries: Where they are cut.
+        heads: Kinds of heads to train, or KIND:UNITS.
+        policies: How views are made.
+        views: Numbers of cached views to train with.
+        out: PNG to draw; None: in `runs/`, after the data's name.
+        console: As in `finetune`.
+        settings: Those of `[backbone]` and `[data]`, and `seed`.
+
+    Returns:
+        The candidates with their scores, the best first, and the advice.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    sections, seed = _take_data_and_backbone("compare", settings)
+    from tlkit.commands.compare import run_compare
+    from tlkit.probes.candidates import Wanted
+
+    return run_compare(
+        Path(data),
+        wanted=Wanted(backbones, boundaries, heads, policies, [str(number) for number in views]),
+        **sections,
+        seed=seed,
+        out=as_path(out),
+        console=console or quiet_console(),
+    )
+
+
+def leak(
+    data: Place, *, group_by: str = "", out: Place | None = None, console: Console | None = None, **settings: Any
+) -> Result:
+    """Find out which metadata give the answer away: `tlkit leak`.
+
+    Args:
+        data: As in `finetune`.
+        group_by: Column whose groups are held out whole.
+        out: As in `compare`.
+        console: As in `finetune`.
+        settings: As in `compare`.
+
+    Returns:
+        The scores, and a verdict on each column.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    sections, seed = _take_data_and_backbone("leak", settings)
+    from tlkit.commands.leak import run_leak
+
+    return run_leak(
+        Path(data), **sections, group_by=group_by, seed=seed, out=as_path(out), console=console or quiet_console()
+    )
+
+
+def _take_data_and_backbone(of: str, settings: dict[str, Any]) -> tuple[dict[str, Any], int]:
+    """Return the settings of both, as the commands take them, and the seed."""
+    check_known(settings, BackboneSettings, DataSettings, TrainingSettings, of=of)
+    sections = {
+        "data_settings": collect_settings(DataSettings, settings),
+        "backbone_settings": collect_settings(BackboneSettings, settings),
+    }
+    return sections, collect_settings(TrainingSettings, settings).seed
+
+
+def plan(data: Place, *, out: Place | None = None, console: Console | None = None, **settings: Any) -> Result:
+    """Tell what a training would take, and how much of the backbone is worth training: `tlkit plan`.
+
+    Args:
+        data: As in `finetune`.
+        out: As in `compare`.
+        console: As in `finetune`.
+        settings: Those of a recipe's sections; `views` and `policy`.
+
+    Returns:
+        The costs of each strategy, the evidence of a short trial, and the advice with its command.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    check_known(settings, Stage, *SECTIONS.values(), of="plan")
+    from tlkit.commands.plan import run_plan
+
+    return run_plan(
+        Path(data),
+        sections=given_sections(settings),
+        views=given_settings(Stage, settings),
+        out=as_path(out),
+        console=console or quiet_console(),
+    )
+
+
+def lr_find(
+    data: Place,
+    *,
+    out: Place | None = None,
+    start_from: Place | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Result:
+    """Find the learning rate of a stage before it is trained: `tlkit lr-find`.
+
+    Args:
+        data: As in `finetune`.
+        out: As in `compare`.
+        start_from: As in `finetune`.
+        console: As in `finetune`.
+        settings: As in `finetune`, but for the rate.
+
+    Returns:
+        The `suggestion`, `suggestions` by rule, and the sweep's `rates` and `losses`.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    check_known(settings, Stage, *SECTIONS.values(), of="lr_find")
+    from tlkit.commands.lr_find import run_lr_find
+    from tlkit.runs.recipe import make_finetune_recipe
+
+    stage = {**given_settings(Stage, settings), "lr": FIND}
+    recipe = make_finetune_recipe(stage=stage, sections=given_sections(settings), start_from=as_path(start_from))
+    return run_lr_find(
+        recipe, Path(data), out=as_path(out), start_from=as_path(start_from), console=console or quiet_console()
+    )

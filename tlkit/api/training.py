@@ -1,0 +1,148 @@
+"""Train: `tlkit finetune`, `tlkit run`, and the data set that they see."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from tlkit.api.arguments import Place, Result, as_path, quiet_console
+from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
+from tlkit.recipes.settings import (
+    SECTIONS,
+    DataSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+)
+from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.data.manifest import Manifest
+
+
+def read_data(data: Place, **settings: Any) -> Manifest:
+    """Read a data set as `finetune` would: its usable images with hash, answer and split, and the files it skips.
+
+    Args:
+        data: A folder of class folders, a table, or annotated images.
+        settings: Those of a recipe's `[data]`, and `seed`, which decides over the splits.
+
+    Raises:
+        DataError: The data set is not usable.
+        SettingError: A setting is wrong, or does not apply.
+    """
+    check_known(settings, DataSettings, TrainingSettings, of="read_data")
+    from tlkit.data.dataset import read_dataset
+    from tlkit.data.file_index import FileIndex
+    from tlkit.features.cache import default_cache_root
+
+    seed = collect_settings(TrainingSettings, settings).seed
+    return read_dataset(
+        Path(data), collect_settings(DataSettings, settings), seed=seed, index=FileIndex(default_cache_root())
+    )
+
+
+def finetune(
+    data: Place,
+    *,
+    out: Place | None = None,
+    start_from: Place | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+    command: str | None = None,
+    **settings: Any,
+) -> Result:
+    """Train a classifier on images: `tlkit finetune`.
+
+    Args:
+        data: A folder of class folders, a table, or annotated images.
+        out: New folder of the run; None: `runs/` and the data's name.
+        start_from: An earlier run whose model is trained further.
+        resume: Go on with the interrupted run in `out`.
+        console: Tells the story; None: only warnings are printed.
+        command: What the recipe records as the command that made the run.
+        settings: Those of the stage, such as `unfreeze`, `epochs` and `lr`, and of a recipe's sections.
+
+    Returns:
+        `run`, `validation` (before and after each stage), the scores of the task, `not_made`, `seconds` and `versions`.
+
+    Raises:
+        TlkitError: Any problem with settings, data, backbone, cache or folder that the user can solve.
+
+    Example:
+        >>> run = tlkit.finetune("photos", backbone="mobilenet_v2", unfreeze="all")  # doctest: +SKIP
+    """
+    check_known(settings, Stage, *SECTIONS.values(), of="finetune")
+    from tlkit.runs.recipe import describe_reach, make_finetune_recipe
+
+    console = console or quiet_console()
+    stage = given_settings(Stage, settings)
+    recipe = make_finetune_recipe(stage=stage, sections=given_sections(settings), start_from=as_path(start_from))
+    if reach := describe_reach(stage, recipe):
+        console.say(reach)
+    return _train(recipe, Path(data), out, as_path(start_from), resume=resume, console=console, command=command)
+
+
+def run(
+    recipe: Place,
+    data: Place | None = None,
+    *,
+    out: Place | None = None,
+    start_from: Place | None = None,
+    resume: bool = False,
+    console: Console | None = None,
+    command: str | None = None,
+    **settings: Any,
+) -> Result:
+    """Run all stages of a recipe file: `tlkit run`.
+
+    Args:
+        recipe: A TOML file; the recipe.toml of a run repeats it.
+        data: The data set; None: the one that the recipe names.
+        out: As in `finetune`.
+        start_from: As in `finetune`; None: the run that the recipe names, if it does.
+        resume: As in `finetune`.
+        console: As in `finetune`.
+        command: As in `finetune`.
+        settings: Take the place of the recipe's own, by section.
+
+    Returns:
+        As `finetune`.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    check_known(settings, *SECTIONS.values(), of="run")
+    from tlkit.runs.recipe import make_recipe_from_file
+
+    chosen = make_recipe_from_file(
+        Path(recipe), data=as_path(data), sections=given_sections(settings), start_from=as_path(start_from)
+    )
+    return _train(
+        chosen,
+        Path(str(chosen.inputs.data)),
+        out,
+        as_path(chosen.inputs.start_from),
+        resume=resume,
+        console=console or quiet_console(),
+        command=command,
+    )
+
+
+def _train(
+    recipe: Recipe,
+    data: Path,
+    out: Place | None,
+    start_from: Path | None,
+    *,
+    resume: bool,
+    console: Console,
+    command: str | None,
+) -> Result:
+    from tlkit.commands.finetune import run_finetune
+    from tlkit.runs.recipe import choose_run_folder
+
+    folder = choose_run_folder(data, as_path(out), resume=resume)
+    recipe = dataclasses.replace(recipe, made_by=dataclasses.replace(recipe.made_by, command=command))
+    return run_finetune(recipe, data, folder, console=console, start_from=start_from, resume=resume)
