@@ -42,6 +42,7 @@ def make_evidence(
     deeper: Probe | None = None,
     linear: Probe | None = None,
     loss_fall: Interval = NO_FALL,
+    linear_loss_fall: float = 0.0,
     probe: Probe | None = None,
     num_images: int = 5000,
     has_trial: bool = True,
@@ -60,6 +61,7 @@ def make_evidence(
         deeper=deeper or head,
         linear=linear,
         loss_fall=loss_fall,
+        linear_loss_fall=linear_loss_fall,
         num_parameters=(6_200_000, 5_122),
         seconds=50.0,
     )
@@ -165,6 +167,18 @@ def test_a_linear_head_is_named_where_it_does_no_worse(linear: int, kind: str | 
         assert advice.reasons[1] == (
             f"A linear head does as well as the dense one, {linear / 600:.3f} and 0.833, at 1/1,210 of its weights."
         )
+
+
+@pytest.mark.parametrize(("linear", "kind"), [(504, None), (530, "linear")])
+def test_a_linear_head_with_a_higher_loss_is_named_only_if_it_is_better_beyond_chance(
+    linear: int, kind: str | None
+) -> None:
+    assert advise(make_evidence(linear=make_probe(range(linear)), linear_loss_fall=-0.01)).head_kind == kind
+
+
+def test_of_two_heads_that_are_nearly_perfect_the_smaller_one_is_named_whatever_its_loss() -> None:
+    right = make_probe(range(600))
+    assert advise(make_evidence(head=right, linear=right, linear_loss_fall=-0.01)).head_kind == "linear"
 
 
 def test_the_head_that_was_tried_stays_where_the_last_groups_are_trained() -> None:

@@ -46,6 +46,7 @@ class Trial:
         linear: A linear head; None where that is the one that was asked for, or another is needed.
         loss_fall: By how much the last groups lower the loss of an image; above 0 is better. It takes into account how
             sure a model is, and so tells small differences sooner than a score does.
+        linear_loss_fall: By how much the mean loss of a linear head is below that of the head; 0 without a linear head.
         num_parameters: Weights of the head, and of a linear one.
         seconds: What it took, with the features.
     """
@@ -58,6 +59,7 @@ class Trial:
     deeper: Probe
     linear: Probe | None
     loss_fall: Interval
+    linear_loss_fall: float
     num_parameters: tuple[int, int]
     seconds: float
 
@@ -244,12 +246,19 @@ def _judge_depth(evidence: Evidence, trial: Trial) -> tuple[int, str]:
 
 
 def _judge_head(trial: Trial) -> tuple[str | None, str | None]:
-    """Return the linear head where it does no worse than the one that was asked for, and why."""
-    if trial.linear is None or trial.linear.value < trial.head.value:
+    """Return the linear head where it does better beyond chance, or no worse by score and by loss, and why.
+
+    Where both are nearly perfect the loss has little to tell.
+    """
+    linear, head = trial.linear, trial.head
+    if linear is None or linear.value < head.value:
+        return None, None
+    is_backed = trial.linear_loss_fall >= 0 or linear.value >= NEARLY_PERFECT
+    if not is_backed and compute_gain(linear, head).low <= 0:
         return None, None
     times = trial.num_parameters[0] / trial.num_parameters[1]
     return LINEAR, (
-        f"A linear head does as well as the {trial.head_kind} one, {trial.linear.value:z.3f} and {trial.head.value:z.3f}, "
+        f"A linear head does as well as the {trial.head_kind} one, {linear.value:z.3f} and {head.value:z.3f}, "
         f"at 1/{times:,.0f} of its weights."
     )
 

@@ -145,6 +145,7 @@ def run_trial(
         deeper=score(outputs_of["deeper"]),
         linear=score(outputs_of[LINEAR]) if trainings.tries_linear else None,
         loss_fall=compute_mean_interval(losses["head"] - losses["deeper"]),
+        linear_loss_fall=float((losses["head"] - losses[LINEAR]).mean()) if trainings.tries_linear else 0.0,
         num_parameters=(classifier.head.count_params(), num_linear),
         seconds=0.0,
     )
