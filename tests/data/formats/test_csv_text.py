@@ -70,6 +70,7 @@ def test_windows_1252_is_read_if_it_looks_western_and_said() -> None:
     [
         ("кошка", "cp1251", "ea"),
         ("Wrocław", "cp1250", "b3"),
+        ("Łódź", "latin2", "a3"),
         ("猫咪", "gbk", "df"),
         ("γάτα", "cp1253", "e3"),
         ("Käse", "cp437", "84"),
@@ -180,6 +181,13 @@ def test_a_row_of_another_width_is_an_error_with_its_line(row: str, cells: str) 
         "  Expected: 2, as many as the first line names\n"
         "  Fix: mend the line; a cell that holds the separator itself stands in double quotes."
     )
+
+
+def test_a_flood_of_blank_lines_is_refused_before_it_is_split(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlkit.data.formats.csv_text.MAX_LINES", 5)
+    parse(b"path,label\r\n1.png,a\r\n\n\n\n")
+    with pytest.raises(DataError, match=r"photos\.csv: the table has 6 lines\."):
+        parse(b"path,label\r\n1.png,a\r\n\n\n\n\r")
 
 
 def test_a_table_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -87,7 +87,8 @@ def test_text_of_a_parquet_file_that_is_not_utf_8_is_an_error(tmp_path: Path) ->
     bad = pyarrow.Array.from_buffers(pyarrow.string(), 1, [None, offsets, pyarrow.py_buffer(b"\xff\xfe")])
     path = write_parquet(tmp_path, path=bad, label=["a"])
     assert error_of(path, "path") == (
-        f"{path}: the table cannot be read ('utf-8' codec can't decode byte 0xff in position 0: invalid start byte).\n"
+        f"{path}: the table cannot be read (In column 0: Invalid: Dictionary array invalid: Invalid: Invalid UTF8 "
+        "sequence at string index 0).\n"
         "  Expected: a Parquet file with text in UTF-8\n"
         "  Fix: write it again, or save it as CSV."
     )
@@ -122,6 +123,27 @@ def test_a_column_that_unpacks_into_far_more_is_refused(tmp_path: Path, monkeypa
         "  Expected: at most 1 MiB of paths, labels or other short texts and numbers\n"
         "  Fix: name another column."
     )
+
+
+def test_lists_in_several_groups_of_rows_are_read(tmp_path: Path) -> None:
+    path = tmp_path / "photos.parquet"
+    table = pyarrow.table({"path": ["1.png", "2.png", "3.png"], "labels": [["a"], [], ["a", "b"]]})
+    pyarrow.parquet.write_table(table, path, row_group_size=1)
+    assert open_table(path).read_column("labels") == ['["a"]', "[]", '["a", "b"]']
+
+
+def test_a_parquet_file_with_any_byte_changed_is_read_whole_or_an_error(tmp_path: Path) -> None:
+    path = write_parquet(tmp_path, path=["1.png", "2.png", "3.png"], label=["a", "b", "a"])
+    content = path.read_bytes()
+    num_refused = 0
+    for place in range(len(content)):
+        path.write_bytes(content[:place] + bytes([content[place] ^ 1 << place % 8]) + content[place + 1 :])
+        try:
+            table = open_table(path)
+            assert {len(table.read_column(name)) for name in table.header} == {table.num_rows}
+        except DataError:
+            num_refused += 1
+    assert num_refused > len(content) / 4
 
 
 @pytest.mark.parametrize("suffix", [".csv", ".parquet"])

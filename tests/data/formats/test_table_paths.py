@@ -13,7 +13,15 @@ from tlkit.errors import DataError
 
 @pytest.fixture
 def photos(tmp_path: Path) -> Path:
-    for name in ("img/00.png", "img/Möwe.jpg", "img/two.jpg", "img/two.png", "other/00.png", "odd\\name.png"):
+    for name in (
+        "img/00.png",
+        "img/Möwe.jpg",
+        "img/two.jpg",
+        "img/two.png",
+        "other/00.png",
+        "odd\\name.png",
+        "my photos/a%20b+c.png",
+    ):
         (tmp_path / name).parent.mkdir(exist_ok=True)
         (tmp_path / name).write_bytes(b"")
     return tmp_path
@@ -43,6 +51,8 @@ def test_paths_that_stand_as_they_are_need_no_notice(photos: Path) -> None:
             "img/Möwe.jpg",
             "paths in another spelling, by case or Unicode form",
         ),
+        ("img/M%C3%B6we.jpg", "img/Möwe.jpg", "percent codes, such as %20 for a space"),
+        ("My%20Photos\\a%2520b+c.png", "my photos/a%20b+c.png", "percent codes, such as %20 for a space"),
         ("img/00", "img/00.png", "paths without ending"),
         ("img/Möwe", "img/Möwe.jpg", "paths without ending"),
     ],
@@ -63,7 +73,21 @@ def test_addresses_of_files_and_the_home_folder_are_understood(photos: Path, mon
     )
 
 
-@pytest.mark.parametrize("cell", ["img/two", "img/none.png", "x" * 5000, "a\0b", "~nobody/x.png", "img/00.png/x"])
+@pytest.mark.parametrize(
+    "cell",
+    [
+        "img/two",
+        "img/none.png",
+        "x" * 5000,
+        "a\0b",
+        "~nobody/x.png",
+        "img/00.png/x",
+        "x/" * 1900 + "y.png",
+        "file://[x/y",
+        "file:",
+        "%00",
+    ],
+)
 def test_a_path_that_leads_to_no_file_or_several_stays_as_it_is(photos: Path, cell: str) -> None:
     finder = PathFinder(photos / "photos.csv")
     assert finder.find(cell) == photos / cell

@@ -20,6 +20,7 @@ from tlkit.data.formats.column_names import IMAGE_COLUMNS
 from tlkit.errors import DataError
 
 MAX_ROWS = 1_000_000
+MAX_LINES = 4 * MAX_ROWS
 SEPARATORS = ",;\t|"
 
 _BYTE_ORDER_MARKS = (
@@ -33,6 +34,7 @@ _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _FILE_NAME = re.compile(r"[^\s.][^\r\n]*\.[A-Za-z][A-Za-z0-9]{1,4}\s*")
 _NUM_SAMPLED_ROWS = 30
 # In Western text, these stand beside other words, not within one: "40°C" but never "Wroc³aw", which is Polish.
+_SIGNS_OF_NUMBERS = "€£½¼¾"
 _SIGNS = "°²³µ€£§·±×½¼¾©®–—‘’“”…«»¡¿´"
 
 
@@ -62,6 +64,13 @@ def parse_csv(path: Path, content: bytes) -> CsvText:
         DataError: It is no text, has more than a million rows, an unclosed quote, or a row that does not fit the header.
     """
     text, notices = _decode(path, content)
+    num_lines = text.count("\n") + text.count("\r") - text.count("\r\n")
+    if num_lines > MAX_LINES:
+        raise DataError(
+            f"{path}: the table has {num_lines:,} lines.",
+            expected=f"at most {MAX_LINES:,} lines, blank ones included, and {MAX_ROWS:,} rows",
+            fix="remove the blank lines, or divide the table.",
+        )
     lines = list(io.StringIO(text, newline=""))  # unlike str.splitlines, it ends lines at \n, \r and \r\n only
     skipped, separator, num_comments = _skip_preamble(lines)
     separator = separator or _find_separator(lines[skipped:])
@@ -146,7 +155,10 @@ def _looks_western(word: str) -> bool:
     runs = re.findall(r"[^\x00-\x7f]+", re.sub(f"[{_SIGNS}]", " ", word))
     letters = "".join(runs)
     is_plain = all("À" <= letter <= "ÿ" and letter not in "×÷Þþ" for letter in letters)
-    return is_plain and all(len(run) <= 2 for run in runs) and not re.search(f"[^\\W\\d_][{_SIGNS}][^\\W\\d_]", word)
+    letter = "[^\\W\\d_]"
+    numbers = f"[{_SIGNS_OF_NUMBERS}]"
+    is_torn = re.search(f"{letter}[{_SIGNS}]{letter}|{numbers}{letter}|{letter}{numbers}", word)
+    return is_plain and all(len(run) <= 2 for run in runs) and not is_torn
 
 
 def _refuse_encoding(path: Path, content: bytes, error: UnicodeDecodeError) -> NoReturn:

@@ -107,13 +107,14 @@ def _open_parquet(path: Path) -> Table:
         facts = pyarrow.parquet.read_metadata(path)
         parts = [facts.schema.column(number) for number in range(min(facts.num_columns, MAX_COLUMNS))]
         # Read as a dictionary, a text that a million rows share stands in memory once.
-        texts = [part.path for part in parts if part.physical_type == "BYTE_ARRAY"]
+        # That of a list, several groups of rows together, Arrow cannot.
+        texts = [part.path for part in parts if part.physical_type == "BYTE_ARRAY" and not part.max_repetition_level]
         file = pyarrow.parquet.ParquetFile(path, read_dictionary=texts)
-    except (OSError, KeyError, pyarrow.ArrowException) as error:
+        names = [str(name) for name in file.schema_arrow.names]
+    except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
         raise fail(error) from error
     if facts.num_rows > MAX_ROWS:
         refuse_rows(path, f"{facts.num_rows:,}")
-    names = [str(name) for name in file.schema_arrow.names]
     columns = _name_columns(path, names)
     sizes = _sum_column_bytes(facts)
 
@@ -124,9 +125,12 @@ def _open_parquet(path: Path) -> Table:
         column: list[str] = []
         try:
             for batch in file.iter_batches(_BATCH_ROWS, columns=[stored_name]):
+                batch.validate(full=True)  # a damaged file's dictionary may be shorter than it is used
                 column += _read_texts(path, name, batch.column(stored_name))
-                if len(column) > MAX_ROWS:
-                    refuse_rows(path, f"more than {MAX_ROWS:,}")
+                if len(column) > facts.num_rows:
+                    break
+            if len(column) != facts.num_rows:
+                raise ValueError(f"the column {name!r} has other than {facts.num_rows:,} rows")
         except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
             raise fail(error) from error
         return column
@@ -136,9 +140,15 @@ def _open_parquet(path: Path) -> Table:
 
 
 def _sum_column_bytes(facts: Any) -> Counter[str]:
-    """Return the bytes into which each column unpacks, with the parts of a nested one, by what the file says of itself."""
+    """Return the bytes into which each column unpacks, with the parts of a nested one, by what the file says.
+
+    Where all columns together are small enough, none is counted.
+    """
     sizes: Counter[str] = Counter()
-    for group in map(facts.row_group, range(facts.num_row_groups)):
+    groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
+    if 0 <= sum(group.total_byte_size for group in groups) <= MAX_COLUMN_BYTES:
+        return sizes  # no column is too large, and Arrow aborts the process at the facts of a damaged one
+    for group in groups:
         for chunk in map(group.column, range(min(group.num_columns, MAX_COLUMNS))):
             names = list(accumulate(chunk.path_in_schema.split("."), "{}.{}".format))
             sizes.update(dict.fromkeys(names, chunk.total_uncompressed_size))

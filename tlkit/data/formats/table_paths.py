@@ -1,7 +1,7 @@
 """From the cells of a table to files: paths as other systems and programs write them are understood by what is there.
 
 A path is first taken as it stands, from the table's folder. Only where no such file exists are other readings tried:
-backslashes as slashes, `file://`, `~`, the other Unicode form, other case, a missing ending. A reading counts only if it
+backslashes as slashes, `file://`, `~`, percent codes, the other Unicode form, other case, a missing ending. A reading counts only if it
 leads to exactly one file that exists.
 """
 
@@ -13,12 +13,14 @@ import unicodedata
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote
 
 from tlkit.data.signatures import IMAGE_SUFFIXES
 from tlkit.errors import DataError
 
 _MAX_PATH_LENGTH = 4096
+_MAX_FOLDERS = 200
+_FILE_URL = re.compile(r"file:(?://[^/]*)?(?=/)", re.IGNORECASE)
 _URL = re.compile(r"(?:https?|ftp|s3|gs|data):", re.IGNORECASE)
 
 
@@ -36,41 +38,43 @@ class PathFinder:
         self._table = table
         self._names: dict[Path, dict[str, list[str]]] = {}
         self._folders: dict[Path, Path | None] = {}
+        self._found: dict[str, tuple[Path | None, str]] = {}
         self._missing: list[str] = []
         self._num_found = 0
         self.readings: Counter[str] = Counter()
 
     def find(self, cell: str) -> Path:
         """Return the file that a cell names, absolute; as the cell stands if there is none."""
-        plain = self._join(cell)
-        for path, reading in self._read(cell, plain):
-            if path is not None:
-                if reading:
-                    self.readings[reading] += 1
-                self._num_found += 1
-                return path
-        self._missing.append(cell)
-        return plain
+        if cell not in self._found:
+            self._found[cell] = self._find(cell)
+        path, reading = self._found[cell]
+        if path is None:
+            self._missing.append(cell)
+            return self._join(cell)
+        if reading:
+            self.readings[reading] += 1
+        self._num_found += 1
+        return path
+
+    def _find(self, cell: str) -> tuple[Path | None, str]:
+        """Return the file that a cell names, and how the cell was read; None if there is none."""
+        return next(((path, reading) for path, reading in self._read(cell) if path is not None), (None, ""))
 
     def _join(self, cell: str) -> Path:
         return Path(os.path.normpath(self._table.parent / cell))
 
-    def _read(self, cell: str, plain: Path) -> Iterator[tuple[Path | None, str]]:
+    def _read(self, cell: str) -> Iterator[tuple[Path | None, str]]:
         """Yield the readings of a cell, likely ones first; None where a reading leads to no file."""
-        if len(cell) > _MAX_PATH_LENGTH or "\0" in cell:
+        is_too_deep = len(re.findall(r"[\\/]", cell)) > _MAX_FOLDERS
+        if len(cell) > _MAX_PATH_LENGTH or is_too_deep or "\0" in cell:
             return
-        yield (plain if os.path.lexists(plain) else None), ""
-        text, reading = cell, ""
-        if cell.lower().startswith("file:"):
-            text, reading = unquote(urlsplit(cell).path), "file:// addresses"
-        elif cell.startswith("~"):
-            text, reading = os.path.expanduser(cell), "paths from the home folder"  # noqa: PTH111 - Path.expanduser raises
-        elif "\\" in cell:
-            text, reading = cell.replace("\\", "/"), "paths with backslashes"
-        path = self._join(text)
-        yield (path if os.path.lexists(path) else None), reading
-        yield self._find_similar(path), reading or "paths in another spelling, by case or Unicode form"
-        yield self._find_suffix(path), "paths without ending"
+        for text, reading in ((cell, ""), *_respell(cell)):
+            path = self._join(text)
+            yield (path if os.path.lexists(path) else None), reading
+        for text, reading in ((cell, ""), *_respell(cell)):
+            path = self._join(text)
+            yield self._find_similar(path), reading or "paths in another spelling, by case or Unicode form"
+            yield self._find_suffix(path), "paths without ending"
 
     def _find_similar(self, path: Path) -> Path | None:
         """Return the one file whose path differs by case and Unicode form only."""
@@ -136,13 +140,30 @@ class PathFinder:
         if _URL.match(cell):
             return "download the pictures, and name the files instead of their addresses."
         parts = split_path(cell)
-        for start in range(1, len(parts)):
+        for start in range(max(1, len(parts) - _MAX_FOLDERS), len(parts)):
             tail = self._table.parent.joinpath(*parts[start:])
             if os.path.lexists(tail):
                 return f"write them relative to the table's folder: {'/'.join(parts[start:])} is there."
         if PureWindowsPath(cell).is_absolute() or PurePosixPath(cell).is_absolute():
             return "these are paths of another place: write them relative to the table's folder, or move the table."
         return ""
+
+
+def _respell(cell: str) -> Iterator[tuple[str, str]]:
+    """Yield a cell as a path of this system, with a word for how it was read; last with its percent codes decoded."""
+    text, url = cell, _FILE_URL.match(cell)
+    if url:
+        yield unquote(cell[url.end() :]), "file:// addresses"
+        return
+    if cell.startswith("~"):
+        text = os.path.expanduser(cell)  # noqa: PTH111 - Path.expanduser raises
+        yield text, "paths from the home folder"
+    elif "\\" in cell:
+        text = cell.replace("\\", "/")
+        yield text, "paths with backslashes"
+    decoded = unquote(text)
+    if decoded != text:
+        yield decoded, "percent codes, such as %20 for a space"
 
 
 def split_path(cell: str) -> tuple[str, ...]:
