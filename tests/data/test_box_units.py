@@ -15,15 +15,15 @@ from tlkit.outputs import Box
 SIZE = (100, 80)
 
 
-def settle(*boxes: Box, **annotation: Any) -> tuple[list[Box], bool, str]:
-    """Return the boxes, whether they are in fractions, and the sentence that settling says."""
+def settle(*boxes: Box, picture: tuple[int, int] = SIZE, **annotation: Any) -> tuple[list[Box], bool, str]:
+    """Return the boxes, whether they are in fractions, and what settling says."""
     items = {
         Path(f"{number}.jpg"): Annotation(Path(f"{number}.jpg"), None, (BoxLabel(*box),), **annotation)
         for number, box in enumerate(boxes)
     }
-    settled, sentence = settle_units(items, dict.fromkeys(items, SIZE), source=Path("/data/boxes.csv"))
+    settled, sentences = settle_units(items, dict.fromkeys(items, picture), source=Path("/data/boxes.csv"))
     corners = [box.corners for item in settled.values() for box in item.boxes]
-    return corners, next(iter(settled.values())).in_fractions, sentence
+    return corners, next(iter(settled.values())).in_fractions, " ".join(sentences)
 
 
 def test_boxes_without_a_number_above_one_are_fractions() -> None:
@@ -46,6 +46,61 @@ def test_fractions_among_pixels_are_an_error() -> None:
         "  Expected: all boxes in pixels, or all in fractions of the pictures' width and height\n"
         "  Fix: write all boxes in the same unit."
     )
+
+
+PERCENT: list[Box] = [(10, 12.5, 60, 70), (0, 30, 90, 100), (5, 5, 20, 20), (60, 50, 99.5, 80), (40, 40, 50, 50)]
+AS_PERCENT = (
+    "boxes.csv: the boxes are read as percent of the pictures' width and height, as no number is above 100 in pictures "
+    "that are much larger."
+)
+
+
+@pytest.mark.parametrize("shape", ["corners", "extents", "centres"])
+def test_percent_of_large_pictures_are_told_from_pixels(shape: str) -> None:
+    boxes, in_fractions, said = settle(*PERCENT, picture=(640, 480), shape=shape, in_fractions=shape == "centres")
+    assert boxes == [tuple(number / 100 for number in box) for box in PERCENT]
+    assert in_fractions
+    assert said == AS_PERCENT
+
+
+def test_percent_as_two_corners_in_coco_are_read_as_such() -> None:
+    as_read = [(left, top, left + right, top + bottom) for left, top, right, bottom in PERCENT]
+    boxes, in_fractions, said = settle(*as_read, picture=(640, 480), shape="extents")
+    assert boxes == [pytest.approx([number / 100 for number in box]) for box in PERCENT]
+    assert in_fractions
+    assert said == (
+        f"{AS_PERCENT} boxes.csv: the boxes are read as two corners, as 2 of 5 make no sense as left, top, width, height."
+    )
+
+
+@pytest.mark.parametrize(
+    ("boxes", "why"),
+    [
+        ([(10, 10, 98, 98)] * 9, "one place, as of a mask over a fixed camera's pictures"),
+        ([(left, 10, left + 20, 40) for left in range(9)], "nothing reaches up to 100"),
+    ],
+)
+def test_boxes_in_the_first_hundred_pixels_that_may_be_percent_stay_pixels_and_are_named(
+    boxes: list[Box], why: str
+) -> None:
+    assert settle(*boxes, picture=(640, 480)) == (
+        boxes,
+        False,
+        "boxes.csv: no number of the boxes is above 100, though the pictures are much larger. They are read as pixels; if "
+        "they are percent, divide them by 100.",
+    ), why
+
+
+@pytest.mark.parametrize(
+    ("boxes", "picture"),
+    [
+        (PERCENT, (128, 120)),  # pictures that are hardly larger
+        (PERCENT[:3], (320, 240)),  # too few to tell
+        ([*PERCENT, (300, 200, 350, 240)], (640, 480)),
+    ],
+)
+def test_pixels_of_other_pictures_stay_pixels(boxes: list[Box], picture: tuple[int, int]) -> None:
+    assert settle(*boxes, picture=picture) == (boxes, False, "")
 
 
 def test_yolo_in_pixels_is_read_as_pixels() -> None:
@@ -109,4 +164,4 @@ def test_exchanged_corners_are_no_sizes(boxes: list[Box]) -> None:
 
 def test_images_of_unknown_size_and_without_boxes_tell_nothing() -> None:
     item = Annotation(Path("1.jpg"), None, (BoxLabel(0.1, 0.1, 0.5, 0.5),))
-    assert settle_units({item.image: item}, {}, source=Path("b")) == ({item.image: item}, "")
+    assert settle_units({item.image: item}, {}, source=Path("b")) == ({item.image: item}, ())

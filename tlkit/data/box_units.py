@@ -1,12 +1,13 @@
-"""What the four numbers of a box are: pixels or fractions, two corners or a corner and a size. All boxes together tell.
+"""What the four numbers of a box are: pixels, fractions or percent, two corners or a corner and a size.
 
 A format says what its numbers are, and exports get it wrong: fractions in a table of pixels, two corners in COCO, whose
-boxes are a corner and a size. What was meant follows from the pictures, where it makes sense of all boxes and the
-format's own reading does not. It is never guessed for a single box.
+boxes are a corner and a size. All boxes together tell, with the pictures, what was meant: it makes sense of all of them,
+and the format's own reading does not. It is never guessed for a single box.
 """
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -18,21 +19,54 @@ from tlkit.outputs import Box
 _LARGEST_FRACTION = 1.5
 _FEWEST_BOXES = 4
 _TOLERANCE = 0.02
+_PERCENT_FRAME = (100, 100)
+_PERCENT_REACH = 90
+_CHANCE = 1e-6
+"""How unlikely it must be that boxes anywhere in their pictures all lie in the first 100 pixels."""
+
+_Framed = Sequence[tuple[Box, tuple[int, int]]]
+"""Boxes, each with the (width, height) of its picture in the boxes' unit."""
 
 
 @dataclass(frozen=True)
-class _Reading:
-    """Another way to read boxes: how to say so, and what the numbers of a box then mean."""
+class _Unit:
+    """What the numbers are counted in.
+
+    Attributes:
+        sentence: How to say so; empty if it is what the format says.
+        frame: Width and height of every picture in this unit; None: each has its own, in pixels.
+    """
 
     sentence: str
-    convert: Callable[[Box], Box]
-    in_fractions: bool
+    frame: tuple[int, int] | None
+
+    def as_fractions(self, box: Box) -> Box:
+        """Return a box in fractions of its picture, or the same box in pixels."""
+        if self.frame != _PERCENT_FRAME:
+            return box
+        left, top, right, bottom = box
+        return left / 100, top / 100, right / 100, bottom / 100
+
+
+_FRACTIONS = _Unit(
+    "the boxes are read as fractions of the pictures' width and height, as no number is above 1.", frame=(1, 1)
+)
+_PERCENT = _Unit(
+    "the boxes are read as percent of the pictures' width and height, as no number is above 100 in pictures that are "
+    "much larger.",
+    frame=_PERCENT_FRAME,
+)
+_PIXELS = _Unit("the numbers are read as pixels, as none is a fraction of its picture.", frame=None)
+_PERHAPS_PERCENT = (
+    "no number of the boxes is above 100, though the pictures are much larger. They are read as pixels; if they are "
+    "percent, divide them by 100."
+)
 
 
 def settle_units(
     annotations: Mapping[Path, Annotation], sizes: Mapping[Path, tuple[int, int]], *, source: Path
-) -> tuple[dict[Path, Annotation], str]:
-    """Return the annotations with boxes that are read as they must be meant, and a sentence if that is another way.
+) -> tuple[dict[Path, Annotation], tuple[str, ...]]:
+    """Return the annotations with boxes that are read as they must be meant, and what the user ought to know of that.
 
     Args:
         annotations: By their image.
@@ -40,70 +74,94 @@ def settle_units(
         source: Where they were read, for messages.
 
     Raises:
-        DataError: Boxes in fractions and boxes in pixels are mixed.
+        DataError: Boxes in fractions and boxes in pixels are mixed, or two other readings make sense.
     """
     known = {path: item for path, item in annotations.items() if path in sizes and item.boxes}
-    framed = [(box, item, item.size or sizes[path]) for path, item in known.items() for box in item.boxes]
-    reading = _find_reading(framed, source) if framed else None
-    if reading is None:
-        return dict(annotations), ""
+    if not known:
+        return dict(annotations), ()
+    first = next(iter(known.values()))
+    in_pixels = [(box.corners, item.size or sizes[path]) for path, item in known.items() for box in item.boxes]
+    unit = _find_unit(in_pixels, first, source)
+    framed = [(box, unit.frame or size) for box, size in in_pixels]
+    shape, convert = _find_shape(framed, first.shape, source)
     settled = {
         path: replace(
             item,
-            boxes=tuple(BoxLabel(*reading.convert(box.corners), box.class_name) for box in item.boxes),
-            in_fractions=reading.in_fractions,
+            boxes=tuple(BoxLabel(*unit.as_fractions(convert(box.corners)), box.class_name) for box in item.boxes),
+            in_fractions=unit.frame is not None,
         )
         for path, item in annotations.items()
     }
-    return settled, f"{source.name}: {reading.sentence}"
+    doubt = _PERHAPS_PERCENT if unit.frame is None and _are_in_first_pixels(in_pixels, first.shape) else ""
+    return settled, tuple(f"{source.name}: {sentence}" for sentence in (unit.sentence, doubt, shape) if sentence)
 
 
-def _find_reading(framed: Sequence[tuple[BoxLabel, Annotation, tuple[int, int]]], source: Path) -> _Reading | None:
-    """Return how boxes are meant, if it is not as their format says."""
-    boxes, (_, first, _) = [box.corners for box, _, _ in framed], framed[0]
-    num_small = sum(max(map(abs, box)) <= _LARGEST_FRACTION for box in boxes)
-    if first.in_fractions:
-        if num_small == 0:
-            return _Reading(
-                "the numbers are read as pixels, as none is a fraction of its picture.", _keep, in_fractions=False
-            )
-        frames = [(1, 1)] * len(boxes)
-    else:
-        if num_small == len(boxes):
-            return _Reading(
-                "the boxes are read as fractions of the pictures' width and height, as no number is above 1.",
-                _keep,
-                in_fractions=True,
-            )
-        if num_small * 4 >= len(boxes):
-            raise DataError(
-                f"{source}: {num_small:,} of {len(boxes):,} boxes have no number above 1, as if in fractions, and the "
-                "others are in pixels.",
-                expected="all boxes in pixels, or all in fractions of the pictures' width and height",
-                fix="write all boxes in the same unit.",
-            )
-        frames = [size for _, _, size in framed]
-    is_wrong = [not _is_inside(box, frame) for box, frame in zip(boxes, frames, strict=True)]
+def _find_unit(in_pixels: _Framed, first: Annotation, source: Path) -> _Unit:
+    """Return what the numbers of boxes are counted in."""
+    num_boxes = len(in_pixels)
+    num_small = sum(_find_largest(box, first.shape) <= _LARGEST_FRACTION for box, _ in in_pixels)
+    if first.in_fractions and num_small > 0:
+        return replace(_FRACTIONS, sentence="")
+    if num_small == num_boxes:
+        return _FRACTIONS
+    if num_small * 4 >= num_boxes:
+        raise DataError(
+            f"{source}: {num_small:,} of {num_boxes:,} boxes have no number above 1, as if in fractions, and the "
+            "others are in pixels.",
+            expected="all boxes in pixels, or all in fractions of the pictures' width and height",
+            fix="write all boxes in the same unit.",
+        )
+    if _are_in_percent(in_pixels, first.shape):
+        return _PERCENT
+    return _PIXELS if first.in_fractions else replace(_PIXELS, sentence="")
+
+
+def _are_in_percent(in_pixels: _Framed, shape: str) -> bool:
+    """Tell whether boxes reach right up to 100 along both axes and never beyond, in pictures that go on.
+
+    Boxes in one place, as a mask over all pictures of a fixed camera, count as one.
+    """
+    reach_x, reach_y = (max(box[edge] for box, _ in in_pixels) for edge in (2, 3))
+    distinct = list({box: (box, size) for box, size in in_pixels}.values())
+    return min(reach_x, reach_y) >= _PERCENT_REACH and _are_in_first_pixels(distinct, shape)
+
+
+def _are_in_first_pixels(in_pixels: _Framed, shape: str) -> bool:
+    """Tell whether no number of any box is above 100, and that is beyond chance for pictures as large as theirs."""
+    if any(_find_largest(box, shape) > 100 * (1 + _TOLERANCE) for box, _ in in_pixels):
+        return False
+    parts = [min(1, 100 / width) * min(1, 100 / height) for _, (width, height) in in_pixels]
+    return len(parts) >= _FEWEST_BOXES and sum(map(math.log, parts)) < math.log(_CHANCE)
+
+
+def _find_largest(box: Box, shape: str) -> float:
+    """Return the largest of the four numbers by which a file of this shape gives a box."""
+    return max(map(abs, _AS_WRITTEN[shape](box)))
+
+
+def _find_shape(framed: _Framed, shape: str, source: Path) -> tuple[str, Callable[[Box], Box]]:
+    """Return a sentence of how the four numbers are meant, if not as their format says, and how to read them so."""
+    is_wrong = [not _is_inside(box, frame) for box, frame in framed]
     # Some exchanged corners are slips, and if it is all of them, a tool has counted from the other side.
-    share = sum(is_wrong) / len(boxes)
-    if len(boxes) < _FEWEST_BOXES or share < 0.2 or (first.shape == "corners" and share > 0.8):
-        return None
+    share = sum(is_wrong) / len(framed)
+    if len(framed) < _FEWEST_BOXES or share < 0.2 or (shape == "corners" and share > 0.8):
+        return "", _keep
     sensible = {
         name: convert
-        for name, convert in _OTHER_SHAPES[first.shape].items()
-        if all(_is_inside(convert(box), frame) for box, frame in zip(boxes, frames, strict=True))
+        for name, convert in _OTHER_SHAPES[shape].items()
+        if all(_is_inside(convert(box), frame) for box, frame in framed)
     }
     if len(sensible) > 1:
         raise DataError(
-            f"{source}: {sum(is_wrong):,} of {len(boxes):,} boxes make no sense as {_NAMES[first.shape]}, and all of them do "
+            f"{source}: {sum(is_wrong):,} of {len(framed):,} boxes make no sense as {_NAMES[shape]}, and all of them do "
             f"as {' and as '.join(sensible)}.",
-            expected=f"boxes as {_NAMES[first.shape]}, as the format has them",
+            expected=f"boxes as {_NAMES[shape]}, as the format has them",
             fix="write them so.",
         )
     for name, convert in sensible.items():
-        reason = f"as {sum(is_wrong):,} of {len(boxes):,} make no sense as {_NAMES[first.shape]}"
-        return _Reading(f"the boxes are read as {name}, {reason}.", convert, in_fractions=first.in_fractions)
-    return None
+        reason = f"as {sum(is_wrong):,} of {len(framed):,} make no sense as {_NAMES[shape]}"
+        return f"the boxes are read as {name}, {reason}.", convert
+    return "", _keep
 
 
 def _keep(box: Box) -> Box:
@@ -131,6 +189,7 @@ def _to_centre(box: Box) -> Box:
 
 
 _NAMES = {"corners": "two corners", "extents": "left, top, width, height", "centres": "centre and size"}
+_AS_WRITTEN: Mapping[str, Callable[[Box], Box]] = {"corners": _keep, "extents": _to_size, "centres": _to_centre}
 _OTHER_SHAPES: Mapping[str, Mapping[str, Callable[[Box], Box]]] = {
     "corners": {_NAMES["extents"]: _from_size, _NAMES["centres"]: _from_centre},
     "extents": {_NAMES["corners"]: _to_size, _NAMES["centres"]: lambda box: _from_centre(_to_size(box))},

@@ -123,11 +123,11 @@ class ImageBoxes:
         """Find out by all pictures what the numbers of the boxes are.
 
         Raises:
-            DataError: They are fractions in part.
+            DataError: They are fractions in part, or two other readings make sense.
         """
         sizes = {fact.path: (fact.width, fact.height) for fact in facts if fact.reason is None}
-        self.annotations, remark = settle_units(self.annotations, sizes, source=self.source)
-        self.report.remarks += [remark] if remark else []
+        self.annotations, remarks = settle_units(self.annotations, sizes, source=self.source)
+        self.report.remarks += remarks
 
     def _names(self) -> set[str]:
         return {box.class_name for item in self.annotations.values() for box in item.boxes} - {""}
