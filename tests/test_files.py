@@ -115,8 +115,8 @@ def test_a_lock_is_refused_while_another_process_holds_it_and_free_once_that_is_
             pass
         other.kill()
         other.wait()
-    with held_lock(lock):
-        pass
+    with held_lock(lock) as file:
+        assert str(file.name) == str(lock)  # or errors would name a number
 
 
 def test_a_file_that_can_be_made_again_is_not_flushed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

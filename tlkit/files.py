@@ -193,7 +193,7 @@ def held_lock(path: Path, *, shared: bool = False) -> Iterator[io.BufferedWriter
     """
     # A pipe in its place would keep the process waiting for a reader.
     flags = os.O_WRONLY | os.O_APPEND | os.O_CREAT | _O_NONBLOCK | _O_BINARY
-    with os.fdopen(os.open(path, flags, 0o666), "ab") as file:
+    with open(path, "ab", opener=lambda name, _: os.open(name, flags, 0o666)) as file:
         try:
             _lock(file, shared=shared)
         except OSError as error:

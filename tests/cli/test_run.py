@@ -10,7 +10,17 @@ from typing import Any
 import pytest
 
 from tlkit.backbones.catalogue import find_backbone
-from tlkit.recipes import Recipe, ResolvedStage, Stage, expand_gradual, read_recipe, resolve_stages, write_recipe
+from tlkit.errors import SettingError
+from tlkit.recipes import (
+    Recipe,
+    ResolvedStage,
+    Stage,
+    expand_gradual,
+    read_given_recipe,
+    read_recipe,
+    resolve_stages,
+    write_recipe,
+)
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
 TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64")
@@ -73,6 +83,18 @@ def test_an_option_replaces_the_recipe_s_setting(photos: Path, tmp_path: Path, r
     ran = read_recipe(out / "recipe.toml")
     assert (ran.backbone.name, ran.backbone.image_size, ran.training.seed) == ("tiny", 64, 4)
     assert ran.stages == (Stage(name="1-head", epochs=1, batch_size=64, lr=1e-3, lr_ratio=1.0, patience=8),)
+
+
+def test_a_setting_of_the_recipe_may_need_an_option(tmp_path: Path) -> None:
+    recipe = tmp_path / "recipe.toml"
+    recipe.write_text('[training]\nbox_loss = "huber"\n[[stage]]\n', encoding="utf-8")
+    with pytest.raises(SettingError, match="box_loss = huber has no effect: no boxes are learnt"):
+        read_given_recipe(recipe)
+    given = read_given_recipe(recipe, {"data": {"boxes": "boxes.csv"}, "head": {}})
+    assert given.sections == {"training": {"box_loss": "huber"}}
+    recipe.write_text("data = 3\n[[stage]]\n", encoding="utf-8")
+    with pytest.raises(SettingError, match="data"):
+        read_given_recipe(recipe, {"data": {"boxes": "boxes.csv"}})
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:

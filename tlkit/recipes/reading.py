@@ -49,10 +49,20 @@ class GivenRecipe:
     sections: dict[str, dict[str, Any]]
 
 
-def read_given_recipe(path: Path) -> GivenRecipe:
-    """Read and check a recipe file; raises as `read_recipe` does."""
+def read_given_recipe(path: Path, given: Mapping[str, Mapping[str, Any]] | None = None) -> GivenRecipe:
+    """Read and check a recipe file; raises as `read_recipe` does.
+
+    Args:
+        path: The file.
+        given: Settings by section that take the place of the file's own; what needs another setting may find it there.
+    """
     content = _read_toml(path)
-    recipe = build_recipe(content, source=str(path))
+    laid_over = {
+        name: {**_as_table(content.get(name, {}), f"{path}: [{name}]"), **values}
+        for name, values in (given or {}).items()
+        if values
+    }
+    recipe = build_recipe({**content, **laid_over}, source=str(path))
     parts = {
         name: make_absolute(getattr(recipe, name), path.parent) for name in (*SECTIONS, *RECORDS) if name in content
     }

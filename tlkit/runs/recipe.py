@@ -93,7 +93,7 @@ def make_recipe_from_file(
         SettingError: The file is not a valid recipe, or there is no data set.
         RunError: The data set or the start that the recipe names are gone.
     """
-    file = read_given_recipe(path)
+    file = read_given_recipe(path, sections)
     inputs = choose_inputs(path, file.recipe.inputs, data, start_from)
     merged = {name: {**file.sections.get(name, {}), **given} for name, given in sections.items()}
     base = _base_recipe(merged, Path(inputs.start_from) if inputs.start_from else None)
