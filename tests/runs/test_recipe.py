@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tlkit.recipes import SECTIONS, Recipe
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.seen_images import UNKNOWN_IMAGES
+from tlkit.models import BundleSpec
+from tlkit.recipes import SECTIONS, BackboneSettings, HeadSettings, Recipe
+from tlkit.runs.folder import EarlierRun
 from tlkit.runs.recipe import describe_reach, make_finetune_recipe
 
 FIRST = "A head is trained first, then unfrozen layers with it: "
@@ -58,3 +63,20 @@ def test_nothing_is_said_where_no_option_leaves_a_question(stage: dict[str, Any]
 def test_nothing_is_said_of_training_from_random_weights() -> None:
     stage = {"unfreeze": "all", "epochs": 3}
     assert describe_reach(stage, make_recipe(stage, weights="random")) == ""
+
+
+@pytest.mark.parametrize(("unfreeze", "engine"), [("all", "auto"), ("block4", "keras"), ("none", "keras")])
+def test_the_engine_of_an_earlier_run_is_taken_over_where_it_has_something_to_run(
+    unfreeze: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("eel", "carp"))
+    recipe = Recipe(backbone=BackboneSettings(name="tiny", engine="keras"))
+    earlier = EarlierRun(tmp_path, spec, UNKNOWN_IMAGES, recipe, "0" * 64)
+    monkeypatch.setattr("tlkit.runs.recipe.read_earlier_run", lambda path: earlier)
+    monkeypatch.setattr("tlkit.runs.recipe.find_bundle", lambda path: path)
+    sections: dict[str, dict[str, Any]] = {"data": {}, "backbone": {}, "head": {}, "training": {}}
+    made = make_finetune_recipe(stage={"unfreeze": unfreeze}, sections=sections, start_from=tmp_path)
+    assert made.backbone.engine == engine
+    asked = {**sections, "backbone": {"engine": "openvino"}}
+    made = make_finetune_recipe(stage={"unfreeze": unfreeze}, sections=asked, start_from=tmp_path)
+    assert made.backbone.engine == "openvino"

@@ -17,6 +17,7 @@ from tlkit.metadata.columns import format_metadata
 from tlkit.models import WEIGHTS_FILE, BundleSpec, find_bundle
 from tlkit.recipes import (
     SECTIONS,
+    BackboneSettings,
     DataSettings,
     Recipe,
     Stage,
@@ -42,7 +43,7 @@ def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_f
         start_from: The run whose model is trained further.
     """
     last = Stage(**stage)
-    recipe = choose_weights(dataclasses.replace(_base_recipe(sections, start_from), stages=(last,)), start_from)
+    recipe = choose_weights(_base_recipe(sections, start_from, (last,)), start_from)
     if last.unfreeze == "none" or start_from or recipe.is_from_scratch:
         return recipe
     head = Stage(**{name: stage[name] for name in ("views", "policy") if name in stage and "views" in stage})
@@ -96,12 +97,15 @@ def make_recipe_from_file(
     file = read_given_recipe(path, sections)
     inputs = choose_inputs(path, file.recipe.inputs, data, start_from)
     merged = {name: {**file.sections.get(name, {}), **given} for name, given in sections.items()}
-    base = _base_recipe(merged, Path(inputs.start_from) if inputs.start_from else None)
-    return dataclasses.replace(base, stages=file.recipe.stages, inputs=inputs, made_by=file.recipe.made_by)
+    base = _base_recipe(merged, Path(inputs.start_from) if inputs.start_from else None, file.recipe.stages)
+    return dataclasses.replace(base, inputs=inputs, made_by=file.recipe.made_by)
 
 
-def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
-    """Return the sections without stages: what was given, on top of the earlier run's model, split and seed."""
+def _base_recipe(sections: Mapping[str, Given], start_from: Path | None, stages: tuple[Stage, ...]) -> Recipe:
+    """Return a recipe of some stages: what was given, on top of the earlier run's model, split and seed.
+
+    The earlier run's engine is not taken over where nothing is frozen that it could run.
+    """
     base: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
     if start_from:
         if "weights" in sections["backbone"]:
@@ -114,6 +118,8 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Reci
         spec = earlier.spec
         if earlier.recipe:
             base["backbone"] = earlier.recipe.backbone
+            if all(stage.unfreeze == "all" for stage in stages):
+                base["backbone"] = dataclasses.replace(base["backbone"], engine=BackboneSettings().engine)
             base["data"] = dataclasses.replace(earlier.recipe.data, sample=DataSettings().sample)
             base["training"] = TrainingSettings(seed=earlier.recipe.training.seed)
         base["backbone"] = dataclasses.replace(
@@ -124,7 +130,8 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None) -> Reci
         )
         base["head"] = spec.head
         base["data"] = dataclasses.replace(base["data"], **describe_answer(spec))
-    return Recipe(**{name: dataclasses.replace(base[name], **given) for name, given in sections.items()})
+    filled = {name: dataclasses.replace(base[name], **given) for name, given in sections.items()}
+    return Recipe(**filled, stages=stages)
 
 
 def describe_answer(spec: BundleSpec) -> Given:
