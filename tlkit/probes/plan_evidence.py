@@ -79,7 +79,7 @@ def gather_evidence(
     targets = make_probe_targets(part, part.records, way.recipe.data)
     if len(set(twins)) < FEWEST_IMAGES or len(np.unique(targets, axis=0)) < 2:
         return None
-    console.say(f"\nWhat {len(twins):,} images tell:")
+    console.say(f"What {len(twins):,} images tell:")
     questions = make_questions(part, way.recipe.data, seed)
     cache, positions = _find_features(questions.manifest, "top", ViewPlan(), place)
     block = _read_pooled(cache, positions[:, 0])
@@ -104,8 +104,8 @@ def gather_evidence(
     asked = make_questions(_take_part(everything, num_tried, seed), way.recipe.data, seed)
     seconds = estimate_seconds(num_tried, seconds_an_image)
     console.say(
-        f"The trial holds out each of {num_tried:,} images once; {way.unfreeze} upwards trains for "
-        f"{format_duration(seconds)} in all, or less."
+        f"The trial holds out each of {len(asked.manifest.records):,} images once. Training {way.unfreeze} upwards takes "
+        f"{format_duration(seconds)} of it at most."
     )
     return _add_trial(evidence, asked, way, place)
 

@@ -33,22 +33,23 @@ def write_table(stream: TextIO, title: str, columns: Sequence[str], rows: Sequen
         if _narrowest_width(columns, rows) > console.width:
             write_line(stream, _describe_rows(title, columns, rows))
         else:
-            console.print(_lay_out(title, columns, rows))
+            write_line(stream, title)
+            console.print(_lay_out(columns, rows))
         return
     plain = RichConsole(file=stream, width=WIDTH_OF_A_PIPE, force_terminal=False, color_system=None)
     with plain.capture() as capture:
-        plain.print(_lay_out(title, columns, rows))
-    stream.writelines(line.rstrip() + "\n" for line in capture.get().splitlines())
+        plain.print(_lay_out(columns, rows))
+    stream.writelines(line.rstrip() + "\n" for line in [title, *capture.get().splitlines()])
     stream.flush()
 
 
-def _lay_out(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
+def _lay_out(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
     """Return the table for rich; columns whose cells are all numbers are aligned to the right."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
 
-    table = Table(title=Text(title), title_justify="left", box=SIMPLE_HEAD, pad_edge=False)
+    table = Table(box=SIMPLE_HEAD, pad_edge=False)
     for index, name in enumerate(columns):
         cells = [row[index] for row in rows]
         table.add_column(

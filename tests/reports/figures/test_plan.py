@@ -44,3 +44,12 @@ def test_the_advised_way_and_the_interval_are_seen(tmp_path: Path) -> None:
     first, second, third = (read(tmp_path / f"{name}.png") for name in "abc")
     assert first.shape != second.shape or not np.array_equal(first, second)
     assert first.shape != third.shape or not np.array_equal(first, third)
+
+
+def test_a_majority_far_below_the_scores_does_not_squeeze_them(tmp_path: Path) -> None:
+    """Its place on the axis is left out: only what it is called could differ, and 0.201 and 0.199 are both 0.20."""
+    for name, majority in (("a", 0.201), ("b", 0.199), ("near", 0.5)):
+        draw_plan(tmp_path / f"{name}.png", ways=WAYS, advised=0, scores=dataclasses.replace(SCORES, majority=majority))
+    first, second, near = (read(tmp_path / f"{name}.png") for name in ("a", "b", "near"))
+    assert np.array_equal(first, second)
+    assert first.shape != near.shape or not np.array_equal(first, near)

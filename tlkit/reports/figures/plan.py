@@ -69,7 +69,7 @@ def draw_plan(path: Path, *, ways: Sequence[WayParts], advised: int, scores: Pla
             return
         figure.set_size_inches(10.5, 4.0 + bars_inches)
         rows = figure.add_gridspec(2, 1, height_ratios=(3.4, bars_inches - 0.5), hspace=0.32)
-        upper = rows[0].subgridspec(1, 2, width_ratios=(1.35, 1), wspace=0.42)
+        upper = rows[0].subgridspec(1, 2, width_ratios=(1.35, 1), wspace=0.55)
         _draw_curve(figure.add_subplot(upper[0]), scores)
         _draw_scores(figure.add_subplot(upper[1]), scores)
         _draw_ways(figure.add_subplot(rows[1]), ways, advised)
@@ -110,10 +110,16 @@ def _draw_scores(axes: Axes, scores: PlanScores) -> None:
         axes.axhline(height, color=GRID, linewidth=0.6, zorder=0)
         axes.plot([low, high], [height] * 2, color=ADVISED, linewidth=2.4, solid_capstyle="round", zorder=3)
         axes.plot([value], [height], "o", color=ADVISED, markersize=7, markeredgecolor="white", zorder=4)
-    axes.axvline(scores.majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
+    lowest, highest = min(low for *_, low, _ in scores.scores), max(high for *_, high in scores.scores)
+    margin = 0.1 * (highest - lowest) or 0.01
+    is_near = scores.majority >= lowest - (highest - lowest)
+    left = min(scores.majority, lowest) - margin if is_near else lowest - margin
+    axes.set_xlim(left, highest + margin)
+    if is_near:
+        axes.axvline(scores.majority, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=2)
     axes.annotate(
-        f"majority {scores.majority:z.2f}",
-        xy=(scores.majority, 0.0),
+        f"majority {scores.majority:z.2f}" if is_near else f"majority {scores.majority:z.2f}, far to the left",
+        xy=(scores.majority if is_near else left, 0.0),
         xycoords=axes.get_xaxis_transform(),
         xytext=(4, 4),
         textcoords="offset points",
