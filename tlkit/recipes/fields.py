@@ -31,6 +31,7 @@ SEED = Rule("a whole number, 0 <= x < 2**32", lambda value: 0 <= value < 2**32)
 ZERO_OR_MORE = Rule(f"a whole number, 0 to {HIGHEST:,}", lambda value: 0 <= value <= HIGHEST)
 AT_LEAST_ONE = Rule(f"a whole number, 1 to {HIGHEST:,}", lambda value: 1 <= value <= HIGHEST)
 NOT_EMPTY = Rule("text that is not empty", lambda value: bool(value.strip()))
+NOT_NOTHING = Rule("text, if only a space", bool)
 SHA256 = Rule("a sha256 in hex", lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None)
 ANYTHING = Rule("any value", lambda value: True)
 

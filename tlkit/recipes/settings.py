@@ -22,6 +22,7 @@ from tlkit.recipes.fields import (
     HIGHEST,
     NOT_EMPTY,
     NOT_NEGATIVE,
+    NOT_NOTHING,
     POSITIVE,
     SEED,
     ZERO_OR_MORE,
@@ -80,7 +81,7 @@ class DataSettings:
     label_separator: str | None = setting(
         None,
         "What stands between several labels: text, space, or none (default: found by what the cells hold).",
-        rule=NOT_EMPTY,
+        rule=NOT_NOTHING,
     )
     split_column: str | None = setting(
         None,

@@ -49,7 +49,7 @@ def test_a_column_of_splits_gives_the_images_splits(folder: Path) -> None:
     ]
 
 
-@pytest.mark.parametrize("names", ["x,y,width,height", "X,Y,W,H"])
+@pytest.mark.parametrize("names", ["x,y,width,height", "X,Y,W,H", "bbox_x,bbox_y,bbox_width,bbox_height"])
 def test_extents_are_found_by_name(folder: Path, names: str) -> None:
     found = read(folder, f"path,{names}\n1.jpg,1,2,30,40\n")
     assert found.annotations == (Annotation(folder / "1.jpg", None, (BoxLabel(1, 2, 31, 42),)),)
@@ -142,15 +142,22 @@ def test_missing_columns_are_an_error(folder: Path) -> None:
     assert error_of(folder, "path,xmin,ymin,xmax\n1.jpg,1,2,3\n") == (
         f"{folder}/boxes.csv: there are no columns of boxes among path, xmin, ymin, xmax.\n"
         "  Expected: columns named xmin, ymin, xmax, ymax or x_min, y_min, x_max, y_max or left, top, right, bottom or "
-        "x1, y1, x2, y2 or x, y, width, height or x, y, w, h\n"
+        "x1, y1, x2, y2 or x, y, width, height or x, y, w, h or bbox_x, bbox_y, bbox_width, bbox_height\n"
         "  Fix: name the four columns so in the first line."
     )
     assert error_of(folder, "url,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n") == (
         f"{folder}/boxes.csv: there is no image column among url, xmin, ymin, xmax, ymax.\n"
-        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name or file\n"
+        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
         "  Fix: name the column of the images so in the first line."
     )
 
 
 def test_a_table_that_cannot_be_read_is_an_error(folder: Path) -> None:
     assert "line 2 has 2 cells" in error_of(folder, "path,xmin,ymin,xmax,ymax\n1.jpg,1\n")
+
+
+def test_a_table_of_make_sense_is_read(folder: Path) -> None:
+    header = "label_name,bbox_x,bbox_y,bbox_width,bbox_height,image_name,image_width,image_height"
+    assert read(folder, f"{header}\ncat,1,2,30,40,1.jpg,64,48\n") == FoundBoxes(
+        "table", (Annotation(folder / "1.jpg", (64, 48), (BoxLabel(1, 2, 31, 42, "cat"),)),), ()
+    )

@@ -67,10 +67,14 @@ def test_a_label_with_a_bar_in_it_is_refused() -> None:
     )
 
 
-@pytest.mark.parametrize("sign", ["|", ";", ","])
+@pytest.mark.parametrize("sign", ["|", ";", ",", " "])
 def test_classes_that_look_like_several_labels_are_told(sign: str) -> None:
     assert find_combined_classes(TABLE, {"a", "b", f"a{sign}b"}) == (
         f"photos.csv: classes such as 'a{sign}b' look like several labels; with --task multilabel each is learned by "
         "itself."
     )
-    assert find_combined_classes(TABLE, {"a", "b", f"c{sign}d", "a b"}) == ""
+    assert find_combined_classes(TABLE, {"a", "b", f"c{sign}d", "a c"}) == ""
+
+
+def test_a_space_that_is_given_as_it_is_divides_labels() -> None:
+    assert join_labels(TABLE, ["cat red", "cat  blue", "dog"], " ") == (["cat|red", "cat|blue", "dog"], "")

@@ -169,12 +169,12 @@ def error_of(table: Path, content: str | bytes, **columns: object) -> str:
 def test_a_missing_column_is_an_error(table: Path) -> None:
     assert error_of(table, "path,kind\n1.jpg,cat\n") == (
         f"{table}: there is no label column among path, kind.\n"
-        "  Expected: a column named label, class_name, class, category, category_name, target, labels or tags\n"
+        "  Expected: a column named label, class_name, label_name, class, category, category_name, target, labels or tags\n"
         "  Fix: name the column with --label-column."
     )
     assert error_of(table, "url,label\n1.jpg,cat\n") == (
         f"{table}: there is no image column among url, label.\n"
-        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name or file\n"
+        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
         "  Fix: name the column with --image-column."
     )
 
@@ -260,7 +260,7 @@ def test_columns_of_0_and_1_are_labels_or_classes(
 def test_columns_of_0_and_1_that_give_several_labels_want_another_task(table: Path) -> None:
     assert error_of(table, "path,cat,red\n1.jpg,1,1\n") == (
         f"{table}: there is no label column among path, cat, red.\n"
-        "  Expected: a column named label, class_name, class, category, category_name, target, labels or tags\n"
+        "  Expected: a column named label, class_name, label_name, class, category, category_name, target, labels or tags\n"
         "  Fix: name the column with --label-column. The columns cat, red hold 0 and 1: --task multilabel reads them."
     )
 

@@ -146,6 +146,30 @@ def test_image_sets_give_the_splits(images: Path) -> None:
     }
 
 
+@pytest.mark.parametrize(
+    ("name", "line"),
+    [
+        ("a 1", "a 1"),
+        ("a 1", "a 1 -1"),
+        ("a.b", "a.b"),
+        ("a b", "a b.JPG"),
+        ("sub/1", "sub/1"),
+        ("sub/1", "sub\\1"),
+        ("sub/1", "1"),
+    ],
+)
+def test_a_list_of_a_split_may_name_images_with_spaces_suffixes_and_folders(images: Path, name: str, line: str) -> None:
+    flag = " 1" if line.endswith("-1") else ""
+    path = images.parent / "ImageSets/Main/test.txt"
+    path.parent.mkdir(parents=True)
+    path.write_text(f"{line}\nsound{flag}\n")
+    (images / f"{name}.jpg").parent.mkdir(exist_ok=True)
+    (images / f"{name}.jpg").touch()
+    (images.parent / f"{name}.xml").parent.mkdir(exist_ok=True)
+    write(images.parent, voc(CAT), f"{name}.xml")
+    assert {item.image: item.split for item in read(images).annotations}[images / f"{name}.jpg"] == "test"
+
+
 def test_the_image_may_lie_beside_the_xml(images: Path) -> None:
     beside = write(images.parent, voc(CAT, filename="3.jpg"), "3.xml").with_name("3.jpg")
     beside.touch()

@@ -25,7 +25,11 @@ CORNER_COLUMNS = (
     ("left", "top", "right", "bottom"),
     ("x1", "y1", "x2", "y2"),
 )
-EXTENT_COLUMNS = (("x", "y", "width", "height"), ("x", "y", "w", "h"))
+EXTENT_COLUMNS = (
+    ("x", "y", "width", "height"),
+    ("x", "y", "w", "h"),
+    ("bbox_x", "bbox_y", "bbox_width", "bbox_height"),
+)
 UNUSED_COLUMN = "column of a table of boxes that is not used: "
 SIZE_COLUMNS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
 

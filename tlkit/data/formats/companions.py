@@ -79,8 +79,9 @@ def recognize_annotation(path: Path, *, has_image: bool = False) -> str | None:
     if suffix == ".xml":
         return VOC if b"<annotation" in head.replace(b"\0", b"") else None
     if suffix == ".json":
-        is_coco = any(key in head for key in (b'"annotations"', b'"categories"'))
-        return COCO if is_coco else LABELME if b'"shapes"' in head else None
+        is_coco = b'"annotations"' in head or (b'"images"' in head and b'"file_name"' in head)
+        may_go_on = len(head) == _HEAD_BYTES and b'"categories"' in head
+        return COCO if is_coco or may_go_on else LABELME if b'"shapes"' in head else None
     first_line = next(iter(head.decode("utf-8-sig", "replace").strip().splitlines()), "")
     if suffix in (".csv", ".tsv"):
         return TABLE if find_box([name.strip(" \"'") for name in re.split("[,;\t]", first_line)]) else None

@@ -48,10 +48,13 @@ def join_labels(path: Path, cells: Sequence[str], separator: str | None) -> tupl
 def find_combined_classes(path: Path, cells: Collection[str]) -> str:
     """Return a notice if the classes of a table look like several labels each; empty if they do not."""
     distinct = {cell for cell in cells if cell}
-    for sign in (LABEL_SEPARATOR, ";", ","):
+    # A space is often part of a name, so that here each word has to be a class of its own.
+    of_words = {cell for cell in distinct if {*cell.split()} <= distinct}
+    for sign, candidates in ((LABEL_SEPARATOR, distinct), (";", distinct), (",", distinct), (" ", of_words)):
+        examples = [cell for cell in sorted(candidates) if sign in cell]
         part = _find_part_of_known_labels(distinct, _split_at(sign))
-        if part >= _LEAST_PART:
-            example = next(cell for cell in sorted(distinct) if sign in cell)
+        if part >= _LEAST_PART and examples:
+            example = examples[0]
             return (
                 f"{path.name}: classes such as {example[:80]!r} look like several labels; with --task multilabel each "
                 "is learned by itself."

@@ -22,6 +22,7 @@ from xml.etree import ElementTree
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
+from tlkit.data.signatures import IMAGE_SUFFIXES
 from tlkit.errors import DataError
 from tlkit.files import read_regular_file
 from tlkit.outputs import normalize_name
@@ -39,6 +40,7 @@ _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 _ENCODINGS = re.compile(
     r"us-ascii|ascii|iso-8859-\d+|latin-?1|(windows-|cp)125\d|koi8-r|gb2312|gbk|gb18030|big5|euc-kr|euc-jp|shift[_-]jis"
 )
+_FLAGGED = re.compile(r"(.*\S)\s+(?:-1|0|1)")
 _DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.-]{1,40})["']""")
 
 
@@ -131,7 +133,7 @@ def _read_objects(xml: _XmlFile, image: Path, splits: dict[str, str]) -> Iterato
         else:
             yield Complaint(box, xml.path)
     size = parse_size(xml.root.findtext("size/width"), xml.root.findtext("size/height"))
-    yield Annotation(image, size, tuple(boxes), source=xml.path, split=splits.get(xml.path.stem))
+    yield Annotation(image, size, tuple(boxes), source=xml.path, split=_find_split_of(xml.path, splits))
 
 
 def _parse_object(element: ElementTree.Element) -> BoxLabel | str:
@@ -151,9 +153,9 @@ def _text(element: ElementTree.Element, name: str) -> str:
 
 
 def _read_image_sets(folder: Path) -> dict[str, str]:
-    """Return the splits that the lists in `ImageSets`, in it or beside it, give, by the stems of the images.
+    """Return the splits that the lists in `ImageSets`, in it or beside it, give, by the images as a list names them.
 
-    A list of one class (`cat_train.txt`) gives none, and `trainval.txt` gives what neither of its parts lists.
+    A name may hold spaces, and folders where names recur in several; an image's suffix is taken away. A list of one class (`cat_train.txt`) gives none, and `trainval.txt` gives what neither of its parts lists.
     """
     places = [folder / "ImageSets", folder.parent / "ImageSets", *sorted(folder.glob("*/ImageSets"))]
     lists = [path for place in places for pattern in ("*.txt", "Main/*.txt") for path in sorted(place.glob(pattern))]
@@ -161,9 +163,24 @@ def _read_image_sets(folder: Path) -> dict[str, str]:
     for path in sorted(filter(Path.is_file, lists), key=lambda path: path.stem == "trainval"):
         split = "train" if path.stem == "trainval" else find_split(path.stem)
         if split:
-            for words in filter(None, map(str.split, _read_lines(path))):
-                splits.setdefault(words[0], split)
+            for name in _read_image_names(path):
+                splits.setdefault(name, split)
     return splits
+
+
+def _read_image_names(path: Path) -> list[str]:
+    """Return the names in a list, without the flag of VOC's own, which tells whether an image shows the class."""
+    lines = [line.strip() for line in _read_lines(path) if line.strip()]
+    flagged = [_FLAGGED.fullmatch(line) for line in lines]
+    names = [match[1] for match in flagged if match]
+    paths = [PurePath(name.replace("\\", "/")) for name in (names if len(names) == len(lines) else lines)]
+    return [str(path.with_suffix("") if path.suffix.lower() in IMAGE_SUFFIXES else path) for path in paths]
+
+
+def _find_split_of(path: Path, splits: dict[str, str]) -> str | None:
+    """Return the split of a file's image: that of the longest end of its path, without the suffix, that a list names."""
+    parts = path.with_suffix("").parts
+    return next(filter(None, (splits.get(str(PurePath(*parts[start:]))) for start in range(len(parts)))), None)
 
 
 def _read_lines(path: Path) -> list[str]:
