@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import re
 import shutil
 import sys
 from collections.abc import Callable
@@ -151,7 +152,7 @@ def test_bfloat16_is_near_and_proves_itself_in_float32(written: Path, monkeypatc
 @pytest.mark.parametrize("name", PAIR)
 def test_a_linked_or_missing_file_is_refused(refuses: Any, folder: Path, tmp_path: Path, name: str) -> None:
     with open_tensors(folder / "weights.safetensors") as weights:
-        limit = 16 * 2**20 if name == PAIR[0] else max(entry.end for entry in weights.entries) + 2**20
+        limit = 4 * 2**20 if name == PAIR[0] else max(entry.end for entry in weights.entries) + 2**20
     expected = f"a regular file of at most {limit:,} bytes"
     (folder / name).rename(tmp_path / name)
     with refuses(f"{folder / name} cannot be opened (No such file or directory).", expected):
@@ -239,6 +240,17 @@ def test_a_graph_without_all_of_its_weights_is_refused(folder: Path, rehash: Cal
         open_it(folder)
 
 
+def test_constants_outside_of_the_weights_are_refused_before_the_weights_are_read(
+    folder: Path, rehash: Callable[[Path], None]
+) -> None:
+    graph = (folder / PAIR[0]).read_text()
+    (folder / PAIR[0]).write_text(re.sub(r'offset="\d+" size="\d+"', f'offset="0" size="{2**32}"', graph))
+    rehash(folder)
+    (folder / PAIR[1]).unlink()
+    with pytest.raises(BundleError, match=r"openvino.xml: the constant '.*' ends at byte 4,294,967,296"):
+        open_it(folder)
+
+
 def build_network(openvino: Any, kind: str) -> Any:
     """Return a small network of other ports than SPEC's, or of the same ones with something in it that is refused."""
     ops = openvino.opset8
@@ -261,6 +273,12 @@ def build_network(openvino: Any, kind: str) -> Any:
                 ops.matmul(column, column, True, False), ops.constant(np.ones((3, 1), np.float32)), False, False
             ),
         )
+    if kind == "at once":
+        giant = ops.broadcast(mean, np.array([2**18, 3]))
+        mean = ops.add(mean, ops.reduce_mean(giant, np.array([0]), keep_dims=True))
+    if kind == "in a row":
+        for _ in range(100):
+            mean = ops.exp(ops.concat([mean], 1))
     if kind == "values":
         row = ops.reshape(ops.convert(images, "f32"), np.array([3072, 1]), False)
         square = ops.matmul(row, row, False, True)
@@ -285,6 +303,8 @@ def build_network(openvino: Any, kind: str) -> Any:
         ("broadcast", r"it has 6,4.* values between its operations"),
         ("shape", "it computes 'Broadcast, ReduceMean' of constants"),
         ("product", "it computes 'MatMul' of constants"),
+        ("in a row", r"it has 20\d operations in a row without a layer of weights"),
+        ("at once", "it has 786,432 values from one operation"),
         ("values", "it has 9,449,488 values between its operations"),
     ],
 )

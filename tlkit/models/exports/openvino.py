@@ -40,7 +40,7 @@ from tlkit.untrusted import open_regular_file, quote, refusal
 if TYPE_CHECKING:
     import openvino
 
-MAX_GRAPH_BYTES = 16 * 1024**2
+MAX_GRAPH_BYTES = 4 * 1024**2
 MAX_HEAD_BYTES = 2**30
 ROOM_FOR_SHAPES = 2**20
 """Bytes that the few small constants take which are no weights."""
@@ -107,7 +107,7 @@ def read_openvino_classifier(
     place = folder / OPENVINO_GRAPH_FILE
     num_weight_bytes = _limit_weights(folder, spec)
     graph = _read_checked(place, hashes, max_bytes=MAX_GRAPH_BYTES).data.tobytes()
-    check_graph_text(graph, place)
+    check_graph_text(graph, place, num_weight_bytes=num_weight_bytes)
     weights = _read_checked(folder / OPENVINO_WEIGHTS_FILE, hashes, max_bytes=num_weight_bytes)
     try:
         model = openvino.Core().read_model(model=graph, weights=weights)

@@ -36,17 +36,31 @@ _COMPUTED_OF_CONSTANTS = {
     "Broadcast": frozenset({"ReverseSequence"}),
 }
 """What may depend on constants alone, and what may take it: the lengths by which some networks turn RGB into BGR."""
-MAX_OPERATIONS = 50_000
+MAX_OPERATIONS = 3_000
+MAX_IN_A_ROW = 160
+"""Operations that OpenVINO may join into one, which takes it a time that goes with the square of their number."""
+_NEVER_JOINED = frozenset({"Constant", "Convolution", "GroupConvolution", "MVN", "MatMul", "Parameter", "Softmax"})
+MAX_SHAPE_BYTES = 256
+"""Of a constant that is no weight: a shape, axes, or which channels to take."""
 MAX_VALUES_PER_PIXEL = 8_000
-MAX_PRODUCTS_PER_PIXEL = 8_000_000
+MAX_VALUES_AT_ONCE_PER_PIXEL = 512
+MAX_PRODUCTS_PER_PIXEL = 3_000_000
 
 
-def check_graph_text(content: bytes, place: Path) -> None:
+def check_graph_text(content: bytes, place: Path, *, num_weight_bytes: int) -> None:
     """Refuse a graph that does what no network of tlkit does, before OpenVINO parses it.
 
+    Args:
+        content: The file's bytes.
+        place: The file, for errors.
+        num_weight_bytes: What all constants may take together.
+
     Raises:
-        BundleError: It is no XML, holds an operation that is not on the list, or computes from constants alone.
+        BundleError: It is no XML, holds an operation that is not on the list, computes from constants alone, or has
+            constants that are too large.
     """
+    if b"\0" in content:  # in UTF-16, a document type would not be seen
+        raise not_ours(place, "it is not written in UTF-8", "plain XML")
     if re.search(rb"<!(DOCTYPE|ENTITY)", content, re.IGNORECASE):
         raise not_ours(place, "it declares a document type", "plain XML")
     try:
@@ -59,6 +73,7 @@ def check_graph_text(content: bytes, place: Path) -> None:
     for kind in kinds.values():
         if kind not in OPERATIONS:
             raise not_ours(place, f"it holds the operation {quote(kind)}", f"only {', '.join(sorted(OPERATIONS))}")
+    _check_constants(root, place, num_weight_bytes)
     edges = [(edge.get("from-layer", ""), edge.get("to-layer", "")) for edge in root.iterfind("edges/edge")]
     constant = {name for name in kinds.keys() - _find_dependent(kinds, edges) if kinds[name] != "Const"}
     allowed = all(kinds[name] in _COMPUTED_OF_CONSTANTS for name in constant) and all(
@@ -81,20 +96,25 @@ def check_graph_size(model: openvino.Model, place: Path, *, num_pixels: int, num
     Raises:
         BundleError: It does, or a size is not fixed.
     """
-    num_bytes = num_values = num_products = 0
-    for operation in model.get_ops():
+    num_bytes = num_values = most_values = num_products = 0
+    in_a_row: dict[str, int] = {}
+    for operation in model.get_ordered_ops():
         shapes = [output.get_partial_shape() for output in operation.outputs()]
         if any(shape.is_dynamic for shape in shapes):
             raise not_ours(place, f"{quote(operation.get_friendly_name())} has no fixed size", "fixed sizes")
         number = sum(math.prod(shape.to_shape()) for shape in shapes)
+        in_a_row[operation.get_name()] = _count_in_a_row(operation, in_a_row)
         if operation.get_type_name() == "Constant":
             num_bytes += number * operation.output(0).get_element_type().bitwidth // 8
         else:
             num_values += number
+            most_values = max(most_values, number)
             num_products += number * _count_products(operation)
     for found, most, what in (
+        (max(in_a_row.values()), MAX_IN_A_ROW, "operations in a row without a layer of weights"),
         (num_bytes, num_weight_bytes, "bytes of constants"),
         (num_values, MAX_VALUES_PER_PIXEL * num_pixels, "values between its operations"),
+        (most_values, MAX_VALUES_AT_ONCE_PER_PIXEL * num_pixels, "values from one operation"),
         (num_products, MAX_PRODUCTS_PER_PIXEL * num_pixels, "multiplications"),
     ):
         if found > most:
@@ -104,6 +124,27 @@ def check_graph_size(model: openvino.Model, place: Path, *, num_pixels: int, num
 def not_ours(place: Path, found: str, expected: str) -> BundleError:
     """Return the error for a graph that tlkit has not written."""
     return refusal(f"{place}: {found}.", expected=expected, fix=KERAS_FIX)
+
+
+def _check_constants(root: ElementTree.Element, place: Path, num_weight_bytes: int) -> None:
+    """Refuse constants that lie outside the weights, or take more bytes than they have, or describe giant shapes."""
+    num_bytes = 0
+    for layer in root.iterfind("layers/layer[@type='Const']"):
+        data = layer.find("data")
+        facts = {} if data is None else data.attrib
+        name = quote(layer.get("name", ""))
+        if not all(re.fullmatch(r"[0-9]{1,15}", facts.get(key, "")) for key in ("offset", "size")):
+            raise not_ours(place, f"the constant {name} has no place", "an offset and a size in bytes")
+        begin, size = int(facts["offset"]), int(facts["size"])
+        if begin + size > num_weight_bytes:
+            raise not_ours(place, f"the constant {name} ends at byte {begin + size:,}", f"at most {num_weight_bytes:,}")
+        if facts.get("element_type") != "f32" and size > MAX_SHAPE_BYTES:  # a shape, or places to look at
+            raise not_ours(
+                place, f"the constant {name} is no weight and takes {size:,} bytes", f"at most {MAX_SHAPE_BYTES:,}"
+            )
+        num_bytes += size
+    if num_bytes > num_weight_bytes:
+        raise not_ours(place, f"its constants take {num_bytes:,} bytes", f"at most {num_weight_bytes:,}")
 
 
 def _find_dependent(kinds: dict[str, str], edges: list[tuple[str, str]]) -> set[str]:
@@ -118,6 +159,14 @@ def _find_dependent(kinds: dict[str, str], edges: list[tuple[str, str]]) -> set[
         dependent.update(fresh)
         waiting += fresh
     return dependent
+
+
+def _count_in_a_row(operation: openvino.Node, before: dict[str, int]) -> int:
+    """Return the length of the longest row of operations that ends here and that OpenVINO may join into one."""
+    if operation.get_type_name() in _NEVER_JOINED:
+        return 0
+    sources = (source.get_source_output().get_node().get_name() for source in operation.inputs())
+    return 1 + max((before[source] for source in sources), default=0)
 
 
 def _count_products(operation: openvino.Node) -> int:
