@@ -187,10 +187,14 @@ def test_a_missing_or_broken_file_is_a_clear_error(tmp_path: Path) -> None:
     ("content", "reason"),
     [
         (b"a = " + b"[" * 100_000, "nested too deeply."),
-        (b"a = " + b"9" * 5000, "thousands of digits in a number."),
+        (b"a." * 400_000 + b"a = 1", "nested too deeply."),
+        (b"[" + b'"a" . ' * 150_000 + b"a]", "nested too deeply."),
+        (b"a = " + b"9" * 5000, "a whole number of more than 64 bits."),
+        (b"a = [{b = 0x" + b"f" * 5000 + b"}]", "a whole number of more than 64 bits."),
+        (b"[training]\nseed = 9223372036854775808", "a whole number of more than 64 bits."),
         (b"# " + b"x" * 1_000_000, "the recipe cannot be read (it has more than 1,000,000 bytes)."),
     ],
-    ids=["nested", "digits", "bytes"],
+    ids=["nested", "key", "table", "digits", "hexadecimal", "seed", "bytes"],
 )
 def test_a_hostile_file_is_a_clear_error(content: bytes, reason: str, tmp_path: Path) -> None:
     path = tmp_path / "recipe.toml"

@@ -23,6 +23,8 @@ from tlkit.recipes.settings import RECORDS, SECTIONS, Recipe, Stage
 Settings = TypeVar("Settings", bound=Any)
 
 MOST_BYTES = 1_000_000
+MOST_DOTS = 100
+"""In a line: the time that a key of many parts takes goes with the square of their number."""
 LONGEST_SHOWN = 80
 """Characters of a value that an error shows."""
 
@@ -91,18 +93,31 @@ def _read_toml(path: Path) -> dict[str, Any]:
     if len(content) > MOST_BYTES:
         raise _unreadable(path, f"it has more than {MOST_BYTES:,} bytes")
     try:
-        return tomllib.loads(content.decode("utf-8", errors="surrogateescape"))  # paths may hold any bytes
+        if any(line.count(b".") > MOST_DOTS for line in content.splitlines()):
+            raise RecursionError
+        document = tomllib.loads(content.decode("utf-8", errors="surrogateescape"))  # paths may hold any bytes
+        _refuse_giants(document)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(
             f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="mend the line that is named."
         ) from error
     except (RecursionError, ValueError) as error:
-        reason = "nested too deeply" if isinstance(error, RecursionError) else "thousands of digits in a number"
+        reason = "nested too deeply" if isinstance(error, RecursionError) else "a whole number of more than 64 bits"
         raise SettingError(
             f"{path}: {reason}.",
             expected="the tables that docs/reference/recipe.md lists",
             fix="remove what a recipe does not have.",
         ) from error
+    return document
+
+
+def _refuse_giants(value: Any) -> None:
+    """Raise ValueError for a whole number that TOML does not allow, and RecursionError for tables without end."""
+    if isinstance(value, int) and value.bit_length() > 63:
+        raise ValueError
+    if isinstance(value, dict | list):
+        for each in value.values() if isinstance(value, dict) else value:
+            _refuse_giants(each)
 
 
 def _unreadable(path: Path, reason: str) -> SettingError:
