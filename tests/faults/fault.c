@@ -1,7 +1,7 @@
 /* A disk that fails: preloaded into a process, it strikes at the N-th change below one folder.
  *
- * Changes are: to create or open a file for writing, to write, cut, flush, rename or remove it, to make or remove a
- * folder. What is written through mmap is not seen. Linux only.
+ * Changes are: to create or open a file for writing, to write, cut, flush, rename, link or remove it, to make or remove
+ * a folder. What is written through mmap is not seen. Linux only.
  *
  * FAULT_FOLDER   absolute path without links; changes at it and below it count
  * FAULT_CONTROL  a file of four 64-bit numbers, shared by all processes that see it:
@@ -132,3 +132,5 @@ SIMPLE(int, remove, (const char *path), "remove", AT_FDCWD, path, SYS_unlinkat, 
 SIMPLE(int, rmdir, (const char *path), "remove", AT_FDCWD, path, SYS_unlinkat, AT_FDCWD, path, AT_REMOVEDIR)
 SIMPLE(int, rename, (const char *path, const char *to), "rename", AT_FDCWD, to, SYS_renameat2, AT_FDCWD, path, AT_FDCWD, to, 0)
 SIMPLE(int, renameat, (int file, const char *path, int new, const char *to), "rename", new, to, SYS_renameat2, file, path, new, to, 0)
+SIMPLE(int, link, (const char *path, const char *to), "link", AT_FDCWD, to, SYS_linkat, AT_FDCWD, path, AT_FDCWD, to, 0)
+SIMPLE(int, linkat, (int file, const char *path, int new, const char *to, int flags), "link", new, to, SYS_linkat, file, path, new, to, flags)

@@ -8,6 +8,7 @@ from pathlib import Path
 
 import pytest
 
+from tests.faults.injector import BROKEN_ONCE, FULL_ONCE, try_every_fault
 from tlkit.reports.sorting import SortedFolders
 
 
@@ -85,3 +86,11 @@ def test_a_file_system_without_links_gets_the_same_copies(tmp_path: Path, monkey
     copies = [classes.copy(tmp_path / "x.jpg", 0) for _ in range(2)]
     assert [copy.name for copy in copies] == ["x.jpg", "x-2.jpg"]
     assert sorted(path.read_bytes() for path in (tmp_path / "sorted" / "cat").iterdir()) == [b"x", b"x"]
+
+
+def test_a_copy_that_has_its_name_is_whole_whatever_the_disk_refuses(tmp_path: Path) -> None:
+    num_runs, complaints = try_every_fault(
+        "tests.faults.scenarios.sorted_copies", tmp_path / "disk", faults=[FULL_ONCE, BROKEN_ONCE]
+    )
+    assert complaints == []
+    assert num_runs >= 18

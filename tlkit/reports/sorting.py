@@ -70,5 +70,10 @@ def _rename_without_links(partial: Path, target: Path) -> bool:
         target.open("xb").close()
     except FileExistsError:
         return False
-    partial.replace(target)
+    try:
+        partial.replace(target)
+    except OSError:
+        with suppress(OSError):
+            target.unlink()
+        raise
     return True
