@@ -4,7 +4,7 @@
 
 Each seed trains a head on four views, and goes on from it to both depths at each of the rates given. Scores are those of the
 test split, which nothing was chosen by; data without one lends a fifth of its images, another fifth for each seed. A stage
-that makes validation worse is undone, as in any run. One line of JSON a training; seeds that the file has are passed over.
+that makes validation worse is undone, as in any run. One line of JSON a training; seeds that the file has are skipped.
 """
 
 from __future__ import annotations

@@ -61,9 +61,9 @@ def pond(table: Path, backbone: str, weights: str, seeds: int, box_loss: str, bo
     ):
         training = TrainingSettings(box_loss=box_loss, box_weight=box_weight) if data.boxes else TrainingSettings()
         scores = [_train(table, data, network, dataclasses.replace(training, seed=seed)) for seed in range(seeds)]
-        _tell(name, "accuracy", (score["accuracy"]["value"] for score in scores))
+        _print_result(name, "accuracy", (score["accuracy"]["value"] for score in scores))
         if "boxes" in scores[0]:
-            _tell("", "mean IoU", (score["boxes"]["iou"]["value"] for score in scores))
+            _print_result("", "mean IoU", (score["boxes"]["iou"]["value"] for score in scores))
 
 
 @main.command()
@@ -82,10 +82,10 @@ def houses(table: Path, backbone: str, weights: str, seeds: int) -> None:
             for name, metadata in (("image", ""), ("image and table", HOUSE_COLUMNS)):
                 data = dataclasses.replace(settings, metadata=metadata)
                 scores = [_train(source, data, network, TrainingSettings(seed=seed)) for seed in range(seeds)]
-                _tell(name, *_pick(scores))
+                _print_result(name, *_pick(scores))
                 if metadata:
                     alone = [score["metadata_alone"] for score in scores]
-                    _tell("table", "accuracy" if source is quarters else "R² of the logarithm", alone)
+                    _print_result("table", "accuracy" if source is quarters else "R² of the logarithm", alone)
 
 
 def _train(table: Path, data: DataSettings, network: BackboneSettings, training: TrainingSettings) -> dict[str, Any]:
@@ -144,7 +144,7 @@ def _pick(scores: Sequence[dict[str, Any]]) -> tuple[str, list[float]]:
     return "R² of the logarithm", [score["r2_of_log"] for score in scores]
 
 
-def _tell(name: str, quantity: str, values: Iterable[float]) -> None:
+def _print_result(name: str, quantity: str, values: Iterable[float]) -> None:
     numbers = list(values)
     each = " ".join(f"{value:.3f}" for value in numbers)
     click.echo(f"{name:<20}{quantity:<22}{np.mean(numbers):.3f}  (each seed: {each})")

@@ -144,7 +144,7 @@ def test_a_file_that_is_no_picture_has_an_error_and_an_array_that_is_none_is_ref
     with pytest.raises(DataError) as problem:
         model.predict(np.zeros((8, 8, 3)))
     assert str(problem.value) == (
-        "an array of float64, shape (8, 8, 3), is no picture.\n"
+        "an array of float64, shape (8, 8, 3), is not a picture.\n"
         "  Expected: uint8, 0..255, of shape (height, width, 3), RGB, or (height, width), grey\n"
         "  Fix: scale the values to 0..255, convert them with .astype('uint8'), and put the channels last."
     )

@@ -56,7 +56,7 @@ def test_json_is_parsed() -> None:
         (b"[" * 500_000, "more than 2 levels deep"),
         (b'{"a":' * 200_000 + b"1" + b"}" * 200_000, "more than 2 levels deep"),
         (b'{"a": [{}]}', "more than 2 levels deep"),
-        (b'{"a": 1, "b": 2, "a": 3}', "a key stands twice in one object"),
+        (b'{"a": 1, "b": 2, "a": 3}', "a key appears twice in one object"),
         (b"[NaN]", "NaN is no JSON number"),
         (b"[-Infinity]", "-Infinity is no JSON number"),
         (b"[" + b"9" * 5000 + b"]", "a number of 5000 digits"),

@@ -34,7 +34,7 @@ _PROBLEMS = {
     errno.EEXIST: ("nothing else of that name", "move it away, or name another path."),
     errno.EISDIR: ("a file, not a folder", "move the folder away, or name another path."),
     errno.ENOTEMPTY: ("an empty folder", "move what is in it away, or name another path."),
-    errno.ELOOP: ("a path without links that lead in a circle", "mend the links, or name another path."),
+    errno.ELOOP: ("a path without links that lead in a circle", "fix the links, or name another path."),
     errno.ENAMETOOLONG: ("a name that the file system takes", "choose a shorter name."),
     errno.ENOMEM: (
         "enough free memory",

@@ -22,7 +22,7 @@ from pathlib import PurePath
 
 
 class TlkitError(Exception):
-    """A problem that the user can mend.
+    """A problem that the user can fix.
 
     Args:
         found: What was found, as a sentence without its final full stop or with it; names the file or option.

@@ -114,7 +114,7 @@ def check_keys(value: Any, names: tuple[str, ...], *, place: str) -> dict[str, A
     """Return the value if it is an object with exactly these keys.
 
     Raises:
-        BundleError: If it is no object, has another key, or lacks one.
+        BundleError: If it is not an object, has another key, or lacks one.
     """
     expected = f"an object with exactly these keys: {', '.join(names)}"
     if not isinstance(value, dict):
@@ -140,7 +140,7 @@ def _not_json(place: str, reason: str) -> BundleError:
 def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     members = dict(pairs)
     if len(members) < len(pairs):
-        raise ValueError("a key stands twice in one object")
+        raise ValueError("a key appears twice in one object")
     return members
 
 

@@ -22,7 +22,7 @@ from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 
 NUM_EPOCHS = 30
-MOST_CACHED = 16
+MAX_CACHED = 16
 VIEW_SEED = 0
 """The same views serve all seeds of the trainings: other ones would take five times as long to compute."""
 
@@ -113,7 +113,7 @@ class Sets:
                 dataclasses.replace(first, records=records),
                 build_backbone_for(self.backbone, "none", 0),
                 boundary=boundary,
-                views=ViewPlan(policy, 1 + NUM_EPOCHS if is_online else MOST_CACHED, VIEW_SEED),
+                views=ViewPlan(policy, 1 + NUM_EPOCHS if is_online else MAX_CACHED, VIEW_SEED),
                 settings=self.backbone,
                 cache_root=default_cache_root(),
                 console=Console(),

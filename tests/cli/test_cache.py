@@ -59,7 +59,7 @@ def test_cache_prune_keeps_to_a_size(run_cli: Callable[..., Any], folder: Path) 
     assert run_cli("cache", "prune", "--max-size", "1kb", "--json").json()["removed"] == [folder.name]
     result = run_cli("cache", "prune", "--max-size", "lots")
     assert result.exit_code == 2
-    assert "'lots' is no size; give a number with B, KB, MB, GB or TB, such as 20GB." in result.stderr
+    assert "'lots' is not a size; give a number with B, KB, MB, GB or TB, such as 20GB." in result.stderr
     result = run_cli("cache", "prune", "--max-size", "1GB", "--older-than", 3)
     assert "--max-size chooses by itself; leave --key and --older-than out." in result.stderr
 

@@ -19,11 +19,11 @@ def test_precompute_prints_what_a_script_wants(run_cli: Callable[..., Any], phot
     result = run_cli("precompute", photos, *TINY, "--views", 2, "--json")
     assert result.exit_code == 0
     payload = result.json()
-    assert {name: payload[name] for name in ("images", "hits", "misses", "set_aside")} == {
+    assert {name: payload[name] for name in ("images", "hits", "misses", "skipped")} == {
         "images": 10,
         "hits": 0,
         "misses": 18,
-        "set_aside": 0,
+        "skipped": 0,
     }
     assert payload["seconds"] > 0
     assert payload["images_per_second"] > 0

@@ -161,9 +161,9 @@ def test_a_value_is_learnt_in_its_own_unit(values_run: Path) -> None:
     assert (values_run / "predicted.png").is_file()
 
 
-def test_rows_without_a_value_are_set_aside(values_run: Path) -> None:
+def test_rows_without_a_value_are_skipped(values_run: Path) -> None:
     manifest = read_manifest(values_run)
-    assert [(item.path.name, item.reason) for item in manifest.set_aside] == [("none.png", "no value in line 2")]
+    assert [(item.path.name, item.reason) for item in manifest.skipped] == [("none.png", "no value in line 2")]
     columns, rows = manifest.class_table()
     assert columns == ("split", "images", "lowest", "median", "highest")
     assert [row[1] for row in rows] == ["50", "15", "15"]

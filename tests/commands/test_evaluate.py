@@ -90,7 +90,7 @@ def test_scores_are_counted_by_class_name_whatever_the_order_of_the_classes(
     assert [score["class_name"] for score in payload["classes"]] == list(CLASS_NAMES)
     assert [score["support"] for score in payload["classes"]] == [6, 5, 4]
     assert payload["images"] == 15
-    assert payload["set_aside"] == 0
+    assert payload["skipped"] == 0
     assert payload["views"] == 1
     assert evaluate(bundle, photos, views=ViewPlan("strong", 2))["views"] == 2
     assert 0 <= payload["macro_f1"] <= 1
@@ -133,7 +133,7 @@ def test_images_that_changed_since_the_run_are_counted_and_not_scored(run: Path,
     (photos / "red" / "red_000.png").unlink()
     (photos / "red" / "red_001.png").write_bytes(b"broken")
     payload = evaluate(run)
-    assert (payload["images"], payload["set_aside"]) == (12, 3)
+    assert (payload["images"], payload["skipped"]) == (12, 3)
 
 
 def test_the_folder_holds_the_picture_and_the_tables(bundle: Path, photos: Path, tmp_path: Path) -> None:
@@ -160,7 +160,7 @@ def test_the_folder_holds_the_picture_and_the_tables(bundle: Path, photos: Path,
     document = json.loads((tmp_path / "out" / "report.json").read_text())
     assert document["accuracy"] == payload["accuracy"]
     assert np.trace(document["confusion"]) == sum(right)
-    assert document["set_aside"] == [{"path": str(photos / "green" / "empty.png"), "reason": "empty file"}]
+    assert document["skipped"] == [{"path": str(photos / "green" / "empty.png"), "reason": "empty file"}]
 
 
 def test_a_second_evaluation_replaces_the_first(bundle: Path, photos: Path, tmp_path: Path) -> None:

@@ -84,7 +84,7 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
     out = tmp_path / "run"
     summary = run_finetune(make_recipe(), photos, out, console=QUIET)
     assert {path.name for path in out.iterdir()} == {
-        ".tlkit-output", ".lock", "recipe.toml", "manifest.csv", "manifest.json", "set_aside.csv", "findings.csv", "history.csv",
+        ".tlkit-output", ".lock", "recipe.toml", "manifest.csv", "manifest.json", "skipped.csv", "findings.csv", "history.csv",
         "tensorboard", "bundle", "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
     }  # fmt: skip
     assert summary["accuracy"]["value"] >= 0.9

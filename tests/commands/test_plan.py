@@ -23,7 +23,7 @@ from tlkit.cli.main import cli
 from tlkit.commands.plan import run_plan
 from tlkit.errors import SettingError
 from tlkit.probes.plan_trial import choose_size, shorten
-from tlkit.probes.strategies import find_last_groups, make_way, take_head
+from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.recipes import Recipe, Stage, resolve_stages
 from tlkit.reports.console import Console
 
@@ -146,8 +146,8 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flat colours are told apart without training the backbone, also by a linear head, which is then advised."""
-    monkeypatch.setattr("tlkit.probes.plan_evidence.FEWEST_TRIED", 48)
-    monkeypatch.setattr("tlkit.probes.plan_trial.MOST_EPOCHS", 1)
+    monkeypatch.setattr("tlkit.probes.plan_evidence.MIN_TRIED", 48)
+    monkeypatch.setattr("tlkit.probes.plan_trial.MAX_EPOCHS", 1)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         payload = run_plan(
@@ -217,5 +217,5 @@ def test_a_short_stage_is_faster_as_it_takes_fewer_steps() -> None:
 def test_a_way_names_only_what_differs_from_the_defaults() -> None:
     sections: Sections = {name: {} for name in ("data", "backbone", "head", "training")}
     sections = {**sections, "backbone": {"name": "tiny"}}
-    words = {unfreeze: make_way(unfreeze, views={}, sections=sections).command for unfreeze in ("none", "all")}
+    words = {unfreeze: make_strategy(unfreeze, views={}, sections=sections).command for unfreeze in ("none", "all")}
     assert words == {"none": ("--backbone", "tiny"), "all": ("--backbone", "tiny", "--unfreeze", "all")}

@@ -15,11 +15,11 @@ from safetensors.numpy import save_file
 
 from tlkit.commands.precompute import run_precompute
 from tlkit.data.images import load_image
-from tlkit.data.manifest import ImageRecord, Manifest, SetAside
+from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.ensure import DatasetFeatures, ensure_features
-from tlkit.features.requested_rows import WantedRows
+from tlkit.features.requested_rows import RequestedRows
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
 from tlkit.reports.console import Console
 
@@ -53,7 +53,7 @@ def read_manifest_of(photos: Path) -> Manifest:
         ImageRecord(path, hashlib.sha256(path.read_bytes()).hexdigest(), 40, 32, path.parts[-3], path.parts[-2])
         for path in sorted(photos.glob("*/*/*"))
     )
-    return Manifest(root=photos, class_names=("blue", "red"), records=records, set_aside=(), notices=())
+    return Manifest(root=photos, class_names=("blue", "red"), records=records, skipped=(), notices=())
 
 
 def ensure(
@@ -163,7 +163,7 @@ def test_equal_files_are_computed_once_and_with_the_views_of_the_training_split(
     assert position_of[photos / "validation" / "red" / "copy.png"] == position_of[original][:1]
 
 
-def test_files_that_changed_since_they_were_checked_are_set_aside(
+def test_files_that_changed_since_they_were_checked_are_skipped(
     photos: Path, backbone: Backbone, cache_root: Path
 ) -> None:
     manifest = read_manifest_of(photos)
@@ -171,7 +171,7 @@ def test_files_that_changed_since_they_were_checked_are_set_aside(
     changed.write_bytes(changed.read_bytes() + b"\0")
     gone.unlink()
     features = ensure(manifest, backbone, cache_root)
-    assert features.set_aside == (SetAside(changed, "changed since it was checked"), SetAside(gone, "no such file"))
+    assert features.skipped == (SkippedFile(changed, "changed since it was checked"), SkippedFile(gone, "no such file"))
     assert (features.hits, features.misses) == (0, 34)
     records = features.splits["train"].records
     assert [record.path for record in records] == [record.path for record in manifest.in_split("train")[2:]]
@@ -180,7 +180,7 @@ def test_files_that_changed_since_they_were_checked_are_set_aside(
 
 
 def test_an_empty_split_has_no_rows(backbone: Backbone, cache_root: Path) -> None:
-    manifest = Manifest(root=cache_root, class_names=("blue", "red"), records=(), set_aside=(), notices=())
+    manifest = Manifest(root=cache_root, class_names=("blue", "red"), records=(), skipped=(), notices=())
     features = ensure(manifest, backbone, cache_root)
     assert {split: rows.positions.shape for split, rows in features.splits.items()} == {
         "train": (0, 3),
@@ -223,9 +223,9 @@ def test_memory_for_a_wanted_image_is_a_few_hundred_bytes() -> None:
         ImageRecord(Path("a.png"), hashlib.sha256(b"%d" % number).hexdigest(), 1, 1, "train", "red")
         for number in range(20_000)
     )
-    manifest = Manifest(root=Path(), class_names=("red",), records=records, set_aside=(), notices=())
+    manifest = Manifest(root=Path(), class_names=("red",), records=records, skipped=(), notices=())
     tracemalloc.start()
-    wanted = WantedRows(manifest, ViewPlan("standard", 4))
+    wanted = RequestedRows(manifest, ViewPlan("standard", 4))
     missing = wanted.list_missing(np.full((20_000, 4), -1))
     for _ in wanted.list_keys(missing):
         pass
@@ -260,15 +260,15 @@ def precompute(photos: Path, **changes: object) -> dict[str, object]:
 def test_a_run_accounts_for_every_file(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:
     (photos / "train" / "red" / "broken.png").write_bytes(b"not an image")
     payload = precompute(photos, console=Console(verbosity=1))
-    assert {name: payload[name] for name in ("images", "hits", "misses", "set_aside")} == {
+    assert {name: payload[name] for name in ("images", "hits", "misses", "skipped")} == {
         "images": 14,
         "hits": 0,
         "misses": 34,
-        "set_aside": 1,
+        "skipped": 1,
     }
     output = capsys.readouterr().out
     assert "Features of tiny at top: 0 rows found, 34 to compute." in output
-    assert f"Set aside: {photos / 'train' / 'red' / 'broken.png'}: " in output
+    assert f"Skipped: {photos / 'train' / 'red' / 'broken.png'}: " in output
     again = precompute(photos)
     assert (again["hits"], again["misses"], again["images_per_second"]) == (34, 0, 0.0)
 
@@ -286,7 +286,7 @@ def test_strict_stops_at_a_file_that_changes_while_it_is_needed(photos: Path, mo
     assert str(refusal.value) == (
         f"{first / 'blue_000.png'}: no such file.\n"
         "  Expected: nothing but usable images, as --strict demands\n"
-        "  Fix: mend or remove the file, or leave out --strict to set it aside."
+        "  Fix: fix or remove the file, or leave out --strict to skip it."
     )
 
 

@@ -38,7 +38,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture(scope="module")
 def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Patterns, eels a little darker than carps, each at another hour; one file is no picture."""
+    """Patterns, eels a little darker than carps, each at another hour; one file is not a picture."""
     root = tmp_path_factory.mktemp("models")
     rng = np.random.default_rng(5)
     (root / "broken.png").write_bytes(b"no picture")

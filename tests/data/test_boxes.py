@@ -203,8 +203,8 @@ def test_a_report_counts_images_boxes_and_complaints() -> None:
     assert (report.num_images_without, report.num_images_with_one, report.num_images_with_several) == (2, 1, 2)
     assert report.sentences() == (
         "6 boxes on 3 images; 2 images have more than one, of which the largest is used; 2 images have none.",
-        "2 × box without width or height; left out, e.g. /data/1.jpg.",
-        "1 × box of less than one pixel; left out, e.g. /data/1.jpg.",
+        "2 × box without width or height; skipped, e.g. /data/1.jpg.",
+        "1 × box of less than one pixel; skipped, e.g. /data/1.jpg.",
     )
 
 

@@ -15,7 +15,7 @@ from PIL import Image
 from tlkit.data import file_index
 from tlkit.data.dataset import read_dataset, read_evaluation_set
 from tlkit.data.file_index import FileIndex
-from tlkit.data.manifest import Finding, Manifest, SetAside, write_manifest
+from tlkit.data.manifest import Finding, Manifest, SkippedFile, write_manifest
 from tlkit.errors import DataError, SettingError
 from tlkit.recipes.settings import DataSettings
 
@@ -180,8 +180,8 @@ def test_a_table_is_a_data_set(tmp_path: Path, fill: Callable[..., Path], read: 
     (data / "table.csv").write_text("\n".join(["image,label", *rows, "pictures/gone.png,a"]))
     manifest = read(data=data / "table.csv", validation_fraction=0.25)
     assert count(manifest) == {("a", "train"): 3, ("a", "validation"): 1, ("b", "train"): 3, ("b", "validation"): 1}
-    assert manifest.set_aside == (SetAside(data / "pictures/gone.png", "no such file"),)
-    assert manifest.notices == (f"1 file is set aside; the first: {data}/pictures/gone.png (no such file).",)
+    assert manifest.skipped == (SkippedFile(data / "pictures/gone.png", "no such file"),)
+    assert manifest.notices == (f"1 file is skipped; the first: {data}/pictures/gone.png (no such file).",)
 
 
 def test_a_tables_paths_give_splits_if_no_column_does(
@@ -213,13 +213,13 @@ def test_every_broken_file_is_accounted_for(fill: Callable[..., Path], read: Cal
         (data / "blue" / name).write_bytes(content)
     manifest = read()
     assert len(manifest.records) == 8
-    assert manifest.set_aside == (
-        SetAside(data / "blue/1.jpg", "empty file"),
-        SetAside(data / "blue/2.png", "damaged or truncated PNG file"),
-        SetAside(data / "blue/3.gif", "not an image"),
-        SetAside(data / "blue/faces.db", "not an image"),
+    assert manifest.skipped == (
+        SkippedFile(data / "blue/1.jpg", "empty file"),
+        SkippedFile(data / "blue/2.png", "damaged or truncated PNG file"),
+        SkippedFile(data / "blue/3.gif", "not an image"),
+        SkippedFile(data / "blue/faces.db", "not an image"),
     )
-    assert manifest.notices == (f"4 files are set aside; the first: {data}/blue/1.jpg (empty file).",)
+    assert manifest.notices == (f"4 files are skipped; the first: {data}/blue/1.jpg (empty file).",)
 
 
 def quote(text: str) -> str:
@@ -279,7 +279,7 @@ def test_what_was_mended_in_annotations_is_listed_file_by_file(
             for n in range(3)
         ),
         Finding(data / "red/red_000.png", "box that reaches beyond the picture; clipped"),
-        Finding(data / "red/red_000.png", "box wholly outside the picture; left out"),
+        Finding(data / "red/red_000.png", "box wholly outside the picture; skipped"),
         *(Finding(data / f"red/red_00{n}.png", "box that reaches beyond the picture; clipped") for n in (1, 2)),
     )
 
@@ -382,7 +382,7 @@ def test_a_class_with_one_image_is_an_error(
     (data / "empty" / "1.jpg").touch()
     (data / "green" / "green_000.png").write_bytes(b"")
     assert message_of(read) == (
-        f"{data}: the class 'blue' has one usable image; so it is with 1 other class.\n{expected}"
+        f"{data}: the class 'blue' has one usable image; the same holds for 1 other class.\n{expected}"
     )
 
 
@@ -454,7 +454,7 @@ def test_strict_makes_the_first_unusable_file_an_error(
     expected = (
         f"{data}/red/x.jpg: empty file.\n"
         "  Expected: nothing but usable images, as --strict demands\n"
-        "  Fix: mend or remove the file, or leave out --strict to set it aside."
+        "  Fix: fix or remove the file, or leave out --strict to skip it."
     )
     assert message_of(read, strict=True) == expected
     assert message_of(evaluation, ("blue", "red"), strict=True) == expected

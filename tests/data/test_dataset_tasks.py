@@ -13,7 +13,7 @@ from PIL import Image
 
 from tlkit.data.dataset import read_dataset, read_evaluation_set
 from tlkit.data.file_index import FileIndex
-from tlkit.data.manifest import Manifest, SetAside
+from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.errors import DataError, SettingError
 from tlkit.outputs import MULTILABEL, REGRESSION
 from tlkit.recipes.settings import DataSettings
@@ -76,7 +76,7 @@ def test_labels_make_a_data_set_and_a_picture_may_have_none(make_table: MakeTabl
     assert [record.answer for record in manifest.records[:3]] == ["a|b", "", "b|c"]
     targets = manifest.targets(manifest.records[:3])
     assert (targets.dtype, targets.tolist()) == (np.dtype(np.float32), [[1, 1, 0], [0, 0, 0], [0, 1, 1]])
-    assert (manifest.set_aside, manifest.notices) == ((), ())
+    assert (manifest.skipped, manifest.notices) == ((), ())
 
 
 def test_rare_labels_are_shared_out_in_proportion(make_table: MakeTable) -> None:
@@ -134,7 +134,7 @@ def test_equal_pictures_with_other_labels_are_told_of(make_table: MakeTable, tmp
         (
             "label",
             ["a", "a|b", "a|c"] + ["a"] * 7,
-            "{table}: the label 'b' has one usable image; so it is with 1 other label.\n"
+            "{table}: the label 'b' has one usable image; the same holds for 1 other label.\n"
             "  Expected: two or more different images of every label, for training and for validation\n"
             "  Fix: add images, or take the label away; unusable files do not count.",
         ),
@@ -215,17 +215,17 @@ def test_the_table_of_values_has_their_range_by_split(make_table: MakeTable) -> 
     )
 
 
-def test_pictures_without_a_value_are_set_aside(make_table: MakeTable, pictures: Path) -> None:
+def test_pictures_without_a_value_are_skipped(make_table: MakeTable, pictures: Path) -> None:
     manifest = read(make_table("price", ["", "dear", *map(str, range(20))]), **VALUES)
-    assert manifest.set_aside == (
-        SetAside(pictures / "00.png", "no value in line 2"),
-        SetAside(pictures / "01.png", "the value 'dear' is no number in line 3"),
+    assert manifest.skipped == (
+        SkippedFile(pictures / "00.png", "no value in line 2"),
+        SkippedFile(pictures / "01.png", "the value 'dear' is not a number in line 3"),
     )
-    assert manifest.notices == (f"2 files are set aside; the first: {pictures}/00.png (no value in line 2).",)
+    assert manifest.notices == (f"2 files are skipped; the first: {pictures}/00.png (no value in line 2).",)
     assert message_of(read, make_table("price", ["", *map(str, range(20))]), **VALUES, strict=True) == (
         f"{pictures}/00.png: no value in line 2.\n"
         "  Expected: nothing but usable images, as --strict demands\n"
-        "  Fix: mend or remove the file, or leave out --strict to set it aside."
+        "  Fix: fix or remove the file, or leave out --strict to skip it."
     )
 
 
@@ -311,7 +311,7 @@ def test_columns_of_a_table_need_no_look_at_the_files(make_table: MakeTable, mon
     assert [record.metadata for record in read(table).records[:2]] == [(), ()]
 
 
-def test_metadata_stay_with_their_image_when_files_are_set_aside_and_a_sample_is_drawn(
+def test_metadata_stay_with_their_image_when_files_are_skipped_and_a_sample_is_drawn(
     make_table: MakeTable, pictures: Path
 ) -> None:
     table = make_table("label,number", [f"{'ab'[number % 2]},{number:02}" for number in range(40)])

@@ -60,8 +60,8 @@ def test_an_image_gets_a_box_of_its_own_class_though_another_is_larger(read: Cal
     dog = manifest.root / "dog/0.png"
     assert manifest.notices == (
         "20 boxes on 8 images; 4 images have more than one, of which the largest of the image's own class is used.",
-        f"4 × box that names no class, where others do; left out, e.g. {dog}.",
-        f"4 × box of another class than its image's own; left out, e.g. {dog}.",
+        f"4 × box that names no class, where others do; skipped, e.g. {dog}.",
+        f"4 × box of another class than its image's own; skipped, e.g. {dog}.",
     )
 
 
@@ -81,7 +81,7 @@ def test_an_image_whose_boxes_are_all_of_other_classes_has_none_and_is_counted(r
     assert chosen(manifest)["cat/0.png"] == ("cat", None)
     assert manifest.notices == (
         "8 boxes on 8 images.",
-        f"1 × image none of whose boxes is of its own class; its boxes left out, e.g. {manifest.root}/cat/0.png.",
+        f"1 × image none of whose boxes is of its own class; its boxes are skipped, e.g. {manifest.root}/cat/0.png.",
     )
 
 
@@ -131,7 +131,7 @@ def test_class_folders_take_the_splits_of_lists_among_the_annotations(tmp_path: 
         "The splits are those that the data gives: 4 train, 4 validation.",
         "8 boxes on 8 images.",
     )
-    assert manifest.set_aside == ()
+    assert manifest.skipped == ()
 
 
 def test_one_folder_and_boxes_of_another_name_are_an_error(read: Callable[..., Manifest]) -> None:
@@ -152,14 +152,14 @@ def test_class_and_box_come_from_the_same_sound_box(read: Callable[..., Manifest
     images = manifest.root / "images"
     assert manifest.notices == (
         "10 boxes on 8 images; 2 images have more than one, of which the largest is used.",
-        f"1 × box wholly outside the picture; left out, e.g. {images}/0.png.",
+        f"1 × box wholly outside the picture; skipped, e.g. {images}/0.png.",
         f"1 × box that reaches beyond the picture; clipped, e.g. {images}/1.png.",
         f"1 × image with boxes of several classes; it gets the class of its largest box, e.g. {images}/1.png.",
-        f"1 × box that names no class, where others do; left out, e.g. {images}/2.png.",
+        f"1 × box that names no class, where others do; skipped, e.g. {images}/2.png.",
     )
 
 
-def test_an_image_without_a_sound_named_box_is_set_aside(read: Callable[..., Manifest]) -> None:
+def test_an_image_without_a_sound_named_box_is_skipped(read: Callable[..., Manifest]) -> None:
     rows = [
         *make_rows("images", (5, 5, 20, 20), "cat"),
         ("images/x.png", 50, 50, 60, 60, "dog"),
@@ -167,7 +167,7 @@ def test_an_image_without_a_sound_named_box_is_set_aside(read: Callable[..., Man
     ]
     manifest = read(rows)
     assert manifest.class_names == ("cat",)
-    assert [(item.path.name, item.reason) for item in manifest.set_aside] == [
+    assert [(item.path.name, item.reason) for item in manifest.skipped] == [
         ("x.png", "no sound box that names its class"),
         ("y.png", "no sound box that names its class"),
     ]
@@ -189,10 +189,10 @@ def test_without_any_usable_box_nothing_is_trained(tmp_path: Path, read: Callabl
     with pytest.raises(DataError) as caught:
         read(rows)
     assert str(caught.value) == (
-        f"{tmp_path}/boxes.csv: none of the images has a usable box. 4 × box wholly outside the picture; left out, e.g. "
-        f"{tmp_path}/data/cat/0.png. 4 × box without width or height; left out, e.g. {tmp_path}/data/dog/0.png.\n"
+        f"{tmp_path}/boxes.csv: none of the images has a usable box. 4 × box wholly outside the picture; skipped, e.g. "
+        f"{tmp_path}/data/cat/0.png. 4 × box without width or height; skipped, e.g. {tmp_path}/data/dog/0.png.\n"
         "  Expected: boxes in pixels, or in fractions of the picture's width and height, that lie within the pictures\n"
-        "  Fix: mend the boxes, or leave out --boxes to learn the classes alone."
+        "  Fix: fix the boxes, or leave out --boxes to learn the classes alone."
     )
 
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from tlkit.data.manifest import ImageRecord, Manifest, SetAside, read_manifest, write_manifest
+from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile, read_manifest, write_manifest
 from tlkit.errors import DataError
 from tlkit.outputs import MULTILABEL, REGRESSION
 
@@ -20,8 +20,8 @@ def make_manifest(root: Path) -> Manifest:
         ImageRecord(root / "val/dog/3\nlines.jpg", "cc" * 32, 42, 32, "validation", "dog"),
         ImageRecord(Path("/elsewhere/4.jpg"), "dd" * 32, 43, 33, "validation", "cat", (0.1, 2.0, 40.0, 30.5)),
     )
-    set_aside = (SetAside(root / "train/cat/broken.jpg", "empty file"),)
-    return Manifest(root, ("dog", "cat", "emu"), records, set_aside, ("One thing.", "Änother."))
+    skipped = (SkippedFile(root / "train/cat/broken.jpg", "empty file"),)
+    return Manifest(root, ("dog", "cat", "emu"), records, skipped, ("One thing.", "Änother."))
 
 
 def test_a_manifest_is_read_back_as_it_was_written(tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_table_has_a_column_for_each_of_the_metadata(tmp_path: Path) -> None
 def test_names_that_are_not_utf_8_survive(tmp_path: Path) -> None:
     odd = tmp_path / os.fsdecode(b"caf\xe9.jpg")
     manifest = Manifest(
-        tmp_path, ("a", "b"), (ImageRecord(odd, "aa" * 32, 4, 3, "train", "a"),), (SetAside(odd, "no"),)
+        tmp_path, ("a", "b"), (ImageRecord(odd, "aa" * 32, 4, 3, "train", "a"),), (SkippedFile(odd, "no"),)
     )
     write_manifest(manifest, tmp_path)
     assert read_manifest(tmp_path) == manifest
@@ -80,7 +80,7 @@ def test_the_tables_hold_paths_from_the_root(tmp_path: Path) -> None:
     assert lines[0] == "split,answer,path,sha256,width,height,left,top,right,bottom"
     assert lines[1] == f"train,cat,train/cat/1.jpg,{'aa' * 32},40,30,,,,"
     assert lines[-1] == f"validation,cat,/elsewhere/4.jpg,{'dd' * 32},43,33,0.1,2.0,40.0,30.5"
-    assert (tmp_path / "set_aside.csv").read_text() == "path,reason\ntrain/cat/broken.jpg,empty file\n"
+    assert (tmp_path / "skipped.csv").read_text() == "path,reason\ntrain/cat/broken.jpg,empty file\n"
 
 
 def test_equal_data_in_another_place_give_equal_tables(tmp_path: Path) -> None:
@@ -98,7 +98,7 @@ def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
         "findings.csv",
         "manifest.csv",
         "manifest.json",
-        "set_aside.csv",
+        "skipped.csv",
     ]
 
 
@@ -106,7 +106,7 @@ def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
     ("task", "answer", "complaint"),
     [
         (MULTILABEL, "wood|gold", "manifest.csv has a class or a split of its own"),
-        (REGRESSION, "dear", "the value 'dear' is no number"),
+        (REGRESSION, "dear", "the value 'dear' is not a number"),
         (REGRESSION, "", "no value"),
     ],
 )
@@ -118,7 +118,7 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
         read_manifest(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: the manifest cannot be read ({complaint}).\n"
-        "  Expected: manifest.json, manifest.csv and set_aside.csv as tlkit wrote them\n"
+        "  Expected: manifest.json, manifest.csv and skipped.csv as tlkit wrote them\n"
         "  Fix: restore the three files, or make the run again."
     )
 
@@ -141,7 +141,7 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
             "split,answer,path,sha256,width,height,left,top,right,bottom\ntrain,cow,1.jpg,aa,4,3,,,,\n",
             "manifest.csv has a class or a split of its own",
         ),
-        ("set_aside.csv", None, "set_aside.csv: No such file or directory"),
+        ("skipped.csv", None, "skipped.csv: No such file or directory"),
     ],
 )
 def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str | None, complaint: str) -> None:
@@ -154,7 +154,7 @@ def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str 
         read_manifest(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: the manifest cannot be read ({complaint}).\n"
-        "  Expected: manifest.json, manifest.csv and set_aside.csv as tlkit wrote them\n"
+        "  Expected: manifest.json, manifest.csv and skipped.csv as tlkit wrote them\n"
         "  Fix: restore the three files, or make the run again."
     )
 
@@ -166,7 +166,7 @@ def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str 
         ("manifest.csv", "validation,dog", "train,dog"),
         ("manifest.csv", "aa" * 32, "ab" * 32),
         ("manifest.csv", "30.5", "30.6"),
-        ("set_aside.csv", "empty file", "empty pile"),
+        ("skipped.csv", "empty file", "empty pile"),
         ("manifest.json", '"dog",\n    "cat"', '"cat",\n    "dog"'),
         ("manifest.json", "One thing.", "Two things."),
     ],

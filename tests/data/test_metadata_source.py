@@ -112,7 +112,7 @@ def test_values_that_training_never_saw_are_counted(table: Path) -> None:
     assert source.describe_odd_values() == [
         "boat: 1 of 3 values were never seen in training and count as unknown (such as 'Stork').",
         "hour: 1 of 3 values lie far from all others, 0 to 23, and are cut (such as 200).",
-        "hour: 1 of 3 values are no numbers and count as missing (such as 'x').",
+        "hour: 1 of 3 values are not numbers and count as missing (such as 'x').",
     ]
 
 
@@ -234,7 +234,7 @@ def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
             {},
             "{table}: line 4 contradicts an earlier one of ./1.jpg.\n"
             "  Expected: rows of one image that agree in boat, hour\n"
-            "  Fix: mend or remove one of them.",
+            "  Fix: fix or remove one of them.",
         ),
         (
             ["boat"],
@@ -242,7 +242,7 @@ def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
             {},
             "{table}: line 2 has 1 cell.\n"
             "  Expected: 2, as many as the first line names\n"
-            "  Fix: mend the line; a cell that holds the separator itself stands in double quotes.",
+            "  Fix: fix the line; a cell that holds the separator itself stands in double quotes.",
         ),
     ],
 )

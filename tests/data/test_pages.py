@@ -53,7 +53,7 @@ def test_the_full_page_of_a_tiff_is_the_picture(pages: list[Any], chosen: int) -
     assert read_grey(write_tiff(*pages)) == 50 * (chosen + 1)
 
 
-def test_a_raw_file_that_shows_a_thumbnail_is_set_aside() -> None:
+def test_a_raw_file_that_shows_a_thumbnail_is_skipped() -> None:
     with pytest.raises(UnusableImage) as caught:
         check_image(write_tiff(((12, 10), {NEW_SUBFILE_TYPE: 1, 330: 8})))
     assert caught.value.reason == (

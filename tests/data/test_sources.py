@@ -105,7 +105,7 @@ def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{tmp_path}: there are no images.\n"
         "  Expected: folders with images, patterns, image files, or - for paths on standard input\n"
-        "  Fix: check the path; hidden folders and tlkit's own output are passed over."
+        "  Fix: check the path; hidden folders and tlkit's own output are skipped."
     )
 
 

@@ -1,4 +1,4 @@
-"""Splits: stratified, seeded, twins together, earlier splits kept."""
+"""Splits: stratified, seeded, duplicates together, earlier splits kept."""
 
 from __future__ import annotations
 

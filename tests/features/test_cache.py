@@ -131,7 +131,7 @@ def test_a_position_outside_the_cache_is_refused(tmp_path: Path, spec: CacheSpec
 def test_more_shards_than_may_be_mapped_at_once_are_read_right(
     tmp_path: Path, spec: CacheSpec, rows: Rows, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tlkit.features.cache._MOST_MAPPED_SHARDS", 3)
+    monkeypatch.setattr("tlkit.features.cache._MAX_MAPPED_SHARDS", 3)
     monkeypatch.setattr("tlkit.features.cache._ROWS_AT_ONCE", 4)
     keys = rows.keys(30)
     cache = FeatureCache.open(tmp_path, spec)
@@ -254,10 +254,10 @@ def test_a_row_that_differs_from_its_checksum_is_missing_and_the_one_computed_ag
         assert damaged.damaged == {shard: "1 row differs from its checksum"}
     with damaged.writer() as writer:
         writer.append(keys[2:3], rows.features(keys[2:3]))
-    for mended in (damaged, FeatureCache.open(tmp_path, spec)):
-        positions = mended.find(keys)
+    for fixed in (damaged, FeatureCache.open(tmp_path, spec)):
+        positions = fixed.find(keys)
         assert (positions >= 0).all()
-        assert np.array_equal(mended.read(positions), rows.features(keys))
+        assert np.array_equal(fixed.read(positions), rows.features(keys))
 
 
 def test_a_row_is_compared_with_its_checksum_once(

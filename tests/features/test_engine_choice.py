@@ -78,7 +78,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, backbone: Backbone) -> Bench:
 
     monkeypatch.setattr(Work, "make_engine", make_engine)
     monkeypatch.setattr(engine_choice, "_measure_rate", measure)
-    monkeypatch.setattr(engine_choice, "FEWEST_ROWS_TO_TIME", 10)
+    monkeypatch.setattr(engine_choice, "MIN_ROWS_TO_TIME", 10)
     monkeypatch.setattr("tlkit.backbones.engines.openvino_runtime.has_openvino", lambda: True)
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: True)
     return bench
@@ -164,7 +164,7 @@ def test_a_handful_of_rows_is_not_worth_any_trial(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr(engine_choice, "FEWEST_ROWS_TO_TIME", 20)
+    monkeypatch.setattr(engine_choice, "MIN_ROWS_TO_TIME", 20)
     assert chosen(ensure(manifest, backbone, cache_root)) == OPENVINO_BF16
     assert not bench.timed
     assert "Engine: openvino in bfloat16.\n" in capsys.readouterr().out

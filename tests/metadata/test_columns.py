@@ -44,7 +44,7 @@ def test_image_size_stands_for_all_facts_of_the_file() -> None:
         ),
         (
             "image-size,image-width",
-            "metadata is 'image-size,image-width': image-width stands twice.\n"
+            "metadata is 'image-size,image-width': image-width appears twice.\n"
             "  Expected: each column once\n"
             "  Fix: leave one of them out.",
         ),

@@ -27,7 +27,7 @@ def test_odd_values_are_counted_by_column_and_kind() -> None:
         "boat: 2 of 7 values were never seen in training and count as unknown (such as 'Otter').",
         "depth: 1 of 7 values lie far from all others, 0 to 9, and are cut (such as 1612).",
         "depth: 2 of 7 values stand for no data and count as missing (such as -9999).",
-        "depth: 1 of 7 values are no numbers and count as missing (such as 'deep').",
+        "depth: 1 of 7 values are not numbers and count as missing (such as 'deep').",
     ]
 
 

@@ -1,4 +1,4 @@
-"""Probabilities that lie by a known temperature are found out, and mended."""
+"""Probabilities that lie by a known temperature are found out, and fixed."""
 
 from __future__ import annotations
 

@@ -54,7 +54,7 @@ def test_every_resample_has_as_many_images_as_there_are(monkeypatch: pytest.Monk
         totals.extend(counts.sum(axis=0))
         return np.zeros(counts.shape[1])
 
-    monkeypatch.setattr(intervals, "_MOST_COUNTS_AT_ONCE", 7 * 300)
+    monkeypatch.setattr(intervals, "_MAX_COUNTS_AT_ONCE", 7 * 300)
     compute_bootstrap_interval(0.0, compute, 7)
     assert totals == [7.0] * 2000
 

@@ -98,7 +98,7 @@ def test_a_description_survives_json_with_every_value(spec: BundleSpec) -> None:
         ),
         (
             {"class_names": ["cat", "dog", "cat"]},
-            "bundle.json: the class name 'cat' stands twice.",
+            "bundle.json: the class name 'cat' appears twice.",
             "different names",
         ),
         ({"temperature": 0}, "bundle.json: temperature is 0.", "a number, 0.01 to 100"),
@@ -189,7 +189,7 @@ CLEAN = "1 to 200 characters, none of them a control character"
         ),
         (
             {"metadata": [{"name": "a", "kind": "category", "values": ["x", "x"]}]},
-            "bundle.json: metadata 1: a value stands twice.",
+            "bundle.json: metadata 1: a value appears twice.",
             "different values",
         ),
         (
@@ -199,7 +199,7 @@ CLEAN = "1 to 200 characters, none of them a control character"
         ),
         (
             {"metadata": [FULL["metadata"][0]] * 2},
-            "bundle.json: metadata: a name stands twice.",
+            "bundle.json: metadata: a name appears twice.",
             "columns with different names",
         ),
     ],

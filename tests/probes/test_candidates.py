@@ -6,20 +6,20 @@ import pytest
 
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
-from tlkit.probes.candidates import Wanted, list_contenders
+from tlkit.probes.candidates import Wanted, list_candidates
 from tlkit.recipes import BackboneSettings
 
 
 def names(**wanted: list[str]) -> list[str]:
-    return [each.name for each in list_contenders(Wanted(**wanted), BackboneSettings(name="tiny"), seed=0)]
+    return [each.name for each in list_candidates(Wanted(**wanted), BackboneSettings(name="tiny"), seed=0)]
 
 
 def test_backbones_multiply_with_boundaries_and_are_probed() -> None:
-    contenders = list_contenders(
+    candidates = list_candidates(
         Wanted(backbones=["tiny", "mnist_cnn:random"], boundaries=["top"]), BackboneSettings(), seed=0
     )
-    assert [each.name for each in contenders] == ["tiny at top", "mnist_cnn at top"]
-    assert all(each.head is None and each.views == ViewPlan() for each in contenders)
+    assert [each.name for each in candidates] == ["tiny at top", "mnist_cnn at top"]
+    assert all(each.head is None and each.views == ViewPlan() for each in candidates)
 
 
 def test_heads_multiply_with_backbones_and_are_named_by_what_differs() -> None:
@@ -41,10 +41,10 @@ def test_one_view_stands_once_whatever_the_policies() -> None:
 
 
 def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
-    (contender,) = list_contenders(Wanted(views=["8"], policies=["strong"]), BackboneSettings(name="tiny"), seed=7)
-    assert contender.views == ViewPlan("strong", 8, 7)
-    assert contender.head is not None
-    assert contender.head.kind == "dense"
+    (candidate,) = list_candidates(Wanted(views=["8"], policies=["strong"]), BackboneSettings(name="tiny"), seed=7)
+    assert candidate.views == ViewPlan("strong", 8, 7)
+    assert candidate.head is not None
+    assert candidate.head.kind == "dense"
 
 
 @pytest.mark.parametrize(

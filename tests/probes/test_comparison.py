@@ -7,20 +7,22 @@ import json
 import numpy as np
 
 from tlkit.outputs import CLASSIFICATION
-from tlkit.probes.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, join_names, rank_candidates
+from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, join_names, rank_candidates
 from tlkit.probes.probe import Probe
 
 NUM_IMAGES = 400
 
 
-def make_candidate(name: str, num_right: int, *, seconds: float, shift: int = 0) -> Candidate:
+def make_candidate(name: str, num_right: int, *, seconds: float, shift: int = 0) -> CandidateScore:
     """A candidate that is right on `num_right` neighbouring images, beginning at `shift`."""
     each = np.roll(np.arange(NUM_IMAGES) < num_right, shift).astype(np.float64)
     outputs = np.stack([each, 1 - each], axis=1)
-    return Candidate(name, Probe(CLASSIFICATION, outputs, each, np.zeros(NUM_IMAGES)), Cost(seconds, 100.0, 1_000_000))
+    return CandidateScore(
+        name, Probe(CLASSIFICATION, outputs, each, np.zeros(NUM_IMAGES)), Cost(seconds, 100.0, 1_000_000)
+    )
 
 
-def rank(*candidates: Candidate) -> Ranking:
+def rank(*candidates: CandidateScore) -> Ranking:
     return rank_candidates(CLASSIFICATION, candidates, PROBED)
 
 

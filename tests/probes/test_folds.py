@@ -1,4 +1,4 @@
-"""Folds: every image predicted once, twins and groups whole, strata in proportion."""
+"""Folds: every image predicted once, duplicates and groups whole, strata in proportion."""
 
 from __future__ import annotations
 
@@ -45,10 +45,10 @@ def test_folds_depend_on_the_seed_alone() -> None:
 @pytest.mark.parametrize("seed", range(5))
 def test_equal_twins_never_fall_apart_and_only_one_is_learnt_from(seed: int) -> None:
     rng = np.random.default_rng(seed)
-    strata, twins = rng.integers(0, 3, 80).tolist(), [f"sha{key}" for key in rng.integers(0, 30, 80)]
-    for fold in make_stratified_folds(strata, twins=twins, seed=seed):
-        learnt = [twins[place] for place in fold.train]
-        assert not {twins[place] for place in fold.test} & set(learnt)
+    strata, duplicates = rng.integers(0, 3, 80).tolist(), [f"sha{key}" for key in rng.integers(0, 30, 80)]
+    for fold in make_stratified_folds(strata, duplicates=duplicates, seed=seed):
+        learnt = [duplicates[place] for place in fold.train]
+        assert not {duplicates[place] for place in fold.test} & set(learnt)
         assert len(learnt) == len(set(learnt))
 
 
@@ -68,17 +68,17 @@ def test_there_are_no_more_folds_than_groups() -> None:
 
 
 def test_a_twin_in_another_group_is_not_learnt_from() -> None:
-    groups, twins = ["north", "north", "south", "south"], ["a", "b", "b", "c"]
-    learnt = {tuple(fold.train.tolist()) for fold in make_group_folds(groups, twins=twins)}
+    groups, duplicates = ["north", "north", "south", "south"], ["a", "b", "b", "c"]
+    learnt = {tuple(fold.train.tolist()) for fold in make_group_folds(groups, duplicates=duplicates)}
     assert learnt == {(0,), (3,)}
 
 
 def test_too_few_images_or_groups_are_refused() -> None:
     with pytest.raises(ValueError, match=r"two distinct images\. Received: 1"):
-        make_stratified_folds(["a", "b"], twins=["same", "same"])
+        make_stratified_folds(["a", "b"], duplicates=["same", "same"])
     with pytest.raises(ValueError, match=r"two groups\. Received: 1"):
         make_group_folds(["north", "north"])
     with pytest.raises(ValueError, match="Received: a fold that has a twin of every other image"):
-        make_group_folds(["north", "south"], twins=["same", "same"])
+        make_group_folds(["north", "south"], duplicates=["same", "same"])
     with pytest.raises(ValueError, match=r"a key for each of 2 images\. Received: 1 keys"):
-        make_stratified_folds(["a", "b"], twins=["one"])
+        make_stratified_folds(["a", "b"], duplicates=["one"])

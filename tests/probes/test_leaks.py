@@ -11,7 +11,7 @@ import pytest
 from tlkit.metrics.intervals import Interval
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, TASKS
 from tlkit.probes.leak_columns import LeakColumn
-from tlkit.probes.leak_report import LeakReport, tell_groups
+from tlkit.probes.leak_report import LeakReport, describe_groups
 from tlkit.probes.leaks import compute_leak_report, exceeds_chance, find_leaks
 
 NUM_IMAGES = 150
@@ -320,9 +320,9 @@ def test_twins_do_not_tell_the_answer() -> None:
     rng = np.random.default_rng(0)
     labels = np.repeat(rng.integers(0, 2, 60), 3)
     column = LeakColumn("shape", np.repeat(np.eye(60), 3, axis=0), is_image_fact=True)
-    twins = [f"sha{place // 3}" for place in range(180)]
+    duplicates = [f"sha{place // 3}" for place in range(180)]
     assert find_leaks(CLASSIFICATION, np.eye(2)[labels], [column])
-    assert not find_leaks(CLASSIFICATION, np.eye(2)[labels], [column], twins=twins)
+    assert not find_leaks(CLASSIFICATION, np.eye(2)[labels], [column], duplicates=duplicates)
 
 
 def test_tables_and_chart_have_a_row_for_each_column_and_the_rest() -> None:
@@ -367,5 +367,5 @@ def test_a_report_without_columns_tells_of_the_image_alone() -> None:
 
 def test_groups_with_a_vowel_take_an() -> None:
     score = Interval(0.8, 0.7, 0.9)
-    text = tell_groups(MULTILABEL, "area", mixed=score, held_out=score, falls=False, num_unknown=0, num_classes=4)
+    text = describe_groups(MULTILABEL, "area", mixed=score, held_out=score, falls=False, num_unknown=0, num_classes=4)
     assert text == "With an area held out whole, label accuracy stays: 0.80 and 0.80."

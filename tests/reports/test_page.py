@@ -64,14 +64,14 @@ def test_the_caution_stands_below_the_figures(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_everything_it_was_given(tmp_path: Path) -> None:
-    page = write(tmp_path, set_aside=[("a/bad.jpg", "empty file")], notices=["2 images stand twice."])
+    page = write(tmp_path, skipped=[("a/bad.jpg", "empty file")], notices=["2 images stand twice."])
     for text in (
         "runs/first",
         "0.861 (0.82 to 0.89)",
         "1,024",
         "+0.73",
         'name = "tiny"',
-        "Files set aside: 1",
+        "Files skipped: 1",
         "a/bad.jpg",
         "empty file",
         "2 images stand twice.",
@@ -100,7 +100,7 @@ def test_a_run_without_pictures_has_a_page_without_pictures(tmp_path: Path) -> N
         {"stage_table": ((EVIL,), [(EVIL,)])},
         {"score_table": ((EVIL,), [(EVIL,)])},
         {"recipe": EVIL},
-        {"set_aside": [(EVIL, EVIL)]},
+        {"skipped": [(EVIL, EVIL)]},
         {"notices": [EVIL]},
     ],
     ids=lambda replaced: next(iter(replaced)),
@@ -138,9 +138,9 @@ def test_the_scores_say_what_their_columns_mean(tmp_path: Path, columns: tuple[s
 
 
 def test_a_long_list_of_files_is_cut_and_says_so(tmp_path: Path) -> None:
-    page = write(tmp_path, set_aside=[(f"{index}.jpg", "empty file") for index in range(2000)])
-    assert "Files set aside: 2,000" in page.text
-    assert "The first 500 stand here, all of them in set_aside.csv." in page.text
+    page = write(tmp_path, skipped=[(f"{index}.jpg", "empty file") for index in range(2000)])
+    assert "Files skipped: 2,000" in page.text
+    assert "The first 500 stand here, all of them in skipped.csv." in page.text
     assert "499.jpg" in page.text
     assert "500.jpg" not in page.text
 
@@ -152,7 +152,7 @@ def test_tables_without_rows_are_left_out(tmp_path: Path) -> None:
 
 
 def test_a_path_that_is_no_utf8_is_shown(tmp_path: Path) -> None:
-    assert "caf\N{REPLACEMENT CHARACTER}.jpg" in write(tmp_path, set_aside=[("caf\udce9.jpg", "empty file")]).text
+    assert "caf\N{REPLACEMENT CHARACTER}.jpg" in write(tmp_path, skipped=[("caf\udce9.jpg", "empty file")]).text
 
 
 def test_columns_of_numbers_are_aligned_to_the_right(tmp_path: Path) -> None:

@@ -55,7 +55,7 @@ def test_a_full_disk_names_the_file_and_what_is_kept(tmp_path: Path) -> None:
     assert str(caught.value) == (
         f"{path}.partial: No space left on device.\n"
         "  Expected: a disk with room left, and a folder that can be written to\n"
-        f"  Fix: mend that, and run the same command again. The rows so far are in {path}.partial."
+        f"  Fix: fix that, and run the same command again. The rows so far are in {path}.partial."
     )
     assert partial_path(path).read_bytes() == b"one\n"
 

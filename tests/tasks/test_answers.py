@@ -35,11 +35,11 @@ def test_an_answer_has_one_spelling(task: str, text: str, answer: str) -> None:
     [
         (CLASSIFICATION, "", "no label"),
         (REGRESSION, "", "no value"),
-        (REGRESSION, "dear", "the value 'dear' is no number"),
-        (REGRESSION, "1,5", "the value '1,5' is no number"),
+        (REGRESSION, "dear", "the value 'dear' is not a number"),
+        (REGRESSION, "1,5", "the value '1,5' is not a number"),
         (REGRESSION, "inf", "the value 'inf' stands for no data"),
         (REGRESSION, "n/a", "no value"),
-        (REGRESSION, "x" * 50, f"the value '{'x' * 40}' is no number"),
+        (REGRESSION, "x" * 50, f"the value '{'x' * 40}' is not a number"),
     ],
 )
 def test_a_cell_without_an_answer_says_why(task: str, text: str, reason: str) -> None:

@@ -31,7 +31,7 @@ def precompute(data: Place, *, boundary: str = "top", console: Console | None = 
         settings: Those of `[backbone]` and `[data]`; `head`, `views`, `policy` and `seed`.
 
     Returns:
-        `images`, `hits` and `misses` (rows of the cache), `set_aside` (files), `seconds`, `images_per_second` and the
+        `images`, `hits` and `misses` (rows of the cache), `skipped` (files), `seconds`, `images_per_second` and the
         folder of the `cache`.
 
     Raises:

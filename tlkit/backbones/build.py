@@ -183,7 +183,7 @@ def build_architecture(entry: BackboneEntry, *, image_size: int, pooling: str) -
 def add_missing_rescaling(model: keras.Model) -> keras.Model:
     """Return an EfficientNet B0-B7 with the layer that Keras leaves out unless it loads the ImageNet weights itself.
 
-    Those weights hold ImageNet's deviations where the normalisation expects variances; Keras mends that with one more
+    Those weights hold ImageNet's deviations where the normalisation expects variances; Keras fixes that with one more
     division by √deviation. Without it the same file, loaded by path, gives wrong features without a word.
     """
 

@@ -22,7 +22,7 @@ class Size(click.ParamType[int]):
         """Return the size in bytes."""
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B", str(value).strip().upper())
         if match is None:
-            self.fail(f"{value!r} is no size; give a number with B, KB, MB, GB or TB, such as 20GB.", param, ctx)
+            self.fail(f"{value!r} is not a size; give a number with B, KB, MB, GB or TB, such as 20GB.", param, ctx)
         return int(float(match[1]) * _UNITS[match[2]])
 
 

@@ -1,7 +1,7 @@
 """The `tlkit` command: a group that imports a command only when it runs, and the one error boundary.
 
 `tlkit --help` answers from the table below, so it imports nothing but click. Exit codes: 0 done, 1 a problem that the
-user can mend, 2 a wrong command line, 70 a bug in tlkit, 130 interrupted, 143 terminated, 141 the reader of a pipe went
+user can fix, 2 a wrong command line, 70 a bug in tlkit, 130 interrupted, 143 terminated, 141 the reader of a pipe went
 away.
 """
 
@@ -82,7 +82,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a problem that the user can mend becomes a message and exit code 1."""
+        """Run the command; a problem that the user can fix becomes a message and exit code 1."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:

@@ -29,7 +29,7 @@ def list_backbones(console: Console) -> dict[str, Any]:
             f"{entry.image_size} px",
             f"{entry.num_parameters:,}",
             _name_range(entry.groups),
-            _tell_weights(entry, fetched),
+            _describe_weights(entry, fetched),
         )
         for entry in BACKBONES.values()
     ]
@@ -124,7 +124,7 @@ def _entry_payload(entry: BackboneEntry, fetched: tuple[str, ...]) -> dict[str, 
         "num_parameters": entry.num_parameters,
         "groups": list(entry.groups),
         "boundaries": list(entry.boundaries),
-        "weights": _tell_weights(entry, fetched),
+        "weights": _describe_weights(entry, fetched),
     }
 
 
@@ -167,7 +167,7 @@ def _feature_bytes(table: LayerTable, group: str) -> int:
     return size
 
 
-def _tell_weights(entry: BackboneEntry, fetched: tuple[str, ...]) -> str:
+def _describe_weights(entry: BackboneEntry, fetched: tuple[str, ...]) -> str:
     if entry.name not in IMAGENET_FILES:
         return entry.default_weights
     return "on this machine" if entry.name in fetched else "downloaded when used"

@@ -67,7 +67,7 @@ def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dic
             num_removed += _remove(summary, report, console)
     for path, reason in damaged.items():
         console.warn(f"{path}: {reason}")
-    console.say(f"{num_rows:,} rows in {num_shards:,} shards: {_tell_damage(len(damaged), num_removed)}.")
+    console.say(f"{num_rows:,} rows in {num_shards:,} shards: {_describe_damage(len(damaged), num_removed)}.")
     return {
         "rows": num_rows,
         "shards": num_shards,
@@ -108,7 +108,7 @@ def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[
         f"half-written files: {len(report.partials)}, {report.num_bytes / 1e6:,.1f} MB in all; "
         f"{report.bytes_left / 1e6:,.1f} MB stay."
     )
-    _tell_what_stays(report, rules, console)
+    _print_what_stays(report, rules, console)
     return {
         "removed": list(report.keys),
         "in_use": list(report.in_use),
@@ -121,7 +121,7 @@ def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[
     }
 
 
-def _tell_what_stays(report: PruneReport, rules: PruneRules, console: Console) -> None:
+def _print_what_stays(report: PruneReport, rules: PruneRules, console: Console) -> None:
     for key in report.in_use:
         console.warn(f"{key} stays: another process uses it.")
     if rules.max_bytes is not None and report.bytes_left > rules.max_bytes:
@@ -131,15 +131,19 @@ def _tell_what_stays(report: PruneReport, rules: PruneRules, console: Console) -
 def _table_row(summary: CacheSummary) -> tuple[str, ...]:
     return (
         summary.key,
-        *(_tell_spec(summary.spec, summary.use) if summary.spec else (_tell_missing_spec(summary), "", "", "", "", "")),
+        *(
+            _describe_spec(summary.spec, summary.use)
+            if summary.spec
+            else (_describe_missing_spec(summary), "", "", "", "", "")
+        ),
         f"{summary.num_rows:,}",
         f"{summary.num_bytes / 1e6:,.1f}",
         _local_time(summary.last_used).strftime("%Y-%m-%d %H:%M"),
-        _tell_data(summary.use),
+        _describe_data(summary.use),
     )
 
 
-def _tell_data(use: CacheUse) -> str:
+def _describe_data(use: CacheUse) -> str:
     """Return the data set that a cache served last, and how many others it did."""
     if not use.data:
         return "-"
@@ -147,7 +151,7 @@ def _tell_data(use: CacheUse) -> str:
     return f"{use.data[0]} and {others} more" if others else use.data[0]
 
 
-def _tell_spec(spec: CacheSpec, use: CacheUse) -> tuple[str, ...]:
+def _describe_spec(spec: CacheSpec, use: CacheUse) -> tuple[str, ...]:
     boundary = f"{spec.boundary}, pooled" if spec.pooling != "none" else spec.boundary
     height, width = spec.image_size
     engine = f"{spec.engine} {spec.precision}"
@@ -156,11 +160,11 @@ def _tell_spec(spec: CacheSpec, use: CacheUse) -> tuple[str, ...]:
     return spec.backbone, weights, boundary, f"{height}x{width} {spec.fit}", engine, feature
 
 
-def _tell_missing_spec(summary: CacheSummary) -> str:
+def _describe_missing_spec(summary: CacheSummary) -> str:
     return "damaged description" if summary.num_shards else "empty"
 
 
-def _tell_damage(num_damaged: int, num_removed: int) -> str:
+def _describe_damage(num_damaged: int, num_removed: int) -> str:
     if not num_damaged:
         return "all sound"
     if num_removed:

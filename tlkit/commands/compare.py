@@ -26,9 +26,9 @@ from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.features.engine_choice import Choice, Work
 from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
 from tlkit.features.extract import run_batches
-from tlkit.features.requested_rows import WantedRows
-from tlkit.probes.candidates import Contender, Wanted, list_contenders
-from tlkit.probes.comparison import PROBED, TRAINED, Candidate, Cost, Ranking, rank_candidates
+from tlkit.features.requested_rows import RequestedRows
+from tlkit.probes.candidates import Candidate, Wanted, list_candidates
+from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, rank_candidates
 from tlkit.probes.images import Questions, make_questions, read_probe_images
 from tlkit.probes.probe import run_majority, run_probes
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
@@ -76,30 +76,30 @@ def run_compare(
         BackboneError: A backbone, boundary or its weights are not there.
     """
     started = time.perf_counter()
-    contenders = list_contenders(wanted, backbone_settings, seed=seed)
+    candidates = list_candidates(wanted, backbone_settings, seed=seed)
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = out or Path("runs") / f"{data.resolve().stem}-compared.png"
     check_picture(picture, data)
     cache_root = default_cache_root()
-    for contender in contenders:
-        fetch_weights(contender.settings, data)
+    for candidate in candidates:
+        fetch_weights(candidate.settings, data)
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
     if wanted.is_trained:
-        console.say(f"{len(contenders)} candidates, each trained {len(questions.folds)} times.")
+        console.say(f"{len(candidates)} candidates, each trained {len(questions.folds)} times.")
     start_keras()  # or its memory would count as the first candidate's
-    candidates = []
-    for number, contender in enumerate(contenders, start=1):
-        console.say(f"{number} of {len(contenders)}: {contender.name}")
-        candidates.append(_judge(contender, questions, cache_root, console))
+    scored = []
+    for number, candidate in enumerate(candidates, start=1):
+        console.say(f"{number} of {len(candidates)}: {candidate.name}")
+        scored.append(_judge(candidate, questions, cache_root, console))
     task = questions.manifest.task
-    ranking = rank_candidates(task, candidates, TRAINED if wanted.is_trained else PROBED)
+    ranking = rank_candidates(task, scored, TRAINED if wanted.is_trained else PROBED)
     majority = run_majority(task, questions.targets, questions.folds).value
-    tell_ranking(ranking, majority, picture, console)
+    print_ranking(ranking, majority, picture, console)
     seconds = round(time.perf_counter() - started, 2)
     return {**ranking.to_payload(), "majority": majority, "picture": picture, "seconds": seconds}
 
 
-def tell_ranking(ranking: Ranking, majority: float, picture: Path, console: Console) -> None:
+def print_ranking(ranking: Ranking, majority: float, picture: Path, console: Console) -> None:
     """Print the ranking, what follows from it, and draw it."""
     console.table(*ranking.table())
     for sentence in ranking.sentences:
@@ -132,15 +132,15 @@ class Computed:
     num_parameters: int
 
 
-def _judge(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Candidate:
+def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console: Console) -> CandidateScore:
     """Compute the features of a candidate, and see what a probe, or trained heads, make of them."""
-    computed = _compute(contender, questions, cache_root, console)
+    computed = _compute(candidate, questions, cache_root, console)
     spec = computed.cache.spec
-    if contender.head is None:
+    if candidate.head is None:
         rows = computed.cache.read(computed.positions[:, 0]).astype(np.float32)
         (probe,) = run_probes(questions.manifest.task, questions.targets, rows, questions.folds)
         cost = Cost(1000 * computed.seconds_a_view, computed.megabytes, computed.num_parameters)
-        return Candidate(contender.name, probe, cost)
+        return CandidateScore(candidate.name, probe, cost)
     from tlkit.probes.cross_validation import cross_validate_head
 
     with console.progress("Trainings", len(questions.folds), "folds") as advance:
@@ -148,9 +148,9 @@ def _judge(contender: Contender, questions: Questions, cache_root: Path, console
             questions,
             computed.cache,
             computed.positions,
-            head=contender.head,
-            views=contender.views,
-            precision=contender.settings.precision,
+            head=candidate.head,
+            views=candidate.views,
+            precision=candidate.settings.precision,
             advance=advance,
         )
     num_rows = np.unique(computed.positions).size  # equal files share theirs
@@ -159,31 +159,31 @@ def _judge(contender: Contender, questions: Questions, cache_root: Path, console
         num_rows * math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize / 1e6,
         trained.num_parameters,
     )
-    return Candidate(contender.name, trained.probe, cost)
+    return CandidateScore(candidate.name, trained.probe, cost)
 
 
-def _compute(contender: Contender, questions: Questions, cache_root: Path, console: Console) -> Computed:
+def _compute(candidate: Candidate, questions: Questions, cache_root: Path, console: Console) -> Computed:
     release_memory()  # or what the candidates before have left would be taken again, and not count
     memory_before = read_resident_memory()
-    is_probed = contender.head is None
-    pooling = contender.head.record.pooling if contender.head else "avg"
-    backbone = build_backbone_for(contender.settings, pooling, questions.seed)
+    is_probed = candidate.head is None
+    pooling = candidate.head.record.pooling if candidate.head else "avg"
+    backbone = build_backbone_for(candidate.settings, pooling, questions.seed)
     features = ensure_features(
         questions.manifest,
         backbone,
-        boundary=contender.boundary,
-        views=contender.views,
-        settings=contender.settings,
+        boundary=candidate.boundary,
+        views=candidate.views,
+        settings=candidate.settings,
         cache_root=cache_root,
         console=console,
         is_pooled=is_probed,
     )
     _refuse_changed(features)
-    trunk = backbone.pooled_trunk(contender.boundary) if is_probed else backbone.trunk(contender.boundary)
+    trunk = backbone.pooled_trunk(candidate.boundary) if is_probed else backbone.trunk(candidate.boundary)
     work = Work(features.cache.spec, trunk, cache_root, 0, None)
     release_memory()  # to convert and to check a trunk takes much, but only once
     with watch_peak_memory() as peak:
-        seconds_a_view = _time(work, questions.manifest.records, contender.views, console)
+        seconds_a_view = _time(work, questions.manifest.records, candidate.views, console)
     split = features.splits["train"]
     by_sha256 = {record.sha256: row for record, row in zip(split.records, split.positions, strict=True)}
     return Computed(
@@ -191,12 +191,12 @@ def _compute(contender: Contender, questions: Questions, cache_root: Path, conso
         np.stack([by_sha256[record.sha256] for record in questions.manifest.records]),
         seconds_a_view,
         None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6,
-        _count_below(backbone, contender),
+        _count_below(backbone, candidate),
     )
 
 
 def _refuse_changed(features: DatasetFeatures) -> None:
-    for item in features.set_aside:
+    for item in features.skipped:
         raise DataError(
             f"{item.path}: {item.reason}.",
             expected="the images to stay as they are while they are compared",
@@ -204,11 +204,11 @@ def _refuse_changed(features: DatasetFeatures) -> None:
         )
 
 
-def _count_below(backbone: Backbone, contender: Contender) -> int:
+def _count_below(backbone: Backbone, candidate: Candidate) -> int:
     """Return the weights below the boundary."""
     below = [group.num_parameters for group in backbone.groups]
-    if contender.boundary != "top":
-        below = below[: backbone.entry.boundaries.index(contender.boundary)]
+    if candidate.boundary != "top":
+        below = below[: backbone.entry.boundaries.index(candidate.boundary)]
     return sum(below)
 
 
@@ -216,7 +216,7 @@ def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: 
     """Return the seconds that one image in one view takes, from file to feature, with the engine of the cache."""
     engine = work.make_engine(Choice(work.spec.engine, work.spec.precision), warn=console.warn)
     manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
-    wanted = WantedRows(manifest, views)
+    wanted = RequestedRows(manifest, views)
     load = partial(wanted.load, image_size=work.spec.image_size, fit=work.spec.fit)
     keys = list(wanted.list_keys(np.array([(number, number % views.num_views) for number in range(len(wanted.files))])))
     engine.compute(np.zeros((engine.batch_size, *work.spec.image_size, 3), np.uint8))

@@ -13,7 +13,7 @@ from tlkit.data.dataset import read_evaluation_set
 from tlkit.data.file_index import FileIndex
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
-from tlkit.data.manifest import ImageRecord, SetAside, read_manifest
+from tlkit.data.manifest import ImageRecord, SkippedFile, read_manifest
 from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, RunError, SettingError
@@ -43,7 +43,7 @@ from tlkit.tasks.predictions import Prediction
 from tlkit.tasks.report import Report
 
 EVALUATION = "evaluation"
-MOST_MISTAKES_SHOWN = 10
+MAX_MISTAKES_SHOWN = 10
 NUM_RANKED_CLASSES = 3
 REPORT_FILE = "report.json"
 OTHER_FILES = (
@@ -66,7 +66,7 @@ class EvaluationSet:
     source: str
     split: str | None
     records: tuple[ImageRecord, ...]
-    set_aside: tuple[SetAside, ...]
+    skipped: tuple[SkippedFile, ...]
 
 
 def run_evaluate(
@@ -128,13 +128,13 @@ def run_evaluate(
 
         report = compute_task_report(spec, scores, top_k=top_k)
         by_exposure = compute_seen_scores(scores, seen, lambda part: compute_task_report(spec, part, top_k=top_k))
-        set_aside = (*images.set_aside, *scores.failures)
+        skipped = (*images.skipped, *scores.failures)
         payload = {
             "run": run,
             "data": data,
             "split": images.split,
             "views": views.num_views,
-            "set_aside": len(set_aside),
+            "skipped": len(skipped),
             **report.to_payload(),
             "seen": by_exposure.to_payload(),
         }
@@ -142,9 +142,9 @@ def run_evaluate(
             payload["unknown"] = int((scores.distances > spec.unknown_above).sum())
         payload["seconds"] = seconds
         if out:
-            _write_folder(out, report, scores, set_aside, payload, spec, num_ranked=top_k or NUM_RANKED_CLASSES)
+            _write_folder(out, report, scores, skipped, payload, spec, num_ranked=top_k or NUM_RANKED_CLASSES)
         _say(report, by_exposure, images.split, payload, console)
-        _warn(set_aside, console)
+        _warn(skipped, console)
         if out:
             console.say(f"Written: {out}")
         return payload
@@ -207,7 +207,7 @@ def _read_images(
     for sentence in odd.describe():
         console.warn(sentence)
     source = f"{data}, split {split}" if split else str(data)
-    return EvaluationSet(source, split, manifest.records, manifest.set_aside)
+    return EvaluationSet(source, split, manifest.records, manifest.skipped)
 
 
 def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
@@ -237,7 +237,7 @@ def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: di
     if isinstance(answers, ClassificationReport) and answers.mistakes:
         mistakes = [
             (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count))
-            for mistake in answers.mistakes[:MOST_MISTAKES_SHOWN]
+            for mistake in answers.mistakes[:MAX_MISTAKES_SHOWN]
         ]
         console.table("Most frequent mistakes", ("class", "taken for", "images"), mistakes)
     if len(by_exposure.reports) > 1:
@@ -248,10 +248,10 @@ def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: di
     console.say(f"{report.headline()} {by_exposure.qualify()}")
 
 
-def _warn(set_aside: tuple[SetAside, ...], console: Console) -> None:
-    if set_aside:
+def _warn(skipped: tuple[SkippedFile, ...], console: Console) -> None:
+    if skipped:
         console.warn(
-            f"{count_files(len(set_aside))} could not be scored, such as {set_aside[0].path}: {set_aside[0].reason}."
+            f"{count_files(len(skipped))} could not be scored, such as {skipped[0].path}: {skipped[0].reason}."
         )
 
 
@@ -273,7 +273,7 @@ def _write_folder(
     folder: Path,
     report: Report,
     scores: Scores,
-    set_aside: tuple[SetAside, ...],
+    skipped: tuple[SkippedFile, ...],
     payload: dict[str, Any],
     spec: BundleSpec,
     *,
@@ -294,13 +294,13 @@ def _write_folder(
         for record, answer, box, distance in zip(scores.records, scores.answers, boxes, distances, strict=True):
             row = make_prediction(str(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record)
             writer.write(row)
-        for item in set_aside:
+        for item in skipped:
             writer.write(Prediction(str(item.path), error=item.reason))
     answers = answers_of(report)
     document = {
         **payload,
         "class_names": spec.class_names,
         **({"confusion": answers.confusion.tolist()} if isinstance(answers, ClassificationReport) else {}),
-        "set_aside": [{"path": str(item.path), "reason": item.reason} for item in set_aside],
+        "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
     }
     write_json(folder / REPORT_FILE, document)

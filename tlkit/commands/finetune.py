@@ -32,7 +32,7 @@ from tlkit.runs.preparation import plan_run, read_images
 from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.tasks.report import Report
-from tlkit.training.first_model import build_classifier, fetch_weights, tell_metadata
+from tlkit.training.first_model import build_classifier, fetch_weights, print_metadata
 from tlkit.training.stage_plan import StagePlan, check_batch_norm
 
 if TYPE_CHECKING:
@@ -66,7 +66,7 @@ def run_finetune(
         `accuracy` and `macro_f1`, with `chose_epoch`: the images scored also chose the epoch; `seconds`.
 
     Raises:
-        TlkitError: Any problem with settings, data, backbone, cache or folder that the user can mend.
+        TlkitError: Any problem with settings, data, backbone, cache or folder that the user can fix.
     """
     started = time.perf_counter()
     recipe = name_inputs(recipe, data, start_from)
@@ -121,11 +121,11 @@ def _run(
             write_earlier_images(folder.path, earlier.seen)
         folder.write_start(recipe, manifest)
     run = dataclasses.replace(run, recipe=check_engines(recipe, console))
-    _tell_images(manifest, console)
+    _print_images(manifest, console)
 
     start_keras(recipe.training.seed)
     classifier = build_classifier(recipe, manifest, earlier.path if earlier else None)
-    tell_metadata(manifest, classifier.spec, console)
+    print_metadata(manifest, classifier.spec, console)
     check_batch_norm(classifier, plans, recipe, console)
     with steps.step("views.png"):
         draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
@@ -156,11 +156,11 @@ def _run(
         "versions": read_versions(),
     }
     folder.write_summary(summary)
-    _tell_end(run, report, manifest)
+    _print_end(run, report, manifest)
     return summary
 
 
-def _tell_images(manifest: Manifest, console: Console) -> None:
+def _print_images(manifest: Manifest, console: Console) -> None:
     console.table("Images", *manifest.class_table())
     for notice in manifest.notices:
         console.say(notice)
@@ -228,7 +228,7 @@ def _save_stage_model(run: Run, classifier: Classifier, manifest: Manifest, outc
         run.console.warn(f"{error.found} Training goes on, and writes it at the end.")
 
 
-def _tell_end(run: Run, report: Report | None, manifest: Manifest) -> None:
+def _print_end(run: Run, report: Report | None, manifest: Manifest) -> None:
     folder, console = run.folder, run.console
     if report:
         console.say(f"\nThe saved model on the validation images: {report.headline()}")

@@ -103,10 +103,10 @@ def run_leak(
         features,
         columns.judged,
         groups=groups,
-        twins=[record.sha256 for record in records],
+        duplicates=[record.sha256 for record in records],
         seed=seed,
     )
-    _tell(report, columns, picture, console)
+    _print_result(report, columns, picture, console)
     left_out = {"one_value": columns.constant, "all_different": columns.unique}
     return {
         **report.to_payload(),
@@ -141,7 +141,7 @@ def _list_columns(data: Path, settings: DataSettings) -> list[str]:
     return [name for name in others if name not in boxes]
 
 
-def _check_groups(name: str, keys: Sequence[str], twins: Sequence[str]) -> None:
+def _check_groups(name: str, keys: Sequence[str], duplicates: Sequence[str]) -> None:
     if len(set(keys)) < 2:
         raise SettingError(
             f"--group-by {name}: all images are in one group, {keys[0]!r}.",
@@ -149,7 +149,7 @@ def _check_groups(name: str, keys: Sequence[str], twins: Sequence[str]) -> None:
             fix="name another column.",
         )
     try:
-        make_group_folds(keys, twins=twins)
+        make_group_folds(keys, duplicates=duplicates)
     except ValueError as error:
         raise SettingError(
             f"--group-by {name}: the groups have the same images, so none is left to learn from.",
@@ -177,7 +177,7 @@ def _read_features(
     return records, features.cache.read(positions).astype(np.float32)
 
 
-def _tell(report: LeakReport, columns: LeakColumns, picture: Path, console: Console) -> None:
+def _print_result(report: LeakReport, columns: LeakColumns, picture: Path, console: Console) -> None:
     for table in report.tables():
         console.table(*table)
     for sentence in report.sentences:

@@ -47,7 +47,7 @@ def run_lr_find(
         rule, the sweep's `rates`, `losses` and `smoothed` losses, the `picture` and the `seconds`.
 
     Raises:
-        TlkitError: Any problem with settings, data, backbone or cache that the user can mend.
+        TlkitError: Any problem with settings, data, backbone or cache that the user can fix.
     """
     started = time.perf_counter()
     cache_root = cache_root or default_cache_root()
@@ -105,7 +105,7 @@ def _search(
     console: Console,
 ) -> dict[str, Any]:
     """Sweep the rate of a stage, tell what came out, and return what `--json` prints of it."""
-    from tlkit.training.rate_search import describe_search, search_rate, tell_search
+    from tlkit.training.rate_search import describe_search, print_search, search_rate
     from tlkit.training.stage import at_stage_size, begin_with_metadata, open_stage
     from tlkit.training.unfreezing import build_stage_model
 
@@ -117,7 +117,7 @@ def _search(
             found = search_rate(
                 model, sized.backbone, inputs.data, plan, recipe=recipe, picture=picture, console=console
             )
-    tell_search(found, picture, console)
+    print_search(found, picture, console)
     payload = describe_search(found)
     if payload["option"]:
         console.say(f"To take it: {payload['option']}")

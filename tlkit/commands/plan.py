@@ -18,7 +18,7 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.features.cache import default_cache_root
 from tlkit.probes.advice import Advice, Evidence, advise, advise_without_evidence
-from tlkit.probes.strategies import find_last_groups, make_way, take_head
+from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console, format_duration
 from tlkit.reports.figures import PlanScores, draw_plan
@@ -28,7 +28,7 @@ from tlkit.training.first_model import build_classifier, fetch_weights
 
 if TYPE_CHECKING:
     from tlkit.models import Classifier
-    from tlkit.probes.plan_costs import PlanCosts, WayCost
+    from tlkit.probes.plan_costs import PlanCosts, StrategyCost
 
 
 def run_plan(
@@ -53,10 +53,10 @@ def run_plan(
         `learning_curve`, the `advice` with its `reasons` and `command`, the `picture` and the `seconds`.
 
     Raises:
-        TlkitError: Any problem with settings, data, backbone, cache or picture that the user can mend.
+        TlkitError: Any problem with settings, data, backbone, cache or picture that the user can fix.
     """
     started = time.perf_counter()
-    ways = [make_way(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
+    ways = [make_strategy(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
     recipe = ways[0].recipe
     picture = out or Path("runs") / f"{data.resolve().stem}-plan.png"
     check_picture(picture, data)
@@ -69,20 +69,20 @@ def run_plan(
     classifier = build_classifier(recipe, manifest, None)
     ready_seconds = time.perf_counter() - read_at
     last_groups = find_last_groups(classifier.backbone)
-    ways.insert(1, make_way(last_groups, views=views, sections=sections))
-    from tlkit.probes.plan_costs import measure_ways
+    ways.insert(1, make_strategy(last_groups, views=views, sections=sections))
+    from tlkit.probes.plan_costs import measure_strategies
 
-    costs = measure_ways(
+    costs = measure_strategies(
         ways, classifier, manifest, ready_seconds=ready_seconds, cache_root=cache_root, console=console
     )
-    _tell_costs(costs, console)
+    _print_costs(costs, console)
     evidence = _gather_evidence(classifier, manifest, costs.ways[1], cache_root, console)
     advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
     _draw(picture, costs, evidence, advice, console)
-    advised = make_way(ways[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind))
+    advised = make_strategy(ways[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind))
     command = advised.format_command(data)
     in_words = advised.describe()
-    _tell_advice(advice, in_words, command, console)
+    _print_advice(advice, in_words, command, console)
     return {
         "images": {split: len(manifest.in_split(split)) for split in ("train", "validation", "test")},
         **costs.to_payload(),
@@ -113,7 +113,7 @@ def _read_images(data: Path, recipe: Recipe, cache_root: Path, console: Console)
     return manifest
 
 
-def _tell_costs(costs: PlanCosts, console: Console) -> None:
+def _print_costs(costs: PlanCosts, console: Console) -> None:
     console.table("What each step takes from here, on this machine", *costs.table())
     for note in costs.notes:
         console.say(note)
@@ -125,7 +125,7 @@ def _tell_costs(costs: PlanCosts, console: Console) -> None:
 
 
 def _gather_evidence(
-    classifier: Classifier, manifest: Manifest, cost: WayCost, cache_root: Path, console: Console
+    classifier: Classifier, manifest: Manifest, cost: StrategyCost, cache_root: Path, console: Console
 ) -> Evidence | None:
     """Ask what the images tell, and print it; features of random weights are not asked."""
     from tlkit.probes.plan_evidence import gather_evidence
@@ -166,7 +166,7 @@ def _draw(picture: Path, costs: PlanCosts, evidence: Evidence | None, advice: Ad
     console.say(f"Picture: {picture}")
 
 
-def _tell_advice(advice: Advice, in_words: str, command: str, console: Console) -> None:
+def _print_advice(advice: Advice, in_words: str, command: str, console: Console) -> None:
     console.say("")
     for reason in advice.reasons:
         console.say(reason)

@@ -25,7 +25,7 @@ from tlkit.features.ensure import (
     check_boundary,
     ensure_features,
     find_features,
-    refuse_set_aside,
+    refuse_skipped,
 )
 from tlkit.features.trunk_notes import (
     TrunkRequest,
@@ -61,7 +61,7 @@ def run_precompute(
         console: Where the story is told.
 
     Returns:
-        What `--json` prints: the number of `images`, `hits` and `misses` (rows of the cache), `set_aside` (files), the
+        What `--json` prints: the number of `images`, `hits` and `misses` (rows of the cache), `skipped` (files), the
         `seconds` of the whole run and `images_per_second`, the rate at which missing rows were computed.
 
     Raises:
@@ -77,7 +77,7 @@ def run_precompute(
         views=views,
         console=console,
     )
-    return _tell(manifest, features, time.perf_counter() - start, console)
+    return _print_result(manifest, features, time.perf_counter() - start, console)
 
 
 def ensure_dataset_features(
@@ -129,7 +129,7 @@ def ensure_dataset_features(
             console=console,
         )
     if data_settings.strict:
-        refuse_set_aside(features)
+        refuse_skipped(features)
     return manifest, features
 
 
@@ -142,21 +142,21 @@ def _read_manifest(data: Path, settings: DataSettings, seed: int, cache_root: Pa
     return manifest
 
 
-def _tell(manifest: Manifest, features: DatasetFeatures, seconds: float, console: Console) -> dict[str, Any]:
-    for item in (*manifest.set_aside, *features.set_aside):
-        console.detail(f"Set aside: {item.path}: {item.reason}")
-    num_set_aside = len(manifest.set_aside) + len(features.set_aside)
+def _print_result(manifest: Manifest, features: DatasetFeatures, seconds: float, console: Console) -> dict[str, Any]:
+    for item in (*manifest.skipped, *features.skipped):
+        console.detail(f"Skipped: {item.path}: {item.reason}")
+    num_skipped = len(manifest.skipped) + len(features.skipped)
     rate = features.misses / features.seconds if features.seconds else 0.0
     speed = f", the missing ones at {rate:,.1f} a second" if features.misses else ""
     console.say(f"Done in {seconds:.1f} s{speed}. The cache is {features.cache.folder}.")
-    if num_set_aside:
-        files = "1 file was" if num_set_aside == 1 else f"{num_set_aside:,} files were"
-        console.say(f"{files} set aside; -v lists them with their reasons.")
+    if num_skipped:
+        files = "1 file was" if num_skipped == 1 else f"{num_skipped:,} files were"
+        console.say(f"{files} skipped; -v lists them with their reasons.")
     return {
         "images": sum(len(split.records) for split in features.splits.values()),
         "hits": features.hits,
         "misses": features.misses,
-        "set_aside": num_set_aside,
+        "skipped": num_skipped,
         "seconds": round(seconds, 3),
         "images_per_second": round(rate, 3),
         "cache": str(features.cache.folder),

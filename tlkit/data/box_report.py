@@ -28,7 +28,7 @@ class BoxReport:
         self.num_images_with_several += len(boxes) > 1
 
     def add_complaints(self, complaints: Iterable[Complaint]) -> None:
-        """Add what was mended or left out."""
+        """Add what was fixed or left out."""
         self.complaints += complaints
 
     def sentences(self, *, of_own_class: bool = False) -> tuple[str, ...]:

@@ -17,7 +17,7 @@ from tlkit.errors import DataError
 from tlkit.outputs import Box
 
 _LARGEST_FRACTION = 1.5
-_FEWEST_BOXES = 4
+_MIN_BOXES = 4
 _TOLERANCE = 0.02
 _PERCENT_FRAME = (100, 100)
 _PERCENT_REACH = 90
@@ -131,7 +131,7 @@ def _are_in_first_pixels(in_pixels: _Framed, shape: str) -> bool:
     if any(_find_largest(box, shape) > 100 * (1 + _TOLERANCE) for box, _ in in_pixels):
         return False
     parts = [min(1, 100 / width) * min(1, 100 / height) for _, (width, height) in in_pixels]
-    return len(parts) >= _FEWEST_BOXES and sum(map(math.log, parts)) < math.log(_CHANCE)
+    return len(parts) >= _MIN_BOXES and sum(map(math.log, parts)) < math.log(_CHANCE)
 
 
 def _find_largest(box: Box, shape: str) -> float:
@@ -144,7 +144,7 @@ def _find_shape(framed: _Framed, shape: str, source: Path) -> tuple[str, Callabl
     is_wrong = [not _is_inside(box, frame) for box, frame in framed]
     # Some exchanged corners are slips, and if it is all of them, a tool has counted from the other side.
     share = sum(is_wrong) / len(framed)
-    if len(framed) < _FEWEST_BOXES or share < 0.2 or (shape == "corners" and share > 0.8):
+    if len(framed) < _MIN_BOXES or share < 0.2 or (shape == "corners" and share > 0.8):
         return "", _keep
     sensible = {
         name: convert

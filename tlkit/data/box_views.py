@@ -8,7 +8,7 @@ from numpy.typing import NDArray
 from tlkit.data.views import View
 from tlkit.outputs import Box
 
-LEAST_VISIBLE_SHARE = 0.25
+MIN_VISIBLE_SHARE = 0.25
 """A box of which a view shows less teaches nothing about boxes."""
 
 
@@ -40,7 +40,7 @@ def place_box(
     seen = np.clip(edges, 0.0, 1.0)
     share = _area(seen) / max(_area(edges), 1e-12)
     centre_and_size = ((seen[0] + seen[2]) / 2, (seen[1] + seen[3]) / 2, seen[2] - seen[0], seen[3] - seen[1])
-    return np.array(centre_and_size, np.float32), bool(share >= LEAST_VISIBLE_SHARE)
+    return np.array(centre_and_size, np.float32), bool(share >= MIN_VISIBLE_SHARE)
 
 
 def recover_box(

@@ -15,13 +15,13 @@ from typing import Literal, Protocol
 
 from tlkit.outputs import Box
 
-EMPTY = "box without width or height; left out"
-EXCHANGED = "box with left and right, or top and bottom, exchanged; mended"
+EMPTY = "box without width or height; skipped"
+EXCHANGED = "box with left and right, or top and bottom, exchanged; fixed"
 PARTLY_OUTSIDE = "box that reaches beyond the picture; clipped"
-OUTSIDE = "box wholly outside the picture; left out"
-TOO_SMALL = "box of less than one pixel; left out"
+OUTSIDE = "box wholly outside the picture; skipped"
+TOO_SMALL = "box of less than one pixel; skipped"
 SCALED = "size stated otherwise than the picture's, with the same proportions; boxes scaled"
-FOREIGN_SIZE = "size stated with other proportions than the picture's; boxes left out"
+FOREIGN_SIZE = "size stated with other proportions than the picture's; its boxes are skipped"
 UNTOLD_TURN = "picture stored turned or mirrored, and no word whether its boxes are, too; taken as upright"
 
 _OVERHANG_PX = 1.0
@@ -71,7 +71,7 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Something wrong that was mended or left out: its kind, in words, and the file in which it was met."""
+    """Something wrong that was fixed or left out: its kind, in words, and the file in which it was met."""
 
     kind: str
     path: Path

@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 
 from tlkit.data.contradictions import find_variants
-from tlkit.data.manifest import SPLITS, ImageRecord, SetAside
+from tlkit.data.manifest import SPLITS, ImageRecord, SkippedFile
 from tlkit.errors import DataError, name_fix
 from tlkit.outputs import MAX_CLASS_NAME_LENGTH
 from tlkit.tasks import find_task
@@ -124,7 +124,9 @@ def check_enough_images(data: Path, task: str, names: Sequence[str], records: Se
     if poor:
         one, many = find_task(task).nouns
         found = "has one usable image" if distinct[poor[0]] else "has no usable image"
-        others = f"; so it is with {count(len(poor) - 1, f'other {one}', f'other {many}')}" if len(poor) > 1 else ""
+        others = (
+            f"; the same holds for {count(len(poor) - 1, f'other {one}', f'other {many}')}" if len(poor) > 1 else ""
+        )
         raise DataError(
             f"{data}: the {one} {poor[0]!r} {found}{others}.",
             expected=f"two or more different images of every {one}, for training and for validation",
@@ -133,13 +135,13 @@ def check_enough_images(data: Path, task: str, names: Sequence[str], records: Se
 
 
 def find_notices(
-    task: str, names: Sequence[str], records: Sequence[ImageRecord], set_aside: Sequence[SetAside]
+    task: str, names: Sequence[str], records: Sequence[ImageRecord], skipped: Sequence[SkippedFile]
 ) -> Iterator[str]:
     """Yield what the owner of the data ought to know, one sentence each: it weakens the numbers, but stops nothing."""
-    if set_aside:
-        first = set_aside[0]
-        verb = "is" if len(set_aside) == 1 else "are"
-        yield f"{count(len(set_aside), 'file')} {verb} set aside; the first: {first.path} ({first.reason})."
+    if skipped:
+        first = skipped[0]
+        verb = "is" if len(skipped) == 1 else "are"
+        yield f"{count(len(skipped), 'file')} {verb} skipped; the first: {first.path} ({first.reason})."
     if find_task(task).is_exclusive and len(names) == 1:
         yield (
             f"There is only one class, so the model calls every picture {names[0]}: its boxes say where one would be, not "

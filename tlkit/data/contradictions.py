@@ -9,18 +9,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from tlkit.data.manifest import Finding, ImageRecord
 from tlkit.tasks import find_task
 
-_TWINS = (
+_DUPLICATES = (
     ("split", "in more than one split", "scores on them flatter the model"),
     ("answer", "{answers}", "one of the labels is wrong"),
 )
 
 
-def find_twins(task: str, records: Sequence[ImageRecord]) -> tuple[list[str], list[Finding]]:
+def find_duplicates(task: str, records: Sequence[ImageRecord]) -> tuple[list[str], list[Finding]]:
     """Return sentences about files with the same bytes in two splits or under two classes, and each of the files."""
     groups = [group for group in _group_by_bytes(records) if len(group) > 1]
     answers = find_task(task).conflict
     notices, findings = [], []
-    for attribute, where, harm in _TWINS:
+    for attribute, where, harm in _DUPLICATES:
         where = where.format(answers=answers)
         torn = [group for group in groups if len({getattr(record, attribute) for record in group}) > 1]
         if torn:

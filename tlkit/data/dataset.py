@@ -13,7 +13,7 @@ from tlkit.data.class_checks import (
     find_notices,
     name_some,
 )
-from tlkit.data.contradictions import find_twins
+from tlkit.data.contradictions import find_duplicates
 from tlkit.data.deep_grey import choose_grey_ranges, describe_grey
 from tlkit.data.division import complete_splits, sample_records
 from tlkit.data.file_index import FileIndex
@@ -26,7 +26,7 @@ from tlkit.data.formats.layout import find_layout, has_class_folders, lies_below
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.image_facts import read_facts_of_files
-from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SetAside
+from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedFile
 from tlkit.data.records import Progress, look_with, read_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
@@ -94,13 +94,13 @@ def read_dataset(
     found = _find_candidates(data, settings, boxes)
     records, unusable, names = read_records(data, found.items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
-    set_aside = (*found.set_aside, *unusable)
-    _check_strict(settings, set_aside)
+    skipped = (*found.skipped, *unusable)
+    _check_strict(settings, skipped)
     ordered_names = tuple(names if class_names is None else class_names)
     records = sample_records(records, settings.task, seed, fraction=settings.sample)
     records = complete_splits(data, ordered_names, records, settings, seed, keep)
     check_trainable(data, settings.task, ordered_names, records, with_boxes=boxes is not None)
-    return _build_manifest(found, settings, ordered_names, records, set_aside, boxes, grey)
+    return _build_manifest(found, settings, ordered_names, records, skipped, boxes, grey)
 
 
 def read_evaluation_set(
@@ -133,11 +133,11 @@ def read_evaluation_set(
     items = _choose_split(data, found.items, split)
     records, unusable, _ = read_records(data, items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
-    set_aside = (*found.set_aside, *unusable)
-    _check_strict(settings, set_aside)
+    skipped = (*found.skipped, *unusable)
+    _check_strict(settings, skipped)
     records = sample_records(records, settings.task, seed, fraction=settings.sample)
     records = [dataclasses.replace(record, split="test") for record in records]
-    return _build_manifest(found, settings, tuple(class_names), records, set_aside, boxes)
+    return _build_manifest(found, settings, tuple(class_names), records, skipped, boxes)
 
 
 def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None) -> Candidates:
@@ -168,10 +168,10 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
         check_exists(data)
         raise _no_data_set(data, "neither a folder nor a table")
     if not found.items and data.is_file():
-        _refuse_empty_table(data, settings, found.set_aside)
+        _refuse_empty_table(data, settings, found.skipped)
     if not found.items:
         refuse_unread_annotations(data)
-        first = f"; {found.set_aside[0].path} is {found.set_aside[0].reason}" if found.set_aside else ""
+        first = f"; {found.skipped[0].path} is {found.skipped[0].reason}" if found.skipped else ""
         raise DataError(
             f"{data}: there are no images with a class{first}.",
             expected="DATA/CLASS/images, DATA/train/CLASS/images, or a table of paths and labels",
@@ -193,10 +193,10 @@ def _read_folder(data: Path, boxes: ImageBoxes | None) -> Candidates:
     return read_annotated(data, boxes.annotations, source=boxes.source)
 
 
-def _refuse_empty_table(data: Path, settings: DataSettings, set_aside: Sequence[SetAside]) -> NoReturn:
+def _refuse_empty_table(data: Path, settings: DataSettings, skipped: Sequence[SkippedFile]) -> NoReturn:
     what = {CLASSIFICATION: "class", MULTILABEL: "labels", REGRESSION: "value"}[settings.task]
     option = "--target" if not find_task(settings.task).has_names else "--label-column"
-    first = f"; {set_aside[0].path}: {set_aside[0].reason}" if set_aside else ""
+    first = f"; {skipped[0].path}: {skipped[0].reason}" if skipped else ""
     raise DataError(
         f"{data}: no row names an image and its {what}{first}.",
         expected=f"a column of paths and one with the {what} of each image",
@@ -265,13 +265,13 @@ def _choose_split(data: Path, items: Sequence[Candidate], split: str | None) -> 
     return [item for item in items if item.split == wanted]
 
 
-def _check_strict(settings: DataSettings, set_aside: Sequence[SetAside]) -> None:
-    """Raise DataError for the first file that cannot be used, if the user wants none set aside."""
-    if settings.strict and set_aside:
+def _check_strict(settings: DataSettings, skipped: Sequence[SkippedFile]) -> None:
+    """Raise DataError for the first file that cannot be used, if the user wants none skipped."""
+    if settings.strict and skipped:
         raise DataError(
-            f"{set_aside[0].path}: {set_aside[0].reason}.",
+            f"{skipped[0].path}: {skipped[0].reason}.",
             expected="nothing but usable images, as --strict demands",
-            fix="mend or remove the file, or leave out --strict to set it aside.",
+            fix="fix or remove the file, or leave out --strict to skip it.",
         )
 
 
@@ -280,12 +280,12 @@ def _build_manifest(
     settings: DataSettings,
     names: tuple[str, ...],
     records: list[ImageRecord],
-    set_aside: tuple[SetAside, ...],
+    skipped: tuple[SkippedFile, ...],
     boxes: ImageBoxes | None,
     grey: Sequence[GreyRange] | None = None,
 ) -> Manifest:
     told = boxes.sentences() if boxes else ()
-    twins, findings = find_twins(settings.task, records)
+    duplicates, findings = find_duplicates(settings.task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
     measured = [record.grey for record in records if record.grey is not None]
@@ -294,13 +294,13 @@ def _build_manifest(
         *found.notices,
         *_name_unused_columns(found, settings),
         *told,
-        *twins,
-        *find_notices(settings.task, names, records, set_aside),
+        *duplicates,
+        *find_notices(settings.task, names, records, skipped),
         *describe_grey(ranges, measured),
     )
     columns = tuple(request.name for request in parse_metadata(settings.metadata))
     return Manifest(
-        found.root, names, tuple(records), set_aside, notices, settings.task, columns, tuple(findings), ranges
+        found.root, names, tuple(records), skipped, notices, settings.task, columns, tuple(findings), ranges
     )
 
 

@@ -16,10 +16,10 @@ from tlkit.data.formats.box_columns import UNUSED_COLUMN
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.errors import DataError
 
-NO_NAME = "box that names no class, where others do; left out"
+NO_NAME = "box that names no class, where others do; skipped"
 SEVERAL_CLASSES = "image with boxes of several classes; it gets the class of its largest box"
-FOREIGN_BOX = "box of another class than its image's own; left out"
-OTHER_CLASS = "image none of whose boxes is of its own class; its boxes left out"
+FOREIGN_BOX = "box of another class than its image's own; skipped"
+OTHER_CLASS = "image none of whose boxes is of its own class; its boxes are skipped"
 
 
 @dataclass
@@ -116,7 +116,7 @@ class ImageBoxes:
             raise DataError(
                 f"{self.source}: none of the images has a usable box. {' '.join(self.report.describe_complaints())}".strip(),
                 expected="boxes in pixels, or in fractions of the picture's width and height, that lie within the pictures",
-                fix="mend the boxes, or leave out --boxes to learn the classes alone.",
+                fix="fix the boxes, or leave out --boxes to learn the classes alone.",
             )
 
     def settle_units(self, facts: Sequence[FileFacts]) -> None:

@@ -1,6 +1,6 @@
-"""The manifest: every image of a run with its hash, class and split, and every file set aside with its reason.
+"""The manifest: every image of a run with its hash, class and split, and every file skipped with its reason.
 
-A run keeps it as `manifest.csv`, `set_aside.csv` and `findings.csv`, for people and spreadsheets, and `manifest.json` with what holds for
+A run keeps it as `manifest.csv`, `skipped.csv` and `findings.csv`, for people and spreadsheets, and `manifest.json` with what holds for
 all of them: the root that the paths start from, the class names in label order, the notices. Equal data, settings and
 seed give equal CSV files, wherever the data lies.
 """
@@ -25,7 +25,7 @@ from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
 from tlkit.outputs import CLASSIFICATION, Box, GreyRange
 from tlkit.tasks import find_task
 
-MANIFEST_FILES = ("manifest.json", "manifest.csv", "set_aside.csv")
+MANIFEST_FILES = ("manifest.json", "manifest.csv", "skipped.csv")
 FINDINGS_FILE = "findings.csv"
 SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
@@ -63,7 +63,7 @@ class ImageRecord:
 
 
 @dataclass(frozen=True, slots=True)
-class SetAside:
+class SkippedFile:
     """One file that was found but is not used, and why."""
 
     path: Path
@@ -72,7 +72,7 @@ class SetAside:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about a file that its owner ought to know: it contradicts another, or was mended, or only in part used."""
+    """Something about a file that its owner ought to know: it contradicts another, or was fixed, or only in part used."""
 
     path: Path
     finding: str
@@ -86,7 +86,7 @@ class Manifest:
         root: The folder that the user named, or that holds the table; absolute.
         class_names: The classes in the order of their labels, or the labels; none where values are learnt.
         records: The usable images, in the order in which they were found.
-        set_aside: The files that are not used.
+        skipped: The files that are not used.
         notices: What the user ought to know about the data, one sentence each.
         task: One of `tlkit.outputs.TASKS`.
         metadata_columns: Names of the columns of the records' metadata.
@@ -97,7 +97,7 @@ class Manifest:
     root: Path
     class_names: tuple[str, ...]
     records: tuple[ImageRecord, ...]
-    set_aside: tuple[SetAside, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     notices: tuple[str, ...] = ()
     task: str = CLASSIFICATION
     metadata_columns: tuple[str, ...] = ()
@@ -188,7 +188,7 @@ class Manifest:
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
     """Write the files of a manifest into a folder, each one whole or not at all."""
-    common_file, records_file, set_aside_file = MANIFEST_FILES
+    common_file, records_file, skipped_file = MANIFEST_FILES
     common = {
         "format_version": _FORMAT_VERSION,
         "root": str(manifest.root),
@@ -214,14 +214,14 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         )
         for item in manifest.records
     )
-    set_aside = ((_shorten(item.path, root), item.reason) for item in manifest.set_aside)
+    skipped = ((_shorten(item.path, root), item.reason) for item in manifest.skipped)
     tables = (
         _format_csv(_record_columns(manifest.metadata_columns), records),
-        _format_csv(_SET_ASIDE_COLUMNS, set_aside),
+        _format_csv(_SET_ASIDE_COLUMNS, skipped),
     )
     write_text(folder / common_file, json.dumps({**common, "sha256": hash_document(common, *tables)}, indent=2) + "\n")
     write_text(folder / records_file, tables[0])
-    write_text(folder / set_aside_file, tables[1])
+    write_text(folder / skipped_file, tables[1])
 
 
 def _format_csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str:
@@ -240,12 +240,12 @@ def read_manifest(folder: Path) -> Manifest:
     Raises:
         DataError: One of the files is missing or damaged.
     """
-    common_file, records_file, set_aside_file = MANIFEST_FILES
+    common_file, records_file, skipped_file = MANIFEST_FILES
     try:
         common = read_json(folder / common_file)
         if common["format_version"] != _FORMAT_VERSION:
             raise ValueError(f"manifest.json has format version {common['format_version']}")
-        tables = [_read_text(folder / name) for name in (records_file, set_aside_file)]
+        tables = [_read_text(folder / name) for name in (records_file, skipped_file)]
         root = Path(common["root"])
         task, metadata_columns = common["task"], tuple(common["metadata_columns"])
         records = tuple(
@@ -260,18 +260,18 @@ def read_manifest(folder: Path) -> Manifest:
         answers = [find_task(task).parse_answer(record.answer) for record in records]
         if not {*find_task(task).find_names(answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
             raise ValueError("manifest.csv has a class or a split of its own")
-        set_aside = tuple(
-            SetAside(root / path, why) for path, why in _parse_csv(set_aside_file, tables[1], _SET_ASIDE_COLUMNS)
+        skipped = tuple(
+            SkippedFile(root / path, why) for path, why in _parse_csv(skipped_file, tables[1], _SET_ASIDE_COLUMNS)
         )
         if common.pop("sha256") != hash_document(common, *tables):
             raise ValueError("it is not what was written")
         grey = tuple(GreyRange(**item) for item in common["grey"])
         notices = tuple(common["notices"])
-        return Manifest(root, class_names, records, set_aside, notices, task, metadata_columns, grey=grey)
+        return Manifest(root, class_names, records, skipped, notices, task, metadata_columns, grey=grey)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{folder}: the manifest cannot be read ({describe_damage(error)}).",
-            expected="manifest.json, manifest.csv and set_aside.csv as tlkit wrote them",
+            expected="manifest.json, manifest.csv and skipped.csv as tlkit wrote them",
             fix="restore the three files, or make the run again.",
         ) from error
 

@@ -87,7 +87,7 @@ class MetadataSource:
                 raise DataError(
                     f"{table.path}: {table.locate(number)} contradicts an earlier one of {cell}.",
                     expected=f"rows of one image that agree in {', '.join(names)}",
-                    fix="mend or remove one of them.",
+                    fix="fix or remove one of them.",
                 )
         asked = Counter(fold_name(image.name) for image in images)
         self._by_name = {name: row for name, row in elsewhere.items() if counts[name] == 1 and asked[name] == 1}

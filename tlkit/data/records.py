@@ -11,7 +11,7 @@ from tlkit.data.division import NOT_GIVEN
 from tlkit.data.file_index import FileFacts, FileIndex
 from tlkit.data.formats.candidates import Candidate
 from tlkit.data.image_boxes import ImageBoxes
-from tlkit.data.manifest import ImageRecord, SetAside
+from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.errors import DataError
 from tlkit.recipes.settings import DataSettings
 from tlkit.tasks import find_task
@@ -37,7 +37,7 @@ def read_records(
     pinned_names: Sequence[str] | None,
     look: Callable[[Sequence[Path]], list[FileFacts]],
     boxes: ImageBoxes | None,
-) -> tuple[list[ImageRecord], list[SetAside], list[str]]:
+) -> tuple[list[ImageRecord], list[SkippedFile], list[str]]:
     """Check the names of the classes and decode what is not known to be sound.
 
     Returns:
@@ -52,30 +52,30 @@ def read_records(
     facts = look([item.path for item in items])
     if boxes:
         boxes.settle_units(facts)
-    records, set_aside = [], []
+    records, skipped = [], []
     for item, fact in zip(items, facts, strict=True):
         found = _build_record(item, fact, settings.task, boxes)
         if isinstance(found, ImageRecord):
             records.append(found)
         else:
-            set_aside.append(found)
+            skipped.append(found)
     if boxes:
         boxes.check_any_is_used()
     if not records:
         raise DataError(
-            f"{data}: none of {len(items):,} files is a usable image; {set_aside[0].path}: {set_aside[0].reason}.",
+            f"{data}: none of {len(items):,} files is a usable image; {skipped[0].path}: {skipped[0].reason}.",
             expected="images in JPEG, PNG, WebP, TIFF or another common format",
             fix="check the folder, or the paths in the table.",
         )
     if len(answers) < len(items):
         names = find_task(settings.task).find_names([record.answer for record in records])
         check_class_names(data, settings.task, names, pinned_names)
-    return records, set_aside, names
+    return records, skipped, names
 
 
-def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes | None) -> ImageRecord | SetAside:
+def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes | None) -> ImageRecord | SkippedFile:
     if fact.reason is not None:
-        return SetAside(item.path, fact.reason)
+        return SkippedFile(item.path, fact.reason)
     box, answer = None, item.answer
     if boxes and answer is None:
         box = boxes.choose_class(fact)
@@ -83,7 +83,7 @@ def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes
     elif boxes and answer is not None:
         box = boxes.choose(fact, find_task(task).names_of(answer))
     if answer is None:
-        return SetAside(item.path, "no sound box that names its class")
+        return SkippedFile(item.path, "no sound box that names its class")
     corners = box.corners if box else None
     split = item.split or NOT_GIVEN
     return ImageRecord(

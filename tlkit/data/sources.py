@@ -69,7 +69,7 @@ def find_images(sources: Sequence[str], stdin: BinaryIO | None = None) -> FoundI
         raise DataError(
             f"{', '.join(sources)}: there are no images.",
             expected="folders with images, patterns, image files, or - for paths on standard input",
-            fix="check the path; hidden folders and tlkit's own output are passed over.",
+            fix="check the path; hidden folders and tlkit's own output are skipped.",
         )
     if None in groups:
         return FoundImages(_read_groups(groups, stdin), None)

@@ -39,7 +39,7 @@ from tlkit.features.writer import SHARD_BYTES, SHARD_SECONDS, CacheWriter
 __all__ = ["CacheSpec", "FeatureCache", "RowKey", "default_cache_root"]
 
 # Each mapped shard holds a file descriptor, of which macOS gives a process 256.
-_MOST_MAPPED_SHARDS = 128
+_MAX_MAPPED_SHARDS = 128
 _ROWS_AT_ONCE = 2**16
 _UNCHECKED, _SOUND, _DAMAGED = range(3)
 
@@ -65,7 +65,7 @@ class FeatureCache:
         self._starts = np.zeros(1, dtype=np.int64)
         self._fingerprints: list[NDArray[np.uint64]] = []
         self._index = RowIndex(np.empty(0, dtype=np.uint64))
-        self._map = lru_cache(maxsize=_MOST_MAPPED_SHARDS)(partial(_map_listed, self._shards))
+        self._map = lru_cache(maxsize=_MAX_MAPPED_SHARDS)(partial(_map_listed, self._shards))
 
     @classmethod
     def open(cls, root: Path, spec: CacheSpec) -> Self:

@@ -23,7 +23,7 @@ from tlkit.errors import NumericsError
 from tlkit.features.cache import CacheSpec, FeatureCache
 from tlkit.features.folder import AGREEMENT_FILE
 from tlkit.features.pruning import ENGINES
-from tlkit.features.requested_rows import WantedRows
+from tlkit.features.requested_rows import RequestedRows
 from tlkit.files import read_json, write_json
 from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 NUM_SAMPLES = 8
 """Images that engines are compared on, and timed on again and again."""
 NUM_TIMED_IMAGES = 64
-FEWEST_ROWS_TO_TIME = 128
+MIN_ROWS_TO_TIME = 128
 SECONDS_WORTH_A_TRIAL = 30.0
 """Where the first engine needs less than this for all rows, trying another would cost more than it could bring."""
 BATCH_SIZES = {"keras": 32, "openvino": 8}
@@ -108,7 +108,7 @@ class Work:
 
 
 def find_begun_cache(
-    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: RequestedRows
 ) -> FeatureCache | None:
     """Return the cache that goes on, so that what is there is not computed again by another engine.
 
@@ -126,7 +126,7 @@ def find_begun_cache(
 
 
 def find_complete_cache(
-    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: RequestedRows
 ) -> FeatureCache | None:
     """Return a cache that lacks nothing, if there is one; nothing heavy is imported."""
     caches = _open_begun(spec, settings, cache_root, wanted)
@@ -134,7 +134,7 @@ def find_complete_cache(
 
 
 def _open_begun(
-    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: WantedRows
+    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: RequestedRows
 ) -> Iterator[tuple[Choice, FeatureCache, int]]:
     """Yield every choice that has a cache, with the cache and how many of the wanted rows it has."""
     for choice in _list_all(settings):
@@ -213,7 +213,7 @@ def select_engine(
 
 def _has_time_for_trials(first: Engine, work: Work) -> bool:
     """Return whether the work takes the first engine so long that another could make up for the time of its trial."""
-    if work.sample is None or work.num_rows <= FEWEST_ROWS_TO_TIME:
+    if work.sample is None or work.num_rows <= MIN_ROWS_TO_TIME:
         return False
     return work.num_rows > SECONDS_WORTH_A_TRIAL * _measure_rate(first, work.sample, num_images=1)
 

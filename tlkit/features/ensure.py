@@ -7,13 +7,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
-from tlkit.data.manifest import Manifest, SetAside
+from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import find_complete_cache
 from tlkit.features.folder import note_use
-from tlkit.features.requested_rows import SplitFeatures, WantedRows
+from tlkit.features.requested_rows import RequestedRows, SplitFeatures
 from tlkit.features.rows import FeatureRows
 from tlkit.features.trunk_notes import TrunkRequest, describe_cache, find_known_trunk, has_one_off_weights
 from tlkit.recipes import BackboneSettings
@@ -30,15 +30,15 @@ class DatasetFeatures:
     Attributes:
         cache: The opened cache, for reading at the positions.
         splits: The rows by split: train, validation and test, also where one is empty.
-        set_aside: Images that became unusable after the data set was read, each with its reason.
+        skipped: Images that became unusable after the data set was read, each with its reason.
         hits: Rows that the cache had.
-        misses: Rows that it lacked; those of `set_aside` could not be computed.
+        misses: Rows that it lacked; those of `skipped` could not be computed.
         seconds: Time that computing those took, once the engine was ready; 0 if there were none.
     """
 
     cache: FeatureCache
     splits: dict[str, SplitFeatures]
-    set_aside: tuple[SetAside, ...]
+    skipped: tuple[SkippedFile, ...]
     hits: int
     misses: int
     seconds: float
@@ -82,14 +82,14 @@ def find_features(
         return None
     edge = find_backbone(request.settings.name).check_image_size(request.settings.image_size)
     spec = describe_cache(request.settings, trunk, request.boundary, request.pooling, (edge, edge))
-    wanted = WantedRows(manifest, views)
+    wanted = RequestedRows(manifest, views)
     cache = find_complete_cache(spec, request.settings, cache_root, wanted)
     if cache is None:
         return None
     console.say(f"Features of {spec.backbone} at {spec.boundary}: all {wanted.num_rows:,} rows found.")
     _note_use(cache, manifest, console, is_one_off=False)
-    splits, set_aside = wanted.by_split(wanted.find(cache), {})
-    return DatasetFeatures(cache, splits, set_aside, wanted.num_rows, 0, 0.0)
+    splits, skipped = wanted.by_split(wanted.find(cache), {})
+    return DatasetFeatures(cache, splits, skipped, wanted.num_rows, 0, 0.0)
 
 
 def ensure_features(
@@ -148,8 +148,8 @@ def ensure_features(
             f"{path}: {reason}. What was needed of it is computed again; `tlkit cache verify --remove` cleans up."
         )
     _note_use(cache, manifest, console, is_one_off=has_one_off_weights(backbone))
-    splits, set_aside = rows.wanted.by_split(rows.positions, reasons)
-    return DatasetFeatures(cache, splits, set_aside, hits, len(missing), seconds)
+    splits, skipped = rows.wanted.by_split(rows.positions, reasons)
+    return DatasetFeatures(cache, splits, skipped, hits, len(missing), seconds)
 
 
 def _note_use(cache: FeatureCache, manifest: Manifest, console: Console, *, is_one_off: bool) -> None:
@@ -157,15 +157,15 @@ def _note_use(cache: FeatureCache, manifest: Manifest, console: Console, *, is_o
         note_use(cache.folder, manifest.root, is_one_off=is_one_off)
 
 
-def refuse_set_aside(features: DatasetFeatures) -> None:
+def refuse_skipped(features: DatasetFeatures) -> None:
     """Raise, as `--strict` demands, if an image became unusable after the data set was read.
 
     Raises:
         DataError: One did; the first is named.
     """
-    for item in features.set_aside:
+    for item in features.skipped:
         raise DataError(
             f"{item.path}: {item.reason}.",
             expected="nothing but usable images, as --strict demands",
-            fix="mend or remove the file, or leave out --strict to set it aside.",
+            fix="fix or remove the file, or leave out --strict to skip it.",
         )

@@ -24,7 +24,7 @@ USE_FILE = "used.json"
 LOCK_FILE = "lock"
 AGREEMENT_FILE = "agreement.json"
 TAG_FILE = "CACHEDIR.TAG"
-_MOST_DATA_SETS = 8
+_MAX_DATA_SETS = 8
 _SECONDS_TO_WAIT = 10.0
 _CACHEDIR_TAG = (
     "Signature: 8a477f597d28d172789f06886806bc55\n"
@@ -180,7 +180,7 @@ def note_use(folder: Path, data: Path, *, is_one_off: bool) -> None:
     """
     before = read_use(folder)
     names = dict.fromkeys((str(data), *before.data))
-    now = CacheUse(tuple(names)[:_MOST_DATA_SETS], is_one_off and (before.is_one_off or not before.data))
+    now = CacheUse(tuple(names)[:_MAX_DATA_SETS], is_one_off and (before.is_one_off or not before.data))
     if now != before:
         write_json(folder / USE_FILE, asdict(now))
 

@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.deep_grey import hash_grey
 from tlkit.data.images import CHANGED, UnusableImage, load_image, read_content
-from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SetAside
+from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache, RowKey
 from tlkit.features.extract import LoadFailure
@@ -24,7 +24,7 @@ class SplitFeatures:
     """The cached features of one split.
 
     Attributes:
-        records: Its images, without those set aside.
+        records: Its images, without those skipped.
         positions: Where in the cache each view of each image lies: int64 (n, num_views) for the training split,
             (n, 1) for the others.
     """
@@ -33,7 +33,7 @@ class SplitFeatures:
     positions: NDArray[np.int64]
 
 
-class WantedRows:
+class RequestedRows:
     """The rows that a data set needs: each distinct file once, with as many views as some split wants of it.
 
     A table of rows is an array (num_files, num_views), of which a file outside the training split uses the first
@@ -84,10 +84,10 @@ class WantedRows:
 
     def by_split(
         self, positions: NDArray[np.int64], reasons: dict[str, str]
-    ) -> tuple[dict[str, SplitFeatures], tuple[SetAside, ...]]:
+    ) -> tuple[dict[str, SplitFeatures], tuple[SkippedFile, ...]]:
         """Return the rows of each split, and the images that lack one, with the reasons given by sha256."""
         splits = {}
-        set_aside = []
+        skipped = []
         for split in SPLITS:
             records = self._manifest.in_split(split)
             numbers = np.array([self.number_of[record.sha256] for record in records], dtype=np.int64)
@@ -97,8 +97,8 @@ class WantedRows:
             splits[split] = SplitFeatures(kept, part[complete])
             for number in np.flatnonzero(~complete):
                 record = records[number]
-                set_aside.append(SetAside(record.path, reasons.get(record.sha256, LOST)))
-        return splits, tuple(set_aside)
+                skipped.append(SkippedFile(record.path, reasons.get(record.sha256, LOST)))
+        return splits, tuple(skipped)
 
     def list_keys(self, rows: NDArray[np.int64]) -> Iterator[RowKey]:
         """Yield the keys of rows given as (file, view): int64 (n, 2)."""

@@ -18,7 +18,7 @@ from tlkit.errors import CacheError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
 from tlkit.features.extract import FillReport, fill_cache, load_sample
-from tlkit.features.requested_rows import WantedRows
+from tlkit.features.requested_rows import RequestedRows
 from tlkit.features.trunk_notes import describe_cache, describe_trunk
 from tlkit.interruption import kept_if_interrupted
 from tlkit.recipes import BackboneSettings
@@ -62,7 +62,7 @@ class FeatureRows:
         cache_root: Path,
         is_pooled: bool = False,
     ) -> None:
-        self.wanted = WantedRows(manifest, views)
+        self.wanted = RequestedRows(manifest, views)
         trunk = describe_trunk(backbone, boundary, is_pooled=is_pooled)
         pooling = "avg" if is_pooled else backbone.pooling
         self.spec = describe_cache(settings, trunk, boundary, pooling, backbone.image_size, is_pooled=is_pooled)

@@ -1,6 +1,6 @@
 """Looking after the feature caches on a disk: what is there, and whether it is sound.
 
-Any of these may run beside processes that fill the caches or remove them: what is gone in the middle is passed over.
+Any of these may run beside processes that fill the caches or remove them: what is gone in the middle is skipped.
 """
 
 from __future__ import annotations

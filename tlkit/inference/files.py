@@ -65,7 +65,7 @@ def describe_row(
         top_k: Classes or labels that are ranked.
 
     Raises:
-        LoadFailure: The row holds something that is no number, or the file has vanished.
+        LoadFailure: The row holds something that is not a number, or the file has vanished.
     """
     if not np.isfinite(row).all():
         raise LoadFailure("the model's answer is not a number")

@@ -64,7 +64,7 @@ class Model:
             A prediction for each image, in order. A file that gives no picture has an `error` instead of an answer.
 
         Raises:
-            DataError: An array is no picture.
+            DataError: An array is not a picture.
             SettingError: Metadata are missing, or the model takes none.
 
         Example:
@@ -138,7 +138,7 @@ def _list_pictures(images: Picture | Sequence[Picture]) -> list[Picture]:
     """Return what was given as a list, arrays as images of Pillow's.
 
     Raises:
-        DataError: An array is no picture.
+        DataError: An array is not a picture.
     """
     is_one = isinstance(images, (str, Path, Image.Image)) or (isinstance(images, np.ndarray) and images.ndim < 4)
     given: Any = [images] if is_one else images
@@ -148,7 +148,7 @@ def _list_pictures(images: Picture | Sequence[Picture]) -> list[Picture]:
 def _to_pillow(array: NDArray[Any]) -> Image.Image:
     if array.dtype != np.uint8 or array.ndim not in (2, 3) or array.shape[2:] not in ((), (3,)) or not array.size:
         raise DataError(
-            f"an array of {array.dtype}, shape {array.shape}, is no picture.",
+            f"an array of {array.dtype}, shape {array.shape}, is not a picture.",
             expected="uint8, 0..255, of shape (height, width, 3), RGB, or (height, width), grey",
             fix="scale the values to 0..255, convert them with .astype('uint8'), and put the channels last.",
         )

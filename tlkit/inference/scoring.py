@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.box_views import recover_box
 from tlkit.data.images import CHANGED, UnusableImage, load_image, read_content
-from tlkit.data.manifest import ImageRecord, SetAside
+from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import View, ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure, run_batches
@@ -46,7 +46,7 @@ class Scores:
     records: tuple[ImageRecord, ...]
     answers: NDArray[np.floating[Any]]
     boxes: tuple[Box, ...] | None
-    failures: tuple[SetAside, ...]
+    failures: tuple[SkippedFile, ...]
     distances: NDArray[np.float32] | None = None
 
     def take(self, places: Sequence[int]) -> Scores:
@@ -88,7 +88,7 @@ def score_records(
     """
     spec = classifier.spec
     scored: list[ImageRecord] = []
-    failures: list[SetAside] = []
+    failures: list[SkippedFile] = []
     rows = [np.empty((0, spec.row_width), np.float32)]
 
     def load(record: ImageRecord, index: int) -> Loaded:
@@ -97,7 +97,7 @@ def score_records(
 
     for record, row in answer_items(classifier, records, load, num_views=views.num_views):
         if isinstance(row, LoadFailure):
-            failures.append(SetAside(record.path, row.reason))
+            failures.append(SkippedFile(record.path, row.reason))
         else:
             scored.append(record)
             rows.append(row[np.newaxis])

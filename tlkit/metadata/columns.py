@@ -46,7 +46,7 @@ def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
     for all facts of the image file.
 
     Raises:
-        SettingError: A name is empty or stands twice, a quote is not closed, or a kind is unknown.
+        SettingError: A name is empty or appears twice, a quote is not closed, or a kind is unknown.
     """
     requests: list[ColumnRequest] = []
     for part in _split_names(text) if text else ():
@@ -62,7 +62,7 @@ def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
     twice = [name for name, number in Counter(request.name for request in requests).items() if number > 1]
     if twice:
         raise SettingError(
-            f"metadata is {text!r}: {twice[0]} stands twice.",
+            f"metadata is {text!r}: {twice[0]} appears twice.",
             expected="each column once",
             fix="leave one of them out.",
         )

@@ -24,7 +24,7 @@ from tlkit.metadata.numbers import are_plain, is_missing, parse_number
 
 MAX_VALUES = 100
 MAX_VALUE_LENGTH = 80
-FEWEST_IMAGES_OF_A_VALUE = 2
+MIN_IMAGES_OF_A_VALUE = 2
 FURTHEST = 5.0
 NO_DATA_NUMBERS = frozenset(
     {sign * float("9" * digits) for sign in (-1, 1) for digits in range(2, 8)} | {-32768.0, 32767.0, -2147483648.0}
@@ -265,7 +265,7 @@ def _fit_category(name: str, texts: Sequence[str]) -> CategoryColumn:
     counts = {_choose_spelling(folded, group): group.total() for folded, group in groups.items()}
     frequent = sorted(counts, key=lambda value: (-counts[value], value))[:MAX_VALUES]
     usable = [value for value in frequent if value.isprintable() and len(value) <= MAX_VALUE_LENGTH]
-    return CategoryColumn(name, tuple(value for value in usable if counts[value] >= FEWEST_IMAGES_OF_A_VALUE))
+    return CategoryColumn(name, tuple(value for value in usable if counts[value] >= MIN_IMAGES_OF_A_VALUE))
 
 
 def _choose_spelling(folded: str, spellings: Counter[str]) -> str:

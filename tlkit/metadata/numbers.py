@@ -37,7 +37,7 @@ MISSING_SPELLINGS = frozenset(
 )
 LARGEST_NUMBER = 1e30
 """No measure is as large; programs write such numbers for "no data" (GDAL -1.8e308, ArcGIS -3.4e38, netCDF 9.97e36)."""
-LEAST_PART_OF_NUMBERS = 0.9
+MIN_PART_OF_NUMBERS = 0.9
 
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
 _INFINITE = re.compile(r"[+-]?inf(inity)?", re.IGNORECASE)
@@ -99,7 +99,7 @@ def parse_number(text: str) -> float:
 def find_notation(
     texts: Iterable[str], *, separator: str = "", others: Callable[[], Iterable[Sequence[str]]] = tuple
 ) -> Notation | None:
-    """Return how the numbers of a column are written; None if they are plain, or nine of ten cells are no numbers.
+    """Return how the numbers of a column are written; None if they are plain, or nine of ten cells are not numbers.
 
     `1,234` alone is one thousand or one and a bit. Then the other columns of the table decide, or else the separator
     of its cells: in a file with semicolons commas are decimal, and in one with commas they are not. Dots are decimal
@@ -120,7 +120,7 @@ def find_notation(
     mark = Counter(mark for body, mark in split.values() if body is not None).most_common(1)
     bodies = [body for body, own in split.values() if body is not None and mark and own == mark[0][0]]
     readable = [body for body in bodies if _reads(body, ".") or _reads(body, ",")]
-    if len(readable) < LEAST_PART_OF_NUMBERS * len(given) or are_plain(given):
+    if len(readable) < MIN_PART_OF_NUMBERS * len(given) or are_plain(given):
         return _decide_plain(readable, others) if are_plain(given) else None
     decimal = _find_decimal(readable) or _decide_by_table(readable, separator, others)
     return Notation(decimal, mark[0][0])
@@ -129,7 +129,7 @@ def find_notation(
 def are_plain(texts: Iterable[str]) -> bool:
     """Tell whether nearly all texts are numbers as Python writes them."""
     texts = list(texts)
-    return sum(map(is_numeric, texts)) >= LEAST_PART_OF_NUMBERS * len(texts)
+    return sum(map(is_numeric, texts)) >= MIN_PART_OF_NUMBERS * len(texts)
 
 
 def _decide_plain(bodies: Sequence[str], others: Callable[[], Iterable[Sequence[str]]]) -> Notation | None:
@@ -192,7 +192,7 @@ def _find_decimal_of_table(others: Callable[[], Iterable[Sequence[str]]]) -> str
         and (
             bodies := [body for body, _ in map(_split_mark, given) if body and (_reads(body, ".") or _reads(body, ","))]
         )
-        and len(bodies) >= LEAST_PART_OF_NUMBERS * len(given)
+        and len(bodies) >= MIN_PART_OF_NUMBERS * len(given)
     )
     del signs[""]
     return signs.most_common(1)[0][0] if signs else ""

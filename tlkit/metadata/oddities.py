@@ -102,7 +102,7 @@ def _describe(column: NumberColumn | CategoryColumn, kind: str, number: int, num
     if isinstance(column, CategoryColumn):
         return f"{column.name}: {share} were never seen in training and count as unknown (such as {example!r})."
     if kind == NO_NUMBER:
-        return f"{column.name}: {share} are no numbers and count as missing (such as {example!r})."
+        return f"{column.name}: {share} are not numbers and count as missing (such as {example!r})."
     if kind == NO_DATA:
         return f"{column.name}: {share} stand for no data and count as missing (such as {example})."
     return (

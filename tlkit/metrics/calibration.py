@@ -1,4 +1,4 @@
-"""Do probabilities mean what they say? One temperature that mends them, and the figure and bins that show it.
+"""Do probabilities mean what they say? One temperature that fixes them, and the figure and bins that show it.
 
 Dividing all logits by one number changes no answer, only how sure the model says that it is (Guo et al. 2017, "On
 Calibration of Modern Neural Networks"). It is chosen on validation images by their likelihood.

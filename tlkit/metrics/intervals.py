@@ -12,9 +12,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 Z_95 = 1.959963984540054
-FEWEST_RESAMPLES, MOST_RESAMPLES = 200, 2000
-_MOST_DRAWS = 100_000_000
-_MOST_COUNTS_AT_ONCE = 2**22
+MIN_RESAMPLES, MAX_RESAMPLES = 200, 2000
+_MAX_DRAWS = 100_000_000
+_MAX_COUNTS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -99,7 +99,7 @@ def compute_bootstrap_interval(
         num_images: At least 1.
         num_passes: How often `compute` goes through the images; at least 1.
     """
-    num_resamples = max(FEWEST_RESAMPLES, min(MOST_RESAMPLES, _MOST_DRAWS // (num_images * num_passes)))
+    num_resamples = max(MIN_RESAMPLES, min(MAX_RESAMPLES, _MAX_DRAWS // (num_images * num_passes)))
     figures = np.concatenate([compute(counts) for counts in _iterate_resamples(num_images, num_resamples)])
     defined = figures[~np.isnan(figures)]
     low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
@@ -107,7 +107,7 @@ def compute_bootstrap_interval(
 
 
 def _iterate_resamples(num_images: int, num_resamples: int) -> Iterator[NDArray[np.float64]]:
-    at_once = max(1, _MOST_COUNTS_AT_ONCE // num_images)
+    at_once = max(1, _MAX_COUNTS_AT_ONCE // num_images)
     if num_resamples <= at_once:
         yield _draw_once(num_images, num_resamples)
         return

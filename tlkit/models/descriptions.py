@@ -43,7 +43,7 @@ def parse_metadata_document(value: Any, *, place: str) -> MetadataEncoding:
     columns = tuple(_parse_column(item, place=f"{place} {number}") for number, item in enumerate(value, start=1))
     names = [column.name for column in columns]
     if len(set(names)) < len(names):
-        raise refusal(f"{place}: a name stands twice.", expected="columns with different names")
+        raise refusal(f"{place}: a name appears twice.", expected="columns with different names")
     return MetadataEncoding(columns)
 
 
@@ -95,7 +95,7 @@ def _parse_column(value: Any, *, place: str) -> Column:
                 expected=f"1 to {MAX_VALUE_LENGTH} characters, none of them a control character",
             )
     if len(set(map(fold_category, texts))) < len(texts):
-        raise refusal(f"{place}: a value stands twice.", expected="different values")
+        raise refusal(f"{place}: a value appears twice.", expected="different values")
     return CategoryColumn(_check_name(values["name"], place=place), tuple(texts))
 
 

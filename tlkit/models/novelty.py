@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_DIRECTIONS = 64
+MAX_DIRECTIONS = 64
 NEVER = 1.0
 """No distance lies above it."""
 ROUNDING = 1e-5
@@ -57,7 +57,7 @@ def fit_novelty(features: NDArray[np.floating[Any]]) -> Novelty | None:
     values = features.astype(np.float64)
     mean = values.mean(axis=0)
     _, lengths, directions = np.linalg.svd(values - mean, full_matrices=False)
-    number = min(MOST_DIRECTIONS, values.shape[1] // 2, max(0, len(values) - 1))
+    number = min(MAX_DIRECTIONS, values.shape[1] // 2, max(0, len(values) - 1))
     if not number or lengths[0] <= ROUNDING * np.linalg.norm(values):
         return None
     varies = lengths[:number] > 1e-6 * lengths[0]

@@ -206,7 +206,7 @@ def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: 
         least: The fewest names that there may be; 0: there must be none.
 
     Raises:
-        BundleError: If there are too few, too many, or one is no clean text or stands twice.
+        BundleError: If there are too few, too many, or one is no clean text or appears twice.
     """
     most = MAX_CLASSES if least else 0
     if not isinstance(value, (list, tuple)) or not least <= len(value) <= most:
@@ -221,7 +221,7 @@ def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: 
                 fix=fix,
             )
         if name in seen:
-            raise refusal(f"{place}: the class name {quote(name)} stands twice.", expected="different names", fix=fix)
+            raise refusal(f"{place}: the class name {quote(name)} appears twice.", expected="different names", fix=fix)
         seen.add(name)
     return tuple(value)
 

@@ -25,7 +25,7 @@ import numpy as np
 
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.files import flush_folder, write_text
-from tlkit.models.novelty import MOST_DIRECTIONS, Novelty
+from tlkit.models.novelty import MAX_DIRECTIONS, Novelty
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.models.tensors import TensorFile, TensorKind, open_tensors, write_tensors
 from tlkit.recipes.fields import SHA256
@@ -52,7 +52,7 @@ def find_bundle(path: Path) -> Path:
     """Return the bundle's folder for a run folder or for the bundle's folder itself.
 
     Raises:
-        BundleError: If there is no such folder, its training has not finished, or it is no run at all.
+        BundleError: If there is no such folder, its training has not finished, or it is not a run at all.
     """
     expected = "a run folder that `tlkit finetune` made, or the bundle folder in it"
     try:
@@ -184,7 +184,7 @@ def read_novelty(folder: Path, sha256: str, num_channels: int) -> Novelty:
     """
     with open_tensors(folder / NOVELTY_FILE) as file:
         shapes = [entry.kind[1] for entry in file.entries if entry.name == "directions"]
-        number = min(shapes[0][0], MOST_DIRECTIONS) if shapes and len(shapes[0]) == 2 else 0
+        number = min(shapes[0][0], MAX_DIRECTIONS) if shapes and len(shapes[0]) == 2 else 0
         file.check_kinds({"mean": ("F32", (num_channels,)), "directions": ("F32", (number, num_channels))})
         arrays = dict(file.read(sha256))
     return Novelty(arrays["mean"], arrays["directions"])

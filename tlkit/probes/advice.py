@@ -223,7 +223,7 @@ def _judge_depth(evidence: Evidence, trial: Trial) -> tuple[int, str]:
     The last groups are worth their time where the score rises beyond chance, or where the loss falls beyond chance and the
     score rises by an amount that matters.
     """
-    gain, loss = _tell_gain(evidence.task, trial.gain), trial.loss_fall
+    gain, loss = _describe_gain(evidence.task, trial.gain), trial.loss_fall
     of = f"{evidence.quantity} on {trial.num_images:,} images held out"
     last = trial.last_groups
     if trial.gain.low > 0:
@@ -273,7 +273,7 @@ def _compare_with_linear(trial: Trial) -> str | None:
     )
 
 
-def _tell_gain(task: str, gain: Interval) -> str:
+def _describe_gain(task: str, gain: Interval) -> str:
     """Return a gain in words: of parts that are right in points, of R² as it is."""
     scale, write, unit = (1, "{:+z.3f}", "") if task == REGRESSION else (100, "{:+z.1f}", " points")
     value, low, high = (write.format(scale * figure) for figure in (gain.value, gain.low, gain.high))

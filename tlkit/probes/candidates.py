@@ -44,7 +44,7 @@ NO_VIEWS = ViewPlan()
 
 
 @dataclass(frozen=True)
-class Contender:
+class Candidate:
     """Something to choose.
 
     Attributes:
@@ -62,7 +62,7 @@ class Contender:
     views: ViewPlan = NO_VIEWS
 
 
-def list_contenders(wanted: Wanted, settings: BackboneSettings, *, seed: int) -> list[Contender]:
+def list_candidates(wanted: Wanted, settings: BackboneSettings, *, seed: int) -> list[Candidate]:
     """Return every combination of what is wanted, checked before anything heavy is loaded.
 
     Args:
@@ -76,26 +76,26 @@ def list_contenders(wanted: Wanted, settings: BackboneSettings, *, seed: int) ->
     """
     backbones = wanted.backbones or [settings.name]
     if wanted.is_trained:
-        contenders = list(_list_trainings(wanted, backbones, settings, seed))
+        candidates = list(_list_trainings(wanted, backbones, settings, seed))
     else:
-        contenders = list(_list_probes(wanted, backbones, settings))
-    names = [contender.name for contender in contenders]
+        candidates = list(_list_probes(wanted, backbones, settings))
+    names = [candidate.name for candidate in candidates]
     for name in names:
         if names.count(name) > 1:
             raise SettingError(f"{name} is named twice.", expected="different candidates", fix="leave one of them out.")
-    return contenders
+    return candidates
 
 
-def _list_probes(wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings) -> Iterator[Contender]:
+def _list_probes(wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings) -> Iterator[Candidate]:
     for text, boundary in itertools.product(backbones, wanted.boundaries or ["top"]):
         network, label = _read_backbone(text, backbones, settings)
         boundary = check_boundary(find_backbone(network.name), boundary)
-        yield Contender(f"{label} at {boundary}" if wanted.boundaries else label, network, boundary)
+        yield Candidate(f"{label} at {boundary}" if wanted.boundaries else label, network, boundary)
 
 
 def _list_trainings(
     wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings, seed: int
-) -> Iterator[Contender]:
+) -> Iterator[Candidate]:
     if wanted.boundaries:
         raise SettingError(
             f"--boundaries {','.join(wanted.boundaries)} together with --heads, --policies or --views.",
@@ -111,7 +111,7 @@ def _list_trainings(
             _describe_views(views) if wanted.views else "",
         )
         name = " with ".join(filter(None, parts))
-        yield Contender(f"{label}: {name}" if len(backbones) > 1 else name, network, "top", head, views)
+        yield Candidate(f"{label}: {name}" if len(backbones) > 1 else name, network, "top", head, views)
 
 
 def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:

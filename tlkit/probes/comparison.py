@@ -60,7 +60,7 @@ TRAINED = CostTerms(
 
 
 @dataclass(frozen=True)
-class Candidate:
+class CandidateScore:
     """Something to choose, with how every image fared, in the same order for all candidates."""
 
     name: str
@@ -158,7 +158,7 @@ class Ranking:
         }
 
 
-def rank_candidates(task: str, candidates: Sequence[Candidate], terms: CostTerms) -> Ranking:
+def rank_candidates(task: str, candidates: Sequence[CandidateScore], terms: CostTerms) -> Ranking:
     """Rank candidates that predicted the same images.
 
     Args:

@@ -1,6 +1,6 @@
 """Divide images into folds, so that each is predicted once by what was learnt from others.
 
-Images with equal keys, the `twins`, never stand on both sides of a fold, and only the first of them is learnt from.
+Images with equal keys, the `duplicates`, never stand on both sides of a fold, and only the first of them is learnt from.
 The same arguments give the same folds.
 """
 
@@ -13,8 +13,8 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-MOST_FOLDS = 5
-FEWEST_FOLDS = 3
+MAX_FOLDS = 5
+MIN_FOLDS = 3
 
 
 @dataclass(frozen=True, eq=False)
@@ -26,7 +26,7 @@ class Fold:
 
 
 def make_stratified_folds(
-    strata: Sequence[Hashable], *, twins: Sequence[Hashable] | None = None, seed: int = 0
+    strata: Sequence[Hashable], *, duplicates: Sequence[Hashable] | None = None, seed: int = 0
 ) -> tuple[Fold, ...]:
     """Share out the images of each stratum evenly.
 
@@ -35,18 +35,18 @@ def make_stratified_folds(
 
     Args:
         strata: What each image belongs to, such as its class; n >= 2 distinct images.
-        twins: Key of each image, such as the hash of its bytes; equal keys stay together, with the first one's stratum.
+        duplicates: Key of each image, such as the hash of its bytes; equal keys stay together, with the first one's stratum.
         seed: Another seed gives other folds.
 
     Raises:
         ValueError: There are less than two distinct images.
     """
-    keys = _number_keys(twins, len(strata))
+    keys = _number_keys(duplicates, len(strata))
     firsts = _find_firsts(keys)
     if len(firsts) < 2:
         raise ValueError(f"expected at least two distinct images. Received: {len(firsts)}")
     counts = Counter(strata[first] for first in firsts)
-    num_folds = min(MOST_FOLDS, len(firsts), max(FEWEST_FOLDS, min(counts.values())))
+    num_folds = min(MAX_FOLDS, len(firsts), max(MIN_FOLDS, min(counts.values())))
     num_twins = np.bincount(keys)
 
     sizes = [0] * num_folds
@@ -62,7 +62,7 @@ def make_stratified_folds(
 
 
 def make_group_folds(
-    groups: Sequence[Hashable], *, twins: Sequence[Hashable] | None = None, seed: int = 0
+    groups: Sequence[Hashable], *, duplicates: Sequence[Hashable] | None = None, seed: int = 0
 ) -> tuple[Fold, ...]:
     """Hold out whole groups, 5 folds of about the same size or one for each group where there are fewer.
 
@@ -70,34 +70,34 @@ def make_group_folds(
 
     Args:
         groups: What each image belongs to, such as the camera.
-        twins: Key of each image, such as the hash of its bytes.
+        duplicates: Key of each image, such as the hash of its bytes.
         seed: Another seed puts groups of equal size into other folds.
 
     Raises:
-        ValueError: There are less than two groups, or nothing is left to learn from beside a fold's twins.
+        ValueError: There are less than two groups, or nothing is left to learn from beside a fold's duplicates.
     """
     sizes = Counter(groups)
     if len(sizes) < 2:
         raise ValueError(f"expected at least two groups. Received: {len(sizes)}")
     names = list(sizes)
     shuffled = [names[place] for place in np.random.default_rng(seed).permutation(len(names))]
-    filled = [0] * min(MOST_FOLDS, len(sizes))
+    filled = [0] * min(MAX_FOLDS, len(sizes))
     fold_of_group: dict[Hashable, int] = {}
     for group in sorted(shuffled, key=lambda each: -sizes[each]):
         fold_of_group[group] = filled.index(min(filled))
         filled[fold_of_group[group]] += sizes[group]
     fold_of = np.array([fold_of_group[group] for group in groups], np.int64)
-    return _make_folds(fold_of, _number_keys(twins, len(groups)))
+    return _make_folds(fold_of, _number_keys(duplicates, len(groups)))
 
 
-def _number_keys(twins: Sequence[Hashable] | None, num_images: int) -> NDArray[np.int64]:
+def _number_keys(duplicates: Sequence[Hashable] | None, num_images: int) -> NDArray[np.int64]:
     """Return a number for each image, 0, 1 … by first appearance, equal for equal keys."""
-    if twins is None:
+    if duplicates is None:
         return np.arange(num_images)
-    if len(twins) != num_images:
-        raise ValueError(f"expected a key for each of {num_images} images. Received: {len(twins)} keys")
+    if len(duplicates) != num_images:
+        raise ValueError(f"expected a key for each of {num_images} images. Received: {len(duplicates)} keys")
     numbers: dict[Hashable, int] = {}
-    return np.array([numbers.setdefault(key, len(numbers)) for key in twins], np.int64)
+    return np.array([numbers.setdefault(key, len(numbers)) for key in duplicates], np.int64)
 
 
 def _find_firsts(keys: NDArray[np.int64]) -> NDArray[np.int64]:

@@ -19,11 +19,11 @@ from tlkit.metrics.intervals import Interval, compute_wilson_interval
 
 SURE_ABOVE = 0.7
 """A prediction is sure if it takes away more than such a part of the doubt."""
-LEAST_PART_OF_IMAGES = 0.05
-LEAST_PART_OF_DOUBT = 0.5
+MIN_PART_OF_IMAGES = 0.05
+MIN_PART_OF_DOUBT = 0.5
 """The lower end of the interval must take away more than that, so that a few lucky images do not count."""
-FEWEST_OF_A_CLASS = 10
-MOST_DOUBT_LEFT_ABOUT_A_CLASS = 0.1
+MIN_OF_A_CLASS = 10
+MAX_DOUBT_LEFT_ABOUT_A_CLASS = 0.1
 
 
 @dataclass(frozen=True)
@@ -63,8 +63,8 @@ def find_given_away(memberships: NDArray[np.floating[Any]], outputs: NDArray[np.
         score = compute_wilson_interval(int(is_right[part].sum()), int(part.sum()))
         left = (1.0 - score.value) / (1.0 - base_rate)
         share = float(part.mean())
-        most_left = share if is_enough else MOST_DOUBT_LEFT_ABOUT_A_CLASS
-        if left <= most_left and (score.low - base_rate) / (1.0 - base_rate) > LEAST_PART_OF_DOUBT:
+        most_left = share if is_enough else MAX_DOUBT_LEFT_ABOUT_A_CLASS
+        if left <= most_left and (score.low - base_rate) / (1.0 - base_rate) > MIN_PART_OF_DOUBT:
             return GivenAway(share, score, base_rate)
     return None
 
@@ -76,9 +76,9 @@ def _iterate_parts(
     is_right: NDArray[np.bool_],
 ) -> Iterator[tuple[NDArray[np.bool_], bool]]:
     """Yield all sure images, if they are enough, and those of each class that they hold half of."""
-    if is_sure.mean() >= LEAST_PART_OF_IMAGES:
+    if is_sure.mean() >= MIN_PART_OF_IMAGES:
         yield is_sure, True
     for label in range(memberships.shape[1]):
         part = is_sure & (named == label)
-        if (part & is_right).sum() >= max(FEWEST_OF_A_CLASS, memberships[:, label].sum() / 2):
+        if (part & is_right).sum() >= max(MIN_OF_A_CLASS, memberships[:, label].sum() / 2):
             yield part, False

@@ -61,8 +61,8 @@ def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Que
     """Divide the images of a manifest into folds, in which each of them is predicted once."""
     records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
     targets = make_probe_targets(manifest, records, settings)
-    twins = [record.sha256 for record in records]
-    folds = make_stratified_folds(make_strata(manifest.task, targets), twins=twins, seed=seed)
+    duplicates = [record.sha256 for record in records]
+    folds = make_stratified_folds(make_strata(manifest.task, targets), duplicates=duplicates, seed=seed)
     return Questions(dataclasses.replace(manifest, records=records), targets, folds, seed)
 
 

@@ -18,7 +18,7 @@ from tlkit.tasks.report import format_fraction
 
 LEAKS, HELPS, REDUNDANT, HARMLESS = "leaks", "helps", "redundant", "harmless"
 EXPLAINED = {CLASSIFICATION: "the class", MULTILABEL: "the labels", REGRESSION: "the value"}
-MOST_GROUPS_SHOWN = 12
+MAX_GROUPS_SHOWN = 12
 _TWO_DIGITS = "{:z.2f}".format
 
 Table = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
@@ -217,7 +217,7 @@ def pick_leaking(columns: Sequence[ColumnVerdict]) -> tuple[ColumnVerdict, ...]:
     return tuple(column for column in leaking if column.name != ALL_IMAGE_FACTS or not single)
 
 
-def tell_column(
+def describe_column(
     task: str,
     name: str,
     verdict: str,
@@ -238,7 +238,7 @@ def tell_column(
     says = "all facts of the image file together explain" if name == ALL_IMAGE_FACTS else "it alone explains"
     knows = f"{says} {alone.in_brief(_TWO_DIGITS)} of {EXPLAINED[task]}"
     if given_away:
-        knows += f", {_tell_given_away(task, given_away)}"
+        knows += f", {_describe_given_away(task, given_away)}"
     if verdict == LEAKS:
         return f"{names} leaks: {knows}."
     if image is None or with_image is None:
@@ -249,7 +249,7 @@ def tell_column(
     return f"{names} is {verdict}: {knows}, and adds nothing to the image ({change})."
 
 
-def _tell_given_away(task: str, given_away: GivenAway) -> str:
+def _describe_given_away(task: str, given_away: GivenAway) -> str:
     part = f"for {given_away.share:.2f} of the images"
     score = given_away.score.in_brief(_TWO_DIGITS)
     if task == REGRESSION:
@@ -257,7 +257,7 @@ def _tell_given_away(task: str, given_away: GivenAway) -> str:
     return f"and {part} it is right on {score}, where the base rate is {given_away.base_rate:.2f}"
 
 
-def tell_groups(
+def describe_groups(
     task: str, name: str, *, mixed: Interval, held_out: Interval, falls: bool, num_unknown: int, num_classes: int
 ) -> str:
     """Return what holding out whole groups does, in words; `num_unknown` classes are then learnt from no image."""
@@ -275,9 +275,9 @@ def tell_groups(
 
 def _tabulate_groups(group: GroupVerdict, quantity: str) -> Table:
     rows = [
-        (score.name, str(score.num_images), format_fraction(score.score)) for score in group.scores[:MOST_GROUPS_SHOWN]
+        (score.name, str(score.num_images), format_fraction(score.score)) for score in group.scores[:MAX_GROUPS_SHOWN]
     ]
-    rest = group.scores[MOST_GROUPS_SHOWN:]
+    rest = group.scores[MAX_GROUPS_SHOWN:]
     if rest:
         rows.append((f"… {len(rest)} more", str(sum(score.num_images for score in rest)), "-"))
     return (f"Held out whole: {group.name}", (group.name, "images", quantity), rows)

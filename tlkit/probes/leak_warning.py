@@ -14,7 +14,7 @@ from tlkit.probes.leaks import find_leaks
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 
-FEWEST_IMAGES = 20
+MIN_IMAGES = 20
 """With fewer images a training does not look for columns that give the answer away: chance would find some."""
 
 
@@ -23,7 +23,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
         return
     records = limit_records(list(manifest.for_training().records), manifest.task, seed, at_most=MAX_IMAGES)
-    if len({record.sha256 for record in records}) < FEWEST_IMAGES:
+    if len({record.sha256 for record in records}) < MIN_IMAGES:
         return
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
     facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
@@ -39,7 +39,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
         manifest.task,
         make_probe_targets(manifest, records, settings),
         make_leak_columns(fit_encoding(requests, texts), texts).judged,
-        twins=[record.sha256 for record in records],
+        duplicates=[record.sha256 for record in records],
         seed=seed,
     )
     if leaks:

@@ -26,7 +26,7 @@ from numpy.typing import NDArray
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.probes.folds import Fold, make_group_folds, make_stratified_folds
-from tlkit.probes.given_away import LEAST_PART_OF_IMAGES, GivenAway, find_given_away
+from tlkit.probes.given_away import MIN_PART_OF_IMAGES, GivenAway, find_given_away
 from tlkit.probes.leak_columns import LeakColumn
 from tlkit.probes.leak_report import (
     HARMLESS,
@@ -38,9 +38,9 @@ from tlkit.probes.leak_report import (
     GroupVerdict,
     Known,
     LeakReport,
+    describe_column,
+    describe_groups,
     pick_leaking,
-    tell_column,
-    tell_groups,
 )
 from tlkit.probes.probe import Probe, is_better, make_strata, run_majority, run_probes, score_outputs
 
@@ -49,7 +49,7 @@ FACT_LEAKS_ABOVE = {CLASSIFICATION: 0.03, MULTILABEL: 0.03, REGRESSION: 0.12}
 TABLE_LEAKS_ABOVE = {CLASSIFICATION: 0.25, MULTILABEL: 0.25, REGRESSION: 0.5}
 """The same of a column of a table, which is expected to know something."""
 LEVEL = 0.05
-FEWEST_FILLED = 10
+MIN_FILLED = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,8 +91,10 @@ class _Answer:
         return find_given_away(memberships, outputs)
 
 
-def _make_answer(task: str, targets: NDArray[np.floating[Any]], twins: Sequence[Hashable] | None, seed: int) -> _Answer:
-    folds = make_stratified_folds(make_strata(task, targets), twins=twins, seed=seed)
+def _make_answer(
+    task: str, targets: NDArray[np.floating[Any]], duplicates: Sequence[Hashable] | None, seed: int
+) -> _Answer:
+    folds = make_stratified_folds(make_strata(task, targets), duplicates=duplicates, seed=seed)
     return _Answer(task, targets, folds, run_majority(REGRESSION, targets, folds))
 
 
@@ -117,7 +119,7 @@ def find_leaks(
     targets: NDArray[np.floating[Any]],
     columns: Sequence[LeakColumn],
     *,
-    twins: Sequence[Hashable] | None = None,
+    duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> tuple[ColumnVerdict, ...]:
     """Return the columns that give the answer away, without looking at images; below a second for 2,000 of them.
@@ -128,10 +130,10 @@ def find_leaks(
         task: One of TASKS.
         targets: Float (n, outputs): one-hot classes, 0 and 1 for each label, or a value.
         columns: What is known beside the pixels.
-        twins: Hash of each image's bytes; equal images are never on both sides of a fold.
+        duplicates: Hash of each image's bytes; equal images are never on both sides of a fold.
         seed: Another seed gives other folds.
     """
-    answer = _make_answer(task, targets, twins, seed)
+    answer = _make_answer(task, targets, duplicates, seed)
     judged = _with_all_facts(columns)
     verdicts = [_judge(answer, column, len(judged)) for column in judged]
     return pick_leaking(verdicts)
@@ -144,7 +146,7 @@ def compute_leak_report(
     columns: Sequence[LeakColumn],
     *,
     groups: Sequence[tuple[str, Sequence[Hashable]]] = (),
-    twins: Sequence[Hashable] | None = None,
+    duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> LeakReport:
     """Judge each column by what it knows alone and what it adds to the image, and groupings by what they hide.
@@ -159,15 +161,15 @@ def compute_leak_report(
         columns: What is known beside the pixels; may be empty.
         groups: Names of groupings, each with the group of every image. Where one group has most of the images, little
             is left to learn from while it is held out, and the score falls for that alone.
-        twins: Hash of each image's bytes; equal images are never on both sides of a fold.
+        duplicates: Hash of each image's bytes; equal images are never on both sides of a fold.
         seed: Another seed gives other folds.
 
     Raises:
         ValueError: There are less than two distinct images, or two groups of a grouping, or a grouping leaves nothing to
             learn from because every other image is a twin of one that is held out.
     """
-    answer = _make_answer(task, targets, twins, seed)
-    held_out_folds = [make_group_folds(keys, twins=twins, seed=seed) for _, keys in groups]
+    answer = _make_answer(task, targets, duplicates, seed)
+    held_out_folds = [make_group_folds(keys, duplicates=duplicates, seed=seed) for _, keys in groups]
     judged = _with_all_facts(columns)
     in_all = _merge(columns)
     beside = [None, *(column.matrix for column in judged), in_all]
@@ -236,7 +238,7 @@ def _judge(
         alone=alone.score,
         given_away=given_away,
         with_image=with_column.score if with_column else None,
-        sentence=tell_column(
+        sentence=describe_column(
             answer.task,
             column.name,
             verdict,
@@ -252,7 +254,7 @@ def _judge(
 def _find_filled_part(column: LeakColumn, alone: Probe) -> GivenAway | None:
     """Return the images that have a value, if the column says nothing of the others and much of these."""
     filled = column.is_filled
-    if filled is None or filled.all() or filled.sum() < max(FEWEST_FILLED, LEAST_PART_OF_IMAGES * len(filled)):
+    if filled is None or filled.all() or filled.sum() < max(MIN_FILLED, MIN_PART_OF_IMAGES * len(filled)):
         return None
     part = Probe(alone.task, alone.outputs[filled], alone.each[filled], alone.spread[filled])
     if part.score.low <= TABLE_LEAKS_ABOVE[REGRESSION]:
@@ -281,7 +283,7 @@ def _judge_groups(
         held_out=held_out.score,
         falls=falls,
         scores=tuple(sorted(scores, key=lambda each: (each.score is None, each.score or 0.0, each.name))),
-        sentence=tell_groups(
+        sentence=describe_groups(
             mixed.task,
             name,
             mixed=mixed.score,

@@ -26,12 +26,12 @@ from tlkit.tasks import find_task
 PARTS = tuple(2.0 ** (step / 2 - 3) for step in range(7))
 """Parts of the training images: an eighth to all, in steps of the square root of two."""
 NUM_DRAWS = 3
-FEWEST_IMAGES = 40
+MIN_IMAGES = 40
 NUM_RESAMPLES = 400
 EXPONENTS = np.linspace(0.1, 1.0, 19)
 """Between the slowest that was found for neural networks and the fastest that statistics allows."""
 LITTLE = 0.01
-_LEAST_VARIANCE = 1e-6
+_MIN_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
@@ -130,7 +130,7 @@ class LearningCurve:
 
     @cached_property
     def _weights(self) -> Matrix:
-        weights: Matrix = 1 / (self._resampled.var(axis=0) + _LEAST_VARIANCE)
+        weights: Matrix = 1 / (self._resampled.var(axis=0) + _MIN_VARIANCE)
         return weights
 
     @cached_property
@@ -152,7 +152,7 @@ def measure_learning_curve(
     block: NDArray[np.floating[Any]],
     *,
     num_now: int,
-    twins: Sequence[Hashable] | None = None,
+    duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> LearningCurve:
     """Let a probe learn from growing parts of the images. 1,000 images of 1,280 features take about ten seconds.
@@ -162,7 +162,7 @@ def measure_learning_curve(
         targets: Float (n, outputs); see `tlkit.probes.probe`.
         block: Float (n, d), the features of the images.
         num_now: Images that a training on all of the data learns from.
-        twins: Key of each image; equal keys never stand on both sides of a fold.
+        duplicates: Key of each image; equal keys never stand on both sides of a fold.
         seed: Another seed gives other folds and parts.
 
     Returns:
@@ -171,13 +171,13 @@ def measure_learning_curve(
     Raises:
         ValueError: There are less than 40 images, of which an eighth says nothing.
     """
-    if len(targets) < FEWEST_IMAGES:
-        raise ValueError(f"expected at least {FEWEST_IMAGES} images. Received: {len(targets)}")
+    if len(targets) < MIN_IMAGES:
+        raise ValueError(f"expected at least {MIN_IMAGES} images. Received: {len(targets)}")
     strata = make_strata(task, targets)
     losses = np.zeros((len(PARTS), NUM_DRAWS, len(targets)))
     sizes = np.zeros((len(PARTS), NUM_DRAWS))
     for draw in range(NUM_DRAWS):
-        folds = make_stratified_folds(strata, twins=twins, seed=seed * NUM_DRAWS + draw)
+        folds = make_stratified_folds(strata, duplicates=duplicates, seed=seed * NUM_DRAWS + draw)
         ranks = _rank_in_strata(strata, seed=seed * NUM_DRAWS + draw)
         for row, part in enumerate(PARTS):
             parts = [Fold(_take_part(fold.train, ranks, part), fold.test) for fold in folds]

@@ -14,9 +14,9 @@ from numpy.typing import NDArray
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.models import Classifier
-from tlkit.probes.strategies import Way
+from tlkit.probes.strategies import Strategy
 from tlkit.reports.console import Console, format_duration
-from tlkit.runs.finalize import MOST_SPANNING_IMAGES
+from tlkit.runs.finalize import MAX_SPANNING_IMAGES
 from tlkit.training.stage_costs import FeatureCost, StageCost, measure_features, measure_stage
 from tlkit.training.stage_plan import StagePlan
 
@@ -59,7 +59,7 @@ class Step:
 
 
 @dataclass(frozen=True)
-class WayCost:
+class StrategyCost:
     """What a way takes from here.
 
     Attributes:
@@ -68,7 +68,7 @@ class WayCost:
         last_epoch_seconds: What an epoch of its last stage takes.
     """
 
-    way: Way
+    way: Strategy
     parts: tuple[tuple[str, float], ...]
     last_epoch_seconds: float
 
@@ -89,7 +89,7 @@ class PlanCosts:
     """
 
     steps: tuple[Step, ...]
-    ways: tuple[WayCost, ...]
+    ways: tuple[StrategyCost, ...]
     notes: tuple[str, ...]
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
@@ -107,8 +107,8 @@ class PlanCosts:
         }
 
 
-def measure_ways(
-    ways: Sequence[Way],
+def measure_strategies(
+    ways: Sequence[Strategy],
     classifier: Classifier,
     manifest: Manifest,
     *,
@@ -158,7 +158,7 @@ def measure_ways(
             steps += list_feature_steps(costs[boundary])
         steps += [make_stage_step(plan, stages[name]) for name, plan in plans.items() if plan.boundary == boundary]
     way_costs = [
-        WayCost(
+        StrategyCost(
             way,
             list_parts(way, costs, stages, manifest, ready_seconds),
             stages[way.plans[-1].stage.unfreeze].epoch_seconds,
@@ -217,7 +217,7 @@ def name_training(plan: StagePlan) -> str:
 
 
 def list_parts(
-    way: Way,
+    way: Strategy,
     features: dict[str, FeatureCost],
     stages: dict[str, StageCost],
     manifest: Manifest,
@@ -233,7 +233,7 @@ def list_parts(
     if "top" in features:
         top = features["top"]
         # The saved model is measured on the validation images, and on some training images what it knows; both anew.
-        num_spanning = min(MOST_SPANNING_IMAGES, len(manifest.in_split("train"))) if way.unfreeze != "none" else 0
+        num_spanning = min(MAX_SPANNING_IMAGES, len(manifest.in_split("train"))) if way.unfreeze != "none" else 0
         num_images = len(manifest.in_split("validation")) + num_spanning
         parts.append(("end", (1 + bool(num_spanning)) * top.choice_seconds + num_images * top.row_seconds[0]))
     return tuple(parts)

@@ -19,14 +19,14 @@ from tlkit.features.ensure import ensure_features
 from tlkit.models import Classifier
 from tlkit.probes.advice import Evidence
 from tlkit.probes.images import Questions, make_probe_targets, make_questions
-from tlkit.probes.learning_curve import FEWEST_IMAGES, measure_learning_curve
-from tlkit.probes.plan_trial import FEWEST_TRIED, MOST_VIEWS, TriedFeatures, choose_size, estimate_seconds, run_trial
+from tlkit.probes.learning_curve import MIN_IMAGES, measure_learning_curve
+from tlkit.probes.plan_trial import MAX_VIEWS, MIN_TRIED, TriedFeatures, choose_size, estimate_seconds, run_trial
 from tlkit.probes.probe import run_majority, run_probes
-from tlkit.probes.strategies import Way
+from tlkit.probes.strategies import Strategy
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console, format_duration
 
-MOST_IMAGES = 1000
+MAX_IMAGES = 1000
 _ROWS_AT_ONCE = 256
 
 
@@ -50,7 +50,7 @@ class _Place:
 def gather_evidence(
     manifest: Manifest,
     classifier: Classifier,
-    way: Way,
+    way: Strategy,
     *,
     epoch_seconds: float,
     cache_root: Path,
@@ -74,18 +74,18 @@ def gather_evidence(
     """
     place = _Place(classifier, way.recipe, cache_root, console)
     seed = way.recipe.training.seed
-    part = _take_part(manifest.for_training(), MOST_IMAGES, seed)
-    twins = [record.sha256 for record in part.records]
+    part = _take_part(manifest.for_training(), MAX_IMAGES, seed)
+    duplicates = [record.sha256 for record in part.records]
     targets = make_probe_targets(part, part.records, way.recipe.data)
-    if len(set(twins)) < FEWEST_IMAGES or len(np.unique(targets, axis=0)) < 2:
+    if len(set(duplicates)) < MIN_IMAGES or len(np.unique(targets, axis=0)) < 2:
         return None
-    console.say(f"What {len(twins):,} images tell:")
+    console.say(f"What {len(duplicates):,} images tell:")
     questions = make_questions(part, way.recipe.data, seed)
     cache, positions = _find_features(questions.manifest, "top", ViewPlan(), place)
     block = _read_pooled(cache, positions[:, 0])
     task, num_train = manifest.task, len(manifest.in_split("train"))
     (probe,) = run_probes(task, questions.targets, block, questions.folds)
-    curve = measure_learning_curve(task, questions.targets, block, num_now=num_train, twins=twins, seed=seed)
+    curve = measure_learning_curve(task, questions.targets, block, num_now=num_train, duplicates=duplicates, seed=seed)
     evidence = Evidence(
         task=task,
         num_images=num_train,
@@ -97,9 +97,9 @@ def gather_evidence(
     everything = manifest.for_training()
     seconds_an_image = epoch_seconds / num_train
     num_tried = choose_size(len(everything.records), seconds_an_image=seconds_an_image)
-    if num_tried < FEWEST_TRIED:
-        is_slow = len(everything.records) >= FEWEST_TRIED
-        reason = "it would take minutes on this machine." if is_slow else f"{len(twins):,} images are too few."
+    if num_tried < MIN_TRIED:
+        is_slow = len(everything.records) >= MIN_TRIED
+        reason = "it would take minutes on this machine." if is_slow else f"{len(duplicates):,} images are too few."
         return dataclasses.replace(evidence, why_no_trial=reason)
     asked = make_questions(_take_part(everything, num_tried, seed), way.recipe.data, seed)
     seconds = estimate_seconds(num_tried, seconds_an_image)
@@ -110,11 +110,11 @@ def gather_evidence(
     return _add_trial(evidence, asked, way, place)
 
 
-def _add_trial(evidence: Evidence, asked: Questions, way: Way, place: _Place) -> Evidence:
+def _add_trial(evidence: Evidence, asked: Questions, way: Strategy, place: _Place) -> Evidence:
     """Return the evidence with a trial, or with the reason why there is none."""
     started = time.perf_counter()
     stage = way.plans[-1].stage
-    views = ViewPlan(stage.policy, min(stage.views, MOST_VIEWS), asked.seed)
+    views = ViewPlan(stage.policy, min(stage.views, MAX_VIEWS), asked.seed)
     top, inner = (
         TriedFeatures(*_find_features(asked.manifest, each, views, place)) for each in ("top", way.plans[-1].boundary)
     )
@@ -150,7 +150,7 @@ def _find_features(
         cache_root=place.cache_root,
         console=place.console,
     )
-    for item in features.set_aside:
+    for item in features.skipped:
         raise DataError(
             f"{item.path}: {item.reason}.",
             expected="the images to stay as they are while they are looked at",

@@ -15,10 +15,10 @@ from tlkit.models import Classifier
 from tlkit.outputs import REGRESSION
 from tlkit.probes.advice import LINEAR, Trial
 from tlkit.probes.cross_validation import divide_fold
-from tlkit.probes.folds import MOST_FOLDS
+from tlkit.probes.folds import MAX_FOLDS
 from tlkit.probes.images import Questions
 from tlkit.probes.probe import Probe, compute_losses, compute_mean_interval, run_majority, score_outputs
-from tlkit.probes.strategies import Way
+from tlkit.probes.strategies import Strategy
 from tlkit.recipes import HeadSettings, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
@@ -26,19 +26,19 @@ from tlkit.tasks import Outputs
 from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 
-MOST_TRIED, FEWEST_TRIED = 1250, 60
+MAX_TRIED, MIN_TRIED = 1250, 60
 """Images. Few would not do: what last groups bring grows with the images that they learn from."""
 _PART_TRAINED_ON = 0.64
 """Of the images, in each fold: the others are held out, or choose the epoch."""
-MOST_EPOCHS, PATIENCE = 8, 3
+MAX_EPOCHS, PATIENCE = 8, 3
 """Of the last groups."""
-MOST_FASTER = 4.0
+MAX_FASTER = 4.0
 """Rates of the last groups are raised by so much at most, as fewer steps are taken than in a training.
 
 At ten times the usual rate the loss of held-out images rises while their accuracy does too: that is another training.
 """
-MOST_VIEWS = 4
-MOST_SECONDS = 120.0
+MAX_VIEWS = 4
+MAX_SECONDS = 120.0
 """Of training the last groups in all folds."""
 
 
@@ -79,12 +79,12 @@ def choose_size(num_images: int, *, seconds_an_image: float) -> int:
         num_images: That there are.
         seconds_an_image: What the last groups take for each image of an epoch.
     """
-    return min(num_images, MOST_TRIED, int(MOST_SECONDS / max(estimate_seconds(1, seconds_an_image), 1e-9)))
+    return min(num_images, MAX_TRIED, int(MAX_SECONDS / max(estimate_seconds(1, seconds_an_image), 1e-9)))
 
 
 def estimate_seconds(num_tried: int, seconds_an_image: float) -> float:
     """Return how long the last groups train in all folds at most; arguments as those of `choose_size`."""
-    return MOST_FOLDS * MOST_EPOCHS * _PART_TRAINED_ON * num_tried * seconds_an_image
+    return MAX_FOLDS * MAX_EPOCHS * _PART_TRAINED_ON * num_tried * seconds_an_image
 
 
 def run_trial(
@@ -92,7 +92,7 @@ def run_trial(
     top: TriedFeatures,
     inner: TriedFeatures,
     *,
-    way: Way,
+    way: Strategy,
     num_train: int,
     classifier: Classifier,
     console: Console,
@@ -158,7 +158,7 @@ class _Trainings:
     questions: Questions
     top: TriedFeatures
     inner: TriedFeatures
-    way: Way
+    way: Strategy
     num_train: int
     classifier: Classifier
 
@@ -216,7 +216,7 @@ def shorten(stage: ResolvedStage, *, num_train: int, num_tried: int) -> Resolved
         num_train: Their number.
         num_tried: Those that the short stage trains on.
     """
-    epochs = min(stage.epochs, MOST_EPOCHS)
-    faster = min(MOST_FASTER, max(1.0, stage.epochs * num_train / (epochs * num_tried)))
+    epochs = min(stage.epochs, MAX_EPOCHS)
+    faster = min(MAX_FASTER, max(1.0, stage.epochs * num_train / (epochs * num_tried)))
     patience = min(stage.patience, PATIENCE) or PATIENCE
     return dataclasses.replace(stage, epochs=epochs, patience=patience, lr=stage.head_rate * faster)

@@ -27,13 +27,13 @@ from tlkit.metrics.intervals import (
     compute_wilson_interval,
 )
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
-from tlkit.probes.folds import MOST_FOLDS, Fold
+from tlkit.probes.folds import MAX_FOLDS, Fold
 from tlkit.probes.ridge import Matrix, RidgePath
 
-MOST_BINS = 10
-MOST_EXACT_VALUES = 20
-FEWEST_IMAGES_OF_AN_EXACT_VALUE = 5
-_MOST_COUNTED_EXACTLY = 1000
+MAX_BINS = 10
+MAX_EXACT_VALUES = 20
+MIN_IMAGES_OF_AN_EXACT_VALUE = 5
+_MAX_COUNTED_EXACTLY = 1000
 _SMALLEST = 1e-7
 """A probability below counts as this one."""
 
@@ -191,12 +191,12 @@ def make_strata(task: str, targets: NDArray[np.floating[Any]]) -> list[Hashable]
         return [int(label) for label in targets.argmax(axis=1)]
     if task == REGRESSION:
         ranks = targets[:, 0].argsort(kind="stable").argsort(kind="stable")
-        num_bins = max(1, min(MOST_BINS, len(targets) // MOST_FOLDS))
+        num_bins = max(1, min(MAX_BINS, len(targets) // MAX_FOLDS))
         return [int(rank) * num_bins // len(targets) for rank in ranks]
     sets = [tuple(row) for row in (targets > 0.5).tolist()]
     counts = Counter(sets)
     usual = counts.most_common(1)[0][0]
-    return [each if counts[each] >= MOST_FOLDS else usual for each in sets]
+    return [each if counts[each] >= MAX_FOLDS else usual for each in sets]
 
 
 def probe_features(encoding: MetadataEncoding, rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
@@ -226,11 +226,11 @@ def _mark_steps_and_values(texts: Sequence[str]) -> NDArray[np.float32]:
     known = values[~np.isnan(values)]
     if not len(known):
         return np.zeros((len(texts), 0), np.float32)
-    edges = np.unique(np.quantile(known, np.linspace(0, 1, MOST_BINS + 1)[1:-1]))
+    edges = np.unique(np.quantile(known, np.linspace(0, 1, MAX_BINS + 1)[1:-1]))
     bins = np.where(np.isnan(values), -1, np.searchsorted(edges, values, side="right"))
     exact, counts = np.unique(known, return_counts=True)
-    frequent = np.argsort(-counts, kind="stable")[:MOST_EXACT_VALUES]
-    exact = exact[frequent[counts[frequent] >= FEWEST_IMAGES_OF_AN_EXACT_VALUE]]
+    frequent = np.argsort(-counts, kind="stable")[:MAX_EXACT_VALUES]
+    exact = exact[frequent[counts[frequent] >= MIN_IMAGES_OF_AN_EXACT_VALUE]]
     marks = [bins[:, None] == np.arange(len(edges) + 1), values[:, None] == exact]
     return np.concatenate(marks, axis=1).astype(np.float32)
 
@@ -279,7 +279,7 @@ def _passes_mcnemar(num_won: int, num_lost: int) -> bool:
     number = num_won + num_lost
     if num_won <= num_lost:
         return False
-    if number > _MOST_COUNTED_EXACTLY:
+    if number > _MAX_COUNTED_EXACTLY:
         return (num_won - num_lost - 1) / math.sqrt(number) > Z_95
     # The coin's chance of so few losses is tail / 2**number; it must not exceed a fortieth.
     tail = sum(math.comb(number, lost) for lost in range(num_lost + 1))

@@ -26,9 +26,9 @@ STRENGTHS = np.logspace(3, -3, 9)
 """Tried values of λ, as multiples of the mean eigenvalue of X Xᵀ, the strongest first."""
 MULTIPLIERS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
 """Tried values of m; at 0 the second block is not looked at."""
-_LEAST_SPREAD = 1e-6
-_LEAST_EIGENVALUE = 1e-10
-_LEAST_FREEDOM = 1e-9
+_MIN_SPREAD = 1e-6
+_MIN_EIGENVALUE = 1e-10
+_MIN_FREEDOM = 1e-9
 
 
 @dataclass(frozen=True, eq=False)
@@ -47,7 +47,7 @@ def fit_standardiser(block: NDArray[np.floating[Any]]) -> Standardiser:
     """Learn means and weights that give each input the same spread, and the block X a trace of X Xᵀ of n."""
     values = block.astype(np.float64)
     mean, spread = values.mean(axis=0), values.std(axis=0)
-    varies = spread > _LEAST_SPREAD * np.abs(values).max(axis=0, initial=0.0)
+    varies = spread > _MIN_SPREAD * np.abs(values).max(axis=0, initial=0.0)
     weight = np.zeros_like(spread)
     weight[varies] = 1.0 / (spread[varies] * np.sqrt(varies.sum()))
     return Standardiser(mean, weight)
@@ -149,7 +149,7 @@ class RidgePath:
         return solutions
 
     def _judge(self, strength: float, multiplier: float, duals: Matrix, diagonal: Matrix) -> Candidate:
-        freedom = np.maximum(strength * diagonal - 1.0 / len(diagonal), _LEAST_FREEDOM)
+        freedom = np.maximum(strength * diagonal - 1.0 / len(diagonal), _MIN_FREEDOM)
         left_out = self._centred + self.intercept - strength * duals / freedom[:, None]
         return Candidate(float(strength), multiplier, left_out, duals)
 
@@ -185,8 +185,8 @@ def _decompose(inputs: Matrix) -> tuple[Matrix, Matrix]:
     num_images, width = inputs.shape
     if width >= num_images:
         values, vectors = np.linalg.eigh(inputs @ inputs.T)
-        kept = values > _LEAST_EIGENVALUE * num_images
+        kept = values > _MIN_EIGENVALUE * num_images
         return values[kept], vectors[:, kept]
     values, turned = np.linalg.eigh(inputs.T @ inputs)
-    kept = values > _LEAST_EIGENVALUE * num_images
+    kept = values > _MIN_EIGENVALUE * num_images
     return values[kept], (inputs @ turned[:, kept]) / np.sqrt(values[kept])

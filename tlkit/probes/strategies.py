@@ -20,11 +20,11 @@ from tlkit.training.stage_plan import StagePlan, plan_stages
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
 
-LEAST_SHARE_OF_LAST_GROUPS = 0.25
+MIN_SHARE_OF_LAST_GROUPS = 0.25
 
 
 @dataclass(frozen=True)
-class Way:
+class Strategy:
     """A finetune command, and what it runs.
 
     Attributes:
@@ -59,7 +59,7 @@ class Way:
         return shlex.join(["tlkit", "finetune", str(data), *self.command, "--out", str(run)])
 
 
-def make_way(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Way:
+def make_strategy(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Strategy:
     """Return the way that trains the head and everything from a layer group upwards.
 
     Args:
@@ -83,7 +83,7 @@ def make_way(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[str, 
     recipe = choose_weights(make_finetune_recipe(stage=stage, sections=sections, start_from=None), None)
     recipe = resolve_recipe(check_recipe(recipe, source="settings"))
     words = [word for name, section in SECTIONS.items() for word in list_words(section(**sections[name]))]
-    return Way(unfreeze, recipe, tuple(plan_stages(recipe, None)), (*words, *list_words(Stage(**stage))))
+    return Strategy(unfreeze, recipe, tuple(plan_stages(recipe, None)), (*words, *list_words(Stage(**stage))))
 
 
 def take_head(sections: Mapping[str, Mapping[str, Any]], kind: str | None) -> Mapping[str, Mapping[str, Any]]:
@@ -97,6 +97,6 @@ def find_last_groups(backbone: Backbone) -> str:
     """Return the lowest of the last groups: the fewest that hold a quarter of the weights, and never all of them."""
     sizes = [group.num_parameters for group in backbone.groups]
     lowest = next(
-        place for place in reversed(range(len(sizes))) if sum(sizes[place:]) >= LEAST_SHARE_OF_LAST_GROUPS * sum(sizes)
+        place for place in reversed(range(len(sizes))) if sum(sizes[place:]) >= MIN_SHARE_OF_LAST_GROUPS * sum(sizes)
     )
     return backbone.groups[max(1, lowest)].name

@@ -27,7 +27,7 @@ def given_settings(settings_type: type, options: Mapping[str, Any]) -> dict[str,
 
     Args:
         settings_type: One of the dataclasses in `tlkit.recipes`.
-        options: By keyword; those that belong to other dataclasses are passed over.
+        options: By keyword; those that belong to other dataclasses are skipped.
 
     Raises:
         SettingError: A value breaks its field's rule.

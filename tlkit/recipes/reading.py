@@ -22,8 +22,8 @@ from tlkit.recipes.settings import RECORDS, SECTIONS, Recipe, Stage
 
 Settings = TypeVar("Settings", bound=Any)
 
-MOST_BYTES = 1_000_000
-MOST_DOTS = 100
+MAX_BYTES = 1_000_000
+MAX_DOTS = 100
 """In a line: the time that a key of many parts takes goes with the square of their number."""
 LONGEST_SHOWN = 80
 """Characters of a value that an error shows."""
@@ -87,19 +87,19 @@ def _read_toml(path: Path) -> dict[str, Any]:
         raise _unreadable(path, "it is no regular file")
     try:
         with path.open("rb") as file:
-            content = file.read(MOST_BYTES + 1)
+            content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, str(error.strerror)) from error
-    if len(content) > MOST_BYTES:
-        raise _unreadable(path, f"it has more than {MOST_BYTES:,} bytes")
+    if len(content) > MAX_BYTES:
+        raise _unreadable(path, f"it has more than {MAX_BYTES:,} bytes")
     try:
-        if any(line.count(b".") > MOST_DOTS for line in content.splitlines()):
+        if any(line.count(b".") > MAX_DOTS for line in content.splitlines()):
             raise RecursionError
         document = tomllib.loads(content.decode("utf-8", errors="surrogateescape"))  # paths may hold any bytes
         _refuse_giants(document)
     except tomllib.TOMLDecodeError as error:
         raise SettingError(
-            f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="mend the line that is named."
+            f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="fix the line that is named."
         ) from error
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else "a whole number of more than 64 bits"

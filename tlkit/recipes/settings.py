@@ -94,7 +94,7 @@ class DataSettings:
         rule=NOT_EMPTY,
         words=(),
     )
-    strict: bool = setting(False, "Stop at the first unusable image file instead of setting it aside.")
+    strict: bool = setting(False, "Stop at the first unusable image file instead of skipping it.")
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,7 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 REPORT_NAME = "report.html"
 SWEEP_NAME = "learning-rate-{}.png"
 """The picture of a stage's sweep, by the number of the stage."""
-MOST_FILES_LISTED = 500
+MAX_FILES_LISTED = 500
 PICTURES = {
     "curves.png": (
         "Course of training",
@@ -102,7 +102,7 @@ def write_report(
     stage_table: Table,
     score_table: Table,
     recipe: str,
-    set_aside: Sequence[tuple[str, str]] = (),
+    skipped: Sequence[tuple[str, str]] = (),
     notices: Sequence[str] = (),
     caution: str = "",
 ) -> Path:
@@ -120,7 +120,7 @@ def write_report(
         score_table: The same, for the scores of the parts that the first column names: classes, labels, or stretches of
             values.
         recipe: The resolved recipe, as TOML.
-        set_aside: (path, reason) of each file that could not be used.
+        skipped: (path, reason) of each file that could not be used.
         notices: What the reader of the data found remarkable, a sentence each.
         caution: What to bear in mind when the figures are quoted.
     """
@@ -138,7 +138,7 @@ def write_report(
         _render_table("Images", "How many images of each class are in each split.", class_table),
         _render_notices(notices),
         _render_picture(folder, "views.png"),
-        _render_set_aside(set_aside),
+        _render_skipped(skipped),
         _render_recipe(recipe),
     ]  # fmt: skip
     page = (
@@ -236,20 +236,20 @@ def _render_notices(notices: Sequence[str]) -> str:
     return _render_section("Worth knowing about the data", "Found while reading it.", f"<ul>\n{items}\n</ul>")
 
 
-def _render_set_aside(set_aside: Sequence[tuple[str, str]]) -> str:
-    if not set_aside:
+def _render_skipped(skipped: Sequence[tuple[str, str]]) -> str:
+    if not skipped:
         return ""
     rows = "\n".join(
-        f"<tr><td>{_text(path)}</td><td>{_text(reason)}</td></tr>" for path, reason in set_aside[:MOST_FILES_LISTED]
+        f"<tr><td>{_text(path)}</td><td>{_text(reason)}</td></tr>" for path, reason in skipped[:MAX_FILES_LISTED]
     )
     note = "These took no part in the run, each for the reason given."
-    if len(set_aside) > MOST_FILES_LISTED:
-        note += f" The first {MOST_FILES_LISTED} stand here, all of them in set_aside.csv."
+    if len(skipped) > MAX_FILES_LISTED:
+        note += f" The first {MAX_FILES_LISTED} stand here, all of them in skipped.csv."
     body = (
         f"<details><summary>show the files</summary>\n"
         f'<div class="scroll"><table>\n<tr><th>file</th><th>reason</th></tr>\n{rows}\n</table></div></details>'
     )
-    return _render_section(f"Files set aside: {len(set_aside):,}", note, body)
+    return _render_section(f"Files skipped: {len(skipped):,}", note, body)
 
 
 def _render_recipe(recipe: str) -> str:

@@ -66,7 +66,7 @@ def growing_file(path: Path) -> Iterator[BufferedWriter]:
         raise RunError(
             f"{error.filename or partial}: {error.strerror or error}.",
             expected="a disk with room left, and a folder that can be written to",
-            fix=f"mend that, and run the same command again.{describe_kept(path)}",
+            fix=f"fix that, and run the same command again.{describe_kept(path)}",
         ) from error
 
 

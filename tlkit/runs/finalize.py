@@ -39,7 +39,7 @@ if TYPE_CHECKING:
     from tlkit.models import Classifier
     from tlkit.models.exports.openvino import OpenvinoClassifier
 
-MOST_SPANNING_IMAGES = 500
+MAX_SPANNING_IMAGES = 500
 UNCHOSEN_THRESHOLD = 0.5
 DISTANCE = "The distance from the training images"
 OPENVINO_NETWORK = "The network for OpenVINO"
@@ -140,7 +140,7 @@ def _fit_novelty(
         TlkitError: The features cannot be computed.
     """
     train = manifest.in_split("train")
-    chosen = np.random.default_rng(recipe.training.seed).permutation(len(train))[:MOST_SPANNING_IMAGES]
+    chosen = np.random.default_rng(recipe.training.seed).permutation(len(train))[:MAX_SPANNING_IMAGES]
     some = dataclasses.replace(manifest, records=tuple(train[number] for number in sorted(chosen)))
     if all(stage.unfreeze == "none" for stage in recipe.stages):
         rows = _read_features(classifier, some, recipe, cache_root, console)

@@ -1,6 +1,6 @@
 """The output folder of a run: opened, resumed, and read again by a run that starts from it.
 
-RUN/  recipe.toml  manifest.csv  set_aside.csv  earlier_images.json (of the run it started from)  history.csv  tensorboard/  bundle/  summary.json
+RUN/  recipe.toml  manifest.csv  skipped.csv  earlier_images.json (of the run it started from)  history.csv  tensorboard/  bundle/  summary.json
       curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png  report.html  state/ (until all is made)
 
 `recipe.toml` is written when all that a resumed run needs is on the disk: a folder without it holds no run yet, only

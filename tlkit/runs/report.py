@@ -32,8 +32,8 @@ if TYPE_CHECKING:
 
 NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
-MOST_STEPS_DRAWN = 2000
-MOST_FAILURES_TOLD = 5
+MAX_STEPS_DRAWN = 2000
+MAX_FAILURES_TOLD = 5
 
 
 def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
@@ -41,9 +41,9 @@ def score_validation(classifier: Predictor, manifest: Manifest, console: Console
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:
         scores = score_records(classifier, records, advance=advance)
-    for item in scores.failures[:MOST_FAILURES_TOLD]:
+    for item in scores.failures[:MAX_FAILURES_TOLD]:
         console.warn(f"{item.path} is left out of the validation: {item.reason}.")
-    if more := len(scores.failures[MOST_FAILURES_TOLD:]):
+    if more := len(scores.failures[MAX_FAILURES_TOLD:]):
         console.warn(f"{more:,} more images are left out of the validation.")
     return scores
 
@@ -103,7 +103,7 @@ def write_run_report(
             stage_table=stage_table(outcomes, spec.outputs.score_name),
             score_table=score_table,
             recipe=folder.recipe.read_text("utf-8"),
-            set_aside=[(str(item.path), item.reason) for item in manifest.set_aside],
+            skipped=[(str(item.path), item.reason) for item in manifest.skipped],
             notices=manifest.notices,
             caution=qualify_validation(folder.path, manifest) if scored else "",
         )
@@ -114,7 +114,7 @@ def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:
     progress = outcome.progress
     course = Course(outcome.plan.stage, progress.steps_per_epoch)
     num_steps = progress.epochs_done * progress.steps_per_epoch
-    factors = [course.factor(step) for step in range(0, num_steps, -(-num_steps // MOST_STEPS_DRAWN))]
+    factors = [course.factor(step) for step in range(0, num_steps, -(-num_steps // MAX_STEPS_DRAWN))]
     return {line.group: [line.rate * factor for factor in factors] for line in outcome.rates if line.num_trainable}
 
 

@@ -39,7 +39,9 @@ class Regression(Task):
         if not text or is_missing(text):
             raise ValueError("no value")
         if math.isnan(parse_number(text)):
-            raise ValueError(f"the value {text[:40]!r} {'stands for no data' if is_numeric(text) else 'is no number'}")
+            raise ValueError(
+                f"the value {text[:40]!r} {'stands for no data' if is_numeric(text) else 'is not a number'}"
+            )
         return text
 
     def names_of(self, answer: str) -> tuple[str, ...]:

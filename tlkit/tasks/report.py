@@ -39,7 +39,7 @@ def format_fraction(value: float | None) -> str:
 
 
 def check_finite(answers: NDArray[np.floating[Any]], *, kind: str) -> None:
-    """Refuse answers that are no numbers.
+    """Refuse answers that are not numbers.
 
     Args:
         answers: Float (n, ...), one row an image.

@@ -72,7 +72,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> 
     return assemble_classifier(spec, weights=recipe.backbone.weights, seed=recipe.training.seed)
 
 
-def tell_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:
+def print_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:
     """Say how the columns are read, and which of them will say nothing about new images."""
     rows = [record.metadata for record in manifest.in_split("train")]
     if not spec.metadata.columns:

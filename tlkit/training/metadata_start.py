@@ -22,7 +22,7 @@ from tlkit.training.mixing import NO_MIXING
 from tlkit.training.steps import StageModel
 
 METADATA_STAGE = ResolvedStage(name="metadata", epochs=100, batch_size=32, lr=2e-2, lr_ratio=1.0, patience=15)
-MOST_STEPS_OF_AN_EPOCH = 50
+MAX_STEPS_OF_AN_EPOCH = 50
 
 
 def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings) -> Progress:
@@ -52,7 +52,7 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
 def _without_images(batches: Batches) -> Batches:
     """Return the same batches with nothing in the place of the images, and none mixed."""
     num_images = batches.num_images
-    batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MOST_STEPS_OF_AN_EPOCH))
+    batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MAX_STEPS_OF_AN_EPOCH))
     plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1, mixing=NO_MIXING)
     inputs = HeldInputs(ops.zeros((num_images, 1)), num_views=1)
     answers = batches.tell(np.arange(num_images), np.zeros(num_images, np.int64)).answers

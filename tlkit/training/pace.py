@@ -14,7 +14,7 @@ SAVING_SHARE = 20
 """Saving may take one part in so many of the time."""
 SECONDS_WORTH_SAVING = 5.0
 """What took less is sooner trained again than thought about."""
-_MOST_GROWTH = 16
+_MAX_GROWTH = 16
 
 
 class Pace:
@@ -32,7 +32,7 @@ class Pace:
             yield calls
             seconds = max(time.perf_counter() - started, 1e-6)
             wanted = int(SECONDS_OF_A_CALL / seconds * (calls.stop - calls.start))
-            self._num_steps = max(1, min(wanted, _MOST_GROWTH * self._num_steps))
+            self._num_steps = max(1, min(wanted, _MAX_GROWTH * self._num_steps))
             done = calls.stop
 
 

@@ -124,7 +124,7 @@ def smooth(losses: Sequence[float]) -> list[float]:
 
 
 def find_divergence(losses: Sequence[float]) -> int | None:
-    """Return the step, from 0, at which the loss diverged: it is no number, or its average far above its lowest."""
+    """Return the step, from 0, at which the loss diverged: it is not a number, or its average far above its lowest."""
     lowest = math.inf
     for number, loss in enumerate(smooth(losses)):
         if not math.isfinite(loss) or loss > DIVERGED * lowest:

@@ -77,7 +77,7 @@ def search_rate(
     return found
 
 
-def tell_search(found: FoundRate, picture: Path, console: Console) -> None:
+def print_search(found: FoundRate, picture: Path, console: Console) -> None:
     """Say how far the sweep went, what it suggests, and whether the rules agree."""
     sweep, suggestions = found.sweep, found.suggestions
     ending = "where the loss diverged" if sweep.diverged else "without diverging"
@@ -108,7 +108,7 @@ def find_stage_rate(
 ) -> StagePlan:
     """Return the plan with the rate that its stage asks to be found; the usual rate if the sweep suggests none."""
     found = search_rate(model, backbone, data, plan, recipe=recipe, picture=picture, console=console)
-    tell_search(found, picture, console)
+    print_search(found, picture, console)
     if found.suggestions:
         rate = found.suggestions.chosen
     else:

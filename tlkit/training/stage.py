@@ -12,7 +12,7 @@ import keras
 import numpy as np
 
 from tlkit.backbones.engines.base import check_cut
-from tlkit.data.manifest import Manifest, SetAside
+from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.inference.scoring import load_record
 from tlkit.models import Classifier
 from tlkit.outputs import QUANTITIES
@@ -41,7 +41,7 @@ class StageOutcome:
         plan: The stage, with the rate that was found where one was to be.
         progress: Its history and best epoch.
         rates: The table of layer groups and rates.
-        set_aside: Images that turned out unusable on the way.
+        skipped: Images that turned out unusable on the way.
         num_validation: Validation images that it was judged by.
         rate_is_found: Whether its learning rate was looked for.
         engine: The engine and precision that computed its features; None at the pixels, and where it was finished before.
@@ -50,7 +50,7 @@ class StageOutcome:
     plan: StagePlan
     progress: Progress
     rates: list[GroupRate]
-    set_aside: tuple[SetAside, ...]
+    skipped: tuple[SkippedFile, ...]
     num_validation: int
     rate_is_found: bool
     engine: tuple[str, str] | None = None
@@ -95,9 +95,9 @@ def run_stage(
             num_validation = len(manifest.in_split("validation"))
             return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
 
-        tell_stage(plan, sized.spec.image_size, console)
+        print_stage(plan, sized.spec.image_size, console)
         if plan.stage.lr != FIND:
-            _tell_rates(table, console)
+            _print_rates(table, console)
         with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
             begins_with_metadata = begin_with_metadata(sized, plan, inputs, recipe, console)
             if plan.stage.lr == FIND:
@@ -107,7 +107,7 @@ def run_stage(
                 )
                 remember_rate(plan, found_rate)
                 rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
-                _tell_rates(table, console)
+                _print_rates(table, console)
             progress = fit_stage(
                 model,
                 inputs.data,
@@ -123,7 +123,7 @@ def run_stage(
         finished.write(snapshot("model", model.variables), progress)
         checkpoint.remove()
         num_validation = inputs.data.validation.num_images
-        return StageOutcome(plan, progress, table, inputs.set_aside, num_validation, asks_for_rate, inputs.engine)
+        return StageOutcome(plan, progress, table, inputs.skipped, num_validation, asks_for_rate, inputs.engine)
 
 
 @contextlib.contextmanager
@@ -148,7 +148,7 @@ def open_stage(
     console: Console,
 ) -> Iterator[StageInputs]:
     """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
-    _tell_batch_norm(classifier.backbone.tail(plan.boundary), recipe.bn, console)
+    _print_batch_norm(classifier.backbone.tail(plan.boundary), recipe.bn, console)
     if model.tail is not None:
         _check_cut(classifier, manifest, plan.boundary, model.tail, console)
     with (
@@ -181,7 +181,7 @@ def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, tail: 
     console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
 
 
-def tell_stage(plan: StagePlan, image_size: int, console: Console) -> None:
+def print_stage(plan: StagePlan, image_size: int, console: Console) -> None:
     """Say what the stage does, and on what."""
     stage = plan.stage
     if plan.boundary == "pixels":
@@ -196,7 +196,7 @@ def tell_stage(plan: StagePlan, image_size: int, console: Console) -> None:
     console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}{size}.")
 
 
-def _tell_rates(table: list[GroupRate], console: Console) -> None:
+def _print_rates(table: list[GroupRate], console: Console) -> None:
     rows = [
         (line.group, f"{line.num_parameters:,}", f"{line.num_trainable:,}", f"{line.rate:.3g}" if line.num_trainable else "frozen")
         for line in table
@@ -204,7 +204,7 @@ def _tell_rates(table: list[GroupRate], console: Console) -> None:
     console.table("Layer groups", ("group", "parameters", "trained", "learning rate"), rows)
 
 
-def _tell_batch_norm(tail: keras.Model | None, mode: str, console: Console) -> None:
+def _print_batch_norm(tail: keras.Model | None, mode: str, console: Console) -> None:
     """Say what batch norm does, where there is some."""
     if tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in tail.layers):
         console.say(f"Batch norm of the unfrozen groups: {mode}.")

@@ -15,9 +15,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.box_views import place_box
-from tlkit.data.manifest import ImageRecord, Manifest, SetAside
+from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, ViewPlan, draw_view
-from tlkit.features.ensure import DatasetFeatures, ensure_features, refuse_set_aside
+from tlkit.features.ensure import DatasetFeatures, ensure_features, refuse_skipped
 from tlkit.inference.scoring import load_record
 from tlkit.models import BundleSpec, Classifier, to_deviations
 from tlkit.recipes import Recipe, ResolvedStage
@@ -47,12 +47,12 @@ class StageInputs:
 
     Attributes:
         data: The batches.
-        set_aside: Images that could not be read for it.
+        skipped: Images that could not be read for it.
         engine: The engine and precision that computed the features; None at the pixels.
     """
 
     data: StageData
-    set_aside: tuple[SetAside, ...] = ()
+    skipped: tuple[SkippedFile, ...] = ()
     engine: tuple[str, str] | None = None
 
 
@@ -92,14 +92,14 @@ def open_stage_inputs(
         console=console,
     )
     if recipe.data.strict:
-        refuse_set_aside(features)
-    for item in features.set_aside:
+        refuse_skipped(features)
+    for item in features.skipped:
         console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
     inputs = {split: _choose_feature_inputs(features, split, stage) for split in records}
     data = join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=stage.views)
     spec = features.cache.spec
-    yield StageInputs(data, features.set_aside, (spec.engine, spec.precision))
+    yield StageInputs(data, features.skipped, (spec.engine, spec.precision))
 
 
 def join_stage_data(

@@ -18,7 +18,7 @@ from tlkit.training.loop import StageData
 from tlkit.training.pace import Pace
 from tlkit.training.steps import CompiledSteps, StageModel, compile_steps
 
-FEWEST_TIMED_STEPS = 2
+MIN_TIMED_STEPS = 2
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ def _time_steps(steps: CompiledSteps, batches: Batches, seconds: float) -> tuple
                 num_timed, warmed_up = 0, now
                 continue
             num_timed += calls.stop - calls.start
-            if num_timed >= FEWEST_TIMED_STEPS and now - warmed_up >= seconds:
+            if num_timed >= MIN_TIMED_STEPS and now - warmed_up >= seconds:
                 step = (now - warmed_up) / num_timed
                 return max(0.0, first - step), step * batches.plan.num_batches
     raise AssertionError("epochs follow each other without end")

@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 LEVEL = 0.05
 NUM_FLIPS = 1999
-_MOST_SIGNS_AT_ONCE = 2**22
+_MAX_SIGNS_AT_ONCE = 2**22
 
 
 @dataclass(frozen=True)
@@ -70,7 +70,7 @@ def compute_p_value(differences: NDArray[np.floating]) -> float:
         return 1.0
     found = abs(moved.sum()) * (1 - 1e-9)
     rng = np.random.default_rng(0)
-    at_once = max(1, _MOST_SIGNS_AT_ONCE // len(moved))
+    at_once = max(1, _MAX_SIGNS_AT_ONCE // len(moved))
     num_as_far = 0
     for start in range(0, NUM_FLIPS, at_once):
         signs = rng.integers(2, size=(min(at_once, NUM_FLIPS - start), len(moved))) * 2 - 1

@@ -27,7 +27,7 @@ from tlkit.runtime import start_keras
 
 NUM_THREADS = 2
 NUM_WARM_UP_BATCHES = 3
-LEAST_SECONDS = 4.0
+MIN_SECONDS = 4.0
 
 Pixels = NDArray[np.uint8]
 
@@ -71,7 +71,7 @@ def _measure_forward(engine: Engine, batch: Pixels) -> float:
         list(pool.map(engine.compute, [batch] * NUM_WARM_UP_BATCHES * engine.num_parallel))
         num_batches = 0
         start = time.perf_counter()
-        while (seconds := time.perf_counter() - start) < LEAST_SECONDS:
+        while (seconds := time.perf_counter() - start) < MIN_SECONDS:
             list(pool.map(engine.compute, [batch] * engine.num_parallel))
             num_batches += engine.num_parallel
         return num_batches * len(batch) / seconds

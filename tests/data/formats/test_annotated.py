@@ -10,7 +10,7 @@ import pytest
 from tlkit.data.formats.annotated import read_annotated
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.data.formats.candidates import Candidates
-from tlkit.data.manifest import SetAside
+from tlkit.data.manifest import SkippedFile
 from tlkit.errors import DataError
 
 VOC = "<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object></annotation>"
@@ -50,7 +50,7 @@ def test_both_layouts_of_yolo_give_their_splits(tmp_path: Path, layout: str, val
         write(tmp_path, **{image.format(split=split, n=n): "", label.format(split=split, n=n): "0 0.5 0.5 0.5 0.5"})
     found = read(tmp_path)
     assert splits_of(found) == {image.format(split=split, n=n): names[split] for n, split in enumerate(names)}
-    assert (found.set_aside, found.notices) == ((), (GIVEN,))
+    assert (found.skipped, found.notices) == ((), (GIVEN,))
 
 
 def test_files_of_the_same_name_in_all_splits_are_told_apart(tmp_path: Path) -> None:
@@ -82,11 +82,11 @@ def test_tables_without_boxes_are_left_out_of_a_folder(tmp_path: Path) -> None:
     found = read_boxes(tmp_path / "a", image_folder=tmp_path)
     assert [box.corners for box in found.annotations[0].boxes] == [(1, 2, 4, 6)]
     assert [(item.kind, item.path.name) for item in found.complaints] == [
-        ("table without columns of boxes; left out", "notes.csv")
+        ("table without columns of boxes; skipped", "notes.csv")
     ]
 
 
-def test_masks_beside_annotated_images_are_set_aside_as_such(tmp_path: Path) -> None:
+def test_masks_beside_annotated_images_are_skipped_as_such(tmp_path: Path) -> None:
     write(
         tmp_path,
         **{
@@ -97,7 +97,7 @@ def test_masks_beside_annotated_images_are_set_aside_as_such(tmp_path: Path) -> 
     )
     found = read(tmp_path, "Annotations")
     assert splits_of(found) == {"JPEGImages/1.jpg": None}
-    assert found.set_aside == (SetAside(tmp_path / "SegmentationClass/1.png", "mask of an image"),)
+    assert found.skipped == (SkippedFile(tmp_path / "SegmentationClass/1.png", "mask of an image"),)
 
 
 @pytest.mark.parametrize("names", ["{}_annotations.json", "{}.json", "annotations/{}/boxes.json"])
@@ -160,9 +160,7 @@ def test_one_folder_named_for_two_splits_counts_for_the_first(tmp_path: Path) ->
     )
     found = read_boxes(tmp_path, image_folder=tmp_path)
     assert found.annotations[0].split == "train"
-    assert [item.kind for item in found.complaints] == [
-        "list of validation images that are those of train; passed over"
-    ]
+    assert [item.kind for item in found.complaints] == ["list of validation images that are those of train; skipped"]
 
 
 def test_an_image_in_two_lists_is_kept_out_of_training_with_a_complaint(tmp_path: Path) -> None:
@@ -175,7 +173,7 @@ def test_an_image_in_two_lists_is_kept_out_of_training_with_a_complaint(tmp_path
         ("2.jpg", "validation"),
     ]
     assert [(item.kind, item.path) for item in found.complaints] == [
-        ("entry of the data.yaml that is not there; passed over", tmp_path / "images/gone"),
+        ("entry of the data.yaml that is not there; skipped", tmp_path / "images/gone"),
         ("image listed for train and validation; taken for validation", tmp_path / "images/val/2.jpg"),
     ]
 
@@ -193,14 +191,14 @@ def test_a_list_counts_more_than_a_folder_and_it_is_said(tmp_path: Path) -> None
     )
 
 
-def test_images_without_annotation_or_split_are_set_aside(tmp_path: Path) -> None:
+def test_images_without_annotation_or_split_are_skipped(tmp_path: Path) -> None:
     write(tmp_path, **{f"{name}.jpg": "" for name in ("train/1", "extra/2", "train/3")})
     write(tmp_path, **{f"{name}.xml": VOC for name in ("train/1", "extra/2")})
     found = read(tmp_path)
     assert splits_of(found) == {"train/1.jpg": "train"}
-    assert found.set_aside == (
-        SetAside(tmp_path / "extra/2.jpg", "in none of the splits"),
-        SetAside(tmp_path / "train/3.jpg", "no annotation names it"),
+    assert found.skipped == (
+        SkippedFile(tmp_path / "extra/2.jpg", "in none of the splits"),
+        SkippedFile(tmp_path / "train/3.jpg", "no annotation names it"),
     )
 
 
@@ -208,9 +206,7 @@ def test_annotated_images_outside_the_folder_are_counted(tmp_path: Path) -> None
     write(tmp_path, **{"data/1.jpg": "", "elsewhere/2.jpg": "", "data/boxes.json": coco("1.jpg", "../elsewhere/2.jpg")})
     found = read(tmp_path / "data", "boxes.json")
     assert splits_of(found) == {"1.jpg": None}
-    assert found.notices == (
-        f"1 × annotated image outside {tmp_path}/data; left out, e.g. {tmp_path}/elsewhere/2.jpg.",
-    )
+    assert found.notices == (f"1 × annotated image outside {tmp_path}/data; skipped, e.g. {tmp_path}/elsewhere/2.jpg.",)
 
 
 def test_folders_that_name_two_splits_are_an_error(tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_several_rows_are_several_boxes_and_empty_cells_are_none(folder: Path) -
         Annotation(folder / "1.jpg", None, (BoxLabel(1, 2, 3, 4), BoxLabel(5, 6, 7, 8))),
         Annotation(folder / "2.jpg", None, ()),
     )
-    assert [item.kind for item in found.complaints] == ["box that says the same as an earlier one; left out"]
+    assert [item.kind for item in found.complaints] == ["box that says the same as an earlier one; skipped"]
 
 
 @pytest.mark.parametrize("cells", ["1,2,3,wide", "1,2,3,nan", "1,2,3,"])
@@ -98,7 +98,7 @@ def test_what_is_not_a_number_is_a_complaint(folder: Path, cells: str) -> None:
     found = read(folder, f"path,xmin,ymin,xmax,ymax\n1.jpg,{cells}\n1.jpg,5,6,7,8\n")
     assert found.annotations[0].boxes == (BoxLabel(5, 6, 7, 8),)
     assert [(item.kind, item.path) for item in found.complaints] == [
-        ("row with something that is not a number for its box; left out", folder / "1.jpg")
+        ("row with something that is not a number for its box; skipped", folder / "1.jpg")
     ]
 
 
@@ -106,14 +106,14 @@ def test_rows_that_differ_in_the_size_are_a_complaint(folder: Path) -> None:
     found = read(folder, "path,width,height,xmin,ymin,xmax,ymax\n1.jpg,64,48,1,2,3,4\n1.jpg,32,24,1,2,3,4\n")
     assert found.annotations == (Annotation(folder / "1.jpg", (64, 48), (BoxLabel(1, 2, 3, 4),)),)
     assert [item.kind for item in found.complaints] == [
-        "image annotated again with another size; the later boxes left out"
+        "image annotated again with another size; the later boxes are skipped"
     ]
 
 
 def test_an_image_that_is_not_there_is_one_complaint(folder: Path) -> None:
     found = read(folder, "path,xmin,ymin,xmax,ymax\n3.jpg,1,2,3,4\n3.jpg,5,6,7,8\n1.jpg,1,2,3,4\n,1,2,3,4\n")
     assert [item.image.name for item in found.annotations] == ["1.jpg"]
-    assert [item.kind for item in found.complaints] == ["name of an image that is not there; its rows left out"] * 2
+    assert [item.kind for item in found.complaints] == ["name of an image that is not there; its rows are skipped"] * 2
 
 
 def test_an_image_that_cannot_be_told_from_another_is_a_complaint(folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_image_that_cannot_be_told_from_another_is_a_complaint(folder: Path) 
         (folder / name / "3.jpg").touch()
     found = read(folder, "path,xmin,ymin,xmax,ymax\n3.jpg,1,2,3,4\nb/3.jpg,1,2,3,4\n")
     assert [item.image for item in found.annotations] == [folder / "b/3.jpg"]
-    assert [item.kind for item in found.complaints] == ["name of an image that is ambiguous; its rows left out"]
+    assert [item.kind for item in found.complaints] == ["name of an image that is ambiguous; its rows are skipped"]
 
 
 def test_parquet_is_read(folder: Path) -> None:

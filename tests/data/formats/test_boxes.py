@@ -78,7 +78,7 @@ def test_annotations_of_other_images_are_an_error(tmp_path: Path) -> None:
     make_files(tmp_path, "labels/1.txt")
     assert error_of(tmp_path / "labels") == (
         f"{tmp_path}/labels: read as YOLO, it tells of no image in {tmp_path} "
-        f"(1 × text file of an image that is not there; left out; e.g. {tmp_path}/labels/1.txt).\n"
+        f"(1 × text file of an image that is not there; skipped; e.g. {tmp_path}/labels/1.txt).\n"
         "  Expected: annotations of images in that folder\n"
         "  Fix: check that the annotations and the images belong together."
     )

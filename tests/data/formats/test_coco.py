@@ -68,14 +68,14 @@ def test_a_negative_size_is_an_empty_box(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "kind"),
     [
-        (annotation(5, iscrowd=1), "annotation of a crowd; left out"),
-        (annotation(99), "annotation of an unknown image id; left out"),
-        (annotation(["a"]), "annotation of an unknown image id; left out"),
-        (annotation(5, None), "annotation whose bbox is not four numbers; left out"),
-        (annotation(5, [1, 2, 3]), "annotation whose bbox is not four numbers; left out"),
-        (annotation(5, [1, 2, 3, "wide"]), "annotation whose bbox is not four numbers; left out"),
-        (annotation(5, [1, 2, 3, float("nan")]), "annotation whose bbox is not four numbers; left out"),
-        ("text", "annotation that is no object; left out"),
+        (annotation(5, iscrowd=1), "annotation of a crowd; skipped"),
+        (annotation(99), "annotation of an unknown image id; skipped"),
+        (annotation(["a"]), "annotation of an unknown image id; skipped"),
+        (annotation(5, None), "annotation whose bbox is not four numbers; skipped"),
+        (annotation(5, [1, 2, 3]), "annotation whose bbox is not four numbers; skipped"),
+        (annotation(5, [1, 2, 3, "wide"]), "annotation whose bbox is not four numbers; skipped"),
+        (annotation(5, [1, 2, 3, float("nan")]), "annotation whose bbox is not four numbers; skipped"),
+        ("text", "annotation that is not an object; skipped"),
     ],
 )
 def test_a_bad_annotation_is_a_complaint_and_the_others_are_read(folder: Path, entry: object, kind: str) -> None:
@@ -96,23 +96,23 @@ def test_repeated_boxes_ids_and_images_are_complaints(folder: Path) -> None:
     found = read(folder, images, [annotation(5), annotation(5), annotation(6)], [*CATEGORIES, {"id": 1, "name": "x"}])
     assert found.annotations == (Annotation(folder / "1.jpg", (64, 48), (BoxLabel(1, 2, 4.5, 6, "cat"),)),)
     assert kinds(found) == [
-        "image with the id of an earlier one; left out",
-        "category with the id of an earlier one; left out",
-        "box that says the same as an earlier one; left out",
+        "image with the id of an earlier one; skipped",
+        "category with the id of an earlier one; skipped",
+        "box that says the same as an earlier one; skipped",
         "image annotated more than once; boxes joined",
-        "box that says the same as an earlier one; left out",
+        "box that says the same as an earlier one; skipped",
     ]
 
 
 def test_entries_without_an_id_are_complaints(folder: Path) -> None:
     found = read(folder, [image(5, "1.jpg"), 3, image(None, "1.jpg")], [], [{"name": "x"}])
-    assert kinds(found) == ["image without an id; left out"] * 2 + ["category without an id; left out"]
+    assert kinds(found) == ["image without an id; skipped"] * 2 + ["category without an id; skipped"]
 
 
 @pytest.mark.parametrize("name", ["gone.jpg", 3, None, "", "../..", "a\0b", "x" * 5000])
 def test_an_image_that_is_not_there_is_a_complaint(folder: Path, name: object) -> None:
     assert kinds(read(folder, [image(5, "1.jpg"), image(6, name)], [])) == [
-        "entry of an image that is not there; left out"
+        "entry of an image that is not there; skipped"
     ]
 
 

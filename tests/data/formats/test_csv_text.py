@@ -117,7 +117,7 @@ def test_a_stray_quote_is_an_error_with_its_line(text: str, found: str) -> None:
     assert error_of(text) == (
         f"{TABLE}: {found}.\n"
         "  Expected: double quotes only around a whole cell, and doubled inside one\n"
-        f'  Fix: mend line {line}: write "" for a quote inside a quoted cell, or remove the quote.'
+        f'  Fix: fix line {line}: write "" for a quote inside a quoted cell, or remove the quote.'
     )
 
 
@@ -179,7 +179,7 @@ def test_a_row_of_another_width_is_an_error_with_its_line(row: str, cells: str) 
     assert error_of(f"path,label\n1.png,a\n{row}\n") == (
         f"{TABLE}: line 3 has {cells}.\n"
         "  Expected: 2, as many as the first line names\n"
-        "  Fix: mend the line; a cell that holds the separator itself stands in double quotes."
+        "  Fix: fix the line; a cell that holds the separator itself stands in double quotes."
     )
 
 

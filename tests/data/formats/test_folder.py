@@ -11,7 +11,7 @@ import pytest
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.formats.candidates import Candidate
 from tlkit.data.formats.folder import read_folder
-from tlkit.data.manifest import SetAside
+from tlkit.data.manifest import SkippedFile
 from tlkit.errors import DataError
 
 
@@ -126,14 +126,14 @@ def test_a_folder_below_a_class_that_is_named_for_a_split_is_told_of(tmp_path: P
     )
 
 
-def test_annotations_and_masks_are_set_aside_with_a_hint(tmp_path: Path) -> None:
+def test_annotations_and_masks_are_skipped_with_a_hint(tmp_path: Path) -> None:
     make_files(tmp_path, *(f"{name}/{n}.jpg" for name in ("cat", "dog") for n in (1, 2)), "cat/1_mask.png")
     for path in (tmp_path / "cat/1.xml", tmp_path / "dog/2.xml", tmp_path / "xml/3.xml"):
         path.parent.mkdir(exist_ok=True)
         path.write_text("<annotation/>")
     candidates = read_folder(tmp_path)
     assert [item.path.name for item in candidates.items] == ["1.jpg", "2.jpg", "1.jpg", "2.jpg"]
-    assert [(item.path.name, item.reason) for item in candidates.set_aside] == [
+    assert [(item.path.name, item.reason) for item in candidates.skipped] == [
         ("1.xml", "PASCAL VOC annotation"),
         ("1_mask.png", "mask of an image"),
         ("2.xml", "PASCAL VOC annotation"),
@@ -141,21 +141,21 @@ def test_annotations_and_masks_are_set_aside_with_a_hint(tmp_path: Path) -> None
     ]
     assert candidates.notices == (
         "Without any readable image, so no class: xml.",
-        f"3 × PASCAL VOC annotation, set aside, e.g. {tmp_path}/cat/1.xml; --boxes {tmp_path} learns the boxes.",
-        f"1 × mask of an image, set aside, e.g. {tmp_path}/cat/1_mask.png.",
+        f"3 × PASCAL VOC annotation, skipped, e.g. {tmp_path}/cat/1.xml; --boxes {tmp_path} learns the boxes.",
+        f"1 × mask of an image, skipped, e.g. {tmp_path}/cat/1_mask.png.",
     )
     used = read_folder(
         tmp_path, annotation_files=[tmp_path / "cat/1.xml", tmp_path / "dog/2.xml", tmp_path / "xml/3.xml"]
     )
-    assert [item.path.name for item in used.set_aside] == ["1_mask.png"]
+    assert [item.path.name for item in used.skipped] == ["1_mask.png"]
 
 
-def test_masks_and_annotations_in_folders_beside_the_images_are_set_aside(tmp_path: Path) -> None:
+def test_masks_and_annotations_in_folders_beside_the_images_are_skipped(tmp_path: Path) -> None:
     make_files(tmp_path, "images/cat/1.jpg", "images/dog/2.jpg", "masks/1.png", "masks/2.png")
     candidates = read_folder(tmp_path)
     assert [item.answer for item in candidates.items] == ["cat", "dog"]
-    assert [item.path.name for item in candidates.set_aside] == ["1.png", "2.png"]
-    assert candidates.notices == (f"2 × mask of an image, set aside, e.g. {tmp_path}/masks/1.png.",)
+    assert [item.path.name for item in candidates.skipped] == ["1.png", "2.png"]
+    assert candidates.notices == (f"2 × mask of an image, skipped, e.g. {tmp_path}/masks/1.png.",)
 
 
 def test_annotations_in_place_of_class_folders_are_an_error_that_names_boxes(tmp_path: Path) -> None:
@@ -203,8 +203,8 @@ def test_a_folder_of_thumbnails_is_no_class_if_its_files_are_small(tmp_path: Pat
         (tmp_path / name).write_bytes(b"x" * (100 if name.startswith("t") else 300))
     candidates = read_folder(tmp_path)
     assert [item.answer for item in candidates.items] == ["cat", "dog"]
-    assert candidates.set_aside == (SetAside(tmp_path / "thumbnails/1.png", "thumbnail of another file"),)
-    assert candidates.notices == (f"1 × thumbnail of another file, set aside, e.g. {tmp_path}/thumbnails/1.png.",)
+    assert candidates.skipped == (SkippedFile(tmp_path / "thumbnails/1.png", "thumbnail of another file"),)
+    assert candidates.notices == (f"1 × thumbnail of another file, skipped, e.g. {tmp_path}/thumbnails/1.png.",)
     (tmp_path / "thumbnails/1.png").write_bytes(b"x" * 200)
     assert [item[1] for item in found(tmp_path)] == ["cat", "dog", "thumbnails"]
 
@@ -218,7 +218,7 @@ def test_empty_folders_and_loose_images_are_told_of(tmp_path: Path) -> None:
         "Without any readable image, so no class: empty, hollow, none and 1 more.",
         "Not in a class folder, so without a class: loose.jpg.",
     )
-    assert candidates.set_aside == (SetAside(tmp_path / "loose.jpg", "in no class folder"),)
+    assert candidates.skipped == (SkippedFile(tmp_path / "loose.jpg", "in no class folder"),)
 
 
 def test_what_lies_beside_the_split_folders_is_told_of(tmp_path: Path) -> None:
@@ -230,16 +230,16 @@ def test_what_lies_beside_the_split_folders_is_told_of(tmp_path: Path) -> None:
         "Ignored beside the split folders: extra.",
         "Not in a class folder, so without a class: cover.jpg.",
     )
-    assert [item.path.name for item in candidates.set_aside] == ["loose.png", "cover.jpg"]
+    assert [item.path.name for item in candidates.skipped] == ["loose.png", "cover.jpg"]
 
 
-def test_broken_links_and_pipes_are_set_aside(tmp_path: Path) -> None:
+def test_broken_links_and_pipes_are_skipped(tmp_path: Path) -> None:
     make_files(tmp_path, "cat/1")
     (tmp_path / "cat" / "2").symlink_to(tmp_path / "gone")
     os.mkfifo(tmp_path / "cat" / "3")
-    assert read_folder(tmp_path).set_aside == (
-        SetAside(tmp_path / "cat" / "2", "a broken link"),
-        SetAside(tmp_path / "cat" / "3", "not a regular file"),
+    assert read_folder(tmp_path).skipped == (
+        SkippedFile(tmp_path / "cat" / "2", "a broken link"),
+        SkippedFile(tmp_path / "cat" / "3", "not a regular file"),
     )
 
 
@@ -276,7 +276,7 @@ def test_a_split_folder_without_class_folders_is_an_error(tmp_path: Path) -> Non
 def test_an_empty_split_folder_is_told_of(tmp_path: Path) -> None:
     make_files(tmp_path, "train/cat/1", "test/.keep")
     assert found(tmp_path) == [("train", "cat", "train/cat/1")]
-    assert read_folder(tmp_path).notices == ("Empty, so passed over: test.",)
+    assert read_folder(tmp_path).notices == ("Empty, so skipped: test.",)
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

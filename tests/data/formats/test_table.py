@@ -10,7 +10,7 @@ import pytest
 
 from tlkit.data.formats.candidates import Candidate
 from tlkit.data.formats.table import TableColumns, list_other_columns, read_table
-from tlkit.data.manifest import SetAside
+from tlkit.data.manifest import SkippedFile
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import CATEGORY, ColumnRequest
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
@@ -36,7 +36,7 @@ def test_csv_with_any_separator_is_read(table: Path, delimiter: str, encoding: s
         Candidate(table.parent / "a/1.jpg", "chat é", "train"),
         Candidate(Path("/far/2.jpg"), "dog", "validation"),
     )
-    assert candidates.set_aside == ()
+    assert candidates.skipped == ()
     assert candidates.notices == ()
 
 
@@ -61,7 +61,7 @@ def test_parquet_is_read_and_missing_values_are_empty(tmp_path: Path) -> None:
     pyarrow.parquet.write_table(pyarrow.table(columns), path)
     candidates = read_table(path)
     assert candidates.items == (Candidate(tmp_path / "1.jpg", "7", None),)
-    assert [item.reason for item in candidates.set_aside] == ["no label in row 2", "no label in row 3"]
+    assert [item.reason for item in candidates.skipped] == ["no label in row 2", "no label in row 3"]
     assert candidates.unused_columns == ("bytes",)
 
 
@@ -73,14 +73,14 @@ def test_parquet_labels_may_be_numbers_or_categories(tmp_path: Path) -> None:
     assert [item.answer for item in read_table(path, TableColumns(answer="target")).items] == ["0", "1"]
 
 
-def test_rows_that_lack_something_are_set_aside(table: Path) -> None:
+def test_rows_that_lack_something_are_skipped(table: Path) -> None:
     table.write_text("path,label,split\n,cat,train\n1.jpg, ,train\n2.jpg,cat,\n3.jpg,cat,test\n")
     candidates = read_table(table)
     assert [item.path.name for item in candidates.items] == ["3.jpg"]
-    assert candidates.set_aside == (
-        SetAside(table, "no image path in line 2"),
-        SetAside(table.parent / "1.jpg", "no label in line 3"),
-        SetAside(table.parent / "2.jpg", "no split in line 4"),
+    assert candidates.skipped == (
+        SkippedFile(table, "no image path in line 2"),
+        SkippedFile(table.parent / "1.jpg", "no label in line 3"),
+        SkippedFile(table.parent / "2.jpg", "no split in line 4"),
     )
 
 
@@ -98,7 +98,7 @@ def test_labels_are_sorted_and_an_image_may_have_none(table: Path) -> None:
     table.write_text("path,label\n1.jpg,wood | iron|wood\n2.jpg,\n,iron\n")
     candidates = read_table(table, TableColumns(task=MULTILABEL))
     assert [item.answer for item in candidates.items] == ["iron|wood", ""]
-    assert candidates.set_aside == (SetAside(table, "no image path in line 4"),)
+    assert candidates.skipped == (SkippedFile(table, "no image path in line 4"),)
 
 
 def test_rows_that_name_the_same_labels_count_once(table: Path) -> None:
@@ -108,13 +108,13 @@ def test_rows_that_name_the_same_labels_count_once(table: Path) -> None:
     assert candidates.notices == ("photos.csv: 1 row says the same as an earlier one and counts once.",)
 
 
-def test_values_are_numbers_and_other_rows_are_set_aside(table: Path) -> None:
+def test_values_are_numbers_and_other_rows_are_skipped(table: Path) -> None:
     table.write_text("path,label,price\n1.jpg,cat,12.50\n2.jpg,cat,\n3.jpg,,dear\n4.jpg,,-1e3\n")
     candidates = read_table(table, TableColumns(answer="price", task=REGRESSION))
     assert [item.answer for item in candidates.items] == ["12.50", "-1e3"]
-    assert candidates.set_aside == (
-        SetAside(table.parent / "2.jpg", "no value in line 3"),
-        SetAside(table.parent / "3.jpg", "the value 'dear' is no number in line 4"),
+    assert candidates.skipped == (
+        SkippedFile(table.parent / "2.jpg", "no value in line 3"),
+        SkippedFile(table.parent / "3.jpg", "the value 'dear' is not a number in line 4"),
     )
 
 
@@ -278,7 +278,7 @@ def test_values_are_read_as_the_column_writes_them(table: Path) -> None:
     candidates = read_table(table, TableColumns(answer="price", task=REGRESSION))
     assert [item.answer for item in candidates.items] == ["1.5", "2.5", "3.5"]
     assert candidates.notices == ("photos.csv: price: 1,5 € is read as 1.5.",)
-    assert [item.reason for item in candidates.set_aside] == ["no value in line 5"]
+    assert [item.reason for item in candidates.skipped] == ["no value in line 5"]
 
 
 def test_values_that_stand_for_no_data_are_none_and_outliers_are_told(table: Path) -> None:
@@ -290,7 +290,7 @@ def test_values_that_stand_for_no_data_are_none_and_outliers_are_told(table: Pat
         "photos.csv: price: -9999 stands for no data; 1 of 43 values are such.",
         "photos.csv: price: 1 of 43 values lie far from all others, 1 to 40 (such as 1e6); they are learned as they stand.",
     )
-    assert [item.reason for item in candidates.set_aside] == [
+    assert [item.reason for item in candidates.skipped] == [
         "no value in line 42",
         "the value '-3.4e38' stands for no data in line 43",
     ]

@@ -170,8 +170,8 @@ def test_a_csv_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: py
     [
         ("", "the table is empty"),
         ("path\n1.jpg\n", "the columns are path"),
-        ("a,b,a\n", "the columns are a, b, a; a stands twice"),
-        ("a,b, a  \n", "the columns are a, b, a; a stands twice"),
+        ("a,b,a\n", "the columns are a, b, a; a appears twice"),
+        ("a,b, a  \n", "the columns are a, b, a; a appears twice"),
     ],
 )
 def test_a_table_without_a_usable_header_is_an_error(tmp_path: Path, content: str, complaint: str) -> None:

@@ -94,7 +94,7 @@ def test_an_unknown_word_is_an_error(tmp_path: Path) -> None:
     assert error_of(table) == (
         f"{table.path}: the split column 'split' holds 'holdout'.\n"
         "  Expected: train or training, validation, valid, val or dev, test or testing\n"
-        "  Fix: mend the cell, or name another column with --split-column (none: there is none)."
+        "  Fix: fix the cell, or name another column with --split-column (none: there is none)."
     )
 
 

@@ -59,7 +59,7 @@ def test_boxes_are_read_as_written_nothing_subtracted(images: Path) -> None:
     found = read(images)
     assert found.format_name == "PASCAL VOC"
     assert found.annotations[0] == Annotation(images / "1.jpg", (64, 48), (CAT_BOX, BoxLabel(1, 2, 30.5, 40, "dog")))
-    assert [item.kind for item in found.complaints] == ["box that says the same as an earlier one; left out"]
+    assert [item.kind for item in found.complaints] == ["box that says the same as an earlier one; skipped"]
 
 
 @pytest.mark.parametrize("size", ["", "<width>0</width><height>0</height>", "<width>a</width><height>1</height>"])
@@ -117,13 +117,13 @@ def test_a_filename_that_several_files_share_is_no_image_of_theirs(images: Path)
         write(images.parent, voc(CAT, filename="1.jpg"), name)
     found = read(images)
     assert [item.image.name for item in found.annotations] == ["sound.jpg"]
-    shared = "XML file without an image of its own name, whose <filename> stands in other XML files too; left out"
+    shared = "XML file without an image of its own name, whose <filename> stands in other XML files too; skipped"
     assert [item.kind for item in found.complaints] == [shared] * 2
     write(images.parent, voc(CAT, filename="1.jpg"))
     found = read(images)
     assert [item.image.name for item in found.annotations] == ["1.jpg", "sound.jpg"]
     borrowed = (
-        "XML file without an image of its own name, whose <filename> names the image of another XML file; left out"
+        "XML file without an image of its own name, whose <filename> names the image of another XML file; skipped"
     )
     assert [item.kind for item in found.complaints] == [borrowed] * 2
 
@@ -190,21 +190,21 @@ def test_an_image_that_cannot_be_told_from_another_is_a_complaint(images: Path) 
     for folder in ("cat", "dog"):
         (images / folder).mkdir()
         (images / folder / "7.jpg").touch()
-    assert complaint_about(images, voc(CAT, filename="7.jpg")) == "XML file of an image that is ambiguous; left out"
+    assert complaint_about(images, voc(CAT, filename="7.jpg")) == "XML file of an image that is ambiguous; skipped"
 
 
 def test_an_image_that_is_not_there_is_a_complaint(images: Path) -> None:
     (images / "1.jpg").unlink()
-    assert complaint_about(images, voc(CAT)) == "XML file of an image that is not there; left out"
+    assert complaint_about(images, voc(CAT)) == "XML file of an image that is not there; skipped"
 
 
 @pytest.mark.parametrize(
     ("element", "kind"),
     [
-        ("<object><name>cat</name></object>", "object without a box; left out"),
-        (CAT.replace("30.5", "wide"), "box whose corners are not numbers; left out"),
-        (CAT.replace("30.5", "nan"), "box whose corners are not numbers; left out"),
-        (CAT.replace("<xmin>1</xmin>", ""), "box whose corners are not numbers; left out"),
+        ("<object><name>cat</name></object>", "object without a box; skipped"),
+        (CAT.replace("30.5", "wide"), "box whose corners are not numbers; skipped"),
+        (CAT.replace("30.5", "nan"), "box whose corners are not numbers; skipped"),
+        (CAT.replace("<xmin>1</xmin>", ""), "box whose corners are not numbers; skipped"),
     ],
 )
 def test_a_bad_object_is_a_complaint_and_the_others_are_read(images: Path, element: str, kind: str) -> None:
@@ -233,7 +233,7 @@ def test_of_two_files_that_differ_in_the_size_the_first_holds(images: Path) -> N
     found = read(images)
     assert found.annotations[0].boxes == (CAT_BOX,)
     assert [item.kind for item in found.complaints] == [
-        "image annotated again with another size; the later boxes left out"
+        "image annotated again with another size; the later boxes are skipped"
     ]
 
 
@@ -245,14 +245,14 @@ READER = '<!DOCTYPE a [<!ENTITY x SYSTEM "file:///etc/passwd">]><annotation><fil
 @pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
 @pytest.mark.parametrize("text", [BOMB, READER])
 def test_entities_are_refused(images: Path, text: str, encoding: str) -> None:
-    assert complaint_about(images, text.encode(encoding)) == "XML file that has a DOCTYPE; left out"
+    assert complaint_about(images, text.encode(encoding)) == "XML file that has a DOCTYPE; skipped"
 
 
 def test_no_encoding_hides_a_doctype(images: Path) -> None:
     hidden = b'<?xml version="1.0" encoding="cp037"?>' + READER.encode("cp037")
-    assert complaint_about(images, hidden) == "XML file that is not in UTF-8; left out"
+    assert complaint_about(images, hidden) == "XML file that is not in UTF-8; skipped"
     seven = b'<?xml version="1.0" encoding="utf-7"?>' + READER.replace("<", "+ADw-").encode()
-    assert complaint_about(images, seven) == "XML file that is broken; left out"
+    assert complaint_about(images, seven) == "XML file that is broken; skipped"
 
 
 def test_utf_16_is_read(images: Path) -> None:
@@ -272,16 +272,16 @@ def test_the_encoding_that_a_file_declares_is_heeded(images: Path, encoding: str
 
 def test_an_encoding_that_does_not_fit_is_a_complaint(images: Path) -> None:
     declared = b'<?xml version="1.0" encoding="%s"?>' + voc(CAT).encode() + b"\xff"
-    assert complaint_about(images, declared.replace(b"%s", b"us-ascii")) == "XML file that is not in US-ASCII; left out"
+    assert complaint_about(images, declared.replace(b"%s", b"us-ascii")) == "XML file that is not in US-ASCII; skipped"
     assert (
         complaint_about(images, declared.replace(b"%s", b"iso-8859-99"))
-        == "XML file that is not in ISO-8859-99; left out"
+        == "XML file that is not in ISO-8859-99; skipped"
     )
 
 
 def test_a_large_file_is_refused(images: Path) -> None:
     padding = "<!--" + " " * MAX_XML_BYTES + "-->"
-    assert complaint_about(images, voc(CAT, padding)) == "XML file that is larger than 4 MiB; left out"
+    assert complaint_about(images, voc(CAT, padding)) == "XML file that is larger than 4 MiB; skipped"
 
 
 def test_a_deep_file_does_no_harm(images: Path) -> None:
@@ -293,12 +293,12 @@ def test_a_deep_file_does_no_harm(images: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (voc(CAT)[:-5], "XML file that is broken; left out"),
-        ("", "XML file that is broken; left out"),
-        (voc(CAT, "&undeclared;"), "XML file that is broken; left out"),
-        ("a\0b", "XML file that is broken; left out"),
-        ("<html/>", "XML file that is no PASCAL VOC annotation; left out"),
-        (voc(CAT).encode() + b"\xff", "XML file that is not in UTF-8; left out"),
+        (voc(CAT)[:-5], "XML file that is broken; skipped"),
+        ("", "XML file that is broken; skipped"),
+        (voc(CAT, "&undeclared;"), "XML file that is broken; skipped"),
+        ("a\0b", "XML file that is broken; skipped"),
+        ("<html/>", "XML file that is no PASCAL VOC annotation; skipped"),
+        (voc(CAT).encode() + b"\xff", "XML file that is not in UTF-8; skipped"),
     ],
 )
 def test_a_broken_file_is_a_complaint(images: Path, content: str | bytes, kind: str) -> None:
@@ -309,8 +309,8 @@ def test_what_is_no_file_is_a_complaint(images: Path) -> None:
     (images.parent / "xml" / "1.xml").symlink_to("nowhere")
     os.mkfifo(images.parent / "xml" / "2.xml")
     assert [item.kind for item in read(images).complaints] == [
-        "a broken link; left out",
-        "not a regular file; left out",
+        "a broken link; skipped",
+        "not a regular file; skipped",
     ]
 
 
@@ -325,7 +325,7 @@ def test_what_cannot_be_read_is_a_complaint(images: Path, monkeypatch: pytest.Mo
 
     monkeypatch.setattr(Path, "open", open_or_fail)
     (complaint,) = read(images).complaints
-    assert complaint.kind == "XML file that cannot be read (Permission denied); left out"
+    assert complaint.kind == "XML file that cannot be read (Permission denied); skipped"
 
 
 def test_a_list_of_a_split_that_is_too_large_is_refused_and_not_cut(
@@ -340,5 +340,5 @@ def test_a_list_of_a_split_that_is_too_large_is_refused_and_not_cut(
     assert str(caught.value) == (
         f"{path}: the images of a split cannot be read: larger than 10 bytes.\n"
         "  Expected: a text file of at most 10 bytes, with an image on each line\n"
-        "  Fix: mend the file, or move it out of ImageSets."
+        "  Fix: fix the file, or move it out of ImageSets."
     )

@@ -64,13 +64,13 @@ def test_an_outline_gives_the_box_around_it(root: Path, points: str) -> None:
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ("0 0.5 0.5 0.5", "line that is neither a box nor an outline; left out"),
-        ("0 0.5 0.5 0.5 0.5 0.5 0.5 0.5", "line that is neither a box nor an outline; left out"),
-        ("0 0.5 0.5 0.5 wide", "line with something that is not a number; left out"),
-        ("0 0.5 0.5 0.5 nan", "line with something that is not a number; left out"),
-        ("cat 0.5 0.5 0.5 0.5", "line with something that is not a number; left out"),
-        ("0.5 0.5 0.5 0.5 0.5", "line that does not begin with the number of a class; left out"),
-        ("-1 0.5 0.5 0.5 0.5", "line that does not begin with the number of a class; left out"),
+        ("0 0.5 0.5 0.5", "line that is neither a box nor an outline; skipped"),
+        ("0 0.5 0.5 0.5 0.5 0.5 0.5 0.5", "line that is neither a box nor an outline; skipped"),
+        ("0 0.5 0.5 0.5 wide", "line with something that is not a number; skipped"),
+        ("0 0.5 0.5 0.5 nan", "line with something that is not a number; skipped"),
+        ("cat 0.5 0.5 0.5 0.5", "line with something that is not a number; skipped"),
+        ("0.5 0.5 0.5 0.5 0.5", "line that does not begin with the number of a class; skipped"),
+        ("-1 0.5 0.5 0.5 0.5", "line that does not begin with the number of a class; skipped"),
     ],
 )
 def test_a_bad_line_is_a_complaint_and_the_others_are_read(root: Path, line: str, kind: str) -> None:
@@ -80,7 +80,7 @@ def test_a_bad_line_is_a_complaint_and_the_others_are_read(root: Path, line: str
 def test_a_confidence_is_left_out_with_a_complaint(root: Path) -> None:
     assert read_lines(root, "0 0.5 0.5 1 1 0.97") == (
         (BoxLabel(0, 0, 1, 1, "0"),),
-        ["line with a sixth column, a confidence perhaps; the column left out"],
+        ["line with a sixth column, a confidence perhaps; the column is ignored"],
     )
 
 
@@ -179,7 +179,7 @@ def test_what_is_no_file_is_a_complaint(root: Path) -> None:
     write(root / "labels/1.txt", "")
     os.mkfifo(root / "labels/2.txt")
     (complaint,) = read_boxes(root, image_folder=root).complaints
-    assert (complaint.kind, complaint.path) == ("not a regular file; left out", root / "labels/2.txt")
+    assert (complaint.kind, complaint.path) == ("not a regular file; skipped", root / "labels/2.txt")
 
 
 def test_other_text_files_are_no_labels(root: Path) -> None:
@@ -197,8 +197,8 @@ def test_an_image_that_is_not_there_or_ambiguous_is_a_complaint(root: Path) -> N
     found = read_boxes(root, image_folder=root)
     assert [item.image.name for item in found.annotations] == ["2.png"]
     assert [(item.path.name, item.kind) for item in found.complaints] == [
-        ("1.txt", "text file of an image that is ambiguous; left out"),
-        ("gone.txt", "text file of an image that is not there; left out"),
+        ("1.txt", "text file of an image that is ambiguous; skipped"),
+        ("gone.txt", "text file of an image that is not there; skipped"),
     ]
 
 
@@ -209,4 +209,4 @@ def test_a_file_that_is_not_text_or_too_large_is_a_complaint(root: Path, monkeyp
         write(root / f"labels/{name}.txt", content)
     boxes, complaints = read_lines(root, "0 0.5 0.5 1 1")
     assert len(boxes) == 1
-    assert complaints == ["text file that cannot be read as UTF-8; left out"] * 2
+    assert complaints == ["text file that cannot be read as UTF-8; skipped"] * 2

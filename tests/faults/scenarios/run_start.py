@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 from pathlib import Path
 
-from tlkit.data.manifest import ImageRecord, Manifest, SetAside
+from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.recipes import Recipe, Stage, resolve_recipe
 from tlkit.runs.folder import RunFolder, open_run_folder
 
@@ -20,7 +20,7 @@ def _begin(out: Path, *, resume: bool = False) -> None:
                 ImageRecord(root / f"{number}.png", str(number) * 64, 8, 8, split, name)
                 for number, (split, name) in enumerate([("train", "a"), ("train", "b"), ("validation", "a")])
             )
-            folder.write_start(RECIPE, Manifest(root, ("a", "b"), records, (SetAside(root / "x.png", "torn"),)))
+            folder.write_start(RECIPE, Manifest(root, ("a", "b"), records, (SkippedFile(root / "x.png", "torn"),)))
         assert folder.read_manifest().class_names == ("a", "b")
 
 

@@ -11,14 +11,14 @@ from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.companions import MASK, is_mask_folder
 from tlkit.data.formats.given_splits import find_given_splits
-from tlkit.data.manifest import SetAside
+from tlkit.data.manifest import SkippedFile
 from tlkit.data.signatures import looks_like_image
 
 
 def read_annotated(root: Path, annotations: Mapping[Path, Annotation], *, source: Path) -> Candidates:
-    """Return the annotated images below a folder, their classes left open, and the others as set aside.
+    """Return the annotated images below a folder, their classes left open, and the others as skipped.
 
-    Where some images have a split, those without one are set aside.
+    Where some images have a split, those without one are skipped.
 
     Args:
         root: The data's folder.
@@ -33,15 +33,15 @@ def read_annotated(root: Path, annotations: Mapping[Path, Annotation], *, source
     given = find_given_splits(inside, root=root, annotations=annotations, source=source)
     has_splits = any(given.splits.values())
     items = [Candidate(path, None, split) for path, split in given.splits.items() if split or not has_splits]
-    set_aside = [
-        SetAside(path, "in none of the splits") for path, split in given.splits.items() if has_splits and not split
+    skipped = [
+        SkippedFile(path, "in none of the splits") for path, split in given.splits.items() if has_splits and not split
     ]
-    set_aside += (
-        SetAside(path, MASK if is_mask_folder(path.parent.name) else "no annotation names it")
+    skipped += (
+        SkippedFile(path, MASK if is_mask_folder(path.parent.name) else "no annotation names it")
         for path in _find_images(root)
         if path not in inside
     )
-    return Candidates(root, tuple(items), tuple(set_aside), (*given.notices, *_count_outside(annotations, root)))
+    return Candidates(root, tuple(items), tuple(skipped), (*given.notices, *_count_outside(annotations, root)))
 
 
 def _find_images(root: Path) -> Iterator[Path]:
@@ -51,4 +51,4 @@ def _find_images(root: Path) -> Iterator[Path]:
 def _count_outside(annotations: Mapping[Path, Annotation], root: Path) -> Iterator[str]:
     outside = [path for path in annotations if not path.is_relative_to(root)]
     if outside:
-        yield f"{len(outside):,} × annotated image outside {root}; left out, e.g. {min(outside)}."
+        yield f"{len(outside):,} × annotated image outside {root}; skipped, e.g. {min(outside)}."

@@ -65,7 +65,7 @@ def _read_if_boxes(path: Path, find_image: FindImage) -> Iterator[Annotation | C
     if find_box(table.header):
         yield from _read_table(table, find_image)
     else:
-        yield Complaint("table without columns of boxes; left out", path)
+        yield Complaint("table without columns of boxes; skipped", path)
 
 
 def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
@@ -101,7 +101,7 @@ def _read_table(table: Table, find_image: FindImage) -> Iterator[Annotation | Co
         if any(place):
             box = _parse_box(place, label, has_extents=columns.has_extents)
             if box is None:
-                yield Complaint("row with something that is not a number for its box; left out", path.parent / image)
+                yield Complaint("row with something that is not a number for its box; skipped", path.parent / image)
             else:
                 boxes_of_image.append(box)
     for (image, stated), boxes_of_image in boxes.items():
@@ -110,7 +110,7 @@ def _read_table(table: Table, find_image: FindImage) -> Iterator[Annotation | Co
             yield Annotation(found[0], stated, tuple(boxes_of_image), shape=shape, source=path, split=splits.get(image))
         else:
             what = "ambiguous" if found else "not there"
-            yield Complaint(f"name of an image that is {what}; its rows left out", path.parent / image)
+            yield Complaint(f"name of an image that is {what}; its rows are skipped", path.parent / image)
 
 
 def _read_splits(images: Sequence[str], cells: Sequence[str]) -> dict[str, str]:

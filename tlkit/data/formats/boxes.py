@@ -37,7 +37,7 @@ class FoundBoxes:
     Args:
         format_name: PASCAL VOC, COCO, YOLO or table.
         annotations: One an image, in a fixed order; their boxes are still unchecked.
-        complaints: What was mended or left out on the way.
+        complaints: What was fixed or left out on the way.
         remarks: How the whole was read, where that took a decision: one sentence each.
     """
 
@@ -216,12 +216,12 @@ def _merge(findings: Iterable[Annotation | Complaint]) -> tuple[tuple[Annotation
         image = finding.image
         earlier = first.setdefault(image, finding)
         if (earlier.size, earlier.in_fractions) != (finding.size, finding.in_fractions):
-            complaints.append(Complaint("image annotated again with another size; the later boxes left out", image))
+            complaints.append(Complaint("image annotated again with another size; the later boxes are skipped", image))
             continue
         if earlier is not finding:
             complaints.append(Complaint("image annotated more than once; boxes joined", image))
         num_boxes = len(boxes[image]) + len(finding.boxes)
         boxes[image].update(dict.fromkeys(finding.boxes))
         num_repeated = num_boxes - len(boxes[image])
-        complaints += [Complaint("box that says the same as an earlier one; left out", image)] * num_repeated
+        complaints += [Complaint("box that says the same as an earlier one; skipped", image)] * num_repeated
     return tuple(replace(item, boxes=tuple(boxes[image])) for image, item in first.items()), tuple(complaints)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlkit.data.manifest import SetAside
+from tlkit.data.manifest import SkippedFile
 
 _SPLIT_OF = {
     "train": "train",
@@ -44,14 +44,14 @@ class Candidates:
     Args:
         root: The data's folder, absolute; for a table, the folder that holds it.
         items: The files, in a fixed order.
-        set_aside: What can be no image, and why.
-        notices: What was passed over, one sentence each.
+        skipped: What can be no image, and why.
+        notices: What was skipped, one sentence each.
         unused_columns: Columns of a table that have no part in the data set.
     """
 
     root: Path
     items: tuple[Candidate, ...]
-    set_aside: tuple[SetAside, ...]
+    skipped: tuple[SkippedFile, ...]
     notices: tuple[str, ...]
     unused_columns: tuple[str, ...] = ()
 

@@ -41,10 +41,10 @@ def read_coco(path: Path, find_image: FindImage) -> Iterator[Annotation | Compla
         try:
             content = _read_json(file.path)
         except DataError:
-            yield Complaint("JSON file that is no COCO annotation; left out", file.path)
+            yield Complaint("JSON file that is no COCO annotation; skipped", file.path)
             continue
         if content["annotations"] and not any(map(_has_place, content["annotations"])):
-            yield Complaint("JSON file of annotations without boxes; left out", file.path)
+            yield Complaint("JSON file of annotations without boxes; skipped", file.path)
             continue
         yield from _read_file(file.path, content, find_image)
 
@@ -71,7 +71,7 @@ def _read_file(path: Path, content: dict[str, Any], find_image: FindImage) -> It
             yield Annotation(found[0], size, tuple(boxes[key]), shape="extents", source=path)
         else:
             what = "ambiguous" if found else "not there"
-            yield Complaint(f"entry of an image that is {what}; left out", path.parent / name)
+            yield Complaint(f"entry of an image that is {what}; skipped", path.parent / name)
 
 
 def _has_place(entry: object) -> bool:
@@ -81,17 +81,17 @@ def _has_place(entry: object) -> bool:
 def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping[_Id, str]) -> str:
     """Put an annotation's box to those of its image; return what is wrong with it, or an empty text."""
     if not isinstance(entry, dict):
-        return "annotation that is no object; left out"
+        return "annotation that is not an object; skipped"
     image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
     if not _is_id(image) or image not in boxes:
-        return "annotation of an unknown image id; left out"
+        return "annotation of an unknown image id; skipped"
     if entry.get("iscrowd") in (1, "1"):
-        return "annotation of a crowd; left out"
+        return "annotation of a crowd; skipped"
     if not bbox:
         bbox = _enclose(entry.get("segmentation"))
     numbers = parse_numbers(bbox) if isinstance(bbox, list) else None
     if numbers is None or len(numbers) != 4:
-        return "annotation whose bbox is not four numbers; left out"
+        return "annotation whose bbox is not four numbers; skipped"
     left, top, width, height = numbers
     class_name = names.get(category) if _is_id(category) else None
     # A negative size is an empty box, not one with its edges exchanged.
@@ -118,9 +118,9 @@ def _by_id(entries: Iterable[object], what: str, path: Path, complaints: list[Co
     for entry in entries:
         key = entry.get("id") if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not _is_id(key):
-            complaints.append(Complaint(f"{what} without an id; left out", path))
+            complaints.append(Complaint(f"{what} without an id; skipped", path))
         elif key in found:
-            complaints.append(Complaint(f"{what} with the id of an earlier one; left out", path))
+            complaints.append(Complaint(f"{what} with the id of an earlier one; skipped", path))
         else:
             found[key] = entry
     return found

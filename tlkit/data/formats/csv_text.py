@@ -230,7 +230,7 @@ def _parse_rows(path: Path, lines: Sequence[str], start: int, separator: str) ->
         raise DataError(
             f"{path}: line {begin:,}: {what}.",
             expected="double quotes only around a whole cell, and doubled inside one",
-            fix=f'mend line {begin:,}: write "" for a quote inside a quoted cell, or remove the quote.',
+            fix=f'fix line {begin:,}: write "" for a quote inside a quoted cell, or remove the quote.',
         ) from error
     return rows, numbers
 
@@ -283,6 +283,6 @@ def _fit_row(path: Path, row: list[str], line: int, header: Sequence[str]) -> li
         raise DataError(
             f"{path}: line {line:,} has {len(row):,} cell{'s' if len(row) > 1 else ''}.",
             expected=f"{width:,}, as many as the first line names",
-            fix="mend the line; a cell that holds the separator itself stands in double quotes.",
+            fix="fix the line; a cell that holds the separator itself stands in double quotes.",
         )
     return row[:width]

@@ -25,7 +25,7 @@ from tlkit.data.formats.companions import (
 from tlkit.data.formats.layout import ImageRoot, find_layout, refuse_unread_annotations
 from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path
 from tlkit.data.formats.table import TABLE_SUFFIXES
-from tlkit.data.manifest import SetAside
+from tlkit.data.manifest import SkippedFile
 from tlkit.data.signatures import looks_like_image
 from tlkit.errors import DataError
 from tlkit.outputs import normalize_name
@@ -60,14 +60,14 @@ def read_folder(root: Path, *, annotation_files: Collection[Path] = ()) -> Candi
     parts += (_pass_over_annotations(folder, root, used) for folder in layout.annotations)
     parts.append(Candidates(root, (), (), tuple(_name_skipped(layout.skipped))))
     found = _join(root, parts)
-    return replace(found, notices=(*found.notices, *_describe_companions(found.set_aside, root)))
+    return replace(found, notices=(*found.notices, *_describe_companions(found.skipped, root)))
 
 
 def _read_image_root(image_root: ImageRoot, root: Path, used: frozenset[Path]) -> Candidates:
     """Return the candidates of the class folders in one folder."""
     listing, split = image_root.listing, image_root.split
     if split not in (None, "train") and not listing.folders and not listing.files:
-        return Candidates(root, (), (), (f"Empty, so passed over: {image_root.folder.relative_to(root)}.",))
+        return Candidates(root, (), (), (f"Empty, so skipped: {image_root.folder.relative_to(root)}.",))
     if split is not None and not listing.folders:
         folder = image_root.folder
         refuse_unread_annotations(root)
@@ -82,7 +82,7 @@ def _read_image_root(image_root: ImageRoot, root: Path, used: frozenset[Path]) -
     inner_splits = _find_inner_splits(found) if split is None else {}
     parts = [_read_class(folder, files, split, inner_splits, root, used) for folder, files in found.items()]
     empty = [str(folder.relative_to(root)) for folder, part in zip(found, parts, strict=True) if not part.items]
-    parts.append(Candidates(root, (), tuple(SetAside(path, THUMBNAIL) for path in thumbnails), ()))
+    parts.append(Candidates(root, (), tuple(SkippedFile(path, THUMBNAIL) for path in thumbnails), ()))
     notices = [f"Without any readable image, so no class: {_name_some(empty)}."] if empty else []
     notices += _name_skipped(skipped)
     notices += _name_united(found)
@@ -102,14 +102,14 @@ def _read_class(
     answer = _find_class_name(folder)
     sound = [file.path for file in files if file.problem is None and file.path not in used]
     companions = find_companions(sound)
-    set_aside = [SetAside(file.path, file.problem) for file in files if file.problem is not None]
-    set_aside += (SetAside(path, kind) for path, kind in companions.items())
+    skipped = [SkippedFile(file.path, file.problem) for file in files if file.problem is not None]
+    skipped += (SkippedFile(path, kind) for path, kind in companions.items())
     paths = [path for path in sound if path not in companions]
     if all(path.suffix.lower() in ANNOTATION_SUFFIXES for path in paths):
-        set_aside += (SetAside(path, "not an image") for path in paths)
+        skipped += (SkippedFile(path, "not an image") for path in paths)
         paths = []
     items = (Candidate(path, answer, inner_splits.get(path, split)) for path in paths)
-    return Candidates(root, tuple(items), tuple(set_aside), ())
+    return Candidates(root, tuple(items), tuple(skipped), ())
 
 
 def _find_thumbnails(found: dict[Path, tuple[FoundFile, ...]]) -> list[Path]:
@@ -198,12 +198,12 @@ def _describe_inner_splits(
 
 
 def _pass_over_loose_files(files: Sequence[FoundFile], root: Path, used: frozenset[Path]) -> Candidates:
-    """Return the images and annotations among files outside any class folder as set aside, with a notice."""
+    """Return the images and annotations among files outside any class folder as skipped, with a notice."""
     sound = [file.path for file in files if file.problem is None and file.path not in used]
     companions = find_companions(sound)
     images = [path for path in sound if path not in companions and looks_like_image(path)]
-    set_aside = [SetAside(path, "in no class folder") for path in images]
-    set_aside += (SetAside(path, kind) for path, kind in companions.items())
+    skipped = [SkippedFile(path, "in no class folder") for path in images]
+    skipped += (SkippedFile(path, kind) for path, kind in companions.items())
     names = _name_some([str(path.relative_to(root)) for path in images])
     notices = [f"Not in a class folder, so without a class: {names}."] if images else []
     tables = [path.name for path in sound if path.suffix.lower() in TABLE_SUFFIXES and path not in companions]
@@ -211,25 +211,25 @@ def _pass_over_loose_files(files: Sequence[FoundFile], root: Path, used: frozens
         notices.append(
             f"Beside the folders and not used: {', '.join(tables)}; name a table in place of the folder to use it."
         )
-    return Candidates(root, (), tuple(set_aside), tuple(notices))
+    return Candidates(root, (), tuple(skipped), tuple(notices))
 
 
 def _pass_over_annotations(folder: Path, root: Path, used: frozenset[Path]) -> Candidates:
-    """Return the annotations and masks in a folder beside the images as set aside."""
+    """Return the annotations and masks in a folder beside the images as skipped."""
     paths = [file.path for file in walk_files(folder) if file.problem is None and file.path not in used]
     kinds = {path: recognize_annotation(path) or (MASK if looks_like_image(path) else None) for path in paths}
-    set_aside = tuple(SetAside(path, kind) for path, kind in kinds.items() if kind)
-    notices = () if set_aside or not paths else (f"Ignored beside the images: {folder.relative_to(root)}.",)
-    return Candidates(root, (), set_aside, notices)
+    skipped = tuple(SkippedFile(path, kind) for path, kind in kinds.items() if kind)
+    notices = () if skipped or not paths else (f"Ignored beside the images: {folder.relative_to(root)}.",)
+    return Candidates(root, (), skipped, notices)
 
 
-def _describe_companions(set_aside: Sequence[SetAside], root: Path) -> Iterator[str]:
+def _describe_companions(skipped: Sequence[SkippedFile], root: Path) -> Iterator[str]:
     """Yield a notice for each kind of annotation and for masks, if there are any."""
-    counts = Counter(item.reason for item in set_aside if item.reason in (*READABLE, LABELME, MASK, THUMBNAIL))
+    counts = Counter(item.reason for item in skipped if item.reason in (*READABLE, LABELME, MASK, THUMBNAIL))
     for kind, number in counts.items():
-        example = next(item.path for item in set_aside if item.reason == kind)
+        example = next(item.path for item in skipped if item.reason == kind)
         hint = f"; --boxes {root} learns the boxes" if kind in READABLE else ""
-        yield f"{number:,} × {kind}, set aside, e.g. {example}{hint}."
+        yield f"{number:,} × {kind}, skipped, e.g. {example}{hint}."
 
 
 def _name_skipped(skipped: Sequence[Path]) -> Iterator[str]:
@@ -249,6 +249,6 @@ def _join(root: Path, parts: Sequence[Candidates]) -> Candidates:
     return Candidates(
         root,
         tuple(item for part in parts for item in part.items),
-        tuple(item for part in parts for item in part.set_aside),
+        tuple(item for part in parts for item in part.skipped),
         tuple(notice for part in parts for notice in part.notices),
     )

@@ -16,7 +16,7 @@ from tlkit.outputs import LABEL_SEPARATOR
 NO_SEPARATOR, SPACE = "none", "space"
 
 _QUOTED = re.compile(r"'([^'\\]*)'|\"([^\"\\]*)\"")
-_LEAST_PART = 0.5
+_MIN_PART = 0.5
 
 Splitter = Callable[[str], Sequence[str]]
 
@@ -53,7 +53,7 @@ def find_combined_classes(path: Path, cells: Collection[str]) -> str:
     for sign, candidates in ((LABEL_SEPARATOR, distinct), (";", distinct), (",", distinct), (" ", of_words)):
         examples = [cell for cell in sorted(candidates) if sign in cell]
         part = _find_part_of_known_labels(distinct, _split_at(sign))
-        if part >= _LEAST_PART and examples:
+        if part >= _MIN_PART and examples:
             example = examples[0]
             return (
                 f"{path.name}: classes such as {example[:80]!r} look like several labels; with --task multilabel each "
@@ -97,7 +97,7 @@ def _find_splitter(path: Path, cells: Collection[str]) -> tuple[Splitter, str]:
         part = _find_part_of_known_labels(cells, _split_at(name))
         if example is None or (name == SPACE and part == 0):
             continue
-        if part >= _LEAST_PART:
+        if part >= _MIN_PART:
             return _split_at(name), f"{path.name}: the labels of a cell are divided at {word}."
         raise DataError(
             f"{path}: {example[:80]!r} may be one label or several.",

@@ -22,7 +22,7 @@ from tlkit.data.formats.table_columns import (
 from tlkit.data.formats.table_file import TABLE_SUFFIXES, Table, open_table
 from tlkit.data.formats.table_paths import PathFinder
 from tlkit.data.formats.table_splits import NO_SPLIT_COLUMN, TableSplits, find_splits
-from tlkit.data.manifest import SetAside
+from tlkit.data.manifest import SkippedFile
 from tlkit.metadata.columns import ColumnRequest
 from tlkit.metadata.encoding import fit_number
 from tlkit.metadata.numbers import is_missing, parse_number
@@ -76,8 +76,8 @@ class _Row:
 def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates:
     """Read a data set from a `.csv`, `.tsv` or `.parquet` file.
 
-    Paths start from the table's folder. Rows without a path, answer or split are set aside. A row that says the same as
-    an earlier one is passed over; labels in several rows of an image are united.
+    Paths start from the table's folder. Rows without a path, answer or split are skipped. A row that says the same as
+    an earlier one is skipped; labels in several rows of an image are united.
 
     Args:
         path: The table.
@@ -208,14 +208,14 @@ def _read_values(table: Table, column: str) -> _Answers:
 
 def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: PathFinder) -> Candidates:
     items: dict[tuple[Path, str | None, tuple[str, ...]], dict[str, None]] = {}
-    set_aside: list[SetAside] = []
+    skipped: list[SkippedFile] = []
     num_repeated = 0
     for row in rows:
         try:
             answer = _parse_row(task, row)
         except ValueError as reason:
             file = table.path.parent / row.image if row.image else table.path
-            set_aside.append(SetAside(file, f"{reason} in {row.place}"))
+            skipped.append(SkippedFile(file, f"{reason} in {row.place}"))
             continue
         answers = items.setdefault((finder.find(row.image), row.split, row.metadata), {})
         num_repeated += answer in answers
@@ -226,7 +226,7 @@ def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: Pat
         for answer in (_unite(answers) if find_task(task).has_labels else answers)
     ]
     notices = _describe_rows(table.path.name, items, task, num_repeated)
-    return Candidates(table.path.parent, tuple(candidates), tuple(set_aside), tuple(notices))
+    return Candidates(table.path.parent, tuple(candidates), tuple(skipped), tuple(notices))
 
 
 def _unite(answers: Iterable[str]) -> tuple[str]:

@@ -86,7 +86,7 @@ def _open_csv(path: Path) -> Table:
         read_column,
         lambda row: f"line {table.lines[row]:,}",
         table.separator,
-        (*table.notices, *_tell_nameless(path, len(table.header) - len(columns))),
+        (*table.notices, *_describe_nameless(path, len(table.header) - len(columns))),
     )
 
 
@@ -135,7 +135,7 @@ def _open_parquet(path: Path) -> Table:
             raise fail(error) from error
         return column
 
-    told = tuple(_tell_nameless(path, len(names) - len(columns)))
+    told = tuple(_describe_nameless(path, len(names) - len(columns)))
     return Table(path, tuple(columns), facts.num_rows, read_column, lambda row: f"row {row + 1:,}", notices=told)
 
 
@@ -200,7 +200,7 @@ def _check_cell(path: Path, name: str, text: str) -> str:
         raise DataError(
             f"{path}: the column {name!r} holds {what}.",
             expected=f"dates of the years 1 to 9999, and texts of at most {MAX_CELL_LENGTH:,} characters",
-            fix="mend the column, or name another one.",
+            fix="fix the column, or name another one.",
         )
     return text.strip()
 
@@ -216,7 +216,7 @@ def _name_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
             f"the columns are {shown if len(shown) <= 200 else shown[:197] + '...'}" if header else "the table is empty"
         )
         raise DataError(
-            f"{path}: {what}{f'; {twice[0]} stands twice' if twice else ''}.",
+            f"{path}: {what}{f'; {twice[0]} appears twice' if twice else ''}.",
             expected=f"a first line that names at least two columns (and at most {MAX_COLUMNS:,}), each once",
             fix="name the columns in the first line, with commas, semicolons, tabs or | between them.",
         )
@@ -230,6 +230,6 @@ def _name_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
     return dict(sorted(columns.items(), key=lambda item: item[1]))
 
 
-def _tell_nameless(path: Path, number: int) -> Iterator[str]:
+def _describe_nameless(path: Path, number: int) -> Iterator[str]:
     if number:
         yield f"{path.name}: {'1 column has' if number == 1 else f'{number:,} columns have'} no name, and no part."

@@ -118,7 +118,7 @@ class PathFinder:
         ]
 
     def describe(self) -> list[str]:
-        """Return what there is to say of paths that were read otherwise, or lead to no file and can be mended.
+        """Return what there is to say of paths that were read otherwise, or lead to no file and can be fixed.
 
         Raises:
             DataError: No path leads to a file, and it can be told why.
@@ -135,7 +135,7 @@ class PathFinder:
         return [*self.describe_readings(), *filter(None, [missing])]
 
     def _explain_missing(self) -> str:
-        """Return how to mend the first path that leads to no file, if that can be told."""
+        """Return how to fix the first path that leads to no file, if that can be told."""
         cell = self._missing[0] if self._missing else ""
         if _URL.match(cell):
             return "download the pictures, and name the files instead of their addresses."

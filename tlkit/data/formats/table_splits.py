@@ -147,6 +147,6 @@ def _parse_split(table: Table, column: str, cell: str) -> str:
         raise DataError(
             f"{table.path}: the split column {column!r} holds {cell[:80]!r}.",
             expected=SPLIT_SPELLINGS,
-            fix=f"mend the cell, or name another column with --split-column ({NO_SPLIT_COLUMN}: there is none).",
+            fix=f"fix the cell, or name another column with --split-column ({NO_SPLIT_COLUMN}: there is none).",
         )
     return split

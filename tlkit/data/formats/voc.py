@@ -32,9 +32,9 @@ MAX_LIST_BYTES = 16 * 2**20
 OTHER_IMAGE = "XML file whose <filename> names another image; its own name counts"
 STALE_NAME = "XML file whose <filename> names no image; its own name counts"
 BORROWED_IMAGE = (
-    "XML file without an image of its own name, whose <filename> names the image of another XML file; left out"
+    "XML file without an image of its own name, whose <filename> names the image of another XML file; skipped"
 )
-SHARED_NAME = "XML file without an image of its own name, whose <filename> stands in other XML files too; left out"
+SHARED_NAME = "XML file without an image of its own name, whose <filename> stands in other XML files too; skipped"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
 # Encodings that other tools write; none of them can hide a character of ASCII, as UTF-7 or EBCDIC can.
 _ENCODINGS = re.compile(
@@ -70,7 +70,7 @@ class _XmlFile:
 
 
 def read_voc(folder: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what the XML files at any depth of a folder say, in sorted order; last those whose own name is no image's.
+    """Yield what the XML files at any depth of a folder say, in sorted order; last those whose own name is not an image's.
 
     Args:
         folder: Absolute.
@@ -93,7 +93,7 @@ def read_voc(folder: Path, find_image: FindImage) -> Iterator[Annotation | Compl
             borrowers[xml.named[0]].append(xml)
         else:
             what = "ambiguous" if images or xml.named else "not there"
-            yield Complaint(f"XML file of an image that is {what}; left out", xml.path)
+            yield Complaint(f"XML file of an image that is {what}; skipped", xml.path)
     for image, files in borrowers.items():
         if image in owned or len({xml.path.stem for xml in files}) > 1:
             yield from (Complaint(BORROWED_IMAGE if image in owned else SHARED_NAME, xml.path) for xml in files)
@@ -106,12 +106,12 @@ def _open_files(folder: Path, find_image: FindImage) -> Iterator[_XmlFile | Comp
     for file in walk_files(folder):
         is_wanted = file.path.suffix.lower() == ".xml"
         if file.problem is not None and (is_wanted or file.path.is_dir()):
-            yield Complaint(f"{file.problem}; left out", file.path)
+            yield Complaint(f"{file.problem}; skipped", file.path)
         elif is_wanted:
             try:
                 yield _open_file(file.path, file.path.parent.relative_to(folder), find_image)
             except _UnusableXml as error:
-                yield Complaint(f"XML file that {error}; left out", file.path)
+                yield Complaint(f"XML file that {error}; skipped", file.path)
 
 
 def _open_file(path: Path, under: PurePath, find_image: FindImage) -> _XmlFile:
@@ -140,10 +140,10 @@ def _parse_object(element: ElementTree.Element) -> BoxLabel | str:
     """Return an object's box, or what is wrong with it."""
     box = element.find("bndbox")
     if box is None:
-        return "object without a box; left out"
+        return "object without a box; skipped"
     corners = parse_numbers(box.findtext(name) for name in _CORNERS)
     if corners is None:
-        return "box whose corners are not numbers; left out"
+        return "box whose corners are not numbers; skipped"
     left, top, right, bottom = corners
     return BoxLabel(left, top, right, bottom, normalize_name(_text(element, "name")))
 
@@ -190,7 +190,7 @@ def _read_lines(path: Path) -> list[str]:
         raise DataError(
             f"{path}: the images of a split cannot be read: {error.strerror}.",
             expected=f"a text file of at most {MAX_LIST_BYTES:,} bytes, with an image on each line",
-            fix="mend the file, or move it out of ImageSets.",
+            fix="fix the file, or move it out of ImageSets.",
         ) from error
 
 

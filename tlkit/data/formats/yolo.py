@@ -76,11 +76,11 @@ def read_yolo(path: Path, find_image: FindImage) -> Iterator[Annotation | Compla
     splits, complaints = _read_splits(yaml, found.parent if found else folder, folder, find_image)
     yield from complaints
     for earlier, later in splits.unite_equal():
-        yield Complaint(f"list of {later} images that are those of {earlier}; passed over", found or folder)
+        yield Complaint(f"list of {later} images that are those of {earlier}; skipped", found or folder)
     for file in walk_files(folder):
         is_wanted = is_label_file(file.path) and file.path not in splits.lists
         if file.problem is not None and (is_wanted or file.path.is_dir()):
-            yield Complaint(f"{file.problem}; left out", file.path)
+            yield Complaint(f"{file.problem}; skipped", file.path)
         elif is_wanted:
             yield from _read_file(file.path, folder, yaml, splits, find_image)
 
@@ -98,12 +98,12 @@ def _read_file(
     images = find_image(path.stem, beside=[_image_folder(path), path.parent], under=under, any_suffix=True)
     if len(images) != 1:
         what = "ambiguous" if images else "not there"
-        yield Complaint(f"text file of an image that is {what}; left out", path)
+        yield Complaint(f"text file of an image that is {what}; skipped", path)
         return
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError):
-        yield Complaint("text file that cannot be read as UTF-8; left out", path)
+        yield Complaint("text file that cannot be read as UTF-8; skipped", path)
         return
     boxes = []
     for line in lines:
@@ -129,15 +129,15 @@ class _Line:
 def _parse_line(words: list[str], yaml: DataYaml) -> _Line:
     numbers = parse_numbers(words)
     if numbers is None:
-        return _Line(None, "line with something that is not a number; left out")
+        return _Line(None, "line with something that is not a number; skipped")
     number, *places = numbers
     if number < 0 or number != int(number):
-        return _Line(None, "line that does not begin with the number of a class; left out")
+        return _Line(None, "line that does not begin with the number of a class; skipped")
     if yaml.has_key_points:
         places = places[:4]
     complaint = ""
     if len(places) == 5:
-        complaint = "line with a sixth column, a confidence perhaps; the column left out"
+        complaint = "line with a sixth column, a confidence perhaps; the column is ignored"
     if len(places) in (4, 5):
         left, right = _compute_edges(places[0], places[2])
         top, bottom = _compute_edges(places[1], places[3])
@@ -145,7 +145,7 @@ def _parse_line(words: list[str], yaml: DataYaml) -> _Line:
         left, right = min(places[::2]), max(places[::2])
         top, bottom = min(places[1::2]), max(places[1::2])
     else:
-        return _Line(None, "line that is neither a box nor an outline; left out")
+        return _Line(None, "line that is neither a box nor an outline; skipped")
     class_name = str(int(number)) if yaml.names is None else yaml.names.get(int(number))
     if class_name is None:
         complaint = complaint or "line with the number of an unknown class; its box has no class"
@@ -201,7 +201,7 @@ def _read_splits(
     ] or [(find_split(path.stem) or "", path.name, path) for path in _find_lists(folder)]
     for split, entry, place in places:
         if place is None:
-            complaints.append(Complaint("entry of the data.yaml that is not there; passed over", yaml_folder / entry))
+            complaints.append(Complaint("entry of the data.yaml that is not there; skipped", yaml_folder / entry))
         elif place.is_dir():
             splits.folders.setdefault(split, []).append(place)
         else:
@@ -223,12 +223,12 @@ def _read_list(path: Path, folder: Path, find_image: FindImage) -> tuple[set[Pat
     try:
         lines = [line.strip() for line in read_text(path).splitlines()]
     except (OSError, ValueError):
-        return set(), [Complaint("list of images that cannot be read as UTF-8; passed over", path)]
+        return set(), [Complaint("list of images that cannot be read as UTF-8; skipped", path)]
     found: set[Path] = set()
     complaints = []
     for line in filter(None, lines):
         images = find_image(line, beside=[path.parent, folder])
         found.update(images)
         if not images:
-            complaints.append(Complaint("line of a list that names no image; passed over", path))
+            complaints.append(Complaint("line of a list that names no image; skipped", path))
     return found, complaints

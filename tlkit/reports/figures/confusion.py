@@ -17,8 +17,8 @@ from tlkit.files import written_aside
 from tlkit.reports.figures.palette import FAINT_INK, GRID, INK, RIGHT, WRONG
 from tlkit.reports.lettering import load_font, one_line, shorten_middle
 
-MOST_CLASSES_DRAWN = 200
-MOST_CLASSES_WITH_COUNTS = 60
+MAX_CLASSES_DRAWN = 200
+MAX_CLASSES_WITH_COUNTS = 60
 LONGEST_NAME = 32
 MARGIN_PX = 24
 GAP_PX = 8
@@ -76,10 +76,10 @@ def draw_confusion_matrix(path: Path, confusion: NDArray[np.integer[Any]], class
 
 
 def _choose_classes(confusion: NDArray[np.integer[Any]]) -> NDArray[np.int64]:
-    if len(confusion) <= MOST_CLASSES_DRAWN:
+    if len(confusion) <= MAX_CLASSES_DRAWN:
         return np.arange(len(confusion))
     mistakes = confusion.sum(axis=1) + confusion.sum(axis=0) - 2 * np.diag(confusion)
-    return np.sort(np.argsort(-mistakes, kind="stable")[:MOST_CLASSES_DRAWN])
+    return np.sort(np.argsort(-mistakes, kind="stable")[:MAX_CLASSES_DRAWN])
 
 
 def _describe(confusion: NDArray[np.integer[Any]], *, num_shown: int) -> str:
@@ -132,7 +132,7 @@ def _draw_cells(counts: NDArray[np.integer[Any]], fractions: NDArray[np.floating
         at = min(line * cell_px, edge_px - 1)
         pen.line([(at, 0), (at, edge_px)], fill=GRID)
         pen.line([(0, at), (edge_px, at)], fill=GRID)
-    if len(counts) <= MOST_CLASSES_WITH_COUNTS:
+    if len(counts) <= MAX_CLASSES_WITH_COUNTS:
         widest = f"{counts.max():,}"
         fitting = [size for size in range(8, 18) if load_font(widest, size).getlength(widest) <= cell_px - 6]
         font = load_font(widest, max(fitting, default=8))

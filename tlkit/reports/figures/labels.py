@@ -14,7 +14,7 @@ from tlkit.reports.lettering import one_line, shorten_middle
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
-MOST_LABELS_DRAWN = 60
+MAX_LABELS_DRAWN = 60
 LONGEST_NAME = 32
 WIDTH_INCHES = 7.0
 ROW_INCHES = 0.27
@@ -63,9 +63,9 @@ def draw_labels(
 def _choose_labels(ap: Sequence[float | None]) -> list[int]:
     """Return the labels to draw, the best first, those without a figure last."""
     defined = [(value, label) for label, value in enumerate(ap) if value is not None]
-    ranked = [label for _, label in sorted(defined, key=lambda pair: (-pair[0], pair[1]))][-MOST_LABELS_DRAWN:]
+    ranked = [label for _, label in sorted(defined, key=lambda pair: (-pair[0], pair[1]))][-MAX_LABELS_DRAWN:]
     undefined = [label for label, value in enumerate(ap) if value is None]
-    return ranked + undefined[: MOST_LABELS_DRAWN - len(ranked)]
+    return ranked + undefined[: MAX_LABELS_DRAWN - len(ranked)]
 
 
 def _describe(ap: Sequence[float | None], *, num_shown: int) -> str:

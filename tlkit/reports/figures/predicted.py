@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 EDGE_INCHES = 6.4
 LONGEST_NAME = 40
-LEAST_RATIO_FOR_LOGARITHMS = 50
+MIN_RATIO_FOR_LOGARITHMS = 50
 BEYOND = "#{:02x}{:02x}{:02x}".format(*WRONG)
 _FURTHEST_OUT = 10
 
@@ -72,7 +72,7 @@ def _describe(true: NDArray[np.float64], said: NDArray[np.float64], error: float
 
 def _choose_scale(true: NDArray[np.float64], said: NDArray[np.float64]) -> _Scale:
     low, high = float(true.min()), float(true.max())
-    if low > 0 and high / low > LEAST_RATIO_FOR_LOGARITHMS:
+    if low > 0 and high / low > MIN_RATIO_FOR_LOGARITHMS:
         positive = said[said > 0]
         low = max(low / _FURTHEST_OUT, min(low, float(positive.min(initial=low))))
         high = min(high * _FURTHEST_OUT, max(high, float(positive.max(initial=high))))
