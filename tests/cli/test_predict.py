@@ -157,7 +157,7 @@ def test_predict_takes_metadata_from_the_rows_of_a_table(run_cli: RunCli, boats:
         (
             ("--table", "{table}"),
             "Error: {table}: there is no image column among photo, boat.\n"
-            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name or file\n"
+            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
             "  Fix: name the column with --image-column.\n",
         ),
     ],

@@ -90,11 +90,11 @@ def test_a_setting_of_the_recipe_may_need_an_option(tmp_path: Path) -> None:
     recipe.write_text('[training]\nbox_loss = "huber"\n[[stage]]\n', encoding="utf-8")
     with pytest.raises(SettingError, match="box_loss = huber has no effect: no boxes are learnt"):
         read_given_recipe(recipe)
-    given = read_given_recipe(recipe, {"data": {"boxes": "boxes.csv"}, "head": {}})
+    given = read_given_recipe(recipe, is_whole=False)
     assert given.sections == {"training": {"box_loss": "huber"}}
     recipe.write_text("data = 3\n[[stage]]\n", encoding="utf-8")
     with pytest.raises(SettingError, match="data"):
-        read_given_recipe(recipe, {"data": {"boxes": "boxes.csv"}})
+        read_given_recipe(recipe, is_whole=False)
 
 
 def test_a_recipe_with_an_unknown_key_is_refused(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:

@@ -217,7 +217,7 @@ def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
             ["photo,boat", "1.jpg,Heron"],
             {},
             "{table}: there is no image column among photo, boat.\n"
-            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name or file\n"
+            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
             "  Fix: name the column with --image-column.",
         ),
         (

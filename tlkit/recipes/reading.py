@@ -51,20 +51,16 @@ class GivenRecipe:
     sections: dict[str, dict[str, Any]]
 
 
-def read_given_recipe(path: Path, given: Mapping[str, Mapping[str, Any]] | None = None) -> GivenRecipe:
+def read_given_recipe(path: Path, *, is_whole: bool = True) -> GivenRecipe:
     """Read and check a recipe file; raises as `read_recipe` does.
 
     Args:
         path: The file.
-        given: Settings by section that take the place of the file's own; what needs another setting may find it there.
+        is_whole: Whether its settings have to go together. They need not where others are laid over them; what comes of
+            that is checked later.
     """
     content = _read_toml(path)
-    laid_over = {
-        name: {**_as_table(content.get(name, {}), f"{path}: [{name}]"), **values}
-        for name, values in (given or {}).items()
-        if values
-    }
-    recipe = build_recipe({**content, **laid_over}, source=str(path))
+    recipe = build_recipe(content, source=str(path), is_whole=is_whole)
     parts = {
         name: make_absolute(getattr(recipe, name), path.parent) for name in (*SECTIONS, *RECORDS) if name in content
     }
@@ -128,8 +124,10 @@ def _unreadable(path: Path, reason: str) -> SettingError:
     )
 
 
-def build_recipe(content: Mapping[str, Any], *, source: str) -> Recipe:
+def build_recipe(content: Mapping[str, Any], *, source: str, is_whole: bool = True) -> Recipe:
     """Build a checked recipe from a parsed TOML document; `source` names it in errors.
+
+    Unless it `is_whole`, only each setting is checked by itself.
 
     Raises:
         SettingError: If a key is unknown or a value is outside its rule.
@@ -150,7 +148,8 @@ def build_recipe(content: Mapping[str, Any], *, source: str) -> Recipe:
         build_settings(Stage, _as_table(stage, f"{source}: [[stage]] {number}"), f"{source}: [[stage]] {number}")
         for number, stage in enumerate(stages, start=1)
     )
-    return check_recipe(Recipe(stages=built, **sections), source=source)
+    recipe = Recipe(stages=built, **sections)
+    return check_recipe(recipe, source=source) if is_whole else recipe
 
 
 def build_settings(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:

@@ -94,7 +94,7 @@ def make_recipe_from_file(
         SettingError: The file is not a valid recipe, or there is no data set.
         RunError: The data set or the start that the recipe names are gone.
     """
-    file = read_given_recipe(path, sections)
+    file = read_given_recipe(path, is_whole=not any(sections.values()))
     inputs = choose_inputs(path, file.recipe.inputs, data, start_from)
     merged = {name: {**file.sections.get(name, {}), **given} for name, given in sections.items()}
     base = _base_recipe(merged, Path(inputs.start_from) if inputs.start_from else None, file.recipe.stages)
