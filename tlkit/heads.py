@@ -15,10 +15,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import BackboneError
-from tlkit.tasks import Outputs
 
 if TYPE_CHECKING:
     import keras
+
+    from tlkit.tasks import Outputs
 
 
 @dataclass(frozen=True)

@@ -27,8 +27,8 @@ def as_path(place: Place | None) -> Path | None:
     return None if place is None else Path(place)
 
 
-def plan_views(num_views: int, policy: str | None) -> ViewPlan:
-    """Return the views of each picture that a model is asked about.
+def plan_views(num_views: int, policy: str | None, *, seed: int = 0) -> ViewPlan:
+    """Return the views of each picture that are wanted.
 
     Raises:
         SettingError: The policy has nothing to do.
@@ -36,4 +36,4 @@ def plan_views(num_views: int, policy: str | None) -> ViewPlan:
     check_policy(num_views, policy)
     from tlkit.data.views import ViewPlan
 
-    return ViewPlan(policy or Stage.policy, num_views)
+    return ViewPlan(policy or Stage.policy, num_views, seed)

@@ -5,8 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.api.arguments import Place, Result, quiet_console
-from tlkit.recipes.given import check_known, check_policy, collect_settings, given_settings
+from tlkit.api.arguments import Place, Result, plan_views, quiet_console
+from tlkit.recipes.given import check_known, collect_settings, given_settings
 from tlkit.recipes.settings import (
     BackboneSettings,
     DataSettings,
@@ -82,10 +82,6 @@ def _plan_features(of: str, boundary: str, settings: dict[str, Any]) -> dict[str
     sections = (BackboneSettings, DataSettings)
     check_known({name: value for name, value in settings.items() if name not in names}, *sections, of=of)
     stage = given_settings(Stage, settings)
-    views, policy = stage.get("views", Stage.views), stage.get("policy")
-    check_policy(views, policy)
-    from tlkit.data.views import ViewPlan
-
     seed = collect_settings(TrainingSettings, settings).seed
     head = given_settings(HeadSettings, settings)
     return {
@@ -93,5 +89,5 @@ def _plan_features(of: str, boundary: str, settings: dict[str, Any]) -> dict[str
         "backbone_settings": collect_settings(BackboneSettings, settings),
         "boundary": boundary,
         "head": HeadSettings(**head) if head else None,
-        "views": ViewPlan(policy=policy or Stage.policy, num_views=views, seed=seed),
+        "views": plan_views(stage.get("views", Stage.views), stage.get("policy"), seed=seed),
     }

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import drop_unset, output_options, settings_options
+from tlkit.cli.options import output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -66,7 +66,7 @@ def compare(
         views=split_names(views),
         out=out,
         console=console,
-        **drop_unset(options),
+        **options,
     )
     console.result(payload)
 

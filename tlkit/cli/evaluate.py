@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import drop_unset, engine_options, output_options, settings_options, view_options
+from tlkit.cli.options import engine_options, output_options, settings_options, view_options
 from tlkit.recipes import DataSettings
 
 if TYPE_CHECKING:
@@ -70,6 +70,6 @@ def evaluate(
         engine=engine,
         precision=precision,
         console=console,
-        **drop_unset(settings),
+        **settings,
     )
     console.result(payload)

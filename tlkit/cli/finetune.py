@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import command_line, drop_unset, output_options, run_options, settings_options
+from tlkit.cli.options import command_line, output_options, run_options, settings_options
 from tlkit.recipes import Stage
 from tlkit.reports.console import Console
 
@@ -37,6 +37,6 @@ def finetune(
         resume=resume,
         console=console,
         command=command_line(),
-        **drop_unset(options),
+        **options,
     )
     console.result(payload)

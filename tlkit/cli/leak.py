@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import drop_unset, output_options, settings_options
+from tlkit.cli.options import output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -31,4 +31,4 @@ def leak(data: Path, group_by: str, out: Path | None, console: Console, **option
     """
     from tlkit import api
 
-    console.result(api.leak(data, group_by=group_by, out=out, console=console, **drop_unset(options)))
+    console.result(api.leak(data, group_by=group_by, out=out, console=console, **options))

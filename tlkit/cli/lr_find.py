@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import drop_unset, output_options, settings_options, start_from_option
+from tlkit.cli.options import output_options, settings_options, start_from_option
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -33,4 +33,4 @@ def lr_find(data: Path, out: Path | None, start_from: Path | None, console: Cons
     """
     from tlkit import api
 
-    console.result(api.lr_find(data, out=out, start_from=start_from, console=console, **drop_unset(options)))
+    console.result(api.lr_find(data, out=out, start_from=start_from, console=console, **options))

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any, TypeVar, get_args, get_type_hints
 
@@ -95,11 +95,6 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     decorated: Callable[..., Any] = out(start_from_option(resume(function)))
     return decorated
-
-
-def drop_unset(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the options that were given: a setting that was not is None, or an empty tuple."""
-    return {name: value for name, value in options.items() if value is not None and value != ()}
 
 
 def command_line() -> str | None:

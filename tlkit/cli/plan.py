@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import drop_unset, output_options, settings_options
+from tlkit.cli.options import output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -31,4 +31,4 @@ def plan(data: Path, out: Path | None, console: Console, **options: Any) -> None
     """
     from tlkit import api
 
-    console.result(api.plan(data, out=out, console=console, **drop_unset(options)))
+    console.result(api.plan(data, out=out, console=console, **options))

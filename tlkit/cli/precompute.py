@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import drop_unset, output_options, settings_options
+from tlkit.cli.options import output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -32,4 +32,4 @@ def precompute(data: Path, boundary: str, console: Console, **options: Any) -> N
     """
     from tlkit import api
 
-    console.result(api.precompute(data, boundary=boundary, console=console, **drop_unset(options)))
+    console.result(api.precompute(data, boundary=boundary, console=console, **options))

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import command_line, drop_unset, output_options, run_options
+from tlkit.cli.options import command_line, output_options, run_options
 from tlkit.reports.console import Console
 
 
@@ -42,6 +42,6 @@ def run(
         resume=resume,
         console=console,
         command=command_line(),
-        **drop_unset(options),
+        **options,
     )
     console.result(payload)

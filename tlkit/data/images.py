@@ -136,13 +136,16 @@ def show_picture(
     try:
         picture.load()
         measured = measure_grey(picture)
-        upright = convert_to_rgb(picture, None if measured is None else choose_scale(measured, grey))
-        orientation = _read_orientation(picture)
+        rgb = convert_to_rgb(picture, None if measured is None else choose_scale(measured, grey))
+        rgb = _turn_upright(rgb, _read_orientation(picture))
     except Exception as error:  # as in _decode
         raise UnusableImage(_explain(b"", error)) from error
-    if orientation > 1:
-        upright = upright.transpose(_UPRIGHT[orientation])
-    return np.array((view or View()).render(upright, image_size=image_size, fit=fit))
+    return np.array((view or View()).render(rgb, image_size=image_size, fit=fit))
+
+
+def find_upright_size(picture: Image.Image) -> tuple[int, int]:
+    """Return (height, width) in pixels that a picture which is open already has when it is upright."""
+    return _turn_as_stored((picture.height, picture.width), picture)
 
 
 def read_picture(
@@ -255,8 +258,7 @@ def _decode_content(
             scale = None if measured is None else choose_scale(measured, grey)
             rgb = convert_to_rgb(picture, scale) if smallest is None else _reduce_to_rgb(picture, smallest, scale)
             orientation = _read_orientation(picture)
-    if orientation > 1:
-        rgb = rgb.transpose(_UPRIGHT[orientation])
+    rgb = _turn_upright(rgb, orientation)
     if orientation >= 5:
         width, height = height, width
     return rgb, ImageFacts(width, height, orientation, picture.format or "unknown", mode, measured)
@@ -275,6 +277,10 @@ def _reduce_to_rgb(picture: Image.Image, smallest: tuple[int, int], scale: GreyR
         strip = picture.crop((0, top, picture.width, min(picture.height, top + num_rows)))
         reduced.paste(convert_to_rgb(strip, scale).reduce(factor), (0, top // factor))
     return reduced
+
+
+def _turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    return picture.transpose(_UPRIGHT[orientation]) if orientation > 1 else picture
 
 
 def _turn_as_stored(size: tuple[int, int], picture: Image.Image) -> tuple[int, int]:

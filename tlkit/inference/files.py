@@ -43,40 +43,45 @@ def predict_files(
 
     for item, row in answer_items(classifier, paths, load, num_views=views.num_views):
         path = Path(item)
-        try:
-            if isinstance(row, LoadFailure):
-                raise row
-            prediction = describe_row(str(item), partial(_read_size, path), row, spec, top_k=top_k)
-        except LoadFailure as failure:
-            prediction = Prediction(str(item), error=failure.reason)
-        yield path, prediction
+        yield path, describe_row(str(item), partial(read_size, path), row, spec, top_k=top_k)
 
 
 def describe_row(
-    name: str, read_size: Callable[[], tuple[int, int]], row: NDArray[np.float32], spec: BundleSpec, *, top_k: int
+    name: str,
+    read_size: Callable[[], tuple[int, int]],
+    row: NDArray[np.float32] | LoadFailure,
+    spec: BundleSpec,
+    *,
+    top_k: int,
 ) -> Prediction:
-    """Return what a model's row says of an image.
+    """Return what a model's row says of an image; where there is none to tell of, an error instead of an answer.
 
     Args:
         name: What the image is called.
-        read_size: Returns the (height, width) of the upright picture; only called where boxes are learnt.
-        row: As `Predictor.predict` gives it.
+        read_size: Returns the (height, width) of the upright picture, or raises `LoadFailure`; only called where boxes
+            are learnt.
+        row: As `Predictor.predict` gives it, or why there is none.
         spec: The model's.
         top_k: Classes or labels that are ranked.
-
-    Raises:
-        LoadFailure: The row holds something that is not a number, or the file has vanished.
     """
-    if not np.isfinite(row).all():
-        raise LoadFailure("the model's answer is not a number")
-    outputs = split_rows(row[np.newaxis], spec)
-    box = None
-    if outputs.boxes is not None:
-        box = recover(outputs.boxes[0], read_size(), spec)
+    try:
+        if isinstance(row, LoadFailure):
+            raise row
+        if not np.isfinite(row).all():
+            raise LoadFailure("the model's answer is not a number")
+        outputs = split_rows(row[np.newaxis], spec)
+        box = None if outputs.boxes is None else recover(outputs.boxes[0], read_size(), spec)
+    except LoadFailure as failure:
+        return Prediction(name, error=failure.reason)
     distance = None if outputs.distances is None else outputs.distances[0]
     return make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
 
 
-def _read_size(path: Path) -> tuple[int, int]:
+def read_size(path: Path) -> tuple[int, int]:
+    """Return the (height, width) of the upright picture in a file.
+
+    Raises:
+        LoadFailure: The file gives no picture.
+    """
     with reasons():
         return read_upright_size(read_content(path))

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
+from PIL import Image
 
-from tlkit.data.images import LOADER_VERSION, read_content, read_upright_size, show_picture
+from tlkit.data.images import LOADER_VERSION, find_upright_size, show_picture
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
-from tlkit.features.extract import Loaded, LoadFailure, run_batches
-from tlkit.inference.files import describe_row
+from tlkit.features.extract import Loaded, run_batches
+from tlkit.inference.files import describe_row, read_size
 from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, load_view, reasons
 from tlkit.metadata.columns import texts_of
 from tlkit.models import BundleSpec, Predictor, open_classifier
@@ -78,7 +79,10 @@ class Model:
             return _load(pictures[item], self.spec, views, index), rows[item]
 
         answers = answer_items(self._predictor, range(len(pictures)), load, num_views=views.num_views)
-        return [self._describe(pictures[item], row, top_k) for item, row in answers]
+        return [
+            describe_row(_name(pictures[item]), partial(_read_size, pictures[item]), row, self.spec, top_k=top_k)
+            for item, row in answers
+        ]
 
     def features(self, images: Picture | Sequence[Picture]) -> NDArray[np.float32]:
         """Return the pooled features of images, as the model's head sees them: float32 (n, channels).
@@ -119,14 +123,6 @@ class Model:
             )
         texts = [texts_of({name: str(value) for name, value in row.items()}, names) for row in metadata]
         return self.spec.metadata.encode(texts)
-
-    def _describe(self, picture: Picture, row: NDArray[np.float32] | LoadFailure, top_k: int) -> Prediction:
-        try:
-            if isinstance(row, LoadFailure):
-                raise row
-            return describe_row(_name(picture), lambda: _read_size(picture), row, self.spec, top_k=top_k)
-        except LoadFailure as failure:
-            return Prediction(_name(picture), error=failure.reason)
 
 
 def open_model(run: Path, *, engine: str, precision: str) -> Model:
@@ -171,11 +167,7 @@ def _hash(picture: Any) -> str:
 
 
 def _read_size(picture: Any) -> tuple[int, int]:
-    if isinstance(picture, (str, Path)):
-        with reasons():
-            return read_upright_size(read_content(Path(picture)))
-    upright = ImageOps.exif_transpose(picture)
-    return upright.height, upright.width
+    return read_size(Path(picture)) if isinstance(picture, (str, Path)) else find_upright_size(picture)
 
 
 def _name(picture: Any) -> str:

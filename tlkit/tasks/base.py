@@ -145,13 +145,13 @@ class Task(ABC):
     def measure(self, answers: Any, logits: Any) -> dict[str, Any]:
         """Return what the score is made of, for each image: float (n,) by the names in `summed`."""
 
-    @abstractmethod
     def compute_score(self, sums: Mapping[str, float]) -> float:
-        """Return the score from sums over images."""
+        """Return the score from sums over images: unless the task says otherwise, the part that is right."""
+        return sums["right"] / sums["images"]
 
-    @abstractmethod
     def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return how well each image fared, (n,), higher is better, so that the higher mean is the better score."""
+        return by_image["right"]
 
     # Scores and pictures of a finished model
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -84,14 +84,6 @@ class Classification(Task):
 
         right = ops.equal(ops.argmax(logits, axis=-1), answers)
         return {"images": ops.ones_like(logits[:, 0]), "right": ops.cast(right, "float32")}
-
-    def compute_score(self, sums: Mapping[str, float]) -> float:
-        """Return the accuracy."""
-        return sums["right"] / sums["images"]
-
-    def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return whether each image's class is right, 1 or 0."""
-        return by_image["right"]
 
     def compute_report(
         self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec, *, top_k: int | None = None

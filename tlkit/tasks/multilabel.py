@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -78,14 +78,6 @@ class Multilabel(Task):
 
         right = ops.equal(logits > 0, answers > 0.5)
         return {"images": ops.ones_like(logits[:, 0]), "right": ops.mean(ops.cast(right, "float32"), axis=-1)}
-
-    def compute_score(self, sums: Mapping[str, float]) -> float:
-        """Return the label accuracy."""
-        return sums["right"] / sums["images"]
-
-    def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the part of each image's labels that are right, 0..1."""
-        return by_image["right"]
 
     def compute_report(
         self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec, *, top_k: int | None = None
