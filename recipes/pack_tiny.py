@@ -17,7 +17,7 @@ from safetensors.numpy import load_file, save
 
 from tlkit.backbones.weights import BUNDLED_FILES
 from tlkit.data.images import LOADER_VERSION
-from tlkit.models import WEIGHTS_FILE, find_bundle, read_spec
+from tlkit.models.storage import WEIGHTS_FILE, find_bundle, read_spec
 
 
 def pack(run: Path, target: Path) -> None:

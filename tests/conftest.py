@@ -180,7 +180,9 @@ def write_untrained_bundle(folder: Path, class_names: Sequence[str], *, fit: str
     colours.
     """
     from tlkit.data.images import LOADER_VERSION
-    from tlkit.models import BundleSpec, assemble_classifier, write_bundle
+    from tlkit.models.classifier import assemble_classifier
+    from tlkit.models.saving import write_bundle
+    from tlkit.models.spec import BundleSpec
     from tlkit.recipes import HeadSettings
 
     spec = BundleSpec("tiny", 64, fit, LOADER_VERSION, "avg", HeadSettings(kind="linear"), tuple(class_names))

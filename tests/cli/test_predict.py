@@ -13,7 +13,9 @@ import pytest
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
-from tlkit.models import BundleSpec, assemble_classifier, write_bundle
+from tlkit.models.classifier import assemble_classifier
+from tlkit.models.saving import write_bundle
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import HeadSettings
 
 RunCli = Callable[..., Any]

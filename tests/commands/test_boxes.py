@@ -17,7 +17,7 @@ from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import SettingError
-from tlkit.models import read_spec
+from tlkit.models.storage import read_spec
 from tlkit.recipes import (
     BackboneSettings,
     DataSettings,

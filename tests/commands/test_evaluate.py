@@ -23,7 +23,8 @@ from tlkit.errors import DataError, RunError
 from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import score_records
 from tlkit.metadata.encoding import MetadataEncoding
-from tlkit.models import Classifier, read_bundle
+from tlkit.models.classifier import Classifier
+from tlkit.models.saving import read_bundle
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 

@@ -19,7 +19,7 @@ from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
 from tlkit.data.seen_images import UNKNOWN_IMAGES, SeenImages, write_earlier_images
 from tlkit.errors import RunError, SettingError
 from tlkit.files import held_lock
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import DataSettings, HeadSettings
 from tlkit.reports.console import Console
 

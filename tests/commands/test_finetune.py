@@ -23,7 +23,8 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import BackboneError, DataError, RunError, SettingError
 from tlkit.inference.scoring import score_records
-from tlkit.models import read_bundle, read_spec
+from tlkit.models.saving import read_bundle
+from tlkit.models.storage import read_spec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, read_recipe
 from tlkit.reports.console import Console
 from tlkit.training.loop import StageListener

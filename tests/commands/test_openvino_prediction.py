@@ -24,8 +24,11 @@ from tlkit.errors import NumericsError
 from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import Scores, load_record, score_records
 from tlkit.metadata.encoding import NO_METADATA
-from tlkit.models import BundleSpec, assemble_classifier, open_classifier, write_bundle
+from tlkit.models.classifier import assemble_classifier
 from tlkit.models.exports.openvino import OpenvinoClassifier
+from tlkit.models.opening import open_classifier
+from tlkit.models.saving import write_bundle
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps

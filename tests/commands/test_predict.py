@@ -22,7 +22,8 @@ from tlkit.errors import RunError, SettingError
 from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import PICTURE_ITSELF
 from tlkit.metadata.encoding import NO_METADATA
-from tlkit.models import Classifier, read_bundle
+from tlkit.models.classifier import Classifier
+from tlkit.models.saving import read_bundle
 from tlkit.reports.console import Console
 
 CLASS_NAMES = ("cat/dog", "eel", "fish")

@@ -20,7 +20,7 @@ from PIL import Image
 from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import RunError, SettingError
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.outputs import MULTILABEL
 from tlkit.recipes import HeadSettings
 from tlkit.reports.console import Console

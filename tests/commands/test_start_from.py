@@ -16,7 +16,8 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import SettingError
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
-from tlkit.models import BundleSpec, read_spec
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import read_spec
 from tlkit.outputs import Target
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, read_recipe
 from tlkit.training.stage_plan import check_same_model

@@ -17,7 +17,9 @@ from safetensors.numpy import load_file
 
 from tlkit.data.images import LOADER_VERSION, load_image
 from tlkit.data.manifest import ImageRecord, read_manifest
-from tlkit.models import BundleSpec, read_bundle, read_spec
+from tlkit.models.saving import read_bundle
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import read_spec
 
 RunCli = Callable[..., Any]
 FALSE_ALARMS = 0.3

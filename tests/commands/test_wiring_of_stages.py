@@ -20,7 +20,9 @@ from tlkit.data.box_views import place_box
 from tlkit.data.images import LOADER_VERSION, load_image
 from tlkit.data.manifest import ImageRecord, read_manifest
 from tlkit.data.views import View, draw_view
-from tlkit.models import BundleSpec, Classifier, assemble_classifier, write_bundle
+from tlkit.models.classifier import Classifier, assemble_classifier
+from tlkit.models.saving import write_bundle
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import HeadSettings
 from tlkit.tasks import find_task
 from tlkit.training.batches import EpochPlan

@@ -11,7 +11,7 @@ import pytest
 
 from tlkit.features.extract import LoadFailure
 from tlkit.inference.scoring import answer_items, split_rows
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.outputs import REGRESSION, Target
 from tlkit.recipes import HeadSettings
 

@@ -18,17 +18,12 @@ from tlkit.backbones import build
 from tlkit.backbones.own.tiny import build_tiny
 from tlkit.backbones.weights import finalize_normalization
 from tlkit.errors import NumericsError
-from tlkit.models import (
-    BundleSpec,
-    Classifier,
-    Provenance,
-    assemble_classifier,
-    golden,
-    read_bundle,
-    read_spec,
-    write_bundle,
-)
+from tlkit.models import golden
+from tlkit.models.classifier import Classifier, assemble_classifier
 from tlkit.models.novelty import fit_novelty
+from tlkit.models.saving import read_bundle, write_bundle
+from tlkit.models.spec import BundleSpec, Provenance
+from tlkit.models.storage import read_spec
 from tlkit.recipes import HeadSettings
 
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]

@@ -68,7 +68,7 @@ def test_a_bundle_folder_that_leads_out_of_the_run_is_not_followed(refuses: Any,
 def test_the_description_is_read_without_tensorflow(bundle: Path, spec: BundleSpec) -> None:
     assert read_spec(bundle.parent, loader_version=3) == spec
     code = (
-        "import sys; from pathlib import Path; from tlkit.models import read_spec; "
+        "import sys; from pathlib import Path; from tlkit.models.storage import read_spec; "
         f"read_spec(Path({str(bundle)!r}), loader_version=3); "
         "print([name for name in ('tensorflow', 'keras', 'h5py', 'PIL') if name in sys.modules])"
     )

@@ -18,7 +18,10 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.inference.scoring import Scores
-from tlkit.models import NEVER, BundleSpec, Classifier, assemble_classifier, read_bundle, write_bundle
+from tlkit.models.classifier import Classifier, assemble_classifier
+from tlkit.models.novelty import NEVER
+from tlkit.models.saving import read_bundle, write_bundle
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps

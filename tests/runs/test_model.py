@@ -16,7 +16,8 @@ from PIL import Image, PngImagePlugin
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import NumericsError, RunError
-from tlkit.models import read_bundle, read_spec
+from tlkit.models.saving import read_bundle
+from tlkit.models.storage import read_spec
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runs.finalize import finish_model

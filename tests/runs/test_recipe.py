@@ -9,7 +9,7 @@ import pytest
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.seen_images import UNKNOWN_IMAGES
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import SECTIONS, BackboneSettings, HeadSettings, Recipe
 from tlkit.runs.folder import EarlierRun
 from tlkit.runs.recipe import describe_reach, make_finetune_recipe

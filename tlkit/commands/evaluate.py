@@ -25,7 +25,9 @@ from tlkit.inference.scoring import PICTURE_ITSELF, Scores, count_files, score_r
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
 from tlkit.inference.task_report import compute_task_report, draw_task_pictures
 from tlkit.metadata.oddities import OddValues
-from tlkit.models import BundleSpec, find_bundle, open_classifier, read_spec
+from tlkit.models.opening import open_classifier
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import find_bundle, read_spec
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import (
@@ -94,7 +96,7 @@ def run_evaluate(
         out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
             labels labels.png and per_label.csv instead of the first three, for values predicted.png.
         views: The views of each image whose answers are averaged.
-        engine: auto, keras or openvino: see `tlkit.models.open_classifier`.
+        engine: auto, keras or openvino: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
 
     Raises:

@@ -36,7 +36,7 @@ from tlkit.training.first_model import build_classifier, fetch_weights, print_me
 from tlkit.training.stage_plan import StagePlan, check_batch_norm
 
 if TYPE_CHECKING:
-    from tlkit.models import Classifier
+    from tlkit.models.classifier import Classifier
     from tlkit.training.stage import StageOutcome
 
 
@@ -217,7 +217,7 @@ def _save_stage_model(run: Run, classifier: Classifier, manifest: Manifest, outc
 
     Where that fails, training goes on: the state of the stage is kept, and the finished model is written at the end.
     """
-    from tlkit.models import holds_weights
+    from tlkit.models.saving import holds_weights
 
     if holds_weights(run.folder.bundle, classifier):
         return

@@ -20,7 +20,7 @@ from tlkit.training.first_model import build_classifier, fetch_weights
 from tlkit.training.stage_plan import StagePlan, check_batch_norm
 
 if TYPE_CHECKING:
-    from tlkit.models import Classifier
+    from tlkit.models.classifier import Classifier
 
 
 def run_lr_find(

@@ -27,7 +27,7 @@ from tlkit.runtime import start_keras
 from tlkit.training.first_model import build_classifier, fetch_weights
 
 if TYPE_CHECKING:
-    from tlkit.models import Classifier
+    from tlkit.models.classifier import Classifier
     from tlkit.probes.plan_costs import PlanCosts, StrategyCost
 
 

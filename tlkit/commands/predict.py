@@ -26,7 +26,9 @@ from tlkit.inference.predictions import (
 from tlkit.inference.scoring import PICTURE_ITSELF, count_files
 from tlkit.inference.tally import CollectedRows, PredictionTally
 from tlkit.interruption import kept_if_interrupted
-from tlkit.models import BundleSpec, open_classifier, read_spec
+from tlkit.models.opening import open_classifier
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import read_spec
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
@@ -75,7 +77,7 @@ def run_predict(
         top_k: Classes named for each image, at least 1.
         min_probability: A class that is less probable, 0..1, is flagged as uncertain; None flags none.
         views: The views of each picture whose answers are averaged.
-        engine: auto, keras or openvino: see `tlkit.models.open_classifier`.
+        engine: auto, keras or openvino: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Images in a batch of Keras; another than training's may change the last bits.
         table: Holds the metadata that the model takes beside the images.

@@ -9,7 +9,7 @@ from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import UnusableImage, read_content, read_picture, read_upright_size
 from tlkit.inference.predictions import write_caption
 from tlkit.inference.scoring import count_files
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import make_output_folder

@@ -15,7 +15,8 @@ from tlkit.data.views import ViewPlan
 from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.predictions import make_prediction
 from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, load_view, reasons, recover, split_rows
-from tlkit.models import BundleSpec, Predictor
+from tlkit.models.predictor import Predictor
+from tlkit.models.spec import BundleSpec
 from tlkit.tasks.predictions import Prediction
 
 

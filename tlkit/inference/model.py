@@ -19,7 +19,9 @@ from tlkit.features.extract import Loaded, run_batches
 from tlkit.inference.files import describe_row, read_size
 from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, load_view, reasons
 from tlkit.metadata.columns import texts_of
-from tlkit.models import BundleSpec, Predictor, open_classifier
+from tlkit.models.opening import open_classifier
+from tlkit.models.predictor import Predictor
+from tlkit.models.spec import BundleSpec
 from tlkit.tasks.predictions import Prediction
 
 Picture = str | Path | Image.Image | NDArray[Any]

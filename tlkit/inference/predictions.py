@@ -12,7 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.manifest import ImageRecord
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
 from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format_percent
 from tlkit.reports.row_writers import SINGLE, TEXT, RowWriter, open_rows

@@ -23,7 +23,9 @@ from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import View, ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure, run_batches
-from tlkit.models import BundleSpec, Predictor, to_values
+from tlkit.models.answers import to_values
+from tlkit.models.predictor import Predictor
+from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
 
 Item = TypeVar("Item")

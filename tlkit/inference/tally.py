@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.inference.predictions import BOX_COLUMNS
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.tasks import find_task
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
 

@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.manifest import ImageRecord
 from tlkit.inference.scoring import Scores
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.tasks import find_task
 from tlkit.tasks.box_report import BoxReport, answers_of, compute_box_scores
 from tlkit.tasks.report import Report

@@ -39,7 +39,7 @@ class Predictor(Protocol):
 
         Returns:
             float32 (n, row_width): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
-            deviations from the mean (`tlkit.models.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
+            deviations from the mean (`tlkit.models.answers.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
             in fractions of the input; then, if it is measured, the distance from the training images, 0..1.
 
         Raises:

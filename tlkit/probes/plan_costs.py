@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
-from tlkit.models import Classifier
+from tlkit.models.classifier import Classifier
 from tlkit.probes.strategies import Strategy
 from tlkit.reports.console import Console, format_duration
 from tlkit.runs.finalize import MAX_SPANNING_IMAGES

@@ -16,7 +16,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import ensure_features
-from tlkit.models import Classifier
+from tlkit.models.classifier import Classifier
 from tlkit.probes.advice import Evidence
 from tlkit.probes.images import Questions, make_probe_targets, make_questions
 from tlkit.probes.learning_curve import MIN_IMAGES, measure_learning_curve

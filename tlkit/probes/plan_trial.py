@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
-from tlkit.models import Classifier
+from tlkit.models.classifier import Classifier
 from tlkit.outputs import REGRESSION
 from tlkit.probes.advice import LINEAR, Trial
 from tlkit.probes.cross_validation import divide_fold

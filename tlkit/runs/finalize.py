@@ -25,7 +25,9 @@ from tlkit.features.extract import run_batches
 from tlkit.inference.scoring import Scores, load_pixels
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
-from tlkit.models import NEVER, BundleSpec, Novelty, choose_unknown_above, cool, fit_novelty, pool_features
+from tlkit.models.answers import cool
+from tlkit.models.novelty import NEVER, Novelty, choose_unknown_above, fit_novelty, pool_features
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
@@ -36,7 +38,7 @@ from tlkit.tasks import find_task
 if TYPE_CHECKING:
     import openvino
 
-    from tlkit.models import Classifier
+    from tlkit.models.classifier import Classifier
     from tlkit.models.exports.openvino import OpenvinoClassifier
 
 MAX_SPANNING_IMAGES = 500
@@ -118,7 +120,7 @@ def _convert(classifier: Classifier, manifest: Manifest) -> OpenvinoClassifier:
     Raises:
         NumericsError: OpenVINO cannot take it, or gives other answers.
     """
-    from tlkit.models import convert_classifier
+    from tlkit.models.exports.conversion import convert_classifier
 
     samples = read_golden_samples(manifest, classifier.spec)
     try:

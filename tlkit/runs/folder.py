@@ -24,7 +24,8 @@ from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImag
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError, describe_damage
 from tlkit.files import read_json, remove_partials, write_json
-from tlkit.models import SPEC_FILE, BundleSpec, find_bundle, read_spec
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import SPEC_FILE, find_bundle, read_spec
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
 from tlkit.reports.optional_steps import describe_problem
 from tlkit.reports.output_folder import (

@@ -13,14 +13,14 @@ from numpy.typing import NDArray
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import DataError, RunError
 from tlkit.inference.scoring import load_record
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.reports.optional_steps import describe_problem
 from tlkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     import openvino
 
-    from tlkit.models import Classifier
+    from tlkit.models.classifier import Classifier
     from tlkit.training.checkpoint import Progress
     from tlkit.training.stage import StageOutcome
 
@@ -80,7 +80,7 @@ def write_model(
     Raises:
         RunError: The disk is full, or the folder cannot be written to.
     """
-    from tlkit.models import write_bundle
+    from tlkit.models.saving import write_bundle
 
     spec = classifier.spec
     entry = classifier.backbone.entry

@@ -14,7 +14,8 @@ from typing import Any
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.errors import RunError, SettingError
 from tlkit.metadata.columns import format_metadata
-from tlkit.models import WEIGHTS_FILE, BundleSpec, find_bundle
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import WEIGHTS_FILE, find_bundle
 from tlkit.recipes import (
     SECTIONS,
     BackboneSettings,

@@ -13,7 +13,8 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import draw_view
 from tlkit.inference.scoring import Scores, load_record, score_records
 from tlkit.inference.task_report import draw_task_pictures
-from tlkit.models import BundleSpec, Predictor
+from tlkit.models.predictor import Predictor
+from tlkit.models.spec import BundleSpec
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console

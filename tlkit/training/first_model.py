@@ -14,13 +14,14 @@ from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
 from tlkit.metadata.encoding import describe_columns, fit_encoding
 from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
-from tlkit.models import BundleSpec, fit_target
+from tlkit.models.answers import fit_target
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
 
 if TYPE_CHECKING:
-    from tlkit.models import Classifier
+    from tlkit.models.classifier import Classifier
 
 
 def fetch_weights(settings: BackboneSettings, data: Path) -> None:
@@ -43,7 +44,8 @@ def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> 
     Raises:
         SettingError: The logarithm of values is to be learnt, and some are not above 0.
     """
-    from tlkit.models import assemble_classifier, read_bundle
+    from tlkit.models.classifier import assemble_classifier
+    from tlkit.models.saving import read_bundle
 
     if start:
         return read_bundle(start, loader_version=LOADER_VERSION)

@@ -14,7 +14,7 @@ import numpy as np
 from tlkit.backbones.engines.base import check_cut
 from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.inference.scoring import load_record
-from tlkit.models import Classifier
+from tlkit.models.classifier import Classifier
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import FIND, Recipe, Stage
 from tlkit.reports.console import Console

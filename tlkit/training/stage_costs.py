@@ -23,7 +23,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache
 from tlkit.features.rows import FeatureRows
 from tlkit.features.writer import SHARD_BYTES, SHARD_COPIES
-from tlkit.models import Classifier
+from tlkit.models.classifier import Classifier
 from tlkit.recipes import BackboneSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, read_free_memory, release_memory, watch_peak_memory

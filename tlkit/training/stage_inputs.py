@@ -19,7 +19,9 @@ from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, ViewPlan, draw_view
 from tlkit.features.ensure import DatasetFeatures, ensure_features, refuse_skipped
 from tlkit.inference.scoring import load_record
-from tlkit.models import BundleSpec, Classifier, to_deviations
+from tlkit.models.answers import to_deviations
+from tlkit.models.classifier import Classifier
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import Recipe, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import read_free_memory

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
-    from tlkit.models import Classifier
+    from tlkit.models.classifier import Classifier
 
 import dataclasses
 from collections.abc import Iterator
@@ -18,7 +18,7 @@ from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
-from tlkit.models import BundleSpec
+from tlkit.models.spec import BundleSpec
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_stages
 
 

@@ -15,7 +15,7 @@ import tlkit.training.pace
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import TlkitError
-from tlkit.models import open_classifier
+from tlkit.models.opening import open_classifier
 from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runs.folder import RunFolder

@@ -16,19 +16,15 @@ import pytest
 
 from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
-from tlkit.models import (
-    BundleSpec,
-    Classifier,
-    assemble_classifier,
-    convert_classifier,
-    fit_novelty,
-    golden,
-    open_classifier,
-    read_bundle,
-    write_bundle,
-)
+from tlkit.models import golden
+from tlkit.models.classifier import Classifier, assemble_classifier
 from tlkit.models.exports import conversion
+from tlkit.models.exports.conversion import convert_classifier
 from tlkit.models.exports.openvino import OpenvinoClassifier, save_model
+from tlkit.models.novelty import fit_novelty
+from tlkit.models.opening import open_classifier
+from tlkit.models.saving import read_bundle, write_bundle
+from tlkit.models.spec import BundleSpec
 from tlkit.models.tensors import open_tensors
 from tlkit.recipes import HeadSettings
 
