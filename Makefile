@@ -33,16 +33,17 @@ bench: $(INSTALLED)  ## Measure tlkit beside Keras, PyTorch and scikit-learn, ab
 	@$(MAKE) --no-print-directory $(PEERS) || echo "There is no .venv-peers: what needs PyTorch or scikit-learn is left out." >&2
 	$(BIN)/python -m benchmarks.side_by_side $(ARGS)
 
-docs: $(INSTALLED)  ## Write docs/reference from the code.
+docs: $(INSTALLED)  ## Write docs/reference from the code, and the documentation's site into site/.
 	$(BIN)/python docs/generate.py
+	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
 
 lock: $(INSTALLED)  ## Write requirements.lock from pyproject.toml (needs the network).
 	$(BIN)/python -m pip install --quiet uv
 	$(BIN)/python -m uv pip compile pyproject.toml --extra dev --universal --python-version 3.11 \
 		--generate-hashes --custom-compile-command "make lock" --upgrade --output-file requirements.lock
 
-clean:  ## Remove both environments and the tools' caches.
-	rm -rf .venv .venv-peers .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
+clean:  ## Remove both environments, the site and the tools' caches.
+	rm -rf .venv .venv-peers site .pytest_cache .mypy_cache .ruff_cache .import_linter_cache
 
 $(INSTALLED): requirements.lock
 	@for python in $(or $(PYTHON),python3 python3.13 python3.12 python3.11 python); do \

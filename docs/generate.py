@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: the help of every command and every key of a recipe.
+"""Write docs/reference from the code: the help of every command, every key of a recipe, the Python API and the errors.
 
 Run `make docs` after changing an option or a setting; a test fails as long as the pages are not up to date.
 """
@@ -6,13 +6,17 @@ Run `make docs` after changing an option or a setting; a test fails as long as t
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator
+import inspect
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
-from tlkit.cli.main import COMMANDS, cli
+import tlkit
+from tlkit import errors
+from tlkit.api import features, models, probes, training
+from tlkit.cli.main import COMMANDS, EXIT_CODES, cli
 from tlkit.recipes import RECORDS, SECTIONS, Stage
 from tlkit.recipes.words import setting_flag
 
@@ -23,7 +27,12 @@ NOTICE = "<!-- Written by docs/generate.py; change the code and run `make docs`.
 
 def render_pages() -> dict[str, str]:
     """Return the text of every generated page by its file name."""
-    return {"commands.md": render_commands(), "recipe.md": render_recipe()}
+    return {
+        "commands.md": render_commands(),
+        "recipe.md": render_recipe(),
+        "python.md": render_python(),
+        "errors.md": render_errors(),
+    }
 
 
 def render_commands() -> str:
@@ -91,6 +100,33 @@ def render_default(field: dataclasses.Field[Any]) -> str:
     if isinstance(field.default, bool):
         return f"`{str(field.default).lower()}`"
     return f'`"{field.default}"`' if isinstance(field.default, str) else f"`{field.default}`"
+
+
+def render_python() -> str:
+    """Return the page of the public names, functions by their module first; the site fills in their docstrings."""
+    public = [getattr(tlkit, name) for name in tlkit.__all__ if not name.startswith("__")]
+    classes = [each for each in public if inspect.isclass(each) and not issubclass(each, Exception)]
+    parts = [NOTICE, "", "# Python API", "", "Import these names from `tlkit`.", ""]
+    for module in (training, models, features, probes):
+        heading = str(module.__doc__).partition(":")[0]
+        functions = [each for each in public if inspect.getmodule(each) is module]
+        parts += [f"## {heading}", "", *render_docstrings(functions)]
+    return "\n".join([*parts, "## Classes", "", *render_docstrings(classes)])
+
+
+def render_docstrings(things: Iterable[Any]) -> list[str]:
+    """Return the lines in whose place the site puts the signatures and docstrings of functions and classes."""
+    return [line for each in things for line in (f"::: tlkit.{each.__name__}", "")]
+
+
+def render_errors() -> str:
+    """Return the page of the error types and the exit codes."""
+    parts = [NOTICE, "", "# Errors and exit codes", "", "## Errors", "", "::: tlkit.TlkitError", ""]
+    parts += ["| in `tlkit.errors` | |", "|---|---|"]
+    parts += [f"| `{error.__name__}` | {error.__doc__} |" for error in errors.TlkitError.__subclasses__()]
+    parts += ["", "## Exit codes", "", "| code | meaning |", "|---|---|"]
+    parts += [f"| {code} | {meaning} |" for code, meaning in sorted(EXIT_CODES.items())]
+    return "\n".join([*parts, ""])
 
 
 def main() -> None:

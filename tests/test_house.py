@@ -2,13 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 import re
 import shlex
 import tomllib
 from collections.abc import Iterator
 from pathlib import Path
-from types import ModuleType
 
 import click
 import pytest
@@ -20,22 +18,6 @@ from tlkit.cli.main import COMMANDS, cli
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONGEST_MODULE_LINES = 320
-
-
-@pytest.fixture(scope="module")
-def generator() -> ModuleType:
-    """The module docs/generate.py, which is no part of a package."""
-    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-def test_the_reference_is_what_the_code_says(generator: ModuleType) -> None:
-    written = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.md")}
-    assert written == generator.render_pages(), "run `make docs`"
 
 
 @pytest.mark.parametrize("name", COMMANDS)
@@ -76,12 +58,6 @@ def check_command_line(line: str) -> None:
         context = click.Context(command, parent=context)
     known = {flag for parameter in command.get_params(context) for flag in (*parameter.opts, *parameter.secondary_opts)}
     assert {word.partition("=")[0] for word in words if re.match(r"-[a-zA-Z-]", word)} <= known, line
-
-
-@pytest.mark.parametrize("guide", GUIDES, ids=lambda guide: guide.name)
-def test_every_link_of_a_guide_leads_somewhere(guide: Path) -> None:
-    for target in re.findall(r"\]\(([^)#]+)(?:#[^)]*)?\)", guide.read_text(encoding="utf-8")):
-        assert target.startswith("https://") or (guide.parent / target).exists(), target
 
 
 def read_lock() -> dict[str, str]:

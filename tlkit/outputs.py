@@ -50,7 +50,7 @@ def format_value(value: float, *, signed: bool = False) -> str:
         value: Any number.
         signed: Whether a positive one begins with "+".
 
-    Example:
+    Examples:
         >>> [format_value(value) for value in (325_000.4, 12.3, 2.0, 0.00123, 4e-7)]
         ['325,000', '12.3', '2', '0.00123', '4.00e-07']
     """

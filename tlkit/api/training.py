@@ -70,7 +70,7 @@ def finetune(
     Raises:
         TlkitError: Any problem with settings, data, backbone, cache or folder that the user can solve.
 
-    Example:
+    Examples:
         >>> run = tlkit.finetune("photos", backbone="mobilenet_v2", unfreeze="all")  # doctest: +SKIP
     """
     check_known(settings, Stage, *SECTIONS.values(), of="finetune")

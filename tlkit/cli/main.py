@@ -1,8 +1,6 @@
 """The `tlkit` command: a group that imports a command only when it runs, and the one error boundary.
 
-`tlkit --help` answers from the table below, so it imports nothing but click. Exit codes: 0 done, 1 a problem that the
-user can fix, 2 a wrong command line, 70 a bug in tlkit, 130 interrupted, 143 terminated, 141 the reader of a pipe went
-away.
+`tlkit --help` answers from the table below, so it imports nothing but click.
 """
 
 from __future__ import annotations
@@ -10,6 +8,7 @@ from __future__ import annotations
 import importlib
 import os
 import shlex
+import signal
 import sys
 from collections.abc import Sequence
 
@@ -33,6 +32,17 @@ COMPLETION_ASKED_FOR = "_TLKIT_COMPLETE"
 EXIT_PROBLEM = 1
 EXIT_BUG = 70
 EXIT_BROKEN_PIPE = 141
+EXIT_CODES = {
+    0: "done",
+    EXIT_PROBLEM: "a problem that you can fix: standard error says what was found, what was expected and how to fix it",
+    click.UsageError.exit_code: "a wrong command line",
+    EXIT_BUG: "a bug in tlkit: please report the traceback",
+    128 + signal.SIGINT: "interrupted with Ctrl-C",
+    EXIT_BROKEN_PIPE: "the reader of a pipe went away",
+    128 + signal.SIGTERM: "terminated (SIGTERM)",
+}
+"""What the command's exit code tells a script."""
+
 
 COMMANDS = {
     "precompute": "Compute the features of a folder of images once and keep them.",

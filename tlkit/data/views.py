@@ -107,7 +107,7 @@ class View:
     def matrix(self, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str) -> NDArray[np.float64]:
         """Return the (3, 3) matrix that takes points (x, y, 1) of the upright picture to the output, in pixels.
 
-        Example:
+        Examples:
             >>> View(flip=True).matrix(picture_size=(10, 20), image_size=(10, 10), fit="squash") @ [20, 5, 1]
             array([0., 5., 1.])
         """

@@ -70,7 +70,7 @@ class Model:
             DataError: An array is not a picture.
             SettingError: Metadata are missing, or the model takes none.
 
-        Example:
+        Examples:
             >>> tlkit.load("runs/first").predict("photos/cat/1.jpg")[0].ranked  # doctest: +SKIP
             (('cat', 0.983), ('dog', 0.017))
         """

@@ -45,7 +45,7 @@ def compute_wilson_interval(num_right: int, num_images: int) -> Interval:
         num_right: 0..num_images.
         num_images: At least 1.
 
-    Example:
+    Examples:
         >>> compute_wilson_interval(9, 10)
         Interval(value=0.9, low=0.5958499732047615, high=0.9821237869049271)
     """
@@ -69,7 +69,7 @@ def compute_paired_interval(num_won: int, num_lost: int, num_images: int) -> Int
         num_lost: Those on which only the second is.
         num_images: All of them, at least 1.
 
-    Example:
+    Examples:
         >>> compute_paired_interval(12, 2, 50).in_words("{:.4f}".format)
         '0.2000 (95% interval 0.0509 to 0.3337)'
     """

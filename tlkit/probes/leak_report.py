@@ -230,7 +230,7 @@ def describe_column(
 ) -> str:
     """Return a verdict in words.
 
-    Example:
+    Examples:
         >>> tell_column("classification", "camera", "leaks", alone=Interval(0.75, 0.69, 0.8))
         'camera leaks: it alone explains 0.75 (0.69 to 0.80) of the class.'
     """

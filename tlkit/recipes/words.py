@@ -14,7 +14,7 @@ def setting_flag(field: dataclasses.Field[Any]) -> str:
 def list_words(settings: Any) -> list[str]:
     """Return the words that give every setting of a settings dataclass that differs from its default.
 
-    Example:
+    Examples:
         >>> list_words(BackboneSettings(name="resnet50", image_size=160))
         ['--backbone', 'resnet50', '--image-size', '160']
     """

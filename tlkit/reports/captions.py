@@ -81,7 +81,7 @@ def caption_flagged(flag: str, reason: str, caption: Caption) -> Caption:
 def format_percent(probability: float) -> str:
     """Return a probability in per cent, never rounded up to a certainty that the model does not claim.
 
-    Example:
+    Examples:
         >>> format_percent(0.9999), format_percent(0.83149), format_percent(0.0002)
         ('99.9%', '83.1%', '< 0.1%')
     """

@@ -19,7 +19,7 @@ MAX_SUFFIX_BYTES = 16
 def safe_name(class_name: str) -> str:
     """Return a class name as a folder name that every file system takes, and that stays inside its parent.
 
-    Example:
+    Examples:
         >>> safe_name("../cats & dogs?")
         '_._cats & dogs_'
         >>> safe_name("..")

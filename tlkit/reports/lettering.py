@@ -32,7 +32,7 @@ def shorten_middle(text: str, max_characters: int) -> str:
 
     Names that differ only at their end, as numbered ones do, stay apart.
 
-    Example:
+    Examples:
         >>> shorten_middle("American_chameleon_2", 12)
         'Americ…eon_2'
     """

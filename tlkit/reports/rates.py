@@ -11,7 +11,7 @@ if TYPE_CHECKING:
 def write_rate(rate: float) -> str:
     """Return a rate in two digits, as people write it and the command line takes it.
 
-    Example:
+    Examples:
         >>> write_rate(0.00114)
         '1.1e-3'
     """
