@@ -20,7 +20,8 @@ from tlkit.probes.advice import (
     advise_without_evidence,
 )
 from tlkit.probes.learning_curve import LearningCurve
-from tlkit.probes.probe import Probe, compute_losses, compute_mean_interval, score_outputs
+from tlkit.tasks import find_task
+from tlkit.tasks.scored_outputs import ScoredClasses, ScoredOutputs, compute_mean_interval
 
 NUM_IMAGES = 600
 NO_FALL = Interval(0.0, -0.02, 0.02)
@@ -28,22 +29,22 @@ FALL = Interval(0.05, 0.01, 0.09)
 NEEDS_MORE = " Each model learnt from 400 images; with all 5,000 there may be one."
 
 
-def make_probe(right: range, *more: range, num_images: int = NUM_IMAGES) -> Probe:
+def make_probe(right: range, *more: range, num_images: int = NUM_IMAGES) -> ScoredOutputs:
     """A probe that is right on some ranges of images."""
     each = np.zeros(num_images)
     for part in (right, *more):
         each[part.start : part.stop] = 1.0
-    return Probe(CLASSIFICATION, np.stack([each, 1 - each], axis=1), each, np.zeros(num_images))
+    return ScoredClasses(np.stack([each, 1 - each], axis=1), each)
 
 
 def make_evidence(
     *,
-    head: Probe | None = None,
-    deeper: Probe | None = None,
-    linear: Probe | None = None,
+    head: ScoredOutputs | None = None,
+    deeper: ScoredOutputs | None = None,
+    linear: ScoredOutputs | None = None,
     loss_fall: Interval = NO_FALL,
     linear_loss_fall: float = 0.0,
-    probe: Probe | None = None,
+    probe: ScoredOutputs | None = None,
     num_images: int = 5000,
     has_trial: bool = True,
 ) -> Evidence:
@@ -141,8 +142,8 @@ def test_a_planted_gain_is_found_and_none_is_not(shift: float, fewest: int, most
         right = [1 / (1 + np.exp(-logits - each - rng.normal(0, 0.7, 1200))) for each in (0.0, shift)]
         outputs = [np.stack([each, 1 - each], axis=1) for each in right]
         targets = np.eye(2)[np.zeros(1200, int)]
-        head, deeper = (score_outputs(CLASSIFICATION, targets, each, np.zeros((1200, 2))) for each in outputs)
-        losses = [compute_losses(CLASSIFICATION, targets, each) for each in outputs]
+        head, deeper = (find_task(CLASSIFICATION).score_outputs(targets, each, np.zeros((1200, 2))) for each in outputs)
+        losses = [find_task(CLASSIFICATION).measure_losses(targets, each) for each in outputs]
         fall = compute_mean_interval(losses[0] - losses[1])
         advice = advise(make_evidence(head=head, deeper=deeper, loss_fall=fall, num_images=1200))
         num_found += advice.depth == LAST_GROUPS

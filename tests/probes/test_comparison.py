@@ -8,7 +8,7 @@ import numpy as np
 
 from tlkit.outputs import CLASSIFICATION
 from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, join_names, rank_candidates
-from tlkit.probes.probe import Probe
+from tlkit.tasks.scored_outputs import ScoredClasses
 
 NUM_IMAGES = 400
 
@@ -17,9 +17,7 @@ def make_candidate(name: str, num_right: int, *, seconds: float, shift: int = 0)
     """A candidate that is right on `num_right` neighbouring images, beginning at `shift`."""
     each = np.roll(np.arange(NUM_IMAGES) < num_right, shift).astype(np.float64)
     outputs = np.stack([each, 1 - each], axis=1)
-    return CandidateScore(
-        name, Probe(CLASSIFICATION, outputs, each, np.zeros(NUM_IMAGES)), Cost(seconds, 100.0, 1_000_000)
-    )
+    return CandidateScore(name, ScoredClasses(outputs, each), Cost(seconds, 100.0, 1_000_000))
 
 
 def rank(*candidates: CandidateScore) -> Ranking:

@@ -84,7 +84,9 @@ def test_where_images_bring_nothing_it_is_said_why() -> None:
     targets = np.eye(2, dtype=np.float32)[labels]
     known = measure_learning_curve(CLASSIFICATION, targets, targets[:, :1], num_now=200)
     assert known.is_flat
-    assert known.sentence.endswith("next to nothing, +0.0 points (0.0 to 0.0): hardly anything is left to learn.")
+    assert known.sentence.endswith(
+        "next to nothing, +0.0 points (95% interval +0.0 to +0.0) of accuracy: hardly anything is left to learn."
+    )
     wrong = np.random.default_rng(0).random(200) < 0.25
     half_known = measure_learning_curve(CLASSIFICATION, targets, (labels ^ wrong)[:, None].astype(float), num_now=200)
     assert half_known.sentence.endswith(": the backbone is the limit, or the labels are.")
@@ -96,7 +98,7 @@ def test_values_are_judged_by_r2_and_the_payload_is_fit_for_json() -> None:
     targets = block[:, :1] + block[:, 1:2] + generator.normal(size=(120, 1))
     curve = measure_learning_curve(REGRESSION, targets, block, num_now=120)
     assert 0.3 < curve.scores[-1].value < 0.8
-    assert " of R² (" in curve.gain_in_words
+    assert curve.gain_in_words.endswith(") of R²")
     payload = json.loads(json.dumps(curve.to_payload()))
     assert set(payload) == {"points", "law", "images_now", "now", "gain_of_doubling", "is_flat"}
 

@@ -29,7 +29,7 @@ from tlkit.interruption import kept_if_interrupted
 from tlkit.models.opening import open_classifier
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, format_value
+from tlkit.outputs import format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
 from tlkit.reports.row_file import say_where_rows_are
@@ -149,7 +149,7 @@ def run_predict(
 def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> None:
     if min_probability is None or (find_task(spec.task).is_exclusive and not spec.has_one_class):
         return
-    answer = {CLASSIFICATION: "one class", MULTILABEL: "labels with thresholds", REGRESSION: "values"}[spec.task]
+    answer = "one class" if spec.has_one_class else find_task(spec.task).nouns[1]
     raise SettingError(
         f"--min-probability {min_probability:g} has no effect: the model predicts {answer}.",
         expected="--min-probability only with a model of two classes or more",

@@ -30,7 +30,7 @@ from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedF
 from tlkit.data.records import Progress, look_with, read_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, GreyRange
+from tlkit.outputs import GreyRange
 from tlkit.recipes.settings import DataSettings
 from tlkit.tasks import find_task
 
@@ -194,7 +194,7 @@ def _read_folder(data: Path, boxes: ImageBoxes | None) -> Candidates:
 
 
 def _refuse_empty_table(data: Path, settings: DataSettings, skipped: Sequence[SkippedFile]) -> NoReturn:
-    what = {CLASSIFICATION: "class", MULTILABEL: "labels", REGRESSION: "value"}[settings.task]
+    what = find_task(settings.task).answer_noun
     option = "--target" if not find_task(settings.task).has_names else "--label-column"
     first = f"; {skipped[0].path}: {skipped[0].reason}" if skipped else ""
     raise DataError(

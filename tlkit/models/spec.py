@@ -24,7 +24,6 @@ from tlkit.outputs import (
     CLASSIFICATION,
     GREY_KINDS,
     MAX_CLASS_NAME_LENGTH,
-    MULTILABEL,
     TASKS,
     GreyRange,
     Target,
@@ -120,7 +119,7 @@ class BundleSpec:
     @property
     def has_one_class(self) -> bool:
         """Whether the model calls every picture the same, as one may that has learnt where things are."""
-        return self.task == CLASSIFICATION and len(self.class_names) == 1
+        return find_task(self.task).is_exclusive and len(self.class_names) == 1
 
     @property
     def measures_distance(self) -> bool:
@@ -181,7 +180,9 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
         target=parse_target_document(
             values["target"], place=f"{place}: target", is_needed=not find_task(task).has_names
         ),
-        thresholds=_check_thresholds(values["thresholds"], len(class_names) if task == MULTILABEL else 0, place=place),
+        thresholds=_check_thresholds(
+            values["thresholds"], len(class_names) if find_task(task).has_labels else 0, place=place
+        ),
         metadata=parse_metadata_document(values["metadata"], place=f"{place}: metadata"),
         has_box=_check_choice(values, "has_box", (True, False), place=place),
         temperature=_check_fraction(values, "temperature", *TEMPERATURES, place=place),

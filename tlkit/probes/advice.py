@@ -16,10 +16,11 @@ from typing import Any
 import numpy as np
 
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import QUANTITIES, REGRESSION
+from tlkit.outputs import QUANTITIES
 from tlkit.probes.learning_curve import LearningCurve
-from tlkit.probes.probe import Probe, compute_gain, is_better
+from tlkit.probes.probe import describe_gain
 from tlkit.tasks import find_task
+from tlkit.tasks.scored_outputs import ScoredOutputs
 
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""
@@ -54,10 +55,10 @@ class Trial:
     num_trained: int
     head_kind: str
     last_groups: str
-    majority: Probe
-    head: Probe
-    deeper: Probe
-    linear: Probe | None
+    majority: ScoredOutputs
+    head: ScoredOutputs
+    deeper: ScoredOutputs
+    linear: ScoredOutputs | None
     loss_fall: Interval
     linear_loss_fall: float
     num_parameters: tuple[int, int]
@@ -71,10 +72,10 @@ class Trial:
     @cached_property
     def gain(self) -> Interval:
         """By how much the last groups raise the score."""
-        return compute_gain(self.deeper, self.head)
+        return self.deeper.compute_gain(self.head)
 
     @property
-    def rows(self) -> list[tuple[str, Probe]]:
+    def rows(self) -> list[tuple[str, ScoredOutputs]]:
         """Every score by its name."""
         return [
             *([("linear head", self.linear)] if self.linear else []),
@@ -99,8 +100,8 @@ class Evidence:
 
     task: str
     num_images: int
-    majority: Probe
-    probe: Probe
+    majority: ScoredOutputs
+    probe: ScoredOutputs
     curve: LearningCurve
     trial: Trial | None
     why_no_trial: str = ""
@@ -111,7 +112,7 @@ class Evidence:
         return QUANTITIES[find_task(self.task).score_name]
 
     @property
-    def rows(self) -> list[tuple[str, Probe]]:
+    def rows(self) -> list[tuple[str, ScoredOutputs]]:
         """Every score by its name, in the order of the table."""
         frozen = [("majority", self.majority), ("linear probe", self.probe)]
         return [*frozen, *(self.trial.rows if self.trial else [])]
@@ -191,7 +192,7 @@ class Advice:
 def advise(evidence: Evidence) -> Advice:
     """Follow the trial, but for the cases in which it is not asked."""
     probe, majority, trial = evidence.probe, evidence.majority, evidence.trial
-    if not is_better(probe, majority) and not (trial and is_better(trial.deeper, trial.majority)):
+    if not probe.is_better_than(majority) and not (trial and trial.deeper.is_better_than(trial.majority)):
         return Advice(
             HEAD,
             None,
@@ -223,7 +224,7 @@ def _judge_depth(evidence: Evidence, trial: Trial) -> tuple[int, str]:
     The last groups are worth their time where the score rises beyond chance, or where the loss falls beyond chance and the
     score rises by an amount that matters.
     """
-    gain, loss = _describe_gain(evidence.task, trial.gain), trial.loss_fall
+    gain, loss = describe_gain(evidence.task, trial.gain), trial.loss_fall
     of = f"{evidence.quantity} on {trial.num_images:,} images held out"
     last = trial.last_groups
     if trial.gain.low > 0:
@@ -254,7 +255,7 @@ def _judge_head(trial: Trial) -> tuple[str | None, str | None]:
     if linear is None or linear.value < head.value:
         return None, None
     is_backed = trial.linear_loss_fall >= 0 or linear.value >= NEARLY_PERFECT
-    if not is_backed and compute_gain(linear, head).low <= 0:
+    if not is_backed and linear.compute_gain(head).low <= 0:
         return None, None
     times = trial.num_parameters[0] / trial.num_parameters[1]
     return LINEAR, (
@@ -271,10 +272,3 @@ def _compare_with_linear(trial: Trial) -> str | None:
         f"A linear head alone does as well in the trial ({trial.linear.value:z.3f}, and {trial.deeper.value:z.3f} for the "
         f"{trial.head_kind} head and {trial.last_groups} upwards), in a fraction of the time: try it first (--head linear)."
     )
-
-
-def _describe_gain(task: str, gain: Interval) -> str:
-    """Return a gain in words: of parts that are right in points, of R² as it is."""
-    scale, write, unit = (1, "{:+z.3f}", "") if task == REGRESSION else (100, "{:+z.1f}", " points")
-    value, low, high = (write.format(scale * figure) for figure in (gain.value, gain.low, gain.high))
-    return f"{value}{unit} (95% interval {low} to {high})"

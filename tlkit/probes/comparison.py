@@ -1,6 +1,6 @@
 """Rank candidates by how well each predicts the same images, and say which of them do not differ.
 
-Two candidates are compared image by image (`tlkit.probes.probe.is_better`), which tells smaller differences apart
+Two candidates are compared image by image (`tlkit.tasks.scored_outputs`), which tells smaller differences apart
 than their intervals do: on the same images they are right and wrong together.
 """
 
@@ -12,9 +12,9 @@ from typing import Any
 
 from tlkit.metrics.intervals import Interval
 from tlkit.outputs import QUANTITIES
-from tlkit.probes.probe import Probe, is_better
 from tlkit.tasks import find_task
 from tlkit.tasks.report import format_fraction
+from tlkit.tasks.scored_outputs import ScoredOutputs
 
 _TWO_DIGITS = "{:z.2f}".format
 
@@ -64,7 +64,7 @@ class CandidateScore:
     """Something to choose, with how every image fared, in the same order for all candidates."""
 
     name: str
-    probe: Probe
+    probe: ScoredOutputs
     cost: Cost
 
 
@@ -169,7 +169,7 @@ def rank_candidates(task: str, candidates: Sequence[CandidateScore], terms: Cost
     ordered = sorted(candidates, key=lambda candidate: (-candidate.probe.value, candidate.cost.seconds))
     first = ordered[0]
     places = tuple(
-        Place(candidate.name, candidate.probe.score, candidate.cost, is_better(first.probe, candidate.probe))
+        Place(candidate.name, candidate.probe.score, candidate.cost, first.probe.is_better_than(candidate.probe))
         for candidate in ordered
     )
     cheapest = min((place for place in places if not place.is_behind), key=lambda place: place.cost.seconds)

@@ -14,13 +14,13 @@ from tlkit.data.splits import assign_splits
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
-from tlkit.outputs import REGRESSION
 from tlkit.probes.folds import Fold
 from tlkit.probes.images import Questions
-from tlkit.probes.probe import Probe, make_strata, run_majority, score_outputs
+from tlkit.probes.probe import run_majority
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.runtime import graph_precision
-from tlkit.tasks import Outputs
+from tlkit.tasks import Outputs, find_task
+from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 
 
@@ -34,7 +34,7 @@ class CrossValidatedHead:
         num_parameters: Weights of the head.
     """
 
-    probe: Probe
+    probe: ScoredOutputs
     seconds: float
     num_parameters: int
 
@@ -67,8 +67,6 @@ def cross_validate_head(
         NumericsError: The training loss is no longer a number.
     """
     task, targets = questions.manifest.task, questions.targets
-    # A class is learnt by its number; labels and values as probes take them.
-    answers = targets if task == REGRESSION else questions.manifest.targets(questions.manifest.records)
     features = FeatureSource(
         lambda images, index: cache.read(positions[images, index]),
         views.num_views,
@@ -82,7 +80,7 @@ def cross_validate_head(
         for fold in questions.folds:
             held_out = answer_held_out(
                 features,
-                answers,
+                questions.answers,
                 divide_fold(questions, fold),
                 outputs=Outputs(task, targets.shape[1]),
                 head=head,
@@ -94,7 +92,7 @@ def cross_validate_head(
             advance(1)
     baseline = run_majority(task, targets, questions.folds).outputs
     return CrossValidatedHead(
-        score_outputs(task, targets, predicted, baseline),
+        find_task(task).score_outputs(targets, predicted, baseline),
         statistics.median(part.seconds for part in parts),
         parts[0].num_parameters,
     )
@@ -106,7 +104,7 @@ def divide_fold(questions: Questions, fold: Fold) -> Parts:
     Raises:
         DataError: There are too few.
     """
-    strata = make_strata(questions.manifest.task, questions.targets[fold.train])
+    strata = find_task(questions.manifest.task).stratify(questions.targets[fold.train])
     splits = np.array(
         assign_splits(
             [questions.manifest.records[image].sha256 for image in fold.train],

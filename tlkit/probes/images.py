@@ -16,11 +16,10 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.division import limit_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.outputs import CLASSIFICATION
 from tlkit.probes.folds import Fold, make_stratified_folds
-from tlkit.probes.probe import make_strata
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
+from tlkit.tasks import find_task
 from tlkit.training.first_model import check_target
 
 MAX_IMAGES = 2000
@@ -42,19 +41,22 @@ class Questions:
     folds: tuple[Fold, ...]
     seed: int
 
+    @property
+    def answers(self) -> NDArray[np.generic]:
+        """What a training learns: classes by their numbers, and labels and values as probes take them."""
+        is_exclusive = find_task(self.manifest.task).is_exclusive
+        return self.manifest.targets(self.manifest.records) if is_exclusive else self.targets
+
 
 def make_probe_targets(
     manifest: Manifest, records: Sequence[ImageRecord], settings: DataSettings
 ) -> NDArray[np.floating[Any]]:
-    """Return what probes learn, float (n, outputs): one-hot classes, 0 and 1 for each label, or values."""
-    targets = manifest.targets(records)
-    if manifest.task != CLASSIFICATION:
-        if settings.target_scale == "log":
-            check_target(manifest, settings)
-            targets = np.log(targets)
-        return targets
-    one_hot: NDArray[np.floating[Any]] = np.eye(len(manifest.class_names), dtype=np.float32)[targets]
-    return one_hot
+    """Return what probes learn, float (n, outputs); see `Task.encode_targets`."""
+    targets = find_task(manifest.task).encode_targets(manifest.targets(records), len(manifest.class_names))
+    if settings.target_scale == "log":
+        check_target(manifest, settings)
+        targets = np.log(targets)
+    return targets
 
 
 def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Questions:
@@ -62,7 +64,7 @@ def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Que
     records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
     targets = make_probe_targets(manifest, records, settings)
     duplicates = [record.sha256 for record in records]
-    folds = make_stratified_folds(make_strata(manifest.task, targets), duplicates=duplicates, seed=seed)
+    folds = make_stratified_folds(find_task(manifest.task).stratify(targets), duplicates=duplicates, seed=seed)
     return Questions(dataclasses.replace(manifest, records=records), targets, folds, seed)
 
 

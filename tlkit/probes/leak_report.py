@@ -11,13 +11,12 @@ from typing import Any
 
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, QUANTITIES, REGRESSION
+from tlkit.outputs import QUANTITIES
 from tlkit.probes.given_away import GivenAway
 from tlkit.tasks import find_task
 from tlkit.tasks.report import format_fraction
 
 LEAKS, HELPS, REDUNDANT, HARMLESS = "leaks", "helps", "redundant", "harmless"
-EXPLAINED = {CLASSIFICATION: "the class", MULTILABEL: "the labels", REGRESSION: "the value"}
 MAX_GROUPS_SHOWN = 12
 _TWO_DIGITS = "{:z.2f}".format
 
@@ -130,8 +129,9 @@ class LeakReport:
     @property
     def sentences(self) -> list[str]:
         """What the tables do not say: what their figures are, which columns are one fact, and what groups hide."""
-        answer = EXPLAINED[self.task]
-        floor = "always the mean" if self.task == REGRESSION else "the base rates alone"
+        task = find_task(self.task)
+        answer = f"the {task.answer_noun}"
+        floor = "the base rates alone" if task.has_names else "always the mean"
         said = []
         if self.columns:
             said.append(f"explains: the part of {answer} that is known, 0 for {floor}, 1 for always sure and right.")
@@ -163,7 +163,7 @@ class LeakReport:
             (label, *_cells(known.explained), *([format_fraction(known.score.value)] if known.score else []))
             for label, known in self._list_known()
         ]
-        titles = ("known", "explains", "95% interval", *([] if self.task == REGRESSION else [quantity]))
+        titles = ("known", "explains", "95% interval", *([quantity] if find_task(self.task).has_names else []))
         found.append(("In all", titles, in_all))
         found += [_tabulate_groups(group, quantity) for group in self.groups]
         return found
@@ -180,8 +180,8 @@ class LeakReport:
                 _chart_row("image", self.image.explained),
                 *(_chart_row(label, figure, verdict) for label, figure, verdict in with_columns if figure),
             ],
-            "floor_name": "mean value" if self.task == REGRESSION else "base rates",
-            "quantity": f"part of {EXPLAINED[self.task]} that is explained, 95% interval",
+            "floor_name": "base rates" if find_task(self.task).has_names else "mean value",
+            "quantity": f"part of the {find_task(self.task).answer_noun} that is explained, 95% interval",
         }
 
     def _list_cells(self, column: ColumnVerdict) -> tuple[str, ...]:
@@ -202,7 +202,7 @@ class LeakReport:
         return [(label, each) for label, each in known if each]
 
     def _list_known(self) -> list[tuple[str, Known]]:
-        known = [("the mean value" if self.task == REGRESSION else "the base rates", self.majority)]
+        known = [("the base rates" if find_task(self.task).has_names else "the mean value", self.majority)]
         known += self._list_together()
         known.append(("the image", self.image))
         if self.image_and_metadata and self._has_more_than_facts:
@@ -231,12 +231,12 @@ def describe_column(
     """Return a verdict in words.
 
     Examples:
-        >>> tell_column("classification", "camera", "leaks", alone=Interval(0.75, 0.69, 0.8))
+        >>> describe_column("classification", "camera", "leaks", alone=Interval(0.75, 0.69, 0.8))
         'camera leaks: it alone explains 0.75 (0.69 to 0.80) of the class.'
     """
     names = f"{name} (also {', '.join(same_as)})" if same_as else name
     says = "all facts of the image file together explain" if name == ALL_IMAGE_FACTS else "it alone explains"
-    knows = f"{says} {alone.in_brief(_TWO_DIGITS)} of {EXPLAINED[task]}"
+    knows = f"{says} {alone.in_brief(_TWO_DIGITS)} of the {find_task(task).answer_noun}"
     if given_away:
         knows += f", {_describe_given_away(task, given_away)}"
     if verdict == LEAKS:
@@ -252,7 +252,7 @@ def describe_column(
 def _describe_given_away(task: str, given_away: GivenAway) -> str:
     part = f"for {given_away.share:.2f} of the images"
     score = given_away.score.in_brief(_TWO_DIGITS)
-    if task == REGRESSION:
+    if not find_task(task).has_names:
         return f"and {part}, those that have a value there, {score}"
     return f"and {part} it is right on {score}, where the base rate is {given_away.base_rate:.2f}"
 

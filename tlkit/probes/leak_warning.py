@@ -7,12 +7,12 @@ from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import Manifest
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
 from tlkit.metadata.encoding import fit_encoding
-from tlkit.outputs import CLASSIFICATION
 from tlkit.probes.images import MAX_IMAGES, make_probe_targets
 from tlkit.probes.leak_columns import make_leak_columns
 from tlkit.probes.leaks import find_leaks
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
+from tlkit.tasks import find_task
 
 MIN_IMAGES = 20
 """With fewer images a training does not look for columns that give the answer away: chance would find some."""
@@ -20,7 +20,7 @@ MIN_IMAGES = 20
 
 def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
     """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
-    if manifest.task == CLASSIFICATION and len(manifest.class_names) < 2:
+    if find_task(manifest.task).is_exclusive and len(manifest.class_names) < 2:
         return
     records = limit_records(list(manifest.for_training().records), manifest.task, seed, at_most=MAX_IMAGES)
     if len({record.sha256 for record in records}) < MIN_IMAGES:

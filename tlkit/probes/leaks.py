@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
-from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.outputs import REGRESSION
 from tlkit.probes.folds import Fold, make_group_folds, make_stratified_folds
 from tlkit.probes.given_away import MIN_PART_OF_IMAGES, GivenAway, find_given_away
 from tlkit.probes.leak_columns import LeakColumn
@@ -42,11 +42,13 @@ from tlkit.probes.leak_report import (
     describe_groups,
     pick_leaking,
 )
-from tlkit.probes.probe import Probe, is_better, make_strata, run_majority, run_probes, score_outputs
+from tlkit.probes.probe import run_majority, run_probes
+from tlkit.tasks import find_task
+from tlkit.tasks.scored_outputs import ScoredOutputs
 
-FACT_LEAKS_ABOVE = {CLASSIFICATION: 0.03, MULTILABEL: 0.03, REGRESSION: 0.12}
+FACT_LEAKS_ABOVE, FACT_LEAKS_ABOVE_FOR_VALUES = 0.03, 0.12
 """What a fact of the image file may explain: it has no business with the answer."""
-TABLE_LEAKS_ABOVE = {CLASSIFICATION: 0.25, MULTILABEL: 0.25, REGRESSION: 0.5}
+TABLE_LEAKS_ABOVE, TABLE_LEAKS_ABOVE_FOR_VALUES = 0.25, 0.5
 """The same of a column of a table, which is expected to know something."""
 LEVEL = 0.05
 MIN_FILLED = 10
@@ -66,35 +68,45 @@ class _Answer:
     task: str
     targets: NDArray[np.floating[Any]]
     folds: Sequence[Fold]
-    base: Probe
+    base: ScoredOutputs
 
     def explain(
         self, block: NDArray[np.floating[Any]], beside: Sequence[NDArray[np.floating[Any]] | None] = (None,)
-    ) -> list[Probe]:
+    ) -> list[ScoredOutputs]:
         """Probe inputs as `run_probes` does; memberships in classes and labels are learnt and judged as values."""
         return run_probes(REGRESSION, self.targets, block, self.folds, beside=beside)
 
-    def to_known(self, probe: Probe) -> Known:
+    def to_known(self, probe: ScoredOutputs) -> Known:
         """Return how much is explained, and how often that is right."""
-        is_value = self.task == REGRESSION
-        scored = probe if is_value else score_outputs(self.task, self.targets, probe.outputs, self.base.outputs)
-        return Known(probe.score, None if is_value else scored.score)
+        task = find_task(self.task)
+        if not task.has_names:
+            return Known(probe.score, None)
+        return Known(probe.score, task.score_outputs(self.targets, probe.outputs, self.base.outputs).score)
 
-    def find_given_away(self, column: LeakColumn, alone: Probe) -> GivenAway | None:
+    def find_given_away(self, column: LeakColumn, alone: ScoredOutputs) -> GivenAway | None:
         """Return the images whose answer a column gives away: those of which it is sure, or where it has a value."""
-        if self.task == REGRESSION:
+        if not find_task(self.task).has_names:
             return _find_filled_part(column, alone)
         memberships, outputs = self.targets, alone.outputs
-        if self.task == MULTILABEL:
+        if find_task(self.task).has_labels:
             memberships = np.concatenate([memberships, 1.0 - memberships], axis=1)
             outputs = np.concatenate([outputs, 1.0 - outputs], axis=1)
         return find_given_away(memberships, outputs)
+
+    def choose_bar(self, column: LeakColumn) -> float:
+        """Return how much a column may explain."""
+        bars = (
+            (TABLE_LEAKS_ABOVE, FACT_LEAKS_ABOVE)
+            if find_task(self.task).has_names
+            else (TABLE_LEAKS_ABOVE_FOR_VALUES, FACT_LEAKS_ABOVE_FOR_VALUES)
+        )
+        return bars[column.is_image_fact]
 
 
 def _make_answer(
     task: str, targets: NDArray[np.floating[Any]], duplicates: Sequence[Hashable] | None, seed: int
 ) -> _Answer:
-    folds = make_stratified_folds(make_strata(task, targets), duplicates=duplicates, seed=seed)
+    folds = make_stratified_folds(find_task(task).stratify(targets), duplicates=duplicates, seed=seed)
     return _Answer(task, targets, folds, run_majority(REGRESSION, targets, folds))
 
 
@@ -193,7 +205,7 @@ def compute_leak_report(
         image=answer.to_known(image),
         image_and_metadata=None if in_all is None else answer.to_known(with_all),
         groups=tuple(
-            _judge_groups(name, keys, mixed, run_probes(task, targets, features, each)[0], targets, each)
+            _judge_groups(task, name, keys, mixed, run_probes(task, targets, features, each)[0], targets, each)
             for (name, keys), each in zip(groups, held_out_folds, strict=True)
             for mixed in mixed_probes
         ),
@@ -216,15 +228,14 @@ def _judge(
     answer: _Answer,
     column: LeakColumn,
     num_judged: int,
-    image: Probe | None = None,
-    with_column: Probe | None = None,
+    image: ScoredOutputs | None = None,
+    with_column: ScoredOutputs | None = None,
 ) -> ColumnVerdict:
     """Return the verdict on a column; without the image, whether it helps is not asked."""
     (alone,) = answer.explain(column.matrix)
     is_known = exceeds_chance(answer.base.each - alone.each, num_comparisons=num_judged)
     given_away = answer.find_given_away(column, alone) if is_known else None
-    bar = (FACT_LEAKS_ABOVE if column.is_image_fact else TABLE_LEAKS_ABOVE)[answer.task]
-    if given_away or (is_known and alone.score.low > bar):
+    if given_away or (is_known and alone.score.low > answer.choose_bar(column)):
         verdict = LEAKS
     elif image and with_column and exceeds_chance(image.each - with_column.each, num_comparisons=num_judged):
         verdict = HELPS
@@ -251,22 +262,23 @@ def _judge(
     )
 
 
-def _find_filled_part(column: LeakColumn, alone: Probe) -> GivenAway | None:
+def _find_filled_part(column: LeakColumn, alone: ScoredOutputs) -> GivenAway | None:
     """Return the images that have a value, if the column says nothing of the others and much of these."""
     filled = column.is_filled
     if filled is None or filled.all() or filled.sum() < max(MIN_FILLED, MIN_PART_OF_IMAGES * len(filled)):
         return None
-    part = Probe(alone.task, alone.outputs[filled], alone.each[filled], alone.spread[filled])
-    if part.score.low <= TABLE_LEAKS_ABOVE[REGRESSION]:
+    part = alone.select(filled)
+    if part.score.low <= TABLE_LEAKS_ABOVE_FOR_VALUES:
         return None
     return GivenAway(float(filled.mean()), part.score, 0.0)
 
 
 def _judge_groups(
+    task: str,
     name: str,
     keys: Sequence[Hashable],
-    mixed: Probe,
-    held_out: Probe,
+    mixed: ScoredOutputs,
+    held_out: ScoredOutputs,
     targets: NDArray[np.floating[Any]],
     folds: Sequence[Fold],
 ) -> GroupVerdict:
@@ -276,7 +288,7 @@ def _judge_groups(
     scores = [
         GroupScore(str(key), len(members), held_out.score_part(np.array(members))) for key, members in places.items()
     ]
-    falls = is_better(mixed, held_out)
+    falls = mixed.is_better_than(held_out)
     return GroupVerdict(
         name=name,
         mixed=mixed.score,
@@ -284,12 +296,12 @@ def _judge_groups(
         falls=falls,
         scores=tuple(sorted(scores, key=lambda each: (each.score is None, each.score or 0.0, each.name))),
         sentence=describe_groups(
-            mixed.task,
+            task,
             name,
             mixed=mixed.score,
             held_out=held_out.score,
             falls=falls,
-            num_unknown=_count_unknown_classes(targets, folds) if mixed.task == CLASSIFICATION else 0,
+            num_unknown=_count_unknown_classes(targets, folds) if find_task(task).is_exclusive else 0,
             num_classes=targets.shape[1],
         ),
     )

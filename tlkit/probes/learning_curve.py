@@ -17,9 +17,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.intervals import Interval
-from tlkit.outputs import QUANTITIES, REGRESSION
+from tlkit.outputs import QUANTITIES
 from tlkit.probes.folds import Fold, make_stratified_folds
-from tlkit.probes.probe import Probe, make_strata, run_probes
+from tlkit.probes.probe import describe_gain, run_probes
 from tlkit.probes.ridge import Matrix
 from tlkit.tasks import find_task
 
@@ -90,11 +90,8 @@ class LearningCurve:
 
     @property
     def gain_in_words(self) -> str:
-        """The gain of doubling with its interval, such as "+2.1 points (1.2 to 3.0)"."""
-        gain = self.gain_of_doubling
-        if self.task == REGRESSION:
-            return f"{gain.value:+z.3f} of {QUANTITIES[find_task(self.task).score_name]} ({gain.low:z.3f} to {gain.high:z.3f})"
-        return f"{100 * gain.value:+z.1f} points ({100 * gain.low:z.1f} to {100 * gain.high:z.1f})"
+        """The gain of doubling, such as "+2.1 points (95% interval +1.2 to +3.0) of accuracy"."""
+        return f"{describe_gain(self.task, self.gain_of_doubling)} of {QUANTITIES[find_task(self.task).score_name]}"
 
     @property
     def sentence(self) -> str:
@@ -173,7 +170,7 @@ def measure_learning_curve(
     """
     if len(targets) < MIN_IMAGES:
         raise ValueError(f"expected at least {MIN_IMAGES} images. Received: {len(targets)}")
-    strata = make_strata(task, targets)
+    strata = find_task(task).stratify(targets)
     losses = np.zeros((len(PARTS), NUM_DRAWS, len(targets)))
     sizes = np.zeros((len(PARTS), NUM_DRAWS))
     for draw in range(NUM_DRAWS):
@@ -181,8 +178,8 @@ def measure_learning_curve(
         ranks = _rank_in_strata(strata, seed=seed * NUM_DRAWS + draw)
         for row, part in enumerate(PARTS):
             parts = [Fold(_take_part(fold.train, ranks, part), fold.test) for fold in folds]
-            (probe,) = run_probes(task, targets, block, parts)
-            losses[row, draw] = _list_losses(probe)
+            (scored,) = run_probes(task, targets, block, parts)
+            losses[row, draw] = scored.losses
             sizes[row, draw] = np.mean([len(fold.train) for fold in parts])
     return LearningCurve(task, sizes.mean(axis=1), losses, num_now)
 
@@ -235,13 +232,6 @@ def _take_part(places: NDArray[np.int64], ranks: Matrix, part: float) -> NDArray
     number = max(2, round(part * len(places)))
     chosen: NDArray[np.int64] = np.sort(places[np.argsort(ranks[places], kind="stable")[:number]])
     return chosen
-
-
-def _list_losses(probe: Probe) -> Matrix:
-    if probe.task != REGRESSION:
-        return 1.0 - probe.each
-    spread = probe.spread.mean()
-    return probe.each / spread if spread > 0 else np.ones_like(probe.each)
 
 
 def _to_interval(value: float, resampled: Matrix) -> Interval:

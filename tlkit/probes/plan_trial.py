@@ -12,17 +12,17 @@ from numpy.typing import NDArray
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
 from tlkit.models.classifier import Classifier
-from tlkit.outputs import REGRESSION
 from tlkit.probes.advice import LINEAR, Trial
 from tlkit.probes.cross_validation import divide_fold
 from tlkit.probes.folds import MAX_FOLDS
 from tlkit.probes.images import Questions
-from tlkit.probes.probe import Probe, compute_losses, compute_mean_interval, run_majority, score_outputs
+from tlkit.probes.probe import run_majority
 from tlkit.probes.strategies import Strategy
 from tlkit.recipes import HeadSettings, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
-from tlkit.tasks import Outputs
+from tlkit.tasks import Outputs, find_task
+from tlkit.tasks.scored_outputs import ScoredOutputs, compute_mean_interval
 from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
 
@@ -131,10 +131,10 @@ def run_trial(
     task, targets = questions.manifest.task, questions.targets
     base = run_majority(task, targets, questions.folds).outputs
 
-    def score(outputs: NDArray[np.float64]) -> Probe:
-        return score_outputs(task, targets, outputs, base)
+    def score(outputs: NDArray[np.float64]) -> ScoredOutputs:
+        return find_task(task).score_outputs(targets, outputs, base)
 
-    losses = {name: compute_losses(task, targets, outputs) for name, outputs in outputs_of.items()}
+    losses = {name: find_task(task).measure_losses(targets, outputs) for name, outputs in outputs_of.items()}
     num_linear = (top.source(is_pooled=True).shape[0] + 1) * questions.targets.shape[1]
     return Trial(
         num_trained=round(np.mean([len(part.train) + len(part.validation) for part in parts])),
@@ -173,7 +173,7 @@ class _Trainings:
         short = shorten(last.stage, num_train=self.num_train, num_tried=len(part.train))
         return answer_at_two_depths(
             self.top.source(),
-            self._answers,
+            self.questions.answers,
             part,
             outputs=self._outputs,
             head=self.way.recipe.head,
@@ -186,7 +186,7 @@ class _Trainings:
         """Return what a linear head says."""
         return answer_held_out(
             self.top.source(is_pooled=True),
-            self._answers,
+            self.questions.answers,
             part,
             outputs=self._outputs,
             head=HeadSettings(kind=LINEAR, dropout=self.way.recipe.head.dropout),
@@ -197,12 +197,6 @@ class _Trainings:
     @property
     def _outputs(self) -> Outputs:
         return Outputs(self.questions.manifest.task, self.questions.targets.shape[1])
-
-    @property
-    def _answers(self) -> NDArray[np.generic]:
-        """What is learnt: a class by its number; labels and values as probes take them."""
-        manifest = self.questions.manifest
-        return self.questions.targets if manifest.task == REGRESSION else manifest.targets(manifest.records)
 
 
 def shorten(stage: ResolvedStage, *, num_train: int, num_tried: int) -> ResolvedStage:

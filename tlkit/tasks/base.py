@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import importlib
 from abc import ABC, abstractmethod
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from tlkit.reports.captions import Caption
     from tlkit.tasks.predictions import Prediction
     from tlkit.tasks.report import Report
+    from tlkit.tasks.scored_outputs import ScoredOutputs
 
 
 class OutputSpec(Protocol):
@@ -49,6 +50,7 @@ class Task(ABC):
         name: What a recipe calls it.
         score_name: The figure by which it is judged, as a history calls it: higher is better.
         nouns: What its targets are called, one and several.
+        answer_noun: What all that is to be said of one image is called.
         has_names: Whether its targets are names, of classes or labels, and not numbers.
         is_exclusive: Whether an image has exactly one of the names.
         conflict: How a file is described that has two targets.
@@ -60,6 +62,7 @@ class Task(ABC):
     name: ClassVar[str]
     score_name: ClassVar[str]
     nouns: ClassVar[tuple[str, str]]
+    answer_noun: ClassVar[str]
     has_names: ClassVar[bool] = True
     is_exclusive: ClassVar[bool] = False
     conflict: ClassVar[str] = "with more than one answer"
@@ -105,6 +108,44 @@ class Task(ABC):
     def find_names(self, answers: Sequence[str]) -> list[str]:
         """Return all classes or labels, sorted; none for values."""
         return sorted({name for answer in answers for name in self.names_of(answer)})
+
+    # Probes: linear models that learn float targets of shape (n, outputs)
+
+    def encode_targets(self, targets: NDArray[Any], num_names: int) -> NDArray[np.floating[Any]]:
+        """Return targets as probes learn them, float (n, outputs): one-hot classes, 0 and 1 for each label, or values.
+
+        Args:
+            targets: As `make_targets` gives them.
+            num_names: Classes or labels that there are.
+        """
+        return targets
+
+    @abstractmethod
+    def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
+        """Return the group of each image of which every fold gets its share; targets are encoded."""
+
+    @abstractmethod
+    def score_outputs(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.float64], baseline: NDArray[np.float64]
+    ) -> ScoredOutputs:
+        """Return how the outputs for images fare.
+
+        Args:
+            targets: Encoded, float (n, outputs).
+            outputs: Float64 (n, outputs).
+            baseline: What would be said without looking at the image, float64 (n, outputs).
+        """
+
+    @abstractmethod
+    def measure_losses(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]
+    ) -> NDArray[np.float64]:
+        """Return the loss of each image, float64 (n,): cross-entropy in nats, or the squared error.
+
+        Args:
+            targets: Encoded, float (n, outputs).
+            outputs: Probabilities, 0..1, or values, float (n, outputs).
+        """
 
     # The last layer
 

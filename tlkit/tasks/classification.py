@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +15,7 @@ from tlkit.reports.captions import Caption, caption_classes
 from tlkit.reports.row_writers import SINGLE
 from tlkit.tasks.base import OutputSpec, Task
 from tlkit.tasks.classification_report import ClassificationReport, compute_classification_report
-from tlkit.tasks.loss_terms import weigh_by_focus
+from tlkit.tasks.loss_terms import TINY, weigh_by_focus
 from tlkit.tasks.predictions import (
     Prediction,
     list_ranked_values,
@@ -24,6 +24,7 @@ from tlkit.tasks.predictions import (
     shorten_float32,
 )
 from tlkit.tasks.report import Report
+from tlkit.tasks.scored_outputs import ScoredClasses
 
 TRUE_PROBABILITY_COLUMN = "true_class_probability"
 
@@ -34,6 +35,7 @@ class Classification(Task):
     name = "classification"
     score_name = "accuracy"
     nouns = ("class", "classes")
+    answer_noun = "class"
     is_exclusive = True
     conflict = "under more than one class"
     truth_column = "true_class_name"
@@ -56,6 +58,28 @@ class Classification(Task):
     def find_strata(self, answers: Sequence[str]) -> list[str]:
         """Return the classes."""
         return list(answers)
+
+    def encode_targets(self, targets: NDArray[Any], num_names: int) -> NDArray[np.floating[Any]]:
+        """Return one-hot classes, float32 (n, classes)."""
+        one_hot: NDArray[np.floating[Any]] = np.eye(num_names, dtype=np.float32)[targets]
+        return one_hot
+
+    def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
+        """Return the classes."""
+        return [int(label) for label in targets.argmax(axis=1)]
+
+    def score_outputs(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.float64], baseline: NDArray[np.float64]
+    ) -> ScoredClasses:
+        """Return whether the largest output is the class's."""
+        return ScoredClasses(outputs, (outputs.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64))
+
+    def measure_losses(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]
+    ) -> NDArray[np.float64]:
+        """Return the cross-entropy of the class."""
+        losses: NDArray[np.float64] = -np.log(np.maximum((targets * outputs).sum(axis=1, dtype=np.float64), TINY))
+        return losses
 
     def fewest_names(self, *, has_box: bool) -> int:
         """Return two, or one where a box is all that there is to learn."""

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Hashable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,13 +14,15 @@ from tlkit.outputs import LABEL_SEPARATOR, normalize_name
 from tlkit.reports.captions import Caption, caption_labels
 from tlkit.reports.row_writers import TEXT
 from tlkit.tasks.base import OutputSpec, Task
-from tlkit.tasks.loss_terms import weigh_by_focus
+from tlkit.tasks.loss_terms import TINY, weigh_by_focus
 from tlkit.tasks.multilabel_report import MultilabelReport, compute_multilabel_report
 from tlkit.tasks.predictions import Prediction, join_names, list_ranked_values, name_ranked_columns, rank_classes
 from tlkit.tasks.report import Report
+from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.tasks.thresholds import apply_thresholds, choose_thresholds
 
 LABELS_COLUMN = "labels"
+MIN_IMAGES_OF_A_SET = 5
 
 
 class Multilabel(Task):
@@ -29,6 +31,7 @@ class Multilabel(Task):
     name = "multilabel"
     score_name = "label_accuracy"
     nouns = ("label", "labels")
+    answer_noun = "labels"
     truth_column = "true_labels"
 
     def parse_answer(self, text: str) -> str:
@@ -52,6 +55,27 @@ class Multilabel(Task):
         """Return the rarest label of each image."""
         counts = Counter(name for answer in answers for name in self.names_of(answer))
         return [min(self.names_of(answer), key=lambda name: (counts[name], name), default="") for answer in answers]
+
+    def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
+        """Return the set of labels; those that fewer than 5 images have count as the most frequent one."""
+        sets = [tuple(row) for row in (targets > 0.5).tolist()]
+        counts = Counter(sets)
+        usual = counts.most_common(1)[0][0]
+        return [each if counts[each] >= MIN_IMAGES_OF_A_SET else usual for each in sets]
+
+    def score_outputs(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.float64], baseline: NDArray[np.float64]
+    ) -> ScoredOutputs:
+        """Return the part of the labels whose outputs are on the right side of a half."""
+        return ScoredOutputs(outputs, ((outputs > 0.5) == (targets > 0.5)).mean(axis=1))
+
+    def measure_losses(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]
+    ) -> NDArray[np.float64]:
+        """Return the mean binary cross-entropy of the labels."""
+        likelihoods = np.where(targets > 0.5, outputs, 1.0 - outputs).astype(np.float64)
+        losses: NDArray[np.float64] = -np.log(np.maximum(likelihoods, TINY)).mean(axis=1)
+        return losses
 
     def fewest_names(self, *, has_box: bool) -> int:
         """Return one."""

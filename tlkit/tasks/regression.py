@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +18,11 @@ from tlkit.tasks.loss_terms import compute_huber
 from tlkit.tasks.predictions import Prediction, shorten_float32
 from tlkit.tasks.regression_report import compute_regression_report
 from tlkit.tasks.report import Report
+from tlkit.tasks.scored_outputs import ScoredValues
 
 HUBER_DELTA = 1.0
 _NUM_STRATA = 5
+_MAX_PROBE_STRATA, _MIN_IMAGES_OF_A_PROBE_STRATUM = 10, 5
 
 
 class Regression(Task):
@@ -29,6 +31,7 @@ class Regression(Task):
     name = "regression"
     score_name = "r2"
     nouns = ("value", "values")
+    answer_noun = "value"
     has_names = False
     truth_column = "true_value"
     summed = ("images", "values", "squares", "squared_errors")
@@ -57,6 +60,26 @@ class Regression(Task):
         values = self.make_targets(answers, ())[:, 0]
         edges = np.quantile(values, np.linspace(0, 1, _NUM_STRATA + 1)[1:-1]) if len(values) else values
         return [str(stratum) for stratum in np.searchsorted(edges, values, side="right")]
+
+    def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
+        """Return which of ten ranges of equally many values each lies in; fewer where a range had less than 5 images."""
+        ranks = targets[:, 0].argsort(kind="stable").argsort(kind="stable")
+        num_strata = max(1, min(_MAX_PROBE_STRATA, len(targets) // _MIN_IMAGES_OF_A_PROBE_STRATUM))
+        return [int(rank) * num_strata // len(targets) for rank in ranks]
+
+    def score_outputs(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.float64], baseline: NDArray[np.float64]
+    ) -> ScoredValues:
+        """Return the squared errors; the spread is taken from the baseline."""
+        errors, spread = (((targets - each) ** 2).sum(axis=1) for each in (outputs, baseline))
+        return ScoredValues(outputs, errors, spread)
+
+    def measure_losses(
+        self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]
+    ) -> NDArray[np.float64]:
+        """Return the squared errors."""
+        losses: NDArray[np.float64] = ((targets - outputs) ** 2).sum(axis=1, dtype=np.float64)
+        return losses
 
     def count_outputs(self, class_names: Sequence[str]) -> int:
         """Return one."""

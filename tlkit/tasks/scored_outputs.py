@@ -1,0 +1,166 @@
+"""Outputs held against their targets, image by image: the score with its interval, and whether other outputs are better.
+
+There is a class for each way to score: an image is right or wrong, part of what is said of it is right, or a value is off.
+Two sets of outputs are compared image by image, which tells smaller differences apart than their scores do.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+from dataclasses import dataclass
+from functools import cached_property
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.metrics.intervals import (
+    Z_95,
+    Interval,
+    compute_bootstrap_interval,
+    compute_paired_interval,
+    compute_wilson_interval,
+)
+
+_MAX_COUNTED_EXACTLY = 1000
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredOutputs:
+    """Outputs of which a part is right: several labels.
+
+    Attributes:
+        outputs: Float64 (n, outputs), as the targets are.
+        each: How each image fared, float64 (n,): 1 right and 0 wrong, or the part that is right.
+    """
+
+    outputs: NDArray[np.float64]
+    each: NDArray[np.float64]
+
+    @property
+    def value(self) -> float:
+        """The score."""
+        return float(self.each.mean())
+
+    @cached_property
+    def score(self) -> Interval:
+        """The score with its 95 % interval."""
+        return compute_mean_interval(self.each)
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """What each image takes from the score, float64 (n,): their mean is 1 minus the score."""
+        return 1.0 - self.each
+
+    def select(self, images: NDArray[Any]) -> Self:
+        """Return the same of some images, by their positions or a mask."""
+        return dataclasses.replace(self, outputs=self.outputs[images], each=self.each[images])
+
+    def score_part(self, images: NDArray[Any]) -> float | None:
+        """Return the score of some of the images, at least one; None where it is not defined."""
+        return self.select(images).value
+
+    def compute_gain(self, other: Self) -> Interval:
+        """Return by how much the score is above that of other outputs for the same images, with its 95 % interval."""
+        return compute_mean_interval(self.each - other.each)
+
+    def is_better_than(self, other: Self) -> bool:
+        """Tell whether these outputs do better than others for the same images, at 95 % and two-sided."""
+        return self.compute_gain(other).low > 0
+
+
+class ScoredClasses(ScoredOutputs):
+    """Outputs that are right or wrong: `each` is 1 or 0."""
+
+    @cached_property
+    def score(self) -> Interval:
+        """The accuracy with Wilson's interval."""
+        return compute_wilson_interval(int(self.each.sum()), len(self.each))
+
+    def compute_gain(self, other: Self) -> Interval:
+        """Return the difference of the accuracies."""
+        return compute_paired_interval(*self._count_wins(other), len(self.each))
+
+    def is_better_than(self, other: Self) -> bool:
+        """Decide by McNemar's test, exact up to 1,000 images on which the two differ."""
+        num_won, num_lost = self._count_wins(other)
+        number = num_won + num_lost
+        if num_won <= num_lost:
+            return False
+        if number > _MAX_COUNTED_EXACTLY:
+            return (num_won - num_lost - 1) / math.sqrt(number) > Z_95
+        # A fair coin's chance of so few losses is tail / 2**number; it must not exceed a fortieth.
+        tail = sum(math.comb(number, lost) for lost in range(num_lost + 1))
+        return bool(tail * 40 <= 2**number)
+
+    def _count_wins(self, other: Self) -> tuple[int, int]:
+        """Count the images that only these outputs have right, and those that only the others have."""
+        return int((self.each > other.each).sum()), int((self.each < other.each).sum())
+
+
+@dataclass(frozen=True, eq=False)
+class ScoredValues(ScoredOutputs):
+    """Outputs that are values, scored by R², which may be below 0 and is 0 where all values are equal.
+
+    Attributes:
+        each: The squared error of each image, float64 (n,): lower is better.
+        spread: Squared distance of each value from the mean of those that were learnt from, float64 (n,).
+    """
+
+    spread: NDArray[np.float64]
+
+    @property
+    def value(self) -> float:
+        """R²."""
+        return float(_compute_r2(self.each.sum(), self.spread.sum()))
+
+    @cached_property
+    def score(self) -> Interval:
+        """R² with its interval by bootstrap."""
+        return compute_bootstrap_interval(
+            self.value, lambda counts: _compute_r2(self.each @ counts, self.spread @ counts), num_images=len(self.each)
+        )
+
+    @property
+    def losses(self) -> NDArray[np.float64]:
+        """Squared errors as multiples of the mean spread."""
+        mean = self.spread.mean()
+        return self.each / mean if mean > 0 else np.ones_like(self.each)
+
+    def select(self, images: NDArray[Any]) -> Self:
+        """Return the same of some images, by their positions or a mask."""
+        return dataclasses.replace(super().select(images), spread=self.spread[images])
+
+    def score_part(self, images: NDArray[Any]) -> float | None:
+        """Return R² for some of the images; None where their values are equal."""
+        part = self.select(images)
+        return part.value if part.spread.sum() > 0 else None
+
+    def compute_gain(self, other: Self) -> Interval:
+        """Return the difference of the two R²."""
+        return compute_bootstrap_interval(
+            self.value - other.value,
+            lambda counts: (
+                _compute_r2(self.each @ counts, self.spread @ counts)
+                - _compute_r2(other.each @ counts, other.spread @ counts)
+            ),
+            num_images=len(self.each),
+        )
+
+    def is_better_than(self, other: Self) -> bool:
+        """Decide by the mean difference of the squared errors."""
+        return compute_mean_interval(other.each - self.each).low > 0
+
+
+def compute_mean_interval(values: NDArray[np.float64]) -> Interval:
+    """Return the mean of a value for each image, float64 (n,), with its 95 % bootstrap interval."""
+    return compute_bootstrap_interval(
+        float(values.mean()), lambda counts: values @ counts / len(values), num_images=len(values)
+    )
+
+
+def _compute_r2(errors: Any, spreads: Any) -> NDArray[np.float64]:
+    """Return R² from sums of squares; 0 where the values do not differ."""
+    defined = np.asarray(spreads) > 0
+    return np.where(defined, 1.0 - np.asarray(errors) / np.where(defined, spreads, 1.0), 0.0)
