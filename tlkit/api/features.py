@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.api.arguments import Place, Result, plan_views, quiet_console
+from tlkit.backbones.catalogue import TOP
 from tlkit.recipes.given import check_known, collect_settings, given_settings
 from tlkit.recipes.settings import (
     BackboneSettings,
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
-def precompute(data: Place, *, boundary: str = "top", console: Console | None = None, **settings: Any) -> Result:
+def precompute(data: Place, *, boundary: str = TOP, console: Console | None = None, **settings: Any) -> Result:
     """Compute the features of a data set and keep them: `tlkit precompute`.
 
     Args:
@@ -45,7 +46,7 @@ def precompute(data: Place, *, boundary: str = "top", console: Console | None = 
 
 
 def compute_features(
-    data: Place, *, boundary: str = "top", console: Console | None = None, **settings: Any
+    data: Place, *, boundary: str = TOP, console: Console | None = None, **settings: Any
 ) -> tuple[NDArray[np.floating[Any]], list[Path]]:
     """Return the features of a data set's images, computed once and kept.
 
@@ -66,7 +67,7 @@ def compute_features(
 
     from tlkit.commands.precompute import ensure_dataset_features
 
-    if boundary == "top":
+    if boundary == TOP:
         settings.setdefault("head", "linear")
     _, features = ensure_dataset_features(
         Path(data), **_plan_features("compute_features", boundary, settings), console=console or quiet_console()

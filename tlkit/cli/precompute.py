@@ -7,6 +7,7 @@ from typing import Any
 
 import click
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.cli.options import output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
@@ -16,7 +17,7 @@ from tlkit.reports.console import Console
 @click.argument("data", type=click.Path(path_type=Path))
 @settings_options(BackboneSettings)
 @click.option(
-    "--boundary", default="top", show_default=True, help="Layer group at whose output the network is cut, or top."
+    "--boundary", default=TOP, show_default=True, help="Layer group at whose output the network is cut, or top."
 )
 @settings_options(HeadSettings, only=("kind",))
 @settings_options(Stage, only=("views", "policy"))

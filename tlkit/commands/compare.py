@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
@@ -34,7 +35,7 @@ from tlkit.probes.probe import run_majority, run_probes
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_comparison
-from tlkit.reports.output_folder import check_picture
+from tlkit.reports.output_folder import choose_picture
 from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
 from tlkit.training.first_model import fetch_weights
 
@@ -78,8 +79,7 @@ def run_compare(
     started = time.perf_counter()
     candidates = list_candidates(wanted, backbone_settings, seed=seed)
     check_recipe(Recipe(data=data_settings), source="settings")
-    picture = out or Path("runs") / f"{data.resolve().stem}-compared.png"
-    check_picture(picture, data)
+    picture = choose_picture(out, data, "compared")
     cache_root = default_cache_root()
     for candidate in candidates:
         fetch_weights(candidate.settings, data)
@@ -207,7 +207,7 @@ def _refuse_changed(features: DatasetFeatures) -> None:
 def _count_below(backbone: Backbone, candidate: Candidate) -> int:
     """Return the weights below the boundary."""
     below = [group.num_parameters for group in backbone.groups]
-    if candidate.boundary != "top":
+    if candidate.boundary != TOP:
         below = below[: backbone.entry.boundaries.index(candidate.boundary)]
     return sum(below)
 

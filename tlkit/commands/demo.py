@@ -17,6 +17,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.commands.evaluate import run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
@@ -172,7 +173,7 @@ def _precompute(pond: Pond, console: Console) -> None:
         pond.photos,
         data_settings=DataSettings(),
         backbone_settings=BackboneSettings(name="tiny"),
-        boundary="top",
+        boundary=TOP,
         head=HeadSettings(),
         views=ViewPlan(POLICY, NUM_VIEWS, SEED),
         console=console,

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.catalogue import TOP, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
@@ -41,7 +41,7 @@ from tlkit.probes.leaks import compute_leak_report
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
-from tlkit.reports.output_folder import check_picture
+from tlkit.reports.output_folder import choose_picture
 from tlkit.tasks import find_task
 from tlkit.training.first_model import fetch_weights
 
@@ -81,8 +81,7 @@ def run_leak(
     entry.check_image_size(backbone_settings.image_size)
     check_weights(entry, backbone_settings.weights or entry.default_weights)
     check_recipe(Recipe(data=data_settings), source="settings")
-    picture = out or Path("runs") / f"{data.resolve().stem}-metadata.png"
-    check_picture(picture, data)
+    picture = choose_picture(out, data, "metadata")
     data_settings = _choose_columns(data, data_settings, group_by)
     cache_root = default_cache_root()
     fetch_weights(backbone_settings, data)
@@ -165,7 +164,7 @@ def _read_features(
     features = ensure_features(
         manifest,
         build_backbone_for(settings, "avg", seed),
-        boundary="top",
+        boundary=TOP,
         views=ViewPlan(),
         settings=settings,
         cache_root=cache_root,

@@ -13,7 +13,7 @@ from tlkit.features.cache import default_cache_root
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_picture
+from tlkit.reports.output_folder import choose_picture
 from tlkit.runs.preparation import plan_run, read_images
 from tlkit.runtime import start_keras
 from tlkit.training.first_model import build_classifier, fetch_weights
@@ -52,8 +52,7 @@ def run_lr_find(
     started = time.perf_counter()
     cache_root = cache_root or default_cache_root()
     recipe, plans, earlier = plan_run(recipe, start_from)
-    picture = out or Path("runs") / f"{data.resolve().stem}-lr.png"
-    check_picture(picture, data)
+    picture = choose_picture(out, data, "lr")
     if earlier is None:
         fetch_weights(recipe.backbone, data)
     manifest = read_images(data, recipe, earlier, cache_root, console)

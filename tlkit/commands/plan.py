@@ -22,7 +22,7 @@ from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console, format_duration
 from tlkit.reports.figures import PlanScores, draw_plan
-from tlkit.reports.output_folder import check_picture
+from tlkit.reports.output_folder import choose_picture
 from tlkit.runtime import start_keras
 from tlkit.training.first_model import build_classifier, fetch_weights
 
@@ -58,8 +58,7 @@ def run_plan(
     started = time.perf_counter()
     ways = [make_strategy(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
     recipe = ways[0].recipe
-    picture = out or Path("runs") / f"{data.resolve().stem}-plan.png"
-    check_picture(picture, data)
+    picture = choose_picture(out, data, "plan")
     cache_root = default_cache_root()
     fetch_weights(recipe.backbone, data)
     manifest = _read_images(data, recipe, cache_root, console)

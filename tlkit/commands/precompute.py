@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.catalogue import TOP, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
@@ -103,7 +103,7 @@ def ensure_dataset_features(
     """
     entry = find_backbone(backbone_settings.name)
     boundary = check_boundary(entry, boundary)
-    if head and boundary != "top":
+    if head and boundary != TOP:
         raise _head_below_the_top(head, boundary)
     entry.check_image_size(backbone_settings.image_size)
     check_weights(entry, backbone_settings.weights or entry.default_weights)

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
 from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
@@ -52,7 +52,7 @@ def check_boundary(entry: BackboneEntry, boundary: str) -> str:
         SettingError: Below the pixels there is nothing.
     """
     boundary = entry.boundary(boundary)
-    if boundary == "pixels":
+    if boundary == PIXELS:
         raise SettingError(
             "--boundary pixels leaves nothing to compute: images are augmented afresh in every epoch there.",
             expected=f"one of {', '.join(entry.boundaries[1:])}",

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import shutil
 from collections.abc import Callable
 from functools import partial
@@ -79,11 +78,6 @@ class FeatureRows:
         """How many of the rows the cache has."""
         return self.wanted.num_rows - len(self.missing)
 
-    @property
-    def row_bytes(self) -> int:
-        """Size of one row."""
-        return math.prod(self.spec.feature_shape) * np.dtype(self.spec.dtype).itemsize
-
     def check_space(self) -> None:
         """Refuse to begin what the disk cannot hold.
 
@@ -91,7 +85,7 @@ class FeatureRows:
             CacheError: The missing rows need more room than there is.
         """
         self._cache_root.mkdir(parents=True, exist_ok=True)
-        needed = len(self.missing) * self.row_bytes
+        needed = len(self.missing) * self.spec.row_bytes
         free = shutil.disk_usage(self._cache_root).free
         if needed > free:
             raise CacheError(

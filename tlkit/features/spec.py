@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -47,6 +48,11 @@ class CacheSpec:
     precision: str
     dtype: str
     feature_shape: tuple[int, ...]
+
+    @property
+    def row_bytes(self) -> int:
+        """Size of one row."""
+        return math.prod(self.feature_shape) * int(self.dtype.removeprefix("float")) // 8
 
     def key(self) -> str:
         """Return the SHA-256 of the specification, in hexadecimal digits."""

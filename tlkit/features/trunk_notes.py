@@ -17,7 +17,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.catalogue import TOP, find_backbone
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
 from tlkit.data.images import LOADER_VERSION
@@ -105,7 +105,7 @@ def describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False
 def has_one_off_weights(backbone: Backbone) -> bool:
     """Return whether a network's weights come from a run, this one or an earlier one, and exist nowhere else."""
     is_of_a_bundle = Path(backbone.weights.source).is_dir()
-    return is_of_a_bundle or backbone.trunk_sha256("top") != backbone.weights.sha256
+    return is_of_a_bundle or backbone.trunk_sha256(TOP) != backbone.weights.sha256
 
 
 def describe_cache(
@@ -123,7 +123,7 @@ def describe_cache(
         weights_sha256=trunk.weights_sha256,
         boundary=boundary,
         # What heads are trained on is not pooled below the top, so both kinds of head share those features.
-        pooling=pooling if boundary == "top" or is_pooled else "none",
+        pooling=pooling if boundary == TOP or is_pooled else "none",
         image_size=image_size,
         fit=settings.fit,
         loader_version=LOADER_VERSION,

@@ -15,6 +15,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
 from tlkit.backbones.weights import finalize_normalization, stable_names
 from tlkit.heads import build_head, call_head
@@ -167,7 +168,7 @@ def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
     """Return the head that a spec describes, untrained."""
     return build_head(
         spec.head.kind,
-        feature_shape=backbone.feature_shape("top"),
+        feature_shape=backbone.feature_shape(TOP),
         outputs=spec.outputs,
         metadata_width=spec.metadata.width,
         dropout=spec.head.dropout,

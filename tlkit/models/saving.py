@@ -16,6 +16,7 @@ import keras
 import numpy as np
 
 from tlkit.backbones.build import Backbone, build_backbone
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weight_files import BACKBONE_PREFIX
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
 from tlkit.errors import BackboneError, BundleError, NumericsError
@@ -127,7 +128,7 @@ def read_bundle(path: Path, *, loader_version: int) -> Classifier:
         for name, array in file.read(hashes[WEIGHTS_FILE]):
             variables[name].assign(array)
     if spec.measures_distance:
-        channels = backbone.feature_shape("top")[-1]
+        channels = backbone.feature_shape(TOP)[-1]
         classifier.novelty = read_novelty(folder, hashes[NOVELTY_FILE], channels)
     finalize_normalization(backbone.model)
     backbone.weights = WeightsInfo(str(folder), hash_arrays(read_arrays(backbone.model)))

@@ -29,6 +29,7 @@ from tlkit.models.novelty import MAX_DIRECTIONS, Novelty
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.models.tensors import TensorFile, TensorKind, open_tensors, write_tensors
 from tlkit.recipes.fields import SHA256
+from tlkit.recipes.reading import RECIPE_FILE
 from tlkit.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
 
 if TYPE_CHECKING:
@@ -45,7 +46,6 @@ OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE = OPENVINO_FILES = ("openvino.xml", "
 MAX_SPEC_BYTES = 4 * 1024**2
 ROOM_FOR_HASHES = 1000
 MAX_GOLDEN_IMAGES = 32
-RUN_FILE = "recipe.toml"
 
 
 def find_bundle(path: Path) -> Path:
@@ -67,7 +67,7 @@ def find_bundle(path: Path) -> Path:
             if folder != path and folder.is_symlink():
                 raise refusal(f"{folder} is a symbolic link.", expected="a folder")
             return folder
-    if os.path.lexists(path / RUN_FILE):
+    if os.path.lexists(path / RECIPE_FILE):
         raise refusal(
             f"{path} holds no bundle yet: its training has not finished.",
             expected="a run that has been trained to its end",

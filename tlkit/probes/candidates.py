@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.catalogue import TOP, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
@@ -87,7 +87,7 @@ def list_candidates(wanted: Wanted, settings: BackboneSettings, *, seed: int) ->
 
 
 def _list_probes(wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings) -> Iterator[Candidate]:
-    for text, boundary in itertools.product(backbones, wanted.boundaries or ["top"]):
+    for text, boundary in itertools.product(backbones, wanted.boundaries or [TOP]):
         network, label = _read_backbone(text, backbones, settings)
         boundary = check_boundary(find_backbone(network.name), boundary)
         yield Candidate(f"{label} at {boundary}" if wanted.boundaries else label, network, boundary)
@@ -111,7 +111,7 @@ def _list_trainings(
             _describe_views(views) if wanted.views else "",
         )
         name = " with ".join(filter(None, parts))
-        yield Candidate(f"{label}: {name}" if len(backbones) > 1 else name, network, "top", head, views)
+        yield Candidate(f"{label}: {name}" if len(backbones) > 1 else name, network, TOP, head, views)
 
 
 def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:

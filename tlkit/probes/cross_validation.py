@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import statistics
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -71,7 +70,7 @@ def cross_validate_head(
         lambda images, index: cache.read(positions[images, index]),
         views.num_views,
         cache.spec.feature_shape,
-        math.prod(cache.spec.feature_shape) * np.dtype(cache.spec.dtype).itemsize,
+        cache.spec.row_bytes,
     )
     (stage,) = resolve_stages(Recipe(stages=(Stage(views=views.num_views, policy=views.policy),)))
     parts = []

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import PIXELS, TOP
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.models.classifier import Classifier
@@ -131,7 +132,7 @@ def measure_strategies(
     stages: dict[str, StageCost] = {}
     for way in ways:
         for plan in way.plans:
-            if plan.boundary not in ("pixels", *features):
+            if plan.boundary not in (PIXELS, *features):
                 features[plan.boundary] = measure_features(
                     manifest.for_training(),
                     classifier.backbone,
@@ -153,7 +154,7 @@ def measure_strategies(
                 )
     costs = {boundary: cost for boundary, (cost, _) in features.items()}
     steps = []
-    for boundary in (*costs, "pixels"):
+    for boundary in (*costs, PIXELS):
         if boundary in costs:
             steps += list_feature_steps(costs[boundary])
         steps += [make_stage_step(plan, stages[name]) for name, plan in plans.items() if plan.boundary == boundary]
@@ -230,8 +231,8 @@ def list_parts(
             seconds = features[plan.boundary].count_seconds(with_views=True)
             parts.append((f"features at {plan.boundary}", seconds))
         parts.append((name_training(plan), stages[plan.stage.unfreeze].seconds))
-    if "top" in features:
-        top = features["top"]
+    if TOP in features:
+        top = features[TOP]
         # The saved model is measured on the validation images, and on some training images what it knows; both anew.
         num_spanning = min(MAX_SPANNING_IMAGES, len(manifest.in_split("train"))) if way.unfreeze != "none" else 0
         num_images = len(manifest.in_split("validation")) + num_spanning

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.data.division import limit_records
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
@@ -81,7 +82,7 @@ def gather_evidence(
         return None
     console.say(f"What {len(duplicates):,} images tell:")
     questions = make_questions(part, way.recipe.data, seed)
-    cache, positions = _find_features(questions.manifest, "top", ViewPlan(), place)
+    cache, positions = _find_features(questions.manifest, TOP, ViewPlan(), place)
     block = _read_pooled(cache, positions[:, 0])
     task, num_train = manifest.task, len(manifest.in_split("train"))
     (probe,) = run_probes(task, questions.targets, block, questions.folds)
@@ -116,7 +117,7 @@ def _add_trial(evidence: Evidence, asked: Questions, way: Strategy, place: _Plac
     stage = way.plans[-1].stage
     views = ViewPlan(stage.policy, min(stage.views, MAX_VIEWS), asked.seed)
     top, inner = (
-        TriedFeatures(*_find_features(asked.manifest, each, views, place)) for each in ("top", way.plans[-1].boundary)
+        TriedFeatures(*_find_features(asked.manifest, each, views, place)) for each in (TOP, way.plans[-1].boundary)
     )
     trial = run_trial(
         asked,

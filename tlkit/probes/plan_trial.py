@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import math
 from dataclasses import dataclass
 
 import numpy as np
@@ -66,9 +65,8 @@ class TriedFeatures:
     def source(self, *, is_pooled: bool = False) -> FeatureSource:
         """Return what a training reads."""
         spec, num_views = self.cache.spec, self.positions.shape[1]
-        row_bytes = math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize
         if not is_pooled or len(spec.feature_shape) == 1:
-            return FeatureSource(self.read, num_views, spec.feature_shape, row_bytes)
+            return FeatureSource(self.read, num_views, spec.feature_shape, spec.row_bytes)
         return FeatureSource(self.read_pooled, num_views, spec.feature_shape[-1:], 4 * spec.feature_shape[-1])
 
 

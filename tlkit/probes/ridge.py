@@ -54,7 +54,7 @@ def fit_standardiser(block: NDArray[np.floating[Any]]) -> Standardiser:
 
 
 @dataclass(frozen=True, eq=False)
-class Candidate:
+class RidgeFit:
     """One strength and one multiplier.
 
     Attributes:
@@ -122,7 +122,7 @@ class RidgePath:
         others = None if inputs is None else best.multiplier**2 * (inputs.T @ best.duals)
         return Ridge(self.intercept, self.standardiser, coefficients, standardiser, others)
 
-    def iterate_candidates(self, second: Matrix | None = None) -> Iterator[Candidate]:
+    def iterate_candidates(self, second: Matrix | None = None) -> Iterator[RidgeFit]:
         """Yield every strength, the strongest first, and with `second`, standardised, every multiplier of it."""
         if second is not None:
             second = second[:, second.any(axis=0)]
@@ -148,10 +148,10 @@ class RidgePath:
             solutions.append(_FirstSolution(strength, weights, duals, squared @ weights + 1.0 / strength))
         return solutions
 
-    def _judge(self, strength: float, multiplier: float, duals: Matrix, diagonal: Matrix) -> Candidate:
+    def _judge(self, strength: float, multiplier: float, duals: Matrix, diagonal: Matrix) -> RidgeFit:
         freedom = np.maximum(strength * diagonal - 1.0 / len(diagonal), _MIN_FREEDOM)
         left_out = self._centred + self.intercept - strength * duals / freedom[:, None]
-        return Candidate(float(strength), multiplier, left_out, duals)
+        return RidgeFit(float(strength), multiplier, left_out, duals)
 
 
 @dataclass(frozen=True, eq=False)

@@ -22,6 +22,8 @@ from tlkit.recipes.settings import RECORDS, SECTIONS, Recipe, Stage
 
 Settings = TypeVar("Settings", bound=Any)
 
+RECIPE_FILE = "recipe.toml"
+"""The recipe in the folder of its run."""
 MAX_BYTES = 1_000_000
 MAX_DOTS = 100
 """In a line: the time that a key of many parts takes goes with the square of their number."""

@@ -58,13 +58,14 @@ def check_outside(path: Path, *, option: str, data_folders: Sequence[Path]) -> N
             )
 
 
-def check_picture(picture: Path, data: Path) -> None:
-    """Refuse a name for a picture that is not a PNG or lies in the data folder.
+def choose_picture(out: Path | None, data: Path, name: str) -> Path:
+    """Return where a picture about a data set goes: `out`, or runs/DATA-NAME.png.
 
     Raises:
         RunError: It lies in the data.
         SettingError: It is a folder, or of another kind.
     """
+    picture = out or Path("runs") / f"{data.resolve().stem}-{name}.png"
     check_outside(picture, option="--out", data_folders=[data] if data.is_dir() else [])
     if picture.suffix.lower() != ".png" or picture.is_dir():
         raise SettingError(
@@ -72,6 +73,7 @@ def check_picture(picture: Path, data: Path) -> None:
             expected="a file that ends in .png",
             fix=f"--out {picture / 'picture.png' if picture.is_dir() else picture.with_suffix('.png')}",
         )
+    return picture
 
 
 def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:

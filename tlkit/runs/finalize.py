@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.engines.openvino_runtime import has_openvino
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
@@ -170,9 +171,9 @@ def _read_features(
     features = ensure_features(
         manifest,
         classifier.backbone,
-        boundary="top",
+        boundary=TOP,
         views=ViewPlan(),
-        settings=recipe.backbone_at("top"),
+        settings=recipe.backbone_at(TOP),
         cache_root=cache_root,
         console=console,
     )
@@ -191,7 +192,7 @@ def _compute_features(
     """
     from tlkit.backbones.engines.base import make_keras_engine
 
-    trunk = classifier.backbone.pooled_trunk("top")
+    trunk = classifier.backbone.pooled_trunk(TOP)
     engine = make_keras_engine(trunk, precision="float32", batch_size=BATCH_SIZES["keras"])
     spec = classifier.spec
     rows = [np.empty((0, *trunk.output.shape[1:]), np.float32)]

@@ -27,6 +27,7 @@ from tlkit.files import read_json, remove_partials, write_json
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import SPEC_FILE, find_bundle, read_spec
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
+from tlkit.recipes.reading import RECIPE_FILE
 from tlkit.reports.optional_steps import describe_problem
 from tlkit.reports.output_folder import (
     LOCK_FILE,
@@ -37,7 +38,6 @@ from tlkit.reports.output_folder import (
 )
 
 RUN = "run"
-RECIPE_FILE = "recipe.toml"
 MANIFEST_FILE = "manifest.csv"
 SUMMARY_FILE = "summary.json"
 FILES_OF_A_START = (

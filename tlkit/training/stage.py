@@ -11,6 +11,7 @@ from typing import Any
 import keras
 import numpy as np
 
+from tlkit.backbones.catalogue import PIXELS
 from tlkit.backbones.engines.base import check_cut
 from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.inference.scoring import load_record
@@ -184,7 +185,7 @@ def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, tail: 
 def print_stage(plan: StagePlan, image_size: int, console: Console) -> None:
     """Say what the stage does, and on what."""
     stage = plan.stage
-    if plan.boundary == "pixels":
+    if plan.boundary == PIXELS:
         source = f"pictures, a fresh {stage.policy} view of each in every epoch"
     elif stage.views > 1:
         source = f"cached features at {plan.boundary}, one of {stage.views} {stage.policy} views of each in every epoch"

@@ -155,7 +155,7 @@ def measure_features(
     assert rows.cache is not None, "rows were found, or have been computed"
     found = rows.positions[rows.positions >= 0][:NUM_STAND_INS]
     all_views = rows.wanted.list_missing(np.full_like(rows.positions, -1))
-    missing_bytes = len(rows.missing) * rows.row_bytes
+    missing_bytes = len(rows.missing) * rows.spec.row_bytes
     cost = FeatureCost(
         boundary,
         views.num_views,
@@ -164,7 +164,7 @@ def measure_features(
         (row_seconds[0], row_seconds[1]),
         choice_seconds,
         start_seconds,
-        rows.row_bytes,
+        rows.spec.row_bytes,
         None if peak.value is None else peak.value + SHARD_COPIES * min(SHARD_BYTES, missing_bytes),
     )
     return cost, rows.cache.read(found)

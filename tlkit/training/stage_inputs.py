@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import math
 import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -14,6 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import PIXELS
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, ViewPlan, draw_view
@@ -73,7 +73,7 @@ def open_stage_inputs(
         console: Tells the story.
     """
     stage, training = plan.stage, recipe.training
-    if plan.boundary == "pixels":
+    if plan.boundary == PIXELS:
         records = {split: manifest.in_split(split) for split in ("train", "validation")}
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
             inputs: dict[str, Inputs] = {
@@ -198,13 +198,12 @@ class BoxedTruth:
 def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: ResolvedStage) -> Inputs:
     """Hold the features of a split, or read them on the way where they do not fit into memory."""
     positions = features.splits[split].positions
-    spec = features.cache.spec
     return choose_inputs(
         lambda images, views: features.cache.read(positions[images, views]),
         num_images=positions.shape[0],
         num_views=positions.shape[1],
         batch_size=stage.batch_size,
-        row_bytes=math.prod(spec.feature_shape) * np.dtype(spec.dtype).itemsize,
+        row_bytes=features.cache.spec.row_bytes,
         free_bytes=read_free_memory(),
     )
 

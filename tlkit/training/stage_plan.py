@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe:
             expected="only settings that this run uses",
             fix="leave bn out.",
         )
-    smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != "top")
+    smallest = min(plan.stage.batch_size for plan in plans if plan.boundary != TOP)
     if recipe.bn == "train" and smallest < 32:
         console.warn(
             f"bn = train with batches of {smallest}: statistics of so few images are noisy and often "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import keras
 
 from tlkit.backbones.build import Backbone
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.fused import make_lean
 from tlkit.recipes import ResolvedStage
 from tlkit.training.layer_groups import HEAD_GROUP, GroupRate, compute_group_rates
@@ -35,7 +36,7 @@ def build_stage_model(backbone: Backbone, head: keras.Model, *, boundary: str, b
 def find_trained_groups(backbone: Backbone, boundary: str) -> list[str]:
     """Return the layer groups above a boundary, bottom to top."""
     names = [group.name for group in backbone.groups]
-    return names[backbone.entry.boundaries.index(boundary) :] if boundary != "top" else []
+    return names[backbone.entry.boundaries.index(boundary) :] if boundary != TOP else []
 
 
 def compute_stage_rates(
