@@ -11,7 +11,7 @@ import pytest
 
 from tlkit.cli.options import output_options, settings_options
 from tlkit.errors import SettingError
-from tlkit.recipes import SECTIONS, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
+from tlkit.recipes import FIND, SECTIONS, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.recipes.given import collect_settings, given_settings
 from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console
@@ -55,7 +55,7 @@ def test_a_flag_is_the_fields_name_with_dashes_unless_the_field_says_otherwise()
 
 
 def test_a_rate_is_a_number_or_the_word_that_it_is_found() -> None:
-    assert given_settings(Stage, parse(["--lr", "find"], Stage)) == {"lr": "find"}
+    assert given_settings(Stage, parse(["--lr", "find"], Stage)) == {"lr": FIND}
     assert given_settings(Stage, parse(["--lr", "1e-3"], Stage)) == {"lr": 1e-3}
     assert "--lr FLOAT|find" in help_of(Stage)
     with pytest.raises(click.BadParameter, match=r"^'fnd' is neither a number nor 'find'\.$"):

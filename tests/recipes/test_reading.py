@@ -10,6 +10,7 @@ import pytest
 
 from tlkit.errors import SettingError
 from tlkit.recipes import (
+    FIND,
     BackboneSettings,
     DataSettings,
     HeadSettings,
@@ -122,7 +123,10 @@ def test_a_rate_by_group_must_be_a_number() -> None:
 
 def test_a_rate_is_a_number_or_is_found() -> None:
     stages = resolve_stages(build_recipe({"stage": [{"lr": "find"}, {"lr": 1}]}, source="a.toml"))
-    assert [(stage.lr, stage.head_rate) for stage in stages] == [("find", 1.0), (1.0, 1.0)]
+    assert [stage.lr for stage in stages] == [FIND, 1.0]
+    assert stages[1].head_rate == 1.0
+    with pytest.raises(ValueError, match=r"^the learning rate of stage 1-head has yet to be found$"):
+        assert stages[0].head_rate
     assert refused({"stage": [{"lr": "fnd"}]}) == (
         "a.toml: [[stage]] 1 lr is 'fnd'.\n  Expected: a number above 0, or find\n  Fix: did you mean 'find'?"
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from tlkit.errors import SettingError
-from tlkit.recipes import BackboneSettings, Recipe, Stage, resolve_recipe
+from tlkit.recipes import FIND, BackboneSettings, Recipe, Stage, resolve_recipe
 from tlkit.training.stage_plan import plan_stages
 
 
@@ -30,3 +30,15 @@ def test_cached_features_are_not_cut(unfreeze: str) -> None:
 @pytest.mark.parametrize("unfreeze", ["all", "stem"])
 def test_pictures_are_cut_where_everything_is_unfrozen(unfreeze: str) -> None:
     assert plan_stages(make_recipe(unfreeze), None)[-1].boundary == "pixels"
+
+
+def test_a_rate_for_a_frozen_group_is_refused() -> None:
+    backbone = BackboneSettings(name="tiny", weights="random")
+    stage = Stage(unfreeze="block4", lr=FIND, group_lr={"block3": 0.5, "head": 1.0})
+    with pytest.raises(SettingError) as problem:
+        plan_stages(resolve_recipe(Recipe(backbone=backbone, stages=(stage,))), None)
+    assert str(problem.value) == (
+        "Stage 1-unfreeze-block4: group_lr names 'block3', which is not trained in this stage.\n"
+        "  Expected: one of the trained groups: block4, head\n"
+        "  Fix: did you mean 'block4'?"
+    )

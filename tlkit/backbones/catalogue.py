@@ -14,6 +14,8 @@ from tlkit.errors import BackboneError, name_fix
 
 PIXELS = "pixels"
 TOP = "top"
+HEAD_GROUP = "head"
+"""What the head is called among the layer groups that have a learning rate."""
 POOLINGS = ("avg", "none")
 """What a backbone gives at its top: the mean of its last feature map over places, or the map."""
 
@@ -85,6 +87,10 @@ class BackboneEntry:
                 fix=name_fix(name, self.boundaries),
             )
         return name
+
+    def groups_above(self, boundary: str) -> tuple[str, ...]:
+        """Return the layer groups above a boundary, from the pixels upwards."""
+        return self.groups[self.boundaries.index(boundary) :] if boundary != TOP else ()
 
     def boundary_below(self, unfreeze: str) -> str:
         """Return the boundary below the lowest group that is trained.

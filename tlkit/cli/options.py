@@ -187,7 +187,7 @@ def _setting_option(field: dataclasses.Field[Any], kind: Any) -> Callable[[Funct
     if kind is bool:
         return click.option(f"{flag}/--no-{flag.removeprefix('--')}", setting_parameter(field), **details)
     if field.metadata["word"]:
-        details["type"] = NumberOrWord(field.metadata["word"])
+        details["type"] = NumberOrWord(field.metadata["word"].value)
     elif field.metadata["choices"]:
         details["type"] = click.Choice(field.metadata["choices"])
     elif field.default_factory is dict:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import enum
 import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
@@ -36,6 +37,11 @@ SHA256 = Rule("a sha256 in hex", lambda value: re.fullmatch("[0-9a-f]{64}", valu
 ANYTHING = Rule("any value", lambda value: True)
 
 
+def as_word(value: Any) -> Any:
+    """Return a setting's value as files and options write it."""
+    return value.value if isinstance(value, enum.Enum) else value
+
+
 def setting(
     default: Any,
     help: str,
@@ -43,7 +49,7 @@ def setting(
     rule: Rule = ANYTHING,
     choices: tuple[str, ...] = (),
     flag: str | None = None,
-    word: str = "",
+    word: enum.Enum | None = None,
     words: tuple[str, ...] | None = None,
 ) -> Any:
     """Return a dataclass field that carries its help, its rule and its command-line flag.
@@ -55,7 +61,7 @@ def setting(
         rule: What the value may be.
         choices: For a word out of a fixed list; replaces `rule`.
         flag: The option's name where it is not the field's own with dashes.
-        word: What may stand in the place of a number.
+        word: What may stand in the place of a number; files and options write its value.
         words: The setting is a path; what may stand in its place.
     """
     rule = one_of(choices) if choices else rule
@@ -67,7 +73,7 @@ def describe_setting(
     rule: Rule = ANYTHING,
     choices: tuple[str, ...] = (),
     flag: str | None = None,
-    word: str = "",
+    word: enum.Enum | None = None,
     words: tuple[str, ...] | None = None,
 ) -> dict[str, Any]:
     """Return the metadata of a setting's field; arguments as of `setting`."""

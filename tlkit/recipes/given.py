@@ -39,8 +39,8 @@ def given_settings(settings_type: type, options: Mapping[str, Any]) -> dict[str,
             continue
         if isinstance(value, tuple):
             value = dict(value)
-        given[field.name] = value
-        build_settings(settings_type, {field.name: value}, f"{setting_flag(field)}:")
+        checked = build_settings(settings_type, {field.name: value}, f"{setting_flag(field)}:")
+        given[field.name] = getattr(checked, field.name)
     return given
 
 

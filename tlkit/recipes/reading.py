@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 from tlkit.errors import SettingError, name_fix
 from tlkit.files import write_text
 from tlkit.recipes.checks import check_recipe
-from tlkit.recipes.fields import ANYTHING, NOT_EMPTY, Rule
+from tlkit.recipes.fields import ANYTHING, NOT_EMPTY, Rule, as_word
 from tlkit.recipes.settings import RECORDS, SECTIONS, Recipe, Stage
 
 Settings = TypeVar("Settings", bound=Any)
@@ -184,8 +184,9 @@ def write_recipe(recipe: Recipe, path: Path) -> None:
 
 
 def _list_values(settings: Any) -> dict[str, Any]:
-    """Return the settings that are not None, by name."""
-    return {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
+    """Return the settings that are not None, by name, as TOML writes them."""
+    values = {name: value for name, value in dataclasses.asdict(settings).items() if value is not None}
+    return {name: as_word(value) for name, value in values.items()}
 
 
 def _without_weights_of_start(recipe: Recipe) -> Recipe:
@@ -235,6 +236,7 @@ def _as_toml(value: Any) -> str:
     elif isinstance(value, list):
         text = f"[{', '.join(map(_as_toml, value))}]"
     else:
+        value = as_word(value)
         text = repr(value) if isinstance(value, str) else str(value)
     return text if len(text) <= LONGEST_SHOWN else f"{text[:LONGEST_SHOWN]}…"
 
@@ -258,10 +260,10 @@ def _refuse_unknown_keys(values: Mapping[str, Any], valid: tuple[str, ...], *, w
 def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     """Return the value in its field's type, or raise with the field's rule."""
     rule: Rule = item.metadata["rule"]
-    word: str = item.metadata["word"]
-    if word and value == word:
-        return value
-    kind = {"float": float, "float | str": float, "int": int, "str": str, "bool": bool}.get(
+    word = item.metadata["word"]
+    if word and value in (word, word.value):
+        return word
+    kind = {"float": float, "float | RateSearch": float, "int": int, "str": str, "bool": bool}.get(
         str(item.type).removesuffix(" | None")
     )
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
@@ -273,7 +275,7 @@ def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
         raise SettingError(
             f"{where} {item.name} is {_as_toml(value)}.",
             expected=names[kind] if rule in (ANYTHING, NOT_EMPTY) or kind in (str, bool) else rule.expected,
-            fix=name_fix(value, (word,))
+            fix=name_fix(value, (word.value,))
             if word and isinstance(value, str)
             else f"correct {item.name}, or remove the line for the default.",
         )

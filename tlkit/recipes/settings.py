@@ -11,6 +11,7 @@ refused by the field's rule.
 
 from __future__ import annotations
 
+import enum
 from dataclasses import dataclass, field, replace
 
 from tlkit.heads import HEADS, Head
@@ -42,8 +43,15 @@ FEATURE_DTYPES = ("float16", "float32")
 TARGET_SCALES = ("linear", "log")
 ENGINES = ("auto", "keras", "openvino")
 PRECISIONS = ("auto", "float32", "bfloat16")
-FIND = "find"
-"""What stands in the place of a learning rate that is looked for before the stage."""
+
+
+class RateSearch(enum.Enum):
+    """What stands in the place of a learning rate that is searched for before the stage; files and options say "find"."""
+
+    FIND = "find"
+
+
+FIND = RateSearch.FIND
 
 
 @dataclass(frozen=True)
@@ -191,11 +199,11 @@ class Stage:
     batch_size: int | None = setting(
         None, "Images in a training step (default: 64 for a head, 32 unfrozen).", rule=AT_LEAST_ONE
     )
-    lr: float | str | None = setting(
+    lr: float | RateSearch | None = setting(  # noqa: RUF009 - a member of an enum does not change
         None,
         "Learning rate of the head; find: look for it before the stage "
         "(default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights).",
-        rule=Rule("a number above 0, or find", lambda value: value == FIND or value > 0),
+        rule=Rule("a number above 0, or find", lambda value: value is FIND or value > 0),
         word=FIND,
     )
     lr_ratio: float | None = setting(
@@ -255,14 +263,20 @@ class ResolvedStage(Stage):
     name: str
     epochs: int
     batch_size: int
-    lr: float | str
+    lr: float | RateSearch
     lr_ratio: float
     patience: int
 
     @property
     def head_rate(self) -> float:
-        """The head's learning rate; 1 where it is yet to be found, so that the groups' rates are parts of it."""
-        return 1.0 if isinstance(self.lr, str) else self.lr
+        """The head's learning rate.
+
+        Raises:
+            ValueError: It has yet to be found.
+        """
+        if isinstance(self.lr, RateSearch):
+            raise ValueError(f"the learning rate of stage {self.name} has yet to be found")
+        return self.lr
 
 
 SECTIONS: dict[str, type] = {

@@ -5,6 +5,8 @@ from __future__ import annotations
 import dataclasses
 from typing import Any
 
+from tlkit.recipes.fields import as_word
+
 
 def setting_flag(field: dataclasses.Field[Any]) -> str:
     """Return the command-line flag of a settings field: `--lr-ratio` for `lr_ratio`."""
@@ -29,5 +31,5 @@ def list_words(settings: Any) -> list[str]:
         elif isinstance(value, dict):
             words += [word for key, number in value.items() for word in (flag, f"{key}={number:g}")]
         else:
-            words += [flag, f"{value:g}" if isinstance(value, float) else str(value)]
+            words += [flag, f"{value:g}" if isinstance(value, float) else str(as_word(value))]
     return words

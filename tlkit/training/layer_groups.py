@@ -14,9 +14,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from tlkit.errors import SettingError, name_fix
-
-HEAD_GROUP = "head"
+from tlkit.backbones.catalogue import HEAD_GROUP
 
 
 @dataclass(frozen=True)
@@ -45,18 +43,7 @@ def compute_group_rates(
 
     Returns:
         Rate by group, bottom to top, the head last.
-
-    Raises:
-        SettingError: If `group_lr` names a group that is not trained.
     """
-    trained = [*groups, HEAD_GROUP]
-    for group in group_lr:
-        if group not in trained:
-            raise SettingError(
-                f"group_lr names {group!r}, which is not trained in this stage.",
-                expected=f"one of the trained groups: {', '.join(trained)}",
-                fix=name_fix(group, trained),
-            )
     steps = max(len(groups), 1)
     rates = {group: lr * lr_ratio ** ((height - steps) / steps) for height, group in enumerate(groups)}
     rates[HEAD_GROUP] = lr

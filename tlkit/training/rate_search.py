@@ -58,7 +58,7 @@ def search_rate(
         picture: The PNG to draw.
         console: Tells the story.
     """
-    rates, _ = compute_stage_rates(model, backbone, plan.stage, boundary=plan.boundary)
+    rates, _ = compute_stage_rates(model, backbone, plan.stage, boundary=plan.boundary, head_rate=1.0)
     groups = find_variable_groups(model, backbone)
     sweep = sweep_rates(
         model,
@@ -124,7 +124,7 @@ def remember_rate(plan: StagePlan, found_rate: Checkpoint) -> None:
 
 def recall_rate(plan: StagePlan, found_rate: Checkpoint) -> StagePlan:
     """Return the plan with the rate that the run found before it was interrupted, if it did."""
-    saved = found_rate.read() if plan.stage.lr == FIND else None
+    saved = found_rate.read() if plan.stage.lr is FIND else None
     return _with_rate(plan, float(saved[0]["rate"])) if saved else plan
 
 

@@ -80,7 +80,7 @@ def run_stage(
         console: Tells the story.
         on_epoch: Told after each epoch, with the stage's history so far.
     """
-    asks_for_rate = plan.stage.lr == FIND
+    asks_for_rate = plan.stage.lr is FIND
     found_rate, checkpoint, finished = (
         Checkpoint(state / f"stage-{plan.number}{part}.safetensors", console.warn)
         for part in ("-rate", "", "-finished")
@@ -88,27 +88,27 @@ def run_stage(
     plan = recall_rate(plan, found_rate)
     with at_stage_size(classifier, plan.stage) as sized:
         model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
-        rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
-        if plan.stage.lr != FIND and (saved := finished.read()):
+        if plan.stage.lr is not FIND and (saved := finished.read()):
             arrays, progress = saved
             restore("model", model.variables, arrays)
             console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
             num_validation = len(manifest.in_split("validation"))
+            _, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
             return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
 
         print_stage(plan, sized.spec.image_size, console)
-        if plan.stage.lr != FIND:
-            _print_rates(table, console)
+        if plan.stage.lr is not FIND:
+            _print_rates(compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)[1], console)
         with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
             begins_with_metadata = begin_with_metadata(sized, plan, inputs, recipe, console)
-            if plan.stage.lr == FIND:
+            if plan.stage.lr is FIND:
                 picture = state.parent / SWEEP_NAME.format(plan.number)
                 plan = find_stage_rate(
                     model, sized.backbone, inputs.data, plan, recipe=recipe, picture=picture, console=console
                 )
                 remember_rate(plan, found_rate)
-                rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
-                _print_rates(table, console)
+                _print_rates(compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)[1], console)
+            rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
             progress = fit_stage(
                 model,
                 inputs.data,

@@ -15,9 +15,9 @@ import dataclasses
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import HEAD_GROUP, PIXELS, BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
-from tlkit.errors import SettingError
+from tlkit.errors import SettingError, name_fix
 from tlkit.metadata.columns import parse_metadata
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_stages
@@ -65,6 +65,7 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
     for stage in stages:
         _check_image_size(stage, entry, recipe)
         _check_cutmix(stage, entry)
+        _check_group_rates(stage, entry)
     return [
         StagePlan(stage, entry.boundary_below(stage.unfreeze), number, keeps_start=number > 1 or earlier is not None)
         for number, stage in enumerate(stages, start=1)
@@ -91,6 +92,18 @@ def _check_cutmix(stage: ResolvedStage, entry: BackboneEntry) -> None:
             expected="cutmix only where everything is unfrozen",
             fix="set unfreeze to all, or use mixup, which mixes features as well.",
         )
+
+
+def _check_group_rates(stage: ResolvedStage, entry: BackboneEntry) -> None:
+    """Refuse a rate for a layer group that the stage does not train."""
+    trained = (*entry.groups_above(entry.boundary_below(stage.unfreeze)), HEAD_GROUP)
+    for group in stage.group_lr:
+        if group not in trained:
+            raise SettingError(
+                f"Stage {stage.name}: group_lr names {group!r}, which is not trained in this stage.",
+                expected=f"one of the trained groups: {', '.join(trained)}",
+                fix=name_fix(group, trained),
+            )
 
 
 def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:

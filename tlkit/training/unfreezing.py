@@ -5,10 +5,10 @@ from __future__ import annotations
 import keras
 
 from tlkit.backbones.build import Backbone
-from tlkit.backbones.catalogue import TOP
+from tlkit.backbones.catalogue import HEAD_GROUP
 from tlkit.backbones.fused import make_lean
 from tlkit.recipes import ResolvedStage
-from tlkit.training.layer_groups import HEAD_GROUP, GroupRate, compute_group_rates
+from tlkit.training.layer_groups import GroupRate, compute_group_rates
 from tlkit.training.steps import StageModel
 
 
@@ -33,32 +33,26 @@ def build_stage_model(backbone: Backbone, head: keras.Model, *, boundary: str, b
     return StageModel(tail=tail, head=head, tail_trains=bn != "affine")
 
 
-def find_trained_groups(backbone: Backbone, boundary: str) -> list[str]:
-    """Return the layer groups above a boundary, bottom to top."""
-    names = [group.name for group in backbone.groups]
-    return names[backbone.entry.boundaries.index(boundary) :] if boundary != TOP else []
-
-
 def compute_stage_rates(
-    model: StageModel, backbone: Backbone, stage: ResolvedStage, *, boundary: str
+    model: StageModel, backbone: Backbone, stage: ResolvedStage, *, boundary: str, head_rate: float | None = None
 ) -> tuple[list[float], list[GroupRate]]:
     """Return the learning rate of each trainable variable, and the table of rates for people.
 
     Args:
         model: From `build_stage_model`.
         backbone: Knows the group of each weight of the tail.
-        stage: With its rate, ratio and rates by group; resolved.
+        stage: With its ratio and rates by group; resolved.
         boundary: Where the backbone is cut.
+        head_rate: Rate of the head; None: the stage's own. At 1 the others are parts of it, but for those set by hand.
 
     Returns:
-        Rates in the order of `model.trainable_variables`, and one line for every group, frozen ones at rate 0. Where
-        the stage's rate is yet to be found, they are parts of it, but for those set by hand.
-
-    Raises:
-        SettingError: If the stage gives a rate to a group that it does not train.
+        Rates in the order of `model.trainable_variables`, and one line for every group, frozen ones at rate 0.
     """
     rates = compute_group_rates(
-        find_trained_groups(backbone, boundary), lr=stage.head_rate, lr_ratio=stage.lr_ratio, group_lr=stage.group_lr
+        backbone.entry.groups_above(boundary),
+        lr=stage.head_rate if head_rate is None else head_rate,
+        lr_ratio=stage.lr_ratio,
+        group_lr=stage.group_lr,
     )
     groups = find_variable_groups(model, backbone)
     counts = dict.fromkeys([*(group.name for group in backbone.groups), HEAD_GROUP], 0)
