@@ -1,7 +1,7 @@
 """The settings of a run, from the command line, a recipe file or a saved run: declared once, checked once."""
 
 from tlkit.recipes.checks import check_recipe
-from tlkit.recipes.defaults import find_usual_rate, resolve_recipe, resolve_stage, resolve_stages
+from tlkit.recipes.defaults import ResolvedStage, find_usual_rate, resolve_recipe, resolve_stage, resolve_stages
 from tlkit.recipes.gradual import expand_gradual
 from tlkit.recipes.origin import Inputs, MadeBy
 from tlkit.recipes.reading import (
@@ -23,7 +23,6 @@ from tlkit.recipes.settings import (
     HeadSettings,
     RateSearch,
     Recipe,
-    ResolvedStage,
     Stage,
     TrainingSettings,
 )

@@ -7,7 +7,29 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.recipes.cycles import count_epochs
-from tlkit.recipes.settings import Recipe, ResolvedStage, Stage
+from tlkit.recipes.settings import RateSearch, Recipe, Stage
+
+
+class ResolvedStage(Stage):
+    """A stage whose open settings are filled in: the fields of `Stage`, of which these are no longer None."""
+
+    name: str
+    epochs: int
+    batch_size: int
+    lr: float | RateSearch
+    lr_ratio: float
+    patience: int
+
+    @property
+    def head_rate(self) -> float:
+        """The head's learning rate.
+
+        Raises:
+            ValueError: It has yet to be found.
+        """
+        if isinstance(self.lr, RateSearch):
+            raise ValueError(f"the learning rate of stage {self.name} has yet to be found")
+        return self.lr
 
 
 @dataclass(frozen=True)

@@ -5,8 +5,8 @@ four tables of settings and a list of stages:
 
     [data]  [backbone]  [head]  [training]  [[stage]] …
 
-What a run records of its origin beside them is in `tlkit.recipes.origin`. None means that nothing is said. Every other value is meant as it stands, zero included; a zero that makes no sense is
-refused by the field's rule.
+What a run records of its origin beside them is in `tlkit.recipes.origin`. None means that nothing is said. Every other
+value is meant as it stands, zero included; a zero that makes no sense is refused by the field's rule.
 """
 
 from __future__ import annotations
@@ -255,28 +255,6 @@ class Stage:
         "Stop after so many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights).",
         rule=ZERO_OR_MORE,
     )
-
-
-class ResolvedStage(Stage):
-    """A stage whose open settings are filled in: the fields of `Stage`, of which these are no longer None."""
-
-    name: str
-    epochs: int
-    batch_size: int
-    lr: float | RateSearch
-    lr_ratio: float
-    patience: int
-
-    @property
-    def head_rate(self) -> float:
-        """The head's learning rate.
-
-        Raises:
-            ValueError: It has yet to be found.
-        """
-        if isinstance(self.lr, RateSearch):
-            raise ValueError(f"the learning rate of stage {self.name} has yet to be found")
-        return self.lr
 
 
 SECTIONS: dict[str, type] = {
