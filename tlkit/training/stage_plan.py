@@ -2,25 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import dataclasses
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import TOP
-from tlkit.reports.console import Console
-
-if TYPE_CHECKING:
-    from tlkit.models.classifier import Classifier
-
-import dataclasses
-from collections.abc import Iterator
-from dataclasses import dataclass
-
-from tlkit.backbones.catalogue import HEAD_GROUP, PIXELS, BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import HEAD_GROUP, PIXELS, TOP, BackboneEntry, find_backbone
 from tlkit.backbones.weights import check_weights
 from tlkit.errors import SettingError, name_fix
 from tlkit.metadata.columns import parse_metadata
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_stages
+from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.models.classifier import Classifier
 
 
 @dataclass(frozen=True)
