@@ -38,7 +38,8 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tlkit.api.Res
 def test_the_public_names_are_these() -> None:
     assert tlkit.__all__ == [
         "Console", "Manifest", "Model", "Prediction", "TlkitError", "__version__", "compare", "compute_features",
-        "evaluate", "finetune", "leak", "load", "lr_find", "plan", "precompute", "predict", "read_data", "run",
+        "demo", "describe_backbone", "evaluate", "finetune", "leak", "list_backbones", "list_caches", "load",
+        "lr_find", "plan", "precompute", "predict", "prune_caches", "read_data", "run", "verify_caches",
     ]  # fmt: skip
     assert all(getattr(tlkit, name) for name in tlkit.__all__)
     assert set(tlkit.__all__) <= set(dir(tlkit))
@@ -81,7 +82,7 @@ def test_a_run_from_python_is_the_run_of_the_command(
     assert repeated["accuracy"] == run["accuracy"]
 
 
-def test_evaluate_predict_and_precompute_return_what_the_commands_print(
+def test_functions_return_what_the_commands_print(
     photos: Path, run: dict[str, Any], run_cli: Callable[..., Any]
 ) -> None:
     calls: list[tuple[Callable[[], dict[str, Any]], list[object]]] = [
@@ -90,10 +91,16 @@ def test_evaluate_predict_and_precompute_return_what_the_commands_print(
             ["evaluate", run["run"], photos, "--top-k", "1"],
         ),
         (lambda: tlkit.predict(run["run"], photos, top_k=1), ["predict", run["run"], photos, "--top-k", "1"]),
+        (lambda: tlkit.load(run["run"]).evaluate(photos, top_k=1), ["evaluate", run["run"], photos, "--top-k", "1"]),
         (
             lambda: tlkit.precompute(photos, backbone="tiny", head="linear"),
             ["precompute", photos, "--backbone", "tiny", "--head", "linear"],
         ),
+        (tlkit.list_caches, ["cache", "list"]),
+        (tlkit.verify_caches, ["cache", "verify"]),
+        (lambda: tlkit.prune_caches(everything=True, dry_run=True), ["cache", "prune", "--all", "--dry-run"]),
+        (tlkit.list_backbones, ["backbones"]),
+        (lambda: tlkit.describe_backbone("mnist_cnn"), ["backbones", "mnist_cnn"]),
     ]
     for function, words in calls:
         expected = json.loads(run_cli(*words, "--json").stdout)
@@ -117,6 +124,7 @@ def test_a_model_predicts_files_arrays_and_pillows_images_alike(
     assert from_file.path == from_pillow.path == str(path)
     assert from_array.path == ""
     assert model.predict(str(path))[0] == from_file
+    assert model.predict(path, views=3)[0].ranked != from_file.ranked
     out = tmp_path / "rows.csv"
     assert run_cli("predict", run["run"], path, "--out", out).exit_code == 0
     with out.open(newline="") as file:
@@ -160,6 +168,7 @@ def test_features_of_a_model_are_those_of_the_cache(photos: Path, run: dict[str,
     assert {path.parent.name for path in paths} == {"red", "blue"}
     found = tlkit.load(run["run"]).features(paths[:3])
     np.testing.assert_allclose(found, rows[:3], rtol=1e-4, atol=1e-5)
+    assert tlkit.load(run["run"]).features([]).shape == (0, 224)
     maps, _ = tlkit.compute_features(photos, backbone="tiny", engine="keras", boundary="block3")
     assert maps.ndim == 4
 

@@ -10,27 +10,33 @@ if TYPE_CHECKING:
     from tlkit.api import (
         compare,
         compute_features,
+        demo,
+        describe_backbone,
         evaluate,
         finetune,
         leak,
+        list_backbones,
+        list_caches,
         load,
         lr_find,
         plan,
         precompute,
         predict,
+        prune_caches,
         read_data,
         run,
+        verify_caches,
     )
+    from tlkit.api.model import Model
     from tlkit.data.manifest import Manifest
     from tlkit.errors import TlkitError
-    from tlkit.inference.model import Model
     from tlkit.reports.console import Console
     from tlkit.tasks.predictions import Prediction
 
 _HOMES = {
     "Console": "tlkit.reports.console",
     "Manifest": "tlkit.data.manifest",
-    "Model": "tlkit.inference.model",
+    "Model": "tlkit.api.model",
     "Prediction": "tlkit.tasks.predictions",
     "TlkitError": "tlkit.errors",
 }
@@ -45,16 +51,22 @@ __all__ = [
     "__version__",
     "compare",
     "compute_features",
+    "demo",
+    "describe_backbone",
     "evaluate",
     "finetune",
     "leak",
+    "list_backbones",
+    "list_caches",
     "load",
     "lr_find",
     "plan",
     "precompute",
     "predict",
+    "prune_caches",
     "read_data",
     "run",
+    "verify_caches",
 ]
 
 

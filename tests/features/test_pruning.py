@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 
 from tests.features.test_upkeep import fill, ignore
-from tlkit.errors import CacheError
+from tlkit.errors import CacheError, SettingError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.folder import claimed, note_use
 from tlkit.features.pruning import PruneRules, prune
@@ -212,3 +212,12 @@ def test_a_link_in_a_circle_in_place_of_a_file_is_removed(tmp_path: Path, spec: 
         path.symlink_to(path.name)
     prune(tmp_path, PruneRules(everything=True))
     assert not folder.exists()
+
+
+def test_rules_that_exclude_each_other_are_refused() -> None:
+    with pytest.raises(SettingError) as problem:
+        PruneRules(everything=True, older_than_days=0)
+    assert problem.value.expected == "no other rule beside --all"
+    with pytest.raises(SettingError) as problem:
+        PruneRules(keys=["ab"], max_bytes=0)
+    assert problem.value.expected == "neither --key nor --older-than beside --max-size"

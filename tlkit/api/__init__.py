@@ -16,19 +16,26 @@ from tlkit.api.features import compute_features, precompute
 from tlkit.api.models import evaluate, load, predict
 from tlkit.api.probes import compare, leak, lr_find, plan
 from tlkit.api.training import finetune, read_data, run
+from tlkit.api.upkeep import demo, describe_backbone, list_backbones, list_caches, prune_caches, verify_caches
 
 __all__ = [
     "Result",
     "compare",
     "compute_features",
+    "demo",
+    "describe_backbone",
     "evaluate",
     "finetune",
     "leak",
+    "list_backbones",
+    "list_caches",
     "load",
     "lr_find",
     "plan",
     "precompute",
     "predict",
+    "prune_caches",
     "read_data",
     "run",
+    "verify_caches",
 ]

@@ -13,7 +13,7 @@ from tlkit.recipes.settings import (
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
-    from tlkit.inference.model import Model
+    from tlkit.api.model import Model
 
 
 def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Model:
@@ -29,7 +29,7 @@ def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Mod
         BackboneError: OpenVINO is asked for and not installed.
         SettingError: A setting does not go with the engine.
     """
-    from tlkit.inference.model import open_model
+    from tlkit.api.model import open_model
 
     return open_model(Path(run), engine=engine, precision=precision)
 

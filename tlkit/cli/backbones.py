@@ -22,11 +22,11 @@ def backbones(name: str | None, image_size: int | None, console: Console) -> Non
 
     The boundaries at which a backbone can be cut, and what --unfreeze takes, are the names of its layer groups.
     """
-    from tlkit.commands.backbones import describe_backbone, list_backbones
+    from tlkit import api
 
-    if name is None:
-        if image_size is not None:
-            raise click.UsageError("--image-size goes with the NAME of a backbone.")
-        console.result(list_backbones(console))
+    if name is not None:
+        console.result(api.describe_backbone(name, image_size=image_size, console=console))
+    elif image_size is None:
+        console.result(api.list_backbones(console=console))
     else:
-        console.result(describe_backbone(name, console, image_size=image_size))
+        raise click.UsageError("--image-size goes with the NAME of a backbone.")

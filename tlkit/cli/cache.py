@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from tlkit.cli.options import output_options
+from tlkit.errors import SettingError
 from tlkit.reports.console import Console
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
@@ -44,9 +45,9 @@ def cache() -> None:
 @output_options
 def list_command(console: Console) -> None:
     """List the caches: what each holds and for which data, rows, size, last use."""
-    from tlkit.commands.cache import show_caches
+    from tlkit import api
 
-    console.result(show_caches(console))
+    console.result(api.list_caches(console=console))
 
 
 @cache.command("verify", epilog="\b\nExample: tlkit cache verify --remove")
@@ -63,9 +64,9 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
 
     The exit code is 1 if damage remains.
     """
-    from tlkit.commands.cache import verify_caches
+    from tlkit import api
 
-    payload = verify_caches(keys, remove=remove, console=console)
+    payload = api.verify_caches(keys=keys, remove=remove, console=console)
     console.result(payload)
     if len(payload["damaged"]) > payload["removed"]:
         ctx.exit(1)
@@ -83,23 +84,16 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
 @click.option("--all", "everything", is_flag=True, help="All caches.")
 @click.option("--dry-run", is_flag=True, help="Remove nothing, only say what would go.")
 @output_options
-def prune_command(console: Console, *, dry_run: bool, **options: Any) -> None:
+def prune_command(console: Console, *, dry_run: bool, **rules: Any) -> None:
     """Remove caches, converted networks that no cache needs, and what killed processes left half written.
 
     A cache that another process uses stays.
     """
-    keys, older_than, max_size, everything = (
-        options[name] for name in ("keys", "older_than", "max_size", "everything")
-    )
-    named = [keys, older_than is not None, max_size is not None, everything]
-    if not any(named):
+    if not any(rule not in (None, (), False) for rule in rules.values()):
         raise click.UsageError("Say what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all.")
-    if everything and any(named[:3]):
-        raise click.UsageError("--all removes every cache; leave the other options out.")
-    if max_size is not None and any(named[:2]):
-        raise click.UsageError("--max-size chooses by itself; leave --key and --older-than out.")
-    from tlkit.commands.cache import prune_caches
-    from tlkit.features.pruning import PruneRules
+    from tlkit import api
 
-    rules = PruneRules(keys, older_than, max_size, everything)
-    console.result(prune_caches(rules, dry_run=dry_run, console=console))
+    try:
+        console.result(api.prune_caches(**rules, dry_run=dry_run, console=console))
+    except SettingError as error:
+        raise click.UsageError(f"{error.found}; {error.fix}") from error

@@ -19,6 +19,6 @@ def demo(folder: Path, console: Console) -> None:
     The pictures are drawn once and are the same on every machine; a second demo in the same folder finds them there and
     puts its results beside the first. A folder that holds anything else is refused.
     """
-    from tlkit.commands.demo import run_demo
+    from tlkit import api
 
-    console.result(run_demo(folder, console=console))
+    console.result(api.demo(folder, console=console))

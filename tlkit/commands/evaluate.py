@@ -26,6 +26,7 @@ from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
 from tlkit.inference.task_report import compute_task_report, draw_task_pictures
 from tlkit.metadata.oddities import OddValues
 from tlkit.models.opening import open_classifier
+from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import find_bundle, read_spec
 from tlkit.recipes import DataSettings
@@ -83,6 +84,7 @@ def run_evaluate(
     views: ViewPlan = PICTURE_ITSELF,
     engine: str = "auto",
     precision: str = "float32",
+    predictor: Predictor | None = None,
 ) -> dict[str, Any]:
     """Score a model and return the result for scripts.
 
@@ -98,6 +100,7 @@ def run_evaluate(
         views: The views of each image whose answers are averaged.
         engine: auto, keras or openvino: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
+        predictor: The run's model, if it is open already; `engine` and `precision` do nothing then.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -121,10 +124,11 @@ def run_evaluate(
         shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
         console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
-        classifier = open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision)
+        if predictor is None:
+            predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision)
         start = time.perf_counter()
         with console.progress("Scoring", len(images.records)) as advance:
-            scores = score_records(classifier, images.records, views=views, advance=advance)
+            scores = score_records(predictor, images.records, views=views, advance=advance)
         seconds = time.perf_counter() - start
         _check_scored(run, scores, images)
 

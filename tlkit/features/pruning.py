@@ -13,7 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlkit.errors import CacheError
+from tlkit.errors import CacheError, SettingError
 from tlkit.features.folder import claimed
 from tlkit.features.shards import find_stale_partials
 from tlkit.features.upkeep import FOLDER_NAME, CacheSummary, find_caches, list_caches, own_files, size_bytes
@@ -39,12 +39,28 @@ class PruneRules:
         max_bytes: As many as it takes to keep the whole under this size: first those of one-off weights, then the one
             that was not used for longest.
         everything: All of them.
+
+    Raises:
+        SettingError: They exclude each other.
     """
 
     keys: Sequence[str] = ()
     older_than_days: float | None = None
     max_bytes: int | None = None
     everything: bool = False
+
+    def __post_init__(self) -> None:
+        chosen = bool(self.keys) or self.older_than_days is not None
+        if self.everything and (chosen or self.max_bytes is not None):
+            raise SettingError(
+                "--all removes every cache", expected="no other rule beside --all", fix="leave the other options out."
+            )
+        if self.max_bytes is not None and chosen:
+            raise SettingError(
+                "--max-size chooses by itself",
+                expected="neither --key nor --older-than beside --max-size",
+                fix="leave --key and --older-than out.",
+            )
 
 
 @dataclass(frozen=True)

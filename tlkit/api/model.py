@@ -12,6 +12,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
+from tlkit.commands.evaluate import run_evaluate
 from tlkit.data.images import LOADER_VERSION, find_upright_size, show_picture
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
@@ -22,6 +24,9 @@ from tlkit.metadata.columns import texts_of
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
+from tlkit.recipes.given import check_known, collect_settings
+from tlkit.recipes.settings import DataSettings
+from tlkit.reports.console import Console
 from tlkit.tasks.predictions import Prediction
 
 Picture = str | Path | Image.Image | NDArray[Any]
@@ -35,8 +40,9 @@ class Model:
         spec: What it is: `class_names`, `task`, `backbone`, `image_size` and more.
     """
 
-    def __init__(self, predictor: Predictor) -> None:
+    def __init__(self, run: Path, predictor: Predictor) -> None:
         self.spec: BundleSpec = predictor.spec
+        self._run = run
         self._predictor = predictor
 
     def __repr__(self) -> str:
@@ -53,7 +59,8 @@ class Model:
         *,
         metadata: Sequence[Mapping[str, object]] | None = None,
         top_k: int = 3,
-        views: ViewPlan = PICTURE_ITSELF,
+        views: int = 1,
+        policy: str | None = None,
     ) -> list[Prediction]:
         """Predict images; the same image gives the same numbers as `tlkit predict` does.
 
@@ -61,14 +68,15 @@ class Model:
             images: One, or any number.
             metadata: For a model that takes metadata, the values of each image by the column's name.
             top_k: Classes or labels that are ranked, at least 1.
-            views: The views of each picture whose answers are averaged.
+            views: Views of each picture whose answers are averaged.
+            policy: How the other views are made.
 
         Returns:
             A prediction for each image, in order. A file that gives no picture has an `error` instead of an answer.
 
         Raises:
             DataError: An array is not a picture.
-            SettingError: Metadata are missing, or the model takes none.
+            SettingError: Metadata are missing, or the model takes none; or the policy has nothing to do.
 
         Examples:
             >>> tlkit.load("runs/first").predict("photos/cat/1.jpg")[0].ranked  # doctest: +SKIP
@@ -76,11 +84,12 @@ class Model:
         """
         pictures = _list_pictures(images)
         rows = self._encode(pictures, metadata)
+        plan = plan_views(views, policy)
 
         def load(item: int, index: int) -> Loaded:
-            return _load(pictures[item], self.spec, views, index), rows[item]
+            return _load(pictures[item], self.spec, plan, index), rows[item]
 
-        answers = answer_items(self._predictor, range(len(pictures)), load, num_views=views.num_views)
+        answers = answer_items(self._predictor, range(len(pictures)), load, num_views=views)
         return [
             describe_row(_name(pictures[item]), partial(_read_size, pictures[item]), row, self.spec, top_k=top_k)
             for item, row in answers
@@ -93,6 +102,9 @@ class Model:
             DataError: An image cannot be read.
         """
         pictures = _list_pictures(images)
+        if not pictures:
+            blank = np.zeros((1, self.spec.image_size, self.spec.image_size, 3), np.uint8)
+            return self._predictor.compute_features(blank)[:0]
         parts = []
         for batch in run_batches(
             range(len(pictures)),
@@ -107,6 +119,49 @@ class Model:
                 )
             parts.append(batch.outputs)
         return np.concatenate(parts)
+
+    def evaluate(
+        self,
+        data: Place | None = None,
+        *,
+        split: str | None = None,
+        top_k: int | None = None,
+        out: Place | None = None,
+        views: int = 1,
+        policy: str | None = None,
+        console: Console | None = None,
+        **settings: Any,
+    ) -> Result:
+        """Measure the model on labelled images, as `tlkit.evaluate` does.
+
+        Args:
+            data: A folder, a table, or a data set with splits; None: the images that the run held back itself.
+            split: Part of the data to measure on.
+            top_k: Also measure how often the true class is among so many most probable ones.
+            out: Folder for pictures, scores of each class or label, predictions.csv and report.json.
+            views: As in `predict`.
+            policy: As in `predict`.
+            console: Tells the story; None: only warnings are printed.
+            settings: Those of `[data]` that say how the data is read.
+
+        Returns:
+            The scores of the task, and under `seen` apart by what the model has seen.
+
+        Raises:
+            TlkitError: Any problem that the user can solve.
+        """
+        check_known(settings, DataSettings, of="evaluate")
+        return run_evaluate(
+            self._run,
+            as_path(data),
+            predictor=self._predictor,
+            console=console or quiet_console(),
+            settings=collect_settings(DataSettings, settings),
+            split=split,
+            top_k=top_k,
+            out=as_path(out),
+            views=plan_views(views, policy),
+        )
 
     def _encode(
         self, pictures: Sequence[Picture], metadata: Sequence[Mapping[str, object]] | None
@@ -129,7 +184,7 @@ class Model:
 
 def open_model(run: Path, *, engine: str, precision: str) -> Model:
     """Open a run's model; see `tlkit.load`."""
-    return Model(open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision))
+    return Model(run, open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision))
 
 
 def _list_pictures(images: Picture | Sequence[Picture]) -> list[Picture]:
