@@ -25,7 +25,7 @@ from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import Scores, load_record, score_records
 from tlkit.metadata.encoding import NO_METADATA
 from tlkit.models.classifier import assemble_classifier
-from tlkit.models.exports.openvino import OpenvinoClassifier
+from tlkit.models.exports.classifier import ExportedClassifier
 from tlkit.models.opening import open_classifier
 from tlkit.models.saving import write_bundle
 from tlkit.models.spec import BundleSpec
@@ -62,12 +62,12 @@ def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPat
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     root = tmp_path_factory.mktemp("finished")
-    scores, for_openvino = finish_model(
+    scores, networks = finish_model(
         classifier, manifest, RECIPE, cache_root=root / "cache", steps=OptionalSteps(QUIET), console=QUIET
     )
     assert scores is not None
     golden = np.stack([load_record(record, spec) for record in manifest.in_split("validation")[:2]])
-    write_bundle(root / "bundle", classifier, classifier.spec, golden, None, for_openvino)
+    write_bundle(root / "bundle", classifier, classifier.spec, golden, None, networks)
     return root / "bundle", scores
 
 
@@ -88,7 +88,7 @@ def test_training_evaluation_and_prediction_report_the_very_same_numbers(
 ) -> None:
     bundle, reported = finished
     model = open_classifier(bundle, loader_version=LOADER_VERSION)
-    assert isinstance(model, OpenvinoClassifier)
+    assert isinstance(model, ExportedClassifier)
     records = manifest.in_split("validation")
     evaluated = score_records(model, records)
     assert evaluated.records == reported.records
@@ -129,7 +129,7 @@ def test_the_engine_is_chosen_on_the_command_line(
     assert refused.stderr.startswith("Error: --batch-size 2 has no effect: OpenVINO computes every image by itself.")
 
 
-def test_a_run_by_keras_alone_carries_no_network_for_openvino(
+def test_a_run_by_keras_alone_carries_no_network_networks(
     finished: tuple[Path, Scores], manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = assemble_classifier(
@@ -141,7 +141,7 @@ def test_a_run_by_keras_alone_carries_no_network_for_openvino(
     settings = dataclasses.replace(RECIPE.backbone, engine="keras")
     recipe = dataclasses.replace(RECIPE, backbone=settings)
     steps = OptionalSteps(QUIET)
-    assert finish_model(classifier, manifest, recipe, cache_root=tmp_path, steps=steps, console=QUIET)[1] is None
+    assert finish_model(classifier, manifest, recipe, cache_root=tmp_path, steps=steps, console=QUIET)[1] == {}
     assert steps.not_made == []
 
 
@@ -151,15 +151,15 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
     def refuse(*_: object) -> None:
         raise NumericsError("OpenVINO gives other answers.", expected="the same", fix="none.")
 
-    monkeypatch.setattr("tlkit.models.exports.conversion.convert_classifier", refuse)
+    monkeypatch.setattr("tlkit.models.exports.classifier.convert_classifier", refuse)
     classifier = assemble_classifier(
         BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
         weights="bundled",
         seed=0,
     )
     steps = OptionalSteps(QUIET)
-    scores, for_openvino = finish_model(classifier, manifest, RECIPE, cache_root=tmp_path, steps=steps, console=QUIET)
-    assert for_openvino is None
+    scores, networks = finish_model(classifier, manifest, RECIPE, cache_root=tmp_path, steps=steps, console=QUIET)
+    assert networks == {}
     assert scores is not None
     assert len(scores.records) == len(manifest.in_split("validation"))
     said = capsys.readouterr().err

@@ -48,7 +48,7 @@ def finish(
     recipe: Recipe = RECIPE,
 ) -> Scores | None:
     """Finish a model as a run does, by default one that has trained nothing but the head."""
-    scores, for_openvino = finish_model(
+    scores, networks = finish_model(
         classifier,
         manifest,
         recipe,
@@ -56,7 +56,7 @@ def finish(
         steps=steps or OptionalSteps(Console()),
         console=Console(),
     )
-    assert for_openvino is None
+    assert networks == {}
     return scores
 
 

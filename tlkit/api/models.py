@@ -26,7 +26,7 @@ def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Mod
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
-        BackboneError: OpenVINO is asked for and not installed.
+        BackboneError: The engine asked for is not installed.
         SettingError: A setting does not go with the engine.
     """
     from tlkit.api.model import open_model

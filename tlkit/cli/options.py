@@ -15,9 +15,10 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 
 from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
+from tlkit.models.exports import EXPORTS, PREDICTION_ENGINES
 from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.given import setting_parameter
-from tlkit.recipes.settings import ENGINES, POLICIES, PRECISIONS
+from tlkit.recipes.settings import POLICIES, PRECISIONS
 from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console, announce_waits
 
@@ -116,10 +117,11 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--engine` and `--precision` of a saved model, which is not cut into a frozen and a trained part."""
     engine = click.option(
         "--engine",
-        type=click.Choice(ENGINES),
+        type=click.Choice(PREDICTION_ENGINES),
         default="auto",
         show_default=True,
-        help="What runs the model; auto: OpenVINO where the run has a model for it and it is installed, else Keras.",
+        help=f"What runs the model; auto: {' or '.join(EXPORTS)}, if the run carries a network for it and it is installed, "
+        "else keras.",
     )
     precision = click.option(
         "--precision",

@@ -98,13 +98,13 @@ def run_evaluate(
         out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
             labels labels.png and per_label.csv instead of the first three, for values predicted.png.
         views: The views of each image whose answers are averaged.
-        engine: auto, keras or openvino: see `tlkit.models.opening.open_classifier`.
+        engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
         predictor: The run's model, if it is open already; `engine` and `precision` do nothing then.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
-        BackboneError: OpenVINO is asked for and not installed.
+        BackboneError: The engine asked for is not installed.
         DataError: There are no images to score, or some of a class that the model does not know.
         RunError: `out` is in the way of something or in use, or the run's own images are asked for where there is no run.
         SettingError: `top_k` means nothing for this model.

@@ -131,10 +131,10 @@ def _run(
         draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
     outcomes, history, recipe = _run_stages(run, classifier, manifest, plans)
 
-    scores, for_openvino = finish_model(
+    scores, networks = finish_model(
         classifier, manifest, recipe, cache_root=run.cache_root, steps=steps, console=console
     )
-    write_model(folder, classifier, manifest, outcomes, for_openvino)
+    write_model(folder, classifier, manifest, outcomes, networks)
     report = compute_task_report(classifier.spec, scores) if scores else None
     seconds = time.perf_counter() - started
     write_run_report(

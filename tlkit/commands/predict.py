@@ -77,7 +77,7 @@ def run_predict(
         top_k: Classes named for each image, at least 1.
         min_probability: A class that is less probable, 0..1, is flagged as uncertain; None flags none.
         views: The views of each picture whose answers are averaged.
-        engine: auto, keras or openvino: see `tlkit.models.opening.open_classifier`.
+        engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Images in a batch of Keras; another than training's may change the last bits.
         table: Holds the metadata that the model takes beside the images.
@@ -86,7 +86,7 @@ def run_predict(
     Raises:
         BundleError: The model is missing, damaged or foreign.
         DataError: The sources hold no image.
-        BackboneError: OpenVINO is asked for and not installed.
+        BackboneError: The engine asked for is not installed.
         SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a setting
             does not go with the engine or the model.
         RunError: An output folder is in the way of something, or the rows cannot be written.

@@ -1,13 +1,15 @@
-"""Open a bundle to predict with: by OpenVINO, where it carries a model for it, or by Keras."""
+"""Open a bundle to predict with: by an engine for which it carries a network, or by Keras."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from pathlib import Path
 
-from tlkit.backbones.engines.openvino_runtime import has_openvino, require_openvino
-from tlkit.errors import SettingError
+from tlkit.errors import SettingError, name_fix
+from tlkit.models.exports import EXPORTS, PREDICTION_ENGINES, find_export
+from tlkit.models.exports.base import Export
 from tlkit.models.predictor import Predictor
-from tlkit.models.storage import OPENVINO_GRAPH_FILE, find_bundle, read_description
+from tlkit.models.storage import find_bundle, read_description
 from tlkit.runtime import start_keras
 from tlkit.untrusted import refusal
 
@@ -20,44 +22,32 @@ def open_classifier(
     Args:
         path: A run folder, or the bundle folder.
         loader_version: The version of this tlkit's image loader (`tlkit.data.images.LOADER_VERSION`).
-        engine: keras, whose start takes 3 to 9 seconds; openvino, within one; or auto: openvino where the bundle has a
-            model for it and OpenVINO is installed. keras never opens what is meant for OpenVINO.
+        engine: One of `PREDICTION_ENGINES`: keras, whose start takes 3 to 9 seconds; openvino, within one; or auto: the
+            first of `EXPORTS` for which the bundle has a network and that runs here, else keras. keras never opens what
+            is meant for another engine.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Images that Keras is given at a time; None for its default.
 
     Raises:
         BundleError: If the bundle is missing, damaged, of another version or not as tlkit writes it, or if the model
-            does not give the answers that it gave when it was saved; or if it has none for OpenVINO, and that is asked
-            for.
-        BackboneError: OpenVINO is asked for and not installed.
-        SettingError: A setting does not go with the engine.
+            does not give the answers that it gave when it was saved; or if it has no network for the engine asked for.
+        BackboneError: The engine asked for is not installed.
+        SettingError: There is no such engine, or a setting does not go with it.
     """
     folder = find_bundle(path)
     spec, hashes = read_description(folder, loader_version=loader_version)
-    if engine == "openvino":
-        require_openvino()
-        if OPENVINO_GRAPH_FILE not in hashes:
-            raise refusal(
-                f"--engine openvino: {folder} carries no model for OpenVINO.",
-                expected="a bundle that was trained where OpenVINO is installed",
-                fix="give --engine keras, or leave --engine out.",
-            )
-    if engine == "openvino" or (engine == "auto" and OPENVINO_GRAPH_FILE in hashes and has_openvino()):
+    export = _choose_export(engine, folder, hashes)
+    _check_precision(precision, export)
+    if export is not None:
         if batch_size is not None:
             raise SettingError(
-                f"--batch-size {batch_size} has no effect: OpenVINO computes every image by itself.",
+                f"--batch-size {batch_size} has no effect: {export.title} computes every image by itself.",
                 expected="--batch-size only with Keras",
                 fix="leave out --batch-size, or give --engine keras.",
             )
-        from tlkit.models.exports.openvino import read_openvino_classifier
+        from tlkit.models.exports.classifier import read_exported_classifier
 
-        return read_openvino_classifier(folder, spec, hashes, precision=precision)
-    if precision != "float32":
-        raise SettingError(
-            f"--precision {precision} has no effect: Keras predicts in float32.",
-            expected=f"--precision {precision} only with OpenVINO, and a bundle that carries a model for it",
-            fix="leave out --precision.",
-        )
+        return read_exported_classifier(export, folder, spec, hashes, precision=precision)
     start_keras()
     from tlkit.models.saving import read_bundle
 
@@ -65,3 +55,39 @@ def open_classifier(
     if batch_size is not None:
         classifier.batch_size = batch_size
     return classifier
+
+
+def _choose_export(engine: str, folder: Path, hashes: Mapping[str, str]) -> Export | None:
+    """Return the format whose engine runs the model; None for Keras."""
+    if engine not in PREDICTION_ENGINES:
+        raise SettingError(
+            f"--engine {engine}: there is no such engine.",
+            expected=f"one of {', '.join(PREDICTION_ENGINES)}",
+            fix=name_fix(engine, PREDICTION_ENGINES),
+        )
+    if engine not in EXPORTS:
+        candidates = map(find_export, EXPORTS if engine == "auto" else ())
+        return next((export for export in candidates if export.is_in(hashes) and export.is_available), None)
+    export = find_export(engine)
+    export.require()
+    if not export.is_in(hashes):
+        raise refusal(
+            f"--engine {engine}: {folder} carries no model for {export.title}.",
+            expected=f"a bundle that was trained where {export.title} is installed",
+            fix="give --engine keras, or leave --engine out.",
+        )
+    return export
+
+
+def _check_precision(precision: str, export: Export | None) -> None:
+    title, precisions = (export.title, export.precisions) if export else ("Keras", ("float32",))
+    if precision in precisions:
+        return
+    capable = [each.title for each in map(find_export, EXPORTS) if precision in each.precisions]
+    raise SettingError(
+        f"--precision {precision} has no effect: {title} predicts in {' or '.join(precisions)}.",
+        expected=f"--precision {precision} only with {' or '.join(capable)}, and a bundle that carries a model for it"
+        if capable
+        else "a precision that an engine has",
+        fix="leave out --precision.",
+    )

@@ -10,7 +10,7 @@ import dataclasses
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
@@ -21,6 +21,7 @@ from tlkit.backbones.weight_files import BACKBONE_PREFIX
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
 from tlkit.errors import BackboneError, BundleError, NumericsError
 from tlkit.models.classifier import Classifier, build_head_of, check_pooling, name_head_weights
+from tlkit.models.exports.base import Network
 from tlkit.models.golden import check_golden_samples, predict_one_by_one
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import (
@@ -38,9 +39,6 @@ from tlkit.models.storage import (
 from tlkit.models.tensors import TensorKind, hash_tensors, open_tensors
 from tlkit.untrusted import refusal
 
-if TYPE_CHECKING:
-    import openvino
-
 
 def write_bundle(
     folder: Path,
@@ -48,7 +46,7 @@ def write_bundle(
     spec: BundleSpec,
     golden_images: np.ndarray[Any, Any],
     golden_metadata: np.ndarray[Any, Any] | None = None,
-    for_openvino: openvino.Model | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> None:
     """Save a classifier; an earlier bundle at `folder` is replaced at the end, in one step.
 
@@ -59,7 +57,7 @@ def write_bundle(
         golden_images: uint8 (n, image_size, image_size, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
             so whoever gets the bundle can look at them.
         golden_metadata: Their metadata, float32 (n, width); None if the model takes none.
-        for_openvino: The same network as OpenVINO runs it (`convert_classifier`), if the bundle shall carry it.
+        networks: The same model in other formats, by the names in `EXPORTS`.
 
     Raises:
         BundleError: If something else lies at `folder`.
@@ -85,7 +83,7 @@ def write_bundle(
                 expected="finite numbers in every weight and answer",
                 fix="train again with a lower learning rate (--lr).",
             )
-    write_files(folder, spec, weights=weights, golden=golden, novelty=measure, for_openvino=for_openvino)
+    write_files(folder, spec, weights=weights, golden=golden, novelty=measure, networks=networks)
 
 
 def holds_weights(folder: Path, classifier: Classifier) -> bool:

@@ -4,7 +4,7 @@
     weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
     golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
     novelty.safetensors    what the distance from the training images is measured by, if it is
-    openvino.xml, .bin     the same model as OpenVINO runs it, if it was saved for that
+    openvino.xml, .bin     the same model in another format; so for each of `EXPORTS` that it was saved in
 
 A new bundle is written beside the old one and takes its place by renaming. A process killed between the two renames
 leaves the earlier bundle as `bundle.previous`, where `find_bundle` still finds it.
@@ -25,6 +25,7 @@ import numpy as np
 
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.files import flush_folder, write_text
+from tlkit.models.exports import EXPORTS, find_export
 from tlkit.models.novelty import MAX_DIRECTIONS, Novelty
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.models.tensors import TensorFile, TensorKind, open_tensors, write_tensors
@@ -33,7 +34,7 @@ from tlkit.recipes.reading import RECIPE_FILE
 from tlkit.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
 
 if TYPE_CHECKING:
-    import openvino
+    from tlkit.models.exports.base import Network
 
 BUNDLE_FOLDER = "bundle"
 PREVIOUS_SUFFIX = ".previous"
@@ -42,7 +43,6 @@ SPEC_FILE = "bundle.json"
 WEIGHTS_FILE = "weights.safetensors"
 GOLDEN_FILE = "golden.safetensors"
 NOVELTY_FILE = "novelty.safetensors"
-OPENVINO_GRAPH_FILE, OPENVINO_WEIGHTS_FILE = OPENVINO_FILES = ("openvino.xml", "openvino.bin")
 MAX_SPEC_BYTES = 4 * 1024**2
 ROOM_FOR_HASHES = 1000
 MAX_GOLDEN_IMAGES = 32
@@ -110,8 +110,9 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
     seal, hashes = (document.pop(key, None) if isinstance(document, dict) else None for key in ("sha256", "files"))
     spec = parse_spec(document, place=str(path), loader_version=loader_version)
     names = [WEIGHTS_FILE, GOLDEN_FILE, *([NOVELTY_FILE] if spec.measures_distance else [])]
-    if isinstance(hashes, dict) and not hashes.keys().isdisjoint(OPENVINO_FILES):
-        names += OPENVINO_FILES
+    for export in map(find_export, EXPORTS):
+        if isinstance(hashes, dict) and not hashes.keys().isdisjoint(export.files):
+            names += export.files
     files = check_keys(hashes, tuple(names), place=f"{path}: files")
     for name, sha256 in files.items():
         if not isinstance(sha256, str) or not SHA256.allows(sha256):
@@ -218,7 +219,7 @@ def write_files(
     weights: Mapping[str, np.ndarray[Any, Any]],
     golden: Mapping[str, np.ndarray[Any, Any]],
     novelty: Mapping[str, np.ndarray[Any, Any]] | None = None,
-    for_openvino: openvino.Model | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> None:
     """Write a bundle's folder; an earlier bundle of this name is replaced only when the new one is complete and sound.
 
@@ -229,7 +230,7 @@ def write_files(
         golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
             (n, row_width): probabilities, or a value in deviations, then the box and the distance.
         novelty: `mean` and `directions`, float32 arrays as in `Novelty`, if the spec says that distances are measured.
-        for_openvino: The same model as OpenVINO runs it, if the bundle shall carry it.
+        networks: The same model in other formats, by the names in `EXPORTS`.
 
     Raises:
         BundleError: If something else lies at `folder`, or what was written would not be accepted again.
@@ -245,7 +246,7 @@ def write_files(
     shutil.rmtree(partial, ignore_errors=True)
     try:
         partial.mkdir()
-        _write_partial(partial, spec, weights=weights, golden=golden, novelty=novelty, for_openvino=for_openvino)
+        _write_partial(partial, spec, weights=weights, golden=golden, novelty=novelty, networks=networks)
         read_spec(partial, loader_version=spec.loader_version)
         _replace(partial, folder, previous)
     except BaseException:
@@ -260,7 +261,7 @@ def _write_partial(
     weights: Mapping[str, np.ndarray[Any, Any]],
     golden: Mapping[str, np.ndarray[Any, Any]],
     novelty: Mapping[str, np.ndarray[Any, Any]] | None,
-    for_openvino: openvino.Model | None,
+    networks: Mapping[str, Network] | None,
 ) -> None:
     """Write all files of a bundle into a new folder, down to the disk."""
     files = {
@@ -269,10 +270,8 @@ def _write_partial(
     }
     if novelty:
         files[NOVELTY_FILE] = write_tensors(partial / NOVELTY_FILE, novelty)
-    if for_openvino is not None:
-        from tlkit.models.exports.openvino import save_model
-
-        files |= save_model(for_openvino, partial)
+    for name, network in (networks or {}).items():
+        files |= find_export(name).save(network, partial)
     write_text(partial / SPEC_FILE, _description_text(spec, files))
 
 

@@ -2,7 +2,7 @@
 
 All of it is chosen on the validation images: the threshold of each label, the temperature of the probabilities, and
 the distance from the training images above which a picture counts as unknown. The model is of use without any of them,
-and without its network for OpenVINO; so each is an optional step.
+and without its networks in other formats; so each is an optional step.
 """
 
 from __future__ import annotations
@@ -16,7 +16,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import TOP
-from tlkit.backbones.engines.openvino_runtime import has_openvino
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, NumericsError
@@ -27,6 +26,8 @@ from tlkit.inference.scoring import Scores, load_pixels
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
 from tlkit.models.answers import cool
+from tlkit.models.exports import EXPORTS, find_export
+from tlkit.models.exports.base import Network
 from tlkit.models.novelty import NEVER, Novelty, choose_unknown_above, fit_novelty, pool_features
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import Recipe
@@ -37,15 +38,12 @@ from tlkit.runs.report import score_validation
 from tlkit.tasks import find_task
 
 if TYPE_CHECKING:
-    import openvino
-
     from tlkit.models.classifier import Classifier
-    from tlkit.models.exports.openvino import OpenvinoClassifier
+    from tlkit.models.exports.classifier import ExportedClassifier
 
 MAX_SPANNING_IMAGES = 500
 UNCHOSEN_THRESHOLD = 0.5
 DISTANCE = "The distance from the training images"
-OPENVINO_NETWORK = "The network for OpenVINO"
 SCORES = "The scores on the validation images"
 
 
@@ -57,12 +55,12 @@ def finish_model(
     cache_root: Path,
     steps: OptionalSteps,
     console: Console,
-) -> tuple[Scores | None, openvino.Model | None]:
+) -> tuple[Scores | None, dict[str, Network]]:
     """Complete a classifier's spec and novelty.
 
     Returns:
         Its scores on the validation images, as prediction will give them, or None if none of them can be read any more;
-        and the network for OpenVINO by which they were computed, or None where Keras did it.
+        and its networks in other formats by the name of the format, by the first of which they were computed.
 
     Args:
         classifier: The trained model; what an earlier run chose for it is forgotten.
@@ -77,16 +75,13 @@ def finish_model(
         classifier.novelty = _fit_novelty(classifier, manifest, recipe, cache_root, console)
     if classifier.novelty is not None:
         classifier.spec = dataclasses.replace(classifier.spec, unknown_above=NEVER)
-    converted = None
-    if recipe.backbone.engine != "keras" and has_openvino():
-        with steps.step(OPENVINO_NETWORK):
-            converted = _convert(classifier, manifest)
-    scores = score_validation(converted or classifier, manifest, console)
+    converted = [] if recipe.backbone.engine == "keras" else _convert(classifier, manifest, steps)
+    scores = score_validation(converted[0] if converted else classifier, manifest, console)
     if scores.records:
         scores = _choose_limits(classifier, scores, recipe.training.false_alarms, console)
     else:
         steps.fail(SCORES, f"none of the {len(scores.failures):,} images can be read")
-    return scores if scores.records else None, converted.model if converted else None
+    return scores if scores.records else None, {each.export.name: each.network for each in converted}
 
 
 def forget_choices(spec: BundleSpec) -> BundleSpec:
@@ -115,23 +110,16 @@ def _choose_limits(classifier: Classifier, scores: Scores, false_alarms: float, 
     return scores
 
 
-def _convert(classifier: Classifier, manifest: Manifest) -> OpenvinoClassifier:
-    """Return the classifier run by OpenVINO.
+def _convert(classifier: Classifier, manifest: Manifest, steps: OptionalSteps) -> list[ExportedClassifier]:
+    """Return the classifier in all formats that can be made here."""
+    from tlkit.models.exports.classifier import convert_classifier
 
-    Raises:
-        NumericsError: OpenVINO cannot take it, or gives other answers.
-    """
-    from tlkit.models.exports.conversion import convert_classifier
-
-    samples = read_golden_samples(manifest, classifier.spec)
-    try:
-        return convert_classifier(classifier, samples.images, samples.metadata)
-    except RuntimeError as error:
-        raise NumericsError(
-            f"OpenVINO cannot take the model ({error})",
-            expected="a model that OpenVINO can run",
-            fix="give --engine keras, and please report this as a bug in tlkit.",
-        ) from error
+    converted = []
+    for export in [export for export in map(find_export, EXPORTS) if export.is_available]:
+        with steps.step(f"The network for {export.title}"):
+            samples = read_golden_samples(manifest, classifier.spec)
+            converted.append(convert_classifier(export, classifier, samples.images, samples.metadata))
+    return converted
 
 
 def _fit_novelty(

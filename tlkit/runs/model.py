@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,9 +18,8 @@ from tlkit.reports.optional_steps import describe_problem
 from tlkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
-    import openvino
-
     from tlkit.models.classifier import Classifier
+    from tlkit.models.exports.base import Network
     from tlkit.training.checkpoint import Progress
     from tlkit.training.stage import StageOutcome
 
@@ -73,7 +72,7 @@ def write_model(
     classifier: Classifier,
     manifest: Manifest,
     outcomes: Sequence[StageOutcome],
-    for_openvino: openvino.Model | None = None,
+    networks: Mapping[str, Network] | None = None,
 ) -> None:
     """Write the bundle in the place of an earlier one.
 
@@ -89,7 +88,7 @@ def write_model(
     samples = read_golden_samples(manifest, spec)
     told = dataclasses.replace(spec, unfrozen=unfrozen)
     try:
-        write_bundle(folder.bundle, classifier, told, samples.images, samples.metadata, for_openvino)
+        write_bundle(folder.bundle, classifier, told, samples.images, samples.metadata, networks)
     except OSError as error:
         raise RunError(
             f"The model cannot be written ({describe_problem(error)}).",

@@ -179,6 +179,6 @@ def test_the_stray_outputs_of_an_efficientnet_are_cut(openvino: Any) -> None:
     model = openvino_engine._convert(trunk, 1)
     assert [list(output.shape) for output in model.outputs] == [[1, 4, 4, 2]]
     pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
-    run, _ = compile_model(model, precision="float32")
+    run, _ = compile_model(model, "float32")
     found = run([pixels])[0]
     np.testing.assert_allclose(found, np.asarray(trunk(pixels.astype(np.float32))), rtol=1e-3, atol=1e-3)

@@ -18,9 +18,8 @@ from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.models import golden
 from tlkit.models.classifier import Classifier, assemble_classifier
-from tlkit.models.exports import conversion
-from tlkit.models.exports.conversion import convert_classifier
-from tlkit.models.exports.openvino import OpenvinoClassifier, save_model
+from tlkit.models.exports.classifier import ExportedClassifier, convert_classifier
+from tlkit.models.exports.openvino import EXPORT, save
 from tlkit.models.novelty import fit_novelty
 from tlkit.models.opening import open_classifier
 from tlkit.models.saving import read_bundle, write_bundle
@@ -64,15 +63,15 @@ def classifier() -> Classifier:
 
 
 @pytest.fixture(scope="module")
-def converted(openvino: Any, classifier: Classifier) -> OpenvinoClassifier:
-    return convert_classifier(classifier, draw_images(1), np.zeros((1, 0), np.float32))
+def converted(openvino: Any, classifier: Classifier) -> ExportedClassifier:
+    return convert_classifier(EXPORT, classifier, draw_images(1), np.zeros((1, 0), np.float32))
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier, converted: OpenvinoClassifier) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier, converted: ExportedClassifier) -> Path:
     """A bundle that carries its model for OpenVINO."""
     folder = tmp_path_factory.mktemp("written") / "bundle"
-    write_bundle(folder, classifier, classifier.spec, draw_images(2), None, converted.model)
+    write_bundle(folder, classifier, classifier.spec, draw_images(2), None, {"openvino": converted.network})
     return folder
 
 
@@ -82,9 +81,9 @@ def folder(written: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(written, tmp_path / "bundle"))
 
 
-def open_it(folder: Path, **options: Any) -> OpenvinoClassifier:
+def open_it(folder: Path, **options: Any) -> ExportedClassifier:
     model = open_classifier(folder, loader_version=1, **{"engine": "openvino", **options})
-    assert isinstance(model, OpenvinoClassifier)
+    assert isinstance(model, ExportedClassifier)
     return model
 
 
@@ -93,7 +92,7 @@ def test_openvino_gives_the_answers_of_keras(name: str) -> None:
     classifier = make_classifier(SPECS[name])
     images = draw_images(3)
     metadata = np.random.default_rng(2).normal(size=(3, classifier.spec.metadata.width)).astype(np.float32)
-    rows = convert_classifier(classifier, images, metadata).predict(images, metadata)
+    rows = convert_classifier(EXPORT, classifier, images, metadata).predict(images, metadata)
     expected = classifier.predict(images, metadata)
     assert rows.dtype == np.float32
     assert rows.shape == expected.shape == (3, classifier.spec.row_width)
@@ -101,17 +100,15 @@ def test_openvino_gives_the_answers_of_keras(name: str) -> None:
     assert np.ptp(rows, axis=0).min() > 1e-3
 
 
-def test_a_conversion_that_answers_otherwise_is_refused(
-    classifier: Classifier, converted: OpenvinoClassifier, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(conversion, "_convert", lambda _: converted.model)
+def test_a_conversion_that_answers_otherwise_is_refused(classifier: Classifier, converted: ExportedClassifier) -> None:
+    export = dataclasses.replace(EXPORT, convert=lambda _: converted.network)
     other = make_classifier(seed=6)
     images, metadata = draw_images(1), np.zeros((1, 0), np.float32)
     difference = np.abs(other.predict(images)[:, :3] - converted.predict(images)[:, :3]).max()
     other.novelty = None
     other.spec = dataclasses.replace(other.spec, unknown_above=None)
     with pytest.raises(NumericsError) as caught:
-        convert_classifier(other, images, metadata)
+        convert_classifier(export, other, images, metadata)
     assert str(caught.value) == (
         f"OpenVINO gives other answers than Keras, by up to {difference:.2g}.\n"
         "  Expected: at most 0.001\n"
@@ -120,7 +117,7 @@ def test_a_conversion_that_answers_otherwise_is_refused(
 
 
 def test_a_bundle_gives_what_was_converted_and_one_image_the_same_as_among_others(
-    written: Path, converted: OpenvinoClassifier
+    written: Path, converted: ExportedClassifier
 ) -> None:
     model = open_it(written)
     images = draw_images(7, seed=1)
@@ -130,14 +127,14 @@ def test_a_bundle_gives_what_was_converted_and_one_image_the_same_as_among_other
         np.testing.assert_array_equal(model.predict(images[number : number + 1])[0], rows[number])
 
 
-def test_images_that_are_not_bytes_of_the_right_size_are_a_bug_of_the_caller(converted: OpenvinoClassifier) -> None:
+def test_images_that_are_not_bytes_of_the_right_size_are_a_bug_of_the_caller(converted: ExportedClassifier) -> None:
     with pytest.raises(ValueError, match=r"Expected uint8 images .* Received: dtype=float32"):
         converted.predict(np.zeros((1, 32, 32, 3), np.float32))
 
 
 def test_bfloat16_is_near_and_proves_itself_in_float32(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[Any] = []
-    monkeypatch.setattr("tlkit.models.exports.openvino.check_golden_samples", lambda model, *_: checked.append(model))
+    monkeypatch.setattr("tlkit.models.exports.classifier.check_golden_samples", lambda model, *_: checked.append(model))
     model = open_it(written, precision="bfloat16")
     assert len(checked) == 1
     assert checked[0] is not model
@@ -179,7 +176,7 @@ def test_the_network_of_another_model_is_refused_by_the_golden_samples(
 ) -> None:
     other = make_classifier(seed=6)
     images = draw_images(2)
-    save_model(convert_classifier(other, images, np.zeros((2, 0), np.float32)).model, folder)
+    save(convert_classifier(EXPORT, other, images, np.zeros((2, 0), np.float32)).network, folder)
     rehash(folder)
     with pytest.raises(BundleError, match=r"golden.safetensors: the model's answers differ from the saved ones by"):
         open_it(folder)
@@ -312,9 +309,10 @@ def test_a_network_of_another_description_is_refused_before_it_is_compiled(
     kind: str,
     found: str,
 ) -> None:
-    save_model(build_network(openvino, kind), folder)
+    save(build_network(openvino, kind), folder)
     rehash(folder)
-    monkeypatch.setattr("tlkit.models.exports.openvino.compile_model", None)
+    export = dataclasses.replace(EXPORT, compile=lambda *_: pytest.fail("it was compiled"))
+    monkeypatch.setattr("tlkit.models.exports.openvino.EXPORT", export)
     with pytest.raises(BundleError, match=rf"openvino.xml: {found}"):
         open_it(folder)
 
@@ -332,7 +330,7 @@ def test_keras_never_opens_what_is_meant_for_openvino(folder: Path, classifier: 
 def test_auto_is_openvino_where_the_bundle_carries_it_and_it_is_installed(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(open_classifier(written, loader_version=1), OpenvinoClassifier)
+    assert isinstance(open_classifier(written, loader_version=1), ExportedClassifier)
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert isinstance(open_classifier(written, loader_version=1), Classifier)
     with pytest.raises(BackboneError):
@@ -369,6 +367,23 @@ def test_settings_of_the_other_engine_are_refused(written: Path) -> None:
     assert str(caught.value) == (
         "--precision bfloat16 has no effect: Keras predicts in float32.\n"
         "  Expected: --precision bfloat16 only with OpenVINO, and a bundle that carries a model for it\n"
+        "  Fix: leave out --precision."
+    )
+
+
+def test_an_engine_or_a_precision_that_does_not_exist_is_refused(written: Path) -> None:
+    with pytest.raises(SettingError) as caught:
+        open_it(written, engine="open-vino")
+    assert str(caught.value) == (
+        "--engine open-vino: there is no such engine.\n"
+        "  Expected: one of auto, keras, openvino\n"
+        "  Fix: did you mean 'openvino'?"
+    )
+    with pytest.raises(SettingError) as caught:
+        open_it(written, precision="float16")
+    assert str(caught.value) == (
+        "--precision float16 has no effect: OpenVINO predicts in float32 or bfloat16.\n"
+        "  Expected: a precision that an engine has\n"
         "  Fix: leave out --precision."
     )
 

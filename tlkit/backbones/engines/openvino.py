@@ -72,7 +72,7 @@ def make_openvino_engine(
         except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError
             problem = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
             warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({problem}).")
-    run, num_parallel = compile_model(model, precision=precision)
+    run, num_parallel = compile_model(model, precision)
     return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
 
 

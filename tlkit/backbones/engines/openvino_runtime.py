@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 TELEMETRY = "openvino_telemetry"
 CONVERTER = "openvino.tools.ovc"
-_PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
+PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 Run = Callable[[Sequence[NDArray[Any]]], list[NDArray[np.float32]]]
 """The inputs of a model, in its order -> its outputs, in its order. Safe to call from several threads."""
@@ -83,7 +83,7 @@ def require_openvino() -> None:
         )
 
 
-def compile_model(model: openvino.Model, *, precision: str) -> tuple[Run, int]:
+def compile_model(model: openvino.Model, precision: str) -> tuple[Run, int]:
     """Compile a model for this processor.
 
     Args:
@@ -97,7 +97,7 @@ def compile_model(model: openvino.Model, *, precision: str) -> tuple[Run, int]:
     Raises:
         RuntimeError: OpenVINO cannot run the model.
     """
-    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": _PRECISIONS[precision]}
+    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
     core = import_openvino().Core()
     with waiting_for("OpenVINO to compile the network"):
         compiled = core.compile_model(model, "CPU", hints)

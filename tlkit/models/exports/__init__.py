@@ -1,1 +1,20 @@
-"""The model in other formats."""
+"""The formats that a model is exported to: one module a format, which holds all that is known of it in its `EXPORT`."""
+
+from __future__ import annotations
+
+import importlib
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tlkit.models.exports.base import Export
+
+EXPORTS = ("openvino",)
+"""The formats by name, each a module of this package. The first that a bundle carries and that runs here predicts."""
+PREDICTION_ENGINES = ("auto", "keras", *EXPORTS)
+"""What may run a saved model."""
+
+
+def find_export(name: str) -> Export:
+    """Return a format by one of the names in `EXPORTS`."""
+    export: Export = importlib.import_module(f"{__name__}.{name}").EXPORT
+    return export

@@ -15,12 +15,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.errors import BundleError
+from tlkit.models.exports.base import KERAS_FIX
 from tlkit.untrusted import quote, refusal
 
 if TYPE_CHECKING:
     import openvino
 
-KERAS_FIX = "give --engine keras, which does not open this file, or get the bundle again from where it came."
 # fmt: off
 OPERATIONS = frozenset({
     "Abs", "Add", "AvgPool", "Broadcast", "Clamp", "Concat", "Const", "Convert", "Convolution", "Divide", "Elu", "Erf", "Exp", "Gather", "Gelu",

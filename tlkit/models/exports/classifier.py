@@ -1,0 +1,132 @@
+"""A model that a library other than Keras runs: made from a classifier, or read from a bundle, and proven by its answers."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.errors import NumericsError
+from tlkit.models.exports.base import KERAS_FIX, Export, Network
+from tlkit.models.golden import GOLDEN_TOLERANCE, check_golden_samples, predict_one_by_one
+from tlkit.models.novelty import Novelty
+from tlkit.models.predictor import check_inputs, compute_rows, output_names
+from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import GOLDEN_FILE, NOVELTY_FILE, read_novelty
+from tlkit.untrusted import quote, refusal
+
+if TYPE_CHECKING:
+    from tlkit.models.classifier import Classifier
+
+
+class ExportedClassifier:
+    """A network of some format, run on one image at a time and on several at the same time.
+
+    A row depends on its image alone. See `tlkit.models.predictor.Predictor` for the attributes.
+
+    Attributes:
+        export: The format.
+        network: As the format's library holds it.
+        novelty: What the distance from the training images is measured by, if the spec says that it is.
+    """
+
+    batch_size = 1
+
+    def __init__(
+        self, export: Export, spec: BundleSpec, network: Network, novelty: Novelty | None, precision: str = "float32"
+    ) -> None:
+        self.export = export
+        self.spec = spec
+        self.network = network
+        self.novelty = novelty
+        self._run, self.num_parallel = export.compile(network, precision)
+
+    def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
+        """Compute one row an image: see `Predictor.predict`."""
+        metadata = check_inputs(self.spec, images, metadata)
+        return np.concatenate(
+            [self._predict_one(image[np.newaxis], row[np.newaxis]) for image, row in zip(images, metadata, strict=True)]
+        )
+
+    def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute pooled features: see `Predictor.compute_features`."""
+        metadata = np.zeros((1, self.spec.metadata.width), np.float32)
+        return np.concatenate([self._run_one(image[np.newaxis], metadata)["feature"] for image in images])
+
+    def _predict_one(self, image: NDArray[np.uint8], metadata: NDArray[np.float32]) -> NDArray[np.float32]:
+        return compute_rows(self.spec, self._run_one(image, metadata), self.novelty)
+
+    def _run_one(self, image: NDArray[np.uint8], metadata: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
+        outputs = self._run([image, metadata] if self.spec.metadata.width else [image])
+        return dict(zip(output_names(self.spec), outputs, strict=True))
+
+
+def convert_classifier(
+    export: Export, classifier: Classifier, images: NDArray[np.uint8], metadata: NDArray[np.float32]
+) -> ExportedClassifier:
+    """Return what a classifier is now in another format. Takes OpenVINO 1 to 20 seconds.
+
+    Args:
+        export: The format; there is what it requires.
+        classifier: The trained model; the result has its spec and novelty.
+        images: Some that both are compared on: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+        metadata: Theirs, float32 (n, width).
+
+    Raises:
+        NumericsError: The format cannot take the model, or the two differ by more than 0.001 in an answer.
+    """
+    samples: dict[str, NDArray[Any]] = {"images": images, "metadata": metadata}
+    try:
+        converted = ExportedClassifier(export, classifier.spec, export.convert(classifier), classifier.novelty)
+        answers = predict_one_by_one(converted, samples)
+    except RuntimeError as error:
+        raise NumericsError(
+            f"{export.title} cannot take the model ({error})",
+            expected=f"a model that {export.title} can run",
+            fix="give --engine keras, and please report this as a bug in tlkit.",
+        ) from error
+    difference = float(np.abs(answers - predict_one_by_one(classifier, samples)).max())
+    if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
+        raise NumericsError(
+            f"{export.title} gives other answers than Keras, by up to {difference:.2g}.",
+            expected=f"at most {GOLDEN_TOLERANCE:g}",
+            fix="give --engine keras, and please report this as a bug in tlkit.",
+        )
+    return converted
+
+
+def read_exported_classifier(
+    export: Export, folder: Path, spec: BundleSpec, hashes: Mapping[str, str], *, precision: str
+) -> ExportedClassifier:
+    """Read the model that a bundle carries in a format, and let it prove itself on the golden samples.
+
+    The proof is in float32, in which the samples were saved; another precision is compiled after it.
+
+    Args:
+        export: The format; there is what it requires.
+        folder: The bundle folder.
+        spec: Its description.
+        hashes: The sha256 of its files, in hex, by name.
+        precision: One of the format's.
+
+    Raises:
+        BundleError: A file is missing, damaged or not as tlkit writes it, or the model gives other answers than it gave
+            when it was saved.
+    """
+    try:
+        network, channels = export.read(folder, spec, hashes)
+        novelty = read_novelty(folder, hashes[NOVELTY_FILE], channels) if spec.measures_distance else None
+        classifier = ExportedClassifier(export, spec, network, novelty)
+        check_golden_samples(classifier, folder, hashes[GOLDEN_FILE])
+        return classifier if precision == "float32" else ExportedClassifier(export, spec, network, novelty, precision)
+    except RuntimeError as error:
+        raise refusal(
+            f"{folder / export.files[0]}: {export.title} {version(export.package)} cannot read or run it "
+            f"({quote(str(error))}).",
+            expected="a network as tlkit writes it",
+            fix=KERAS_FIX,
+        ) from error
