@@ -1,4 +1,4 @@
-"""Write docs/reference from the code: the help of every command, every key of a recipe, the Python API and the errors.
+"""Write from the code what the documentation says of it: docs/reference, and the picture of the layers.
 
 Run `make docs` after changing an option or a setting; a test fails as long as the pages are not up to date.
 """
@@ -6,7 +6,12 @@ Run `make docs` after changing an option or a setting; a test fails as long as t
 from __future__ import annotations
 
 import dataclasses
+import html
+import importlib
 import inspect
+import re
+import textwrap
+import tomllib
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,18 +25,21 @@ from tlkit.cli.main import COMMANDS, EXIT_CODES, cli
 from tlkit.recipes import RECORDS, SECTIONS, Stage
 from tlkit.recipes.words import setting_flag
 
-REFERENCE = Path(__file__).parent / "reference"
+DOCS = Path(__file__).parent
 HELP_WIDTH = 100
+PICTURE_WIDTH, PICTURE_MARGIN, PICTURE_GAP = 860, 32, 8
+LINE_HEIGHT, CHARACTER_WIDTH = 16, 6.3
 NOTICE = "<!-- Written by docs/generate.py; change the code and run `make docs`. -->"
 
 
 def render_pages() -> dict[str, str]:
-    """Return the text of every generated page by its file name."""
+    """Return the text of every generated file by its path below docs/."""
     return {
-        "commands.md": render_commands(),
-        "recipe.md": render_recipe(),
-        "python.md": render_python(),
-        "errors.md": render_errors(),
+        "reference/commands.md": render_commands(),
+        "reference/recipe.md": render_recipe(),
+        "reference/python.md": render_python(),
+        "reference/errors.md": render_errors(),
+        "pictures/layers.svg": draw_layers(),
     }
 
 
@@ -129,11 +137,57 @@ def render_errors() -> str:
     return "\n".join([*parts, ""])
 
 
+def draw_layers() -> str:
+    """Return the picture of the layers that import-linter holds, each package with the first sentence it says of itself."""
+    contracts = tomllib.loads((DOCS.parent / "pyproject.toml").read_text(encoding="utf-8"))["tool"]["importlinter"]
+    layers = [layer.split(" | ") for layer in contracts["contracts"][0]["layers"][1:]]
+    shapes: list[str] = []
+    top = PICTURE_GAP
+    for depth, names in enumerate(layers):
+        width = (PICTURE_WIDTH - PICTURE_MARGIN - PICTURE_GAP * len(names)) // len(names)
+        texts = [textwrap.wrap(say_purpose(name), int(width / CHARACTER_WIDTH) - 4) for name in names]
+        height = 30 + LINE_HEIGHT * max(map(len, texts))
+        for number, (name, lines) in enumerate(zip(names, texts, strict=True)):
+            left = PICTURE_MARGIN + number * (width + PICTURE_GAP)
+            shade = blend_colors("00695c", "45515c", depth / (len(layers) - 1))
+            shapes.append(f'<rect x="{left}" y="{top}" width="{width}" height="{height}" rx="5" fill="#{shade}"/>')
+            shapes.append(f'<text x="{left + 12}" y="{top + 19}" font-weight="bold" font-size="14">{name}</text>')
+            shapes += [
+                f'<text x="{left + 12}" y="{top + 20 + LINE_HEIGHT * (index + 1)}">{html.escape(line)}</text>'
+                for index, line in enumerate(lines)
+            ]
+        top += height + PICTURE_GAP
+    arrow = f'<path d="M14 {PICTURE_GAP}V{top - 22}m-6 0h12l-6 14z" stroke="#808b96" stroke-width="2" fill="#808b96"/>'
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {PICTURE_WIDTH} {top}" role="img" font-family='
+            '"system-ui, sans-serif" font-size="12" fill="#fff">',
+            "<title>The layers of tlkit; imports go downward only</title>",
+            arrow,
+            *shapes,
+            "</svg>",
+            "",
+        )
+    )
+
+
+def say_purpose(name: str) -> str:
+    """Return the first sentence of a module or package of tlkit, without the full stop."""
+    return re.split(r"\.?\n\n|\.$", inspect.getdoc(importlib.import_module(f"tlkit.{name}")) or "")[0].replace(
+        "\n", " "
+    )
+
+
+def blend_colors(first: str, second: str, part: float) -> str:
+    """Return the colour between two, all as six hexadecimal digits."""
+    pairs = zip(bytes.fromhex(first), bytes.fromhex(second), strict=True)
+    return bytes(round(start + (end - start) * part) for start, end in pairs).hex()
+
+
 def main() -> None:
-    """Write the pages."""
-    REFERENCE.mkdir(exist_ok=True)
+    """Write the files."""
     for name, text in render_pages().items():
-        (REFERENCE / name).write_text(text, encoding="utf-8")
+        (DOCS / name).write_text(text, encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -36,12 +36,16 @@ def site(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_the_reference_is_what_the_code_says(reference: dict[str, str]) -> None:
-    written = {path.name: path.read_text(encoding="utf-8") for path in (ROOT / "docs" / "reference").glob("*.md")}
+    docs = ROOT / "docs"
+    assert {path.relative_to(docs).as_posix() for path in (docs / "reference").iterdir()} < reference.keys()
+    written = {name: (docs / name).read_text(encoding="utf-8") for name in reference}
     assert written == reference, "run `make docs`"
 
 
 def test_the_reference_has_every_public_name(reference: dict[str, str]) -> None:
-    names = re.findall(r"^::: tlkit\.(\w+)$", reference["python.md"] + reference["errors.md"], re.MULTILINE)
+    names = re.findall(
+        r"^::: tlkit\.(\w+)$", reference["reference/python.md"] + reference["reference/errors.md"], re.MULTILINE
+    )
     assert sorted([*names, "__version__"]) == sorted(tlkit.__all__)
 
 
@@ -56,3 +60,10 @@ def test_links_to_files_of_the_repository_lead_to_copies_on_the_site(site: Path)
     assert 'href="recipes/quick.toml"' in (site / "recipes.html").read_text(encoding="utf-8")
     assert (site / "recipes" / "quick.toml").read_bytes() == (ROOT / "recipes" / "quick.toml").read_bytes()
     assert 'href="quickstart.html"' in (site / "index.html").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("guide", ["docs/architecture.md", "CONTRIBUTING.md"])
+def test_modules_that_a_guide_names_exist(guide: str) -> None:
+    names = re.findall(r"`([a-z_/]+/(?:[a-z_]+\.py)?)`", (ROOT / guide).read_text(encoding="utf-8"))
+    assert len(names) > 5
+    assert [name for name in names if not (ROOT / name).exists() and not (ROOT / "tlkit" / name).exists()] == []
