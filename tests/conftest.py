@@ -210,9 +210,10 @@ def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
 
     @functools.wraps(original)
     def read(path: Path, *, loader_version: int) -> Any:
-        if (path, loader_version) not in READ_BUNDLES:
-            READ_BUNDLES[path, loader_version] = original(path, loader_version=loader_version)
-        return READ_BUNDLES[path, loader_version]
+        key = (path.resolve(), loader_version)
+        if key not in READ_BUNDLES:
+            READ_BUNDLES[key] = original(path, loader_version=loader_version)
+        return READ_BUNDLES[key]
 
     monkeypatch.setattr(tlkit.models.saving, "read_bundle", read)
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import ast
 import csv
+import doctest
+import importlib
 import json
 import subprocess
 import sys
@@ -17,6 +19,8 @@ from PIL import Image
 
 import tlkit
 from tlkit.errors import DataError, SettingError
+
+pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
 
 ROOT = Path(__file__).parent.parent
 FAST: dict[str, Any] = {"backbone": "tiny", "head": "linear", "epochs": 1, "engine": "keras"}
@@ -130,6 +134,19 @@ def test_a_model_predicts_files_arrays_and_pillows_images_alike(
     with out.open(newline="") as file:
         (row,) = csv.DictReader(file)
     assert (row["class_name"], float(row["probability"])) == from_file.ranked[0]
+
+
+def test_the_examples_in_docstrings_run(
+    photos: Path, run: dict[str, Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "runs").mkdir()
+    (tmp_path / "runs" / "first").symlink_to(run["run"])
+    (tmp_path / "photos").symlink_to(photos)
+    monkeypatch.chdir(tmp_path)
+    for name in ("features", "model", "models", "training", "upkeep"):
+        module = importlib.import_module(f"tlkit.api.{name}")
+        result = doctest.testmod(module, extraglobs={"tlkit": tlkit}, optionflags=doctest.ELLIPSIS)
+        assert (result.failed, result.attempted > 0) == (0, True)
 
 
 def test_an_image_that_lies_on_its_side_is_turned_in_memory_too(run: dict[str, Any], tmp_path: Path) -> None:

@@ -62,6 +62,11 @@ def compute_features(
 
     Raises:
         TlkitError: Any problem that the user can solve.
+
+    Examples:
+        >>> features, paths = tlkit.compute_features("photos", backbone="tiny")
+        >>> features.shape, len(paths)
+        ((16, 224), 16)
     """
     import numpy as np
 

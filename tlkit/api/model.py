@@ -79,8 +79,9 @@ class Model:
             SettingError: Metadata are missing, or the model takes none; or the policy has nothing to do.
 
         Examples:
-            >>> tlkit.load("runs/first").predict("photos/cat/1.jpg")[0].ranked  # doctest: +SKIP
-            (('cat', 0.983), ('dog', 0.017))
+            >>> prediction = tlkit.load("runs/first").predict("photos/red/red_000.png")[0]
+            >>> prediction.ranked
+            (('red', 0...), ('blue', 0...))
         """
         pictures = _list_pictures(images)
         rows = self._encode(pictures, metadata)
@@ -100,6 +101,10 @@ class Model:
 
         Raises:
             DataError: An image cannot be read.
+
+        Examples:
+            >>> tlkit.load("runs/first").features(["photos/red/red_000.png", "photos/blue/blue_000.png"]).shape
+            (2, 224)
         """
         pictures = _list_pictures(images)
         if not pictures:

@@ -28,6 +28,10 @@ def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Mod
         BundleError: The model is missing, damaged or foreign.
         BackboneError: The engine asked for is not installed.
         SettingError: A setting does not go with the engine.
+
+    Examples:
+        >>> tlkit.load("runs/first").class_names
+        ('blue', 'red')
     """
     from tlkit.api.model import open_model
 

@@ -31,6 +31,11 @@ def read_data(data: Place, **settings: Any) -> Manifest:
     Raises:
         DataError: The data set is not usable.
         SettingError: A setting is wrong, or does not apply.
+
+    Examples:
+        >>> manifest = tlkit.read_data("photos", validation_fraction=0.25)
+        >>> len(manifest.in_split("train")), len(manifest.in_split("validation"))
+        (12, 4)
     """
     check_known(settings, DataSettings, TrainingSettings, of="read_data")
     from tlkit.data.dataset import read_dataset

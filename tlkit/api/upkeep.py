@@ -91,6 +91,11 @@ def list_backbones(*, console: Console | None = None) -> Result:
 
     Returns:
         `backbones`: of each its name, family, image sizes, parameters, layer groups, boundaries and where its weights are.
+
+    Examples:
+        >>> entries = {entry["name"]: entry for entry in tlkit.list_backbones()["backbones"]}
+        >>> entries["resnet50"]["groups"]
+        ['conv1', 'conv2', 'conv3', 'conv4', 'conv5']
     """
     from tlkit.commands.backbones import list_backbones as run_list
 

@@ -17,6 +17,7 @@ def list_words(settings: Any) -> list[str]:
     """Return the words that give every setting of a settings dataclass that differs from its default.
 
     Examples:
+        >>> from tlkit.recipes.settings import BackboneSettings
         >>> list_words(BackboneSettings(name="resnet50", image_size=160))
         ['--backbone', 'resnet50', '--image-size', '160']
     """
