@@ -39,7 +39,7 @@ def main(folder: Path, image_size: int) -> None:
         class_names = json.loads(file.metadata()["class_names"])
         names = [name for name in file.keys() if name.startswith(HEAD_PREFIX)]  # noqa: SIM118 - not a mapping
         head_weights = {name.removeprefix(HEAD_PREFIX): file.get_tensor(name) for name in names}
-    backbone = build_backbone("tiny", image_size=image_size, pooling="avg", weights="bundled")
+    backbone = build_backbone("tiny", image_size=(image_size, image_size), pooling="avg", weights="bundled")
     shape = backbone.feature_shape("top")
     head = build_head(
         "linear", feature_shape=shape, outputs=Outputs(CLASSIFICATION, len(class_names)), dropout=0.0, units=1

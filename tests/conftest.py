@@ -185,7 +185,7 @@ def write_untrained_bundle(folder: Path, class_names: Sequence[str], *, fit: str
     from tlkit.models.spec import BundleSpec
     from tlkit.recipes import HeadSettings
 
-    spec = BundleSpec("tiny", 64, fit, LOADER_VERSION, "avg", HeadSettings(kind="linear"), tuple(class_names))
+    spec = BundleSpec("tiny", (64, 64), fit, LOADER_VERSION, "avg", HeadSettings(kind="linear"), tuple(class_names))
     classifier = assemble_classifier(spec, weights="random", seed=1)
     kernel, bias = classifier.head.trainable_weights[-2:]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))

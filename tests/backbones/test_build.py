@@ -14,7 +14,7 @@ from tlkit.errors import BackboneError
 
 @pytest.fixture(scope="module")
 def tiny() -> Backbone:
-    return build_backbone("tiny", image_size=64, pooling="avg", weights="random", seed=1)
+    return build_backbone("tiny", image_size=(64, 64), pooling="avg", weights="random", seed=1)
 
 
 def draw_pixels(count: int = 2, edge: int = 64) -> np.ndarray:
@@ -42,8 +42,8 @@ def test_the_shape_of_a_feature_is_known_at_every_boundary(tiny: Backbone) -> No
 
 def test_pooling_is_the_mean_of_the_map() -> None:
     images = draw_pixels()
-    whole_map = build_backbone("tiny", image_size=64, pooling="none", weights="random", seed=1).model(images)
-    pooled = build_backbone("tiny", image_size=64, pooling="avg", weights="random", seed=1).model(images)
+    whole_map = build_backbone("tiny", image_size=(64, 64), pooling="none", weights="random", seed=1).model(images)
+    pooled = build_backbone("tiny", image_size=(64, 64), pooling="avg", weights="random", seed=1).model(images)
     np.testing.assert_allclose(np.asarray(whole_map).mean((1, 2)), np.asarray(pooled), rtol=1e-4, atol=1e-5)
 
 
@@ -81,7 +81,7 @@ def test_a_tail_calls_its_input_boundary(tiny: Backbone) -> None:
 
 
 def test_the_hash_of_a_trunk_changes_with_the_weights_below_only() -> None:
-    backbone = build_backbone("tiny", image_size=32, pooling="avg", weights="random")
+    backbone = build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
     before = {boundary: backbone.trunk_sha256(boundary) for boundary in backbone.entry.boundaries}
     assert len(set(before.values())) == 6
     assert before["top"] == backbone.weights.sha256
@@ -96,7 +96,7 @@ def test_the_seed_decides_random_weights_and_nothing_else_is_seeded() -> None:
     expected = random.random()
     random.seed(7)
     hashes = [
-        build_backbone("tiny", image_size=32, pooling="avg", weights="random", seed=seed).weights.sha256
+        build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random", seed=seed).weights.sha256
         for seed in (3, 3, 4)
     ]
     assert random.random() == expected
@@ -104,13 +104,13 @@ def test_the_seed_decides_random_weights_and_nothing_else_is_seeded() -> None:
 
 
 def test_names_are_the_same_in_two_builds(tiny: Backbone) -> None:
-    again = build_backbone("tiny", image_size=32, pooling="none", weights="random")
+    again = build_backbone("tiny", image_size=(32, 32), pooling="none", weights="random")
     assert list(again.named_weights()) == list(tiny.named_weights())
 
 
 def test_an_image_too_small_is_refused() -> None:
     with pytest.raises(BackboneError) as caught:
-        build_backbone("tiny", image_size=16, pooling="avg", weights="random")
+        build_backbone("tiny", image_size=(16, 16), pooling="avg", weights="random")
     assert caught.value.found == "An image size of 16 px is too small for tiny."
     assert caught.value.expected == "32 px or more; its own is 96 px"
     assert caught.value.fix == "give --image-size 96, or leave it out."
@@ -124,7 +124,7 @@ def test_an_unknown_boundary_is_refused_by_every_part(tiny: Backbone) -> None:
 
 def test_an_unknown_pooling_is_an_error() -> None:
     with pytest.raises(ValueError, match=r"^pooling is 'max', not one of avg, none$"):
-        build_architecture(find_backbone("tiny"), image_size=32, pooling="max")
+        build_architecture(find_backbone("tiny"), image_size=(32, 32), pooling="max")
 
 
 def test_a_normalisation_by_deviations_in_the_variances_place_is_put_right() -> None:

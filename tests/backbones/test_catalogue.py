@@ -63,15 +63,15 @@ def test_a_group_that_the_backbone_lacks_cannot_be_unfrozen() -> None:
 
 def test_an_image_too_small_for_the_network_is_refused() -> None:
     with pytest.raises(BackboneError) as caught:
-        find_backbone("xception").check_image_size(64)
+        find_backbone("xception").choose_image_size(64)
     assert caught.value.found == "An image size of 64 px is too small for xception."
     assert caught.value.expected == "71 px or more; its own is 299 px"
     assert caught.value.fix == "give --image-size 299, or leave it out."
 
 
-def test_image_size_0_is_the_backbones_own() -> None:
-    assert find_backbone("inception_v3").check_image_size(None) == 299
-    assert find_backbone("inception_v3").check_image_size(128) == 128
+def test_no_image_size_is_the_backbones_own() -> None:
+    assert find_backbone("inception_v3").choose_image_size(None) == (299, 299)
+    assert find_backbone("inception_v3").choose_image_size(128) == (128, 128)
 
 
 def test_the_catalogue_and_the_checks_of_weights_need_no_third_party_package() -> None:

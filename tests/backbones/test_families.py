@@ -216,8 +216,8 @@ skip_slow = pytest.mark.skipif(
 )
 def built(request: pytest.FixtureRequest) -> Iterator[tuple[Family, Backbone]]:
     family: Family = request.param
-    smallest = find_backbone(family.backbone).smallest_image_size
-    yield family, build_backbone(family.backbone, image_size=smallest, pooling="avg", weights="random")
+    smallest = find_backbone(family.backbone).smallest_edge_px
+    yield family, build_backbone(family.backbone, image_size=(smallest, smallest), pooling="avg", weights="random")
     keras.backend.clear_session()
 
 

@@ -44,14 +44,14 @@ def test_vgg16_has_its_groups_at_full_size(vgg16: LayerTable) -> None:
 
 
 def test_a_classifier_made_of_convolutions_is_told_from_the_backbone() -> None:
-    table = build_layer_table(find_backbone("mobilenet"), image_size=32)
+    table = build_layer_table(find_backbone("mobilenet"), image_size=(32, 32))
     assert table.num_backbone_parameters == table.entry.num_parameters
     assert table.num_parameters == 4_253_864
     assert table.boundary_shape("group5") == (1, 1, 1024)
 
 
 def test_convnexts_last_normalisation_belongs_to_the_backbone() -> None:
-    table = build_layer_table(find_backbone("convnext_tiny"), image_size=32)
+    table = build_layer_table(find_backbone("convnext_tiny"), image_size=(32, 32))
     assert table.num_backbone_parameters == table.entry.num_parameters
     assert table.boundary_shape("group4") == (1, 1, 768)
 
@@ -63,11 +63,11 @@ def test_tlkits_own_network_has_no_classifier() -> None:
 
 
 def test_the_graph_leaves_nothing_behind() -> None:
-    build_layer_table(find_backbone("tiny"), image_size=32)
+    build_layer_table(find_backbone("tiny"), image_size=(32, 32))
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2), keras.layers.Dropout(0.5)])
     assert model(keras.ops.ones((1, 4)), training=True).shape == (1, 2)
 
 
 def test_an_image_too_small_is_refused() -> None:
     with pytest.raises(BackboneError, match=r"^An image size of 8 px is too small for vgg16\."):
-        build_layer_table(find_backbone("vgg16"), image_size=8)
+        build_layer_table(find_backbone("vgg16"), image_size=(8, 8))

@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:__array__ implementation:Depreca
 @pytest.fixture(scope="module")
 def source() -> Backbone:
     """A network whose every weight is another number."""
-    backbone = build_backbone("tiny", image_size=32, pooling="avg", weights="random", seed=3)
+    backbone = build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random", seed=3)
     rng = np.random.default_rng(0)
     for weight in backbone.named_weights().values():
         weight.assign(rng.uniform(0.5, 1.5, weight.shape))
@@ -32,7 +32,7 @@ def source() -> Backbone:
 
 
 def load(path: Path, name: str = "tiny") -> Backbone:
-    return build_backbone(name, image_size=32, pooling="avg", weights=str(path))
+    return build_backbone(name, image_size=(32, 32), pooling="avg", weights=str(path))
 
 
 def write_legacy(path: Path, model: keras.Model, *, parts: int = 1) -> Path:
@@ -230,7 +230,7 @@ def test_an_hdf5_file_of_something_else_is_refused(tmp_path: Path) -> None:
 def test_a_number_that_is_not_finite_is_named(
     name: str, write: Callable[[Path, Any], Path], value: float, tmp_path: Path
 ) -> None:
-    backbone = build_backbone("tiny", image_size=32, pooling="avg", weights="random", seed=3)
+    backbone = build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random", seed=3)
     bad_name, weight = list(backbone.named_weights().items())[4]
     values = np.array(weight)
     values.flat[:3] = value

@@ -155,7 +155,7 @@ def test_without_network_the_needed_file_and_its_place_are_told(
 ) -> None:
     monkeypatch.setenv("KERAS_HOME", str(tmp_path))
     with pytest.raises(BackboneError) as caught:
-        build_backbone("vgg16", image_size=32, pooling="avg")
+        build_backbone("vgg16", image_size=(32, 32), pooling="avg")
     name = "vgg16_weights_tf_dim_ordering_tf_kernels_notop.h5"
     url = f"https://storage.googleapis.com/tensorflow/keras-applications/vgg16/{name}"
     assert caught.value.found == (
@@ -178,7 +178,7 @@ def test_without_network_the_backbones_that_are_here_are_offered(
     (tmp_path / "models" / IMAGENET_FILES["mobilenet_v2"].name).write_bytes(b"")
     (tmp_path / "models" / IMAGENET_FILES["nasnet_large"].name).write_bytes(b"")
     with pytest.raises(BackboneError) as caught:
-        build_backbone("vgg16", image_size=32, pooling="avg")
+        build_backbone("vgg16", image_size=(32, 32), pooling="avg")
     assert caught.value.fix.endswith(
         "or choose --backbone tiny, whose weights ship with tlkit, or a backbone whose weights are here: mobilenet_v2, "
         "nasnet_large."
@@ -187,7 +187,7 @@ def test_without_network_the_backbones_that_are_here_are_offered(
 
 @pytest.mark.filterwarnings("ignore:__array__ implementation:DeprecationWarning")  # Keras' own, while it saves
 def test_imagenet_weights_are_read_from_where_keras_put_them(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    source = build_backbone("mobilenet", image_size=32, pooling="avg", weights="random", seed=5)
+    source = build_backbone("mobilenet", image_size=(32, 32), pooling="avg", weights="random", seed=5)
     path = tmp_path / "mobilenet.weights.h5"
     source.model.save_weights(path)
     asked: dict[str, str | None] = {}
@@ -197,7 +197,7 @@ def test_imagenet_weights_are_read_from_where_keras_put_them(monkeypatch: pytest
         return str(path)
 
     monkeypatch.setattr(keras.utils, "get_file", give)
-    loaded = build_backbone("mobilenet", image_size=32, pooling="avg", seed=6)
+    loaded = build_backbone("mobilenet", image_size=(32, 32), pooling="avg", seed=6)
     assert loaded.weights.source == "imagenet"
     assert loaded.weights.sha256 == source.weights.sha256
     assert asked == {

@@ -111,7 +111,7 @@ def boats(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A model that goes by the boat alone: Herons catch cats, others dogs."""
     spec = BundleSpec(
         "tiny",
-        64,
+        (64, 64),
         "squash",
         LOADER_VERSION,
         "avg",

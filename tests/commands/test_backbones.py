@@ -40,7 +40,7 @@ def test_the_list_needs_no_tensorflow() -> None:
 
 
 def test_the_description_adds_up(capsys: pytest.CaptureFixture[str]) -> None:
-    payload = describe_backbone("tiny", Console(verbosity=-1), image_size=64)
+    payload = describe_backbone("tiny", Console(verbosity=-1), edge_px=64)
     assert payload["image_size"] == 96
     assert payload["input_size"] == 64
     assert payload["total_parameters"] == sum(layer["parameters"] for layer in payload["layers"]) == 2_324_832

@@ -30,7 +30,7 @@ COLOURS = {"red": (200, 60, 40), "green": (60, 200, 40), "blue": (40, 60, 200)}
 class ColourModel:
     """Calls a picture by its strongest channel; with boxes, it finds the left half."""
 
-    spec = BundleSpec("tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), CLASS_NAMES)
+    spec = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), CLASS_NAMES)
     batch_size = 1
     num_parallel = 1
 
@@ -247,7 +247,7 @@ def test_boxes_are_in_the_last_line_the_table_and_the_sheet(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    spec = BundleSpec("tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(), CLASS_NAMES, has_box=True)
+    spec = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(), CLASS_NAMES, has_box=True)
     monkeypatch.setattr(model, "spec", spec)
     payload = run_evaluate(
         tmp_path, photos, console=Console(), settings=DataSettings(boxes=boxes), out=tmp_path / "out"
@@ -275,7 +275,7 @@ def test_a_model_of_one_class_has_no_accuracy(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    spec = BundleSpec("tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(), ("red",), has_box=True)
+    spec = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(), ("red",), has_box=True)
     monkeypatch.setattr(model, "spec", spec)
     path = photos / "red" / "2.png"
     record = ImageRecord(path, sha256(path.read_bytes()).hexdigest(), 16, 16, "test", "red", (0.0, 0.0, 8.0, 16.0))

@@ -311,7 +311,7 @@ def test_a_stage_at_another_image_size_hands_its_weights_on(photos: Path, finish
     out = finished(SMALL_THEN_LARGE_FROM_SCRATCH, photos)
     recipe = read_recipe(out / "recipe.toml")
     assert (recipe.training.bn, [stage.lr_ratio for stage in recipe.stages]) == ("train", [1.0, 1.0])
-    assert read_spec(out, loader_version=LOADER_VERSION).image_size == 64
+    assert read_spec(out, loader_version=LOADER_VERSION).image_size == (64, 64)
     losses = [float(row["train_loss"]) for row in read_history(out)]
     # Thrown away, the weights of the first stage would make the second begin at log 2 again.
     assert losses[2] < losses[0]

@@ -57,7 +57,7 @@ def manifest(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callab
 @pytest.fixture(scope="module")
 def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scores]:
     """A bundle as training leaves it, and the scores that training reports."""
-    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red"))
+    spec = BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red"))
     classifier = assemble_classifier(spec, weights="bundled", seed=0)
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
@@ -133,7 +133,7 @@ def test_a_run_by_keras_alone_carries_no_network_networks(
     finished: tuple[Path, Scores], manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = assemble_classifier(
-        BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
+        BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
         weights="bundled",
         seed=0,
     )
@@ -153,7 +153,7 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
 
     monkeypatch.setattr("tlkit.models.exports.classifier.convert_classifier", refuse)
     classifier = assemble_classifier(
-        BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
+        BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
         weights="bundled",
         seed=0,
     )

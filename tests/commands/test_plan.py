@@ -138,7 +138,7 @@ def test_settings_that_do_not_go_together_are_refused_before_the_data_are_read(t
 
 
 def test_the_last_groups_hold_a_quarter_of_the_weights_and_leave_something_frozen() -> None:
-    assert find_last_groups(build_backbone("tiny", image_size=32, pooling="avg", weights="random")) == "block4"
+    assert find_last_groups(build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")) == "block4"
     assert find_last_groups(build_backbone("mnist_cnn", pooling="avg", weights="random")) == "conv2"
 
 

@@ -37,7 +37,7 @@ THREE_VIEWS = ViewPlan("standard", 3, seed=5)
 def backbone() -> Backbone:
     from tlkit.backbones.build import build_backbone
 
-    return build_backbone("tiny", image_size=SIZE, pooling="avg", weights="random", seed=0)
+    return build_backbone("tiny", image_size=(SIZE, SIZE), pooling="avg", weights="random", seed=0)
 
 
 @pytest.fixture
@@ -322,7 +322,7 @@ def test_both_poolings_share_the_features_of_an_inner_boundary(
 ) -> None:
     from tlkit.backbones.build import build_backbone
 
-    unpooled = build_backbone("tiny", image_size=SIZE, pooling="none", weights="random", seed=0)
+    unpooled = build_backbone("tiny", image_size=(SIZE, SIZE), pooling="none", weights="random", seed=0)
     manifest = read_manifest_of(photos)
     ensure(manifest, backbone, cache_root, boundary="block2", views=ViewPlan())
     assert ensure(manifest, unpooled, cache_root, boundary="block2", views=ViewPlan()).misses == 0
@@ -349,7 +349,7 @@ def test_other_weights_under_the_same_name_are_other_features(photos: Path, tmp_
 
     def save(seed: int) -> BackboneSettings:
         path = tmp_path / "own.safetensors"
-        built = build_backbone("tiny", image_size=SIZE, pooling="avg", weights="random", seed=seed)
+        built = build_backbone("tiny", image_size=(SIZE, SIZE), pooling="avg", weights="random", seed=seed)
         save_file({f"backbone/{name}": np.asarray(weight) for name, weight in built.named_weights().items()}, path)
         os.utime(path, (1_000_000_000 + seed, 1_000_000_000 + seed))
         return dataclasses.replace(TINY, weights=str(path))

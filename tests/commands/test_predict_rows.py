@@ -26,7 +26,7 @@ from tlkit.recipes import HeadSettings
 from tlkit.reports.console import Console
 
 SPEC = BundleSpec(
-    "tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("red", "unknown"), unknown_above=0.5
+    "tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("red", "unknown"), unknown_above=0.5
 )
 
 
@@ -162,7 +162,15 @@ def test_an_answer_that_is_not_a_number_is_an_error(photos: Path) -> None:
 
 def test_a_least_probability_needs_classes(photos: Path, model: ColourModel, monkeypatch: pytest.MonkeyPatch) -> None:
     labels = BundleSpec(
-        "tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(), ("a", "b"), task=MULTILABEL, thresholds=(0.5, 0.5)
+        "tiny",
+        (8, 8),
+        "squash",
+        LOADER_VERSION,
+        "avg",
+        HeadSettings(),
+        ("a", "b"),
+        task=MULTILABEL,
+        thresholds=(0.5, 0.5),
     )
     monkeypatch.setattr(model, "spec", labels)
     with pytest.raises(SettingError) as caught:
@@ -177,7 +185,7 @@ def test_a_least_probability_needs_classes(photos: Path, model: ColourModel, mon
 def test_a_model_of_one_class_says_what_it_cannot_tell(
     photos: Path, model: ColourModel, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    one = BundleSpec("tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(), ("raccoon",), has_box=True)
+    one = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(), ("raccoon",), has_box=True)
     monkeypatch.setattr(model, "spec", one)
     monkeypatch.setattr(model, "predict", lambda images, _: np.array([[1, 0.5, 0.5, 0.2, 0.2]], np.float32))
     predict(photos / "red.png")
@@ -243,7 +251,7 @@ def test_names_of_all_kinds_have_rows_in_every_format(tmp_path: Path) -> None:
 def test_a_file_that_vanishes_before_its_box_is_known_has_a_row(
     photos: Path, model: ColourModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    boxes = BundleSpec("tiny", 8, "squash", LOADER_VERSION, "avg", HeadSettings(), ("a", "b"), has_box=True)
+    boxes = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(), ("a", "b"), has_box=True)
 
     def predict_and_remove(images: NDArray[np.uint8], _: object) -> NDArray[np.float32]:
         (photos / "red.png").unlink()

@@ -33,7 +33,7 @@ PRICES = {"task": "regression", "target": "price", "target_scale": "log"}
 def make_spec(task: str = "classification", *, target: bool = False, metadata: bool = False) -> BundleSpec:
     return BundleSpec(
         "tiny",
-        64,
+        (64, 64),
         "squash",
         LOADER_VERSION,
         "avg",

@@ -89,7 +89,7 @@ def test_the_model_reads_pictures_and_metadata_as_its_training_did(run: Path) ->
     spec = read_model_spec(run)
     records = read_manifest(run).in_split("train")
     hour, boat = spec.metadata.columns
-    assert (spec.fit, spec.image_size, sorted(boat.values)) == ("crop", 32, ["Heron", "Otter"])  # type: ignore[union-attr]
+    assert (spec.fit, spec.image_size, sorted(boat.values)) == ("crop", (32, 32), ["Heron", "Otter"])  # type: ignore[union-attr]
     assert hour.mean == pytest.approx(np.mean([float(record.metadata[0]) for record in records]))  # type: ignore[union-attr]
 
 

@@ -68,7 +68,7 @@ patience = 0
 def classifier() -> Classifier:
     """A model of random weights that says a class and a box."""
     spec = BundleSpec(
-        "mnist_cnn", SIZE[0], "crop", LOADER_VERSION, "none", HeadSettings("flat", dropout=0.0), CLASSES, has_box=True
+        "mnist_cnn", SIZE, "crop", LOADER_VERSION, "none", HeadSettings("flat", dropout=0.0), CLASSES, has_box=True
     )
     classifier = assemble_classifier(spec, weights="random", seed=1)
     rng = np.random.default_rng(0)

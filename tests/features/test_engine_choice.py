@@ -31,7 +31,7 @@ AUTO = BackboneSettings(name="tiny", weights="random", feature_dtype="float32")
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    return build_backbone("tiny", image_size=32, pooling="avg", weights="random")
+    return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
 
 
 def show_nothing(total: int) -> contextlib.AbstractContextManager[Callable[[int], None]]:

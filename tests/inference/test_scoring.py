@@ -15,9 +15,19 @@ from tlkit.models.spec import BundleSpec
 from tlkit.outputs import REGRESSION, Target
 from tlkit.recipes import HeadSettings
 
-CLASSES = BundleSpec("tiny", 64, "squash", 1, "none", HeadSettings(), ("cat", "dog"), has_box=True, unknown_above=0.5)
+CLASSES = BundleSpec(
+    "tiny", (64, 64), "squash", 1, "none", HeadSettings(), ("cat", "dog"), has_box=True, unknown_above=0.5
+)
 VALUES = BundleSpec(
-    "tiny", 64, "squash", 1, "none", HeadSettings(), (), task=REGRESSION, target=Target("price", 2.0, 1.0, is_log=True)
+    "tiny",
+    (64, 64),
+    "squash",
+    1,
+    "none",
+    HeadSettings(),
+    (),
+    task=REGRESSION,
+    target=Target("price", 2.0, 1.0, is_log=True),
 )
 
 

@@ -23,7 +23,7 @@ def spec() -> BundleSpec:
     """A description in which every value differs from its default."""
     return BundleSpec(
         backbone="tiny",
-        image_size=48,
+        image_size=(48, 48),
         fit="pad",
         loader_version=3,
         pooling="none",

@@ -39,7 +39,7 @@ def make_spec(head: str = "linear", *, backbone: str = "tiny", num_classes: int 
     pooling, settings = HEADS[head]
     return BundleSpec(
         backbone=backbone,
-        image_size=32,
+        image_size=(32, 32),
         fit="squash",
         loader_version=1,
         pooling=pooling,
@@ -320,7 +320,7 @@ def test_a_few_bytes_cannot_ask_for_a_head_of_many_gigabytes(
         folder,
         lambda document: document.update(
             pooling="none",
-            image_size=image_size,
+            image_size=[image_size, image_size],
             head={"kind": head, "dropout": 0.2, "units": 8192},
             class_names=[f"{number}" for number in range(90_000)],
         ),

@@ -10,6 +10,7 @@ import pytest
 from tlkit.errors import BundleError
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 
+SQUARE = "height and width of a square, each a whole number, 32 to 2048"
 KEYS = (
     "backbone, image_size, fit, loader_version, pooling, head, class_names, task, target, thresholds, metadata, has_box, "
     "temperature, unknown_above, unfrozen, grey, provenance, format_version"
@@ -34,14 +35,16 @@ def test_a_description_survives_json_with_every_value(spec: BundleSpec) -> None:
             f"an object with exactly these keys: {KEYS}",
         ),
         (
-            {"image_size": 999_999_999},
-            "bundle.json: image_size is 999999999.",
-            "a whole number, 32 to 2048",
+            {"image_size": [999_999_999, 999_999_999]},
+            "bundle.json: image_size is [999999999, 999999999].",
+            SQUARE,
         ),
-        ({"image_size": 31}, "bundle.json: image_size is 31.", "a whole number, 32 to 2048"),
-        ({"image_size": 96.0}, "bundle.json: image_size is 96.0.", "a whole number, 32 to 2048"),
-        ({"image_size": True}, "bundle.json: image_size is True.", "a whole number, 32 to 2048"),
-        ({"image_size": [96]}, "bundle.json: image_size is [96].", "a whole number, 32 to 2048"),
+        ({"image_size": [31, 31]}, "bundle.json: image_size is [31, 31].", SQUARE),
+        ({"image_size": [96.0, 96.0]}, "bundle.json: image_size is [96.0, 96.0].", SQUARE),
+        ({"image_size": [True, True]}, "bundle.json: image_size is [True, True].", SQUARE),
+        ({"image_size": [96]}, "bundle.json: image_size is [96].", SQUARE),
+        ({"image_size": [96, 64]}, "bundle.json: image_size is [96, 64].", SQUARE),
+        ({"image_size": 96}, "bundle.json: image_size is 96.", SQUARE),
         ({"fit": "stretch"}, "bundle.json: fit is 'stretch'.", "one of squash, crop, pad"),
         ({"fit": ["pad"]}, "bundle.json: fit is ['pad'].", "one of squash, crop, pad"),
         ({"pooling": "max"}, "bundle.json: pooling is 'max'.", "one of avg, none"),
@@ -246,10 +249,10 @@ def test_an_unknown_backbone_is_refused(refuses: Any, spec: BundleSpec, backbone
         parse(spec_document(spec) | {"backbone": backbone})
 
 
-@pytest.mark.parametrize("version", [1, 3, "2", True, 2.0, None])
+@pytest.mark.parametrize("version", [1, 2, 4, "3", True, 3.0, None])
 def test_another_format_is_refused_before_its_unknown_keys(refuses: Any, spec: BundleSpec, version: Any) -> None:
     with refuses(
-        f"bundle.json: format_version is {version!r}.", "2, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
+        f"bundle.json: format_version is {version!r}.", "3, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
     ):
         parse(spec_document(spec) | {"format_version": version, "from_the_future": 1})
 
@@ -266,7 +269,7 @@ def test_another_image_loader_is_refused(refuses: Any, spec: BundleSpec) -> None
 @pytest.mark.parametrize("document", [[], "bundle", 1, None])
 def test_a_description_that_is_no_object_is_refused(refuses: Any, document: Any) -> None:
     with refuses(
-        "bundle.json: format_version is None.", "2, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
+        "bundle.json: format_version is None.", "3, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
     ):
         parse(document)
 
@@ -297,7 +300,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 33
+    assert len(spoilt_documents) == 35
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

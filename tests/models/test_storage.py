@@ -337,8 +337,8 @@ def test_class_names_that_could_not_be_saved_are_refused_before_training(refuses
         fix="use shorter class names, and train again.",
     ):
         check_spec(dataclasses.replace(spec, class_names=names))
-    with refuses("this model: image_size is 0.", "a whole number, 32 to 2048"):
-        check_spec(dataclasses.replace(spec, image_size=0))
+    with refuses("this model: image_size is [0, 0].", "height and width of a square, each a whole number, 32 to 2048"):
+        check_spec(dataclasses.replace(spec, image_size=(0, 0)))
 
 
 def test_a_description_that_was_changed_is_refused(refuses: Any, bundle: Path) -> None:

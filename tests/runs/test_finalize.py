@@ -63,7 +63,14 @@ def finish(
 @pytest.fixture(scope="module")
 def finished(manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Classifier, Scores]:
     spec = BundleSpec(
-        "tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red"), temperature=7.0
+        "tiny",
+        (64, 64),
+        "squash",
+        LOADER_VERSION,
+        "avg",
+        HeadSettings(kind="linear"),
+        ("green", "red"),
+        temperature=7.0,
     )
     classifier = assemble_classifier(spec, weights="bundled", seed=0)
     kernel = classifier.head.trainable_weights[-2]

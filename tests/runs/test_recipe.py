@@ -69,7 +69,7 @@ def test_nothing_is_said_of_training_from_random_weights() -> None:
 def test_the_engine_of_an_earlier_run_is_taken_over_where_it_has_something_to_run(
     unfreeze: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = BundleSpec("tiny", 64, "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("eel", "carp"))
+    spec = BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("eel", "carp"))
     recipe = Recipe(backbone=BackboneSettings(name="tiny", engine="keras"))
     earlier = EarlierRun(tmp_path, spec, UNKNOWN_IMAGES, recipe, "0" * 64)
     monkeypatch.setattr("tlkit.runs.recipe.read_earlier_run", lambda path: earlier)

@@ -19,7 +19,7 @@ NUM_IMAGES = 24
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    return build_backbone("mnist_cnn", image_size=16, pooling="none", weights="random")
+    return build_backbone("mnist_cnn", image_size=(16, 16), pooling="none", weights="random")
 
 
 def make_source(rows: np.ndarray) -> FeatureSource:

@@ -37,7 +37,7 @@ def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
 @pytest.fixture
 def backbone() -> Backbone:
     """The tiny network from random weights, at 32 pixels."""
-    return build_backbone("tiny", image_size=32, pooling="avg", weights="random")
+    return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
 
 
 def make_data(shape: tuple[int, ...], stage: Stage, *, opposed: bool, batches_at_once: int = 0) -> StageData:

@@ -29,7 +29,7 @@ VIEWS = ViewPlan("standard", 8)
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    return build_backbone("mnist_cnn", image_size=16, pooling="none", weights="random")
+    return build_backbone("mnist_cnn", image_size=(16, 16), pooling="none", weights="random")
 
 
 @pytest.fixture

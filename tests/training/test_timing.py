@@ -27,7 +27,7 @@ OUTPUTS = Outputs(CLASSIFICATION, 2)
 @pytest.fixture(scope="module")
 def model() -> StageModel:
     """The digits' network, all of it trained, with dropout and a batch norm that follows the batches."""
-    backbone = build_backbone("mnist_cnn", image_size=16, pooling="none", weights="random")
+    backbone = build_backbone("mnist_cnn", image_size=(16, 16), pooling="none", weights="random")
     head = build_head("dense", feature_shape=backbone.feature_shape("top"), outputs=OUTPUTS, dropout=0.5, units=4)
     return build_stage_model(backbone, head, boundary="pixels", bn="train")
 

@@ -108,7 +108,7 @@ class Model:
         """
         pictures = _list_pictures(images)
         if not pictures:
-            blank = np.zeros((1, self.spec.image_size, self.spec.image_size, 3), np.uint8)
+            blank = np.zeros((1, *self.spec.image_size, 3), np.uint8)
             return self._predictor.compute_features(blank)[:0]
         parts = []
         for batch in run_batches(
@@ -218,9 +218,7 @@ def _load(picture: Any, spec: BundleSpec, views: ViewPlan, index: int) -> NDArra
         return load_view(Path(picture), spec, views, index)
     view = views.draw(_hash(picture), index) if index else None
     with reasons():
-        return show_picture(
-            picture, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view, grey=spec.grey
-        )
+        return show_picture(picture, image_size=spec.image_size, fit=spec.fit, view=view, grey=spec.grey)
 
 
 def _hash(picture: Any) -> str:

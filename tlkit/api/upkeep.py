@@ -118,7 +118,7 @@ def describe_backbone(name: str, *, image_size: int | None = None, console: Cons
     """
     from tlkit.commands.backbones import describe_backbone as run_describe
 
-    return run_describe(name, console or quiet_console(), image_size=image_size)
+    return run_describe(name, console or quiet_console(), edge_px=image_size)
 
 
 def demo(folder: Place = "tlkit-demo", *, console: Console | None = None) -> Result:

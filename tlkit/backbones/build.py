@@ -132,13 +132,13 @@ class Backbone:
 
 
 def build_backbone(
-    name: str, *, image_size: int | None = None, pooling: str, weights: str | None = None, seed: int = 0
+    name: str, *, image_size: tuple[int, int] | None = None, pooling: str, weights: str | None = None, seed: int = 0
 ) -> Backbone:
     """Build a backbone and load its weights.
 
     Args:
         name: As in the catalogue.
-        image_size: Edge of the square input in pixels; None for the backbone's own.
+        image_size: (height, width) of the input in pixels; None for the backbone's own.
         pooling: "avg" for the mean of the last map (ConvNeXt normalises it afterwards), "none" for the map.
         weights: "imagenet", "bundled", "random", the path of a .weights.h5, .h5 or .safetensors file, or None for
             the backbone's own default.
@@ -148,28 +148,29 @@ def build_backbone(
         BackboneError: unknown name, image too small, or weights that cannot be had or do not fit.
     """
     entry = find_backbone(name)
-    edge = entry.check_image_size(image_size)
+    image_size = image_size or entry.choose_image_size(None)
+    entry.check_image_size(image_size)
     weights = weights or entry.default_weights
     check_weights(entry, weights)
     with _seeded_initialisation(seed):
-        model = build_architecture(entry, image_size=edge, pooling=pooling)
-    return Backbone(entry, (edge, edge), pooling, model, load_weights(model, entry, weights))
+        model = build_architecture(entry, image_size=image_size, pooling=pooling)
+    return Backbone(entry, image_size, pooling, model, load_weights(model, entry, weights))
 
 
-def build_architecture(entry: BackboneEntry, *, image_size: int, pooling: str) -> keras.Model:
+def build_architecture(entry: BackboneEntry, *, image_size: tuple[int, int], pooling: str) -> keras.Model:
     """Build a backbone's network with random weights.
 
     Args:
         entry: What to build.
-        image_size: Edge of the square input in pixels.
+        image_size: (height, width) of the input in pixels.
         pooling: "avg" or "none".
 
     Returns:
-        RGB, float (n, image_size, image_size, 3), 0..255 -> features.
+        RGB, float (n, height, width, 3), 0..255 -> features.
     """
     if pooling not in POOLINGS:
         raise ValueError(f"pooling is {pooling!r}, not one of {', '.join(POOLINGS)}")
-    images = keras.Input((image_size, image_size, 3), name="image")
+    images = keras.Input((*image_size, 3), name="image")
     keras_pooling = None if pooling == "none" else pooling
     if not entry.keras_name:
         return OWN_NETWORKS[entry.name](images, pooling=keras_pooling)

@@ -32,8 +32,8 @@ class BackboneEntry:
         family: Networks of one family are cut alike.
         preprocessing: What the network expects of its pixels: caffe, tf or torch, or `inside` where its own first
             layers take RGB 0..255.
-        image_size: Default edge of the square input, in pixels.
-        smallest_image_size: Least edge that the network can work on, in pixels.
+        default_edge_px: Edge of the square input where nothing is said.
+        smallest_edge_px: Least edge that the network can work on.
         groups: Names of the layer groups, from the pixels upwards.
         num_parameters: All weights without the classifier, moving statistics included.
         block_pattern: Regular expression whose first group names the block of a layer; None where Keras names nothing.
@@ -45,8 +45,8 @@ class BackboneEntry:
     default_weights: str
     family: str
     preprocessing: str
-    image_size: int
-    smallest_image_size: int
+    default_edge_px: int
+    smallest_edge_px: int
     groups: tuple[str, ...]
     num_parameters: int
     block_pattern: str | None
@@ -57,20 +57,28 @@ class BackboneEntry:
         """Return the boundaries at which this backbone can be cut, from the pixels upwards."""
         return (PIXELS, *self.groups[:-1], TOP)
 
-    def check_image_size(self, image_size: int | None) -> int:
-        """Return the edge of the input in pixels: `image_size`, or the backbone's own for None.
+    def choose_image_size(self, edge_px: int | None) -> tuple[int, int]:
+        """Return (height, width) of the square input in pixels; None stands for the backbone's own edge.
 
         Raises:
             BackboneError: the network cannot work on images so small.
         """
-        edge = self.image_size if image_size is None else image_size
-        if edge < self.smallest_image_size:
+        edge = self.default_edge_px if edge_px is None else edge_px
+        self.check_image_size((edge, edge))
+        return edge, edge
+
+    def check_image_size(self, image_size: tuple[int, int]) -> None:
+        """Refuse an input, (height, width) in pixels, that is too small.
+
+        Raises:
+            BackboneError: the network cannot work on images so small.
+        """
+        if min(image_size) < self.smallest_edge_px:
             raise BackboneError(
-                f"An image size of {edge} px is too small for {self.name}.",
-                expected=f"{self.smallest_image_size} px or more; its own is {self.image_size} px",
-                fix=f"give --image-size {self.image_size}, or leave it out.",
+                f"An image size of {min(image_size)} px is too small for {self.name}.",
+                expected=f"{self.smallest_edge_px} px or more; its own is {self.default_edge_px} px",
+                fix=f"give --image-size {self.default_edge_px}, or leave it out.",
             )
-        return edge
 
     def boundary(self, name: str) -> str:
         """Return the canonical name of a boundary: the highest group ends at `top`.
@@ -121,7 +129,7 @@ class _Family:
 
     name: str
     preprocessing: str
-    smallest_image_size: int
+    smallest_edge_px: int
     groups: tuple[str, ...]
     block_pattern: str | None
     merge_by_resolution: bool = False
@@ -230,14 +238,14 @@ BACKBONES: dict[str, BackboneEntry] = {
         default_weights=_OWN_WEIGHTS.get(name, "imagenet"),
         family=family.name,
         preprocessing=family.preprocessing,
-        image_size=image_size,
-        smallest_image_size=family.smallest_image_size,
+        default_edge_px=edge_px,
+        smallest_edge_px=family.smallest_edge_px,
         groups=family.groups,
         num_parameters=num_parameters,
         block_pattern=family.block_pattern,
         merge_by_resolution=family.merge_by_resolution,
     )
-    for name, keras_name, family, image_size, num_parameters in _MEMBERS
+    for name, keras_name, family, edge_px, num_parameters in _MEMBERS
 }
 
 

@@ -58,7 +58,7 @@ class LayerTable:
     """The layers of a network from the pixels upwards, the input first."""
 
     entry: BackboneEntry
-    image_size: int
+    image_size: tuple[int, int]
     rows: tuple[LayerRow, ...]
 
     @property
@@ -97,31 +97,32 @@ class LayerTable:
         return sum(row.num_parameters for row in self.rows if row.group == group)
 
 
-def build_layer_table(entry: BackboneEntry, *, image_size: int | None = None) -> LayerTable:
+def build_layer_table(entry: BackboneEntry, *, image_size: tuple[int, int] | None = None) -> LayerTable:
     """Describe a network layer by layer; costs a second or a few, and no memory for weights.
 
     Args:
         entry: Which network.
-        image_size: Edge of the square input in pixels; None for the backbone's own.
+        image_size: (height, width) of the input in pixels; None for the backbone's own.
 
     Raises:
         BackboneError: the network cannot work on images so small.
     """
-    edge = entry.check_image_size(image_size)
+    image_size = image_size or entry.choose_image_size(None)
+    entry.check_image_size(image_size)
     with tf.Graph().as_default():
-        _, steps = record_steps(_build_with_classifier(entry, edge))
+        _, steps = record_steps(_build_with_classifier(entry, image_size))
         num_backbone_steps = _find_classifier(steps)
         groups = find_groups(entry, steps[:num_backbone_steps])
-        rows = [LayerRow("image", "InputLayer", INPUT, (edge, edge, 3), 0, ends_in_relu=False)]
+        rows = [LayerRow("image", "InputLayer", INPUT, (*image_size, 3), 0, ends_in_relu=False)]
         rows += [_describe(step, _group_name(position, groups)) for position, step in enumerate(steps)]
-    return LayerTable(entry, edge, tuple(rows))
+    return LayerTable(entry, image_size, tuple(rows))
 
 
-def _build_with_classifier(entry: BackboneEntry, edge: int) -> keras.Model:
+def _build_with_classifier(entry: BackboneEntry, image_size: tuple[int, int]) -> keras.Model:
     if not entry.keras_name:
-        return OWN_NETWORKS[entry.name](keras.Input((edge, edge, 3)), pooling=None)
+        return OWN_NETWORKS[entry.name](keras.Input((*image_size, 3)), pooling=None)
     model: keras.Model = getattr(keras.applications, entry.keras_name)(
-        include_top=True, weights=None, input_shape=(edge, edge, 3)
+        include_top=True, weights=None, input_shape=(*image_size, 3)
     )
     return model
 

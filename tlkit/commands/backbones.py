@@ -26,7 +26,7 @@ def list_backbones(console: Console) -> dict[str, Any]:
     rows = [
         (
             entry.name,
-            f"{entry.image_size} px",
+            f"{entry.default_edge_px} px",
             f"{entry.num_parameters:,}",
             _name_range(entry.groups),
             _describe_weights(entry, fetched),
@@ -39,13 +39,13 @@ def list_backbones(console: Console) -> dict[str, Any]:
     return {"backbones": [_entry_payload(entry, fetched) for entry in BACKBONES.values()]}
 
 
-def describe_backbone(name: str, console: Console, *, image_size: int | None = None) -> dict[str, Any]:
+def describe_backbone(name: str, console: Console, *, edge_px: int | None = None) -> dict[str, Any]:
     """Show the layer table of a backbone, its layer groups and its totals.
 
     Args:
         name: As in the catalogue.
         console: Where it is shown.
-        image_size: Edge of the square input in pixels; None for the backbone's own.
+        edge_px: Edge of the square input; None for the backbone's own.
 
     Returns:
         What `--json` prints: the catalogue's facts, `layers`, `layer_groups` and the totals.
@@ -54,7 +54,7 @@ def describe_backbone(name: str, console: Console, *, image_size: int | None = N
         BackboneError: unknown name, or images too small for the network.
     """
     entry = find_backbone(name)
-    entry.check_image_size(image_size)
+    image_size = entry.choose_image_size(edge_px)
 
     from tlkit.runtime import start_keras
 
@@ -81,7 +81,7 @@ def _show_layers(table: LayerTable, console: Console) -> None:
         for row in table.rows
     ]
     columns = ("layer", "group", "output shape", "activations", "float32 kB", "parameters")
-    console.table(f"{table.entry.name} at {table.image_size} x {table.image_size} px", columns, rows)
+    console.table(f"{table.entry.name} at {_format_shape(table.image_size)} px", columns, rows)
 
 
 def _show_groups(table: LayerTable, console: Console) -> None:
@@ -119,8 +119,8 @@ def _entry_payload(entry: BackboneEntry, fetched: tuple[str, ...]) -> dict[str, 
     return {
         "name": entry.name,
         "family": entry.family,
-        "image_size": entry.image_size,
-        "smallest_image_size": entry.smallest_image_size,
+        "image_size": entry.default_edge_px,
+        "smallest_image_size": entry.smallest_edge_px,
         "num_parameters": entry.num_parameters,
         "groups": list(entry.groups),
         "boundaries": list(entry.boundaries),
@@ -130,7 +130,7 @@ def _entry_payload(entry: BackboneEntry, fetched: tuple[str, ...]) -> dict[str, 
 
 def _table_payload(table: LayerTable) -> dict[str, Any]:
     return {
-        "input_size": table.image_size,
+        "input_size": table.image_size[0],
         "layers": [
             {
                 "layer": row.layer,

@@ -78,7 +78,7 @@ def run_leak(
     """
     started = time.perf_counter()
     entry = find_backbone(backbone_settings.name)
-    entry.check_image_size(backbone_settings.image_size)
+    entry.choose_image_size(backbone_settings.image_size)
     check_weights(entry, backbone_settings.weights or entry.default_weights)
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = choose_picture(out, data, "metadata")

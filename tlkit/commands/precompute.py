@@ -105,7 +105,7 @@ def ensure_dataset_features(
     boundary = check_boundary(entry, boundary)
     if head and boundary != TOP:
         raise _head_below_the_top(head, boundary)
-    entry.check_image_size(backbone_settings.image_size)
+    entry.choose_image_size(backbone_settings.image_size)
     check_weights(entry, backbone_settings.weights or entry.default_weights)
 
     cache_root = default_cache_root()

@@ -69,7 +69,11 @@ def build_backbone_for(settings: BackboneSettings, pooling: str, seed: int) -> B
     from tlkit.backbones.build import build_backbone
 
     return build_backbone(
-        settings.name, image_size=settings.image_size, pooling=pooling, weights=settings.weights, seed=seed
+        settings.name,
+        image_size=find_backbone(settings.name).choose_image_size(settings.image_size),
+        pooling=pooling,
+        weights=settings.weights,
+        seed=seed,
     )
 
 
@@ -80,8 +84,8 @@ def find_features(
     trunk = find_known_trunk(request, cache_root)
     if trunk is None:
         return None
-    edge = find_backbone(request.settings.name).check_image_size(request.settings.image_size)
-    spec = describe_cache(request.settings, trunk, request.boundary, request.pooling, (edge, edge))
+    image_size = find_backbone(request.settings.name).choose_image_size(request.settings.image_size)
+    spec = describe_cache(request.settings, trunk, request.boundary, request.pooling, image_size)
     wanted = RequestedRows(manifest, views)
     cache = find_complete_cache(spec, request.settings, cache_root, wanted)
     if cache is None:

@@ -60,7 +60,7 @@ class TrunkRequest:
             origin = [str(path.absolute()), *stamp]
         document = json.dumps(
             [
-                *(entry.name, entry.check_image_size(self.settings.image_size), self.pooling, self.boundary, origin),
+                *(entry.name, entry.choose_image_size(self.settings.image_size), self.pooling, self.boundary, origin),
                 *(__version__, version("keras")),
             ]
         )

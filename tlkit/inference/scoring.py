@@ -194,8 +194,7 @@ def _express_answers(answers: NDArray[np.float32], spec: BundleSpec) -> NDArray[
 
 def recover(fractions: NDArray[np.float32], picture_size: tuple[int, int], spec: BundleSpec) -> Box:
     """Return a predicted box in pixels of the upright picture, whose size is (height, width)."""
-    image_size = (spec.image_size, spec.image_size)
-    return recover_box(fractions, picture_size=picture_size, image_size=image_size, fit=spec.fit)
+    return recover_box(fractions, picture_size=picture_size, image_size=spec.image_size, fit=spec.fit)
 
 
 def load_pixels(
@@ -241,9 +240,7 @@ def _read(path: Path, expected_sha256: str | None = None) -> bytes:
 
 def _show(content: bytes, spec: BundleSpec, view: View | None) -> NDArray[np.uint8]:
     with reasons():
-        return load_image(
-            content, image_size=(spec.image_size, spec.image_size), fit=spec.fit, view=view, grey=spec.grey
-        )
+        return load_image(content, image_size=spec.image_size, fit=spec.fit, view=view, grey=spec.grey)
 
 
 @contextlib.contextmanager

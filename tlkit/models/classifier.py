@@ -47,7 +47,7 @@ class Classifier:
         self.head = head
         self.novelty = novelty
         self.batch_size = BATCH_SIZE
-        pictures = tf.TensorSpec((None, spec.image_size, spec.image_size, 3), tf.uint8)
+        pictures = tf.TensorSpec((None, *spec.image_size, 3), tf.uint8)
         metadata = tf.TensorSpec((None, spec.metadata.width), tf.float32)
         self._compute = tf.function(self.forward, input_signature=[pictures, metadata])
 
@@ -59,7 +59,7 @@ class Classifier:
         A row may differ in its last bits between batches of different sizes: compare only equal sizes to the bit.
 
         Args:
-            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+            images: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
             metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
 
         Returns:
@@ -92,11 +92,11 @@ class Classifier:
         backbone = {BACKBONE_PREFIX + name: variable for name, variable in self.backbone.named_weights().items()}
         return backbone | name_head_weights(self.head)
 
-    def at_image_size(self, image_size: int) -> Classifier:
+    def at_image_size(self, image_size: tuple[int, int]) -> Classifier:
         """Return a copy, with weights of its own, that takes images of another size.
 
         Args:
-            image_size: Edge of the square input in pixels. The head must pool what it gets (linear, conv).
+            image_size: (height, width) in pixels. The head must pool what it gets (linear, conv).
         """
         spec = dataclasses.replace(self.spec, image_size=image_size)
         backbone = build_backbone(spec.backbone, image_size=image_size, pooling=spec.pooling, weights="random")
@@ -115,7 +115,7 @@ class Classifier:
         """Return the tensors of `output_names`, in inference mode: `answer`, logits; `box`; `feature`, pooled.
 
         Args:
-            images: uint8 (n, image_size, image_size, 3), RGB, 0..255.
+            images: uint8 (n, height, width, 3), RGB, 0..255.
             metadata: float32 (n, width), width >= 0.
         """
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)

@@ -34,7 +34,7 @@ class Predictor(Protocol):
         """Compute the answer and, as far as the model tells them, box and distance, in one row an image.
 
         Args:
-            images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+            images: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
             metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
 
         Returns:
@@ -63,17 +63,17 @@ def check_inputs(
     Raises:
         ValueError: If images or metadata have another type or shape.
     """
-    size, width = spec.image_size, spec.metadata.width
+    (height, width), metadata_width = spec.image_size, spec.metadata.width
     if metadata is None:
         metadata = np.zeros((len(images), 0), np.float32)
-    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (size, size, 3):
+    if images.dtype != np.uint8 or images.ndim != 4 or images.shape[1:] != (height, width, 3):
         raise ValueError(
-            f"Expected uint8 images of shape (n, {size}, {size}, 3), 0..255. "
+            f"Expected uint8 images of shape (n, {height}, {width}, 3), 0..255. "
             f"Received: dtype={images.dtype}, shape={images.shape}"
         )
-    if metadata.dtype != np.float32 or metadata.shape != (len(images), width):
+    if metadata.dtype != np.float32 or metadata.shape != (len(images), metadata_width):
         raise ValueError(
-            f"Expected float32 metadata of shape ({len(images)}, {width}). "
+            f"Expected float32 metadata of shape ({len(images)}, {metadata_width}). "
             f"Received: dtype={metadata.dtype}, shape={metadata.shape}"
         )
     return metadata

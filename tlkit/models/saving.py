@@ -54,7 +54,7 @@ def write_bundle(
         folder: The bundle folder, usually `RUN/bundle`.
         classifier: The model.
         spec: Its spec; it may tell another story of the training than `classifier.spec`, but no other model.
-        golden_images: uint8 (n, image_size, image_size, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
+        golden_images: uint8 (n, height, width, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
             so whoever gets the bundle can look at them.
         golden_metadata: Their metadata, float32 (n, width); None if the model takes none.
         networks: The same model in other formats, by the names in `EXPORTS`.

@@ -33,7 +33,7 @@ from tlkit.recipes.settings import FITS
 from tlkit.tasks import Outputs, find_task
 from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 
-FORMAT_VERSION = 2
+FORMAT_VERSION = 3
 MAX_FLOAT32 = 3.5e38
 MAX_IMAGE_SIZE = 2048
 MAX_CLASSES = 100_000
@@ -67,7 +67,7 @@ class BundleSpec:
 
     Attributes:
         backbone: Name in the catalogue.
-        image_size: Edge of the square input in pixels.
+        image_size: (height, width) of the input in pixels; a square.
         fit: How a picture is made square: squash, crop or pad.
         loader_version: Version of the image loader that the model was trained with.
         pooling: The backbone's pooling, "avg" or "none".
@@ -88,7 +88,7 @@ class BundleSpec:
     """
 
     backbone: str
-    image_size: int
+    image_size: tuple[int, int]
     fit: str
     loader_version: int
     pooling: str
@@ -135,6 +135,7 @@ class BundleSpec:
 def spec_document(spec: BundleSpec) -> dict[str, Any]:
     """Return the spec as the object that `bundle.json` holds."""
     plain = {
+        "image_size": list(spec.image_size),
         "class_names": list(spec.class_names),
         "thresholds": list(spec.thresholds),
         "metadata": metadata_document(spec.metadata),
@@ -170,7 +171,7 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
     class_names = check_class_names(values["class_names"], place=place, least=least)
     return BundleSpec(
         backbone=entry.name,
-        image_size=_check_number(values, "image_size", entry.smallest_image_size, MAX_IMAGE_SIZE, place=place),
+        image_size=_check_image_size(values["image_size"], entry.smallest_edge_px, place=place),
         fit=_check_choice(values, "fit", FITS, place=place),
         loader_version=loader_version,
         pooling=_check_choice(values, "pooling", POOLINGS, place=place),
@@ -248,6 +249,16 @@ def _check_versions(document: Any, *, place: str, loader_version: int) -> None:
         found = versions.get(key)
         if type(found) is not int or found != version:
             raise refusal(f"{place}: {key} is {quote(found)}.", expected=f"{version}, {subject}", fix=fix)
+
+
+def _check_image_size(value: Any, least: int, *, place: str) -> tuple[int, int]:
+    height, width = value if isinstance(value, list) and len(value) == 2 else (None, None)
+    if type(height) is not int or type(width) is not int or height != width or not least <= height <= MAX_IMAGE_SIZE:
+        raise refusal(
+            f"{place}: image_size is {quote(value)}.",
+            expected=f"height and width of a square, each a whole number, {least} to {MAX_IMAGE_SIZE}",
+        )
+    return height, width
 
 
 def _check_number(values: Mapping[str, Any], key: str, low: int, high: int, *, place: str) -> int:

@@ -164,7 +164,7 @@ def golden_kinds(golden: TensorFile, spec: BundleSpec, *, place: str) -> dict[st
     if not 1 <= count <= MAX_GOLDEN_IMAGES:
         raise refusal(f"{place} holds {count:,} golden samples.", expected=f"1 to {MAX_GOLDEN_IMAGES}")
     kinds: dict[str, TensorKind] = {
-        "images": ("U8", (count, spec.image_size, spec.image_size, 3)),
+        "images": ("U8", (count, *spec.image_size, 3)),
         "answers": ("F32", (count, spec.row_width)),
     }
     if spec.metadata.width:

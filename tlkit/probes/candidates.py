@@ -160,7 +160,7 @@ def _read_backbone(text: str, backbones: Sequence[str], settings: BackboneSettin
     """Return a checked backbone, and its name, with that of the weights where another has the same name."""
     name, _, weights = text.partition(":")
     entry = find_backbone(name)
-    entry.check_image_size(settings.image_size)
+    entry.choose_image_size(settings.image_size)
     check_weights(entry, weights or entry.default_weights)
     is_one_of_several = weights and sum(name in each for each in backbones) > 1
     label = f"{name} ({Path(weights).name})" if is_one_of_several else name

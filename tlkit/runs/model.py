@@ -32,7 +32,7 @@ class GoldenSamples:
     """The images by which a saved model proves itself.
 
     Attributes:
-        images: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+        images: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
         metadata: float32 (n, width).
     """
 
@@ -55,7 +55,7 @@ def read_golden_samples(manifest: Manifest, spec: BundleSpec) -> GoldenSamples:
         if len(images) == NUM_GOLDEN_IMAGES:
             break
     if not images:
-        images.append(np.full((spec.image_size, spec.image_size, 3), GREY, np.uint8))
+        images.append(np.full((*spec.image_size, 3), GREY, np.uint8))
         rows.append(manifest.records[0].metadata)
     return GoldenSamples(np.stack(images), spec.metadata.encode(rows))
 

@@ -126,7 +126,7 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None, stages:
         base["backbone"] = dataclasses.replace(
             base["backbone"],
             name=spec.backbone,
-            image_size=spec.image_size,
+            image_size=spec.image_size[0],
             fit=spec.fit,
         )
         base["head"] = spec.head

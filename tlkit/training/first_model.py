@@ -59,7 +59,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> 
         target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
     spec = BundleSpec(
         backbone=entry.name,
-        image_size=entry.check_image_size(recipe.backbone.image_size),
+        image_size=entry.choose_image_size(recipe.backbone.image_size),
         fit=recipe.backbone.fit,
         loader_version=LOADER_VERSION,
         pooling=recipe.head.record.pooling,

@@ -130,10 +130,11 @@ def run_stage(
 @contextlib.contextmanager
 def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
     """Provide the classifier at the image size of a stage; what that stage trains comes back into `classifier`."""
-    if stage.resize_to in (None, classifier.spec.image_size):
+    image_size = classifier.backbone.entry.choose_image_size(stage.resize_to)
+    if stage.resize_to is None or image_size == classifier.spec.image_size:
         yield classifier
         return
-    sized = classifier.at_image_size(stage.resize_to)
+    sized = classifier.at_image_size(image_size)
     yield sized
     classifier.take_weights(sized)
 
@@ -182,7 +183,7 @@ def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, tail: 
     console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
 
 
-def print_stage(plan: StagePlan, image_size: int, console: Console) -> None:
+def print_stage(plan: StagePlan, image_size: tuple[int, int], console: Console) -> None:
     """Say what the stage does, and on what."""
     stage = plan.stage
     if plan.boundary == PIXELS:
@@ -193,7 +194,7 @@ def print_stage(plan: StagePlan, image_size: int, console: Console) -> None:
         source = f"cached features at {plan.boundary}, pictures as they are"
     for name, alpha in (("MixUp", stage.mixup), ("CutMix", stage.cutmix)):
         source += f", {name} {alpha:g}" if alpha else ""
-    size = f", at {image_size} px" if stage.resize_to else ""
+    size = f", at {image_size[0]} px" if stage.resize_to else ""
     console.say(f"\nStage {stage.name}: up to {stage.epochs} epochs on {source}{size}.")
 
 

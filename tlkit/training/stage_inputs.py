@@ -189,7 +189,7 @@ class BoxedTruth:
                     record.box,
                     view,
                     picture_size=(record.height, record.width),
-                    image_size=(self.spec.image_size, self.spec.image_size),
+                    image_size=self.spec.image_size,
                     fit=self.spec.fit,
                 )
         return Truth(self.answers[images], boxes, weights)

@@ -48,7 +48,7 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
         SettingError: If a setting has no effect.
     """
     entry = find_backbone(recipe.backbone.name)
-    entry.check_image_size(recipe.backbone.image_size)
+    entry.choose_image_size(recipe.backbone.image_size)
     if not earlier:
         check_weights(entry, recipe.backbone.weights or entry.default_weights)
     if recipe.bn != "frozen" and all(stage.unfreeze == "none" for stage in recipe.stages):
@@ -70,8 +70,8 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
 
 def _check_image_size(stage: ResolvedStage, entry: BackboneEntry, recipe: Recipe) -> None:
     """Refuse an image size of a stage's own that backbone or head cannot take."""
-    edge = entry.check_image_size(stage.resize_to or recipe.backbone.image_size)
-    if edge != entry.check_image_size(recipe.backbone.image_size) and recipe.head.record.has_fixed_size:
+    edge, _ = image_size = entry.choose_image_size(stage.resize_to or recipe.backbone.image_size)
+    if image_size != entry.choose_image_size(recipe.backbone.image_size) and recipe.head.record.has_fixed_size:
         raise SettingError(
             f"Stage {stage.name}: resize_to = {edge}, but the {recipe.head.kind} head is made for one size.",
             expected="a head that pools, linear or conv, where stages differ in image size",
@@ -130,7 +130,7 @@ def _compare_model(recipe: Recipe, spec: BundleSpec) -> Iterator[tuple[str, obje
     yield from _compare_answers(recipe.data, spec)
     backbone = recipe.backbone
     yield "backbone", backbone.name, spec.backbone
-    yield "image_size", backbone.image_size or spec.image_size, spec.image_size
+    yield "image_size", backbone.image_size or spec.image_size[0], spec.image_size[0]
     yield "fit", backbone.fit, spec.fit
     for item in dataclasses.fields(HeadSettings):
         name = "head" if item.name == "kind" else item.name

@@ -39,7 +39,7 @@ def make_load(image_size: tuple[int, int]) -> Callable[[Path], Pixels]:
 
 def make_engine(backbone: str, scratch: Path) -> tuple[Engine, tuple[int, int]]:
     """Return the engine that precompute tries first for this network, and the size of its pictures."""
-    network = build_backbone(backbone, image_size=0, pooling="avg", weights="random", seed=0)
+    network = build_backbone(backbone, pooling="avg", weights="random", seed=0)
     spec = CacheSpec(backbone, "", "top", "avg", network.image_size, "squash", LOADER_VERSION, "", "", "float32", (1,))
     work = Work(spec, network.pooled_trunk("top"), scratch, 0, None)
     return work.make_engine(list_choices(BackboneSettings())[0], warn=print), network.image_size

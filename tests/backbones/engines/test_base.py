@@ -21,7 +21,7 @@ from tlkit.errors import NumericsError
 
 @pytest.fixture(scope="module")
 def tiny() -> Backbone:
-    return build_backbone("tiny", image_size=32, pooling="avg", weights="random")
+    return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
 
 
 def draw_images(count: int) -> np.ndarray:

@@ -30,7 +30,7 @@ def make_engine(trunk: keras.Model, root: Path, *, precision: str = "float32", *
 
 @pytest.fixture(scope="module")
 def tiny() -> Backbone:
-    return build_backbone("tiny", image_size=32, pooling="avg", weights="random")
+    return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
 
 
 @pytest.fixture(scope="module")

@@ -32,7 +32,7 @@ pytestmark = pytest.mark.usefixtures("openvino")
 KERAS_FIX = "give --engine keras, which does not open this file, or get the bundle again from where it came."
 PAIR = ("openvino.xml", "openvino.bin")
 METADATA = MetadataEncoding((NumberColumn("weight", 0.0, 1.0, -3.0, 3.0),))
-SPEC = BundleSpec("tiny", 32, "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
+SPEC = BundleSpec("tiny", (32, 32), "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
 SPECS = {
     "linear": SPEC,
     "conv": dataclasses.replace(SPEC, pooling="none", head=HeadSettings("conv", units=8)),

@@ -73,7 +73,7 @@ def convert_classifier(
     Args:
         export: The format; there is what it requires.
         classifier: The trained model; the result has its spec and novelty.
-        images: Some that both are compared on: uint8 (n, image_size, image_size, 3), RGB, 0..255, n >= 1.
+        images: Some that both are compared on: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
         metadata: Theirs, float32 (n, width).
 
     Raises:

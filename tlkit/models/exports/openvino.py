@@ -49,7 +49,7 @@ def convert(classifier: Classifier) -> openvino.Model:
 
     spec = classifier.spec
     names = output_names(spec)
-    signature = [tf.TensorSpec((1, spec.image_size, spec.image_size, 3), tf.uint8)]
+    signature = [tf.TensorSpec((1, *spec.image_size, 3), tf.uint8)]
     if spec.metadata.width:
         signature.append(tf.TensorSpec((1, spec.metadata.width), tf.float32))
 
@@ -80,13 +80,13 @@ def read(folder: Path, spec: BundleSpec, hashes: Mapping[str, str]) -> tuple[ope
     weights = _read_checked(folder / EXPORT.files[1], hashes, max_bytes=num_weight_bytes)
     model = import_openvino().Core().read_model(model=graph, weights=weights)
     channels = _check_model(model, spec, place)
-    check_graph_size(model, place, num_pixels=spec.image_size**2, num_weight_bytes=num_weight_bytes)
+    check_graph_size(model, place, num_pixels=math.prod(spec.image_size), num_weight_bytes=num_weight_bytes)
     return model, channels
 
 
 def describe_ports(spec: BundleSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
     """Return type and shape of a network's inputs and outputs by name, in order; a feature's width is not known: 0."""
-    ports: dict[str, tuple[str, tuple[int, ...]]] = {"images": ("u8", (1, spec.image_size, spec.image_size, 3))}
+    ports: dict[str, tuple[str, tuple[int, ...]]] = {"images": ("u8", (1, *spec.image_size, 3))}
     if spec.metadata.width:
         ports["metadata"] = ("f32", (1, spec.metadata.width))
     widths = {"answer": spec.outputs.num_answers, "box": 4, "feature": 0}
