@@ -209,7 +209,7 @@ def load_pixels(
         view: The augmentation to show it in; None for the picture itself.
 
     Returns:
-        uint8 (image_size, image_size, 3), RGB, 0..255.
+        uint8 (height, width, 3), RGB, 0..255.
 
     Raises:
         LoadFailure: The file gives no picture, or other bytes than expected.
@@ -261,7 +261,7 @@ def load_record(record: ImageRecord, spec: BundleSpec, view: View | None = None)
     """Read an image of a manifest that a run cannot do without.
 
     Returns:
-        uint8 (image_size, image_size, 3), RGB, 0..255.
+        uint8 (height, width, 3), RGB, 0..255.
 
     Raises:
         DataError: The file is no longer what it was when the manifest was made.
