@@ -93,6 +93,20 @@ def test_the_model_reads_pictures_and_metadata_as_its_training_did(run: Path) ->
     assert hour.mean == pytest.approx(np.mean([float(record.metadata[0]) for record in records]))  # type: ignore[union-attr]
 
 
+def test_epochs_are_judged_by_validation_images_with_their_own_metadata(run: Path) -> None:
+    classifier = read_bundle(run, loader_version=LOADER_VERSION)
+    manifest = read_manifest(run)
+    records = manifest.in_split("validation")
+    metadata = keras.ops.convert_to_tensor(classifier.spec.metadata.encode([record.metadata for record in records]))
+    logits = classifier.forward(load(records), metadata)["answer"].numpy().astype(np.float64)
+    likelihoods = np.exp(logits) / np.exp(logits).sum(axis=1, keepdims=True)
+    loss = -np.log(likelihoods[np.arange(len(records)), manifest.targets(records)]).mean()
+    with (run / "history.csv").open(newline="") as file:
+        losses = [float(row["validation_loss"]) for row in csv.DictReader(file)]
+    assert min(losses) == pytest.approx(loss, rel=1e-4)
+    assert max(losses) > min(losses) * 1.01, "or any other epoch would do as well"
+
+
 def test_the_golden_samples_are_validation_images_with_their_own_metadata(run: Path) -> None:
     golden = load_file(run / "bundle" / "golden.safetensors")
     records = read_manifest(run).in_split("validation")
@@ -126,7 +140,8 @@ def test_the_run_tells_of_its_metadata_and_of_what_it_left_out(run: Path) -> Non
     story = (run.parent / "story.txt").read_text()
     assert "Metadata beside the image" in story
     page = (run / "report.html").read_text()
-    for text in ("broken.png", "not an image", *read_manifest(run).notices):
+    assert f"<td>{run.parent / 'broken.png'}</td>" in page
+    for text in ("not an image", *read_manifest(run).notices):
         assert text in page
 
 
