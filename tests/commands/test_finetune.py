@@ -301,6 +301,7 @@ def test_a_stage_that_makes_nothing_better_is_rolled_back(
     assert stage["best_epoch"] == 0
     assert stage["after"] == stage["before"]
     assert not stage["verdict"]["is_kept"]
+    assert stage["verdict"]["decided_by"] == "score", "the images fared worse one by one"
     assert stage["verdict"]["trained"]["loss"] > stage["before"]["loss"]
     one, two = (read_bundle(run, loader_version=LOADER_VERSION) for run in (first, tmp_path / "second"))
     records = read_manifest(first).in_split("validation")
