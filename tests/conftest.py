@@ -133,6 +133,51 @@ def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
     hidden_openvino.setitem(sys.modules, "openvino", None)
 
 
+@pytest.fixture(scope="session", autouse=True)
+def blank_figures() -> Iterator[pytest.MonkeyPatch]:
+    """Let figures be laid out, and saved as an empty picture of their size: to draw the four of a run takes a second.
+
+    `drawn_figures` brings them back.
+    """
+
+    def save_blank(figure: Any, file: Any) -> None:
+        width, height = figure.get_size_inches() * figure.dpi
+        Image.new("1", (round(width), round(height))).save(file, "png")
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.reports.figures.canvas.save_png", save_blank)
+        yield patch
+
+
+@pytest.fixture(scope="module")
+def drawn_figures(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let figures be drawn, as for users."""
+    from tlkit.reports.figures import canvas
+
+    save_blank = canvas.save_png
+    blank_figures.undo()
+    yield
+    blank_figures.setattr(canvas, "save_png", save_blank)
+
+
+@pytest.fixture
+def untraced() -> Iterator[None]:
+    """Let TensorFlow run step by step: to trace a network takes longer than a few steps through it."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(True)
+    yield
+    tf.config.run_functions_eagerly(False)
+
+
+@pytest.fixture
+def traced(untraced: None) -> None:
+    """Let TensorFlow run compiled, as it does for users, in a file whose other tests are `untraced`."""
+    import tensorflow as tf
+
+    tf.config.run_functions_eagerly(False)
+
+
 @pytest.fixture(autouse=True)
 def cache_root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
     """A cache folder of the test's own, which `TLKIT_CACHE` names; outside `tmp_path`, where the data may lie."""

@@ -23,6 +23,8 @@ from tlkit.training.loop import StageData, StageListener, fit_stage, list_averag
 from tlkit.training.mixing import Mixing
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 NUM_IMAGES = 12
 TWO_CLASSES = Outputs(CLASSIFICATION, 2)
 BATCH_NORM = {"gamma", "beta", "moving_mean", "moving_variance"}
@@ -34,10 +36,21 @@ def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlkit.training.pace.SECONDS_WORTH_SAVING", 0.0)
 
 
+def build() -> Backbone:
+    """Return the tiny network from random weights, at 32 pixels."""
+    return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
+
+
 @pytest.fixture
 def backbone() -> Backbone:
-    """The tiny network from random weights, at 32 pixels."""
-    return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
+    """A network to be trained."""
+    return build()
+
+
+@pytest.fixture(scope="module")
+def frozen() -> Backbone:
+    """A network below heads that are trained alone."""
+    return build()
 
 
 def make_data(shape: tuple[int, ...], stage: Stage, *, opposed: bool, batches_at_once: int = 0) -> StageData:
@@ -111,41 +124,51 @@ def copy_weights(backbone: Backbone) -> dict[str, Any]:
     return {name: np.array(weight.numpy()) for name, weight in backbone.named_weights().items()}
 
 
-@pytest.mark.parametrize(
-    ("boundary", "mode"),
-    [
-        ("pixels", "frozen"),
-        ("block2", "frozen"),
-        ("block3", "frozen"),
-        ("top", "frozen"),
-    ],
-)
+def find_moved_groups(backbone: Backbone, moved: set[str]) -> set[str]:
+    """Return the layer groups of some weights."""
+    weights = backbone.named_weights()
+    return {backbone.group_of(weights[name]) for name in moved}
+
+
+@pytest.mark.parametrize(("boundary", "unfreeze"), [("block2", "block3"), ("block3", "block4"), ("top", "none")])
 def test_every_group_above_the_boundary_moves_and_none_below(
-    boundary: str, mode: str, backbone: Backbone, tmp_path: Path
+    boundary: str, unfreeze: str, backbone: Backbone, tmp_path: Path
 ) -> None:
     before = copy_weights(backbone)
-    unfreeze = {"pixels": "all", "block2": "block3", "block3": "block4", "top": "none"}[boundary]
     stage = Stage(name="s", unfreeze=unfreeze, epochs=1, lr=0.01)
-    progress = fit(backbone, stage, tmp_path, boundary=boundary, training=TrainingSettings(bn=mode))
+    progress = fit(backbone, stage, tmp_path, boundary=boundary)
     assert progress.best_epoch == 1
-    weights = backbone.named_weights()
-    moved = {backbone.group_of(weights[name]) for name in find_moved(backbone, before)}
     groups = [group.name for group in backbone.groups]
-    assert moved == set(groups[backbone.entry.boundaries.index(boundary) :] if boundary != "top" else [])
+    above = groups[backbone.entry.boundaries.index(boundary) :] if boundary != "top" else []
+    assert find_moved_groups(backbone, find_moved(backbone, before)) == set(above)
 
 
-@pytest.mark.parametrize(("mode", "moving"), [("frozen", set()), ("affine", {"gamma", "beta"}), ("train", BATCH_NORM)])
-def test_batch_norm_moves_as_it_is_told(mode: str, moving: set[str], backbone: Backbone, tmp_path: Path) -> None:
+@pytest.mark.parametrize(
+    ("mode", "moving"),
+    [
+        ("frozen", set()),
+        ("affine", {"gamma", "beta"}),
+        ("train", BATCH_NORM),
+    ],
+)
+def test_batch_norm_moves_as_it_is_told(
+    mode: str, moving: set[str], backbone: Backbone, tmp_path: Path, request: pytest.FixtureRequest
+) -> None:
+    if mode == "train":
+        request.getfixturevalue("traced")
     before = copy_weights(backbone)
     stage = Stage(name="s", unfreeze="all", epochs=1, lr=0.01)
-    fit(backbone, stage, tmp_path, boundary="pixels", training=TrainingSettings(bn=mode))
-    moved = {name.rsplit("/", 1)[1] for name in find_moved(backbone, before)}
-    assert moved & BATCH_NORM == moving
-    assert "kernel" in moved
+    progress = fit(backbone, stage, tmp_path, boundary="pixels", training=TrainingSettings(bn=mode))
+    assert progress.best_epoch == 1
+    moved = find_moved(backbone, before)
+    assert find_moved_groups(backbone, moved) == {group.name for group in backbone.groups}
+    kinds = {name.rsplit("/", 1)[1] for name in moved}
+    assert kinds & BATCH_NORM == moving
+    assert "kernel" in kinds
 
 
-def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(backbone: Backbone, tmp_path: Path) -> None:
-    progress = fit(backbone, Stage(name="s", epochs=2, lr=0.1), tmp_path, boundary="top", opposed=True)
+def test_a_fresh_head_keeps_its_best_epoch_even_if_it_began_better(frozen: Backbone, tmp_path: Path) -> None:
+    progress = fit(frozen, Stage(name="s", epochs=2, lr=0.1), tmp_path, boundary="top", opposed=True)
     assert progress.best_epoch in (1, 2)
     assert progress.best["loss"] == min(row["validation_loss"] for row in progress.rows)
     assert progress.best["accuracy"] < progress.start["accuracy"]
@@ -164,16 +187,16 @@ def test_a_model_that_was_of_use_is_given_back_if_nothing_becomes_better(
     assert find_moved(backbone, before) == set()
 
 
-def test_training_stops_when_validation_has_not_improved_for_so_long(backbone: Backbone, tmp_path: Path) -> None:
+def test_training_stops_when_validation_has_not_improved_for_so_long(frozen: Backbone, tmp_path: Path) -> None:
     stage = Stage(name="s", epochs=50, lr=0.1, schedule="constant", patience=3)
-    progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True, opposed=True)
+    progress = fit(frozen, stage, tmp_path, boundary="top", keeps_start=True, opposed=True)
     assert progress.rows[0]["validation_loss"] == min(row["validation_loss"] for row in progress.rows)
     assert progress.epochs_done == 1 + 3
 
 
-def test_history_rows_tell_rates_losses_and_accuracies(backbone: Backbone, tmp_path: Path) -> None:
+def test_history_rows_tell_rates_losses_and_accuracies(frozen: Backbone, tmp_path: Path) -> None:
     rows: list[dict[str, Any]] = []
-    progress = fit(backbone, Stage(name="s", epochs=3, lr=0.1, patience=0), tmp_path, boundary="top", rows=rows)
+    progress = fit(frozen, Stage(name="s", epochs=3, lr=0.1, patience=0), tmp_path, boundary="top", rows=rows)
     assert rows == progress.rows
     assert [row["stage_epoch"] for row in rows] == [1, 2, 3]
     assert rows[0]["learning_rate"] > rows[1]["learning_rate"] > rows[2]["learning_rate"] > 0
@@ -182,31 +205,31 @@ def test_history_rows_tell_rates_losses_and_accuracies(backbone: Backbone, tmp_p
     assert rows[-1]["train_loss"] < 0.3
 
 
+@pytest.mark.usefixtures("traced")
 @pytest.mark.parametrize("mixup", [0.0, 0.4])
 def test_a_stage_is_bitwise_the_same_however_its_inputs_and_steps_are_portioned(
-    mixup: float, backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    mixup: float, frozen: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     histories = []
     for name, batches_at_once, seconds_of_a_call in (("held", 0, 1e9), ("windows", 2, 1e9), ("single", 1, 0.0)):
         monkeypatch.setattr("tlkit.training.pace.SECONDS_OF_A_CALL", seconds_of_a_call)
         (tmp_path / name).mkdir()
         stage = Stage(name="s", epochs=4, lr=0.01, patience=0, mixup=mixup)
-        progress = fit(backbone, stage, tmp_path / name, boundary="top", dropout=0.5, batches_at_once=batches_at_once)
+        progress = fit(frozen, stage, tmp_path / name, boundary="top", dropout=0.5, batches_at_once=batches_at_once)
         histories.append([{key: value for key, value in row.items() if key != "seconds"} for row in progress.rows])
     assert histories[0] == histories[1] == histories[2]
     assert len({row["train_loss"] for row in histories[0]}) == 4
 
 
-def test_label_smoothing_raises_the_training_loss_and_not_the_validation_loss(
-    backbone: Backbone, tmp_path: Path
-) -> None:
+@pytest.mark.usefixtures("traced")
+def test_label_smoothing_raises_the_training_loss_and_not_the_validation_loss(frozen: Backbone, tmp_path: Path) -> None:
     losses = []
     for smoothing in (0.0, 0.2):
         folder = tmp_path / str(smoothing)
         folder.mkdir()
         training = TrainingSettings(label_smoothing=smoothing)
         progress = fit(
-            backbone, Stage(name="s", epochs=20, lr=0.1, patience=0), folder, boundary="top", training=training
+            frozen, Stage(name="s", epochs=20, lr=0.1, patience=0), folder, boundary="top", training=training
         )
         losses.append((progress.rows[-1]["train_loss"], progress.rows[-1]["validation_loss"]))
     floor = -(0.9 * np.log(0.9) + 0.1 * np.log(0.1))
@@ -217,31 +240,32 @@ def test_label_smoothing_raises_the_training_loss_and_not_the_validation_loss(
 
 @pytest.mark.parametrize(("mixup", "focal"), [(1.0, 0.0), (0.0, 2.0)])
 def test_mixing_and_focal_loss_change_what_is_trained_on_and_not_how_validation_is_measured(
-    mixup: float, focal: float, backbone: Backbone, tmp_path: Path
+    mixup: float, focal: float, frozen: Backbone, tmp_path: Path
 ) -> None:
     """At next to no rate the model still says of both classes the same, and a focal loss is a quarter of the plain."""
     stage = Stage(name="s", epochs=1, lr=1e-9, mixup=mixup)
-    progress = fit(backbone, stage, tmp_path, boundary="top", training=TrainingSettings(focal=focal))
+    progress = fit(frozen, stage, tmp_path, boundary="top", training=TrainingSettings(focal=focal))
     assert progress.rows[0]["validation_loss"] == pytest.approx(np.log(2), rel=1e-4)
     assert progress.rows[0]["train_loss"] == pytest.approx(np.log(2) * (0.25 if focal else 1), rel=1e-4)
 
 
-def test_mixtures_keep_the_training_loss_from_vanishing(backbone: Backbone, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("traced")
+def test_mixtures_keep_the_training_loss_from_vanishing(frozen: Backbone, tmp_path: Path) -> None:
     losses = []
     for mixup in (0.0, 1.0):
         folder = tmp_path / str(mixup)
         folder.mkdir()
         stage = Stage(name="s", epochs=20, lr=0.1, patience=0, mixup=mixup)
-        progress = fit(backbone, stage, folder, boundary="top")
+        progress = fit(frozen, stage, folder, boundary="top")
         losses.append((progress.rows[-1]["train_loss"], progress.best["accuracy"]))
     assert losses[0][0] < 0.1
     assert losses[1][0] > 0.15
     assert losses[1][1] == 1.0
 
 
-def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Backbone, tmp_path: Path) -> None:
+def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(frozen: Backbone, tmp_path: Path) -> None:
     with pytest.raises(NumericsError) as problem:
-        fit(backbone, Stage(name="s", epochs=5, lr=1e38, schedule="constant", patience=0), tmp_path, boundary="top")
+        fit(frozen, Stage(name="s", epochs=5, lr=1e38, schedule="constant", patience=0), tmp_path, boundary="top")
     assert str(problem.value).endswith(
         "of stage s.\n  Expected: a loss that stays finite\n"
         "  Fix: use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen."
@@ -249,13 +273,13 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(backbone: Back
 
 
 @pytest.mark.parametrize("mode", ["frozen", "train"])
-def test_the_table_of_rates_counts_every_parameter_once(mode: str, backbone: Backbone) -> None:
-    head = build_head("linear", feature_shape=backbone.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
-    model = build_stage_model(backbone, head, boundary="block3", bn=mode)
+def test_the_table_of_rates_counts_every_parameter_once(mode: str, frozen: Backbone) -> None:
+    head = build_head("linear", feature_shape=frozen.feature_shape("top"), outputs=TWO_CLASSES, dropout=0.0, units=1)
+    model = build_stage_model(frozen, head, boundary="block3", bn=mode)
     stage = ResolvedStage(name="s", unfreeze="block4", lr=1e-3, lr_ratio=10.0)
-    rates, table = compute_stage_rates(model, backbone, stage, boundary="block3")
-    assert [line.group for line in table] == [*(group.name for group in backbone.groups), "head"]
-    assert sum(line.num_parameters for line in table) == backbone.model.count_params() + head.count_params()
+    rates, table = compute_stage_rates(model, frozen, stage, boundary="block3")
+    assert [line.group for line in table] == [*(group.name for group in frozen.groups), "head"]
+    assert sum(line.num_parameters for line in table) == frozen.model.count_params() + head.count_params()
     by_group = {line.group: line for line in table}
     assert by_group["block3"].num_trainable == 0
     assert by_group["block4"].rate == pytest.approx(1e-4)
@@ -290,7 +314,7 @@ def test_the_epoch_is_chosen_by_loss_and_kept_beyond_chance_or_at_a_lower_loss(
     rows: list[tuple[int, float]],
     best: int,
     decided_by: str,
-    backbone: Backbone,
+    frozen: Backbone,
     tmp_path: Path,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
@@ -302,16 +326,16 @@ def test_the_epoch_is_chosen_by_loss_and_kept_beyond_chance_or_at_a_lower_loss(
 
     monkeypatch.setattr("tlkit.training.loop._evaluate", evaluate)
     stage = Stage(name="s", epochs=len(rows), lr=0.01, patience=0)
-    progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True)
+    progress = fit(frozen, stage, tmp_path, boundary="top", keeps_start=True)
     num_right, loss = min(rows, key=lambda row: row[1])
     assert (progress.best_epoch, progress.decided_by) == (best, decided_by)
     assert progress.trained == {"loss": loss, "accuracy": num_right / 60}
 
 
-def test_a_clear_gain_is_kept_by_the_images_that_became_right(backbone: Backbone, tmp_path: Path) -> None:
+def test_a_clear_gain_is_kept_by_the_images_that_became_right(frozen: Backbone, tmp_path: Path) -> None:
     """A new head calls all 12 images class 0; then the 6 of class 1 are right too, by chance once in 32."""
     stage = Stage(name="s", epochs=3, lr=0.1, patience=0)
-    progress = fit(backbone, stage, tmp_path, boundary="top", keeps_start=True)
+    progress = fit(frozen, stage, tmp_path, boundary="top", keeps_start=True)
     assert (progress.start["accuracy"], progress.best["accuracy"]) == (0.5, 1.0)
     assert progress.decided_by == "score"
     assert progress.p_value == pytest.approx(1 / 32, abs=0.015)
@@ -336,7 +360,7 @@ def test_the_last_epochs_or_the_ends_of_the_last_cycles_are_averaged(
 
 
 def test_the_mean_of_weights_is_taken_where_validation_says_so(
-    backbone: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    frozen: Backbone, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A rate so high that the weights jump to and fro: between them is better."""
     seen: list[np.ndarray] = []
@@ -348,18 +372,19 @@ def test_the_mean_of_weights_is_taken_where_validation_says_so(
 
     monkeypatch.setattr("tlkit.training.loop.snapshot", watch)
     stage = Stage(name="s", epochs=6, lr=30.0, schedule="constant", average=4, patience=0)
-    progress = fit(backbone, stage, tmp_path, boundary="top")
+    progress = fit(frozen, stage, tmp_path, boundary="top")
     assert len(seen) == progress.num_averaged == 4
     losses = [row["validation_loss"] for row in progress.rows]
     assert progress.average_is_kept == (progress.average["loss"] < min(losses))
     assert progress.best["loss"] == min(progress.average["loss"], *losses)
 
 
-def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(backbone: Backbone, tmp_path: Path) -> None:
+@pytest.mark.usefixtures("traced")
+def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(frozen: Backbone, tmp_path: Path) -> None:
     stage = Stage(name="s", epochs=4, lr=0.05, schedule="constant", average=3, patience=0)
     (tmp_path / "whole").mkdir()
     (tmp_path / "killed").mkdir()
-    whole = fit(backbone, stage, tmp_path / "whole", boundary="top", keeps_start=True)
+    whole = fit(frozen, stage, tmp_path / "whole", boundary="top", keeps_start=True)
 
     class KillAtThree(list[dict[str, Any]]):
         def append(self, row: dict[str, Any]) -> None:
@@ -367,7 +392,7 @@ def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(backbone: Backb
                 raise Killed
 
     with pytest.raises(Killed):
-        fit(backbone, stage, tmp_path / "killed", boundary="top", rows=KillAtThree(), keeps_start=True)
-    again = fit(backbone, stage, tmp_path / "killed", boundary="top", keeps_start=True)
+        fit(frozen, stage, tmp_path / "killed", boundary="top", rows=KillAtThree(), keeps_start=True)
+    again = fit(frozen, stage, tmp_path / "killed", boundary="top", keeps_start=True)
     assert (again.average, again.num_averaged) == (whole.average, whole.num_averaged)
     assert (again.trained, again.decided_by, again.p_value) == (whole.trained, "score", whole.p_value)

@@ -106,7 +106,7 @@ class CompiledSteps:
         arguments.append(tf.constant(factors, tf.float32))
         if self._compiled is None:
             specs = [tf.TensorSpec([None, *argument.shape[1:]], argument.dtype) for argument in arguments]
-            self._compiled = tf.function(self._loop, autograph=False).get_concrete_function(*specs)
+            self._compiled = tf.function(self._loop, input_signature=specs, autograph=False)
         sums = self._compiled(*arguments).numpy()
         return {name: sums[:, column] for column, name in enumerate(self._names)}
 

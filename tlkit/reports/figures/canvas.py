@@ -10,7 +10,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tlkit.files import written_aside
 from tlkit.reports.figures.palette import EDGE, INK
@@ -24,7 +24,7 @@ DOTS_PER_INCH = 110
 
 @contextmanager
 def open_figure(path: Path) -> Iterator[Figure]:
-    """Yield an empty figure, and write it as a PNG, cut to what is drawn, when the block ends without an exception."""
+    """Yield an empty figure, and write it as a PNG when the block ends without an exception."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -48,4 +48,9 @@ def open_figure(path: Path) -> Iterator[Figure]:
             FigureCanvasAgg(figure)
             yield figure
             with written_aside(path) as file:
-                figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})
+                save_png(figure, file)
+
+
+def save_png(figure: Figure, file: BinaryIO) -> None:
+    """Write a figure as a PNG, cut to what is drawn: most of what a figure costs."""
+    figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})
