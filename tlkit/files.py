@@ -12,7 +12,6 @@ import errno
 import io
 import json
 import os
-import secrets
 import stat
 import sys
 from collections.abc import Iterable, Iterator
@@ -32,7 +31,7 @@ _CANNOT_LOCK = {errno.ENOLCK, errno.ENOTSUP, errno.EOPNOTSUPP, errno.ENOSYS}
 
 def make_partial_path(folder: Path) -> Path:
     """Return a new path for a file that is not complete yet; short, since its later name may be the longest there is."""
-    return folder / f".{secrets.token_hex(8)}.partial"
+    return folder / f".{os.urandom(8).hex()}.partial"
 
 
 @contextmanager
