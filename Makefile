@@ -2,7 +2,7 @@
 # bench` has an environment of its own, .venv-peers.
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo test check bench docs lock clean
+.PHONY: help venv demo test check bench docs notebook lock clean
 
 # Without bytecode files TensorFlow takes about three times as long to import.
 unexport PYTHONDONTWRITEBYTECODE
@@ -36,6 +36,9 @@ bench: $(INSTALLED)  ## Measure tlkit beside Keras, PyTorch and scikit-learn, ab
 docs: $(INSTALLED)  ## Write docs/reference from the code, and the documentation's site into site/.
 	$(BIN)/python docs/generate.py
 	NO_MKDOCS_2_WARNING=1 $(BIN)/mkdocs build --strict
+
+notebook: $(INSTALLED)  ## Run docs/tour.ipynb and store its outputs.
+	TF_CPP_MIN_LOG_LEVEL=3 $(BIN)/python docs/notebook.py
 
 lock: $(INSTALLED)  ## Write requirements.lock from pyproject.toml (needs the network).
 	$(BIN)/python -m pip install --quiet uv

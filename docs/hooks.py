@@ -2,11 +2,13 @@
 
 A page in docs/ is found at its own path on the site, README.md is the first page, and every other file to which a page
 links (`../recipes/quick.toml`, `../benchmarks/views.md`) is copied to its path in the repository. So every link works
-on the site as it does in the repository, and a wrong one fails the build.
+on the site as it does in the repository, and a wrong one fails the build. A notebook becomes a page with the outputs that
+are stored in it.
 """
 
 from __future__ import annotations
 
+import json
 import posixpath
 import re
 from pathlib import Path
@@ -17,6 +19,7 @@ from mkdocs.structure.pages import Page
 
 ROOT = Path(__file__).parent.parent
 HOME = "README.md"
+NOTEBOOK = ".ipynb"
 NOT_LINKED = (HOME, "CHANGELOG.md")
 """Pages outside docs/ to which no page need link."""
 
@@ -24,8 +27,12 @@ LINK = re.compile(r"(\]\()([^()\s:#]+)")
 
 
 def on_files(files: Files, config: MkDocsConfig) -> None:
-    """Add the first page, and all that pages link to."""
-    pages = [*NOT_LINKED, *(f"docs/{file.src_uri}" for file in files.documentation_pages())]
+    """Add the first page, notebooks, and all that pages link to."""
+    for notebook in [file for file in files if file.src_uri.endswith(NOTEBOOK)]:
+        files.remove(notebook)
+        page = _site_path(f"docs/{notebook.src_uri}")
+        files.append(File.generated(config, page, content=render_notebook(notebook.content_string)))
+    pages = [*NOT_LINKED, *(f"docs/{file.src_uri}" for file in files.documentation_pages() if not file.generated_by)]
     for place in NOT_LINKED:
         _add(place, files, config)
     while pages:
@@ -39,7 +46,9 @@ def on_files(files: Files, config: MkDocsConfig) -> None:
 
 def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: Files) -> str:
     """Return the page with its links as they are on the site."""
-    source = Path(str(page.file.abs_src_path)).relative_to(ROOT).as_posix()
+    if page.file.abs_src_path is None:
+        return markdown
+    source = Path(page.file.abs_src_path).relative_to(ROOT).as_posix()
     folder = posixpath.dirname(page.file.src_uri)
 
     def rewrite(match: re.Match[str]) -> str:
@@ -47,6 +56,21 @@ def on_page_markdown(markdown: str, *, page: Page, config: MkDocsConfig, files: 
         return match[1] + (posixpath.relpath(_site_path(place), folder) if (ROOT / place).exists() else match[2])
 
     return LINK.sub(rewrite, markdown)
+
+
+def render_notebook(text: str) -> str:
+    """Return a notebook's cells as Markdown: its texts, its code, and what each cell gave."""
+    parts = []
+    for cell in json.loads(text)["cells"]:
+        source = "".join(cell["source"])
+        parts.append(source if cell["cell_type"] == "markdown" else f"```python\n{source}\n```")
+        for output in cell.get("outputs", ()):
+            data = output.get("data", {"text/plain": output.get("text")})
+            if "image/jpeg" in data:
+                parts.append(f"![What the cell shows](data:image/jpeg;base64,{data['image/jpeg']})")
+            else:
+                parts.append(f"```{{ .text .output }}\n{''.join(data['text/plain']).rstrip()}\n```")
+    return "\n\n".join(parts)
 
 
 def _add(place: str, files: Files, config: MkDocsConfig) -> None:
@@ -60,4 +84,4 @@ def _resolve(target: str, page: str) -> str:
 
 def _site_path(place: str) -> str:
     """Return the path on the site of a file in the repository."""
-    return "index.md" if place == HOME else place.removeprefix("docs/")
+    return "index.md" if place == HOME else place.removeprefix("docs/").replace(NOTEBOOK, ".md")
