@@ -1,13 +1,14 @@
-"""The whole of training, on drawn pictures and a tiny random backbone."""
+"""The whole of training, on drawn pictures and small random backbones."""
 
 from __future__ import annotations
 
 import csv
 import dataclasses
 import hashlib
+import itertools
 import json
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -31,13 +32,14 @@ from tlkit.training.loop import StageListener
 
 QUIET = Console(verbosity=-1)
 HEAD = Stage(epochs=8, lr=0.01)
-SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)
+TINY = BackboneSettings(name="tiny", weights="random", image_size=64)
 
 
 def make_recipe(*stages: Stage, **sections: Any) -> Recipe:
-    """Return a recipe for the tiny backbone from random weights at 64 pixels."""
+    """Return a recipe for a linear head on the smallest backbone, from random weights."""
     settings: dict[str, Any] = {
-        "backbone": BackboneSettings(name="tiny", weights="random", image_size=64),
+        "backbone": BackboneSettings(name="mnist_cnn", weights="random", image_size=32),
+        "head": HeadSettings(kind="linear"),
     }
     small = tuple(dataclasses.replace(stage, batch_size=8) for stage in stages or (HEAD,))
     return Recipe(**(settings | sections), stages=small)
@@ -120,22 +122,32 @@ def test_random_labels_do_not_score_well(tmp_path: Path, make_image: Callable[..
     assert 0.3 <= summary["accuracy"]["value"] <= 0.7, "within four standard deviations of chance"
 
 
-@pytest.mark.parametrize("unfreeze", ["block3", "all"])
+@pytest.mark.usefixtures("untraced")
+@pytest.mark.parametrize(
+    ("backbone", "unfreeze", "boundary"), [(TINY, "block3", "block2"), (make_recipe().backbone, "all", "pixels")]
+)
 def test_an_unfrozen_run_says_what_was_trained_and_what_it_changed(
-    unfreeze: str, photos: Path, finished: Finished, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    backbone: BackboneSettings,
+    unfreeze: str,
+    boundary: str,
+    photos: Path,
+    finished: Finished,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    first = finished(make_recipe(), photos)
-    recipe = make_recipe(Stage(unfreeze=unfreeze, epochs=1, lr=1e-4, mixup=0.2, patience=0))
+    first = finished(make_recipe(backbone=backbone), photos)
+    recipe = make_recipe(Stage(unfreeze=unfreeze, epochs=1, lr=1e-4, mixup=0.2, patience=0), backbone=backbone)
     summary = run_finetune(recipe, photos, tmp_path / "second", console=Console(), start_from=first)
-    assert summary["validation"][0]["boundary"] == {"block3": "block2", "all": "pixels"}[unfreeze]
+    assert summary["validation"][0]["boundary"] == boundary
     unfrozen = {0: "none", 1: unfreeze}[summary["validation"][0]["best_epoch"]]
     assert read_spec(tmp_path / "second", loader_version=LOADER_VERSION).unfrozen == unfrozen
     story = capsys.readouterr().out
-    assert "Batch norm of the unfrozen groups: frozen." in story
+    assert ("Batch norm of the unfrozen groups: frozen." in story) == (backbone == TINY)
     assert f"{'Kept' if summary['validation'][0]['verdict']['is_kept'] else 'Undone'}: unfreezing {unfreeze}: " in story
     assert ", MixUp 0.2." in story
 
 
+@pytest.mark.usefixtures("untraced")
 def test_training_on_cached_features_equals_training_on_pictures(
     photos: Path, finished: Finished, tmp_path: Path
 ) -> None:
@@ -143,9 +155,9 @@ def test_training_on_cached_features_equals_training_on_pictures(
 
     The rates are small: jumping losses would magnify the last bits, in which a trunk with folded batch norm differs.
     """
-    first = finished(make_recipe(), photos)
-    settings = BackboneSettings(name="tiny", weights="random", image_size=64, feature_dtype="float32")
-    cached = Stage(name="same", unfreeze="block4", epochs=3, lr=3e-5, group_lr={"block4": 1e-5}, patience=0)
+    first = finished(make_recipe(backbone=TINY), photos)
+    settings = dataclasses.replace(TINY, feature_dtype="float32")
+    cached = Stage(name="same", unfreeze="block4", epochs=2, lr=3e-5, group_lr={"block4": 1e-5}, patience=0)
     frozen = {"stem": 0.0, "block1": 0.0, "block2": 0.0, "block3": 0.0, "block4": 1e-5}
     pictures = dataclasses.replace(cached, unfreeze="all", group_lr=frozen, policy="none")
     losses = []
@@ -158,7 +170,7 @@ def test_training_on_cached_features_equals_training_on_pictures(
 
 
 def test_the_same_recipe_data_and_seed_give_the_same_run(photos: Path, tmp_path: Path) -> None:
-    recipe = make_recipe(dataclasses.replace(HEAD, views=3), Stage(unfreeze="block4", epochs=2))
+    recipe = make_recipe(dataclasses.replace(HEAD, views=3), Stage(unfreeze="conv2", epochs=2))
     one, two = tmp_path / "one", tmp_path / "two"
     for out in (one, two):
         run_finetune(recipe, photos, out, console=QUIET)
@@ -172,79 +184,70 @@ def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlkit.training.pace.SECONDS_WORTH_SAVING", 0.0)
 
 
-class Killed(BaseException):
-    """Stands for a kill: nothing catches it."""
-
-
-def run_and_kill(recipe: Recipe, data: Path, out: Path, monkeypatch: pytest.MonkeyPatch, *, after_epochs: int) -> None:
-    """Begin a run and stop it after so many epochs, counted over all stages."""
-    left = [after_epochs]
+def run_and_copy(
+    recipe: Recipe, data: Path, out: Path, copies: Mapping[int, Path], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Make a run, and copy its folder as a kill would leave it after so many epochs, counted over all stages."""
+    epochs = itertools.count()
     original = StageListener.__init__
 
-    def counting(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
-        def on_epoch_or_die(rows: Any) -> None:
-            left[0] -= 1
-            if left[0] < 0:
-                raise Killed
+    def copying(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
+        def copy(rows: Any) -> None:
+            if killed := copies.get(next(epochs)):
+                shutil.copytree(out, killed)
             on_epoch(rows)
 
-        original(self, on_epoch_or_die, epoch_progress)
+        original(self, copy, epoch_progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StageListener, "__init__", counting)
-        with pytest.raises(Killed):
-            run_finetune(recipe, data, out, console=QUIET)
+        patch.setattr(StageListener, "__init__", copying)
+        run_finetune(recipe, data, out, console=QUIET)
 
 
 CACHED_THEN_UNFROZEN = make_recipe(
-    Stage(epochs=3, lr=0.01, views=2, patience=0),
-    Stage(unfreeze="all", epochs=3, lr=0.001, policy="strong", patience=0),
-    backbone=SMALLEST,
+    Stage(epochs=2, lr=0.01, views=2, patience=0),
+    Stage(unfreeze="all", epochs=2, lr=0.001, policy="strong", patience=0),
     head=HeadSettings(kind="dense", dropout=0.5, units=16),
 )
 SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
-    Stage(unfreeze="all", epochs=2, policy="crops", resize_to=32),
-    Stage(unfreeze="all", epochs=1),
-    head=HeadSettings(kind="linear"),
+    Stage(unfreeze="all", epochs=2, policy="crops", resize_to=16), Stage(unfreeze="all", epochs=1)
 )
-
-
 UNFROZEN_TWICE = make_recipe(
-    Stage(unfreeze="block4", epochs=2, lr=0.001, patience=0),
-    Stage(unfreeze="all", epochs=2, lr=0.001, policy="strong", average=2, patience=0),
+    Stage(unfreeze="block4", epochs=1, lr=0.001, patience=0),
+    Stage(unfreeze="block3", epochs=2, lr=0.001, average=2, patience=0),
     backbone=BackboneSettings(name="tiny", image_size=64),
-    head=HeadSettings(kind="linear"),
+    training=TrainingSettings(bn="train"),
 )
-
-
 MIXED = make_recipe(
     Stage(epochs=2, lr=0.01, views=2, mixup=0.4, patience=0),
     Stage(unfreeze="all", epochs=2, lr=0.001, mixup=0.4, cutmix=1.0, patience=0),
-    backbone=SMALLEST,
     training=TrainingSettings(focal=2.0),
 )
 
 
 @pytest.mark.parametrize(
     ("recipe", "after_epochs"),
-    [
-        (MIXED, 3),
-        (CACHED_THEN_UNFROZEN, 2),
-        (CACHED_THEN_UNFROZEN, 4),
-        (SMALL_THEN_LARGE_FROM_SCRATCH, 2),
-        (UNFROZEN_TWICE, 3),
-    ],
+    [(MIXED, [3]), (CACHED_THEN_UNFROZEN, [1, 3]), (SMALL_THEN_LARGE_FROM_SCRATCH, [2]), (UNFROZEN_TWICE, [2])],
 )
 def test_a_killed_run_resumes_to_the_bit(
-    recipe: Recipe, after_epochs: int, photos: Path, finished: Finished, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    recipe: Recipe,
+    after_epochs: list[int],
+    photos: Path,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    request: pytest.FixtureRequest,
 ) -> None:
-    undisturbed = finished(recipe, photos)
-    run_and_kill(recipe, photos, tmp_path / "killed", monkeypatch, after_epochs=after_epochs)
-    assert not (tmp_path / "killed" / "summary.json").exists()
-    run_finetune(recipe, photos, tmp_path / "killed", console=QUIET, resume=True)
-    assert hash_weights(tmp_path / "killed") == hash_weights(undisturbed)
-    assert read_history(tmp_path / "killed") == read_history(undisturbed)
-    assert not (tmp_path / "killed" / "state").exists()
+    if recipe.backbone.name == "tiny":
+        request.getfixturevalue("untraced")
+    undisturbed = tmp_path / "undisturbed"
+    copies = {number: tmp_path / f"killed-after-{number}" for number in after_epochs}
+    run_and_copy(recipe, photos, undisturbed, copies, monkeypatch)
+    for killed in copies.values():
+        assert not (killed / "summary.json").exists()
+        run_finetune(recipe, photos, killed, console=QUIET, resume=True)
+        assert hash_weights(killed) == hash_weights(undisturbed)
+        assert read_history(killed) == read_history(undisturbed)
+        assert not (killed / "state").exists()
 
 
 def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finished, tmp_path: Path) -> None:
@@ -258,7 +261,7 @@ def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finishe
 
 def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "run"
-    run_and_kill(make_recipe(), photos, out, monkeypatch, after_epochs=1)
+    run_and_copy(make_recipe(), photos, tmp_path / "whole", {1: out}, monkeypatch)
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(dataclasses.replace(HEAD, lr=0.5)), photos, out, console=QUIET, resume=True)
     assert str(problem.value) == (
@@ -290,7 +293,7 @@ def test_a_stage_that_makes_nothing_better_is_rolled_back(
 ) -> None:
     """Learning the classes the wrong way round makes validation worse on every processor."""
     first = finished(make_recipe(), photos)
-    ruin = make_recipe(Stage(unfreeze="block4", epochs=2, lr=0.01, lr_ratio=1.0, schedule="constant"))
+    ruin = make_recipe(Stage(unfreeze="conv2", epochs=2, lr=0.01, lr_ratio=1.0, schedule="constant"))
     make_image_folder(tmp_path / "photos", {"train/red": 12, "train/striped": 12}, start=50)
     train = tmp_path / "photos" / "train"
     (train / "red").rename(train / "other")
@@ -312,18 +315,18 @@ def test_a_stage_at_another_image_size_hands_its_weights_on(photos: Path, finish
     out = finished(SMALL_THEN_LARGE_FROM_SCRATCH, photos)
     recipe = read_recipe(out / "recipe.toml")
     assert (recipe.training.bn, [stage.lr_ratio for stage in recipe.stages]) == ("train", [1.0, 1.0])
-    assert read_spec(out, loader_version=LOADER_VERSION).image_size == (64, 64)
+    assert read_spec(out, loader_version=LOADER_VERSION).image_size == (32, 32)
     losses = [float(row["train_loss"]) for row in read_history(out)]
     # Thrown away, the weights of the first stage would make the second begin at log 2 again.
     assert losses[2] < losses[0]
 
 
 def test_a_head_made_for_one_image_size_refuses_another(photos: Path, tmp_path: Path) -> None:
-    recipe = make_recipe(Stage(unfreeze="all", resize_to=32), head=HeadSettings(kind="dense"))
+    recipe = make_recipe(Stage(unfreeze="all", resize_to=16), head=HeadSettings(kind="dense"))
     with pytest.raises(SettingError) as problem:
         run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
     assert str(problem.value) == (
-        "Stage 1-from-scratch: resize_to = 32, but the dense head is made for one size.\n"
+        "Stage 1-from-scratch: resize_to = 16, but the dense head is made for one size.\n"
         "  Expected: a head that pools, linear or conv, where stages differ in image size\n"
         "  Fix: set the head's kind, or remove resize_to from the stage."
     )
@@ -356,7 +359,7 @@ def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(
             start_from=first,
         )
     assert str(problem.value) == (
-        "backbone is vgg16, but the run to start from has tiny.\n"
+        "backbone is vgg16, but the run to start from has mnist_cnn.\n"
         "  Expected: the same model, which is trained further\n"
         "  Fix: leave backbone out, or begin without --start-from."
     )
@@ -365,7 +368,7 @@ def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(
 @pytest.mark.parametrize(
     ("recipe", "kind", "found"),
     [
-        (make_recipe(Stage(unfreeze="conv9")), BackboneError, "tiny has no layer group 'conv9'"),
+        (make_recipe(Stage(unfreeze="conv9")), BackboneError, "mnist_cnn has no layer group 'conv9'"),
         (make_recipe(backbone=BackboneSettings(name="vgg61")), BackboneError, "vgg61"),
         (
             make_recipe(training=TrainingSettings(bn="train")),
@@ -403,9 +406,9 @@ def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, t
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0), backbone=SMALLEST)
+    recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0))
     out = tmp_path / "run"
-    run_and_kill(recipe, photos, out, monkeypatch, after_epochs=1)
+    run_and_copy(recipe, photos, tmp_path / "whole", {1: out}, monkeypatch)
     victim = photos / "train" / "red" / "red_000.png"
     shutil.copy(victim, tmp_path / "kept.png")
     victim.write_bytes(b"ruined")
