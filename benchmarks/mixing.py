@@ -44,8 +44,18 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import build_backbone_for, ensure_features
+from tlkit.features.request import FeatureRequest
 from tlkit.outputs import CLASSIFICATION
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
+from tlkit.recipes import (
+    BackboneSettings,
+    DataSettings,
+    HeadSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+    resolve_backbone,
+    resolve_stages,
+)
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, start_keras
 from tlkit.tasks import find_task
@@ -121,15 +131,13 @@ def make_rare(manifest: Manifest, seed: int) -> Manifest:
 
 def open_views(path: Path, weights: str) -> CachedViews:
     """Return the features of all images of a set in eight views each, computed where the cache lacks them."""
-    settings = BackboneSettings(name="mobilenet_v2", weights=weights)
+    backbone = resolve_backbone(BackboneSettings(name="mobilenet_v2", weights=weights))
     manifest = read_divided(path, 0)
     records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
     features = ensure_features(
         dataclasses.replace(manifest, records=records),
-        build_backbone_for(settings, "none", 0),
-        boundary=TOP,
-        views=ViewPlan("standard", NUM_VIEWS, 0),
-        settings=settings,
+        build_backbone_for(backbone, "none", 0),
+        FeatureRequest(backbone, TOP, ViewPlan("standard", NUM_VIEWS, 0)),
         cache_root=default_cache_root(),
         console=Console(),
     )

@@ -18,7 +18,8 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
-from tlkit.recipes import BackboneSettings
+from tlkit.features.request import FeatureRequest
+from tlkit.recipes import BackboneSettings, resolve_backbone
 from tlkit.reports.console import Console
 
 NUM_EPOCHS = 30
@@ -109,12 +110,13 @@ class Sets:
             if not has_fixed_split:
                 records = tuple(dataclasses.replace(record, split="train") for record in records)
             is_online = policy == "standard" and boundary == TOP
+            backbone = resolve_backbone(self.backbone)
             features = ensure_features(
                 dataclasses.replace(first, records=records),
-                build_backbone_for(self.backbone, "none", 0),
-                boundary=boundary,
-                views=ViewPlan(policy, 1 + NUM_EPOCHS if is_online else MAX_CACHED, VIEW_SEED),
-                settings=self.backbone,
+                build_backbone_for(backbone, "none", 0),
+                FeatureRequest(
+                    backbone, boundary, ViewPlan(policy, 1 + NUM_EPOCHS if is_online else MAX_CACHED, VIEW_SEED)
+                ),
                 cache_root=default_cache_root(),
                 console=Console(),
             )

@@ -29,10 +29,11 @@ from tlkit.models.exports.classifier import ExportedClassifier
 from tlkit.models.opening import open_classifier
 from tlkit.models.saving import write_bundle
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model
+from tlkit.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("openvino")
 
@@ -54,6 +55,10 @@ def manifest(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callab
     return read_dataset(photos, DataSettings(validation_fraction=0.4), seed=0, index=FileIndex(folder / "cache"))
 
 
+def make_run(recipe: Recipe, manifest: Manifest, cache_root: Path) -> Run:
+    return Run(recipe, resolve_backbone(recipe.backbone), manifest, cache_root, QUIET)
+
+
 @pytest.fixture(scope="module")
 def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scores]:
     """A bundle as training leaves it, and the scores that training reports."""
@@ -62,9 +67,7 @@ def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPat
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     root = tmp_path_factory.mktemp("finished")
-    scores, networks = finish_model(
-        classifier, manifest, RECIPE, cache_root=root / "cache", steps=OptionalSteps(QUIET), console=QUIET
-    )
+    scores, networks = finish_model(classifier, make_run(RECIPE, manifest, root / "cache"), OptionalSteps(QUIET))
     assert scores is not None
     golden = np.stack([load_record(record, spec) for record in manifest.in_split("validation")[:2]])
     write_bundle(root / "bundle", classifier, classifier.spec, golden, None, networks)
@@ -141,7 +144,7 @@ def test_a_run_by_keras_alone_carries_no_network_networks(
     settings = dataclasses.replace(RECIPE.backbone, engine="keras")
     recipe = dataclasses.replace(RECIPE, backbone=settings)
     steps = OptionalSteps(QUIET)
-    assert finish_model(classifier, manifest, recipe, cache_root=tmp_path, steps=steps, console=QUIET)[1] == {}
+    assert finish_model(classifier, make_run(recipe, manifest, tmp_path), steps)[1] == {}
     assert steps.not_made == []
 
 
@@ -158,7 +161,7 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
         seed=0,
     )
     steps = OptionalSteps(QUIET)
-    scores, networks = finish_model(classifier, manifest, RECIPE, cache_root=tmp_path, steps=steps, console=QUIET)
+    scores, networks = finish_model(classifier, make_run(RECIPE, manifest, tmp_path), steps)
     assert networks == {}
     assert scores is not None
     assert len(scores.records) == len(manifest.in_split("validation"))

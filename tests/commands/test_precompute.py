@@ -19,8 +19,9 @@ from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.ensure import DatasetFeatures, ensure_features
+from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -68,9 +69,7 @@ def ensure(
     return ensure_features(
         manifest,
         backbone,
-        boundary=boundary,
-        views=views,
-        settings=settings,
+        FeatureRequest(resolve_backbone(settings), boundary, views),
         cache_root=cache_root,
         console=QUIET,
     )

@@ -17,10 +17,9 @@ from PIL import Image
 from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.data.metadata_source import MetadataSource
-from tlkit.data.views import ViewPlan, draw_view
+from tlkit.data.views import PICTURE_ITSELF, ViewPlan, draw_view
 from tlkit.errors import RunError, SettingError
 from tlkit.inference.files import predict_files
-from tlkit.inference.scoring import PICTURE_ITSELF
 from tlkit.metadata.encoding import NO_METADATA
 from tlkit.models.classifier import Classifier
 from tlkit.models.saving import read_bundle

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from tlkit.features.engine_choice import Choice, list_choices
-from tlkit.recipes import BackboneSettings, read_recipe
+from tlkit.recipes import ResolvedBackbone, read_recipe
 
 RunCli = Callable[..., Any]
 SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32", "--precision", "float32")
@@ -206,9 +206,9 @@ def test_a_run_repeats_with_the_engine_that_it_had_and_does_not_choose_anew(
     assert (recipe.backbone.engine, recipe.made_by.engines) == ("auto", "top keras float32")
     asked = []
 
-    def list_asked(settings: BackboneSettings) -> list[Choice]:
-        asked.append(settings.engine)
-        return list_choices(settings)
+    def list_asked(backbone: ResolvedBackbone) -> list[Choice]:
+        asked.append(backbone.engine)
+        return list_choices(backbone)
 
     monkeypatch.setattr("tlkit.features.engine_choice.list_choices", list_asked)
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))

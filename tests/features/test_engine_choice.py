@@ -21,7 +21,8 @@ from tlkit.errors import BackboneError, NumericsError
 from tlkit.features import engine_choice
 from tlkit.features.engine_choice import Choice, Work, list_choices
 from tlkit.features.ensure import DatasetFeatures, ensure_features
-from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.features.request import FeatureRequest
+from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
 from tlkit.reports.console import Console
 
 KERAS, OPENVINO = Choice("keras", "float32"), Choice("openvino", "float32")
@@ -90,12 +91,9 @@ def ensure(
     return ensure_features(
         manifest,
         backbone,
-        boundary="top",
-        views=keywords.pop("views", ViewPlan()),
-        settings=settings,
+        FeatureRequest(resolve_backbone(settings), "top", **keywords),
         cache_root=cache_root,
         console=Console(),
-        **keywords,
     )
 
 
@@ -117,14 +115,14 @@ def test_what_is_fastest_as_a_rule_comes_first_and_what_is_sure_to_be_right_last
     bench: Bench, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], has_bfloat16: bool, expected: list[Choice]
 ) -> None:
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: has_bfloat16)
-    assert list_choices(dataclasses.replace(AUTO, **given)) == expected
+    assert list_choices(resolve_backbone(dataclasses.replace(AUTO, **given))) == expected
 
 
 def test_without_openvino_there_is_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: False)
-    assert list_choices(AUTO) == [KERAS]
+    assert list_choices(resolve_backbone(AUTO)) == [KERAS]
     with pytest.raises(BackboneError, match="--engine openvino: OpenVINO cannot be imported"):
-        list_choices(dataclasses.replace(AUTO, engine="openvino"))
+        list_choices(resolve_backbone(dataclasses.replace(AUTO, engine="openvino")))
 
 
 @pytest.mark.parametrize("faster", ["openvino", "keras"])

@@ -6,8 +6,8 @@ import dataclasses
 
 import pytest
 
-from tlkit.errors import SettingError
-from tlkit.recipes import SECTIONS, BackboneSettings, Recipe, Stage, build_settings, resolve_stage
+from tlkit.errors import BackboneError, SettingError
+from tlkit.recipes import SECTIONS, BackboneSettings, Recipe, Stage, build_settings, resolve_backbone, resolve_stage
 from tlkit.recipes.origin import MadeBy
 
 FIELDS = [field for section in (*SECTIONS.values(), Stage) for field in dataclasses.fields(section)]
@@ -95,10 +95,11 @@ def test_an_empty_text_is_refused(field: dataclasses.Field[object]) -> None:
 
 def test_auto_takes_what_the_run_of_the_recipe_took() -> None:
     made_by = MadeBy(engines="top openvino bfloat16, block4 keras float32", precision="bfloat16")
+    backbone = resolve_backbone(BackboneSettings())
+    assert backbone.at("top", made_by) == dataclasses.replace(backbone, engine="openvino", precision="bfloat16")
+    assert backbone.at("block4", made_by) == dataclasses.replace(backbone, engine="keras", precision="float32")
+    assert backbone.at("block3", made_by) == backbone
     recipe = Recipe(made_by=made_by)
-    assert (recipe.backbone_at("top").engine, recipe.backbone_at("top").precision) == ("openvino", "bfloat16")
-    assert (recipe.backbone_at("block4").engine, recipe.backbone_at("block4").precision) == ("keras", "float32")
-    assert recipe.backbone_at("block3") == recipe.backbone
     assert recipe.training_precision == "bfloat16"
     assert Recipe().training_precision == "auto"
 
@@ -108,7 +109,8 @@ def test_a_setting_wins_over_what_the_run_of_the_recipe_took() -> None:
         backbone=BackboneSettings(engine="keras", precision="float32"),
         made_by=MadeBy(engines="top openvino bfloat16", precision="bfloat16"),
     )
-    assert recipe.backbone_at("top") == recipe.backbone
+    backbone = resolve_backbone(recipe.backbone)
+    assert backbone.at("top", recipe.made_by) == backbone
     assert recipe.training_precision == "float32"
 
 
@@ -119,3 +121,12 @@ def test_engines_that_no_run_has_written_are_refused(engines: str) -> None:
     assert problem.value.expected == (
         "boundaries, each with its engine and precision: top openvino float32, block4 keras float32"
     )
+
+
+def test_a_resolved_backbone_leaves_nothing_open() -> None:
+    backbone = resolve_backbone(BackboneSettings(name="tiny"))
+    assert (backbone.entry.name, backbone.weights, backbone.image_size) == ("tiny", "bundled", (96, 96))
+    given = resolve_backbone(BackboneSettings(name="tiny", weights="random", image_size=64, fit="pad"))
+    assert (given.weights, given.image_size, given.fit) == ("random", (64, 64), "pad")
+    with pytest.raises(BackboneError, match=r"^There is no backbone 'tinny'\."):
+        resolve_backbone(BackboneSettings(name="tinny"))

@@ -22,10 +22,11 @@ from tlkit.models.classifier import Classifier, assemble_classifier
 from tlkit.models.novelty import NEVER
 from tlkit.models.saving import read_bundle, write_bundle
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model
+from tlkit.training.run import Run
 
 QUIET = Console(verbosity=-1)
 RECIPE = Recipe(backbone=BackboneSettings(name="tiny", image_size=64))
@@ -50,11 +51,8 @@ def finish(
     """Finish a model as a run does, by default one that has trained nothing but the head."""
     scores, networks = finish_model(
         classifier,
-        manifest,
-        recipe,
-        cache_root=cache_root,
-        steps=steps or OptionalSteps(Console()),
-        console=Console(),
+        Run(recipe, resolve_backbone(recipe.backbone), manifest, cache_root, Console()),
+        steps or OptionalSteps(Console()),
     )
     assert networks == {}
     return scores

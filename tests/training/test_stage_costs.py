@@ -17,7 +17,8 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.ensure import ensure_features
-from tlkit.recipes import BackboneSettings, DataSettings
+from tlkit.features.request import FeatureRequest
+from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runtime import Peak
 from tlkit.training.stage_costs import FeatureCost, measure_features
@@ -44,9 +45,7 @@ def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_eng
     monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.0)
     monkeypatch.setattr("tlkit.training.stage_costs.watch_peak_memory", lambda: nullcontext(Peak(1000)))
     arguments: dict[str, Any] = {
-        "boundary": "conv1",
-        "views": VIEWS,
-        "settings": SETTINGS,
+        "request": FeatureRequest(resolve_backbone(SETTINGS), "conv1", VIEWS),
         "cache_root": cache_root,
         "console": QUIET,
     }

@@ -5,20 +5,20 @@ from __future__ import annotations
 import pytest
 
 from tlkit.errors import SettingError
-from tlkit.recipes import FIND, BackboneSettings, Recipe, Stage, resolve_recipe
-from tlkit.training.stage_plan import plan_stages
+from tlkit.recipes import FIND, BackboneSettings, Recipe, Stage, resolve_backbone, resolve_recipe
+from tlkit.training.stage_plan import StagePlan, plan_stages
 
 
-def make_recipe(unfreeze: str) -> Recipe:
-    """Return a recipe whose second stage pastes pictures into each other."""
-    backbone = BackboneSettings(name="tiny", weights="random", image_size=32)
-    return resolve_recipe(Recipe(backbone=backbone, stages=(Stage(), Stage(unfreeze=unfreeze, cutmix=1.0))))
+def plan(*stages: Stage) -> list[StagePlan]:
+    """Plan stages of a small backbone."""
+    recipe = Recipe(backbone=BackboneSettings(name="tiny", weights="random", image_size=32), stages=stages)
+    return plan_stages(resolve_recipe(recipe), resolve_backbone(recipe.backbone), None)
 
 
 @pytest.mark.parametrize("unfreeze", ["none", "block4"])
 def test_cached_features_are_not_cut(unfreeze: str) -> None:
     with pytest.raises(SettingError) as problem:
-        plan_stages(make_recipe(unfreeze), None)
+        plan(Stage(), Stage(unfreeze=unfreeze, cutmix=1.0))
     name = "2-head" if unfreeze == "none" else "2-unfreeze-block4"
     assert str(problem.value) == (
         f"Stage {name}: cutmix = 1 with unfreeze = {unfreeze!r}: this stage trains on cached features, not on pictures.\n"
@@ -29,14 +29,13 @@ def test_cached_features_are_not_cut(unfreeze: str) -> None:
 
 @pytest.mark.parametrize("unfreeze", ["all", "stem"])
 def test_pictures_are_cut_where_everything_is_unfrozen(unfreeze: str) -> None:
-    assert plan_stages(make_recipe(unfreeze), None)[-1].boundary == "pixels"
+    assert plan(Stage(), Stage(unfreeze=unfreeze, cutmix=1.0))[-1].boundary == "pixels"
 
 
 def test_a_rate_for_a_frozen_group_is_refused() -> None:
-    backbone = BackboneSettings(name="tiny", weights="random")
     stage = Stage(unfreeze="block4", lr=FIND, group_lr={"block3": 0.5, "head": 1.0})
     with pytest.raises(SettingError) as problem:
-        plan_stages(resolve_recipe(Recipe(backbone=backbone, stages=(stage,))), None)
+        plan(stage)
     assert str(problem.value) == (
         "Stage 1-unfreeze-block4: group_lr names 'block3', which is not trained in this stage.\n"
         "  Expected: one of the trained groups: block4, head\n"

@@ -15,11 +15,11 @@ from PIL import Image
 from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
 from tlkit.commands.evaluate import run_evaluate
 from tlkit.data.images import LOADER_VERSION, find_upright_size, show_picture
-from tlkit.data.views import ViewPlan
+from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.inference.files import describe_row, read_size
-from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, load_view, reasons
+from tlkit.inference.scoring import answer_items, load_view, reasons
 from tlkit.metadata.columns import texts_of
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor

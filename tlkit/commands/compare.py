@@ -27,6 +27,7 @@ from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.features.engine_choice import Choice, Work
 from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
 from tlkit.features.extract import run_batches
+from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.probes.candidates import Candidate, Wanted, list_candidates
 from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, rank_candidates
@@ -82,7 +83,7 @@ def run_compare(
     picture = choose_picture(out, data, "compared")
     cache_root = default_cache_root()
     for candidate in candidates:
-        fetch_weights(candidate.settings, data)
+        fetch_weights(candidate.backbone, data)
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
     if wanted.is_trained:
         console.say(f"{len(candidates)} candidates, each trained {len(questions.folds)} times.")
@@ -150,7 +151,7 @@ def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console
             computed.positions,
             head=candidate.head,
             views=candidate.views,
-            precision=candidate.settings.precision,
+            precision=candidate.backbone.precision,
             advance=advance,
         )
     num_rows = np.unique(computed.positions).size  # equal files share theirs
@@ -167,16 +168,13 @@ def _compute(candidate: Candidate, questions: Questions, cache_root: Path, conso
     memory_before = read_resident_memory()
     is_probed = candidate.head is None
     pooling = candidate.head.record.pooling if candidate.head else "avg"
-    backbone = build_backbone_for(candidate.settings, pooling, questions.seed)
+    backbone = build_backbone_for(candidate.backbone, pooling, questions.seed)
     features = ensure_features(
         questions.manifest,
         backbone,
-        boundary=candidate.boundary,
-        views=candidate.views,
-        settings=candidate.settings,
+        FeatureRequest(candidate.backbone, candidate.boundary, candidate.views, is_pooled=is_probed),
         cache_root=cache_root,
         console=console,
-        is_pooled=is_probed,
     )
     _refuse_changed(features)
     trunk = backbone.pooled_trunk(candidate.boundary) if is_probed else backbone.trunk(candidate.boundary)

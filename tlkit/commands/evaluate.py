@@ -15,13 +15,13 @@ from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, SkippedFile, read_manifest
 from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
-from tlkit.data.views import ViewPlan
+from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
 from tlkit.inference.box_sheet import draw_box_sheet
 from tlkit.inference.predictions import choose_prediction_columns, make_prediction, open_predictions
-from tlkit.inference.scoring import PICTURE_ITSELF, Scores, count_files, score_records
+from tlkit.inference.scoring import Scores, count_files, score_records
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
 from tlkit.inference.task_report import compute_task_report, draw_task_pictures
 from tlkit.metadata.oddities import OddValues

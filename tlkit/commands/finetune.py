@@ -13,7 +13,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.data.manifest import Manifest
 from tlkit.data.seen_images import write_earlier_images
 from tlkit.errors import RunError
 from tlkit.features.cache import default_cache_root
@@ -24,15 +23,16 @@ from tlkit.recipes import Recipe, read_recipe, write_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model, forget_choices
-from tlkit.runs.folder import EarlierRun, RunFolder, describe_unfinished, open_run_folder
+from tlkit.runs.folder import RunFolder, describe_unfinished, open_run_folder
 from tlkit.runs.history import RunHistory
 from tlkit.runs.inputs import check_data, check_engines, name_inputs, record_engine, record_versions
 from tlkit.runs.model import summarise_stages, write_model
-from tlkit.runs.preparation import plan_run, read_images
+from tlkit.runs.preparation import RunPlan, plan_run, print_images, read_images
 from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.tasks.report import Report
-from tlkit.training.first_model import build_classifier, fetch_weights, print_metadata
+from tlkit.training.first_model import build_classifier, print_metadata
+from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan, check_batch_norm
 
 if TYPE_CHECKING:
@@ -69,172 +69,128 @@ def run_finetune(
         TlkitError: Any problem with settings, data, backbone, cache or folder that the user can fix.
     """
     started = time.perf_counter()
-    recipe = name_inputs(recipe, data, start_from)
-    recipe, plans, earlier = plan_run(recipe, start_from)
+    plan = plan_run(name_inputs(recipe, data, start_from), start_from)
     if start_from and (notice := describe_unfinished(start_from)):
         console.warn(notice)
-    with open_run_folder(out, recipe, data, resume=resume) as folder:
+    with open_run_folder(out, plan.recipe, data, resume=resume) as folder:
         if folder.is_finished and not folder.read_summary().get("not_made"):
             console.say(f"{out} has finished already.")
             folder.remove_state()
             return folder.read_summary()
-        run = Run(recipe, folder, cache_root or default_cache_root(), console, OptionalSteps(console))
         with kept_if_interrupted(f"{out} keeps what is finished: the same command with --resume goes on from there."):
-            return _run(run, plans, data, earlier, started=started, resume=resume)
+            if resume and not folder.has_begun:
+                console.say(f"There is nothing to resume in {out} yet: the run begins.")
+            run = _open_run(plan, data, folder, cache_root or default_cache_root(), console)
+            return _run(run, plan, folder, started)
 
 
-@dataclasses.dataclass(frozen=True)
-class Run:
-    """What all steps of a run share.
-
-    Attributes:
-        recipe: Resolved.
-        folder: Where everything goes, held against other processes.
-        cache_root: Where the caches lie.
-        console: Tells the story.
-        steps: Runs what the model does not depend on.
-    """
-
-    recipe: Recipe
-    folder: RunFolder
-    cache_root: Path
-    console: Console
-    steps: OptionalSteps
-
-
-def _run(
-    run: Run, plans: Sequence[StagePlan], data: Path, earlier: EarlierRun | None, *, started: float, resume: bool
-) -> dict[str, Any]:
-    recipe, folder, console, steps = run.recipe, run.folder, run.console, run.steps
+def _open_run(plan: RunPlan, data: Path, folder: RunFolder, cache_root: Path, console: Console) -> Run:
+    """Read the images, or what an interrupted run noted of them, and note what the run is made from."""
+    recipe = plan.recipe
     if folder.has_begun:
         manifest = folder.read_manifest()
         recipe = dataclasses.replace(recipe, made_by=read_recipe(folder.recipe).made_by)
     else:
-        if resume:
-            console.say(f"There is nothing to resume in {folder.path} yet: the run begins.")
-        if earlier is None:
-            fetch_weights(recipe.backbone, data)
-        manifest = read_images(data, recipe, earlier, run.cache_root, console)
+        manifest = read_images(data, plan, cache_root, console)
         recipe = record_versions(check_data(recipe, manifest), console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
-        if earlier:
-            write_earlier_images(folder.path, earlier.seen)
+        if plan.earlier:
+            write_earlier_images(folder.path, plan.earlier.seen)
         folder.write_start(recipe, manifest)
-    run = dataclasses.replace(run, recipe=check_engines(recipe, console))
-    _print_images(manifest, console)
+    return Run(check_engines(recipe, console), plan.backbone, manifest, cache_root, console)
 
-    start_keras(recipe.training.seed)
-    classifier = build_classifier(recipe, manifest, earlier.path if earlier else None)
-    print_metadata(manifest, classifier.spec, console)
-    check_batch_norm(classifier, plans, recipe, console)
+
+def _run(run: Run, plan: RunPlan, folder: RunFolder, started: float) -> dict[str, Any]:
+    print_images(run.manifest, run.console)
+    start_keras(run.recipe.training.seed)
+    classifier = build_classifier(run, plan.earlier.path if plan.earlier else None)
+    print_metadata(run.manifest, classifier.spec, run.console)
+    check_batch_norm(classifier, plan.stages, run.recipe, run.console)
+    steps = OptionalSteps(run.console)
     with steps.step("views.png"):
-        draw_views(folder.path / "views.png", manifest, classifier.spec, recipe)
-    outcomes, history, recipe = _run_stages(run, classifier, manifest, plans)
+        draw_views(folder.path / "views.png", run.manifest, classifier.spec, run.recipe)
+    history = RunHistory(folder.path, steps, run.console)
+    for stage in plan.stages:
+        run = _run_stage(run, stage, classifier, folder, history)
 
-    scores, networks = finish_model(
-        classifier, manifest, recipe, cache_root=run.cache_root, steps=steps, console=console
-    )
-    write_model(folder, classifier, manifest, outcomes, networks)
+    scores, networks = finish_model(classifier, run, steps)
+    write_model(folder, classifier, run.manifest, history.outcomes, networks)
     report = compute_task_report(classifier.spec, scores) if scores else None
     seconds = time.perf_counter() - started
     write_run_report(
+        run.manifest,
         folder,
-        steps,
-        manifest=manifest,
+        history,
         spec=classifier.spec,
         scored=(scores, report) if scores and report else None,
-        outcomes=outcomes,
-        history=history,
         seconds=seconds,
     )
     summary = {
         "run": str(folder.path),
-        "validation": summarise_stages(outcomes),
+        "validation": summarise_stages(history.outcomes),
         **({**report.to_payload(), "chose_epoch": True} if report else {}),
         "not_made": steps.not_made,
         "seconds": round(seconds, 2),
         "versions": read_versions(),
     }
     folder.write_summary(summary)
-    _print_end(run, report, manifest)
+    _print_end(run, folder, steps, report)
     return summary
 
 
-def _print_images(manifest: Manifest, console: Console) -> None:
-    console.table("Images", *manifest.class_table())
-    for notice in manifest.notices:
-        console.say(notice)
-
-
-def _run_stages(
-    run: Run, classifier: Classifier, manifest: Manifest, plans: Sequence[StagePlan]
-) -> tuple[list[StageOutcome], list[dict[str, Any]], Recipe]:
-    """Train the stages in order; history.csv and TensorBoard follow every epoch, and each stage's model is saved.
+def _run_stage(run: Run, plan: StagePlan, classifier: Classifier, folder: RunFolder, history: RunHistory) -> Run:
+    """Train a stage; history.csv and TensorBoard follow every epoch, and the model is saved.
 
     Returns:
-        What the stages did, the rows of history.csv, and the recipe with the engines that computed the features.
+        The run, whose recipe says what computed the features.
     """
     from tlkit.training.stage import run_stage
 
-    outcomes: list[StageOutcome] = []
-    recipe = run.recipe
-    history = RunHistory(run.folder.path, run.steps, run.console)
-    for plan in plans:
-        if outcomes:
-            release_memory()  # or what the stage before has held would stay
-        outcome = run_stage(
-            classifier,
-            manifest,
-            plan,
-            recipe=recipe,
-            state=run.folder.state,
-            cache_root=run.cache_root,
-            console=run.console,
-            on_epoch=history.follow(plan),
-        )
-        history.finish(plan, outcome.progress)
-        outcomes.append(outcome)
-        recipe = _note_engine(run, recipe, outcome)
-        _save_stage_model(run, classifier, manifest, outcomes)
-        if plan.keeps_start:
-            run.console.say(describe_change(outcome, classifier.spec.outputs))
-    return outcomes, history.rows, recipe
+    if history.outcomes:
+        release_memory()  # or what the stage before has held would stay
+    outcome = run_stage(classifier, plan, run, state=folder.state, on_epoch=history.follow(plan))
+    history.finish(outcome)
+    recipe = _note_engine(run, folder, outcome)
+    _save_stage_model(run, classifier, folder, history.outcomes)
+    if plan.keeps_start:
+        run.console.say(describe_change(outcome, classifier.spec.outputs))
+    return dataclasses.replace(run, recipe=recipe)
 
 
-def _note_engine(run: Run, recipe: Recipe, outcome: StageOutcome) -> Recipe:
+def _note_engine(run: Run, folder: RunFolder, outcome: StageOutcome) -> Recipe:
     """Return the recipe with what computed a stage's features, and keep it in the folder."""
     if outcome.engine is None:
-        return recipe
-    noted = record_engine(recipe, outcome.plan.boundary, outcome.engine)
-    if noted != recipe:
-        with run.console.disk_warning(f"{run.folder.recipe}: what computed the features cannot be noted there"):
-            write_recipe(noted, run.folder.recipe)
+        return run.recipe
+    noted = record_engine(run.recipe, outcome.plan.boundary, outcome.engine)
+    if noted != run.recipe:
+        with run.console.disk_warning(f"{folder.recipe}: what computed the features cannot be noted there"):
+            write_recipe(noted, folder.recipe)
     return noted
 
 
-def _save_stage_model(run: Run, classifier: Classifier, manifest: Manifest, outcomes: Sequence[StageOutcome]) -> None:
+def _save_stage_model(run: Run, classifier: Classifier, folder: RunFolder, outcomes: Sequence[StageOutcome]) -> None:
     """Write a plain bundle of the model as it is after a stage, unless there is one already.
 
     Where that fails, training goes on: the state of the stage is kept, and the finished model is written at the end.
     """
     from tlkit.models.saving import holds_weights
 
-    if holds_weights(run.folder.bundle, classifier):
+    if holds_weights(folder.bundle, classifier):
         return
     classifier.spec = forget_choices(classifier.spec)
     try:
-        write_model(run.folder, classifier, manifest, outcomes)
+        write_model(folder, classifier, run.manifest, outcomes)
     except RunError as error:
         run.console.warn(f"{error.found} Training goes on, and writes it at the end.")
 
 
-def _print_end(run: Run, report: Report | None, manifest: Manifest) -> None:
-    folder, console = run.folder, run.console
+def _print_end(run: Run, folder: RunFolder, steps: OptionalSteps, report: Report | None) -> None:
+    console = run.console
     if report:
         console.say(f"\nThe saved model on the validation images: {report.headline()}")
-        console.say(qualify_validation(folder.path, manifest))
-    if run.steps.not_made:
-        missing = ", ".join(each["what"] for each in run.steps.not_made)
+        console.say(qualify_validation(folder.path, run.manifest))
+    if steps.not_made:
+        missing = ", ".join(each["what"] for each in steps.not_made)
         console.warn(
             f"The model is saved, but not all that belongs to the run could be made: {missing}. Give the same command "
             "with --resume to make it later."

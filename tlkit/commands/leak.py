@@ -15,15 +15,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.catalogue import TOP, find_backbone
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import check_weights
 from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError, name_fix
 from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import build_backbone_for, ensure_features
+from tlkit.features.request import FeatureRequest
 from tlkit.metadata.columns import (
     ALL_IMAGE_FACTS,
     IMAGE_FACTS,
@@ -38,7 +38,7 @@ from tlkit.probes.images import make_probe_targets, read_probe_images
 from tlkit.probes.leak_columns import LeakColumns, make_leak_columns
 from tlkit.probes.leak_report import LeakReport
 from tlkit.probes.leaks import compute_leak_report
-from tlkit.recipes import BackboneSettings, DataSettings, Recipe, check_recipe
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe, ResolvedBackbone, check_recipe, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import choose_picture
@@ -77,16 +77,15 @@ def run_leak(
         BackboneError: The backbone or its weights are not there.
     """
     started = time.perf_counter()
-    entry = find_backbone(backbone_settings.name)
-    entry.choose_image_size(backbone_settings.image_size)
-    check_weights(entry, backbone_settings.weights or entry.default_weights)
+    backbone = resolve_backbone(backbone_settings)
+    check_weights(backbone.entry, backbone.weights)
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = choose_picture(out, data, "metadata")
     data_settings = _choose_columns(data, data_settings, group_by)
     cache_root = default_cache_root()
-    fetch_weights(backbone_settings, data)
+    fetch_weights(backbone, data)
     manifest = read_probe_images(data, data_settings, seed, cache_root, console)
-    records, features = _read_features(manifest, backbone_settings, seed, cache_root, console)
+    records, features = _read_features(manifest, backbone, seed, cache_root, console)
 
     texts = [record.metadata for record in records]
     requests = parse_metadata(data_settings.metadata)
@@ -158,15 +157,13 @@ def _check_groups(name: str, keys: Sequence[str], duplicates: Sequence[str]) -> 
 
 
 def _read_features(
-    manifest: Manifest, settings: BackboneSettings, seed: int, cache_root: Path, console: Console
+    manifest: Manifest, backbone: ResolvedBackbone, seed: int, cache_root: Path, console: Console
 ) -> tuple[list[ImageRecord], NDArray[np.float32]]:
     """Return the images that have features, and the features, pooled, float32 (n, channels)."""
     features = ensure_features(
         manifest,
-        build_backbone_for(settings, "avg", seed),
-        boundary=TOP,
-        views=ViewPlan(),
-        settings=settings,
+        build_backbone_for(backbone, "avg", seed),
+        FeatureRequest(backbone, TOP),
         cache_root=cache_root,
         console=console,
     )

@@ -8,7 +8,6 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.data.manifest import Manifest
 from tlkit.features.cache import default_cache_root
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
@@ -16,7 +15,8 @@ from tlkit.reports.console import Console
 from tlkit.reports.output_folder import choose_picture
 from tlkit.runs.preparation import plan_run, read_images
 from tlkit.runtime import start_keras
-from tlkit.training.first_model import build_classifier, fetch_weights
+from tlkit.training.first_model import build_classifier
+from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan, check_batch_norm
 
 if TYPE_CHECKING:
@@ -51,71 +51,45 @@ def run_lr_find(
     """
     started = time.perf_counter()
     cache_root = cache_root or default_cache_root()
-    recipe, plans, earlier = plan_run(recipe, start_from)
+    plan = plan_run(recipe, start_from)
     picture = choose_picture(out, data, "lr")
-    if earlier is None:
-        fetch_weights(recipe.backbone, data)
-    manifest = read_images(data, recipe, earlier, cache_root, console)
+    manifest = read_images(data, plan, cache_root, console)
+    run = Run(plan.recipe, plan.backbone, manifest, cache_root, console)
 
-    start_keras(recipe.training.seed)
-    classifier = build_classifier(recipe, manifest, earlier.path if earlier else None)
-    check_batch_norm(classifier, plans, recipe, console)
-    _train_before(classifier, manifest, plans[:-1], recipe, cache_root, console)
-    found = _search(classifier, manifest, plans[-1], recipe, cache_root, picture, console)
+    start_keras(run.recipe.training.seed)
+    classifier = build_classifier(run, plan.earlier.path if plan.earlier else None)
+    check_batch_norm(classifier, plan.stages, run.recipe, console)
+    _train_before(classifier, plan.stages[:-1], run)
+    found = _search(classifier, plan.stages[-1], run, picture)
     return {**found, "picture": picture, "seconds": round(time.perf_counter() - started, 2)}
 
 
-def _train_before(
-    classifier: Classifier,
-    manifest: Manifest,
-    plans: Sequence[StagePlan],
-    recipe: Recipe,
-    cache_root: Path,
-    console: Console,
-) -> None:
+def _train_before(classifier: Classifier, plans: Sequence[StagePlan], run: Run) -> None:
     """Train the stages before the one that is asked about; nothing of them is kept on disk but cached features."""
     from tlkit.training.stage import run_stage
 
     with tempfile.TemporaryDirectory() as folder:
         for plan in plans:
-            outcome = run_stage(
-                classifier,
-                manifest,
-                plan,
-                recipe=recipe,
-                state=Path(folder),
-                cache_root=cache_root,
-                console=console,
-                on_epoch=lambda rows: None,
-            )
+            outcome = run_stage(classifier, plan, run, state=Path(folder), on_epoch=lambda rows: None)
             progress, score = outcome.progress, classifier.spec.outputs.score_name
-            console.say(
+            run.console.say(
                 f"Trained first: {progress.epochs_done} epochs, validation {QUANTITIES[score]} {progress.best[score]:.3f}."
             )
 
 
-def _search(
-    classifier: Classifier,
-    manifest: Manifest,
-    plan: StagePlan,
-    recipe: Recipe,
-    cache_root: Path,
-    picture: Path,
-    console: Console,
-) -> dict[str, Any]:
+def _search(classifier: Classifier, plan: StagePlan, run: Run, picture: Path) -> dict[str, Any]:
     """Sweep the rate of a stage, tell what came out, and return what `--json` prints of it."""
     from tlkit.training.rate_search import describe_search, print_search, search_rate
     from tlkit.training.stage import at_stage_size, begin_with_metadata, open_stage
     from tlkit.training.unfreezing import build_stage_model
 
+    console = run.console
     console.say(f"\nSweeping the learning rate of stage {plan.stage.name}, above boundary {plan.boundary}.")
     with at_stage_size(classifier, plan.stage) as sized:
-        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
-        with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
-            begin_with_metadata(sized, plan, inputs, recipe, console)
-            found = search_rate(
-                model, sized.backbone, inputs.data, plan, recipe=recipe, picture=picture, console=console
-            )
+        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=run.recipe.bn)
+        with open_stage(sized, model, plan, run) as inputs:
+            begin_with_metadata(sized, plan, inputs, run)
+            found = search_rate(model, sized.backbone, inputs.data, plan, run, picture=picture)
     print_search(found, picture, console)
     payload = describe_search(found)
     if payload["option"]:

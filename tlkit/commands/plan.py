@@ -13,18 +13,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.backbones.weights import RANDOM
-from tlkit.data.dataset import read_dataset
-from tlkit.data.file_index import FileIndex
-from tlkit.data.manifest import Manifest
 from tlkit.features.cache import default_cache_root
 from tlkit.probes.advice import Advice, Evidence, advise, advise_without_evidence
 from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
-from tlkit.recipes import Recipe
 from tlkit.reports.console import Console, format_duration
 from tlkit.reports.figures import PlanScores, draw_plan
 from tlkit.reports.output_folder import choose_picture
+from tlkit.runs.preparation import print_images, read_images
 from tlkit.runtime import start_keras
-from tlkit.training.first_model import build_classifier, fetch_weights
+from tlkit.training.first_model import build_classifier
+from tlkit.training.run import Run
 
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
@@ -57,25 +55,25 @@ def run_plan(
     """
     started = time.perf_counter()
     ways = [make_strategy(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
-    recipe = ways[0].recipe
+    plan = ways[0].plan
+    recipe = plan.recipe
     picture = choose_picture(out, data, "plan")
     cache_root = default_cache_root()
-    fetch_weights(recipe.backbone, data)
-    manifest = _read_images(data, recipe, cache_root, console)
+    manifest = read_images(data, plan, cache_root, console)
+    print_images(manifest, console)
+    run = Run(recipe, plan.backbone, manifest, cache_root, console)
 
     read_at = time.perf_counter()
     start_keras(recipe.training.seed)
-    classifier = build_classifier(recipe, manifest, None)
+    classifier = build_classifier(run, None)
     ready_seconds = time.perf_counter() - read_at
     last_groups = find_last_groups(classifier.backbone)
     ways.insert(1, make_strategy(last_groups, views=views, sections=sections))
     from tlkit.probes.plan_costs import measure_strategies
 
-    costs = measure_strategies(
-        ways, classifier, manifest, ready_seconds=ready_seconds, cache_root=cache_root, console=console
-    )
+    costs = measure_strategies(ways, classifier, run, ready_seconds=ready_seconds)
     _print_costs(costs, console)
-    evidence = _gather_evidence(classifier, manifest, costs.ways[1], cache_root, console)
+    evidence = _gather_evidence(classifier, run, costs.ways[1])
     advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
     _draw(picture, costs, evidence, advice, console)
     advised = make_strategy(ways[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind))
@@ -88,7 +86,7 @@ def run_plan(
         "evidence": evidence.to_payload() if evidence else None,
         "advice": {
             "train": in_words,
-            "head": advised.recipe.head.kind,
+            "head": advised.plan.recipe.head.kind,
             "unfreeze": advised.unfreeze,
             "reasons": advice.reasons,
             "command": command,
@@ -96,20 +94,6 @@ def run_plan(
         "picture": picture,
         "seconds": round(time.perf_counter() - started, 2),
     }
-
-
-def _read_images(data: Path, recipe: Recipe, cache_root: Path, console: Console) -> Manifest:
-    manifest = read_dataset(
-        data,
-        recipe.data,
-        seed=recipe.training.seed,
-        index=FileIndex(cache_root),
-        progress=lambda total: console.progress("Checking images", total),
-    )
-    console.table("Images", *manifest.class_table())
-    for notice in manifest.notices:
-        console.say(notice)
-    return manifest
 
 
 def _print_costs(costs: PlanCosts, console: Console) -> None:
@@ -123,23 +107,14 @@ def _print_costs(costs: PlanCosts, console: Console) -> None:
     )
 
 
-def _gather_evidence(
-    classifier: Classifier, manifest: Manifest, cost: StrategyCost, cache_root: Path, console: Console
-) -> Evidence | None:
+def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Evidence | None:
     """Ask what the images tell, and print it; features of random weights are not asked."""
     from tlkit.probes.plan_evidence import gather_evidence
 
-    recipe = cost.way.recipe
+    recipe, console = cost.way.plan.recipe, run.console
     if recipe.backbone.weights == RANDOM:
         return None
-    evidence = gather_evidence(
-        manifest,
-        classifier,
-        cost.way,
-        epoch_seconds=cost.last_epoch_seconds,
-        cache_root=cache_root,
-        console=console,
-    )
+    evidence = gather_evidence(run, classifier, cost.way, epoch_seconds=cost.last_epoch_seconds)
     if evidence:
         console.table(*evidence.table())
         if evidence.trial:

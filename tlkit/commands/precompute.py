@@ -11,7 +11,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tlkit.backbones.catalogue import TOP, find_backbone
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import check_weights
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
@@ -27,13 +27,14 @@ from tlkit.features.ensure import (
     find_features,
     refuse_skipped,
 )
+from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import (
     TrunkRequest,
     describe_trunk,
     find_known_trunk,
     note_trunk,
 )
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.training.first_model import fetch_weights
 
@@ -101,30 +102,27 @@ def ensure_dataset_features(
         CacheError: The cache cannot be written, or the disk is too small.
         NumericsError: A feature does not fit into the number format.
     """
-    entry = find_backbone(backbone_settings.name)
-    boundary = check_boundary(entry, boundary)
+    backbone = resolve_backbone(backbone_settings)
+    boundary = check_boundary(backbone.entry, boundary)
     if head and boundary != TOP:
         raise _head_below_the_top(head, boundary)
-    entry.choose_image_size(backbone_settings.image_size)
-    check_weights(entry, backbone_settings.weights or entry.default_weights)
+    check_weights(backbone.entry, backbone.weights)
 
     cache_root = default_cache_root()
     pooling = (head or HeadSettings()).record.pooling
-    request = TrunkRequest(backbone_settings, pooling, boundary, views.seed)
+    request = TrunkRequest(backbone, pooling, boundary, views.seed)
     if find_known_trunk(request, cache_root) is None:
-        fetch_weights(backbone_settings, data)
+        fetch_weights(backbone, data)
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
     features = find_features(manifest, request, views, cache_root, console)
     if features is None:
-        backbone = build_backbone_for(backbone_settings, pooling, views.seed)
+        network = build_backbone_for(backbone, pooling, views.seed)
         with console.disk_warning(f"{cache_root}: the weights' hash cannot be noted there for the next time"):
-            note_trunk(request, describe_trunk(backbone, boundary), cache_root)
+            note_trunk(request, describe_trunk(network, boundary), cache_root)
         features = ensure_features(
             manifest,
-            backbone,
-            boundary=boundary,
-            views=views,
-            settings=backbone_settings,
+            network,
+            FeatureRequest(backbone, boundary, views),
             cache_root=cache_root,
             console=console,
         )

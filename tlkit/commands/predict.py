@@ -13,7 +13,7 @@ from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import find_images
-from tlkit.data.views import ViewPlan
+from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import SettingError
 from tlkit.inference.copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
 from tlkit.inference.files import predict_files
@@ -23,7 +23,7 @@ from tlkit.inference.predictions import (
     flag_uncertain,
     open_predictions,
 )
-from tlkit.inference.scoring import PICTURE_ITSELF, count_files
+from tlkit.inference.scoring import count_files
 from tlkit.inference.tally import CollectedRows, PredictionTally
 from tlkit.interruption import kept_if_interrupted
 from tlkit.models.opening import open_classifier

@@ -165,6 +165,9 @@ class ViewPlan:
         return draw_view(self.policy, seed=self.seed, sha256=sha256, index=index)
 
 
+PICTURE_ITSELF = ViewPlan()
+
+
 def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None:
     """Draw the view number `index` of an image.
 

@@ -25,7 +25,7 @@ from tlkit.features.folder import AGREEMENT_FILE
 from tlkit.features.pruning import ENGINES
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.files import read_json, write_json
-from tlkit.recipes import BackboneSettings
+from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
 
@@ -108,7 +108,7 @@ class Work:
 
 
 def find_begun_cache(
-    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: RequestedRows
+    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, wanted: RequestedRows
 ) -> FeatureCache | None:
     """Return the cache that goes on, so that what is there is not computed again by another engine.
 
@@ -116,41 +116,41 @@ def find_begun_cache(
     most of the wanted rows, or with most rows at all. None if there are no rows.
     """
     begun = []
-    for choice, cache, num_found in _open_begun(spec, settings, cache_root, wanted):
+    for choice, cache, num_found in _open_begun(spec, backbone, cache_root, wanted):
         if num_found == wanted.num_rows > 0:
             return cache
         begun.append((num_found, len(cache), choice, cache))
-    runnable = list_choices(settings) if begun else []
+    runnable = list_choices(backbone) if begun else []
     able = [each for each in begun if each[2] in runnable and (each[1] or each[3].damaged)]
     return max(able, key=lambda each: each[:2])[3] if able else None
 
 
 def find_complete_cache(
-    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: RequestedRows
+    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, wanted: RequestedRows
 ) -> FeatureCache | None:
     """Return a cache that lacks nothing, if there is one; nothing heavy is imported."""
-    caches = _open_begun(spec, settings, cache_root, wanted)
+    caches = _open_begun(spec, backbone, cache_root, wanted)
     return next((cache for _, cache, num_found in caches if num_found == wanted.num_rows > 0), None)
 
 
 def _open_begun(
-    spec: CacheSpec, settings: BackboneSettings, cache_root: Path, wanted: RequestedRows
+    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, wanted: RequestedRows
 ) -> Iterator[tuple[Choice, FeatureCache, int]]:
     """Yield every choice that has a cache, with the cache and how many of the wanted rows it has."""
-    for choice in _list_all(settings):
+    for choice in _list_all(backbone):
         described = choice.describe(spec)
         if described.folder(cache_root).is_dir():
             cache = FeatureCache.open(cache_root, described)
             yield choice, cache, int((wanted.find(cache) >= 0).sum())
 
 
-def _list_all(settings: BackboneSettings) -> list[Choice]:
-    engines = ("openvino", "keras") if settings.engine == "auto" else (settings.engine,)
-    precisions = ("bfloat16", "float32") if settings.precision == "auto" else (settings.precision,)
+def _list_all(backbone: ResolvedBackbone) -> list[Choice]:
+    engines = ("openvino", "keras") if backbone.engine == "auto" else (backbone.engine,)
+    precisions = ("bfloat16", "float32") if backbone.precision == "auto" else (backbone.precision,)
     return list(itertools.starmap(Choice, itertools.product(engines, precisions)))
 
 
-def list_choices(settings: BackboneSettings) -> list[Choice]:
+def list_choices(backbone: ResolvedBackbone) -> list[Choice]:
     """Return what runs here and is allowed: engines at the precision that is native to them, then those in float32.
 
     Raises:
@@ -159,23 +159,23 @@ def list_choices(settings: BackboneSettings) -> list[Choice]:
     from tlkit.backbones.engines.openvino_runtime import has_openvino, require_openvino
     from tlkit.runtime import native_precision
 
-    if settings.engine == "openvino":
+    if backbone.engine == "openvino":
         require_openvino()
-    engines = [settings.engine] if settings.engine != "auto" else ["openvino", "keras"] if has_openvino() else ["keras"]
-    if settings.precision != "auto":
-        return [Choice(engine, settings.precision) for engine in engines]
+    engines = [backbone.engine] if backbone.engine != "auto" else ["openvino", "keras"] if has_openvino() else ["keras"]
+    if backbone.precision != "auto":
+        return [Choice(engine, backbone.precision) for engine in engines]
     native = [Choice(engine, native_precision(engine)) for engine in engines]
     return list(dict.fromkeys([*native, *(Choice(engine, "float32") for engine in engines)]))
 
 
 def select_engine(
-    work: Work, settings: BackboneSettings, begun: FeatureCache | None, console: Console
+    work: Work, backbone: ResolvedBackbone, begun: FeatureCache | None, console: Console
 ) -> tuple[Engine, FeatureCache]:
     """Return the engine that computes the rows, checked against float32 Keras, and its opened cache.
 
     Args:
         work: The rows.
-        settings: What the user asks for.
+        backbone: What the user asks for.
         begun: The cache that goes on, if there is one.
         console: Says what was picked.
 
@@ -183,7 +183,7 @@ def select_engine(
         BackboneError: OpenVINO is asked for, and is not installed.
         NumericsError: No engine that is allowed gives the features of float32 Keras.
     """
-    choices = [Choice(begun.spec.engine, begun.spec.precision)] if begun else list_choices(settings)
+    choices = [Choice(begun.spec.engine, begun.spec.precision)] if begun else list_choices(backbone)
     trials: list[Trial] = []
     refusals: list[NumericsError] = []
     for choice in choices:

@@ -6,17 +6,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import PIXELS, BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import PIXELS, BackboneEntry
 from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import find_complete_cache
 from tlkit.features.folder import note_use
+from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows, SplitFeatures
 from tlkit.features.rows import FeatureRows
 from tlkit.features.trunk_notes import TrunkRequest, describe_cache, find_known_trunk, has_one_off_weights
-from tlkit.recipes import BackboneSettings
+from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -61,19 +62,15 @@ def check_boundary(entry: BackboneEntry, boundary: str) -> str:
     return boundary
 
 
-def build_backbone_for(settings: BackboneSettings, pooling: str, seed: int) -> Backbone:
-    """Start Keras and return the network that the settings describe; `pooling` is "avg" or "none"."""
+def build_backbone_for(backbone: ResolvedBackbone, pooling: str, seed: int) -> Backbone:
+    """Start Keras and return the network that a recipe describes; `pooling` is "avg" or "none"."""
     from tlkit.runtime import start_keras
 
     start_keras()
     from tlkit.backbones.build import build_backbone
 
     return build_backbone(
-        settings.name,
-        image_size=find_backbone(settings.name).choose_image_size(settings.image_size),
-        pooling=pooling,
-        weights=settings.weights,
-        seed=seed,
+        backbone.entry.name, image_size=backbone.image_size, pooling=pooling, weights=backbone.weights, seed=seed
     )
 
 
@@ -84,10 +81,11 @@ def find_features(
     trunk = find_known_trunk(request, cache_root)
     if trunk is None:
         return None
-    image_size = find_backbone(request.settings.name).choose_image_size(request.settings.image_size)
-    spec = describe_cache(request.settings, trunk, request.boundary, request.pooling, image_size)
+    spec = describe_cache(
+        FeatureRequest(request.backbone, request.boundary, views), trunk, request.pooling, request.backbone.image_size
+    )
     wanted = RequestedRows(manifest, views)
-    cache = find_complete_cache(spec, request.settings, cache_root, wanted)
+    cache = find_complete_cache(spec, request.backbone, cache_root, wanted)
     if cache is None:
         return None
     console.say(f"Features of {spec.backbone} at {spec.boundary}: all {wanted.num_rows:,} rows found.")
@@ -99,13 +97,10 @@ def find_features(
 def ensure_features(
     manifest: Manifest,
     backbone: Backbone,
+    request: FeatureRequest,
     *,
-    boundary: str,
-    views: ViewPlan,
-    settings: BackboneSettings,
     cache_root: Path,
     console: Console,
-    is_pooled: bool = False,
 ) -> DatasetFeatures:
     """Return where the features of all images of a data set lie in the cache, computing those that it lacks.
 
@@ -114,35 +109,26 @@ def ensure_features(
     Args:
         manifest: The data set.
         backbone: The network; only the part below the boundary is used.
-        boundary: Where it is cut; not `pixels`.
-        views: Which views of the training images are wanted.
-        settings: How a picture is made square, how features are stored, and what computes them.
+        request: Which features are wanted.
         cache_root: Where the caches lie.
         console: Where progress is shown.
-        is_pooled: Whether the mean over places is wanted instead of a map.
 
     Raises:
         BackboneError: The engine that is asked for is not installed.
         CacheError: The cache cannot be written, or the disk is too small.
         NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
     """
-    rows = FeatureRows(
-        manifest,
-        backbone,
-        boundary=boundary,
-        views=views,
-        settings=settings,
-        cache_root=cache_root,
-        is_pooled=is_pooled,
-    )
+    rows = FeatureRows(manifest, backbone, request, cache_root)
     cache, hits, missing = rows.cache, rows.num_found, rows.missing
-    console.say(f"Features of {backbone.entry.name} at {boundary}: {hits:,} rows found, {len(missing):,} to compute.")
+    console.say(
+        f"Features of {backbone.entry.name} at {request.boundary}: {hits:,} rows found, {len(missing):,} to compute."
+    )
     seconds = 0.0
     reasons: dict[str, str] = {}
     if cache is None or len(missing):
         rows.check_space()
         engine, cache = rows.open_engine(console)
-        unit = "images" if views.num_views == 1 else "views"
+        unit = "images" if request.views.num_views == 1 else "views"
         with console.progress("Features", len(missing), unit) as advance:
             report = rows.compute(missing, engine, cache, advance)
         seconds = report.seconds

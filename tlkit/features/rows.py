@@ -12,15 +12,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.manifest import Manifest
-from tlkit.data.views import ViewPlan
 from tlkit.errors import CacheError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
 from tlkit.features.extract import FillReport, fill_cache, load_sample
+from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.features.trunk_notes import describe_cache, describe_trunk
 from tlkit.interruption import kept_if_interrupted
-from tlkit.recipes import BackboneSettings
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -36,11 +35,8 @@ class FeatureRows:
     Args:
         manifest: The data set.
         backbone: The network; only the part below the boundary is used.
-        boundary: Where it is cut; not `pixels`.
-        views: Which views of the training images are wanted.
-        settings: How a picture is made square, how features are stored, and what computes them.
+        request: Which rows are wanted.
         cache_root: Where the caches lie.
-        is_pooled: Whether the mean over places is wanted instead of a map.
 
     Attributes:
         wanted: The rows.
@@ -50,28 +46,16 @@ class FeatureRows:
         missing: (file, view) of those that it lacks: int64 (n, 2).
     """
 
-    def __init__(
-        self,
-        manifest: Manifest,
-        backbone: Backbone,
-        *,
-        boundary: str,
-        views: ViewPlan,
-        settings: BackboneSettings,
-        cache_root: Path,
-        is_pooled: bool = False,
-    ) -> None:
-        self.wanted = RequestedRows(manifest, views)
-        trunk = describe_trunk(backbone, boundary, is_pooled=is_pooled)
-        pooling = "avg" if is_pooled else backbone.pooling
-        self.spec = describe_cache(settings, trunk, boundary, pooling, backbone.image_size, is_pooled=is_pooled)
-        self.cache = find_begun_cache(self.spec, settings, cache_root, self.wanted)
+    def __init__(self, manifest: Manifest, backbone: Backbone, request: FeatureRequest, cache_root: Path) -> None:
+        self.wanted = RequestedRows(manifest, request.views)
+        trunk = describe_trunk(backbone, request.boundary, is_pooled=request.is_pooled)
+        self.spec = describe_cache(request, trunk, backbone.pooling, backbone.image_size)
+        self.cache = find_begun_cache(self.spec, request.backbone, cache_root, self.wanted)
         self.positions = self.wanted.find(self.cache)
         self.missing = self.wanted.list_missing(self.positions)
         self._backbone = backbone
-        self._settings = settings
+        self._request = request
         self._cache_root = cache_root
-        self._is_pooled = is_pooled
 
     @property
     def num_found(self) -> int:
@@ -107,11 +91,11 @@ class FeatureRows:
         sample = load_sample(list(self.wanted.list_keys(self.missing[::step])), self._load, NUM_SAMPLES)
         trunk = (
             self._backbone.pooled_trunk(self.spec.boundary)
-            if self._is_pooled
+            if self._request.is_pooled
             else self._backbone.trunk(self.spec.boundary)
         )
         work = Work(self.spec, trunk, self._cache_root, len(self.missing), sample)
-        return select_engine(work, self._settings, self.cache, console)
+        return select_engine(work, self._request.backbone, self.cache, console)
 
     def compute(
         self, rows: NDArray[np.int64], engine: Engine, cache: FeatureCache, advance: Callable[[int], None]

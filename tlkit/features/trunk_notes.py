@@ -17,14 +17,15 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import TOP, find_backbone
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
 from tlkit.data.images import LOADER_VERSION
 from tlkit.features.pruning import TRUNKS
+from tlkit.features.request import FeatureRequest
 from tlkit.features.spec import FOLDER_NAME_LENGTH, CacheSpec
 from tlkit.files import read_json, write_json
-from tlkit.recipes import BackboneSettings
+from tlkit.recipes import ResolvedBackbone
 from tlkit.version import __version__
 
 if TYPE_CHECKING:
@@ -36,21 +37,20 @@ class TrunkRequest:
     """What decides over a trunk before anything of it is built.
 
     Attributes:
-        settings: The network, its weights and the size of its pictures.
+        backbone: The network, its weights and the size of its pictures.
         pooling: "avg" or "none", as the network is built.
         boundary: Where it is cut.
         seed: Of random weights.
     """
 
-    settings: BackboneSettings
+    backbone: ResolvedBackbone
     pooling: str
     boundary: str
     seed: int
 
     def note(self, cache_root: Path) -> Path | None:
         """Return the file that holds what is known of the trunk; None where its weights cannot be told apart."""
-        entry = find_backbone(self.settings.name)
-        source = self.settings.weights or entry.default_weights
+        entry, source = self.backbone.entry, self.backbone.weights
         origin: object = ["random", self.seed]
         if source != RANDOM:
             path = locate_weights(entry, source)
@@ -60,7 +60,7 @@ class TrunkRequest:
             origin = [str(path.absolute()), *stamp]
         document = json.dumps(
             [
-                *(entry.name, entry.choose_image_size(self.settings.image_size), self.pooling, self.boundary, origin),
+                *(entry.name, self.backbone.image_size, self.pooling, self.boundary, origin),
                 *(__version__, version("keras")),
             ]
         )
@@ -108,27 +108,29 @@ def has_one_off_weights(backbone: Backbone) -> bool:
     return is_of_a_bundle or backbone.trunk_sha256(TOP) != backbone.weights.sha256
 
 
-def describe_cache(
-    settings: BackboneSettings,
-    trunk: Trunk,
-    boundary: str,
-    pooling: str,
-    image_size: tuple[int, int],
-    *,
-    is_pooled: bool = False,
-) -> CacheSpec:
-    """Return what the features are, but for the engine that computes them."""
+def describe_cache(request: FeatureRequest, trunk: Trunk, pooling: str, image_size: tuple[int, int]) -> CacheSpec:
+    """Return what the features are, but for the engine that computes them.
+
+    Args:
+        request: Which features are wanted.
+        trunk: What computes them.
+        pooling: "avg" or "none", as the network is built.
+        image_size: (height, width) of its input, which a stage may have of its own.
+    """
+    if request.is_pooled:
+        pooling = "avg"
+    elif request.boundary != TOP:
+        pooling = "none"  # heads share the features below the top, whatever they do at it
     return CacheSpec(
-        backbone=settings.name,
+        backbone=request.backbone.entry.name,
         weights_sha256=trunk.weights_sha256,
-        boundary=boundary,
-        # What heads are trained on is not pooled below the top, so both kinds of head share those features.
-        pooling=pooling if boundary == TOP or is_pooled else "none",
+        boundary=request.boundary,
+        pooling=pooling,
         image_size=image_size,
-        fit=settings.fit,
+        fit=request.backbone.fit,
         loader_version=LOADER_VERSION,
         engine="",
         precision="",
-        dtype=settings.feature_dtype,
+        dtype=request.backbone.feature_dtype,
         feature_shape=trunk.feature_shape,
     )

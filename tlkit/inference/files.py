@@ -11,10 +11,10 @@ from numpy.typing import NDArray
 
 from tlkit.data.images import read_content, read_upright_size
 from tlkit.data.metadata_source import MetadataSource
-from tlkit.data.views import ViewPlan
+from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.predictions import make_prediction
-from tlkit.inference.scoring import PICTURE_ITSELF, answer_items, load_view, reasons, recover, split_rows
+from tlkit.inference.scoring import answer_items, load_view, reasons, recover, split_rows
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.tasks.predictions import Prediction

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from tlkit.data.box_views import recover_box
 from tlkit.data.images import CHANGED, UnusableImage, load_image, read_content
 from tlkit.data.manifest import ImageRecord, SkippedFile
-from tlkit.data.views import View, ViewPlan
+from tlkit.data.views import PICTURE_ITSELF, View, ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure, run_batches
 from tlkit.models.answers import to_values
@@ -29,8 +29,6 @@ from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
 
 Item = TypeVar("Item")
-
-PICTURE_ITSELF = ViewPlan()
 
 
 @dataclass(frozen=True, eq=False)

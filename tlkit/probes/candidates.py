@@ -8,12 +8,21 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from tlkit.backbones.catalogue import TOP, find_backbone
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import check_weights
-from tlkit.data.views import ViewPlan
+from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import SettingError
 from tlkit.features.ensure import check_boundary
-from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage, build_settings, check_recipe
+from tlkit.recipes import (
+    BackboneSettings,
+    HeadSettings,
+    Recipe,
+    ResolvedBackbone,
+    Stage,
+    build_settings,
+    check_recipe,
+    resolve_backbone,
+)
 
 
 @dataclass(frozen=True)
@@ -40,26 +49,23 @@ class Wanted:
         return bool(self.heads or self.policies or self.views)
 
 
-NO_VIEWS = ViewPlan()
-
-
 @dataclass(frozen=True)
 class Candidate:
     """Something to choose.
 
     Attributes:
         name: What tells it from the others.
-        settings: The backbone.
+        backbone: The network.
         boundary: Where it is cut.
         head: What is trained on its features; None: a probe.
         views: The views of the images that are trained on.
     """
 
     name: str
-    settings: BackboneSettings
+    backbone: ResolvedBackbone
     boundary: str
     head: HeadSettings | None = None
-    views: ViewPlan = NO_VIEWS
+    views: ViewPlan = PICTURE_ITSELF
 
 
 def list_candidates(wanted: Wanted, settings: BackboneSettings, *, seed: int) -> list[Candidate]:
@@ -89,7 +95,7 @@ def list_candidates(wanted: Wanted, settings: BackboneSettings, *, seed: int) ->
 def _list_probes(wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings) -> Iterator[Candidate]:
     for text, boundary in itertools.product(backbones, wanted.boundaries or [TOP]):
         network, label = _read_backbone(text, backbones, settings)
-        boundary = check_boundary(find_backbone(network.name), boundary)
+        boundary = check_boundary(network.entry, boundary)
         yield Candidate(f"{label} at {boundary}" if wanted.boundaries else label, network, boundary)
 
 
@@ -128,7 +134,7 @@ def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:
         for policy in wanted.policies or [Stage().policy]
     ]
     return [
-        ViewPlan(policy, number, seed) if number > 1 else NO_VIEWS
+        ViewPlan(policy, number, seed) if number > 1 else PICTURE_ITSELF
         for number, policy in itertools.product(numbers, policies)
         if number > 1 or policy == policies[0]
     ]
@@ -156,12 +162,11 @@ def _describe_views(views: ViewPlan) -> str:
     return "1 view" if views.num_views == 1 else f"{views.num_views} {views.policy} views"
 
 
-def _read_backbone(text: str, backbones: Sequence[str], settings: BackboneSettings) -> tuple[BackboneSettings, str]:
+def _read_backbone(text: str, backbones: Sequence[str], settings: BackboneSettings) -> tuple[ResolvedBackbone, str]:
     """Return a checked backbone, and its name, with that of the weights where another has the same name."""
     name, _, weights = text.partition(":")
-    entry = find_backbone(name)
-    entry.choose_image_size(settings.image_size)
-    check_weights(entry, weights or entry.default_weights)
+    network = resolve_backbone(dataclasses.replace(settings, name=name, weights=weights or None))
+    check_weights(network.entry, network.weights)
     is_one_of_several = weights and sum(name in each for each in backbones) > 1
     label = f"{name} ({Path(weights).name})" if is_one_of_several else name
-    return dataclasses.replace(settings, name=name, weights=weights), label
+    return network, label

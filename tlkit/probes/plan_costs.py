@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -16,8 +16,9 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.models.classifier import Classifier
 from tlkit.probes.strategies import Strategy
-from tlkit.reports.console import Console, format_duration
+from tlkit.reports.console import format_duration
 from tlkit.runs.finalize import MAX_SPANNING_IMAGES
+from tlkit.training.run import Run
 from tlkit.training.stage_costs import FeatureCost, StageCost, measure_features, measure_stage
 from tlkit.training.stage_plan import StagePlan
 
@@ -111,47 +112,37 @@ class PlanCosts:
 def measure_strategies(
     ways: Sequence[Strategy],
     classifier: Classifier,
-    manifest: Manifest,
+    run: Run,
     *,
     ready_seconds: float,
-    cache_root: Path,
-    console: Console,
 ) -> PlanCosts:
     """Time a little of every step of every way.
 
     Args:
         ways: The cheapest first.
         classifier: The model that they train; it stays as it is.
-        manifest: The data set.
+        run: The data set and the caches.
         ready_seconds: What a command takes until its model is built.
-        cache_root: Where the caches lie.
-        console: Says which engines were chosen.
     """
     features: dict[str, tuple[FeatureCost, NDArray[np.floating[Any]]]] = {}
     plans: dict[str, StagePlan] = {}
     stages: dict[str, StageCost] = {}
     for way in ways:
-        for plan in way.plans:
+        run = dataclasses.replace(run, recipe=way.plan.recipe, backbone=way.plan.backbone)
+        for plan in way.plan.stages:
             if plan.boundary not in (PIXELS, *features):
                 features[plan.boundary] = measure_features(
-                    manifest.for_training(),
+                    run.manifest.for_training(),
                     classifier.backbone,
-                    boundary=plan.boundary,
-                    views=ViewPlan(plan.stage.policy, plan.stage.views, way.recipe.training.seed),
-                    settings=way.recipe.backbone,
-                    cache_root=cache_root,
-                    console=console,
+                    run.request_features(
+                        plan.boundary, ViewPlan(plan.stage.policy, plan.stage.views, run.recipe.training.seed)
+                    ),
+                    cache_root=run.cache_root,
+                    console=run.console,
                 )
             if plan.stage.unfreeze not in plans:
                 plans[plan.stage.unfreeze] = plan
-                stages[plan.stage.unfreeze] = measure_stage(
-                    classifier,
-                    manifest,
-                    plan,
-                    recipe=way.recipe,
-                    features=features.get(plan.boundary),
-                    cache_root=cache_root,
-                )
+                stages[plan.stage.unfreeze] = measure_stage(classifier, plan, run, features.get(plan.boundary))
     costs = {boundary: cost for boundary, (cost, _) in features.items()}
     steps = []
     for boundary in (*costs, PIXELS):
@@ -161,14 +152,14 @@ def measure_strategies(
     way_costs = [
         StrategyCost(
             way,
-            list_parts(way, costs, stages, manifest, ready_seconds),
-            stages[way.plans[-1].stage.unfreeze].epoch_seconds,
+            list_parts(way, costs, stages, run.manifest, ready_seconds),
+            stages[way.plan.stages[-1].stage.unfreeze].epoch_seconds,
         )
         for way in ways
     ]
-    free = shutil.disk_usage(cache_root).free
+    free = shutil.disk_usage(run.cache_root).free
     notes = [
-        f"The features at {cost.boundary} need {format_bytes(cost.missing_bytes)}; the disk of {cache_root} has "
+        f"The features at {cost.boundary} need {format_bytes(cost.missing_bytes)}; the disk of {run.cache_root} has "
         f"{format_bytes(free)} left."
         for cost in costs.values()
         if cost.missing_bytes > free
@@ -226,7 +217,7 @@ def list_parts(
 ) -> tuple[tuple[str, float], ...]:
     """Return what a way's command does, one after the other: names and seconds."""
     parts = [("start", ready_seconds)]
-    for plan in way.plans:
+    for plan in way.plan.stages:
         if plan.boundary in features:
             seconds = features[plan.boundary].count_seconds(with_views=True)
             parts.append((f"features at {plan.boundary}", seconds))

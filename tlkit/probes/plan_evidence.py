@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import dataclasses
 import time
-from dataclasses import dataclass
-from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -17,6 +15,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import ensure_features
+from tlkit.features.request import FeatureRequest
 from tlkit.models.classifier import Classifier
 from tlkit.probes.advice import Evidence
 from tlkit.probes.images import Questions, make_probe_targets, make_questions
@@ -24,48 +23,27 @@ from tlkit.probes.learning_curve import MIN_IMAGES, measure_learning_curve
 from tlkit.probes.plan_trial import MAX_VIEWS, MIN_TRIED, TriedFeatures, choose_size, estimate_seconds, run_trial
 from tlkit.probes.probe import run_majority, run_probes
 from tlkit.probes.strategies import Strategy
-from tlkit.recipes import Recipe
-from tlkit.reports.console import Console, format_duration
+from tlkit.reports.console import format_duration
+from tlkit.training.run import Run
 
 MAX_IMAGES = 1000
 _ROWS_AT_ONCE = 256
 
 
-@dataclass(frozen=True, eq=False)
-class _Place:
-    """Where the evidence is gathered.
-
-    Attributes:
-        classifier: The model; it stays as it is.
-        recipe: How images are read and features are made, and the seed.
-        cache_root: Where the caches lie.
-        console: Tells the story.
-    """
-
-    classifier: Classifier
-    recipe: Recipe
-    cache_root: Path
-    console: Console
-
-
 def gather_evidence(
-    manifest: Manifest,
+    run: Run,
     classifier: Classifier,
     way: Strategy,
     *,
     epoch_seconds: float,
-    cache_root: Path,
-    console: Console,
 ) -> Evidence | None:
     """Probe the features of at most about 1,000 images, none of them of the test split, and try both depths on some.
 
     Args:
-        manifest: The data set.
+        run: The data set and the caches.
         classifier: The model that would be trained; it stays as it is.
         way: The one that trains the last groups.
         epoch_seconds: What an epoch of its last stage takes on all training images.
-        cache_root: Where the caches lie.
-        console: Tells the story.
 
     Returns:
         What was found; None where there are too few images or answers to find anything.
@@ -73,16 +51,16 @@ def gather_evidence(
     Raises:
         DataError: An image was changed meanwhile.
     """
-    place = _Place(classifier, way.recipe, cache_root, console)
-    seed = way.recipe.training.seed
+    run = dataclasses.replace(run, recipe=way.plan.recipe, backbone=way.plan.backbone)
+    manifest, console, seed = run.manifest, run.console, run.recipe.training.seed
     part = _take_part(manifest.for_training(), MAX_IMAGES, seed)
     duplicates = [record.sha256 for record in part.records]
-    targets = make_probe_targets(part, part.records, way.recipe.data)
+    targets = make_probe_targets(part, part.records, way.plan.recipe.data)
     if len(set(duplicates)) < MIN_IMAGES or len(np.unique(targets, axis=0)) < 2:
         return None
     console.say(f"What {len(duplicates):,} images tell:")
-    questions = make_questions(part, way.recipe.data, seed)
-    cache, positions = _find_features(questions.manifest, TOP, ViewPlan(), place)
+    questions = make_questions(part, way.plan.recipe.data, seed)
+    cache, positions = _find_features(questions.manifest, run.request_features(TOP), classifier, run)
     block = _read_pooled(cache, positions[:, 0])
     task, num_train = manifest.task, len(manifest.in_split("train"))
     (probe,) = run_probes(task, questions.targets, block, questions.folds)
@@ -102,22 +80,23 @@ def gather_evidence(
         is_slow = len(everything.records) >= MIN_TRIED
         reason = "it would take minutes on this machine." if is_slow else f"{len(duplicates):,} images are too few."
         return dataclasses.replace(evidence, why_no_trial=reason)
-    asked = make_questions(_take_part(everything, num_tried, seed), way.recipe.data, seed)
+    asked = make_questions(_take_part(everything, num_tried, seed), way.plan.recipe.data, seed)
     seconds = estimate_seconds(num_tried, seconds_an_image)
     console.say(
         f"The trial holds out each of {len(asked.manifest.records):,} images once. Training {way.unfreeze} upwards takes "
         f"{format_duration(seconds)} of it at most."
     )
-    return _add_trial(evidence, asked, way, place)
+    return _add_trial(evidence, asked, way, classifier, run)
 
 
-def _add_trial(evidence: Evidence, asked: Questions, way: Strategy, place: _Place) -> Evidence:
+def _add_trial(evidence: Evidence, asked: Questions, way: Strategy, classifier: Classifier, run: Run) -> Evidence:
     """Return the evidence with a trial, or with the reason why there is none."""
     started = time.perf_counter()
-    stage = way.plans[-1].stage
+    stage = way.plan.stages[-1].stage
     views = ViewPlan(stage.policy, min(stage.views, MAX_VIEWS), asked.seed)
     top, inner = (
-        TriedFeatures(*_find_features(asked.manifest, each, views, place)) for each in (TOP, way.plans[-1].boundary)
+        TriedFeatures(*_find_features(asked.manifest, run.request_features(each, views), classifier, run))
+        for each in (TOP, way.plan.stages[-1].boundary)
     )
     trial = run_trial(
         asked,
@@ -125,8 +104,8 @@ def _add_trial(evidence: Evidence, asked: Questions, way: Strategy, place: _Plac
         inner,
         way=way,
         num_train=evidence.num_images,
-        classifier=place.classifier,
-        console=place.console,
+        classifier=classifier,
+        console=run.console,
     )
     if trial is None:
         return dataclasses.replace(evidence, why_no_trial="there are too few images of a class.")
@@ -139,17 +118,15 @@ def _take_part(manifest: Manifest, at_most: int, seed: int) -> Manifest:
 
 
 def _find_features(
-    manifest: Manifest, boundary: str, views: ViewPlan, place: _Place
+    manifest: Manifest, request: FeatureRequest, classifier: Classifier, run: Run
 ) -> tuple[FeatureCache, NDArray[np.int64]]:
     """Return the cache that holds the features of all images, and where each view lies, int64 (n, num_views)."""
     features = ensure_features(
         manifest,
-        place.classifier.backbone,
-        boundary=boundary,
-        views=views,
-        settings=place.recipe.backbone,
-        cache_root=place.cache_root,
-        console=place.console,
+        classifier.backbone,
+        request,
+        cache_root=run.cache_root,
+        console=run.console,
     )
     for item in features.skipped:
         raise DataError(

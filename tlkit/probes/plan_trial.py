@@ -120,7 +120,7 @@ def run_trial(
         return None
     trainings = _Trainings(questions, top, inner, way, num_train, classifier)
     outputs_of = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
-    with console.progress("Trial", len(parts), "folds") as advance, graph_precision(way.recipe.backbone.precision):
+    with console.progress("Trial", len(parts), "folds") as advance, graph_precision(way.plan.recipe.backbone.precision):
         for part in parts:
             outputs_of["head"][part.test], outputs_of["deeper"][part.test] = trainings.train_both(part)
             if trainings.tries_linear:
@@ -136,7 +136,7 @@ def run_trial(
     num_linear = (top.source(is_pooled=True).shape[0] + 1) * questions.targets.shape[1]
     return Trial(
         num_trained=round(np.mean([len(part.train) + len(part.validation) for part in parts])),
-        head_kind=way.recipe.head.kind,
+        head_kind=way.plan.recipe.head.kind,
         last_groups=way.unfreeze,
         majority=score(base),
         head=score(outputs_of["head"]),
@@ -163,21 +163,21 @@ class _Trainings:
     @property
     def tries_linear(self) -> bool:
         """Whether a linear head is another choice: a box needs a head that knows where things are."""
-        return self.way.recipe.head.kind != LINEAR and not self.classifier.spec.has_box
+        return self.way.plan.recipe.head.kind != LINEAR and not self.classifier.spec.has_box
 
     def train_both(self, part: Parts) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Return what the head alone says, and what it says with the last groups."""
-        last = self.way.plans[-1]
+        last = self.way.plan.stages[-1]
         short = shorten(last.stage, num_train=self.num_train, num_tried=len(part.train))
         return answer_at_two_depths(
             self.top.source(),
             self.questions.answers,
             part,
             outputs=self._outputs,
-            head=self.way.recipe.head,
-            stage=self.way.plans[0].stage,
-            training=self.way.recipe.training,
-            deeper=Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.way.recipe.bn),
+            head=self.way.plan.recipe.head,
+            stage=self.way.plan.stages[0].stage,
+            training=self.way.plan.recipe.training,
+            deeper=Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.way.plan.recipe.bn),
         )
 
     def train_linear(self, part: Parts) -> NDArray[np.floating]:
@@ -187,9 +187,9 @@ class _Trainings:
             self.questions.answers,
             part,
             outputs=self._outputs,
-            head=HeadSettings(kind=LINEAR, dropout=self.way.recipe.head.dropout),
-            stage=self.way.plans[0].stage,
-            training=self.way.recipe.training,
+            head=HeadSettings(kind=LINEAR, dropout=self.way.plan.recipe.head.dropout),
+            stage=self.way.plan.stages[0].stage,
+            training=self.way.plan.recipe.training,
         ).outputs
 
     @property

@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.backbones.weights import RANDOM
-from tlkit.recipes import SECTIONS, Recipe, Stage, check_recipe, resolve_recipe
+from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.words import list_words
-from tlkit.runs.recipe import choose_weights, make_finetune_recipe
-from tlkit.training.stage_plan import StagePlan, plan_stages
+from tlkit.runs.preparation import RunPlan, plan_run
+from tlkit.runs.recipe import make_finetune_recipe
 
 if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
@@ -29,14 +29,12 @@ class Strategy:
 
     Attributes:
         unfreeze: none, the lowest of the last groups, or all.
-        recipe: Resolved.
-        plans: Its stages.
+        plan: Its settings and stages.
         command: What to type, but for the data and the run.
     """
 
     unfreeze: str
-    recipe: Recipe
-    plans: tuple[StagePlan, ...]
+    plan: RunPlan
     command: tuple[str, ...]
 
     @property
@@ -48,8 +46,8 @@ class Strategy:
 
     def describe(self) -> str:
         """Return what is trained, with the head that it has: "the dense head alone", "the dense head and group5 upwards"."""
-        head = f"the {self.recipe.head.kind} head"
-        ends = {"none": f"{head} alone", "all": f"everything, under a {self.recipe.head.kind} head"}
+        head = f"the {self.plan.recipe.head.kind} head"
+        ends = {"none": f"{head} alone", "all": f"everything, under a {self.plan.recipe.head.kind} head"}
         return ends.get(self.unfreeze, f"{head} and {self.unfreeze} upwards")
 
     def format_command(self, data: Path) -> str:
@@ -80,10 +78,9 @@ def make_strategy(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[
     if unfreeze != "all" and stage.get("views", 1) == 1:
         stage.pop("policy", None)  # a single view is the image itself
     sections = {**sections, "backbone": backbone}
-    recipe = choose_weights(make_finetune_recipe(stage=stage, sections=sections, start_from=None), None)
-    recipe = resolve_recipe(check_recipe(recipe, source="settings"))
+    plan = plan_run(make_finetune_recipe(stage=stage, sections=sections, start_from=None), None)
     words = [word for name, section in SECTIONS.items() for word in list_words(section(**sections[name]))]
-    return Strategy(unfreeze, recipe, tuple(plan_stages(recipe, None)), (*words, *list_words(Stage(**stage))))
+    return Strategy(unfreeze, plan, (*words, *list_words(Stage(**stage))))
 
 
 def take_head(sections: Mapping[str, Mapping[str, Any]], kind: str | None) -> Mapping[str, Mapping[str, Any]]:

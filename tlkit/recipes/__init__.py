@@ -1,7 +1,15 @@
 """The settings of a run, from the command line, a recipe file or a saved run: declared once, checked once."""
 
 from tlkit.recipes.checks import check_recipe
-from tlkit.recipes.defaults import ResolvedStage, find_usual_rate, resolve_recipe, resolve_stage, resolve_stages
+from tlkit.recipes.defaults import (
+    ResolvedBackbone,
+    ResolvedStage,
+    find_usual_rate,
+    resolve_backbone,
+    resolve_recipe,
+    resolve_stage,
+    resolve_stages,
+)
 from tlkit.recipes.gradual import expand_gradual
 from tlkit.recipes.origin import Inputs, MadeBy
 from tlkit.recipes.reading import (
@@ -39,6 +47,7 @@ __all__ = [
     "MadeBy",
     "RateSearch",
     "Recipe",
+    "ResolvedBackbone",
     "ResolvedStage",
     "Stage",
     "TrainingSettings",
@@ -51,6 +60,7 @@ __all__ = [
     "make_absolute",
     "read_given_recipe",
     "read_recipe",
+    "resolve_backbone",
     "resolve_recipe",
     "resolve_stage",
     "resolve_stages",

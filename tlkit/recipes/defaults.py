@@ -6,8 +6,58 @@ import dataclasses
 from dataclasses import dataclass
 from typing import Any
 
+from tlkit.backbones.catalogue import BackboneEntry, find_backbone
 from tlkit.recipes.cycles import count_epochs
-from tlkit.recipes.settings import RateSearch, Recipe, Stage
+from tlkit.recipes.origin import MadeBy
+from tlkit.recipes.settings import BackboneSettings, RateSearch, Recipe, Stage
+
+
+@dataclass(frozen=True)
+class ResolvedBackbone:
+    """A backbone of the catalogue, and how a run uses it: `BackboneSettings` of which nothing is open.
+
+    Attributes:
+        entry: What the catalogue knows of it.
+        weights: imagenet, bundled, random, or the path of a file.
+        image_size: (height, width) of its input, in pixels.
+        fit: How a picture is brought to that size.
+        feature_dtype: Number format of the cached features.
+        engine: What computes the frozen part; auto: whichever is faster.
+        precision: Its arithmetic; auto: bfloat16 where the hardware has it.
+    """
+
+    entry: BackboneEntry
+    weights: str
+    image_size: tuple[int, int]
+    fit: str
+    feature_dtype: str
+    engine: str
+    precision: str
+
+    def at(self, boundary: str, made_by: MadeBy) -> ResolvedBackbone:
+        """Return how features at a boundary are computed: where that is open, as the recipe's run has done it."""
+        engine, precision = made_by.read_engines().get(boundary, (self.engine, self.precision))
+        if self.engine not in ("auto", engine) or self.precision not in ("auto", precision):
+            return self
+        return dataclasses.replace(self, engine=engine, precision=precision)
+
+
+def resolve_backbone(settings: BackboneSettings) -> ResolvedBackbone:
+    """Look a backbone up, and fill in what its settings leave open.
+
+    Raises:
+        BackboneError: There is no such backbone, or the images are too small for it.
+    """
+    entry = find_backbone(settings.name)
+    return ResolvedBackbone(
+        entry,
+        settings.weights or entry.default_weights,
+        entry.choose_image_size(settings.image_size),
+        settings.fit,
+        settings.feature_dtype,
+        settings.engine,
+        settings.precision,
+    )
 
 
 class ResolvedStage(Stage):

@@ -12,7 +12,7 @@ value is meant as it stands, zero included; a zero that makes no sense is refuse
 from __future__ import annotations
 
 import enum
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 
 from tlkit.heads import HEADS, Head
 from tlkit.outputs import TASKS
@@ -283,13 +283,6 @@ class Recipe:
     def is_from_scratch(self) -> bool:
         """Whether the backbone begins with random weights and is trained whole from the first stage on."""
         return self.backbone.weights == "random" and bool(self.stages) and self.stages[0].unfreeze == "all"
-
-    def backbone_at(self, boundary: str) -> BackboneSettings:
-        """Return how features at a boundary are computed: where that is open, as the recipe's run has done it."""
-        engine, precision = self.made_by.read_engines().get(boundary, (self.backbone.engine, self.backbone.precision))
-        if self.backbone.engine not in ("auto", engine) or self.backbone.precision not in ("auto", precision):
-            return self.backbone
-        return replace(self.backbone, engine=engine, precision=precision)
 
     @property
     def training_precision(self) -> str:

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import dataclasses
 from collections.abc import Sequence
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -17,7 +16,6 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import TOP
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, NumericsError
 from tlkit.features.engine_choice import BATCH_SIZES
 from tlkit.features.ensure import ensure_features
@@ -30,12 +28,12 @@ from tlkit.models.exports import EXPORTS, find_export
 from tlkit.models.exports.base import Network
 from tlkit.models.novelty import NEVER, Novelty, choose_unknown_above, fit_novelty, pool_features
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.model import read_golden_samples
 from tlkit.runs.report import score_validation
 from tlkit.tasks import find_task
+from tlkit.training.run import Run
 
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
@@ -47,15 +45,7 @@ DISTANCE = "The distance from the training images"
 SCORES = "The scores on the validation images"
 
 
-def finish_model(
-    classifier: Classifier,
-    manifest: Manifest,
-    recipe: Recipe,
-    *,
-    cache_root: Path,
-    steps: OptionalSteps,
-    console: Console,
-) -> tuple[Scores | None, dict[str, Network]]:
+def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tuple[Scores | None, dict[str, Network]]:
     """Complete a classifier's spec and novelty.
 
     Returns:
@@ -64,21 +54,18 @@ def finish_model(
 
     Args:
         classifier: The trained model; what an earlier run chose for it is forgotten.
-        manifest: The run's images.
-        recipe: The seed, the false alarms that are allowed, and how features are computed.
-        cache_root: Where the caches lie.
+        run: Its images, the seed, the false alarms that are allowed, and how features are computed.
         steps: Keeps account of what could not be made.
-        console: Shows progress.
     """
     classifier.spec, classifier.novelty = forget_choices(classifier.spec), None
     with steps.step(DISTANCE):
-        classifier.novelty = _fit_novelty(classifier, manifest, recipe, cache_root, console)
+        classifier.novelty = _fit_novelty(classifier, run)
     if classifier.novelty is not None:
         classifier.spec = dataclasses.replace(classifier.spec, unknown_above=NEVER)
-    converted = [] if recipe.backbone.engine == "keras" else _convert(classifier, manifest, steps)
-    scores = score_validation(converted[0] if converted else classifier, manifest, console)
+    converted = [] if run.backbone.engine == "keras" else _convert(classifier, run.manifest, steps)
+    scores = score_validation(converted[0] if converted else classifier, run.manifest, run.console)
     if scores.records:
-        scores = _choose_limits(classifier, scores, recipe.training.false_alarms, console)
+        scores = _choose_limits(classifier, scores, run.recipe.training.false_alarms, run.console)
     else:
         steps.fail(SCORES, f"none of the {len(scores.failures):,} images can be read")
     return scores if scores.records else None, {each.export.name: each.network for each in converted}
@@ -122,21 +109,19 @@ def _convert(classifier: Classifier, manifest: Manifest, steps: OptionalSteps) -
     return converted
 
 
-def _fit_novelty(
-    classifier: Classifier, manifest: Manifest, recipe: Recipe, cache_root: Path, console: Console
-) -> Novelty | None:
+def _fit_novelty(classifier: Classifier, run: Run) -> Novelty | None:
     """Return what some of the training images span; None, with a warning, if they are all alike.
 
     Raises:
         TlkitError: The features cannot be computed.
     """
-    train = manifest.in_split("train")
-    chosen = np.random.default_rng(recipe.training.seed).permutation(len(train))[:MAX_SPANNING_IMAGES]
-    some = dataclasses.replace(manifest, records=tuple(train[number] for number in sorted(chosen)))
-    if all(stage.unfreeze == "none" for stage in recipe.stages):
-        rows = _read_features(classifier, some, recipe, cache_root, console)
+    train = run.manifest.in_split("train")
+    chosen = np.random.default_rng(run.recipe.training.seed).permutation(len(train))[:MAX_SPANNING_IMAGES]
+    some = dataclasses.replace(run.manifest, records=tuple(train[number] for number in sorted(chosen)))
+    if all(stage.unfreeze == "none" for stage in run.recipe.stages):
+        rows = _read_features(classifier, some, run)
     else:
-        rows = _compute_features(classifier, some.records, console)
+        rows = _compute_features(classifier, some.records, run.console)
     if not len(rows):
         raise DataError(
             "None of the training images can be read any more.",
@@ -145,26 +130,17 @@ def _fit_novelty(
         )
     novelty = fit_novelty(pool_features(rows))
     if novelty is None:
-        console.warn(
+        run.console.warn(
             "The training images are all alike to the backbone, so the model learns nothing from what they show, and "
             "cannot tell when a picture is unlike them."
         )
     return novelty
 
 
-def _read_features(
-    classifier: Classifier, manifest: Manifest, recipe: Recipe, cache_root: Path, console: Console
-) -> NDArray[np.floating[Any]]:
+def _read_features(classifier: Classifier, manifest: Manifest, run: Run) -> NDArray[np.floating[Any]]:
     """Return features of a frozen backbone, which are in the cache from training the head: (n, ...)."""
-    features = ensure_features(
-        manifest,
-        classifier.backbone,
-        boundary=TOP,
-        views=ViewPlan(),
-        settings=recipe.backbone_at(TOP),
-        cache_root=cache_root,
-        console=console,
-    )
+    request = run.request_features(TOP)
+    features = ensure_features(manifest, classifier.backbone, request, cache_root=run.cache_root, console=run.console)
     return features.cache.read(features.splits["train"].positions[:, 0])
 
 

@@ -5,13 +5,15 @@ from __future__ import annotations
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
-from tlkit.training.checkpoint import Progress
 from tlkit.training.history import SPLITS, TensorBoardLog, list_figures, write_history
 from tlkit.training.stage_plan import StagePlan
+
+if TYPE_CHECKING:
+    from tlkit.training.stage import StageOutcome
 
 Rows = Sequence[dict[str, Any]]
 
@@ -25,12 +27,15 @@ class RunHistory:
 
     Attributes:
         rows: Rows of the finished stages, as `tlkit.training.history` writes them.
+        outcomes: What these stages did.
+        steps: Keeps account of what could not be made.
     """
 
     def __init__(self, folder: Path, steps: OptionalSteps, console: Console) -> None:
         self.rows: list[dict[str, Any]] = []
+        self.outcomes: list[StageOutcome] = []
+        self.steps = steps
         self._folder = folder
-        self._steps = steps
         self._console = console
         self._board: TensorBoardLog | None = None
         self._num_logged = 0
@@ -50,15 +55,16 @@ class RunHistory:
 
         return on_epoch
 
-    def finish(self, plan: StagePlan, progress: Progress) -> None:
+    def finish(self, outcome: StageOutcome) -> None:
         """Take over the rows of a finished stage."""
-        self.rows += self._complete(plan, progress.rows)
+        self.rows += self._complete(outcome.plan, outcome.progress.rows)
+        self.outcomes.append(outcome)
         self._write(self.rows)
 
     def _write(self, history: Rows) -> None:
-        with self._steps.step("history.csv"):
+        with self.steps.step("history.csv"):
             write_history(history, self._folder / "history.csv")
-        with self._steps.step("The log for TensorBoard"):
+        with self.steps.step("The log for TensorBoard"):
             self._log(history)
 
     def _log(self, history: Rows) -> None:

@@ -2,22 +2,40 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 
-from tlkit.backbones.catalogue import find_backbone
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
-from tlkit.recipes import Recipe, check_recipe, expand_gradual, resolve_recipe
+from tlkit.recipes import Recipe, ResolvedBackbone, check_recipe, expand_gradual, resolve_backbone, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runs.folder import EarlierRun, read_earlier_run
 from tlkit.runs.inputs import check_start
 from tlkit.runs.recipe import choose_weights
+from tlkit.training.first_model import fetch_weights
 from tlkit.training.stage_plan import StagePlan, check_same_model, plan_stages
 
 
-def plan_run(recipe: Recipe, start_from: Path | None) -> tuple[Recipe, list[StagePlan], EarlierRun | None]:
-    """Return the resolved recipe, its stages and the run to start from, checked before anything heavy is loaded.
+@dataclass(frozen=True)
+class RunPlan:
+    """What a run does, checked before anything heavy is loaded.
+
+    Attributes:
+        recipe: Resolved.
+        backbone: Its backbone.
+        stages: Its stages, in order.
+        earlier: The run to start from, if there is one.
+    """
+
+    recipe: Recipe
+    backbone: ResolvedBackbone
+    stages: tuple[StagePlan, ...]
+    earlier: EarlierRun | None
+
+
+def plan_run(recipe: Recipe, start_from: Path | None) -> RunPlan:
+    """Resolve a recipe and plan its stages.
 
     Raises:
         TlkitError: The settings do not fit together, the backbone, or the earlier run.
@@ -26,12 +44,17 @@ def plan_run(recipe: Recipe, start_from: Path | None) -> tuple[Recipe, list[Stag
     if earlier:
         check_same_model(recipe, earlier.spec)
     recipe = choose_weights(check_recipe(check_start(recipe, earlier), source="settings"), start_from)
-    recipe = resolve_recipe(expand_gradual(recipe, find_backbone(recipe.backbone.name).groups))
-    return recipe, plan_stages(recipe, earlier.spec if earlier else None), earlier
+    backbone = resolve_backbone(recipe.backbone)
+    recipe = resolve_recipe(expand_gradual(recipe, backbone.entry.groups))
+    stages = plan_stages(recipe, backbone, earlier.spec if earlier else None)
+    return RunPlan(recipe, backbone, tuple(stages), earlier)
 
 
-def read_images(data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_root: Path, console: Console) -> Manifest:
-    """Read the images with their splits; those of the earlier run stay in theirs."""
+def read_images(data: Path, plan: RunPlan, cache_root: Path, console: Console) -> Manifest:
+    """Read the images with their splits; those of the earlier run stay in theirs. What is not here of weights is fetched."""
+    recipe, earlier = plan.recipe, plan.earlier
+    if earlier is None:
+        fetch_weights(plan.backbone, data)
     if earlier and earlier.splits is None:
         console.warn(
             f"{earlier.path} is a bundle without its run, so it is not known which images it was trained on: "
@@ -47,3 +70,10 @@ def read_images(data: Path, recipe: Recipe, earlier: EarlierRun | None, cache_ro
         grey=earlier.spec.grey if earlier else None,
         progress=lambda total: console.progress("Checking images", total),
     )
+
+
+def print_images(manifest: Manifest, console: Console) -> None:
+    """Show the class table, and what is to be known of the images."""
+    console.table("Images", *manifest.class_table())
+    for notice in manifest.notices:
+        console.say(notice)

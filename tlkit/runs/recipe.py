@@ -11,7 +11,6 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from tlkit.backbones.catalogue import find_backbone
 from tlkit.errors import RunError, SettingError
 from tlkit.metadata.columns import format_metadata
 from tlkit.models.spec import BundleSpec
@@ -24,6 +23,7 @@ from tlkit.recipes import (
     Stage,
     TrainingSettings,
     read_given_recipe,
+    resolve_backbone,
 )
 from tlkit.recipes.words import setting_flag
 from tlkit.runs.folder import read_earlier_run
@@ -150,10 +150,7 @@ def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:
         BackboneError: There is no such backbone.
         BundleError: There is no finished model in `start_from`.
     """
-    if start_from:
-        weights = str(find_bundle(start_from) / WEIGHTS_FILE)
-    else:
-        weights = recipe.backbone.weights or find_backbone(recipe.backbone.name).default_weights
+    weights = str(find_bundle(start_from) / WEIGHTS_FILE) if start_from else resolve_backbone(recipe.backbone).weights
     return dataclasses.replace(recipe, backbone=dataclasses.replace(recipe.backbone, weights=weights))
 
 

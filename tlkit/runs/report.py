@@ -5,7 +5,7 @@ from __future__ import annotations
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import numpy as np
 
@@ -19,10 +19,10 @@ from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
-from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.reports.page import REPORT_NAME, Table, write_report
 from tlkit.reports.rates import write_rate
 from tlkit.runs.folder import RunFolder
+from tlkit.runs.history import RunHistory
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.report import Report
 from tlkit.training.meters import Figures
@@ -74,19 +74,18 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
 
 
 def write_run_report(
-    folder: RunFolder,
-    steps: OptionalSteps,
-    *,
     manifest: Manifest,
+    folder: RunFolder,
+    history: RunHistory,
+    *,
     spec: BundleSpec,
     scored: tuple[Scores, Report] | None,
-    outcomes: Sequence[StageOutcome],
-    history: Sequence[dict[str, Any]],
     seconds: float,
 ) -> None:
     """Write curves.png, the task's picture and report.html; views.png is there already."""
+    steps, outcomes = history.steps, history.outcomes
     with steps.step("curves.png"):
-        draw_history(folder.path / "curves.png", history, [list_learning_rates(outcome) for outcome in outcomes])
+        draw_history(folder.path / "curves.png", history.rows, [list_learning_rates(outcome) for outcome in outcomes])
     facts: dict[str, str] = {}
     score_table: Table = ((), ())
     if scored:

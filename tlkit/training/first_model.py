@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import find_backbone
 from tlkit.backbones.weights import fetch_imagenet_file, is_to_be_fetched
 from tlkit.data.dataset import check_exists
 from tlkit.data.images import LOADER_VERSION
@@ -16,29 +15,29 @@ from tlkit.metadata.encoding import describe_columns, fit_encoding
 from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
 from tlkit.models.answers import fit_target
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import BackboneSettings, DataSettings, Recipe
+from tlkit.recipes import DataSettings, ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
+from tlkit.training.run import Run
 
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
 
 
-def fetch_weights(settings: BackboneSettings, data: Path) -> None:
+def fetch_weights(backbone: ResolvedBackbone, data: Path) -> None:
     """Fetch the weights that are not on this machine, before the images of a data set are read, which takes longer.
 
     Raises:
         DataError: There is no data set that they would be for.
         BackboneError: They cannot be fetched.
     """
-    entry = find_backbone(settings.name)
-    if is_to_be_fetched(entry, settings.weights or entry.default_weights):
+    if is_to_be_fetched(backbone.entry, backbone.weights):
         check_exists(data)
         start_keras()
-        fetch_imagenet_file(entry)
+        fetch_imagenet_file(backbone.entry)
 
 
-def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> Classifier:
+def build_classifier(run: Run, start: Path | None) -> Classifier:
     """Return the model of the run or bundle at `start`, or a new one with an untrained head that fits the data.
 
     Raises:
@@ -50,7 +49,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> 
     if start:
         return read_bundle(start, loader_version=LOADER_VERSION)
 
-    entry = find_backbone(recipe.backbone.name)
+    recipe, backbone, manifest = run.recipe, run.backbone, run.manifest
     data = recipe.data
     train = manifest.in_split("train")
     target = None
@@ -58,9 +57,9 @@ def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> 
         check_target(manifest, data)
         target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
     spec = BundleSpec(
-        backbone=entry.name,
-        image_size=entry.choose_image_size(recipe.backbone.image_size),
-        fit=recipe.backbone.fit,
+        backbone=backbone.entry.name,
+        image_size=backbone.image_size,
+        fit=backbone.fit,
         loader_version=LOADER_VERSION,
         pooling=recipe.head.record.pooling,
         head=recipe.head,
@@ -71,7 +70,7 @@ def build_classifier(recipe: Recipe, manifest: Manifest, start: Path | None) -> 
         has_box=bool(data.boxes),
         grey=manifest.grey,
     )
-    return assemble_classifier(spec, weights=recipe.backbone.weights, seed=recipe.training.seed)
+    return assemble_classifier(spec, weights=backbone.weights, seed=recipe.training.seed)
 
 
 def print_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:

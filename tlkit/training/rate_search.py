@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from tlkit.backbones.build import Backbone
-from tlkit.recipes import FIND, Recipe, find_usual_rate
+from tlkit.recipes import FIND, find_usual_rate
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_sweep
 from tlkit.reports.optional_steps import describe_problem
@@ -19,6 +19,7 @@ from tlkit.training.checkpoint import Checkpoint, Progress
 from tlkit.training.loop import StageData
 from tlkit.training.rate_finder import Sweep, sweep_rates
 from tlkit.training.rate_suggestions import CHOSEN, Suggestions, suggest_rates
+from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import compute_stage_rates, find_variable_groups
@@ -42,10 +43,9 @@ def search_rate(
     backbone: Backbone,
     data: StageData,
     plan: StagePlan,
+    run: Run,
     *,
-    recipe: Recipe,
     picture: Path,
-    console: Console,
 ) -> FoundRate:
     """Sweep the rate of a stage that is about to begin, and draw the losses.
 
@@ -54,9 +54,8 @@ def search_rate(
         backbone: Knows the group of each weight.
         data: What the stage trains on.
         plan: The stage, whose rate is to be found.
-        recipe: Settings of the run.
+        run: The settings.
         picture: The PNG to draw.
-        console: Tells the story.
     """
     rates, _ = compute_stage_rates(model, backbone, plan.stage, boundary=plan.boundary, head_rate=1.0)
     groups = find_variable_groups(model, backbone)
@@ -65,15 +64,15 @@ def search_rate(
         data,
         rates=rates,
         held=[number for number, group in enumerate(groups) if group in plan.stage.group_lr],
-        training=recipe.training,
-        progress=lambda total: console.progress("Finding the learning rate", total, "steps", closes=False),
+        training=run.recipe.training,
+        progress=lambda total: run.console.progress("Finding the learning rate", total, "steps", closes=False),
     )
     found = FoundRate(sweep, suggest_rates(sweep))
     marks = found.suggestions.by_rule if found.suggestions else {}
     try:
         draw_sweep(picture, sweep.rates, sweep.losses, sweep.smoothed, marks=marks, chosen=CHOSEN)
     except OSError as error:
-        console.warn(f"The sweep cannot be drawn ({describe_problem(error)}). What it suggests is the same.")
+        run.console.warn(f"The sweep cannot be drawn ({describe_problem(error)}). What it suggests is the same.")
     return found
 
 
@@ -101,19 +100,18 @@ def find_stage_rate(
     backbone: Backbone,
     data: StageData,
     plan: StagePlan,
+    run: Run,
     *,
-    recipe: Recipe,
     picture: Path,
-    console: Console,
 ) -> StagePlan:
     """Return the plan with the rate that its stage asks to be found; the usual rate if the sweep suggests none."""
-    found = search_rate(model, backbone, data, plan, recipe=recipe, picture=picture, console=console)
-    print_search(found, picture, console)
+    found = search_rate(model, backbone, data, plan, run, picture=picture)
+    print_search(found, picture, run.console)
     if found.suggestions:
         rate = found.suggestions.chosen
     else:
-        rate = find_usual_rate(plan.stage, from_scratch=recipe.is_from_scratch)
-        console.say(f"Stage {plan.stage.name} takes its usual rate, {write_rate(rate)}.")
+        rate = find_usual_rate(plan.stage, from_scratch=run.recipe.is_from_scratch)
+        run.console.say(f"Stage {plan.stage.name} takes its usual rate, {write_rate(rate)}.")
     return _with_rate(plan, rate)
 
 

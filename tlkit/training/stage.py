@@ -13,11 +13,11 @@ import numpy as np
 
 from tlkit.backbones.catalogue import PIXELS
 from tlkit.backbones.engines.base import check_cut
-from tlkit.data.manifest import Manifest, SkippedFile
+from tlkit.data.manifest import SkippedFile
 from tlkit.inference.scoring import load_record
 from tlkit.models.classifier import Classifier
 from tlkit.outputs import QUANTITIES
-from tlkit.recipes import FIND, Recipe, Stage
+from tlkit.recipes import FIND, Stage
 from tlkit.reports.console import Console
 from tlkit.reports.page import SWEEP_NAME
 from tlkit.runtime import graph_precision
@@ -26,6 +26,7 @@ from tlkit.training.layer_groups import GroupRate
 from tlkit.training.loop import StageListener, fit_stage
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.rate_search import find_stage_rate, recall_rate, remember_rate
+from tlkit.training.run import Run
 from tlkit.training.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
@@ -59,53 +60,45 @@ class StageOutcome:
 
 def run_stage(
     classifier: Classifier,
-    manifest: Manifest,
     plan: StagePlan,
+    run: Run,
     *,
-    recipe: Recipe,
     state: Path,
-    cache_root: Path,
-    console: Console,
     on_epoch: Callable[[Sequence[dict[str, Any]]], None],
 ) -> StageOutcome:
     """Train one stage, or take over its result if an interrupted run had finished it.
 
     Args:
         classifier: The model; its weights are changed.
-        manifest: The images.
         plan: What to do.
-        recipe: Settings of the run.
+        run: Images, settings and caches.
         state: Folder of the run's state.
-        cache_root: Where feature caches lie.
-        console: Tells the story.
         on_epoch: Told after each epoch, with the stage's history so far.
     """
-    asks_for_rate = plan.stage.lr is FIND
+    console, asks_for_rate = run.console, plan.stage.lr is FIND
     found_rate, checkpoint, finished = (
         Checkpoint(state / f"stage-{plan.number}{part}.safetensors", console.warn)
         for part in ("-rate", "", "-finished")
     )
     plan = recall_rate(plan, found_rate)
     with at_stage_size(classifier, plan.stage) as sized:
-        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=recipe.bn)
+        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=run.recipe.bn)
         if plan.stage.lr is not FIND and (saved := finished.read()):
             arrays, progress = saved
             restore("model", model.variables, arrays)
             console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
-            num_validation = len(manifest.in_split("validation"))
+            num_validation = len(run.manifest.in_split("validation"))
             _, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
             return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
 
         print_stage(plan, sized.spec.image_size, console)
         if plan.stage.lr is not FIND:
             _print_rates(compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)[1], console)
-        with open_stage(sized, model, manifest, plan, recipe, cache_root, console) as inputs:
-            begins_with_metadata = begin_with_metadata(sized, plan, inputs, recipe, console)
+        with open_stage(sized, model, plan, run) as inputs:
+            begins_with_metadata = begin_with_metadata(sized, plan, inputs, run)
             if plan.stage.lr is FIND:
                 picture = state.parent / SWEEP_NAME.format(plan.number)
-                plan = find_stage_rate(
-                    model, sized.backbone, inputs.data, plan, recipe=recipe, picture=picture, console=console
-                )
+                plan = find_stage_rate(model, sized.backbone, inputs.data, plan, run, picture=picture)
                 remember_rate(plan, found_rate)
                 _print_rates(compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)[1], console)
             rates, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
@@ -114,7 +107,7 @@ def run_stage(
                 inputs.data,
                 rates=rates,
                 stage=plan.stage,
-                training=recipe.training,
+                training=run.recipe.training,
                 keeps_start=plan.keeps_start or begins_with_metadata,
                 checkpoint=checkpoint,
                 listener=StageListener(on_epoch, lambda text, total: console.progress(text, total, closes=False)),
@@ -140,47 +133,37 @@ def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
 
 
 @contextlib.contextmanager
-def open_stage(
-    classifier: Classifier,
-    model: StageModel,
-    manifest: Manifest,
-    plan: StagePlan,
-    recipe: Recipe,
-    cache_root: Path,
-    console: Console,
-) -> Iterator[StageInputs]:
+def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: Run) -> Iterator[StageInputs]:
     """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
-    _print_batch_norm(classifier.backbone.tail(plan.boundary), recipe.bn, console)
+    _print_batch_norm(classifier.backbone.tail(plan.boundary), run.recipe.bn, run.console)
     if model.tail is not None:
-        _check_cut(classifier, manifest, plan.boundary, model.tail, console)
+        _check_cut(classifier, plan.boundary, model.tail, run)
     with (
-        open_stage_inputs(classifier, manifest, plan, recipe, cache_root, console) as inputs,
-        graph_precision(recipe.training_precision),
+        open_stage_inputs(classifier, plan, run) as inputs,
+        graph_precision(run.recipe.training_precision),
     ):
         yield inputs
 
 
-def begin_with_metadata(
-    classifier: Classifier, plan: StagePlan, inputs: StageInputs, recipe: Recipe, console: Console
-) -> bool:
+def begin_with_metadata(classifier: Classifier, plan: StagePlan, inputs: StageInputs, run: Run) -> bool:
     """Train the metadata's part of a new head first; return whether there is one."""
     if plan.keeps_start or not classifier.spec.metadata.columns:
         return False
-    progress = fit_metadata(classifier.head, inputs.data, recipe.training)
+    progress = fit_metadata(classifier.head, inputs.data, run.recipe.training)
     score = classifier.spec.outputs.score_name
-    console.say(
+    run.console.say(
         f"Metadata alone: validation {QUANTITIES[score]} {progress.best[score]:.3f}, loss {progress.best['loss']:.3f}. "
         "The image goes on from there."
     )
     return True
 
 
-def _check_cut(classifier: Classifier, manifest: Manifest, boundary: str, tail: keras.Model, console: Console) -> None:
+def _check_cut(classifier: Classifier, boundary: str, tail: keras.Model, run: Run) -> None:
     """Assert on real images that trunk and tail together still are the backbone."""
-    records = manifest.in_split("train")[:NUM_CHECKED_IMAGES]
+    records = run.manifest.in_split("train")[:NUM_CHECKED_IMAGES]
     images = np.stack([load_record(record, classifier.spec) for record in records])
     difference = check_cut(classifier.backbone, boundary, tail, images)
-    console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
+    run.console.detail(f"Cut at {boundary}: tail(trunk(x)) differs from backbone(x) by {difference:.1e} of its range.")
 
 
 def print_stage(plan: StagePlan, image_size: tuple[int, int], console: Console) -> None:

@@ -6,6 +6,7 @@ taken by the code that would take the others. What the cache has already costs n
 
 from __future__ import annotations
 
+import dataclasses
 import math
 import time
 from contextlib import ExitStack
@@ -19,15 +20,15 @@ from numpy.typing import NDArray
 from tlkit.backbones.build import Backbone
 from tlkit.backbones.engines.base import Engine
 from tlkit.data.manifest import Manifest
-from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache
+from tlkit.features.request import FeatureRequest
 from tlkit.features.rows import FeatureRows
 from tlkit.features.writer import SHARD_BYTES, SHARD_COPIES
 from tlkit.models.classifier import Classifier
-from tlkit.recipes import BackboneSettings, Recipe
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, read_free_memory, release_memory, watch_peak_memory
 from tlkit.training.batches import SHARE_OF_MEMORY
+from tlkit.training.run import Run
 from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
@@ -112,10 +113,8 @@ class StageCost:
 def measure_features(
     manifest: Manifest,
     backbone: Backbone,
+    request: FeatureRequest,
     *,
-    boundary: str,
-    views: ViewPlan,
-    settings: BackboneSettings,
     cache_root: Path,
     console: Console,
 ) -> tuple[FeatureCost, NDArray[np.floating]]:
@@ -124,9 +123,7 @@ def measure_features(
     Args:
         manifest: The data set.
         backbone: The network; only the part below the boundary is used.
-        boundary: Where it is cut.
-        views: Which views of the training images are wanted.
-        settings: How features are made.
+        request: Which features are wanted.
         cache_root: Where the caches lie.
         console: Says which engine was chosen.
 
@@ -137,12 +134,12 @@ def measure_features(
         NumericsError: No engine gives the features of float32 Keras.
         CacheError: The cache cannot be written.
     """
-    rows = FeatureRows(manifest, backbone, boundary=boundary, views=views, settings=settings, cache_root=cache_root)
+    rows = FeatureRows(manifest, backbone, request, cache_root)
     row_seconds, choice_seconds, start_seconds = [0.0, 0.0], 0.0, 0.0
     release_memory()  # as before a stage
     with watch_peak_memory() as peak:
         if len(rows.missing):
-            console.say(f"Computing a few of the features at {boundary}.")
+            console.say(f"Computing a few of the features at {request.boundary}.")
             started = time.perf_counter()
             engine, cache = rows.open_engine(console)
             choice_seconds = time.perf_counter() - started
@@ -157,8 +154,8 @@ def measure_features(
     all_views = rows.wanted.list_missing(np.full_like(rows.positions, -1))
     missing_bytes = len(rows.missing) * rows.spec.row_bytes
     cost = FeatureCost(
-        boundary,
-        views.num_views,
+        request.boundary,
+        request.views.num_views,
         _count_kinds(all_views),
         _count_kinds(rows.missing),
         (row_seconds[0], row_seconds[1]),
@@ -195,43 +192,39 @@ def _count_kinds(rows: NDArray[np.int64]) -> tuple[int, int]:
 
 def measure_stage(
     classifier: Classifier,
-    manifest: Manifest,
     plan: StagePlan,
-    *,
-    recipe: Recipe,
+    run: Run,
     features: tuple[FeatureCost, NDArray[np.floating]] | None,
-    cache_root: Path,
 ) -> StageCost:
     """Take some steps of a stage and tell what all epochs would take; the model stays as it is.
 
     Args:
         classifier: The model.
-        manifest: The data set.
         plan: The stage.
-        recipe: Settings of its run; resolved.
+        run: What it is a stage of.
         features: Those of its boundary, from `measure_features`; None at the pixels.
-        cache_root: Where the caches lie.
     """
-    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=recipe.bn)
+    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=run.recipe.bn)
     rates, _ = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
     release_memory()  # as before a stage
     with watch_peak_memory() as peak, ExitStack() as stack:
         if features is None:
-            data = stack.enter_context(open_stage_inputs(classifier, manifest, plan, recipe, cache_root, QUIET)).data
+            data = stack.enter_context(
+                open_stage_inputs(classifier, plan, dataclasses.replace(run, console=QUIET))
+            ).data
         else:
             splits = ("train", "validation")
             inputs = StandInInputs(keras.ops.convert_to_tensor(features[1]))
             data = join_stage_data(
-                manifest,
-                {split: manifest.in_split(split) for split in splits},
+                {split: run.manifest.in_split(split) for split in splits},
                 dict.fromkeys(splits, inputs),
-                recipe,
                 plan,
+                run,
                 spec=classifier.spec,
                 num_views=plan.stage.views,
             )
-        stack.enter_context(graph_precision(recipe.backbone.precision))
-        taken = time_epoch(model, data, rates=rates, training=recipe.training, seconds=SECONDS_OF_A_TRIAL)
+        stack.enter_context(graph_precision(run.recipe.backbone.precision))
+        taken = time_epoch(model, data, rates=rates, training=run.recipe.training, seconds=SECONDS_OF_A_TRIAL)
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
     allowed = read_free_memory() // SHARE_OF_MEMORY
     memory = None

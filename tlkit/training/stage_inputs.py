@@ -7,7 +7,6 @@ import os
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,8 +21,7 @@ from tlkit.inference.scoring import load_record
 from tlkit.models.answers import to_deviations
 from tlkit.models.classifier import Classifier
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import Recipe, ResolvedStage
-from tlkit.reports.console import Console
+from tlkit.recipes import ResolvedStage
 from tlkit.runtime import read_free_memory
 from tlkit.training.batches import (
     Batches,
@@ -40,6 +38,7 @@ from tlkit.training.batches import (
 from tlkit.training.loop import StageData
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
+from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
 
 
@@ -59,57 +58,47 @@ class StageInputs:
 
 
 @contextlib.contextmanager
-def open_stage_inputs(
-    classifier: Classifier, manifest: Manifest, plan: StagePlan, recipe: Recipe, cache_root: Path, console: Console
-) -> Iterator[StageInputs]:
+def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iterator[StageInputs]:
     """Provide the batches: cached features below the pixels, fresh views of the pictures at them.
 
     Args:
         classifier: The model, at the image size of the stage.
-        manifest: The images.
         plan: What to do.
-        recipe: Settings of the run.
-        cache_root: Where feature caches lie.
-        console: Tells the story.
+        run: Images, settings and caches.
     """
-    stage, training = plan.stage, recipe.training
+    stage, training = plan.stage, run.recipe.training
     if plan.boundary == PIXELS:
-        records = {split: manifest.in_split(split) for split in ("train", "validation")}
+        records = {split: run.manifest.in_split(split) for split in ("train", "validation")}
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
             inputs: dict[str, Inputs] = {
                 split: ReadInputs(_make_pixel_reader(chosen, classifier.spec, stage.policy, training.seed, pool))
                 for split, chosen in records.items()
             }
-            yield StageInputs(
-                join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=0)
-            )
+            yield StageInputs(join_stage_data(records, inputs, plan, run, spec=classifier.spec, num_views=0))
         return
     features = ensure_features(
-        manifest.for_training(),
+        run.manifest.for_training(),
         classifier.backbone,
-        boundary=plan.boundary,
-        views=ViewPlan(stage.policy, stage.views, training.seed),
-        settings=recipe.backbone_at(plan.boundary),
-        cache_root=cache_root,
-        console=console,
+        run.request_features(plan.boundary, ViewPlan(stage.policy, stage.views, training.seed)),
+        cache_root=run.cache_root,
+        console=run.console,
     )
-    if recipe.data.strict:
+    if run.recipe.data.strict:
         refuse_skipped(features)
     for item in features.skipped:
-        console.warn(f"{item.path} is left out of this stage: {item.reason}.")
+        run.console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
     inputs = {split: _choose_feature_inputs(features, split, stage) for split in records}
-    data = join_stage_data(manifest, records, inputs, recipe, plan, spec=classifier.spec, num_views=stage.views)
+    data = join_stage_data(records, inputs, plan, run, spec=classifier.spec, num_views=stage.views)
     spec = features.cache.spec
     yield StageInputs(data, features.skipped, (spec.engine, spec.precision))
 
 
 def join_stage_data(
-    manifest: Manifest,
     records: dict[str, tuple[ImageRecord, ...]],
     inputs: dict[str, Inputs],
-    recipe: Recipe,
     plan: StagePlan,
+    run: Run,
     *,
     spec: BundleSpec,
     num_views: int,
@@ -117,15 +106,14 @@ def join_stage_data(
     """Make the two batch sources of a stage; each stage draws its own order from the run's seed.
 
     Args:
-        manifest: The data set.
         records: The images of train and validation.
         inputs: Where the inputs of both come from.
-        recipe: Settings of the run.
         plan: The stage.
+        run: The data set and the settings.
         spec: What the model says.
         num_views: Cached views of a training image; 0 for a fresh view in every epoch.
     """
-    training = recipe.training
+    manifest, training = run.manifest, run.recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
     tell: dict[str, TruthReader] = {split: FixedTruth(answers[split]) for split in records}

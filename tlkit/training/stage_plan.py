@@ -7,12 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import HEAD_GROUP, PIXELS, TOP, BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import HEAD_GROUP, PIXELS, TOP, BackboneEntry
 from tlkit.backbones.weights import check_weights
 from tlkit.errors import SettingError, name_fix
 from tlkit.metadata.columns import parse_metadata
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_stages
+from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedBackbone, ResolvedStage, resolve_stages
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -36,21 +36,21 @@ class StagePlan:
     keeps_start: bool
 
 
-def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
-    """Find each stage's boundary and check the names of backbone, groups and weights.
+def plan_stages(recipe: Recipe, backbone: ResolvedBackbone, earlier: BundleSpec | None) -> list[StagePlan]:
+    """Find each stage's boundary and check the names of groups and weights.
 
     Args:
         recipe: The settings.
+        backbone: Its backbone.
         earlier: The model that is trained further, if there is one.
 
     Raises:
-        BackboneError: If backbone, layer group or weights do not exist.
+        BackboneError: If a layer group or the weights do not exist.
         SettingError: If a setting has no effect.
     """
-    entry = find_backbone(recipe.backbone.name)
-    entry.choose_image_size(recipe.backbone.image_size)
+    entry = backbone.entry
     if not earlier:
-        check_weights(entry, recipe.backbone.weights or entry.default_weights)
+        check_weights(entry, backbone.weights)
     if recipe.bn != "frozen" and all(stage.unfreeze == "none" for stage in recipe.stages):
         raise SettingError(
             f"bn = {recipe.bn!r} has no effect: only the head is trained.",
@@ -59,7 +59,7 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
         )
     stages = resolve_stages(recipe)
     for stage in stages:
-        _check_image_size(stage, entry, recipe)
+        _check_image_size(stage, backbone, recipe.head)
         _check_cutmix(stage, entry)
         _check_group_rates(stage, entry)
     return [
@@ -68,12 +68,13 @@ def plan_stages(recipe: Recipe, earlier: BundleSpec | None) -> list[StagePlan]:
     ]
 
 
-def _check_image_size(stage: ResolvedStage, entry: BackboneEntry, recipe: Recipe) -> None:
+def _check_image_size(stage: ResolvedStage, backbone: ResolvedBackbone, head: HeadSettings) -> None:
     """Refuse an image size of a stage's own that backbone or head cannot take."""
-    edge, _ = image_size = entry.choose_image_size(stage.resize_to or recipe.backbone.image_size)
-    if image_size != entry.choose_image_size(recipe.backbone.image_size) and recipe.head.record.has_fixed_size:
+    if stage.resize_to is None:
+        return
+    if backbone.entry.choose_image_size(stage.resize_to) != backbone.image_size and head.record.has_fixed_size:
         raise SettingError(
-            f"Stage {stage.name}: resize_to = {edge}, but the {recipe.head.kind} head is made for one size.",
+            f"Stage {stage.name}: resize_to = {stage.resize_to}, but the {head.kind} head is made for one size.",
             expected="a head that pools, linear or conv, where stages differ in image size",
             fix="set the head's kind, or remove resize_to from the stage.",
         )

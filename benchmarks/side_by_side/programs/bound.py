@@ -22,7 +22,7 @@ from tlkit.backbones.engines.base import Engine
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.features.cache import CacheSpec
 from tlkit.features.engine_choice import Work, list_choices
-from tlkit.recipes import BackboneSettings
+from tlkit.recipes import BackboneSettings, resolve_backbone
 from tlkit.runtime import start_keras
 
 NUM_THREADS = 2
@@ -42,7 +42,7 @@ def make_engine(backbone: str, scratch: Path) -> tuple[Engine, tuple[int, int]]:
     network = build_backbone(backbone, pooling="avg", weights="random", seed=0)
     spec = CacheSpec(backbone, "", "top", "avg", network.image_size, "squash", LOADER_VERSION, "", "", "float32", (1,))
     work = Work(spec, network.pooled_trunk("top"), scratch, 0, None)
-    return work.make_engine(list_choices(BackboneSettings())[0], warn=print), network.image_size
+    return work.make_engine(list_choices(resolve_backbone(BackboneSettings()))[0], warn=print), network.image_size
 
 
 def measure_bound(data: str, backbone: str) -> dict[str, Any]:
