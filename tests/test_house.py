@@ -76,6 +76,13 @@ def test_the_lock_satisfies_pyproject_with_exact_versions() -> None:
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), f"{line}: run `make lock`"
 
 
+def test_ci_runs_on_every_python_that_is_promised() -> None:
+    classifiers = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]["classifiers"]
+    ci = (ROOT / ".github" / "workflows" / "ci.yml").read_text(encoding="utf-8")
+    (versions,) = re.findall(r"^ +python: \[(.*)\]$", ci, re.MULTILINE)
+    assert re.findall(r"3\.\d+", versions) == re.findall(r":: (3\.\d+)", "\n".join(classifiers))
+
+
 def test_the_lock_names_hashes_for_all_and_no_place_to_download_from() -> None:
     text = (ROOT / "requirements.lock").read_text(encoding="utf-8")
     pins = re.findall(r"^[\w.-]+==.*\\\n(    --hash=sha256:[0-9a-f]{64})", text, re.MULTILINE)
