@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import re
 import shlex
 import tomllib
@@ -13,11 +14,38 @@ import pytest
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name
 
+import tlkit
 from tlkit.cli.main import COMMANDS, cli
 
 ROOT = Path(__file__).parent.parent
 GUIDES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", *sorted((ROOT / "docs").glob("*.md"))]
 LONGEST_MODULE_LINES = 320
+
+
+@pytest.fixture(scope="module")
+def reference() -> dict[str, str]:
+    """What docs/generate.py, which is no part of a package, makes of the code."""
+    spec = importlib.util.spec_from_file_location("generate", ROOT / "docs" / "generate.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    pages: dict[str, str] = module.render_pages()
+    return pages
+
+
+def test_the_reference_is_what_the_code_says(reference: dict[str, str]) -> None:
+    docs = ROOT / "docs"
+    assert {path.relative_to(docs).as_posix() for path in (docs / "reference").iterdir()} < reference.keys()
+    written = {name: (docs / name).read_text(encoding="utf-8") for name in reference}
+    assert written == reference, "run `make docs`"
+
+
+def test_the_reference_has_every_public_name(reference: dict[str, str]) -> None:
+    names = re.findall(
+        r"^::: tlkit\.(\w+)$", reference["reference/python.md"] + reference["reference/errors.md"], re.MULTILINE
+    )
+    assert sorted([*names, "__version__"]) == sorted(tlkit.__all__)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
