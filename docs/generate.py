@@ -27,6 +27,9 @@ from tlkit.recipes.words import setting_flag
 
 DOCS = Path(__file__).parent
 HELP_WIDTH = 100
+PYTHON_API = """Import these names from `tlkit`. A `Place` is a path, as text or `pathlib.Path`; a `Result` is a dictionary: what the
+command prints with `--json`. Further `settings` are [the keys of a recipe](recipe.md) by the names of their flags:
+`--image-size 160` is `image_size=160`."""
 PICTURE_WIDTH, PICTURE_MARGIN, PICTURE_GAP = 860, 32, 8
 LINE_HEIGHT, CHARACTER_WIDTH = 16, 6.3
 NOTICE = "<!-- Written by docs/generate.py; change the code and run `make docs`. -->"
@@ -114,7 +117,7 @@ def render_python() -> str:
     """Return the page of the public names, functions by their module first; the site fills in their docstrings."""
     public = [getattr(tlkit, name) for name in tlkit.__all__ if not name.startswith("__")]
     classes = [each for each in public if inspect.isclass(each) and not issubclass(each, Exception)]
-    parts = [NOTICE, "", "# Python API", "", "Import these names from `tlkit`.", ""]
+    parts = [NOTICE, "", "# Python API", "", PYTHON_API, ""]
     for module in (training, models, features, probes, upkeep):
         heading = str(module.__doc__).partition(":")[0]
         functions = [each for each in public if inspect.getmodule(each) is module]
