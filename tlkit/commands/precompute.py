@@ -36,6 +36,7 @@ from tlkit.features.trunk_notes import (
 )
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
 from tlkit.reports.console import Console
+from tlkit.runs.preparation import print_images
 from tlkit.training.first_model import fetch_weights
 
 
@@ -134,9 +135,7 @@ def ensure_dataset_features(
 def _read_manifest(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
     progress = partial(console.progress, "Checking")
     manifest: Manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=progress)
-    console.table("Images", *manifest.class_table())
-    for notice in manifest.notices:
-        console.say(notice)
+    print_images(manifest, console)
     return manifest
 
 
