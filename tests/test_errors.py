@@ -49,7 +49,7 @@ def test_what_is_wrong_with_a_file_is_told_without_words_of_python(tmp_path: Pat
     assert found == {
         b"": "not JSON from line 1 on",
         b"\xff": "not UTF-8",
-        b"[]": "it holds something else",
+        b"[]": "unexpected content",
         b"{}": "splits is missing",
     }
     with pytest.raises(OSError) as problem:

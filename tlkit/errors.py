@@ -118,4 +118,4 @@ def describe_damage(error: Exception) -> str:
         return f"{PurePath(error.filename).name}: {error.strerror}" if error.filename else str(error)
     if isinstance(error, ValueError):
         return str(error)
-    return "it holds something else"
+    return "unexpected content"

@@ -73,7 +73,7 @@ def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telli
     [
         (
             ("--group-by", "boot", "--metadata", "image-width"),
-            "Error: --group-by boot: there is no such column.\n"
+            "Error: --group-by boot: no such column.\n"
             "  Expected: one of boat, image-width, image-height, image-aspect, image-bytes, image-shape, image-format, "
             "image-mode, image-camera\n"
             "  Fix: did you mean 'boat'?\n",

@@ -152,14 +152,15 @@ def test_predict_takes_metadata_from_the_rows_of_a_table(run_cli: RunCli, boats:
     [
         (
             (),
-            "Error: the model takes boat beside the image, and no table was given.\n"
-            "  Expected: a table with the images' paths and these columns\n"
+            "Error: the model also takes boat, but no table was given.\n"
+            "  Expected: a table with image paths and these columns\n"
             "  Fix: add --table TABLE.\n",
         ),
         (
             ("--table", "{table}"),
-            "Error: {table}: there is no image column among photo, boat.\n"
-            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
+            "Error: {table}: no image column among photo, boat.\n"
+            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or "
+            "image_name\n"
             "  Fix: name the column with --image-column.\n",
         ),
     ],
@@ -183,9 +184,9 @@ def test_predict_refuses_a_table_of_which_the_model_takes_nothing(run_cli: RunCl
     result = run_cli("predict", bundle, photos, "--table", photos / "catch.csv")
     assert (result.exit_code, result.stderr) == (
         1,
-        f"Error: --table {photos / 'catch.csv'} has no effect: the model takes nothing from a table.\n"
-        "  Expected: a table only where the model was trained with --metadata and columns of a table\n"
-        "  Fix: leave out --table.\n",
+        f"Error: --table {photos / 'catch.csv'} has no effect: the model uses no table columns.\n"
+        "  Expected: a table only if the model was trained with --metadata columns of a table\n"
+        "  Fix: remove --table.\n",
     )
 
 

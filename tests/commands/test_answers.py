@@ -270,14 +270,12 @@ def test_an_unseen_category_and_a_missing_value_are_no_error(boats_run: Path, bo
     [
         (
             ("file", "boat", "our"),
-            "{table}: there is no column 'hour' (--metadata).\n"
-            "  Expected: one of file, boat, our\n"
-            "  Fix: did you mean 'our'?",
+            "{table}: no column 'hour' (--metadata).\n  Expected: one of file, boat, our\n  Fix: did you mean 'our'?",
         ),
         (
             None,
-            "the model takes boat, hour beside the image, and no table was given.\n"
-            "  Expected: a table with the images' paths and these columns\n"
+            "the model also takes boat, hour, but no table was given.\n"
+            "  Expected: a table with image paths and these columns\n"
             "  Fix: add --table TABLE.",
         ),
     ],
@@ -296,9 +294,9 @@ def test_a_table_that_says_nothing_new_is_refused(values_run: Path, priced: Path
     with pytest.raises(SettingError) as caught:
         predict(values_run, [priced.parent / "05.png"], table=priced)
     assert str(caught.value) == (
-        f"--table {priced} has no effect: the model takes nothing from a table.\n"
-        "  Expected: a table only where the model was trained with --metadata and columns of a table\n"
-        "  Fix: leave out --table."
+        f"--table {priced} has no effect: the model uses no table columns.\n"
+        "  Expected: a table only if the model was trained with --metadata columns of a table\n"
+        "  Fix: remove --table."
     )
 
 

@@ -157,8 +157,8 @@ def test_images_of_one_class_need_no_class_folders(photos: Path, tmp_path: Path)
     manifest = read_manifest(tmp_path / "run")
     assert manifest.class_names == ("patch",)
     assert (
-        "There is only one class, so the model calls every picture patch: its boxes say where one would be, not whether "
-        "there is one. Only the distance of a picture from the training images tells what is unknown."
+        "There is only one class, so the model predicts patch for every image: a box shows where it would be, not "
+        "whether there is one. Only the distance from the training images detects unknown images."
     ) in manifest.notices
 
 

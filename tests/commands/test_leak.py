@@ -137,7 +137,7 @@ def test_columns_of_boxes_without_a_name_and_of_one_value_are_left_out(judged: T
     one_value = ("water", "image-height", "image-format", "image-mode", "image-camera")
     assert judged.payload["left_out"] == {"one_value": one_value, "all_different": ()}
     assert f"Left out, as they have one value: {', '.join(one_value)}.\n" in judged.stdout
-    assert "catches.csv: 1 column has no name, and no part.\n" in judged.stdout
+    assert "catches.csv: 1 column has no name; not used.\n" in judged.stdout
 
 
 def test_images_of_the_test_split_take_no_part(judged: Told) -> None:
@@ -228,23 +228,21 @@ COLUMNS = ", ".join(["kind", "boat", "hour", "water", *IMAGE_FACTS])
     [
         (
             {"group_by": "boot"},
-            f"--group-by boot: there is no such column.\n  Expected: one of {COLUMNS}\n  Fix: did you mean 'boat'?",
+            f"--group-by boot: no such column.\n  Expected: one of {COLUMNS}\n  Fix: did you mean 'boat'?",
         ),
         (
             {"group_by": "boot", "metadata": "hour"},
-            f"--group-by boot: there is no such column.\n  Expected: one of {COLUMNS}\n  Fix: did you mean 'boat'?",
+            f"--group-by boot: no such column.\n  Expected: one of {COLUMNS}\n  Fix: did you mean 'boat'?",
         ),
         (
             {"group_by": "image-size", "metadata": "hour"},
-            f"--group-by image-size: there is no such column.\n"
-            f"  Expected: one of {COLUMNS}\n"
-            "  Fix: did you mean 'image-shape'?",
+            f"--group-by image-size: no such column.\n  Expected: one of {COLUMNS}\n  Fix: did you mean 'image-shape'?",
         ),
         (
             {"group_by": "water", "metadata": "image-height"},
             "--group-by water: all images are in one group, 'sea'.\n"
             "  Expected: a column with two or more values\n"
-            "  Fix: name another column.",
+            "  Fix: use another column.",
         ),
         (
             {"target": "hour"},
@@ -281,21 +279,19 @@ def test_groups_that_share_all_their_images_are_refused(flat: Path) -> None:
     assert message_of(judge, table, metadata="image-height", group_by="annotator") == (
         "--group-by annotator: the groups have the same images, so none is left to learn from.\n"
         "  Expected: groups with images of their own\n"
-        "  Fix: name another column."
+        "  Fix: use another column."
     )
 
 
 def test_a_folder_has_no_columns_but_facts_to_group_by(flat: Path) -> None:
     assert message_of(judge, flat, group_by="boat") == (
-        "--group-by boat: there is no such column.\n"
-        f"  Expected: one of {', '.join(IMAGE_FACTS)}\n"
-        "  Fix: choose one of these."
+        f"--group-by boat: no such column.\n  Expected: one of {', '.join(IMAGE_FACTS)}\n  Fix: choose one of these."
     )
 
 
 def test_data_that_are_not_there_are_named_before_anything_else(tmp_path: Path) -> None:
     assert message_of(judge, tmp_path / "none.csv", group_by="boat") == (
-        f"{tmp_path}/none.csv: there is no such file or folder.\n"
+        f"{tmp_path}/none.csv: no such file or folder.\n"
         "  Expected: a folder of class folders, or a table (.csv, .tsv, .parquet)\n"
         "  Fix: check the path."
     )
@@ -340,7 +336,8 @@ def test_a_training_warns_in_one_line_of_the_size_and_of_columns_that_it_learns_
     warning = warn(read(catches))
     assert warning.count("\n") == 1
     assert warning.startswith(
-        "Warning: image-width (also image-aspect, image-shape) leaks: it alone explains 1.00 (1.00 to 1.00) of the class, "
+        "Warning: image-width (also image-aspect, image-shape) leaks: it alone explains 1.00 (1.00 to 1.00) of the "
+        "class, "
     )
     assert warning.endswith(". `tlkit leak` says more.\n")
     learnt = {"metadata": "hour,kind,image-height"}

@@ -238,9 +238,9 @@ def test_several_views_need_a_policy_that_makes_them() -> None:
     with pytest.raises(SettingError) as refusal:
         ViewPlan("none", 4)
     assert str(refusal.value) == (
-        "--views 4 goes with --policy none, which makes no views.\n"
+        "--views 4 has no effect with --policy none.\n"
         "  Expected: a policy that makes different views of an image: standard or strong\n"
-        "  Fix: add --policy standard, or leave --views out."
+        "  Fix: add --policy standard, or remove --views."
     )
 
 
@@ -284,8 +284,8 @@ def test_strict_stops_at_a_file_that_changes_while_it_is_needed(photos: Path, mo
     first = min(photos.glob("*/*"))
     assert str(refusal.value) == (
         f"{first / 'blue_000.png'}: no such file.\n"
-        "  Expected: nothing but usable images, as --strict demands\n"
-        "  Fix: fix or remove the file, or leave out --strict to skip it."
+        "  Expected: only usable images, because of --strict\n"
+        "  Fix: fix or remove the file, or remove --strict to skip it."
     )
 
 

@@ -28,7 +28,7 @@ def settle(*boxes: Box, picture: tuple[int, int] = SIZE, **annotation: Any) -> t
 
 def test_boxes_without_a_number_above_one_are_fractions() -> None:
     boxes: list[Box] = [(0.1, 0.2, 0.6, 0.7), (0, 0, 1, 1.01)]
-    said = "boxes.csv: the boxes are read as fractions of the pictures' width and height, as no number is above 1."
+    said = "boxes.csv: the boxes are read as fractions of the image size, because no number is above 1."
     for shape in ("corners", "extents"):
         assert settle(*boxes, shape=shape) == (boxes, True, said)
 
@@ -42,16 +42,16 @@ def test_fractions_among_pixels_are_an_error() -> None:
     with pytest.raises(DataError) as caught:
         settle((0.1, 0.2, 0.6, 0.7), (10, 10, 50, 60))
     assert str(caught.value) == (
-        "/data/boxes.csv: 1 of 2 boxes have no number above 1, as if in fractions, and the others are in pixels.\n"
-        "  Expected: all boxes in pixels, or all in fractions of the pictures' width and height\n"
-        "  Fix: write all boxes in the same unit."
+        "/data/boxes.csv: 1 of 2 boxes have no number above 1 and look like fractions; the others are in pixels.\n"
+        "  Expected: all boxes in pixels, or all in fractions of the image size\n"
+        "  Fix: convert all boxes to the same unit."
     )
 
 
 PERCENT: list[Box] = [(10, 12.5, 60, 70), (0, 30, 90, 100), (5, 5, 20, 20), (60, 50, 99.5, 80), (40, 40, 50, 50)]
 AS_PERCENT = (
-    "boxes.csv: the boxes are read as percent of the pictures' width and height, as no number is above 100 in pictures "
-    "that are much larger."
+    "boxes.csv: the boxes are read as percentages of the image size, because no number is above 100 in images that "
+    "are much larger."
 )
 
 
@@ -69,7 +69,8 @@ def test_percent_as_two_corners_in_coco_are_read_as_such() -> None:
     assert boxes == [pytest.approx([number / 100 for number in box]) for box in PERCENT]
     assert in_fractions
     assert said == (
-        f"{AS_PERCENT} boxes.csv: the boxes are read as two corners, as 2 of 5 make no sense as left, top, width, height."
+        f"{AS_PERCENT} boxes.csv: the boxes are read as two corners, because 2 of 5 make no sense as left, top, width, "
+        "height."
     )
 
 
@@ -86,8 +87,8 @@ def test_boxes_in_the_first_hundred_pixels_that_may_be_percent_stay_pixels_and_a
     assert settle(*boxes, picture=(640, 480)) == (
         boxes,
         False,
-        "boxes.csv: no number of the boxes is above 100, though the pictures are much larger. They are read as pixels; if "
-        "they are percent, divide them by 100.",
+        "boxes.csv: the boxes are read as pixels, but no number is above 100 although the images are much larger. If "
+        "they are percentages, divide them by 100.",
     ), why
 
 
@@ -104,20 +105,20 @@ def test_pixels_of_other_pictures_stay_pixels(boxes: list[Box], picture: tuple[i
 
 
 def test_yolo_in_pixels_is_read_as_pixels() -> None:
-    said = "boxes.csv: the numbers are read as pixels, as none is a fraction of its picture."
+    said = "boxes.csv: the numbers are read as pixels, because none is a fraction of its image."
     assert settle((10, 10, 50, 60), shape="centres", in_fractions=True) == ([(10, 10, 50, 60)], False, said)
 
 
 def test_coco_with_two_corners_is_read_as_such() -> None:
     corners: list[Box] = [(10, 10, 60, 70), (40, 30, 90, 70), (5, 5, 20, 20), (60, 50, 99, 79)]
     as_read = [(left, top, left + right, top + bottom) for left, top, right, bottom in corners]
-    said = "boxes.csv: the boxes are read as two corners, as 2 of 4 make no sense as left, top, width, height."
+    said = "boxes.csv: the boxes are read as two corners, because 2 of 4 make no sense as left, top, width, height."
     assert settle(*as_read, shape="extents") == (corners, False, said)
 
 
 def test_columns_of_corners_that_hold_a_size_are_read_as_such() -> None:
     boxes: list[Box] = [(50, 10, 20, 40), (10, 50, 30, 20), (10, 10, 30, 30), (60, 40, 30, 30)]
-    said = "boxes.csv: the boxes are read as left, top, width, height, as 3 of 4 make no sense as two corners."
+    said = "boxes.csv: the boxes are read as left, top, width, height, because 3 of 4 make no sense as two corners."
     assert settle(*boxes) == ([(50, 10, 70, 50), (10, 50, 40, 70), (10, 10, 40, 40), (60, 40, 90, 70)], False, said)
 
 
@@ -127,14 +128,14 @@ def test_yolo_with_two_corners_is_read_as_such() -> None:
     boxes, in_fractions, sentence = settle(*as_read, shape="centres", in_fractions=True)
     assert boxes == [pytest.approx(box) for box in corners]
     assert in_fractions
-    assert sentence == "boxes.csv: the boxes are read as two corners, as 2 of 4 make no sense as centre and size."
+    assert sentence == "boxes.csv: the boxes are read as two corners, because 2 of 4 make no sense as centre and size."
 
 
 def test_a_centre_and_a_size_are_read_as_such() -> None:
     centres: list[Box] = [(50, 40, 90, 70), (20, 20, 30, 40), (80, 60, 40, 40), (50, 70, 10, 20)]
     corners = [(5, 5, 95, 75), (5, 0, 35, 40), (60, 40, 100, 80), (45, 60, 55, 80)]
     as_read = [(x, y, x + w, y + h) for x, y, w, h in centres]
-    said = "boxes.csv: the boxes are read as centre and size, as 3 of 4 make no sense as left, top, width, height."
+    said = "boxes.csv: the boxes are read as centre and size, because 3 of 4 make no sense as left, top, width, height."
     assert settle(*as_read, shape="extents") == (corners, False, said)
 
 
@@ -142,10 +143,11 @@ def test_boxes_that_make_sense_in_two_other_ways_are_an_error() -> None:
     with pytest.raises(DataError) as caught:
         settle((50, 40, 20, 30), (40, 30, 42, 40), (60, 40, 20, 10), (50, 50, 20, 20))
     assert str(caught.value) == (
-        "/data/boxes.csv: 3 of 4 boxes make no sense as two corners, and all of them do as left, top, width, height and as "
+        "/data/boxes.csv: 3 of 4 boxes make no sense as two corners, and all of them do as left, top, width, height "
+        "and as "
         "centre and size.\n"
-        "  Expected: boxes as two corners, as the format has them\n"
-        "  Fix: write them so."
+        "  Expected: boxes as two corners, as the format defines them\n"
+        "  Fix: convert the boxes to the format's layout."
     )
 
 

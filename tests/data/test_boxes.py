@@ -18,7 +18,7 @@ from tlkit.data.boxes import (
     PARTLY_OUTSIDE,
     SCALED,
     TOO_SMALL,
-    UNTOLD_TURN,
+    UNKNOWN_ROTATION,
     Annotation,
     BoxLabel,
     Complaint,
@@ -85,20 +85,23 @@ def test_a_box_in_the_upright_picture_stays(turned: tuple[int, Box]) -> None:
     size = STORED_SIZE[::-1] if orientation >= 5 else STORED_SIZE
     boxes, complaints = check(seen, size=size, stored_size=STORED_SIZE, orientation=orientation)
     assert boxes == [seen]
-    assert complaints == ([UNTOLD_TURN] if orientation in (2, 3, 4) else [])
+    assert complaints == ([UNKNOWN_ROTATION] if orientation in (2, 3, 4) else [])
 
 
 @pytest.mark.parametrize("size", [None, (60, 60)])
 def test_where_the_size_does_not_tell_boxes_are_upright_and_it_is_said(size: tuple[int, int] | None) -> None:
     stored_size = size or STORED_SIZE
-    assert check((1, 2, 30, 40), size=size, stored_size=stored_size, orientation=6) == ([(1, 2, 30, 40)], [UNTOLD_TURN])
+    assert check((1, 2, 30, 40), size=size, stored_size=stored_size, orientation=6) == (
+        [(1, 2, 30, 40)],
+        [UNKNOWN_ROTATION],
+    )
     assert check((1, 2, 30, 40), size=size, stored_size=stored_size) == ([(1, 2, 30, 40)], [])
 
 
 def test_fractions_are_of_the_upright_picture() -> None:
     boxes, complaints = check((0.25, 0.5, 0.75, 1), size=None, stored_size=(80, 40), orientation=8, in_fractions=True)
     assert boxes == [(10, 40, 30, 80)]
-    assert complaints == [UNTOLD_TURN]
+    assert complaints == [UNKNOWN_ROTATION]
 
 
 def test_boxes_of_a_picture_that_was_resized_are_scaled() -> None:
@@ -123,7 +126,7 @@ def test_an_empty_box_is_left_out(corners: Box) -> None:
 
 
 @pytest.mark.parametrize("corners", [(30, 10, 20, 40), (20, 40, 30, 10), (30, 40, 20, 10)])
-def test_exchanged_edges_are_mended(corners: Box) -> None:
+def test_swapped_edges_are_fixed(corners: Box) -> None:
     assert check(corners) == ([(20, 10, 30, 40)], [EXCHANGED])
 
 
@@ -202,9 +205,9 @@ def test_a_report_counts_images_boxes_and_complaints() -> None:
     report.add_complaints([Complaint(EMPTY, IMAGE), Complaint(TOO_SMALL, IMAGE), Complaint(EMPTY, Path("/data/2.jpg"))])
     assert (report.num_images_without, report.num_images_with_one, report.num_images_with_several) == (2, 1, 2)
     assert report.sentences() == (
-        "6 boxes on 3 images; 2 images have more than one, of which the largest is used; 2 images have none.",
+        "6 boxes on 3 images; 2 images have more than one; the largest is used; 2 images have none.",
         "2 × box without width or height; skipped, e.g. /data/1.jpg.",
-        "1 × box of less than one pixel; skipped, e.g. /data/1.jpg.",
+        "1 × box smaller than one pixel; skipped, e.g. /data/1.jpg.",
     )
 
 
@@ -215,5 +218,5 @@ def test_a_report_speaks_of_one_thing_in_the_singular() -> None:
     report.add_image([BoxLabel(0, 0, 1, 1)] * 2)
     report.add_image([])
     assert report.sentences() == (
-        "3 boxes on 2 images; 1 image has more than one, of which the largest is used; 1 image has none.",
+        "3 boxes on 2 images; 1 image has more than one; the largest is used; 1 image has none.",
     )

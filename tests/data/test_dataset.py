@@ -96,7 +96,7 @@ def test_given_splits_are_used_as_they_are(fill: Callable[..., Path], read: Call
         ("blue", "validation"): 2,
         ("red", "test"): 1,
     }
-    assert manifest.notices == ("The test images lack class 'blue'.",)
+    assert manifest.notices == ("The test split has no images of class 'blue'.",)
     assert {(record.width, record.height) for record in manifest.records} == {(40, 32)}
     assert all(record.path.is_absolute() and len(record.sha256) == 64 for record in manifest.records)
 
@@ -196,12 +196,12 @@ def test_a_tables_paths_give_splits_if_no_column_does(
     (data / "table.csv").write_text("\n".join(["image,label", *rows]))
     manifest = read(data=data / "table.csv")
     assert Counter(record.split for record in manifest.records) == {"train": 6, "validation": 4}
-    assert manifest.notices == ("The splits are those that the data gives: 6 train, 4 validation.",)
+    assert manifest.notices == ("The splits come from the data: 6 train, 4 validation.",)
     (data / "table.csv").write_text("\n".join(["image,label", *rows, "extra/extra_000.png,valid"]))
     manifest = read(data=data / "table.csv", validation_fraction=0.5)
     assert Counter(record.split for record in manifest.records) != {"train": 6, "validation": 4}
     assert manifest.notices == (
-        "Paths or annotations name a split for 10 of 11 images; it is not used, as the others have none, e.g. "
+        "Paths or annotations give a split for only 10 of 11 images, so it is not used; without one, e.g. "
         f"{data}/extra/extra_000.png.",
     )
 
@@ -235,7 +235,7 @@ def test_copies_across_given_splits_and_classes_are_all_listed(
     shutil.copy(data / "train/red/red_002.png", data / "train/blue/wrong, too.png")
     manifest = read()
     assert manifest.notices == (
-        "1 image is in more than one split, so scores on them flatter the model; a run lists all in findings.csv, for "
+        "1 image is in more than one split, so their scores are too optimistic; a run lists all in findings.csv, for "
         f"example {data}/train/red/red_000.png and {data}/test/red/again.png.",
         "2 images are under more than one class, so one of the labels is wrong; a run lists all in findings.csv, for "
         f"example {data}/train/blue/wrong, too.png and {data}/train/red/red_002.png.",
@@ -251,7 +251,8 @@ def test_copies_across_given_splits_and_classes_are_all_listed(
             for line in (
                 f"{quote(f'train/blue/{copy}')},\"under more than one class: 'blue' here, 'red' as "
                 f'{data}/train/red/red_00{number}.png"',
-                f"train/red/red_00{number}.png,\"under more than one class: 'red' here, 'blue' as {data}/train/blue/{copy}\"",
+                f"train/red/red_00{number}.png,\"under more than one class: 'red' here, 'blue' as "
+                f'{data}/train/blue/{copy}"',
             )
         ),
     ]
@@ -265,7 +266,7 @@ def test_classes_that_are_spelled_alike_are_all_named(fill: Callable[..., Path],
     )
 
 
-def test_what_was_mended_in_annotations_is_listed_file_by_file(
+def test_what_was_fixed_in_annotations_is_listed_file_by_file(
     tmp_path: Path, fill: Callable[..., Path], read: Callable[..., Manifest]
 ) -> None:
     data = fill({"red": 3, "blue": 3})
@@ -274,13 +275,13 @@ def test_what_was_mended_in_annotations_is_listed_file_by_file(
     manifest = read(boxes=str(tmp_path / "boxes.csv"))
     assert manifest.findings == (
         *(
-            Finding(data / name / f"{name}_00{n}.png", "box that reaches beyond the picture; clipped")
+            Finding(data / name / f"{name}_00{n}.png", "box that extends beyond the image; clipped")
             for name in ("blue",)
             for n in range(3)
         ),
-        Finding(data / "red/red_000.png", "box that reaches beyond the picture; clipped"),
-        Finding(data / "red/red_000.png", "box wholly outside the picture; skipped"),
-        *(Finding(data / f"red/red_00{n}.png", "box that reaches beyond the picture; clipped") for n in (1, 2)),
+        Finding(data / "red/red_000.png", "box that extends beyond the image; clipped"),
+        Finding(data / "red/red_000.png", "box entirely outside the image; skipped"),
+        *(Finding(data / f"red/red_00{n}.png", "box that extends beyond the image; clipped") for n in (1, 2)),
     )
 
 
@@ -320,7 +321,7 @@ def test_pinned_class_names_give_the_labels(fill: Callable[..., Path], read: Cal
 
 def test_missing_data_are_an_error(tmp_path: Path, read: Callable[..., Manifest]) -> None:
     assert message_of(read) == (
-        f"{tmp_path}/data: there is no such file or folder.\n"
+        f"{tmp_path}/data: no such file or folder.\n"
         "  Expected: a folder of class folders, or a table (.csv, .tsv, .parquet)\n"
         "  Fix: check the path."
     )
@@ -338,12 +339,12 @@ def test_a_folder_without_class_folders_is_an_error(
     (tmp_path / "data").mkdir()
     expected = (
         "  Expected: DATA/CLASS/images, DATA/train/CLASS/images, or a table of paths and labels\n"
-        "  Fix: sort the images into one folder a class, or name their classes in a table."
+        "  Fix: sort the images into one folder per class, or list their classes in a table."
     )
-    assert message_of(read) == f"{tmp_path}/data: there are no images with a class.\n{expected}"
+    assert message_of(read) == f"{tmp_path}/data: no images with a class.\n{expected}"
     quarters.save(tmp_path / "data" / "photo.png")
     assert message_of(read) == (
-        f"{tmp_path}/data: there are no images with a class; {tmp_path}/data/photo.png is in no class folder.\n{expected}"
+        f"{tmp_path}/data: no images with a class; {tmp_path}/data/photo.png is not in a class folder.\n{expected}"
     )
 
 
@@ -363,7 +364,7 @@ def test_one_class_alone_is_an_error(tmp_path: Path, fill: Callable[..., Path], 
     assert message_of(read) == (
         f"{tmp_path}/data: there is only one class, 'red'.\n"
         "  Expected: two or more classes, each a folder of images or a name in the table's label column\n"
-        "  Fix: add images of another class; if these are not the classes, name the folder above or below."
+        "  Fix: add images of another class; if these folders are not the classes, use the folder above or below."
     )
 
 
@@ -372,8 +373,8 @@ def test_a_class_with_one_image_is_an_error(
 ) -> None:
     data = fill({"red": 5, "blue": 1, "green": 5})
     expected = (
-        "  Expected: two or more different images of every class, for training and for validation\n"
-        "  Fix: add images, or take the class away; unusable files do not count."
+        "  Expected: two or more different images of every class, for training and validation\n"
+        "  Fix: add images, or remove the class; unusable files do not count."
     )
     assert message_of(read) == f"{data}: the class 'blue' has one usable image.\n{expected}"
     shutil.copy(data / "blue/blue_000.png", data / "blue/copy.png")
@@ -382,7 +383,7 @@ def test_a_class_with_one_image_is_an_error(
     (data / "empty" / "1.jpg").touch()
     (data / "green" / "green_000.png").write_bytes(b"")
     assert message_of(read) == (
-        f"{data}: the class 'blue' has one usable image; the same holds for 1 other class.\n{expected}"
+        f"{data}: the class 'blue' has one usable image; the same goes for 1 other class.\n{expected}"
     )
 
 
@@ -391,7 +392,7 @@ def test_a_class_in_one_split_only_is_an_error(fill: Callable[..., Path], read: 
     assert message_of(read) == (
         f"{data}: there are no usable train images of class 'Red', only for validation and test.\n"
         "  Expected: train images of every class, so that it can be learned\n"
-        "  Fix: add train images of 'Red' (or is it 'red', spelled otherwise?), or take the class away."
+        "  Fix: add train images of 'Red' (or is it 'red', spelled differently?), or remove the class."
     )
     shutil.rmtree(data / "val/Red")
     shutil.rmtree(data / "test/Red")
@@ -399,7 +400,7 @@ def test_a_class_in_one_split_only_is_an_error(fill: Callable[..., Path], read: 
     assert message_of(read) == (
         f"{data}: there are no usable validation images of class 'blue', only for train.\n"
         "  Expected: validation images of every class, so that it can be measured\n"
-        "  Fix: add validation images of 'blue', or take the class away."
+        "  Fix: add validation images of 'blue', or remove the class."
     )
 
 
@@ -408,7 +409,7 @@ def test_no_training_images_are_an_error(fill: Callable[..., Path], read: Callab
     assert message_of(read) == (
         f"{data}: there are no usable training images, only test and validation.\n"
         "  Expected: a split named train or training\n"
-        "  Fix: add the training images, or name a folder of class folders."
+        "  Fix: add the training images, or use a folder of class folders."
     )
 
 
@@ -430,7 +431,7 @@ def test_a_class_of_the_model_that_the_data_lack_is_an_error_in_training(
     assert message_of(read, class_names=("blue", "green", "red")) == (
         f"{data}: there are no usable train images of class 'green'.\n"
         "  Expected: train images of every class, so that it can be learned\n"
-        "  Fix: add train images of 'green', or take the class away."
+        "  Fix: add train images of 'green', or remove the class."
     )
 
 
@@ -439,8 +440,8 @@ def test_a_class_name_that_no_model_could_hold_is_an_error(
 ) -> None:
     data = fill({"red": 3, "blue\n": 3})
     assert message_of(read) == (
-        f"{data}: the class name 'blue\\n' cannot be used.\n"
-        "  Expected: 1 to 200 characters, none of them a control character\n"
+        f"{data}: the class name 'blue\\n' is invalid.\n"
+        "  Expected: 1 to 200 characters without control characters\n"
         "  Fix: rename the class."
     )
 
@@ -453,8 +454,8 @@ def test_strict_makes_the_first_unusable_file_an_error(
     (data / "red" / "x.jpg").write_bytes(b"")
     expected = (
         f"{data}/red/x.jpg: empty file.\n"
-        "  Expected: nothing but usable images, as --strict demands\n"
-        "  Fix: fix or remove the file, or leave out --strict to skip it."
+        "  Expected: only usable images, because of --strict\n"
+        "  Fix: fix or remove the file, or remove --strict to skip it."
     )
     assert message_of(read, strict=True) == expected
     assert message_of(evaluation, ("blue", "red"), strict=True) == expected
@@ -463,24 +464,24 @@ def test_strict_makes_the_first_unusable_file_an_error(
 def test_settings_that_do_not_apply_are_refused(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:
     data = fill({"train/red": 3, "train/blue": 3, "test/red": 1, "test/blue": 1})
     assert message_of(read, test_fraction=0.1) == (
-        f"test_fraction is 0.1, but {data} has test images of its own.\n"
-        "  Expected: a test fraction only where the data has no test split\n"
-        "  Fix: leave out test_fraction."
+        f"test_fraction is 0.1, but {data} already has a test split.\n"
+        "  Expected: a test fraction only if the data has no test split\n"
+        "  Fix: remove test_fraction."
     )
     assert message_of(read, label_column="species") == (
         f"label_column is 'species', but {data} is a folder.\n"
-        "  Expected: the names of columns only with a table\n"
-        "  Fix: leave out --label-column, or name the table instead of the folder."
+        "  Expected: column names only with a table\n"
+        "  Fix: remove --label-column, or use a table instead of the folder."
     )
     assert message_of(read, validation_fraction=0.0) == (
         f"{data}: there are no validation images, and validation_fraction is 0.\n"
-        "  Expected: images to measure the training by\n"
+        "  Expected: images to validate on\n"
         "  Fix: set validation_fraction above 0, such as 0.2."
     )
     shutil.rmtree(data / "test")
     assert message_of(read, validation_fraction=0.5, test_fraction=0.5) == (
         "validation_fraction and test_fraction are 0.5 and 0.5.\n"
-        "  Expected: less than 1 together\n"
+        "  Expected: a sum below 1\n"
         "  Fix: make one of them smaller."
     )
 
@@ -492,7 +493,7 @@ def test_an_evaluation_set_is_all_of_a_folder_without_splits(
     manifest = evaluation(("green", "red", "blue"))
     assert manifest.class_names == ("green", "red", "blue")
     assert count(manifest) == {("red", "test"): 3, ("blue", "test"): 1}
-    assert manifest.notices == ("The test images lack class 'green'.",)
+    assert manifest.notices == ("The test split has no images of class 'green'.",)
 
 
 def test_an_evaluation_set_is_the_test_split_or_the_one_asked_for(
@@ -504,13 +505,13 @@ def test_an_evaluation_set_is_the_test_split_or_the_one_asked_for(
     shutil.rmtree(data / "test")
     assert message_of(evaluation, ("blue", "red")) == (
         f"{data}: there is no test split.\n"
-        "  Expected: one that it has: train, validation\n"
-        "  Fix: use --split validation, or name other data."
+        "  Expected: one of the existing splits: train, validation\n"
+        "  Fix: use --split validation, or other data."
     )
     assert message_of(evaluation, ("blue", "red"), split="test", data=data / "train") == (
-        f"the split 'test' was asked for, but {data}/train has no splits.\n"
+        f"the split 'test' was requested, but {data}/train has no splits.\n"
         "  Expected: --split only with data that has split folders or a split column\n"
-        "  Fix: leave out --split to use all of it."
+        "  Fix: remove --split to use all images."
     )
 
 

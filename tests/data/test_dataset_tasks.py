@@ -116,7 +116,8 @@ def test_equal_pictures_with_other_labels_are_told_of(make_table: MakeTable, tmp
     (tmp_path / "copy.png").write_bytes((pictures / "00.png").read_bytes())
     table.write_text(table.read_text() + "copy.png,a|b\n")
     assert read(table, task=MULTILABEL).notices == (
-        f"1 image is with more than one answer, so one of the labels is wrong; a run lists all in findings.csv, for example {pictures}/00.png and "
+        "1 image is with more than one answer, so one of the labels is wrong; a run lists all in findings.csv, for "
+        f"example {pictures}/00.png and "
         f"{tmp_path}/copy.png.",
     )
 
@@ -128,28 +129,28 @@ def test_equal_pictures_with_other_labels_are_told_of(make_table: MakeTable, tmp
             "label",
             ["", "|", " "] * 4,
             "{table}: no image has a label.\n"
-            "  Expected: names with | between them in the table's label column\n"
+            "  Expected: label names separated by | in the table's label column\n"
             "  Fix: name the column with --label-column.",
         ),
         (
             "label",
             ["a", "a|b", "a|c"] + ["a"] * 7,
-            "{table}: the label 'b' has one usable image; the same holds for 1 other label.\n"
-            "  Expected: two or more different images of every label, for training and for validation\n"
-            "  Fix: add images, or take the label away; unusable files do not count.",
+            "{table}: the label 'b' has one usable image; the same goes for 1 other label.\n"
+            "  Expected: two or more different images of every label, for training and validation\n"
+            "  Fix: add images, or remove the label; unusable files do not count.",
         ),
         (
             "label,split",
             ["a|b,train", "a,train", "b,test", "a,val"],
             "{table}: there are no usable validation images of label 'b', only for train and test.\n"
             "  Expected: validation images of every label, so that it can be measured\n"
-            "  Fix: add validation images of 'b', or take the label away.",
+            "  Fix: add validation images of 'b', or remove the label.",
         ),
         (
             "label",
             ["a", "b\x1b"] * 4,
-            "{table}: the label name 'b\\x1b' cannot be used.\n"
-            "  Expected: 1 to 200 characters, none of them a control character\n"
+            "{table}: the label name 'b\\x1b' is invalid.\n"
+            "  Expected: 1 to 200 characters without control characters\n"
             "  Fix: rename the label.",
         ),
     ],
@@ -178,7 +179,7 @@ def test_labels_are_evaluated_on_all_images_and_lacking_ones_are_told(make_table
         ("test", ""),
         ("test", "a|b"),
     ]
-    assert manifest.notices == ("The test images lack labels 'c', 'd'.",)
+    assert manifest.notices == ("The test split has no images of labels 'c', 'd'.",)
 
 
 # Values
@@ -224,8 +225,8 @@ def test_pictures_without_a_value_are_skipped(make_table: MakeTable, pictures: P
     assert manifest.notices == (f"2 files are skipped; the first: {pictures}/00.png (no value in line 2).",)
     assert message_of(read, make_table("price", ["", *map(str, range(20))]), **VALUES, strict=True) == (
         f"{pictures}/00.png: no value in line 2.\n"
-        "  Expected: nothing but usable images, as --strict demands\n"
-        "  Fix: fix or remove the file, or leave out --strict to skip it."
+        "  Expected: only usable images, because of --strict\n"
+        "  Fix: fix or remove the file, or remove --strict to skip it."
     )
 
 
@@ -235,8 +236,8 @@ def test_pictures_without_a_value_are_skipped(make_table: MakeTable, pictures: P
         (
             "price",
             list(map(str, range(9))),
-            "{table}: there are 9 usable images with a value.\n"
-            "  Expected: ten or more different images, for training and for validation\n"
+            "{table}: only 9 usable images with a value.\n"
+            "  Expected: ten or more different images, for training and validation\n"
             "  Fix: add images; unusable files do not count.",
         ),
         (
@@ -244,14 +245,14 @@ def test_pictures_without_a_value_are_skipped(make_table: MakeTable, pictures: P
             ["7", "7.0"] * 10,
             "{table}: the train images have 1 different value.\n"
             "  Expected: 2 or more different values\n"
-            "  Fix: add images, or name another column with --target.",
+            "  Fix: add images, or choose another column with --target.",
         ),
         (
             "price,split",
             ["1,train", "2,train", "3,val"],
             "{table}: the validation images have 1 different value.\n"
             "  Expected: 2 or more different values\n"
-            "  Fix: add images, or name another column with --target.",
+            "  Fix: add images, or choose another column with --target.",
         ),
     ],
 )
@@ -275,8 +276,9 @@ def test_a_table_without_any_answer_is_an_error(
     table = make_table(header, ["", ""])
     expected = (
         f"{table}: no row names an image and its {what}; {pictures}/00.png: {reason}.\n"
-        f"  Expected: a column of paths and one with the {what} of each image\n"
-        f"  Fix: fill in the table, or name its columns with --image-column and {'--target' if settings else '--label-column'}."
+        f"  Expected: a column of paths and a column with the {what} of each image\n"
+        "  Fix: fill in the table, or name its columns with --image-column and "
+        f"{'--target' if settings else '--label-column'}."
     )
     assert message_of(read, table, **settings) == expected
 
@@ -336,26 +338,26 @@ def test_a_folder_has_facts_of_its_files(tmp_path: Path, make_image_folder: Call
         (
             {"task": MULTILABEL},
             "task is multilabel, but {data} is a folder.\n"
-            "  Expected: a table for multilabel: folders name one class an image\n"
-            "  Fix: name a table of paths and answers instead of the folder.",
+            "  Expected: a table for multilabel: folders give each image only one class\n"
+            "  Fix: use a table of paths and targets instead of the folder.",
         ),
         (
             VALUES,
             "task is regression, but {data} is a folder.\n"
-            "  Expected: a table for regression: folders name one class an image\n"
-            "  Fix: name a table of paths and answers instead of the folder.",
+            "  Expected: a table for regression: folders give each image only one class\n"
+            "  Fix: use a table of paths and targets instead of the folder.",
         ),
         (
             {"metadata": "image-width,boat,hour:number"},
             "metadata is 'boat,hour:number', but {data} is a folder.\n"
-            "  Expected: the names of columns only with a table\n"
-            "  Fix: leave out --metadata, or name the table instead of the folder.",
+            "  Expected: column names only with a table\n"
+            "  Fix: remove --metadata, or use a table instead of the folder.",
         ),
         (
             {"split_column": "part"},
             "split_column is 'part', but {data} is a folder.\n"
-            "  Expected: the names of columns only with a table\n"
-            "  Fix: leave out --split-column, or name the table instead of the folder.",
+            "  Expected: column names only with a table\n"
+            "  Fix: remove --split-column, or use a table instead of the folder.",
         ),
     ],
 )

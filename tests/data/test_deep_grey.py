@@ -47,7 +47,7 @@ def test_a_picture_of_another_depth_than_the_training_images_is_refused(encode: 
     with pytest.raises(UnusableImage) as caught:
         read_picture(content, grey=(GreyRange("16-bit", 0.0, 4095.0),))
     assert caught.value.reason == (
-        "its grey goes up to 65,280, where 4,095 is the model's white: another bit depth than in training"
+        "its grey goes up to 65,280, but the model's white is 4,095: the bit depth differs from training"
     )
 
 
@@ -72,7 +72,7 @@ def test_each_kind_of_a_mixed_data_set_has_its_own_range() -> None:
         GreyRange("float", 0.1, 0.9),
     )
     assert describe_grey(ranges, [*measured, measured[1]])[1] == (
-        "2 pictures have 16-bit grey: 0 is taken for black and 16,383 for white, in training and in prediction."
+        "2 images have 16-bit grey: 0 is black and 16,383 is white, in training and in prediction."
     )
     assert hash_grey(ranges) != hash_grey(ranges[:2])
     assert hash_grey(()) == ""

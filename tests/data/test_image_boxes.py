@@ -59,9 +59,9 @@ def test_an_image_gets_a_box_of_its_own_class_though_another_is_larger(read: Cal
     assert set(chosen(manifest).values()) == {("cat", (1, 1, 9, 9)), ("dog", (2, 2, 8, 8))}
     dog = manifest.root / "dog/0.png"
     assert manifest.notices == (
-        "20 boxes on 8 images; 4 images have more than one, of which the largest of the image's own class is used.",
-        f"4 × box that names no class, where others do; skipped, e.g. {dog}.",
-        f"4 × box of another class than its image's own; skipped, e.g. {dog}.",
+        "20 boxes on 8 images; 4 images have more than one; the largest of the image's own class is used.",
+        f"4 × box without a class although others have one; skipped, e.g. {dog}.",
+        f"4 × box of another class than its image; skipped, e.g. {dog}.",
     )
 
 
@@ -81,14 +81,16 @@ def test_an_image_whose_boxes_are_all_of_other_classes_has_none_and_is_counted(r
     assert chosen(manifest)["cat/0.png"] == ("cat", None)
     assert manifest.notices == (
         "8 boxes on 8 images.",
-        f"1 × image none of whose boxes is of its own class; its boxes are skipped, e.g. {manifest.root}/cat/0.png.",
+        f"1 × image without a box of its own class; its boxes are skipped, e.g. {manifest.root}/cat/0.png.",
     )
 
 
 def test_boxes_of_one_class_that_is_none_of_the_images_are_used_and_it_is_said(read: Callable[..., Manifest]) -> None:
     manifest = read([*make_rows("day", (1, 1, 9, 9), "raccoon"), *make_rows("night", (2, 2, 8, 8), "raccoon")])
     assert set(chosen(manifest).values()) == {("day", (1, 1, 9, 9)), ("night", (2, 2, 8, 8))}
-    assert manifest.notices[1] == "No box is named for a class of the images: boxes of raccoon; classes day, night."
+    assert (
+        manifest.notices[1] == "No box has a class of the images: the boxes have raccoon; the images have day, night."
+    )
 
 
 def test_folders_and_boxes_of_other_classes_are_an_error(tmp_path: Path, read: Callable[..., Manifest]) -> None:
@@ -96,10 +98,10 @@ def test_folders_and_boxes_of_other_classes_are_an_error(tmp_path: Path, read: C
     with pytest.raises(DataError) as caught:
         read(rows)
     assert str(caught.value) == (
-        f"{tmp_path}/boxes.csv: the boxes are named cat, dog, the images' folders batch 1, batch 2.\n"
-        "  Expected: folders that are named for the classes of the boxes, or a folder called images for all of them\n"
-        "  Fix: put the images into one folder called images to learn the boxes' classes, or name the images' classes in a "
-        "table."
+        f"{tmp_path}/boxes.csv: the boxes have cat, dog, the image folders are batch 1, batch 2.\n"
+        "  Expected: folders named after the classes of the boxes, or one folder called images\n"
+        "  Fix: put the images into one folder called images to use the boxes' classes, or list the images' classes in "
+        "a table."
     )
 
 
@@ -109,7 +111,7 @@ def test_folders_below_images_are_no_classes_where_the_boxes_name_others(read: C
     assert set(chosen(manifest).values()) == {("cat", (1, 1, 9, 9)), ("dog", (2, 2, 8, 8))}
     assert manifest.notices == (
         "8 boxes on 8 images.",
-        "The boxes name the classes: the boxes are named cat, dog, the images' folders 2021, 2022.",
+        "The boxes give the classes: the boxes have cat, dog, the image folders are 2021, 2022.",
     )
 
 
@@ -128,14 +130,14 @@ def test_class_folders_take_the_splits_of_lists_among_the_annotations(tmp_path: 
         str(number): "train" if number < 4 else "validation" for number in range(8)
     }
     assert manifest.notices == (
-        "The splits are those that the data gives: 4 train, 4 validation.",
+        "The splits come from the data: 4 train, 4 validation.",
         "8 boxes on 8 images.",
     )
     assert manifest.skipped == ()
 
 
 def test_one_folder_and_boxes_of_another_name_are_an_error(read: Callable[..., Manifest]) -> None:
-    with pytest.raises(DataError, match="the boxes are named raccoon, the images' folders garden"):
+    with pytest.raises(DataError, match="the boxes have raccoon, the image folders are garden"):
         read(make_rows("garden", (1, 1, 9, 9), "raccoon"))
 
 
@@ -151,11 +153,11 @@ def test_class_and_box_come_from_the_same_sound_box(read: Callable[..., Manifest
     assert set(chosen(manifest).values()) == {("cat", (5, 5, 20, 20)), ("dog", (2, 2, 8, 8))}
     images = manifest.root / "images"
     assert manifest.notices == (
-        "10 boxes on 8 images; 2 images have more than one, of which the largest is used.",
-        f"1 × box wholly outside the picture; skipped, e.g. {images}/0.png.",
-        f"1 × box that reaches beyond the picture; clipped, e.g. {images}/1.png.",
-        f"1 × image with boxes of several classes; it gets the class of its largest box, e.g. {images}/1.png.",
-        f"1 × box that names no class, where others do; skipped, e.g. {images}/2.png.",
+        "10 boxes on 8 images; 2 images have more than one; the largest is used.",
+        f"1 × box entirely outside the image; skipped, e.g. {images}/0.png.",
+        f"1 × box that extends beyond the image; clipped, e.g. {images}/1.png.",
+        f"1 × image with boxes of several classes; the class of its largest box is used, e.g. {images}/1.png.",
+        f"1 × box without a class although others have one; skipped, e.g. {images}/2.png.",
     )
 
 
@@ -168,8 +170,8 @@ def test_an_image_without_a_sound_named_box_is_skipped(read: Callable[..., Manif
     manifest = read(rows)
     assert manifest.class_names == ("cat",)
     assert [(item.path.name, item.reason) for item in manifest.skipped] == [
-        ("x.png", "no sound box that names its class"),
-        ("y.png", "no sound box that names its class"),
+        ("x.png", "no valid box with a class"),
+        ("y.png", "no valid box with a class"),
     ]
 
 
@@ -180,7 +182,7 @@ def test_boxes_in_fractions_are_recognized(read: Callable[..., Manifest]) -> Non
     assert manifest.class_names == ("cat", "dog")
     assert manifest.notices == (
         "8 boxes on 8 images.",
-        "boxes.csv: the boxes are read as fractions of the pictures' width and height, as no number is above 1.",
+        "boxes.csv: the boxes are read as fractions of the image size, because no number is above 1.",
     )
 
 
@@ -189,10 +191,10 @@ def test_without_any_usable_box_nothing_is_trained(tmp_path: Path, read: Callabl
     with pytest.raises(DataError) as caught:
         read(rows)
     assert str(caught.value) == (
-        f"{tmp_path}/boxes.csv: none of the images has a usable box. 4 × box wholly outside the picture; skipped, e.g. "
+        f"{tmp_path}/boxes.csv: no image has a usable box. 4 × box entirely outside the image; skipped, e.g. "
         f"{tmp_path}/data/cat/0.png. 4 × box without width or height; skipped, e.g. {tmp_path}/data/dog/0.png.\n"
-        "  Expected: boxes in pixels, or in fractions of the picture's width and height, that lie within the pictures\n"
-        "  Fix: fix the boxes, or leave out --boxes to learn the classes alone."
+        "  Expected: boxes within the images, in pixels or in fractions of the image size\n"
+        "  Fix: fix the boxes, or remove --boxes to train on classes only."
     )
 
 

@@ -105,7 +105,7 @@ def test_writing_leaves_nothing_else_behind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("task", "answer", "complaint"),
     [
-        (MULTILABEL, "wood|gold", "manifest.csv has a class or a split of its own"),
+        (MULTILABEL, "wood|gold", "manifest.csv has an unknown class or split"),
         (REGRESSION, "dear", "the value 'dear' is not a number"),
         (REGRESSION, "", "no value"),
     ],
@@ -118,8 +118,8 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
         read_manifest(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: the manifest cannot be read ({complaint}).\n"
-        "  Expected: manifest.json, manifest.csv and skipped.csv as tlkit wrote them\n"
-        "  Fix: restore the three files, or make the run again."
+        "  Expected: unchanged manifest.json, manifest.csv and skipped.csv\n"
+        "  Fix: restore the three files, or repeat the run."
     )
 
 
@@ -127,19 +127,19 @@ def test_an_answer_that_the_task_does_not_have_is_damage(
     ("name", "content", "complaint"),
     [
         ("manifest.json", "{", "not JSON from line 1 on"),
-        ("manifest.json", "[]", "it holds something else"),
+        ("manifest.json", "[]", "unexpected content"),
         ("manifest.json", '{"format_version": 3}', "root is missing"),
         ("manifest.json", '{"format_version": 2}', "manifest.json has format version 2"),
         ("manifest.json", "[" * 100_000, "nested too deeply"),
         (
             "manifest.csv",
             "split,path\n",
-            "manifest.csv must begin with the line split,answer,path,sha256,width,height,left,top,right,bottom",
+            "manifest.csv must start with the line split,answer,path,sha256,width,height,left,top,right,bottom",
         ),
         (
             "manifest.csv",
             "split,answer,path,sha256,width,height,left,top,right,bottom\ntrain,cow,1.jpg,aa,4,3,,,,\n",
-            "manifest.csv has a class or a split of its own",
+            "manifest.csv has an unknown class or split",
         ),
         ("skipped.csv", None, "skipped.csv: No such file or directory"),
     ],
@@ -154,8 +154,8 @@ def test_a_damaged_manifest_is_an_error(tmp_path: Path, name: str, content: str 
         read_manifest(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: the manifest cannot be read ({complaint}).\n"
-        "  Expected: manifest.json, manifest.csv and skipped.csv as tlkit wrote them\n"
-        "  Fix: restore the three files, or make the run again."
+        "  Expected: unchanged manifest.json, manifest.csv and skipped.csv\n"
+        "  Fix: restore the three files, or repeat the run."
     )
 
 
@@ -178,7 +178,7 @@ def test_a_manifest_that_says_something_else_than_was_written_is_damaged(
     text = (tmp_path / name).read_text()
     assert before in text
     (tmp_path / name).write_text(text.replace(before, after, 1))
-    with pytest.raises(DataError, match="it is not what was written"):
+    with pytest.raises(DataError, match="the checksum does not match"):
         read_manifest(tmp_path)
 
 

@@ -100,7 +100,7 @@ def test_paths_and_numbers_are_read_as_in_training_and_told(table: Path) -> None
     assert source.find(table.parent / "img" / "1.jpg") == ("7.5",)
     assert source.notices == (
         "boats.csv: hour: 7,5 is read as 7.5.",
-        "boats.csv: 1 file is found by reading paths with backslashes.",
+        "boats.csv: 1 file was found by reading paths with backslashes.",
     )
 
 
@@ -184,65 +184,62 @@ def test_facts_of_a_file_that_is_no_picture_are_its_reason(table: Path) -> None:
             ["boat", "image-width", "hour"],
             None,
             {},
-            "the model takes boat, hour beside the image, and no table was given.\n"
-            "  Expected: a table with the images' paths and these columns\n"
+            "the model also takes boat, hour, but no table was given.\n"
+            "  Expected: a table with image paths and these columns\n"
             "  Fix: add --table TABLE.",
         ),
         (
             ["image-width"],
             ["file,boat", "1.jpg,Heron"],
             {},
-            "--table {table} has no effect: the model takes nothing from a table.\n"
-            "  Expected: a table only where the model was trained with --metadata and columns of a table\n"
-            "  Fix: leave out --table.",
+            "--table {table} has no effect: the model uses no table columns.\n"
+            "  Expected: a table only if the model was trained with --metadata columns of a table\n"
+            "  Fix: remove --table.",
         ),
         (
             ["image-width"],
             None,
             {"image_column": "photo"},
             "--image-column photo has no effect: there is no table.\n"
-            "  Expected: the name of a column only with a table\n"
-            "  Fix: leave out --image-column.",
+            "  Expected: --image-column only with --table\n"
+            "  Fix: remove --image-column.",
         ),
         (
             ["boat"],
             ["file,boot", "1.jpg,Heron"],
             {},
-            "{table}: there is no column 'boat' (--metadata).\n"
-            "  Expected: one of file, boot\n"
-            "  Fix: did you mean 'boot'?",
+            "{table}: no column 'boat' (--metadata).\n  Expected: one of file, boot\n  Fix: did you mean 'boot'?",
         ),
         (
             ["boat"],
             ["photo,boat", "1.jpg,Heron"],
             {},
-            "{table}: there is no image column among photo, boat.\n"
-            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
+            "{table}: no image column among photo, boat.\n"
+            "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or "
+            "image_name\n"
             "  Fix: name the column with --image-column.",
         ),
         (
             ["boat"],
             ["photo,boat", "1.jpg,Heron"],
             {"image_column": "foto"},
-            "{table}: there is no column 'foto' (--image-column).\n"
-            "  Expected: one of photo, boat\n"
-            "  Fix: did you mean 'photo'?",
+            "{table}: no column 'foto' (--image-column).\n  Expected: one of photo, boat\n  Fix: did you mean 'photo'?",
         ),
         (
             ["boat", "hour"],
             ["file,boat,hour", "1.jpg,Heron,3", "2.jpg,Heron,3", "./1.jpg,Heron,4"],
             {},
-            "{table}: line 4 contradicts an earlier one of ./1.jpg.\n"
-            "  Expected: rows of one image that agree in boat, hour\n"
-            "  Fix: fix or remove one of them.",
+            "{table}: line 4 contradicts an earlier row for ./1.jpg.\n"
+            "  Expected: the same boat, hour in all rows of an image\n"
+            "  Fix: fix or remove one of the rows.",
         ),
         (
             ["boat"],
             ["file,boat", "1.jpg"],
             {},
             "{table}: line 2 has 1 cell.\n"
-            "  Expected: 2, as many as the first line names\n"
-            "  Fix: fix the line; a cell that holds the separator itself stands in double quotes.",
+            "  Expected: 2, as in the first line\n"
+            "  Fix: fix the line; put a cell that contains the separator in double quotes.",
         ),
     ],
 )
@@ -259,8 +256,8 @@ def test_a_table_that_is_not_there_is_an_error(table: Path) -> None:
         open_source(["boat"], table)
     assert str(caught.value) == (
         f"{table}: the table cannot be read (No such file or directory).\n"
-        "  Expected: a CSV file of at most 128 MiB, with the columns' names in its first line\n"
-        "  Fix: check the path; of a large table, save the columns that are needed, or save it as Parquet."
+        "  Expected: a CSV file of at most 128 MiB, with the column names in its first line\n"
+        "  Fix: check the path; for a large table, keep only the columns you need, or save it as Parquet."
     )
 
 

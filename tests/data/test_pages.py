@@ -57,7 +57,7 @@ def test_a_raw_file_that_shows_a_thumbnail_is_skipped() -> None:
     with pytest.raises(UnusableImage) as caught:
         check_image(write_tiff(((12, 10), {NEW_SUBFILE_TYPE: 1, 330: 8})))
     assert caught.value.reason == (
-        "a camera's raw file, or another that shows only a thumbnail of its picture; convert it to JPEG or TIFF"
+        "a camera raw file, or another file with only a thumbnail; convert it to JPEG or TIFF"
     )
 
 

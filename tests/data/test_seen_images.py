@@ -46,9 +46,9 @@ def test_a_start_from_a_bundle_without_its_run_stays_unknown(run: Path) -> None:
     [
         ("", "not JSON from line 1 on"),
         ('{\n"splits":', "not JSON from line 2 on"),
-        ("[]", "it holds something else"),
+        ("[]", "unexpected content"),
         ('{"splits": {}}', "is_complete is missing"),
-        ('{"splits": {"a": "x"}, "is_complete": true}', "it holds something else"),
+        ('{"splits": {"a": "x"}, "is_complete": true}', "unexpected content"),
     ],
 )
 def test_a_damaged_list_of_earlier_images_is_refused(run: Path, content: str, problem: str) -> None:
@@ -56,12 +56,12 @@ def test_a_damaged_list_of_earlier_images_is_refused(run: Path, content: str, pr
     with pytest.raises(DataError) as caught:
         read_seen_images(run)
     assert caught.value.found == f"{run / EARLIER_IMAGES_FILE} cannot be read ({problem})."
-    assert caught.value.fix == "restore the file; without it, nobody knows which images the model was trained on."
+    assert caught.value.fix == "restore the file; without it, the earlier training images are unknown."
 
 
 def test_a_list_that_says_something_else_than_was_written_is_refused(run: Path) -> None:
     write_earlier_images(run, SeenImages({"a": "train"}))
     path = run / EARLIER_IMAGES_FILE
     path.write_text(path.read_text().replace('"train"', '"test"'))
-    with pytest.raises(DataError, match="it is not what was written"):
+    with pytest.raises(DataError, match="the checksum does not match"):
         read_seen_images(run)

@@ -93,7 +93,7 @@ def test_a_missing_source_is_an_error(photos: Path, source: str) -> None:
     with pytest.raises(DataError) as caught:
         find("photos", source)
     assert str(caught.value) == (
-        f"{source}: there is no such file or folder.\n"
+        f"{source}: no such file or folder.\n"
         "  Expected: a folder, a file, a pattern such as 'photos/**/*.jpg', or -\n"
         "  Fix: check the path."
     )
@@ -103,7 +103,7 @@ def test_nothing_at_all_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         find(str(tmp_path))
     assert str(caught.value) == (
-        f"{tmp_path}: there are no images.\n"
+        f"{tmp_path}: no images found.\n"
         "  Expected: folders with images, patterns, image files, or - for paths on standard input\n"
         "  Fix: check the path; hidden folders and tlkit's own output are skipped."
     )

@@ -112,7 +112,7 @@ def test_earlier_splits_are_kept_against_the_fractions() -> None:
 
 @pytest.mark.parametrize(("validation", "test"), [(0.6, 0.4), (-0.2, 0.1), (1.0, 0.0)])
 def test_fractions_must_leave_a_part_for_training(validation: float, test: float) -> None:
-    with pytest.raises(ValueError, match="must leave a part for training"):
+    with pytest.raises(ValueError, match="must leave images for training"):
         divide(10, validation, test)
 
 

@@ -42,7 +42,7 @@ def test_what_is_no_list_of_paths_is_an_error() -> None:
         list(read_lines(io.BytesIO(bytes(2 * MAX_LINE_BYTES))))
     assert str(caught.value) == (
         "standard input cannot be read: a line of more than 1,048,576 bytes.\n"
-        "  Expected: one path a line, of at most 1 MiB\n"
+        "  Expected: one path per line, of at most 1 MiB\n"
         "  Fix: check the program that writes the paths."
     )
 

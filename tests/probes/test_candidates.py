@@ -85,9 +85,9 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
         ),
         (
             {"policies": ["none"], "views": ["4"]},
-            "--views 4 goes with --policy none, which makes no views.\n"
+            "--views 4 has no effect with --policy none.\n"
             "  Expected: a policy that makes different views of an image: standard or strong\n"
-            "  Fix: add --policy standard, or leave --views out.",
+            "  Fix: add --policy standard, or remove --views.",
         ),
     ],
 )

@@ -38,7 +38,7 @@ def test_weights_are_fetched_before_the_images_are_read(command: str, run_cli: R
 def test_no_weights_are_fetched_for_a_data_set_that_is_not_there(command: str, run_cli: RunCli) -> None:
     result = run_cli(command, "photos", "--backbone" + "s" * (command == "compare"), "vgg16")
     assert result.stderr == (
-        "Error: photos: there is no such file or folder.\n"
+        "Error: photos: no such file or folder.\n"
         "  Expected: a folder of class folders, or a table (.csv, .tsv, .parquet)\n"
         "  Fix: check the path.\n"
     )

@@ -121,7 +121,7 @@ def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSe
     known = [*others, *IMAGE_FACTS]
     if group_by and data.exists() and group_by not in known:
         raise SettingError(
-            f"--group-by {group_by}: there is no such column.",
+            f"--group-by {group_by}: no such column.",
             expected=f"one of {', '.join(known)}",
             fix=name_fix(group_by, known),
         )
@@ -144,7 +144,7 @@ def _check_groups(name: str, keys: Sequence[str], duplicates: Sequence[str]) -> 
         raise SettingError(
             f"--group-by {name}: all images are in one group, {keys[0]!r}.",
             expected="a column with two or more values",
-            fix="name another column.",
+            fix="use another column.",
         )
     try:
         make_group_folds(keys, duplicates=duplicates)
@@ -152,7 +152,7 @@ def _check_groups(name: str, keys: Sequence[str], duplicates: Sequence[str]) -> 
         raise SettingError(
             f"--group-by {name}: the groups have the same images, so none is left to learn from.",
             expected="groups with images of their own",
-            fix="name another column.",
+            fix="use another column.",
         ) from error
 
 

@@ -1,4 +1,4 @@
-"""What the owner of annotations ought to know about them: how many boxes there are, and all that was wrong with them."""
+"""Report on a data set's boxes: how many there are, and what was wrong with them."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from tlkit.data.boxes import BoxLabel, Complaint
 
 @dataclass
 class BoxReport:
-    """Counts boxes and images, collects complaints, and tells of them."""
+    """Counts boxes and images, and collects complaints."""
 
     num_boxes: int = 0
     num_images_without: int = 0
@@ -18,10 +18,10 @@ class BoxReport:
     num_images_with_several: int = 0
     complaints: list[Complaint] = field(default_factory=list)
     remarks: list[str] = field(default_factory=list)
-    """How the boxes as a whole were read, where that took a decision: one sentence each."""
+    """Decisions about how to read the boxes, one sentence each."""
 
     def add_image(self, boxes: Sequence[BoxLabel]) -> None:
-        """Count an image and its sound boxes."""
+        """Count an image and its valid boxes."""
         self.num_boxes += len(boxes)
         self.num_images_without += len(boxes) == 0
         self.num_images_with_one += len(boxes) == 1
@@ -32,24 +32,22 @@ class BoxReport:
         self.complaints += complaints
 
     def sentences(self, *, of_own_class: bool = False) -> tuple[str, ...]:
-        """Return what the user ought to know: about the images, the remarks, and one sentence for each kind of complaint.
+        """Return notices for the user: the counts, the remarks, and one sentence for each kind of complaint.
 
         Args:
-            of_own_class: The box that is used is of the image's own class.
+            of_own_class: Only boxes of the image's own class are used.
         """
         several, without = self.num_images_with_several, self.num_images_without
         clauses = [f"{_count(self.num_boxes, 'box')} on {_count(self.num_images_with_one + several, 'image')}"]
         if several:
             own = " of the image's own class" if of_own_class else ""
-            clauses.append(
-                f"{_count(several, 'image')} {_have(several)} more than one, of which the largest{own} is used"
-            )
+            clauses.append(f"{_count(several, 'image')} {_have(several)} more than one; the largest{own} is used")
         if without:
             clauses.append(f"{_count(without, 'image')} {_have(without)} none")
         return "; ".join(clauses) + ".", *self.remarks, *self.describe_complaints()
 
     def describe_complaints(self) -> tuple[str, ...]:
-        """Return a sentence for each kind of complaint: how many there are, and the file of the first."""
+        """Return one sentence for each kind of complaint: the count and the first file."""
         by_kind: dict[str, list[Complaint]] = {}
         for complaint in self.complaints:
             by_kind.setdefault(complaint.kind, []).append(complaint)

@@ -1,8 +1,8 @@
-"""What the four numbers of a box are: pixels, fractions or percent, two corners or a corner and a size.
+"""Detect the unit and layout of box coordinates: pixels, fractions or percent; two corners or a corner and a size.
 
-A format says what its numbers are, and exports get it wrong: fractions in a table of pixels, two corners in COCO, whose
-boxes are a corner and a size. All boxes together tell, with the pictures, what was meant: it makes sense of all of them,
-and the format's own reading does not. It is never guessed for a single box.
+Exports often break their own format: fractions in a table of pixels, or two corners in COCO, whose boxes are a corner
+and a size. Another reading is used only if it makes sense for all boxes in their images and the format's own reading
+does not. Nothing is guessed for a single box.
 """
 
 from __future__ import annotations
@@ -22,59 +22,57 @@ _TOLERANCE = 0.02
 _PERCENT_FRAME = (100, 100)
 _PERCENT_REACH = 90
 _CHANCE = 1e-6
-"""How unlikely it must be that boxes anywhere in their pictures all lie in the first 100 pixels."""
+"""How unlikely it must be by chance that all boxes lie within the first 100 pixels."""
 
 _Framed = Sequence[tuple[Box, tuple[int, int]]]
-"""Boxes, each with the (width, height) of its picture in the boxes' unit."""
+"""Boxes, each with the (width, height) of its image in the boxes' unit."""
 
 
 @dataclass(frozen=True)
 class _Unit:
-    """What the numbers are counted in.
+    """The unit of the coordinates.
 
     Attributes:
-        sentence: How to say so; empty if it is what the format says.
-        frame: Width and height of every picture in this unit; None: each has its own, in pixels.
+        sentence: Description for the user; empty if the unit is the format's own.
+        frame: Width and height of every image in this unit; None: each image's own size, in pixels.
     """
 
     sentence: str
     frame: tuple[int, int] | None
 
     def as_fractions(self, box: Box) -> Box:
-        """Return a box in fractions of its picture, or the same box in pixels."""
+        """Return a box in fractions of its image; a box in pixels is returned unchanged."""
         if self.frame != _PERCENT_FRAME:
             return box
         left, top, right, bottom = box
         return left / 100, top / 100, right / 100, bottom / 100
 
 
-_FRACTIONS = _Unit(
-    "the boxes are read as fractions of the pictures' width and height, as no number is above 1.", frame=(1, 1)
-)
+_FRACTIONS = _Unit("the boxes are read as fractions of the image size, because no number is above 1.", frame=(1, 1))
 _PERCENT = _Unit(
-    "the boxes are read as percent of the pictures' width and height, as no number is above 100 in pictures that are "
-    "much larger.",
+    "the boxes are read as percentages of the image size, because no number is above 100 in images that are much "
+    "larger.",
     frame=_PERCENT_FRAME,
 )
-_PIXELS = _Unit("the numbers are read as pixels, as none is a fraction of its picture.", frame=None)
+_PIXELS = _Unit("the numbers are read as pixels, because none is a fraction of its image.", frame=None)
 _PERHAPS_PERCENT = (
-    "no number of the boxes is above 100, though the pictures are much larger. They are read as pixels; if they are "
-    "percent, divide them by 100."
+    "the boxes are read as pixels, but no number is above 100 although the images are much larger. If they are "
+    "percentages, divide them by 100."
 )
 
 
 def settle_units(
     annotations: Mapping[Path, Annotation], sizes: Mapping[Path, tuple[int, int]], *, source: Path
 ) -> tuple[dict[Path, Annotation], tuple[str, ...]]:
-    """Return the annotations with boxes that are read as they must be meant, and what the user ought to know of that.
+    """Return the annotations with their boxes in the detected unit and layout, and notices for the user.
 
     Args:
-        annotations: By their image.
-        sizes: Upright (width, height) of the sound images.
-        source: Where they were read, for messages.
+        annotations: By image path.
+        sizes: Upright (width, height) of the valid images.
+        source: Where the annotations were read, for messages.
 
     Raises:
-        DataError: Boxes in fractions and boxes in pixels are mixed, or two other readings make sense.
+        DataError: Fractions and pixels are mixed, or more than one other reading makes sense.
     """
     known = {path: item for path, item in annotations.items() if path in sizes and item.boxes}
     if not known:
@@ -106,10 +104,11 @@ def _find_unit(in_pixels: _Framed, first: Annotation, source: Path) -> _Unit:
         return _FRACTIONS
     if num_small * 4 >= num_boxes:
         raise DataError(
-            f"{source}: {num_small:,} of {num_boxes:,} boxes have no number above 1, as if in fractions, and the "
-            "others are in pixels.",
-            expected="all boxes in pixels, or all in fractions of the pictures' width and height",
-            fix="write all boxes in the same unit.",
+            f"{source}: {num_small:,} of {num_boxes:,} boxes have no number above 1 and look like fractions; the "
+            "others are "
+            "in pixels.",
+            expected="all boxes in pixels, or all in fractions of the image size",
+            fix="convert all boxes to the same unit.",
         )
     if _are_in_percent(in_pixels, first.shape):
         return _PERCENT
@@ -117,9 +116,9 @@ def _find_unit(in_pixels: _Framed, first: Annotation, source: Path) -> _Unit:
 
 
 def _are_in_percent(in_pixels: _Framed, shape: str) -> bool:
-    """Tell whether boxes reach right up to 100 along both axes and never beyond, in pictures that go on.
+    """Return whether boxes reach 100 along both axes and never go beyond, in larger images.
 
-    Boxes in one place, as a mask over all pictures of a fixed camera, count as one.
+    Identical boxes, such as a mask over all images of a fixed camera, count once.
     """
     reach_x, reach_y = (max(box[edge] for box, _ in in_pixels) for edge in (2, 3))
     distinct = list({box: (box, size) for box, size in in_pixels}.values())
@@ -127,7 +126,7 @@ def _are_in_percent(in_pixels: _Framed, shape: str) -> bool:
 
 
 def _are_in_first_pixels(in_pixels: _Framed, shape: str) -> bool:
-    """Tell whether no number of any box is above 100, and that is beyond chance for pictures as large as theirs."""
+    """Return whether all numbers are at most 100, which is very unlikely by chance at these image sizes."""
     if any(_find_largest(box, shape) > 100 * (1 + _TOLERANCE) for box, _ in in_pixels):
         return False
     parts = [min(1, 100 / width) * min(1, 100 / height) for _, (width, height) in in_pixels]
@@ -135,14 +134,14 @@ def _are_in_first_pixels(in_pixels: _Framed, shape: str) -> bool:
 
 
 def _find_largest(box: Box, shape: str) -> float:
-    """Return the largest of the four numbers by which a file of this shape gives a box."""
+    """Return the largest of the four numbers that a file of this shape stores for a box."""
     return max(map(abs, _AS_WRITTEN[shape](box)))
 
 
 def _find_shape(framed: _Framed, shape: str, source: Path) -> tuple[str, Callable[[Box], Box]]:
-    """Return a sentence of how the four numbers are meant, if not as their format says, and how to read them so."""
+    """Return a description of the layout, empty if it is the format's own, and the conversion from it."""
     is_wrong = [not _is_inside(box, frame) for box, frame in framed]
-    # Some exchanged corners are slips, and if it is all of them, a tool has counted from the other side.
+    # A few swapped corners are mistakes; if all are swapped, the tool counts from the other side.
     share = sum(is_wrong) / len(framed)
     if len(framed) < _MIN_BOXES or share < 0.2 or (shape == "corners" and share > 0.8):
         return "", _keep
@@ -153,13 +152,14 @@ def _find_shape(framed: _Framed, shape: str, source: Path) -> tuple[str, Callabl
     }
     if len(sensible) > 1:
         raise DataError(
-            f"{source}: {sum(is_wrong):,} of {len(framed):,} boxes make no sense as {_NAMES[shape]}, and all of them do "
+            f"{source}: {sum(is_wrong):,} of {len(framed):,} boxes make no sense as {_NAMES[shape]}, and all of them "
+            "do "
             f"as {' and as '.join(sensible)}.",
-            expected=f"boxes as {_NAMES[shape]}, as the format has them",
-            fix="write them so.",
+            expected=f"boxes as {_NAMES[shape]}, as the format defines them",
+            fix="convert the boxes to the format's layout.",
         )
     for name, convert in sensible.items():
-        reason = f"as {sum(is_wrong):,} of {len(framed):,} make no sense as {_NAMES[shape]}"
+        reason = f"because {sum(is_wrong):,} of {len(framed):,} make no sense as {_NAMES[shape]}"
         return f"the boxes are read as {name}, {reason}.", convert
     return "", _keep
 
@@ -198,7 +198,7 @@ _OTHER_SHAPES: Mapping[str, Mapping[str, Callable[[Box], Box]]] = {
 
 
 def _is_inside(box: Box, frame: tuple[int, int]) -> bool:
-    """Tell whether a box has an extent and lies within a (width, height), but for a little."""
+    """Return whether a box has a positive size and lies within (width, height), up to a small tolerance."""
     left, top, right, bottom = box
     width, height = frame
     slack_x, slack_y = width * _TOLERANCE, height * _TOLERANCE

@@ -1,4 +1,4 @@
-"""Boxes in the views of a picture: where a box lies in what the network sees, and back."""
+"""Map boxes from an image to its views, and back."""
 
 from __future__ import annotations
 
@@ -9,27 +9,26 @@ from tlkit.data.views import View
 from tlkit.outputs import Box
 
 MIN_VISIBLE_SHARE = 0.25
-"""A box of which a view shows less teaches nothing about boxes."""
+"""A box with a smaller visible part in the view is not used as a target."""
 
 
 def place_box(
     box: Box, view: View, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str
 ) -> tuple[NDArray[np.float32], bool]:
-    """Return where a box lies in a view of its picture.
+    """Return where a box lies in a view of its image.
 
-    The view's matrix takes the corners along; of a turned box the upright box around its corners is taken, cut at the
-    edges of the view.
+    The view's matrix maps the corners. The result is the axis-aligned box around them, clipped to the view.
 
     Args:
-        box: left, top, right, bottom in pixels of the upright picture.
-        view: What is shown; `View()` is the picture itself.
-        picture_size: (height, width) of the upright picture, in pixels.
+        box: left, top, right, bottom in pixels of the upright image.
+        view: The view; `View()` is the image itself.
+        picture_size: (height, width) of the upright image, in pixels.
         image_size: (height, width) of the view, in pixels.
-        fit: How the picture is made to fit.
+        fit: How the image is fitted; see `compute_frame`.
 
     Returns:
-        Centre and size (cx, cy, w, h) in fractions of the view, float32 (4,), 0..1; and whether enough of the box is to
-        be seen.
+        Centre and size (cx, cy, w, h) in fractions of the view, float32 (4,), 0..1; and whether enough of the box is
+        visible.
     """
     matrix = view.matrix(picture_size=picture_size, image_size=image_size, fit=fit)
     left, top, right, bottom = box
@@ -46,13 +45,13 @@ def place_box(
 def recover_box(
     fractions: NDArray[np.floating], *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str
 ) -> Box:
-    """Return the box in pixels of the upright picture that a model gave for the picture itself, cut at its edges.
+    """Convert a box that a model predicted into pixels of the upright image, clipped to the image.
 
     Args:
         fractions: cx, cy, w, h in fractions of the input, (4,).
-        picture_size: (height, width) of the upright picture, in pixels.
+        picture_size: (height, width) of the upright image, in pixels.
         image_size: (height, width) of the input, in pixels.
-        fit: As the model was trained with.
+        fit: The fit that the model was trained with.
     """
     height, width = image_size
     centre_x, centre_y, box_width, box_height = (float(value) for value in fractions)

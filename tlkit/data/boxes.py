@@ -1,8 +1,8 @@
-"""Boxes around what a picture shows: what an annotation says, brought into the upright picture, and checked.
+"""Bounding boxes: annotations converted to the upright image and checked.
 
-A reader (`tlkit.data.formats.boxes`) gives annotations as they were written. `check_boxes` brings their boxes into the
-pixels of the upright picture, the one that the loader shows. Coordinates are continuous: a picture of width w spans
-0..w. Sizes are (width, height) here, as in every format of annotations.
+A reader (`tlkit.data.formats.boxes`) returns annotations as they were written. `check_boxes` converts their boxes to
+pixels of the upright image, which is what the loader returns. Coordinates are continuous: an image of width w spans
+0..w. Sizes are (width, height) here, as in every annotation format.
 """
 
 from __future__ import annotations
@@ -16,23 +16,25 @@ from typing import Literal, Protocol
 from tlkit.outputs import Box
 
 EMPTY = "box without width or height; skipped"
-EXCHANGED = "box with left and right, or top and bottom, exchanged; fixed"
-PARTLY_OUTSIDE = "box that reaches beyond the picture; clipped"
-OUTSIDE = "box wholly outside the picture; skipped"
-TOO_SMALL = "box of less than one pixel; skipped"
-SCALED = "size stated otherwise than the picture's, with the same proportions; boxes scaled"
-FOREIGN_SIZE = "size stated with other proportions than the picture's; its boxes are skipped"
-UNTOLD_TURN = "picture stored turned or mirrored, and no word whether its boxes are, too; taken as upright"
+EXCHANGED = "box with left and right, or top and bottom, swapped; fixed"
+PARTLY_OUTSIDE = "box that extends beyond the image; clipped"
+OUTSIDE = "box entirely outside the image; skipped"
+TOO_SMALL = "box smaller than one pixel; skipped"
+SCALED = "stated size differs from the image's but has the same aspect ratio; boxes scaled"
+FOREIGN_SIZE = "stated size has another aspect ratio than the image; its boxes are skipped"
+UNKNOWN_ROTATION = (
+    "image stored rotated or mirrored, without a size that shows whether its boxes are too; read as upright"
+)
 
 _OVERHANG_PX = 1.0
 _SAME_PROPORTIONS = 0.01
-# The six decimals of a YOLO file can make a box of one pixel a little smaller.
+# With the six decimals of a YOLO file, a box of one pixel can come out slightly smaller.
 _SMALLEST_EDGE_PX = 0.99
 
 
 @dataclass(frozen=True, slots=True)
 class BoxLabel:
-    """A box, in pixels, and the name of what it encloses, which may be empty."""
+    """A box, in pixels, with its class name, which may be empty."""
 
     left: float
     top: float
@@ -42,22 +44,22 @@ class BoxLabel:
 
     @property
     def corners(self) -> Box:
-        """The box alone: left, top, right, bottom."""
+        """The box without its class: left, top, right, bottom."""
         return self.left, self.top, self.right, self.bottom
 
 
 @dataclass(frozen=True)
 class Annotation:
-    """What one annotation says of one image.
+    """One annotation of one image.
 
     Args:
         image: The image's absolute path.
         size: (width, height) in pixels as the annotation states it, or None.
-        boxes: In pixels of the picture that the annotation states; finite, and otherwise unchecked.
-        in_fractions: The boxes are in fractions of the upright picture's width and height instead.
-        shape: How the file writes a box: as two `corners`, as `extents` (a corner and a size) or as `centres` (and sizes).
-        source: The file that says so.
-        split: The split that a list among the annotations gives the image.
+        boxes: In pixels, at the size that the annotation states; finite, otherwise unchecked.
+        in_fractions: Whether the boxes are in fractions of the upright image size instead.
+        shape: How the file stores a box: two `corners`, `extents` (a corner and a size) or `centres` (centre and size).
+        source: The annotation's file.
+        split: The image's split, if the annotations list one.
     """
 
     image: Path
@@ -71,44 +73,44 @@ class Annotation:
 
 @dataclass(frozen=True, slots=True)
 class Complaint:
-    """Something wrong that was fixed or left out: its kind, in words, and the file in which it was met."""
+    """A problem that was fixed or skipped: its kind, in words, and its file."""
 
     kind: str
     path: Path
 
 
 class FindImage(Protocol):
-    """A reader's way to the image that an annotation names."""
+    """Finds the image that an annotation names."""
 
     def __call__(
         self, name: str, *, beside: Sequence[Path], under: PurePath | str = "", any_suffix: bool = False
     ) -> list[Path]:
-        """Return the images that may be meant: none, the one, or several that cannot be told apart.
+        """Return the matching images: none, one, or several if the name is ambiguous.
 
         Args:
-            name: A file name or a path, as the annotation gives it.
-            beside: Folders in which the image may lie.
-            under: The annotation's own folder, seen from the root of all annotations; tells images of one name apart.
-            any_suffix: `name` lacks its suffix.
+            name: A file name or a path, as in the annotation.
+            beside: Folders that may contain the image.
+            under: The annotation's folder, relative to the root of all annotations; distinguishes images of the same
+                name.
+            any_suffix: Whether `name` has no suffix.
         """
 
 
 def check_boxes(
     annotation: Annotation, *, stored_size: tuple[int, int], orientation: int
 ) -> tuple[list[BoxLabel], list[Complaint]]:
-    """Bring an annotation's boxes into the upright picture, and find what is wrong with them.
+    """Convert an annotation's boxes to the upright image, and report what is wrong with them.
 
-    Tools for annotation differ in whether they heed the EXIF orientation. A stated size tells: if it is the stored
-    picture's and not the upright one's, the boxes are turned with the picture. If it does not tell, they are taken as
-    upright.
+    Annotation tools differ in whether they apply the EXIF orientation. If the stated size is that of the stored image
+    and not of the upright one, the boxes are rotated with the image; otherwise they are read as upright.
 
     Args:
-        annotation: As a reader gave it.
-        stored_size: (width, height) in pixels of the picture as it is stored.
+        annotation: As returned by a reader.
+        stored_size: (width, height) in pixels of the image as stored.
         orientation: EXIF orientation, 1..8.
 
     Returns:
-        The sound boxes in pixels of the upright picture, within it; and the complaints, in the order of the boxes.
+        The valid boxes, clipped, in pixels of the upright image; and the complaints, in the order of the boxes.
     """
     complaints: list[Complaint] = []
 
@@ -123,7 +125,7 @@ def check_boxes(
         return [], complaints
     boxes = []
     for box in annotation.boxes:
-        corners = _mend(box.corners, complain)
+        corners = _order_edges(box.corners, complain)
         if corners is not None:
             corners = _clip(frame.place(corners), upright_size, complain)
         if corners is not None:
@@ -132,16 +134,16 @@ def check_boxes(
 
 
 def turn_upright(box: Box, *, stored_size: tuple[int, int], orientation: int) -> Box:
-    """Return where a box of the stored picture lies in the upright one; both in pixels.
+    """Convert a box from the stored image to the upright one; both in pixels.
 
     Args:
-        box: In the stored picture.
-        stored_size: (width, height) of the stored picture, in pixels.
+        box: In the stored image.
+        stored_size: (width, height) of the stored image, in pixels.
         orientation: EXIF orientation, 1..8.
     """
     left, top, right, bottom = box
     width, height = stored_size
-    # Every orientation is a mirroring along x, along y, both or none, and from 5 on an exchange of x and y after it.
+    # Every orientation mirrors x, y, both or neither; 5 and above then swap x and y.
     if orientation in (2, 3, 7, 8):
         left, right = width - right, width - left
     if orientation in (3, 4, 6, 7):
@@ -150,19 +152,19 @@ def turn_upright(box: Box, *, stored_size: tuple[int, int], orientation: int) ->
 
 
 def choose_box(boxes: Sequence[BoxLabel]) -> BoxLabel | None:
-    """Return the box with the largest area, the first of several; None if there are no boxes."""
+    """Return the largest box by area, the first if tied; None without boxes."""
     return max(boxes, key=lambda box: (box.right - box.left) * (box.bottom - box.top), default=None)
 
 
 def compute_fractions(box: Box, size: tuple[int, int]) -> tuple[float, float, float, float]:
-    """Return a box in pixels as (centre x, centre y, width, height) in fractions, 0..1, of a (width, height) `size`."""
+    """Convert a box in pixels to (centre x, centre y, width, height), in fractions 0..1 of a (width, height) size."""
     left, top, right, bottom = box
     width, height = size
     return (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
 
 
 def compute_box(fractions: Sequence[float], size: tuple[int, int]) -> Box:
-    """Return the box, in pixels, that `compute_fractions` turned into fractions of a (width, height) `size`."""
+    """Convert fractions of a (width, height) `size` to a box in pixels; the inverse of `compute_fractions`."""
     centre_x, centre_y, box_width, box_height = fractions
     width, height = size
     return (
@@ -174,7 +176,7 @@ def compute_box(fractions: Sequence[float], size: tuple[int, int]) -> Box:
 
 
 def parse_numbers(values: Iterable[object]) -> list[float] | None:
-    """Return numbers, or texts of numbers, as floats; None if one is anything else or not finite."""
+    """Parse numbers or numeric strings as floats; return None if any is invalid or not finite."""
     numbers = []
     for value in values:
         if isinstance(value, bool) or not isinstance(value, (int, float, str)):
@@ -187,14 +189,14 @@ def parse_numbers(values: Iterable[object]) -> list[float] | None:
 
 
 def parse_size(width: object, height: object) -> tuple[int, int] | None:
-    """Return the (width, height) that an annotation states; None if it states none, as tools do with zeros."""
+    """Return the (width, height) that an annotation states; None if it is missing, which some tools write as zeros."""
     numbers = parse_numbers((width, height))
     return (round(numbers[0]), round(numbers[1])) if numbers and min(numbers) >= 1 else None
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
-    """How an annotation's coordinates lie in the upright picture: scaled, then turned with it or not."""
+    """How to map an annotation's coordinates to the upright image: scale, then optionally rotate."""
 
     scale_x: float = 1.0
     scale_y: float = 1.0
@@ -210,10 +212,10 @@ class _Frame:
 def _find_frame(
     annotation: Annotation, stored_size: tuple[int, int], orientation: int, complain: Callable[[str], None]
 ) -> _Frame | None:
-    """Return how the annotation's coordinates are meant, or None if that cannot be known."""
+    """Return how to map the annotation's coordinates, or None if that is unknown."""
     stated, upright_size = annotation.size, _turn_size(stored_size, orientation)
     if orientation != 1 and (stated is None or stored_size == upright_size):
-        complain(UNTOLD_TURN)
+        complain(UNKNOWN_ROTATION)
     if annotation.in_fractions:
         return _Frame(*upright_size)
     if stated is None or stated == upright_size:
@@ -234,7 +236,7 @@ def _turn_size(stored_size: tuple[int, int], orientation: int) -> tuple[int, int
     return (height, width) if orientation >= 5 else (width, height)
 
 
-def _mend(box: Box, complain: Callable[[str], None]) -> Box | None:
+def _order_edges(box: Box, complain: Callable[[str], None]) -> Box | None:
     """Return a box with its edges in order, or None if it is empty."""
     left, top, right, bottom = box
     if left == right or top == bottom:
@@ -246,7 +248,7 @@ def _mend(box: Box, complain: Callable[[str], None]) -> Box | None:
 
 
 def _clip(box: Box, size: tuple[int, int], complain: Callable[[str], None]) -> Box | None:
-    """Return the part of a box within a picture of (width, height) `size`, or None if nothing useful of it is."""
+    """Clip a box to an image of (width, height) `size`; return None if nothing useful is left."""
     left, top, right, bottom = box
     width, height = size
     if right <= 0 or bottom <= 0 or left >= width or top >= height:

@@ -1,4 +1,4 @@
-"""What must hold of a data set's classes before anything is trained on them, and what its owner ought to know."""
+"""Check a data set's classes before training, and collect notices about them."""
 
 from __future__ import annotations
 
@@ -15,14 +15,14 @@ from tlkit.untrusted import is_clean_text
 
 
 def _check_values(data: Path, records: Sequence[ImageRecord]) -> None:
-    """Raise DataError unless values can be learned and measured."""
+    """Raise DataError unless a regression can be trained and validated on these values."""
     for split, fewest in (("train", 2), ("validation", 2)):
         chosen = [float(record.answer) for record in records if record.split == split]
         if len(chosen) < fewest or len(set(chosen)) < fewest:
             raise DataError(
                 f"{data}: the {split} images have {count(len(set(chosen)), 'different value')}.",
                 expected=f"{fewest} or more different values",
-                fix="add images, or name another column with --target.",
+                fix="add images, or choose another column with --target.",
             )
 
 
@@ -30,30 +30,30 @@ def _check_enough_values(data: Path, records: Sequence[ImageRecord]) -> None:
     number = len({record.sha256 for record in records})
     if number < 10:
         raise DataError(
-            f"{data}: there are {count(number, 'usable image')} with a value.",
-            expected="ten or more different images, for training and for validation",
+            f"{data}: only {count(number, 'usable image')} with a value.",
+            expected="ten or more different images, for training and validation",
             fix="add images; unusable files do not count.",
         )
 
 
 def check_class_names(data: Path, task: str, names: Collection[str], pinned: Sequence[str] | None) -> None:
-    """Check the names before any file is opened.
+    """Check class names before any file is opened.
 
     Args:
-        data: What the user named, for the message.
+        data: The user's path, for the message.
         task: One of `tlkit.outputs.TASKS`.
-        names: The classes or labels that were found.
-        pinned: Those of the model that will be trained on or scored; None if there is none yet.
+        names: The class or label names that were found.
+        pinned: The names of an existing model; None without one.
 
     Raises:
-        DataError: A name cannot stand in a saved model, or is none of `pinned`.
+        DataError: A name cannot be stored in a model, or is not in `pinned`.
     """
     one, many = find_task(task).nouns
     for name in sorted(names):
         if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
             raise DataError(
-                f"{data}: the {one} name {name[:80]!r} cannot be used.",
-                expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters, none of them a control character",
+                f"{data}: the {one} name {name[:80]!r} is invalid.",
+                expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters without control characters",
                 fix=f"rename the {one}.",
             )
         if pinned is not None and name not in pinned:
@@ -67,14 +67,14 @@ def check_class_names(data: Path, task: str, names: Collection[str], pinned: Seq
 def check_trainable(
     data: Path, task: str, names: Sequence[str], records: Sequence[ImageRecord], *, with_boxes: bool = False
 ) -> None:
-    """Check that every class or label can be learned and its learning be measured.
+    """Check that every class or label has images for training and for validation.
 
     Args:
-        data: What the user named, for the message.
+        data: The user's path, for the message.
         task: One of `tlkit.outputs.TASKS`.
-        names: The classes or labels that there must be.
+        names: The required classes or labels.
         records: The images with their final splits.
-        with_boxes: Boxes are learnt too; then a single class will do.
+        with_boxes: Whether boxes are trained too; a single class is then enough.
 
     Raises:
         DataError: There are fewer than two classes, or one lacks images for training or for validation.
@@ -86,12 +86,12 @@ def check_trainable(
         raise DataError(
             f"{data}: there is only one class, {names[0]!r}.",
             expected="two or more classes, each a folder of images or a name in the table's label column",
-            fix="add images of another class; if these are not the classes, name the folder above or below.",
+            fix="add images of another class; if these folders are not the classes, use the folder above or below.",
         )
     if not names:
         raise DataError(
             f"{data}: no image has a label.",
-            expected="names with | between them in the table's label column",
+            expected="label names separated by | in the table's label column",
             fix="name the column with --label-column.",
         )
     splits = _find_splits(task, records)
@@ -108,7 +108,7 @@ def check_trainable(
 
 
 def check_enough_images(data: Path, task: str, names: Sequence[str], records: Sequence[ImageRecord]) -> None:
-    """Check that every class, or label, or the whole can be divided into training and validation images.
+    """Check that every class or label, or a data set of values, can be split into training and validation images.
 
     Raises:
         DataError: A class or label has fewer than two different images; or there are fewer than ten values.
@@ -124,39 +124,38 @@ def check_enough_images(data: Path, task: str, names: Sequence[str], records: Se
     if poor:
         one, many = find_task(task).nouns
         found = "has one usable image" if distinct[poor[0]] else "has no usable image"
-        others = (
-            f"; the same holds for {count(len(poor) - 1, f'other {one}', f'other {many}')}" if len(poor) > 1 else ""
-        )
+        others = f"; the same goes for {count(len(poor) - 1, f'other {one}', f'other {many}')}" if len(poor) > 1 else ""
         raise DataError(
             f"{data}: the {one} {poor[0]!r} {found}{others}.",
-            expected=f"two or more different images of every {one}, for training and for validation",
-            fix=f"add images, or take the {one} away; unusable files do not count.",
+            expected=f"two or more different images of every {one}, for training and validation",
+            fix=f"add images, or remove the {one}; unusable files do not count.",
         )
 
 
 def find_notices(
     task: str, names: Sequence[str], records: Sequence[ImageRecord], skipped: Sequence[SkippedFile]
 ) -> Iterator[str]:
-    """Yield what the owner of the data ought to know, one sentence each: it weakens the numbers, but stops nothing."""
+    """Yield notices, one sentence each, about what makes scores less reliable but does not stop the run."""
     if skipped:
         first = skipped[0]
         verb = "is" if len(skipped) == 1 else "are"
         yield f"{count(len(skipped), 'file')} {verb} skipped; the first: {first.path} ({first.reason})."
     if find_task(task).is_exclusive and len(names) == 1:
         yield (
-            f"There is only one class, so the model calls every picture {names[0]}: its boxes say where one would be, not "
-            "whether there is one. Only the distance of a picture from the training images tells what is unknown."
+            f"There is only one class, so the model predicts {names[0]} for every image: a box shows where it would "
+            "be, not "
+            "whether there is one. Only the distance from the training images detects unknown images."
         )
     yield from find_variants(task, records)
     splits = _find_splits(task, records)
     if any("test" in found for found in splits.values()):
         untested = [name for name in names if "test" not in splits[name]]
         if untested:
-            yield f"The test images lack {_name_all(task, untested)}."
+            yield f"The test split has no images of {_name_all(task, untested)}."
 
 
 def name_some(names: Sequence[str], *, at_most: int = 5) -> str:
-    """Return names with commas between them; of a long list only the first, and the number of the others."""
+    """Join names with commas; a long list is cut, with the number of the rest."""
     shown = ", ".join(names[:at_most])
     return shown if len(names) <= at_most else f"{shown} and {len(names) - at_most} more"
 
@@ -167,7 +166,7 @@ def count(number: int, singular: str, plural: str = "") -> str:
 
 
 def _name_all(task: str, names: Sequence[str]) -> str:
-    """Return `class 'a'` or `classes 'a', 'b'`, or labels likewise."""
+    """Return `class 'a'` or `classes 'a', 'b'`; likewise for labels."""
     return f"{find_task(task).nouns[len(names) > 1]} {name_some([repr(name) for name in names])}"
 
 
@@ -181,10 +180,10 @@ def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[
 
 def _suggest(task: str, lacking: str, others: Sequence[str], split: str) -> str:
     like_it = [name for name in others if _fold(name) == _fold(lacking)]
-    spelling = f" (or is it {like_it[0]!r}, spelled otherwise?)" if like_it else ""
-    return f"add {split} images of {lacking!r}{spelling}, or take the {find_task(task).nouns[0]} away."
+    spelling = f" (or is it {like_it[0]!r}, spelled differently?)" if like_it else ""
+    return f"add {split} images of {lacking!r}{spelling}, or remove the {find_task(task).nouns[0]}."
 
 
 def _fold(name: str) -> str:
-    """Return a name without the differences of spelling that a file system or a hand brings in."""
+    """Normalize a name's case, spaces and Unicode form, which file systems and typing vary."""
     return "".join(character for character in name.casefold() if character.isalnum())

@@ -1,4 +1,4 @@
-"""Where a data set contradicts itself: one picture in two splits or under two classes, one class spelled in two ways."""
+"""Find contradictions: one image in two splits or two classes, or one class spelled in two ways."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tlkit.data.manifest import Finding, ImageRecord
 from tlkit.tasks import find_task
 
 _DUPLICATES = (
-    ("split", "in more than one split", "scores on them flatter the model"),
+    ("split", "in more than one split", "their scores are too optimistic"),
     ("answer", "{answers}", "one of the labels is wrong"),
 )
 
 
 def find_duplicates(task: str, records: Sequence[ImageRecord]) -> tuple[list[str], list[Finding]]:
-    """Return sentences about files with the same bytes in two splits or under two classes, and each of the files."""
+    """Return notices about identical files in two splits or two classes, and a finding for each file."""
     groups = [group for group in _group_by_bytes(records) if len(group) > 1]
     answers = find_task(task).conflict
     notices, findings = [], []
@@ -28,7 +28,8 @@ def find_duplicates(task: str, records: Sequence[ImageRecord]) -> tuple[list[str
             second = _find_other(first, torn[0], attribute)
             number = f"{len(torn):,} image{' is' if len(torn) == 1 else 's are'}"
             notices.append(
-                f"{number} {where}, so {harm}; a run lists all in findings.csv, for example {first.path} and {second.path}."
+                f"{number} {where}, so {harm}; a run lists all in findings.csv, for example {first.path} and "
+                f"{second.path}."
             )
         for group in torn:
             for record in group:
@@ -39,7 +40,7 @@ def find_duplicates(task: str, records: Sequence[ImageRecord]) -> tuple[list[str
 
 
 def find_variants(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
-    """Yield a sentence about classes or labels whose names differ only in case, spaces, hyphens or Unicode's forms."""
+    """Yield a notice of classes or labels whose names differ only in case, spaces, hyphens or Unicode form."""
     counts = Counter(name for record in records for name in find_task(task).names_of(record.answer))
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(counts):
@@ -53,7 +54,7 @@ def find_variants(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
 
 
 def fold_spelling(name: str) -> str:
-    """Return a name without differences of case, spaces, hyphens and Unicode's forms: the same for names spelled alike."""
+    """Normalize case, spaces, hyphens and Unicode form, so that names spelled alike compare equal."""
     text = unicodedata.normalize("NFKC", name).casefold().replace("_", " ").replace("-", " ")
     return " ".join("".join(each for each in text if unicodedata.category(each) != "Cf").split())
 

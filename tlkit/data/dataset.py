@@ -1,4 +1,4 @@
-"""From what the user named to a manifest: find the files, check them, divide them, tell what is odd about them."""
+"""Build a manifest from the user's path: find the files, check them, split them, and collect notices."""
 
 from __future__ import annotations
 
@@ -40,13 +40,13 @@ def _no_progress(total: int) -> AbstractContextManager[Callable[[int], None]]:
 
 
 def check_exists(data: Path) -> None:
-    """Check that there is something to read, before the network is used or anything heavy is loaded.
+    """Check that the path exists, before any download or heavy import.
 
     Raises:
-        DataError: There is nothing under that path.
+        DataError: The path does not exist.
     """
     if not data.exists():
-        raise _no_data_set(data, "there is no such file or folder")
+        raise _no_data_set(data, "no such file or folder")
 
 
 def _no_data_set(data: Path, found: str) -> DataError:
@@ -68,26 +68,27 @@ def read_dataset(
     grey: Sequence[GreyRange] | None = None,
     progress: Progress = _no_progress,
 ) -> Manifest:
-    """Read a data set to train on.
+    """Read a data set for training.
 
-    Splits that the data gives are used as they are. What it lacks is cut from its training images, or from all images
-    where it gives no splits: a validation split always, a test split if `settings.test_fraction` is above 0.
+    Splits in the data are used as they are. A missing validation split, and a missing test split if
+    `settings.test_fraction` is above 0, is taken from the training images, or from all images if the data has no
+    splits.
 
     Args:
         data: A folder of class folders, with or without split folders above them, or a table.
-        settings: How the images are found, sampled and divided.
-        seed: Decides over the sample and the division.
-        index: Knows the files of earlier looks.
-        class_names: The classes of a model that is trained on, in label order; the data must have the same ones. None:
+        settings: How the images are found, sampled and split.
+        seed: Seed of the sample and the splits.
+        index: Cached facts about files.
+        class_names: Classes of the model to continue from, in label order; the data must have the same ones. None:
             the classes found, sorted.
-        keep: Splits of images by hash, from the run that this one starts from. They are honoured where the data gives
-            none, so that no image that was validated on is trained on.
-        grey: What is black and white in greys of more than 8 bits to a model that is trained on. None: it follows from
+        keep: Splits by image hash, from the run that this one starts from. They apply where the data has no splits, so
+            that no earlier validation image is trained on.
+        grey: Black and white levels for grey of more than 8 bits, from the model to continue from. None: measured on
             the data.
-        progress: Shows how far the check of the files has come.
+        progress: Shows the progress of the file check.
 
     Raises:
-        DataError: There is no such data, it is not a data set, or a class lacks images.
+        DataError: The data does not exist, is not a data set, or a class lacks images.
         SettingError: A setting does not apply to this data.
     """
     boxes = read_image_boxes(data, settings.boxes)
@@ -113,20 +114,20 @@ def read_evaluation_set(
     seed: int = 0,
     progress: Progress = _no_progress,
 ) -> Manifest:
-    """Read labelled images to score a model on; in the manifest all of them are test images.
+    """Read labelled images for evaluation; the manifest lists all of them as test images.
 
     Args:
-        data: A folder of class folders or a table, all of which is used; or one with splits, of which one is used.
+        data: A folder of class folders or a table. Without splits, all images are used; with splits, one split is.
         settings: How the images are found and sampled; task, target and metadata are the model's.
         class_names: The model's classes or labels, in order. The data need not have all of them.
-        index: Knows the files of earlier looks.
-        split: The split to use; None means `test`, and is right for data without splits.
-        seed: Decides over the sample.
-        progress: Shows how far the check of the files has come.
+        index: Cached facts about files.
+        split: The split to use; None means `test`, or all images if the data has no splits.
+        seed: Seed of the sample.
+        progress: Shows the progress of the file check.
 
     Raises:
-        DataError: There is no such data, no usable image, no such split, or a class that the model does not know.
-        SettingError: A split was asked for, but the data has none.
+        DataError: The data or the split does not exist, there is no usable image, or the model does not know a class.
+        SettingError: A split was requested, but the data has none.
     """
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
@@ -141,9 +142,9 @@ def read_evaluation_set(
 
 
 def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None) -> Candidates:
-    """Return the files that the folder or the table names; at least one.
+    """Return the files in the folder or the table, at least one.
 
-    Where boxes are learnt, a folder may hold images without class folders: their classes are those of their boxes.
+    With boxes, a folder needs no class folders: the classes come from the boxes.
     """
     if data.is_dir():
         _refuse_columns(data, settings)
@@ -173,15 +174,15 @@ def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | Non
         refuse_unread_annotations(data)
         first = f"; {found.skipped[0].path} is {found.skipped[0].reason}" if found.skipped else ""
         raise DataError(
-            f"{data}: there are no images with a class{first}.",
+            f"{data}: no images with a class{first}.",
             expected="DATA/CLASS/images, DATA/train/CLASS/images, or a table of paths and labels",
-            fix="sort the images into one folder a class, or name their classes in a table.",
+            fix="sort the images into one folder per class, or list their classes in a table.",
         )
     return found
 
 
 def _read_folder(data: Path, boxes: ImageBoxes | None) -> Candidates:
-    """Return the files of a folder; with boxes and without class folders, the class of an image is that of its box."""
+    """Return the files of a folder; without class folders, the classes come from the boxes."""
     if boxes is None:
         return read_folder(data)
     layout = find_layout(data)
@@ -199,23 +200,23 @@ def _refuse_empty_table(data: Path, settings: DataSettings, skipped: Sequence[Sk
     first = f"; {skipped[0].path}: {skipped[0].reason}" if skipped else ""
     raise DataError(
         f"{data}: no row names an image and its {what}{first}.",
-        expected=f"a column of paths and one with the {what} of each image",
+        expected=f"a column of paths and a column with the {what} of each image",
         fix=f"fill in the table, or name its columns with --image-column and {option}.",
     )
 
 
 def _list_table_columns(settings: DataSettings) -> tuple[ColumnRequest, ...]:
-    """Return the columns of metadata that a table must have: those that are no facts of the image file."""
+    """Return the metadata columns that must be in the table: those that are not facts about the image file."""
     return tuple(request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS)
 
 
 def _refuse_columns(data: Path, settings: DataSettings) -> None:
-    """Raise SettingError for settings that only a table can satisfy, as the data is a folder."""
+    """Raise SettingError for settings that need a table, because the data is a folder."""
     if not find_task(settings.task).is_exclusive:
         raise SettingError(
             f"task is {settings.task}, but {data} is a folder.",
-            expected=f"a table for {settings.task}: folders name one class an image",
-            fix="name a table of paths and answers instead of the folder.",
+            expected=f"a table for {settings.task}: folders give each image only one class",
+            fix="use a table of paths and targets instead of the folder.",
         )
     columns = {
         name: getattr(settings, name) for name in ("image_column", "label_column", "label_separator", "split_column")
@@ -225,13 +226,13 @@ def _refuse_columns(data: Path, settings: DataSettings) -> None:
     if asked:
         raise SettingError(
             f"{asked} is {columns[asked]!r}, but {data} is a folder.",
-            expected="the names of columns only with a table",
-            fix=f"leave out --{asked.replace('_', '-')}, or name the table instead of the folder.",
+            expected="column names only with a table",
+            fix=f"remove --{asked.replace('_', '-')}, or use a table instead of the folder.",
         )
 
 
 def _add_metadata(records: list[ImageRecord], settings: DataSettings) -> list[ImageRecord]:
-    """Return the records with the metadata that is asked for: the table's texts, and facts of the files."""
+    """Return the records with the requested metadata: the table's cells, and facts about the files."""
     names = [request.name for request in parse_metadata(settings.metadata)]
     from_table = [request.name for request in _list_table_columns(settings)]
     if len(names) == len(from_table):
@@ -250,28 +251,28 @@ def _choose_split(data: Path, items: Sequence[Candidate], split: str | None) -> 
     if not given:
         if split is not None:
             raise SettingError(
-                f"the split {split!r} was asked for, but {data} has no splits.",
+                f"the split {split!r} was requested, but {data} has no splits.",
                 expected="--split only with data that has split folders or a split column",
-                fix="leave out --split to use all of it.",
+                fix="remove --split to use all images.",
             )
         return items
-    wanted = split or "test"
-    if wanted not in given:
+    requested = split or "test"
+    if requested not in given:
         raise DataError(
-            f"{data}: there is no {wanted} split.",
-            expected=f"one that it has: {', '.join(given)}",
-            fix=f"use --split {given[-1]}, or name other data.",
+            f"{data}: there is no {requested} split.",
+            expected=f"one of the existing splits: {', '.join(given)}",
+            fix=f"use --split {given[-1]}, or other data.",
         )
-    return [item for item in items if item.split == wanted]
+    return [item for item in items if item.split == requested]
 
 
 def _check_strict(settings: DataSettings, skipped: Sequence[SkippedFile]) -> None:
-    """Raise DataError for the first file that cannot be used, if the user wants none skipped."""
+    """Raise DataError for the first unusable file, if --strict is set."""
     if settings.strict and skipped:
         raise DataError(
             f"{skipped[0].path}: {skipped[0].reason}.",
-            expected="nothing but usable images, as --strict demands",
-            fix="fix or remove the file, or leave out --strict to skip it.",
+            expected="only usable images, because of --strict",
+            fix="fix or remove the file, or remove --strict to skip it.",
         )
 
 
@@ -284,7 +285,7 @@ def _build_manifest(
     boxes: ImageBoxes | None,
     grey: Sequence[GreyRange] | None = None,
 ) -> Manifest:
-    told = boxes.sentences() if boxes else ()
+    box_notices = boxes.sentences() if boxes else ()
     duplicates, findings = find_duplicates(settings.task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
@@ -293,7 +294,7 @@ def _build_manifest(
     notices = (
         *found.notices,
         *_name_unused_columns(found, settings),
-        *told,
+        *box_notices,
         *duplicates,
         *find_notices(settings.task, names, records, skipped),
         *describe_grey(ranges, measured),
@@ -305,7 +306,7 @@ def _build_manifest(
 
 
 def _name_unused_columns(found: Candidates, settings: DataSettings) -> Iterator[str]:
-    """Yield a notice of a table's columns that have no part in the run; those of its boxes have one where it asks for them."""
+    """Yield a notice of unused columns of the table; box columns count as used if boxes are requested."""
     boxes = find_box(found.unused_columns)
     unused = [name for name in found.unused_columns if not (settings.boxes and name in boxes)]
     if unused:

@@ -1,7 +1,7 @@
-"""What decoding a picture costs, known from its head, and the one budget of memory that all decoding threads share.
+"""Estimate from an image's header what decoding costs, and share one memory budget among all decoding threads.
 
-A file of a few kilobytes can announce 170 megapixels, or a JPEG that is decoded sixty times over. Whatever would take
-gigabytes or minutes is refused before it is decoded; whatever is merely large waits until there is memory for it.
+A file of a few kilobytes can declare 170 megapixels, or be a JPEG of sixty scans. Images that would take gigabytes or
+minutes are refused before decoding; images that are merely large wait until there is memory for them.
 """
 
 from __future__ import annotations
@@ -17,32 +17,32 @@ from PIL import Image
 from tlkit.interruption import is_interrupted
 
 DECODING_BYTES = 2**30
-"""Memory that all pictures being decoded at one time may take together."""
+"""Memory for all images that are being decoded at the same time."""
 MAX_PIXELS = 180_000_000
-"""Pixels of a picture; the largest cameras have 150 million, and Pillow stops there, too."""
+"""Maximum pixels of an image; the largest cameras have 150 million, which is also about Pillow's limit."""
 MAX_PIXEL_PASSES = 2**30
-"""Pixels of a JPEG times its scans: about ten seconds on one core."""
+"""Maximum pixels of a JPEG times its scans: about ten seconds on one core."""
 MAX_PIXELS_IN_PYTHON = 2**23
-"""Pixels of a picture whose decoder is written in Python, at one to two microseconds each."""
+"""Maximum pixels for decoders written in Python, which take one to two microseconds a pixel."""
 
-# A decoder's own canvases included; elsewhere Pillow stores a pixel of several bands in four bytes.
+# Includes the decoder's own buffers; elsewhere Pillow stores a pixel of several bands in four bytes.
 _BYTES_PER_PIXEL = {"WEBP": 16, "AVIF": 16, "JPEG2000": 20}
 _ICON_FORMATS = frozenset({"ICO", "ICNS", "CUR"})
 _JPEG_IN_TIFF = frozenset({6, 7})
-_JPEG_PASS_BYTES = 6  # a JPEG of several scans is held as coefficients, three of two bytes each
+_JPEG_PASS_BYTES = 6  # a JPEG of several scans is kept as coefficients, three of two bytes each
 _MARKER = re.compile(rb"\xff+([^\x00\x01\xff\xd0-\xd7])")
 _COMPRESSION, _SAMPLES, _BITS, _TILE_WIDTH, _TILE_LENGTH, _ROWS_PER_STRIP = 259, 277, 258, 322, 323, 278
 
 
 class TooCostlyError(Exception):
-    """The picture would take too much memory or time; says which."""
+    """Decoding would take too much memory or time; the message says which."""
 
 
 class MemoryBudget:
-    """Bytes that threads take and give back; who asks for more than is left waits.
+    """A number of bytes that threads acquire and release; a request for more than is left waits.
 
     Args:
-        num_bytes: All that there is.
+        num_bytes: The total.
     """
 
     def __init__(self, num_bytes: int) -> None:
@@ -51,10 +51,10 @@ class MemoryBudget:
 
     @contextmanager
     def take(self, num_bytes: int) -> Iterator[None]:
-        """Hold so many bytes, at most all, within the context.
+        """Hold this many bytes, capped at the total, within the context.
 
         Raises:
-            KeyboardInterrupt: The process was interrupted: nobody needs the picture any more.
+            KeyboardInterrupt: The process was interrupted, so the image is no longer needed.
         """
         num_bytes = min(num_bytes, self._num_bytes)
         with self._changed:
@@ -74,15 +74,15 @@ budget = MemoryBudget(DECODING_BYTES)
 
 
 def check_costs(picture: Image.Image, content: bytes, *, stored_pixels: int) -> int:
-    """Return the bytes of memory that decoding a picture takes.
+    """Return the bytes of memory that decoding an image takes.
 
     Args:
-        picture: As opened, not decoded yet; a JPEG may have been told to decode smaller.
+        picture: Opened, not decoded yet; a JPEG may be set to decode at a reduced size.
         content: The file's bytes.
-        stored_pixels: The pixels that the file holds.
+        stored_pixels: The number of pixels in the file.
 
     Raises:
-        TooCostlyError: It takes more than `DECODING_BYTES`, or too long.
+        TooCostlyError: Decoding takes more than `DECODING_BYTES`, or too long.
     """
     pixels = picture.width * picture.height
     if max(pixels, stored_pixels) > MAX_PIXELS:
@@ -91,7 +91,7 @@ def check_costs(picture: Image.Image, content: bytes, *, stored_pixels: int) -> 
     if picture.mode in ("I", "F"):
         num_bytes = 4 * pixels
     if picture.format in _ICON_FORMATS:
-        num_bytes = DECODING_BYTES  # an icon may hold a PNG that is larger than the icon says
+        num_bytes = DECODING_BYTES  # an icon may contain a PNG that is larger than its header says
     elif picture.format == "TIFF":
         num_bytes += _check_tiff(picture, content, pixels)
     elif picture.format in ("JPEG", "MPO"):
@@ -109,14 +109,14 @@ def check_costs(picture: Image.Image, content: bytes, *, stored_pixels: int) -> 
 
 
 def count_scans(content: bytes, *, start: int = 0) -> int:
-    """Return how many times a JPEG's pixels are gone over: 1 for an ordinary one, about 10 for a progressive one.
+    """Return a JPEG's number of scans: 1 for a baseline JPEG, about 10 for a progressive one.
 
     Args:
         content: The file's bytes.
-        start: Where the JPEG begins among them.
+        start: Offset of the JPEG in `content`.
     """
     position, num_scans = start + 2, 0
-    whole_scan = b""  # how a scan begins that holds every component of a JPEG that is not progressive
+    whole_scan = b""  # the header of a scan with all components of a JPEG that is not progressive
     while found := _MARKER.search(content, position):
         marker, position = found[1][0], found.end()
         if marker == 0xD9:
@@ -132,10 +132,10 @@ def count_scans(content: bytes, *, start: int = 0) -> int:
 
 
 def _check_tiff(picture: Any, content: bytes, pixels: int) -> int:
-    """Return the bytes of a strip or tile, which is decoded as a whole.
+    """Return the size of a strip or tile in bytes; each is decoded as a whole.
 
     Raises:
-        TooCostlyError: They are too large, or JPEG pictures of many scans.
+        TooCostlyError: The strips are too large, or are JPEGs of many scans.
     """
     tags = picture.tag_v2
     tile_width, tile_length = tags.get(_TILE_WIDTH), tags.get(_TILE_LENGTH)

@@ -1,8 +1,8 @@
-"""Grey pictures of more than 8 bits: which of their values is black, and which is white.
+"""Grey images of more than 8 bits: which of their values are black and white.
 
-Microscopes, thermal cameras and exports from DICOM write 10, 12 or 14 bits into 16, and floats of any range. What is
-white there does not stand in the file; it follows from the values of the whole data set, so that all its pictures are
-scaled alike. It is saved with the model, and new pictures are scaled by it.
+Microscopes, thermal cameras and DICOM exports store 10, 12 or 14 bits in 16, or floats of any range. The file does not
+say which value is white, so the range is taken from the whole data set and all its images are scaled alike. The range
+is saved with the model, and new images are scaled by it.
 """
 
 from __future__ import annotations
@@ -19,19 +19,19 @@ from PIL import Image
 from tlkit.outputs import DEEP_12, DEEP_16, DEEP_32, DEEP_FLOAT, GREY_KINDS, GreyRange
 
 WHITE_LEVELS = (255, 1023, 4095, 16383, 65535)
-"""White of 8, 10, 12, 14 and 16 bits."""
+"""The white level of 8, 10, 12, 14 and 16 bits."""
 OUTLIER_FRACTION = 0.001
-"""Part of a picture's pixels, at either end, that decides nothing: hot pixels and burnt-in lettering."""
+"""Fraction of an image's pixels ignored at each end as outliers: hot pixels and burnt-in text."""
 _MEASURED_PIXELS = 2**22
 _BITS_PER_SAMPLE = 258  # TIFF tag
 
 
 class BrighterThanWhiteError(Exception):
-    """A picture is of another depth than those that the model was trained on; says so."""
+    """An image has another bit depth than the model's training images."""
 
 
 def find_grey_kind(picture: Image.Image) -> str | None:
-    """Return the kind of a decoded picture's deep grey, one of GREY_KINDS; None if it has none."""
+    """Return the kind of a decoded image's deep grey, one of GREY_KINDS; None if it has none."""
     tags: Any = getattr(picture, "tag_v2", {})
     if tags.get(_BITS_PER_SAMPLE) == (12,):
         return DEEP_12
@@ -41,7 +41,7 @@ def find_grey_kind(picture: Image.Image) -> str | None:
 
 
 def measure_grey(picture: Image.Image) -> GreyRange | None:
-    """Return the least and the greatest value of a decoded picture's deep grey, but for outliers; None if it has none."""
+    """Return the minimum and maximum of a decoded image's deep grey without outliers; None if it has none."""
     kind = find_grey_kind(picture)
     if kind is None:
         return None
@@ -58,8 +58,8 @@ def measure_grey(picture: Image.Image) -> GreyRange | None:
 def choose_grey_ranges(measured: Iterable[GreyRange]) -> tuple[GreyRange, ...]:
     """Return one range for each kind of deep grey in a data set.
 
-    Whole numbers that are never negative and fit into 16 bits are black at 0 and white at the least of WHITE_LEVELS that
-    none of them exceeds. Others are stretched from the least to the greatest that there is.
+    For non-negative integers that fit into 16 bits, black is 0 and white is the lowest of WHITE_LEVELS that no value
+    exceeds. Other values are stretched from minimum to maximum.
     """
     by_kind: dict[str, list[GreyRange]] = {}
     for item in measured:
@@ -75,36 +75,36 @@ def _choose_range(kind: str, measured: Sequence[GreyRange]) -> GreyRange:
 
 
 def choose_scale(measured: GreyRange, ranges: Sequence[GreyRange]) -> GreyRange:
-    """Return how to scale a picture.
+    """Return the range by which to scale an image.
 
     Args:
-        measured: Its own least and greatest value.
-        ranges: Those of the data set. A kind that is not among them is scaled by the picture's own values.
+        measured: The image's own minimum and maximum.
+        ranges: The ranges of the data set. A kind that has none is scaled by the image's own range.
 
     Raises:
-        BrighterThanWhiteError: Its 16-bit values lie beyond the white of the data set.
+        BrighterThanWhiteError: Its 16-bit values exceed the white level of the data set.
     """
     known = next((item for item in ranges if item.kind == measured.kind), None)
     if known is None:
         return choose_grey_ranges([measured])[0]
     if known.kind == DEEP_16 and measured.white > known.white:
         raise BrighterThanWhiteError(
-            f"its grey goes up to {measured.white:,.0f}, where {known.white:,.0f} is the model's white: "
-            "another bit depth than in training"
+            f"its grey goes up to {measured.white:,.0f}, but the model's white is {known.white:,.0f}: "
+            "the bit depth differs from training"
         )
     return known
 
 
 def scale_grey(picture: Image.Image, grey: GreyRange) -> Image.Image:
-    """Return a deep grey picture, or a part of one, as 8-bit grey."""
+    """Convert a deep grey image, or a part of one, to 8-bit grey."""
     values = np.asarray(picture)
     if grey.kind != DEEP_FLOAT and grey.black == 0 and grey.white > 0:
         white = int(grey.white)
         scaled = (values.astype(np.int64).clip(0, white) * 510 + white) // (2 * white)
         return Image.fromarray(scaled.astype(np.uint8))
-    with np.errstate(invalid="ignore"):  # damaged bytes make signalling NaNs
+    with np.errstate(invalid="ignore"):  # damaged bytes can give signalling NaNs
         floats = values.astype(np.float64)
-    # Halved: the distance of the two largest floats of opposite sign is infinite.
+    # Halved, because the difference of the two largest floats of opposite sign is infinite.
     span = grey.white / 2 - grey.black / 2
     if span == 0:
         return Image.new("L", picture.size)
@@ -114,19 +114,19 @@ def scale_grey(picture: Image.Image, grey: GreyRange) -> Image.Image:
 
 
 def describe_grey(ranges: Sequence[GreyRange], measured: Sequence[GreyRange]) -> tuple[str, ...]:
-    """Return what the user ought to know of a data set's deep greys, one sentence each."""
+    """Return notices about a data set's deep grey, one sentence each."""
     sentences = []
     for item in ranges:
         number = sum(other.kind == item.kind for other in measured)
-        files = "1 picture has" if number == 1 else f"{number:,} pictures have"
+        files = "1 image has" if number == 1 else f"{number:,} images have"
         sentences.append(
-            f"{files} {item.kind} grey: {item.black:,.6g} is taken for black and {item.white:,.6g} for white, "
+            f"{files} {item.kind} grey: {item.black:,.6g} is black and {item.white:,.6g} is white, "
             "in training and in prediction."
         )
     return tuple(sentences)
 
 
 def hash_grey(ranges: Sequence[GreyRange]) -> str:
-    """Return 5 characters that tell ranges apart; nothing for none."""
+    """Return a 5-character hash of the ranges; empty if there are none."""
     text = ";".join(f"{item.kind},{item.black!r},{item.white!r}" for item in ranges)
     return base64.urlsafe_b64encode(hashlib.sha256(text.encode()).digest())[:5].decode() if text else ""

@@ -1,4 +1,4 @@
-"""Which images are used, and for what: the sample, and the splits that the data does not give itself."""
+"""Sample a data set, and complete its splits."""
 
 from __future__ import annotations
 
@@ -14,11 +14,11 @@ from tlkit.recipes.settings import DataSettings
 from tlkit.tasks import find_task
 
 NOT_GIVEN = ""
-"""The split of a record for which the data names none."""
+"""The split of a record that has none in the data."""
 
 
 def sample_records(records: list[ImageRecord], task: str, seed: int, *, fraction: float) -> list[ImageRecord]:
-    """Return a part of the records, 0 < fraction, all groups and splits in proportion; all of them from 1 on."""
+    """Sample a fraction of the records, stratified by group and split; all of them if `fraction` is 1 or more."""
     if fraction >= 1:
         return records
     hashes = [record.sha256 for record in records]
@@ -28,7 +28,7 @@ def sample_records(records: list[ImageRecord], task: str, seed: int, *, fraction
 
 
 def limit_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int) -> list[ImageRecord]:
-    """Return at most about so many of the records, all groups and splits in proportion."""
+    """Sample at most about `at_most` records, stratified by group and split."""
     return sample_records(records, task, seed, fraction=at_most / max(1, len(records)))
 
 
@@ -40,7 +40,7 @@ def complete_splits(
     seed: int,
     keep: Mapping[str, str] | None,
 ) -> list[ImageRecord]:
-    """Return the records, all with a split: what the data lacks is cut from training, or from everything."""
+    """Return the records, all with a split; missing splits are taken from training, or from all images."""
     given = {record.split for record in records} - {NOT_GIVEN}
     _check_fractions(data, settings, given)
     validation_fraction = 0.0 if "validation" in given else settings.validation_fraction
@@ -65,33 +65,34 @@ def complete_splits(
 
 
 def _check_fractions(data: Path, settings: DataSettings, given: set[str]) -> None:
-    """Check that the settings of the division go with the splits that the data gives.
+    """Check that the split settings match the splits in the data.
 
     Raises:
-        DataError: There is nothing to train on, or nothing to validate on.
-        SettingError: A test fraction is asked for where there are test images.
+        DataError: There are no training images, or no validation images.
+        SettingError: A test fraction is set, but the data has test images.
     """
     if given and "train" not in given:
         raise DataError(
             f"{data}: there are no usable training images, only {' and '.join(sorted(given))}.",
             expected="a split named train or training",
-            fix="add the training images, or name a folder of class folders.",
+            fix="add the training images, or use a folder of class folders.",
         )
     if "validation" not in given and settings.validation_fraction == 0:
         raise DataError(
             f"{data}: there are no validation images, and validation_fraction is 0.",
-            expected="images to measure the training by",
+            expected="images to validate on",
             fix="set validation_fraction above 0, such as 0.2.",
         )
     if "test" in given and settings.test_fraction > 0:
         raise SettingError(
-            f"test_fraction is {settings.test_fraction:g}, but {data} has test images of its own.",
-            expected="a test fraction only where the data has no test split",
-            fix="leave out test_fraction.",
+            f"test_fraction is {settings.test_fraction:g}, but {data} already has a test split.",
+            expected="a test fraction only if the data has no test split",
+            fix="remove test_fraction.",
         )
     if settings.validation_fraction + settings.test_fraction >= 1:
         raise SettingError(
-            f"validation_fraction and test_fraction are {settings.validation_fraction:g} and {settings.test_fraction:g}.",
-            expected="less than 1 together",
+            f"validation_fraction and test_fraction are {settings.validation_fraction:g} and "
+            f"{settings.test_fraction:g}.",
+            expected="a sum below 1",
             fix="make one of them smaller.",
         )

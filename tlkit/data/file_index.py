@@ -1,12 +1,11 @@
-"""What is known of a file from an earlier look: its hash and size, or why it is unusable.
+"""Cached facts about files: the hash and size, or why a file is unusable.
 
-A second look at an unchanged file costs one `stat`. A file counts as unchanged while its size and its times of
-modification and of status change are the same; a file touched less than two seconds before it was looked at is not
-remembered, as it could change again within the clock's tick (git's rule for "racily clean" files).
+Looking up an unchanged file costs one `stat`. A file counts as unchanged while its size, mtime and ctime are the same.
+A file modified less than two seconds before it was read is not cached, because it could change again within the
+clock's resolution (git's rule for "racily clean" files).
 
-The index is a memo and never an authority. Each entry carries a checksum, and one that differs from it is not believed.
-Where the index cannot be read, files are looked at afresh; a damaged one is made anew, and one that is locked, read-only
-or no database is done without.
+The index is only a cache. Each entry has a checksum and is ignored if it does not match. If the index cannot be read,
+files are read again; a damaged index is rebuilt, and one that is locked, read-only or not a database is ignored.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _SCHEMA_VERSION = 4
 _SCHEMA = "CREATE TABLE files (path BLOB PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID"
 _DIGEST_BYTES = 16
 _LONGEST_WAIT_SECONDS = 5.0
-"""How long another process may hold the index, which takes it milliseconds, before this one does without."""
+"""How long to wait for another process that has locked the index, normally for milliseconds."""
 _KEPT = {
     sqlite3.SQLITE_BUSY,
     sqlite3.SQLITE_LOCKED,
@@ -44,22 +43,22 @@ _KEPT = {
     sqlite3.SQLITE_PERM,
     sqlite3.SQLITE_NOMEM,
 }
-"""What says nothing about the index itself; after any other error it is removed."""
+"""Errors that do not mean a damaged index; after any other error it is removed."""
 _CHUNK = 500
 
 
 @dataclass(frozen=True, slots=True)
 class FileFacts:
-    """What looking at a file has shown.
+    """Facts about one file.
 
     Args:
-        path: As it was asked for.
+        path: As requested.
         sha256: Hash of the bytes, in hexadecimal digits; empty if they could not be read.
-        width: Upright width in pixels; 0 if there is no picture.
-        height: Upright height in pixels; 0 if there is no picture.
-        orientation: EXIF orientation that made it upright, 1..8; 1 where there is none.
-        reason: Why the file is unusable, or None if it is a sound image.
-        grey: The least and the greatest value of grey that has more than 8 bits; None of other files.
+        width: Upright width in pixels; 0 if the file is unusable.
+        height: Upright height in pixels; 0 if the file is unusable.
+        orientation: EXIF orientation, 1..8; 1 if there is none.
+        reason: Why the file is unusable, or None if it is a valid image.
+        grey: Minimum and maximum of grey of more than 8 bits; None for other files.
     """
 
     path: Path
@@ -72,36 +71,36 @@ class FileFacts:
 
 
 class _Stamp(NamedTuple):
-    """The marks of a file's state: while they stay, its bytes count as unchanged."""
+    """A file's size and times; while they stay the same, its bytes count as unchanged."""
 
     size: int
     mtime_ns: int
     ctime_ns: int
 
     def is_settled(self) -> bool:
-        """Tell whether a change from now on is bound to give another stamp."""
+        """Return whether any later change is certain to give another stamp."""
         return time.time_ns() - max(self.mtime_ns, self.ctime_ns) >= RACY_SECONDS * 1e9
 
 
 class FileIndex:
-    """Facts about files, remembered in `files.sqlite` in a folder; several processes may use it at once.
+    """Facts about files, cached in `files.sqlite` in a folder; several processes may use it at once.
 
     Args:
-        root: The folder, made when it is first written to.
+        root: The folder, created on the first write.
     """
 
     def __init__(self, root: Path) -> None:
         self._path = root / "files.sqlite"
 
     def look(self, paths: Sequence[Path], *, advance: Callable[[int], None] = lambda count: None) -> list[FileFacts]:
-        """Return the facts of files, in the order of `paths`.
+        """Return facts about files, in the order of `paths`.
 
-        Files that are not remembered are read once, in threads, and decoded to their end. What was found is remembered
-        after every few hundred files, so that a killed look is not lost.
+        Files that are not cached are read and fully decoded, in threads. Results are written every few hundred files,
+        so that an interrupted check is not lost.
 
         Args:
-            paths: Files; a missing or unreadable one has facts with that reason.
-            advance: Called with the number of files dealt with since the last call.
+            paths: Files; a missing or unreadable file gets facts with the reason.
+            advance: Called with the number of files finished since the last call.
         """
         facts: list[FileFacts] = []
         pool = ThreadPoolExecutor(os.cpu_count())
@@ -136,14 +135,14 @@ def _look_at_chunk(
 
 
 class _Memo:
-    """The database. After any error it is done without, to the end of this look."""
+    """The database. After any error it is not used again during this check."""
 
     def __init__(self, path: Path) -> None:
         self._path = path
         self._connection: sqlite3.Connection | None = None
 
     def __enter__(self) -> Self:
-        for _ in range(2):  # the second time after a damaged one was removed
+        for _ in range(2):  # a second time if a damaged one was removed
             with contextlib.suppress(OSError), self._on_error_do_without():
                 self._path.parent.mkdir(parents=True, exist_ok=True)
                 self._connection = sqlite3.connect(self._path, timeout=_LONGEST_WAIT_SECONDS, isolation_level=None)
@@ -157,21 +156,21 @@ class _Memo:
             self._connection.close()
 
     def recall(self, stamps: Mapping[Path, _Stamp | None]) -> dict[Path, FileFacts]:
-        """Return the facts of those files that are remembered in their present state."""
+        """Return cached facts for the files that have not changed."""
         keys = {_key(path): path for path in stamps}
         facts = {}
         with self._on_error_do_without():
             if self._connection is not None:
                 query = f"SELECT path, entry FROM files WHERE path IN ({','.join('?' * len(keys))})"  # noqa: S608
                 for key, entry in self._connection.execute(query, list(keys)):
-                    path = keys.get(key)  # a damaged index may answer with rows that nobody has asked for
+                    path = keys.get(key)  # a damaged index may return rows that were not requested
                     found = path and _decode(key, entry, path, stamps[path])
                     if path and found:
                         facts[path] = found
         return facts
 
     def remember(self, found: Iterable[tuple[_Stamp | None, FileFacts]]) -> None:
-        """Write the facts of files whose state is settled."""
+        """Store facts of files whose stamps are settled."""
         rows = [_encode(stamp, facts) for stamp, facts in found if stamp is not None and stamp.is_settled()]
         with self._on_error_do_without():
             if self._connection is not None and rows:
@@ -181,12 +180,12 @@ class _Memo:
 
     @contextlib.contextmanager
     def _on_error_do_without(self) -> Iterator[None]:
-        """Go on without the index if it fails, and remove a damaged one, so that the next look starts afresh."""
+        """Continue without the index if it fails, and remove a damaged one so that the next check rebuilds it."""
         try:
             yield
         except sqlite3.Error as error:
             if self._connection is not None:
-                self._connection.close()  # what was begun is rolled back
+                self._connection.close()  # rolls back an open transaction
                 self._connection = None
             if getattr(error, "sqlite_errorcode", sqlite3.SQLITE_ERROR) & 0xFF not in _KEPT:
                 for suffix in ("", "-journal", "-wal", "-shm"):
@@ -195,7 +194,7 @@ class _Memo:
 
 
 def _prepare(connection: sqlite3.Connection) -> None:
-    """Make the table, unless another process has."""
+    """Create the table, unless another process has."""
     if connection.execute("PRAGMA user_version").fetchone()[0] == _SCHEMA_VERSION:
         return
     connection.execute("BEGIN IMMEDIATE")
@@ -207,7 +206,7 @@ def _prepare(connection: sqlite3.Connection) -> None:
 
 
 def _encode(stamp: _Stamp, facts: FileFacts) -> tuple[bytes, bytes]:
-    """Return the row of a file: its key, and a digest of key and facts, followed by the facts."""
+    """Encode a row: the key, and a digest of key and facts followed by the facts."""
     key = _key(facts.path)
     grey = None if facts.grey is None else dataclasses.astuple(facts.grey)
     content = json.dumps(
@@ -217,7 +216,7 @@ def _encode(stamp: _Stamp, facts: FileFacts) -> tuple[bytes, bytes]:
 
 
 def _decode(key: bytes, entry: object, path: Path, stamp: _Stamp | None) -> FileFacts | None:
-    """Return the facts of a row; None if it was altered since it was written, or the file or the loader has changed."""
+    """Decode the facts of a row; None if the row is damaged, or the file or the loader has changed."""
     if not isinstance(entry, bytes):
         return None
     digest, content = entry[:_DIGEST_BYTES], entry[_DIGEST_BYTES:]
@@ -238,7 +237,7 @@ def _key(path: Path) -> bytes:
 
 
 def read_settled_stamp(path: Path) -> tuple[int, ...] | None:
-    """Return the size and times of a file that is there and not just being written: as long as they stay, so do its bytes."""
+    """Return the size and times of an existing file, or None if it is missing or may still be changing."""
     stamp = _read_stamp(path)
     return tuple(stamp) if stamp is not None and stamp.is_settled() else None
 
@@ -252,7 +251,7 @@ def _read_stamp(path: Path) -> _Stamp | None:
 
 
 def _examine(path: Path) -> tuple[FileFacts, bool]:
-    """Read and decode a file; return its facts, and whether they follow from its bytes alone and so will last."""
+    """Read and decode a file; return its facts, and whether they depend on its bytes alone and can be cached."""
     try:
         content = read_content(path)
     except UnusableImage as error:

@@ -1,4 +1,4 @@
-"""Walk folders in sorted order: hidden, system and tlkit's own folders are skipped, links followed, nothing met twice."""
+"""Walk folders in sorted order: skip hidden, system and tlkit's own folders, follow links, visit nothing twice."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from pathlib import Path
 from tlkit.data.system_entries import is_system_file, is_system_folder
 
 OUTPUT_MARKER = ".tlkit-output"
-"""The file that marks a folder as tlkit's own output, so that it is never taken for data."""
+"""The file that marks a folder as tlkit's output, so that it is never read as data."""
 
 
 @dataclass(frozen=True)
 class FoundFile:
-    """A path below a folder; `problem` says why it cannot be read at all, or is None."""
+    """A path below a folder; `problem` says why it cannot be read, or is None."""
 
     path: Path
     problem: str | None = None
@@ -23,7 +23,7 @@ class FoundFile:
 
 @dataclass(frozen=True)
 class Listing:
-    """What lies directly in a folder, each part sorted by name; `skipped` is what a system has left there."""
+    """The direct entries of a folder, each part sorted by name; `skipped` are files of the operating system."""
 
     folders: tuple[Path, ...]
     files: tuple[FoundFile, ...]
@@ -33,9 +33,8 @@ class Listing:
 def list_folder(folder: Path) -> Listing:
     """Return the visible folders and files in a folder.
 
-    Skipped: names that begin with a dot, folders that hold the marker of tlkit's output, and what operating systems and
-    network drives leave behind, such as `@eaDir` and `Thumbs.db`. Broken links, pipes and the like are files with a
-    problem.
+    Skipped: names that start with a dot, folders with tlkit's output marker, and files of operating systems and network
+    drives, such as `@eaDir` and `Thumbs.db`. Broken links, pipes and the like are returned with a `problem`.
 
     Raises:
         OSError: The folder cannot be read.
@@ -61,14 +60,14 @@ def list_folder(folder: Path) -> Listing:
 
 
 def walk_files(folder: Path, *, skipped: list[Path] | None = None) -> Iterator[FoundFile]:
-    """Yield the files of a folder, and then of the folders in it, whatever their suffix.
+    """Yield the files of a folder, then those of its subfolders, whatever their suffix.
 
-    A folder that cannot be read is yielded itself, as a file with a problem. A folder that links lead to again is
-    walked once, so cycles end.
+    An unreadable folder is yielded itself, with a `problem`. A folder that links lead to again is walked once, so
+    cycles end.
 
     Args:
-        folder: Where to begin; it is walked whatever its own name.
-        skipped: Takes up what a system has left there.
+        folder: Where to start; it is walked whatever its name.
+        skipped: Collects the files of the operating system.
     """
     visited: set[tuple[int, int]] = set()
     waiting = [folder]

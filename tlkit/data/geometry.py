@@ -1,7 +1,7 @@
-"""Where every output pixel comes from: the fit, then a view's crop, flip and rotation, as one placement.
+"""Geometry from image to output: the fit, then a view's crop, flip and rotation, as one placement.
 
-Coordinates are continuous: a picture of width w spans 0..w, and the centre of its first pixel is at 0.5. The same
-placement renders the pixels and gives the matrix that maps points (the corners of boxes) along with them.
+Coordinates are continuous: an image of width w spans 0..w, and the centre of its first pixel is at 0.5. The same
+placement renders the pixels and gives the matrix that maps points, such as box corners.
 """
 
 from __future__ import annotations
@@ -19,23 +19,23 @@ from tlkit.outputs import Box
 from tlkit.recipes.settings import FITS
 
 NEUTRAL_GREY = (128, 128, 128)
-# Most backbones were trained on bilinear pictures; bicubic costs a third more and overshoots at edges. Pillow widens the
-# filter with the reduction, so that this is antialiased.
+# Most backbones were trained on bilinear resizing; bicubic costs a third more and overshoots at edges. Pillow scales
+# the filter with the reduction, so this is antialiased.
 _RESAMPLING = Image.Resampling.BILINEAR
 _CRUMB = 1e-6
 
 
 def compute_frame(picture_size: tuple[int, int], image_size: tuple[int, int], fit: str) -> Box:
-    """Return the part of a picture that the output shows, in the picture's pixels.
+    """Return the part of an image that the output shows, in the image's pixels.
 
     Args:
-        picture_size: (height, width) of the upright picture, in pixels.
+        picture_size: (height, width) of the upright image, in pixels.
         image_size: (height, width) of the output, in pixels.
-        fit: `squash` shows the whole picture, its sides stretched differently; `crop` the largest centred part with
-            the output's proportions; `pad` the whole picture and, beyond its edges, grey.
+        fit: `squash` stretches the whole image, `crop` takes the largest centred part with the output's aspect ratio,
+            and `pad` adds grey around the whole image.
 
     Raises:
-        SettingError: `fit` is none of these.
+        SettingError: `fit` is unknown.
     """
     height, width = picture_size
     out_height, out_width = image_size
@@ -54,14 +54,14 @@ def compute_frame(picture_size: tuple[int, int], image_size: tuple[int, int], fi
 
 @dataclass(frozen=True)
 class Placement:
-    """How a picture comes to lie in the output: a box of it is scaled, mirrored, then turned about the centre.
+    """Mapping of an image to the output: a box of it is scaled, flipped, then rotated about the centre.
 
     Args:
-        box: The part of the picture that fills the output before it is turned, in the picture's pixels.
+        box: The part of the image that fills the output before rotation, in the image's pixels.
         image_size: (height, width) of the output, in pixels.
-        flip: Whether left and right are exchanged.
+        flip: Whether to flip left and right.
         angle_degrees: Rotation, anticlockwise as seen.
-        mirror_edges: Beyond its edges the picture goes on as its mirror image; otherwise in neutral grey.
+        mirror_edges: Whether to fill beyond the edges with the mirrored image instead of neutral grey.
     """
 
     box: Box
@@ -71,7 +71,7 @@ class Placement:
     mirror_edges: bool = True
 
     def matrix(self) -> NDArray[np.float64]:
-        """Return the (3, 3) matrix that takes a picture's (x, y, 1) to the output's, both in pixels."""
+        """Return the (3, 3) matrix that maps (x, y, 1) from the image to the output, both in pixels."""
         left, top, right, bottom = self.box
         height, width = self.image_size
         scale_x, scale_y = width / (right - left), height / (bottom - top)
@@ -92,12 +92,12 @@ class Placement:
     def render(self, picture: Image.Image, retouch: Callable[[Image.Image], Image.Image]) -> Image.Image:
         """Return the output picture.
 
-        Scaling is one antialiased resample of the picture's own pixels. Only a rotation resamples a second time, at the
-        output's scale, from a window wide enough that no corner stays empty.
+        Scaling is a single antialiased resample. Only a rotation resamples again, at the output's scale, from a window
+        large enough that no corner stays empty.
 
         Args:
             picture: Upright, RGB.
-            retouch: What is done to the colours of the scaled picture, before any grey is laid around it.
+            retouch: Applied to the colours of the scaled picture before any grey is added around it.
         """
         margin_x, margin_y = self._turning_margins()
         left, top, right, bottom = self.box
@@ -115,7 +115,7 @@ class Placement:
         return output
 
     def _turning_margins(self) -> tuple[int, int]:
-        """Return by how many output pixels the window must be wider on either side, and higher."""
+        """Return how many output pixels to add to the window on either side, horizontally and vertically."""
         if not self.angle_degrees:
             return 0, 0
         height, width = self.image_size
@@ -126,9 +126,9 @@ class Placement:
 
 
 def _resample(picture: Image.Image, window: Box, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
-    """Return what a sheet of `size` (width, height) shows of the picture, and where on it that lies: (left, top).
+    """Return the visible part of the picture on a canvas of `size` (width, height), and its position (left, top).
 
-    The sheet shows `window`, in the picture's pixels, which may reach beyond its edges.
+    The canvas shows `window`, in the picture's pixels, which may extend beyond its edges.
     """
     (left, right, columns), (top, bottom, rows) = (
         _inside(window[axis], window[axis + 2], picture.size[axis], size[axis]) for axis in (0, 1)
@@ -139,7 +139,7 @@ def _resample(picture: Image.Image, window: Box, size: tuple[int, int]) -> tuple
 
 
 def _extend(shown: Image.Image, corner: tuple[int, int], size: tuple[int, int], *, mirror: bool) -> Image.Image:
-    """Return a sheet of `size` (width, height) with a picture at `corner`, its surroundings mirrored or grey."""
+    """Return a canvas of `size` (width, height): the picture at `corner`, with mirrored or grey surroundings."""
     if shown.size == size:
         return shown
     left, top = corner
@@ -152,7 +152,7 @@ def _extend(shown: Image.Image, corner: tuple[int, int], size: tuple[int, int], 
 
 
 def _inside(start: float, stop: float, picture_edge: int, out_edge: int) -> tuple[float, float, slice]:
-    """Return, along one axis, the output pixels that lie wholly within the picture and what they show of it.
+    """Return, along one axis, the output pixels entirely within the picture and the range that they show.
 
     A picture thinner than an output pixel still gets one.
     """

@@ -1,4 +1,4 @@
-"""The boxes of a data set's images: read once, found by path, checked against each picture, one of them chosen."""
+"""The boxes of a data set: read once, looked up by image path, checked against each image, one chosen per image."""
 
 from __future__ import annotations
 
@@ -16,73 +16,73 @@ from tlkit.data.formats.box_columns import UNUSED_COLUMN
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.errors import DataError
 
-NO_NAME = "box that names no class, where others do; skipped"
-SEVERAL_CLASSES = "image with boxes of several classes; it gets the class of its largest box"
-FOREIGN_BOX = "box of another class than its image's own; skipped"
-OTHER_CLASS = "image none of whose boxes is of its own class; its boxes are skipped"
+NO_NAME = "box without a class although others have one; skipped"
+SEVERAL_CLASSES = "image with boxes of several classes; the class of its largest box is used"
+FOREIGN_BOX = "box of another class than its image; skipped"
+OTHER_CLASS = "image without a box of its own class; its boxes are skipped"
 
 
 @dataclass
 class ImageBoxes:
-    """Boxes by the path of their image.
+    """Boxes by image path.
 
     Attributes:
         source: Where they were read.
-        annotations: By the image's absolute path.
-        report: Counts what was asked for, and the complaints.
+        annotations: By absolute image path.
+        report: Counts of the requested boxes, and complaints.
     """
 
     source: Path
     annotations: dict[Path, Annotation]
     report: BoxReport = field(default_factory=BoxReport)
     _classes: frozenset[str] = frozenset()
-    """Classes, folded, that both boxes and images are named for."""
+    """Normalized class names that both boxes and images have."""
 
     @property
     def files(self) -> frozenset[Path]:
-        """The files that the boxes come from, and those that could not be used."""
+        """The annotation files, including unusable ones."""
         sources = {item.source for item in self.annotations.values() if item.source}
         return frozenset(sources | {complaint.path for complaint in self.report.complaints})
 
     def are_classes(self, names: Collection[str], *, may_be_others: bool) -> bool:
-        """Return whether the names of folders above the images are classes, and not mere parts of the data.
+        """Return whether the folders above the images are classes rather than arbitrary parts of the data.
 
         Args:
-            names: Of the folders.
-            may_be_others: They may well be something else, as all of them lie in one called `images`.
+            names: The folder names.
+            may_be_others: Whether they may be something else, because all of them are in a folder called `images`.
 
         Raises:
-            DataError: They are other names than those of the boxes, and either could be meant.
+            DataError: They differ from the classes of the boxes, and either could be meant.
         """
         of_boxes = self._names()
         shared = {*map(fold_spelling, names)} & {*map(fold_spelling, of_boxes)}
         if shared or not of_boxes or not names or (len(of_boxes) == 1 and len(names) > 1):
             return True
-        both = f"the boxes are named {name_some(sorted(of_boxes))}, the images' folders {name_some(sorted(names))}"
+        both = f"the boxes have {name_some(sorted(of_boxes))}, the image folders are {name_some(sorted(names))}"
         if may_be_others or all(item.split for item in self.annotations.values()):
-            self.report.remarks.append(f"The boxes name the classes: {both}.")
+            self.report.remarks.append(f"The boxes give the classes: {both}.")
             return False
         raise DataError(
             f"{self.source}: {both}.",
-            expected="folders that are named for the classes of the boxes, or a folder called images for all of them",
-            fix="put the images into one folder called images to learn the boxes' classes, or name the images' classes in a "
+            expected="folders named after the classes of the boxes, or one folder called images",
+            fix="put the images into one folder called images to use the boxes' classes, or list the images' classes in a "
             "table.",
         )
 
     def match_classes(self, names: Collection[str]) -> None:
-        """Take note of the images' own classes, so that an image gets a box of its own class, if boxes name classes."""
+        """Register the images' classes, so that each image gets a box of its own class if boxes have classes."""
         of_boxes = self._names()
         self._classes = frozenset(map(fold_spelling, of_boxes)) & frozenset(map(fold_spelling, names))
         if of_boxes and names and not self._classes:
             self.report.remarks.append(
-                f"No box is named for a class of the images: boxes of {name_some(sorted(of_boxes))}; "
-                f"classes {name_some(sorted(names))}."
+                f"No box has a class of the images: the boxes have {name_some(sorted(of_boxes))}; the images have "
+                f"{name_some(sorted(names))}."
             )
 
     def choose(self, facts: FileFacts, own_classes: Sequence[str]) -> BoxLabel | None:
-        """Return the box that a sound image teaches, in pixels of the upright picture; None if it has none.
+        """Return the target box of a valid image, in pixels of the upright image; None if it has none.
 
-        Where boxes are named for the images' classes, it is the largest of the image's own, otherwise the largest.
+        This is the largest box of the image's own class if boxes have the images' classes, else the largest box.
         """
         boxes = self._find_sound(facts)
         own = {fold_spelling(name) for name in own_classes}
@@ -98,7 +98,7 @@ class ImageBoxes:
         return choose_box(of_own)
 
     def choose_class(self, facts: FileFacts) -> BoxLabel | None:
-        """Return the largest sound box that names a class, which is then the image's; None if there is none."""
+        """Return the largest valid box with a class, which becomes the image's class; None if there is none."""
         boxes = self._find_sound(facts)
         named = [box for box in boxes if box.class_name]
         self._complain(NO_NAME, facts.path, times=len(boxes) - len(named))
@@ -107,23 +107,23 @@ class ImageBoxes:
         return choose_box(named)
 
     def sentences(self) -> tuple[str, ...]:
-        """Return what the user ought to know of the boxes."""
+        """Return notices about the boxes."""
         return self.report.sentences(of_own_class=bool(self._classes))
 
     def check_any_is_used(self) -> None:
-        """Raise DataError if none of the boxes is of use for the images that were asked for."""
+        """Raise DataError if no requested image has a usable box."""
         if self.report.num_boxes == 0:
             raise DataError(
-                f"{self.source}: none of the images has a usable box. {' '.join(self.report.describe_complaints())}".strip(),
-                expected="boxes in pixels, or in fractions of the picture's width and height, that lie within the pictures",
-                fix="fix the boxes, or leave out --boxes to learn the classes alone.",
+                f"{self.source}: no image has a usable box. {' '.join(self.report.describe_complaints())}".strip(),
+                expected="boxes within the images, in pixels or in fractions of the image size",
+                fix="fix the boxes, or remove --boxes to train on classes only.",
             )
 
     def settle_units(self, facts: Sequence[FileFacts]) -> None:
-        """Find out by all pictures what the numbers of the boxes are.
+        """Detect the unit and layout of the boxes from all images.
 
         Raises:
-            DataError: They are fractions in part, or two other readings make sense.
+            DataError: Some are fractions, or more than one other reading makes sense.
         """
         sizes = {fact.path: (fact.width, fact.height) for fact in facts if fact.reason is None}
         self.annotations, remarks = settle_units(self.annotations, sizes, source=self.source)
@@ -133,7 +133,7 @@ class ImageBoxes:
         return {box.class_name for item in self.annotations.values() for box in item.boxes} - {""}
 
     def _find_sound(self, facts: FileFacts) -> list[BoxLabel]:
-        """Return the sound boxes of an image, in pixels of the upright picture, and count them."""
+        """Return an image's valid boxes, in pixels of the upright image, and count them."""
         annotation = self.annotations.get(facts.path)
         if annotation is None:
             self.report.add_image(())
@@ -150,7 +150,7 @@ class ImageBoxes:
 
 
 def locate_boxes(data: Path, boxes: str) -> Path:
-    """Return where the boxes are: from here or, if nothing is there, from the data's folder."""
+    """Return the path of the boxes, relative to the working directory or, if missing there, to the data's folder."""
     near_data = _folder_of(data) / boxes
     return near_data if near_data.exists() and not Path(boxes).exists() else Path(boxes)
 
@@ -160,21 +160,21 @@ def _folder_of(data: Path) -> Path:
 
 
 def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
-    """Read the boxes that the settings name.
+    """Read the boxes that the settings give.
 
     Args:
-        data: The data set: a folder, or a table, whose folder then holds the images.
-        boxes: Where the boxes are, from here or from the data's folder; None: none are learnt.
+        data: The data set: a folder, or a table in the folder of the images.
+        boxes: Path of the boxes, see `locate_boxes`; None without boxes.
 
     Raises:
-        DataError: They cannot be read, or tell of none of the images.
+        DataError: They cannot be read, or annotate none of the images.
     """
     if not boxes:
         return None
     source = locate_boxes(data, boxes).absolute()
     found = read_boxes(source, image_folder=_folder_of(data))
     collection = ImageBoxes(source, {annotation.image: annotation for annotation in found.annotations})
-    is_of_images = source == data.absolute()  # its other columns have parts of their own
+    is_of_images = source == data.absolute()  # its other columns have their own uses
     collection.report.add_complaints(
         item for item in found.complaints if not (is_of_images and item.kind.startswith(UNUSED_COLUMN))
     )

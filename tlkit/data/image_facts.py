@@ -1,4 +1,4 @@
-"""Facts of an image file that can serve as metadata; what they are called stands in `tlkit.metadata.IMAGE_FACTS`."""
+"""Facts about an image file that can be used as metadata; see `tlkit.metadata.IMAGE_FACTS` for their names."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ _PNG_EXIF = frozenset({"exif", "Raw profile type exif"})
 
 
 def read_image_facts(content: bytes, *, width: int, height: int) -> dict[str, str]:
-    """Return all IMAGE_FACTS of a file as text; a fact that it does not tell is empty.
+    """Return all IMAGE_FACTS of a file as text; unknown facts are empty.
 
     Args:
-        content: The file's bytes, of which only the head is decoded.
+        content: The file's bytes; only the header is decoded.
         width: Upright width in pixels, 1 or more.
         height: Upright height in pixels, 1 or more.
     """
@@ -38,9 +38,9 @@ def read_image_facts(content: bytes, *, width: int, height: int) -> dict[str, st
 
 
 def read_facts_of_files(files: Sequence[tuple[Path, int, int]]) -> list[dict[str, str]]:
-    """Return the facts of files given as (path, upright width, upright height), in their order, read in threads.
+    """Return facts for files given as (path, upright width, upright height), in order, read in threads.
 
-    A file that can no longer be read has empty facts.
+    An unreadable file has empty facts.
     """
 
     def read(file: tuple[Path, int, int]) -> dict[str, str]:
@@ -65,7 +65,7 @@ def _read_head(content: bytes) -> tuple[str, str, str]:
 
 def _read_camera(picture: Image.Image) -> str:
     if picture.format == "PNG" and not _PNG_EXIF & picture.info.keys():
-        # Pillow would decode the whole picture, in case that EXIF stands behind it.
+        # Pillow would decode the whole image, because EXIF may follow it.
         return ""
     try:
         exif = picture.getexif()

@@ -1,8 +1,8 @@
-"""The one loader: from a file's bytes to the pixels that the network sees.
+"""The image loader: from a file's bytes to the pixels of the network's input.
 
-Precompute, training, prediction and evaluation all call `load_image`, so that a picture gives the same pixels at every
-turn: decode, upright by EXIF, RGB over white, one antialiased bilinear resample with the recorded fit. Whatever changes
-these pixels must raise LOADER_VERSION, which stands in every cache key and in every saved model.
+Precompute, training, prediction and evaluation all call `load_image`, so an image gives the same pixels everywhere:
+decode, rotate by EXIF, RGB over white, one antialiased bilinear resample with the recorded fit. Any change to these
+pixels must raise LOADER_VERSION, which is part of every cache key and every saved model.
 """
 
 from __future__ import annotations
@@ -40,9 +40,9 @@ READABLE_FORMATS = (
     "PSD", "QOI", "SGI", "TGA", "XBM", "XPM",
 )
 # fmt: on
-"""Pillow's names of the formats that are read, the frequent ones first; MPO is a JPEG to it.
+"""Pillow's names of the supported formats, frequent ones first; an MPO opens as JPEG.
 
-Pillow knows others, which no photo comes in: they start programs (EPS), decode in Python (FITS) or are hardly tried.
+Its other formats are not for photos: they run external programs (EPS), decode in Python (FITS) or are little tested.
 """
 _PAGED_FORMATS = frozenset({"TIFF", "MPO"})
 _LARGE_PIXELS = 2**24
@@ -59,7 +59,7 @@ _UPRIGHT = {
 
 
 class UnusableImage(Exception):  # noqa: N818 - it names the file's condition, which is expected, not an error
-    """A file that gives no picture; `reason` says why, in a few words without a full stop."""
+    """A file that cannot be decoded as an image; `reason` says why in a few words, without a full stop."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -68,15 +68,15 @@ class UnusableImage(Exception):  # noqa: N818 - it names the file's condition, w
 
 @dataclass(frozen=True)
 class ImageFacts:
-    """What decoding an image has shown.
+    """Facts found by decoding an image.
 
     Attributes:
         width: Upright width in pixels.
         height: Upright height in pixels.
-        orientation: EXIF orientation that made it upright, 1..8; 1 where there is none.
+        orientation: EXIF orientation, 1..8; 1 if there is none.
         format: Pillow's name of the format.
         mode: Pillow's name of the mode.
-        grey: The least and the greatest value of grey that has more than 8 bits; None of other pictures.
+        grey: Minimum and maximum of grey of more than 8 bits; None for other images.
     """
 
     width: int
@@ -95,22 +95,22 @@ def load_image(
     view: View | None = None,
     grey: Sequence[GreyRange] = (),
 ) -> NDArray[np.uint8]:
-    """Return the pixels that a network gets to see of an image file.
+    """Decode an image file to the pixels of the network's input.
 
     Args:
         content: The file's bytes.
         image_size: (height, width) of the result, in pixels.
-        fit: `squash` shows the whole picture, its sides stretched differently; `crop` its largest centred part with the
-            result's proportions; `pad` the whole picture between bars of neutral grey.
+        fit: `squash` stretches the whole image, `crop` takes its largest centred part with the result's aspect ratio,
+            and `pad` adds bars of neutral grey.
         view: An augmentation, or None for the image itself.
-        grey: What is black and white in greys of more than 8 bits, of the data set; see `read_picture`.
+        grey: The data set's ranges for grey of more than 8 bits; see `read_picture`.
 
     Returns:
         uint8 array (height, width, 3), RGB, 0..255.
 
     Raises:
-        UnusableImage: The bytes give no picture.
-        SettingError: `fit` is none of these.
+        UnusableImage: The bytes cannot be decoded.
+        SettingError: `fit` is unknown.
     """
     view = view or View()
     left, top, right, bottom = view.crop
@@ -128,7 +128,7 @@ def show_picture(
     view: View | None = None,
     grey: Sequence[GreyRange] = (),
 ) -> NDArray[np.uint8]:
-    """Return the pixels that a network gets to see of a picture that is open already; see `load_image`.
+    """Convert an open picture to the pixels of the network's input; see `load_image`.
 
     Raises:
         UnusableImage: The picture cannot be decoded.
@@ -144,7 +144,7 @@ def show_picture(
 
 
 def find_upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Return (height, width) in pixels that a picture which is open already has when it is upright."""
+    """Return the upright (height, width), in pixels, of an open picture."""
     return _turn_as_stored((picture.height, picture.width), picture)
 
 
@@ -153,36 +153,36 @@ def read_picture(
 ) -> Image.Image:
     """Decode an image file: upright, RGB, transparency over white, the first frame of an animation.
 
-    All threads that decode share one budget of memory, and wait for their part of it.
+    All decoding threads share one memory budget, and wait for their part of it.
 
     Args:
         content: The file's bytes.
-        target: (height, width) in pixels to which the picture will be reduced. A JPEG, and any very large picture, is
-            then given at a half, a quarter or an eighth of its size, as long as either edge stays at least twice the
+        target: (height, width) in pixels to which the image will be resized. A JPEG, and any very large image, is then
+            decoded at a half, a quarter or an eighth of its size, as long as both edges stay at least twice the
             target's.
-        grey: What is black and white in greys of more than 8 bits, kind by kind. A kind that is not among them is scaled
-            by the picture's own values.
+        grey: The ranges for grey of more than 8 bits, one per kind. A kind without one is scaled by the image's own
+            range.
 
     Raises:
-        UnusableImage: The bytes give no picture.
+        UnusableImage: The bytes cannot be decoded.
     """
     return _decode(content, None if target is None else (2 * target[0], 2 * target[1]), grey)[0]
 
 
 def check_image(content: bytes) -> ImageFacts:
-    """Decode an image file to its end, the cheapest way, to find out whether `load_image` will be able to.
+    """Decode an image file completely, as cheaply as possible, to check that `load_image` will work.
 
     Raises:
-        UnusableImage: The bytes give no picture.
+        UnusableImage: The bytes cannot be decoded.
     """
     return _decode(content, (1, 1), ())[1]
 
 
 def read_upright_size(content: bytes) -> tuple[int, int]:
-    """Return (height, width) in pixels of the upright picture, without decoding more than has to be.
+    """Return the upright (height, width) in pixels, decoding no more than necessary.
 
     Raises:
-        UnusableImage: The bytes give no picture.
+        UnusableImage: The bytes cannot be decoded.
     """
     facts = check_image(content)
     return facts.height, facts.width
@@ -192,11 +192,11 @@ def read_content(path: Path) -> bytes:
     """Return a file's bytes.
 
     Raises:
-        UnusableImage: There is no such file, it cannot be read, or it cannot be an image (a folder, a pipe, over 1 GiB).
+        UnusableImage: The file is missing, unreadable, or not an image (a folder, a pipe, over 1 GiB).
     """
     try:
         status = path.stat()
-        # Opening a pipe would wait for ever.
+        # Opening a pipe would block forever.
         if not stat.S_ISREG(status.st_mode):
             raise UnusableImage("a folder, not a file" if stat.S_ISDIR(status.st_mode) else "not a regular file")
         if status.st_size > MAX_FILE_BYTES:
@@ -212,7 +212,7 @@ def read_content(path: Path) -> bytes:
 
 @contextlib.contextmanager
 def open_picture(content: bytes) -> Iterator[Image.Image]:
-    """Open an image file at the page that is its picture, without decoding it. Damaged bytes raise anything."""
+    """Open an image file at its main page, without decoding it. Damaged bytes may raise any exception."""
     silence_decoders()
     with Image.open(io.BytesIO(content), formats=READABLE_FORMATS) as picture:
         number = find_page(picture) if picture.format in _PAGED_FORMATS else None
@@ -227,7 +227,7 @@ def open_picture(content: bytes) -> Iterator[Image.Image]:
 def _decode(
     content: bytes, smallest: tuple[int, int] | None, grey: Sequence[GreyRange]
 ) -> tuple[Image.Image, ImageFacts]:
-    """Return the upright RGB picture, and its facts; `smallest` is the (height, width) that it may shrink to."""
+    """Return the upright RGB picture and its facts; `smallest` is the minimum (height, width) after reduction."""
     if not content:
         raise UnusableImage("empty file")
     try:
@@ -238,7 +238,7 @@ def _decode(
             if len(essential) == len(content):
                 raise
             return _decode_content(essential, smallest, grey)
-    except Exception as error:  # on damaged bytes Pillow's decoders raise anything, from struct.error to IndexError
+    except Exception as error:  # on damaged bytes Pillow raises any exception, from struct.error to IndexError
         raise UnusableImage(_explain(content, error)) from error
 
 
@@ -252,7 +252,7 @@ def _decode_content(
             picture.draft(mode, _turn_as_stored(smallest, picture)[::-1])
         with budget.take(check_costs(picture, content, stored_pixels=width * height)):
             picture.load()
-            if not is_jpeg:  # other formats may know their true size only now: an icon is several pictures
+            if not is_jpeg:  # some formats know their true size only now: an icon has several images
                 width, height = picture.size
             measured = measure_grey(picture)
             scale = None if measured is None else choose_scale(measured, grey)
@@ -265,7 +265,7 @@ def _decode_content(
 
 
 def _reduce_to_rgb(picture: Image.Image, smallest: tuple[int, int], scale: GreyRange | None) -> Image.Image:
-    """Return a decoded picture as RGB; a very large one, strip by strip, at a half, a quarter or an eighth of its size."""
+    """Convert a decoded picture to RGB; reduce a very large one strip by strip to a half, quarter or eighth."""
     if picture.width * picture.height <= _LARGE_PIXELS:
         return convert_to_rgb(picture, scale)
     height, width = _turn_as_stored(smallest, picture)
@@ -284,12 +284,12 @@ def _turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
 
 
 def _turn_as_stored(size: tuple[int, int], picture: Image.Image) -> tuple[int, int]:
-    """Return the (height, width) of an upright picture as the file stores it, which may be sideways."""
+    """Convert an upright (height, width) to the size as stored in the file, which may be rotated."""
     return size[::-1] if _read_orientation(picture) >= 5 else size
 
 
 def _read_orientation(picture: Image.Image) -> int:
-    """Return the EXIF orientation, 1..8; 1 where there is none, or none that can be read."""
+    """Return the EXIF orientation, 1..8; 1 if it is missing or unreadable."""
     try:
         orientation = picture.getexif().get(_ORIENTATION)
     except Exception:  # noqa: BLE001 - damaged EXIF raises anything, too, and is no reason to refuse the picture
@@ -298,7 +298,7 @@ def _read_orientation(picture: Image.Image) -> int:
 
 
 def _explain(content: bytes, error: Exception) -> str:
-    """Return the reason, in words, why decoding `content` ended in `error`."""
+    """Return the reason, in words, why decoding `content` failed with `error`."""
     message = " ".join(str(error).split())
     if isinstance(error, (TooCostlyError, NoFullPageError, BrighterThanWhiteError)):
         return message

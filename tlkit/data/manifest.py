@@ -1,8 +1,8 @@
-"""The manifest: every image of a run with its hash, class and split, and every file skipped with its reason.
+"""The manifest: every image of a run with its hash, class and split, and every skipped file with its reason.
 
-A run keeps it as `manifest.csv`, `skipped.csv` and `findings.csv`, for people and spreadsheets, and `manifest.json` with what holds for
-all of them: the root that the paths start from, the class names in label order, the notices. Equal data, settings and
-seed give equal CSV files, wherever the data lies.
+A run stores it as `manifest.csv`, `skipped.csv` and `findings.csv`, for people and spreadsheets, and `manifest.json`,
+with the root of the paths, the class names in label order and the notices. The same data, settings and seed give the
+same CSV files, wherever the data is.
 """
 
 from __future__ import annotations
@@ -44,11 +44,11 @@ class ImageRecord:
         width: Upright width in pixels.
         height: Upright height in pixels.
         split: One of SPLITS.
-        answer: What is to be learnt of it: a class of the manifest's, some labels, or a value; see `tlkit.tasks`.
-        box: What encloses the object, in pixels of the upright picture; None where no box is known.
-        metadata: What is known of it besides, in the order of the manifest's `metadata_columns`.
-        grey: The least and the greatest value of grey that has more than 8 bits, as the file was looked at; not read
-            back, as the manifest's ranges follow from it.
+        answer: The target as text: one of the manifest's classes, labels, or a value; see `tlkit.tasks`.
+        box: The object's box, in pixels of the upright image; None if unknown.
+        metadata: Metadata values, in the order of the manifest's `metadata_columns`.
+        grey: Minimum and maximum of grey of more than 8 bits, measured when the file was checked. Not stored: the
+            manifest has the resulting ranges.
     """
 
     path: Path
@@ -64,7 +64,7 @@ class ImageRecord:
 
 @dataclass(frozen=True, slots=True)
 class SkippedFile:
-    """One file that was found but is not used, and why."""
+    """A file that is not used, and why."""
 
     path: Path
     reason: str
@@ -72,7 +72,7 @@ class SkippedFile:
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """Something about a file that its owner ought to know: it contradicts another, or was fixed, or only in part used."""
+    """A problem with a file: it contradicts another file, was fixed, or is only partly used."""
 
     path: Path
     finding: str
@@ -83,15 +83,15 @@ class Manifest:
     """The images of a run.
 
     Args:
-        root: The folder that the user named, or that holds the table; absolute.
-        class_names: The classes in the order of their labels, or the labels; none where values are learnt.
-        records: The usable images, in the order in which they were found.
+        root: The user's folder, or the table's folder; absolute.
+        class_names: The classes in label order, or the labels; empty for values.
+        records: The usable images, in the order found.
         skipped: The files that are not used.
-        notices: What the user ought to know about the data, one sentence each.
+        notices: Notices about the data, one sentence each.
         task: One of `tlkit.outputs.TASKS`.
         metadata_columns: Names of the columns of the records' metadata.
-        grey: What is black and white in greys of more than 8 bits, kind by kind.
-        findings: All that the notices count, file by file. Written for people, and not read back.
+        grey: The ranges for grey of more than 8 bits, one per kind.
+        findings: Everything that the notices count, file by file. Written for people, not read back.
     """
 
     root: Path
@@ -111,15 +111,15 @@ class Manifest:
         return tuple(record for record in self.records if record.split == name)
 
     def for_training(self) -> Manifest:
-        """Return the manifest without its test images, which no training looks at."""
+        """Return the manifest without its test images, which training never uses."""
         return replace(self, records=tuple(record for record in self.records if record.split != "test"))
 
     def targets(self, records: Sequence[ImageRecord]) -> NDArray[Any]:
-        """Return what is to be learnt of records: int32 (n,) classes, float32 (n, labels), or float64 (n, 1) values."""
+        """Return the targets of records: int32 (n,) classes, float32 (n, labels), or float64 (n, 1) values."""
         return find_task(self.task).make_targets([record.answer for record in records], self.class_names)
 
     def columns(self) -> dict[str, list[Any]]:
-        """Return the usable images as columns of equal length, by the names that they have in `manifest.csv`."""
+        """Return the usable images as columns of equal length, named as in `manifest.csv`."""
         records = self.records
         columns: dict[str, list[Any]] = {
             name: [getattr(record, name) for record in records]
@@ -150,20 +150,20 @@ class Manifest:
             raise SettingError(
                 "pandas is not installed.",
                 expected="pandas, which tlkit itself does not need",
-                fix="pip install pandas, or take to_arrow() or columns().",
+                fix="pip install pandas, or use to_arrow() or columns().",
             ) from error
         return pd.DataFrame(self.columns())
 
     def compute_hash(self) -> str:
-        """Return the sha256 of all that a training depends on: images, splits, answers, boxes, metadata; not of paths."""
+        """Return the sha256 of everything training depends on: images, splits, targets, boxes, metadata; not paths."""
         rows = [(self.task, *self.class_names, *self.metadata_columns, *map(str, self.grey))]
         rows += [(each.split, each.answer, each.sha256, *_box_cells(each), *each.metadata) for each in self.records]
         return hashlib.sha256(json.dumps(rows).encode()).hexdigest()
 
     def class_table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
-        """Return (columns, rows) of texts: images per class or label and split, and a last row with all images.
+        """Return (columns, rows) of text: the number of images per class or label and split, and a row of totals.
 
-        Splits without any image have no column. Where values are learnt, there is one row a split, with their range.
+        Empty splits have no column. For values, there is one row per split, with their range.
         """
         splits = [split for split in SPLITS if any(record.split == split for record in self.records)]
         task = find_task(self.task)
@@ -187,7 +187,7 @@ class Manifest:
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:
-    """Write the files of a manifest into a folder, each one whole or not at all."""
+    """Write the files of a manifest into a folder, each one atomically."""
     common_file, records_file, skipped_file = MANIFEST_FILES
     common = {
         "format_version": _FORMAT_VERSION,
@@ -229,7 +229,7 @@ def _format_csv(columns: Sequence[str], rows: Iterable[Iterable[object]]) -> str
 
 
 def hash_document(document: Mapping[str, Any], *tables: str) -> str:
-    """Return the hash of what a JSON file says, but for the hash itself, and of the tables beside it."""
+    """Return the hash of a JSON document without its own hash field, and of the tables beside it."""
     content = "\0".join((json.dumps(document, sort_keys=True), *tables))
     return hashlib.sha256(content.encode("utf-8", errors="surrogateescape")).hexdigest()
 
@@ -259,20 +259,20 @@ def read_manifest(folder: Path) -> Manifest:
         class_names = tuple(common["class_names"])
         answers = [find_task(task).parse_answer(record.answer) for record in records]
         if not {*find_task(task).find_names(answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
-            raise ValueError("manifest.csv has a class or a split of its own")
+            raise ValueError("manifest.csv has an unknown class or split")
         skipped = tuple(
             SkippedFile(root / path, why) for path, why in _parse_csv(skipped_file, tables[1], _SET_ASIDE_COLUMNS)
         )
         if common.pop("sha256") != hash_document(common, *tables):
-            raise ValueError("it is not what was written")
+            raise ValueError("the checksum does not match")
         grey = tuple(GreyRange(**item) for item in common["grey"])
         notices = tuple(common["notices"])
         return Manifest(root, class_names, records, skipped, notices, task, metadata_columns, grey=grey)
     except (OSError, KeyError, TypeError, ValueError, csv.Error) as error:
         raise DataError(
             f"{folder}: the manifest cannot be read ({describe_damage(error)}).",
-            expected="manifest.json, manifest.csv and skipped.csv as tlkit wrote them",
-            fix="restore the three files, or make the run again.",
+            expected="unchanged manifest.json, manifest.csv and skipped.csv",
+            fix="restore the three files, or repeat the run.",
         ) from error
 
 
@@ -281,7 +281,7 @@ def _record_columns(metadata_columns: Sequence[str]) -> tuple[str, ...]:
 
 
 def _box_cells(record: ImageRecord) -> tuple[str, ...]:
-    """Return the cells of a record's box, exact to the last bit; empty ones where there is no box."""
+    """Return the cells of a record's box, exact to the last bit; empty without a box."""
     return ("",) * 4 if record.box is None else tuple(repr(float(edge)) for edge in record.box)
 
 
@@ -293,12 +293,12 @@ def _parse_box(cells: Sequence[str]) -> Box | None:
 
 
 def _shorten(path: Path, root: Path) -> str:
-    """Return a path as it stands in the files: from the root where it lies below it, with slashes."""
+    """Return a path as written in the files: relative to the root if below it, with slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
 
 
 def _read_text(path: Path) -> str:
-    # File names that are not UTF-8 come and go as surrogates.
+    # File names that are not UTF-8 are stored as surrogates.
     with io.TextIOWrapper(open_regular_file(path), encoding="utf-8", errors="surrogateescape", newline="") as file:
         return file.read()
 
@@ -306,5 +306,5 @@ def _read_text(path: Path) -> str:
 def _parse_csv(name: str, text: str, columns: Sequence[str]) -> list[list[str]]:
     rows = list(csv.reader(io.StringIO(text, newline="")))
     if not rows or tuple(rows[0]) != tuple(columns):
-        raise ValueError(f"{name} must begin with the line {','.join(columns)}")
+        raise ValueError(f"{name} must start with the line {','.join(columns)}")
     return rows[1:]

@@ -1,4 +1,4 @@
-"""The metadata of images to predict: the rows of a table, found by the images' paths, and facts of the files."""
+"""Metadata for prediction: table rows looked up by image path, and facts about the files."""
 
 from __future__ import annotations
 
@@ -20,26 +20,26 @@ from tlkit.metadata.oddities import OddValues
 
 
 class MetadataSource:
-    """Tells the metadata of image files.
+    """Looks up the metadata of image files.
 
-    A row of the table belongs to the file at its path, counted from the table's folder. Where there is no such file, it
-    belongs to the one image of its name, if no other row and no other image has that name: cameras number the photos of
-    every folder anew, so a name alone says little.
+    A row belongs to the file at its path, relative to the table's folder. If that file does not exist, the row belongs
+    to the image with the same file name, provided that no other row or image has this name: cameras reuse names in
+    every folder, so a name alone is weak evidence.
 
     Attributes:
-        table_name: Name of the table's file, for messages.
-        notices: What there is to say of the table, one sentence each.
+        table_name: File name of the table, for messages.
+        notices: Notices about the table, one sentence each.
 
     Args:
         encoding: The model's columns.
-        table: A .csv, .tsv or .parquet file with a column of paths; needed just where the model takes more than facts of
-            the image file.
-        image_column: Its column of paths; empty: found by its name.
-        images: All images that will be asked for; where they are not known beforehand, no row goes by its name.
+        table: A .csv, .tsv or .parquet file with a column of paths; needed only if the model takes more than facts
+            about the image file.
+        image_column: Its column of paths; empty to detect it by name.
+        images: All images to predict; if unknown beforehand, rows are not matched by file name.
 
     Raises:
         DataError: The table cannot be read, has no column of paths, or contradicts itself.
-        SettingError: The table is missing, is not needed, or lacks a column of the model's.
+        SettingError: The table is missing, is not needed, or lacks one of the model's columns.
     """
 
     def __init__(
@@ -68,7 +68,7 @@ class MetadataSource:
         cells = table.read_column(find_image_column(table, image_column))
         requests = [request for request in self._encoding.requests if request.name not in IMAGE_FACTS]
         names = [request.name for request in requests]
-        texts, told = read_metadata_columns(table, requests)
+        texts, notices = read_metadata_columns(table, requests)
         finder = PathFinder(table.path)
         self._rows = {}
         elsewhere: dict[str, dict[str, str]] = {}
@@ -85,23 +85,23 @@ class MetadataSource:
                     elsewhere[name] = row
             if self._rows.setdefault(place, row) != row:
                 raise DataError(
-                    f"{table.path}: {table.locate(number)} contradicts an earlier one of {cell}.",
-                    expected=f"rows of one image that agree in {', '.join(names)}",
-                    fix="fix or remove one of them.",
+                    f"{table.path}: {table.locate(number)} contradicts an earlier row for {cell}.",
+                    expected=f"the same {', '.join(names)} in all rows of an image",
+                    fix="fix or remove one of the rows.",
                 )
         asked = Counter(fold_name(image.name) for image in images)
         self._by_name = {name: row for name, row in elsewhere.items() if counts[name] == 1 and asked[name] == 1}
-        self.notices = (*table.notices, *told, *finder.describe_readings())
+        self.notices = (*table.notices, *notices, *finder.describe_readings())
 
     def find(self, path: Path, *, counts: bool = True) -> tuple[str, ...] | None:
-        """Return the texts of an image's columns; None if the table has no row for it. Any thread may ask.
+        """Return an image's metadata as texts; None if the table has no row for it. Thread-safe.
 
         Args:
             path: The image.
-            counts: Whether its values count as odd ones, if they are; for each image once.
+            counts: Whether to count its unusual values; set it once for each image.
 
         Raises:
-            UnusableImage: The file gives no picture.
+            UnusableImage: The file cannot be decoded.
         """
         values: dict[str, str] = {}
         if self._rows is not None:
@@ -121,26 +121,26 @@ class MetadataSource:
         return texts
 
     def describe_odd_values(self) -> list[str]:
-        """Return what there is to say of the values found so far that training never saw, or that are no values."""
+        """Return notices about values that training never saw, or that are invalid."""
         return self._odd.describe()
 
 
 def _check_table(columns: Collection[str], table: Path | None, image_column: str) -> None:
     if columns and table is None:
         raise SettingError(
-            f"the model takes {', '.join(columns)} beside the image, and no table was given.",
-            expected="a table with the images' paths and these columns",
+            f"the model also takes {', '.join(columns)}, but no table was given.",
+            expected="a table with image paths and these columns",
             fix="add --table TABLE.",
         )
     if table is not None and not columns:
         raise SettingError(
-            f"--table {table} has no effect: the model takes nothing from a table.",
-            expected="a table only where the model was trained with --metadata and columns of a table",
-            fix="leave out --table.",
+            f"--table {table} has no effect: the model uses no table columns.",
+            expected="a table only if the model was trained with --metadata columns of a table",
+            fix="remove --table.",
         )
     if image_column and table is None:
         raise SettingError(
             f"--image-column {image_column} has no effect: there is no table.",
-            expected="the name of a column only with a table",
-            fix="leave out --image-column.",
+            expected="--image-column only with --table",
+            fix="remove --image-column.",
         )

@@ -1,7 +1,7 @@
-"""From any of Pillow's pixel modes to RGB: transparency over white, deep pixels scaled, never clipped.
+"""Convert any of Pillow's pixel modes to RGB: transparency over white, deep pixels scaled, never clipped.
 
-Pillow's own `convert("RGB")` turns 16-bit pictures nearly white and what is transparent black. Colour profiles are not
-applied: the numbers in the file are taken as sRGB, as the backbones' training did.
+Pillow's own `convert("RGB")` turns 16-bit images nearly white and transparency black. Colour profiles are not applied:
+the values are read as sRGB, as in the backbones' training.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from tlkit.outputs import GreyRange
 
 
 def convert_to_rgb(picture: Image.Image, grey: GreyRange | None) -> Image.Image:
-    """Return a decoded picture as RGB, 0..255.
+    """Convert a decoded picture to RGB, 0..255.
 
-    Transparent parts, also of palettes and colour keys, are laid over white.
+    Transparent parts, including those of palettes and colour keys, are composited over white.
 
     Args:
         picture: The picture, or a part of it.
-        grey: What is black and white in it, if its grey has more than 8 bits: see `choose_scale`.
+        grey: Its black and white levels, if its grey has more than 8 bits; see `choose_scale`.
     """
     if grey is not None:
         picture = scale_grey(picture, grey)

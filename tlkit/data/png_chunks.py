@@ -1,4 +1,4 @@
-"""Pare a PNG down to what its picture needs: Pillow refuses a sound one for the size of the text that goes with it."""
+"""Strip a PNG to the chunks that decoding needs, because Pillow refuses valid files with large text chunks."""
 
 from __future__ import annotations
 
@@ -7,14 +7,14 @@ import zlib
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 MAX_TEXT_BYTES = 2**16
 _PICTURE = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
-_ORIENTATION = frozenset({b"eXIf", b"tEXt", b"iTXt"})  # the last two as XMP or a raw EXIF profile
+_ORIENTATION = frozenset({b"eXIf", b"tEXt", b"iTXt"})  # text chunks can contain XMP or a raw EXIF profile
 
 
 def keep_essential_chunks(content: bytes) -> bytes:
-    """Return a PNG without the chunks that its picture does not need, and without what comes behind its end.
+    """Return a PNG without unneeded chunks and without data after its end.
 
-    Kept are the pixels with palette and transparency, and what may hold an EXIF orientation, where it is small and
-    its checksum right. What is no PNG is returned as it is.
+    It keeps pixels, palette, transparency, and small chunks with a correct checksum that may contain the EXIF
+    orientation. Content that is not a PNG is returned unchanged.
     """
     if not content.startswith(SIGNATURE):
         return content

@@ -1,4 +1,4 @@
-"""From candidates to records: names checked, files looked at, and each image's box chosen."""
+"""Turn candidates into records: check names and files, and choose each image's box."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ from tlkit.recipes.settings import DataSettings
 from tlkit.tasks import find_task
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
-"""Called with the number of files to check; gives a context in which a function is told of files done."""
+"""Called with the number of files to check; the context's function is called with the number of files done."""
 
 
 def look_with(index: FileIndex, progress: Progress) -> Callable[[Sequence[Path]], list[FileFacts]]:
-    """Return the way to look at files that shows how far it has come."""
+    """Return a function that looks up files and shows progress."""
 
     def look(paths: Sequence[Path]) -> list[FileFacts]:
         with progress(len(paths)) as advance:
@@ -38,11 +38,11 @@ def read_records(
     look: Callable[[Sequence[Path]], list[FileFacts]],
     boxes: ImageBoxes | None,
 ) -> tuple[list[ImageRecord], list[SkippedFile], list[str]]:
-    """Check the names of the classes and decode what is not known to be sound.
+    """Check class names, and decode files that are not yet known to be valid.
 
     Returns:
-        The usable images, not given splits empty; the other files; and the classes or labels. These are checked before
-        any file is opened, unless they come from the boxes, which can only be checked against the pictures.
+        The usable images, with empty splits where none is given; the other files; and the classes or labels. Names are
+        checked before any file is opened, unless they come from the boxes, which are checked against the images.
     """
     answers = [item.answer for item in items if item.answer is not None]
     names = find_task(settings.task).find_names(answers)
@@ -83,7 +83,7 @@ def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes
     elif boxes and answer is not None:
         box = boxes.choose(fact, find_task(task).names_of(answer))
     if answer is None:
-        return SkippedFile(item.path, "no sound box that names its class")
+        return SkippedFile(item.path, "no valid box with a class")
     corners = box.corners if box else None
     split = item.split or NOT_GIVEN
     return ImageRecord(

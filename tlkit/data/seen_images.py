@@ -1,7 +1,7 @@
-"""Which images a model has seen: those of its run, and those of the runs that it started from.
+"""Track the images that a model has seen, in its run and in the runs that it started from.
 
-A run that starts from another keeps the other's images, and what that one knows of earlier ones, in a file of its own,
-as the earlier folder may be gone when somebody asks.
+A run that starts from another stores the earlier images in its own folder, because the earlier folder may be deleted
+later.
 """
 
 from __future__ import annotations
@@ -22,9 +22,9 @@ class SeenImages:
     """The images that a model and its predecessors were given.
 
     Attributes:
-        splits: By the sha256 of an image's bytes, the split that says most of it: `train` before `validation`, and that
-            before `test`.
-        is_complete: Whether there are no others; False where it all began with a bundle without its run.
+        splits: An image's split by the sha256 of its bytes. Over several runs, `train` takes precedence over
+            `validation`, and `validation` over `test`.
+        is_complete: False if training started from a bundle without its run, so that there may be others.
     """
 
     splits: Mapping[str, str] = field(default_factory=dict)
@@ -32,7 +32,7 @@ class SeenImages:
 
 
 UNKNOWN_IMAGES = SeenImages(is_complete=False)
-"""What is known of a bundle without its run."""
+"""The value for a bundle without its run."""
 
 
 def read_seen_images(run: Path) -> SeenImages:
@@ -49,7 +49,7 @@ def read_seen_images(run: Path) -> SeenImages:
 
 
 def write_earlier_images(run: Path, seen: SeenImages) -> None:
-    """Keep, in the folder of a run that starts from another, what the other's model has seen."""
+    """Write what an earlier model has seen into the folder of the run that starts from it."""
     document = {"is_complete": seen.is_complete, "splits": dict(seen.splits)}
     write_json(run / EARLIER_IMAGES_FILE, {**document, "sha256": hash_document(document)})
 
@@ -61,13 +61,13 @@ def _read_earlier_images(path: Path) -> SeenImages:
         document = read_json(path)
         splits, is_complete = document["splits"], document["is_complete"]
         if not isinstance(splits, dict) or not set(splits.values()) <= set(SPLITS) or not isinstance(is_complete, bool):
-            raise ValueError("it holds something else")
+            raise ValueError("unexpected content")
         if document.pop("sha256") != hash_document(document):
-            raise ValueError("it is not what was written")
+            raise ValueError("the checksum does not match")
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise DataError(
             f"{path} cannot be read ({describe_damage(error)}).",
-            expected="the list of images that the earlier run has seen, as tlkit wrote it",
-            fix="restore the file; without it, nobody knows which images the model was trained on.",
+            expected="the unchanged list of images that the earlier run has seen",
+            fix="restore the file; without it, the earlier training images are unknown.",
         ) from error
     return SeenImages(splits, is_complete)

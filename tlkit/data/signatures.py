@@ -1,4 +1,4 @@
-"""What an image file looks like from outside: its usual suffixes, and the first bytes of the common formats."""
+"""Recognize image files by suffix and by the first bytes of common formats."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _UNREAD_SUFFIXES = frozenset({
 })
 # fmt: on
 IMAGE_SUFFIXES = _READ_SUFFIXES | _UNREAD_SUFFIXES
-"""The suffixes of files that claim to be pictures: each gets a row, be it with the reason why it is not read."""
+"""Suffixes of image files, including unsupported formats, which are reported with a reason."""
 
 _PREFIXES: tuple[tuple[bytes, str], ...] = (
     (b"\xff\xd8\xff", "JPEG"),
@@ -35,7 +35,7 @@ _PREFIXES: tuple[tuple[bytes, str], ...] = (
     (b"8BPS", "PSD"),
 )
 _MEDIA_BRANDS = {b"avif": "AVIF", b"avis": "AVIF"}
-_RAW = "a camera's raw file"
+_RAW = "a camera raw file"
 _UNREAD_BRANDS = {b"crx ": f"{_RAW} (CR3)"} | dict.fromkeys(
     (b"heic", b"heix", b"heim", b"heis", b"hevc", b"hevx", b"mif1", b"msf1"), "a HEIC picture"
 )
@@ -68,7 +68,7 @@ HEAD_BYTES = 1000
 
 
 def find_signature(content: bytes) -> str | None:
-    """Return the name of the image format that the first `SIGNATURE_BYTES` bytes announce, or None."""
+    """Return the image format of the first `SIGNATURE_BYTES` bytes, or None."""
     for prefix, name in _PREFIXES:
         if content.startswith(prefix):
             return name
@@ -82,7 +82,7 @@ def find_signature(content: bytes) -> str | None:
 
 
 def find_unread_format(content: bytes) -> str | None:
-    """Return what a file is, with its article, if it begins like a kind of picture that tlkit does not read."""
+    """Return the kind of file, with an article, if it starts like an image format that tlkit does not read."""
     for prefix, name in _UNREAD_PREFIXES:
         if content.startswith(prefix):
             return name
@@ -97,7 +97,7 @@ def find_unread_format(content: bytes) -> str | None:
 
 
 def looks_like_image(path: Path) -> bool:
-    """Tell whether a file has the suffix or the first bytes of an image; an unreadable file goes by its suffix."""
+    """Return whether a file has the suffix or first bytes of an image; an unreadable file is judged by its suffix."""
     if path.suffix.lower() in IMAGE_SUFFIXES:
         return True
     try:

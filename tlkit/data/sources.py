@@ -22,13 +22,13 @@ STDIN = "-"
 
 @dataclass(frozen=True)
 class FoundImages:
-    """The files that sources name.
+    """The files found for the sources.
 
     Attributes:
-        groups: The files in the order of the sources, in groups that can be answered at once. Those from standard input
-            are lines as they were written, and come when they come.
-        number: How many there are; None where standard input decides.
-        files: All of them; none where standard input decides.
+        groups: The files in the order of the sources, in groups that can be processed together. Groups from standard
+            input are lines, unchanged, as they arrive.
+        number: Number of files; None for standard input.
+        files: All files; empty for standard input.
     """
 
     groups: Iterator[Sequence[Path] | Sequence[str]]
@@ -37,21 +37,19 @@ class FoundImages:
 
 
 def find_images(sources: Sequence[str], stdin: BinaryIO | None = None) -> FoundImages:
-    """Return the files that the sources name, in their order.
+    """Return the files of the sources, in order.
 
     Args:
-        sources: Any of: a folder, of which every file that looks like an image is taken, at any depth; hidden and
-            system folders and tlkit's own output are skipped; a pattern such as `photos/**/*.jpg`; a file, taken
-            whatever it looks like; all of these once each. Or `-`, for one file a line on standard input, each as often
-            as it is named.
+        sources: A folder, for all files at any depth that look like images, except hidden and system folders and
+            tlkit's own output; a pattern such as `photos/**/*.jpg`; or a file, whatever it looks like. Each file is
+            returned once. `-` reads one path per line from standard input, with repetitions.
         stdin: Where `-` reads from; see `tlkit.data.standard_input`.
 
     Returns:
-        Paths as the user wrote them, or below the folders as the user wrote those. A file from standard input need not
-        exist.
+        Paths as the user wrote them, or below the user's folders. A path from standard input need not exist.
 
     Raises:
-        DataError: A source is missing, or nothing was found at all.
+        DataError: A source does not exist, or no image was found.
     """
     seen: set[str] = set()
     groups: list[list[Path] | None] = []
@@ -67,7 +65,7 @@ def find_images(sources: Sequence[str], stdin: BinaryIO | None = None) -> FoundI
             last += found
     if not any(group is None or group for group in groups):
         raise DataError(
-            f"{', '.join(sources)}: there are no images.",
+            f"{', '.join(sources)}: no images found.",
             expected="folders with images, patterns, image files, or - for paths on standard input",
             fix="check the path; hidden folders and tlkit's own output are skipped.",
         )
@@ -97,7 +95,7 @@ def _find(source: str) -> Iterator[Path]:
         matches = sorted(glob.glob(source, recursive=True))  # noqa: PTH207 - Path.glob takes no absolute pattern
         if not matches:
             raise DataError(
-                f"{source}: there is no such file or folder.",
+                f"{source}: no such file or folder.",
                 expected="a folder, a file, a pattern such as 'photos/**/*.jpg', or -",
                 fix="check the path.",
             )
@@ -108,15 +106,15 @@ def _find(source: str) -> Iterator[Path]:
 
 
 def _is_of_a_system(match: Path, pattern: str) -> bool:
-    """Tell whether a wildcard has led to what a system keeps; what the pattern itself spells out is meant."""
+    """Return whether a wildcard matched a system file; names spelled out in the pattern are intended."""
     spelled_out = Path(pattern).parts
     return any(is_system_folder(part) or is_system_file(part) for part in match.parts if part not in spelled_out)
 
 
 def _find_in_folder(folder: Path) -> Iterator[Path]:
-    """Yield the files that look like images, and the folders that cannot be read, so that they do not go unseen."""
+    """Yield files that look like images, and unreadable folders so that they are reported."""
     for file in walk_files(folder):
-        # What has a problem may be a pipe, which must not be opened.
+        # A file with a problem may be a pipe, which must not be opened.
         if file.problem is None:
             is_wanted = looks_like_image(file.path)
         else:

@@ -1,7 +1,7 @@
-"""Divide images into training, validation and test, class by class.
+"""Split images into training, validation and test, stratified by class.
 
-An image's place follows from the seed and the hash of its bytes: neither its name, nor its place in a list, nor what
-else is in the class puts it before or behind another. Images with the same bytes stay together.
+The order of images depends only on the seed and the hash of their bytes, not on names, list order or the other images
+of the class. Images with the same bytes stay together.
 """
 
 from __future__ import annotations
@@ -23,25 +23,24 @@ def assign_splits(
     seed: int,
     keep: Mapping[str, str] | None = None,
 ) -> list[str]:
-    """Return a split for every image.
+    """Assign a split to every image.
 
-    Each class is divided by itself. Its distinct images are shared out by the largest remainder; if it has two or more,
-    at least one is for training and one for each of the other splits that have a fraction, validation first.
+    Each class is split separately. Its distinct images are allotted by the largest-remainder method; with two or more
+    images, at least one goes to training and one to each other split with a fraction, validation first.
 
     Args:
         sha256s: Hash of each image's bytes.
-        class_names: Class of each image. Equal bytes under two classes count for the class that comes first by name.
-        validation_fraction: Part of the images for validation, 0 <= x < 1; 0 for no validation.
-        test_fraction: Part of the images for the test, likewise. Both together are below 1.
-        seed: Another seed gives another division.
-        keep: Splits by hash from an earlier run. They stay, whatever the fractions, and new images fill up what is
-            missing.
+        class_names: Class of each image. Identical images in two classes count for the alphabetically first class.
+        validation_fraction: Fraction of the images for validation, 0 <= x < 1; 0 for no validation.
+        test_fraction: Fraction of the images for test, likewise. The sum of both is below 1.
+        seed: Seed of the split.
+        keep: Splits by hash from an earlier run. They are kept, whatever the fractions; new images fill up the splits.
 
     Returns:
         One of SPLITS for each image.
     """
     if not 0 <= validation_fraction + test_fraction < 1:
-        raise ValueError(f"Fractions must leave a part for training. Received: {validation_fraction}, {test_fraction}")
+        raise ValueError(f"Fractions must leave images for training. Received: {validation_fraction}, {test_fraction}")
     fractions = {
         "train": 1 - validation_fraction - test_fraction,
         "validation": validation_fraction,
@@ -57,14 +56,14 @@ def assign_splits(
 def sample_stratified(
     sha256s: Sequence[str], strata: Sequence[Hashable], *, fraction: float, seed: int, least: int = 2
 ) -> list[int]:
-    """Return the positions, in rising order, of a part of the images that has every stratum in proportion.
+    """Return the positions, ascending, of a stratified sample of the images.
 
     Args:
-        sha256s: Hash of each image's bytes; images with the same bytes are taken or left together.
-        strata: What each image belongs to: its class, or its class and split.
-        fraction: Part of each stratum's distinct images, 0 < x <= 1, rounded.
-        seed: Another seed gives another sample; a larger fraction at the same seed contains a smaller one.
-        least: Distinct images that are taken of every stratum in any case, if it has so many.
+        sha256s: Hash of each image's bytes; images with the same bytes stay together.
+        strata: Stratum of each image: its class, or its class and split.
+        fraction: Fraction of each stratum's distinct images, 0 < x <= 1, rounded.
+        seed: Seed of the sample. With the same seed, a larger fraction contains a smaller one.
+        least: Minimum number of distinct images per stratum, if it has that many.
     """
     by_stratum: dict[Hashable, set[str]] = defaultdict(set)
     for sha256, stratum in zip(sha256s, strata, strict=True):
@@ -92,7 +91,7 @@ def _group(home: Mapping[str, str]) -> dict[str, list[str]]:
 
 
 def _rank(sha256s: Iterable[str], salt: str) -> list[str]:
-    """Return hashes in the salt's order, which is a random one and the same for every subset."""
+    """Return hashes in a random order given by the salt, consistent for every subset."""
     return sorted(sha256s, key=lambda sha256: hashlib.sha256(f"{salt}/{sha256}".encode()).digest())
 
 
@@ -110,7 +109,7 @@ def _divide(ranked: Sequence[str], fractions: Mapping[str, float], keep: Mapping
 
 
 def _count_shares(num_images: int, fractions: Mapping[str, float]) -> dict[str, int]:
-    """Return how many images each split gets, by the largest remainder; ties go to the earlier of SPLITS."""
+    """Return the number of images for each split, by the largest-remainder method; ties go to the earlier of SPLITS."""
     shares = {split: math.floor(num_images * fractions[split]) for split in SPLITS}
     by_remainder = sorted(SPLITS, key=lambda split: shares[split] - num_images * fractions[split])
     for split in by_remainder[: num_images - sum(shares.values())]:

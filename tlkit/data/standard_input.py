@@ -1,4 +1,4 @@
-"""Read lines from standard input as they come, without waiting for its end."""
+"""Read lines from standard input as they arrive, without waiting for its end."""
 
 from __future__ import annotations
 
@@ -18,19 +18,19 @@ _Item = str | Exception | None
 
 
 def read_lines(stdin: BinaryIO) -> Iterator[list[str]]:
-    """Yield the lines that are there, without their ends; wait only where there is none.
+    """Yield groups of available lines, without line ends; wait only if there is none.
 
-    So a program that writes a line and waits for its answer gets it, and one that writes thousands has them computed
-    together.
+    A program that writes one line and waits for the result gets it, and thousands of lines written at once are
+    processed in batches.
 
     Args:
-        stdin: Gives what there is when it is read: a raw stream, since a buffered one waits for more.
+        stdin: A raw stream, since a buffered one waits for more data.
 
     Raises:
-        DataError: It cannot be read, or a line is no path, being longer than 1 MiB.
+        DataError: It cannot be read, or a line is longer than 1 MiB.
     """
     waiting: Queue[_Item] = Queue(maxsize=MAX_LINES_AT_ONCE)
-    # A daemon: it may wait for a line when the process ends.
+    # A daemon thread, since it may still be waiting for a line when the process ends.
     threading.Thread(target=_read, args=(stdin, waiting), name="standard input", daemon=True).start()
     item = waiting.get()
     while item is not None:
@@ -48,7 +48,7 @@ def read_lines(stdin: BinaryIO) -> Iterator[list[str]]:
         if isinstance(item, OSError):
             raise DataError(
                 f"standard input cannot be read: {item.strerror or item}.",
-                expected="one path a line, of at most 1 MiB",
+                expected="one path per line, of at most 1 MiB",
                 fix="check the program that writes the paths.",
             ) from item
         if isinstance(item, Exception):

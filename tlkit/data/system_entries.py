@@ -1,7 +1,7 @@
-"""Names of the folders and files that operating systems, network drives and synchronisation tools leave among pictures.
+"""Names of files and folders that operating systems, network drives and sync tools create among images.
 
-They hold thumbnails, deleted pictures or settings, never the user's own data. Only whole names count, so that a class
-called `lost` or `@nasa` stays a class. Names that begin with a dot are hidden anyway.
+They contain thumbnails, deleted images or settings, never the user's data. Only whole names match, so a class called
+`lost` or `@nasa` is unaffected. Names that start with a dot are hidden anyway.
 """
 
 from __future__ import annotations
@@ -38,20 +38,20 @@ _FOLDERS = frozenset(
         "__pycache__",
     }
 )
-# Windows: what chkdsk has recovered, and the folder of one user's deleted files in RECYCLER.
+# Windows: files recovered by chkdsk, and a user's folder of deleted files in RECYCLER.
 _FOLDER_PATTERN = re.compile(r"found\.\d{3}|s-1-5-[\d-]+")
 _FILES = frozenset({"thumbs.db", "ehthumbs.db", "ehthumbs_vista.db", "desktop.ini", "picasa.ini", "icon\r"})
-# Streams and attributes that a drive cannot keep in the file itself stand beside it.
+# Streams and attributes that a drive cannot store in the file are stored beside it.
 _FILE_ENDINGS = (":zone.identifier", ":encryptable", "@synoeastream", "@synoresource")
 
 
 def is_system_folder(name: str) -> bool:
-    """Tell whether a folder of this name is a system's own, whatever the name's case."""
+    """Return whether a folder of this name, in any case, belongs to the operating system."""
     folded = name.casefold()
     return folded in _FOLDERS or _FOLDER_PATTERN.fullmatch(folded) is not None
 
 
 def is_system_file(name: str) -> bool:
-    """Tell whether a file of this name is a system's own, whatever the name's case."""
+    """Return whether a file of this name, in any case, belongs to the operating system."""
     folded = name.casefold()
     return folded in _FILES or folded.endswith(_FILE_ENDINGS)

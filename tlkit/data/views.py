@@ -1,7 +1,7 @@
 """Views: seeded augmentations of an image. View 0 is the image itself.
 
-A view is drawn from (policy, seed, sha256 of the file, index) alone, so that every process, machine and Python version
-draws the same one, whatever else is in the data set. The geometry is in `geometry.py`; here are the ranges and colours.
+A view depends only on (policy, seed, sha256 of the file, index), so that every process, machine and Python version
+draws the same one. Geometry is in `geometry.py`; ranges and colours are here.
 """
 
 from __future__ import annotations
@@ -20,22 +20,22 @@ from tlkit.errors import SettingError, name_fix
 from tlkit.outputs import Box
 
 POLICY_VERSION = 1
-"""Raised whenever a policy or the way of drawing from it changes: cached features carry it in their keys."""
+"""Raise this when a policy or its drawing changes; it is part of the cache keys."""
 
 
 @dataclass(frozen=True)
 class Policy:
-    """The ranges that views are drawn from.
+    """Ranges for drawing views.
 
     Args:
-        crop_area_fraction: Least and greatest part of the frame that is shown.
-        crop_aspect: Greatest width / height of the shown part, relative to the frame's; its inverse is the least.
-        flip_chance: Probability, 0..1, of exchanging left and right.
-        angle_degrees: Greatest rotation to either side.
-        colour: Greatest change of brightness, contrast and saturation, as a fraction.
-        grey_chance: Probability, 0..1, of taking all colour away.
+        crop_area_fraction: Minimum and maximum fraction of the frame that is shown.
+        crop_aspect: Maximum width / height of the crop, relative to the frame's; the minimum is its inverse.
+        flip_chance: Probability, 0..1, of flipping left and right.
+        angle_degrees: Maximum rotation to either side.
+        colour: Maximum change of brightness, contrast and saturation, as a fraction.
+        grey_chance: Probability, 0..1, of removing all colour.
         erase_chance: Probability, 0..1, of covering a rectangle with grey.
-        erase_area_fraction: Least and greatest part of the output that the rectangle covers.
+        erase_area_fraction: Minimum and maximum fraction of the output that the rectangle covers.
     """
 
     crop_area_fraction: tuple[float, float]
@@ -63,24 +63,25 @@ POLICIES = {
         erase_chance=0.25,
     ),
 }
-"""The policies that draw; the policy `none` has no views but the image itself.
+"""The augmentation policies; the policy `none` has only the image itself.
 
-`standard` is mild, for a pretrained backbone; `letters` is for digits, letters and signs, which no mirror may turn; `crops` is what networks are commonly trained with from random weights
-(scale and aspect: Szegedy et al. 2015, arXiv:1409.4842), cheap to compute; `strong` is for little data.
+`standard` is mild, for a pretrained backbone; `letters` is for digits, letters and signs, which must not be mirrored;
+`crops` is the common policy for training from random weights (scale and aspect: Szegedy et al. 2015, arXiv:1409.4842)
+and cheap to compute; `strong` is for little data.
 """
 
 
 @dataclass(frozen=True)
 class View:
-    """One augmentation of one image, as exact numbers. `View()` changes nothing.
+    """One augmentation of one image, as exact numbers. `View()` is the identity.
 
     Args:
-        crop: left, top, right, bottom of the part shown, as fractions 0..1 of the frame that the fit shows.
+        crop: left, top, right, bottom of the visible part, as fractions 0..1 of the fitted frame.
         flip: Whether left and right are exchanged.
         angle_degrees: Rotation, anticlockwise as seen.
         brightness: Factor on the distance from black; 1 changes nothing.
         contrast: Factor on the distance from the mean grey; 1 changes nothing.
-        saturation: Factor on the distance from the pixel's own grey; 1 changes nothing, 0 takes all colour away.
+        saturation: Factor on the distance from the pixel's own grey; 1 changes nothing, 0 removes all colour.
         erase: left, top, right, bottom of a rectangle covered with grey, as fractions 0..1 of the output; or None.
     """
 
@@ -93,7 +94,7 @@ class View:
     erase: Box | None = None
 
     def placement(self, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str) -> Placement:
-        """Return where the picture comes to lie in the output; sizes are (height, width) in pixels."""
+        """Return the image's placement in the output; sizes are (height, width) in pixels."""
         left, top, right, bottom = compute_frame(picture_size, image_size, fit)
         width, height = right - left, bottom - top
         box = (
@@ -105,7 +106,7 @@ class View:
         return Placement(box, image_size, self.flip, self.angle_degrees, mirror_edges=fit != "pad")
 
     def matrix(self, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str) -> NDArray[np.float64]:
-        """Return the (3, 3) matrix that takes points (x, y, 1) of the upright picture to the output, in pixels.
+        """Return the (3, 3) matrix that maps points (x, y, 1) of the upright image to the output, in pixels.
 
         Examples:
             >>> View(flip=True).matrix(picture_size=(10, 20), image_size=(10, 10), fit="squash") @ [20, 5, 1]
@@ -114,7 +115,7 @@ class View:
         return self.placement(picture_size=picture_size, image_size=image_size, fit=fit).matrix()
 
     def render(self, picture: Image.Image, *, image_size: tuple[int, int], fit: str) -> Image.Image:
-        """Return the view of an upright RGB picture as an RGB picture of `image_size` (height, width) pixels."""
+        """Render the view of an upright RGB picture at `image_size` (height, width) pixels."""
         placement = self.placement(picture_size=(picture.height, picture.width), image_size=image_size, fit=fit)
         output = placement.render(picture, self._recolour)
         if self.erase is not None:
@@ -136,10 +137,10 @@ class View:
 
 @dataclass(frozen=True)
 class ViewPlan:
-    """Which views of an image are wanted.
+    """The requested views of each image.
 
     Attributes:
-        policy: How the views after view 0 are made: none or one of `POLICIES`.
+        policy: Policy for the views after view 0: none or one of `POLICIES`.
         num_views: Views of each image, view 0 included.
         seed: Seed of the views.
     """
@@ -151,17 +152,17 @@ class ViewPlan:
     def __post_init__(self) -> None:
         if self.num_views > 1 and self.policy == "none":
             raise SettingError(
-                f"--views {self.num_views} goes with --policy none, which makes no views.",
+                f"--views {self.num_views} has no effect with --policy none.",
                 expected="a policy that makes different views of an image: standard or strong",
-                fix="add --policy standard, or leave --views out.",
+                fix="add --policy standard, or remove --views.",
             )
 
     def keys(self) -> tuple[str, ...]:
-        """Return the views' names in the cache, view 0 first."""
+        """Return the views' cache keys, view 0 first."""
         return tuple(view_key(self.policy, seed=self.seed, index=index) for index in range(self.num_views))
 
     def draw(self, sha256: str, index: int) -> View | None:
-        """Return a view of the image whose file has this hash; None is the image itself."""
+        """Draw a view of the image with this file hash; None is the image itself."""
         return draw_view(self.policy, seed=self.seed, sha256=sha256, index=index)
 
 
@@ -169,7 +170,7 @@ PICTURE_ITSELF = ViewPlan()
 
 
 def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None:
-    """Draw the view number `index` of an image.
+    """Draw view number `index` of an image.
 
     Args:
         policy: `none` or one of `POLICIES`.
@@ -181,13 +182,13 @@ def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None
         The view, or None for the image itself: index 0, or policy `none`.
 
     Raises:
-        SettingError: there is no such policy.
+        SettingError: The policy is unknown.
     """
     ranges = _find_policy(policy)
     if ranges is None or index == 0:
         return None
     digest = hashlib.sha256(f"{policy}.{POLICY_VERSION}/{seed}/{sha256}/{index}".encode()).digest()
-    # Of all generators at hand only random() of Python's promises the same numbers in every version.
+    # Only Python's random() guarantees the same numbers in every version.
     draw = random.Random(int.from_bytes(digest)).random
     crop = _draw_box(draw(), draw(), draw(), draw(), ranges.crop_area_fraction, ranges.crop_aspect)
     flip = draw() < ranges.flip_chance
@@ -207,13 +208,13 @@ def draw_view(policy: str, *, seed: int, sha256: str, index: int) -> View | None
 
 
 def view_key(policy: str, *, seed: int, index: int) -> str:
-    """Return the name under which a view's features are cached: at most 34 ASCII characters.
+    """Return the cache key of a view: at most 34 ASCII characters.
 
-    The image itself is `0` under every policy and seed, so that its features serve them all.
+    The image itself is `0` for every policy and seed, so that they share its features.
 
     Raises:
-        SettingError: there is no such policy.
-        ValueError: seed or index have too many digits.
+        SettingError: The policy is unknown.
+        ValueError: The seed or index has too many digits.
     """
     if _find_policy(policy) is None or index == 0:
         return "0"
@@ -235,10 +236,10 @@ def _find_policy(name: str) -> Policy | None:
 def _draw_box(
     area: float, aspect: float, across: float, down: float, area_range: tuple[float, float], greatest_aspect: float
 ) -> Box:
-    """Return a box within the unit square from four numbers drawn evenly from 0..1.
+    """Return a box within the unit square from four numbers drawn uniformly from 0..1.
 
-    Proportions are drawn on a log scale, so that wide and high are equally likely. A side that would be longer than the
-    square's is cut, which never takes the area below 1 / greatest_aspect or the range's own least.
+    Aspect ratios are log-uniform, so that wide and tall are equally likely. A side longer than the square's is cut,
+    which never reduces the area below 1 / greatest_aspect or the range's minimum.
     """
     drawn_area = area_range[0] + area * (area_range[1] - area_range[0])
     proportion = math.exp((2 * aspect - 1) * math.log(greatest_aspect))

@@ -107,7 +107,7 @@ class RunFolder:
         try:
             summary = read_json(path)
             if not isinstance(summary, dict):
-                raise ValueError("it holds something else")
+                raise ValueError("unexpected content")
         except (OSError, ValueError) as error:
             raise RunError(
                 f"{path} cannot be read ({describe_damage(error)}).",

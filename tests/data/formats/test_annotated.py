@@ -14,7 +14,7 @@ from tlkit.data.manifest import SkippedFile
 from tlkit.errors import DataError
 
 VOC = "<annotation><object><name>cat</name><bndbox><xmin>1</xmin><ymin>2</ymin><xmax>9</xmax><ymax>8</ymax></bndbox></object></annotation>"
-GIVEN = "The splits are those that the data gives: 1 train, 1 validation, 1 test."
+GIVEN = "The splits come from the data: 1 train, 1 validation, 1 test."
 
 
 def write(root: Path, **files: str) -> None:
@@ -82,7 +82,7 @@ def test_tables_without_boxes_are_left_out_of_a_folder(tmp_path: Path) -> None:
     found = read_boxes(tmp_path / "a", image_folder=tmp_path)
     assert [box.corners for box in found.annotations[0].boxes] == [(1, 2, 4, 6)]
     assert [(item.kind, item.path.name) for item in found.complaints] == [
-        ("table without columns of boxes; skipped", "notes.csv")
+        ("table without box columns; skipped", "notes.csv")
     ]
 
 
@@ -160,7 +160,7 @@ def test_one_folder_named_for_two_splits_counts_for_the_first(tmp_path: Path) ->
     )
     found = read_boxes(tmp_path, image_folder=tmp_path)
     assert found.annotations[0].split == "train"
-    assert [item.kind for item in found.complaints] == ["list of validation images that are those of train; skipped"]
+    assert [item.kind for item in found.complaints] == ["list of validation images identical to train; skipped"]
 
 
 def test_an_image_in_two_lists_is_kept_out_of_training_with_a_complaint(tmp_path: Path) -> None:
@@ -173,8 +173,8 @@ def test_an_image_in_two_lists_is_kept_out_of_training_with_a_complaint(tmp_path
         ("2.jpg", "validation"),
     ]
     assert [(item.kind, item.path) for item in found.complaints] == [
-        ("entry of the data.yaml that is not there; skipped", tmp_path / "images/gone"),
-        ("image listed for train and validation; taken for validation", tmp_path / "images/val/2.jpg"),
+        ("data.yaml entry that does not exist; skipped", tmp_path / "images/gone"),
+        ("image listed for train and validation; used for validation", tmp_path / "images/val/2.jpg"),
     ]
 
 
@@ -185,8 +185,8 @@ def test_a_list_counts_more_than_a_folder_and_it_is_said(tmp_path: Path) -> None
     found = read(tmp_path)
     assert splits_of(found) == {"images/train/1.jpg": "train", "images/train/2.jpg": "test"}
     assert found.notices == (
-        "The splits are those that the data gives: 1 train, 1 test.",
-        "1 × image in a folder of another split than the list among the annotations gives; the list counts, e.g. "
+        "The splits come from the data: 1 train, 1 test.",
+        "1 × image whose folder and list in the annotations give different splits; the list is used, e.g. "
         f"{tmp_path}/images/train/2.jpg (test).",
     )
 
@@ -197,7 +197,7 @@ def test_images_without_annotation_or_split_are_skipped(tmp_path: Path) -> None:
     found = read(tmp_path)
     assert splits_of(found) == {"train/1.jpg": "train"}
     assert found.skipped == (
-        SkippedFile(tmp_path / "extra/2.jpg", "in none of the splits"),
+        SkippedFile(tmp_path / "extra/2.jpg", "not in any split"),
         SkippedFile(tmp_path / "train/3.jpg", "no annotation names it"),
     )
 
@@ -215,7 +215,7 @@ def test_folders_that_name_two_splits_are_an_error(tmp_path: Path) -> None:
         read(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}/train/test/1.jpg: its folders name both the train and the test split.\n"
-        "  Expected: folders that name one split at most\n"
+        "  Expected: folders that name at most one split\n"
         "  Fix: move the image, or rename one of the folders."
     )
 
@@ -227,8 +227,6 @@ def test_of_several_formats_one_is_read_and_it_is_said(tmp_path: Path) -> None:
     )
     found = read_boxes(tmp_path, image_folder=tmp_path)
     assert found.format_name == "PASCAL VOC"
-    assert found.remarks == (
-        f"{tmp_path} holds annotations as PASCAL VOC and as COCO and as YOLO; those as PASCAL VOC are read.",
-    )
+    assert found.remarks == (f"{tmp_path} has PASCAL VOC and COCO and YOLO annotations; only PASCAL VOC is read.",)
     write(tmp_path, **{"2.jpg": "", "2.txt": "0 0.5 0.5 1 1"})
     assert read_boxes(tmp_path, image_folder=tmp_path).format_name == "COCO"

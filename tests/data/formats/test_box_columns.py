@@ -38,7 +38,7 @@ def test_corners_are_found_by_name_and_width_and_height_are_the_pictures(folder:
 
 def test_columns_without_a_part_are_named(folder: Path) -> None:
     found = read(folder, "path,x1,y1,x2,y2,class,pose\n1.jpg,1,2,3,4,cat,left\n")
-    assert [item.kind for item in found.complaints] == ["column of a table of boxes that is not used: pose"]
+    assert [item.kind for item in found.complaints] == ["unused column in a table of boxes: pose"]
 
 
 def test_a_column_of_splits_gives_the_images_splits(folder: Path) -> None:
@@ -90,7 +90,7 @@ def test_several_rows_are_several_boxes_and_empty_cells_are_none(folder: Path) -
         Annotation(folder / "1.jpg", None, (BoxLabel(1, 2, 3, 4), BoxLabel(5, 6, 7, 8))),
         Annotation(folder / "2.jpg", None, ()),
     )
-    assert [item.kind for item in found.complaints] == ["box that says the same as an earlier one; skipped"]
+    assert [item.kind for item in found.complaints] == ["box identical to an earlier one; skipped"]
 
 
 @pytest.mark.parametrize("cells", ["1,2,3,wide", "1,2,3,nan", "1,2,3,"])
@@ -98,7 +98,7 @@ def test_what_is_not_a_number_is_a_complaint(folder: Path, cells: str) -> None:
     found = read(folder, f"path,xmin,ymin,xmax,ymax\n1.jpg,{cells}\n1.jpg,5,6,7,8\n")
     assert found.annotations[0].boxes == (BoxLabel(5, 6, 7, 8),)
     assert [(item.kind, item.path) for item in found.complaints] == [
-        ("row with something that is not a number for its box; skipped", folder / "1.jpg")
+        ("row whose box is not four numbers; skipped", folder / "1.jpg")
     ]
 
 
@@ -113,7 +113,7 @@ def test_rows_that_differ_in_the_size_are_a_complaint(folder: Path) -> None:
 def test_an_image_that_is_not_there_is_one_complaint(folder: Path) -> None:
     found = read(folder, "path,xmin,ymin,xmax,ymax\n3.jpg,1,2,3,4\n3.jpg,5,6,7,8\n1.jpg,1,2,3,4\n,1,2,3,4\n")
     assert [item.image.name for item in found.annotations] == ["1.jpg"]
-    assert [item.kind for item in found.complaints] == ["name of an image that is not there; its rows are skipped"] * 2
+    assert [item.kind for item in found.complaints] == ["image name that is missing; its rows are skipped"] * 2
 
 
 def test_an_image_that_cannot_be_told_from_another_is_a_complaint(folder: Path) -> None:
@@ -122,7 +122,7 @@ def test_an_image_that_cannot_be_told_from_another_is_a_complaint(folder: Path) 
         (folder / name / "3.jpg").touch()
     found = read(folder, "path,xmin,ymin,xmax,ymax\n3.jpg,1,2,3,4\nb/3.jpg,1,2,3,4\n")
     assert [item.image for item in found.annotations] == [folder / "b/3.jpg"]
-    assert [item.kind for item in found.complaints] == ["name of an image that is ambiguous; its rows are skipped"]
+    assert [item.kind for item in found.complaints] == ["image name that is ambiguous; its rows are skipped"]
 
 
 def test_parquet_is_read(folder: Path) -> None:
@@ -140,15 +140,16 @@ def error_of(folder: Path, text: str) -> str:
 
 def test_missing_columns_are_an_error(folder: Path) -> None:
     assert error_of(folder, "path,xmin,ymin,xmax\n1.jpg,1,2,3\n") == (
-        f"{folder}/boxes.csv: there are no columns of boxes among path, xmin, ymin, xmax.\n"
+        f"{folder}/boxes.csv: no box columns among path, xmin, ymin, xmax.\n"
         "  Expected: columns named xmin, ymin, xmax, ymax or x_min, y_min, x_max, y_max or left, top, right, bottom or "
         "x1, y1, x2, y2 or x, y, width, height or x, y, w, h or bbox_x, bbox_y, bbox_width, bbox_height\n"
-        "  Fix: name the four columns so in the first line."
+        "  Fix: rename the four columns in the first line."
     )
     assert error_of(folder, "url,xmin,ymin,xmax,ymax\n1.jpg,1,2,3,4\n") == (
-        f"{folder}/boxes.csv: there is no image column among url, xmin, ymin, xmax, ymax.\n"
-        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
-        "  Fix: name the column of the images so in the first line."
+        f"{folder}/boxes.csv: no image column among url, xmin, ymin, xmax, ymax.\n"
+        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or "
+        "image_name\n"
+        "  Fix: rename the image column in the first line."
     )
 
 

@@ -11,9 +11,10 @@ from tlkit.data.formats.boxes import ImageFinder, read_boxes
 from tlkit.errors import DataError
 
 EXPECTED = (
-    "  Expected: a folder of .xml files (PASCAL VOC), .json files (COCO) or .txt files (YOLO), a .json file, a data.yaml, "
+    "  Expected: a folder of .xml files (PASCAL VOC), .json files (COCO) or .txt files (YOLO), a .json file, a "
+    "data.yaml, "
     "or a table (.csv, .tsv, .parquet)\n"
-    "  Fix: name the folder or the file that holds the boxes."
+    "  Fix: use the folder or the file with the boxes."
 )
 
 
@@ -63,22 +64,19 @@ def test_relative_paths_give_absolute_images(tmp_path: Path, monkeypatch: pytest
 
 def test_what_is_in_no_known_format_is_an_error(tmp_path: Path) -> None:
     make_files(tmp_path, "1.jpg", "boxes.xlsx", "1.xml", "a/readme.txt")
-    assert error_of(tmp_path / "gone") == f"{tmp_path}/gone: there is no such path.\n{EXPECTED}"
-    assert error_of(tmp_path / "gone.csv") == f"{tmp_path}/gone.csv: there is no such path.\n{EXPECTED}"
+    assert error_of(tmp_path / "gone") == f"{tmp_path}/gone: no such file or folder.\n{EXPECTED}"
+    assert error_of(tmp_path / "gone.csv") == f"{tmp_path}/gone.csv: no such file or folder.\n{EXPECTED}"
     for name in ("boxes.xlsx", "1.xml"):
-        assert (
-            error_of(tmp_path / name)
-            == f"{tmp_path}/{name}: this is in no format of boxes that tlkit knows.\n{EXPECTED}"
-        )
-    found = "the folder holds no annotations in XML, JSON, text files or tables"
+        assert error_of(tmp_path / name) == f"{tmp_path}/{name}: not in a box format that tlkit reads.\n{EXPECTED}"
+    found = "the folder has no annotations as XML, JSON, text files or tables"
     assert error_of(tmp_path / "a") == f"{tmp_path}/a: {found}.\n{EXPECTED}"
 
 
 def test_annotations_of_other_images_are_an_error(tmp_path: Path) -> None:
     make_files(tmp_path, "labels/1.txt")
     assert error_of(tmp_path / "labels") == (
-        f"{tmp_path}/labels: read as YOLO, it tells of no image in {tmp_path} "
-        f"(1 × text file of an image that is not there; skipped; e.g. {tmp_path}/labels/1.txt).\n"
+        f"{tmp_path}/labels: read as YOLO, it has no annotations of images in {tmp_path} "
+        f"(1 × text file whose image is missing; skipped; e.g. {tmp_path}/labels/1.txt).\n"
         "  Expected: annotations of images in that folder\n"
         "  Fix: check that the annotations and the images belong together."
     )

@@ -96,11 +96,11 @@ def test_repeated_boxes_ids_and_images_are_complaints(folder: Path) -> None:
     found = read(folder, images, [annotation(5), annotation(5), annotation(6)], [*CATEGORIES, {"id": 1, "name": "x"}])
     assert found.annotations == (Annotation(folder / "1.jpg", (64, 48), (BoxLabel(1, 2, 4.5, 6, "cat"),)),)
     assert kinds(found) == [
-        "image with the id of an earlier one; skipped",
-        "category with the id of an earlier one; skipped",
-        "box that says the same as an earlier one; skipped",
-        "image annotated more than once; boxes joined",
-        "box that says the same as an earlier one; skipped",
+        "image with a duplicate id; skipped",
+        "category with a duplicate id; skipped",
+        "box identical to an earlier one; skipped",
+        "image annotated more than once; boxes merged",
+        "box identical to an earlier one; skipped",
     ]
 
 
@@ -112,7 +112,7 @@ def test_entries_without_an_id_are_complaints(folder: Path) -> None:
 @pytest.mark.parametrize("name", ["gone.jpg", 3, None, "", "../..", "a\0b", "x" * 5000])
 def test_an_image_that_is_not_there_is_a_complaint(folder: Path, name: object) -> None:
     assert kinds(read(folder, [image(5, "1.jpg"), image(6, name)], [])) == [
-        "entry of an image that is not there; skipped"
+        "image entry whose file is missing; skipped"
     ]
 
 
@@ -128,17 +128,17 @@ def error_of(folder: Path, content: bytes) -> str:
     [
         (b"", "Expecting value: line 1 column 1 (char 0)"),
         (b'{"images": [', "Expecting value: line 1 column 13 (char 12)"),
-        (b"[]", "no JSON object"),
+        (b"[]", "not a JSON object"),
         (b"{}", "no list of images"),
         (b'{"images": [], "annotations": {}}', "no list of annotations"),
-        (b'{"images": [], "annotations": [], "categories": 1}', "categories are no list"),
+        (b'{"images": [], "annotations": [], "categories": 1}', "categories is not a list"),
     ],
 )
 def test_malformed_json_is_an_error(folder: Path, content: bytes, reason: str) -> None:
     assert error_of(folder, content) == (
         f"{folder}/boxes.json: the annotations cannot be read ({reason}).\n"
         '  Expected: a COCO file: a JSON object with the lists "images", "annotations" and "categories"\n'
-        "  Fix: write the annotations again as COCO, or give them as PASCAL VOC, YOLO or a table."
+        "  Fix: export the annotations again as COCO, or as PASCAL VOC, YOLO or a table."
     )
 
 

@@ -87,8 +87,8 @@ def test_other_encodings_are_refused_with_their_line(text: str, encoding: str, b
 
 def test_a_nul_character_is_an_error() -> None:
     assert error_of(b"path,label\n1.png,a\x00b\n") == (
-        f"{TABLE}: line 2 holds a NUL character.\n"
-        "  Expected: a text file with the columns' names in its first line\n"
+        f"{TABLE}: line 2 contains a NUL character.\n"
+        "  Expected: a text file with the column names in its first line\n"
         "  Fix: save the table again as CSV in UTF-8."
     )
 
@@ -104,7 +104,7 @@ def test_a_byte_order_mark_within_the_file_is_dropped() -> None:
 @pytest.mark.parametrize(
     ("text", "found"),
     [
-        ('path,label,note\n1.png,a,ok\n2.png,b,"5 inch\n3.png,a,ok\n', "line 3: a quote is opened and not closed"),
+        ('path,label,note\n1.png,a,ok\n2.png,b,"5 inch\n3.png,a,ok\n', "line 3: a quote is not closed"),
         (
             f'path,label,note\n1.png,a,"{"x" * 200_000}\n',
             "line 2: a cell has more than 131,072 characters, so a quote may be open",
@@ -135,7 +135,7 @@ def test_a_stray_quote_is_an_error_with_its_line(text: str, found: str) -> None:
 def test_two_stray_quotes_that_swallow_rows_are_an_error(text: str) -> None:
     line = 1 + next(number for number, line in enumerate(text.split("\n")) if '"' in line)
     assert error_of(text) == (
-        f"{TABLE}: line {line}: a quoted cell holds what looks like further rows of the table.\n"
+        f"{TABLE}: line {line}: a quoted cell seems to contain further rows of the table.\n"
         "  Expected: double quotes only around a whole cell, and doubled inside one\n"
         f'  Fix: close or remove the quote in line {line}; write "" for a quote inside a quoted cell.'
     )
@@ -178,8 +178,8 @@ def test_empty_cells_behind_the_last_column_are_dropped() -> None:
 def test_a_row_of_another_width_is_an_error_with_its_line(row: str, cells: str) -> None:
     assert error_of(f"path,label\n1.png,a\n{row}\n") == (
         f"{TABLE}: line 3 has {cells}.\n"
-        "  Expected: 2, as many as the first line names\n"
-        "  Fix: fix the line; a cell that holds the separator itself stands in double quotes."
+        "  Expected: 2, as in the first line\n"
+        "  Fix: fix the line; put a cell that contains the separator in double quotes."
     )
 
 
@@ -194,7 +194,7 @@ def test_a_table_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) ->
     monkeypatch.setattr("tlkit.data.formats.csv_text.MAX_ROWS", 3)
     assert len(parse("a,b\n" + "1,2\n" * 3).rows) == 3
     assert error_of("a,b\n" + "1,2\n" * 4) == (
-        f"{TABLE}: the table has more than 3 rows.\n  Expected: at most 3 rows\n  Fix: divide the table."
+        f"{TABLE}: the table has more than 3 rows.\n  Expected: at most 3 rows\n  Fix: split the table."
     )
 
 

@@ -97,7 +97,7 @@ def test_one_folder_called_images_holds_the_classes(tmp_path: Path) -> None:
     assert found(tmp_path) == [(None, "cat", "images/cat/1.jpg"), (None, "dog", "images/dog/1.jpg")]
     assert read_folder(tmp_path).notices == (
         "Ignored beside the images: docs.",
-        "Beside the folders and not used: labels.csv; name a table in place of the folder to use it.",
+        "Not used: labels.csv, beside the folders; pass the table instead of the folder to use it.",
     )
 
 
@@ -111,9 +111,9 @@ def test_classes_that_are_split_in_part_are_an_error(tmp_path: Path) -> None:
     with pytest.raises(DataError) as caught:
         read_folder(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/cat holds folders of splits, but not all images of dog lie in such folders.\n"
+        f"{tmp_path}/cat has split folders, but some images of dog are not in split folders.\n"
         "  Expected: folders named train, validation and test in every class folder, or in none\n"
-        "  Fix: move the other images into a folder of their split, or put the folders of the splits above the classes."
+        "  Fix: move the other images into split folders, or put the split folders above the classes."
     )
 
 
@@ -121,7 +121,7 @@ def test_a_folder_below_a_class_that_is_named_for_a_split_is_told_of(tmp_path: P
     make_files(tmp_path, "vehicles/train/1.jpg", "vehicles/car/1.jpg", "people/1.jpg")
     assert {item[0] for item in found(tmp_path)} == {None}
     assert read_folder(tmp_path).notices == (
-        "1 × file in a folder that is named for a split, but lies below a class folder; not taken as a split, e.g. "
+        "1 × file in a folder named like a split, but inside a class folder; not used as a split, e.g. "
         f"{tmp_path}/vehicles/train/1.jpg.",
     )
 
@@ -140,8 +140,8 @@ def test_annotations_and_masks_are_skipped_with_a_hint(tmp_path: Path) -> None:
         ("3.xml", "PASCAL VOC annotation"),
     ]
     assert candidates.notices == (
-        "Without any readable image, so no class: xml.",
-        f"3 × PASCAL VOC annotation, skipped, e.g. {tmp_path}/cat/1.xml; --boxes {tmp_path} learns the boxes.",
+        "Not a class, because it has no readable image: xml.",
+        f"3 × PASCAL VOC annotation, skipped, e.g. {tmp_path}/cat/1.xml; add --boxes {tmp_path} to train on the boxes.",
         f"1 × mask of an image, skipped, e.g. {tmp_path}/cat/1_mask.png.",
     )
     used = read_folder(
@@ -164,9 +164,9 @@ def test_annotations_in_place_of_class_folders_are_an_error_that_names_boxes(tmp
     with pytest.raises(DataError) as caught:
         read_folder(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}: there are no class folders, but there is a COCO annotation: {tmp_path}/train/_annotations.coco.json.\n"
-        "  Expected: one folder a class, a table, or annotations that are named with --boxes\n"
-        f"  Fix: add --boxes {tmp_path} to learn the classes and boxes that the annotations give."
+        f"{tmp_path}: no class folders, but a COCO annotation: {tmp_path}/train/_annotations.coco.json.\n"
+        "  Expected: one folder per class, a table, or annotations given with --boxes\n"
+        f"  Fix: add --boxes {tmp_path} to train on the classes and boxes of the annotations."
     )
 
 
@@ -179,8 +179,8 @@ def test_folders_that_look_the_same_are_one_class_and_it_is_said(tmp_path: Path)
     make_files(tmp_path, "cat/1.jpg", "cat /2.jpg", "caf\u00e9/1.jpg", "cafe\u0301/2.jpg")
     assert [item[1] for item in found(tmp_path)] == ["café", "café", "cat", "cat"]
     assert read_folder(tmp_path).notices == (
-        "Taken as one class, 'café': the folders 'cafe\\u0301' and 'caf\\xe9'.",
-        "Taken as one class, 'cat': the folders 'cat' and 'cat '.",
+        "Merged into one class, 'café': the folders 'cafe\\u0301' and 'caf\\xe9'.",
+        "Merged into one class, 'cat': the folders 'cat' and 'cat '.",
     )
 
 
@@ -194,7 +194,9 @@ def test_what_systems_leave_behind_is_no_class_and_is_counted(tmp_path: Path) ->
         tmp_path, "cat/1", "cat/@eaDir/1/a.jpg", "dog/1", "dog/@eaDir/1/a.jpg", "#recycle/1.jpg", "dog/Thumbs.db"
     )
     assert [item[1] for item in found(tmp_path)] == ["cat", "dog"]
-    assert read_folder(tmp_path).notices == ("Skipped, as a system keeps it: 1 × #recycle, 2 × @eaDir, 1 × Thumbs.db.",)
+    assert read_folder(tmp_path).notices == (
+        "Skipped files of the operating system: 1 × #recycle, 2 × @eaDir, 1 × Thumbs.db.",
+    )
 
 
 def test_a_folder_of_thumbnails_is_no_class_if_its_files_are_small(tmp_path: Path) -> None:
@@ -215,10 +217,10 @@ def test_empty_folders_and_loose_images_are_told_of(tmp_path: Path) -> None:
         (tmp_path / name).mkdir(parents=True)
     candidates = read_folder(tmp_path)
     assert candidates.notices == (
-        "Without any readable image, so no class: empty, hollow, none and 1 more.",
-        "Not in a class folder, so without a class: loose.jpg.",
+        "Not a class, because it has no readable image: empty, hollow, none and 1 more.",
+        "Skipped images outside the class folders: loose.jpg.",
     )
-    assert candidates.skipped == (SkippedFile(tmp_path / "loose.jpg", "in no class folder"),)
+    assert candidates.skipped == (SkippedFile(tmp_path / "loose.jpg", "not in a class folder"),)
 
 
 def test_what_lies_beside_the_split_folders_is_told_of(tmp_path: Path) -> None:
@@ -226,9 +228,9 @@ def test_what_lies_beside_the_split_folders_is_told_of(tmp_path: Path) -> None:
     candidates = read_folder(tmp_path)
     assert len(candidates.items) == 1
     assert candidates.notices == (
-        "Not in a class folder, so without a class: train/loose.png.",
+        "Skipped images outside the class folders: train/loose.png.",
         "Ignored beside the split folders: extra.",
-        "Not in a class folder, so without a class: cover.jpg.",
+        "Skipped images outside the class folders: cover.jpg.",
     )
     assert [item.path.name for item in candidates.skipped] == ["loose.png", "cover.jpg"]
 
@@ -257,7 +259,7 @@ def test_two_folders_for_one_split_are_an_error(tmp_path: Path) -> None:
         read_folder(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: val and valid both name the validation split.\n"
-        "  Expected: one folder a split, named train or training, validation, valid, val or dev, test or testing\n"
+        "  Expected: one folder per split, named train or training, validation, valid, val or dev, test or testing\n"
         "  Fix: merge the two folders, or move one of them away."
     )
 
@@ -267,16 +269,16 @@ def test_a_split_folder_without_class_folders_is_an_error(tmp_path: Path) -> Non
     with pytest.raises(DataError) as caught:
         read_folder(tmp_path)
     assert str(caught.value) == (
-        f"{tmp_path}/train: there are no class folders in it.\n"
-        "  Expected: train/CLASS/images, one folder a class\n"
-        "  Fix: sort the images into one folder a class, or name their classes in a table."
+        f"{tmp_path}/train: no class folders.\n"
+        "  Expected: train/CLASS/images, one folder per class\n"
+        "  Fix: sort the images into one folder per class, or list their classes in a table."
     )
 
 
 def test_an_empty_split_folder_is_told_of(tmp_path: Path) -> None:
     make_files(tmp_path, "train/cat/1", "test/.keep")
     assert found(tmp_path) == [("train", "cat", "train/cat/1")]
-    assert read_folder(tmp_path).notices == ("Empty, so skipped: test.",)
+    assert read_folder(tmp_path).notices == ("Skipped an empty folder: test.",)
 
 
 def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -288,6 +290,6 @@ def test_a_folder_that_cannot_be_read_is_an_error(tmp_path: Path, monkeypatch: p
         read_folder(tmp_path)
     assert str(caught.value) == (
         f"{tmp_path}: the folder cannot be read (Permission denied).\n"
-        "  Expected: a folder that you may read\n"
-        "  Fix: change its permissions, or name another folder."
+        "  Expected: a readable folder\n"
+        "  Fix: change its permissions, or use another folder."
     )

@@ -16,13 +16,13 @@ TABLE = Path("/data/photos.csv")
     ("cells", "labels", "notice"),
     [
         (["a|b", "", "b c"], ["a|b", "", "b c"], ""),
-        (["a; b", "c"], ["a|b", "c"], "photos.csv: the labels of a cell are divided at ';'."),
-        (["a, b", "b", "a,c", "c"], ["a|b", "b", "a|c", "c"], "photos.csv: the labels of a cell are divided at ','."),
-        (["a b", "b", "a"], ["a|b", "b", "a"], "photos.csv: the labels of a cell are divided at spaces."),
-        (['["a", "b c"]', "[]"], ["a|b c", ""], "photos.csv: the labels of a cell are read as a list."),
-        (["['a', 'b']", "['c']"], ["a|b", "c"], "photos.csv: the labels of a cell are read as a list."),
-        (["['a' 'b']"], ["a|b"], "photos.csv: the labels of a cell are read as a list."),
-        (["[1, 2]"], ["1|2"], "photos.csv: the labels of a cell are read as a list."),
+        (["a; b", "c"], ["a|b", "c"], "photos.csv: labels in a cell are split at ';'."),
+        (["a, b", "b", "a,c", "c"], ["a|b", "b", "a|c", "c"], "photos.csv: labels in a cell are split at ','."),
+        (["a b", "b", "a"], ["a|b", "b", "a"], "photos.csv: labels in a cell are split at spaces."),
+        (['["a", "b c"]', "[]"], ["a|b c", ""], "photos.csv: labels in a cell are read as a list."),
+        (["['a', 'b']", "['c']"], ["a|b", "c"], "photos.csv: labels in a cell are read as a list."),
+        (["['a' 'b']"], ["a|b"], "photos.csv: labels in a cell are read as a list."),
+        (["[1, 2]"], ["1|2"], "photos.csv: labels in a cell are read as a list."),
         (["golden retriever", "tabby cat", "pug"], ["golden retriever", "tabby cat", "pug"], ""),
         (["a", "b"], ["a", "b"], ""),
         (["[x", "y]"], ["[x", "y]"], ""),
@@ -52,8 +52,8 @@ def test_labels_that_may_be_one_or_several_are_refused(cells: list[str], example
         join_labels(TABLE, cells, "")
     assert str(caught.value) == (
         f"{TABLE}: {example!r} may be one label or several.\n"
-        "  Expected: labels with | between them, or a separator that is named\n"
-        f'  Fix: use --label-separator "{separator}" if there are several, else --label-separator none.'
+        "  Expected: labels separated by |, or an explicit separator\n"
+        f'  Fix: use --label-separator "{separator}" if it is several, else --label-separator none.'
     )
 
 
@@ -61,8 +61,8 @@ def test_a_label_with_a_bar_in_it_is_refused() -> None:
     with pytest.raises(DataError) as caught:
         join_labels(TABLE, ["a|b;c"], ";")
     assert str(caught.value) == (
-        f"{TABLE}: the label 'a|b' holds a |.\n"
-        "  Expected: labels without |, which stands between them\n"
+        f"{TABLE}: the label 'a|b' contains a |.\n"
+        "  Expected: labels without |, which is the separator\n"
         '  Fix: rename the label, or use --label-separator "|".'
     )
 
@@ -70,8 +70,7 @@ def test_a_label_with_a_bar_in_it_is_refused() -> None:
 @pytest.mark.parametrize("sign", ["|", ";", ",", " "])
 def test_classes_that_look_like_several_labels_are_told(sign: str) -> None:
     assert find_combined_classes(TABLE, {"a", "b", f"a{sign}b"}) == (
-        f"photos.csv: classes such as 'a{sign}b' look like several labels; with --task multilabel each is learned by "
-        "itself."
+        f"photos.csv: classes such as 'a{sign}b' look like several labels; --task multilabel learns each separately."
     )
     assert find_combined_classes(TABLE, {"a", "b", f"c{sign}d", "a c"}) == ""
 

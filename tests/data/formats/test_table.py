@@ -89,7 +89,7 @@ def test_rows_that_say_the_same_count_once(table: Path) -> None:
     candidates = read_table(table)
     assert [item.answer for item in candidates.items] == ["cat", "dog"]
     assert candidates.notices == (
-        "photos.csv: 2 rows say the same as an earlier one and count once.",
+        "photos.csv: 2 rows repeat earlier ones and are skipped.",
         "photos.csv: 1 image has rows of different classes; --task multilabel learns all of them.",
     )
 
@@ -105,7 +105,7 @@ def test_rows_that_name_the_same_labels_count_once(table: Path) -> None:
     table.write_text("path,label\n1.jpg,a|b\n1.jpg,b|a\n")
     candidates = read_table(table, TableColumns(task=MULTILABEL))
     assert [item.answer for item in candidates.items] == ["a|b"]
-    assert candidates.notices == ("photos.csv: 1 row says the same as an earlier one and counts once.",)
+    assert candidates.notices == ("photos.csv: 1 row repeats an earlier one and is skipped.",)
 
 
 def test_values_are_numbers_and_other_rows_are_skipped(table: Path) -> None:
@@ -130,7 +130,7 @@ def test_rows_that_differ_in_metadata_are_not_the_same(table: Path) -> None:
     candidates = read_table(table, TableColumns(metadata=requests("hour")))
     assert [item.metadata for item in candidates.items] == [("3",), ("4",)]
     assert candidates.notices == (
-        "photos.csv: 1 row says the same as an earlier one and counts once.",
+        "photos.csv: 1 row repeats an earlier one and is skipped.",
         "photos.csv: 1 image has rows that differ in their metadata; each row counts as an image.",
     )
 
@@ -168,44 +168,40 @@ def error_of(table: Path, content: str | bytes, **columns: object) -> str:
 
 def test_a_missing_column_is_an_error(table: Path) -> None:
     assert error_of(table, "path,kind\n1.jpg,cat\n") == (
-        f"{table}: there is no label column among path, kind.\n"
-        "  Expected: a column named label, class_name, label_name, class, category, category_name, target, labels or tags\n"
+        f"{table}: no label column among path, kind.\n"
+        "  Expected: a column named label, class_name, label_name, class, category, category_name, target, labels or "
+        "tags\n"
         "  Fix: name the column with --label-column."
     )
     assert error_of(table, "url,label\n1.jpg,cat\n") == (
-        f"{table}: there is no image column among url, label.\n"
-        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or image_name\n"
+        f"{table}: no image column among url, label.\n"
+        "  Expected: a column named path, image_path, image, filepath, file_path, filename, file_name, file or "
+        "image_name\n"
         "  Fix: name the column with --image-column."
     )
 
 
 def test_the_column_of_values_must_be_named(table: Path) -> None:
     assert error_of(table, "path,label,price\n1.jpg,cat,3\n", task=REGRESSION) == (
-        f"{table}: there is no target column among path, label, price.\n"
-        "  Expected: a column that is named\n"
+        f"{table}: no target column among path, label, price.\n"
+        "  Expected: a column given by name\n"
         "  Fix: name the column with --target."
     )
     assert error_of(table, "path,label,price\n1.jpg,cat,3\n", task=REGRESSION, answer="prize") == (
-        f"{table}: there is no column 'prize' (--target).\n"
-        "  Expected: one of path, label, price\n"
-        "  Fix: did you mean 'price'?"
+        f"{table}: no column 'prize' (--target).\n  Expected: one of path, label, price\n  Fix: did you mean 'price'?"
     )
 
 
 def test_metadata_that_are_asked_for_must_be_there(table: Path) -> None:
     assert error_of(table, "path,label,boat\n1.jpg,cat,x\n", metadata=requests("boat", "hour")) == (
-        f"{table}: there is no column 'hour' (--metadata).\n"
-        "  Expected: one of path, label, boat\n"
-        "  Fix: choose one of these."
+        f"{table}: no column 'hour' (--metadata).\n  Expected: one of path, label, boat\n  Fix: choose one of these."
     )
 
 
 @pytest.mark.parametrize(("what", "option"), [("image", "image"), ("answer", "label"), ("split", "split")])
 def test_a_column_that_was_asked_for_must_be_there(table: Path, what: str, option: str) -> None:
     assert error_of(table, "path,label\n1.jpg,cat\n", **{what: "lable"}) == (
-        f"{table}: there is no column 'lable' (--{option}-column).\n"
-        "  Expected: one of path, label\n"
-        "  Fix: did you mean 'label'?"
+        f"{table}: no column 'lable' (--{option}-column).\n  Expected: one of path, label\n  Fix: did you mean 'label'?"
     )
 
 
@@ -217,9 +213,9 @@ def test_columns_that_have_no_part_are_named(table: Path) -> None:
 
 def test_names_that_differ_by_case_only_must_be_chosen(table: Path) -> None:
     assert error_of(table, "path,Label,label\n1.jpg,cat,dog\n") == (
-        f"{table}: the columns Label and label differ by case only.\n"
+        f"{table}: the columns Label and label differ only in case.\n"
         "  Expected: one column named label\n"
-        "  Fix: name the one that counts with --label-column."
+        "  Fix: choose one with --label-column."
     )
     assert [item.answer for item in read_table(table, TableColumns(answer="Label")).items] == ["cat"]
 
@@ -236,7 +232,7 @@ def test_rows_of_an_image_are_united_into_its_labels(table: Path) -> None:
     table.write_text("path,label\n1.jpg,b\n2.jpg,b\n1.jpg,a|c\n./1.jpg,\n")
     candidates = read_table(table, TableColumns(task=MULTILABEL))
     assert [item.answer for item in candidates.items] == ["a|b|c", "b"]
-    assert candidates.notices == ("photos.csv: 1 image has labels in several rows, which are united.",)
+    assert candidates.notices == ("photos.csv: 1 image has labels in several rows, which are merged.",)
 
 
 @pytest.mark.parametrize(
@@ -253,15 +249,17 @@ def test_columns_of_0_and_1_are_labels_or_classes(
     table.write_text(f"path,is_valid,cat,red\n{text}")
     candidates = read_table(table, TableColumns(task=task))
     assert [item.answer for item in candidates.items] == answers
-    assert candidates.notices[-1] == f"photos.csv: the {what} read from the columns cat, red, of 0 and 1."
+    assert candidates.notices[-1] == f"photos.csv: the {what} read from the 0/1 columns cat, red."
     assert [item.split for item in candidates.items] == ["train", "validation", "train"]
 
 
 def test_columns_of_0_and_1_that_give_several_labels_want_another_task(table: Path) -> None:
     assert error_of(table, "path,cat,red\n1.jpg,1,1\n") == (
-        f"{table}: there is no label column among path, cat, red.\n"
-        "  Expected: a column named label, class_name, label_name, class, category, category_name, target, labels or tags\n"
-        "  Fix: name the column with --label-column. The columns cat, red hold 0 and 1: --task multilabel reads them."
+        f"{table}: no label column among path, cat, red.\n"
+        "  Expected: a column named label, class_name, label_name, class, category, category_name, target, labels or "
+        "tags\n"
+        "  Fix: name the column with --label-column. The columns cat, red contain 0 and 1: --task multilabel reads "
+        "them."
     )
 
 
@@ -269,7 +267,7 @@ def test_a_class_that_looks_like_no_value_is_told(table: Path) -> None:
     table.write_text("path,label\n1.jpg,nan\n2.jpg,cat\n")
     candidates = read_table(table)
     assert [item.answer for item in candidates.items] == ["nan", "cat"]
-    assert candidates.notices == ("photos.csv: 'nan' is read as a class; leave the cell empty where there is none.",)
+    assert candidates.notices == ("photos.csv: 'nan' is read as a class; leave the cell empty if there is none.",)
 
 
 def test_values_are_read_as_the_column_writes_them(table: Path) -> None:
@@ -287,8 +285,9 @@ def test_values_that_stand_for_no_data_are_none_and_outliers_are_told(table: Pat
     candidates = read_table(table, TableColumns(answer="price", task=REGRESSION))
     assert [item.answer for item in candidates.items] == [*map(str, range(1, 41)), "1e6"]
     assert candidates.notices == (
-        "photos.csv: price: -9999 stands for no data; 1 of 43 values are such.",
-        "photos.csv: price: 1 of 43 values lie far from all others, 1 to 40 (such as 1e6); they are learned as they stand.",
+        "photos.csv: price: -9999 is read as missing; 1 of 43 values.",
+        "photos.csv: price: 1 of 43 values are far outside the others' range, 1 to 40 (such as 1e6); they are used "
+        "unchanged.",
     )
     assert [item.reason for item in candidates.skipped] == [
         "no value in line 42",
@@ -307,14 +306,14 @@ def test_metadata_are_read_as_their_column_writes_numbers_but_categories_and_cod
 def test_numbers_that_can_be_read_in_two_ways_are_refused(table: Path) -> None:
     assert error_of(table, "path\tlabel\th\n1.jpg\tcat\t1,234\n", metadata=requests("h")) == (
         f"{table}: '1,234' in the column 'h' can be read as 1234 or 1.234.\n"
-        "  Expected: numbers with a decimal point and nothing between thousands\n"
-        "  Fix: save the table with plain numbers, or with semicolons between the cells if commas are decimal."
+        "  Expected: numbers with a decimal point and no thousands separator\n"
+        "  Fix: save the table with plain numbers, or with semicolons between cells if the comma is the decimal mark."
     )
 
 
 def test_a_column_that_needs_quotes_is_suggested_in_them(table: Path) -> None:
     assert error_of(table, 'path,label,"area, m2"\n1.jpg,cat,3\n', metadata=requests("area", "m2")) == (
-        f"{table}: there is no column 'area' (--metadata).\n"
+        f"{table}: no column 'area' (--metadata).\n"
         "  Expected: one of path, label, area, m2\n"
         '  Fix: did you mean "area, m2", in double quotes?'
     )
@@ -324,6 +323,6 @@ def test_a_column_whose_name_no_model_can_hold_is_refused(table: Path) -> None:
     name = "x" * 201
     assert error_of(table, f"path,label,{name}\n1.jpg,cat,3\n", metadata=requests(name)) == (
         f"{table}: the column {name[:80]!r} cannot be metadata.\n"
-        "  Expected: a name of at most 200 characters that can be printed\n"
+        "  Expected: a name of at most 200 printable characters\n"
         "  Fix: rename the column."
     )

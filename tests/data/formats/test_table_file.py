@@ -45,7 +45,7 @@ def test_names_of_columns_have_single_spaces_and_one_unicode_form_and_nameless_o
     table = open_table(write_csv(tmp_path, ',"Fla\u0308che\nm²",  path\n0,1, 1.png\n'))
     assert table.header == ("Fl\u00e4che m²", "path")
     assert [table.read_column(name) for name in table.header] == [["1"], ["1.png"]]
-    assert table.notices == ("photos.csv: 1 column has no name, and no part.",)
+    assert table.notices == ("photos.csv: 1 column has no name; not used.",)
 
 
 @pytest.mark.parametrize(
@@ -79,7 +79,7 @@ def test_every_type_of_a_parquet_file_becomes_text(tmp_path: Path, values: Any, 
 def test_a_column_that_gives_no_short_texts_is_an_error(tmp_path: Path, values: Any, found: str) -> None:
     path = write_parquet(tmp_path, path=["1.png"], other=values)
     assert open_table(path).read_column("path") == ["1.png"]
-    assert error_of(path, "other").startswith(f"{path}: the column 'other' holds {found}.\n  Expected: ")
+    assert error_of(path, "other").startswith(f"{path}: the column 'other' contains {found}.\n  Expected: ")
 
 
 def test_text_of_a_parquet_file_that_is_not_utf_8_is_an_error(tmp_path: Path) -> None:
@@ -89,7 +89,7 @@ def test_text_of_a_parquet_file_that_is_not_utf_8_is_an_error(tmp_path: Path) ->
     assert error_of(path, "path") == (
         f"{path}: the table cannot be read (In column 0: Invalid: Dictionary array invalid: Invalid: Invalid UTF8 "
         "sequence at string index 0).\n"
-        "  Expected: a Parquet file with text in UTF-8\n"
+        "  Expected: a Parquet file with UTF-8 text\n"
         "  Fix: write it again, or save it as CSV."
     )
 
@@ -99,9 +99,7 @@ def test_a_damaged_parquet_file_is_an_error(tmp_path: Path) -> None:
     path.write_bytes(b"PAR1 this is none PAR1")
     message = error_of(path)
     assert message.startswith(f"{path}: the table cannot be read (")
-    assert message.endswith(
-        ").\n  Expected: a Parquet file with text in UTF-8\n  Fix: write it again, or save it as CSV."
-    )
+    assert message.endswith(").\n  Expected: a Parquet file with UTF-8 text\n  Fix: write it again, or save it as CSV.")
 
 
 def test_two_million_rows_in_a_few_kilobytes_are_refused(tmp_path: Path) -> None:
@@ -110,7 +108,7 @@ def test_two_million_rows_in_a_few_kilobytes_are_refused(tmp_path: Path) -> None
     path = write_parquet(tmp_path, path=column, label=column)
     assert path.stat().st_size < 2**18
     assert error_of(path) == (
-        f"{path}: the table has 2,000,000 rows.\n  Expected: at most 1,000,000 rows\n  Fix: divide the table."
+        f"{path}: the table has 2,000,000 rows.\n  Expected: at most 1,000,000 rows\n  Fix: split the table."
     )
 
 
@@ -119,9 +117,9 @@ def test_a_column_that_unpacks_into_far_more_is_refused(tmp_path: Path, monkeypa
     path = write_parquet(tmp_path, path=["1.png", "2.png"], note=["x" * 2**21, "y"])
     assert path.stat().st_size < 2**18
     assert error_of(path, "note") == (
-        f"{path}: the column 'note' unpacks to 2 MiB.\n"
+        f"{path}: the column 'note' decompresses to 2 MiB.\n"
         "  Expected: at most 1 MiB of paths, labels or other short texts and numbers\n"
-        "  Fix: name another column."
+        "  Fix: use another column."
     )
 
 
@@ -160,8 +158,8 @@ def test_a_csv_file_that_is_too_large_is_refused(tmp_path: Path, monkeypatch: py
     path = write_csv(tmp_path, "path,label\n")
     assert error_of(path) == (
         f"{path}: the table cannot be read (larger than 10 bytes).\n"
-        "  Expected: a CSV file of at most 0 MiB, with the columns' names in its first line\n"
-        "  Fix: check the path; of a large table, save the columns that are needed, or save it as Parquet."
+        "  Expected: a CSV file of at most 0 MiB, with the column names in its first line\n"
+        "  Fix: check the path; for a large table, keep only the columns you need, or save it as Parquet."
     )
 
 
@@ -178,15 +176,15 @@ def test_a_table_without_a_usable_header_is_an_error(tmp_path: Path, content: st
     path = write_csv(tmp_path, content)
     assert error_of(path) == (
         f"{path}: {complaint}.\n"
-        "  Expected: a first line that names at least two columns (and at most 10,000), each once\n"
-        "  Fix: name the columns in the first line, with commas, semicolons, tabs or | between them."
+        "  Expected: a first line with 2 to 10,000 unique column names\n"
+        "  Fix: put the column names in the first line, separated by commas, semicolons, tabs or |."
     )
 
 
 def test_a_table_without_a_header_is_an_error(tmp_path: Path) -> None:
     path = write_csv(tmp_path, "a/1.PNG,cat\na/2.PNG,dog\n")
     assert error_of(path) == (
-        f"{path}: the first line is a row of the table: it holds 'a/1.PNG'.\n"
-        "  Expected: a first line that names the columns\n"
+        f"{path}: the first line is data, not a header: it contains 'a/1.PNG'.\n"
+        "  Expected: a first line with the column names\n"
         "  Fix: add a first line such as path,label."
     )

@@ -45,20 +45,20 @@ def test_paths_that_stand_as_they_are_need_no_notice(photos: Path) -> None:
         ("img\\00.png", "img/00.png", "paths with backslashes"),
         (".\\img/..\\other\\00.png", "other/00.png", "paths with backslashes"),
         ("IMG\\00.PNG", "img/00.png", "paths with backslashes"),
-        ("IMG/00.PNG", "img/00.png", "paths in another spelling, by case or Unicode form"),
+        ("IMG/00.PNG", "img/00.png", "paths in a different case or Unicode form"),
         (
             unicodedata.normalize("NFD", "img/Möwe.jpg"),
             "img/Möwe.jpg",
-            "paths in another spelling, by case or Unicode form",
+            "paths in a different case or Unicode form",
         ),
-        ("img/M%C3%B6we.jpg", "img/Möwe.jpg", "percent codes, such as %20 for a space"),
-        ("My%20Photos\\a%2520b+c.png", "my photos/a%20b+c.png", "percent codes, such as %20 for a space"),
-        ("img/00", "img/00.png", "paths without ending"),
-        ("img/Möwe", "img/Möwe.jpg", "paths without ending"),
+        ("img/M%C3%B6we.jpg", "img/Möwe.jpg", "percent-encoding, such as %20 for a space"),
+        ("My%20Photos\\a%2520b+c.png", "my photos/a%20b+c.png", "percent-encoding, such as %20 for a space"),
+        ("img/00", "img/00.png", "paths without a suffix"),
+        ("img/Möwe", "img/Möwe.jpg", "paths without a suffix"),
     ],
 )
 def test_a_path_is_read_otherwise_if_that_leads_to_one_file(photos: Path, cell: str, file: str, reading: str) -> None:
-    assert read(photos, cell) == ([file], [f"photos.csv: 1 file is found by reading {reading}."])
+    assert read(photos, cell) == ([file], [f"photos.csv: 1 file was found by reading {reading}."])
 
 
 def test_addresses_of_files_and_the_home_folder_are_understood(photos: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -67,8 +67,8 @@ def test_addresses_of_files_and_the_home_folder_are_understood(photos: Path, mon
     assert read(photos, *cells) == (
         ["img/00.png", "img/Möwe.jpg", "other/00.png"],
         [
-            "photos.csv: 2 files are found by reading file:// addresses.",
-            "photos.csv: 1 file is found by reading paths from the home folder.",
+            "photos.csv: 2 files were found by reading file:// URLs.",
+            "photos.csv: 1 file was found by reading paths from the home folder.",
         ],
     )
 
@@ -104,21 +104,21 @@ def test_names_that_differ_by_case_only_are_not_confused(photos: Path) -> None:
 @pytest.mark.parametrize(
     ("cell", "hint"),
     [
-        ("C:\\Users\\me\\img\\00.png", "write them relative to the table's folder: img/00.png is there."),
-        ("/home/me/photos/img/00.png", "write them relative to the table's folder: img/00.png is there."),
+        ("C:\\Users\\me\\img\\00.png", "make the paths relative to the table's folder: img/00.png exists."),
+        ("/home/me/photos/img/00.png", "make the paths relative to the table's folder: img/00.png exists."),
         (
             "D:/photos/7.png",
-            "these are paths of another place: write them relative to the table's folder, or move the table.",
+            "the paths come from another location: make them relative to the table's folder, or move the table.",
         ),
-        ("https://example.com/img/00.png", "download the pictures, and name the files instead of their addresses."),
+        ("https://example.com/img/00.png", "download the images, and use file paths instead of URLs."),
     ],
 )
 def test_paths_of_another_place_are_an_error_with_the_way_out(photos: Path, cell: str, hint: str) -> None:
     with pytest.raises(DataError) as caught:
         read(photos, cell, cell)
     assert str(caught.value) == (
-        f"{photos}/photos.csv: none of the files is there; the first: {cell}.\n"
-        f"  Expected: paths that start from {photos}, with / between folders\n"
+        f"{photos}/photos.csv: none of the files exists; the first: {cell}.\n"
+        f"  Expected: paths relative to {photos}, with / between folders\n"
         f"  Fix: {hint}"
     )
 
@@ -128,8 +128,8 @@ def test_some_paths_of_another_place_are_told(photos: Path) -> None:
     for cell in ("img/00.png", "/mnt/img/00.png"):
         finder.find(cell)
     assert finder.describe() == [
-        "photos.csv: 1 path leads to no file (/mnt/img/00.png): write them relative to the table's folder: img/00.png "
-        "is there."
+        "photos.csv: 1 path leads to no file (/mnt/img/00.png): make the paths relative to the table's folder: "
+        "img/00.png exists."
     ]
 
 

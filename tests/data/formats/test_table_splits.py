@@ -92,17 +92,17 @@ def error_of(table: Table, asked: str = "") -> str:
 def test_an_unknown_word_is_an_error(tmp_path: Path) -> None:
     table = write(tmp_path, "split", "train", "holdout")
     assert error_of(table) == (
-        f"{table.path}: the split column 'split' holds 'holdout'.\n"
+        f"{table.path}: the split column 'split' contains 'holdout'.\n"
         "  Expected: train or training, validation, valid, val or dev, test or testing\n"
-        "  Fix: fix the cell, or name another column with --split-column (none: there is none)."
+        "  Fix: fix the cell, or use another column with --split-column (none for none)."
     )
 
 
 def test_two_columns_that_differ_are_an_error_and_equal_ones_are_not(tmp_path: Path) -> None:
     table = write(tmp_path, "set,phase", "train,test", "test,train")
     assert error_of(table) == (
-        f"{table.path}: both 'set' and 'phase' could be the splits, and they differ.\n"
-        "  Expected: one column of splits\n"
+        f"{table.path}: both 'set' and 'phase' could be the split column, and they differ.\n"
+        "  Expected: one split column\n"
         "  Fix: use --split-column set or --split-column phase, or --split-column none."
     )
     assert find(write(tmp_path, "set,is_valid", "train,0", "val,1", "train,0")).columns == ("set",)
@@ -112,6 +112,6 @@ def test_a_flag_that_most_rows_have_may_tell_usable_images(tmp_path: Path) -> No
     table = write(tmp_path, "is_valid", "1", "1", "0")
     assert error_of(table) == (
         f"{table.path}: 'is_valid' is true in 2 of 3 rows.\n"
-        "  Expected: a flag of validation images, which are the smaller part, or a column of another name\n"
+        "  Expected: a validation flag on the minority of rows, or another column name\n"
         "  Fix: use --split-column is_valid if they are validation images, else --split-column none."
     )

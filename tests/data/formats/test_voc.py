@@ -59,7 +59,7 @@ def test_boxes_are_read_as_written_nothing_subtracted(images: Path) -> None:
     found = read(images)
     assert found.format_name == "PASCAL VOC"
     assert found.annotations[0] == Annotation(images / "1.jpg", (64, 48), (CAT_BOX, BoxLabel(1, 2, 30.5, 40, "dog")))
-    assert [item.kind for item in found.complaints] == ["box that says the same as an earlier one; skipped"]
+    assert [item.kind for item in found.complaints] == ["box identical to an earlier one; skipped"]
 
 
 @pytest.mark.parametrize("size", ["", "<width>0</width><height>0</height>", "<width>a</width><height>1</height>"])
@@ -79,9 +79,9 @@ def test_the_image_is_found_by_the_names_that_there_are(images: Path, filename: 
 @pytest.mark.parametrize(
     ("filename", "complaints"),
     [
-        ("2.png", ["XML file whose <filename> names another image; its own name counts"]),
-        ("C:\\old\\2.png", ["XML file whose <filename> names another image; its own name counts"]),
-        ("gone.png", ["XML file whose <filename> names no image; its own name counts"]),
+        ("2.png", ["XML file whose <filename> names another image; the XML file's name is used"]),
+        ("C:\\old\\2.png", ["XML file whose <filename> names another image; the XML file's name is used"]),
+        ("gone.png", ["XML file whose <filename> names no image; the XML file's name is used"]),
         *((name, []) for name in ("1.jpg", "1", "1.png", "", "C:\\old\\1.jpg")),
     ],
 )
@@ -117,13 +117,13 @@ def test_a_filename_that_several_files_share_is_no_image_of_theirs(images: Path)
         write(images.parent, voc(CAT, filename="1.jpg"), name)
     found = read(images)
     assert [item.image.name for item in found.annotations] == ["sound.jpg"]
-    shared = "XML file without an image of its own name, whose <filename> stands in other XML files too; skipped"
+    shared = "XML file without an image of the same name, whose <filename> is also in other XML files; skipped"
     assert [item.kind for item in found.complaints] == [shared] * 2
     write(images.parent, voc(CAT, filename="1.jpg"))
     found = read(images)
     assert [item.image.name for item in found.annotations] == ["1.jpg", "sound.jpg"]
     borrowed = (
-        "XML file without an image of its own name, whose <filename> names the image of another XML file; skipped"
+        "XML file without an image of the same name, whose <filename> names the image of another XML file; skipped"
     )
     assert [item.kind for item in found.complaints] == [borrowed] * 2
 
@@ -190,12 +190,12 @@ def test_an_image_that_cannot_be_told_from_another_is_a_complaint(images: Path) 
     for folder in ("cat", "dog"):
         (images / folder).mkdir()
         (images / folder / "7.jpg").touch()
-    assert complaint_about(images, voc(CAT, filename="7.jpg")) == "XML file of an image that is ambiguous; skipped"
+    assert complaint_about(images, voc(CAT, filename="7.jpg")) == "XML file whose image is ambiguous; skipped"
 
 
 def test_an_image_that_is_not_there_is_a_complaint(images: Path) -> None:
     (images / "1.jpg").unlink()
-    assert complaint_about(images, voc(CAT)) == "XML file of an image that is not there; skipped"
+    assert complaint_about(images, voc(CAT)) == "XML file whose image is missing; skipped"
 
 
 @pytest.mark.parametrize(
@@ -224,7 +224,7 @@ def test_two_files_of_one_image_are_joined(images: Path) -> None:
     write(images.parent, voc(CAT.replace("cat", "dog")), "second/1.xml")
     found = read(images)
     assert [box.class_name for box in found.annotations[0].boxes] == ["cat", "dog"]
-    assert [item.kind for item in found.complaints] == ["image annotated more than once; boxes joined"]
+    assert [item.kind for item in found.complaints] == ["image annotated more than once; boxes merged"]
 
 
 def test_of_two_files_that_differ_in_the_size_the_first_holds(images: Path) -> None:
@@ -252,7 +252,7 @@ def test_no_encoding_hides_a_doctype(images: Path) -> None:
     hidden = b'<?xml version="1.0" encoding="cp037"?>' + READER.encode("cp037")
     assert complaint_about(images, hidden) == "XML file that is not in UTF-8; skipped"
     seven = b'<?xml version="1.0" encoding="utf-7"?>' + READER.replace("<", "+ADw-").encode()
-    assert complaint_about(images, seven) == "XML file that is broken; skipped"
+    assert complaint_about(images, seven) == "XML file that is damaged; skipped"
 
 
 def test_utf_16_is_read(images: Path) -> None:
@@ -293,11 +293,11 @@ def test_a_deep_file_does_no_harm(images: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "kind"),
     [
-        (voc(CAT)[:-5], "XML file that is broken; skipped"),
-        ("", "XML file that is broken; skipped"),
-        (voc(CAT, "&undeclared;"), "XML file that is broken; skipped"),
-        ("a\0b", "XML file that is broken; skipped"),
-        ("<html/>", "XML file that is no PASCAL VOC annotation; skipped"),
+        (voc(CAT)[:-5], "XML file that is damaged; skipped"),
+        ("", "XML file that is damaged; skipped"),
+        (voc(CAT, "&undeclared;"), "XML file that is damaged; skipped"),
+        ("a\0b", "XML file that is damaged; skipped"),
+        ("<html/>", "XML file that is not a PASCAL VOC annotation; skipped"),
         (voc(CAT).encode() + b"\xff", "XML file that is not in UTF-8; skipped"),
     ],
 )
@@ -338,7 +338,7 @@ def test_a_list_of_a_split_that_is_too_large_is_refused_and_not_cut(
     with pytest.raises(DataError) as caught:
         read(images)
     assert str(caught.value) == (
-        f"{path}: the images of a split cannot be read: larger than 10 bytes.\n"
-        "  Expected: a text file of at most 10 bytes, with an image on each line\n"
+        f"{path}: the split list cannot be read: larger than 10 bytes.\n"
+        "  Expected: a text file of at most 10 bytes, with one image per line\n"
         "  Fix: fix the file, or move it out of ImageSets."
     )

@@ -48,7 +48,7 @@ def test_lines_are_boxes_in_fractions(root: Path) -> None:
             ),
         ),
         (),
-        ("data names no classes, as data.yaml or classes.txt would; they are called by number.",),
+        ("data has no class names (data.yaml or classes.txt); classes are named by number.",),
     )
 
 
@@ -64,13 +64,13 @@ def test_an_outline_gives_the_box_around_it(root: Path, points: str) -> None:
 @pytest.mark.parametrize(
     ("line", "kind"),
     [
-        ("0 0.5 0.5 0.5", "line that is neither a box nor an outline; skipped"),
-        ("0 0.5 0.5 0.5 0.5 0.5 0.5 0.5", "line that is neither a box nor an outline; skipped"),
-        ("0 0.5 0.5 0.5 wide", "line with something that is not a number; skipped"),
-        ("0 0.5 0.5 0.5 nan", "line with something that is not a number; skipped"),
-        ("cat 0.5 0.5 0.5 0.5", "line with something that is not a number; skipped"),
-        ("0.5 0.5 0.5 0.5 0.5", "line that does not begin with the number of a class; skipped"),
-        ("-1 0.5 0.5 0.5 0.5", "line that does not begin with the number of a class; skipped"),
+        ("0 0.5 0.5 0.5", "line that is neither a box nor a polygon; skipped"),
+        ("0 0.5 0.5 0.5 0.5 0.5 0.5 0.5", "line that is neither a box nor a polygon; skipped"),
+        ("0 0.5 0.5 0.5 wide", "line with a value that is not a number; skipped"),
+        ("0 0.5 0.5 0.5 nan", "line with a value that is not a number; skipped"),
+        ("cat 0.5 0.5 0.5 0.5", "line with a value that is not a number; skipped"),
+        ("0.5 0.5 0.5 0.5 0.5", "line that does not start with a class number; skipped"),
+        ("-1 0.5 0.5 0.5 0.5", "line that does not start with a class number; skipped"),
     ],
 )
 def test_a_bad_line_is_a_complaint_and_the_others_are_read(root: Path, line: str, kind: str) -> None:
@@ -80,7 +80,7 @@ def test_a_bad_line_is_a_complaint_and_the_others_are_read(root: Path, line: str
 def test_a_confidence_is_left_out_with_a_complaint(root: Path) -> None:
     assert read_lines(root, "0 0.5 0.5 1 1 0.97") == (
         (BoxLabel(0, 0, 1, 1, "0"),),
-        ["line with a sixth column, a confidence perhaps; the column is ignored"],
+        ["line with a sixth column, perhaps a confidence; the column is ignored"],
     )
 
 
@@ -135,7 +135,7 @@ def test_an_unknown_class_is_a_complaint(root: Path) -> None:
     write(root / "data.yaml", "names: [cat]")
     assert read_lines(root, "1 0.5 0.5 1 1") == (
         (BoxLabel(0, 0, 1, 1),),
-        ["line with the number of an unknown class; its box has no class"],
+        ["line with an unknown class number; its box has no class"],
     )
 
 
@@ -146,15 +146,13 @@ def test_names_that_cannot_be_understood_are_a_complaint(root: Path, text: str) 
     write(root / "data.yaml", text)
     assert read_lines(root, "1 0.5 0.5 1 1") == (
         (BoxLabel(0, 0, 1, 1, "1"),),
-        ["file of class names that gives none; classes called by number"],
+        ["file of class names without any; classes named by number"],
     )
 
 
 def test_names_that_are_not_text_are_a_complaint(root: Path) -> None:
     write(root / "data.yaml", b"names: [\xff]")
-    assert read_lines(root, "1 0.5 0.5 1 1")[1] == [
-        "file of class names that cannot be read as UTF-8; classes called by number"
-    ]
+    assert read_lines(root, "1 0.5 0.5 1 1")[1] == ["file of class names that is not UTF-8; classes named by number"]
 
 
 @pytest.mark.parametrize(
@@ -197,8 +195,8 @@ def test_an_image_that_is_not_there_or_ambiguous_is_a_complaint(root: Path) -> N
     found = read_boxes(root, image_folder=root)
     assert [item.image.name for item in found.annotations] == ["2.png"]
     assert [(item.path.name, item.kind) for item in found.complaints] == [
-        ("1.txt", "text file of an image that is ambiguous; skipped"),
-        ("gone.txt", "text file of an image that is not there; skipped"),
+        ("1.txt", "text file whose image is ambiguous; skipped"),
+        ("gone.txt", "text file whose image is missing; skipped"),
     ]
 
 
@@ -209,4 +207,4 @@ def test_a_file_that_is_not_text_or_too_large_is_a_complaint(root: Path, monkeyp
         write(root / f"labels/{name}.txt", content)
     boxes, complaints = read_lines(root, "0 0.5 0.5 1 1")
     assert len(boxes) == 1
-    assert complaints == ["text file that cannot be read as UTF-8; skipped"] * 2
+    assert complaints == ["text file that is not UTF-8; skipped"] * 2

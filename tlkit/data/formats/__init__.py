@@ -1,1 +1,1 @@
-"""The shapes in which a data set can come; each reader turns one into candidates."""
+"""Readers for data set formats; each turns one format into candidates."""

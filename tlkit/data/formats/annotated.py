@@ -1,4 +1,4 @@
-"""Read a folder of annotated images without class folders: their classes come from their boxes."""
+"""Read a folder of annotated images without class folders; the classes come from the boxes."""
 
 from __future__ import annotations
 
@@ -16,14 +16,14 @@ from tlkit.data.signatures import looks_like_image
 
 
 def read_annotated(root: Path, annotations: Mapping[Path, Annotation], *, source: Path) -> Candidates:
-    """Return the annotated images below a folder, their classes left open, and the others as skipped.
+    """Return the annotated images below a folder, without classes yet, and the other images as skipped.
 
-    Where some images have a split, those without one are skipped.
+    If some images have a split, images without one are skipped.
 
     Args:
         root: The data's folder.
-        annotations: By the image's absolute path.
-        source: Where they were read; absolute.
+        annotations: By absolute image path.
+        source: Path of the annotations; absolute.
 
     Raises:
         DataError: The folders of an image name several splits.
@@ -34,7 +34,7 @@ def read_annotated(root: Path, annotations: Mapping[Path, Annotation], *, source
     has_splits = any(given.splits.values())
     items = [Candidate(path, None, split) for path, split in given.splits.items() if split or not has_splits]
     skipped = [
-        SkippedFile(path, "in none of the splits") for path, split in given.splits.items() if has_splits and not split
+        SkippedFile(path, "not in any split") for path, split in given.splits.items() if has_splits and not split
     ]
     skipped += (
         SkippedFile(path, MASK if is_mask_folder(path.parent.name) else "no annotation names it")

@@ -1,6 +1,6 @@
-"""Read boxes from a table with one row a box: a column for the image's path, four for the box, perhaps one for its class.
+"""Read boxes from a table with one row per box: the image's path, four columns for the box, optionally its class.
 
-Several rows of one image are several boxes. Four empty cells say that the image has no box.
+Several rows for one image are several boxes. Four empty cells mean that the image has no box.
 """
 
 from __future__ import annotations
@@ -30,13 +30,13 @@ EXTENT_COLUMNS = (
     ("x", "y", "w", "h"),
     ("bbox_x", "bbox_y", "bbox_width", "bbox_height"),
 )
-UNUSED_COLUMN = "column of a table of boxes that is not used: "
+UNUSED_COLUMN = "unused column in a table of boxes: "
 SIZE_COLUMNS = (("image_width", "image_height"), ("img_width", "img_height"), ("width", "height"))
 
 
 @dataclass(frozen=True)
 class _Columns:
-    """The names of a table's columns: the image's, the box's four, and those that it may lack."""
+    """The column names: image, the four of the box, and the optional ones."""
 
     image: str
     box: Sequence[str]
@@ -47,7 +47,7 @@ class _Columns:
 
 
 def read_box_tables(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what a table says of each image, or what all CSV and TSV files with boxes at any depth of a folder say.
+    """Yield annotations from a table, or from all CSV and TSV files with boxes at any depth of a folder.
 
     Raises:
         DataError: A table cannot be read, or lacks a column.
@@ -65,17 +65,17 @@ def _read_if_boxes(path: Path, find_image: FindImage) -> Iterator[Annotation | C
     if find_box(table.header):
         yield from _read_table(table, find_image)
     else:
-        yield Complaint("table without columns of boxes; skipped", path)
+        yield Complaint("table without box columns; skipped", path)
 
 
 def read_box_columns(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what a table says of each image, in the order of their first rows.
+    """Yield one annotation per image of a table, in the order of first rows.
 
-    Columns are known by their names, whatever their case. Beside corners, `width` and `height` are the picture's size.
+    Column names match whatever their case. With corner columns, `width` and `height` are the image size.
 
     Args:
         path: A `.csv`, `.tsv` or `.parquet` file, absolute.
-        find_image: Asked for the text of every image cell.
+        find_image: Called with the text of every image cell.
 
     Raises:
         DataError: The table cannot be read, or lacks a column.
@@ -101,7 +101,7 @@ def _read_table(table: Table, find_image: FindImage) -> Iterator[Annotation | Co
         if any(place):
             box = _parse_box(place, label, has_extents=columns.has_extents)
             if box is None:
-                yield Complaint("row with something that is not a number for its box; skipped", path.parent / image)
+                yield Complaint("row whose box is not four numbers; skipped", path.parent / image)
             else:
                 boxes_of_image.append(box)
     for (image, stated), boxes_of_image in boxes.items():
@@ -109,12 +109,12 @@ def _read_table(table: Table, find_image: FindImage) -> Iterator[Annotation | Co
         if len(found) == 1:
             yield Annotation(found[0], stated, tuple(boxes_of_image), shape=shape, source=path, split=splits.get(image))
         else:
-            what = "ambiguous" if found else "not there"
-            yield Complaint(f"name of an image that is {what}; its rows are skipped", path.parent / image)
+            what = "ambiguous" if found else "missing"
+            yield Complaint(f"image name that is {what}; its rows are skipped", path.parent / image)
 
 
 def _read_splits(images: Sequence[str], cells: Sequence[str]) -> dict[str, str]:
-    """Return the split of each image that has one, the first of several; other words mean none."""
+    """Return the first split given for each image; unknown words mean none."""
     splits: dict[str, str] = {}
     for image, cell in zip(images, cells, strict=True):
         split = find_split(cell)
@@ -129,18 +129,18 @@ def _parse_box(place: Sequence[str], label: str, *, has_extents: bool) -> BoxLab
         return None
     left, top, right, bottom = numbers
     if has_extents:
-        # A negative size is an empty box, not one with its edges exchanged.
+        # A negative size means an empty box, not swapped edges.
         right, bottom = left + max(right, 0.0), top + max(bottom, 0.0)
     return BoxLabel(left, top, right, bottom, normalize_name(label))
 
 
 def find_box(header: Sequence[str]) -> list[str]:
-    """Return the four columns of boxes that a table has; none if it has no boxes."""
+    """Return a table's four box columns; empty if it has none."""
     return next(filter(None, (_find(header, names) for names in (*CORNER_COLUMNS, *EXTENT_COLUMNS))), [])
 
 
 def _find(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
-    """Return the columns of these names, whatever their case; none unless all are there."""
+    """Return the columns with these names, whatever their case; empty unless all exist."""
     by_lower_case = {name.lower(): name for name in header}
     return [by_lower_case[name] for name in wanted] if all(name in by_lower_case for name in wanted) else []
 
@@ -149,16 +149,16 @@ def _find_columns(path: Path, header: Sequence[str]) -> _Columns:
     box = find_box(header)
     if not box:
         raise DataError(
-            f"{path}: there are no columns of boxes among {', '.join(header)}.",
+            f"{path}: no box columns among {', '.join(header)}.",
             expected=f"columns named {' or '.join(', '.join(names) for names in (*CORNER_COLUMNS, *EXTENT_COLUMNS))}",
-            fix="name the four columns so in the first line.",
+            fix="rename the four columns in the first line.",
         )
     image = next(filter(None, (_find(header, [name]) for name in IMAGE_COLUMNS)), [])
     if not image:
         raise DataError(
-            f"{path}: there is no image column among {', '.join(header)}.",
+            f"{path}: no image column among {', '.join(header)}.",
             expected=f"a column named {', '.join(IMAGE_COLUMNS[:-1])} or {IMAGE_COLUMNS[-1]}",
-            fix="name the column of the images so in the first line.",
+            fix="rename the image column in the first line.",
         )
     sizes = (_find(header, names) for names in SIZE_COLUMNS)
     size = next((names for names in sizes if names and names[0] not in box), [])

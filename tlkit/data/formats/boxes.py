@@ -1,4 +1,4 @@
-"""Read boxes in any of four formats: PASCAL VOC, COCO, YOLO, or a table; each image's in one annotation."""
+"""Read boxes in any of four formats, PASCAL VOC, COCO, YOLO or a table, as one annotation per image."""
 
 from __future__ import annotations
 
@@ -32,13 +32,13 @@ _Files = Mapping[str, Sequence[Path]]
 
 @dataclass(frozen=True)
 class FoundBoxes:
-    """Everything that a reader found.
+    """The result of a reader.
 
     Args:
         format_name: PASCAL VOC, COCO, YOLO or table.
-        annotations: One an image, in a fixed order; their boxes are still unchecked.
-        complaints: What was fixed or left out on the way.
-        remarks: How the whole was read, where that took a decision: one sentence each.
+        annotations: One per image, in a fixed order; their boxes are not checked yet.
+        complaints: What was fixed or skipped.
+        remarks: Decisions about how to read the files, one sentence each.
     """
 
     format_name: str
@@ -48,15 +48,15 @@ class FoundBoxes:
 
 
 def read_boxes(path: Path, *, image_folder: Path) -> FoundBoxes:
-    """Read the annotations at a path, whichever of the formats they are in.
+    """Read the annotations at a path, in whichever format they are.
 
     Args:
         path: A folder of XML files (PASCAL VOC), a `.json` file or a folder of them (COCO), a folder of text files or a
             `data.yaml` (YOLO), or a `.csv`, `.tsv` or `.parquet` file (table).
-        image_folder: Where the images lie, at any depth; they may also lie where the annotations say.
+        image_folder: Folder of the images, at any depth; images may also be where the annotations say.
 
     Raises:
-        DataError: Nothing is there, it is in no known format or broken as a whole, or it tells of no image.
+        DataError: The path does not exist, is in no known format, is damaged, or has no annotation of an image.
     """
     path, image_folder = (Path(os.path.abspath(each)) for each in (path, image_folder))  # noqa: PTH100 - takes ".." away
     format_name, remarks = _recognize(path)
@@ -67,7 +67,7 @@ def read_boxes(path: Path, *, image_folder: Path) -> FoundBoxes:
         reasons = "; ".join(f"{number:,} × {kind}" for kind, number in counts.most_common())
         example = f" ({reasons}; e.g. {complaints[0].path})" if complaints else ""
         raise DataError(
-            f"{path}: read as {format_name}, it tells of no image in {image_folder}{example}.",
+            f"{path}: read as {format_name}, it has no annotations of images in {image_folder}{example}.",
             expected="annotations of images in that folder",
             fix="check that the annotations and the images belong together.",
         )
@@ -75,7 +75,7 @@ def read_boxes(path: Path, *, image_folder: Path) -> FoundBoxes:
     if format_name == "YOLO" and names and all(map(str.isdecimal, names)):
         remarks = (
             *remarks,
-            f"{path.name} names no classes, as data.yaml or classes.txt would; they are called by number.",
+            f"{path.name} has no class names (data.yaml or classes.txt); classes are named by number.",
         )
     return FoundBoxes(format_name, annotations, complaints, remarks)
 
@@ -83,11 +83,11 @@ def read_boxes(path: Path, *, image_folder: Path) -> FoundBoxes:
 class ImageFinder:
     """Finds the images that annotations name.
 
-    An image in the folder of images comes before one outside: what is trained on is in there. The folder is walked at
-    the first image that is not where its annotation says.
+    An image inside the image folder takes precedence over one outside. The folder is walked only once an image is not
+    where its annotation says.
 
     Args:
-        folder: The folder of images, absolute.
+        folder: The image folder, absolute.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -97,7 +97,7 @@ class ImageFinder:
     def find(
         self, name: str, *, beside: Sequence[Path], under: PurePath | str = "", any_suffix: bool = False
     ) -> list[Path]:
-        """Return the images that may be meant, as `FindImage` says."""
+        """Return the matching images; see `FindImage`."""
         name = name.replace("\\", "/")
         if not PurePath(name).name:
             return []
@@ -107,13 +107,13 @@ class ImageFinder:
         return next(iter(inside), None) or self._search(PurePath(under, name), any_suffix) or next(iter(direct), [])
 
     def _look(self, path: Path, any_suffix: bool) -> list[Path]:
-        """Return the files at a path, or those at it with any suffix of an image."""
+        """Return the file at a path, or the files at it with any image suffix."""
         if path.parent not in self._listings:
             self._listings[path.parent] = _index(_list_files(path.parent))
         return _prefer_exact(self._listings[path.parent].get(_key(path, any_suffix), ()), path, any_suffix)
 
     def _search(self, wanted: PurePath, any_suffix: bool) -> list[Path]:
-        """Return the files in the folder that share the most last parts with the wanted path."""
+        """Return the files in the folder that share the most trailing parts with the requested path."""
         candidates = _prefer_exact(self._everything.get(_key(wanted, any_suffix), ()), wanted, any_suffix)
         for start in range(len(wanted.parts)):
             parents = wanted.parts[start:-1]
@@ -131,12 +131,12 @@ def _list_files(folder: Path) -> list[Path]:
     try:
         with os.scandir(folder) as scan:
             return [folder / entry.name for entry in sorted(scan, key=lambda entry: entry.name) if entry.is_file()]
-    except (OSError, ValueError):  # a name that an annotation gives may be anything
+    except (OSError, ValueError):  # a name in an annotation can be any text
         return []
 
 
 def _index(files: Iterable[Path]) -> _Files:
-    """Return files by their keys: by name, and images by their name without its suffix as well."""
+    """Index files by name, and images also by their name without suffix."""
     index: defaultdict[str, list[Path]] = defaultdict(list)
     for path in files:
         index[_key(path, any_suffix=False)].append(path)
@@ -146,23 +146,23 @@ def _index(files: Iterable[Path]) -> _Files:
 
 
 def _key(path: PurePath, any_suffix: bool) -> str:
-    return _fold([path.name])[0] + "/*" * any_suffix  # no name holds a slash
+    return _fold([path.name])[0] + "/*" * any_suffix  # no file name contains a slash
 
 
 def _fold(names: Sequence[str]) -> list[str]:
-    """Return names as all systems spell them: a Mac has other accents than Linux, and Windows heeds no case."""
+    """Normalize names: Unicode form differs between macOS and Linux, and Windows ignores case."""
     return [unicodedata.normalize("NFC", name).casefold() for name in names]
 
 
 def _prefer_exact(files: Sequence[Path], wanted: PurePath, any_suffix: bool) -> list[Path]:
-    """Return those of several files that are spelled as wanted, also in their case; all of them if none is."""
+    """Return the files whose spelling matches exactly, including case; all of them if none does."""
     name = unicodedata.normalize("NFC", wanted.name)
     exact = [path for path in files if unicodedata.normalize("NFC", path.stem if any_suffix else path.name) == name]
     return exact or list(files)
 
 
 def _recognize(path: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the name of the format that a path is in, and a remark where a folder holds several."""
+    """Return the format of a path, and a remark if a folder has several."""
     suffix = path.suffix.lower()
     if path.is_dir():
         return _recognize_folder(path)
@@ -170,11 +170,11 @@ def _recognize(path: Path) -> tuple[str, tuple[str, ...]]:
         return "table", ()
     if path.is_file() and suffix in (".json", *YAML_SUFFIXES):
         return ("COCO" if suffix == ".json" else "YOLO"), ()
-    raise _fail(path, "this is in no format of boxes that tlkit knows" if path.exists() else "there is no such path")
+    raise _fail(path, "not in a box format that tlkit reads" if path.exists() else "no such file or folder")
 
 
 def _recognize_folder(folder: Path) -> tuple[str, tuple[str, ...]]:
-    """Return the format that a folder's files are in, and a remark where there are several: XML, JSON, tables, text."""
+    """Return the format of a folder's files, and a remark if there are several: XML, JSON, tables, text."""
     kinds: Counter[str | None] = Counter()
     suffixes = set()
     for file in walk_files(folder):
@@ -188,11 +188,11 @@ def _recognize_folder(folder: Path) -> tuple[str, tuple[str, ...]]:
         found.pop("PASCAL VOC", None)  # a stray file among many
     if found:
         name, *others = found
-        remark = f"{folder} holds annotations as {name} and as {' and as '.join(others)}; those as {name} are read."
+        remark = f"{folder} has {' and '.join(found)} annotations; only {name} is read."
         return name, (remark,) if others else ()
     if suffixes & {".xml", ".txt"}:
         return "PASCAL VOC" if ".xml" in suffixes else "YOLO", ()
-    raise _fail(folder, "the folder holds no annotations in XML, JSON, text files or tables")
+    raise _fail(folder, "the folder has no annotations as XML, JSON, text files or tables")
 
 
 def _fail(path: Path, found: str) -> DataError:
@@ -200,12 +200,12 @@ def _fail(path: Path, found: str) -> DataError:
         f"{path}: {found}.",
         expected="a folder of .xml files (PASCAL VOC), .json files (COCO) or .txt files (YOLO), a .json file, a data.yaml, "
         f"or a table ({', '.join(TABLE_SUFFIXES)})",
-        fix="name the folder or the file that holds the boxes.",
+        fix="use the folder or the file with the boxes.",
     )
 
 
 def _merge(findings: Iterable[Annotation | Complaint]) -> tuple[tuple[Annotation, ...], tuple[Complaint, ...]]:
-    """Return one annotation an image, with every box once, and the complaints."""
+    """Return one annotation per image, without repeated boxes, and the complaints."""
     first: dict[Path, Annotation] = {}
     boxes: defaultdict[Path, dict[BoxLabel, None]] = defaultdict(dict)
     complaints: list[Complaint] = []
@@ -219,9 +219,9 @@ def _merge(findings: Iterable[Annotation | Complaint]) -> tuple[tuple[Annotation
             complaints.append(Complaint("image annotated again with another size; the later boxes are skipped", image))
             continue
         if earlier is not finding:
-            complaints.append(Complaint("image annotated more than once; boxes joined", image))
+            complaints.append(Complaint("image annotated more than once; boxes merged", image))
         num_boxes = len(boxes[image]) + len(finding.boxes)
         boxes[image].update(dict.fromkeys(finding.boxes))
         num_repeated = num_boxes - len(boxes[image])
-        complaints += [Complaint("box that says the same as an earlier one; skipped", image)] * num_repeated
+        complaints += [Complaint("box identical to an earlier one; skipped", image)] * num_repeated
     return tuple(replace(item, boxes=tuple(boxes[image])) for image, item in first.items()), tuple(complaints)

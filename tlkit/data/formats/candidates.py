@@ -1,4 +1,4 @@
-"""What a format's reader hands on: files with their classes and splits, none of them opened yet."""
+"""The result of a format's reader: files with their classes and splits, not opened yet."""
 
 from __future__ import annotations
 
@@ -22,13 +22,13 @@ SPLIT_SPELLINGS = "train or training, validation, valid, val or dev, test or tes
 
 @dataclass(frozen=True, slots=True)
 class Candidate:
-    """A file that ought to be an image.
+    """A file that should be an image.
 
     Attributes:
         path: Absolute.
-        answer: What is to be learnt of it, as its task has it (`tlkit.tasks`): mostly its class. None: the class of its box.
-        split: Where the data gives one.
-        metadata: The texts of the metadata's columns, if a table has them.
+        answer: The target as text, usually the class; see `tlkit.tasks`. None: the class of its box.
+        split: The split, if the data has one.
+        metadata: The cells of the metadata columns, from a table.
     """
 
     path: Path
@@ -44,9 +44,9 @@ class Candidates:
     Args:
         root: The data's folder, absolute; for a table, the folder that holds it.
         items: The files, in a fixed order.
-        skipped: What can be no image, and why.
-        notices: What was skipped, one sentence each.
-        unused_columns: Columns of a table that have no part in the data set.
+        skipped: Files that cannot be images, and why.
+        notices: Notices for the user, one sentence each.
+        unused_columns: Columns of a table that are not used.
     """
 
     root: Path
@@ -57,5 +57,5 @@ class Candidates:
 
 
 def find_split(name: str) -> str | None:
-    """Return the split that a folder's name or a table's cell means, whatever its case; None if it means none."""
+    """Return the split that a folder name or a cell stands for, whatever its case; None if it is not a split."""
     return _SPLIT_OF.get(name.strip().lower())

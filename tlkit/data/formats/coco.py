@@ -1,4 +1,4 @@
-"""Read boxes from COCO: JSON files that list images, annotations and categories, one for all images or one a split."""
+"""Read boxes from COCO: JSON files with images, annotations and categories, one for all images or one per split."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ _Entries = dict[_Id, dict[str, Any]]
 
 
 def read_coco(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what a COCO file says, or what all of them in a folder say, in the order of their images.
+    """Yield annotations from a COCO file, or from all COCO files in a folder, in the order of their images.
 
-    Annotations of crowds are left out: their boxes enclose many things at once. One without a box gets the box around
-    its outline.
+    Crowd annotations are skipped because their boxes enclose many objects. An annotation without a box gets the
+    bounding box of its segmentation.
 
     Args:
         path: The file, or a folder with such files at any depth; absolute.
-        find_image: Asked for every image's `file_name`.
+        find_image: Called with every image's `file_name`.
 
     Raises:
-        DataError: The file cannot be read, or is not in the format.
+        DataError: The file cannot be read, or is not COCO.
     """
     if not path.is_dir():
         yield from _read_file(path, _read_json(path), find_image)
@@ -41,10 +41,10 @@ def read_coco(path: Path, find_image: FindImage) -> Iterator[Annotation | Compla
         try:
             content = _read_json(file.path)
         except DataError:
-            yield Complaint("JSON file that is no COCO annotation; skipped", file.path)
+            yield Complaint("JSON file that is not a COCO annotation; skipped", file.path)
             continue
         if content["annotations"] and not any(map(_has_place, content["annotations"])):
-            yield Complaint("JSON file of annotations without boxes; skipped", file.path)
+            yield Complaint("COCO file without boxes; skipped", file.path)
             continue
         yield from _read_file(file.path, content, find_image)
 
@@ -70,8 +70,8 @@ def _read_file(path: Path, content: dict[str, Any], find_image: FindImage) -> It
             size = parse_size(entry.get("width"), entry.get("height"))
             yield Annotation(found[0], size, tuple(boxes[key]), shape="extents", source=path)
         else:
-            what = "ambiguous" if found else "not there"
-            yield Complaint(f"entry of an image that is {what}; skipped", path.parent / name)
+            what = "ambiguous" if found else "missing"
+            yield Complaint(f"image entry whose file is {what}; skipped", path.parent / name)
 
 
 def _has_place(entry: object) -> bool:
@@ -79,7 +79,7 @@ def _has_place(entry: object) -> bool:
 
 
 def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping[_Id, str]) -> str:
-    """Put an annotation's box to those of its image; return what is wrong with it, or an empty text."""
+    """Add an annotation's box to its image; return what is wrong with it, or an empty string."""
     if not isinstance(entry, dict):
         return "annotation that is not an object; skipped"
     image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
@@ -94,14 +94,14 @@ def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping
         return "annotation whose bbox is not four numbers; skipped"
     left, top, width, height = numbers
     class_name = names.get(category) if _is_id(category) else None
-    # A negative size is an empty box, not one with its edges exchanged.
+    # A negative size means an empty box, not swapped edges.
     edges = left, top, left + max(width, 0.0), top + max(height, 0.0)
     boxes[image].append(BoxLabel(*edges, class_name or ""))
     return "annotation of an unknown category id; its box has no class" if class_name is None else ""
 
 
 def _enclose(outlines: object) -> list[float] | None:
-    """Return the box (x, y, width, height) around the points x, y, x, y … of outlines; None for anything else."""
+    """Return the box (x, y, width, height) around polygon points x, y, x, y …; None for anything else."""
     if not isinstance(outlines, list) or not all(isinstance(outline, list) for outline in outlines):
         return None
     numbers = [parse_numbers(outline) for outline in outlines]
@@ -113,14 +113,14 @@ def _enclose(outlines: object) -> list[float] | None:
 
 
 def _by_id(entries: Iterable[object], what: str, path: Path, complaints: list[Complaint]) -> _Entries:
-    """Return entries by their ids, the first of each id."""
+    """Index entries by id, keeping the first of each id."""
     found: _Entries = {}
     for entry in entries:
         key = entry.get("id") if isinstance(entry, dict) else None
         if not isinstance(entry, dict) or not _is_id(key):
             complaints.append(Complaint(f"{what} without an id; skipped", path))
         elif key in found:
-            complaints.append(Complaint(f"{what} with the id of an earlier one; skipped", path))
+            complaints.append(Complaint(f"{what} with a duplicate id; skipped", path))
         else:
             found[key] = entry
     return found
@@ -140,16 +140,16 @@ def _read_json(path: Path) -> dict[str, Any]:
             raise ValueError("larger than 1 GiB")
         content = json.loads(path.read_bytes())
         if not isinstance(content, dict):
-            raise ValueError("no JSON object")
+            raise ValueError("not a JSON object")
         for key in ("images", "annotations"):
             if not isinstance(content.get(key), list):
                 raise ValueError(f"no list of {key}")
         if not isinstance(content.get("categories", []), list):
-            raise ValueError("categories are no list")
+            raise ValueError("categories is not a list")
     except (OSError, ValueError, RecursionError) as error:
         raise DataError(
             f"{path}: the annotations cannot be read ({error}).",
             expected='a COCO file: a JSON object with the lists "images", "annotations" and "categories"',
-            fix="write the annotations again as COCO, or give them as PASCAL VOC, YOLO or a table.",
+            fix="export the annotations again as COCO, or as PASCAL VOC, YOLO or a table.",
         ) from error
     return content

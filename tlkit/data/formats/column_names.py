@@ -1,4 +1,4 @@
-"""The usual names of a table's columns, in lower case."""
+"""Usual column names of tables, in lower case."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Files that lie beside images and are none to learn from: annotations, masks, thumbnails of other files."""
+"""Files beside the images that are not training images: annotations, masks and thumbnails."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ ANNOTATION_SUFFIXES = frozenset({".xml", ".txt", ".json", ".yaml", ".yml", ".csv
 VOC, COCO, YOLO, LABELME = "PASCAL VOC annotation", "COCO annotation", "YOLO annotation", "LabelMe annotation"
 TABLE = "table of boxes"
 READABLE = (VOC, COCO, TABLE, YOLO)
-"""What `--boxes` reads."""
+"""Formats that `--boxes` reads."""
 MASK, THUMBNAIL = "mask of an image", "thumbnail of another file"
 
 ANNOTATION_SUFFIXES = frozenset({".xml", ".json", ".txt", ".csv", ".tsv"})
@@ -24,13 +24,12 @@ _MASK_NAME = re.compile(r"(.+?)[ _.-]*(?:mask|masks|seg|segmentation|groundtruth
 
 
 def find_companions(files: Iterable[Path]) -> dict[Path, str]:
-    """Return what those files are that accompany images; one of the names above each.
+    """Return the companion files and their kinds, each one of the names above.
 
-    A mask is known by its name and an image that it belongs to: `1_mask.png` beside `1.png`, or `masks/1.png` beside
-    `images/1.png`.
+    A mask is recognized by its name and its image: `1_mask.png` beside `1.png`, or `masks/1.png` beside `images/1.png`.
 
     Args:
-        files: All files of a class or of a folder; annotations are opened, pictures are not.
+        files: All files of a class or a folder; annotations are opened, images are not.
     """
     files = list(files)
     stems = {(path.parent, path.stem.casefold()) for path in files if path.suffix.lower() in IMAGE_SUFFIXES}
@@ -52,21 +51,21 @@ def find_companions(files: Iterable[Path]) -> dict[Path, str]:
 
 
 def is_mask_folder(name: str) -> bool:
-    """Tell whether a folder of this name holds masks, where a folder of images is beside it."""
+    """Return whether a folder of this name contains masks if it is next to an image folder."""
     return name.casefold() in _MASK_FOLDERS
 
 
 def is_thumbnail_folder(name: str) -> bool:
-    """Tell whether a folder of this name may hold reduced copies of the images in others."""
+    """Return whether a folder of this name may contain thumbnails."""
     return name.casefold().strip("_ ") in ("thumb", "thumbs", "thumbnail", "thumbnails")
 
 
 def recognize_annotation(path: Path, *, has_image: bool = False) -> str | None:
-    """Return what kind of annotation a file is, going by its suffix and beginning; None if it is none.
+    """Return the kind of annotation that a file is, by its suffix and first bytes; None if it is not one.
 
     Args:
         path: The file.
-        has_image: An image of the same name lies beside it, so that an empty text file says that it has no box.
+        has_image: Whether an image of the same name is beside it; an empty text file then means no boxes.
     """
     suffix = path.suffix.lower()
     if suffix not in ANNOTATION_SUFFIXES:

@@ -1,7 +1,7 @@
-"""Read the text of a CSV file as the usual programs save it: any common encoding, separator and line ending.
+"""Parse CSV files as common programs save them, with any usual encoding, separator and line ending.
 
-Whatever the file itself can settle is settled by what it holds. A quote that swallows rows, a row with too many cells
-and bytes that are no text are errors that name the line.
+The format is detected from the content. An unclosed quote, a row with too many cells and invalid bytes are errors that
+give the line.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ SEPARATORS = ",;\t|"
 
 _BYTE_ORDER_MARKS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
-    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose mark it begins with
+    (codecs.BOM_UTF32_LE, "utf-32"),  # before UTF-16, whose BOM is a prefix of it
     (codecs.BOM_UTF32_BE, "utf-32"),
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
@@ -33,7 +33,7 @@ _BYTE_ORDER_MARKS = (
 _SEPARATOR_LINE = re.compile(r'"?sep=(.)"?\s*', re.IGNORECASE)
 _FILE_NAME = re.compile(r"[^\s.][^\r\n]*\.[A-Za-z][A-Za-z0-9]{1,4}\s*")
 _NUM_SAMPLED_ROWS = 30
-# In Western text, these stand beside other words, not within one: "40°C" but never "Wroc³aw", which is Polish.
+# In Western text these signs never occur inside a word: "40°C" is fine, but "Wroc³aw" is misread Polish.
 _SIGNS_OF_NUMBERS = "€£½¼¾"
 _SIGNS = "°²³µ€£§·±×½¼¾©®–—‘’“”…«»¡¿´"
 
@@ -43,11 +43,11 @@ class CsvText:
     """The cells of a CSV file.
 
     Attributes:
-        header: The names in its first line, as they stand there.
-        rows: As many cells each as the header has; rows without any text are left out.
-        lines: The line of the file on which each row begins, from 1.
-        separator: What stands between the cells.
-        notices: What was decided by evidence or passed over, one sentence each.
+        header: The column names in the first line, unchanged.
+        rows: Each with as many cells as the header; blank rows are left out.
+        lines: The line on which each row begins, from 1.
+        separator: The character between cells.
+        notices: What was detected or skipped, one sentence each.
     """
 
     header: list[str]
@@ -61,17 +61,17 @@ def parse_csv(path: Path, content: bytes) -> CsvText:
     """Parse a CSV file.
 
     Raises:
-        DataError: It is no text, has more than a million rows, an unclosed quote, or a row that does not fit the header.
+        DataError: The file is not text, has too many rows, an unclosed quote, or a row that does not fit the header.
     """
     text, notices = _decode(path, content)
     num_lines = text.count("\n") + text.count("\r") - text.count("\r\n")
     if num_lines > MAX_LINES:
         raise DataError(
             f"{path}: the table has {num_lines:,} lines.",
-            expected=f"at most {MAX_LINES:,} lines, blank ones included, and {MAX_ROWS:,} rows",
-            fix="remove the blank lines, or divide the table.",
+            expected=f"at most {MAX_LINES:,} lines, including blank ones, and {MAX_ROWS:,} rows",
+            fix="remove the blank lines, or split the table.",
         )
-    lines = list(io.StringIO(text, newline=""))  # unlike str.splitlines, it ends lines at \n, \r and \r\n only
+    lines = list(io.StringIO(text, newline=""))  # unlike str.splitlines, splits only at \n, \r and \r\n
     skipped, separator, num_comments = _skip_preamble(lines)
     separator = separator or _find_separator(lines[skipped:])
     rows, numbers = _parse_rows(path, lines, skipped, separator)
@@ -104,7 +104,7 @@ def parse_csv(path: Path, content: bytes) -> CsvText:
 
 
 def _decode(path: Path, content: bytes) -> tuple[str, list[str]]:
-    """Return the text, without byte order marks, and what there is to say of its encoding."""
+    """Return the text without a byte order mark, and notices about its encoding."""
     encoding = next((name for mark, name in _BYTE_ORDER_MARKS if content.startswith(mark)), _guess_encoding(content))
     notices = []
     try:
@@ -121,15 +121,15 @@ def _decode(path: Path, content: bytes) -> tuple[str, list[str]]:
     if "\0" in text:
         line = text.count("\n", 0, text.index("\0")) + 1
         raise DataError(
-            f"{path}: line {line:,} holds a NUL character.",
-            expected="a text file with the columns' names in its first line",
+            f"{path}: line {line:,} contains a NUL character.",
+            expected="a text file with the column names in its first line",
             fix="save the table again as CSV in UTF-8.",
         )
     return text.replace("\ufeff", ""), notices
 
 
 def _guess_encoding(content: bytes) -> str:
-    """Return the encoding of a file without byte order mark: UTF-16 if every other byte is mostly 0, else UTF-8."""
+    """Guess the encoding of a file without byte order mark: UTF-16 if every other byte is mostly 0, else UTF-8."""
     start = content[:2000]
     even, odd = start[0::2].count(0), start[1::2].count(0)
     if odd > len(start) / 4 and not even:
@@ -138,7 +138,7 @@ def _guess_encoding(content: bytes) -> str:
 
 
 def _decode_western(content: bytes) -> tuple[str, str] | None:
-    """Return the text in Windows-1252, and a word of it, if it then looks like Western European writing."""
+    """Decode Windows-1252 and return the text with an example word, if the result looks Western European."""
     try:
         text = content.decode("cp1252")
     except UnicodeDecodeError:
@@ -148,9 +148,9 @@ def _decode_western(content: bytes) -> tuple[str, str] | None:
 
 
 def _looks_western(word: str) -> bool:
-    """Return whether a word has accented letters among plain ones, and signs only at its edges or beside digits.
+    """Return whether a word has accents among plain letters, and symbols only at its edges or next to digits.
 
-    Cyrillic, Greek and Chinese text read as Windows-1252 is a row of accented letters; Polish text has signs in words.
+    Cyrillic, Greek or Chinese misread as Windows-1252 is all accented letters; Polish has symbols inside words.
     """
     runs = re.findall(r"[^\x00-\x7f]+", re.sub(f"[{_SIGNS}]", " ", word))
     letters = "".join(runs)
@@ -171,7 +171,7 @@ def _refuse_encoding(path: Path, content: bytes, error: UnicodeDecodeError) -> N
 
 
 def _skip_preamble(lines: Sequence[str]) -> tuple[int, str, int]:
-    """Return the number of lines before the header, the separator that one of them states, and how many are comments."""
+    """Return the number of lines before the header, the separator if one declares it, and the number of comments."""
     number, separator, num_comments = 0, "", 0
     for line in lines:
         statement = _SEPARATOR_LINE.fullmatch(line)
@@ -191,7 +191,7 @@ def _names_image_column(line: str) -> bool:
 
 
 def _find_separator(lines: Sequence[str]) -> str:
-    """Return the separator by which most rows have as many cells as the header, or by which the header has more."""
+    """Return the separator with which most rows match the header's width; if tied, the one with the wider header."""
 
     def score(separator: str) -> tuple[float, int]:
         try:
@@ -208,7 +208,7 @@ def _find_separator(lines: Sequence[str]) -> str:
 
 
 def _parse_rows(path: Path, lines: Sequence[str], start: int, separator: str) -> tuple[list[list[str]], list[int]]:
-    """Return the rows that hold any text, and the line on which each begins."""
+    """Return the rows that are not blank, and the line on which each begins."""
     rows, numbers = [], []
     reader = csv.reader(lines[start:], delimiter=separator, skipinitialspace=True, strict=True)
     begin = start + 1
@@ -224,7 +224,7 @@ def _parse_rows(path: Path, lines: Sequence[str], start: int, separator: str) ->
         if "field limit" in str(error):
             what = f"a cell has more than {csv.field_size_limit():,} characters, so a quote may be open"
         elif "unexpected end" in str(error):
-            what = "a quote is opened and not closed"
+            what = "a quote is not closed"
         else:
             what = 'a closing quote (") is followed by more text'
         raise DataError(
@@ -236,32 +236,32 @@ def _parse_rows(path: Path, lines: Sequence[str], start: int, separator: str) ->
 
 
 def refuse_rows(path: Path, number: str) -> NoReturn:
-    """Raise DataError for a table of too many rows."""
+    """Raise DataError for a table with too many rows."""
     raise DataError(
         f"{path}: the table has {number} rows.",
         expected=f"at most {MAX_ROWS:,} rows",
-        fix="divide the table.",
+        fix="split the table.",
     )
 
 
 def _refuse_swallowed_rows(
     path: Path, header: Sequence[str], rows: Sequence[Sequence[str]], lines: Sequence[int], separator: str
 ) -> None:
-    """Raise DataError if a quoted cell holds what looks like rows of the table: its quotes belong to two cells."""
+    """Raise DataError if a quoted cell seems to contain table rows, because a quote is missing."""
     model = next((row for row in rows if not any("\n" in cell or "\r" in cell for cell in row)), ())
     places = {place for place, cell in enumerate(model) if _FILE_NAME.fullmatch(cell)}
     for row, line in zip(rows, lines, strict=True):
         for place, cell in enumerate(row):
             if ("\n" in cell or "\r" in cell) and _swallows_rows(cell, place, places, len(header), separator):
                 raise DataError(
-                    f"{path}: line {line:,}: a quoted cell holds what looks like further rows of the table.",
+                    f"{path}: line {line:,}: a quoted cell seems to contain further rows of the table.",
                     expected="double quotes only around a whole cell, and doubled inside one",
                     fix=f'close or remove the quote in line {line:,}; write "" for a quote inside a quoted cell.',
                 )
 
 
 def _swallows_rows(cell: str, place: int, file_places: Iterable[int], width: int, separator: str) -> bool:
-    """Return whether lines of a cell have a file's name where the rows have one; or, without such names, their width."""
+    """Return whether lines of a cell look like rows: a file name in the same column, or else the same width."""
     pieces = [next(csv.reader([piece], delimiter=separator), []) for piece in re.split(r"\r\n|\n|\r", cell)]
     first, *others = pieces
     if not file_places:
@@ -277,12 +277,12 @@ def _swallows_rows(cell: str, place: int, file_places: Iterable[int], width: int
 
 
 def _fit_row(path: Path, row: list[str], line: int, header: Sequence[str]) -> list[str]:
-    """Return a row without empty cells behind the last column."""
+    """Drop empty cells after the last column."""
     width = len(header)
     if len(row) != width and (len(row) < width or any(cell.strip() for cell in row[width:])):
         raise DataError(
             f"{path}: line {line:,} has {len(row):,} cell{'s' if len(row) > 1 else ''}.",
-            expected=f"{width:,}, as many as the first line names",
-            fix="fix the line; a cell that holds the separator itself stands in double quotes.",
+            expected=f"{width:,}, as in the first line",
+            fix="fix the line; put a cell that contains the separator in double quotes.",
         )
     return row[:width]

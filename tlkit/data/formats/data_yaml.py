@@ -1,7 +1,6 @@
-"""What tlkit reads of YOLO's `data.yaml`: class names, where the splits lie, and whether lines hold key points.
+"""Parse the parts of YOLO's `data.yaml` that tlkit uses: class names, split paths, and whether there are key points.
 
-The format is a small part of YAML: keys at the beginning of a line, with a text, a list or a mapping each, in brackets
-or one item a line.
+Only a small subset of YAML is read: top-level keys with a string, a list or a mapping, in brackets or one item a line.
 """
 
 from __future__ import annotations
@@ -18,20 +17,20 @@ from tlkit.outputs import normalize_name
 
 MAX_TEXT_BYTES = 16 * 2**20
 SPLIT_KEYS = ("train", "val", "valid", "validation", "test")
-# One item of a YAML list or mapping in brackets; quotes around a name may hold a comma.
+# One item of a YAML list or mapping in brackets; a quoted name may contain a comma.
 _FLOW_ITEM = re.compile(r"""(?:^|,)\s*((?:["']?\w+["']?\s*:\s*)?(?:"[^"]*"|'(?:[^']|'')*'|[^,"'][^,]*))""")
 _CLASS_NUMBER = re.compile(r"[0-9]{1,9}")
 
 
 @dataclass(frozen=True)
 class DataYaml:
-    """A `data.yaml`.
+    """The content of a `data.yaml`.
 
     Args:
-        names: Class names by number; None if it gives none that can be understood.
-        splits: What it names for each split: folders or lists of images, as it spells them.
-        base: Its `path`, from which they start; empty if it has none.
-        has_key_points: Lines hold key points after the box.
+        names: Class names by number; None if they are missing or unreadable.
+        splits: The folders or image lists of each split, as written.
+        base: Its `path`, to which they are relative; empty if it has none.
+        has_key_points: Whether lines have key points after the box.
     """
 
     names: Mapping[int, str] | None = None
@@ -41,7 +40,7 @@ class DataYaml:
 
 
 def parse_data_yaml(text: str) -> DataYaml:
-    """Return what the text of a `data.yaml` says."""
+    """Parse the text of a `data.yaml`."""
     lines = [re.sub(r"(^|\s)#.*", "", line).rstrip() for line in text.splitlines()]
     splits: dict[str, list[str]] = {}
     for key in SPLIT_KEYS:
@@ -55,10 +54,10 @@ def parse_data_yaml(text: str) -> DataYaml:
 
 
 def find_entry(entry: str, *, folder: Path, base: str) -> Path | None:
-    """Return the folder or list that an entry of a `data.yaml` in a folder names; None if there is none.
+    """Return the folder or list that a `data.yaml` entry refers to; None if it does not exist.
 
-    The file often comes from another machine, or counts from a folder below: `../train/images` lies in `train/images`.
-    So what lies below the folder goes first, and of a foreign path as many of its last parts as there are.
+    The file often comes from another machine or is relative to a subfolder, as in `../train/images` for `train/images`.
+    So paths below the folder are tried first, with as many trailing parts of the entry as exist.
     """
     entry, base = entry.replace("\\", "/"), base.replace("\\", "/")
     literal = [Path(os.path.normpath(folder / base / entry)), Path(os.path.normpath(folder / entry))]
@@ -75,7 +74,7 @@ def read_text(path: Path) -> str:
 
     Raises:
         OSError: It cannot be read.
-        ValueError: It is too large, or not in UTF-8.
+        ValueError: It is too large, or not UTF-8.
     """
     with path.open("rb") as file:
         content = file.read(MAX_TEXT_BYTES + 1)
@@ -85,10 +84,10 @@ def read_text(path: Path) -> str:
 
 
 def _exists(path: Path) -> bool:
-    """Return whether there is a folder or a regular file, which a pipe or a device is not."""
+    """Return whether the path is a folder or a regular file, not a pipe or a device."""
     try:
         return path.is_dir() or path.is_file()
-    except (OSError, ValueError):  # what an entry gives may be anything
+    except (OSError, ValueError):  # an entry can be any text
         return False
 
 
@@ -100,7 +99,7 @@ def _parse_names(lines: Sequence[str]) -> dict[int, str] | None:
 
 
 def _read_items(lines: Sequence[str], key: str) -> tuple[list[str], bool]:
-    """Return the items that belong to a key, or its one text, and whether they are those of a list."""
+    """Return the items of a key, or its single string, and whether it is a list."""
     pattern = re.compile(rf"""(["']?){key}\1\s*:(?=\s|$)""")
     start = next((number for number, line in enumerate(lines) if pattern.match(line)), None)
     if start is None:
@@ -108,9 +107,7 @@ def _read_items(lines: Sequence[str], key: str) -> tuple[list[str], bool]:
     value = lines[start].partition(":")[2].strip()
     if value.startswith(("[", "{")):
         items = [item.strip() for item in _FLOW_ITEM.findall(_take_brackets([value, *lines[start + 1 :]]))]
-        return (items if not items or items[-1] else items[:-1]), value.startswith(
-            "["
-        )  # a comma may follow the last one
+        return (items if not items or items[-1] else items[:-1]), value.startswith("[")  # a trailing comma is allowed
     if value:
         return [value], False
     items = list(_take_block(lines[start + 1 :]))
@@ -119,7 +116,7 @@ def _read_items(lines: Sequence[str], key: str) -> tuple[list[str], bool]:
 
 
 def _take_brackets(lines: Iterable[str]) -> str:
-    """Return what stands in the brackets that the first line opens, or an empty text if no line closes them."""
+    """Return the text inside the brackets that the first line opens; empty if they are not closed."""
     parts = []
     for line in lines:
         parts.append(line.strip())
@@ -129,7 +126,7 @@ def _take_brackets(lines: Iterable[str]) -> str:
 
 
 def _take_block(lines: Iterable[str]) -> Iterator[str]:
-    """Yield the items, one a line, that belong to the key above."""
+    """Yield the items of the key above, one per line."""
     for line in lines:
         if line and not line.startswith((" ", "\t", "-")):
             return

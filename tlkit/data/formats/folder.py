@@ -1,4 +1,4 @@
-"""Read a folder of class folders: DATA/CLASS/**, with folders of splits above or below the classes."""
+"""Read a folder of class folders: DATA/CLASS/**, with split folders above or below the classes."""
 
 from __future__ import annotations
 
@@ -32,21 +32,21 @@ from tlkit.outputs import normalize_name
 
 
 def read_folder(root: Path, *, annotation_files: Collection[Path] = ()) -> Candidates:
-    """Find the files of a data set whose folders name the classes.
+    """Find the files of a data set with one folder per class.
 
-    The folder is read by splits if it holds one named for training, or if one named for validation or test holds folders
-    of its own; or if every class folder holds folders of splits. Folders such as `images`, which name nothing, may lie
-    between. Names are matched whatever their case. Every file at any depth in a class folder is a candidate,
-    whatever its suffix, except for annotations and masks. Hidden folders, what systems leave behind and tlkit's own
-    output are skipped.
+    The folder has splits if it contains a training folder, a validation or test folder with subfolders, or if every
+    class folder contains split folders. Neutral folders such as `images` may be in between. Names match whatever their
+    case.
+    Every file at any depth of a class folder is a candidate, whatever its suffix, except annotations and masks. Hidden
+    folders, files of the operating system and tlkit's own output are skipped.
 
     Args:
         root: The data's folder.
-        annotation_files: Those that are read as such.
+        annotation_files: Files that are already read as annotations.
 
     Raises:
-        DataError: The folder cannot be read, two folders name one split, a split's folder holds no class folder, or some
-            classes are split by their folders and others are not.
+        DataError: The folder cannot be read, two folders name the same split, a split folder has no class folders, or
+            only some classes have split folders.
     """
     root = Path(os.path.abspath(root))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
     layout = find_layout(root)
@@ -64,17 +64,17 @@ def read_folder(root: Path, *, annotation_files: Collection[Path] = ()) -> Candi
 
 
 def _read_image_root(image_root: ImageRoot, root: Path, used: frozenset[Path]) -> Candidates:
-    """Return the candidates of the class folders in one folder."""
+    """Return the candidates from the class folders in one folder."""
     listing, split = image_root.listing, image_root.split
     if split not in (None, "train") and not listing.folders and not listing.files:
-        return Candidates(root, (), (), (f"Empty, so skipped: {image_root.folder.relative_to(root)}.",))
+        return Candidates(root, (), (), (f"Skipped an empty folder: {image_root.folder.relative_to(root)}.",))
     if split is not None and not listing.folders:
         folder = image_root.folder
         refuse_unread_annotations(root)
         raise DataError(
-            f"{folder}: there are no class folders in it.",
-            expected=f"{folder.name}/CLASS/images, one folder a class",
-            fix="sort the images into one folder a class, or name their classes in a table.",
+            f"{folder}: no class folders.",
+            expected=f"{folder.name}/CLASS/images, one folder per class",
+            fix="sort the images into one folder per class, or list their classes in a table.",
         )
     skipped = list(listing.skipped)
     found = {folder: tuple(walk_files(folder, skipped=skipped)) for folder in listing.folders}
@@ -83,7 +83,7 @@ def _read_image_root(image_root: ImageRoot, root: Path, used: frozenset[Path]) -
     parts = [_read_class(folder, files, split, inner_splits, root, used) for folder, files in found.items()]
     empty = [str(folder.relative_to(root)) for folder, part in zip(found, parts, strict=True) if not part.items]
     parts.append(Candidates(root, (), tuple(SkippedFile(path, THUMBNAIL) for path in thumbnails), ()))
-    notices = [f"Without any readable image, so no class: {_name_some(empty)}."] if empty else []
+    notices = [f"Not a class, because it has no readable image: {_name_some(empty)}."] if empty else []
     notices += _name_skipped(skipped)
     notices += _name_united(found)
     about_classes = Candidates(root, (), (), (*notices, *_describe_inner_splits(found, inner_splits, split)))
@@ -98,7 +98,7 @@ def _read_class(
     root: Path,
     used: frozenset[Path],
 ) -> Candidates:
-    """Return the candidates of a class folder; none if it holds nothing but annotations."""
+    """Return the candidates of a class folder; none if it contains only annotations."""
     answer = _find_class_name(folder)
     sound = [file.path for file in files if file.problem is None and file.path not in used]
     companions = find_companions(sound)
@@ -113,9 +113,9 @@ def _read_class(
 
 
 def _find_thumbnails(found: dict[Path, tuple[FoundFile, ...]]) -> list[Path]:
-    """Take the folders of reduced copies away and return their files.
+    """Remove thumbnail folders and return their files.
 
-    Such a folder is known by its name and by its files, which are less than half as large as those of the classes.
+    A thumbnail folder is recognized by its name and by files less than half as large as those of the classes.
     """
     named = [folder for folder in found if is_thumbnail_folder(folder.name)]
     if not named:
@@ -126,34 +126,34 @@ def _find_thumbnails(found: dict[Path, tuple[FoundFile, ...]]) -> list[Path]:
 
 
 def _find_usual_size(files: Iterable[FoundFile]) -> float:
-    """Return the median size of files in bytes, 0 if there are none."""
+    """Return the median file size in bytes, 0 without files."""
     sizes = []
     for file in files:
-        with contextlib.suppress(OSError):  # it has gone, or is broken
+        with contextlib.suppress(OSError):  # deleted, or a broken link
             sizes.append(file.path.stat().st_size)
     return median(sizes or [0])
 
 
 def _find_class_name(folder: Path) -> str:
-    """Return a folder's class: its name without spaces around it, which nobody sees."""
+    """Return a folder's class: its name without surrounding spaces."""
     return normalize_name(folder.name.strip(" \u00a0\u3000") or folder.name)
 
 
 def _name_united(folders: Collection[Path]) -> Iterator[str]:
-    """Yield a notice of folders that are one class, as only unseen spaces or the forms of Unicode tell them apart."""
+    """Yield a notice of folders merged into one class, because they differ only in spaces or Unicode form."""
     by_class: defaultdict[str, list[str]] = defaultdict(list)
     for folder in folders:
         by_class[_find_class_name(folder)].append(ascii(folder.name))
     for name, spellings in by_class.items():
         if len(spellings) > 1:
-            yield f"Taken as one class, {name!r}: the folders {' and '.join(spellings)}."
+            yield f"Merged into one class, {name!r}: the folders {' and '.join(spellings)}."
 
 
 def _find_inner_splits(found: dict[Path, tuple[FoundFile, ...]]) -> dict[Path, str]:
-    """Return the split of every file if the class folders hold folders of splits (CLASS/train), or nothing.
+    """Return the split of every file if the class folders contain split folders (CLASS/train), else nothing.
 
     Raises:
-        DataError: Some classes are split in this way, and others are not.
+        DataError: Only some classes have split folders.
     """
     splits: dict[Path, dict[Path, str]] = {}
     whole = {}
@@ -170,9 +170,9 @@ def _find_inner_splits(found: dict[Path, tuple[FoundFile, ...]]) -> dict[Path, s
     undivided = [folder for folder in found if not whole[folder]]
     if divided and undivided:
         raise DataError(
-            f"{divided[0]} holds folders of splits, but not all images of {undivided[0].name} lie in such folders.",
+            f"{divided[0]} has split folders, but some images of {undivided[0].name} are not in split folders.",
             expected="folders named train, validation and test in every class folder, or in none",
-            fix="move the other images into a folder of their split, or put the folders of the splits above the classes.",
+            fix="move the other images into split folders, or put the split folders above the classes.",
         )
     return {path: split for named in splits.values() for path, split in named.items()} if divided else {}
 
@@ -180,9 +180,9 @@ def _find_inner_splits(found: dict[Path, tuple[FoundFile, ...]]) -> dict[Path, s
 def _describe_inner_splits(
     found: dict[Path, tuple[FoundFile, ...]], inner_splits: dict[Path, str], split: str | None
 ) -> Iterator[str]:
-    """Yield a notice of folders below the classes whose names are those of splits."""
+    """Yield a notice of folders below the classes that are named like splits."""
     if inner_splits:
-        yield "The splits are those of the folders in the class folders."
+        yield "The splits come from the folders inside the class folders."
         return
     named = [
         file.path
@@ -192,30 +192,30 @@ def _describe_inner_splits(
     ]
     if named:
         yield (
-            f"{len(named):,} × file in a folder that is named for a split, but lies below a class folder; not taken as a "
-            f"split, e.g. {named[0]}."
+            f"{len(named):,} × file in a folder named like a split, but inside a class folder; not used as a split, "
+            f"e.g. {named[0]}."
         )
 
 
 def _pass_over_loose_files(files: Sequence[FoundFile], root: Path, used: frozenset[Path]) -> Candidates:
-    """Return the images and annotations among files outside any class folder as skipped, with a notice."""
+    """Return images and annotations outside the class folders as skipped, with a notice."""
     sound = [file.path for file in files if file.problem is None and file.path not in used]
     companions = find_companions(sound)
     images = [path for path in sound if path not in companions and looks_like_image(path)]
-    skipped = [SkippedFile(path, "in no class folder") for path in images]
+    skipped = [SkippedFile(path, "not in a class folder") for path in images]
     skipped += (SkippedFile(path, kind) for path, kind in companions.items())
     names = _name_some([str(path.relative_to(root)) for path in images])
-    notices = [f"Not in a class folder, so without a class: {names}."] if images else []
+    notices = [f"Skipped images outside the class folders: {names}."] if images else []
     tables = [path.name for path in sound if path.suffix.lower() in TABLE_SUFFIXES and path not in companions]
     if tables:
         notices.append(
-            f"Beside the folders and not used: {', '.join(tables)}; name a table in place of the folder to use it."
+            f"Not used: {', '.join(tables)}, beside the folders; pass the table instead of the folder to use it."
         )
     return Candidates(root, (), tuple(skipped), tuple(notices))
 
 
 def _pass_over_annotations(folder: Path, root: Path, used: frozenset[Path]) -> Candidates:
-    """Return the annotations and masks in a folder beside the images as skipped."""
+    """Return annotations and masks in a folder beside the images as skipped."""
     paths = [file.path for file in walk_files(folder) if file.problem is None and file.path not in used]
     kinds = {path: recognize_annotation(path) or (MASK if looks_like_image(path) else None) for path in paths}
     skipped = tuple(SkippedFile(path, kind) for path, kind in kinds.items() if kind)
@@ -224,23 +224,23 @@ def _pass_over_annotations(folder: Path, root: Path, used: frozenset[Path]) -> C
 
 
 def _describe_companions(skipped: Sequence[SkippedFile], root: Path) -> Iterator[str]:
-    """Yield a notice for each kind of annotation and for masks, if there are any."""
+    """Yield a notice for each kind of annotation or mask that was skipped."""
     counts = Counter(item.reason for item in skipped if item.reason in (*READABLE, LABELME, MASK, THUMBNAIL))
     for kind, number in counts.items():
         example = next(item.path for item in skipped if item.reason == kind)
-        hint = f"; --boxes {root} learns the boxes" if kind in READABLE else ""
+        hint = f"; add --boxes {root} to train on the boxes" if kind in READABLE else ""
         yield f"{number:,} × {kind}, skipped, e.g. {example}{hint}."
 
 
 def _name_skipped(skipped: Sequence[Path]) -> Iterator[str]:
-    """Yield a notice of what systems have left behind, if they have."""
+    """Yield a notice of skipped files of the operating system."""
     if skipped:
         counts = sorted(Counter(path.name for path in skipped).items())
-        yield f"Skipped, as a system keeps it: {', '.join(f'{number:,} × {name}' for name, number in counts)}."
+        yield f"Skipped files of the operating system: {', '.join(f'{number:,} × {name}' for name, number in counts)}."
 
 
 def _name_some(names: Sequence[str]) -> str:
-    """Return the first three names, and how many more there are."""
+    """Join the first three names with commas, and add the number of the rest."""
     shown = ", ".join(names[:3])
     return shown if len(names) <= 3 else f"{shown} and {len(names) - 3} more"
 

@@ -1,4 +1,4 @@
-"""Splits that data give without a column or folders of their own: in lists, in folders above images, in annotations' names."""
+"""Find splits given by lists, by folders above the images, or by the names of annotation files."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ _NO_CLASSES: Mapping[Path, str] = {}
 
 @dataclass(frozen=True)
 class GivenSplits:
-    """The split of each image, or None, by its path; and sentences about where they contradict each other."""
+    """The split of each image, or None, by its path; and notices about contradictions."""
 
     splits: Mapping[Path, str | None]
     notices: tuple[str, ...] = ()
@@ -34,16 +34,16 @@ def find_given_splits(
 ) -> GivenSplits:
     """Return the splits of images.
 
-    A split comes from the lists among the annotations (`data.yaml`, `ImageSets`), from a folder above the image
-    (`train/images`, `images/train`), or from a folder or the name of the annotations (`labels/train`,
-    `instances_train.json`), in this order.
+    A split comes, in this order, from lists in the annotations (`data.yaml`, `ImageSets`), from a folder above the
+    image (`train/images`, `images/train`), or from the folder or name of the annotation file (`labels/train`,
+    `instances_train.json`).
 
     Args:
         paths: The images.
-        root: The data's folder, absolute; what lies above it says nothing.
-        annotations: By the image's absolute path.
-        source: Where the annotations were read; absolute.
-        classes: Those of the images, as far as they are known; a folder named for an image's class names no split.
+        root: The data's folder, absolute; folders above it are ignored.
+        annotations: By absolute image path.
+        source: Path of the annotations; absolute.
+        classes: Known classes of the images; a folder named like an image's class is not a split.
 
     Raises:
         DataError: The folders of an image name several splits.
@@ -52,7 +52,7 @@ def find_given_splits(
     by_list = {path: annotations[path].split if path in annotations else None for path in paths}
     by_folder = {path: _find_split_of_folders(path, root, classes.get(path, "")) for path in paths}
     by_source = {path: _find_split_of_source(annotations.get(path), source) for path in paths}
-    if len(set(by_source.values())) == 1:  # a name that all share divides nothing
+    if len(set(by_source.values())) == 1:  # one name for all images is not a split
         by_source = dict.fromkeys(paths)
     splits = {path: by_list[path] or by_folder[path] or by_source[path] for path in paths}
     return GivenSplits(splits, (*_count_splits(splits), *_describe_torn(splits, by_folder)))
@@ -61,7 +61,7 @@ def find_given_splits(
 def give_splits(
     found: Candidates, *, annotations: Mapping[Path, Annotation] = _NO_ANNOTATIONS, source: Path | None = None
 ) -> Candidates:
-    """Return candidates that have no splits with those that their paths or annotations give, if these give all of them one.
+    """Add splits from paths or annotations to candidates without splits, if every candidate gets one.
 
     Raises:
         DataError: The folders of an image name several splits.
@@ -77,8 +77,9 @@ def give_splits(
     if len(missing) == len(given.splits) or not missing:
         return found
     notice = (
-        f"Paths or annotations name a split for {len(given.splits) - len(missing):,} of {len(given.splits):,} images; it is "
-        f"not used, as the others have none, e.g. {missing[0]}."
+        f"Paths or annotations give a split for only {len(given.splits) - len(missing):,} of {len(given.splits):,} "
+        "images, so "
+        f"it is not used; without one, e.g. {missing[0]}."
     )
     return replace(found, notices=(*found.notices, notice))
 
@@ -89,20 +90,20 @@ def _find_split_of_folders(path: Path, root: Path, class_name: str) -> str | Non
     if len(splits) > 1:
         raise DataError(
             f"{path}: its folders name both the {splits[0]} and the {splits[1]} split.",
-            expected="folders that name one split at most",
+            expected="folders that name at most one split",
             fix="move the image, or rename one of the folders.",
         )
     return splits[0] if splits else None
 
 
 def _find_split_of_source(annotation: Annotation | None, source: Path | None) -> str | None:
-    """Return the split that the path of an image's annotation means, from the name of what the user named on."""
+    """Return the split that the path of an annotation gives, starting at the user's path."""
     file = annotation.source if annotation else None
     if file is None or source is None or not file.is_relative_to(source.parent):
         return None
     path = file.relative_to(source.parent)
     by_folder = next(iter(find_splits_in_path(path)), None)
-    has_own_name = path.suffix.lower() in (".xml", ".txt")  # the image's, that is
+    has_own_name = path.suffix.lower() in (".xml", ".txt")  # named after the image
     return by_folder if by_folder or has_own_name else find_split_in_name(path.stem)
 
 
@@ -110,13 +111,13 @@ def _count_splits(splits: Mapping[Path, str | None]) -> Iterator[str]:
     counts = Counter(split for split in splits.values() if split)
     if counts:
         found = ", ".join(f"{counts[split]:,} {split}" for split in ("train", "validation", "test") if counts[split])
-        yield f"The splits are those that the data gives: {found}."
+        yield f"The splits come from the data: {found}."
 
 
 def _describe_torn(splits: Mapping[Path, str | None], by_folder: Mapping[Path, str | None]) -> Iterator[str]:
     torn = [path for path, split in by_folder.items() if split and split != splits[path]]
     if torn:
         yield (
-            f"{len(torn):,} × image in a folder of another split than the list among the annotations gives; the list "
-            f"counts, e.g. {torn[0]} ({splits[torn[0]]})."
+            f"{len(torn):,} × image whose folder and list in the annotations give different splits; the list is used, "
+            f"e.g. {torn[0]} ({splits[torn[0]]})."
         )

@@ -1,4 +1,4 @@
-"""Where the images of a data set lie: in class folders or side by side, below folders of splits and such as `images`."""
+"""Find the image folders of a data set, below split folders and neutral folders such as `images`."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from tlkit.errors import DataError
 
 @dataclass(frozen=True)
 class ImageRoot:
-    """A folder that holds class folders, or images, and the split that they belong to, if its path names one."""
+    """A folder of class folders or images, and its split if the path names one."""
 
     folder: Path
     split: str | None
@@ -25,14 +25,14 @@ class ImageRoot:
 
 @dataclass
 class Layout:
-    """Where the images of a data set lie, and what lies beside the way to them.
+    """The image folders of a data set, and everything else found on the way.
 
     Attributes:
-        image_roots: One for every split, in the order of training, validation, test; or one alone.
-        unused: Folders beside those of splits.
-        annotations: Folders without images, or of masks, beside those with images.
+        image_roots: One per split, in the order training, validation, test; or a single one.
+        unused: Folders beside the split folders.
+        annotations: Folders without images, or with masks, beside the image folders.
         loose_files: Files outside the image roots.
-        skipped: What systems have left outside the image roots.
+        skipped: Files of the operating system outside the image roots.
     """
 
     image_roots: list[ImageRoot] = field(default_factory=list)
@@ -43,10 +43,10 @@ class Layout:
 
 
 def find_layout(root: Path) -> Layout:
-    """Return where the images of a data set lie.
+    """Find the image folders of a data set.
 
     Raises:
-        DataError: A folder cannot be read, or two folders name one split.
+        DataError: A folder cannot be read, or two folders name the same split.
     """
     layout = Layout()
     folder, listing = _descend(root, None, layout)
@@ -62,12 +62,12 @@ def find_layout(root: Path) -> Layout:
 
 
 def lies_below_images(layout: Layout, root: Path) -> bool:
-    """Return whether folders such as `images`, which name no class, hold all that there is."""
+    """Return whether all image roots are below neutral folders such as `images`, which are not classes."""
     return all(is_neutral(each.folder.name) and each.folder != root for each in layout.image_roots)
 
 
 def has_class_folders(layout: Layout) -> bool:
-    """Return whether there are folders that may be classes: folders with images whose names are no mere `images`."""
+    """Return whether there are possible class folders: folders with images and a name that is not neutral."""
     return any(
         not is_neutral(folder.name) and not is_mask_folder(folder.name) and holds_images(folder)
         for image_root in layout.image_roots
@@ -76,28 +76,28 @@ def has_class_folders(layout: Layout) -> bool:
 
 
 def refuse_unread_annotations(root: Path) -> None:
-    """Raise DataError if a folder whose folders name no classes holds annotations that would.
+    """Raise DataError if a folder without class folders contains annotations.
 
     Raises:
-        DataError: It does.
+        DataError: There are annotations.
     """
     for file in walk_files(root):
         kind = recognize_annotation(file.path) if file.problem is None else None
         if kind in READABLE:
             raise DataError(
-                f"{root}: there are no class folders, but there is a {kind}: {file.path}.",
-                expected="one folder a class, a table, or annotations that are named with --boxes",
-                fix=f"add --boxes {root} to learn the classes and boxes that the annotations give.",
+                f"{root}: no class folders, but a {kind}: {file.path}.",
+                expected="one folder per class, a table, or annotations given with --boxes",
+                fix=f"add --boxes {root} to train on the classes and boxes of the annotations.",
             )
 
 
 def _descend(folder: Path, split: str | None, layout: Layout) -> tuple[Path, Listing]:
-    """Return the folder in which classes, splits or images begin: below those that are called `images` and the like.
+    """Return the first folder with classes, splits or images, below neutral folders such as `images`.
 
     Args:
-        folder: Where to begin.
-        split: The split that the folder means; archives often hold it once more in itself.
-        layout: Takes up what lies beside the way.
+        folder: Where to start.
+        split: The folder's split; archives often repeat it as a subfolder.
+        layout: Collects everything else on the way.
     """
     listing = _list(folder)
     leads_on = [
@@ -113,7 +113,7 @@ def _descend(folder: Path, split: str | None, layout: Layout) -> tuple[Path, Lis
 
 
 def _pass_by(listing: Listing, taken: Collection[Path], layout: Layout) -> None:
-    """Note what lies in a folder of which only some folders are looked into."""
+    """Record the entries of a folder that are not descended into."""
     for folder in listing.folders:
         if folder not in taken:
             is_of_annotations = is_mask_folder(folder.name) or (is_neutral(folder.name) and not holds_images(folder))
@@ -123,7 +123,7 @@ def _pass_by(listing: Listing, taken: Collection[Path], layout: Layout) -> None:
 
 
 def _find_split_folders(listing: Listing) -> dict[str, Path]:
-    """Return the folder of each split in the order of training, validation, test; empty if the folders are classes."""
+    """Return the folder of each split, in the order training, validation, test; empty if the folders are classes."""
     named: dict[str, list[Path]] = {"train": [], "validation": [], "test": []}
     for folder in listing.folders:
         split = find_split_in_name(folder.name)
@@ -132,21 +132,21 @@ def _find_split_folders(listing: Listing) -> dict[str, Path]:
     found_folders = [folder for found in named.values() for folder in found]
     has_classes_beside = any(folder not in found_folders and holds_images(folder) for folder in listing.folders)
     if not named["train"] or (has_classes_beside and not any(_list(folder).folders for folder in found_folders)):
-        # Without a training folder, "test" may well be a class, and beside other classes "train" may, too; their own
-        # folders tell.
+        # Without a training folder, "test" may be a class, and so may "train" beside other classes; their subfolders
+        # decide.
         named = {split: [item for item in found if _list(item).folders] for split, found in named.items()}
     for split, found in named.items():
         if len(found) > 1:
             raise DataError(
                 f"{found[0].parent}: {' and '.join(folder.name for folder in found)} both name the {split} split.",
-                expected=f"one folder a split, named {SPLIT_SPELLINGS}",
+                expected=f"one folder per split, named {SPLIT_SPELLINGS}",
                 fix="merge the two folders, or move one of them away.",
             )
     return {split: found[0] for split, found in named.items() if found}
 
 
 def holds_images(folder: Path) -> bool:
-    """Return whether a file at any depth of a folder looks like an image."""
+    """Return whether any file in a folder, at any depth, looks like an image."""
     return any(file.problem is None and looks_like_image(file.path) for file in walk_files(folder))
 
 
@@ -156,6 +156,6 @@ def _list(folder: Path) -> Listing:
     except OSError as error:
         raise DataError(
             f"{folder}: the folder cannot be read ({error.strerror}).",
-            expected="a folder that you may read",
-            fix="change its permissions, or name another folder.",
+            expected="a readable folder",
+            fix="change its permissions, or use another folder.",
         ) from error

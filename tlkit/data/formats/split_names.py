@@ -1,4 +1,4 @@
-"""Splits that the names of folders and files give away: `train`, `val2017`, `test_images`, `instances_valid.json`."""
+"""Recognize splits in folder and file names: `train`, `val2017`, `test_images`, `instances_valid.json`."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import PurePath
 
 from tlkit.data.formats.candidates import find_split
 
-# Words that say what lies in a folder, not what it is for.
+# Words for the content of a folder, which do not name a split or class.
 # fmt: off
 _NEUTRAL = frozenset({
     "annot", "annotation", "annotations", "annots", "bbox", "bboxes", "box", "boxes", "coco", "darknet", "data",
@@ -19,9 +19,9 @@ _COMPOUND = re.compile(r"(train|training|valid|validation|val|dev|test|testing)(
 
 
 def find_split_in_name(name: str) -> str | None:
-    """Return the split that a folder's or a file's name means by itself or among words such as `images`; None if none.
+    """Return the split in a folder or file name, alone or with neutral words such as `images`; None if none.
 
-    Numbers count for nothing, as in `val2017`. A name with a word of its own, such as `test_drive`, means no split.
+    Numbers are ignored, as in `val2017`. A name with another word, such as `test_drive`, is not a split.
     """
     words = [word for word in re.findall(r"[^\W\d_]+", PurePath(name).name.lower()) if word not in _NEUTRAL]
     if len(words) != 1:
@@ -33,11 +33,11 @@ def find_split_in_name(name: str) -> str | None:
 
 
 def is_neutral(name: str) -> bool:
-    """Tell whether a folder's name says nothing but that pictures or their annotations lie in it."""
+    """Return whether a folder's name only says that it contains images or annotations."""
     words = re.findall(r"[^\W\d_]+", name.lower())
     return bool(words) and all(word in _NEUTRAL for word in words)
 
 
 def find_splits_in_path(path: PurePath) -> list[str]:
-    """Return the splits that the folders of a relative path mean, each once; the file's own name counts for nothing."""
+    """Return the distinct splits that the folders of a relative path name; the file name is ignored."""
     return list(dict.fromkeys(split for part in path.parts[:-1] if (split := find_split_in_name(part))))

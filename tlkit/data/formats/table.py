@@ -1,4 +1,4 @@
-"""Read a table with one row an image: a column for its path, one for its class and, if there is one, one for its split."""
+"""Read a table with one row per image: columns for its path, its class and optionally its split."""
 
 from __future__ import annotations
 
@@ -34,15 +34,15 @@ __all__ = ["TABLE_SUFFIXES", "TableColumns", "list_other_columns", "read_table"]
 
 @dataclass(frozen=True)
 class TableColumns:
-    """The columns of a table that are read; None: found by one of the usual ones, whatever its case.
+    """The columns to read; None: detected by a usual name, whatever its case.
 
     Attributes:
-        image: Of the images' paths.
-        answer: Of what is to be learnt; for values there is no usual name.
-        split: Of the splits; `none` if no column is to be taken for it.
-        metadata: Of the metadata, by name and kind; columns that a table need not have are left out before.
-        task: What the answers are.
-        label_separator: What stands between several labels; None: found by what the cells hold.
+        image: Column of image paths.
+        answer: Column of targets; values have no usual name.
+        split: Column of splits; `none` to use none.
+        metadata: Columns of metadata, by name and kind, all of which the table must have.
+        task: One of `tlkit.outputs.TASKS`.
+        label_separator: Separator between labels in a cell; None: detected.
     """
 
     image: str | None = None
@@ -55,7 +55,7 @@ class TableColumns:
 
 @dataclass(frozen=True)
 class _Answers:
-    """The columns that say what is to be learnt, their texts by row, and what there is to say of them."""
+    """The target columns, their texts by row, and notices about them."""
 
     columns: tuple[str, ...]
     texts: Sequence[str]
@@ -64,7 +64,7 @@ class _Answers:
 
 @dataclass(frozen=True, slots=True)
 class _Row:
-    """What a table says of one image; an empty text says that there is none."""
+    """One row of a table; an empty string means no value."""
 
     place: str
     image: str
@@ -76,21 +76,21 @@ class _Row:
 def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates:
     """Read a data set from a `.csv`, `.tsv` or `.parquet` file.
 
-    Paths start from the table's folder. Rows without a path, answer or split are skipped. A row that says the same as
-    an earlier one is skipped; labels in several rows of an image are united.
+    Paths are relative to the table's folder. Rows without a path, target or split are skipped, and so are repeated
+    rows. Labels in several rows of an image are merged.
 
     Args:
         path: The table.
         columns: Which of its columns to read.
 
     Raises:
-        DataError: The table cannot be read, a column is not there, or what it says can be read in two ways.
-        SettingError: A column that was asked for is not there.
+        DataError: The table cannot be read, a column is missing, or its content is ambiguous.
+        SettingError: A requested column is missing.
     """
     table = open_table(path)
     image = find_image_column(table, columns.image)
     splits, answers = _find_splits_and_answers(table, image, columns)
-    metadata, told_of_metadata = read_metadata_columns(table, columns.metadata)
+    metadata, metadata_notices = read_metadata_columns(table, columns.metadata)
     finder = PathFinder(table.path)
     rows = [
         _Row(table.locate(number), cell, answer, split, texts)
@@ -112,7 +112,7 @@ def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates
             *table.notices,
             *filter(None, [splits.notice]),
             *answers.notices,
-            *told_of_metadata,
+            *metadata_notices,
             *finder.describe(),
             *found.notices,
         ),
@@ -121,11 +121,11 @@ def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates
 
 
 def list_other_columns(path: Path, columns: TableColumns) -> tuple[str, ...]:
-    """Return the columns of a table that are neither path, answer nor split, in their order.
+    """Return the columns of a table, in order, that are not path, target or split.
 
     Raises:
-        DataError: The table cannot be read, or lacks the columns of paths or answers.
-        SettingError: A column that was asked for is not there.
+        DataError: The table cannot be read, or has no path or target column.
+        SettingError: A requested column is missing.
     """
     table = open_table(path)
     image = find_image_column(table, columns.image)
@@ -134,7 +134,7 @@ def list_other_columns(path: Path, columns: TableColumns) -> tuple[str, ...]:
 
 
 def _find_splits_and_answers(table: Table, image: str, columns: TableColumns) -> tuple[TableSplits, _Answers]:
-    """Return the splits and the answers; each is looked for among the columns that have no other part."""
+    """Return the splits and the targets; each is searched among the columns that have no other use."""
     metadata = {request.name for request in columns.metadata}
     answer = _find_answer_column(table, columns)
     if columns.split != NO_SPLIT_COLUMN:
@@ -144,7 +144,7 @@ def _find_splits_and_answers(table: Table, image: str, columns: TableColumns) ->
 
 
 def _find_answer_column(table: Table, columns: TableColumns) -> str | None:
-    """Return the column of answers; None if there is none of a usual name."""
+    """Return the target column; None if no column has a usual name."""
     if not find_task(columns.task).has_names:
         return require_column(table, columns.answer, (), "target", option="target")
     return find_column(table, columns.answer, LABEL_COLUMNS, option="label-column")
@@ -160,31 +160,33 @@ def _read_answers(table: Table, column: str | None, columns: TableColumns, taken
         joined, notice = join_labels(table.path, cells, columns.label_separator)
         return _Answers((column,), joined, tuple(filter(None, [notice])))
     missing = sorted({cell for cell in cells if cell and is_missing(cell)})
-    told = f"{table.path.name}: {', '.join(map(repr, missing))} is read as a class; leave the cell empty where there is none."
-    notices = (told,) if missing else ()
+    notice = (
+        f"{table.path.name}: {', '.join(map(repr, missing))} is read as a class; leave the cell empty if there is none."
+    )
+    notices = (notice,) if missing else ()
     return _Answers((column,), cells, (*notices, *filter(None, [find_combined_classes(table.path, {*cells})])))
 
 
 def _read_one_hot(table: Table, columns: TableColumns, taken: Collection[str]) -> _Answers:
-    """Return the answers that columns of 0 and 1 give: a class where each row has one 1, else labels.
+    """Return the targets from columns of 0 and 1: a class if each row has a single 1, else labels.
 
     Raises:
-        DataError: There are no such columns, or they give several labels where a class is wanted.
+        DataError: There are no such columns, or they give several labels but the task needs a class.
     """
     names, rows = find_one_hot(table, [name for name in table.header if name not in taken])
     is_single = all(len(labels) == 1 for labels in rows)
     if not names or (find_task(columns.task).is_exclusive and not is_single):
-        hint = f" The columns {', '.join(names)} hold 0 and 1: --task multilabel reads them." if names else ""
+        hint = f" The columns {', '.join(names)} contain 0 and 1: --task multilabel reads them." if names else ""
         raise lack_column(table, LABEL_COLUMNS, "label", option="label-column", hint=hint)
     what = "class" if find_task(columns.task).is_exclusive else "labels"
-    told = f"{table.path.name}: the {what} of an image is read from the columns {', '.join(names)}, of 0 and 1."
+    notice = f"{table.path.name}: the {what} of an image is read from the 0/1 columns {', '.join(names)}."
     if find_task(columns.task).has_labels:
-        told = told.replace(" is read", " are read")
-    return _Answers(names, [LABEL_SEPARATOR.join(labels) for labels in rows], (told,))
+        notice = notice.replace(" is read", " are read")
+    return _Answers(names, [LABEL_SEPARATOR.join(labels) for labels in rows], (notice,))
 
 
 def _read_values(table: Table, column: str) -> _Answers:
-    """Return the values of a column, less those that stand for no data, such as -9999."""
+    """Return the values of a column without no-data markers such as -9999."""
     cells, notices = read_numbers(table, ColumnRequest(column), table.read_column(column))
     numbers = fit_number(column, cells)
     values = [parse_number(cell) for cell in cells]
@@ -197,11 +199,11 @@ def _read_values(table: Table, column: str) -> _Answers:
     ]
     name = f"{table.path.name}: {column}"
     if no_data:
-        notices += (f"{name}: {no_data[0]} stands for no data; {len(no_data):,} of {len(cells):,} values are such.",)
+        notices += (f"{name}: {no_data[0]} is read as missing; {len(no_data):,} of {len(cells):,} values.",)
     if far:
         notices += (
-            f"{name}: {len(far):,} of {len(cells):,} values lie far from all others, {numbers.low:.4g} to "
-            f"{numbers.high:.4g} (such as {far[0]}); they are learned as they stand.",
+            f"{name}: {len(far):,} of {len(cells):,} values are far outside the others' range, {numbers.low:.4g} to "
+            f"{numbers.high:.4g} (such as {far[0]}); they are used unchanged.",
         )
     return _Answers((column,), ["" if cell in stand_for_none else cell for cell in cells], notices)
 
@@ -230,13 +232,13 @@ def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: Pat
 
 
 def _unite(answers: Iterable[str]) -> tuple[str]:
-    """Return all labels of an image's rows as one answer."""
+    """Merge the labels of an image's rows."""
     labels = {label for answer in answers for label in answer.split(LABEL_SEPARATOR)}
     return (LABEL_SEPARATOR.join(sorted(labels - {""})),)
 
 
 def _parse_row(task: str, row: _Row) -> str:
-    """Return a row's answer, or raise ValueError with what the row lacks."""
+    """Return a row's target; raise ValueError with what is missing."""
     if not row.image:
         raise ValueError("no image path")
     answer = find_task(task).parse_answer(row.answer)
@@ -248,18 +250,18 @@ def _parse_row(task: str, row: _Row) -> str:
 def _describe_rows(
     name: str, items: Mapping[tuple[Path, str | None, tuple[str, ...]], Collection[str]], task: str, num_repeated: int
 ) -> Iterator[str]:
-    """Yield what there is to say of images that have several rows."""
+    """Yield notices about images with several rows."""
     if num_repeated:
-        rows_say, count = ("row says", "counts") if num_repeated == 1 else ("rows say", "count")
-        yield f"{name}: {num_repeated:,} {rows_say} the same as an earlier one and {count} once."
+        rows = "row repeats an earlier one and is" if num_repeated == 1 else "rows repeat earlier ones and are"
+        yield f"{name}: {num_repeated:,} {rows} skipped."
     num_torn = sum(len(answers) > 1 for answers in items.values())
     images = f"{num_torn:,} image has" if num_torn == 1 else f"{num_torn:,} images have"
     if num_torn and find_task(task).has_labels:
-        yield f"{name}: {images} labels in several rows, which are united."
+        yield f"{name}: {images} labels in several rows, which are merged."
     elif num_torn and find_task(task).is_exclusive:
         yield f"{name}: {images} rows of different classes; --task multilabel learns all of them."
     elif num_torn:
-        yield f"{name}: {images} rows of different values, each of which is learned."
+        yield f"{name}: {images} rows of different values; each is used."
     rows_of_path = Counter((path, split) for path, split, _ in items)
     num_varied = sum(number > 1 for number in rows_of_path.values())
     if num_varied:

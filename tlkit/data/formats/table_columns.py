@@ -1,4 +1,4 @@
-"""Find the columns of a table by the names that the user or custom gives them, and read numbers as they are written."""
+"""Find table columns by the user's names or by usual names, and parse numbers in common notations."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _NUM_LOOKED_FOR = 20
 
 
 def find_column(table: Table, asked: str | None, usual: Sequence[str], *, option: str) -> str | None:
-    """Return the column that was asked for, or the first of the usual names that the table has; None if it has none.
+    """Return the requested column, or the first usual name in the table; None if there is none.
 
     Raises:
-        DataError: Two columns have this usual name, in other case.
-        SettingError: The column that was asked for is not there.
+        DataError: Two columns have this name in different case.
+        SettingError: The requested column is missing.
     """
     if asked:
         name = normalize_column_name(asked)
         if name not in table.header:
             raise SettingError(
-                f"{table.path}: there is no column {asked!r} (--{option}).",
+                f"{table.path}: no column {asked!r} (--{option}).",
                 expected=f"one of {shorten_names(table.header)}",
                 fix=_suggest_name(asked, table.header, is_quoted=option == "metadata"),
             )
@@ -35,9 +35,9 @@ def find_column(table: Table, asked: str | None, usual: Sequence[str], *, option
         found = [column for column in table.header if column.lower() == name]
         if len(found) > 1:
             raise DataError(
-                f"{table.path}: the columns {' and '.join(found)} differ by case only.",
+                f"{table.path}: the columns {' and '.join(found)} differ only in case.",
                 expected=f"one column named {name}",
-                fix=f"name the one that counts with --{option}.",
+                fix=f"choose one with --{option}.",
             )
         if found:
             return found[0]
@@ -45,11 +45,11 @@ def find_column(table: Table, asked: str | None, usual: Sequence[str], *, option
 
 
 def require_column(table: Table, asked: str | None, usual: Sequence[str], what: str, *, option: str) -> str:
-    """Return the column that was asked for, or that has a usual name; see `find_column`.
+    """Return the requested column, or the one with a usual name; see `find_column`.
 
     Raises:
         DataError: There is none.
-        SettingError: The column that was asked for is not there.
+        SettingError: The requested column is missing.
     """
     column = find_column(table, asked, usual, option=option)
     if column is None:
@@ -58,22 +58,22 @@ def require_column(table: Table, asked: str | None, usual: Sequence[str], what: 
 
 
 def lack_column(table: Table, usual: Sequence[str], what: str, *, option: str, hint: str = "") -> DataError:
-    """Return the error for a table that has no column of a usual name."""
+    """Return the error for a table without a column of a usual name."""
     return DataError(
-        f"{table.path}: there is no {what} column among {shorten_names(table.header)}.",
-        expected=f"a column named {', '.join(usual[:-1])} or {usual[-1]}" if usual else "a column that is named",
+        f"{table.path}: no {what} column among {shorten_names(table.header)}.",
+        expected=f"a column named {', '.join(usual[:-1])} or {usual[-1]}" if usual else "a column given by name",
         fix=f"name the column with --{option}.{hint}",
     )
 
 
 def shorten_names(names: Sequence[str]) -> str:
-    """Return names with commas between them; of a wide table only the first."""
+    """Join names with commas; only the first of a wide table."""
     shown = ", ".join(names[:_NUM_LOOKED_FOR])
     return shown if len(names) <= _NUM_LOOKED_FOR else f"{shown} and {len(names) - _NUM_LOOKED_FOR:,} more"
 
 
 def _suggest_name(asked: str, names: Sequence[str], *, is_quoted: bool) -> str:
-    """Return the fix for a column that is not there; in a list of names, one with a comma has to stand in quotes."""
+    """Return the fix for a missing column; in a list, a name that contains a comma needs quotes."""
     longer = next((name for name in names if is_quoted and name.startswith((f"{asked},", f"{asked}:"))), None)
     nearest = longer or nearest_name(asked, names)
     if is_quoted and nearest and quote_column_name(nearest) != nearest:
@@ -82,13 +82,13 @@ def _suggest_name(asked: str, names: Sequence[str], *, is_quoted: bool) -> str:
 
 
 def find_image_column(table: Table, asked: str | None) -> str:
-    """Return the column of the images' paths: the one asked for, or one of the usual names.
+    """Return the column of image paths: the requested one, or one with a usual name.
 
-    Of several usual names, the first counts whose cells name files that are there.
+    Of several usual names, the first whose cells name existing files is used.
 
     Raises:
         DataError: There is none.
-        SettingError: The column that was asked for is not there.
+        SettingError: The requested column is missing.
     """
     first = require_column(table, asked, IMAGE_COLUMNS, "image", option="image-column")
     others = {name.lower(): name for name in reversed(table.header)}
@@ -109,11 +109,11 @@ def find_image_column(table: Table, asked: str | None) -> str:
 def read_metadata_columns(
     table: Table, requests: Sequence[ColumnRequest]
 ) -> tuple[list[tuple[str, ...]], tuple[str, ...]]:
-    """Return the texts of columns, one tuple a row, numbers as `parse_number` reads them, and what there is to say.
+    """Return the cells of columns, one tuple per row, with numbers normalized for `parse_number`, and notices.
 
     Raises:
-        DataError: The numbers of a column can be read in two ways.
-        SettingError: A column is not there, or its name cannot stand in a model.
+        DataError: The numbers of a column are ambiguous.
+        SettingError: A column is missing, or its name cannot be stored in a model.
     """
     columns: list[list[str]] = []
     notices: list[str] = []
@@ -122,26 +122,26 @@ def read_metadata_columns(
         if not is_clean_text(request.name, max_length=MAX_NAME_LENGTH):
             raise SettingError(
                 f"{table.path}: the column {request.name[:80]!r} cannot be metadata.",
-                expected=f"a name of at most {MAX_NAME_LENGTH} characters that can be printed",
+                expected=f"a name of at most {MAX_NAME_LENGTH} printable characters",
                 fix="rename the column.",
             )
-        cells, told = read_numbers(table, request, table.read_column(request.name))
+        cells, column_notices = read_numbers(table, request, table.read_column(request.name))
         columns.append(cells)
-        notices += told
+        notices += column_notices
     return (list(zip(*columns, strict=True)) if columns else [()] * table.num_rows), tuple(notices)
 
 
 def read_numbers(table: Table, request: ColumnRequest, cells: list[str]) -> tuple[list[str], tuple[str, ...]]:
-    """Return a column's cells with its numbers written plainly, and how they were read; other columns as they are.
+    """Return a column's cells with normalized numbers, and a notice; other columns are unchanged.
 
     Raises:
-        DataError: The numbers can be read in two ways.
+        DataError: The numbers are ambiguous.
     """
     if request.kind == CATEGORY or is_code_name(request.name):
         return cells, ()
 
     def read_others() -> Iterable[Sequence[str]]:
-        # Only a CSV file leaves open how its numbers are written.
+        # Only CSV files have ambiguous number notation.
         return (table.read_column(name) for name in table.header) if table.separator else ()
 
     try:
@@ -151,8 +151,8 @@ def read_numbers(table: Table, request: ColumnRequest, cells: list[str]) -> tupl
         raise DataError(
             f"{table.path}: {with_comma!r} in the column {request.name!r} can be read as {with_comma.replace(',', '')} "
             f"or {with_comma.replace(',', '.')}.",
-            expected="numbers with a decimal point and nothing between thousands",
-            fix="save the table with plain numbers, or with semicolons between the cells if commas are decimal.",
+            expected="numbers with a decimal point and no thousands separator",
+            fix="save the table with plain numbers, or with semicolons between cells if the comma is the decimal mark.",
         ) from None
     if notation is None:
         return cells, ()

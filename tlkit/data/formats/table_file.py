@@ -1,7 +1,7 @@
-"""Open a table, CSV or Parquet: the names of its columns, and the texts of those that are asked for.
+"""Open a CSV or Parquet table: its column names, and the cells of requested columns.
 
-A table comes from anybody: a device or pipe in its place, a file of gigabytes, and columns that unpack into gigabytes
-are refused before they are read.
+Tables are untrusted: a device or pipe, a file of gigabytes, and columns that decompress to gigabytes are refused before
+they are read.
 """
 
 from __future__ import annotations
@@ -32,16 +32,16 @@ _BATCH_ROWS = 2**16
 
 @dataclass(frozen=True)
 class Table:
-    """A table's columns by name, and its rows by number, from 0.
+    """A table: columns by name, rows by number from 0.
 
     Attributes:
-        path: Absolute; the paths in its cells start from its folder.
-        header: Names, each once; white space in them is single spaces. Columns without a name are left out.
-        num_rows: Rows without the header.
-        read_column: Returns the texts of a column, without spaces around them; an empty one where there is no value.
-        locate: Returns where a row stands, in words: `line 7` or `row 6`.
-        separator: What stands between a CSV file's cells; empty in a Parquet file.
-        notices: What was decided by evidence or passed over, one sentence each.
+        path: Absolute; paths in its cells are relative to its folder.
+        header: Unique names, with whitespace collapsed to single spaces. Columns without a name are left out.
+        num_rows: Number of rows, without the header.
+        read_column: Returns the stripped cells of a column; missing values are empty.
+        locate: Describes the place of a row: `line 7` or `row 6`.
+        separator: The separator of a CSV file; empty for Parquet.
+        notices: What was detected or skipped, one sentence each.
     """
 
     path: Path
@@ -69,8 +69,8 @@ def _open_csv(path: Path) -> Table:
     except OSError as error:
         raise DataError(
             f"{path}: the table cannot be read ({error.strerror}).",
-            expected=f"a CSV file of at most {MAX_CSV_BYTES >> 20} MiB, with the columns' names in its first line",
-            fix="check the path; of a large table, save the columns that are needed, or save it as Parquet.",
+            expected=f"a CSV file of at most {MAX_CSV_BYTES >> 20} MiB, with the column names in its first line",
+            fix="check the path; for a large table, keep only the columns you need, or save it as Parquet.",
         ) from error
     table = parse_csv(path, content)
     columns = _name_columns(path, table.header)
@@ -97,7 +97,7 @@ def _open_parquet(path: Path) -> Table:
     def fail(error: Exception) -> DataError:
         return DataError(
             f"{path}: the table cannot be read ({error}).",
-            expected="a Parquet file with text in UTF-8",
+            expected="a Parquet file with UTF-8 text",
             fix="write it again, or save it as CSV.",
         )
 
@@ -106,8 +106,8 @@ def _open_parquet(path: Path) -> Table:
             raise OSError("not a regular file")
         facts = pyarrow.parquet.read_metadata(path)
         parts = [facts.schema.column(number) for number in range(min(facts.num_columns, MAX_COLUMNS))]
-        # Read as a dictionary, a text that a million rows share stands in memory once.
-        # That of a list, several groups of rows together, Arrow cannot.
+        # Dictionary encoding keeps a text that a million rows share in memory once.
+        # Arrow cannot do this for list columns over several row groups.
         texts = [part.path for part in parts if part.physical_type == "BYTE_ARRAY" and not part.max_repetition_level]
         file = pyarrow.parquet.ParquetFile(path, read_dictionary=texts)
         names = [str(name) for name in file.schema_arrow.names]
@@ -119,35 +119,35 @@ def _open_parquet(path: Path) -> Table:
     sizes = _sum_column_bytes(facts)
 
     def read_column(name: str) -> list[str]:
-        # One column at a time: a table may hold the pictures themselves beside their paths.
+        # One column at a time, because a table may also contain the image bytes.
         stored_name = names[columns[name]]
         _check_column_size(path, name, sizes[stored_name])
         column: list[str] = []
         try:
             for batch in file.iter_batches(_BATCH_ROWS, columns=[stored_name]):
-                batch.validate(full=True)  # a damaged file's dictionary may be shorter than it is used
+                batch.validate(full=True)  # a damaged file's dictionary may be too short for its indices
                 column += _read_texts(path, name, batch.column(stored_name))
                 if len(column) > facts.num_rows:
                     break
             if len(column) != facts.num_rows:
-                raise ValueError(f"the column {name!r} has other than {facts.num_rows:,} rows")
+                raise ValueError(f"the column {name!r} does not have {facts.num_rows:,} rows")
         except (OSError, KeyError, ValueError, pyarrow.ArrowException) as error:
             raise fail(error) from error
         return column
 
-    told = tuple(_describe_nameless(path, len(names) - len(columns)))
-    return Table(path, tuple(columns), facts.num_rows, read_column, lambda row: f"row {row + 1:,}", notices=told)
+    notices = tuple(_describe_nameless(path, len(names) - len(columns)))
+    return Table(path, tuple(columns), facts.num_rows, read_column, lambda row: f"row {row + 1:,}", notices=notices)
 
 
 def _sum_column_bytes(facts: Any) -> Counter[str]:
-    """Return the bytes into which each column unpacks, with the parts of a nested one, by what the file says.
+    """Return the uncompressed bytes of each column, including nested parts, as declared in the file.
 
-    Where all columns together are small enough, none is counted.
+    Empty if all columns together are small enough.
     """
     sizes: Counter[str] = Counter()
     groups = [facts.row_group(number) for number in range(facts.num_row_groups)]
     if 0 <= sum(group.total_byte_size for group in groups) <= MAX_COLUMN_BYTES:
-        return sizes  # no column is too large, and Arrow aborts the process at the facts of a damaged one
+        return sizes  # no column is too large, and Arrow can abort the process on a damaged file's metadata
     for group in groups:
         for chunk in map(group.column, range(min(group.num_columns, MAX_COLUMNS))):
             names = list(accumulate(chunk.path_in_schema.split("."), "{}.{}".format))
@@ -158,14 +158,14 @@ def _sum_column_bytes(facts: Any) -> Counter[str]:
 def _check_column_size(path: Path, name: str, num_bytes: int) -> None:
     if num_bytes > MAX_COLUMN_BYTES:
         raise DataError(
-            f"{path}: the column {name!r} unpacks to {num_bytes >> 20:,} MiB.",
+            f"{path}: the column {name!r} decompresses to {num_bytes >> 20:,} MiB.",
             expected=f"at most {MAX_COLUMN_BYTES >> 20} MiB of paths, labels or other short texts and numbers",
-            fix="name another column.",
+            fix="use another column.",
         )
 
 
 def _read_texts(path: Path, name: str, values: Any) -> list[str]:
-    """Return a batch of a column as texts; a missing value, also a float's NaN, is empty."""
+    """Return a batch of a column as strings; missing values, including NaN, are empty."""
     import pyarrow.compute
     import pyarrow.types
 
@@ -177,9 +177,9 @@ def _read_texts(path: Path, name: str, values: Any) -> list[str]:
         return list(_join_lists(values.to_pylist()))
     if pyarrow.types.is_nested(kind):
         raise DataError(
-            f"{path}: the column {name!r} holds {str(kind)[:80]}.",
-            expected="a column of texts or numbers",
-            fix="name another column.",
+            f"{path}: the column {name!r} contains {str(kind)[:80]}.",
+            expected="a column of text or numbers",
+            fix="use another column.",
         )
     found = pyarrow.compute.cast(values, pyarrow.string()).to_pylist()
     if pyarrow.types.is_floating(kind):
@@ -189,7 +189,7 @@ def _read_texts(path: Path, name: str, values: Any) -> list[str]:
 
 
 def _join_lists(lists: Sequence[Any]) -> Iterator[str]:
-    """Yield each list as JSON, as it would stand in a CSV file."""
+    """Yield each list as JSON, as it would be written in a CSV file."""
     for values in lists:
         yield json.dumps([str(value) for value in values], ensure_ascii=False) if values is not None else ""
 
@@ -198,15 +198,15 @@ def _check_cell(path: Path, name: str, text: str) -> str:
     if len(text) > MAX_CELL_LENGTH or text.startswith("<value out of range"):
         what = "a date out of range" if text.startswith("<") else f"a text of {len(text):,} characters"
         raise DataError(
-            f"{path}: the column {name!r} holds {what}.",
-            expected=f"dates of the years 1 to 9999, and texts of at most {MAX_CELL_LENGTH:,} characters",
-            fix="fix the column, or name another one.",
+            f"{path}: the column {name!r} contains {what}.",
+            expected=f"dates from year 1 to 9999, and texts of at most {MAX_CELL_LENGTH:,} characters",
+            fix="fix the column, or use another one.",
         )
     return text.strip()
 
 
 def _name_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
-    """Return the places of the columns by their names in one spelling: single spaces, composed letters."""
+    """Return column positions by normalized name: single spaces, composed characters."""
     header = [*map(normalize_column_name, names)]
     columns = {name: place for place, name in reversed([*enumerate(header)]) if name}
     twice = [name for name, number in Counter(header).items() if name and number > 1]
@@ -217,14 +217,14 @@ def _name_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
         )
         raise DataError(
             f"{path}: {what}{f'; {twice[0]} appears twice' if twice else ''}.",
-            expected=f"a first line that names at least two columns (and at most {MAX_COLUMNS:,}), each once",
-            fix="name the columns in the first line, with commas, semicolons, tabs or | between them.",
+            expected=f"a first line with 2 to {MAX_COLUMNS:,} unique column names",
+            fix="put the column names in the first line, separated by commas, semicolons, tabs or |.",
         )
     file = next((name for name in header if Path(name).suffix.lower() in IMAGE_SUFFIXES), None)
     if file:
         raise DataError(
-            f"{path}: the first line is a row of the table: it holds {file[:80]!r}.",
-            expected="a first line that names the columns",
+            f"{path}: the first line is data, not a header: it contains {file[:80]!r}.",
+            expected="a first line with the column names",
             fix="add a first line such as path,label.",
         )
     return dict(sorted(columns.items(), key=lambda item: item[1]))
@@ -232,4 +232,4 @@ def _name_columns(path: Path, names: Sequence[str]) -> dict[str, int]:
 
 def _describe_nameless(path: Path, number: int) -> Iterator[str]:
     if number:
-        yield f"{path.name}: {'1 column has' if number == 1 else f'{number:,} columns have'} no name, and no part."
+        yield f"{path.name}: {'1 column has' if number == 1 else f'{number:,} columns have'} no name; not used."

@@ -1,8 +1,9 @@
-"""From the cells of a table to files: paths as other systems and programs write them are understood by what is there.
+"""Resolve the paths in a table to files, including paths written by other systems and programs.
 
-A path is first taken as it stands, from the table's folder. Only where no such file exists are other readings tried:
-backslashes as slashes, `file://`, `~`, percent codes, the other Unicode form, other case, a missing ending. A reading counts only if it
-leads to exactly one file that exists.
+A path is first resolved unchanged, relative to the table's folder. Only if no such file exists are other readings
+tried: backslashes, `file://`, `~`, percent-encoding, the other Unicode form, different case, a missing suffix. A
+reading is
+used only if it matches exactly one existing file.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ class PathFinder:
     """Finds the files that a table names.
 
     Attributes:
-        readings: How many paths were understood in another way than they stand, by a word for the way.
+        readings: Number of paths resolved by another reading, by the reading's name.
 
     Args:
-        table: The table, absolute; relative paths start from its folder.
+        table: The table, absolute; relative paths are relative to its folder.
     """
 
     def __init__(self, table: Path) -> None:
@@ -44,7 +45,7 @@ class PathFinder:
         self.readings: Counter[str] = Counter()
 
     def find(self, cell: str) -> Path:
-        """Return the file that a cell names, absolute; as the cell stands if there is none."""
+        """Return the absolute path of a cell's file; the cell unchanged if there is none."""
         if cell not in self._found:
             self._found[cell] = self._find(cell)
         path, reading = self._found[cell]
@@ -57,14 +58,14 @@ class PathFinder:
         return path
 
     def _find(self, cell: str) -> tuple[Path | None, str]:
-        """Return the file that a cell names, and how the cell was read; None if there is none."""
+        """Return a cell's file, or None, and how the cell was read."""
         return next(((path, reading) for path, reading in self._read(cell) if path is not None), (None, ""))
 
     def _join(self, cell: str) -> Path:
         return Path(os.path.normpath(self._table.parent / cell))
 
     def _read(self, cell: str) -> Iterator[tuple[Path | None, str]]:
-        """Yield the readings of a cell, likely ones first; None where a reading leads to no file."""
+        """Yield the readings of a cell, likely ones first; None if a reading matches no file."""
         is_too_deep = len(re.findall(r"[\\/]", cell)) > _MAX_FOLDERS
         if len(cell) > _MAX_PATH_LENGTH or is_too_deep or "\0" in cell:
             return
@@ -73,11 +74,11 @@ class PathFinder:
             yield (path if os.path.lexists(path) else None), reading
         for text, reading in ((cell, ""), *_respell(cell)):
             path = self._join(text)
-            yield self._find_similar(path), reading or "paths in another spelling, by case or Unicode form"
-            yield self._find_suffix(path), "paths without ending"
+            yield self._find_similar(path), reading or "paths in a different case or Unicode form"
+            yield self._find_suffix(path), "paths without a suffix"
 
     def _find_similar(self, path: Path) -> Path | None:
-        """Return the one file whose path differs by case and Unicode form only."""
+        """Return the only file whose path differs just in case or Unicode form."""
         folder = self._find_folder(path.parent)
         names = [] if folder is None else self._list_names(folder).get(fold_name(path.name), [])
         return folder / names[0] if folder is not None and len(names) == 1 else None
@@ -90,7 +91,7 @@ class PathFinder:
         return self._folders[folder]
 
     def _find_suffix(self, path: Path) -> Path | None:
-        """Return the one image whose name is that of the path and an ending."""
+        """Return the only image whose name is the path plus a suffix."""
         folder = self._find_folder(path.parent)
         if folder is None or path.suffix.lower() in IMAGE_SUFFIXES:
             return None
@@ -99,7 +100,7 @@ class PathFinder:
         return folder / found[0] if len(found) == 1 else None
 
     def _list_names(self, folder: Path) -> dict[str, list[str]]:
-        """Return the names in a folder by what they have in common with other spellings."""
+        """Return the names in a folder by their normalized form."""
         if folder not in self._names:
             names: dict[str, list[str]] = {}
             try:
@@ -111,23 +112,23 @@ class PathFinder:
         return self._names[folder]
 
     def describe_readings(self) -> list[str]:
-        """Return what there is to say of paths that were read otherwise than they stand."""
+        """Return notices about paths that were resolved by another reading."""
         return [
-            f"{self._table.name}: {number:,} {'file is' if number == 1 else 'files are'} found by reading {reading}."
+            f"{self._table.name}: {number:,} {'file was' if number == 1 else 'files were'} found by reading {reading}."
             for reading, number in self.readings.items()
         ]
 
     def describe(self) -> list[str]:
-        """Return what there is to say of paths that were read otherwise, or lead to no file and can be fixed.
+        """Return notices about paths that were resolved by another reading, or are missing but fixable.
 
         Raises:
-            DataError: No path leads to a file, and it can be told why.
+            DataError: No path leads to a file, and the reason is known.
         """
         hint = self._explain_missing()
         if hint and not self._num_found:
             raise DataError(
-                f"{self._table}: none of the files is there; the first: {self._missing[0][:200]}.",
-                expected=f"paths that start from {self._table.parent}, with / between folders",
+                f"{self._table}: none of the files exists; the first: {self._missing[0][:200]}.",
+                expected=f"paths relative to {self._table.parent}, with / between folders",
                 fix=hint,
             )
         what = "1 path leads" if len(self._missing) == 1 else f"{len(self._missing):,} paths lead"
@@ -135,25 +136,25 @@ class PathFinder:
         return [*self.describe_readings(), *filter(None, [missing])]
 
     def _explain_missing(self) -> str:
-        """Return how to fix the first path that leads to no file, if that can be told."""
+        """Return how to fix the first missing path, if known."""
         cell = self._missing[0] if self._missing else ""
         if _URL.match(cell):
-            return "download the pictures, and name the files instead of their addresses."
+            return "download the images, and use file paths instead of URLs."
         parts = split_path(cell)
         for start in range(max(1, len(parts) - _MAX_FOLDERS), len(parts)):
             tail = self._table.parent.joinpath(*parts[start:])
             if os.path.lexists(tail):
-                return f"write them relative to the table's folder: {'/'.join(parts[start:])} is there."
+                return f"make the paths relative to the table's folder: {'/'.join(parts[start:])} exists."
         if PureWindowsPath(cell).is_absolute() or PurePosixPath(cell).is_absolute():
-            return "these are paths of another place: write them relative to the table's folder, or move the table."
+            return "the paths come from another location: make them relative to the table's folder, or move the table."
         return ""
 
 
 def _respell(cell: str) -> Iterator[tuple[str, str]]:
-    """Yield a cell as a path of this system, with a word for how it was read; last with its percent codes decoded."""
+    """Yield a cell as a path of this system, with the reading's name; percent-decoded last."""
     text, url = cell, _FILE_URL.match(cell)
     if url:
-        yield unquote(cell[url.end() :]), "file:// addresses"
+        yield unquote(cell[url.end() :]), "file:// URLs"
         return
     if cell.startswith("~"):
         text = os.path.expanduser(cell)  # noqa: PTH111 - Path.expanduser raises
@@ -163,14 +164,14 @@ def _respell(cell: str) -> Iterator[tuple[str, str]]:
         yield text, "paths with backslashes"
     decoded = unquote(text)
     if decoded != text:
-        yield decoded, "percent codes, such as %20 for a space"
+        yield decoded, "percent-encoding, such as %20 for a space"
 
 
 def split_path(cell: str) -> tuple[str, ...]:
-    """Return the folders and the name in a path, whichever system it is written for."""
+    """Split a path into its parts, whichever system it was written for."""
     return tuple(part for part in re.split(r"[\\/]+", unicodedata.normalize("NFC", cell)) if part not in ("", "."))
 
 
 def fold_name(name: str) -> str:
-    """Return what a file's name has in common with other spellings, by case and Unicode form."""
+    """Normalize a file name's case and Unicode form."""
     return unicodedata.normalize("NFC", name).casefold()

@@ -1,4 +1,4 @@
-"""Which columns of a table divide it into training, validation and test images."""
+"""Find the columns of a table that give its splits."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from tlkit.errors import DataError
 from tlkit.metadata.categories import read_flags
 
 NO_SPLIT_COLUMN = "none"
-"""What the user names to have no column taken for the split."""
+"""The user's word for using no split column."""
 
 _TABLE_WORDS = {"validate": "validation", "publictest": "validation", "privatetest": "test"}
 _FLAGS = {
@@ -29,12 +29,12 @@ _FLAGS = {
 
 @dataclass(frozen=True)
 class TableSplits:
-    """The splits of a table's rows: one text a row, empty where a row has none; no texts if the table has no splits.
+    """The splits of a table's rows; empty if the table has none.
 
     Attributes:
-        columns: The columns that tell them.
-        splits: One for each row.
-        notice: How they were found, if it was not by a column's usual name.
+        columns: The columns that they come from.
+        splits: One for each row, empty if the row has none.
+        notice: How they were detected, if not by a usual column name.
     """
 
     columns: tuple[str, ...] = ()
@@ -45,16 +45,16 @@ class TableSplits:
 def find_splits(table: Table, asked: str | None, taken: Collection[str]) -> TableSplits:
     """Return the splits of a table's rows.
 
-    They stand in the column that is asked for, or in one of a usual name; else in a column all of whose cells are words
-    for splits, or in flags such as `is_valid`.
+    They come from the requested column, or one with a usual name; else from a column that contains only split names, or
+    from flags such as `is_valid`.
 
     Args:
-        table: The table, which has the column that is asked for.
-        asked: A column, `none`, or None: found.
-        taken: Columns that have another part.
+        table: The table; it has the requested column.
+        asked: A column, `none`, or None to detect it.
+        taken: Columns with another use.
 
     Raises:
-        DataError: The column has other words, or several columns tell different splits.
+        DataError: The column contains other words, or several columns give different splits.
     """
     if asked == NO_SPLIT_COLUMN and asked not in table.header:
         return TableSplits()
@@ -79,8 +79,8 @@ def _choose(table: Table, found: Sequence[tuple[tuple[str, ...], tuple[str, ...]
     other = next((names for names, texts in found[1:] if texts != splits), None)
     if other:
         raise DataError(
-            f"{table.path}: both {columns[0]!r} and {other[0]!r} could be the splits, and they differ.",
-            expected="one column of splits",
+            f"{table.path}: both {columns[0]!r} and {other[0]!r} could be the split column, and they differ.",
+            expected="one split column",
             fix=f"use --split-column {columns[0]} or --split-column {other[0]}, or --split-column {NO_SPLIT_COLUMN}.",
         )
     counts = ", ".join(f"{splits.count(name):,} {name}" for name in SPLITS if name in splits)
@@ -89,7 +89,7 @@ def _choose(table: Table, found: Sequence[tuple[tuple[str, ...], tuple[str, ...]
 
 
 def _find_word_columns(table: Table, free: Sequence[str]) -> Iterator[tuple[tuple[str, ...], tuple[str, ...]]]:
-    """Yield columns whose cells are words of two or more splits, and nothing else."""
+    """Yield columns that contain only split names, of two or more splits."""
     for name in free:
         cells = _read(table, name)
         words = {cell: _find_word(cell) for cell in {*cells} if cell}
@@ -98,7 +98,7 @@ def _find_word_columns(table: Table, free: Sequence[str]) -> Iterator[tuple[tupl
 
 
 def _read(table: Table, name: str) -> Sequence[str]:
-    """Return a column's cells; none if it holds no texts, such as the pictures themselves."""
+    """Return a column's cells; empty if it is not text, such as image bytes."""
     try:
         return table.read_column(name)
     except DataError:
@@ -110,19 +110,19 @@ def _find_word(cell: str) -> str | None:
 
 
 def _find_flag_split(name: str) -> str | None:
-    """Return the split that a flag of this name stands for; None if it is no such flag."""
+    """Return the split that a flag of this name means; None if it is not such a flag."""
     return _FLAGS.get("_".join(name.lower().replace("-", " ").split()))
 
 
 def _read_flags(name: str, cells: Sequence[str]) -> tuple[str, tuple[bool, ...]] | None:
-    """Return the split that a flag of this name stands for, and which rows have it; None if it is no such flag."""
+    """Return the split that a flag of this name means, and the rows that have it; None if it is not such a flag."""
     split = _find_flag_split(name)
     values = read_flags(cells) if split else None
     return None if split is None or values is None else (split, tuple(values))
 
 
 def _split_by_flags(flags: Sequence[tuple[str, tuple[bool, ...]]]) -> tuple[str, ...]:
-    """Return each row's split: that of its first flag, or else the one that no flag names."""
+    """Return each row's split: that of its first flag, or else the remaining one."""
     named = {split for split, _ in flags}
     other = next((split for split in ("train", "test", "validation") if split not in named), "")
     rows = zip(*(values for _, values in flags), strict=True)
@@ -130,23 +130,23 @@ def _split_by_flags(flags: Sequence[tuple[str, tuple[bool, ...]]]) -> tuple[str,
 
 
 def _refuse_flag_of_most(table: Table, flags: Mapping[str, tuple[str, tuple[bool, ...]]]) -> None:
-    """Raise DataError for a flag of validation or test images that most rows have: it may tell usable images."""
+    """Raise DataError if most rows have a validation or test flag, since it may mean valid images."""
     for name, (split, values) in flags.items():
         if split != "train" and 2 * sum(values) > len(values):
             raise DataError(
                 f"{table.path}: {name!r} is true in {sum(values):,} of {len(values):,} rows.",
-                expected=f"a flag of {split} images, which are the smaller part, or a column of another name",
+                expected=f"a {split} flag on the minority of rows, or another column name",
                 fix=f"use --split-column {name} if they are {split} images, else --split-column {NO_SPLIT_COLUMN}.",
             )
 
 
 def _parse_split(table: Table, column: str, cell: str) -> str:
-    """Return the split that a cell names, or an empty text for an empty cell."""
+    """Return a cell's split, or an empty string for an empty cell."""
     split = _find_word(cell) if cell else ""
     if split is None:
         raise DataError(
-            f"{table.path}: the split column {column!r} holds {cell[:80]!r}.",
+            f"{table.path}: the split column {column!r} contains {cell[:80]!r}.",
             expected=SPLIT_SPELLINGS,
-            fix=f"fix the cell, or name another column with --split-column ({NO_SPLIT_COLUMN}: there is none).",
+            fix=f"fix the cell, or use another column with --split-column ({NO_SPLIT_COLUMN} for none).",
         )
     return split

@@ -1,12 +1,11 @@
-"""Read boxes from PASCAL VOC: a folder of XML files, one an image, perhaps with lists of splits in `ImageSets`.
+"""Read boxes from PASCAL VOC: a folder of XML files, one per image, with optional split lists in `ImageSets`.
 
-By its definition, VOC counts pixels from one and a box includes its last pixel. Most tools that write the format
-(labelImg the foremost) count from zero, and nothing in a file tells which it was. So nothing is subtracted: a box of
-either kind is right to within a pixel.
+By definition, VOC counts pixels from one and a box includes its last pixel. Most tools, such as labelImg, count from
+zero, and a file does not say which. So nothing is subtracted, and every box is correct to within a pixel.
 
-An XML file belongs to the image of its own name. Its `<filename>` is what the image was called when it was annotated,
-and stays behind when files are renamed; it only tells apart images of one name, and finds the image of a file whose own
-name is none.
+An XML file belongs to the image of the same name. Its `<filename>` is the image's name at annotation time, which goes
+stale when files are renamed; it is used only to distinguish images of the same name, and when no image has the XML
+file's name.
 """
 
 from __future__ import annotations
@@ -29,14 +28,14 @@ from tlkit.outputs import normalize_name
 
 MAX_XML_BYTES = 4 * 2**20
 MAX_LIST_BYTES = 16 * 2**20
-OTHER_IMAGE = "XML file whose <filename> names another image; its own name counts"
-STALE_NAME = "XML file whose <filename> names no image; its own name counts"
+OTHER_IMAGE = "XML file whose <filename> names another image; the XML file's name is used"
+STALE_NAME = "XML file whose <filename> names no image; the XML file's name is used"
 BORROWED_IMAGE = (
-    "XML file without an image of its own name, whose <filename> names the image of another XML file; skipped"
+    "XML file without an image of the same name, whose <filename> names the image of another XML file; skipped"
 )
-SHARED_NAME = "XML file without an image of its own name, whose <filename> stands in other XML files too; skipped"
+SHARED_NAME = "XML file without an image of the same name, whose <filename> is also in other XML files; skipped"
 _CORNERS = ("xmin", "ymin", "xmax", "ymax")
-# Encodings that other tools write; none of them can hide a character of ASCII, as UTF-7 or EBCDIC can.
+# Encodings that tools use; unlike UTF-7 or EBCDIC, none of them can disguise an ASCII character.
 _ENCODINGS = re.compile(
     r"us-ascii|ascii|iso-8859-\d+|latin-?1|(windows-|cp)125\d|koi8-r|gb2312|gbk|gb18030|big5|euc-kr|euc-jp|shift[_-]jis"
 )
@@ -45,12 +44,12 @@ _DECLARATION = re.compile(rb"""<\?xml[^>]{0,200}?\sencoding\s*=\s*["']([\w.-]{1,
 
 
 class _UnusableXml(Exception):  # noqa: N818 - it names the file's condition
-    """A file that is no annotation; the text says why."""
+    """A file that is not an annotation; the message says why."""
 
 
 @dataclass(frozen=True)
 class _XmlFile:
-    """A file that was read: where it lies, the images that it may mean, and its content."""
+    """An XML file: its path, the images that match its name and its `<filename>`, and its content."""
 
     path: Path
     own: tuple[Path, ...]
@@ -59,22 +58,22 @@ class _XmlFile:
 
     @property
     def has_foreign_name(self) -> bool:
-        """Its `<filename>` is another name than its own."""
+        """Whether `<filename>` differs from the file's own name."""
         name = PurePath(_text(self.root, "filename").replace("\\", "/"))
         return bool(name.name) and self.path.stem not in (name.name, name.stem)
 
     def find_image(self) -> list[Path]:
-        """Return the image of its own name, or those that cannot be told apart; none if there is none."""
+        """Return the image of the same name, several if it is ambiguous, or none."""
         both = [path for path in self.own if path in self.named]
         return both if len(self.own) > 1 and len(both) == 1 else list(self.own)
 
 
 def read_voc(folder: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what the XML files at any depth of a folder say, in sorted order; last those whose own name is not an image's.
+    """Yield annotations from the XML files at any depth of a folder, sorted; files matched by `<filename>` come last.
 
     Args:
         folder: Absolute.
-        find_image: Asked for a file's own name, and for its `<filename>`.
+        find_image: Called with a file's name, and with its `<filename>`.
     """
     splits = _read_image_sets(folder)
     borrowers: defaultdict[Path, list[_XmlFile]] = defaultdict(list)
@@ -92,8 +91,8 @@ def read_voc(folder: Path, find_image: FindImage) -> Iterator[Annotation | Compl
         elif not images and len(xml.named) == 1:
             borrowers[xml.named[0]].append(xml)
         else:
-            what = "ambiguous" if images or xml.named else "not there"
-            yield Complaint(f"XML file of an image that is {what}; skipped", xml.path)
+            what = "ambiguous" if images or xml.named else "missing"
+            yield Complaint(f"XML file whose image is {what}; skipped", xml.path)
     for image, files in borrowers.items():
         if image in owned or len({xml.path.stem for xml in files}) > 1:
             yield from (Complaint(BORROWED_IMAGE if image in owned else SHARED_NAME, xml.path) for xml in files)
@@ -153,9 +152,10 @@ def _text(element: ElementTree.Element, name: str) -> str:
 
 
 def _read_image_sets(folder: Path) -> dict[str, str]:
-    """Return the splits that the lists in `ImageSets`, in it or beside it, give, by the images as a list names them.
+    """Return the splits from the lists in `ImageSets`, inside or beside the folder, by the listed image names.
 
-    A name may hold spaces, and folders where names recur in several; an image's suffix is taken away. A list of one class (`cat_train.txt`) gives none, and `trainval.txt` gives what neither of its parts lists.
+    A name may contain spaces and folders; its suffix is removed. A list of one class (`cat_train.txt`) is ignored, and
+    `trainval.txt` gives only what neither of its parts lists.
     """
     places = [folder / "ImageSets", folder.parent / "ImageSets", *sorted(folder.glob("*/ImageSets"))]
     lists = [path for place in places for pattern in ("*.txt", "Main/*.txt") for path in sorted(place.glob(pattern))]
@@ -169,7 +169,7 @@ def _read_image_sets(folder: Path) -> dict[str, str]:
 
 
 def _read_image_names(path: Path) -> list[str]:
-    """Return the names in a list, without the flag of VOC's own, which tells whether an image shows the class."""
+    """Return the names in a list, without VOC's flag for whether the image shows the class."""
     lines = [line.strip() for line in _read_lines(path) if line.strip()]
     flagged = [_FLAGGED.fullmatch(line) for line in lines]
     names = [match[1] for match in flagged if match]
@@ -178,7 +178,7 @@ def _read_image_names(path: Path) -> list[str]:
 
 
 def _find_split_of(path: Path, splits: dict[str, str]) -> str | None:
-    """Return the split of a file's image: that of the longest end of its path, without the suffix, that a list names."""
+    """Return the split of an image, by the longest listed tail of its path without suffix."""
     parts = path.with_suffix("").parts
     return next(filter(None, (splits.get(str(PurePath(*parts[start:]))) for start in range(len(parts)))), None)
 
@@ -188,17 +188,17 @@ def _read_lines(path: Path) -> list[str]:
         return read_regular_file(path, max_bytes=MAX_LIST_BYTES).decode("utf-8", "replace").splitlines()
     except OSError as error:
         raise DataError(
-            f"{path}: the images of a split cannot be read: {error.strerror}.",
-            expected=f"a text file of at most {MAX_LIST_BYTES:,} bytes, with an image on each line",
+            f"{path}: the split list cannot be read: {error.strerror}.",
+            expected=f"a text file of at most {MAX_LIST_BYTES:,} bytes, with one image per line",
             fix="fix the file, or move it out of ImageSets.",
         ) from error
 
 
 def _read_xml(path: Path) -> ElementTree.Element:
-    """Return the root of an XML file, unless it is hostile, broken or something else.
+    """Return the root of an XML file; refuse one that is hostile, damaged or something else.
 
-    Only a DOCTYPE can declare entities, the means by which a small file swells up or reads other files. It is looked
-    for in decoded text, and the parser gets that same text, so that no encoding can hide it.
+    Only a DOCTYPE can declare entities, which let a small file expand or read other files. It is searched for in the
+    decoded text that is also given to the parser, so that no encoding can hide it.
     """
     try:
         with path.open("rb") as file:
@@ -213,14 +213,14 @@ def _read_xml(path: Path) -> ElementTree.Element:
     try:
         root = ElementTree.fromstring(text)  # noqa: S314 - no DOCTYPE, no entities
     except (ElementTree.ParseError, ValueError) as error:
-        raise _UnusableXml("is broken") from error
+        raise _UnusableXml("is damaged") from error
     if root.tag != "annotation":
-        raise _UnusableXml("is no PASCAL VOC annotation")
+        raise _UnusableXml("is not a PASCAL VOC annotation")
     return root
 
 
 def _decode(content: bytes) -> str:
-    """Return a file's text: in UTF-8, UTF-16 or the encoding that it declares, if that is a known one."""
+    """Decode UTF-8, UTF-16 or the declared encoding, if it is a known one."""
     declared = _DECLARATION.match(content)
     encoding = declared[1].decode("ascii").lower() if declared else ""
     if content.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):

@@ -1,8 +1,8 @@
-"""Read boxes from YOLO: a text file an image, a line a box: class, centre x, centre y, width, height.
+"""Read boxes from YOLO: one text file per image, one line per box: class, centre x, centre y, width, height.
 
-The four numbers are fractions of the upright picture, as the tools that train on the format heed the EXIF orientation.
-A line with three points or more is an outline and gives the box around it. Splits are those of the `data.yaml`, or of
-lists of images beside the labels (`train.txt`).
+The four numbers are fractions of the upright image, because tools that train on the format apply the EXIF orientation.
+A line with three or more points is a polygon, and its bounding box is used. Splits come from the `data.yaml`, or from
+image lists beside the labels (`train.txt`).
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ _NAME_FILES = ("data.yaml", "data.yml", "classes.txt", "obj.names", "_darknet.la
 
 @dataclass
 class _Splits:
-    """What lists and folders give each split.
+    """The images of each split, as given by lists and folders.
 
     Attributes:
-        folders: Of each split.
-        images: Those in the lists of each split.
-        lists: The files of the lists, which hold no boxes.
+        folders: The folders of each split.
+        images: The listed images of each split.
+        lists: The list files, which contain no boxes.
     """
 
     folders: dict[str, list[Path]] = field(default_factory=dict)
@@ -38,7 +38,7 @@ class _Splits:
     lists: set[Path] = field(default_factory=set)
 
     def find(self, image: Path) -> list[str]:
-        """Return the splits that an image belongs to, in the order of SPLITS."""
+        """Return an image's splits, in the order of SPLITS."""
         return [
             split
             for split in SPLITS
@@ -46,7 +46,7 @@ class _Splits:
         ]
 
     def unite_equal(self) -> Iterator[tuple[str, str]]:
-        """Drop each split that has the same images as an earlier one, and yield both."""
+        """Drop each split with the same images as an earlier one, and yield both names."""
         for number, split in enumerate(SPLITS):
             content = self.folders.get(split), self.images.get(split)
             for earlier in SPLITS[:number]:
@@ -58,14 +58,15 @@ class _Splits:
 
 
 def read_yolo(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
-    """Yield what the text files at any depth of a folder say, in sorted order.
+    """Yield annotations from the text files at any depth of a folder, sorted.
 
-    Class names stand in `data.yaml`, `classes.txt` or one of Darknet's files, in the folder, in its `labels`, above it,
-    above that, or in the folders in it. Without them a class is called by its number.
+    Class names come from `data.yaml`, `classes.txt` or one of Darknet's files, in the folder, its `labels`, its two
+    parents or its subfolders. Without them, classes are named by number.
 
     Args:
         path: The folder, or the `.yaml` file in it; absolute.
-        find_image: Asked for every text file's name, beside it and in the folder `images` that matches its `labels`.
+        find_image: Called with every text file's name, for its own folder and the `images` folder matching its
+            `labels`.
     """
     is_file = path.suffix.lower() in YAML_SUFFIXES and path.is_file()
     folder = path.parent if is_file else path
@@ -76,7 +77,7 @@ def read_yolo(path: Path, find_image: FindImage) -> Iterator[Annotation | Compla
     splits, complaints = _read_splits(yaml, found.parent if found else folder, folder, find_image)
     yield from complaints
     for earlier, later in splits.unite_equal():
-        yield Complaint(f"list of {later} images that are those of {earlier}; skipped", found or folder)
+        yield Complaint(f"list of {later} images identical to {earlier}; skipped", found or folder)
     for file in walk_files(folder):
         is_wanted = is_label_file(file.path) and file.path not in splits.lists
         if file.problem is not None and (is_wanted or file.path.is_dir()):
@@ -86,7 +87,7 @@ def read_yolo(path: Path, find_image: FindImage) -> Iterator[Annotation | Compla
 
 
 def is_label_file(path: Path) -> bool:
-    """Tell whether a file can hold boxes, going by its name."""
+    """Return whether a file can contain boxes, by its name."""
     name = path.name.lower()
     return name.endswith(".txt") and name != "classes.txt" and not name.startswith("readme")
 
@@ -97,13 +98,13 @@ def _read_file(
     under = PurePath(*(part for part in path.parent.relative_to(folder).parts if part != "labels"))
     images = find_image(path.stem, beside=[_image_folder(path), path.parent], under=under, any_suffix=True)
     if len(images) != 1:
-        what = "ambiguous" if images else "not there"
-        yield Complaint(f"text file of an image that is {what}; skipped", path)
+        what = "ambiguous" if images else "missing"
+        yield Complaint(f"text file whose image is {what}; skipped", path)
         return
     try:
         lines = read_text(path).splitlines()
     except (OSError, ValueError):
-        yield Complaint("text file that cannot be read as UTF-8; skipped", path)
+        yield Complaint("text file that is not UTF-8; skipped", path)
         return
     boxes = []
     for line in lines:
@@ -113,14 +114,14 @@ def _read_file(
             yield from [Complaint(parsed.complaint, path)] if parsed.complaint else []
     of_image = splits.find(images[0])
     if len(of_image) > 1:
-        yield Complaint(f"image listed for {' and '.join(of_image)}; taken for {of_image[-1]}", images[0])
+        yield Complaint(f"image listed for {' and '.join(of_image)}; used for {of_image[-1]}", images[0])
     split = of_image[-1] if of_image else None
     yield Annotation(images[0], None, tuple(boxes), in_fractions=True, shape="centres", source=path, split=split)
 
 
 @dataclass(frozen=True)
 class _Line:
-    """What a line gives: a box, a complaint or both."""
+    """The result of a line: a box, a complaint or both."""
 
     box: BoxLabel | None
     complaint: str = ""
@@ -129,15 +130,15 @@ class _Line:
 def _parse_line(words: list[str], yaml: DataYaml) -> _Line:
     numbers = parse_numbers(words)
     if numbers is None:
-        return _Line(None, "line with something that is not a number; skipped")
+        return _Line(None, "line with a value that is not a number; skipped")
     number, *places = numbers
     if number < 0 or number != int(number):
-        return _Line(None, "line that does not begin with the number of a class; skipped")
+        return _Line(None, "line that does not start with a class number; skipped")
     if yaml.has_key_points:
         places = places[:4]
     complaint = ""
     if len(places) == 5:
-        complaint = "line with a sixth column, a confidence perhaps; the column is ignored"
+        complaint = "line with a sixth column, perhaps a confidence; the column is ignored"
     if len(places) in (4, 5):
         left, right = _compute_edges(places[0], places[2])
         top, bottom = _compute_edges(places[1], places[3])
@@ -145,20 +146,20 @@ def _parse_line(words: list[str], yaml: DataYaml) -> _Line:
         left, right = min(places[::2]), max(places[::2])
         top, bottom = min(places[1::2]), max(places[1::2])
     else:
-        return _Line(None, "line that is neither a box nor an outline; skipped")
+        return _Line(None, "line that is neither a box nor a polygon; skipped")
     class_name = str(int(number)) if yaml.names is None else yaml.names.get(int(number))
     if class_name is None:
-        complaint = complaint or "line with the number of an unknown class; its box has no class"
+        complaint = complaint or "line with an unknown class number; its box has no class"
     return _Line(BoxLabel(left, top, right, bottom, class_name or ""), complaint)
 
 
 def _compute_edges(centre: float, extent: float) -> tuple[float, float]:
-    """Return where a box begins and ends along one axis; a negative extent is an empty one."""
+    """Return the start and end of a box along one axis; a negative extent is empty."""
     return centre - max(extent, 0.0) / 2, centre + max(extent, 0.0) / 2
 
 
 def _image_folder(path: Path) -> Path:
-    """Return the folder whose path has `images` where a text file's has `labels`, the last time."""
+    """Return the folder of a text file with the last `labels` in its path replaced by `images`."""
     parts = list(path.parent.parts)
     if "labels" in parts:
         parts[len(parts) - 1 - parts[::-1].index("labels")] = "images"
@@ -172,13 +173,13 @@ def _find_names(folder: Path) -> Path | None:
 
 
 def _read_names(path: Path | None) -> tuple[DataYaml, Complaint | None]:
-    """Return the class names by their numbers and what else a `data.yaml` gives; and what is wrong with the file."""
+    """Return the content of a `data.yaml` or a file of class names, and what is wrong with it."""
     if path is None:
         return DataYaml(), None
     try:
         text = read_text(path)
     except (OSError, ValueError):
-        return DataYaml(), Complaint("file of class names that cannot be read as UTF-8; classes called by number", path)
+        return DataYaml(), Complaint("file of class names that is not UTF-8; classes named by number", path)
     if path.suffix.lower() in YAML_SUFFIXES:
         yaml = parse_data_yaml(text)
     else:
@@ -186,13 +187,13 @@ def _read_names(path: Path | None) -> tuple[DataYaml, Complaint | None]:
         yaml = DataYaml({number: normalize_name(line) for number, line in enumerate(lines) if line} or None)
     if yaml.names is not None:
         return yaml, None
-    return yaml, Complaint("file of class names that gives none; classes called by number", path)
+    return yaml, Complaint("file of class names without any; classes named by number", path)
 
 
 def _read_splits(
     yaml: DataYaml, yaml_folder: Path, folder: Path, find_image: FindImage
 ) -> tuple[_Splits, list[Complaint]]:
-    """Return the splits that a `data.yaml` or the lists in the folder give, and what is wrong with them."""
+    """Return the splits from a `data.yaml` or from lists in the folder, and what is wrong with them."""
     splits, complaints = _Splits(), []
     places = [
         (split, entry, find_entry(entry, folder=yaml_folder, base=yaml.base))
@@ -201,7 +202,7 @@ def _read_splits(
     ] or [(find_split(path.stem) or "", path.name, path) for path in _find_lists(folder)]
     for split, entry, place in places:
         if place is None:
-            complaints.append(Complaint("entry of the data.yaml that is not there; skipped", yaml_folder / entry))
+            complaints.append(Complaint("data.yaml entry that does not exist; skipped", yaml_folder / entry))
         elif place.is_dir():
             splits.folders.setdefault(split, []).append(place)
         else:
@@ -213,22 +214,22 @@ def _read_splits(
 
 
 def _find_lists(folder: Path) -> Sequence[Path]:
-    """Return the text files beside the labels that are named for a split and hold no boxes."""
+    """Return the text files beside the labels that are named like a split and contain no boxes."""
     files = sorted(path for path in folder.glob("*.txt") if find_split(path.stem))
     return [path for path in files if path.is_file() and recognize_annotation(path) != YOLO]
 
 
 def _read_list(path: Path, folder: Path, find_image: FindImage) -> tuple[set[Path], list[Complaint]]:
-    """Return the images in a list of paths, and the lines that name none."""
+    """Return the images in a list of paths, and complaints about lines that match none."""
     try:
         lines = [line.strip() for line in read_text(path).splitlines()]
     except (OSError, ValueError):
-        return set(), [Complaint("list of images that cannot be read as UTF-8; skipped", path)]
+        return set(), [Complaint("image list that is not UTF-8; skipped", path)]
     found: set[Path] = set()
     complaints = []
     for line in filter(None, lines):
         images = find_image(line, beside=[path.parent, folder])
         found.update(images)
         if not images:
-            complaints.append(Complaint("line of a list that names no image; skipped", path))
+            complaints.append(Complaint("list entry that matches no image; skipped", path))
     return found, complaints
