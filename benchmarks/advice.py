@@ -18,7 +18,7 @@ from typing import Any
 import click
 
 from benchmarks.division import divide_for_test
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.recipes import BackboneSettings, DataSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
@@ -91,7 +91,9 @@ def _train(
             recipe = Recipe(settings, network, training=TrainingSettings(seed=seed), stages=(stage,))
             summary = run_finetune(recipe, data, run, console=QUIET, start_from=head if number else None)
             out = Path(folder) / f"scores-{number}"
-            test = run_evaluate(run, None, console=QUIET, settings=DataSettings(), split="test", out=out)
+            test = run_evaluate(
+                run, None, EvaluateOptions(split="test", out=out), console=QUIET, settings=DataSettings()
+            )
             last = summary["validation"][-1]
             yield {
                 "unfreeze": stage.unfreeze,

@@ -21,7 +21,7 @@ from typing import Any
 import click
 import numpy as np
 
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.manifest import read_manifest
 from tlkit.metadata.columns import parse_metadata
@@ -95,7 +95,7 @@ def _train(table: Path, data: DataSettings, network: BackboneSettings, training:
         run = Path(folder) / "run"
         run_finetune(recipe, table, run, console=QUIET)
         out = Path(folder) / "scores"
-        scores = run_evaluate(run, None, console=QUIET, settings=DataSettings(), split="test", out=out)
+        scores = run_evaluate(run, None, EvaluateOptions(split="test", out=out), console=QUIET, settings=DataSettings())
         if data.task == "regression":
             with (out / "predictions.csv").open(newline="") as file:
                 rows = list(csv.DictReader(file))

@@ -38,7 +38,7 @@ from numpy.typing import NDArray
 from benchmarks.division import divide_for_test
 from benchmarks.views.cells import TOP
 from benchmarks.views.features import CachedViews, read_divided
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
@@ -199,7 +199,9 @@ def train_pixels(path: Path, cell: Cell) -> dict[str, Any]:
         summary = run_finetune(recipe, path, run, console=QUIET)
         for count in TEST_VIEWS:
             views = ViewPlan("standard", count)
-            payload = run_evaluate(run, None, console=QUIET, settings=DataSettings(), views=views, split="test")
+            payload = run_evaluate(
+                run, None, EvaluateOptions(views=views, split="test"), console=QUIET, settings=DataSettings()
+            )
             scores[count] = {"accuracy": payload["accuracy"]["value"], "macro_f1": payload["macro_f1"]}
     last = summary["validation"][-1]
     return {"epochs": last["epochs"], "best_epoch": last["best_epoch"], "scores": scores}

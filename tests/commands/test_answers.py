@@ -13,9 +13,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
-from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import SettingError
@@ -56,10 +56,10 @@ def predict(run: Path, sources: Sequence[Path], **options: Any) -> list[dict[str
         run,
         [str(path) for path in sources],
         PredictOutputs(),
+        PredictOptions(**options),
         console=QUIET,
         stdin=None,
         stdout=stream,
-        **options,
     )
     return list(csv.DictReader(io.StringIO(stream.getvalue().decode())))
 
@@ -123,7 +123,9 @@ def test_labels_of_a_picture_are_those_above_their_thresholds(labels_run: Path, 
 
 
 def test_labels_are_measured_on_images_that_were_held_back(labels_run: Path, tmp_path: Path) -> None:
-    payload = run_evaluate(labels_run, None, console=QUIET, settings=DataSettings(), out=tmp_path / "scores")
+    payload = run_evaluate(
+        labels_run, None, EvaluateOptions(out=tmp_path / "scores"), console=QUIET, settings=DataSettings()
+    )
     assert payload["mean_average_precision"]["value"] > 0.8
     assert {path.name for path in (tmp_path / "scores").iterdir()} >= {"labels.png", "per_label.csv", "predictions.csv"}
 
@@ -178,7 +180,9 @@ def test_values_are_predicted_in_a_column_of_their_name(values_run: Path, priced
 
 
 def test_values_are_measured_on_images_that_were_held_back(values_run: Path, tmp_path: Path) -> None:
-    payload = run_evaluate(values_run, None, console=QUIET, settings=DataSettings(), out=tmp_path / "scores")
+    payload = run_evaluate(
+        values_run, None, EvaluateOptions(out=tmp_path / "scores"), console=QUIET, settings=DataSettings()
+    )
     assert payload["images"] == 15
     assert {path.name for path in (tmp_path / "scores").iterdir()} >= {
         "predicted.png",

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
@@ -104,7 +104,9 @@ def test_a_picture_without_a_box_still_teaches_its_class(run: Path) -> None:
 
 
 def test_evaluation_measures_and_draws_the_boxes(run: Path, tmp_path: Path) -> None:
-    payload = run_evaluate(run, None, console=QUIET, settings=DataSettings(), out=tmp_path / "evaluation")
+    payload = run_evaluate(
+        run, None, EvaluateOptions(out=tmp_path / "evaluation"), console=QUIET, settings=DataSettings()
+    )
     assert payload["boxes"]["images"] == 16
     assert payload["boxes"]["iou"]["low"] < payload["boxes"]["iou"]["value"] < payload["boxes"]["iou"]["high"]
     assert 0 < payload["boxes"]["error_px"] < 20

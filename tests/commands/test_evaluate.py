@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
 from tlkit.data.metadata_source import MetadataSource
@@ -75,7 +75,7 @@ NO_METADATA = MetadataSource(MetadataEncoding(()), None)
 
 
 def evaluate(run: Path, data: Path | None = None, **options: Any) -> dict[str, Any]:
-    return run_evaluate(run, data, console=Console(verbosity=-1), settings=DataSettings(), **options)
+    return run_evaluate(run, data, EvaluateOptions(**options), console=Console(verbosity=-1), settings=DataSettings())
 
 
 def test_scores_are_counted_by_class_name_whatever_the_order_of_the_classes(

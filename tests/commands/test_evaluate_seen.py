@@ -13,7 +13,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
 from tlkit.data.seen_images import UNKNOWN_IMAGES, SeenImages, write_earlier_images
@@ -77,7 +77,7 @@ def write_run(folder: Path, photos: Path, splits: dict[int, str], earlier: SeenI
 
 
 def evaluate(run: Path, data: Path | None, **options: Any) -> dict[str, Any]:
-    return run_evaluate(run, data, console=Console(), settings=DataSettings(), **options)
+    return run_evaluate(run, data, EvaluateOptions(**options), console=Console(), settings=DataSettings())
 
 
 @pytest.mark.parametrize(
@@ -250,7 +250,7 @@ def test_boxes_are_in_the_last_line_the_table_and_the_sheet(
     spec = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(), CLASS_NAMES, has_box=True)
     monkeypatch.setattr(model, "spec", spec)
     payload = run_evaluate(
-        tmp_path, photos, console=Console(), settings=DataSettings(boxes=boxes), out=tmp_path / "out"
+        tmp_path, photos, EvaluateOptions(out=tmp_path / "out"), console=Console(), settings=DataSettings(boxes=boxes)
     )
     story = capsys.readouterr().out
     assert payload["boxes"]["iou"]["value"] == pytest.approx(2 / 3)

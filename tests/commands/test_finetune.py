@@ -18,7 +18,7 @@ from safetensors.numpy import save_file
 
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.weights import read_arrays
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
@@ -106,7 +106,7 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
 def test_evaluation_repeats_what_training_reported(photos: Path, finished: Finished, tmp_path: Path) -> None:
     out = finished(make_recipe(), photos)
     summary = json.loads((out / "summary.json").read_text())
-    payload = run_evaluate(out, None, console=QUIET, settings=DataSettings(), split="validation")
+    payload = run_evaluate(out, None, EvaluateOptions(split="validation"), console=QUIET, settings=DataSettings())
     assert payload["accuracy"] == summary["accuracy"]
     assert payload["macro_f1"] == summary["macro_f1"]
 

@@ -14,7 +14,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION, load_image, read_content
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan, draw_view
@@ -66,10 +66,10 @@ def predict(
         run,
         [str(source) for source in sources],
         PredictOutputs(**outputs),
+        PredictOptions(views=views),
         console=Console(verbosity=-1, json=as_json),
         stdin=io.BytesIO(stdin.encode()),
         stdout=stream,
-        views=views,
     )
     return {**payload, "stdout": stream.getvalue().decode()}
 

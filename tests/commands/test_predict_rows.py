@@ -17,7 +17,7 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import RunError, SettingError
 from tlkit.models.spec import BundleSpec
@@ -71,10 +71,10 @@ def predict(*sources: object, **options: Any) -> tuple[list[dict[str, str]], dic
         Path("run"),
         list(map(str, sources)),
         outputs,
+        PredictOptions(**options),
         console=console,
         stdin=io.BytesIO(),
         stdout=stream,
-        **options,
     )
     return list(csv.DictReader(io.StringIO(stream.getvalue().decode()))), payload
 
@@ -277,10 +277,10 @@ def test_each_line_of_standard_input_is_answered_as_it_comes(photos: Path) -> No
                     Path("run"),
                     ["-"],
                     PredictOutputs(),
+                    PredictOptions(top_k=1),
                     console=Console(verbosity=-1),
                     stdin=stdin,
                     stdout=stdout,
-                    top_k=1,
                 )
 
         worker = threading.Thread(target=work)

@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.data.images import LOADER_VERSION, find_upright_size, show_picture
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import DataError, SettingError
@@ -159,13 +159,10 @@ class Model:
         return run_evaluate(
             self._run,
             as_path(data),
+            EvaluateOptions(split=split, top_k=top_k, out=as_path(out), views=plan_views(views, policy)),
             predictor=self._predictor,
             console=console or quiet_console(),
             settings=collect_settings(DataSettings, settings),
-            split=split,
-            top_k=top_k,
-            out=as_path(out),
-            views=plan_views(views, policy),
         )
 
     def _encode(

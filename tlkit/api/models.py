@@ -85,7 +85,7 @@ def predict(
     Raises:
         TlkitError: Any problem that the user can solve.
     """
-    from tlkit.commands.predict import PredictOutputs, run_predict
+    from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
 
     if console is None:
         console = Console(verbosity=-1, json=stdout is None)
@@ -93,17 +93,19 @@ def predict(
         Path(run),
         tuple(str(source) for source in sources),
         PredictOutputs(out=as_path(out), overlay=as_path(overlay), sort_into=as_path(sort_into)),
+        PredictOptions(
+            top_k=top_k,
+            min_probability=min_probability,
+            views=plan_views(views, policy),
+            engine=engine,
+            precision=precision,
+            batch_size=batch_size,
+            table=as_path(table),
+            image_column=image_column,
+        ),
         console=console,
         stdin=stdin,
         stdout=stdout,
-        top_k=top_k,
-        min_probability=min_probability,
-        views=plan_views(views, policy),
-        engine=engine,
-        precision=precision,
-        batch_size=batch_size,
-        table=as_path(table),
-        image_column=image_column,
     )
 
 
@@ -143,17 +145,19 @@ def evaluate(
         TlkitError: Any problem that the user can solve.
     """
     check_known(settings, DataSettings, of="evaluate")
-    from tlkit.commands.evaluate import run_evaluate
+    from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 
     return run_evaluate(
         Path(run),
         as_path(data),
+        EvaluateOptions(
+            split=split,
+            top_k=top_k,
+            out=as_path(out),
+            views=plan_views(views, policy),
+            engine=engine,
+            precision=precision,
+        ),
         console=console or quiet_console(),
         settings=collect_settings(DataSettings, settings),
-        split=split,
-        top_k=top_k,
-        out=as_path(out),
-        views=plan_views(views, policy),
-        engine=engine,
-        precision=precision,
     )

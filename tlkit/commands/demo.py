@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.backbones.catalogue import TOP
-from tlkit.commands.evaluate import run_evaluate
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.commands.precompute import run_precompute
@@ -208,7 +208,9 @@ def _evaluate(this_round: Round, console: Console) -> dict[str, Any]:
         f"Pictures that training never saw. Guessing gets {1 / len(KINDS):.0%} of them right.",
         "The interval says how far an accuracy on so few pictures can be trusted.",
     )
-    return run_evaluate(this_round.unfrozen, None, console=console, settings=DataSettings(), out=this_round.evaluation)
+    return run_evaluate(
+        this_round.unfrozen, None, EvaluateOptions(out=this_round.evaluation), console=console, settings=DataSettings()
+    )
 
 
 def _find_leaks(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
@@ -239,7 +241,11 @@ def _train_fisheries(pond: Pond, this_round: Round, console: Console) -> dict[st
     )
     run_finetune(FISHERIES, pond.table, this_round.fisheries, console=console)
     return run_evaluate(
-        this_round.fisheries, None, console=console, settings=DataSettings(), out=this_round.fisheries_evaluation
+        this_round.fisheries,
+        None,
+        EvaluateOptions(out=this_round.fisheries_evaluation),
+        console=console,
+        settings=DataSettings(),
     )
 
 

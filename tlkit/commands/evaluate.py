@@ -72,18 +72,38 @@ class EvaluationSet:
     skipped: tuple[SkippedFile, ...]
 
 
+@dataclass(frozen=True)
+class EvaluateOptions:
+    """What is measured, and how the model is asked.
+
+    Attributes:
+        split: The split wanted; None takes the test split.
+        top_k: Measures how often the true class is among so many most probable ones; None: not at all.
+        out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png;
+            for labels labels.png and per_label.csv instead of the first three, for values predicted.png.
+        views: The views of each image whose answers are averaged.
+        engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
+        precision: float32, or bfloat16 with OpenVINO.
+    """
+
+    split: str | None = None
+    top_k: int | None = None
+    out: Path | None = None
+    views: ViewPlan = PICTURE_ITSELF
+    engine: str = "auto"
+    precision: str = "float32"
+
+
+DEFAULTS = EvaluateOptions()
+
+
 def run_evaluate(
     run: Path,
     data: Path | None,
+    options: EvaluateOptions = DEFAULTS,
     *,
     console: Console,
     settings: DataSettings,
-    split: str | None = None,
-    top_k: int | None = None,
-    out: Path | None = None,
-    views: ViewPlan = PICTURE_ITSELF,
-    engine: str = "auto",
-    precision: str = "float32",
     predictor: Predictor | None = None,
 ) -> dict[str, Any]:
     """Score a model and return the result for scripts.
@@ -91,16 +111,10 @@ def run_evaluate(
     Args:
         run: A run folder, or a bundle folder if `data` is given.
         data: Labelled images; None takes those that the run held back: its test split, or else its validation split.
+        options: What is measured, and how the model is asked.
         console: Tells the story.
         settings: How `data` is read, if it is a table.
-        split: The split wanted; None takes the test split.
-        top_k: Measures how often the true class is among so many most probable ones; None: not at all.
-        out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png; for
-            labels labels.png and per_label.csv instead of the first three, for values predicted.png.
-        views: The views of each image whose answers are averaged.
-        engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
-        precision: float32, or bfloat16 with OpenVINO.
-        predictor: The run's model, if it is open already; `engine` and `precision` do nothing then.
+        predictor: The run's model, if it is open already; the options' engine and precision do nothing then.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -109,6 +123,7 @@ def run_evaluate(
         RunError: `out` is in the way of something or in use, or the run's own images are asked for where there is no run.
         SettingError: `top_k` means nothing for this model.
     """
+    out, top_k, views = options.out, options.top_k, options.views
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_top_k(top_k, spec)
     if notice := describe_unfinished(run):
@@ -120,12 +135,14 @@ def run_evaluate(
             stack.enter_context(held_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER))
         folder = _find_run_folder(run)
         seen = read_seen_images(folder) if folder else UNKNOWN_IMAGES
-        images = _read_images(run, data, spec, split=split, settings=settings, console=console)
+        images = _read_images(run, data, spec, split=options.split, settings=settings, console=console)
         shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
         console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
         if predictor is None:
-            predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision)
+            predictor = open_classifier(
+                run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision
+            )
         start = time.perf_counter()
         with console.progress("Scoring", len(images.records)) as advance:
             scores = score_records(predictor, images.records, views=views, advance=advance)

@@ -48,32 +48,11 @@ class PredictOutputs:
     sort_into: Path | None = None
 
 
-def run_predict(
-    run: Path,
-    sources: Sequence[str],
-    outputs: PredictOutputs,
-    *,
-    console: Console,
-    stdin: BinaryIO | None,
-    stdout: BinaryIO | None,
-    top_k: int = 3,
-    min_probability: float | None = None,
-    views: ViewPlan = PICTURE_ITSELF,
-    engine: str = "auto",
-    precision: str = "float32",
-    batch_size: int | None = None,
-    table: Path | None = None,
-    image_column: str = "",
-) -> dict[str, Any]:
-    """Classify files and return the result for scripts.
+@dataclass(frozen=True)
+class PredictOptions:
+    """How a model is asked.
 
-    Args:
-        run: A run folder or a bundle folder.
-        sources: Folders, globs, files, or "-" for paths on `stdin`, which are answered as they come.
-        outputs: Where the answers go.
-        console: Tells the story; under its `json` the rows of a run without `outputs.out` are part of the result.
-        stdin: Gives one path a line: a raw stream.
-        stdout: Gets the rows as CSV if they have no other place; None: they are part of the result.
+    Attributes:
         top_k: Classes named for each image, at least 1.
         min_probability: A class that is less probable, 0..1, is flagged as uncertain; None flags none.
         views: The views of each picture whose answers are averaged.
@@ -82,6 +61,41 @@ def run_predict(
         batch_size: Images in a batch of Keras; another than training's may change the last bits.
         table: Holds the metadata that the model takes beside the images.
         image_column: Its column of paths; empty: found by its name.
+    """
+
+    top_k: int = 3
+    min_probability: float | None = None
+    views: ViewPlan = PICTURE_ITSELF
+    engine: str = "auto"
+    precision: str = "float32"
+    batch_size: int | None = None
+    table: Path | None = None
+    image_column: str = ""
+
+
+DEFAULTS = PredictOptions()
+
+
+def run_predict(
+    run: Path,
+    sources: Sequence[str],
+    outputs: PredictOutputs,
+    options: PredictOptions = DEFAULTS,
+    *,
+    console: Console,
+    stdin: BinaryIO | None,
+    stdout: BinaryIO | None,
+) -> dict[str, Any]:
+    """Classify files and return the result for scripts.
+
+    Args:
+        run: A run folder or a bundle folder.
+        sources: Folders, globs, files, or "-" for paths on `stdin`, which are answered as they come.
+        outputs: Where the answers go.
+        options: How the model is asked.
+        console: Tells the story; under its `json` the rows of a run without `outputs.out` are part of the result.
+        stdin: Gives one path a line: a raw stream.
+        stdout: Gets the rows as CSV if they have no other place; None: they are part of the result.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -92,16 +106,20 @@ def run_predict(
         RunError: An output folder is in the way of something, or the rows cannot be written.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
-    _check_min_probability(min_probability, spec)
+    _check_min_probability(options.min_probability, spec)
     if notice := describe_unfinished(run):
         console.warn(notice)
     _check_outputs(outputs, sources, spec)
     images = find_images(sources, stdin)
-    metadata = MetadataSource(spec.metadata, table, image_column=image_column, images=images.files)
+    metadata = MetadataSource(spec.metadata, options.table, image_column=options.image_column, images=images.files)
     for notice in metadata.notices:
         console.say(notice)
     classifier = open_classifier(
-        run, loader_version=LOADER_VERSION, engine=engine, precision=precision, batch_size=batch_size
+        run,
+        loader_version=LOADER_VERSION,
+        engine=options.engine,
+        precision=options.precision,
+        batch_size=options.batch_size,
     )
 
     start = time.perf_counter()
@@ -112,25 +130,29 @@ def run_predict(
         writer: PredictionWriter = collected
         target = outputs.out or (None if console.json else stdout)
         if target is not None:
-            columns = choose_prediction_columns(spec, top_k=top_k, with_uncertain=min_probability is not None)
+            columns = choose_prediction_columns(
+                spec, top_k=options.top_k, with_uncertain=options.min_probability is not None
+            )
             if outputs.out:
                 stack.enter_context(kept_if_interrupted(say_where_rows_are(outputs.out)))
             writer = stack.enter_context(open_predictions(target, columns))
         advance = stack.enter_context(console.progress("Predicting", images.number))
         for paths in images.groups:
-            for path, prediction in predict_files(classifier, paths, metadata, top_k=top_k, views=views):
-                answer = flag_uncertain(prediction, min_probability)
+            for path, prediction in predict_files(
+                classifier, paths, metadata, top_k=options.top_k, views=options.views
+            ):
+                answer = flag_uncertain(prediction, options.min_probability)
                 writer.write(answer)
                 tally.add(answer)
-                copies.write(path, answer, min_probability=min_probability)
+                copies.write(path, answer, min_probability=options.min_probability)
                 advance(1)
 
     seconds = time.perf_counter() - start
     payload = {
         "run": run,
         "images": tally.num_images,
-        "views": views.num_views,
-        **tally.describe(with_uncertain=min_probability is not None),
+        "views": options.views.num_views,
+        **tally.describe(with_uncertain=options.min_probability is not None),
         "not_copied": copies.num_failures,
         "seconds": round(seconds, 3),
         "images_per_second": round(tally.num_images / seconds, 3),
