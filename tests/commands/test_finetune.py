@@ -28,7 +28,7 @@ from tlkit.models.saving import read_bundle
 from tlkit.models.storage import read_spec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, read_recipe
 from tlkit.reports.console import Console
-from tlkit.training.loop import StageListener
+from tlkit.training.loop import StageCallbacks
 
 QUIET = Console(verbosity=-1)
 HEAD = Stage(epochs=8, lr=0.01)
@@ -189,9 +189,9 @@ def run_and_copy(
 ) -> None:
     """Make a run, and copy its folder as a kill would leave it after so many epochs, counted over all stages."""
     epochs = itertools.count()
-    original = StageListener.__init__
+    original = StageCallbacks.__init__
 
-    def copying(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
+    def copying(self: StageCallbacks, on_epoch: Any, epoch_progress: Any) -> None:
         def copy(rows: Any) -> None:
             if killed := copies.get(next(epochs)):
                 shutil.copytree(out, killed)
@@ -200,7 +200,7 @@ def run_and_copy(
         original(self, copy, epoch_progress)
 
     with monkeypatch.context() as patch:
-        patch.setattr(StageListener, "__init__", copying)
+        patch.setattr(StageCallbacks, "__init__", copying)
         run_finetune(recipe, data, out, console=QUIET)
 
 

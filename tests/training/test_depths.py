@@ -12,7 +12,7 @@ from tlkit.outputs import CLASSIFICATION, REGRESSION
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.tasks import Outputs
 from tlkit.training.depths import Deeper, answer_at_two_depths
-from tlkit.training.held_out import FeatureSource, Parts
+from tlkit.training.held_out import FeatureSource, HeadTraining, Parts
 
 NUM_IMAGES = 24
 
@@ -40,10 +40,7 @@ def answer(backbone: Backbone, answers: np.ndarray, outputs: Outputs, *, epochs:
             make_source(np.asarray(whole(images))),
             answers,
             Parts(everything[:14], everything[14:18], everything[18:]),
-            outputs=outputs,
-            head=HeadSettings(units=4),
-            stage=head,
-            training=TrainingSettings(),
+            HeadTraining(outputs=outputs, head=HeadSettings(units=4), stage=head, training=TrainingSettings()),
             deeper=Deeper(backbone, "conv1", make_source(np.asarray(trunk(images))), last, "frozen"),
         )
     )

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.tasks import Outputs
-from tlkit.training.held_out import FeatureSource, HeldOutAnswers, Parts, answer_held_out
+from tlkit.training.held_out import FeatureSource, HeadTraining, HeldOutAnswers, Parts, answer_held_out
 
 NUM_IMAGES, NUM_VIEWS, WIDTH = 120, 2, 6
 HEAD = HeadSettings(kind="linear", dropout=0.0)
@@ -33,7 +33,10 @@ def try_out(
     stage = Stage(epochs=epochs, batch_size=20, lr=0.05, patience=0)
     (resolved,) = resolve_stages(Recipe(stages=(stage,)))
     return answer_held_out(
-        features, answers, parts, outputs=outputs, head=HEAD, stage=resolved, training=TrainingSettings(seed=3)
+        features,
+        answers,
+        parts,
+        HeadTraining(outputs=outputs, head=HEAD, stage=resolved, training=TrainingSettings(seed=3)),
     )
 
 

@@ -19,7 +19,7 @@ from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolv
 from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Checkpoint, Progress, snapshot
-from tlkit.training.loop import StageData, StageListener, fit_stage, list_averaged_epochs
+from tlkit.training.loop import StageCallbacks, StageData, fit_stage, list_averaged_epochs
 from tlkit.training.mixing import Mixing
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
@@ -104,10 +104,10 @@ def fit(
         stage=resolved,
         training=recipe.training,
         keeps_start=keeps_start,
-        checkpoint=Checkpoint(folder / "state.safetensors", print),
-        listener=StageListener(
+        callbacks=StageCallbacks(
             lambda history: seen.append(history[-1]),
             lambda description, total: contextlib.nullcontext(lambda count: None),
+            Checkpoint(folder / "state.safetensors", print),
         ),
     )
 

@@ -14,7 +14,7 @@ import pytest
 from tlkit.commands.finetune import run_finetune
 from tlkit.recipes import FIND, BackboneSettings, HeadSettings, Recipe, Stage, read_recipe
 from tlkit.reports.console import Console
-from tlkit.training.loop import StageListener
+from tlkit.training.loop import StageCallbacks
 from tlkit.training.rate_finder import sweep_rates
 
 QUIET = Console(verbosity=-1)
@@ -75,9 +75,9 @@ def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
 ) -> None:
     left = [4]
     searched: list[int] = []
-    original = StageListener.__init__
+    original = StageCallbacks.__init__
 
-    def counting(self: StageListener, on_epoch: Any, epoch_progress: Any) -> None:
+    def counting(self: StageCallbacks, on_epoch: Any, epoch_progress: Any) -> None:
         def on_epoch_or_die(rows: Sequence[dict[str, Any]]) -> None:
             left[0] -= 1
             if left[0] < 0:
@@ -92,7 +92,7 @@ def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
 
     monkeypatch.setattr("tlkit.training.rate_search.sweep_rates", sweep_and_count)
     with monkeypatch.context() as patch:
-        patch.setattr(StageListener, "__init__", counting)
+        patch.setattr(StageCallbacks, "__init__", counting)
         with pytest.raises(Killed):
             run_finetune(FOUND_TWICE, photos, tmp_path / "killed", console=QUIET)
     run_finetune(FOUND_TWICE, photos, tmp_path / "killed", console=QUIET, resume=True)

@@ -20,7 +20,7 @@ from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSet
 from tlkit.runtime import graph_precision
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.scored_outputs import ScoredOutputs
-from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
+from tlkit.training.held_out import FeatureSource, HeadTraining, Parts, answer_held_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -81,10 +81,12 @@ def cross_validate_head(
                 features,
                 questions.answers,
                 divide_fold(questions, fold),
-                outputs=Outputs(task, targets.shape[1]),
-                head=head,
-                stage=stage,
-                training=TrainingSettings(seed=questions.seed),
+                HeadTraining(
+                    outputs=Outputs(task, targets.shape[1]),
+                    head=head,
+                    stage=stage,
+                    training=TrainingSettings(seed=questions.seed),
+                ),
             )
             predicted[fold.test] = held_out.outputs
             parts.append(held_out)

@@ -23,7 +23,7 @@ from tlkit.runtime import graph_precision
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.scored_outputs import ScoredOutputs, compute_mean_interval
 from tlkit.training.depths import Deeper, answer_at_two_depths
-from tlkit.training.held_out import FeatureSource, Parts, answer_held_out
+from tlkit.training.held_out import FeatureSource, HeadTraining, Parts, answer_held_out
 
 MAX_TRIED, MIN_TRIED = 1250, 60
 """Images. Few would not do: what last groups bring grows with the images that they learn from."""
@@ -173,10 +173,12 @@ class _Trainings:
             self.top.source(),
             self.questions.answers,
             part,
-            outputs=self._outputs,
-            head=self.way.plan.recipe.head,
-            stage=self.way.plan.stages[0].stage,
-            training=self.way.plan.recipe.training,
+            HeadTraining(
+                outputs=self._outputs,
+                head=self.way.plan.recipe.head,
+                stage=self.way.plan.stages[0].stage,
+                training=self.way.plan.recipe.training,
+            ),
             deeper=Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.way.plan.recipe.bn),
         )
 
@@ -186,10 +188,12 @@ class _Trainings:
             self.top.source(is_pooled=True),
             self.questions.answers,
             part,
-            outputs=self._outputs,
-            head=HeadSettings(kind=LINEAR, dropout=self.way.plan.recipe.head.dropout),
-            stage=self.way.plan.stages[0].stage,
-            training=self.way.plan.recipe.training,
+            HeadTraining(
+                outputs=self._outputs,
+                head=HeadSettings(kind=LINEAR, dropout=self.way.plan.recipe.head.dropout),
+                stage=self.way.plan.stages[0].stage,
+                training=self.way.plan.recipe.training,
+            ),
         ).outputs
 
     @property

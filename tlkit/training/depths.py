@@ -13,10 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.build import Backbone
-from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
-from tlkit.tasks import Outputs
+from tlkit.recipes import ResolvedStage
 from tlkit.training.checkpoint import restore, snapshot
-from tlkit.training.held_out import FeatureSource, Parts, answer_with, fit_unwatched, make_stage_data, train_head
+from tlkit.training.held_out import (
+    FeatureSource,
+    HeadTraining,
+    Parts,
+    answer_with,
+    fit_unwatched,
+    make_stage_data,
+    train_head,
+)
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 
@@ -43,11 +50,7 @@ def answer_at_two_depths(
     features: FeatureSource,
     answers: NDArray[Any],
     parts: Parts,
-    *,
-    outputs: Outputs,
-    head: HeadSettings,
-    stage: ResolvedStage,
-    training: TrainingSettings,
+    how: HeadTraining,
     deeper: Deeper,
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
     """Return what the head alone says of the test part, and what head and last groups say, as in `HeldOutAnswers`.
@@ -56,22 +59,20 @@ def answer_at_two_depths(
         features: At the top.
         answers: Of all images; see `answer_held_out`, also for the arguments that follow.
         parts: Which images are for what.
-        outputs: What the head says; no box.
-        head: The kind of head.
-        stage: Resolved settings of the stage for the head alone.
-        training: Seed, weight decay, label smoothing, and class weights.
+        how: What the head is, and how it is trained; the second stage has the same seed, weight decay and so on.
         deeper: The second stage.
 
     Raises:
         NumericsError: The training loss is no longer a number.
     """
-    trained = train_head(features, answers, parts, outputs=outputs, head=head, stage=stage, training=training)
+    training = how.training
+    trained = train_head(features, answers, parts, how)
     alone = answer_with(trained, features, parts.test)
     model = build_stage_model(deeper.backbone, trained.model.head, boundary=deeper.boundary, bn=deeper.bn)
     rates, _ = compute_stage_rates(model, deeper.backbone, deeper.stage, boundary=deeper.boundary)
     before = snapshot("before", model.variables)
     data = make_stage_data(
-        deeper.features, trained.answers, parts, outputs=outputs, stage=deeper.stage, training=training
+        deeper.features, trained.answers, parts, outputs=how.outputs, stage=deeper.stage, training=training
     )
     try:
         fit_unwatched(model, data, rates, deeper.stage, training, keeps_start=True)

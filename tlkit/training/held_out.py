@@ -25,7 +25,7 @@ from tlkit.runtime import read_free_memory
 from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
 from tlkit.training.checkpoint import Progress
-from tlkit.training.loop import StageData, StageListener, fit_stage
+from tlkit.training.loop import StageCallbacks, StageData, fit_stage
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
 from tlkit.training.steps import StageModel
@@ -59,6 +59,23 @@ class Parts:
     test: NDArray[np.int64]
 
 
+@dataclass(frozen=True)
+class HeadTraining:
+    """What a new head is, and how it is trained.
+
+    Attributes:
+        outputs: What the head says; no box.
+        head: The kind of head.
+        stage: Resolved settings of a stage for the head alone.
+        training: Seed, weight decay, label smoothing and class weights.
+    """
+
+    outputs: Outputs
+    head: HeadSettings
+    stage: ResolvedStage
+    training: TrainingSettings
+
+
 @dataclass(frozen=True, eq=False)
 class HeldOutAnswers:
     """What a head says of images that it has not learnt from.
@@ -77,16 +94,7 @@ class HeldOutAnswers:
     num_parameters: int
 
 
-def answer_held_out(
-    features: FeatureSource,
-    answers: NDArray[Any],
-    parts: Parts,
-    *,
-    outputs: Outputs,
-    head: HeadSettings,
-    stage: ResolvedStage,
-    training: TrainingSettings,
-) -> HeldOutAnswers:
+def answer_held_out(features: FeatureSource, answers: NDArray[Any], parts: Parts, how: HeadTraining) -> HeldOutAnswers:
     """Train a new head and return what it says of the images of the test part, each as it is, in view 0.
 
     The same arguments give the same answers.
@@ -95,16 +103,13 @@ def answer_held_out(
         features: Of all images, by position.
         answers: Of all images: int32 (n,) classes, float32 (n, labels) of 0 and 1, or float (n, 1) values.
         parts: Which images are for what.
-        outputs: What the head says; no box.
-        head: The kind of head.
-        stage: Resolved settings of a stage for the head alone.
-        training: Seed, weight decay, label smoothing and class weights.
+        how: What the head is, and how it is trained.
 
     Raises:
         NumericsError: The training loss is no longer a number.
     """
     started = time.perf_counter()
-    trained = train_head(features, answers, parts, outputs=outputs, head=head, stage=stage, training=training)
+    trained = train_head(features, answers, parts, how)
     return HeldOutAnswers(
         answer_with(trained, features, parts.test),
         trained.progress,
@@ -136,17 +141,9 @@ class Trained:
         return dataclasses.replace(self, model=model)
 
 
-def train_head(
-    features: FeatureSource,
-    answers: NDArray[Any],
-    parts: Parts,
-    *,
-    outputs: Outputs,
-    head: HeadSettings,
-    stage: ResolvedStage,
-    training: TrainingSettings,
-) -> Trained:
+def train_head(features: FeatureSource, answers: NDArray[Any], parts: Parts, how: HeadTraining) -> Trained:
     """Train a new head; arguments as in `answer_held_out`."""
+    outputs, head, stage, training = how.outputs, how.head, how.stage, how.training
     keras.utils.set_random_seed(training.seed)
     network = build_head(
         head.kind, feature_shape=features.shape, outputs=outputs, dropout=head.dropout, units=head.units
@@ -181,7 +178,7 @@ def make_stage_data(
     stage: ResolvedStage,
     training: TrainingSettings,
 ) -> StageData:
-    """Return the batches of a stage on features; arguments as in `answer_held_out`."""
+    """Return the batches of a stage on features; arguments as in `answer_held_out` and `HeadTraining`."""
 
     def make_batches(images: NDArray[np.int64], num_views: int, seed: int | None, class_weight: str) -> Batches:
         chosen = answers[images]
@@ -226,8 +223,7 @@ def fit_unwatched(
         stage=stage,
         training=training,
         keeps_start=keeps_start,
-        checkpoint=None,
-        listener=StageListener(lambda rows: None, show_nothing),
+        callbacks=StageCallbacks(lambda rows: None, show_nothing),
     )
 
 

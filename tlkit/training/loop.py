@@ -40,16 +40,19 @@ class StageData:
 
 
 @dataclass(frozen=True)
-class StageListener:
-    """Who is told what while a stage runs.
+class StageCallbacks:
+    """What is called while a stage runs.
 
     Attributes:
         on_epoch: Called after every epoch with the stage's history rows so far.
         epoch_progress: Given a description and a number of images, a context manager whose value counts images.
+        checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
+            the time; if there is some, the stage goes on from it. None where nobody would go on with it.
     """
 
     on_epoch: Callable[[Sequence[dict[str, Any]]], None]
     epoch_progress: EpochProgress
+    checkpoint: Checkpoint | None = None
 
 
 def fit_stage(
@@ -60,8 +63,7 @@ def fit_stage(
     stage: ResolvedStage,
     training: TrainingSettings,
     keeps_start: bool,
-    checkpoint: Checkpoint | None,
-    listener: StageListener,
+    callbacks: StageCallbacks,
 ) -> Progress:
     """Train one stage and leave the model with the weights of its best epoch.
 
@@ -79,9 +81,7 @@ def fit_stage(
         stage: Epochs, schedule and patience; resolved.
         training: Seed, weight decay, label smoothing and focal loss.
         keeps_start: Whether the model was of use before this stage.
-        checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
-            the time; if there is some, the stage goes on from it. None where nobody would go on with it.
-        listener: Told of each epoch.
+        callbacks: Told of each epoch, and where its state is kept.
 
     Returns:
         What happened, with the history.
@@ -93,7 +93,7 @@ def fit_stage(
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
-    pace, saving = Pace(), SavingPace()
+    pace, saving, checkpoint = Pace(), SavingPace(), callbacks.checkpoint
     start = snapshot("start", model.variables)
     if saved := checkpoint.read() if checkpoint else None:
         arrays, progress = saved
@@ -110,7 +110,7 @@ def fit_stage(
         outcomes = {"start": fared, "best": fared}
         progress = Progress(start=figures, steps_per_epoch=data.train.num_batches)
     while not _is_over(progress, stage):
-        row, fared = _run_epoch(steps, pace, data, stage=stage, progress=progress, listener=listener)
+        row, fared = _run_epoch(steps, pace, data, stage=stage, progress=progress, callbacks=callbacks)
         progress.epochs_done += 1
         row["is_best"] = row["validation_loss"] < progress.best.get("loss", math.inf)
         if row["is_best"]:
@@ -125,7 +125,7 @@ def fit_stage(
             with saving.measured():
                 told = {f"outcomes/{name}": fared for name, fared in outcomes.items()}
                 checkpoint.write({**_state(model, optimizer, best), **average, **told}, progress)
-        listener.on_epoch(progress.rows)
+        callbacks.on_epoch(progress.rows)
     if progress.num_averaged > 1:
         restore("average", model.variables, average)
         measure_first(steps, data.train.epoch(0))
@@ -201,7 +201,7 @@ def _run_epoch(
     *,
     stage: ResolvedStage,
     progress: Progress,
-    listener: StageListener,
+    callbacks: StageCallbacks,
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
     """Train one epoch and validate; return its history row, and how each validation image fared."""
     started = time.perf_counter()
@@ -209,7 +209,7 @@ def _run_epoch(
     course = Course(stage, data.train.num_batches)
     first = epoch * data.train.num_batches
     meter, last = Meter(data.outputs), LastBatches()
-    with listener.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
+    with callbacks.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
         for block in data.train.epoch(epoch):
             for batches in pace.share_out(block.num_batches):
                 factors = [course.factor(first + number) for number in range(batches.start, batches.stop)]

@@ -23,7 +23,7 @@ from tlkit.reports.page import SWEEP_NAME
 from tlkit.runtime import graph_precision
 from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupRate
-from tlkit.training.loop import StageListener, fit_stage
+from tlkit.training.loop import StageCallbacks, fit_stage
 from tlkit.training.metadata_start import fit_metadata
 from tlkit.training.rate_search import find_stage_rate, recall_rate, remember_rate
 from tlkit.training.run import Run
@@ -109,8 +109,9 @@ def run_stage(
                 stage=plan.stage,
                 training=run.recipe.training,
                 keeps_start=plan.keeps_start or begins_with_metadata,
-                checkpoint=checkpoint,
-                listener=StageListener(on_epoch, lambda text, total: console.progress(text, total, closes=False)),
+                callbacks=StageCallbacks(
+                    on_epoch, lambda text, total: console.progress(text, total, closes=False), checkpoint
+                ),
             )
         if begins_with_metadata and not progress.best_epoch:
             console.warn("The image did not make validation better than metadata alone: the model does not look at it.")
