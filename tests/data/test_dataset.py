@@ -14,6 +14,7 @@ from PIL import Image
 
 from tlkit.data import file_index
 from tlkit.data.dataset import read_dataset, read_evaluation_set
+from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Finding, Manifest, SkippedFile, write_manifest
 from tlkit.errors import DataError, SettingError
@@ -33,15 +34,14 @@ def read(tmp_path: Path) -> Callable[..., Manifest]:
     """`read(sample=0.5, seed=1, …)`: read the data set in `tmp_path / "data"`, or at `data`."""
 
     def read(
-        *, seed: int = 0, data: Path | None = None, class_names: Any = None, keep: Any = None, **settings: Any
+        *, seed: int = 0, data: Path | None = None, earlier: EarlierImages | None = None, **settings: Any
     ) -> Manifest:
         return read_dataset(
             data or tmp_path / "data",
             DataSettings(**settings),
             seed=seed,
             index=FileIndex(tmp_path / "cache"),
-            class_names=class_names,
-            keep=keep,
+            earlier=earlier,
         )
 
     return read
@@ -151,7 +151,8 @@ def test_earlier_splits_are_kept(fill: Callable[..., Path], read: Callable[..., 
     fill({"red": 10, "blue": 10})
     earlier = {record.sha256: record.split for record in read(seed=1).records}
     fill({"red": 10, "blue": 10}, start=10)
-    later = {record.sha256: record.split for record in read(seed=2, keep=earlier).records}
+    manifest = read(seed=2, earlier=EarlierImages(("blue", "red"), splits=earlier))
+    later = {record.sha256: record.split for record in manifest.records}
     assert len(later) == 40
     assert earlier.items() <= later.items()
     assert Counter(later.values()) == {"train": 32, "validation": 8}
@@ -308,7 +309,7 @@ def test_progress_is_told_of_every_file(tmp_path: Path, fill: Callable[..., Path
 
 def test_pinned_class_names_give_the_labels(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:
     fill({"red": 3, "blue": 3, "green": 3})
-    manifest = read(class_names=("red", "green", "blue"))
+    manifest = read(earlier=EarlierImages(("red", "green", "blue")))
     assert manifest.class_names == ("red", "green", "blue")
     assert {
         record.answer: label for record, label in zip(manifest.records, manifest.targets(manifest.records), strict=True)
@@ -420,7 +421,7 @@ def test_a_class_that_the_model_does_not_know_is_an_error(
     expected = (
         f"{data}: the model has no class 'bleu'.\n  Expected: its classes: blue, red\n  Fix: did you mean 'blue'?"
     )
-    assert message_of(read, class_names=("blue", "red")) == expected
+    assert message_of(read, earlier=EarlierImages(("blue", "red"))) == expected
     assert message_of(evaluation, ("blue", "red")) == expected
 
 
@@ -428,7 +429,7 @@ def test_a_class_of_the_model_that_the_data_lack_is_an_error_in_training(
     fill: Callable[..., Path], read: Callable[..., Manifest]
 ) -> None:
     data = fill({"train/red": 3, "train/blue": 3, "val/red": 1, "val/blue": 1})
-    assert message_of(read, class_names=("blue", "green", "red")) == (
+    assert message_of(read, earlier=EarlierImages(("blue", "green", "red"))) == (
         f"{data}: there are no usable train images of class 'green'.\n"
         "  Expected: train images of every class, so that it can be learned\n"
         "  Fix: add train images of 'green', or remove the class."

@@ -12,6 +12,7 @@ import pytest
 from PIL import Image
 
 from tlkit.data.dataset import read_dataset, read_evaluation_set
+from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest, SkippedFile
 from tlkit.errors import DataError, SettingError
@@ -46,9 +47,9 @@ def make_table(tmp_path: Path, pictures: Path) -> Callable[..., Path]:
 MakeTable = Callable[..., Path]
 
 
-def read(data: Path, *, seed: int = 0, class_names: Sequence[str] | None = None, **settings: Any) -> Manifest:
+def read(data: Path, *, seed: int = 0, earlier: EarlierImages | None = None, **settings: Any) -> Manifest:
     index = FileIndex(data.parent / "cache")
-    return read_dataset(data, DataSettings(**settings), seed=seed, index=index, class_names=class_names)
+    return read_dataset(data, DataSettings(**settings), seed=seed, index=index, earlier=earlier)
 
 
 def evaluate(data: Path, class_names: Sequence[str], **settings: Any) -> Manifest:
@@ -167,7 +168,7 @@ def test_a_label_that_the_model_does_not_know_is_an_error(make_table: MakeTable)
     expected = (
         f"{table}: the model has no label 'wodd'.\n  Expected: its labels: iron, wood\n  Fix: did you mean 'wood'?"
     )
-    assert message_of(read, table, task=MULTILABEL, class_names=("iron", "wood")) == expected
+    assert message_of(read, table, task=MULTILABEL, earlier=EarlierImages(("iron", "wood"))) == expected
     assert message_of(evaluate, table, ("iron", "wood"), task=MULTILABEL) == expected
 
 

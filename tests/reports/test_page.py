@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from tlkit.reports.page import PICTURES, write_report
+from tlkit.reports.page import PICTURES, RunPage, write_report
 
 EVIL = "<script>alert('1')</script>\"&"
 
@@ -53,7 +53,7 @@ def write(folder: Path, **replaced: Any) -> Page:
         "recipe": '[backbone]\nname = "tiny"\n',
         **replaced,
     }
-    path = write_report(folder, **arguments)
+    path = write_report(folder, RunPage(**arguments))
     assert path == folder / "report.html"
     return Page(path.read_text("utf-8"))
 

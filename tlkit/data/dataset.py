@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
 from pathlib import Path
 from typing import NoReturn
@@ -16,6 +16,7 @@ from tlkit.data.class_checks import (
 from tlkit.data.contradictions import find_duplicates
 from tlkit.data.deep_grey import choose_grey_ranges, describe_grey
 from tlkit.data.division import complete_splits, sample_records
+from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.annotated import read_annotated
 from tlkit.data.formats.box_columns import find_box
@@ -63,9 +64,7 @@ def read_dataset(
     *,
     seed: int,
     index: FileIndex,
-    class_names: Sequence[str] | None = None,
-    keep: Mapping[str, str] | None = None,
-    grey: Sequence[GreyRange] | None = None,
+    earlier: EarlierImages | None = None,
     progress: Progress = _no_progress,
 ) -> Manifest:
     """Read a data set for training.
@@ -79,12 +78,8 @@ def read_dataset(
         settings: How the images are found, sampled and split.
         seed: Seed of the sample and the splits.
         index: Cached facts about files.
-        class_names: Classes of the model to continue from, in label order; the data must have the same ones. None:
-            the classes found, sorted.
-        keep: Splits by image hash, from the run that this one starts from. They apply where the data has no splits, so
-            that no earlier validation image is trained on.
-        grey: Black and white levels for grey of more than 8 bits, from the model to continue from. None: measured on
-            the data.
+        earlier: What the model to continue from was trained on. None: the classes found, sorted, and grey levels measured
+            on the data.
         progress: Shows the progress of the file check.
 
     Raises:
@@ -93,15 +88,16 @@ def read_dataset(
     """
     boxes = read_image_boxes(data, settings.boxes)
     found = _find_candidates(data, settings, boxes)
+    class_names = earlier.class_names if earlier else None
     records, unusable, names = read_records(data, found.items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
     skipped = (*found.skipped, *unusable)
     _check_strict(settings, skipped)
     ordered_names = tuple(names if class_names is None else class_names)
     records = sample_records(records, settings.task, seed, fraction=settings.sample)
-    records = complete_splits(data, ordered_names, records, settings, seed, keep)
+    records = complete_splits(data, ordered_names, records, settings, seed, earlier.splits if earlier else {})
     check_trainable(data, settings.task, ordered_names, records, with_boxes=boxes is not None)
-    return _build_manifest(found, settings, ordered_names, records, skipped, boxes, grey)
+    return _build_manifest(found, settings, ordered_names, records, skipped, boxes, earlier.grey if earlier else None)
 
 
 def read_evaluation_set(
@@ -283,14 +279,14 @@ def _build_manifest(
     records: list[ImageRecord],
     skipped: tuple[SkippedFile, ...],
     boxes: ImageBoxes | None,
-    grey: Sequence[GreyRange] | None = None,
+    grey: tuple[GreyRange, ...] | None = None,
 ) -> Manifest:
     box_notices = boxes.sentences() if boxes else ()
     duplicates, findings = find_duplicates(settings.task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
     measured = [record.grey for record in records if record.grey is not None]
-    ranges = choose_grey_ranges(measured) if grey is None else tuple(grey)
+    ranges = choose_grey_ranges(measured) if grey is None else grey
     notices = (
         *found.notices,
         *_name_unused_columns(found, settings),

@@ -38,7 +38,7 @@ def complete_splits(
     records: list[ImageRecord],
     settings: DataSettings,
     seed: int,
-    keep: Mapping[str, str] | None,
+    keep: Mapping[str, str],
 ) -> list[ImageRecord]:
     """Return the records, all with a split; missing splits are taken from training, or from all images."""
     given = {record.split for record in records} - {NOT_GIVEN}

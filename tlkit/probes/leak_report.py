@@ -61,7 +61,7 @@ class ColumnVerdict:
     alone: Interval
     given_away: GivenAway | None
     with_image: Interval | None
-    sentence: str
+    sentence: str = ""
 
 
 @dataclass(frozen=True)
@@ -217,36 +217,28 @@ def pick_leaking(columns: Sequence[ColumnVerdict]) -> tuple[ColumnVerdict, ...]:
     return tuple(column for column in leaking if column.name != ALL_IMAGE_FACTS or not single)
 
 
-def describe_column(
-    task: str,
-    name: str,
-    verdict: str,
-    *,
-    same_as: Sequence[str] = (),
-    alone: Interval,
-    given_away: GivenAway | None = None,
-    image: Interval | None = None,
-    with_image: Interval | None = None,
-) -> str:
-    """Return a verdict in words.
+def describe_column(task: str, column: ColumnVerdict, image: Interval | None) -> str:
+    """Return a verdict in words; `image` is what the image's features explain, if images were looked at.
 
     Examples:
-        >>> describe_column("classification", "camera", "leaks", alone=Interval(0.75, 0.69, 0.8))
+        >>> camera = ColumnVerdict("camera", (), False, "leaks", Interval(0.75, 0.69, 0.8), None, None)
+        >>> describe_column("classification", camera, None)
         'camera leaks: it alone explains 0.75 (0.69 to 0.80) of the class.'
     """
-    names = f"{name} (also {', '.join(same_as)})" if same_as else name
+    name = column.name
+    names = f"{name} (also {', '.join(column.same_as)})" if column.same_as else name
     says = "all facts of the image file together explain" if name == ALL_IMAGE_FACTS else "it alone explains"
-    knows = f"{says} {alone.in_brief(_TWO_DIGITS)} of the {find_task(task).answer_noun}"
-    if given_away:
-        knows += f", {_describe_given_away(task, given_away)}"
-    if verdict == LEAKS:
+    knows = f"{says} {column.alone.in_brief(_TWO_DIGITS)} of the {find_task(task).answer_noun}"
+    if column.given_away:
+        knows += f", {_describe_given_away(task, column.given_away)}"
+    if column.verdict == LEAKS:
         return f"{names} leaks: {knows}."
-    if image is None or with_image is None:
+    if image is None or column.with_image is None:
         return f"{names}: {knows}."
-    change = f"{image.value:z.3f} without it, {with_image.value:z.3f} with it"
-    if verdict == HELPS:
+    change = f"{image.value:z.3f} without it, {column.with_image.value:z.3f} with it"
+    if column.verdict == HELPS:
         return f"{names} helps: it adds to what the image explains ({change})."
-    return f"{names} is {verdict}: {knows}, and adds nothing to the image ({change})."
+    return f"{names} is {column.verdict}: {knows}, and adds nothing to the image ({change})."
 
 
 def _describe_given_away(task: str, given_away: GivenAway) -> str:

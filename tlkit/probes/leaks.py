@@ -14,6 +14,7 @@ Means"), as of 200 that know nothing ten would otherwise seem to know something.
 
 from __future__ import annotations
 
+import dataclasses
 import math
 from collections.abc import Hashable, Sequence
 from dataclasses import dataclass
@@ -241,7 +242,7 @@ def _judge(
         verdict = HELPS
     else:
         verdict = REDUNDANT if is_known else HARMLESS
-    return ColumnVerdict(
+    judged = ColumnVerdict(
         name=column.name,
         same_as=column.same_as,
         is_image_fact=column.is_image_fact,
@@ -249,17 +250,8 @@ def _judge(
         alone=alone.score,
         given_away=given_away,
         with_image=with_column.score if with_column else None,
-        sentence=describe_column(
-            answer.task,
-            column.name,
-            verdict,
-            same_as=column.same_as,
-            alone=alone.score,
-            given_away=given_away,
-            image=image.score if image else None,
-            with_image=with_column.score if with_column else None,
-        ),
     )
+    return dataclasses.replace(judged, sentence=describe_column(answer.task, judged, image.score if image else None))
 
 
 def _find_filled_part(column: LeakColumn, alone: ScoredOutputs) -> GivenAway | None:

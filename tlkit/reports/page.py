@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -93,26 +94,11 @@ footer { color: var(--faint); font-size: 14px; margin-top: 24px; }
 """
 
 
-def write_report(
-    folder: Path,
-    *,
-    title: str,
-    facts: Mapping[str, str],
-    class_table: Table,
-    stage_table: Table,
-    score_table: Table,
-    recipe: str,
-    skipped: Sequence[tuple[str, str]] = (),
-    notices: Sequence[str] = (),
-    caution: str = "",
-) -> Path:
-    """Write `report.html` into a run's folder and return its path.
+@dataclass(frozen=True)
+class RunPage:
+    """What the page about a run tells. A table without rows is left out.
 
-    The pictures, which PICTURES names, are taken from the folder as far as they are there. A table without rows is left
-    out.
-
-    Args:
-        folder: The run's folder.
+    Attributes:
         title: What the run is called.
         facts: The figures to read first, by their name: "validation accuracy": "0.861 (0.82 to 0.89)".
         class_table: Column titles and rows of strings: images per class and split.
@@ -124,36 +110,53 @@ def write_report(
         notices: What the reader of the data found remarkable, a sentence each.
         caution: What to bear in mind when the figures are quoted.
     """
+
+    title: str
+    facts: Mapping[str, str]
+    class_table: Table
+    stage_table: Table
+    score_table: Table
+    recipe: str
+    skipped: Sequence[tuple[str, str]] = ()
+    notices: Sequence[str] = ()
+    caution: str = ""
+
+
+def write_report(folder: Path, page: RunPage) -> Path:
+    """Write `report.html` into a run's folder and return its path.
+
+    The pictures, which PICTURES names, are taken from the folder as far as they are there.
+    """
     blocks = [
-        _render_facts(facts),
-        _render_caution(caution),
-        _render_table("Stages", "Each stage went on from the best weights of the one before it.", stage_table),
+        _render_facts(page.facts),
+        _render_caution(page.caution),
+        _render_table("Stages", "Each stage went on from the best weights of the one before it.", page.stage_table),
         _render_picture(folder, "curves.png"),
         *_render_sweeps(folder),
-        _render_scores(score_table),
+        _render_scores(page.score_table),
         _render_picture(folder, "confusion.png"),
         _render_picture(folder, "reliability.png"),
         _render_picture(folder, "labels.png"),
         _render_picture(folder, "predicted.png"),
-        _render_table("Images", "How many images of each class are in each split.", class_table),
-        _render_notices(notices),
+        _render_table("Images", "How many images of each class are in each split.", page.class_table),
+        _render_notices(page.notices),
         _render_picture(folder, "views.png"),
-        _render_skipped(skipped),
-        _render_recipe(recipe),
+        _render_skipped(page.skipped),
+        _render_recipe(page.recipe),
     ]  # fmt: skip
-    page = (
+    html = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{_text(title)}</h1>\n<p>Report of a tlkit run.</p>\n"
+        f"<title>{_text(page.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
+        f"<h1>{_text(page.title)}</h1>\n<p>Report of a tlkit run.</p>\n"
         + "\n".join(block for block in blocks if block)
         + "\n<footer>Made by tlkit. This page is complete in itself: it can be sent as one file.</footer>\n"
         "</main>\n</body>\n</html>\n"
     )
     path = folder / REPORT_NAME
     with written_aside(path) as file:
-        file.write(page.encode("utf-8"))
+        file.write(html.encode("utf-8"))
     return path
 
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from tlkit.data.dataset import read_dataset
+from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.recipes import Recipe, ResolvedBackbone, check_recipe, expand_gradual, resolve_backbone, resolve_recipe
@@ -65,9 +66,7 @@ def read_images(data: Path, plan: RunPlan, cache_root: Path, console: Console) -
         recipe.data,
         seed=recipe.training.seed,
         index=FileIndex(cache_root),
-        class_names=earlier.spec.class_names if earlier else None,
-        keep=earlier.splits if earlier else None,
-        grey=earlier.spec.grey if earlier else None,
+        earlier=EarlierImages(earlier.spec.class_names, earlier.spec.grey, earlier.splits or {}) if earlier else None,
         progress=lambda total: console.progress("Checking images", total),
     )
 

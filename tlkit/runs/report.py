@@ -19,7 +19,7 @@ from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
-from tlkit.reports.page import REPORT_NAME, Table, write_report
+from tlkit.reports.page import REPORT_NAME, RunPage, Table, write_report
 from tlkit.reports.rates import write_rate
 from tlkit.runs.folder import RunFolder
 from tlkit.runs.history import RunHistory
@@ -95,8 +95,7 @@ def write_run_report(
         facts = {f"validation {name}": value for name, value in report.facts().items()}
         score_table = report.score_table()
     with steps.step(REPORT_NAME):
-        write_report(
-            folder.path,
+        page = RunPage(
             title=folder.path.name,
             facts={**facts, "seconds": f"{seconds:,.0f}"},
             class_table=manifest.class_table(),
@@ -107,6 +106,7 @@ def write_run_report(
             notices=manifest.notices,
             caution=qualify_validation(folder.path, manifest) if scored else "",
         )
+        write_report(folder.path, page)
 
 
 def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:
