@@ -176,7 +176,7 @@ def test_a_least_probability_needs_classes(photos: Path, model: ColourModel, mon
     with pytest.raises(SettingError) as caught:
         predict(photos, min_probability=0.8)
     assert str(caught.value) == (
-        "--min-probability 0.8 has no effect: the model predicts labels with thresholds.\n"
+        "--min-probability 0.8 has no effect: the model predicts labels.\n"
         "  Expected: --min-probability only with a model of two classes or more\n"
         "  Fix: leave out --min-probability."
     )
