@@ -2,33 +2,28 @@
 
 from __future__ import annotations
 
-import dataclasses
 import time
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.data.dataset import read_evaluation_set
-from tlkit.data.file_index import FileIndex
 from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
-from tlkit.data.manifest import ImageRecord, SkippedFile, read_manifest
+from tlkit.data.manifest import SkippedFile
 from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
-from tlkit.errors import DataError, RunError, SettingError
-from tlkit.features.cache import default_cache_root
+from tlkit.errors import DataError, SettingError
 from tlkit.files import write_json
 from tlkit.inference.box_sheet import draw_box_sheet
 from tlkit.inference.predictions import choose_prediction_columns, make_prediction, open_predictions
 from tlkit.inference.scoring import Scores, count_files, score_records
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
 from tlkit.inference.task_report import compute_task_report, draw_task_pictures
-from tlkit.metadata.oddities import OddValues
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
-from tlkit.models.storage import find_bundle, read_spec
+from tlkit.models.storage import read_spec
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import (
@@ -36,8 +31,8 @@ from tlkit.reports.output_folder import (
     held_output_folder,
 )
 from tlkit.reports.tables import write_csv
-from tlkit.runs.folder import MANIFEST_FILE, describe_unfinished
-from tlkit.runs.recipe import describe_answer
+from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_images_to_evaluate
+from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task
 from tlkit.tasks.box_report import BoxReport, answers_of
 from tlkit.tasks.classification_report import ClassificationReport
@@ -60,16 +55,6 @@ OTHER_FILES = (
     "predictions.csv",
 )
 """What an evaluation may hold, depending on the task, beside the report that is written last."""
-
-
-@dataclass(frozen=True)
-class EvaluationSet:
-    """Labelled images: `source` says in words where they come from, `split` which part was asked for, if any was."""
-
-    source: str
-    split: str | None
-    records: tuple[ImageRecord, ...]
-    skipped: tuple[SkippedFile, ...]
 
 
 @dataclass(frozen=True)
@@ -133,9 +118,9 @@ def run_evaluate(
             data_folders = [data] if data and data.is_dir() else []
             check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
             stack.enter_context(held_output_folder(out, kind=EVALUATION, marker=OUTPUT_MARKER))
-        folder = _find_run_folder(run)
+        folder = find_run_folder(run)
         seen = read_seen_images(folder) if folder else UNKNOWN_IMAGES
-        images = _read_images(run, data, spec, split=options.split, settings=settings, console=console)
+        images = read_images_to_evaluate(run, data, spec, split=options.split, settings=settings, console=console)
         shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
         console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
@@ -193,11 +178,6 @@ def _check_top_k(top_k: int | None, spec: BundleSpec) -> None:
     )
 
 
-def _find_run_folder(run: Path) -> Path | None:
-    """Return the folder with the manifest of a run that is named by its own folder or its bundle's; None without one."""
-    return next((place for place in (run, find_bundle(run).parent) if (place / MANIFEST_FILE).is_file()), None)
-
-
 def _check_scored(run: Path, scores: Scores, images: EvaluationSet) -> None:
     if not scores.records:
         raise DataError(
@@ -205,53 +185,6 @@ def _check_scored(run: Path, scores: Scores, images: EvaluationSet) -> None:
             expected="images as they were when they were checked",
             fix=f"tlkit evaluate {run} DATA, with the folder where the images are now.",
         )
-
-
-def _read_images(
-    run: Path, data: Path | None, spec: BundleSpec, *, split: str | None, settings: DataSettings, console: Console
-) -> EvaluationSet:
-    if data is None:
-        return _read_own_images(run, split)
-    index = FileIndex(default_cache_root())
-    settings = dataclasses.replace(settings, **describe_answer(spec))
-    manifest = read_evaluation_set(
-        data,
-        settings,
-        class_names=spec.class_names,
-        index=index,
-        split=split,
-        progress=lambda total: console.progress("Checking", total),
-    )
-    for notice in manifest.notices:
-        console.say(notice)
-    odd = OddValues(spec.metadata)
-    for record in manifest.records:
-        odd.add(record.metadata)
-    for sentence in odd.describe():
-        console.warn(sentence)
-    source = f"{data}, split {split}" if split else str(data)
-    return EvaluationSet(source, split, manifest.records, manifest.skipped)
-
-
-def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
-    """Return the images that a run held back, by its manifest."""
-    folder = _find_run_folder(run)
-    if folder is None:
-        raise RunError(
-            f"{run} is a bundle without the run that made it, so it does not know any images.",
-            expected="a run folder with its manifest.csv, or images to evaluate on",
-            fix=f"tlkit evaluate {run} DATA",
-        )
-    manifest = read_manifest(folder)
-    chosen = split or next((name for name in ("test", "validation") if manifest.in_split(name)), "test")
-    records = manifest.in_split(chosen)
-    if not records:
-        raise DataError(
-            f"{folder} has no images in its {chosen} split.",
-            expected="a split with images: train, validation or test",
-            fix=f"tlkit evaluate {run} DATA, with other labelled images.",
-        )
-    return EvaluationSet(f"the run's own {chosen} split", chosen, records, ())
 
 
 def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: dict[str, Any], console: Console) -> None:
