@@ -46,7 +46,7 @@ def model(monkeypatch: pytest.MonkeyPatch) -> ColourModel:
     model = ColourModel()
     monkeypatch.setattr("tlkit.commands.evaluate.read_spec", lambda *_, **__: model.spec)
     monkeypatch.setattr("tlkit.commands.evaluate.open_classifier", lambda *_, **__: model)
-    monkeypatch.setattr("tlkit.commands.evaluate.find_bundle", lambda run: run / "bundle")
+    monkeypatch.setattr("tlkit.runs.evaluation_set.find_bundle", lambda run: run / "bundle")
     return model
 
 
