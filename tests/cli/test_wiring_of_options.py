@@ -9,7 +9,8 @@ from typing import Any
 
 import pytest
 
-from tlkit.commands.predict import PredictOutputs
+from tlkit.commands.evaluate import EvaluateOptions
+from tlkit.commands.predict import PredictOptions, PredictOutputs
 from tlkit.data.views import ViewPlan
 from tlkit.probes.candidates import Wanted
 from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
@@ -72,17 +73,18 @@ def test_options_of_predict(call: Call) -> None:
         "predict run a b --out rows.csv --overlay o --sort-into s --top-k 2 --min-probability 0.4 --views 3 --policy crops",
         "--engine keras --precision bfloat16 --batch-size 5 --table t.csv --image-column file",
     )
-    assert arguments == (Path("run"), ("a", "b"), PredictOutputs(Path("rows.csv"), Path("o"), Path("s")))
-    assert settings == {
-        "top_k": 2,
-        "min_probability": 0.4,
-        "views": ViewPlan("crops", 3),
-        "engine": "keras",
-        "precision": "bfloat16",
-        "batch_size": 5,
-        "table": Path("t.csv"),
-        "image_column": "file",
-    }
+    options = PredictOptions(
+        top_k=2,
+        min_probability=0.4,
+        views=ViewPlan("crops", 3),
+        engine="keras",
+        precision="bfloat16",
+        batch_size=5,
+        table=Path("t.csv"),
+        image_column="file",
+    )
+    assert arguments == (Path("run"), ("a", "b"), PredictOutputs(Path("rows.csv"), Path("o"), Path("s")), options)
+    assert settings == {}
 
 
 def test_options_of_evaluate(call: Call) -> None:
@@ -94,16 +96,11 @@ def test_options_of_evaluate(call: Call) -> None:
     columns = {
         name: getattr(DATA, name) for name in ("image_column", "label_column", "label_separator", "split_column")
     }
-    assert arguments == (Path("run"), Path("data"))
-    assert settings == {
-        "settings": DataSettings(**columns, boxes="b.csv", strict=True),
-        "split": "train",
-        "top_k": 2,
-        "out": Path("e"),
-        "views": ViewPlan("crops", 3),
-        "engine": "keras",
-        "precision": "bfloat16",
-    }
+    options = EvaluateOptions(
+        split="train", top_k=2, out=Path("e"), views=ViewPlan("crops", 3), engine="keras", precision="bfloat16"
+    )
+    assert arguments == (Path("run"), Path("data"), options)
+    assert settings == {"settings": DataSettings(**columns, boxes="b.csv", strict=True)}
 
 
 def test_options_of_compare(call: Call) -> None:
