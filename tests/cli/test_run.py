@@ -23,8 +23,7 @@ from tlkit.recipes import (
 )
 
 RECIPES = sorted((Path(__file__).parents[2] / "recipes").glob("*.toml"))
-TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64")
-SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "64")
+SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32")
 
 
 @pytest.fixture
@@ -79,9 +78,9 @@ def test_an_option_replaces_the_recipe_s_setting(photos: Path, tmp_path: Path, r
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[backbone]\nname = "vgg16"\n[training]\nseed = 4\n[[stage]]\nepochs = 1\n', encoding="utf-8")
     out = tmp_path / "run"
-    assert run_cli("run", recipe, photos, *TINY, "--out", out, "-q").exit_code == 0
+    assert run_cli("run", recipe, photos, *SMALLEST, "--out", out, "-q").exit_code == 0
     ran = read_recipe(out / "recipe.toml")
-    assert (ran.backbone.name, ran.backbone.image_size, ran.training.seed) == ("tiny", 64, 4)
+    assert (ran.backbone.name, ran.backbone.image_size, ran.training.seed) == ("mnist_cnn", 32, 4)
     assert ran.stages == (Stage(name="1-head", epochs=1, batch_size=64, lr=1e-3, lr_ratio=1.0, patience=8),)
 
 
