@@ -23,8 +23,8 @@ from tlkit.errors import DataError, SettingError
 pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
 
 ROOT = Path(__file__).parent.parent
-FAST: dict[str, Any] = {"backbone": "tiny", "head": "linear", "epochs": 1, "engine": "keras"}
-WORDS = ["--backbone", "tiny", "--head", "linear", "--epochs", "1", "--engine", "keras"]
+FAST: dict[str, Any] = {"backbone": "mnist_cnn", "head": "linear", "epochs": 1, "engine": "keras"}
+WORDS = ["--backbone", "mnist_cnn", "--head", "linear", "--epochs", "1", "--engine", "keras"]
 
 
 @pytest.fixture(scope="module")
@@ -97,8 +97,8 @@ def test_functions_return_what_the_commands_print(
         (lambda: tlkit.predict(run["run"], photos, top_k=1), ["predict", run["run"], photos, "--top-k", "1"]),
         (lambda: tlkit.load(run["run"]).evaluate(photos, top_k=1), ["evaluate", run["run"], photos, "--top-k", "1"]),
         (
-            lambda: tlkit.precompute(photos, backbone="tiny", head="linear"),
-            ["precompute", photos, "--backbone", "tiny", "--head", "linear"],
+            lambda: tlkit.precompute(photos, backbone="mnist_cnn", head="linear"),
+            ["precompute", photos, "--backbone", "mnist_cnn", "--head", "linear"],
         ),
         (tlkit.list_caches, ["cache", "list"]),
         (tlkit.verify_caches, ["cache", "verify"]),
@@ -120,7 +120,7 @@ def test_a_model_predicts_files_arrays_and_pillows_images_alike(
 ) -> None:
     model = tlkit.load(run["run"])
     assert model.class_names == ("blue", "red")
-    assert repr(model) == "<tlkit.Model: tiny, classification, 2 classes>"
+    assert repr(model) == "<tlkit.Model: mnist_cnn, classification, 2 classes>"
     path = min((photos / "red").iterdir())
     picture = Image.open(path)
     from_file, from_pillow, from_array = model.predict([path, picture, np.asarray(picture.convert("RGB"))])
@@ -180,13 +180,13 @@ def test_a_file_that_is_no_picture_has_an_error_and_an_array_that_is_none_is_ref
 
 
 def test_features_of_a_model_are_those_of_the_cache(photos: Path, run: dict[str, Any]) -> None:
-    rows, paths = tlkit.compute_features(photos, backbone="tiny", engine="keras", feature_dtype="float32")
-    assert rows.shape == (16, 224)
+    rows, paths = tlkit.compute_features(photos, backbone="mnist_cnn", engine="keras", feature_dtype="float32")
+    assert rows.shape == (16, 64)
     assert {path.parent.name for path in paths} == {"red", "blue"}
     found = tlkit.load(run["run"]).features(paths[:3])
     np.testing.assert_allclose(found, rows[:3], rtol=1e-4, atol=1e-5)
-    assert tlkit.load(run["run"]).features([]).shape == (0, 224)
-    maps, _ = tlkit.compute_features(photos, backbone="tiny", engine="keras", boundary="block3")
+    assert tlkit.load(run["run"]).features([]).shape == (0, 64)
+    maps, _ = tlkit.compute_features(photos, backbone="mnist_cnn", engine="keras", boundary="conv1")
     assert maps.ndim == 4
 
 

@@ -12,7 +12,9 @@ import pytest
 
 from tlkit.recipes import read_recipe
 
-TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64", "--batch-size", "8", "--head", "linear")
+SMALLEST = (
+    "--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32", "--batch-size", "8", "--head", "linear",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -24,7 +26,7 @@ def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
 def test_a_head_then_a_group_then_everything(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:
     first, second, third = (tmp_path / name for name in ("first", "second", "third"))
     result = run_cli(
-        "finetune", photos, *TINY, "--lr", "0.01", "--epochs", "4", "--views", "2", "--out", first, "--json"
+        "finetune", photos, *SMALLEST, "--lr", "0.01", "--epochs", "4", "--views", "2", "--out", first, "--json"
     )
     assert result.exit_code == 0
     payload = result.json()
@@ -35,29 +37,29 @@ def test_a_head_then_a_group_then_everything(photos: Path, tmp_path: Path, run_c
     assert "one of 2 standard views of each" in result.stderr
 
     result = run_cli(
-        "finetune", photos, "--start-from", first, "--unfreeze", "block4", "--lr", "1e-3", "--lr-ratio", "10",
+        "finetune", photos, "--start-from", first, "--unfreeze", "conv2", "--lr", "1e-3", "--lr-ratio", "10",
         "--epochs", "1", "--batch-size", "8", "--out", second,
     )  # fmt: skip
     assert result.exit_code == 0
-    assert re.search(r"^(Kept|Undone): unfreezing block4: ", result.stdout, re.MULTILINE)
+    assert re.search(r"^(Kept|Undone): unfreezing conv2: ", result.stdout, re.MULTILINE)
     assert read_recipe(second / "recipe.toml").backbone == dataclasses.replace(
         read_recipe(first / "recipe.toml").backbone, weights=None
     )
 
     result = run_cli(
-        "finetune", photos, "--start-from", second, "--unfreeze", "all", "--group-lr", "stem=0", "--epochs", "1",
+        "finetune", photos, "--start-from", second, "--unfreeze", "all", "--group-lr", "conv1=0", "--epochs", "1",
         "--batch-size", "8", "--out", third, "-q",
     )  # fmt: skip
     assert (result.exit_code, result.stdout) == (0, "")
-    assert read_recipe(third / "recipe.toml").stages[0].group_lr == {"stem": 0.0}
+    assert read_recipe(third / "recipe.toml").stages[0].group_lr == {"conv1": 0.0}
 
 
 def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
     photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
 ) -> None:
     out = tmp_path / "run"
-    options = ("--unfreeze", "block4", "--views", "2", "--policy", "strong", "--epochs", "1", "--out", out, "--json")
-    result = run_cli("finetune", photos, *TINY, "--test-fraction", "0.2", *options)
+    options = ("--unfreeze", "conv2", "--views", "2", "--policy", "strong", "--epochs", "1", "--out", out, "--json")
+    result = run_cli("finetune", photos, *SMALLEST, "--test-fraction", "0.2", *options)
     payload = result.json()
     assert (
         "A head is trained first, then unfrozen layers with it: --epochs, --batch-size govern the unfreezing only; "
@@ -67,7 +69,7 @@ def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
     assert advice in result.stderr
     command = advice.strip().partition("tlkit ")[2].split()
     assert run_cli(*command, "--json").json()["split"] == "test"
-    assert [stage["stage"] for stage in payload["validation"]] == ["1-head", "2-unfreeze-block4"]
+    assert [stage["stage"] for stage in payload["validation"]] == ["1-head", "2-unfreeze-conv2"]
     head, unfrozen = read_recipe(out / "recipe.toml").stages
     assert (head.views, head.policy, head.epochs) == (2, "strong", 30)
     assert (unfrozen.views, unfrozen.policy, unfrozen.epochs) == (2, "strong", 1)
@@ -77,7 +79,9 @@ def test_from_random_weights_everything_is_trained_at_once(
     photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
 ) -> None:
     out = tmp_path / "run"
-    payload = run_cli("finetune", photos, *TINY, "--unfreeze", "all", "--epochs", "1", "--out", out, "--json").json()
+    payload = run_cli(
+        "finetune", photos, *SMALLEST, "--unfreeze", "all", "--epochs", "1", "--out", out, "--json"
+    ).json()
     assert [stage["boundary"] for stage in payload["validation"]] == ["pixels"]
 
 
@@ -86,7 +90,7 @@ def test_a_run_without_a_name_gets_the_first_free_one(
 ) -> None:
     monkeypatch.chdir(tmp_path)
     (tmp_path / "runs" / "photos-1").mkdir(parents=True)
-    payload = run_cli("finetune", photos, *TINY, "--epochs", "1", "--json").json()
+    payload = run_cli("finetune", photos, *SMALLEST, "--epochs", "1", "--json").json()
     assert payload["run"] == "runs/photos-2"
 
 
@@ -116,7 +120,7 @@ def test_a_run_without_a_name_gets_the_first_free_one(
 def test_a_setting_that_cannot_be_is_refused(
     options: tuple[str, ...], message: str, photos: Path, run_cli: Callable[..., Any]
 ) -> None:
-    result = run_cli("finetune", photos, *TINY, *options)
+    result = run_cli("finetune", photos, *SMALLEST, *options)
     assert (result.exit_code, result.stderr) == (1, message)
 
 
@@ -124,7 +128,7 @@ def test_weights_are_refused_where_the_run_to_start_from_brings_its_own(
     photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
 ) -> None:
     first = tmp_path / "first"
-    assert run_cli("finetune", photos, *TINY, "--epochs", "1", "--out", first, "-q").exit_code == 0
+    assert run_cli("finetune", photos, *SMALLEST, "--epochs", "1", "--out", first, "-q").exit_code == 0
     result = run_cli("finetune", photos, "--start-from", first, "--weights", "random", "--out", tmp_path / "second")
     assert (result.exit_code, result.stderr) == (
         1,
@@ -142,7 +146,7 @@ def test_an_interrupted_run_says_that_it_can_go_on(
 
     monkeypatch.setattr("tlkit.commands.finetune.read_images", interrupt)
     out = tmp_path / "run"
-    result = run_cli("finetune", photos, *TINY, "--out", out)
+    result = run_cli("finetune", photos, *SMALLEST, "--out", out)
     assert (result.exit_code, result.stderr) == (
         130,
         f"\nInterrupted. {out} keeps what is finished: the same command with --resume goes on from there.\n",

@@ -117,6 +117,7 @@ def test_the_command_is_one_that_tlkit_takes_with_all_that_was_given(
     assert given["out"] == Path("runs/photos-head")
 
 
+@pytest.mark.usefixtures("untraced")
 def test_values_metadata_and_boxes_are_planned_too(photos: Path, weights: str, tmp_path: Path) -> None:
     table = tmp_path / "fish.csv"
     with table.open("w", newline="") as file:
@@ -142,12 +143,14 @@ def test_the_last_groups_hold_a_quarter_of_the_weights_and_leave_something_froze
     assert find_last_groups(build_backbone("mnist_cnn", pooling="avg", weights="random")) == "conv2"
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flat colours are told apart without training the backbone, also by a linear head, which is then advised."""
     monkeypatch.setattr("tlkit.probes.plan_evidence.MIN_TRIED", 48)
     monkeypatch.setattr("tlkit.probes.plan_trial.MAX_EPOCHS", 1)
+    monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 3)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         payload = run_plan(
@@ -162,7 +165,7 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
         "dense head and conv2 upwards",
     ]
     assert [score["images"] for score in scores.values()] == [48, 48, 48, 48, 48]
-    assert payload["evidence"]["trial"]["trained_on"] == 38
+    assert payload["evidence"]["trial"]["trained_on"] == 32
     advice = payload["advice"]
     assert (advice["unfreeze"], advice["head"]) == ("none", "linear")
     assert advice["train"] == "the linear head alone"
@@ -170,7 +173,7 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     assert "--views" not in advice["command"], "finetune's default is one view"
     story = stdout.getvalue()
     assert "The trial holds out each of 48 images once. Training conv2 upwards takes " in story
-    assert "The trial trained on 38 images at a time and took " in story
+    assert "The trial trained on 32 images at a time and took " in story
 
 
 @pytest.mark.parametrize(

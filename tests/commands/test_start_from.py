@@ -22,7 +22,7 @@ from tlkit.outputs import Target
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, read_recipe
 from tlkit.training.stage_plan import check_same_model
 
-TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64", "--head", "linear")
+SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32", "--head", "linear")
 SHORT = ("--epochs", "1", "--batch-size", "16")
 RunCli = Callable[..., Any]
 
@@ -153,7 +153,7 @@ def first(priced: Path, run_cli: RunCli) -> Path:
     folder = priced.parent / "first"
     if not folder.exists():
         options = ("--task", "regression", "--target", "price", "--target-scale", "log", "--metadata", "boat,hour")
-        assert run_cli("finetune", priced, *TINY, *SHORT, *options, "--out", folder, "-q").exit_code == 0
+        assert run_cli("finetune", priced, *SMALLEST, *SHORT, *options, "--out", folder, "-q").exit_code == 0
     return folder
 
 
@@ -162,7 +162,7 @@ def test_what_a_run_learns_and_takes_need_not_be_said_again(
 ) -> None:
     second = tmp_path / "second"
     result = run_cli(
-        "finetune", priced, "--start-from", first, "--unfreeze", "block4", *SHORT, "--out", second, "-q"
+        "finetune", priced, "--start-from", first, "--unfreeze", "conv2", *SHORT, "--out", second, "-q"
     )  # fmt: skip
     assert (result.exit_code, result.stderr) == (0, "")
     before, after = (read_spec(run, loader_version=LOADER_VERSION) for run in (first, second))

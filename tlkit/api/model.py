@@ -104,7 +104,7 @@ class Model:
 
         Examples:
             >>> tlkit.load("runs/first").features(["photos/red/red_000.png", "photos/blue/blue_000.png"]).shape
-            (2, 224)
+            (2, 64)
         """
         pictures = _list_pictures(images)
         if not pictures:

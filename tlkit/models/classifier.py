@@ -75,7 +75,7 @@ class Classifier:
     ) -> dict[str, np.ndarray[Any, Any]]:
         """Return `answer`, the logits; `feature`, pooled, (n, channels); and, if boxes were learnt, `box`, (n, 4), 0..1."""
         metadata = check_inputs(self.spec, images, metadata)
-        return {name: value.numpy() for name, value in self._compute(tf.constant(images), metadata).items()}
+        return {name: value.numpy() for name, value in self._compute(tf.constant(images), tf.constant(metadata)).items()}
 
     def predict(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
