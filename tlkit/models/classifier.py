@@ -74,8 +74,8 @@ class Classifier:
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """Return `answer`, the logits; `feature`, pooled, (n, channels); and, if boxes were learnt, `box`, (n, 4), 0..1."""
-        metadata = check_inputs(self.spec, images, metadata)
-        return {name: value.numpy() for name, value in self._compute(tf.constant(images), tf.constant(metadata)).items()}
+        given = tf.constant(images), tf.constant(check_inputs(self.spec, images, metadata))
+        return {name: value.numpy() for name, value in self._compute(*given).items()}
 
     def predict(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
