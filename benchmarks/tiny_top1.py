@@ -15,7 +15,7 @@ import numpy as np
 from safetensors import safe_open
 
 from tlkit.backbones.weights import BUNDLED_FILES, stable_names
-from tlkit.data.images import load_image
+from tlkit.data.image_file import ImageFile
 from tlkit.metrics.intervals import compute_wilson_interval
 from tlkit.outputs import CLASSIFICATION
 from tlkit.runtime import start_keras
@@ -51,7 +51,9 @@ def main(folder: Path, image_size: int) -> None:
     ranks = []
     for start in range(0, len(paths), BATCH_SIZE):
         batch = paths[start : start + BATCH_SIZE]
-        pixels = [load_image(path.read_bytes(), image_size=(image_size, image_size), fit="squash") for path in batch]
+        pixels = [
+            ImageFile(path.read_bytes()).render(image_size=(image_size, image_size), fit="squash") for path in batch
+        ]
         features = backbone.model(np.stack(pixels).astype(np.float32), training=False)
         logits = np.asarray(call_head(head, features, None, training=False)["answer"])
         truth = np.array([class_names.index(path.parent.name) for path in batch])

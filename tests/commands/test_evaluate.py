@@ -83,7 +83,7 @@ def test_scores_are_counted_by_class_name_whatever_the_order_of_the_classes(
 ) -> None:
     payload = evaluate(bundle, photos)
     paths = sorted(photos.rglob("*.png"))
-    answers = [prediction.ranked[0][0] for _, prediction in predict_files(classifier, paths, NO_METADATA, top_k=1)]
+    answers = [file.prediction.ranked[0][0] for file in predict_files(classifier, paths, NO_METADATA, top_k=1)]
     right = [answer == path.parent.name for answer, path in zip(answers, paths, strict=True)]
 
     assert payload["accuracy"]["value"] == sum(right) / 15
@@ -104,12 +104,12 @@ def test_evaluation_gives_the_very_numbers_of_prediction(num_views: int, classif
     done: list[int] = []
     scores = score_records(classifier, records, views=views, advance=done.append)
     assert sum(done) == len(records)
-    for (_, prediction), row in zip(
+    for file, row in zip(
         predict_files(classifier, [record.path for record in records], NO_METADATA, top_k=3, views=views),
         scores.answers,
         strict=True,
     ):
-        ranked = {name: np.float32(probability) for name, probability in prediction.ranked}
+        ranked = {name: np.float32(probability) for name, probability in file.prediction.ranked}
         assert [ranked[name] for name in CLASS_NAMES] == row.tolist()
 
 

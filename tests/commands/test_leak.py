@@ -19,8 +19,8 @@ from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
-from tlkit.data.image_facts import read_facts_of_files
-from tlkit.data.manifest import Manifest
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.records import describe_record
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.probes import images, leak_warning
@@ -349,11 +349,11 @@ def test_a_training_warns_in_one_line_of_the_size_and_of_columns_that_it_learns_
 def test_a_training_looks_at_no_images_of_the_test_split(catches: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     looked_at: list[Path] = []
 
-    def read_facts(files: Sequence[tuple[Path, int, int]]) -> list[dict[str, str]]:
-        looked_at.extend(path for path, _, _ in files)
-        return read_facts_of_files(files)
+    def describe(record: ImageRecord) -> dict[str, str]:
+        looked_at.append(record.path)
+        return describe_record(record)
 
-    monkeypatch.setattr(leak_warning, "read_facts_of_files", read_facts)
+    monkeypatch.setattr(leak_warning, "describe_record", describe)
     manifest = read(catches)
     warn(manifest)
     assert set(looked_at) == {record.path for record in manifest.records if record.split != "test"}

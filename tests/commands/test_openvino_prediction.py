@@ -101,14 +101,14 @@ def test_training_evaluation_and_prediction_report_the_very_same_numbers(
     # The reported probabilities have been cooled down after the fact, which rounds another time.
     np.testing.assert_allclose(evaluated.answers, reported.answers, atol=1e-6)
     metadata = MetadataSource(NO_METADATA, None)
-    for (path, prediction), record, row in zip(
+    for file, record, row in zip(
         predict_files(model, [record.path for record in records], metadata, top_k=2),
         records,
         evaluated.answers,
         strict=True,
     ):
-        assert path == record.path
-        ranked = {name: np.float32(probability) for name, probability in prediction.ranked}
+        assert file.path == record.path
+        ranked = {name: np.float32(probability) for name, probability in file.prediction.ranked}
         assert [ranked[name] for name in ("green", "red")] == row.tolist()
     payload = run_cli("predict", bundle, records[3].path, "--json").json()
     (alone,) = payload["predictions"][0]["classes"][:1]

@@ -14,7 +14,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from tlkit.commands.precompute import run_precompute
-from tlkit.data.images import load_image
+from tlkit.data.image_file import ImageFile
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan, draw_view
 from tlkit.errors import CacheError, DataError, SettingError
@@ -87,8 +87,7 @@ def test_every_row_is_the_feature_of_its_image_and_view(
         assert rows.positions.shape == (len(rows.records), num_views)
         assert rows.positions.dtype == np.int64
         drawn = [
-            load_image(
-                record.path.read_bytes(),
+            ImageFile(record.path.read_bytes()).render(
                 image_size=(SIZE, SIZE),
                 fit="crop",
                 view=draw_view("standard", seed=5, sha256=record.sha256, index=index),
@@ -226,7 +225,7 @@ def test_memory_for_a_wanted_image_is_a_few_hundred_bytes() -> None:
     tracemalloc.start()
     wanted = RequestedRows(manifest, ViewPlan("standard", 4))
     missing = wanted.list_missing(np.full((20_000, 4), -1))
-    for _ in wanted.list_keys(missing):
+    for _ in wanted.list_files(missing):
         pass
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()

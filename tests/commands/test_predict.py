@@ -8,14 +8,15 @@ import json
 from collections.abc import Callable, Iterable
 from hashlib import sha256
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import numpy as np
 import pytest
 from PIL import Image
 
 from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
-from tlkit.data.images import LOADER_VERSION, load_image, read_content
+from tlkit.data.image_file import ImageFile
+from tlkit.data.images import LOADER_VERSION, UnusableImage
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan, draw_view
 from tlkit.errors import RunError, SettingError
@@ -102,15 +103,15 @@ def test_rows_follow_the_order_of_the_sources_whatever_the_batches(
     for batch_size in (1, 2, 32):
         monkeypatch.setattr(classifier, "batch_size", batch_size)
         answers = list(predict_files(classifier, paths, MetadataSource(NO_METADATA, None), top_k=1))
-        assert [path for path, _ in answers] == paths
-        assert [prediction.path for _, prediction in answers] == [str(path) for path in paths]
+        assert [file.path for file in answers] == paths
+        assert [file.prediction.path for file in answers] == [str(path) for path in paths]
 
 
 def test_the_probabilities_are_the_models_for_the_pixels_of_the_one_loader(
     bundle: Path, classifier: Classifier, photos: Path
 ) -> None:
     path = photos / "a" / "red" / "red_002.png"
-    pixels = load_image(path.read_bytes(), image_size=(64, 64), fit="pad")
+    pixels = ImageFile(path.read_bytes()).render(image_size=(64, 64), fit="pad")
     expected = classifier.predict(np.stack([pixels] * 32))[0]
 
     (row,) = read_rows(predict(bundle, [path])["stdout"])
@@ -134,7 +135,7 @@ def test_the_answers_to_views_are_averaged_and_the_views_follow_from_the_file_al
     path = photos / "b" / "red" / "red_001.png"
     content = path.read_bytes()
     drawn = [None, *(draw_view("strong", seed=0, sha256=sha256(content).hexdigest(), index=index) for index in (1, 2))]
-    pixels = np.stack([load_image(content, image_size=(64, 64), fit="pad", view=view) for view in drawn])
+    pixels = np.stack([ImageFile(content).render(image_size=(64, 64), fit="pad", view=view) for view in drawn])
     expected = classifier.predict(np.concatenate([pixels, np.stack([pixels[-1]] * 29)]))[:3].mean(axis=0)
 
     together = {row["path"]: row for row in read_rows(predict(bundle, [photos], views=views)["stdout"])}
@@ -216,18 +217,20 @@ def test_overlays_and_sorted_copies_need_a_folder_each(bundle: Path, photos: Pat
     )
 
 
-def test_a_picture_that_vanishes_after_its_prediction_is_a_warning(
+def test_a_picture_that_gives_no_preview_is_a_warning(
     bundle: Path, photos: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def vanish(path: Path) -> bytes:
-        path.unlink()
-        return read_content(path)
+    def refuse(image: ImageFile) -> NoReturn:
+        raise UnusableImage("40 megapixels of PNG take too long to decode")
 
-    monkeypatch.setattr("tlkit.inference.copies.read_content", vanish)
+    monkeypatch.setattr("tlkit.inference.copies._make_preview", refuse)
     path = photos / "a" / "red" / "red_000.png"
     payload = predict(bundle, [path], overlay=tmp_path / "previews")
     assert payload["errors"] == 0
-    assert f"Warning: {path} has its row, but could not be copied: no such file." in capsys.readouterr().err
+    assert (
+        f"Warning: {path} has its row, but could not be copied: 40 megapixels of PNG take too long to decode."
+        in capsys.readouterr().err
+    )
 
 
 def test_the_result_is_json(bundle: Path, photos: Path, tmp_path: Path) -> None:

@@ -248,8 +248,12 @@ def test_names_of_all_kinds_have_rows_in_every_format(tmp_path: Path) -> None:
     assert len(list((tmp_path / "sorted" / "red").iterdir())) == len(names)
 
 
-def test_a_file_that_vanishes_before_its_box_is_known_has_a_row(
-    photos: Path, model: ColourModel, monkeypatch: pytest.MonkeyPatch
+def test_a_file_that_vanishes_while_it_is_predicted_has_its_box_and_its_overlay(
+    photos: Path,
+    tmp_path: Path,
+    model: ColourModel,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     boxes = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(), ("a", "b"), has_box=True)
 
@@ -259,8 +263,14 @@ def test_a_file_that_vanishes_before_its_box_is_known_has_a_row(
 
     monkeypatch.setattr(model, "spec", boxes)
     monkeypatch.setattr(model, "predict", predict_and_remove)
-    rows, _ = predict(photos / "red.png")
-    assert [row["error"] for row in rows] == ["no such file"]
+    path, overlays = photos / "red.png", tmp_path / "overlays"
+    rows, payload = predict(path, overlay=overlays, sort_into=tmp_path / "sorted")
+    found = [(row["error"], row["left"], row["top"], row["right"], row["bottom"]) for row in rows]
+    assert found == [("", "6.4", "6.4", "9.6", "9.6")]
+    assert list_files(overlays) == ["red.jpg"]
+    assert payload["not_copied"] == 1
+    warning = f"Warning: {path} has its row, but could not be copied: No such file or directory.\n"
+    assert capsys.readouterr().err == warning
 
 
 def test_each_line_of_standard_input_is_answered_as_it_comes(photos: Path) -> None:

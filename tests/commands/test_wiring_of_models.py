@@ -15,7 +15,8 @@ import pytest
 from PIL import Image
 from safetensors.numpy import load_file
 
-from tlkit.data.images import LOADER_VERSION, load_image
+from tlkit.data.image_file import ImageFile
+from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, read_manifest
 from tlkit.models.saving import read_bundle
 from tlkit.models.spec import BundleSpec
@@ -66,7 +67,7 @@ def run(table: Path, run_cli: RunCli) -> Path:
 
 
 def load(records: Sequence[ImageRecord]) -> np.ndarray[Any, Any]:
-    return np.stack([load_image(record.path.read_bytes(), image_size=SIZE, fit="crop") for record in records])
+    return np.stack([ImageFile(record.path.read_bytes()).render(image_size=SIZE, fit="crop") for record in records])
 
 
 def read_model_spec(run: Path) -> BundleSpec:

@@ -17,7 +17,8 @@ from PIL import Image
 
 from tlkit.cli.main import main
 from tlkit.data.box_views import place_box
-from tlkit.data.images import LOADER_VERSION, load_image
+from tlkit.data.image_file import ImageFile
+from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, read_manifest
 from tlkit.data.views import View, draw_view
 from tlkit.models.classifier import Classifier, assemble_classifier
@@ -107,7 +108,7 @@ def compute_figures(
     """Return the loss and the mean IoU of a model, of each image in its view."""
     images, boxes, box_weights = [], [], []
     for record, view in zip(records, views, strict=True):
-        images.append(load_image(record.path.read_bytes(), image_size=SIZE, fit="crop", view=view))
+        images.append(ImageFile(record.path.read_bytes()).render(image_size=SIZE, fit="crop", view=view))
         box, weight = np.zeros(4, np.float32), 0.0
         if record.box is not None:
             picture_size = (record.height, record.width)

@@ -307,9 +307,9 @@ def test_records_hold_columns_and_facts_in_the_order_asked_for(make_table: MakeT
     assert scored.records[5].metadata == (str((pictures / "05.png").stat().st_size), "5")
 
 
-def test_columns_of_a_table_need_no_look_at_the_files(make_table: MakeTable, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_columns_of_a_table_need_no_facts_of_the_files(make_table: MakeTable, monkeypatch: pytest.MonkeyPatch) -> None:
     table = make_table("label,hour", [f"{'ab'[number % 2]},{number}" for number in range(10)])
-    monkeypatch.setattr("tlkit.data.dataset.read_facts_of_files", lambda files: pytest.fail("files were read"))
+    monkeypatch.setattr("tlkit.data.dataset.describe_record", lambda record: pytest.fail("facts were asked for"))
     assert [record.metadata for record in read(table, metadata="hour").records[:2]] == [("0",), ("1",)]
     assert [record.metadata for record in read(table).records[:2]] == [(), ()]
 

@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.engines.base import Engine
 from tlkit.features.cache import FeatureCache
-from tlkit.features.extract import LoadFailure, fill_cache, load_sample, run_batches
+from tlkit.features.extract import Loaded, LoadFailure, fill_cache, load_sample, run_batches
 from tlkit.features.row_keys import RowKey
 from tlkit.features.spec import CacheSpec
 from tlkit.waiting import find_long_wait
@@ -23,11 +23,19 @@ if TYPE_CHECKING:
 SHAPE = (2, 3)
 
 
-def load_number(number: int) -> tuple[NDArray[np.uint8]]:
+def draw_number(number: int) -> NDArray[np.uint8]:
     if number % 10 == 9:
         raise LoadFailure(f"{number} ends in nine")
     time.sleep(0.001 * (number % 3))
-    return (np.full((2, 2), number, dtype=np.uint8),)
+    return np.full((2, 2), number, dtype=np.uint8)
+
+
+def load_number(number: int) -> Loaded[str]:
+    return Loaded([(draw_number(number),)], note=f"note of {number}")
+
+
+def load_one(array: NDArray[Any]) -> Loaded[None]:
+    return Loaded([(array,)])
 
 
 def test_results_come_in_order_and_every_item_is_accounted_for() -> None:
@@ -38,12 +46,15 @@ def test_results_come_in_order_and_every_item_is_accounted_for() -> None:
         return np.asarray(batch.mean(axis=(1, 2)), dtype=np.float32)
 
     results = list(run_batches(range(50), load_number, compute, batch_size=8, workers=4))
-    computed = [item for result in results for item in result.items]
-    assert computed == [number for number in range(50) if number % 10 != 9]
-    assert np.concatenate([result.outputs for result in results]).tolist() == computed
-    assert [failure for result in results for failure in result.failures] == [
+    found = [result for batch in results for result in batch]
+    assert [result.item for result in found] == list(range(50))
+    assert [[int(output) for output in result.outputs] for result in found] == [
+        [number] if number % 10 != 9 else [] for number in range(50)
+    ]
+    assert [(result.item, result.failure) for result in found if result.failure] == [
         (number, f"{number} ends in nine") for number in range(9, 50, 10)
     ]
+    assert {result.note for result in found if not result.failure} >= {"note of 0", "note of 48"}
     assert shapes == [(8, 2, 2)] * 6, "the last batch must be as full as the others"
 
 
@@ -53,8 +64,29 @@ def test_without_a_single_good_item_nothing_is_computed(items: list[int]) -> Non
         raise AssertionError
 
     results = list(run_batches(items, load_number, compute, batch_size=4))
-    assert [item for result in results for item, _ in result.failures] == items
-    assert all(not result.items and not len(result.outputs) for result in results)
+    found = [result for batch in results for result in batch]
+    assert [result.item for result in found if result.failure] == items
+    assert not any(result.outputs for result in found)
+
+
+def test_the_rows_of_an_item_are_computed_among_those_of_others_and_come_together() -> None:
+    """Items of 3, 1, 0 (a failure), 5 and 2 rows fill batches of 4, one after another."""
+    shapes = []
+
+    def load(number: int) -> Loaded[None]:
+        if not number:
+            raise LoadFailure("none")
+        return Loaded([(np.full(2, 10 * number + row, np.float32),) for row in range(number)])
+
+    def compute(batch: NDArray[np.float32]) -> NDArray[np.float32]:
+        shapes.append(batch.shape)
+        return batch[:, 0]
+
+    batches = list(run_batches([3, 1, 0, 5, 2], load, compute, batch_size=4, rows_of_item=5))
+    assert [[result.item for result in batch] for batch in batches] == [[3, 1], [0], [5, 2]]
+    found = [[float(output) for output in result.outputs] for batch in batches for result in batch]
+    assert found == [[30, 31, 32], [10], [], [50, 51, 52, 53, 54], [20, 21]]
+    assert shapes == [(4, 2)] * 3
 
 
 def test_only_a_few_batches_are_loaded_ahead() -> None:
@@ -68,9 +100,9 @@ def test_only_a_few_batches_are_loaded_ahead() -> None:
 
     loaded = threading.Semaphore(0)
 
-    def load(number: int) -> tuple[NDArray[np.uint8]]:
+    def load(number: int) -> Loaded[None]:
         loaded.release()
-        return (np.zeros(1, np.uint8),)
+        return load_one(np.zeros(1, np.uint8))
 
     batches = run_batches(count_taken(), load, lambda batch: batch, batch_size=4, workers=2)
     next(batches)
@@ -80,7 +112,7 @@ def test_only_a_few_batches_are_loaded_ahead() -> None:
 
 
 def test_an_error_that_is_no_load_failure_is_not_swallowed() -> None:
-    def load(number: int) -> tuple[NDArray[np.uint8]]:
+    def load(number: int) -> Loaded[None]:
         raise ZeroDivisionError
 
     with pytest.raises(ZeroDivisionError):
@@ -91,17 +123,17 @@ def test_loading_and_computing_go_on_at_the_same_time() -> None:
     """The second batch is computed only once the fourth is loaded, which a single thread would wait for in vain."""
     third_is_loaded = threading.Event()
 
-    def load(number: int) -> tuple[NDArray[np.uint8]]:
+    def load(number: int) -> Loaded[None]:
         if number == 12:
             third_is_loaded.set()
-        return (np.full(1, number, np.uint8),)
+        return load_one(np.full(1, number, np.uint8))
 
     def compute(batch: NDArray[np.uint8]) -> NDArray[np.uint8]:
         assert third_is_loaded.wait(timeout=30)
         return batch
 
     batches = list(run_batches(range(20), load, compute, batch_size=4, workers=1))
-    assert [item for batch in batches for item in batch.items] == list(range(20))
+    assert [result.item for batch in batches for result in batch] == list(range(20))
 
 
 def test_so_many_batches_are_computed_at_the_same_time_and_come_in_order() -> None:
@@ -112,9 +144,9 @@ def test_so_many_batches_are_computed_at_the_same_time_and_come_in_order() -> No
         return batch
 
     batches = run_batches(
-        range(16), lambda number: (np.full(1, number, np.uint8),), compute, batch_size=4, num_parallel=2
+        range(16), lambda number: load_one(np.full(1, number, np.uint8)), compute, batch_size=4, num_parallel=2
     )
-    assert np.concatenate([batch.outputs for batch in batches]).ravel().tolist() == list(range(16))
+    assert [int(result.outputs[0][0]) for batch in batches for result in batch] == list(range(16))
 
 
 @pytest.mark.parametrize("place", ["items", "load", "compute", "consumer"])
@@ -129,9 +161,9 @@ def test_whatever_fails_in_the_middle_ends_the_work_and_its_threads(place: str, 
             fail_at(number, "items")
             yield number
 
-    def load(number: int) -> tuple[NDArray[np.int64]]:
+    def load(number: int) -> Loaded[None]:
         fail_at(number, "load")
-        return (np.full(1, number),)
+        return load_one(np.full(1, number))
 
     def compute(batch: NDArray[np.int64]) -> NDArray[np.int64]:
         fail_at(batch.max(), "compute")
@@ -139,7 +171,7 @@ def test_whatever_fails_in_the_middle_ends_the_work_and_its_threads(place: str, 
 
     def consume() -> None:
         for batch in run_batches(list_items(), load, compute, batch_size=4, workers=3, num_parallel=2):
-            fail_at(max(batch.items), "consumer")
+            fail_at(max(result.item for result in batch), "consumer")
 
     before = set(threading.enumerate())
     with pytest.raises(error):
@@ -165,10 +197,10 @@ def test_what_is_waited_for_is_known() -> None:
             time.sleep(0.01)
         seen.append(wait[0] if wait else "nothing")
 
-    def load(number: int) -> tuple[NDArray[np.int64]]:
+    def load(number: int) -> Loaded[None]:
         if number == 0:
             note_wait()
-        return (np.full(1, number),)
+        return load_one(np.full(1, number))
 
     def compute(batch: NDArray[np.int64]) -> NDArray[np.int64]:
         note_wait()
@@ -187,10 +219,10 @@ def test_an_error_of_computing_is_not_swallowed() -> None:
 
 
 def test_a_sample_is_made_of_what_can_be_loaded() -> None:
-    sample = load_sample([8, 9, 10, 11], lambda number: load_number(number)[0], at_most=3)
+    sample = load_sample([8, 9, 10, 11], draw_number, at_most=3)
     assert sample is not None
     assert sample[:, 0, 0].tolist() == [8, 10]
-    assert load_sample([9, 19], lambda number: load_number(number)[0], at_most=2) is None
+    assert load_sample([9, 19], draw_number, at_most=2) is None
 
 
 @pytest.mark.parametrize("error", [MemoryError, KeyboardInterrupt, RuntimeError])
@@ -209,8 +241,9 @@ def test_an_engine_that_fails_in_the_middle_costs_no_row_that_came_before(
     keys = rows.keys(40)
     cache = FeatureCache.open(tmp_path, spec)
     engine = Engine("openvino", "float32", batch_size=4, num_parallel=1, compute=compute)
+    files = [[key] for key in keys]
     with pytest.raises(error):
-        fill_cache(cache, keys, lambda key: np.zeros((2, 2, 3), np.uint8), engine, advance=lambda count: None)
+        fill_cache(cache, files, lambda keys: [np.zeros((2, 2, 3), np.uint8)], engine, advance=lambda count: None)
     assert np.flatnonzero(cache.find(keys) >= 0).tolist() == list(range(12))
 
 
@@ -219,15 +252,16 @@ def test_filling_adds_what_was_computed_and_names_what_failed(tmp_path: Path, sp
     number_of = {key: number for number, key in enumerate(keys)}
     advanced: list[int] = []
 
-    def load(key: RowKey) -> NDArray[np.uint8]:
-        return load_number(number_of[key])[0]
+    def load(keys: Sequence[RowKey]) -> list[NDArray[np.uint8]]:
+        return [draw_number(number_of[key]) for key in keys]
 
     def compute(batch: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.broadcast_to(batch[:, :1, :1], (len(batch), *SHAPE)).astype(np.float32)
 
     cache = FeatureCache.open(tmp_path, spec)
     engine = Engine("keras", "float32", batch_size=4, num_parallel=2, compute=compute)
-    report = fill_cache(cache, iter(keys), load, engine, advance=advanced.append)
+    files = iter([keys[:2], keys[2:9], keys[9:10], keys[10:]])
+    report = fill_cache(cache, files, load, engine, rows_of_file=7, advance=advanced.append)
     assert report.computed == 10
     assert report.failures == ((keys[9], "9 ends in nine"),)
     assert report.seconds > 0

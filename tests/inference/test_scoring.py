@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.features.extract import LoadFailure
+from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.scoring import answer_items, split_rows
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import REGRESSION, Target
@@ -59,12 +59,12 @@ def row_of(item: int, index: int) -> tuple[Any, Any]:
 def answer(items: Sequence[int], num_views: int, model: Echo) -> list[tuple[int, Any]]:
     """Return what the model says; an odd item below 0 cannot be loaded."""
 
-    def load(item: int, index: int) -> Any:
+    def load(item: int) -> Loaded[None]:
         if item < 0:
             raise LoadFailure(f"no item {item}")
-        return row_of(item, index)
+        return Loaded([row_of(item, index) for index in range(num_views)])
 
-    return list(answer_items(model, items, load, num_views=num_views))
+    return [(item, row) for item, row, _ in answer_items(model, items, load, num_views=num_views)]
 
 
 def test_probabilities_are_averaged_and_box_and_distance_are_those_of_the_picture_itself() -> None:
@@ -100,9 +100,11 @@ def test_views_fill_the_batches_as_pictures_would() -> None:
 
 
 def test_values_are_averaged_on_the_scale_on_which_they_were_learnt() -> None:
-    def load(item: int, index: int) -> Any:
-        return np.array([[0.0, 2.0][index]], np.float32), np.zeros(0, np.float32)
+    def load(item: int) -> Loaded[str]:
+        rows = [(np.array([value], np.float32), np.zeros(0, np.float32)) for value in (0.0, 2.0)]
+        return Loaded(rows, note=f"of item {item}")
 
-    ((_, row),) = answer_items(Echo(VALUES), [0], load, num_views=2)
+    ((_, row, note),) = answer_items(Echo(VALUES), [0], load, num_views=2)
+    assert note == "of item 0"
     assert not isinstance(row, LoadFailure)
     assert split_rows(row[np.newaxis], VALUES).answers[0, 0] == pytest.approx(np.exp(2.0 + 1.0))

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Mapping, Sequence
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -14,12 +12,13 @@ from PIL import Image
 
 from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
-from tlkit.data.images import LOADER_VERSION, find_upright_size, show_picture
-from tlkit.data.views import PICTURE_ITSELF, ViewPlan
+from tlkit.data.image_file import ImageFile, OpenImage, SourceImage
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.views import PICTURE_ITSELF
 from tlkit.errors import DataError, SettingError
 from tlkit.features.extract import Loaded, run_batches
-from tlkit.inference.files import describe_row, read_size
-from tlkit.inference.scoring import answer_items, load_view, reasons
+from tlkit.inference.files import describe_row
+from tlkit.inference.scoring import answer_items, reasons, render_views
 from tlkit.metadata.columns import texts_of
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
@@ -87,13 +86,16 @@ class Model:
         rows = self._encode(pictures, metadata)
         plan = plan_views(views, policy)
 
-        def load(item: int, index: int) -> Loaded:
-            return _load(pictures[item], self.spec, plan, index), rows[item]
+        def load(item: int) -> Loaded[tuple[int, int]]:
+            with reasons():
+                image = _open(pictures[item], self.spec)
+                views_of_it = render_views(image, self.spec, plan)
+                return Loaded([(pixels, rows[item]) for pixels in views_of_it], image.upright_size)
 
         answers = answer_items(self._predictor, range(len(pictures)), load, num_views=views)
         return [
-            describe_row(_name(pictures[item]), partial(_read_size, pictures[item]), row, self.spec, top_k=top_k)
-            for item, row in answers
+            describe_row(_name(pictures[item]), upright_size, row, self.spec, top_k=top_k)
+            for item, row, upright_size in answers
         ]
 
     def features(self, images: Picture | Sequence[Picture]) -> NDArray[np.float32]:
@@ -110,20 +112,28 @@ class Model:
         if not pictures:
             blank = np.zeros((1, *self.spec.image_size, 3), np.uint8)
             return self._predictor.compute_features(blank)[:0]
-        parts = []
-        for batch in run_batches(
+
+        def load(item: int) -> Loaded[None]:
+            with reasons():
+                (pixels,) = render_views(_open(pictures[item], self.spec), self.spec, PICTURE_ITSELF)
+                return Loaded([(pixels,)])
+
+        rows: list[NDArray[np.float32]] = []
+        for results in run_batches(
             range(len(pictures)),
-            lambda item: (_load(pictures[item], self.spec, PICTURE_ITSELF, 0), np.zeros(0, np.float32)),
-            lambda pixels, _: self._predictor.compute_features(pixels),
+            load,
+            self._predictor.compute_features,
             batch_size=self._predictor.batch_size,
             num_parallel=self._predictor.num_parallel,
         ):
-            for item, reason in batch.failures:
-                raise DataError(
-                    f"{_name(pictures[item])}: {reason}.", expected="images that can be read", fix="leave it out."
-                )
-            parts.append(batch.outputs)
-        return np.concatenate(parts)
+            for result in results:
+                if result.failure:
+                    name = _name(pictures[result.item])
+                    raise DataError(
+                        f"{name}: {result.failure}.", expected="images that can be read", fix="leave it out."
+                    )
+                rows += result.outputs
+        return np.stack(rows)
 
     def evaluate(
         self,
@@ -210,21 +220,10 @@ def _to_pillow(array: NDArray[Any]) -> Image.Image:
     return Image.fromarray(np.ascontiguousarray(array))
 
 
-def _load(picture: Any, spec: BundleSpec, views: ViewPlan, index: int) -> NDArray[np.uint8]:
+def _open(picture: Any, spec: BundleSpec) -> SourceImage:
     if isinstance(picture, (str, Path)):
-        return load_view(Path(picture), spec, views, index)
-    view = views.draw(_hash(picture), index) if index else None
-    with reasons():
-        return show_picture(picture, image_size=spec.image_size, fit=spec.fit, view=view, grey=spec.grey)
-
-
-def _hash(picture: Any) -> str:
-    """Return what the views of a picture without a file are drawn by: the sha256 of its pixels."""
-    return hashlib.sha256(picture.tobytes()).hexdigest()
-
-
-def _read_size(picture: Any) -> tuple[int, int]:
-    return read_size(Path(picture)) if isinstance(picture, (str, Path)) else find_upright_size(picture)
+        return ImageFile.read(Path(picture), spec.grey)
+    return OpenImage(picture, spec.grey)
 
 
 def _name(picture: Any) -> str:

@@ -26,7 +26,7 @@ from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.features.engine_choice import Choice, Work
 from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
-from tlkit.features.extract import run_batches
+from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.probes.candidates import Candidate, Wanted, list_candidates
@@ -216,13 +216,17 @@ def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: 
     manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
     wanted = RequestedRows(manifest, views)
     load = partial(wanted.load, image_size=work.spec.image_size, fit=work.spec.fit)
-    keys = list(wanted.list_keys(np.array([(number, number % views.num_views) for number in range(len(wanted.files))])))
+    rows = np.array([(number, number % views.num_views) for number in range(len(wanted.files))])
     engine.compute(np.zeros((engine.batch_size, *work.spec.image_size, 3), np.uint8))
     started = time.perf_counter()
     batches = run_batches(
-        keys, lambda row: (load(row),), engine.compute, batch_size=engine.batch_size, num_parallel=engine.num_parallel
+        wanted.list_files(rows),
+        lambda keys: Loaded[None]([(image,) for image in load(keys)]),
+        engine.compute,
+        batch_size=engine.batch_size,
+        num_parallel=engine.num_parallel,
     )
-    num_images = sum(len(batch.items) for batch in batches)
+    num_images = sum(len(result.outputs) for results in batches for result in results)
     # The last batch is filled up, so it costs as much as a whole one.
     num_computed = -(-num_images // engine.batch_size) * engine.batch_size
     return (time.perf_counter() - started) / max(num_computed, 1)

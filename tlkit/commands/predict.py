@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Sequence
 from contextlib import ExitStack
@@ -138,13 +139,13 @@ def run_predict(
             writer = stack.enter_context(open_predictions(target, columns))
         advance = stack.enter_context(console.progress("Predicting", images.number))
         for paths in images.groups:
-            for path, prediction in predict_files(
-                classifier, paths, metadata, top_k=options.top_k, views=options.views
+            for file in predict_files(
+                classifier, paths, metadata, top_k=options.top_k, views=options.views, make_preview=copies.make_preview
             ):
-                answer = flag_uncertain(prediction, options.min_probability)
-                writer.write(answer)
-                tally.add(answer)
-                copies.write(path, answer, min_probability=options.min_probability)
+                file = dataclasses.replace(file, prediction=flag_uncertain(file.prediction, options.min_probability))
+                writer.write(file.prediction)
+                tally.add(file.prediction)
+                copies.write(file, min_probability=options.min_probability)
                 advance(1)
 
     seconds = time.perf_counter() - start

@@ -26,9 +26,8 @@ from tlkit.data.formats.given_splits import give_splits
 from tlkit.data.formats.layout import find_layout, has_class_folders, lies_below_images, refuse_unread_annotations
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
-from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedFile
-from tlkit.data.records import Progress, look_with, read_records
+from tlkit.data.records import Progress, describe_record, look_with, read_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
 from tlkit.outputs import GreyRange
@@ -233,12 +232,14 @@ def _add_metadata(records: list[ImageRecord], settings: DataSettings) -> list[Im
     from_table = [request.name for request in _list_table_columns(settings)]
     if len(names) == len(from_table):
         return records
-    facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
     return [
         dataclasses.replace(
-            record, metadata=texts_of({**found, **dict(zip(from_table, record.metadata, strict=True))}, names)
+            record,
+            metadata=texts_of(
+                {**describe_record(record), **dict(zip(from_table, record.metadata, strict=True))}, names
+            ),
         )
-        for record, found in zip(records, facts, strict=True)
+        for record in records
     ]
 
 
@@ -285,7 +286,7 @@ def _build_manifest(
     duplicates, findings = find_duplicates(settings.task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
-    measured = [record.grey for record in records if record.grey is not None]
+    measured = [record.facts.grey for record in records if record.facts and record.facts.grey]
     ranges = choose_grey_ranges(measured) if grey is None else grey
     notices = (
         *found.notices,

@@ -16,6 +16,7 @@ import hashlib
 import json
 import os
 import sqlite3
+import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -28,7 +29,7 @@ from tlkit.outputs import GreyRange
 from tlkit.waiting import waiting_for
 
 RACY_SECONDS = 2.0
-_SCHEMA_VERSION = 4
+_SCHEMA_VERSION = 5
 _SCHEMA = "CREATE TABLE files (path BLOB PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID"
 _DIGEST_BYTES = 16
 _LONGEST_WAIT_SECONDS = 5.0
@@ -59,6 +60,10 @@ class FileFacts:
         orientation: EXIF orientation, 1..8; 1 if there is none.
         reason: Why the file is unusable, or None if it is a valid image.
         grey: Minimum and maximum of grey of more than 8 bits; None for other files.
+        num_bytes: The file's size.
+        format: Pillow's name of the format; empty if the file is unusable.
+        mode: Pillow's name of the mode; empty if the file is unusable.
+        camera: The camera's make and model from EXIF; empty if there are none.
     """
 
     path: Path
@@ -68,6 +73,10 @@ class FileFacts:
     orientation: int
     reason: str | None
     grey: GreyRange | None = None
+    num_bytes: int = 0
+    format: str = ""
+    mode: str = ""
+    camera: str = ""
 
 
 class _Stamp(NamedTuple):
@@ -208,10 +217,8 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _encode(stamp: _Stamp, facts: FileFacts) -> tuple[bytes, bytes]:
     """Encode a row: the key, and a digest of key and facts followed by the facts."""
     key = _key(facts.path)
-    grey = None if facts.grey is None else dataclasses.astuple(facts.grey)
-    content = json.dumps(
-        [*stamp, LOADER_VERSION, facts.sha256, facts.width, facts.height, facts.orientation, facts.reason, grey]
-    ).encode()
+    _, *known = dataclasses.astuple(facts)
+    content = json.dumps([*stamp, LOADER_VERSION, *known]).encode()
     return key, _digest(key, content) + content
 
 
@@ -222,10 +229,12 @@ def _decode(key: bytes, entry: object, path: Path, stamp: _Stamp | None) -> File
     digest, content = entry[:_DIGEST_BYTES], entry[_DIGEST_BYTES:]
     if digest != _digest(key, content):
         return None
-    size, mtime_ns, ctime_ns, loader_version, sha256, width, height, orientation, reason, grey = json.loads(content)
+    size, mtime_ns, ctime_ns, loader_version, *known = json.loads(content)
     if loader_version != LOADER_VERSION or stamp != _Stamp(size, mtime_ns, ctime_ns):
         return None
-    return FileFacts(path, sha256, width, height, orientation, reason, GreyRange(*grey) if grey else None)
+    sha256, width, height, orientation, reason, grey, num_bytes, *names = known
+    found = GreyRange(*grey) if grey else None
+    return FileFacts(path, sha256, width, height, orientation, reason, found, num_bytes, *map(sys.intern, names))
 
 
 def _digest(key: bytes, content: bytes) -> bytes:
@@ -260,5 +269,19 @@ def _examine(path: Path) -> tuple[FileFacts, bool]:
     try:
         facts = check_image(content)
     except UnusableImage as error:
-        return FileFacts(path, sha256, 0, 0, 1, error.reason), not isinstance(error.__cause__, MemoryError)
-    return FileFacts(path, sha256, facts.width, facts.height, facts.orientation, None, facts.grey), True
+        return FileFacts(path, sha256, 0, 0, 1, error.reason, num_bytes=len(content)), not isinstance(
+            error.__cause__, MemoryError
+        )
+    return FileFacts(
+        path,
+        sha256,
+        facts.width,
+        facts.height,
+        facts.orientation,
+        None,
+        facts.grey,
+        len(content),
+        facts.format,
+        facts.mode,
+        sys.intern(facts.camera),
+    ), True

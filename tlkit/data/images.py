@@ -1,23 +1,19 @@
-"""The image loader: from a file's bytes to the pixels of the network's input.
+"""The image decoder: from a file's bytes to an upright RGB picture, which `image_file` renders for the network.
 
-Precompute, training, prediction and evaluation all call `load_image`, so an image gives the same pixels everywhere:
-decode, rotate by EXIF, RGB over white, one antialiased bilinear resample with the recorded fit. Any change to these
-pixels must raise LOADER_VERSION, which is part of every cache key and every saved model.
+Any change to these pixels, here or there, must raise LOADER_VERSION, which is part of every cache key and every saved
+model.
 """
 
 from __future__ import annotations
 
 import contextlib
 import io
-import math
 import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-import numpy as np
-from numpy.typing import NDArray
 from PIL import Image, UnidentifiedImageError
 
 from tlkit.data.decoder_noise import silence_decoders
@@ -27,12 +23,10 @@ from tlkit.data.pages import NoFullPageError, find_page
 from tlkit.data.pixel_modes import convert_to_rgb
 from tlkit.data.png_chunks import keep_essential_chunks
 from tlkit.data.signatures import find_signature, find_unread_format
-from tlkit.data.views import View
 from tlkit.outputs import GreyRange
 
 LOADER_VERSION = 2
 MAX_FILE_BYTES = 2**30
-CHANGED = "changed since it was checked"
 
 # fmt: off
 READABLE_FORMATS = (
@@ -46,7 +40,7 @@ Its other formats are not for photos: they run external programs (EPS), decode i
 """
 _PAGED_FORMATS = frozenset({"TIFF", "MPO"})
 _LARGE_PIXELS = 2**24
-_ORIENTATION = 274  # EXIF tag
+_MAKE, _MODEL, _ORIENTATION = 271, 272, 274  # EXIF tags
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -77,6 +71,7 @@ class ImageFacts:
         format: Pillow's name of the format.
         mode: Pillow's name of the mode.
         grey: Minimum and maximum of grey of more than 8 bits; None for other images.
+        camera: Make and model from EXIF; empty if there are none.
     """
 
     width: int
@@ -85,72 +80,28 @@ class ImageFacts:
     format: str
     mode: str
     grey: GreyRange | None = None
+    camera: str = ""
 
 
-def load_image(
+@dataclass(frozen=True)
+class DecodedImage:
+    """An upright RGB picture, perhaps reduced, and the facts of the whole image."""
+
+    picture: Image.Image
+    facts: ImageFacts
+
+
+Scale = tuple[tuple[int, int], tuple[int, int] | None]
+"""The size that the decoder was asked for, and, for a very large image, the minimum (height, width) after reduction."""
+
+
+def decode_image(
     content: bytes,
     *,
-    image_size: tuple[int, int],
-    fit: str,
-    view: View | None = None,
+    target: tuple[int, int] | None = None,
     grey: Sequence[GreyRange] = (),
-) -> NDArray[np.uint8]:
-    """Decode an image file to the pixels of the network's input.
-
-    Args:
-        content: The file's bytes.
-        image_size: (height, width) of the result, in pixels.
-        fit: `squash` stretches the whole image, `crop` takes its largest centred part with the result's aspect ratio,
-            and `pad` adds bars of neutral grey.
-        view: An augmentation, or None for the image itself.
-        grey: The data set's ranges for grey of more than 8 bits; see `read_picture`.
-
-    Returns:
-        uint8 array (height, width, 3), RGB, 0..255.
-
-    Raises:
-        UnusableImage: The bytes cannot be decoded.
-        SettingError: `fit` is unknown.
-    """
-    view = view or View()
-    left, top, right, bottom = view.crop
-    height, width = image_size
-    target = math.ceil(height / (bottom - top)), math.ceil(width / (right - left))
-    picture = read_picture(content, target=target, grey=grey)
-    return np.array(view.render(picture, image_size=image_size, fit=fit))
-
-
-def show_picture(
-    picture: Image.Image,
-    *,
-    image_size: tuple[int, int],
-    fit: str,
-    view: View | None = None,
-    grey: Sequence[GreyRange] = (),
-) -> NDArray[np.uint8]:
-    """Convert an open picture to the pixels of the network's input; see `load_image`.
-
-    Raises:
-        UnusableImage: The picture cannot be decoded.
-    """
-    try:
-        picture.load()
-        measured = measure_grey(picture)
-        rgb = convert_to_rgb(picture, None if measured is None else choose_scale(measured, grey))
-        rgb = _turn_upright(rgb, _read_orientation(picture))
-    except Exception as error:  # as in _decode
-        raise UnusableImage(_explain(b"", error)) from error
-    return np.array((view or View()).render(rgb, image_size=image_size, fit=fit))
-
-
-def find_upright_size(picture: Image.Image) -> tuple[int, int]:
-    """Return the upright (height, width), in pixels, of an open picture."""
-    return _turn_as_stored((picture.height, picture.width), picture)
-
-
-def read_picture(
-    content: bytes, *, target: tuple[int, int] | None = None, grey: Sequence[GreyRange] = ()
-) -> Image.Image:
+    known: dict[Scale, DecodedImage] | None = None,
+) -> DecodedImage:
     """Decode an image file: upright, RGB, transparency over white, the first frame of an animation.
 
     All decoding threads share one memory budget, and wait for their part of it.
@@ -162,30 +113,30 @@ def read_picture(
             target's.
         grey: The ranges for grey of more than 8 bits, one per kind. A kind without one is scaled by the image's own
             range.
+        known: What has been decoded from this content with these ranges so far. A scale in it is not decoded again; a
+            new one is added.
 
     Raises:
         UnusableImage: The bytes cannot be decoded.
     """
-    return _decode(content, None if target is None else (2 * target[0], 2 * target[1]), grey)[0]
+    smallest = None if target is None else (2 * target[0], 2 * target[1])
+    return _decode(content, smallest, grey, {} if known is None else known)
+
+
+def read_picture(
+    content: bytes, *, target: tuple[int, int] | None = None, grey: Sequence[GreyRange] = ()
+) -> Image.Image:
+    """Decode an image file and return only the picture; see `decode_image`."""
+    return decode_image(content, target=target, grey=grey).picture
 
 
 def check_image(content: bytes) -> ImageFacts:
-    """Decode an image file completely, as cheaply as possible, to check that `load_image` will work.
+    """Decode an image file completely, as cheaply as possible, to check that it can be used.
 
     Raises:
         UnusableImage: The bytes cannot be decoded.
     """
-    return _decode(content, (1, 1), ())[1]
-
-
-def read_upright_size(content: bytes) -> tuple[int, int]:
-    """Return the upright (height, width) in pixels, decoding no more than necessary.
-
-    Raises:
-        UnusableImage: The bytes cannot be decoded.
-    """
-    facts = check_image(content)
-    return facts.height, facts.width
+    return _decode(content, (1, 1), (), {}).facts
 
 
 def read_content(path: Path) -> bytes:
@@ -225,49 +176,55 @@ def open_picture(content: bytes) -> Iterator[Image.Image]:
 
 
 def _decode(
-    content: bytes, smallest: tuple[int, int] | None, grey: Sequence[GreyRange]
-) -> tuple[Image.Image, ImageFacts]:
+    content: bytes, smallest: tuple[int, int] | None, grey: Sequence[GreyRange], known: dict[Scale, DecodedImage]
+) -> DecodedImage:
     """Return the upright RGB picture and its facts; `smallest` is the minimum (height, width) after reduction."""
     if not content:
         raise UnusableImage("empty file")
     try:
         try:
-            return _decode_content(content, smallest, grey)
+            return _decode_content(content, smallest, grey, known)
         except Exception:
             essential = keep_essential_chunks(content)
             if len(essential) == len(content):
                 raise
-            return _decode_content(essential, smallest, grey)
+            return _decode_content(essential, smallest, grey, known)
     except Exception as error:  # on damaged bytes Pillow raises any exception, from struct.error to IndexError
-        raise UnusableImage(_explain(content, error)) from error
+        raise UnusableImage(explain(content, error)) from error
 
 
 def _decode_content(
-    content: bytes, smallest: tuple[int, int] | None, grey: Sequence[GreyRange]
-) -> tuple[Image.Image, ImageFacts]:
+    content: bytes, smallest: tuple[int, int] | None, grey: Sequence[GreyRange], known: dict[Scale, DecodedImage]
+) -> DecodedImage:
     with open_picture(content) as picture:
         mode, (width, height) = picture.mode, picture.size
         is_jpeg = picture.format in ("JPEG", "MPO")
         if smallest is not None and is_jpeg:
             picture.draft(mode, _turn_as_stored(smallest, picture)[::-1])
+        opened_size, wanted = picture.size, smallest or (0, 0)
+        before = known.get((opened_size, None)) or known.get((opened_size, wanted))
+        if before is not None:
+            return before
         with budget.take(check_costs(picture, content, stored_pixels=width * height)):
             picture.load()
             if not is_jpeg:  # some formats know their true size only now: an icon has several images
                 width, height = picture.size
             measured = measure_grey(picture)
             scale = None if measured is None else choose_scale(measured, grey)
-            rgb = convert_to_rgb(picture, scale) if smallest is None else _reduce_to_rgb(picture, smallest, scale)
-            orientation = _read_orientation(picture)
-    rgb = _turn_upright(rgb, orientation)
+            is_large = picture.width * picture.height > _LARGE_PIXELS
+            rgb = _reduce_to_rgb(picture, smallest, scale) if is_large and smallest else convert_to_rgb(picture, scale)
+            orientation, camera = read_orientation(picture), _read_camera(picture)
+    rgb = turn_upright(rgb, orientation)
     if orientation >= 5:
         width, height = height, width
-    return rgb, ImageFacts(width, height, orientation, picture.format or "unknown", mode, measured)
+    facts = ImageFacts(width, height, orientation, picture.format or "unknown", mode, measured, camera)
+    decoded = DecodedImage(rgb, facts)
+    known[opened_size, wanted if is_large else None] = decoded
+    return decoded
 
 
 def _reduce_to_rgb(picture: Image.Image, smallest: tuple[int, int], scale: GreyRange | None) -> Image.Image:
-    """Convert a decoded picture to RGB; reduce a very large one strip by strip to a half, quarter or eighth."""
-    if picture.width * picture.height <= _LARGE_PIXELS:
-        return convert_to_rgb(picture, scale)
+    """Convert a very large decoded picture to RGB, reduced strip by strip to a half, quarter or eighth."""
     height, width = _turn_as_stored(smallest, picture)
     room = min(picture.height // height, picture.width // width)
     factor = next((factor for factor in (8, 4, 2) if factor <= room), 1)
@@ -279,16 +236,17 @@ def _reduce_to_rgb(picture: Image.Image, smallest: tuple[int, int], scale: GreyR
     return reduced
 
 
-def _turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+def turn_upright(picture: Image.Image, orientation: int) -> Image.Image:
+    """Rotate and flip a picture by its EXIF orientation, 1..8."""
     return picture.transpose(_UPRIGHT[orientation]) if orientation > 1 else picture
 
 
 def _turn_as_stored(size: tuple[int, int], picture: Image.Image) -> tuple[int, int]:
     """Convert an upright (height, width) to the size as stored in the file, which may be rotated."""
-    return size[::-1] if _read_orientation(picture) >= 5 else size
+    return size[::-1] if read_orientation(picture) >= 5 else size
 
 
-def _read_orientation(picture: Image.Image) -> int:
+def read_orientation(picture: Image.Image) -> int:
     """Return the EXIF orientation, 1..8; 1 if it is missing or unreadable."""
     try:
         orientation = picture.getexif().get(_ORIENTATION)
@@ -297,7 +255,17 @@ def _read_orientation(picture: Image.Image) -> int:
     return orientation if orientation in _UPRIGHT else 1
 
 
-def _explain(content: bytes, error: Exception) -> str:
+def _read_camera(picture: Image.Image) -> str:
+    """Return the camera's make and model, at most 80 characters; empty if they are missing or unreadable."""
+    try:
+        exif = picture.getexif()
+        words = [str(exif.get(tag) or "").strip("\0 ") for tag in (_MAKE, _MODEL)]
+    except Exception:  # noqa: BLE001 - as above
+        return ""
+    return " ".join(" ".join(words).split())[:80]
+
+
+def explain(content: bytes, error: Exception) -> str:
     """Return the reason, in words, why decoding `content` failed with `error`."""
     message = " ".join(str(error).split())
     if isinstance(error, (TooCostlyError, NoFullPageError, BrighterThanWhiteError)):

@@ -15,7 +15,7 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,6 +24,9 @@ from tlkit.errors import DataError, SettingError, describe_damage
 from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
 from tlkit.outputs import CLASSIFICATION, Box, GreyRange
 from tlkit.tasks import find_task
+
+if TYPE_CHECKING:
+    from tlkit.data.file_index import FileFacts
 
 MANIFEST_FILES = ("manifest.json", "manifest.csv", "skipped.csv")
 FINDINGS_FILE = "findings.csv"
@@ -47,8 +50,7 @@ class ImageRecord:
         answer: The target as text: one of the manifest's classes, labels, or a value; see `tlkit.tasks`.
         box: The object's box, in pixels of the upright image; None if unknown.
         metadata: Metadata values, in the order of the manifest's `metadata_columns`.
-        grey: Minimum and maximum of grey of more than 8 bits, measured when the file was checked. Not stored: the
-            manifest has the resulting ranges.
+        facts: Facts from the check of the file. Not stored.
     """
 
     path: Path
@@ -59,7 +61,7 @@ class ImageRecord:
     answer: str
     box: Box | None = None
     metadata: tuple[str, ...] = ()
-    grey: GreyRange | None = field(default=None, compare=False)
+    facts: FileFacts | None = field(default=None, compare=False, repr=False)
 
 
 @dataclass(frozen=True, slots=True)

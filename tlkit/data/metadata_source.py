@@ -11,8 +11,8 @@ from pathlib import Path
 from tlkit.data.formats.table_columns import find_image_column, read_metadata_columns
 from tlkit.data.formats.table_file import open_table
 from tlkit.data.formats.table_paths import PathFinder, fold_name, split_path
-from tlkit.data.image_facts import read_image_facts
-from tlkit.data.images import read_content, read_upright_size
+from tlkit.data.image_facts import describe_facts
+from tlkit.data.image_file import ImageFile
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, texts_of
 from tlkit.metadata.encoding import MetadataEncoding
@@ -93,12 +93,12 @@ class MetadataSource:
         self._by_name = {name: row for name, row in elsewhere.items() if counts[name] == 1 and asked[name] == 1}
         self.notices = (*table.notices, *notices, *finder.describe_readings())
 
-    def find(self, path: Path, *, counts: bool = True) -> tuple[str, ...] | None:
-        """Return an image's metadata as texts; None if the table has no row for it. Thread-safe.
+    def find(self, path: Path, image: ImageFile) -> tuple[str, ...] | None:
+        """Return an image's metadata as texts; None if the table has no row for it. Thread-safe; call it once per image.
 
         Args:
             path: The image.
-            counts: Whether to count its unusual values; set it once for each image.
+            image: Its content.
 
         Raises:
             UnusableImage: The file cannot be decoded.
@@ -111,13 +111,10 @@ class MetadataSource:
                 return None
             values.update(row)
         if self._takes_facts:
-            content = read_content(path)
-            height, width = read_upright_size(content)
-            values.update(read_image_facts(content, width=width, height=height))
+            values.update(describe_facts(image.facts, num_bytes=len(image.content)))
         texts = texts_of(values, self._encoding.names)
-        if counts:
-            with self._odd_lock:
-                self._odd.add(texts)
+        with self._odd_lock:
+            self._odd.add(texts)
         return texts
 
     def describe_odd_values(self) -> list[str]:

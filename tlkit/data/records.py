@@ -11,6 +11,7 @@ from tlkit.data.division import NOT_GIVEN
 from tlkit.data.file_index import FileFacts, FileIndex
 from tlkit.data.formats.candidates import Candidate
 from tlkit.data.image_boxes import ImageBoxes
+from tlkit.data.image_facts import describe_facts
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.errors import DataError
 from tlkit.recipes.settings import DataSettings
@@ -86,6 +87,11 @@ def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes
         return SkippedFile(item.path, "no valid box with a class")
     corners = box.corners if box else None
     split = item.split or NOT_GIVEN
-    return ImageRecord(
-        item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata, fact.grey
-    )
+    return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata, fact)
+
+
+def describe_record(record: ImageRecord) -> dict[str, str]:
+    """Return the facts of an image's file, as it was looked at, as metadata: see `describe_facts`."""
+    if record.facts is None:
+        raise ValueError(f"Expected a record that was not read back from a run's folder. Received: {record}")
+    return describe_facts(record.facts, num_bytes=record.facts.num_bytes)

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
+from itertools import groupby
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.deep_grey import hash_grey
-from tlkit.data.images import CHANGED, UnusableImage, load_image, read_content
+from tlkit.data.image_file import ImageFile
+from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache, RowKey
@@ -100,24 +101,21 @@ class RequestedRows:
                 skipped.append(SkippedFile(record.path, reasons.get(record.sha256, LOST)))
         return splits, tuple(skipped)
 
-    def list_keys(self, rows: NDArray[np.int64]) -> Iterator[RowKey]:
-        """Yield the keys of rows given as (file, view): int64 (n, 2)."""
-        for number, index in rows:
-            yield RowKey(self.files[number].sha256, self.keys[index])
+    def list_files(self, rows: NDArray[np.int64]) -> Iterator[list[RowKey]]:
+        """Yield the keys of rows given as (file, view), int64 (n, 2), those of a file together."""
+        for number, views in groupby(rows, key=lambda row: int(row[0])):
+            yield [RowKey(self.files[number].sha256, self.keys[index]) for _, index in views]
 
-    def load(self, row: RowKey, *, image_size: tuple[int, int], fit: str) -> NDArray[np.uint8]:
-        """Read a row's file and draw its view: uint8 (height, width, 3), RGB, 0..255.
+    def load(self, rows: Sequence[RowKey], *, image_size: tuple[int, int], fit: str) -> list[NDArray[np.uint8]]:
+        """Read a file and draw the views of its rows: each uint8 (height, width, 3), RGB, 0..255.
 
         Raises:
             LoadFailure: The file is gone, unusable, or another one than when it was checked.
         """
-        record = self.files[self.number_of[row.sha256]]
-        index = self.keys.index(row.view)
+        record = self.files[self.number_of[rows[0].sha256]]
+        drawn = [self.views.draw(record.sha256, self.keys.index(row.view)) for row in rows]
         try:
-            content = read_content(record.path)
-            if sha256(content).hexdigest() != row.sha256:
-                raise LoadFailure(CHANGED)
-            view = self.views.draw(row.sha256, index)
-            return load_image(content, image_size=image_size, fit=fit, view=view, grey=self._manifest.grey)
+            image = ImageFile.read(record.path, self._manifest.grey, expected_sha256=record.sha256)
+            return [image.render(image_size=image_size, fit=fit, view=view) for view in drawn]
         except UnusableImage as unusable:
             raise LoadFailure(unusable.reason) from unusable

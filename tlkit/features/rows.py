@@ -88,7 +88,8 @@ class FeatureRows:
             NumericsError: No engine gives the features of float32 Keras.
         """
         step = max(1, len(self.missing) // NUM_SAMPLES)
-        sample = load_sample(list(self.wanted.list_keys(self.missing[::step])), self._load, NUM_SAMPLES)
+        keys = [key for of_file in self.wanted.list_files(self.missing[::step]) for key in of_file]
+        sample = load_sample(keys, lambda key: self._load([key])[0], NUM_SAMPLES)
         trunk = (
             self._backbone.pooled_trunk(self.spec.boundary)
             if self._request.is_pooled
@@ -107,12 +108,19 @@ class FeatureRows:
             NumericsError: A feature does not fit into the number format.
         """
         with kept_if_interrupted(KEPT_FEATURES):
-            report = fill_cache(cache, self.wanted.list_keys(rows), self._load, engine, advance=advance)
+            report = fill_cache(
+                cache,
+                self.wanted.list_files(rows),
+                self._load,
+                engine,
+                rows_of_file=self.wanted.views.num_views,
+                advance=advance,
+            )
         self.cache = cache
         self.positions = self.wanted.find(cache)
         self.missing = self.wanted.list_missing(self.positions)
         return report
 
     @property
-    def _load(self) -> partial[NDArray[np.uint8]]:
+    def _load(self) -> partial[list[NDArray[np.uint8]]]:
         return partial(self.wanted.load, image_size=self.spec.image_size, fit=self.spec.fit)

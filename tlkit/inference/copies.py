@@ -5,8 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from PIL import Image
+
 from tlkit.data.file_walk import OUTPUT_MARKER
-from tlkit.data.images import UnusableImage, read_content, read_picture, read_upright_size
+from tlkit.data.image_file import ImageFile
+from tlkit.data.images import UnusableImage
+from tlkit.inference.files import MakePreview, PredictedFile
 from tlkit.inference.predictions import write_caption
 from tlkit.inference.scoring import count_files
 from tlkit.models.spec import BundleSpec
@@ -14,7 +18,7 @@ from tlkit.outputs import Box
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import make_output_folder
 from tlkit.reports.sorting import SortedFolders
-from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
+from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN
 
 if TYPE_CHECKING:
     from tlkit.reports.overlays import OverlayFolder
@@ -53,37 +57,43 @@ class PredictionCopies:
             make_output_folder(sort_into, kind=SORTED_IMAGES, marker=OUTPUT_MARKER)
             self._sorted = SortedFolders(sort_into, [name for _, name in _list_answers(spec)])
 
-    def write(self, path: Path, prediction: Prediction, *, min_probability: float | None) -> None:
+    @property
+    def make_preview(self) -> MakePreview | None:
+        """What makes the previews that the overlays are drawn on; None if there are none."""
+        return _make_preview if self._overlays else None
+
+    def write(self, file: PredictedFile, *, min_probability: float | None) -> None:
         """Make the overlay and the copy of a picture, if they are wanted and it has an answer."""
-        if prediction.error:
+        if file.prediction.error:
             return
         failures = []
         for make in (self._draw, self._sort):
             try:
-                make(path, prediction, min_probability)
+                make(file, min_probability)
             except (UnusableImage, OSError) as error:
                 failures.append(str((isinstance(error, OSError) and error.strerror) or error))
         if failures:
             self.num_failures += 1
             if self.num_failures == 1:
-                self._console.warn(f"{path} has its row, but could not be copied: {failures[0]}.")
+                self._console.warn(f"{file.path} has its row, but could not be copied: {failures[0]}.")
 
     def warn_of_failures(self) -> None:
         """Say how many pictures could not be copied, if there was more than one."""
         if self.num_failures > 1:
             self._console.warn(f"{count_files(self.num_failures)} have their rows, but could not be copied.")
 
-    def _draw(self, path: Path, prediction: Prediction, min_probability: float | None) -> None:
-        if self._overlays:
-            content = read_content(path)
-            picture = read_picture(content, target=self._overlays.target_px)
-            caption = write_caption(prediction, self._spec, min_probability=min_probability)
-            self._overlays.write(path, picture, caption, _in_fractions(content, prediction.box))
+    def _draw(self, file: PredictedFile, min_probability: float | None) -> None:
+        if isinstance(file.preview, UnusableImage):
+            raise file.preview
+        if self._overlays and file.preview:
+            caption = write_caption(file.prediction, self._spec, min_probability=min_probability)
+            self._overlays.write(file.path, file.preview, caption, _in_fractions(file))
 
-    def _sort(self, path: Path, prediction: Prediction, _: float | None) -> None:
+    def _sort(self, file: PredictedFile, _: float | None) -> None:
         if self._sorted:
-            answer = (FLAG, prediction.flag) if prediction.flag else (CLASS, prediction.ranked[0][0])
-            self._sorted.copy(path, self._places[answer])
+            flag = file.prediction.flag
+            answer = (FLAG, flag) if flag else (CLASS, file.prediction.ranked[0][0])
+            self._sorted.copy(file.path, self._places[answer])
 
 
 def _list_answers(spec: BundleSpec) -> list[tuple[str, str]]:
@@ -91,10 +101,16 @@ def _list_answers(spec: BundleSpec) -> list[tuple[str, str]]:
     return [*((CLASS, name) for name in spec.class_names), (FLAG, UNKNOWN), (FLAG, UNCERTAIN)]
 
 
-def _in_fractions(content: bytes, box: Box | None) -> Box | None:
-    """Return a box in fractions of the picture."""
-    if box is None:
+def _in_fractions(file: PredictedFile) -> Box | None:
+    """Return the box in fractions of the picture."""
+    if file.prediction.box is None or file.upright_size is None:
         return None
-    height, width = read_upright_size(content)
-    left, top, right, bottom = box
+    height, width = file.upright_size
+    left, top, right, bottom = file.prediction.box
     return left / width, top / height, right / width, bottom / height
+
+
+def _make_preview(image: ImageFile) -> Image.Image:
+    from tlkit.reports.overlays import TARGET_PX, resize_for_reading
+
+    return resize_for_reading(image.decode(TARGET_PX))

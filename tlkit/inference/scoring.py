@@ -10,15 +10,14 @@ from __future__ import annotations
 import contextlib
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import sha256
-from pathlib import Path
 from typing import Any, TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.box_views import recover_box
-from tlkit.data.images import CHANGED, UnusableImage, load_image, read_content
+from tlkit.data.image_file import ImageFile, SourceImage
+from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import PICTURE_ITSELF, View, ViewPlan
 from tlkit.errors import DataError
@@ -29,6 +28,7 @@ from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
 
 Item = TypeVar("Item")
+Note = TypeVar("Note")
 
 
 @dataclass(frozen=True, eq=False)
@@ -91,11 +91,13 @@ def score_records(
     failures: list[SkippedFile] = []
     rows = [np.empty((0, spec.row_width), np.float32)]
 
-    def load(record: ImageRecord, index: int) -> Loaded:
-        pixels = load_pixels(record.path, spec, expected_sha256=record.sha256, view=views.draw(record.sha256, index))
-        return pixels, spec.metadata.encode([record.metadata])[0]
+    def load(record: ImageRecord) -> Loaded[None]:
+        with reasons():
+            image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256)
+            metadata = spec.metadata.encode([record.metadata])[0]
+            return Loaded([(pixels, metadata) for pixels in render_views(image, spec, views)])
 
-    for record, row in answer_items(classifier, records, load, num_views=views.num_views):
+    for record, row, _ in answer_items(classifier, records, load, num_views=views.num_views):
         if isinstance(row, LoadFailure):
             failures.append(SkippedFile(record.path, row.reason))
         else:
@@ -112,9 +114,9 @@ def score_records(
 
 
 def answer_items(
-    classifier: Predictor, items: Iterable[Item], load: Callable[[Item, int], Loaded], *, num_views: int
-) -> Iterator[tuple[Item, NDArray[np.float32] | LoadFailure]]:
-    """Yield each item with the model's row for it, in order; or with the reason why it cannot be loaded.
+    classifier: Predictor, items: Iterable[Item], load: Callable[[Item], Loaded[Note]], *, num_views: int
+) -> Iterator[tuple[Item, NDArray[np.float32] | LoadFailure, Note | None]]:
+    """Yield each item, in order, with the model's row for it, or the reason why it cannot be loaded, and its note.
 
     A row of several views holds the mean of their answers: of probabilities, or of values on the scale on which they
     were learnt. Box and distance are those of view 0, the picture itself; with one view the row is the model's own, to
@@ -123,41 +125,39 @@ def answer_items(
     Args:
         classifier: The model.
         items: What to answer. Any number, also none.
-        load: Given an item and the number of a view, returns pixels and metadata, or raises `LoadFailure`.
+        load: Returns pixels and metadata of each view of an item, or raises `LoadFailure`.
         num_views: Views of each item, 1 or more.
     """
-    wanted = ((number, item, index) for number, item in enumerate(items) for index in range(num_views))
-    found: list[NDArray[np.float32] | LoadFailure] = []
-    for batch in run_batches(
-        wanted,
-        lambda view: load(view[1], view[2]),
+    for results in run_batches(
+        items,
+        load,
         classifier.predict,
         batch_size=classifier.batch_size,
+        rows_of_item=num_views,
         num_parallel=classifier.num_parallel,
     ):
-        told: list[tuple[tuple[int, Item, int], NDArray[np.float32] | LoadFailure]] = [
-            *zip(batch.items, batch.outputs, strict=True),
-            *((view, LoadFailure(reason)) for view, reason in batch.failures),
-        ]
-        for (_, item, index), row in sorted(told, key=lambda pair: (pair[0][0], pair[0][2])):
-            found.append(row)
-            if index == num_views - 1:
-                yield item, _average(found, classifier.spec)
-                found = []
+        for result in results:
+            row = _average(result.outputs, classifier.spec) if result.failure is None else LoadFailure(result.failure)
+            yield result.item, row, result.note
 
 
-def _average(rows: Sequence[NDArray[np.float32] | LoadFailure], spec: BundleSpec) -> NDArray[np.float32] | LoadFailure:
-    """Return the row of view 0 with the mean answer of all views, or the first view's failure."""
-    good = []
-    for row in rows:
-        if isinstance(row, LoadFailure):
-            return row
-        good.append(row)
-    if len(good) == 1:
-        return good[0]
+def render_views(image: SourceImage, spec: BundleSpec, views: ViewPlan) -> list[NDArray[np.uint8]]:
+    """Return each view of an image as the model wants it: uint8 (image_size, image_size, 3), RGB, 0..255.
+
+    Raises:
+        UnusableImage: It gives no picture.
+    """
+    drawn = [views.draw(image.sha256, index) if index else None for index in range(views.num_views)]
+    return [_render(image, spec, view) for view in drawn]
+
+
+def _average(rows: Sequence[NDArray[np.float32]], spec: BundleSpec) -> NDArray[np.float32]:
+    """Return the row of view 0 with the mean answer of all views."""
+    if len(rows) == 1:
+        return rows[0]
     num_answers = spec.outputs.num_answers
-    answers = np.stack([row[:num_answers] for row in good])
-    return np.concatenate([answers.mean(axis=0), good[0][num_answers:]])
+    answers = np.stack([row[:num_answers] for row in rows])
+    return np.concatenate([answers.mean(axis=0), rows[0][num_answers:]])
 
 
 @dataclass(frozen=True, eq=False)
@@ -195,50 +195,8 @@ def recover(fractions: NDArray[np.float32], picture_size: tuple[int, int], spec:
     return recover_box(fractions, picture_size=picture_size, image_size=spec.image_size, fit=spec.fit)
 
 
-def load_pixels(
-    path: Path, spec: BundleSpec, *, expected_sha256: str | None = None, view: View | None = None
-) -> NDArray[np.uint8]:
-    """Read an image file as the model wants it.
-
-    Args:
-        path: The file.
-        spec: The model's, for image size and fit.
-        expected_sha256: Hash that the file's bytes had when they were checked, if they were.
-        view: The augmentation to show it in; None for the picture itself.
-
-    Returns:
-        uint8 (height, width, 3), RGB, 0..255.
-
-    Raises:
-        LoadFailure: The file gives no picture, or other bytes than expected.
-    """
-    return _show(_read(path, expected_sha256), spec, view)
-
-
-def load_view(path: Path, spec: BundleSpec, views: ViewPlan, index: int) -> NDArray[np.uint8]:
-    """Read an image file in the view number `index`, which is drawn by its content, as the model wants it.
-
-    Returns:
-        As `load_pixels`, for index 0 the very same.
-
-    Raises:
-        LoadFailure: The file gives no picture.
-    """
-    content = _read(path)
-    return _show(content, spec, views.draw(sha256(content).hexdigest(), index) if index else None)
-
-
-def _read(path: Path, expected_sha256: str | None = None) -> bytes:
-    with reasons():
-        content = read_content(path)
-    if expected_sha256 is not None and sha256(content).hexdigest() != expected_sha256:
-        raise LoadFailure(CHANGED)
-    return content
-
-
-def _show(content: bytes, spec: BundleSpec, view: View | None) -> NDArray[np.uint8]:
-    with reasons():
-        return load_image(content, image_size=spec.image_size, fit=spec.fit, view=view, grey=spec.grey)
+def _render(image: SourceImage, spec: BundleSpec, view: View | None) -> NDArray[np.uint8]:
+    return image.render(image_size=spec.image_size, fit=spec.fit, view=view)
 
 
 @contextlib.contextmanager
@@ -256,19 +214,25 @@ def count_files(number: int) -> str:
 
 
 def load_record(record: ImageRecord, spec: BundleSpec, view: View | None = None) -> NDArray[np.uint8]:
-    """Read an image of a manifest that a run cannot do without.
+    """Read an image of a manifest that a run cannot do without; see `load_record_views`."""
+    return load_record_views(record, spec, (view,))[0]
+
+
+def load_record_views(record: ImageRecord, spec: BundleSpec, views: Sequence[View | None]) -> list[NDArray[np.uint8]]:
+    """Read an image of a manifest that a run cannot do without, and show it in some views.
 
     Returns:
-        uint8 (height, width, 3), RGB, 0..255.
+        Each uint8 (image_size, image_size, 3), RGB, 0..255.
 
     Raises:
         DataError: The file is no longer what it was when the manifest was made.
     """
     try:
-        return load_pixels(record.path, spec, expected_sha256=record.sha256, view=view)
-    except LoadFailure as failure:
+        image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256)
+        return [_render(image, spec, view) for view in views]
+    except UnusableImage as unusable:
         raise DataError(
-            f"{record.path}: {failure.reason}.",
+            f"{record.path}: {unusable.reason}.",
             expected="the images to stay as they were when the run began",
             fix="put the file back and go on with --resume; nothing that was trained is lost.",
-        ) from failure
+        ) from unusable

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from tlkit.data.division import limit_records
-from tlkit.data.image_facts import read_facts_of_files
 from tlkit.data.manifest import Manifest
+from tlkit.data.records import describe_record
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
 from tlkit.metadata.encoding import fit_encoding
 from tlkit.probes.images import MAX_IMAGES, make_probe_targets
@@ -26,13 +26,12 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     if len({record.sha256 for record in records}) < MIN_IMAGES:
         return
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
-    facts = read_facts_of_files([(record.path, record.width, record.height) for record in records])
     texts = [
         texts_of(
-            {**found, **dict(zip(manifest.metadata_columns, record.metadata, strict=True))},
+            {**describe_record(record), **dict(zip(manifest.metadata_columns, record.metadata, strict=True))},
             [*(request.name for request in requests), *IMAGE_FACTS],
         )
-        for record, found in zip(records, facts, strict=True)
+        for record in records
     ]
     requests += [ColumnRequest(name, kind) for name, kind in IMAGE_FACTS.items()]
     leaks = find_leaks(

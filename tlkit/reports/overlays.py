@@ -13,6 +13,8 @@ from tlkit.reports.file_names import fold_name, number_name
 from tlkit.reports.lettering import fit_text, load_font
 
 LONGEST_EDGE_PX = 1280
+TARGET_PX = (LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2)
+"""(height, width) for decoding the pictures; a JPEG is decoded at twice that or more."""
 SHORTEST_WIDTH_PX = 320
 PANEL = (17, 24, 32)
 BAR = (74, 158, 224)
@@ -30,12 +32,7 @@ class OverlayFolder:
 
     Args:
         folder: Where the overlays go; it exists.
-
-    Attributes:
-        target_px: (height, width) for reading the pictures; a JPEG is decoded at twice that or more.
     """
-
-    target_px = (LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2)
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -72,7 +69,7 @@ def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None)
     Returns:
         A new RGB picture.
     """
-    picture = _resize_for_reading(picture)
+    picture = resize_for_reading(picture)
     if box is not None:
         picture = draw_box(picture, box, BAR)
     width = max(picture.width, SHORTEST_WIDTH_PX)
@@ -113,7 +110,8 @@ def draw_box(picture: Image.Image, box: Box, colour: tuple[int, int, int]) -> Im
     return framed
 
 
-def _resize_for_reading(picture: Image.Image) -> Image.Image:
+def resize_for_reading(picture: Image.Image) -> Image.Image:
+    """Return a large picture at 1280 px, a tiny one enlarged by a whole factor, and others, these among them, as they are."""
     longest = max(picture.size)
     if longest > LONGEST_EDGE_PX:
         scale = LONGEST_EDGE_PX / longest

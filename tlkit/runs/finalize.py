@@ -15,12 +15,14 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import TOP
+from tlkit.data.image_file import ImageFile
 from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.views import PICTURE_ITSELF
 from tlkit.errors import DataError, NumericsError
 from tlkit.features.engine_choice import BATCH_SIZES
 from tlkit.features.ensure import ensure_features
-from tlkit.features.extract import run_batches
-from tlkit.inference.scoring import Scores, load_pixels
+from tlkit.features.extract import Loaded, run_batches
+from tlkit.inference.scoring import Scores, reasons, render_views
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
 from tlkit.models.answers import cool
@@ -159,18 +161,18 @@ def _compute_features(
     trunk = classifier.backbone.pooled_trunk(TOP)
     engine = make_keras_engine(trunk, precision="float32", batch_size=BATCH_SIZES["keras"])
     spec = classifier.spec
-    rows = [np.empty((0, *trunk.output.shape[1:]), np.float32)]
+    rows: list[NDArray[np.float32]] = []
+
+    def load(record: ImageRecord) -> Loaded[None]:
+        with reasons():
+            image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256)
+            return Loaded([(pixels,) for pixels in render_views(image, spec, PICTURE_ITSELF)])
+
     with console.progress("Features", len(records)) as advance:
-        for batch in run_batches(
-            records,
-            lambda record: (load_pixels(record.path, spec, expected_sha256=record.sha256),),
-            engine.compute,
-            batch_size=engine.batch_size,
-        ):
-            if batch.items:
-                rows.append(batch.outputs)
-            advance(len(batch.items) + len(batch.failures))
-    features = np.concatenate(rows)
+        for results in run_batches(records, load, engine.compute, batch_size=engine.batch_size):
+            rows += [row for result in results for row in result.outputs]
+            advance(len(results))
+    features = np.stack(rows) if rows else np.empty((0, *trunk.output.shape[1:]), np.float32)
     if not np.isfinite(features).all():
         raise NumericsError(
             "The trained backbone gives features that are not finite numbers.",

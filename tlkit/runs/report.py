@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from tlkit.data.manifest import Manifest
-from tlkit.data.views import draw_view
-from tlkit.inference.scoring import Scores, load_record, score_records
+from tlkit.data.views import ViewPlan
+from tlkit.inference.scoring import Scores, load_record_views, score_records
 from tlkit.inference.task_report import draw_task_pictures
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
@@ -66,10 +66,9 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
     chosen = [train[number] for number in np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int)]
     images, captions = [], []
     for record in chosen:
-        for index in range(num_views):
-            view = draw_view(policy, seed=recipe.training.seed, sha256=record.sha256, index=index)
-            images.append(load_record(record, spec, view))
-            captions.append(record.answer if index == 0 else f"{policy} view {index}")
+        views = ViewPlan(policy, num_views, recipe.training.seed)
+        images += load_record_views(record, spec, [views.draw(record.sha256, index) for index in range(num_views)])
+        captions += [record.answer, *(f"{policy} view {index}" for index in range(1, num_views))]
     draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
 
 

@@ -19,7 +19,8 @@ from numpy.typing import NDArray
 from benchmarks.side_by_side.job import run_job
 from tlkit.backbones.build import build_backbone
 from tlkit.backbones.engines.base import Engine
-from tlkit.data.images import LOADER_VERSION, load_image, read_content
+from tlkit.data.image_file import ImageFile
+from tlkit.data.images import LOADER_VERSION, read_content
 from tlkit.features.cache import CacheSpec
 from tlkit.features.engine_choice import Work, list_choices
 from tlkit.recipes import BackboneSettings, resolve_backbone
@@ -34,7 +35,7 @@ Pixels = NDArray[np.uint8]
 
 def make_load(image_size: tuple[int, int]) -> Callable[[Path], Pixels]:
     """Return tlkit's loader, from a file to pixels."""
-    return lambda path: load_image(read_content(path), image_size=image_size, fit="squash")
+    return lambda path: ImageFile(read_content(path)).render(image_size=image_size, fit="squash")
 
 
 def make_engine(backbone: str, scratch: Path) -> tuple[Engine, tuple[int, int]]:
