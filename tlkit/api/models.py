@@ -52,7 +52,7 @@ def predict(
     precision: str = "float32",
     batch_size: int | None = None,
     table: Place | None = None,
-    image_column: str = "",
+    image_column: str | None = None,
     console: Console | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
@@ -73,7 +73,7 @@ def predict(
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Images that Keras computes at a time.
         table: Table with the metadata that the model takes beside the images.
-        image_column: Its column of paths; empty: found by its name.
+        image_column: Its column of paths; None: found by its name.
         console: Tells the story; None: only warnings are printed.
         stdin: A raw stream with one path a line.
         stdout: Gets the rows as CSV.

@@ -65,7 +65,12 @@ def compare(
 
 
 def leak(
-    data: Place, *, group_by: str = "", out: Place | None = None, console: Console | None = None, **settings: Any
+    data: Place,
+    *,
+    group_by: str | None = None,
+    out: Place | None = None,
+    console: Console | None = None,
+    **settings: Any,
 ) -> Result:
     """Find out which metadata give the answer away: `tlkit leak`.
 

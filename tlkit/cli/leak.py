@@ -16,13 +16,13 @@ DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name != "b
 
 @click.command(epilog="\b\nExample: tlkit leak photos.csv --group-by patient --out metadata.png")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--group-by", default="", help="Column whose groups are held out whole: a boat, a patient, a camera.")
+@click.option("--group-by", help="Column whose groups are held out whole: a boat, a patient, a camera.")
 @click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, after the data's name).")
 @settings_options(BackboneSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings, only=DATA_OPTIONS)
 @output_options
-def leak(data: Path, group_by: str, out: Path | None, console: Console, **options: Any) -> None:
+def leak(data: Path, group_by: str | None, out: Path | None, console: Console, **options: Any) -> None:
     """Tell how well metadata alone predict the answer, beside the image and together with it.
 
     Judged are the columns of the table DATA and the facts of the image files, or those that --metadata names. A column

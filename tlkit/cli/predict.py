@@ -43,9 +43,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Table with the metadata that the model takes beside the images, by path.",
 )
-@click.option(
-    "--image-column", default="", help="Column of --table with the image's path (default: found by its name)."
-)
+@click.option("--image-column", help="Column of --table with the image's path (default: found by its name).")
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
@@ -63,7 +61,7 @@ def predict(
     overlay: Path | None,
     sort_into: Path | None,
     table: Path | None,
-    image_column: str,
+    image_column: str | None,
     batch_size: int | None,
     views: int,
     policy: str | None,

@@ -51,7 +51,7 @@ def run_leak(
     *,
     data_settings: DataSettings,
     backbone_settings: BackboneSettings,
-    group_by: str,
+    group_by: str | None,
     seed: int,
     out: Path | None,
     console: Console,
@@ -62,7 +62,7 @@ def run_leak(
         data: A folder of images, or a table. Images of the test split take no part.
         data_settings: How the images are found; `metadata` names the columns to judge, all of them if empty.
         backbone_settings: The network whose features stand for the image.
-        group_by: A column whose groups are held out whole, or empty.
+        group_by: A column whose groups are held out whole, or None.
         seed: Decides over the sample, if there are more than 2,000 images, and the folds.
         out: The PNG to draw; None: `runs/` and the data's name.
         console: Tells the story.
@@ -114,7 +114,7 @@ def run_leak(
     }
 
 
-def _choose_columns(data: Path, settings: DataSettings, group_by: str) -> DataSettings:
+def _choose_columns(data: Path, settings: DataSettings, group_by: str | None) -> DataSettings:
     """Return the settings with the columns named that are judged, the one to group by among them."""
     others = _list_columns(data, settings) if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES else []
     names = settings.metadata or format_metadata(map(ColumnRequest, (*others, ALL_IMAGE_FACTS)))

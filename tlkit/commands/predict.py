@@ -61,7 +61,7 @@ class PredictOptions:
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Images in a batch of Keras; another than training's may change the last bits.
         table: Holds the metadata that the model takes beside the images.
-        image_column: Its column of paths; empty: found by its name.
+        image_column: Its column of paths; None: found by its name.
     """
 
     top_k: int = 3
@@ -71,7 +71,7 @@ class PredictOptions:
     precision: str = "float32"
     batch_size: int | None = None
     table: Path | None = None
-    image_column: str = ""
+    image_column: str | None = None
 
 
 DEFAULTS = PredictOptions()

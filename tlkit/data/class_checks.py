@@ -10,7 +10,7 @@ from tlkit.data.contradictions import find_variants
 from tlkit.data.manifest import SPLITS, ImageRecord, SkippedFile
 from tlkit.errors import DataError, name_fix
 from tlkit.outputs import MAX_CLASS_NAME_LENGTH
-from tlkit.tasks import find_task
+from tlkit.tasks import Task
 from tlkit.untrusted import is_clean_text
 
 
@@ -36,19 +36,19 @@ def _check_enough_values(data: Path, records: Sequence[ImageRecord]) -> None:
         )
 
 
-def check_class_names(data: Path, task: str, names: Collection[str], pinned: Sequence[str] | None) -> None:
+def check_class_names(data: Path, task: Task, names: Collection[str], pinned: Sequence[str] | None) -> None:
     """Check class names before any file is opened.
 
     Args:
         data: The user's path, for the message.
-        task: One of `tlkit.outputs.TASKS`.
+        task: What is learned of an image.
         names: The class or label names that were found.
         pinned: The names of an existing model; None without one.
 
     Raises:
         DataError: A name cannot be stored in a model, or is not in `pinned`.
     """
-    one, many = find_task(task).nouns
+    one, many = task.nouns
     for name in sorted(names):
         if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
             raise DataError(
@@ -65,13 +65,13 @@ def check_class_names(data: Path, task: str, names: Collection[str], pinned: Seq
 
 
 def check_trainable(
-    data: Path, task: str, names: Sequence[str], records: Sequence[ImageRecord], *, with_boxes: bool = False
+    data: Path, task: Task, names: Sequence[str], records: Sequence[ImageRecord], *, with_boxes: bool = False
 ) -> None:
     """Check that every class or label has images for training and for validation.
 
     Args:
         data: The user's path, for the message.
-        task: One of `tlkit.outputs.TASKS`.
+        task: What is learned of an image.
         names: The required classes or labels.
         records: The images with their final splits.
         with_boxes: Whether boxes are trained too; a single class is then enough.
@@ -79,10 +79,10 @@ def check_trainable(
     Raises:
         DataError: There are fewer than two classes, or one lacks images for training or for validation.
     """
-    if not find_task(task).has_names:
+    if not task.has_names:
         _check_values(data, records)
         return
-    if len(names) < 2 and find_task(task).is_exclusive and not with_boxes:
+    if len(names) < 2 and task.is_exclusive and not with_boxes:
         raise DataError(
             f"{data}: there is only one class, {names[0]!r}.",
             expected="two or more classes, each a folder of images or a name in the table's label column",
@@ -102,27 +102,27 @@ def check_trainable(
             only = f", only for {' and '.join(present)}" if present else ""
             raise DataError(
                 f"{data}: there are no usable {split} images of {_name_all(task, lacking)}{only}.",
-                expected=f"{split} images of every {find_task(task).nouns[0]}, so that it can be {purpose}",
+                expected=f"{split} images of every {task.nouns[0]}, so that it can be {purpose}",
                 fix=_suggest(task, lacking[0], [name for name in names if split in splits[name]], split),
             )
 
 
-def check_enough_images(data: Path, task: str, names: Sequence[str], records: Sequence[ImageRecord]) -> None:
+def check_enough_images(data: Path, task: Task, names: Sequence[str], records: Sequence[ImageRecord]) -> None:
     """Check that every class or label, or a data set of values, can be split into training and validation images.
 
     Raises:
         DataError: A class or label has fewer than two different images; or there are fewer than ten values.
     """
-    if not find_task(task).has_names:
+    if not task.has_names:
         _check_enough_values(data, records)
         return
     distinct: dict[str, set[str]] = {name: set() for name in names}
     for record in records:
-        for name in find_task(task).names_of(record.answer):
+        for name in task.names_of(record.answer):
             distinct[name].add(record.sha256)
     poor = [name for name in names if len(distinct[name]) < 2]
     if poor:
-        one, many = find_task(task).nouns
+        one, many = task.nouns
         found = "has one usable image" if distinct[poor[0]] else "has no usable image"
         others = f"; the same goes for {count(len(poor) - 1, f'other {one}', f'other {many}')}" if len(poor) > 1 else ""
         raise DataError(
@@ -133,14 +133,14 @@ def check_enough_images(data: Path, task: str, names: Sequence[str], records: Se
 
 
 def find_notices(
-    task: str, names: Sequence[str], records: Sequence[ImageRecord], skipped: Sequence[SkippedFile]
+    task: Task, names: Sequence[str], records: Sequence[ImageRecord], skipped: Sequence[SkippedFile]
 ) -> Iterator[str]:
     """Yield notices, one sentence each, about what makes scores less reliable but does not stop the run."""
     if skipped:
         first = skipped[0]
         verb = "is" if len(skipped) == 1 else "are"
         yield f"{count(len(skipped), 'file')} {verb} skipped; the first: {first.path} ({first.reason})."
-    if find_task(task).is_exclusive and len(names) == 1:
+    if task.is_exclusive and len(names) == 1:
         yield (
             f"There is only one class, so the model predicts {names[0]} for every image: a box shows where it would "
             "be, not "
@@ -165,23 +165,23 @@ def count(number: int, singular: str, plural: str = "") -> str:
     return f"{number:,} {singular if number == 1 else plural or singular + 's'}"
 
 
-def _name_all(task: str, names: Sequence[str]) -> str:
+def _name_all(task: Task, names: Sequence[str]) -> str:
     """Return `class 'a'` or `classes 'a', 'b'`; likewise for labels."""
-    return f"{find_task(task).nouns[len(names) > 1]} {name_some([repr(name) for name in names])}"
+    return f"{task.nouns[len(names) > 1]} {name_some([repr(name) for name in names])}"
 
 
-def _find_splits(task: str, records: Iterable[ImageRecord]) -> Mapping[str, set[str]]:
+def _find_splits(task: Task, records: Iterable[ImageRecord]) -> Mapping[str, set[str]]:
     splits: Mapping[str, set[str]] = defaultdict(set)
     for record in records:
-        for name in find_task(task).names_of(record.answer):
+        for name in task.names_of(record.answer):
             splits[name].add(record.split)
     return splits
 
 
-def _suggest(task: str, lacking: str, others: Sequence[str], split: str) -> str:
+def _suggest(task: Task, lacking: str, others: Sequence[str], split: str) -> str:
     like_it = [name for name in others if _fold(name) == _fold(lacking)]
     spelling = f" (or is it {like_it[0]!r}, spelled differently?)" if like_it else ""
-    return f"add {split} images of {lacking!r}{spelling}, or remove the {find_task(task).nouns[0]}."
+    return f"add {split} images of {lacking!r}{spelling}, or remove the {task.nouns[0]}."
 
 
 def _fold(name: str) -> str:

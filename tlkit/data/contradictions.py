@@ -7,7 +7,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 
 from tlkit.data.manifest import Finding, ImageRecord
-from tlkit.tasks import find_task
+from tlkit.tasks import Task
 
 _DUPLICATES = (
     ("split", "in more than one split", "their scores are too optimistic"),
@@ -15,10 +15,10 @@ _DUPLICATES = (
 )
 
 
-def find_duplicates(task: str, records: Sequence[ImageRecord]) -> tuple[list[str], list[Finding]]:
+def find_duplicates(task: Task, records: Sequence[ImageRecord]) -> tuple[list[str], list[Finding]]:
     """Return notices about identical files in two splits or two classes, and a finding for each file."""
     groups = [group for group in _group_by_bytes(records) if len(group) > 1]
-    answers = find_task(task).conflict
+    answers = task.conflict
     notices, findings = [], []
     for attribute, where, harm in _DUPLICATES:
         where = where.format(answers=answers)
@@ -39,9 +39,9 @@ def find_duplicates(task: str, records: Sequence[ImageRecord]) -> tuple[list[str
     return notices, findings
 
 
-def find_variants(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
+def find_variants(task: Task, records: Sequence[ImageRecord]) -> Iterator[str]:
     """Yield a notice of classes or labels whose names differ only in case, spaces, hyphens or Unicode form."""
-    counts = Counter(name for record in records for name in find_task(task).names_of(record.answer))
+    counts = Counter(name for record in records for name in task.names_of(record.answer))
     alike: dict[str, list[str]] = defaultdict(list)
     for name in sorted(counts):
         alike[fold_spelling(name)].append(name)
@@ -49,7 +49,7 @@ def find_variants(task: str, records: Sequence[ImageRecord]) -> Iterator[str]:
         " and ".join(f"{name!r} ({counts[name]:,})" for name in names) for names in alike.values() if len(names) > 1
     ]
     if groups:
-        what = find_task(task).nouns[1].capitalize()
+        what = task.nouns[1].capitalize()
         yield f"{what} that are spelled alike are kept apart, with their numbers of images: {'; '.join(groups)}."
 
 

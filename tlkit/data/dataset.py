@@ -93,9 +93,9 @@ def read_dataset(
     skipped = (*found.skipped, *unusable)
     _check_strict(settings, skipped)
     ordered_names = tuple(names if class_names is None else class_names)
-    records = sample_records(records, settings.task, seed, fraction=settings.sample)
+    records = sample_records(records, find_task(settings.task), seed, fraction=settings.sample)
     records = complete_splits(data, ordered_names, records, settings, seed, earlier.splits if earlier else {})
-    check_trainable(data, settings.task, ordered_names, records, with_boxes=boxes is not None)
+    check_trainable(data, find_task(settings.task), ordered_names, records, with_boxes=boxes is not None)
     return _build_manifest(found, settings, ordered_names, records, skipped, boxes, earlier.grey if earlier else None)
 
 
@@ -131,7 +131,7 @@ def read_evaluation_set(
     records = _add_metadata(records, settings)
     skipped = (*found.skipped, *unusable)
     _check_strict(settings, skipped)
-    records = sample_records(records, settings.task, seed, fraction=settings.sample)
+    records = sample_records(records, find_task(settings.task), seed, fraction=settings.sample)
     records = [dataclasses.replace(record, split="test") for record in records]
     return _build_manifest(found, settings, tuple(class_names), records, skipped, boxes)
 
@@ -190,8 +190,8 @@ def _read_folder(data: Path, boxes: ImageBoxes | None) -> Candidates:
 
 
 def _refuse_empty_table(data: Path, settings: DataSettings, skipped: Sequence[SkippedFile]) -> NoReturn:
-    what = find_task(settings.task).answer_noun
-    option = "--target" if not find_task(settings.task).has_names else "--label-column"
+    task = find_task(settings.task)
+    what, option = task.answer_noun, "--label-column" if task.has_names else "--target"
     first = f"; {skipped[0].path}: {skipped[0].reason}" if skipped else ""
     raise DataError(
         f"{data}: no row names an image and its {what}{first}.",
@@ -283,7 +283,8 @@ def _build_manifest(
     grey: tuple[GreyRange, ...] | None = None,
 ) -> Manifest:
     box_notices = boxes.sentences() if boxes else ()
-    duplicates, findings = find_duplicates(settings.task, records)
+    task = find_task(settings.task)
+    duplicates, findings = find_duplicates(task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)
     measured = [record.facts.grey for record in records if record.facts and record.facts.grey]
@@ -293,7 +294,7 @@ def _build_manifest(
         *_name_unused_columns(found, settings),
         *box_notices,
         *duplicates,
-        *find_notices(settings.task, names, records, skipped),
+        *find_notices(task, names, records, skipped),
         *describe_grey(ranges, measured),
     )
     columns = tuple(request.name for request in parse_metadata(settings.metadata))

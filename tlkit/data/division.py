@@ -11,23 +11,23 @@ from tlkit.data.manifest import ImageRecord
 from tlkit.data.splits import assign_splits, sample_stratified
 from tlkit.errors import DataError, SettingError
 from tlkit.recipes.settings import DataSettings
-from tlkit.tasks import find_task
+from tlkit.tasks import Task, find_task
 
 NOT_GIVEN = ""
 """The split of a record that has none in the data."""
 
 
-def sample_records(records: list[ImageRecord], task: str, seed: int, *, fraction: float) -> list[ImageRecord]:
+def sample_records(records: list[ImageRecord], task: Task, seed: int, *, fraction: float) -> list[ImageRecord]:
     """Sample a fraction of the records, stratified by group and split; all of them if `fraction` is 1 or more."""
     if fraction >= 1:
         return records
     hashes = [record.sha256 for record in records]
-    groups = find_task(task).find_strata([record.answer for record in records])
+    groups = task.find_strata([record.answer for record in records])
     strata = [(record.split, group) for record, group in zip(records, groups, strict=True)]
     return [records[position] for position in sample_stratified(hashes, strata, fraction=fraction, seed=seed)]
 
 
-def limit_records(records: list[ImageRecord], task: str, seed: int, *, at_most: int) -> list[ImageRecord]:
+def limit_records(records: list[ImageRecord], task: Task, seed: int, *, at_most: int) -> list[ImageRecord]:
     """Sample at most about `at_most` records, stratified by group and split."""
     return sample_records(records, task, seed, fraction=at_most / max(1, len(records)))
 
@@ -47,11 +47,12 @@ def complete_splits(
     if validation_fraction == settings.test_fraction == 0:
         return records
     pool = [record for record in records if record.split in (NOT_GIVEN, "train")]
-    check_enough_images(data, settings.task, names, pool)
+    task = find_task(settings.task)
+    check_enough_images(data, task, names, pool)
     assigned = iter(
         assign_splits(
             [record.sha256 for record in pool],
-            find_task(settings.task).find_strata([record.answer for record in pool]),
+            task.find_strata([record.answer for record in pool]),
             validation_fraction=validation_fraction,
             test_fraction=settings.test_fraction,
             seed=seed,

@@ -171,9 +171,7 @@ class Manifest:
         task = find_task(self.task)
         if not task.has_names:
             return ("split", "images", "lowest", "median", "highest"), tuple(map(self._describe_values, splits))
-        counts = Counter(
-            (name, record.split) for record in self.records for name in find_task(self.task).names_of(record.answer)
-        )
+        counts = Counter((name, record.split) for record in self.records for name in task.names_of(record.answer))
         rows = [[counts[name, split] for split in splits] for name in self.class_names]
         rows.append([len(self.in_split(split)) for split in splits])
         last = "total" if task.is_exclusive else "images"

@@ -34,7 +34,7 @@ class MetadataSource:
         encoding: The model's columns.
         table: A .csv, .tsv or .parquet file with a column of paths; needed only if the model takes more than facts
             about the image file.
-        image_column: Its column of paths; empty to detect it by name.
+        image_column: Its column of paths; None to detect it by name.
         images: All images to predict; if unknown beforehand, rows are not matched by file name.
 
     Raises:
@@ -47,7 +47,7 @@ class MetadataSource:
         encoding: MetadataEncoding,
         table: Path | None,
         *,
-        image_column: str = "",
+        image_column: str | None = None,
         images: Collection[Path] = (),
     ) -> None:
         self.table_name = table.name if table else ""
@@ -63,7 +63,7 @@ class MetadataSource:
         if table is not None:
             self._read_table(table, image_column, images)
 
-    def _read_table(self, path: Path, image_column: str, images: Collection[Path]) -> None:
+    def _read_table(self, path: Path, image_column: str | None, images: Collection[Path]) -> None:
         table = open_table(path)
         cells = table.read_column(find_image_column(table, image_column))
         requests = [request for request in self._encoding.requests if request.name not in IMAGE_FACTS]
@@ -122,7 +122,7 @@ class MetadataSource:
         return self._odd.describe()
 
 
-def _check_table(columns: Collection[str], table: Path | None, image_column: str) -> None:
+def _check_table(columns: Collection[str], table: Path | None, image_column: str | None) -> None:
     if columns and table is None:
         raise SettingError(
             f"the model also takes {', '.join(columns)}, but no table was given.",

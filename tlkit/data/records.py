@@ -15,7 +15,7 @@ from tlkit.data.image_facts import describe_facts
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.errors import DataError
 from tlkit.recipes.settings import DataSettings
-from tlkit.tasks import find_task
+from tlkit.tasks import Task, find_task
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Called with the number of files to check; the context's function is called with the number of files done."""
@@ -45,9 +45,10 @@ def read_records(
         The usable images, with empty splits where none is given; the other files; and the classes or labels. Names are
         checked before any file is opened, unless they come from the boxes, which are checked against the images.
     """
+    task = find_task(settings.task)
     answers = [item.answer for item in items if item.answer is not None]
-    names = find_task(settings.task).find_names(answers)
-    check_class_names(data, settings.task, names, pinned_names)
+    names = task.find_names(answers)
+    check_class_names(data, task, names, pinned_names)
     if boxes:
         boxes.match_classes(names)
     facts = look([item.path for item in items])
@@ -55,7 +56,7 @@ def read_records(
         boxes.settle_units(facts)
     records, skipped = [], []
     for item, fact in zip(items, facts, strict=True):
-        found = _build_record(item, fact, settings.task, boxes)
+        found = _build_record(item, fact, task, boxes)
         if isinstance(found, ImageRecord):
             records.append(found)
         else:
@@ -69,12 +70,12 @@ def read_records(
             fix="check the folder, or the paths in the table.",
         )
     if len(answers) < len(items):
-        names = find_task(settings.task).find_names([record.answer for record in records])
-        check_class_names(data, settings.task, names, pinned_names)
+        names = task.find_names([record.answer for record in records])
+        check_class_names(data, task, names, pinned_names)
     return records, skipped, names
 
 
-def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes | None) -> ImageRecord | SkippedFile:
+def _build_record(item: Candidate, fact: FileFacts, task: Task, boxes: ImageBoxes | None) -> ImageRecord | SkippedFile:
     if fact.reason is not None:
         return SkippedFile(item.path, fact.reason)
     box, answer = None, item.answer
@@ -82,7 +83,7 @@ def _build_record(item: Candidate, fact: FileFacts, task: str, boxes: ImageBoxes
         box = boxes.choose_class(fact)
         answer = box.class_name if box else None
     elif boxes and answer is not None:
-        box = boxes.choose(fact, find_task(task).names_of(answer))
+        box = boxes.choose(fact, task.names_of(answer))
     if answer is None:
         return SkippedFile(item.path, "no valid box with a class")
     corners = box.corners if box else None

@@ -80,7 +80,7 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     for notice in manifest.notices:
         console.detail(notice)
     used = list(manifest.for_training().records)
-    records = limit_records(used, manifest.task, seed, at_most=MAX_IMAGES)
+    records = limit_records(used, find_task(manifest.task), seed, at_most=MAX_IMAGES)
     console.say(
         f"{len(records):,} of {len(manifest.records):,} images"
         + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")

@@ -22,7 +22,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
     if find_task(manifest.task).is_exclusive and len(manifest.class_names) < 2:
         return
-    records = limit_records(list(manifest.for_training().records), manifest.task, seed, at_most=MAX_IMAGES)
+    records = limit_records(list(manifest.for_training().records), find_task(manifest.task), seed, at_most=MAX_IMAGES)
     if len({record.sha256 for record in records}) < MIN_IMAGES:
         return
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]

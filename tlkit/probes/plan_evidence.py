@@ -24,6 +24,7 @@ from tlkit.probes.plan_trial import MAX_VIEWS, MIN_TRIED, TriedFeatures, choose_
 from tlkit.probes.probe import run_majority, run_probes
 from tlkit.probes.strategies import Strategy
 from tlkit.reports.console import format_duration
+from tlkit.tasks import find_task
 from tlkit.training.run import Run
 
 MAX_IMAGES = 1000
@@ -113,7 +114,7 @@ def _add_trial(evidence: Evidence, asked: Questions, way: Strategy, classifier: 
 
 
 def _take_part(manifest: Manifest, at_most: int, seed: int) -> Manifest:
-    records = limit_records(list(manifest.records), manifest.task, seed, at_most=at_most)
+    records = limit_records(list(manifest.records), find_task(manifest.task), seed, at_most=at_most)
     return dataclasses.replace(manifest, records=tuple(records))
 
 

@@ -27,7 +27,7 @@ from tlkit.metadata.columns import ColumnRequest
 from tlkit.metadata.encoding import fit_number
 from tlkit.metadata.numbers import is_missing, parse_number
 from tlkit.outputs import CLASSIFICATION, LABEL_SEPARATOR
-from tlkit.tasks import find_task
+from tlkit.tasks import Task, find_task
 
 __all__ = ["TABLE_SUFFIXES", "TableColumns", "list_other_columns", "read_table"]
 
@@ -41,7 +41,7 @@ class TableColumns:
         answer: Column of targets; values have no usual name.
         split: Column of splits; `none` to use none.
         metadata: Columns of metadata, by name and kind, all of which the table must have.
-        task: One of `tlkit.outputs.TASKS`.
+        task: What is learned of an image.
         label_separator: Separator between labels in a cell; None: detected.
     """
 
@@ -104,7 +104,7 @@ def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates
             )
         )
     ]
-    found = _build_candidates(table, rows, columns.task, finder)
+    found = _build_candidates(table, rows, find_task(columns.task), finder)
     taken = {image, *answers.columns, *splits.columns, *(request.name for request in columns.metadata)}
     return replace(
         found,
@@ -151,12 +151,13 @@ def _find_answer_column(table: Table, columns: TableColumns) -> str | None:
 
 
 def _read_answers(table: Table, column: str | None, columns: TableColumns, taken: Collection[str]) -> _Answers:
+    task = find_task(columns.task)
     if column is None:
-        return _read_one_hot(table, columns, taken)
-    if not find_task(columns.task).has_names:
+        return _read_one_hot(table, task, taken)
+    if not task.has_names:
         return _read_values(table, column)
     cells = table.read_column(column)
-    if find_task(columns.task).has_labels:
+    if task.has_labels:
         joined, notice = join_labels(table.path, cells, columns.label_separator)
         return _Answers((column,), joined, tuple(filter(None, [notice])))
     missing = sorted({cell for cell in cells if cell and is_missing(cell)})
@@ -167,7 +168,7 @@ def _read_answers(table: Table, column: str | None, columns: TableColumns, taken
     return _Answers((column,), cells, (*notices, *filter(None, [find_combined_classes(table.path, {*cells})])))
 
 
-def _read_one_hot(table: Table, columns: TableColumns, taken: Collection[str]) -> _Answers:
+def _read_one_hot(table: Table, task: Task, taken: Collection[str]) -> _Answers:
     """Return the targets from columns of 0 and 1: a class if each row has a single 1, else labels.
 
     Raises:
@@ -175,12 +176,12 @@ def _read_one_hot(table: Table, columns: TableColumns, taken: Collection[str]) -
     """
     names, rows = find_one_hot(table, [name for name in table.header if name not in taken])
     is_single = all(len(labels) == 1 for labels in rows)
-    if not names or (find_task(columns.task).is_exclusive and not is_single):
+    if not names or (task.is_exclusive and not is_single):
         hint = f" The columns {', '.join(names)} contain 0 and 1: --task multilabel reads them." if names else ""
         raise lack_column(table, LABEL_COLUMNS, "label", option="label-column", hint=hint)
-    what = "class" if find_task(columns.task).is_exclusive else "labels"
+    what = "class" if task.is_exclusive else "labels"
     notice = f"{table.path.name}: the {what} of an image is read from the 0/1 columns {', '.join(names)}."
-    if find_task(columns.task).has_labels:
+    if task.has_labels:
         notice = notice.replace(" is read", " are read")
     return _Answers(names, [LABEL_SEPARATOR.join(labels) for labels in rows], (notice,))
 
@@ -208,7 +209,7 @@ def _read_values(table: Table, column: str) -> _Answers:
     return _Answers((column,), ["" if cell in stand_for_none else cell for cell in cells], notices)
 
 
-def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: PathFinder) -> Candidates:
+def _build_candidates(table: Table, rows: Iterable[_Row], task: Task, finder: PathFinder) -> Candidates:
     items: dict[tuple[Path, str | None, tuple[str, ...]], dict[str, None]] = {}
     skipped: list[SkippedFile] = []
     num_repeated = 0
@@ -225,7 +226,7 @@ def _build_candidates(table: Table, rows: Iterable[_Row], task: str, finder: Pat
     candidates = [
         Candidate(path, answer, split, metadata)
         for (path, split, metadata), answers in items.items()
-        for answer in (_unite(answers) if find_task(task).has_labels else answers)
+        for answer in (_unite(answers) if task.has_labels else answers)
     ]
     notices = _describe_rows(table.path.name, items, task, num_repeated)
     return Candidates(table.path.parent, tuple(candidates), tuple(skipped), tuple(notices))
@@ -237,18 +238,18 @@ def _unite(answers: Iterable[str]) -> tuple[str]:
     return (LABEL_SEPARATOR.join(sorted(labels - {""})),)
 
 
-def _parse_row(task: str, row: _Row) -> str:
+def _parse_row(task: Task, row: _Row) -> str:
     """Return a row's target; raise ValueError with what is missing."""
     if not row.image:
         raise ValueError("no image path")
-    answer = find_task(task).parse_answer(row.answer)
+    answer = task.parse_answer(row.answer)
     if row.split == "":
         raise ValueError("no split")
     return answer
 
 
 def _describe_rows(
-    name: str, items: Mapping[tuple[Path, str | None, tuple[str, ...]], Collection[str]], task: str, num_repeated: int
+    name: str, items: Mapping[tuple[Path, str | None, tuple[str, ...]], Collection[str]], task: Task, num_repeated: int
 ) -> Iterator[str]:
     """Yield notices about images with several rows."""
     if num_repeated:
@@ -256,9 +257,9 @@ def _describe_rows(
         yield f"{name}: {num_repeated:,} {rows} skipped."
     num_torn = sum(len(answers) > 1 for answers in items.values())
     images = f"{num_torn:,} image has" if num_torn == 1 else f"{num_torn:,} images have"
-    if num_torn and find_task(task).has_labels:
+    if num_torn and task.has_labels:
         yield f"{name}: {images} labels in several rows, which are merged."
-    elif num_torn and find_task(task).is_exclusive:
+    elif num_torn and task.is_exclusive:
         yield f"{name}: {images} rows of different classes; --task multilabel learns all of them."
     elif num_torn:
         yield f"{name}: {images} rows of different values; each is used."
