@@ -28,7 +28,7 @@ from tlkit.probes.leak_warning import warn_of_leaks
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
 
-TINY = BackboneSettings(name="tiny", weights="random", image_size=64)
+SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)
 QUIET = Console(verbosity=-1)
 NUM_IMAGES = 72
 FACTS_THAT_KNOW_THE_WIDTH = ["image-width", "image-aspect", "image-shape"]
@@ -51,7 +51,7 @@ def judge(
         payload = run_leak(
             data,
             data_settings=DataSettings(**data_settings),
-            backbone_settings=TINY,
+            backbone_settings=SMALLEST,
             group_by=group_by,
             seed=0,
             out=out or data.with_name("metadata.png"),
@@ -373,7 +373,7 @@ def test_a_training_on_few_images_does_not_look(catches: Path, num_images: int, 
 
 def finetune(data: Path, out: Path) -> None:
     stage = Stage(epochs=1, lr=1e-3, batch_size=16)
-    recipe = Recipe(backbone=TINY, head=HeadSettings(kind="linear"), stages=(stage,))
+    recipe = Recipe(backbone=SMALLEST, head=HeadSettings(kind="linear"), stages=(stage,))
     run_finetune(recipe, data, out, console=Console(verbosity=-1))
 
 

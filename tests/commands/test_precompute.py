@@ -28,9 +28,9 @@ if TYPE_CHECKING:
     from tlkit.backbones.build import Backbone
 
 QUIET = Console(verbosity=-1)
-SIZE = 64
-TINY = BackboneSettings(name="tiny", weights="random", image_size=SIZE, engine="keras")
-SETTINGS = BackboneSettings(name="tiny", fit="crop", feature_dtype="float32", engine="keras", precision="float32")
+SIZE = 32
+SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=SIZE, engine="keras")
+SETTINGS = BackboneSettings(name="mnist_cnn", fit="crop", feature_dtype="float32", engine="keras", precision="float32")
 THREE_VIEWS = ViewPlan("standard", 3, seed=5)
 
 
@@ -38,7 +38,7 @@ THREE_VIEWS = ViewPlan("standard", 3, seed=5)
 def backbone() -> Backbone:
     from tlkit.backbones.build import build_backbone
 
-    return build_backbone("tiny", image_size=(SIZE, SIZE), pooling="avg", weights="random", seed=0)
+    return build_backbone("mnist_cnn", image_size=(SIZE, SIZE), pooling="avg", weights="random", seed=0)
 
 
 @pytest.fixture
@@ -75,7 +75,7 @@ def ensure(
     )
 
 
-@pytest.mark.parametrize("boundary", ["block2", "top"])
+@pytest.mark.parametrize("boundary", ["conv1", "top"])
 def test_every_row_is_the_feature_of_its_image_and_view(
     photos: Path, backbone: Backbone, cache_root: Path, boundary: str
 ) -> None:
@@ -246,7 +246,7 @@ def test_several_views_need_a_policy_that_makes_them() -> None:
 def precompute(photos: Path, **changes: object) -> dict[str, object]:
     arguments: dict[str, object] = {
         "data_settings": DataSettings(),
-        "backbone_settings": TINY,
+        "backbone_settings": SMALLEST,
         "boundary": "top",
         "head": None,
         "views": THREE_VIEWS,
@@ -265,7 +265,7 @@ def test_a_run_accounts_for_every_file(photos: Path, capsys: pytest.CaptureFixtu
         "skipped": 1,
     }
     output = capsys.readouterr().out
-    assert "Features of tiny at top: 0 rows found, 34 to compute." in output
+    assert "Features of mnist_cnn at top: 0 rows found, 34 to compute." in output
     assert f"Skipped: {photos / 'train' / 'red' / 'broken.png'}: " in output
     again = precompute(photos)
     assert (again["hits"], again["misses"], again["images_per_second"]) == (34, 0, 0.0)
@@ -293,16 +293,16 @@ def test_the_pixels_boundary_is_refused(photos: Path) -> None:
         precompute(photos, boundary="pixels")
     assert str(refusal.value) == (
         "--boundary pixels leaves nothing to compute: images are augmented afresh in every epoch there.\n"
-        "  Expected: one of stem, block1, block2, block3, top\n"
+        "  Expected: one of conv1, top\n"
         "  Fix: leave --boundary out for the backbone's last features."
     )
 
 
 def test_a_head_is_refused_where_it_makes_no_difference(photos: Path) -> None:
     with pytest.raises(SettingError) as refusal:
-        precompute(photos, boundary="block2", head=HeadSettings(kind="linear"))
+        precompute(photos, boundary="conv1", head=HeadSettings(kind="linear"))
     assert str(refusal.value) == (
-        "--head linear has no effect at --boundary block2: all heads share the features below the top.\n"
+        "--head linear has no effect at --boundary conv1: all heads share the features below the top.\n"
         "  Expected: --head with --boundary top only\n"
         "  Fix: leave --head out."
     )
@@ -320,10 +320,10 @@ def test_both_poolings_share_the_features_of_an_inner_boundary(
 ) -> None:
     from tlkit.backbones.build import build_backbone
 
-    unpooled = build_backbone("tiny", image_size=(SIZE, SIZE), pooling="none", weights="random", seed=0)
+    unpooled = build_backbone("mnist_cnn", image_size=(SIZE, SIZE), pooling="none", weights="random", seed=0)
     manifest = read_manifest_of(photos)
-    ensure(manifest, backbone, cache_root, boundary="block2", views=ViewPlan())
-    assert ensure(manifest, unpooled, cache_root, boundary="block2", views=ViewPlan()).misses == 0
+    ensure(manifest, backbone, cache_root, boundary="conv1", views=ViewPlan())
+    assert ensure(manifest, unpooled, cache_root, boundary="conv1", views=ViewPlan()).misses == 0
     ensure(manifest, backbone, cache_root, views=ViewPlan())
     assert ensure(manifest, unpooled, cache_root, views=ViewPlan()).misses == 14
 
@@ -337,7 +337,7 @@ def test_where_nothing_is_missing_the_network_is_not_built(photos: Path, monkeyp
     monkeypatch.setattr("tlkit.commands.precompute.build_backbone_for", build)
     second = precompute(photos)
     assert (second["hits"], second["misses"], second["cache"]) == (34, 0, first["cache"])
-    for change in ({"boundary": "block3"}, {"views": dataclasses.replace(THREE_VIEWS, seed=1)}):
+    for change in ({"boundary": "conv1"}, {"views": dataclasses.replace(THREE_VIEWS, seed=1)}):
         with pytest.raises(AssertionError, match="is built"):
             precompute(photos, **change)
 
@@ -347,10 +347,10 @@ def test_other_weights_under_the_same_name_are_other_features(photos: Path, tmp_
 
     def save(seed: int) -> BackboneSettings:
         path = tmp_path / "own.safetensors"
-        built = build_backbone("tiny", image_size=(SIZE, SIZE), pooling="avg", weights="random", seed=seed)
+        built = build_backbone("mnist_cnn", image_size=(SIZE, SIZE), pooling="avg", weights="random", seed=seed)
         save_file({f"backbone/{name}": np.asarray(weight) for name, weight in built.named_weights().items()}, path)
         os.utime(path, (1_000_000_000 + seed, 1_000_000_000 + seed))
-        return dataclasses.replace(TINY, weights=str(path))
+        return dataclasses.replace(SMALLEST, weights=str(path))
 
     first = precompute(photos, backbone_settings=save(1))
     again = precompute(photos, backbone_settings=save(2))

@@ -58,11 +58,16 @@ class Bench:
     num_images: int = 0
 
 
+@pytest.fixture(scope="module")
+def plain(backbone: Backbone) -> Engine:
+    """Keras' own engine."""
+    return make_keras_engine(backbone.model, precision="float32", batch_size=32)
+
+
 @pytest.fixture
-def bench(monkeypatch: pytest.MonkeyPatch, backbone: Backbone) -> Bench:
+def bench(monkeypatch: pytest.MonkeyPatch, plain: Engine) -> Bench:
     """OpenVINO is there, the processor has bfloat16, and 20 images are worth a trial."""
     bench = Bench()
-    plain = make_keras_engine(backbone.model, precision="float32", batch_size=32)
 
     def make_engine(self: Work, choice: Choice, *, warn: object) -> Engine:
         def compute(images: np.ndarray) -> np.ndarray:

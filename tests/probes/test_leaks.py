@@ -52,7 +52,7 @@ def test_a_column_that_copies_the_answer_leaks(task: str) -> None:
 @pytest.mark.parametrize("task", TASKS)
 def test_random_columns_do_not_leak(task: str) -> None:
     clean = 0
-    for seed in range(20):
+    for seed in range(10):
         rng = np.random.default_rng(seed)
         targets = make_targets(task, rng)
         columns = [
@@ -60,18 +60,18 @@ def test_random_columns_do_not_leak(task: str) -> None:
             for width in (1, 5, 20, 30)
         ]
         clean += not find_leaks(task, targets, columns, seed=seed)
-    assert clean >= 19
+    assert clean >= 9
 
 
 def test_random_columns_are_harmless_beside_the_image() -> None:
     harmless = 0
-    for seed in range(20):
+    for seed in range(10):
         rng = np.random.default_rng(seed)
         targets = make_targets(CLASSIFICATION, rng)
         columns = [LeakColumn("noise", rng.normal(size=(NUM_IMAGES, 6)))]
         report = compute_leak_report(CLASSIFICATION, targets, make_features(targets, rng, noise=1.0), columns)
         harmless += report.columns[0].verdict == "harmless"
-    assert harmless >= 19
+    assert harmless >= 9
 
 
 @pytest.mark.parametrize("num_images", [20, 100])
