@@ -104,9 +104,9 @@ class Placement:
         height, width = self.image_size
         wider_x, wider_y = margin_x * (right - left) / width, margin_y * (bottom - top) / height
         window = (left - wider_x, top - wider_y, right + wider_x, bottom + wider_y)
-        sheet_size = width + 2 * margin_x, height + 2 * margin_y
-        shown, corner = _resample(picture, window, sheet_size)
-        output = _extend(retouch(shown), corner, sheet_size, mirror=self.mirror_edges)
+        sheet_width_height = width + 2 * margin_x, height + 2 * margin_y
+        shown, corner = _resample(picture, window, sheet_width_height)
+        output = _extend(retouch(shown), corner, sheet_width_height, mirror=self.mirror_edges)
         if self.flip:
             output = output.transpose(Image.Transpose.FLIP_LEFT_RIGHT)
         if self.angle_degrees:
@@ -125,28 +125,28 @@ class Placement:
         return 1 + max(0, math.ceil(excess_x / 2)), 1 + max(0, math.ceil(excess_y / 2))
 
 
-def _resample(picture: Image.Image, window: Box, size: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
-    """Return the visible part of the picture on a canvas of `size` (width, height), and its position (left, top).
+def _resample(picture: Image.Image, window: Box, width_height: tuple[int, int]) -> tuple[Image.Image, tuple[int, int]]:
+    """Return the visible part of the picture on a canvas of `width_height`, and its position (left, top).
 
     The canvas shows `window`, in the picture's pixels, which may extend beyond its edges.
     """
     (left, right, columns), (top, bottom, rows) = (
-        _inside(window[axis], window[axis + 2], picture.size[axis], size[axis]) for axis in (0, 1)
+        _inside(window[axis], window[axis + 2], picture.size[axis], width_height[axis]) for axis in (0, 1)
     )
-    shown_size = columns.stop - columns.start, rows.stop - rows.start
-    shown = picture.resize(shown_size, _RESAMPLING, box=(left, top, right, bottom))
+    shown_width_height = columns.stop - columns.start, rows.stop - rows.start
+    shown = picture.resize(shown_width_height, _RESAMPLING, box=(left, top, right, bottom))
     return shown, (columns.start, rows.start)
 
 
-def _extend(shown: Image.Image, corner: tuple[int, int], size: tuple[int, int], *, mirror: bool) -> Image.Image:
-    """Return a canvas of `size` (width, height): the picture at `corner`, with mirrored or grey surroundings."""
-    if shown.size == size:
+def _extend(shown: Image.Image, corner: tuple[int, int], width_height: tuple[int, int], *, mirror: bool) -> Image.Image:
+    """Return a canvas of `width_height`: the picture at `corner`, with mirrored or grey surroundings."""
+    if shown.size == width_height:
         return shown
-    left, top = corner
+    (left, top), (width, height) = corner, width_height
     if mirror:
-        edges = ((top, size[1] - top - shown.height), (left, size[0] - left - shown.width), (0, 0))
+        edges = ((top, height - top - shown.height), (left, width - left - shown.width), (0, 0))
         return Image.fromarray(np.pad(np.asarray(shown), edges, mode="symmetric"))
-    sheet = Image.new("RGB", size, NEUTRAL_GREY)
+    sheet = Image.new("RGB", width_height, NEUTRAL_GREY)
     sheet.paste(shown, corner)
     return sheet
 
