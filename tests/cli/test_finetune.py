@@ -144,7 +144,7 @@ def test_an_interrupted_run_says_that_it_can_go_on(
     def interrupt(*args: object) -> NoReturn:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("tlkit.commands.finetune.read_images", interrupt)
+    monkeypatch.setattr("tlkit.commands.finetune.fetch_inputs", interrupt)
     out = tmp_path / "run"
     result = run_cli("finetune", photos, *SMALLEST, "--out", out)
     assert (result.exit_code, result.stderr) == (

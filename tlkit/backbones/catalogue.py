@@ -15,7 +15,7 @@ from tlkit.errors import BackboneError, name_fix
 PIXELS = "pixels"
 TOP = "top"
 HEAD_GROUP = "head"
-"""What the head is called among the layer groups that have a learning rate."""
+"""The head's name in tables of learning rates by layer group."""
 POOLINGS = ("avg", "none")
 """What a backbone gives at its top: the mean of its last feature map over places, or the map."""
 

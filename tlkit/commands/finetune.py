@@ -27,7 +27,7 @@ from tlkit.runs.folder import RunFolder, describe_unfinished, open_run_folder
 from tlkit.runs.history import RunHistory
 from tlkit.runs.inputs import check_data, check_engines, name_inputs, record_engine, record_versions
 from tlkit.runs.model import summarise_stages, write_model
-from tlkit.runs.preparation import RunPlan, plan_run, print_images, read_images
+from tlkit.runs.preparation import RunPlan, fetch_inputs, plan_run, print_images
 from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.tasks.report import Report
@@ -91,7 +91,7 @@ def _open_run(plan: RunPlan, data: Path, folder: RunFolder, cache_root: Path, co
         manifest = folder.read_manifest()
         recipe = dataclasses.replace(recipe, made_by=read_recipe(folder.recipe).made_by)
     else:
-        manifest = read_images(data, plan, cache_root, console)
+        manifest = fetch_inputs(data, plan, cache_root, console)
         recipe = record_versions(check_data(recipe, manifest), console)
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
         if plan.earlier:

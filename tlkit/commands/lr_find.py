@@ -13,7 +13,7 @@ from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import choose_picture
-from tlkit.runs.preparation import plan_run, read_images
+from tlkit.runs.preparation import fetch_inputs, plan_run
 from tlkit.runtime import start_keras
 from tlkit.training.first_model import build_classifier
 from tlkit.training.run import Run
@@ -53,7 +53,7 @@ def run_lr_find(
     cache_root = cache_root or default_cache_root()
     plan = plan_run(recipe, start_from)
     picture = choose_picture(out, data, "lr")
-    manifest = read_images(data, plan, cache_root, console)
+    manifest = fetch_inputs(data, plan, cache_root, console)
     run = Run(plan.recipe, plan.backbone, manifest, cache_root, console)
 
     start_keras(run.recipe.training.seed)

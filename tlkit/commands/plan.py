@@ -19,7 +19,7 @@ from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.reports.console import Console, format_duration
 from tlkit.reports.figures import PlanScores, draw_plan
 from tlkit.reports.output_folder import choose_picture
-from tlkit.runs.preparation import print_images, read_images
+from tlkit.runs.preparation import fetch_inputs, print_images
 from tlkit.runtime import start_keras
 from tlkit.training.first_model import build_classifier
 from tlkit.training.run import Run
@@ -59,7 +59,7 @@ def run_plan(
     recipe = plan.recipe
     picture = choose_picture(out, data, "plan")
     cache_root = default_cache_root()
-    manifest = read_images(data, plan, cache_root, console)
+    manifest = fetch_inputs(data, plan, cache_root, console)
     print_images(manifest, console)
     run = Run(recipe, plan.backbone, manifest, cache_root, console)
 

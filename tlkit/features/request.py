@@ -1,4 +1,4 @@
-"""Which features are wanted."""
+"""A request for the features of a data set."""
 
 from __future__ import annotations
 
@@ -10,13 +10,13 @@ from tlkit.recipes import ResolvedBackbone
 
 @dataclass(frozen=True)
 class FeatureRequest:
-    """Which features of a data set are wanted, and how they are computed.
+    """The features to compute, and how.
 
     Attributes:
-        backbone: How a picture is made square, how features are stored, and what computes them.
+        backbone: The network; how images are resized, and how features are computed and stored.
         boundary: Where the network is cut; not `pixels`.
-        views: Which views of the training images.
-        is_pooled: Whether the mean over places is wanted instead of a map.
+        views: The views of the training images.
+        is_pooled: Whether to average over the positions of the feature map.
     """
 
     backbone: ResolvedBackbone

@@ -14,13 +14,13 @@ from tlkit.recipes.settings import BackboneSettings, RateSearch, Recipe, Stage
 
 @dataclass(frozen=True)
 class ResolvedBackbone:
-    """A backbone of the catalogue, and how a run uses it: `BackboneSettings` of which nothing is open.
+    """A backbone as a run uses it: `BackboneSettings` with every default filled in.
 
     Attributes:
-        entry: What the catalogue knows of it.
+        entry: Its entry in the catalogue.
         weights: imagenet, bundled, random, or the path of a file.
-        image_size: (height, width) of its input, in pixels.
-        fit: How a picture is brought to that size.
+        image_size: (height, width) of the input, in pixels.
+        fit: How an image is resized to that size.
         feature_dtype: Number format of the cached features.
         engine: What computes the frozen part; auto: whichever is faster.
         precision: Its arithmetic; auto: bfloat16 where the hardware has it.
@@ -35,7 +35,7 @@ class ResolvedBackbone:
     precision: str
 
     def at(self, boundary: str, made_by: MadeBy) -> ResolvedBackbone:
-        """Return how features at a boundary are computed: where that is open, as the recipe's run has done it."""
+        """Return the backbone with `auto` replaced by the engine and precision that the recorded run used at a boundary."""
         engine, precision = made_by.read_engines().get(boundary, (self.engine, self.precision))
         if self.engine not in ("auto", engine) or self.precision not in ("auto", precision):
             return self
@@ -43,10 +43,10 @@ class ResolvedBackbone:
 
 
 def resolve_backbone(settings: BackboneSettings) -> ResolvedBackbone:
-    """Look a backbone up, and fill in what its settings leave open.
+    """Look up a backbone in the catalogue and fill in its defaults.
 
     Raises:
-        BackboneError: There is no such backbone, or the images are too small for it.
+        BackboneError: The backbone does not exist, or the images are too small for it.
     """
     entry = find_backbone(settings.name)
     return ResolvedBackbone(
@@ -75,7 +75,7 @@ class ResolvedStage(Stage):
         """The head's learning rate.
 
         Raises:
-            ValueError: It has yet to be found.
+            ValueError: The rate has not been searched for yet.
         """
         if isinstance(self.lr, RateSearch):
             raise ValueError(f"the learning rate of stage {self.name} has yet to be found")

@@ -46,7 +46,7 @@ PRECISIONS = ("auto", "float32", "bfloat16")
 
 
 class RateSearch(enum.Enum):
-    """What stands in the place of a learning rate that is searched for before the stage; files and options say "find"."""
+    """A request to search for the learning rate before the stage; "find" in files and options."""
 
     FIND = "find"
 

@@ -1,4 +1,4 @@
-"""What a run does before its model is built: the recipe resolved, the stages planned, the images read."""
+"""The steps of a run before its model is built: resolve the recipe, plan the stages, read the images."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ from tlkit.training.stage_plan import StagePlan, check_same_model, plan_stages
 
 @dataclass(frozen=True)
 class RunPlan:
-    """What a run does, checked before anything heavy is loaded.
+    """A checked recipe, ready to run.
 
     Attributes:
-        recipe: Resolved.
-        backbone: Its backbone.
+        recipe: The recipe, with defaults filled in.
+        backbone: The backbone that it names.
         stages: Its stages, in order.
         earlier: The run to start from, if there is one.
     """
@@ -36,10 +36,10 @@ class RunPlan:
 
 
 def plan_run(recipe: Recipe, start_from: Path | None) -> RunPlan:
-    """Resolve a recipe and plan its stages.
+    """Resolve a recipe and plan its stages, before anything heavy is imported.
 
     Raises:
-        TlkitError: The settings do not fit together, the backbone, or the earlier run.
+        TlkitError: The settings do not fit together, or do not fit the backbone or the earlier run.
     """
     earlier = read_earlier_run(start_from) if start_from else None
     if earlier:
@@ -51,8 +51,8 @@ def plan_run(recipe: Recipe, start_from: Path | None) -> RunPlan:
     return RunPlan(recipe, backbone, tuple(stages), earlier)
 
 
-def read_images(data: Path, plan: RunPlan, cache_root: Path, console: Console) -> Manifest:
-    """Read the images with their splits; those of the earlier run stay in theirs. What is not here of weights is fetched."""
+def fetch_inputs(data: Path, plan: RunPlan, cache_root: Path, console: Console) -> Manifest:
+    """Download missing weights, then read the images; images of the earlier run keep their split."""
     recipe, earlier = plan.recipe, plan.earlier
     if earlier is None:
         fetch_weights(plan.backbone, data)
@@ -72,7 +72,7 @@ def read_images(data: Path, plan: RunPlan, cache_root: Path, console: Console) -
 
 
 def print_images(manifest: Manifest, console: Console) -> None:
-    """Show the class table, and what is to be known of the images."""
+    """Print the class table and the notices about the images."""
     console.table("Images", *manifest.class_table())
     for notice in manifest.notices:
         console.say(notice)

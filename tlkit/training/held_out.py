@@ -61,10 +61,10 @@ class Parts:
 
 @dataclass(frozen=True)
 class HeadTraining:
-    """What a new head is, and how it is trained.
+    """A new head, and how to train it.
 
     Attributes:
-        outputs: What the head says; no box.
+        outputs: The outputs of the head; no box.
         head: The kind of head.
         stage: Resolved settings of a stage for the head alone.
         training: Seed, weight decay, label smoothing and class weights.

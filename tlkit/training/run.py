@@ -1,4 +1,4 @@
-"""What the steps of a training share."""
+"""The context that all steps of a training share."""
 
 from __future__ import annotations
 
@@ -17,11 +17,11 @@ class Run:
     """A training on a data set.
 
     Attributes:
-        recipe: Its settings; resolved.
-        backbone: Its backbone.
-        manifest: Its images.
-        cache_root: Where the caches lie.
-        console: Tells the story.
+        recipe: The settings, with defaults filled in.
+        backbone: The backbone that they name.
+        manifest: The images.
+        cache_root: The folder of the caches.
+        console: Where progress is printed.
     """
 
     recipe: Recipe
@@ -31,5 +31,5 @@ class Run:
     console: Console
 
     def request_features(self, boundary: str, views: ViewPlan = PICTURE_ITSELF) -> FeatureRequest:
-        """Return the features that the run wants at a boundary."""
+        """Return a request for features at a boundary; `auto` engines stay those of the recorded run."""
         return FeatureRequest(self.backbone.at(boundary, self.recipe.made_by), boundary, views)

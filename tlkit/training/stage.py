@@ -124,8 +124,11 @@ def run_stage(
 @contextlib.contextmanager
 def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
     """Provide the classifier at the image size of a stage; what that stage trains comes back into `classifier`."""
-    image_size = classifier.backbone.entry.choose_image_size(stage.resize_to)
-    if stage.resize_to is None or image_size == classifier.spec.image_size:
+    spec = classifier.spec
+    image_size = spec.image_size
+    if stage.resize_to is not None:
+        image_size = classifier.backbone.entry.choose_image_size(stage.resize_to)
+    if image_size == spec.image_size:
         yield classifier
         return
     sized = classifier.at_image_size(image_size)
