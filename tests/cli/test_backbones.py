@@ -77,7 +77,7 @@ def test_backbones_refuses_a_size_below_the_networks_least(run_cli: RunCli, size
 def test_backbones_refuses_a_size_without_a_network(run_cli: RunCli) -> None:
     result = run_cli("backbones", "--image-size", "64")
     assert result.exit_code == 2
-    assert "Error: --image-size goes with the NAME of a backbone." in result.stderr
+    assert "Error: --image-size requires the NAME of a backbone." in result.stderr
 
 
 def test_backbones_names_the_nearest_network(run_cli: RunCli) -> None:

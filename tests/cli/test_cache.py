@@ -41,7 +41,7 @@ def test_cache_verify_tells_by_its_exit_code_whether_damage_remains(run_cli: Cal
 def test_cache_prune_wants_to_be_told_what(run_cli: Callable[..., Any], folder: Path) -> None:
     result = run_cli("cache", "prune")
     assert result.exit_code == 2
-    assert "Say what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all." in result.stderr
+    assert "Specify what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all." in result.stderr
     result = run_cli("cache", "prune", "--all", "--older-than", 3)
     assert result.exit_code == 2
     assert "--all removes every cache; leave the other options out." in result.stderr
@@ -59,7 +59,7 @@ def test_cache_prune_keeps_to_a_size(run_cli: Callable[..., Any], folder: Path) 
     assert run_cli("cache", "prune", "--max-size", "1kb", "--json").json()["removed"] == [folder.name]
     result = run_cli("cache", "prune", "--max-size", "lots")
     assert result.exit_code == 2
-    assert "'lots' is not a size; give a number with B, KB, MB, GB or TB, such as 20GB." in result.stderr
+    assert "'lots' is not a size; use a number with B, KB, MB, GB or TB, such as 20GB." in result.stderr
     result = run_cli("cache", "prune", "--max-size", "1GB", "--older-than", 3)
     assert "--max-size chooses by itself; leave --key and --older-than out." in result.stderr
 

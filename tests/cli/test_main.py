@@ -119,7 +119,7 @@ def test_an_unknown_command_names_the_nearest_and_exits_with_2(run_cli: Any) -> 
     assert result.stderr == (
         "Usage: tlkit [OPTIONS] COMMAND [ARGS]...\n"
         "Try 'tlkit --help' for help.\n\n"
-        "Error: there is no command 'finetun'; did you mean 'finetune'?\n"
+        "Error: no such command 'finetun'; did you mean 'finetune'?\n"
         f"Commands: {', '.join(COMMANDS)}.\n"
     )
 
@@ -140,7 +140,7 @@ def test_a_bug_keeps_its_traceback_and_asks_for_a_report(run_cli: Any, add_comma
     assert "raise_" in result.stderr
     assert result.stderr.endswith(
         "ZeroDivisionError: division by nought\n"
-        f"This is a bug in tlkit {tlkit.__version__}. Please report it with the lines above and the command.\n"
+        f"This is a bug in tlkit {tlkit.__version__}. Please report it with the traceback above and the command.\n"
     )
 
 

@@ -123,8 +123,8 @@ def test_help_shows_each_settings_help_and_its_default_once() -> None:
         for field in dataclasses.fields(settings_type):
             assert " ".join(field.metadata["help"].split()) in text
     assert "Weights: " not in text
-    assert "(default: imagenet; bundled for tiny)." in text
-    assert "decoupled weight decay. [default: 0.0001]" in text
+    assert "(default: imagenet; bundled for tiny; random for mnist_cnn)." in text
+    assert "Decoupled weight decay of AdamW. [default: 0.0001]" in text
     assert "(default: the backbone's own). --fit" in text
 
 
@@ -150,4 +150,4 @@ def test_verbose_and_quiet_exclude_each_other() -> None:
 
     with pytest.raises(click.UsageError) as caught:
         command.main(["-v", "-q"], standalone_mode=False)
-    assert caught.value.message == "-v and -q exclude each other."
+    assert caught.value.message == "-v and -q are mutually exclusive."

@@ -17,7 +17,7 @@ from tlkit.cli.other_names import OTHER_NAMES, OTHER_OPTIONS
 def test_a_command_of_other_tools_is_answered_with_our_own(run_cli: Any, name: str, own: str) -> None:
     result = run_cli(name)
     assert result.exit_code == 2
-    assert f"Error: there is no command '{name}'; did you mean '{own}'?\n" in result.stderr
+    assert f"Error: no such command '{name}'; did you mean '{own}'?\n" in result.stderr
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""`tlkit backbones`: the list of networks, or the layers of one."""
+"""`tlkit backbones`: list the backbones, or print the layers of one."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from tlkit.reports.console import Console
     "--image-size",
     type=click.IntRange(min=1),
     default=None,
-    help="Edge of the square input in pixels, for the layer table (default: the backbone's own).",
+    help="Side of the square input in pixels, for the layer table (default: the backbone's).",
 )
 @output_options
 def backbones(name: str | None, image_size: int | None, console: Console) -> None:
-    """List the backbones, or print the layer table of one: shapes, activations, parameters, layer groups.
+    """List the backbones, or print the layers of one: shapes, activations, parameters, layer groups.
 
-    The boundaries at which a backbone can be cut, and what --unfreeze takes, are the names of its layer groups.
+    The names of the layer groups are the boundaries at which a backbone can be cut, and the values of --unfreeze.
     """
     from tlkit import api
 
@@ -29,4 +29,4 @@ def backbones(name: str | None, image_size: int | None, console: Console) -> Non
     elif image_size is None:
         console.result(api.list_backbones(console=console))
     else:
-        raise click.UsageError("--image-size goes with the NAME of a backbone.")
+        raise click.UsageError("--image-size requires the NAME of a backbone.")

@@ -1,4 +1,4 @@
-"""`tlkit cache`: look after the cached features."""
+"""`tlkit cache`: list, verify or prune cached features."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
 
 class Size(click.ParamType[int]):
-    """A number of bytes with its unit, such as 500MB or 1.5 TB."""
+    """A size in bytes with its unit, such as 500MB or 1.5 TB."""
 
     name = "size"
 
@@ -23,28 +23,26 @@ class Size(click.ParamType[int]):
         """Return the size in bytes."""
         match = re.fullmatch(r"(\d+(?:\.\d+)?)\s*([KMGT]?)B", str(value).strip().upper())
         if match is None:
-            self.fail(f"{value!r} is not a size; give a number with B, KB, MB, GB or TB, such as 20GB.", param, ctx)
+            self.fail(f"{value!r} is not a size; use a number with B, KB, MB, GB or TB, such as 20GB.", param, ctx)
         return int(float(match[1]) * _UNITS[match[2]])
 
 
-key_opt = click.option(
-    "--key", "keys", multiple=True, help="A cache, by its key or the first digits of it; may be given again."
-)
+key_opt = click.option("--key", "keys", multiple=True, help="Key of a cache, or its first digits; may be repeated.")
 
 
 @click.group(epilog="\b\nExample: tlkit cache list")
 def cache() -> None:
-    """List, verify or prune the cached features.
+    """List, verify or prune cached features.
 
-    They lie in the folder that TLKIT_CACHE names, or else in the platform's cache folder for tlkit. Removing them is
-    always safe: what is needed again is computed again.
+    They are in the folder that TLKIT_CACHE names, or else in the platform's cache folder. Removing them is always safe:
+    tlkit computes them again when needed.
     """
 
 
 @cache.command("list", epilog="\b\nExample: tlkit cache list --json")
 @output_options
 def list_command(console: Console) -> None:
-    """List the caches: what each holds and for which data, rows, size, last use."""
+    """List the caches: contents, data set, rows, size and last use."""
     from tlkit import api
 
     console.result(api.list_caches(console=console))
@@ -55,12 +53,12 @@ def list_command(console: Console) -> None:
 @click.option(
     "--remove",
     is_flag=True,
-    help="Remove damaged shards but for their sound rows; the others are computed again when needed.",
+    help="Remove damaged rows and keep the intact ones; removed rows are computed again when needed.",
 )
 @output_options
 @click.pass_context
 def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, console: Console) -> None:
-    """Compare every cached row with its checksum.
+    """Check every cached row against its checksum.
 
     The exit code is 1 if damage remains.
     """
@@ -74,23 +72,25 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
 
 @cache.command("prune", epilog="\b\nExample: tlkit cache prune --max-size 20GB")
 @key_opt
-@click.option("--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Caches not used for so many days.")
+@click.option(
+    "--older-than", type=click.FloatRange(min=0), metavar="DAYS", help="Remove caches unused for this many days."
+)
 @click.option(
     "--max-size",
     type=Size(),
-    help="As many as it takes to keep all together under this size, such as 20GB: those of weights that were trained in "
-    "a run first, then the one that was not used for longest.",
+    help="Remove caches until the rest is below this size, such as 20GB: first those of weights trained in a run, then the "
+    "least recently used.",
 )
-@click.option("--all", "everything", is_flag=True, help="All caches.")
-@click.option("--dry-run", is_flag=True, help="Remove nothing, only say what would go.")
+@click.option("--all", "everything", is_flag=True, help="Remove all caches.")
+@click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 @output_options
 def prune_command(console: Console, *, dry_run: bool, **rules: Any) -> None:
-    """Remove caches, converted networks that no cache needs, and what killed processes left half written.
+    """Remove caches, converted networks that no cache needs, and incomplete files of killed processes.
 
-    A cache that another process uses stays.
+    Caches in use by another process are kept.
     """
     if not any(rule not in (None, (), False) for rule in rules.values()):
-        raise click.UsageError("Say what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all.")
+        raise click.UsageError("Specify what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all.")
     from tlkit import api
 
     try:

@@ -1,4 +1,4 @@
-"""`tlkit compare`: which backbone, or which boundary of it, suits the images."""
+"""`tlkit compare`: rank backbones and boundaries, or heads and views, on a data set."""
 
 from __future__ import annotations
 
@@ -24,15 +24,15 @@ BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if na
     "--backbones",
     default=BackboneSettings().name,
     show_default=True,
-    help="Names, separated by commas; NAME:FILE for weights of your own.",
+    help="Comma-separated backbones; NAME:FILE loads your own weights.",
 )
-@click.option("--boundaries", default="", help="Where they are cut, separated by commas (default: top).")
+@click.option("--boundaries", default="", help="Comma-separated boundaries to cut them at (default: top).")
 @click.option(
-    "--heads", default="", help="Kinds of heads to train, separated by commas; KIND:UNITS for a width of your own."
+    "--heads", default="", help="Comma-separated kinds of heads to train; KIND:UNITS sets the number of units."
 )
-@click.option("--policies", default="", help="How views are made, separated by commas (default: standard).")
-@click.option("--views", default="", help="Numbers of cached views to train with, separated by commas (default: 1).")
-@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, after the data's name).")
+@click.option("--policies", default="", help="Comma-separated augmentation policies (default: standard).")
+@click.option("--views", default="", help="Comma-separated numbers of cached views (default: 1).")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, named after the data).")
 @settings_options(BackboneSettings, only=BACKBONE_OPTIONS)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings, only=DATA_OPTIONS)
@@ -48,12 +48,11 @@ def compare(
     console: Console,
     **options: Any,
 ) -> None:
-    """Rank backbones and boundaries, or heads and views, by what they make of images left out, and by their cost.
+    """Rank backbones and boundaries, or heads and views, by cross-validated score and by cost.
 
-    Each image is predicted once, by what has learnt from others: backbones and boundaries by a linear probe on their
-    features; with --heads, --policies or --views by heads that are trained as `tlkit finetune` trains them, every
-    combination on the same folds. Candidates that differ by no more than chance explains are said not to differ; of those
-    the cheapest is advised.
+    Backbones and boundaries are scored by a linear probe on their features. With --heads, --policies or --views, heads
+    are trained as in `tlkit finetune`, every combination on the same folds. Of the candidates that differ from the best
+    only within chance, the cheapest is recommended.
     """
     from tlkit import api
 
@@ -72,5 +71,5 @@ def compare(
 
 
 def split_names(text: str) -> list[str]:
-    """Return the names in a list that is separated by commas."""
+    """Split a comma-separated list of names."""
     return [name.strip() for name in text.split(",") if name.strip()]

@@ -1,4 +1,4 @@
-"""`tlkit demo`: draw a small picture set and run the whole job on it."""
+"""`tlkit demo`: draw a small picture set, then train and predict on it."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from tlkit.reports.console import Console
 @click.argument("folder", metavar="[DIR]", type=click.Path(path_type=Path), default=Path("tlkit-demo"))
 @output_options
 def demo(folder: Path, console: Console) -> None:
-    """Draw a pond full of fish in DIR (default: ./tlkit-demo) and run the whole job on it, without network.
+    """Draw pictures of fish in DIR (default: ./tlkit-demo), then train and predict on them, all offline.
 
-    The pictures are drawn once and are the same on every machine; a second demo in the same folder finds them there and
-    puts its results beside the first. A folder that holds anything else is refused.
+    The pictures are drawn once and are the same on every machine; a second demo in the same folder reuses them and adds
+    its results to the first. A folder that contains anything else is refused.
     """
     from tlkit import api
 

@@ -1,4 +1,4 @@
-"""`tlkit evaluate`: measure a run on labelled images."""
+"""`tlkit evaluate`: evaluate a run on labelled images."""
 
 from __future__ import annotations
 
@@ -20,17 +20,17 @@ if TYPE_CHECKING:
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
-    help="Part of the data to measure on (default: test; without DATA validation if there is no test).",
+    help="Split to evaluate (default: test; without DATA, validation if there is no test split).",
 )
 @click.option(
     "--top-k",
     type=click.IntRange(min=1),
-    help="Also measure how often the true class is among so many most probable ones, which predictions.csv then ranks.",
+    help="Also report how often the true class is among this many most probable ones, and list them in predictions.csv.",
 )
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for pictures, scores of each class or label, predictions.csv and report.json.",
+    help="Folder for plots, scores per class or label, predictions.csv and report.json.",
 )
 @settings_options(
     DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes", "strict")
@@ -51,11 +51,11 @@ def evaluate(
     console: Console,
     **settings: Any,
 ) -> None:
-    """Measure RUN, a folder that `tlkit finetune` made, on labelled images.
+    """Evaluate RUN, a folder created by `tlkit finetune`, on labelled images.
 
-    DATA is a folder with one folder per class, a table, or a data set with splits. Without DATA, RUN is measured on the
-    images that it held back itself. Accuracy comes with its 95% interval. Images that RUN was trained on, or that chose its
-    epoch, are told apart.
+    DATA is a folder with one subfolder per class, a table, or a data set with splits. Without DATA, RUN is evaluated on
+    the images that it held out itself. Accuracy comes with its 95% interval. Images that RUN has seen, in training or
+    to choose its epoch, are scored separately.
     """
     from tlkit import api
 

@@ -1,4 +1,4 @@
-"""`tlkit finetune`: train a head, or unfreeze and train further, with the stages that the options make."""
+"""`tlkit finetune`: train a head, or unfreeze layers and train them, with the stages that the options describe."""
 
 from __future__ import annotations
 
@@ -22,11 +22,11 @@ STAGE_OPTIONS = [name for name in Stage.__dataclass_fields__ if name != "name"]
 def finetune(
     data: Path, out: Path | None, start_from: Path | None, resume: bool, console: Console, **options: Any
 ) -> None:
-    """Train a classifier on the images in DATA: a folder with a folder for each class, or a table.
+    """Train a classifier on the images in DATA: a folder with one subfolder per class, or a table.
 
-    Without --unfreeze a head is trained on cached features. With it, the named layer group and all above it are
-    trained too; without --start-from a head is trained first, by default settings: --epochs, --lr, --batch-size and the
-    like govern only the unfreezing, --views and the --policy beside it the head as well.
+    Without --unfreeze, this trains a head on cached features. With it, the named layer group and everything above are
+    trained, too. Unless --start-from is given, a first stage then trains the head with default settings: --epochs,
+    --lr, --batch-size and so on apply only to the unfreezing, but --views with its --policy applies to both.
     """
     from tlkit import api
 

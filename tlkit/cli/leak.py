@@ -1,4 +1,4 @@
-"""`tlkit leak`: find out which metadata give the answer away."""
+"""`tlkit leak`: find metadata that give the answer away."""
 
 from __future__ import annotations
 
@@ -16,18 +16,18 @@ DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name != "b
 
 @click.command(epilog="\b\nExample: tlkit leak photos.csv --group-by patient --out metadata.png")
 @click.argument("data", type=click.Path(path_type=Path))
-@click.option("--group-by", help="Column whose groups are held out whole: a boat, a patient, a camera.")
-@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, after the data's name).")
+@click.option("--group-by", help="Column whose groups are held out whole, such as a boat, patient or camera.")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, named after the data).")
 @settings_options(BackboneSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings, only=DATA_OPTIONS)
 @output_options
 def leak(data: Path, group_by: str | None, out: Path | None, console: Console, **options: Any) -> None:
-    """Tell how well metadata alone predict the answer, beside the image and together with it.
+    """Measure how well metadata predict the answer: alone, compared with the image, and combined with it.
 
-    Judged are the columns of the table DATA and the facts of the image files, or those that --metadata names. A column
-    that alone explains much of the answer, or makes it certain for a part of the images, gives it away: a model that sees
-    it learns nothing else.
+    This tests the columns of the table DATA and facts of the image files, or those that --metadata names. A column that
+    by itself explains much of the answer, or determines it for some of the images, gives it away: a model that sees
+    such a column learns nothing else.
     """
     from tlkit import api
 

@@ -1,4 +1,4 @@
-"""`tlkit lr-find`: which learning rate suits a stage, before it is trained."""
+"""`tlkit lr-find`: find a learning rate before training."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ TRAINING_OPTIONS = [name for name in TrainingSettings.__dataclass_fields__ if na
 @click.command(epilog="\b\nExample: tlkit lr-find photos/ --start-from runs/first --unfreeze conv5 --out lr.png")
 @click.argument("data", type=click.Path(path_type=Path))
 @settings_options(Stage, only=STAGE_OPTIONS)
-@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, after the data's name).")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, named after the data).")
 @start_from_option
 @settings_options(DataSettings)
 @settings_options(BackboneSettings)
@@ -26,10 +26,10 @@ TRAINING_OPTIONS = [name for name in TrainingSettings.__dataclass_fields__ if na
 @settings_options(TrainingSettings, only=TRAINING_OPTIONS)
 @output_options
 def lr_find(data: Path, out: Path | None, start_from: Path | None, console: Console, **options: Any) -> None:
-    """Find the learning rate for training on the images in DATA.
+    """Find a learning rate for training on the images in DATA.
 
-    The rate grows from next to nothing to far too much over some steps of the stage that `tlkit finetune` would train
-    with the same options; what the loss does then suggests a rate. No model is written, and an earlier run stays as it is.
+    The rate rises from nearly 0 to far too high over a few steps of the stage that `tlkit finetune` would train with the
+    same options; the loss curve suggests a rate. No model is written, and an earlier run does not change.
     """
     from tlkit import api
 

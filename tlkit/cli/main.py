@@ -1,6 +1,6 @@
-"""The `tlkit` command: a group that imports a command only when it runs, and the one error boundary.
+"""The `tlkit` command: a group that imports commands lazily, and the one error boundary.
 
-`tlkit --help` answers from the table below, so it imports nothing but click.
+`tlkit --help` is rendered from the table below, so it imports nothing but click.
 """
 
 from __future__ import annotations
@@ -21,50 +21,50 @@ from tlkit.interruption import describe_interruption, is_interrupted
 from tlkit.version import __version__
 
 JSON_ASKED_FOR = "tlkit.json"
-"""Key in `click.Context.meta`: whether this command was asked for one JSON object on standard output."""
+"""Key in `click.Context.meta`: whether the command was called with `--json`."""
 
 COMMAND_LINE = "tlkit.command_line"
-"""Key in `click.Context.meta`: what was typed, which a run records."""
+"""Key in `click.Context.meta`: the command line as typed, which a run records."""
 
 COMPLETION_ASKED_FOR = "_TLKIT_COMPLETE"
-"""Variable by which a shell asks click for completions; click then answers and ends the process."""
+"""Environment variable by which a shell asks click for completions; click then ends the process."""
 
 EXIT_PROBLEM = 1
 EXIT_BUG = 70
 EXIT_BROKEN_PIPE = 141
 EXIT_CODES = {
-    0: "done",
+    0: "success",
     EXIT_PROBLEM: "a problem that you can fix: standard error says what was found, what was expected and how to fix it",
-    click.UsageError.exit_code: "a wrong command line",
+    click.UsageError.exit_code: "a usage error",
     EXIT_BUG: "a bug in tlkit: please report the traceback",
     128 + signal.SIGINT: "interrupted with Ctrl-C",
-    EXIT_BROKEN_PIPE: "the reader of a pipe went away",
+    EXIT_BROKEN_PIPE: "the reader of the pipe closed it",
     128 + signal.SIGTERM: "terminated (SIGTERM)",
 }
-"""What the command's exit code tells a script."""
+"""Exit codes and their meanings."""
 
 
 COMMANDS = {
-    "precompute": "Compute the features of a folder of images once and keep them.",
-    "lr-find": "Find the learning rate of a stage before it is trained.",
-    "finetune": "Train a classifier on top of a backbone, or go on from a run.",
+    "precompute": "Compute the features of a data set and cache them.",
+    "lr-find": "Find a learning rate before training.",
+    "finetune": "Train a classifier on a backbone, or continue from a run.",
     "run": "Run all stages of a recipe file.",
-    "evaluate": "Measure a run on labelled images.",
+    "evaluate": "Evaluate a run on labelled images.",
     "predict": "Classify images with a run.",
-    "plan": "Tell what a training would take, and how much to unfreeze.",
-    "compare": "Rank backbones, or boundaries of one, for a data set.",
-    "leak": "Find out which metadata give the answer away.",
-    "cache": "List, verify or prune the cached features.",
+    "plan": "Estimate the cost of training, and how much to unfreeze.",
+    "compare": "Rank backbones, boundaries, heads or views on a data set.",
+    "leak": "Find metadata that give the answer away.",
+    "cache": "List, verify or prune cached features.",
     "backbones": "List the backbones, or print the layers of one.",
-    "demo": "Draw a small picture set and run the whole job on it.",
+    "demo": "Draw a small picture set, then train and predict on it.",
 }
 
 
 class LazyGroup(click.Group):
-    """A click group whose commands live in `tlkit.cli.<name>` and are imported when they are called."""
+    """A click group that imports its commands from `tlkit.cli.<name>` when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of `COMMANDS`, which is the order of the work."""
+        """Return the names in the order of `COMMANDS`, which is the order of use."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -83,7 +83,7 @@ class LazyGroup(click.Group):
         name = args[0]
         if name not in COMMANDS and not name.startswith("-") and not ctx.resilient_parsing:
             fix = suggest_command(name, COMMANDS)
-            raise click.UsageError(f"there is no command {name!r}; {fix}\nCommands: {', '.join(COMMANDS)}.", ctx)
+            raise click.UsageError(f"no such command {name!r}; {fix}\nCommands: {', '.join(COMMANDS)}.", ctx)
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
@@ -92,7 +92,7 @@ class LazyGroup(click.Group):
             formatter.write_dl(list(COMMANDS.items()))
 
     def invoke(self, ctx: click.Context) -> object:
-        """Run the command; a problem that the user can fix becomes a message and exit code 1."""
+        """Run the command; turn a problem that the user can fix into a message and exit code 1."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
@@ -111,7 +111,7 @@ class LazyGroup(click.Group):
 
 HELP = """Transfer learning on images with Keras.
 
-Start with a folder that holds one folder of images for each class:
+Start with a folder that has one subfolder of images per class:
 
 \b
   tlkit finetune photos/ --out runs/first
@@ -131,7 +131,7 @@ def cli() -> None:
 
 
 def report_problem(error: TlkitError, *, as_json: bool) -> None:
-    """Write `error` as three lines on standard error and, for a script, as one JSON object on standard output."""
+    """Write `error` as three lines on standard error and, with `--json`, as one JSON object on standard output."""
     click.echo(f"Error: {error}", err=True)
     if as_json:
         import json
@@ -148,10 +148,10 @@ def report_interruption(error: BaseException) -> int:
 
 
 def report_unexpected(error: Exception) -> int:
-    """Report what no command has dealt with, and return the exit code.
+    """Report an exception that no command has handled, and return the exit code.
 
-    That is a full disk behind standard output, which is flushed last; whatever fails because the process was
-    interrupted; and else a bug, shown with its traceback.
+    It may be a full disk behind standard output, which is flushed last, or a consequence of an interruption. Anything
+    else is a bug, shown with its traceback.
     """
     if is_interrupted():
         return report_interruption(error)
@@ -168,7 +168,7 @@ def report_bug(error: Exception) -> None:
 
     traceback.print_exception(error)
     click.echo(
-        f"This is a bug in tlkit {__version__}. Please report it with the lines above and the command.", err=True
+        f"This is a bug in tlkit {__version__}. Please report it with the traceback above and the command.", err=True
     )
 
 
@@ -192,7 +192,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         error.show()
         return error.exit_code
     except BrokenPipeError:
-        # What is still buffered for the reader that went away would fail again when the interpreter closes the stream.
+        # The interpreter would fail again when it flushes the buffered rest at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return EXIT_BROKEN_PIPE
     except KeyboardInterrupt as error:

@@ -1,7 +1,7 @@
-"""Options that commands share: those made from the settings in `tlkit.recipes`, and `-v`, `-q`, `--json`.
+"""Options that commands share: those built from the settings in `tlkit.recipes`, and `-v`, `-q`, `--json`.
 
-A setting's flag, help, default and rule come from its dataclass field, so an option exists once. An option that was
-not given is None, which lets a recipe or an earlier run decide before the default does.
+A setting's flag, help, default and rule come from its dataclass field, so an option exists once. An option that is
+not given is None, so a recipe or an earlier run takes precedence over the default.
 """
 
 from __future__ import annotations
@@ -42,7 +42,7 @@ class KeyNumber(click.ParamType[tuple[str, float]]):
 
 
 class NumberOrWord(click.ParamType[float | str]):
-    """An option's value that is a number, or one word in its place."""
+    """A number, or one word in its place."""
 
     name = "FLOAT"
 
@@ -59,7 +59,7 @@ class NumberOrWord(click.ParamType[float | str]):
             self.fail(f"{value!r} is neither a number nor {self._word!r}.", param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
-        """Return what stands in the help for the value."""
+        """Return the placeholder for the value in the help."""
         return f"FLOAT|{self._word}"
 
 
@@ -82,45 +82,47 @@ def settings_options(settings_type: type, only: Sequence[str] = ()) -> Callable[
 
 
 def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add what every command that trains takes: where the run goes, what it starts from, and the recipe's sections.
+    """Add the options of every command that trains: `--out`, `--start-from`, `--resume` and the recipe's sections.
 
-    The command is handed `out`, `start_from`, `resume` and, for the sections, keyword arguments for `tlkit.recipes.given`.
+    The command receives `out`, `start_from`, `resume` and, for the sections, keyword arguments for `tlkit.recipes.given`.
     """
     for section in reversed(SECTIONS.values()):
         function = settings_options(section)(function)
     resume = click.option(
-        "--resume", is_flag=True, help="Go on with the interrupted run in --out; give the same options again."
+        "--resume", is_flag=True, help="Resume the interrupted run in --out; pass the same options as before."
     )
     out = click.option(
-        "--out", type=click.Path(path_type=Path), help="New folder of the run (default: runs/ and the data's name)."
+        "--out",
+        type=click.Path(path_type=Path),
+        help="Folder to create for the run (default: in runs/, named after the data).",
     )
     decorated: Callable[..., Any] = out(start_from_option(resume(function)))
     return decorated
 
 
 def command_line() -> str | None:
-    """Return the command line that was typed, if this process is one."""
+    """Return the command line as typed, or None outside of the `tlkit` command."""
     typed: str | None = click.get_current_context().meta.get(COMMAND_LINE)
     return typed
 
 
 def start_from_option(function: Function) -> Function:
-    """Add `--start-from`, the run whose model is trained further."""
+    """Add `--start-from`."""
     return click.option(
         "--start-from",
         type=click.Path(path_type=Path),
-        help="Train the model of an earlier run further; its split is kept.",
+        help="Start from the model of an earlier run; its split is kept.",
     )(function)
 
 
 def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--engine` and `--precision` of a saved model, which is not cut into a frozen and a trained part."""
+    """Add `--engine` and `--precision` for a saved model."""
     engine = click.option(
         "--engine",
         type=click.Choice(PREDICTION_ENGINES),
         default="auto",
         show_default=True,
-        help=f"What runs the model; auto: {' or '.join(EXPORTS)}, if the run carries a network for it and it is installed, "
+        help=f"Engine that runs the model; auto: {' or '.join(EXPORTS)} if it is installed and the run has a network for it, "
         "else keras.",
     )
     precision = click.option(
@@ -128,48 +130,47 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(PRECISIONS[1:]),
         default="float32",
         show_default=True,
-        help="Number format of OpenVINO; bfloat16 changes probabilities by up to 0.01, and is fast where the processor "
-        "has it.",
+        help="Precision of OpenVINO; bfloat16 changes probabilities by up to 0.01, and is faster if the processor supports it.",
     )
     decorated: Callable[..., Any] = engine(precision(function))
     return decorated
 
 
 def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `--views` and `--policy` of a saved model."""
+    """Add `--views` and `--policy` for a saved model."""
     views = click.option(
         "--views",
         type=click.IntRange(min=1),
         default=1,
         show_default=True,
-        help="Views of each picture whose answers are averaged; view 0 is the picture itself.",
+        help="Number of views per picture to average predictions over; view 0 is the picture itself.",
     )
     policy = click.option(
         "--policy",
         type=click.Choice(POLICIES[1:]),
-        help=f"How the other views are made (default: {Stage.policy}); best is the one that the model was trained with.",
+        help=f"Augmentation policy for the other views, preferably that of the training (default: {Stage.policy}).",
     )
     decorated: Callable[..., Any] = views(policy(function))
     return decorated
 
 
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
-    """Add `-v`, `-q` and `--json`, and hand the command a `console` made from them."""
+    """Add `-v`, `-q` and `--json`, and pass the command a `console` made from them."""
 
-    @click.option("-v", "--verbose", is_flag=True, help="Say more.")
-    @click.option("-q", "--quiet", is_flag=True, help="Say only warnings and results.")
+    @click.option("-v", "--verbose", is_flag=True, help="Print more details.")
+    @click.option("-q", "--quiet", is_flag=True, help="Print only warnings and results.")
     @click.option(
         "--json",
         "as_json",
         is_flag=True,
         is_eager=True,
         callback=_remember_json,
-        help="Print one JSON object on standard output; the story goes to standard error.",
+        help="Print one JSON object on standard output, and everything else on standard error.",
     )
     @functools.wraps(function)
     def command(*args: Any, verbose: bool, quiet: bool, as_json: bool, **kwargs: Any) -> Any:
         if verbose and quiet:
-            raise click.UsageError("-v and -q exclude each other.")
+            raise click.UsageError("-v and -q are mutually exclusive.")
         console = Console(verbosity=1 if verbose else -1 if quiet else 0, json=as_json)
         if not quiet:
             announce_waits()
@@ -200,7 +201,7 @@ def _setting_option(field: dataclasses.Field[Any], kind: Any) -> Callable[[Funct
 
 
 def _help_with_default(field: dataclasses.Field[Any]) -> str:
-    """Return the field's help; with its default, unless the help tells it or there is nothing to tell."""
+    """Return the field's help, with its default unless that is None or a flag."""
     text: str = field.metadata["help"]
     default = field.default
     if default is None or isinstance(default, bool) or default is dataclasses.MISSING:

@@ -1,4 +1,4 @@
-"""What other tools call a command or an option, so that an unknown one can be answered with tlkit's own name."""
+"""Names of commands and options in other tools, to suggest tlkit's own for an unknown one."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ OTHER_NAMES = {
     "help": "--help",
     "version": "--version",
 }
-"""What other tools call a command."""
+"""Command names of other tools."""
 
 OTHER_OPTIONS = {
     "--augment": ("--policy", "--views"),
@@ -51,7 +51,7 @@ OTHER_OPTIONS = {
     "--workers": (),
     "--num-workers": (),
 }
-"""What other tools call an option; empty where tlkit has none like it and chooses by itself."""
+"""Option names of other tools; empty if tlkit has no such option and chooses by itself."""
 
 
 def suggest_command(name: str, commands: Iterable[str]) -> str:
@@ -61,7 +61,7 @@ def suggest_command(name: str, commands: Iterable[str]) -> str:
 
 
 def suggest_option(error: click.NoSuchOption) -> click.UsageError:
-    """Return the error for an option that does not exist; it names the command's own option where there is one."""
+    """Return the error for an option that does not exist, with the command's own option if there is one."""
     others = OTHER_OPTIONS.get(error.option_name)
     if others is None or error.ctx is None:
         return error

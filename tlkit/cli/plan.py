@@ -1,4 +1,4 @@
-"""`tlkit plan`: what a training would take on this machine, and how much of the backbone is worth training."""
+"""`tlkit plan`: estimate the cost of training on this machine, and how much of the backbone is worth training."""
 
 from __future__ import annotations
 
@@ -15,19 +15,18 @@ from tlkit.reports.console import Console
 @click.command(epilog="\b\nExample: tlkit plan photos/ --backbone resnet50")
 @click.argument("data", type=click.Path(path_type=Path))
 @settings_options(Stage, only=("views", "policy"))
-@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, after the data's name).")
+@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, named after the data).")
 @settings_options(BackboneSettings)
 @settings_options(HeadSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
 @output_options
 def plan(data: Path, out: Path | None, console: Console, **options: Any) -> None:
-    """Tell what a training on the images in DATA takes on this machine, and how much of the backbone is worth training.
+    """Estimate what training on the images in DATA takes on this machine, and how much of the backbone is worth training.
 
-    A little of every step is done, by the code that would do all of it: features, the head, the last layer groups,
-    everything. Then a short trial on some of the images tells whether the last groups bring anything beyond the head, and a
-    learning curve what more images would bring. The last line is the command to go on with; the options are those of
-    finetune, with its defaults.
+    This times a little of every step with the code of finetune: features, the head, the last layer groups, everything.
+    Then a short trial on some of the images shows whether unfreezing the last groups helps, and a learning curve shows
+    what more images would bring. The last line is the command to run next. Options and defaults are those of finetune.
     """
     from tlkit import api
 

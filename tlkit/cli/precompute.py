@@ -1,4 +1,4 @@
-"""`tlkit precompute`: compute the features of a data set before they are needed."""
+"""`tlkit precompute`: compute the features of a data set and cache them."""
 
 from __future__ import annotations
 
@@ -16,20 +16,18 @@ from tlkit.reports.console import Console
 @click.command(epilog="\b\nExample: tlkit precompute photos/ --backbone resnet50 --views 4")
 @click.argument("data", type=click.Path(path_type=Path))
 @settings_options(BackboneSettings)
-@click.option(
-    "--boundary", default=TOP, show_default=True, help="Layer group at whose output the network is cut, or top."
-)
+@click.option("--boundary", default=TOP, show_default=True, help="Layer group after which the network is cut, or top.")
 @settings_options(HeadSettings, only=("kind",))
 @settings_options(Stage, only=("views", "policy"))
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
 @output_options
 def precompute(data: Path, boundary: str, console: Console, **options: Any) -> None:
-    """Compute the features of the images in DATA once and keep them.
+    """Compute the features of the images in DATA once and cache them.
 
     DATA is a folder with train, validation and test folders of classes, a folder of classes, or a table (.csv,
-    .parquet). `tlkit finetune` computes what is missing by itself; this is a warm-up. What is in the cache already is
-    not computed again, wherever the files lie and whatever they are called.
+    .parquet). This only warms the cache; `tlkit finetune` computes missing features by itself. Cached images are not
+    computed again, even if their files were moved or renamed.
     """
     from tlkit import api
 

@@ -25,29 +25,31 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output).",
 )
-@click.option("--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Classes named for each image.")
+@click.option(
+    "--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to list for each image."
+)
 @click.option(
     "--min-probability",
     type=click.FloatRange(0, 1),
     metavar="P",
-    help="Flag an answer whose class is less probable as uncertain: in the rows, on overlays, among sorted copies.",
+    help="Mark predictions with a lower probability as uncertain: in rows, on overlays and among sorted copies.",
 )
-@click.option("--overlay", type=click.Path(path_type=Path), help="Folder for copies with the answer drawn on them.")
+@click.option("--overlay", type=click.Path(path_type=Path), help="Folder for copies with the prediction drawn on them.")
 @click.option(
     "--sort-into",
     type=click.Path(path_type=Path),
-    help="Folder for copies in one folder per class, and in folders for unknown and uncertain ones.",
+    help="Folder for copies sorted into one subfolder per class, and into unknown and uncertain.",
 )
 @click.option(
     "--table",
     type=click.Path(path_type=Path),
-    help="Table with the metadata that the model takes beside the images, by path.",
+    help="Table with the metadata that the model takes, by image path.",
 )
-@click.option("--image-column", help="Column of --table with the image's path (default: found by its name).")
+@click.option("--image-column", help="Column of --table with image paths (default: detected by name).")
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),
-    help="Images that Keras computes at a time (default: 32). Another number may change the last digits.",
+    help="Batch size with Keras (default: 32). Another size may change the last digits.",
 )
 @view_options
 @engine_options
@@ -69,11 +71,11 @@ def predict(
     precision: str,
     console: Console,
 ) -> None:
-    """Classify images with RUN, a folder that `tlkit finetune` made, or the bundle in it.
+    """Classify images with RUN, a folder created by `tlkit finetune`, or the bundle in it.
 
-    SOURCES are folders, files or quoted globs such as 'photos/**/*.jpg'; - reads paths from standard input, one a line,
-    and answers each line as it comes. Each file gets one row, in the order of the files; one that cannot be read gets
-    its reason instead of classes.
+    SOURCES are folders, files or quoted globs such as 'photos/**/*.jpg'; - reads paths from standard input, one per line,
+    and answers each line as it arrives. Each file gets one row, in the order of the sources; if a file cannot be read,
+    its row gives the reason instead of classes.
     """
     from tlkit import api
 
@@ -93,7 +95,7 @@ def predict(
         table=table,
         image_column=image_column,
         console=console,
-        # The raw stream gives what there is, a buffered one would wait for more. There may be none at all (<&-).
+        # The raw stream returns what is available; a buffered one would wait for more. There may be none at all (<&-).
         stdin=sys.stdin.buffer.raw if sys.stdin and isinstance(sys.stdin.buffer, BufferedReader) else None,
         stdout=sys.stdout.buffer,
     )

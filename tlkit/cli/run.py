@@ -1,4 +1,4 @@
-"""`tlkit run`: all stages of a recipe file, on one data set."""
+"""`tlkit run`: run all stages of a recipe file on a data set."""
 
 from __future__ import annotations
 
@@ -29,8 +29,8 @@ def run(
 ) -> None:
     """Run the stages of the file RECIPE on the images in DATA.
 
-    An option that is given replaces the recipe's setting of the same name. The recipe.toml of a run names its data set and
-    the run that it started from: without DATA it is that run again, and both are checked to be what they were.
+    Options override the recipe's settings of the same name. The recipe.toml of a run names its data set and the run
+    that it started from: without DATA, this repeats that run, after checking that neither has changed.
     """
     from tlkit import api
 

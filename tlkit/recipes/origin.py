@@ -24,29 +24,27 @@ class Inputs:
     """What the recipe is run on. Relative paths start from the recipe's folder."""
 
     data: str | None = setting(
-        None, "The data set, a folder or a table, where the command line names none.", rule=NOT_EMPTY, words=()
+        None, "Data set, a folder or a table, used unless the command line names one.", rule=NOT_EMPTY, words=()
     )
     data_sha256: str | None = setting(
-        None, "Hash of its images, their splits and answers; other images are refused.", rule=SHA256
+        None, "Hash of its images, splits and targets; data that differs is refused.", rule=SHA256
     )
-    start_from: str | None = setting(
-        None, "The run or bundle whose model is trained further; its split is kept.", rule=NOT_EMPTY, words=()
-    )
-    start_sha256: str | None = setting(None, "Hash of its bundle; another model is refused.", rule=SHA256)
+    start_from: str | None = setting(None, "Run or bundle to start from; its split is kept.", rule=NOT_EMPTY, words=())
+    start_sha256: str | None = setting(None, "Hash of its bundle; a different model is refused.", rule=SHA256)
 
 
 @dataclass(frozen=True)
 class MadeBy:
     """How the run was made: for people, for a notice where the versions have changed, and for `auto` to mean the same."""
 
-    command: str | None = setting(None, "The command line.", rule=NOT_EMPTY)
-    versions: str | None = setting(None, "Versions of what computed it.", rule=NOT_EMPTY)
+    command: str | None = setting(None, "Command line of the run.", rule=NOT_EMPTY)
+    versions: str | None = setting(None, "Versions of the packages that the result depends on.", rule=NOT_EMPTY)
     engines: str | None = setting(
-        None, "What computed the features at each boundary, which engine = auto then takes again.", rule=_ENGINES
+        None, "Engine and precision at each boundary; engine = auto and precision = auto reuse them.", rule=_ENGINES
     )
     precision: str | None = setting(
         None,
-        "Arithmetic of the training steps, which precision = auto then takes again.",
+        "Precision of the training steps; precision = auto reuses it.",
         choices=("float32", "bfloat16"),
     )
 

@@ -58,47 +58,53 @@ FIND = RateSearch.FIND
 class DataSettings:
     """How the images are found, checked and split."""
 
-    sample: float = setting(1.0, "Use a stratified part of the images, to try settings out.", rule=FRACTION_ABOVE_ZERO)
+    sample: float = setting(
+        1.0, "Stratified fraction of the images to use, for quick trials.", rule=FRACTION_ABOVE_ZERO
+    )
     validation_fraction: float = setting(
-        0.2, "Part of the training images set aside for validation where the data has none.", rule=FRACTION_BELOW_ONE
+        0.2,
+        "Fraction of the training images to hold out for validation if the data has no such split.",
+        rule=FRACTION_BELOW_ONE,
     )
     test_fraction: float = setting(
-        0.0, "Part of the images set aside for the final test where the data has none.", rule=FRACTION_BELOW_ONE
+        0.0,
+        "Fraction of the images to hold out for the final test if the data has no such split.",
+        rule=FRACTION_BELOW_ONE,
     )
     task: str = setting(
         "classification",
-        "What is learnt of an image: its class, several labels (multilabel), or a value (regression).",
+        "What to predict: one class, several labels (multilabel) or a value (regression).",
         choices=TASKS,
     )
-    target: str | None = setting(None, "Table column with the value to learn; with --task regression.", rule=NOT_EMPTY)
+    target: str | None = setting(None, "Table column with the value to predict, for --task regression.", rule=NOT_EMPTY)
     target_scale: str = setting(
-        "linear", "log: learn the logarithm of the value, for prices and the like.", choices=TARGET_SCALES
+        "linear", "log: predict the logarithm of the value, for example of a price.", choices=TARGET_SCALES
     )
     metadata: str | None = setting(
         None,
-        "Columns that join the features, such as bedrooms,zip:category (kinds: number, category; inferred); "
-        "image-size: facts of the image file.",
+        "Metadata for the head: table columns, such as bedrooms,zip:category (kinds: number, category; default: "
+        "inferred), or facts of the image file, such as image-size.",
         rule=NOT_EMPTY,
     )
     image_column: str | None = setting(
-        None, "Table column with the image's path (default: found by its name).", rule=NOT_EMPTY
+        None, "Table column with image paths (default: detected by name).", rule=NOT_EMPTY
     )
     label_column: str | None = setting(
-        None, "Table column with the class, or with labels, as a|b (default: found by its name).", rule=NOT_EMPTY
+        None, "Table column with the class, or with labels such as a|b (default: detected by name).", rule=NOT_EMPTY
     )
     label_separator: str | None = setting(
         None,
-        "What stands between several labels: text, space, or none (default: found by what the cells hold).",
+        "Separator of several labels: any text, space, or none (default: detected from the cells).",
         rule=NOT_NOTHING,
     )
     split_column: str | None = setting(
         None,
-        "Table column with train, validation or test; none: there is none (default: found by what it holds).",
+        "Table column with train, validation or test; none: use no column (default: detected from the cells).",
         rule=NOT_EMPTY,
     )
     boxes: str | None = setting(
         None,
-        "Boxes to learn beside the class: a folder of PASCAL VOC or YOLO files, a COCO .json, or a table.",
+        "Boxes to predict in addition to the class: a folder of PASCAL VOC or YOLO files, a COCO .json, or a table.",
         rule=NOT_EMPTY,
         words=(),
     )
@@ -113,22 +119,22 @@ class BackboneSettings:
     weights: str | None = setting(
         None,
         "imagenet, bundled, random, or the path of a .weights.h5, .h5 or .safetensors file "
-        "(default: imagenet; bundled for tiny).",
+        "(default: imagenet; bundled for tiny; random for mnist_cnn).",
         rule=NOT_EMPTY,
         words=("imagenet", "bundled", "random"),
     )
     image_size: int | None = setting(
-        None, "Edge of the square input in pixels (default: the backbone's own).", rule=AT_LEAST_ONE
+        None, "Side of the square input in pixels (default: the backbone's).", rule=AT_LEAST_ONE
     )
-    fit: str = setting("squash", "How a picture is made square: squash, crop (centre) or pad.", choices=FITS)
-    feature_dtype: str = setting("float16", "Number format of the cached features.", choices=FEATURE_DTYPES)
+    fit: str = setting("squash", "How to make a picture square: squash, crop (centre) or pad.", choices=FITS)
+    feature_dtype: str = setting("float16", "Data type of the cached features.", choices=FEATURE_DTYPES)
     engine: str = setting(
-        "auto", "What computes the frozen part: keras, openvino, or auto: whichever is faster.", choices=ENGINES
+        "auto", "Engine for the frozen layers: keras, openvino, or auto (the faster one).", choices=ENGINES
     )
     precision: str = setting(
         "auto",
-        "Arithmetic of the frozen part and of the training steps: float32, bfloat16, or auto: bfloat16 where the "
-        "hardware has it.",
+        "Precision of the frozen layers and of training steps: float32, bfloat16, or auto (bfloat16 if the hardware "
+        "supports it).",
         choices=PRECISIONS,
     )
 
@@ -139,12 +145,12 @@ class HeadSettings:
 
     kind: str = setting(
         "dense",
-        "What is trained: " + "; ".join(f"{head.kind}: {head.summary}" for head in HEADS.values()) + ".",
+        "Kind of head: " + "; ".join(f"{head.kind}: {head.summary}" for head in HEADS.values()) + ".",
         choices=tuple(HEADS),
         flag="--head",
     )
-    dropout: float = setting(0.5, "Dropout of the head.", rule=FRACTION_BELOW_ONE)
-    units: int = setting(512, "Width of the dense head's layers, or filters of the conv head.", rule=AT_LEAST_ONE)
+    dropout: float = setting(0.5, "Dropout rate of the head.", rule=FRACTION_BELOW_ONE)
+    units: int = setting(512, "Units per layer of the dense head, or filters of the conv head.", rule=AT_LEAST_ONE)
 
     @property
     def record(self) -> Head:
@@ -156,26 +162,26 @@ class HeadSettings:
 class TrainingSettings:
     """What holds for every stage of a run."""
 
-    seed: int = setting(0, "Seed of splits, views, weights and order.", rule=SEED)
-    weight_decay: float = setting(1e-4, "AdamW's decoupled weight decay.", rule=NOT_NEGATIVE)
-    label_smoothing: float = setting(0.0, "Part of each label spread over all classes.", rule=FRACTION_BELOW_ONE)
+    seed: int = setting(0, "Seed for splits, views, weights and shuffling.", rule=SEED)
+    weight_decay: float = setting(1e-4, "Decoupled weight decay of AdamW.", rule=NOT_NEGATIVE)
+    label_smoothing: float = setting(0.0, "Fraction of each label to spread over all classes.", rule=FRACTION_BELOW_ONE)
     focal: float = setting(
-        0.0, "Gamma of the focal loss, by which easy images count less; 0: plain cross-entropy.", rule=NOT_NEGATIVE
+        0.0, "Gamma of the focal loss, which gives easy images less weight; 0: plain cross-entropy.", rule=NOT_NEGATIVE
     )
-    box_loss: str = setting("mse", "Loss of boxes: mse, huber or ciou.", choices=BOX_LOSSES)
-    box_weight: float = setting(10.0, "Weight of the box's loss beside that of the answer.", rule=POSITIVE)
+    box_loss: str = setting("mse", "Loss for boxes: mse, huber or ciou.", choices=BOX_LOSSES)
+    box_weight: float = setting(10.0, "Weight of the box loss relative to the class loss.", rule=POSITIVE)
     false_alarms: float = setting(
         0.05,
-        "Part of pictures of the known kinds that may be called unknown; 0: none ever is.",
+        "Fraction of pictures of known kinds that may be flagged as unknown; 0: flag none.",
         rule=FRACTION_BELOW_ONE,
     )
     class_weight: str = setting(
-        "none", "balanced: rare classes count more in the loss, in inverse proportion.", choices=CLASS_WEIGHTS
+        "none", "balanced: weight classes in the loss by inverse frequency.", choices=CLASS_WEIGHTS
     )
     bn: str | None = setting(
         None,
-        "Batch norm of the unfrozen groups: frozen, affine (gamma and beta only) or train (default: frozen; train from "
-        "random weights).",
+        "Batch norm of the unfrozen groups: frozen, affine (train only gamma and beta) or train (default: frozen; "
+        "train from random weights).",
         choices=BATCH_NORM_MODES,
     )
 
@@ -185,74 +191,75 @@ class Stage:
     """One stretch of training at one boundary."""
 
     name: str | None = setting(
-        None, "What the stage is called in the history (default: made from its boundary).", rule=NOT_EMPTY
+        None, "Name of the stage in the history (default: made from its boundary).", rule=NOT_EMPTY
     )
-    unfreeze: str = setting("none", "Lowest layer group that is trained: none (the head only), a group's name, or all.")
-    gradual: bool = setting(
-        False, "Unfreeze one layer group after the other, from the top down to `unfreeze`, each in a stage of its own."
-    )
+    unfreeze: str = setting("none", "Lowest layer group to train: none (head only), a group's name, or all.")
+    gradual: bool = setting(False, "Unfreeze one more layer group per stage, from the top down to `unfreeze`.")
     epochs: int | None = setting(
         None,
-        "Most passes over the training images (default: 30 for a head, 15 unfrozen, 60 from random weights).",
+        "Maximum number of epochs (default: 30 for a head, 15 unfrozen, 60 from random weights).",
         rule=AT_LEAST_ONE,
     )
     batch_size: int | None = setting(
-        None, "Images in a training step (default: 64 for a head, 32 unfrozen).", rule=AT_LEAST_ONE
+        None,
+        "Images per training step (default: 64 for a head, 32 unfrozen, 64 from random weights).",
+        rule=AT_LEAST_ONE,
     )
     lr: float | RateSearch | None = setting(  # noqa: RUF009 - a member of an enum does not change
         None,
-        "Learning rate of the head; find: look for it before the stage "
+        "Learning rate of the head; find: search for it before the stage "
         "(default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights).",
         rule=Rule("a number above 0, or find", lambda value: value is FIND or value > 0),
         word=FIND,
     )
     lr_ratio: float | None = setting(
         None,
-        "The head's rate divided by the rate of the lowest trained group; groups between are spaced geometrically "
+        "Learning rate of the head divided by that of the lowest trained group; groups between are spaced geometrically "
         "(default: 10; 1 from random weights).",
         rule=Rule("a number, 1 or more", lambda value: value >= 1),
     )
     group_lr: dict[str, float] = field(
         default_factory=dict,
-        metadata=describe_setting("Rate of one layer group, as GROUP=RATE; may be given again."),
+        metadata=describe_setting("Learning rate of one layer group, as GROUP=RATE; may be repeated."),
     )
-    views: int = setting(1, "Cached views of each training image; view 0 is the image itself.", rule=AT_LEAST_ONE)
+    views: int = setting(1, "Cached views per training image; view 0 is the image itself.", rule=AT_LEAST_ONE)
     policy: str = setting(
         "standard",
-        "How the other views are made: none, standard, letters (no mirroring), crops or strong.",
+        "Augmentation policy for the other views: none, standard, letters (no mirroring), crops or strong.",
         choices=POLICIES,
     )
     mixup: float = setting(
         0.0,
-        "Train on weighted means of two pictures or features: alpha of the Beta distribution of the shares; 0: off.",
+        "MixUp: train on weighted means of two pictures or features; alpha of the Beta distribution of the weights; 0: off.",
         rule=NOT_NEGATIVE,
     )
     cutmix: float = setting(
         0.0,
-        "Train on pictures with a rectangle of another pasted in, everything unfrozen: alpha, as for mixup; 0: off.",
+        "CutMix: paste a rectangle of another picture into each; needs unfreeze = all; alpha as for mixup; 0: off.",
         rule=NOT_NEGATIVE,
     )
     resize_to: int | None = setting(
         None,
-        "Edge of the square input in this stage, in pixels (default: that of the backbone); small first is faster.",
+        "Side of the square input in this stage, in pixels (default: the run's); starting small is faster.",
         rule=AT_LEAST_ONE,
     )
-    schedule: str = setting("cosine", "Course of the learning rate over the stage.", choices=SCHEDULES)
+    schedule: str = setting("cosine", "Schedule of the learning rate.", choices=SCHEDULES)
     warmup: float | None = setting(
         None,
-        "Epochs, also parts of one, over which the rate rises from nearly 0 (default: a twentieth of a cosine; else 0).",
+        "Warmup from nearly 0, in epochs or fractions of one (default: a twentieth of the stage for cosine; else 0).",
         rule=NOT_NEGATIVE,
     )
-    cycle_len: int = setting(1, "Epochs of the first cycle of schedule = restarts.", rule=AT_LEAST_ONE)
-    cycle_mult: int = setting(1, "How many times as long each further cycle is.", rule=AT_LEAST_ONE)
+    cycle_len: int = setting(1, "Length of the first cycle in epochs, for schedule = restarts.", rule=AT_LEAST_ONE)
+    cycle_mult: int = setting(1, "Factor by which each cycle is longer than the one before.", rule=AT_LEAST_ONE)
     average: int = setting(
         0,
-        "Average the weights at the end of so many last epochs, or of restarts, and keep them if validation says so.",
+        "Average the weights of this many final epochs, or cycle ends, and keep the mean if its validation loss is lower; "
+        "0: off.",
         rule=Rule(f"0, or a whole number, 2 to {HIGHEST:,}", lambda value: value == 0 or 2 <= value <= HIGHEST),
     )
     patience: int | None = setting(
         None,
-        "Stop after so many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights).",
+        "Stop after this many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights).",
         rule=ZERO_OR_MORE,
     )
 
