@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tlkit.backbones.build import Backbone, build_backbone
-from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.catalogue import BACKBONES, find_backbone
 from tlkit.backbones.folding import ScaleAndShift, fold_batch_norm
 from tlkit.backbones.fused import make_lean
 from tlkit.backbones.weights import finalize_normalization
@@ -24,14 +24,35 @@ from tlkit.backbones.weights import finalize_normalization
 
 @dataclass(frozen=True)
 class Family:
-    """What a family's member is like: pixels, and for each group the feature above it and its parameters."""
+    """What a family's member is like at the smallest size.
+
+    Attributes:
+        backbone: The member.
+        groups: For each layer group the feature above it and its parameters.
+        names_sha256: Begin of the hash of the names of its weights.
+        folded: How many of its batch norms join a convolution, and how many there are.
+    """
 
     backbone: str
     groups: dict[str, tuple[tuple[int, ...], int]]
     names_sha256: str
+    folded: tuple[int, int]
 
 
 FAMILIES = [
+    Family(
+        "tiny",
+        {
+            "stem": ((16, 16, 32), 992),
+            "block1": ((16, 16, 32), 18_688),
+            "block2": ((8, 8, 64), 132_352),
+            "block3": ((4, 4, 128), 526_848),
+            "block4": ((224,), 1_645_952),
+        },
+        "ac6d051018fdf858",
+        (18, 18),
+    ),
+    Family("mnist_cnn", {"conv1": ((4, 4, 32), 896), "conv2": ((64,), 18_496)}, "925f8d3ba893b0ff", (0, 0)),
     Family(
         "vgg16",
         {
@@ -42,6 +63,7 @@ FAMILIES = [
             "block5": ((512,), 7_079_424),
         },
         "08e1a6e174172efa",
+        (0, 0),
     ),
     Family(
         "resnet50",
@@ -53,6 +75,7 @@ FAMILIES = [
             "conv5": ((2048,), 14_998_528),
         },
         "ce0c2f528bf8272c",
+        (53, 53),
     ),
     Family(
         "resnet50_v2",
@@ -64,6 +87,7 @@ FAMILIES = [
             "conv5": ((2048,), 14_991_360),
         },
         "11f7a7cc5020347f",
+        (32, 49),
     ),
     Family(
         "mobilenet",
@@ -75,6 +99,7 @@ FAMILIES = [
             "group5": ((1024,), 1_601_024),
         },
         "baa9650a3bae4278",
+        (27, 27),
     ),
     Family(
         "mobilenet_v2",
@@ -86,6 +111,7 @@ FAMILIES = [
             "group5": ((1280,), 1_699_328),
         },
         "7647c5d7520fad31",
+        (52, 52),
     ),
     Family(
         "mobilenet_v3_small",
@@ -97,6 +123,7 @@ FAMILIES = [
             "group5": ((576,), 743_976),
         },
         "5dd8557c4cec52cb",
+        (34, 34),
     ),
     Family(
         "efficientnet_b0",
@@ -112,6 +139,7 @@ FAMILIES = [
             "top": ((1280,), 414_720),
         },
         "bc3113bb5a230eda",
+        (49, 49),
     ),
     Family(
         "efficientnet_v2_b0",
@@ -126,6 +154,7 @@ FAMILIES = [
             "top": ((1280,), 250_880),
         },
         "7c78e313501931d5",
+        (59, 59),
     ),
     Family(
         "densenet121",
@@ -137,6 +166,7 @@ FAMILIES = [
             "conv5": ((1024,), 2_190_336),
         },
         "4807f6c45d70e44d",
+        (59, 121),
     ),
     Family(
         "xception",
@@ -150,6 +180,7 @@ FAMILIES = [
             "block14": ((2048,), 4_755_968),
         },
         "38f6c843b3dbcb5b",
+        (40, 40),
     ),
     Family(
         "convnext_tiny",
@@ -160,6 +191,7 @@ FAMILIES = [
             "group4": ((768,), 15_472_128),
         },
         "6c2e37a11ed75da0",
+        (0, 0),
     ),
     Family(
         "inception_v3",
@@ -171,6 +203,7 @@ FAMILIES = [
             "group5": ((2048,), 12_827_520),
         },
         "73518f36e33a538e",
+        (94, 94),
     ),
 ]
 SLOW_FAMILIES = [
@@ -184,26 +217,12 @@ SLOW_FAMILIES = [
             "group5": ((1536,), 27_445_376),
         },
         "1a9a02324ac79682",
+        (204, 204),
     ),
-    Family("nasnet_mobile", {"stem": ((15, 15, 32), 992), "cells": ((1056,), 4_268_724)}, "fa5a7b7048b361ba"),
+    Family(
+        "nasnet_mobile", {"stem": ((15, 15, 32), 992), "cells": ((1056,), 4_268_724)}, "fa5a7b7048b361ba", (188, 192)
+    ),
 ]
-FOLDED = {
-    "vgg16": (0, 0),
-    "resnet50": (53, 53),
-    "resnet50_v2": (32, 49),
-    "mobilenet": (27, 27),
-    "mobilenet_v2": (52, 52),
-    "mobilenet_v3_small": (34, 34),
-    "efficientnet_b0": (49, 49),
-    "efficientnet_v2_b0": (59, 59),
-    "densenet121": (59, 121),
-    "xception": (40, 40),
-    "convnext_tiny": (0, 0),
-    "inception_v3": (94, 94),
-    "inception_resnet_v2": (204, 204),
-    "nasnet_mobile": (188, 192),
-}
-"""How many of a family's batch norms join a convolution, and how many there are."""
 skip_slow = pytest.mark.skipif(
     "TLKIT_TEST_SLOW" not in os.environ, reason="takes 10 to 20 seconds to build; set TLKIT_TEST_SLOW=1 to run it"
 )
@@ -219,6 +238,11 @@ def built(request: pytest.FixtureRequest) -> Iterator[tuple[Family, Backbone]]:
     smallest = find_backbone(family.backbone).smallest_edge_px
     yield family, build_backbone(family.backbone, image_size=(smallest, smallest), pooling="avg", weights="random")
     keras.backend.clear_session()
+
+
+def test_every_family_of_the_catalogue_is_tested_here() -> None:
+    tested = [find_backbone(family.backbone).family for family in (*FAMILIES, *SLOW_FAMILIES)]
+    assert sorted(tested) == sorted({entry.family for entry in BACKBONES.values()})
 
 
 def test_a_family_falls_into_the_groups_of_the_catalogue(built: tuple[Family, Backbone]) -> None:
@@ -278,7 +302,7 @@ def test_a_folded_family_computes_the_same(built: tuple[Family, Backbone], train
     folded = fold_batch_norm(trained.model)
     norms = [layer for layer in trained.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     left = [layer for layer in folded.layers if isinstance(layer, ScaleAndShift)]
-    assert (len(norms) - len(left), len(norms)) == FOLDED[family.backbone]
+    assert (len(norms) - len(left), len(norms)) == family.folded
     assert not any(isinstance(layer, keras.layers.Conv2D) and layer.groups > 1 for layer in folded.layers)
     assert compute_difference(trained, folded) < 2e-5
 
@@ -290,7 +314,7 @@ def test_a_family_computes_the_same_while_it_is_trained(built: tuple[Family, Bac
         norm.trainable = False
     lean = make_lean(trained.model)
     left = [layer for layer in lean.layers if isinstance(layer, keras.layers.BatchNormalization)]
-    assert (len(norms) - len(left), len(norms)) == FOLDED[family.backbone]
+    assert (len(norms) - len(left), len(norms)) == family.folded
     assert {id(weight) for weight in lean.variables} == {id(weight) for weight in trained.model.variables}
     assert compute_difference(trained, lean) < 2e-5
 

@@ -14,8 +14,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load_file, save_file
 
-from tlkit.backbones import build
-from tlkit.backbones.own.mnist_cnn import build_mnist_cnn
+from tlkit.backbones.own import mnist_cnn
 from tlkit.backbones.weights import finalize_normalization
 from tlkit.errors import NumericsError
 from tlkit.models import golden
@@ -102,10 +101,12 @@ def test_a_bundle_gives_the_same_predictions_to_the_bit(backbone: str, head: str
 def test_a_normalization_layer_uses_the_weights_that_were_saved(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def build_with_normalization(inputs: Any, *, pooling: str | None) -> keras.Model:
-        return keras.Model(inputs, build_mnist_cnn(inputs, pooling=pooling)(keras.layers.Normalization()(inputs)))
+    build = mnist_cnn.build
 
-    monkeypatch.setitem(build.OWN_NETWORKS, "mnist_cnn", build_with_normalization)
+    def build_with_normalization(inputs: Any, *, pooling: str | None) -> keras.Model:
+        return keras.Model(inputs, build(inputs, pooling=pooling)(keras.layers.Normalization()(inputs)))
+
+    monkeypatch.setattr(mnist_cnn, "build", build_with_normalization)
     classifier = assemble_classifier(make_spec(), weights="random", seed=3)
     weights = classifier.named_weights()
     weights["backbone/normalization_1/mean"].assign(np.array([100, 120, 140], np.float32))

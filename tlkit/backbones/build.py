@@ -7,6 +7,7 @@ name, image size and pooling: whatever the weights came from, layers and weight 
 
 from __future__ import annotations
 
+import importlib
 import math
 import random
 from collections.abc import Iterator
@@ -20,12 +21,8 @@ import numpy as np
 
 from tlkit.backbones.catalogue import PIXELS, POOLINGS, TOP, BackboneEntry, find_backbone
 from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
-from tlkit.backbones.own.mnist_cnn import build_mnist_cnn
-from tlkit.backbones.own.tiny import build_tiny
 from tlkit.backbones.preprocessing import IMAGENET_STD_RGB, add_preprocessing
 from tlkit.backbones.weights import WeightsInfo, check_weights, hash_arrays, load_weights, stable_names
-
-OWN_NETWORKS = {"tiny": build_tiny, "mnist_cnn": build_mnist_cnn}
 
 
 @dataclass
@@ -173,12 +170,26 @@ def build_architecture(entry: BackboneEntry, *, image_size: tuple[int, int], poo
     images = keras.Input((*image_size, 3), name="image")
     keras_pooling = None if pooling == "none" else pooling
     if not entry.keras_name:
-        return OWN_NETWORKS[entry.name](images, pooling=keras_pooling)
+        return build_own_network(entry, images, pooling=keras_pooling)
     build: Any = getattr(keras.applications, entry.keras_name)
     pixels = add_preprocessing(images, entry.preprocessing)
     features = build(include_top=False, weights=None, input_tensor=pixels, pooling=keras_pooling).output
     model = keras.Model(images, features, name=entry.name)  # Keras' own takes a list of one, and warns at every call
     return add_missing_rescaling(model) if entry.family == "efficientnet" else model
+
+
+def build_own_network(entry: BackboneEntry, images: keras.KerasTensor, *, pooling: str | None) -> keras.Model:
+    """Build a network that Keras does not have; see `BackboneEntry.keras_name`.
+
+    Args:
+        entry: What to build.
+        images: RGB, float (n, height, width, 3), 0..255.
+        pooling: "avg" or None.
+
+    Returns:
+        A model from images to features.
+    """
+    return importlib.import_module(f"tlkit.backbones.own.{entry.name}").build(images, pooling=pooling)
 
 
 def add_missing_rescaling(model: keras.Model) -> keras.Model:

@@ -26,7 +26,8 @@ class BackboneEntry:
 
     Attributes:
         name: What the user types.
-        keras_name: Function of `keras.applications`; empty for tlkit's own networks.
+        keras_name: Function of `keras.applications`; empty for tlkit's own networks, each the `build` of a module of
+            `tlkit.backbones.own` that has its name.
         default_weights: What is loaded where nothing else is asked for: imagenet, bundled (shipped with tlkit) or
             random.
         family: Networks of one family are cut alike.
@@ -133,6 +134,7 @@ class _Family:
     groups: tuple[str, ...]
     block_pattern: str | None
     merge_by_resolution: bool = False
+    default_weights: str = "imagenet"
 
 
 def _numbered(word: str, count: int) -> tuple[str, ...]:
@@ -140,8 +142,8 @@ def _numbered(word: str, count: int) -> tuple[str, ...]:
     return tuple(f"{word}{number}" for number in range(1, count + 1))
 
 
-_TINY = _Family("tiny", "inside", 32, ("stem", *_numbered("block", 4)), r"^(stem|block\d)")
-_MNIST_CNN = _Family("mnist_cnn", "inside", 10, _numbered("conv", 2), r"^(conv\d)_")
+_TINY = _Family("tiny", "inside", 32, ("stem", *_numbered("block", 4)), r"^(stem|block\d)", default_weights="bundled")
+_MNIST_CNN = _Family("mnist_cnn", "inside", 10, _numbered("conv", 2), r"^(conv\d)_", default_weights="random")
 _VGG = _Family("vgg", "caffe", 32, _numbered("block", 5), r"^(block\d)_")
 _RESNET = _Family("resnet", "caffe", 32, _numbered("conv", 5), r"^(conv\d)_")
 _RESNET_V2 = _Family("resnet_v2", "tf", 32, _numbered("conv", 5), r"^(conv\d)_")
@@ -229,13 +231,11 @@ _MEMBERS: tuple[tuple[str, str, _Family, int, int], ...] = (
     ("nasnet_large", "NASNetLarge", _NASNET, 331, 84_916_818),
 )
 
-_OWN_WEIGHTS = {"tiny": "bundled", "mnist_cnn": "random"}
-
 BACKBONES: dict[str, BackboneEntry] = {
     name: BackboneEntry(
         name=name,
         keras_name=keras_name,
-        default_weights=_OWN_WEIGHTS.get(name, "imagenet"),
+        default_weights=family.default_weights,
         family=family.name,
         preprocessing=family.preprocessing,
         default_edge_px=edge_px,

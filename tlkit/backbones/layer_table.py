@@ -13,7 +13,7 @@ from dataclasses import dataclass
 import keras
 import tensorflow as tf
 
-from tlkit.backbones.build import OWN_NETWORKS
+from tlkit.backbones.build import build_own_network
 from tlkit.backbones.catalogue import BackboneEntry
 from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
 
@@ -120,7 +120,7 @@ def build_layer_table(entry: BackboneEntry, *, image_size: tuple[int, int] | Non
 
 def _build_with_classifier(entry: BackboneEntry, image_size: tuple[int, int]) -> keras.Model:
     if not entry.keras_name:
-        return OWN_NETWORKS[entry.name](keras.Input((*image_size, 3)), pooling=None)
+        return build_own_network(entry, keras.Input((*image_size, 3)), pooling=None)
     model: keras.Model = getattr(keras.applications, entry.keras_name)(
         include_top=True, weights=None, input_shape=(*image_size, 3)
     )

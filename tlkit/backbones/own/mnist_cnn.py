@@ -8,7 +8,7 @@ from keras import layers
 FILTERS = (32, 64)
 
 
-def build_mnist_cnn(inputs: keras.KerasTensor, *, pooling: str | None) -> keras.Model:
+def build(inputs: keras.KerasTensor, *, pooling: str | None) -> keras.Model:
     """Build two times convolution (3 by 3, ReLU) and max pooling.
 
     With the head `flat` at 28 pixels it is the "simple MNIST convnet" of the Keras examples, on three channels.

@@ -15,7 +15,7 @@ GROUP_FILTERS = (32, 64, 128, 224)
 BLOCKS_PER_GROUP = (1, 2, 2, 2)
 
 
-def build_tiny(inputs: keras.KerasTensor, *, pooling: str | None) -> keras.Model:
+def build(inputs: keras.KerasTensor, *, pooling: str | None) -> keras.Model:
     """Build the network on `inputs`.
 
     Args:
