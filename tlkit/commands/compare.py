@@ -22,10 +22,9 @@ from numpy.typing import NDArray
 from tlkit.backbones.catalogue import TOP
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
-from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.features.engine_choice import Choice, Work
-from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
+from tlkit.features.ensure import build_backbone_for, ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
@@ -176,30 +175,19 @@ def _compute(candidate: Candidate, questions: Questions, cache_root: Path, conso
         cache_root=cache_root,
         console=console,
     )
-    _refuse_changed(features)
+    positions = features.locate(questions.manifest.records)
     trunk = backbone.pooled_trunk(candidate.boundary) if is_probed else backbone.trunk(candidate.boundary)
     work = Work(features.cache.spec, trunk, cache_root, 0, None)
     release_memory()  # to convert and to check a trunk takes much, but only once
     with watch_peak_memory() as peak:
         seconds_a_view = _time(work, questions.manifest.records, candidate.views, console)
-    split = features.splits["train"]
-    by_sha256 = {record.sha256: row for record, row in zip(split.records, split.positions, strict=True)}
     return Computed(
         features.cache,
-        np.stack([by_sha256[record.sha256] for record in questions.manifest.records]),
+        positions,
         seconds_a_view,
         None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6,
         _count_below(backbone, candidate),
     )
-
-
-def _refuse_changed(features: DatasetFeatures) -> None:
-    for item in features.skipped:
-        raise DataError(
-            f"{item.path}: {item.reason}.",
-            expected="the images to stay as they are while they are compared",
-            fix="start again.",
-        )
 
 
 def _count_below(backbone: Backbone, candidate: Candidate) -> int:

@@ -25,7 +25,6 @@ from tlkit.features.ensure import (
     check_boundary,
     ensure_features,
     find_features,
-    refuse_skipped,
 )
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import (
@@ -128,7 +127,7 @@ def ensure_dataset_features(
             console=console,
         )
     if data_settings.strict:
-        refuse_skipped(features)
+        features.refuse_skipped()
     return manifest, features
 
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tlkit.backbones.catalogue import PIXELS, BackboneEntry
-from tlkit.data.manifest import Manifest, SkippedFile
+from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.features.cache import FeatureCache
@@ -43,6 +47,36 @@ class DatasetFeatures:
     hits: int
     misses: int
     seconds: float
+
+    def locate(self, records: Sequence[ImageRecord]) -> NDArray[np.int64]:
+        """Return where the views of images lie in the cache, int64 (n, num_views); all have the same number of views.
+
+        Raises:
+            DataError: One of the data set's images became unusable after it was read.
+        """
+        self.refuse_skipped(
+            expected="the images to stay as they are while their features are computed", fix="start again."
+        )
+        positions = {
+            record.sha256: row
+            for split in self.splits.values()
+            for record, row in zip(split.records, split.positions, strict=True)
+        }
+        return np.stack([positions[record.sha256] for record in records])
+
+    def refuse_skipped(
+        self,
+        *,
+        expected: str = "nothing but usable images, as --strict demands",
+        fix: str = "fix or remove the file, or leave out --strict to skip it.",
+    ) -> None:
+        """Refuse to go on if an image became unusable after the data set was read.
+
+        Raises:
+            DataError: One did; the first is named.
+        """
+        for item in self.skipped:
+            raise DataError(f"{item.path}: {item.reason}.", expected=expected, fix=fix)
 
 
 def check_boundary(entry: BackboneEntry, boundary: str) -> str:
@@ -145,17 +179,3 @@ def ensure_features(
 def _note_use(cache: FeatureCache, manifest: Manifest, console: Console, *, is_one_off: bool) -> None:
     with console.disk_warning(f"{cache.folder}: what the cache is used for cannot be noted there"):
         note_use(cache.folder, manifest.root, is_one_off=is_one_off)
-
-
-def refuse_skipped(features: DatasetFeatures) -> None:
-    """Raise, as `--strict` demands, if an image became unusable after the data set was read.
-
-    Raises:
-        DataError: One did; the first is named.
-    """
-    for item in features.skipped:
-        raise DataError(
-            f"{item.path}: {item.reason}.",
-            expected="nothing but usable images, as --strict demands",
-            fix="fix or remove the file, or leave out --strict to skip it.",
-        )

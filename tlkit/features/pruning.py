@@ -13,6 +13,7 @@ from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
+from tlkit.backbones.engines.openvino_runtime import TRUNK_FILES, TRUNK_NOTE
 from tlkit.errors import CacheError, SettingError
 from tlkit.features.folder import claimed
 from tlkit.features.shards import find_stale_partials
@@ -23,7 +24,6 @@ ENGINES = "engines"
 """Folder under the cache root in which converted trunks lie."""
 TRUNKS = "trunks"
 """Folder under the cache root of the notes on trunks."""
-TRUNK_FILES = ("trunk.xml", "trunk.bin", "trunk.json")
 _ASIDE_NAME = re.compile(FOLDER_NAME.pattern + r"\.[0-9a-f]{32}")
 _NOTE_NAME = re.compile(FOLDER_NAME.pattern + r"\.json")
 _SECONDS_PER_DAY = 86_400
@@ -171,7 +171,7 @@ def _list_trunks(root: Path, rules: PruneRules) -> list[_Companion]:
             days = (time.time() - folder.stat().st_mtime) / _SECONDS_PER_DAY
             if not is_whole and days < 1 and not rules.everything:
                 continue
-            weights = _read_weights(folder / TRUNK_FILES[-1], "description", "weights_sha256") if is_whole else ""
+            weights = _read_weights(folder / TRUNK_NOTE, "description", "weights_sha256") if is_whole else ""
             num_bytes = sum(size_bytes(folder / name) for name in TRUNK_FILES)
             is_old = rules.older_than_days is not None and days > rules.older_than_days
             found.append(_Companion(folder, weights, num_bytes, is_old))

@@ -12,7 +12,6 @@ from tlkit.backbones.catalogue import TOP
 from tlkit.data.division import limit_records
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
-from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
@@ -129,18 +128,7 @@ def _find_features(
         cache_root=run.cache_root,
         console=run.console,
     )
-    for item in features.skipped:
-        raise DataError(
-            f"{item.path}: {item.reason}.",
-            expected="the images to stay as they are while they are looked at",
-            fix="start again.",
-        )
-    by_sha256 = {
-        record.sha256: position
-        for split in features.splits.values()
-        for record, position in zip(split.records, split.positions, strict=True)
-    }
-    return features.cache, np.stack([by_sha256[record.sha256] for record in manifest.records])
+    return features.cache, features.locate(manifest.records)
 
 
 def _read_pooled(cache: FeatureCache, positions: NDArray[np.int64]) -> NDArray[np.float32]:

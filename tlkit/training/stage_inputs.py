@@ -16,7 +16,7 @@ from tlkit.backbones.catalogue import PIXELS
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, ViewPlan, draw_view
-from tlkit.features.ensure import DatasetFeatures, ensure_features, refuse_skipped
+from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.inference.scoring import load_record
 from tlkit.models.answers import to_deviations
 from tlkit.models.classifier import Classifier
@@ -84,7 +84,7 @@ def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iter
         console=run.console,
     )
     if run.recipe.data.strict:
-        refuse_skipped(features)
+        features.refuse_skipped()
     for item in features.skipped:
         run.console.warn(f"{item.path} is left out of this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}

@@ -18,6 +18,9 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.backbones.engines.base import Engine
 from tlkit.backbones.engines.openvino_runtime import (
+    TRUNK_GRAPH,
+    TRUNK_NOTE,
+    TRUNK_WEIGHTS,
     compile_model,
     hash_file,
     import_converter,
@@ -32,7 +35,6 @@ if TYPE_CHECKING:
     import keras
     import openvino
 
-GRAPH, WEIGHTS, NOTE = "trunk.xml", "trunk.bin", "trunk.json"
 FOLDER_NAME_LENGTH = 16
 
 
@@ -94,12 +96,12 @@ def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
 def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
     """Return a converted trunk; None where there is none, or a damaged one."""
     try:
-        kept = read_json(folder / NOTE)
-        if kept["sha256"] != {name: hash_file(folder / name) for name in (GRAPH, WEIGHTS)}:
+        kept = read_json(folder / TRUNK_NOTE)
+        if kept["sha256"] != {name: hash_file(folder / name) for name in (TRUNK_GRAPH, TRUNK_WEIGHTS)}:
             return None
         with suppress(OSError):  # a read-only disk
             os.utime(folder)
-        return core.read_model(folder / GRAPH)
+        return core.read_model(folder / TRUNK_GRAPH)
     except (OSError, ValueError, TypeError, LookupError, RuntimeError):
         return None
 
@@ -115,7 +117,7 @@ def _write_trunk(model: openvino.Model, folder: Path, description: dict[str, Any
     aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
     aside.mkdir()
     try:
-        write_json(aside / NOTE, {"description": description, "sha256": save_network(model, aside / GRAPH)})
+        write_json(aside / TRUNK_NOTE, {"description": description, "sha256": save_network(model, aside / TRUNK_GRAPH)})
         if folder.exists():  # damaged, or it would have been read
             shutil.rmtree(folder)
         aside.rename(folder)

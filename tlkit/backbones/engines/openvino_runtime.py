@@ -24,6 +24,8 @@ from tlkit.waiting import waiting_for
 if TYPE_CHECKING:
     import openvino
 
+TRUNK_FILES = TRUNK_GRAPH, TRUNK_WEIGHTS, TRUNK_NOTE = ("trunk.xml", "trunk.bin", "trunk.json")
+"""The files of a converted trunk: see `tlkit.backbones.engines.openvino`."""
 TELEMETRY = "openvino_telemetry"
 CONVERTER = "openvino.tools.ovc"
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
