@@ -223,7 +223,7 @@ def test_a_picture_that_gives_no_preview_is_a_warning(
     def refuse(image: ImageFile) -> NoReturn:
         raise UnusableImage("40 megapixels of PNG take too long to decode")
 
-    monkeypatch.setattr("tlkit.inference.copies._make_preview", refuse)
+    monkeypatch.setattr("tlkit.inference.previews._render", refuse)
     path = photos / "a" / "red" / "red_000.png"
     payload = predict(bundle, [path], overlay=tmp_path / "previews")
     assert payload["errors"] == 0

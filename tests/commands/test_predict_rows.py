@@ -20,6 +20,7 @@ from PIL import Image
 from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import RunError, SettingError
+from tlkit.inference.previews import Previews
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import MULTILABEL
 from tlkit.recipes import HeadSettings
@@ -271,6 +272,17 @@ def test_a_file_that_vanishes_while_it_is_predicted_has_its_box_and_its_overlay(
     assert payload["not_copied"] == 1
     warning = f"Warning: {path} has its row, but could not be copied: No such file or directory.\n"
     assert capsys.readouterr().err == warning
+
+
+def test_overlays_are_the_same_where_no_preview_can_wait_for_its_prediction(
+    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    predict(photos, overlay=tmp_path / "kept")
+    monkeypatch.setattr(Previews, "make", lambda self, image: None)
+    rows, payload = predict(photos, overlay=tmp_path / "read again")
+    assert (len(rows), payload["not_copied"]) == (5, 0)
+    for name in list_files(tmp_path / "kept"):
+        assert (tmp_path / "read again" / name).read_bytes() == (tmp_path / "kept" / name).read_bytes()
 
 
 def test_each_line_of_standard_input_is_answered_as_it_comes(photos: Path) -> None:

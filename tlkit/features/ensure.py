@@ -67,8 +67,8 @@ class DatasetFeatures:
     def refuse_skipped(
         self,
         *,
-        expected: str = "nothing but usable images, as --strict demands",
-        fix: str = "fix or remove the file, or leave out --strict to skip it.",
+        expected: str = "only usable images, because of --strict",
+        fix: str = "fix or remove the file, or remove --strict to skip it.",
     ) -> None:
         """Refuse to go on if an image became unusable after the data set was read.
 

@@ -8,7 +8,6 @@ from typing import TYPE_CHECKING
 from PIL import Image
 
 from tlkit.data.file_walk import OUTPUT_MARKER
-from tlkit.data.image_file import ImageFile
 from tlkit.data.images import UnusableImage
 from tlkit.inference.files import MakePreview, PredictedFile
 from tlkit.inference.predictions import write_caption
@@ -21,6 +20,7 @@ from tlkit.reports.sorting import SortedFolders
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN
 
 if TYPE_CHECKING:
+    from tlkit.inference.previews import Previews
     from tlkit.reports.overlays import OverlayFolder
 
 OVERLAYS = "overlays"
@@ -46,11 +46,14 @@ class PredictionCopies:
         self._spec = spec
         self._places = {answer: place for place, answer in enumerate(_list_answers(spec))}
         self._console = console
+        self._previews: Previews | None = None
         self._overlays: OverlayFolder | None = None
         self._sorted: SortedFolders | None = None
         if overlay:
+            from tlkit.inference.previews import Previews
             from tlkit.reports.overlays import OverlayFolder
 
+            self._previews = Previews(spec.grey)
             make_output_folder(overlay, kind=OVERLAYS, marker=OUTPUT_MARKER)
             self._overlays = OverlayFolder(overlay)
         if sort_into:
@@ -60,10 +63,12 @@ class PredictionCopies:
     @property
     def make_preview(self) -> MakePreview | None:
         """What makes the previews that the overlays are drawn on; None if there are none."""
-        return _make_preview if self._overlays else None
+        return self._previews.make if self._previews else None
 
     def write(self, file: PredictedFile, *, min_probability: float | None) -> None:
         """Make the overlay and the copy of a picture, if they are wanted and it has an answer."""
+        if self._previews and isinstance(file.preview, Image.Image) and file.upright_size:
+            self._previews.release(file.upright_size)
         if file.prediction.error:
             return
         failures = []
@@ -85,9 +90,10 @@ class PredictionCopies:
     def _draw(self, file: PredictedFile, min_probability: float | None) -> None:
         if isinstance(file.preview, UnusableImage):
             raise file.preview
-        if self._overlays and file.preview:
+        if self._overlays and self._previews:
+            preview = file.preview or self._previews.read(file.path)
             caption = write_caption(file.prediction, self._spec, min_probability=min_probability)
-            self._overlays.write(file.path, file.preview, caption, _in_fractions(file))
+            self._overlays.write(file.path, preview, caption, _in_fractions(file))
 
     def _sort(self, file: PredictedFile, _: float | None) -> None:
         if self._sorted:
@@ -108,9 +114,3 @@ def _in_fractions(file: PredictedFile) -> Box | None:
     height, width = file.upright_size
     left, top, right, bottom = file.prediction.box
     return left / width, top / height, right / width, bottom / height
-
-
-def _make_preview(image: ImageFile) -> Image.Image:
-    from tlkit.reports.overlays import TARGET_PX, resize_for_reading
-
-    return resize_for_reading(image.decode(TARGET_PX))

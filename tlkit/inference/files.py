@@ -22,7 +22,7 @@ from tlkit.models.spec import BundleSpec
 from tlkit.tasks.predictions import Prediction
 
 Preview = Image.Image | UnusableImage | None
-MakePreview = Callable[[ImageFile], Image.Image]
+MakePreview = Callable[[ImageFile], Image.Image | None]
 _Note = tuple[tuple[int, int], Preview]
 
 
@@ -34,7 +34,7 @@ class PredictedFile:
         path: The file.
         prediction: What the model says, or why it cannot.
         upright_size: (height, width) in pixels of the upright picture; None where the file gives none.
-        preview: The picture as `make_preview` made it, or why it could not; None where none was asked for.
+        preview: What `make_preview` returned, or why it could not make one; None without it.
     """
 
     path: Path
@@ -62,7 +62,7 @@ def predict_files(
         metadata: Tells those of each file.
         top_k: Classes or labels that are ranked.
         views: The views whose answers are averaged.
-        make_preview: Makes the previews, in the threads that load; about four batches of them are held at a time.
+        make_preview: Makes previews in the threads that load.
     """
     spec = classifier.spec
 
