@@ -14,6 +14,7 @@ from dataclasses import dataclass
 import keras
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import BACKBONES, find_backbone
@@ -275,8 +276,22 @@ def test_trunk_and_tail_together_are_the_backbone_at_every_boundary(built: tuple
         np.testing.assert_array_equal(np.asarray(tail(features, training=False)), np.asarray(whole))
 
 
+@dataclass(frozen=True)
+class Trained:
+    """A family's member as if it were trained, a random image, and what it gives for it."""
+
+    backbone: Backbone
+    images: NDArray[np.float32]
+    outputs: NDArray[np.float32]
+
+    def compute_difference(self, other: keras.Model) -> float:
+        """Return the largest difference from another model's outputs, in parts of the largest output."""
+        difference = np.abs(np.asarray(other(self.images, training=False)) - self.outputs).max()
+        return float(difference / np.abs(self.outputs).max())
+
+
 @pytest.fixture(scope="module")
-def trained(built: tuple[Family, Backbone]) -> Backbone:
+def trained(built: tuple[Family, Backbone]) -> Trained:
     """The family after its batch norm has got weights and statistics as of a trained network."""
     _, backbone = built
     rng = np.random.default_rng(1)
@@ -286,37 +301,30 @@ def trained(built: tuple[Family, Backbone]) -> Backbone:
         elif weight.name in ("beta", "bias", "moving_mean", "mean"):
             weight.assign(rng.normal(0, 0.2, weight.shape))
     finalize_normalization(backbone.model)
-    return backbone
-
-
-def compute_difference(backbone: Backbone, other: keras.Model) -> float:
-    """Return the largest difference between the two on a random image, in parts of the largest output."""
     images = np.random.default_rng(1).integers(0, 256, (1, *backbone.image_size, 3)).astype(np.float32)
-    expected = np.asarray(backbone.model(images, training=False))
-    difference = np.abs(np.asarray(other(images, training=False)) - expected).max()
-    return float(difference / np.abs(expected).max())
+    return Trained(backbone, images, np.asarray(backbone.model(images, training=False)))
 
 
-def test_a_folded_family_computes_the_same(built: tuple[Family, Backbone], trained: Backbone) -> None:
+def test_a_folded_family_computes_the_same(built: tuple[Family, Backbone], trained: Trained) -> None:
     family, _ = built
-    folded = fold_batch_norm(trained.model)
-    norms = [layer for layer in trained.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    folded = fold_batch_norm(trained.backbone.model)
+    norms = [layer for layer in trained.backbone.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     left = [layer for layer in folded.layers if isinstance(layer, ScaleAndShift)]
     assert (len(norms) - len(left), len(norms)) == family.folded
     assert not any(isinstance(layer, keras.layers.Conv2D) and layer.groups > 1 for layer in folded.layers)
-    assert compute_difference(trained, folded) < 2e-5
+    assert trained.compute_difference(folded) < 2e-5
 
 
-def test_a_family_computes_the_same_while_it_is_trained(built: tuple[Family, Backbone], trained: Backbone) -> None:
+def test_a_family_computes_the_same_while_it_is_trained(built: tuple[Family, Backbone], trained: Trained) -> None:
     family, _ = built
-    norms = [layer for layer in trained.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+    norms = [layer for layer in trained.backbone.model.layers if isinstance(layer, keras.layers.BatchNormalization)]
     for norm in norms:
         norm.trainable = False
-    lean = make_lean(trained.model)
+    lean = make_lean(trained.backbone.model)
     left = [layer for layer in lean.layers if isinstance(layer, keras.layers.BatchNormalization)]
     assert (len(norms) - len(left), len(norms)) == family.folded
-    assert {id(weight) for weight in lean.variables} == {id(weight) for weight in trained.model.variables}
-    assert compute_difference(trained, lean) < 2e-5
+    assert {id(weight) for weight in lean.variables} == {id(weight) for weight in trained.backbone.model.variables}
+    assert trained.compute_difference(lean) < 2e-5
 
 
 def test_only_the_first_efficientnets_get_the_division_that_keras_leaves_out(built: tuple[Family, Backbone]) -> None:

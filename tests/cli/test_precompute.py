@@ -6,7 +6,7 @@ from typing import Any
 
 import pytest
 
-TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", 64)
+SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", 32)
 
 
 @pytest.fixture
@@ -16,7 +16,7 @@ def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
 
 def test_precompute_prints_what_a_script_wants(run_cli: Callable[..., Any], photos: Path, cache_root: Path) -> None:
     before = sorted(photos.rglob("*"))
-    result = run_cli("precompute", photos, *TINY, "--views", 2, "--json")
+    result = run_cli("precompute", photos, *SMALLEST, "--views", 2, "--json")
     assert result.exit_code == 0
     payload = result.json()
     assert {name: payload[name] for name in ("images", "hits", "misses", "skipped")} == {
@@ -29,13 +29,13 @@ def test_precompute_prints_what_a_script_wants(run_cli: Callable[..., Any], phot
     assert payload["images_per_second"] > 0
     assert Path(payload["cache"]).is_relative_to(cache_root)
     assert sorted(photos.rglob("*")) == before, "nothing is written into the user's data folder"
-    assert run_cli("precompute", photos, *TINY, "--views", 2, "--json").json()["hits"] == 18
+    assert run_cli("precompute", photos, *SMALLEST, "--views", 2, "--json").json()["hits"] == 18
 
 
 @pytest.mark.parametrize(
     ("options", "hits"),
     [
-        (("--boundary", "block4"), 10),
+        (("--boundary", "conv2"), 10),
         (("--fit", "crop"), 0),
         (("--seed", 1), 0),
         (("--sample", 0.6), 6),
@@ -44,12 +44,12 @@ def test_precompute_prints_what_a_script_wants(run_cli: Callable[..., Any], phot
 def test_what_changes_a_feature_is_computed_anew_and_nothing_else(
     run_cli: Callable[..., Any], photos: Path, options: tuple[object, ...], hits: int
 ) -> None:
-    run_cli("precompute", photos, *TINY, "-q")
-    assert run_cli("precompute", photos, *TINY, *options, "--json").json()["hits"] == hits
+    run_cli("precompute", photos, *SMALLEST, "-q")
+    assert run_cli("precompute", photos, *SMALLEST, *options, "--json").json()["hits"] == hits
 
 
 def test_precompute_refuses_a_policy_without_views(run_cli: Callable[..., Any], photos: Path) -> None:
-    result = run_cli("precompute", photos, *TINY, "--policy", "strong")
+    result = run_cli("precompute", photos, *SMALLEST, "--policy", "strong")
     assert result.exit_code == 1
     assert result.stderr == (
         "Error: --policy strong without --views has nothing to do: view 0 is the image itself.\n"

@@ -19,7 +19,6 @@ import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
 import pytest
 
@@ -179,18 +178,20 @@ def _run_plan(
     import importlib
 
     module = importlib.import_module(scenario)
-    _import_ahead(module, folder)
+    names = folder.parent / f"{folder.name}.imports"
     complaints = []
 
     def run_once(operation: int, fault: Fault) -> int:
         shutil.rmtree(folder, ignore_errors=True)
         folder.mkdir()
-        _fork(module.prepare, folder)
+        steps = [module.prepare, module.act, module.check]
+        prepare, act, check = steps if names.exists() else [_noting_imports(step, names) for step in steps]
+        _fork(prepare, folder)
         _arm(control, operation, fault)
-        ending = _fork(module.act, folder)
+        ending = _fork(act, folder)
         count = _read_count(control)
         _arm(control, 0, KILL)
-        complaint = _fork(module.check, folder)
+        complaint = _fork(check, folder)
         if ending and not operation:
             complaint = ending
         if complaint:
@@ -200,28 +201,24 @@ def _run_plan(
     runs = 0
     for fault in faults:
         operation, num_changes = 0, run_once(0, fault)
+        for name in sorted({*names.read_text().split()} - {*sys.modules}):  # so that not every fork has to
+            with contextlib.suppress(ImportError):  # names that only look like modules
+                importlib.import_module(name)
         while (operation := operation + every) <= num_changes:
             run_once(operation, fault)
             runs += 1
     return runs, complaints
 
 
-def _import_ahead(scenario: Any, folder: Path) -> None:
-    """Import what the scenario imports while it runs undisturbed, so that not every fork has to."""
-    import importlib
+def _noting_imports(step: Callable[[Path], object], names: Path) -> Callable[[Path], None]:
+    """Return the same step, which also leaves the names of all modules that it has imported."""
 
-    names = folder.parent / f"{folder.name}.imports"
+    def run(folder: Path) -> None:
+        step(folder)
+        with names.open("a") as file:
+            file.write("\n".join([*sys.modules, ""]))
 
-    def note_imports(folder: Path) -> None:
-        for step in (scenario.prepare, scenario.act, scenario.check):
-            step(folder)
-        names.write_text("\n".join(sys.modules))
-
-    folder.mkdir()
-    _fork(note_imports, folder)
-    for name in names.read_text().split() if names.exists() else ():
-        with contextlib.suppress(ImportError):  # names that only look like modules
-            importlib.import_module(name)
+    return run
 
 
 def _fork(function: Callable[[Path], object], folder: Path) -> str:
