@@ -74,9 +74,9 @@ def test_heads_and_views_are_ranked_by_trainings_with_what_a_run_costs(
     ("words", "found"),
     [
         (("--backbones", "tiny,vgg99"), "There is no backbone 'vgg99'"),
-        (("--backbones", "tiny,tiny"), "tiny is named twice."),
+        (("--backbones", "tiny,tiny"), "tiny appears twice."),
         (("--backbones", "tiny", "--boundaries", "conv5"), "tiny has no boundary 'conv5'."),
-        (("--backbones", "tiny", "--out", "here.jpg"), "--out here.jpg is no PNG file."),
+        (("--backbones", "tiny", "--out", "here.jpg"), "--out here.jpg is not a PNG file."),
         (("--backbones", "tiny", "--heads", "dense", "--boundaries", "top"), "--boundaries top together with --heads"),
         (("--backbones", "tiny", "--policies", "strong"), "--policies strong has no effect"),
     ],

@@ -63,7 +63,7 @@ def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telli
     assert result.exit_code == 0
     assert re.search(r"image-width +leaks +1\.000 +1\.000 to 1\.000 +1\.000", result.stdout)
     assert re.search(r"boat +harmless", result.stdout)
-    assert "Held out whole: boat" in result.stdout
+    assert "Held-out groups: boat" in result.stdout
     with Image.open(picture) as opened:
         assert opened.format == "PNG"
 
@@ -80,7 +80,7 @@ def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telli
         ),
         (
             ("--out", "metadata.pdf"),
-            "Error: --out metadata.pdf is no PNG file.\n"
+            "Error: --out metadata.pdf is not a PNG file.\n"
             "  Expected: a file that ends in .png\n"
             "  Fix: --out metadata.png\n",
         ),
@@ -94,7 +94,7 @@ def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telli
             ("--metadata", "boat:colour"),
             "Error: metadata: 'boat:colour' ends in 'colour'.\n"
             "  Expected: NAME, NAME:number or NAME:category\n"
-            '  Fix: correct the kind, or leave it out; a name with a colon stands in double quotes: "boat:colour"\n',
+            '  Fix: correct or remove the kind; a name with a colon needs double quotes: "boat:colour"\n',
         ),
     ],
 )

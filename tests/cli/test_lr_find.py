@@ -60,7 +60,7 @@ def test_a_head_is_trained_first_where_the_stage_would_begin_with_one(
 @pytest.mark.parametrize(
     ("words", "exit_code", "found"),
     [
-        (("--out", "lr.jpg"), 1, "--out lr.jpg is no PNG file."),
+        (("--out", "lr.jpg"), 1, "--out lr.jpg is not a PNG file."),
         (("--unfreeze", "conv9"), 1, "mnist_cnn has no layer group 'conv9' to unfreeze."),
         (("--lr-ratio", "10"), 1, "lr_ratio = 10 has no effect: only the head is trained."),
         (("--lr", "1e-3"), 2, "No such option"),

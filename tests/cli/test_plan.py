@@ -44,7 +44,7 @@ def test_the_class_table_comes_first_and_the_command_last(
     ("words", "found"),
     [
         (("--backbone", "vgg99"), "There is no backbone 'vgg99'"),
-        (("--out", "here.jpg"), "--out here.jpg is no PNG file."),
+        (("--out", "here.jpg"), "--out here.jpg is not a PNG file."),
         (("--policy", "none", "--views", "4"), 'policy = "none"'),
         (("--task", "regression"), "it is not said which value is learnt"),
     ],

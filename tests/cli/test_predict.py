@@ -76,7 +76,7 @@ def test_predict_refuses_an_unknown_ending_before_tensorflow_is_loaded(
     result = run_cli("predict", bundle, photos, "--out", "p.xlsx")
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: --out p.xlsx: its ending .xlsx names no format.\n"
+        "Error: --out p.xlsx: unknown suffix .xlsx.\n"
         "  Expected: a file that ends in .csv, .jsonl or .parquet\n"
         "  Fix: --out p.csv\n"
     )

@@ -12,7 +12,7 @@ import pytest
 from tlkit.commands.evaluate import EvaluateOptions
 from tlkit.commands.predict import PredictOptions, PredictOutputs
 from tlkit.data.views import ViewPlan
-from tlkit.probes.candidates import Wanted
+from tlkit.probes.candidates import ComparisonRequest
 from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 
 RunCli = Callable[..., Any]
@@ -111,7 +111,7 @@ def test_options_of_compare(call: Call) -> None:
     )
     assert arguments == (Path("data"),)
     assert settings == {
-        "wanted": Wanted(["tiny", "vgg16"], ["top", "block4"], ["conv", "flat"], ["crops"], ["1", "4"]),
+        "requested": ComparisonRequest(["tiny", "vgg16"], ["top", "block4"], ["conv", "flat"], ["crops"], ["1", "4"]),
         "data_settings": DATA,
         "backbone_settings": dataclasses.replace(BACKBONE, name=BackboneSettings().name, weights=None),
         "seed": 7,

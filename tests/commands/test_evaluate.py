@@ -203,7 +203,7 @@ def test_a_run_whose_images_are_all_gone_says_so(run: Path, photos: Path) -> Non
 
 
 def test_nothing_is_written_into_the_data(bundle: Path, photos: Path) -> None:
-    with pytest.raises(RunError, match="lies in the data folder"):
+    with pytest.raises(RunError, match="is inside the data folder"):
         evaluate(bundle, photos, out=photos / "out")
     assert not (photos / "out").exists()
 

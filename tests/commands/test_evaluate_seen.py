@@ -163,7 +163,8 @@ def test_what_is_not_known_is_said(photos: Path, tmp_path: Path, capsys: pytest.
     run = write_run(tmp_path / "run", photos, {0: "train"}, UNKNOWN_IMAGES)
     evaluate(run, photos)
     assert capsys.readouterr().out.endswith(
-        "On the 9 others: accuracy 0.889 (0.565 to 0.980). Which other images the model was trained on is not known: it "
+        "On the 9 others: accuracy 0.889 (0.565 to 0.980). Which other images the model was trained on is not known: "
+        "it "
         "began with a bundle without its run.\n"
     )
 
@@ -206,7 +207,7 @@ def test_one_process_at_a_time_writes_an_evaluation(photos: Path, tmp_path: Path
     before = (out / "report.json").read_bytes()
     with held_lock(out / ".lock"), pytest.raises(RunError) as caught:
         evaluate(tmp_path, photos, out=out)
-    assert caught.value.found == f"{out}: another process of tlkit is at work there."
+    assert caught.value.found == f"{out}: another tlkit process is using this folder."
     assert (out / "report.json").read_bytes() == before
 
 
@@ -282,8 +283,9 @@ def test_a_model_of_one_class_has_no_accuracy(
     write_manifest(Manifest(photos, ("red",), (record,)), tmp_path)
     evaluate(tmp_path, None)
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "The model knows one class, so it calls every image red: there is no accuracy to measure. "
-        "Boxes: mean IoU 1.000 (95% interval 1.000 to 1.000), above 0.5 on 100% of 1 images, edges 0.0 px off on average. "
+        "The model has only one class, red, so there is no accuracy to measure. "
+        "Boxes: mean IoU 1.000 (95% interval 1.000 to 1.000), above 0.5 on 100% of 1 images, edges 0.0 px off on "
+        "average. "
         "The model has seen none of them."
     )
     with pytest.raises(SettingError) as caught:

@@ -284,7 +284,7 @@ def test_an_existing_folder_is_never_overwritten(photos: Path, tmp_path: Path) -
     )
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(), photos, photos / "run", console=QUIET)
-    assert problem.value.found == f"--out {photos / 'run'} lies in the data folder {photos}."
+    assert problem.value.found == f"--out {photos / 'run'} is inside the data folder {photos}."
     assert not (photos / "run").exists()
 
 

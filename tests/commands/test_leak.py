@@ -123,7 +123,7 @@ def judged(catches: Path) -> Told:
 def test_a_copy_of_the_label_leaks_and_the_facts_that_tell_the_class_are_the_same_fact(judged: Told) -> None:
     assert leaking(judged) == {"kind", "image-size"}
     assert judged.payload["columns"][0]["same_as"] == tuple(FACTS_THAT_KNOW_THE_WIDTH)
-    assert "One fact under 4 names: kind, image-width, image-aspect, image-shape.\n" in judged.stdout
+    assert "The same fact under 4 names: kind, image-width, image-aspect, image-shape.\n" in judged.stdout
     assert verdicts(judged)["image-bytes"] == verdicts(judged)["hour"] == "harmless"
 
 
@@ -142,10 +142,7 @@ def test_columns_of_boxes_without_a_name_and_of_one_value_are_left_out(judged: T
 
 def test_images_of_the_test_split_take_no_part(judged: Told) -> None:
     assert judged.payload["num_images"] == NUM_IMAGES
-    assert (
-        f"{NUM_IMAGES} of {NUM_IMAGES + 16} images (those of the test split take no part), 12 columns.\n"
-        in judged.stdout
-    )
+    assert f"{NUM_IMAGES} of {NUM_IMAGES + 16} images (without the test split), 12 columns.\n" in judged.stdout
 
 
 def test_groups_are_held_out_whole(judged: Told) -> None:
@@ -153,7 +150,7 @@ def test_groups_are_held_out_whole(judged: Told) -> None:
     assert boats["name"] == "boat"
     assert {group["name"] for group in boats["scores"]} == {"Heron", "Otter", "Stork", "(missing)"}
     assert sum(group["num_images"] for group in boats["scores"]) == NUM_IMAGES
-    assert "Held out whole: boat" in judged.stdout
+    assert "Held-out groups: boat" in judged.stdout
     assert boats["sentence"] in judged.stdout
 
 
@@ -300,7 +297,7 @@ def test_data_that_are_not_there_are_named_before_anything_else(tmp_path: Path) 
 def test_a_picture_is_written_over_nothing_that_is_the_users(catches: Path, flat: Path) -> None:
     before = catches.read_bytes()
     assert message_of(judge, catches, catches) == (
-        f"--out {catches} is no PNG file.\n"
+        f"--out {catches} is not a PNG file.\n"
         "  Expected: a file that ends in .png\n"
         f"  Fix: --out {catches.with_suffix('.png')}"
     )
@@ -311,9 +308,9 @@ def test_a_picture_is_written_over_nothing_that_is_the_users(catches: Path, flat
     )
     inside = flat / "eel" / "01.png"
     assert message_of(judge, flat, inside) == (
-        f"--out {inside} lies in the data folder {flat}.\n"
-        "  Expected: a place outside the data; nothing is written into it\n"
-        "  Fix: --out ../01.png, or another place."
+        f"--out {inside} is inside the data folder {flat}.\n"
+        "  Expected: a path outside the data, which tlkit never writes to\n"
+        "  Fix: use --out ../01.png, or another path."
     )
     assert catches.read_bytes() == before
 
@@ -339,7 +336,7 @@ def test_a_training_warns_in_one_line_of_the_size_and_of_columns_that_it_learns_
         "Warning: image-width (also image-aspect, image-shape) leaks: it alone explains 1.00 (1.00 to 1.00) of the "
         "class, "
     )
-    assert warning.endswith(". `tlkit leak` says more.\n")
+    assert warning.endswith(". Run `tlkit leak` for details.\n")
     learnt = {"metadata": "hour,kind,image-height"}
     assert warn(read(catches, **learnt), **learnt).startswith(
         "Warning: kind (also image-width, image-aspect, image-shape) leaks: "

@@ -88,9 +88,7 @@ def test_a_plan_tells_of_every_step_and_way_and_what_to_do(planned: dict[str, An
         assert way["seconds"] == pytest.approx(sum(way["parts"].values()))
     assert planned["evidence"]["trial"] is None
     assert planned["advice"]["train"] == "the dense head alone"
-    assert planned["advice"]["reasons"] == (
-        "Whether more than the head is worth training was not tried: 48 images are too few.",
-    )
+    assert planned["advice"]["reasons"] == ("Deeper training was not tried: 48 images are too few.",)
     with Image.open(planned["picture"]) as picture:
         assert min(picture.size) > 300
 

@@ -200,9 +200,9 @@ def test_nothing_is_written_into_a_source_folder(bundle: Path, photos: Path, opt
     with pytest.raises(RunError) as caught:
         predict(bundle, [photos], **outputs)
     assert str(caught.value) == (
-        f"--{option.replace('_', '-')} {place} lies in the data folder {photos}.\n"
-        "  Expected: a place outside the data; nothing is written into it\n"
-        f"  Fix: --{option.replace('_', '-')} ../new.csv, or another place."
+        f"--{option.replace('_', '-')} {place} is inside the data folder {photos}.\n"
+        "  Expected: a path outside the data, which tlkit never writes to\n"
+        f"  Fix: use --{option.replace('_', '-')} ../new.csv, or another path."
     )
     assert sorted(photos.rglob("*")) == before
 

@@ -388,7 +388,7 @@ def test_a_full_disk_keeps_the_rows_and_names_the_file(
         predict(photos, out=out)
     assert str(caught.value) == (
         f"{out}.partial: No space left on device.\n"
-        "  Expected: a disk with room left, and a folder that can be written to\n"
-        f"  Fix: fix that, and run the same command again. The rows so far are in {out}.partial."
+        "  Expected: free disk space and a writable folder\n"
+        f"  Fix: fix this, and run the same command again. The rows so far are in {out}.partial."
     )
     assert len((tmp_path / "p.csv.partial").read_text().splitlines()) == 3

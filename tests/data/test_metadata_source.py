@@ -116,7 +116,7 @@ def test_values_that_training_never_saw_are_counted(table: Path) -> None:
         find(source, table.parent / name)
     assert source.describe_odd_values() == [
         "boat: 1 of 3 values were never seen in training and count as unknown (such as 'Stork').",
-        "hour: 1 of 3 values lie far from all others, 0 to 23, and are cut (such as 200).",
+        "hour: 1 of 3 values are far outside the usual range, 0 to 23, and are clipped (such as 200).",
         "hour: 1 of 3 values are not numbers and count as missing (such as 'x').",
     ]
 

@@ -282,7 +282,7 @@ def test_probabilities_print_short_and_read_back_to_the_bit() -> None:
     [
         (
             "p.xlsx",
-            "--out p.xlsx: its ending .xlsx names no format.\n"
+            "--out p.xlsx: unknown suffix .xlsx.\n"
             "  Expected: a file that ends in .csv, .jsonl or .parquet\n"
             "  Fix: --out p.csv",
         ),
@@ -303,5 +303,5 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError) as caught:
         check_rows_path(tmp_path / "p.csv")
     assert str(caught.value) == (
-        f"--out {tmp_path / 'p.csv'} is a folder.\n  Expected: the name of a file\n  Fix: choose another name."
+        f"--out {tmp_path / 'p.csv'} is a folder.\n  Expected: a file name\n  Fix: choose another name."
     )

@@ -28,25 +28,25 @@ def test_image_size_stands_for_all_facts_of_the_file() -> None:
             "boat:colour",
             "metadata: 'boat:colour' ends in 'colour'.\n"
             "  Expected: NAME, NAME:number or NAME:category\n"
-            '  Fix: correct the kind, or leave it out; a name with a colon stands in double quotes: "boat:colour"',
+            '  Fix: correct or remove the kind; a name with a colon needs double quotes: "boat:colour"',
         ),
         (
             "boat,,hour",
             "metadata is 'boat,,hour': a name is empty.\n"
-            "  Expected: names of columns with commas between them\n"
-            "  Fix: remove the comma too many.",
+            "  Expected: column names separated by commas\n"
+            "  Fix: remove the extra comma.",
         ),
         (
             'area,"boat',
-            "metadata is 'area,\"boat': a double quote is not closed, or more follows it.\n"
-            '  Expected: names of columns with commas between them; a name with a comma or colon as "area, m2"\n'
-            "  Fix: close the quote, and write a quote in a name twice.",
+            "metadata is 'area,\"boat': a double quote is not closed, or is followed by more text.\n"
+            '  Expected: column names separated by commas; a name with a comma or colon as "area, m2"\n'
+            "  Fix: close the quote, and double a quote inside a name.",
         ),
         (
             "image-size,image-width",
             "metadata is 'image-size,image-width': image-width appears twice.\n"
             "  Expected: each column once\n"
-            "  Fix: leave one of them out.",
+            "  Fix: remove one of them.",
         ),
     ],
 )

@@ -167,5 +167,5 @@ def test_columns_are_described_in_words() -> None:
     encoding = fit_encoding([ColumnRequest("boat"), ColumnRequest("hour")], rows)
     assert describe_columns(encoding, rows) == [
         ("boat", "category, 2 values: Heron, Otter", "none"),
-        ("hour", "number, 16 on average, give or take 3.27", "1 of 4"),
+        ("hour", "number, mean 16, standard deviation 3.27", "1 of 4"),
     ]

@@ -25,8 +25,8 @@ def test_odd_values_are_counted_by_column_and_kind() -> None:
         odd.add(row)
     assert odd.describe() == [
         "boat: 2 of 7 values were never seen in training and count as unknown (such as 'Otter').",
-        "depth: 1 of 7 values lie far from all others, 0 to 9, and are cut (such as 1612).",
-        "depth: 2 of 7 values stand for no data and count as missing (such as -9999).",
+        "depth: 1 of 7 values are far outside the usual range, 0 to 9, and are clipped (such as 1612).",
+        "depth: 2 of 7 values mean no data and count as missing (such as -9999).",
         "depth: 1 of 7 values are not numbers and count as missing (such as 'deep').",
     ]
 
@@ -41,7 +41,7 @@ def test_outliers_of_the_training_images_are_told() -> None:
     rows = [(str(number),) for number in range(50)] + [("1e6",)]
     encoding = fit_encoding([ColumnRequest("depth")], rows)
     assert describe_odd_training_values(encoding, rows) == [
-        "depth: 1 of 51 values lie far from all others, 0 to 49, and are cut (such as 1e6)."
+        "depth: 1 of 51 values are far outside the usual range, 0 to 49, and are clipped (such as 1e6)."
     ]
 
 
@@ -50,22 +50,22 @@ def test_outliers_of_the_training_images_are_told() -> None:
     [
         (["1", "2", ""], ""),
         (["a", "b", "a", "b"], ""),
-        (["", "n/a"], "x has no value in the training images, so it can tell nothing."),
-        (["1e308", "-1e308"], "x has no value in the training images, so it can tell nothing."),
-        (["4", "4.0"], "x is 4 in all training images that have it, so it tells nothing."),
+        (["", "n/a"], "x has no value in any training image, so it carries no information."),
+        (["1e308", "-1e308"], "x has no value in any training image, so it carries no information."),
+        (["4", "4.0"], "x is 4 in all training images that have it, so it carries no information."),
         (
             ["a", "A", "a", ""],
-            "x is 'a' in all training images that have it, so it tells no more than where it is missing.",
+            "x is 'a' in all training images that have it, so only its absence carries information.",
         ),
         (
             ["a", "b", "c"],
-            "x has hardly a value that two training images share, so it can tell nothing; if these are numbers, write "
-            "them as 1234.5.",
+            "Hardly any two training images have the same x, so it carries no information; if the values are "
+            "numbers, write them as 1234.5.",
         ),
         (
             ["2024-01-10", "2024-01-10", "2024-01-11 12:00"],
-            "x holds dates. Each is a category, and one that training has not seen says nothing; give the year, the "
-            "month or the hour in columns of their own.",
+            "x contains dates. Each date is a category, and new dates are unknown; put the year, the month or the hour "
+            "into separate columns.",
         ),
     ],
 )

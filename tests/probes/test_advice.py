@@ -26,7 +26,7 @@ from tlkit.tasks.scored_outputs import ScoredClasses, ScoredOutputs, compute_mea
 NUM_IMAGES = 600
 NO_FALL = Interval(0.0, -0.02, 0.02)
 FALL = Interval(0.05, 0.01, 0.09)
-NEEDS_MORE = " Each model learnt from 400 images; with all 5,000 there may be one."
+NEEDS_MORE = " Each model was trained on 400 images; there may be a gain with all 5,000."
 
 
 def make_probe(right: range, *more: range, num_images: int = NUM_IMAGES) -> ScoredOutputs:
@@ -82,8 +82,8 @@ def test_the_last_groups_are_advised_where_they_bring_something_beyond_chance() 
         LAST_GROUPS,
         None,
         (
-            "Training group5 upwards too brings +4.3 points (95% interval +2.6 to +6.0) of accuracy on 600 images held "
-            "out.",
+            "Training from group5 upwards gains +4.3 points (95% interval +2.6 to +6.0) in accuracy on 600 held-out "
+            "images.",
         ),
     )
 
@@ -95,8 +95,8 @@ def test_an_equal_score_is_no_gain_to_be_expected() -> None:
         HEAD,
         None,
         (
-            "No gain is to be expected from training group5 upwards too: +0.0 points (95% interval -1.0 to +1.0) of "
-            "accuracy on 600 images held out.",
+            "Training from group5 upwards is not expected to help: +0.0 points (95% interval -1.0 to +1.0) in accuracy "
+            "on 600 held-out images.",
         ),
     )
 
@@ -104,7 +104,7 @@ def test_an_equal_score_is_no_gain_to_be_expected() -> None:
 def test_a_gain_that_chance_explains_is_none_to_be_expected_unless_the_loss_falls() -> None:
     deeper = make_probe(range(30, 535))
     gain = (
-        "from training group5 upwards too: +0.8 points (95% interval -1.8 to +3.5) of accuracy on 600 images held out."
+        "from training group5 upwards too: +0.8 points (95% interval -1.8 to +3.5) of accuracy on 600 held-out images."
     )
     for loss_fall, start in ((NO_FALL, "No gain is to be expected"), (FALL, "No clear gain shows")):
         advice = advise(make_evidence(deeper=deeper, loss_fall=loss_fall, num_images=590))
@@ -114,8 +114,8 @@ def test_a_gain_that_chance_explains_is_none_to_be_expected_unless_the_loss_fall
 def test_with_many_more_images_than_were_tried_it_is_said_what_may_yet_be() -> None:
     advice = advise(make_evidence(deeper=make_probe(range(30, 535))))
     assert advice.reasons == (
-        "No clear gain shows from training group5 upwards too: +0.8 points (95% interval -1.8 to +3.5) of accuracy on 600 "
-        f"images held out.{NEEDS_MORE}",
+        "Training from group5 upwards shows no clear gain: +0.8 points (95% interval -1.8 to +3.5) in accuracy on 600 "
+        "held-out images.{NEEDS_MORE}",
     )
 
 
@@ -127,8 +127,8 @@ def test_a_fall_of_the_loss_beyond_chance_backs_a_gain_of_two_points(right: int,
     assert advice.depth == depth
     if depth == LAST_GROUPS:
         assert advice.reasons == (
-            "Training group5 upwards too brings +2.0 points (95% interval -1.5 to +5.5) of accuracy on 600 images held "
-            "out; the loss falls beyond chance, by 0.050 (95% interval 0.010 to 0.090) an image.",
+            "Training from group5 upwards gains +2.0 points (95% interval -1.5 to +5.5) in accuracy on 600 held-out "
+            "images; the loss falls beyond chance, by 0.050 (95% interval 0.010 to 0.090) an image.",
         )
 
 
@@ -166,7 +166,7 @@ def test_a_linear_head_is_named_where_it_does_no_worse(linear: int, kind: str | 
     assert (advice.depth, advice.head_kind) == (HEAD, kind)
     if kind:
         assert advice.reasons[1] == (
-            f"A linear head does as well as the dense one, {linear / 600:.3f} and 0.833, at 1/1,210 of its weights."
+            f"A linear head does as well as the dense head, {linear / 600:.3f} and 0.833, with 1/1,210 of its weights."
         )
 
 
@@ -192,8 +192,8 @@ def test_a_linear_head_that_does_as_well_as_the_last_groups_is_named_beside_them
     advice = advise(make_evidence(deeper=deeper, linear=make_probe(range(530))))
     assert (advice.depth, advice.head_kind) == (LAST_GROUPS, None)
     assert advice.reasons[1] == (
-        "A linear head alone does as well in the trial (0.883, and 0.883 for the dense head and group5 upwards), in a "
-        "fraction of the time: try it first (--head linear)."
+        "In the trial, a linear head alone does as well (0.883, against 0.883 for the dense head and group5 upwards) "
+        "in a fraction of the time: try it first (--head linear)."
     )
     assert len(advise(make_evidence(deeper=deeper, linear=make_probe(range(529)))).reasons) == 1
 
@@ -216,15 +216,15 @@ def test_what_nothing_tells_is_not_refined_unless_deeper_training_tells_it() -> 
     advice = advise(make_evidence(probe=weak, head=weak))
     assert (advice.depth, advice.head_kind) == (HEAD, None)
     assert advice.reasons == (
-        "A probe on the frozen features (0.25) does no better than the majority (0.25): they do not tell the answer, and "
-        "there is nothing to refine. Look at the labels first.",
+        "A probe on the frozen features (0.25) is no better than the majority (0.25): the features do not predict the "
+        "target. Check the labels first.",
     )
     assert advise(make_evidence(probe=weak, head=weak, deeper=make_probe(range(300)))).depth == LAST_GROUPS
 
 
 def test_without_a_trial_the_head_is_advised_and_it_is_said_why() -> None:
     assert advise(make_evidence(has_trial=False)) == Advice(
-        HEAD, None, ("Whether more than the head is worth training was not tried: 40 images are too few.",)
+        HEAD, None, ("Deeper training was not tried: 40 images are too few.",)
     )
 
 

@@ -6,17 +6,19 @@ import pytest
 
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
-from tlkit.probes.candidates import Wanted, list_candidates
+from tlkit.probes.candidates import ComparisonRequest, list_candidates
 from tlkit.recipes import BackboneSettings
 
 
-def names(**wanted: list[str]) -> list[str]:
-    return [each.name for each in list_candidates(Wanted(**wanted), BackboneSettings(name="tiny"), seed=0)]
+def names(**requested: list[str]) -> list[str]:
+    return [
+        each.name for each in list_candidates(ComparisonRequest(**requested), BackboneSettings(name="tiny"), seed=0)
+    ]
 
 
 def test_backbones_multiply_with_boundaries_and_are_probed() -> None:
     candidates = list_candidates(
-        Wanted(backbones=["tiny", "mnist_cnn:random"], boundaries=["top"]), BackboneSettings(), seed=0
+        ComparisonRequest(backbones=["tiny", "mnist_cnn:random"], boundaries=["top"]), BackboneSettings(), seed=0
     )
     assert [each.name for each in candidates] == ["tiny at top", "mnist_cnn at top"]
     assert all(each.head is None and each.views == ViewPlan() for each in candidates)
@@ -41,20 +43,22 @@ def test_one_view_stands_once_whatever_the_policies() -> None:
 
 
 def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
-    (candidate,) = list_candidates(Wanted(views=["8"], policies=["strong"]), BackboneSettings(name="tiny"), seed=7)
+    (candidate,) = list_candidates(
+        ComparisonRequest(views=["8"], policies=["strong"]), BackboneSettings(name="tiny"), seed=7
+    )
     assert candidate.views == ViewPlan("strong", 8, 7)
     assert candidate.head is not None
     assert candidate.head.kind == "dense"
 
 
 @pytest.mark.parametrize(
-    ("wanted", "message"),
+    ("requested", "message"),
     [
         (
             {"heads": ["linear"], "boundaries": ["block1"]},
             "--boundaries block1 together with --heads, --policies or --views.\n"
-            "  Expected: boundaries, which a probe ranks; or heads and views, which are trained at the top\n"
-            "  Fix: leave out one or the other.",
+            "  Expected: boundaries, which are compared by a probe, or heads and views, which are trained at the top\n"
+            "  Fix: remove one or the other.",
         ),
         (
             {"policies": ["strong"]},
@@ -68,7 +72,7 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
         ),
         (
             {"views": ["4", "4"]},
-            "4 standard views is named twice.\n  Expected: different candidates\n  Fix: leave one of them out.",
+            "4 standard views appears twice.\n  Expected: different candidates\n  Fix: remove one of them.",
         ),
         (
             {"heads": ["dens"]},
@@ -91,7 +95,7 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
         ),
     ],
 )
-def test_what_cannot_be_compared_is_refused(wanted: dict[str, list[str]], message: str) -> None:
+def test_what_cannot_be_compared_is_refused(requested: dict[str, list[str]], message: str) -> None:
     with pytest.raises(SettingError) as caught:
-        names(**wanted)
+        names(**requested)
     assert str(caught.value) == message

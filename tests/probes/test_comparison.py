@@ -39,7 +39,7 @@ def test_of_candidates_that_do_not_differ_the_cheapest_is_advised() -> None:
     )
     assert [place.is_behind for place in ranking.places] == [False, False, True]
     assert ranking.advised == "small"
-    assert ranking.sentences[0] == "large and small do not differ beyond chance on 400 images."
+    assert ranking.sentences[0] == "large and small do not differ significantly on 400 images."
     assert ranking.sentences[1].startswith("Take small: 0.85")
 
 

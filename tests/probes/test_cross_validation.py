@@ -47,8 +47,8 @@ def test_a_class_of_two_images_leaves_none_to_choose_the_epoch() -> None:
     with pytest.raises(DataError) as caught:
         divide_fold(questions, fold)
     assert str(caught.value) == (
-        "A fold learns from 2 images, one of each class: none is left to choose the epoch by.\n"
-        "  Expected: three images of a class, or more\n"
-        "  Fix: add images, or leave out --heads, --policies and --views: a probe needs no epochs."
+        "A fold trains on 2 images, one per class, so none is left to choose the epoch.\n"
+        "  Expected: three or more images per class\n"
+        "  Fix: add images, or remove --heads, --policies and --views: a probe needs no epochs."
     )
     assert np.array_equal(fold.train, np.unique(fold.train))

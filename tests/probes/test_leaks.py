@@ -46,7 +46,7 @@ def test_a_column_that_copies_the_answer_leaks(task: str) -> None:
     assert [column.verdict for column in report.columns] == ["leaks", "harmless"]
     assert report.leaking[0].sentence == leaking[0].sentence
     answer = {CLASSIFICATION: "the class", MULTILABEL: "the labels", REGRESSION: "the value"}[task]
-    assert f"leaks: it alone tells much of {answer}; whether it may is for you to say." in report.sentences
+    assert f"leaks: it alone predicts much of {answer}; decide whether the model may use it." in report.sentences
 
 
 @pytest.mark.parametrize("task", TASKS)
@@ -156,7 +156,7 @@ def test_a_value_that_stands_for_a_tenth_of_the_images_leaks() -> None:
     is_filled = np.arange(300) % 10 == 0
     matrix = np.where(is_filled[:, None], np.hstack([targets - 10.0, np.zeros((300, 1))]), [0.0, 1.0])
     (leak,) = find_leaks(REGRESSION, targets, [LeakColumn("price", matrix, is_filled=is_filled)])
-    assert re.search(r"and for 0\.10 of the images, those that have a value there, (1\.00|0\.9\d) \(", leak.sentence)
+    assert re.search(r"and for 0\.10 of the images, those that have a value, (1\.00|0\.9\d) \(", leak.sentence)
     noise = np.where(is_filled[:, None], rng.normal(size=(300, 1)), 0.0)
     assert not find_leaks(REGRESSION, targets, [LeakColumn("noise", noise, is_filled=is_filled)])
 
@@ -244,7 +244,7 @@ def test_facts_that_leak_only_together_are_named_together() -> None:
     targets = np.eye(2)[(parts.sum(axis=1) > 0).astype(int)]
     facts = [LeakColumn(f"image-{place}", parts[:, place : place + 1], is_image_fact=True) for place in range(60)]
     (leaking,) = find_leaks(CLASSIFICATION, targets, facts)
-    assert leaking.sentence.startswith("image-size leaks: all facts of the image file together explain ")
+    assert leaking.sentence.startswith("image-size leaks: all facts about the image file together explain ")
     assert find_leaks(CLASSIFICATION, targets, facts[:1]) == ()
 
 
@@ -266,8 +266,9 @@ def test_a_verdict_is_told_with_its_figures() -> None:
     camera = np.array([0] * 58 + [1] * 3 + [1] * 39)
     (leaking,) = find_leaks(CLASSIFICATION, np.eye(2)[labels], [LeakColumn("camera", np.eye(2)[camera])])
     assert leaking.sentence == (
-        "camera leaks: it alone explains 0.88 (0.74 to 0.99) of the class, and for 1.00 of the images it is right on 0.97 "
-        "(0.92 to 0.99), where the base rate is 0.52."
+        "camera leaks: it alone explains 0.88 (0.74 to 0.99) of the class, and for 1.00 of the images its accuracy is "
+        "0.97 "
+        "(0.92 to 0.99), against a base rate of 0.52."
     )
 
 
@@ -282,8 +283,8 @@ def test_what_is_learnt_of_a_group_is_lost_when_it_is_held_out() -> None:
     (verdict,) = report.groups
     assert verdict.falls
     assert verdict.sentence == (
-        f"With a boat held out whole, accuracy falls from {verdict.mixed.value:.2f} to {verdict.held_out.value:.2f}: "
-        "part of what is learnt is the boat."
+        f"With a whole boat held out, accuracy falls from {verdict.mixed.value:.2f} to {verdict.held_out.value:.2f}: "
+        "the model partly learns the boat."
     )
     assert [score.score for score in verdict.scores] == sorted(score.score or 0.0 for score in verdict.scores)
     assert sum(score.num_images for score in verdict.scores) == 240
@@ -301,7 +302,10 @@ def test_a_group_that_means_nothing_changes_nothing() -> None:
     (verdict,) = report.groups
     assert not verdict.falls
     mixed, held_out = verdict.mixed.value, verdict.held_out.value
-    assert verdict.sentence == f"With a day held out whole, accuracy stays: {mixed:.2f} and {held_out:.2f}."
+    assert (
+        verdict.sentence
+        == f"With a whole day held out, accuracy does not change significantly: {mixed:.2f} and {held_out:.2f}."
+    )
 
 
 def test_classes_that_one_group_has_alone_are_pointed_out() -> None:
@@ -312,7 +316,7 @@ def test_classes_that_one_group_has_alone_are_pointed_out() -> None:
         CLASSIFICATION, np.eye(3)[labels], rng.normal(size=(90, 5)), [], groups=[("area", places.tolist())]
     )
     assert report.groups[0].sentence.endswith(
-        " 1 of 3 classes lies wholly in what is held out, and cannot be told then."
+        " 1 of 3 classes occurs only in a held-out group, and cannot be predicted there."
     )
 
 
@@ -343,8 +347,8 @@ def test_tables_and_chart_have_a_row_for_each_column_and_the_rest() -> None:
         "the image",
         "the image and all metadata",
     ]
-    assert len(by_title["Held out whole: boat"]) == 13
-    assert by_title["Held out whole: boat"][-1][0] == "… 8 more"
+    assert len(by_title["Held-out groups: boat"]) == 13
+    assert by_title["Held-out groups: boat"][-1][0] == "… 8 more"
     assert all(len(columns) == len(row) for _, columns, rows in report.tables() for row in rows)
     chart = report.chart()
     assert [row[0] for row in chart["alone"]] == listed
@@ -368,4 +372,4 @@ def test_a_report_without_columns_tells_of_the_image_alone() -> None:
 def test_groups_with_a_vowel_take_an() -> None:
     score = Interval(0.8, 0.7, 0.9)
     text = describe_groups(MULTILABEL, "area", mixed=score, held_out=score, falls=False, num_unknown=0, num_classes=4)
-    assert text == "With an area held out whole, label accuracy stays: 0.80 and 0.80."
+    assert text == "With an whole area held out, label accuracy does not change significantly: 0.80 and 0.80."

@@ -64,7 +64,7 @@ def test_a_curve_that_rises_promises_more_with_an_interval_that_holds_what_then_
     promised = rising.predict(256)
     assert promised.low <= then <= promised.high
     assert rising.sentence.startswith(
-        "Twice as many of the same images would bring a head on the frozen backbone about +"
+        "For a head on the frozen backbone, twice as many images of the same kind about +"
     )
     assert not rising.is_flat
 

@@ -99,8 +99,8 @@ def test_the_head_of_maps_takes_no_metadata(metadata: str) -> None:
 def test_metadata_that_cannot_be_read_are_refused_before_anything_is_done() -> None:
     assert message_of({"metadata": "boat,,hour"}) == (
         "metadata is 'boat,,hour': a name is empty.\n"
-        "  Expected: names of columns with commas between them\n"
-        "  Fix: remove the comma too many."
+        "  Expected: column names separated by commas\n"
+        "  Fix: remove the extra comma."
     )
 
 

@@ -40,16 +40,16 @@ def test_a_folder_in_the_data_is_refused(tmp_path: Path, inside: str) -> None:
     with pytest.raises(RunError) as caught:
         check(folder, data)
     assert str(caught.value) == (
-        f"--overlay {folder} lies in the data folder {data}.\n"
-        "  Expected: a place outside the data; nothing is written into it\n"
-        f"  Fix: --overlay {Path('..') / folder.name}, or another place."
+        f"--overlay {folder} is inside the data folder {data}.\n"
+        "  Expected: a path outside the data, which tlkit never writes to\n"
+        f"  Fix: use --overlay {Path('..') / folder.name}, or another path."
     )
 
 
 def test_a_link_into_the_data_is_refused(tmp_path: Path) -> None:
     (tmp_path / "data").mkdir()
     (tmp_path / "link").symlink_to(tmp_path / "data")
-    with pytest.raises(RunError, match="lies in the data folder"):
+    with pytest.raises(RunError, match="is inside the data folder"):
         check(tmp_path / "link" / "out", tmp_path / "data")
 
 
@@ -61,9 +61,9 @@ def test_a_folder_with_other_files_is_refused(tmp_path: Path, kind: str | None) 
     with pytest.raises(RunError) as caught:
         check(tmp_path)
     assert str(caught.value) == (
-        f"--overlay {tmp_path} holds other files.\n"
-        "  Expected: a new or empty folder, or one with overlays that tlkit wrote before\n"
-        "  Fix: --overlay with a new folder's name."
+        f"--overlay {tmp_path} contains other files.\n"
+        "  Expected: a new or empty folder, or one with overlays written by tlkit\n"
+        "  Fix: use --overlay with a new folder."
     )
 
 
@@ -73,8 +73,8 @@ def test_a_file_in_place_of_the_folder_is_refused(tmp_path: Path) -> None:
         check(tmp_path / "x")
     assert str(caught.value) == (
         f"--overlay {tmp_path / 'x'} is a file.\n"
-        "  Expected: a folder, or a name that is free\n"
-        "  Fix: --overlay with a new folder's name."
+        "  Expected: a folder, or a new name\n"
+        "  Fix: use --overlay with a new folder."
     )
 
 
@@ -85,9 +85,9 @@ def test_one_process_at_a_time_holds_a_folder_and_marks_it(tmp_path: Path) -> No
         with pytest.raises(RunError) as caught, held_output_folder(folder, kind="run", marker=MARKER):
             pass
     assert str(caught.value) == (
-        f"{folder}: another process of tlkit is at work there.\n"
+        f"{folder}: another tlkit process is using this folder.\n"
         "  Expected: one process in a folder at a time\n"
-        "  Fix: wait for it to end, or name another folder."
+        "  Fix: wait for it to finish, or use another folder."
     )
     with held_output_folder(folder, kind="run", marker=MARKER):
         pass

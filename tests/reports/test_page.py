@@ -123,12 +123,13 @@ def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
     [
         (
             ("class", "precision", "recall", "F1", "images"),
-            "Precision: how many of the images called so are so. Recall: how many of those that are so were found. "
-            "F1: both in one figure.",
+            "Precision: the fraction of predictions of this name that are right. Recall: the fraction of images with "
+            "this name that were found. "
+            "F1: the harmonic mean of precision and recall.",
         ),
         (
             ("true price_usd", "images", "mean absolute error"),
-            "Mean absolute error: how far off the predictions are on average.",
+            "Mean absolute error: the average error of the predictions.",
         ),
     ],
 )
@@ -140,7 +141,7 @@ def test_the_scores_say_what_their_columns_mean(tmp_path: Path, columns: tuple[s
 def test_a_long_list_of_files_is_cut_and_says_so(tmp_path: Path) -> None:
     page = write(tmp_path, skipped=[(f"{index}.jpg", "empty file") for index in range(2000)])
     assert "Files skipped: 2,000" in page.text
-    assert "The first 500 stand here, all of them in skipped.csv." in page.text
+    assert "The first 500 are listed here, all of them in skipped.csv." in page.text
     assert "499.jpg" in page.text
     assert "500.jpg" not in page.text
 

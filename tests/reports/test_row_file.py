@@ -37,8 +37,8 @@ def test_a_second_process_is_refused(tmp_path: Path) -> None:
         pytest.fail("two write the same file")
     assert str(caught.value) == (
         f"{path}.partial is being written by another process.\n"
-        "  Expected: one process at a time for a file\n"
-        "  Fix: choose another --out, or wait until the other process is done."
+        "  Expected: one process per file\n"
+        "  Fix: use another --out, or wait for the other process to finish."
     )
 
 
@@ -54,8 +54,8 @@ def test_a_full_disk_names_the_file_and_what_is_kept(tmp_path: Path) -> None:
         fill_disk()
     assert str(caught.value) == (
         f"{path}.partial: No space left on device.\n"
-        "  Expected: a disk with room left, and a folder that can be written to\n"
-        f"  Fix: fix that, and run the same command again. The rows so far are in {path}.partial."
+        "  Expected: free disk space and a writable folder\n"
+        f"  Fix: fix this, and run the same command again. The rows so far are in {path}.partial."
     )
     assert partial_path(path).read_bytes() == b"one\n"
 

@@ -48,9 +48,9 @@ def test_two_runs_in_one_folder_are_refused_at_once(tmp_path: Path) -> None:
     with open_run_folder(out, RECIPE, tmp_path / "photos.csv", resume=False):
         for resume in (False, True):
             assert refuse(out, resume=resume) == (
-                f"{out}: another process of tlkit is at work there.\n"
+                f"{out}: another tlkit process is using this folder.\n"
                 "  Expected: one process in a folder at a time\n"
-                "  Fix: wait for it to end, or name another folder."
+                "  Fix: wait for it to finish, or use another folder."
             )
     begin(out)
 

@@ -37,7 +37,7 @@ def test_an_answer_has_one_spelling(task: str, text: str, answer: str) -> None:
         (REGRESSION, "", "no value"),
         (REGRESSION, "dear", "the value 'dear' is not a number"),
         (REGRESSION, "1,5", "the value '1,5' is not a number"),
-        (REGRESSION, "inf", "the value 'inf' stands for no data"),
+        (REGRESSION, "inf", "the value 'inf' means no data"),
         (REGRESSION, "n/a", "no value"),
         (REGRESSION, "x" * 50, f"the value '{'x' * 40}' is not a number"),
     ],

@@ -114,7 +114,7 @@ def test_answers_that_are_no_numbers_are_an_error() -> None:
     with pytest.raises(NumericsError) as caught:
         compute_classification_report(np.array([0, 1, 1]), probabilities, ["a", "b"])
     assert str(caught.value) == (
-        "the model's answer is not a number for 1 of 3 images.\n"
+        "the model's output is not finite for 1 of 3 images.\n"
         "  Expected: finite probabilities for every image\n"
         "  Fix: train again with a lower learning rate; the weights have diverged."
     )

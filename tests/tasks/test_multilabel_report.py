@@ -66,7 +66,7 @@ def test_a_set_without_any_label_has_nothing_defined() -> None:
     assert (report.mean_average_precision, report.micro_f1, report.macro_f1) == (None, None, None)
     assert report.headline() == (
         "mAP -, micro-F1 -, macro-F1 -, all labels right 1.000 (95% interval 0.342 to 1.000), on 2 images. "
-        "mAP leaves out 3 of 3 labels, which no image has."
+        "mAP leaves out 3 of 3 labels that no image has."
     )
     assert report.facts()["mAP"] == "-"
 
@@ -82,7 +82,7 @@ def test_the_words_and_the_table_have_every_figure() -> None:
     report: Report = score()
     assert report.headline() == (
         "mAP 0.917 (95% interval 0.667 to 1.000), micro-F1 0.667, macro-F1 0.489, all labels right 0.500 "
-        "(95% interval 0.150 to 0.850), on 4 images. mAP leaves out 1 of 3 labels, which no image has."
+        "(95% interval 0.150 to 0.850), on 4 images. mAP leaves out 1 of 3 labels that no image has."
     )
     assert report.facts() == {
         "mAP": "0.917 (0.667 to 1.000)",
@@ -124,7 +124,7 @@ def test_answers_that_are_no_numbers_are_an_error() -> None:
     with pytest.raises(NumericsError) as caught:
         score(probabilities=probabilities)
     assert str(caught.value) == (
-        "the model's answer is not a number for 2 of 4 images.\n"
+        "the model's output is not finite for 2 of 4 images.\n"
         "  Expected: finite probabilities for every image\n"
         "  Fix: train again with a lower learning rate; the weights have diverged."
     )

@@ -128,11 +128,11 @@ def test_the_words_have_thousands_apart_and_say_what_a_guess_would_do() -> None:
     report: Report = score([100_000, 200_000, 300_000, 600_000], [150_000.25, 200_000, 250_000, 400_000])
     assert report.headline() == (
         "Mean absolute error of price_usd 75,000 (95% interval 12,500 to 162,500), "
-        "against 150,000 by always saying the median; R² 0.679 (95% interval 0.000 to 0.750), on 4 images."
+        "against 150,000 for always predicting the median; R² 0.679 (95% interval 0.000 to 0.750), on 4 images."
     )
     assert report.facts() == {
         "mean absolute error": "75,000 (12,500 to 162,500)",
-        "by always saying the median": "150,000",
+        "always predicting the median": "150,000",
         "median absolute error": "50,000",
         "root mean squared error": "106,066",
         "R²": "0.679 (0.000 to 0.750)",
@@ -167,7 +167,7 @@ def test_answers_that_are_no_numbers_are_an_error(bad: float) -> None:
     with pytest.raises(NumericsError) as caught:
         score([1, 2, 3], [1, bad, 3])
     assert str(caught.value) == (
-        "the model's answer is not a number for 1 of 3 images.\n"
+        "the model's output is not finite for 1 of 3 images.\n"
         "  Expected: finite values for every image\n"
         "  Fix: train again with a lower learning rate; the weights have diverged."
     )

@@ -65,7 +65,7 @@ def test_the_rates_found_stand_in_history_summary_report_and_pictures(finished: 
     assert max(rates[3:]) <= second
     page = (finished / "report.html").read_text()
     assert page.count("(found)") == 2
-    assert "Finding the learning rate of stage 2" in page
+    assert "Learning rate sweep of stage 2" in page
     assert {path.name for path in finished.glob("learning-rate-*")} == {"learning-rate-1.png", "learning-rate-2.png"}
     assert [stage.lr for stage in read_recipe(finished / "recipe.toml").stages] == [FIND, FIND]
 

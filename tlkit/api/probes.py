@@ -52,11 +52,11 @@ def compare(
     """
     sections, seed = _take_data_and_backbone("compare", settings)
     from tlkit.commands.compare import run_compare
-    from tlkit.probes.candidates import Wanted
+    from tlkit.probes.candidates import ComparisonRequest
 
     return run_compare(
         Path(data),
-        wanted=Wanted(backbones, boundaries, heads, policies, [str(number) for number in views]),
+        requested=ComparisonRequest(backbones, boundaries, heads, policies, [str(number) for number in views]),
         **sections,
         seed=seed,
         out=as_path(out),

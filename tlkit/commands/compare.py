@@ -1,8 +1,9 @@
 """Compare what can be chosen for a data set by how well it predicts images that it has not learnt from, and by its cost.
 
 The story: read the images, and for each candidate compute the features that the cache lacks, let what learns from them
-predict every image from others, five folds, the same for all candidates, and time it on some of the images. Backbones and
-boundaries are judged by a linear probe, heads and views by training heads. Candidates that chance may explain are not
+predict every image from others, five folds, the same for all candidates, and time it on some of the images. Backbones
+and boundaries are judged by a linear probe, heads and views by training heads. Candidates that chance may explain are
+not
 told apart.
 """
 
@@ -28,7 +29,7 @@ from tlkit.features.ensure import build_backbone_for, ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
-from tlkit.probes.candidates import Candidate, Wanted, list_candidates
+from tlkit.probes.candidates import Candidate, ComparisonRequest, list_candidates
 from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, rank_candidates
 from tlkit.probes.images import Questions, make_questions, read_probe_images
 from tlkit.probes.probe import run_majority, run_probes
@@ -48,7 +49,7 @@ NUM_TIMED_IMAGES = 96
 def run_compare(
     data: Path,
     *,
-    wanted: Wanted,
+    requested: ComparisonRequest,
     data_settings: DataSettings,
     backbone_settings: BackboneSettings,
     seed: int,
@@ -59,7 +60,7 @@ def run_compare(
 
     Args:
         data: A folder of images, or a table. Images of the test split take no part.
-        wanted: What is compared; every combination is a candidate.
+        requested: What is compared; every combination is a candidate.
         data_settings: How the images are found.
         backbone_settings: Everything of the networks but their names and weights.
         seed: Decides over the sample, if there are more than 2,000 images, and the folds.
@@ -77,14 +78,14 @@ def run_compare(
         BackboneError: A backbone, boundary or its weights are not there.
     """
     started = time.perf_counter()
-    candidates = list_candidates(wanted, backbone_settings, seed=seed)
+    candidates = list_candidates(requested, backbone_settings, seed=seed)
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = choose_picture(out, data, "compared")
     cache_root = default_cache_root()
     for candidate in candidates:
         fetch_weights(candidate.backbone, data)
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
-    if wanted.is_trained:
+    if requested.is_trained:
         console.say(f"{len(candidates)} candidates, each trained {len(questions.folds)} times.")
     start_keras()  # or its memory would count as the first candidate's
     scored = []
@@ -92,7 +93,7 @@ def run_compare(
         console.say(f"{number} of {len(candidates)}: {candidate.name}")
         scored.append(_judge(candidate, questions, cache_root, console))
     task = questions.manifest.task
-    ranking = rank_candidates(task, scored, TRAINED if wanted.is_trained else PROBED)
+    ranking = rank_candidates(task, scored, TRAINED if requested.is_trained else PROBED)
     majority = run_majority(task, questions.targets, questions.folds).value
     print_ranking(ranking, majority, picture, console)
     seconds = round(time.perf_counter() - started, 2)
@@ -202,13 +203,13 @@ def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: 
     """Return the seconds that one image in one view takes, from file to feature, with the engine of the cache."""
     engine = work.make_engine(Choice(work.spec.engine, work.spec.precision), warn=console.warn)
     manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
-    wanted = RequestedRows(manifest, views)
-    load = partial(wanted.load, image_size=work.spec.image_size, fit=work.spec.fit)
-    rows = np.array([(number, number % views.num_views) for number in range(len(wanted.files))])
+    requested = RequestedRows(manifest, views)
+    load = partial(requested.load, image_size=work.spec.image_size, fit=work.spec.fit)
+    rows = np.array([(number, number % views.num_views) for number in range(len(requested.files))])
     engine.compute(np.zeros((engine.batch_size, *work.spec.image_size, 3), np.uint8))
     started = time.perf_counter()
     batches = run_batches(
-        wanted.list_files(rows),
+        requested.list_files(rows),
         lambda keys: Loaded[None]([(image,) for image in load(keys)]),
         engine.compute,
         batch_size=engine.batch_size,

@@ -1,8 +1,10 @@
 """Tell what a training on a data set would take on this machine, and how much of the backbone is worth training.
 
 The story: read the images and show the class table; do a little of every step that a training might take, with the code
-that would do it, and tell what the whole would take; then ask a probe what the features of at most about 1,000 images tell,
-follow the learning curve, try on some of them whether the last groups bring anything, and say what to do, with the command.
+that would do it, and tell what the whole would take; then ask a probe what the features of at most about 1,000 images
+tell, follow the learning curve, try on some of them whether the last groups bring anything, and say what to do, with
+the
+command.
 """
 
 from __future__ import annotations
@@ -54,8 +56,8 @@ def run_plan(
         TlkitError: Any problem with settings, data, backbone, cache or picture that the user can fix.
     """
     started = time.perf_counter()
-    ways = [make_strategy(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
-    plan = ways[0].plan
+    strategies = [make_strategy(unfreeze, views=views, sections=sections) for unfreeze in ("none", "all")]
+    plan = strategies[0].plan
     recipe = plan.recipe
     picture = choose_picture(out, data, "plan")
     cache_root = default_cache_root()
@@ -68,15 +70,17 @@ def run_plan(
     classifier = build_classifier(run, None)
     ready_seconds = time.perf_counter() - read_at
     last_groups = find_last_groups(classifier.backbone)
-    ways.insert(1, make_strategy(last_groups, views=views, sections=sections))
+    strategies.insert(1, make_strategy(last_groups, views=views, sections=sections))
     from tlkit.probes.plan_costs import measure_strategies
 
-    costs = measure_strategies(ways, classifier, run, ready_seconds=ready_seconds)
+    costs = measure_strategies(strategies, classifier, run, ready_seconds=ready_seconds)
     _print_costs(costs, console)
-    evidence = _gather_evidence(classifier, run, costs.ways[1])
+    evidence = _gather_evidence(classifier, run, costs.strategies[1])
     advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
     _draw(picture, costs, evidence, advice, console)
-    advised = make_strategy(ways[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind))
+    advised = make_strategy(
+        strategies[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind)
+    )
     command = advised.format_command(data)
     in_words = advised.describe()
     _print_advice(advice, in_words, command, console)
@@ -103,7 +107,7 @@ def _print_costs(costs: PlanCosts, console: Console) -> None:
     console.table(
         "From here to a model, if no stage stops early",
         ("trained", "time"),
-        [(each.way.name, format_duration(each.seconds)) for each in costs.ways],
+        [(each.strategy.name, format_duration(each.seconds)) for each in costs.strategies],
     )
 
 
@@ -111,10 +115,10 @@ def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Ev
     """Ask what the images tell, and print it; features of random weights are not asked."""
     from tlkit.probes.plan_evidence import gather_evidence
 
-    recipe, console = cost.way.plan.recipe, run.console
+    recipe, console = cost.strategy.plan.recipe, run.console
     if recipe.backbone.weights == RANDOM:
         return None
-    evidence = gather_evidence(run, classifier, cost.way, epoch_seconds=cost.last_epoch_seconds)
+    evidence = gather_evidence(run, classifier, cost.strategy, epoch_seconds=cost.last_epoch_seconds)
     if evidence:
         console.table(*evidence.table())
         if evidence.trial:
@@ -133,7 +137,7 @@ def _draw(picture: Path, costs: PlanCosts, evidence: Evidence | None, advice: Ad
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw_plan(
         picture,
-        ways=[(each.way.name, each.parts) for each in costs.ways],
+        strategies=[(each.strategy.name, each.parts) for each in costs.strategies],
         advised=advice.depth,
         scores=PlanScores(**evidence.chart()) if evidence else None,
     )

@@ -33,7 +33,7 @@ from tlkit.models.storage import read_spec
 from tlkit.outputs import format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
-from tlkit.reports.row_file import say_where_rows_are
+from tlkit.reports.row_file import describe_partial_rows
 from tlkit.reports.row_writers import check_rows_path
 from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task
@@ -102,8 +102,8 @@ def run_predict(
         BundleError: The model is missing, damaged or foreign.
         DataError: The sources hold no image.
         BackboneError: The engine asked for is not installed.
-        SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a setting
-            does not go with the engine or the model.
+        SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a
+            setting does not go with the engine or the model.
         RunError: An output folder is in the way of something, or the rows cannot be written.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
@@ -135,7 +135,7 @@ def run_predict(
                 spec, top_k=options.top_k, with_uncertain=options.min_probability is not None
             )
             if outputs.out:
-                stack.enter_context(kept_if_interrupted(say_where_rows_are(outputs.out)))
+                stack.enter_context(kept_if_interrupted(describe_partial_rows(outputs.out)))
             writer = stack.enter_context(open_predictions(target, columns))
         advance = stack.enter_context(console.progress("Predicting", images.number))
         for paths in images.groups:
@@ -213,12 +213,14 @@ def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
         console.warn(f"{payload['errors']:,} of {count_files(num_files)} could not be read; the rows say why.")
     if payload["unknown"]:
         console.warn(
-            f"{payload['unknown']:,} of {count_files(num_files)} {'is' if payload['unknown'] == 1 else 'are'} unlike the "
+            f"{payload['unknown']:,} of {count_files(num_files)} {'is' if payload['unknown'] == 1 else 'are'} unlike "
+            "the "
             "training images (column `unknown`): look at them before you rely on their answers."
         )
     if spec.has_one_class:
         console.warn(
-            f"the model knows one class, so it calls every picture {spec.class_names[0]}: its boxes say where one would "
+            f"the model knows one class, so it calls every picture {spec.class_names[0]}: its boxes say where one "
+            "would "
             "be, not whether there is one."
         )
 

@@ -1,1 +1,1 @@
-"""What is known of an image beside its pixels: columns of a table, and facts of its file."""
+"""Metadata of images: columns of a table, and facts about the image file."""

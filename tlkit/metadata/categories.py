@@ -1,7 +1,7 @@
-"""Categories in text: which spellings are one value, in training and prediction alike.
+"""Normalize categories, so that different spellings are one value in training and in prediction.
 
-Programs rewrite what they save: pandas makes `1.0` of 1 beside a missing value, Excel `TRUE` of True. People type `Red`
-and `red `. None of these is another category.
+Programs rewrite values: pandas turns 1 into `1.0` if a value is missing, Excel turns True into `TRUE`. People type
+`Red` and `red `. None of these is a new category.
 """
 
 from __future__ import annotations
@@ -19,9 +19,10 @@ _DECIMALS = re.compile(r"[+-]?(0|[1-9][0-9]{0,14})\.[0-9]*")
 
 @functools.lru_cache(maxsize=100_000)
 def fold_category(text: str) -> str:
-    """Return what all spellings of a value have in common.
+    """Return the normalized form of a value.
 
-    They differ by case, white space, Unicode form, or zeros behind a decimal point; `yes` and `no` are true and false.
+    Case, whitespace, Unicode form and trailing zeros after a decimal point are ignored; `yes` and `no` are true and
+    false.
     """
     folded = unicodedata.normalize("NFKC", " ".join(text.split())).casefold()
     if _DECIMALS.fullmatch(folded):
@@ -30,11 +31,11 @@ def fold_category(text: str) -> str:
 
 
 def read_flags(cells: Sequence[str]) -> list[bool] | None:
-    """Return which cells are true; None unless all of them, of which there are some, are true or false, 1 or 0."""
+    """Return which cells are true; None if there are no cells or any is not true, false, 1 or 0."""
     flags = {cell: BOOLEAN_DIGITS.get(word, word) for cell, word in ((cell, fold_category(cell)) for cell in {*cells})}
     return [flags[cell] == TRUE for cell in cells] if flags and {*flags.values()} <= {TRUE, FALSE} else None
 
 
 def is_boolean(folded: Collection[str]) -> bool:
-    """Tell whether folded values are true and false, be it that some are written as 1 and 0."""
+    """Return whether normalized values are all true, false, 1 or 0."""
     return bool({TRUE, FALSE} & {*folded}) and {*folded} <= {TRUE, FALSE, *BOOLEAN_DIGITS}

@@ -1,4 +1,4 @@
-"""The columns of metadata that a user names: how a setting spells them."""
+"""Parse and format the setting `metadata`, which lists columns."""
 
 from __future__ import annotations
 
@@ -24,8 +24,8 @@ IMAGE_FACTS = {
     "image-mode": CATEGORY,
     "image-camera": CATEGORY,
 }
-"""Facts of an image file that can serve as metadata: edges of the upright picture in pixels, width by height, bytes,
-"640x480", Pillow's names of format and mode, make and model of the camera by EXIF."""
+"""Facts about an image file that can be used as metadata: upright width and height in pixels, aspect ratio, bytes,
+"640x480", Pillow's format and mode, and the camera's make and model from EXIF."""
 ALL_IMAGE_FACTS = "image-size"
 
 _PART = re.compile(r'\s*(?:"(?:[^"]|"")*"\s*(?::[^,"]*)?|[^,"]*),')
@@ -33,17 +33,17 @@ _PART = re.compile(r'\s*(?:"(?:[^"]|"")*"\s*(?::[^,"]*)?|[^,"]*),')
 
 @dataclass(frozen=True)
 class ColumnRequest:
-    """A column that the user named; `kind` is one of COLUMN_KINDS, or empty where it is to be inferred."""
+    """A requested column; `kind` is one of COLUMN_KINDS, or empty to infer it."""
 
     name: str
     kind: str = ""
 
 
 def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
-    """Read the setting `metadata`: names with commas between them, each with `:number` or `:category` behind it if need be.
+    """Parse the setting `metadata`: comma-separated names, each optionally followed by `:number` or `:category`.
 
-    A name that holds a comma, a colon or a quote stands in double quotes: `"area, m2":number,price`. `image-size` stands
-    for all facts of the image file.
+    A name with a comma, a colon or a quote needs double quotes: `"area, m2":number,price`. `image-size` stands for all
+    facts about the image file.
 
     Raises:
         SettingError: A name is empty or appears twice, a quote is not closed, or a kind is unknown.
@@ -54,8 +54,8 @@ def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
         if not name:
             raise SettingError(
                 f"metadata is {text!r}: a name is empty.",
-                expected="names of columns with commas between them",
-                fix="remove the comma too many.",
+                expected="column names separated by commas",
+                fix="remove the extra comma.",
             )
         names = tuple(IMAGE_FACTS) if name == ALL_IMAGE_FACTS else (name,)
         requests += [ColumnRequest(each, IMAGE_FACTS.get(each, kind)) for each in names]
@@ -64,33 +64,33 @@ def parse_metadata(text: str | None) -> tuple[ColumnRequest, ...]:
         raise SettingError(
             f"metadata is {text!r}: {twice[0]} appears twice.",
             expected="each column once",
-            fix="leave one of them out.",
+            fix="remove one of them.",
         )
     return tuple(requests)
 
 
 def format_metadata(requests: Iterable[ColumnRequest]) -> str:
-    """Return the setting `metadata` that `parse_metadata` reads as these requests."""
+    """Format requests as the setting `metadata`; the inverse of `parse_metadata`."""
     return ",".join(
         quote_column_name(request.name) + (f":{request.kind}" if request.kind else "") for request in requests
     )
 
 
 def quote_column_name(name: str) -> str:
-    """Return a column's name as it stands in the setting `metadata`."""
+    """Quote a column name for the setting `metadata`, if necessary."""
     if name == name.strip() and not any(sign in name for sign in ',:"'):
         return name
     return '"' + name.replace('"', '""') + '"'
 
 
 def _split_names(text: str) -> list[str]:
-    """Return the parts between those commas that do not stand in quotes."""
+    """Split at commas outside quotes."""
     parts = _PART.findall(text + ",")
     if "".join(parts) != text + ",":
         raise SettingError(
-            f"metadata is {text!r}: a double quote is not closed, or more follows it.",
-            expected='names of columns with commas between them; a name with a comma or colon as "area, m2"',
-            fix="close the quote, and write a quote in a name twice.",
+            f"metadata is {text!r}: a double quote is not closed, or is followed by more text.",
+            expected='column names separated by commas; a name with a comma or colon as "area, m2"',
+            fix="close the quote, and double a quote inside a name.",
         )
     return [part[:-1] for part in parts]
 
@@ -109,17 +109,16 @@ def _parse_name(part: str) -> tuple[str, str]:
         raise SettingError(
             f"metadata: {part!r} ends in {kind!r}.",
             expected=f"NAME, NAME:{NUMBER} or NAME:{CATEGORY}",
-            fix=f"correct the kind, or leave it out; a name with a colon stands in double quotes: "
-            f"{quote_column_name(part)}",
+            fix=f"correct or remove the kind; a name with a colon needs double quotes: {quote_column_name(part)}",
         )
     return normalize_column_name(name), kind
 
 
 def normalize_column_name(name: str) -> str:
-    """Return the one spelling of a column's name: single spaces, composed letters."""
+    """Normalize a column name: single spaces, composed characters."""
     return unicodedata.normalize("NFC", " ".join(name.split()))
 
 
 def texts_of(values: Mapping[str, str], names: Sequence[str]) -> tuple[str, ...]:
-    """Return the texts of the named columns; a column that is not there is missing."""
+    """Return the texts of the named columns; empty for a missing column."""
     return tuple(values.get(name, "") for name in names)

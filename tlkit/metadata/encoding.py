@@ -1,9 +1,8 @@
-"""Metadata: what is known of an image beside its pixels, as text, and the numbers that a head takes of it.
+"""Encode metadata, from text to the numbers that a head takes as input.
 
-A column is a number or a category. What a model needs to read it - mean, scale and range, or a vocabulary - is learnt
-from the training images, travels in the bundle, and is applied by the one function `MetadataEncoding.encode`, in
-training and prediction alike. A missing value is a signal of its own; a value that training never saw is "unknown",
-never an error, and `tlkit.metadata.oddities` counts it.
+A column is a number or a category. Its mean, scale and range, or its vocabulary, are fitted on the training images,
+saved in the bundle, and applied by `MetadataEncoding.encode` in both training and prediction. A missing value has its
+own input; a value that training never saw is "unknown", never an error, and `tlkit.metadata.oddities` counts it.
 """
 
 from __future__ import annotations
@@ -29,20 +28,20 @@ FURTHEST = 5.0
 NO_DATA_NUMBERS = frozenset(
     {sign * float("9" * digits) for sign in (-1, 1) for digits in range(2, 8)} | {-32768.0, 32767.0, -2147483648.0}
 )
-"""Numbers by which measuring programs say that there is no measure."""
+"""Common no-data values of measuring programs."""
 _CODE_NAMES = re.compile(r"(^|_)(zip|zipcode|zip_code|postcode|postal_code|plz|id|code)$", re.IGNORECASE)
 _OUTLIER_RANGES = 15.0
 
 
 @dataclass(frozen=True)
 class NumberColumn:
-    """A number, standardised: (value - mean) / scale, at most 5 either way, and 1 beside it where it is missing.
+    """A standardised number: (value - mean) / scale, clipped to -5..5, plus an input that is 1 if the value is missing.
 
     Attributes:
         name: The column's name.
-        mean: Of the training images' values, less those far from all others.
-        scale: Their standard deviation; 1 if they are all alike.
-        low: The least of them.
+        mean: Mean of the training values, without outliers.
+        scale: Their standard deviation; 1 if they are all equal.
+        low: The smallest of them.
         high: The largest of them.
     """
 
@@ -54,7 +53,7 @@ class NumberColumn:
 
     @property
     def width(self) -> int:
-        """Numbers that it becomes."""
+        """Number of encoded inputs."""
         return 2
 
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
@@ -64,15 +63,15 @@ class NumberColumn:
         return np.stack([np.where(missing, 0.0, scaled), missing], axis=1).astype(np.float32)
 
     def standardise(self, texts: Sequence[str]) -> NDArray[np.float64]:
-        """Return float64 (n,), (value - mean) / scale, unlimited; NaN where a value is missing."""
+        """Return (value - mean) / scale without clipping, float64 (n,); NaN where a value is missing."""
         values = np.array([self.parse(text) for text in texts], dtype=np.float64)
         return (values - self.mean) / self.scale
 
     def parse(self, text: str) -> float:
-        """Return the value in a cell; NaN where there is none.
+        """Parse the value of a cell; NaN if it is missing.
 
-        In a column of 0 and 1, true and false are 1 and 0. A number such as -9999 stands for no data if it lies further
-        from all values of training than those from each other, or is negative where they are not.
+        In a column of 0 and 1, true and false are 1 and 0. A number such as -9999 means no data if it is further from
+        all training values than they are from each other, or is negative although they are not.
         """
         value = parse_number(text)
         if math.isnan(value) and 0 <= self.low <= self.high <= 1:
@@ -80,24 +79,24 @@ class NumberColumn:
         return math.nan if self.is_no_data(value) else value
 
     def is_no_data(self, value: float) -> bool:
-        """Tell whether a number stands for no data; see `parse`."""
+        """Return whether a number means no data; see `parse`."""
         if value not in NO_DATA_NUMBERS:
             return False
         distance = max(self.low - value, value - self.high)
         return distance > self.high - self.low or value < 0 <= self.low
 
     def describe(self) -> str:
-        """Return what it is, in words."""
-        return f"number, {self.mean:.4g} on average, give or take {self.scale:.3g}"
+        """Describe the column in words."""
+        return f"number, mean {self.mean:.4g}, standard deviation {self.scale:.3g}"
 
 
 @dataclass(frozen=True)
 class CategoryColumn:
-    """One of some values: a 1 in the value's place, or in the last but one if it is unknown, or the last if missing.
+    """A one-hot category; the last two inputs stand for an unknown and for a missing value.
 
     Attributes:
         name: The column's name.
-        values: Each in its most frequent spelling; see `tlkit.metadata.categories`.
+        values: The vocabulary, each value in its most frequent spelling; see `tlkit.metadata.categories`.
     """
 
     name: str
@@ -105,7 +104,7 @@ class CategoryColumn:
 
     @property
     def width(self) -> int:
-        """Numbers that it becomes."""
+        """Number of encoded inputs."""
         return len(self.values) + 2
 
     @cached_property
@@ -124,11 +123,11 @@ class CategoryColumn:
         return encoded
 
     def knows(self, text: str) -> bool:
-        """Tell whether a value, in any spelling, is in the vocabulary."""
+        """Return whether a value, in any spelling, is in the vocabulary."""
         return fold_category(text) in self._places
 
     def describe(self) -> str:
-        """Return what it is, in words."""
+        """Describe the column in words."""
         shown = ", ".join(self.values[:5])
         return f"category, {len(self.values)} values: {shown}{' …' if len(self.values) > 5 else ''}"
 
@@ -138,10 +137,10 @@ Column = NumberColumn | CategoryColumn
 
 @dataclass(frozen=True)
 class MetadataEncoding:
-    """How the columns of metadata become numbers.
+    """The encoding of all metadata columns.
 
     Attributes:
-        columns: In the order in which their texts are given.
+        columns: The columns, in the order of the texts.
     """
 
     columns: tuple[Column, ...]
@@ -161,11 +160,11 @@ class MetadataEncoding:
 
     @property
     def width(self) -> int:
-        """Numbers of an image."""
+        """Number of encoded inputs per image."""
         return sum(column.width for column in self.columns)
 
     def encode(self, rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-        """Return the numbers of images, float32 (n, width), from their texts, one a column."""
+        """Encode the texts of images, one per column, as float32 (n, width)."""
         columns = list(zip(*rows, strict=True)) if rows else [() for _ in self.columns]
         encoded = [column.encode(texts) for column, texts in zip(self.columns, columns, strict=True)]
         return np.concatenate(encoded, axis=1) if encoded else np.zeros((len(rows), 0), np.float32)
@@ -175,16 +174,15 @@ NO_METADATA = MetadataEncoding(())
 
 
 def fit_encoding(requests: Sequence[ColumnRequest], rows: Sequence[Sequence[str]]) -> MetadataEncoding:
-    """Learn means, scales, ranges and vocabularies.
+    """Fit means, scales, ranges and vocabularies.
 
-    A column counts as numbers if nine of ten of its texts are, and its name does not say that they are codes (a zip
-    code, an id). Mean and scale come from the values that are not far from all others, so that a slip of the keyboard
-    does not flatten the rest. A value of a category belongs to the vocabulary if two or more images have it, and it is
-    among the 100 most frequent.
+    A column is numeric if nine in ten of its texts are numbers and its name does not suggest codes (a zip code, an id).
+    Mean and scale ignore outliers, so that a typo does not flatten the rest. A category's value is in the vocabulary if
+    two or more images have it and it is among the 100 most frequent.
 
     Args:
         requests: The columns.
-        rows: The texts of the training images, one a column; at least one image.
+        rows: The texts of the training images, one per column; at least one image.
     """
     texts = list(zip(*rows, strict=True))
     return MetadataEncoding(
@@ -193,7 +191,7 @@ def fit_encoding(requests: Sequence[ColumnRequest], rows: Sequence[Sequence[str]
 
 
 def infer_kind(name: str, texts: Sequence[str]) -> str:
-    """Return whether a column holds a NUMBER or a CATEGORY; see `fit_encoding`."""
+    """Infer whether a column is a NUMBER or a CATEGORY; see `fit_encoding`."""
     if name in IMAGE_FACTS:
         return IMAGE_FACTS[name]
     given = [text.strip() for text in texts if not is_missing(text)]
@@ -203,12 +201,12 @@ def infer_kind(name: str, texts: Sequence[str]) -> str:
 
 
 def is_code_name(name: str) -> bool:
-    """Tell whether a column's name says that its numbers are codes."""
+    """Return whether a column name suggests that its numbers are codes."""
     return _CODE_NAMES.search(name.strip()) is not None
 
 
 def describe_columns(encoding: MetadataEncoding, rows: Sequence[Sequence[str]]) -> list[tuple[str, str, str]]:
-    """Return (name, what it is, missing values) of each column, in words; `rows` are the training images' texts."""
+    """Return (name, description, missing values) of each column, in words; `rows` are the training images' texts."""
     missing = _count_missing(encoding, rows)
     return [
         (column.name, column.describe(), f"{number:,} of {len(rows):,}" if number else "none")
@@ -228,13 +226,13 @@ def _fit_column(request: ColumnRequest, texts: Sequence[str]) -> Column:
 
 
 def fit_number(name: str, texts: Sequence[str]) -> NumberColumn:
-    """Learn a column of numbers; see `fit_encoding`."""
+    """Fit a numeric column; see `fit_encoding`."""
     values = np.array([parse_number(text) for text in texts], dtype=np.float64)
     values = values[~np.isnan(values)]
     plausible = [value for value in values if value not in NO_DATA_NUMBERS]
     if not plausible:
         plausible = list(values) or [0.0]
-    # Those numbers stand for no data only beside others that show it.
+    # These numbers mean no data only if the other values confirm it.
     column = _fit_moments(name, np.array(plausible))
     return _fit_moments(name, np.array([value for value in values if not column.is_no_data(value)] or plausible))
 
@@ -244,11 +242,11 @@ def _fit_moments(name: str, values: NDArray[np.float64]) -> NumberColumn:
     low, high = np.quantile(values, [0.25, 0.75])
     reach = high - low
     if reach == 0 and np.ptp(values) > 0:
-        # More than half of the values are alike: the others' usual distance from them takes the quartiles' place.
+        # More than half of the values are equal, so use the others' median distance from them instead of quartiles.
         distances = np.abs(values - middle)
         reach = float(np.median(distances[distances > 0]))
     near = values[np.abs(values - middle) <= _OUTLIER_RANGES * reach]
-    # By rounding, equal numbers may have a deviation that is not quite 0.
+    # Rounding can give equal numbers a deviation slightly above 0.
     spread = float(near.std()) if np.ptp(near) > 0 else 0.0
     return NumberColumn(name, float(near.mean()), spread or 1.0, float(near.min()), float(near.max()))
 
@@ -269,6 +267,6 @@ def _fit_category(name: str, texts: Sequence[str]) -> CategoryColumn:
 
 
 def _choose_spelling(folded: str, spellings: Counter[str]) -> str:
-    """Return the most frequent spelling of a value; 1 and 0 are none of true and false."""
+    """Return the most frequent spelling of a value; 1 and 0 do not count as spellings of true and false."""
     own = {spelling: number for spelling, number in spellings.items() if fold_category(spelling) == folded}
     return min(own, key=lambda spelling: (-own[spelling], spelling), default=folded)

@@ -1,7 +1,7 @@
-"""Numbers in text: what one is, and how a column writes them: `1,5`, `1.234,5`, `1,234.5`, `12 %`, `€ 3`.
+"""Parse numbers in text, and detect the notation of a column: `1,5`, `1.234,5`, `1,234.5`, `12 %`, `€ 3`.
 
-A column decides as a whole, by the cells that can be read in one way only. Where none can, the rest of the table may:
-see `find_notation`.
+The notation is detected for a whole column, from its unambiguous cells, or else from the rest of the table; see
+`find_notation`.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ MISSING_SPELLINGS = frozenset(
     }
 )
 LARGEST_NUMBER = 1e30
-"""No measure is as large; programs write such numbers for "no data" (GDAL -1.8e308, ArcGIS -3.4e38, netCDF 9.97e36)."""
+"""Numbers from here on mean "no data" (GDAL -1.8e308, ArcGIS -3.4e38, netCDF 9.97e36)."""
 MIN_PART_OF_NUMBERS = 0.9
 
 _PLAIN = re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]{1,9})?")
@@ -49,7 +49,7 @@ _GROUPING = "['’ \u00a0\u202f]"
 
 
 class AmbiguousNumbers(ValueError):  # noqa: N818 - it tells what the numbers are
-    """The numbers of a column can be read in two ways; `text` is one of them."""
+    """The numbers of a column are ambiguous; `text` is an example."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -58,10 +58,10 @@ class AmbiguousNumbers(ValueError):  # noqa: N818 - it tells what the numbers ar
 
 @dataclass(frozen=True)
 class Notation:
-    """How the numbers of a column are written.
+    """The notation of a column's numbers.
 
     Attributes:
-        decimal: `.` or `,`; the other one may stand between thousands.
+        decimal: `.` or `,`; the other one may separate thousands.
         mark: The percent or currency sign of every number, or empty.
     """
 
@@ -69,7 +69,7 @@ class Notation:
     mark: str = ""
 
     def rewrite(self, text: str) -> str:
-        """Return a number as `parse_number` reads it, percent as parts of 1; any other text as it is."""
+        """Rewrite a number for `parse_number`, percentages as fractions; other text is unchanged."""
         body, mark = _split_mark(text)
         if body is None or mark != self.mark or not _reads(body, self.decimal):
             return text
@@ -78,18 +78,18 @@ class Notation:
 
 
 def is_missing(text: str) -> bool:
-    """Tell whether a cell says that the value is not known."""
+    """Return whether a cell means a missing value."""
     return text.strip().lower() in MISSING_SPELLINGS
 
 
 def is_numeric(text: str) -> bool:
-    """Tell whether a cell is written as a plain number, be it infinite or too large for one."""
+    """Return whether a cell is a plain number, including infinite and no-data values."""
     text = text.strip()[: _MAX_LENGTH + 1]
     return len(text) <= _MAX_LENGTH and (_PLAIN.fullmatch(text) or _INFINITE.fullmatch(text)) is not None
 
 
 def parse_number(text: str) -> float:
-    """Return the plain number in a cell; NaN where there is none, or one that stands for "no data" (1e30 and more)."""
+    """Parse a plain number; NaN if the cell is not one, or means "no data" (1e30 and more)."""
     if not is_numeric(text):
         return math.nan
     value = float(text)
@@ -99,19 +99,18 @@ def parse_number(text: str) -> float:
 def find_notation(
     texts: Iterable[str], *, separator: str = "", others: Callable[[], Iterable[Sequence[str]]] = tuple
 ) -> Notation | None:
-    """Return how the numbers of a column are written; None if they are plain, or nine of ten cells are not numbers.
+    """Detect the notation of a column; None if its numbers are plain, or too few of its cells are numbers.
 
-    `1,234` alone is one thousand or one and a bit. Then the other columns of the table decide, or else the separator
-    of its cells: in a file with semicolons commas are decimal, and in one with commas they are not. Dots are decimal
-    unless other columns have decimal commas.
+    `1,234` alone is ambiguous. Then the other columns of the table decide, or else its separator: commas are decimal in
+    a file with semicolons, but not in one with commas. Dots are decimal unless other columns have decimal commas.
 
     Args:
         texts: The column's cells.
-        separator: What stands between the table's cells, if it is known.
-        others: Returns the table's columns, if they are needed.
+        separator: The table's separator, if known.
+        others: Returns the table's columns; called only if needed.
 
     Raises:
-        AmbiguousNumbers: Nothing decides.
+        AmbiguousNumbers: The notation is ambiguous.
     """
     given = {text.strip() for text in texts if not is_missing(text)}
     if not given:
@@ -127,13 +126,13 @@ def find_notation(
 
 
 def are_plain(texts: Iterable[str]) -> bool:
-    """Tell whether nearly all texts are numbers as Python writes them."""
+    """Return whether nearly all texts are plain numbers."""
     texts = list(texts)
     return sum(map(is_numeric, texts)) >= MIN_PART_OF_NUMBERS * len(texts)
 
 
 def _decide_plain(bodies: Sequence[str], others: Callable[[], Iterable[Sequence[str]]]) -> Notation | None:
-    """Return decimal commas if the numbers are plain, but dots between thousands by what other columns say."""
+    """Return decimal commas if other columns show that dots separate thousands here; else None."""
     dotted = [body for body in bodies if "." in body]
     if dotted and all(_reads(body, ",") for body in bodies) and _find_decimal_of_table(others) == ",":
         return Notation(",")
@@ -141,7 +140,7 @@ def _decide_plain(bodies: Sequence[str], others: Callable[[], Iterable[Sequence[
 
 
 def _split_mark(text: str) -> tuple[str | None, str]:
-    """Return the number and the percent or currency sign in a text; None if it holds anything else."""
+    """Split a text into its number and its percent or currency sign; None if it contains anything else."""
     text = text.strip().replace("\u2212", "-")
     match = _MARKED.fullmatch(text) if len(text) <= _MAX_LENGTH else None
     if match is None or (match["before"] and match["after"]):
@@ -150,7 +149,7 @@ def _split_mark(text: str) -> tuple[str | None, str]:
 
 
 def _reads(body: str, decimal: str) -> bool:
-    """Tell whether a number is well written with this decimal sign, groups of thousands being whole."""
+    """Return whether a number is well-formed with this decimal sign and complete groups of thousands."""
     return _compile_number(decimal).fullmatch(body) is not None
 
 
@@ -162,7 +161,7 @@ def _compile_number(decimal: str) -> re.Pattern[str]:
 
 
 def _find_decimal(bodies: Iterable[str]) -> str:
-    """Return the decimal sign that most of the unambiguous numbers have; empty if there are none."""
+    """Return the decimal sign of most unambiguous numbers; empty if there are none."""
     with_dot = with_comma = 0
     for body in bodies:
         reads_dot, reads_comma = _reads(body, "."), _reads(body, ",")
@@ -184,7 +183,7 @@ def _decide_by_table(bodies: Sequence[str], separator: str, others: Callable[[],
 
 
 def _find_decimal_of_table(others: Callable[[], Iterable[Sequence[str]]]) -> str:
-    """Return the decimal sign of columns that are numbers with a comma or a dot and can be read in one way."""
+    """Return the decimal sign of the table's unambiguous numeric columns."""
     signs = Counter(
         _find_decimal(bodies)
         for texts in others()

@@ -1,4 +1,4 @@
-"""Values of metadata that say less than they seem to: never seen in training, far outside, no data, or no number."""
+"""Count unusual metadata values: unseen in training, far outside the range, no data, or not a number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _DATE = re.compile(r"\d{4}[-/.]\d{1,2}[-/.]\d{1,2}|\d{1,2}[-/.]\d{1,2}[-/.]\d{4}
 
 @dataclass
 class OddValues:
-    """Counts the odd values of images, one row of texts after the other.
+    """Counts unusual values of images, row by row.
 
     Attributes:
         encoding: How the model reads its metadata.
@@ -29,7 +29,7 @@ class OddValues:
     _num_rows: int = 0
 
     def add(self, row: Sequence[str]) -> None:
-        """Count the odd values of an image, given as texts, one a column."""
+        """Count the unusual values of an image, given as one text per column."""
         self._num_rows += 1
         for place, (column, text) in enumerate(zip(self.encoding.columns, row, strict=True)):
             kind = "" if is_missing(text) else _find_oddity(column, text)
@@ -38,7 +38,7 @@ class OddValues:
                 self._examples.setdefault((place, kind), text[:40])
 
     def describe(self, *, kinds: Sequence[str] = (UNSEEN, NO_NUMBER, NO_DATA, FAR)) -> list[str]:
-        """Return a sentence for each column and kind of oddity."""
+        """Return one sentence for each column and kind."""
         return [
             _describe(self.encoding.columns[place], kind, number, self._num_rows, self._examples[place, kind])
             for (place, kind), number in sorted(self._counts.items())
@@ -47,7 +47,7 @@ class OddValues:
 
 
 def describe_odd_training_values(encoding: MetadataEncoding, rows: Sequence[Sequence[str]]) -> list[str]:
-    """Return sentences on the numbers that the encoding was learnt from; a category's rare values are no oddity there."""
+    """Return sentences about unusual numbers in the training data; rare categories are not reported there."""
     odd = OddValues(encoding)
     for row in rows:
         odd.add(row)
@@ -55,9 +55,9 @@ def describe_odd_training_values(encoding: MetadataEncoding, rows: Sequence[Sequ
 
 
 def describe_useless_column(column: NumberColumn | CategoryColumn, texts: Sequence[str]) -> str:
-    """Return why a column tells nothing of new images, with its texts in training; empty if it may tell something."""
+    """Return why a column is useless for new images, given its training texts; empty if it may be useful."""
     given = [text.strip() for text in texts if not is_missing(text)]
-    nothing = f"{column.name} has no value in the training images, so it can tell nothing."
+    nothing = f"{column.name} has no value in any training image, so it carries no information."
     if isinstance(column, NumberColumn):
         if all(math.isnan(column.parse(text)) for text in given):
             return nothing
@@ -66,18 +66,20 @@ def describe_useless_column(column: NumberColumn | CategoryColumn, texts: Sequen
         return nothing
     elif all(map(_DATE.match, given)):
         return (
-            f"{column.name} holds dates. Each is a category, and one that training has not seen says nothing; give the "
-            "year, the month or the hour in columns of their own."
+            f"{column.name} contains dates. Each date is a category, and new dates are unknown; put the year, the "
+            "month or "
+            "the hour into separate columns."
         )
     elif not column.values:
         return (
-            f"{column.name} has hardly a value that two training images share, so it can tell nothing; if these are "
+            f"Hardly any two training images have the same {column.name}, so it carries no information; if the values "
+            "are "
             "numbers, write them as 1234.5."
         )
     else:
         alike = repr(column.values[0]) if len(column.values) == 1 and all(map(column.knows, given)) else ""
-    what = "nothing" if len(given) == len(texts) else "no more than where it is missing"
-    return f"{column.name} is {alike} in all training images that have it, so it tells {what}." if alike else ""
+    what = "it carries no information" if len(given) == len(texts) else "only its absence carries information"
+    return f"{column.name} is {alike} in all training images that have it, so {what}." if alike else ""
 
 
 def _find_oddity(column: NumberColumn | CategoryColumn, text: str) -> str:
@@ -104,8 +106,9 @@ def _describe(column: NumberColumn | CategoryColumn, kind: str, number: int, num
     if kind == NO_NUMBER:
         return f"{column.name}: {share} are not numbers and count as missing (such as {example!r})."
     if kind == NO_DATA:
-        return f"{column.name}: {share} stand for no data and count as missing (such as {example})."
+        return f"{column.name}: {share} mean no data and count as missing (such as {example})."
     return (
-        f"{column.name}: {share} lie far from all others, {column.low:.4g} to {column.high:.4g}, and are cut "
+        f"{column.name}: {share} are far outside the usual range, {column.low:.4g} to {column.high:.4g}, and are "
+        "clipped "
         f"(such as {example})."
     )

@@ -1,1 +1,1 @@
-"""Figures with their uncertainty, computed from arrays."""
+"""Metrics with their uncertainty, computed from arrays."""

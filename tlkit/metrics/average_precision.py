@@ -1,4 +1,4 @@
-"""Average precision: how well the scores of a label set the images that bear it before those that do not."""
+"""Average precision: how well a label's scores rank the images that have it before those that do not."""
 
 from __future__ import annotations
 
@@ -14,11 +14,10 @@ from tlkit.metrics.precision_recall import mean_of_defined
 def compute_average_precisions(
     labels: NDArray[np.bool_], scores: NDArray[np.floating[Any]]
 ) -> tuple[float | None, ...]:
-    """Return the average precision of each label, None where no image bears it.
+    """Return the average precision of each label; None if no image has it.
 
-    It is the area under the steps of precision over recall: the sum over falling thresholds of the recall gained times
-    the precision there. Images of equal score are taken in together, so their order does not matter (scikit-learn's
-    `average_precision_score` does the same).
+    It is the area under the precision-recall steps: the sum over descending thresholds of the gain in recall times the
+    precision. Images with equal scores form one step, as in scikit-learn's `average_precision_score`.
 
     Args:
         labels: Bool (n, labels), n >= 1.
@@ -30,9 +29,9 @@ def compute_average_precisions(
 
 
 def measure_mean_average_precision(labels: NDArray[np.bool_], scores: NDArray[np.floating[Any]]) -> Interval | None:
-    """Return the mean of the average precisions with its interval by bootstrap, None where no image bears a label.
+    """Return the mean average precision with its bootstrap interval; None if no image has a label.
 
-    A label that no image of a resample bears is left out of its mean.
+    A label without images in a resample is left out of that resample's mean.
 
     Args:
         labels: Bool (n, labels), n >= 1.
@@ -56,27 +55,27 @@ def measure_mean_average_precision(labels: NDArray[np.bool_], scores: NDArray[np
 
 
 def _compute_areas(
-    is_borne: NDArray[np.bool_], scores: NDArray[np.floating[Any]], counts: NDArray[np.float64]
+    is_true: NDArray[np.bool_], scores: NDArray[np.floating[Any]], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return one label's average precision in resamples, float64 (r,), NaN where no image of one bears it.
+    """Return one label's average precision in resamples, float64 (r,); NaN if a resample has no image with it.
 
     Args:
-        is_borne: Bool (n,).
+        is_true: Bool (n,).
         scores: Float (n,).
-        counts: float64 (n, r), how often each resample holds each image.
+        counts: float64 (n, r), how often each resample contains each image.
     """
-    if not is_borne.any():
+    if not is_true.any():
         return np.full(counts.shape[1], np.nan)
     order = np.argsort(-scores, kind="stable")
     last_of_equals = np.append(scores[order][1:] != scores[order][:-1], True)
     group_of = np.append(0, np.cumsum(last_of_equals)[:-1])
-    # Recall grows only in groups that hold a bearer: the images down to each of them form one step.
-    ends = np.flatnonzero(last_of_equals)[np.unique(group_of[is_borne[order]])]
+    # Recall grows only at groups with a positive image: the images down to each of them form one step.
+    ends = np.flatnonzero(last_of_equals)[np.unique(group_of[is_true[order]])]
     starts = np.append(0, ends[:-1] + 1)
     taken = order[: ends[-1] + 1]
     drawn = counts[taken]
     num_taken = np.cumsum(np.add.reduceat(drawn, starts, axis=0), axis=0)
-    gained = np.add.reduceat(drawn * is_borne[taken, None], starts, axis=0)
+    gained = np.add.reduceat(drawn * is_true[taken, None], starts, axis=0)
     found = np.cumsum(gained, axis=0)
     areas: NDArray[np.float64] = (gained * found / np.maximum(num_taken, 1)).sum(axis=0)
     areas /= np.where(found[-1] > 0, found[-1], np.nan)

@@ -1,7 +1,7 @@
-"""Do probabilities mean what they say? One temperature that fixes them, and the figure and bins that show it.
+"""Calibration: temperature scaling, and the expected calibration error with its bins.
 
-Dividing all logits by one number changes no answer, only how sure the model says that it is (Guo et al. 2017, "On
-Calibration of Modern Neural Networks"). It is chosen on validation images by their likelihood.
+Dividing all logits by one temperature changes the confidence but not the predicted class (Guo et al. 2017, "On
+Calibration of Modern Neural Networks"). The temperature maximizes the likelihood of the validation images.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _SMALLEST = 1e-30
 
 @dataclass(frozen=True)
 class CalibrationBin:
-    """Some images of similar confidence: mean confidence, accuracy, and how many there are."""
+    """A bin of images of similar confidence."""
 
     confidence: float
     accuracy: float
@@ -29,11 +29,11 @@ class CalibrationBin:
 
 @dataclass(frozen=True)
 class Calibration:
-    """How far confidence and accuracy lie apart.
+    """The gap between confidence and accuracy.
 
     Attributes:
-        error: Expected calibration error, 0..1: their mean difference over the bins, weighted by images.
-        bins: With equally many images each, the least confident first.
+        error: Expected calibration error, 0..1: the mean absolute gap over the bins, weighted by images.
+        bins: Bins of equally many images, least confident first.
     """
 
     error: float
@@ -43,15 +43,15 @@ class Calibration:
 def compute_calibration(
     labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], *, num_bins: int = NUM_BINS
 ) -> Calibration:
-    """Hold the confidence in the answers against how often they are right.
+    """Compare confidence with accuracy.
 
-    Bins with equally many images make the error less a matter of luck than bins of equal width (Nixon et al. 2019,
-    "Measuring Calibration in Deep Learning"); there are fewer where a bin would have less than ten images.
+    Bins with equally many images give a less noisy error than bins of equal width (Nixon et al. 2019, "Measuring
+    Calibration in Deep Learning"). There are fewer bins if they would have fewer than ten images.
 
     Args:
         labels: Integer (n,), n >= 1.
         probabilities: Float (n, classes), 0..1.
-        num_bins: The most bins.
+        num_bins: Maximum number of bins.
     """
     confidences = probabilities.max(axis=1).astype(np.float64)
     is_right = probabilities.argmax(axis=1) == labels
@@ -65,16 +65,16 @@ def compute_calibration(
 
 
 def fit_temperature(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> float:
-    """Return the temperature under which the true labels are most likely.
+    """Return the temperature that maximizes the likelihood of the true labels.
 
-    The likelihood is concave in the inverse temperature, so halving an interval by the sign of its slope finds it.
+    The log-likelihood is concave in the inverse temperature, so bisection on its slope finds the maximum.
 
     Args:
         labels: Integer (n,), n >= 1.
         probabilities: Float (n, classes), 0..1, at temperature 1.
 
     Returns:
-        0.2..20: above 1 where the model was too sure. A model that is always right gets 0.2.
+        0.2..20: above 1 if the model is overconfident. A model that is always right gets 0.2.
     """
     logits = np.log(np.maximum(probabilities.astype(np.float64), _SMALLEST))
     true = logits[np.arange(len(labels)), labels]

@@ -1,4 +1,4 @@
-"""A measured figure with the range in which its true value lies 19 times out of 20."""
+"""Confidence intervals of measured values."""
 
 from __future__ import annotations
 
@@ -19,27 +19,26 @@ _MAX_COUNTS_AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class Interval:
-    """A measured figure with its 95 % interval, low <= value <= high."""
+    """A value with its 95 % confidence interval, low <= value <= high."""
 
     value: float
     low: float
     high: float
 
     def in_words(self, write: Callable[[float], str] = "{:z.3f}".format) -> str:
-        """Return "0.895 (95% interval 0.860 to 0.922)", each number as `write` puts it."""
+        """Return "0.895 (95% interval 0.860 to 0.922)", with numbers formatted by `write`."""
         return f"{write(self.value)} (95% interval {write(self.low)} to {write(self.high)})"
 
     def in_brief(self, write: Callable[[float], str] = "{:z.3f}".format) -> str:
-        """Return "0.895 (0.860 to 0.922)", each number as `write` puts it."""
+        """Return "0.895 (0.860 to 0.922)", with numbers formatted by `write`."""
         return f"{write(self.value)} ({write(self.low)} to {write(self.high)})"
 
 
 def compute_wilson_interval(num_right: int, num_images: int) -> Interval:
-    """Return the part right with Wilson's 95 % score interval.
+    """Return the fraction right with its 95 % Wilson score interval.
 
-    It stays within 0..1 and keeps its coverage for few images and for accuracies near 1, where the textbook's normal
-    interval claims certainty (Wilson 1927; Brown, Cai and DasGupta 2001, "Interval Estimation for a Binomial
-    Proportion").
+    It stays within 0..1 and keeps its coverage for few images and for accuracies near 1, unlike the normal
+    approximation (Wilson 1927; Brown, Cai and DasGupta 2001, "Interval Estimation for a Binomial Proportion").
 
     Args:
         num_right: 0..num_images.
@@ -53,21 +52,22 @@ def compute_wilson_interval(num_right: int, num_images: int) -> Interval:
     shrink = 1 + Z_95**2 / num_images
     centre = (value + Z_95**2 / (2 * num_images)) / shrink
     half = Z_95 / shrink * math.sqrt(value * (1 - value) / num_images + Z_95**2 / (4 * num_images**2))
-    # At 0 and at 1 the formula meets the bound exactly; only rounding would carry it past the measured value.
+    # At 0 and 1 the formula equals the bound exactly; only rounding could go past the measured value.
     return Interval(value, low=min(value, max(0.0, centre - half)), high=max(value, min(1.0, centre + half)))
 
 
 def compute_paired_interval(num_won: int, num_lost: int, num_images: int) -> Interval:
-    """Return by how much one answer is right more often than another on the same images, with its 95 % interval.
+    """Return the difference in accuracy of two predictions on the same images, with its 95 % interval.
 
-    It is Wald's interval with one image added to those that were won and one to those that were lost; without them it would
-    claim certainty where two answers agree on all of a few images (Bonett and Price 2012, "Adjusted Wald Confidence
-    Interval for a Difference of Binomial Proportions Based on Paired Data").
+    This is the adjusted Wald interval, which adds one image to the wins and one to the losses, so that it has a
+    positive width even if two predictions agree on all images (Bonett and Price 2012, "Adjusted Wald Confidence
+    Interval for a
+    Difference of Binomial Proportions Based on Paired Data").
 
     Args:
-        num_won: Images on which only the first answer is right.
-        num_lost: Those on which only the second is.
-        num_images: All of them, at least 1.
+        num_won: Images on which only the first prediction is right.
+        num_lost: Images on which only the second is right.
+        num_images: All images, at least 1.
 
     Examples:
         >>> compute_paired_interval(12, 2, 50).in_words("{:.4f}".format)
@@ -86,18 +86,19 @@ def compute_bootstrap_interval(
     *,
     num_passes: int = 1,
 ) -> Interval:
-    """Return a figure with the 2.5th and 97.5th percentile of what it is on resampled images.
+    """Return a value with its 95 % percentile bootstrap interval over images.
 
     Each resample draws as many images as there are, with replacement (Efron and Tibshirani 1993, "An Introduction to
-    the Bootstrap", chapter 13). The draws are the same in every call. There are 2000, or fewer, 200 at least, where those
-    would take more than some seconds.
+    the Bootstrap", chapter 13). The draws are the same in every call. There are 2000, or as few as 200 if more would
+    take
+    several seconds.
 
     Args:
-        value: The figure on the images themselves; the interval is widened to hold it.
-        compute: Takes float64 (images, r), how often each of r resamples holds an image, and returns the figure of each,
-            float (r,); NaN where it is not defined, which is left out.
+        value: The value on the images themselves; the interval is widened to include it.
+        compute: Takes float64 (images, r), how often each of r resamples contains an image, and returns the value of
+            each, float (r,); undefined values are NaN and left out.
         num_images: At least 1.
-        num_passes: How often `compute` goes through the images; at least 1.
+        num_passes: Number of passes of `compute` over the images, at least 1.
     """
     num_resamples = max(MIN_RESAMPLES, min(MAX_RESAMPLES, _MAX_DRAWS // (num_images * num_passes)))
     figures = np.concatenate([compute(counts) for counts in _iterate_resamples(num_images, num_resamples)])
@@ -118,12 +119,12 @@ def _iterate_resamples(num_images: int, num_resamples: int) -> Iterator[NDArray[
 
 @functools.lru_cache(maxsize=1)
 def _draw_once(num_images: int, num_resamples: int) -> NDArray[np.float64]:
-    """Return resamples that are kept for the next figure: to draw them takes ten times as long as to use them."""
+    """Return cached resamples, because drawing them takes ten times as long as using them."""
     return _draw_resamples(np.random.default_rng(0), num_images, num_resamples)
 
 
 def _draw_resamples(rng: np.random.Generator, num_images: int, num_resamples: int) -> NDArray[np.float64]:
-    """Return how often each resample holds an image, float64 (num_images, num_resamples)."""
+    """Return how often each resample contains each image, float64 (num_images, num_resamples)."""
     places = rng.integers(num_images, size=(num_resamples, num_images)) * num_resamples
     places += np.arange(num_resamples)[:, None]
     counts = np.bincount(places.ravel(), minlength=num_images * num_resamples)

@@ -1,1 +1,1 @@
-"""How cached features are questioned: probes, leak tests, comparisons, and what a plan is based on."""
+"""Analyses of cached features: probes, leak tests, comparisons, and the basis of a plan."""

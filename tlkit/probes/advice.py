@@ -1,10 +1,9 @@
-"""Say how much of a pretrained backbone to train for a data set, and under which head, from a short trial.
+"""Recommend, from a short trial, how much of a pretrained backbone to train, and with which head.
 
-A backbone is worth training where that brings something, and nothing foretells it but to try: whether images are few or
-many, and near to what the backbone has learnt or far from it, decides in the books (the table of Stanford's CS231n), but
-features far from the data often serve as well. So a head is trained on some of the images, and from it the last layer
-groups too, and both answer for the same images that were held out. Deeper training is advised where it does better beyond
-chance.
+Rules of thumb go by the number of images and their similarity to the pretraining data (the table of Stanford's CS231n),
+but features of dissimilar data often transfer well. So the trial trains a head on some of the images, then the last
+layer groups too, and compares both on the same held-out images. Deeper training is recommended if it is significantly
+better.
 """
 
 from __future__ import annotations
@@ -27,29 +26,29 @@ HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 LINEAR = "linear"
 NEARLY_PERFECT = 0.99
 LITTLE = 0.02
-"""A gain that is certainly smaller is not worth the time."""
+"""A smaller gain is not worth the time."""
 MANY_TIMES = 1.5
-"""A training on so many times as many images as the trial's may gain where the trial does not."""
+"""With this many times the trial's images, training may gain although the trial does not."""
 NUM_DRAWN = 40
 
 
 @dataclass(frozen=True, eq=False)
 class Trial:
-    """What trained models say of images that they have not learnt from, all models of the same ones.
+    """The results of models trained in the trial, all on the same held-out images.
 
     Attributes:
-        num_trained: Images that each of them learnt from, with those that chose its epoch.
-        head_kind: The head that was asked for.
+        num_trained: Number of images that each model was trained and validated on.
+        head_kind: The requested head.
         last_groups: The lowest layer group that was trained.
-        majority: What can be known of the held-out images without looking.
+        majority: The baseline, which does not look at the images.
         head: The head alone.
         deeper: The head, and then the last groups too.
-        linear: A linear head; None where that is the one that was asked for, or another is needed.
-        loss_fall: By how much the last groups lower the loss of an image; above 0 is better. It takes into account how
-            sure a model is, and so tells small differences sooner than a score does.
-        linear_loss_fall: By how much the mean loss of a linear head is below that of the head; 0 without a linear head.
-        num_parameters: Weights of the head, and of a linear one.
-        seconds: What it took, with the features.
+        linear: A linear head; None if it is the requested head, or another head is required.
+        loss_fall: Mean reduction of the loss per image by the last groups; above 0 is better. It includes confidence,
+            and so detects smaller differences than the score.
+        linear_loss_fall: Reduction of the mean loss by a linear head compared with the head; 0 without one.
+        num_parameters: Number of weights of the head, and of a linear head.
+        seconds: Duration, including features.
     """
 
     num_trained: int
@@ -66,17 +65,17 @@ class Trial:
 
     @property
     def num_images(self) -> int:
-        """Images that were held out."""
+        """Number of held-out images."""
         return len(self.head.each)
 
     @cached_property
     def gain(self) -> Interval:
-        """By how much the last groups raise the score."""
+        """The gain in score from the last groups."""
         return self.deeper.compute_gain(self.head)
 
     @property
     def rows(self) -> list[tuple[str, ScoredOutputs]]:
-        """Every score by its name."""
+        """All scores by name."""
         return [
             *([("linear head", self.linear)] if self.linear else []),
             (f"{self.head_kind} head", self.head),
@@ -86,16 +85,16 @@ class Trial:
 
 @dataclass(frozen=True, eq=False)
 class Evidence:
-    """What some of the images tell.
+    """The evidence from a sample of the images.
 
     Attributes:
         task: One of TASKS.
-        num_images: Images of the training split.
-        majority: What can be known without looking.
+        num_images: Number of training images.
+        majority: The baseline, which does not look at the images.
         probe: A linear probe on the frozen features at the top.
-        curve: Of that probe.
-        trial: None where there are too few images, or it would take too long.
-        why_no_trial: The reason then.
+        curve: The learning curve of that probe.
+        trial: None if there are too few images, or it would take too long.
+        why_no_trial: The reason if there is no trial.
     """
 
     task: str
@@ -108,25 +107,25 @@ class Evidence:
 
     @property
     def quantity(self) -> str:
-        """What the scores are, in words."""
+        """The name of the scores, in words."""
         return QUANTITIES[find_task(self.task).score_name]
 
     @property
     def rows(self) -> list[tuple[str, ScoredOutputs]]:
-        """Every score by its name, in the order of the table."""
+        """All scores by name, in the order of the table."""
         frozen = [("majority", self.majority), ("linear probe", self.probe)]
         return [*frozen, *(self.trial.rows if self.trial else [])]
 
     def table(self) -> tuple[str, tuple[str, ...], list[tuple[str, ...]]]:
-        """Return a title, titles of columns, and rows."""
+        """Return a title, column titles, and rows."""
         rows: list[tuple[str, ...]] = [
             (name, f"{len(probe.each):,}", f"{probe.value:z.3f}", f"{probe.score.low:z.3f} to {probe.score.high:z.3f}")
             for name, probe in self.rows
         ]
-        return "On images held out", ("asked", "images", self.quantity, "95% interval"), rows
+        return "Held-out images", ("model", "images", self.quantity, "95% interval"), rows
 
     def chart(self) -> dict[str, Any]:
-        """Return what a picture of it shows; see `tlkit.reports.figures.PlanScores`."""
+        """Return the data of the figure; see `tlkit.reports.figures.PlanScores`."""
         curve = self.curve
         scores = [(name, probe.score) for name, probe in self.rows[1:]]
         return {
@@ -147,7 +146,7 @@ class Evidence:
         }
 
     def to_payload(self) -> dict[str, Any]:
-        """Return plain numbers, lists and dicts, fit for JSON."""
+        """Return JSON values."""
         trial = self.trial
         return {
             "task": self.task,
@@ -176,12 +175,12 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Advice:
-    """What to do, and why.
+    """A recommendation with its reasons.
 
     Attributes:
         depth: HEAD, LAST_GROUPS or EVERYTHING.
-        head_kind: A head to take instead of the one that was asked for; None: that one.
-        reasons: Some sentences.
+        head_kind: A head to use instead of the requested one; None to keep it.
+        reasons: One sentence each.
     """
 
     depth: int
@@ -190,66 +189,61 @@ class Advice:
 
 
 def advise(evidence: Evidence) -> Advice:
-    """Follow the trial, but for the cases in which it is not asked."""
+    """Follow the trial, if there is one."""
     probe, majority, trial = evidence.probe, evidence.majority, evidence.trial
     if not probe.is_better_than(majority) and not (trial and trial.deeper.is_better_than(trial.majority)):
         return Advice(
             HEAD,
             None,
             (
-                f"A probe on the frozen features ({probe.value:z.2f}) does no better than the majority "
-                f"({majority.value:z.2f}): they do not tell the answer, and there is nothing to refine. Look at the "
-                "labels first.",
+                f"A probe on the frozen features ({probe.value:z.2f}) is no better than the majority "
+                f"({majority.value:z.2f}): the features do not predict the target. Check the labels first.",
             ),
         )
     if trial is None:
-        return Advice(
-            HEAD, None, (f"Whether more than the head is worth training was not tried: {evidence.why_no_trial}",)
-        )
+        return Advice(HEAD, None, (f"Deeper training was not tried: {evidence.why_no_trial}",))
     depth, reason = _judge_depth(evidence, trial)
     kind, head_reason = _judge_head(trial) if depth == HEAD else (None, _compare_with_linear(trial))
     return Advice(depth, kind, (reason, head_reason) if head_reason else (reason,))
 
 
 def advise_without_evidence(*, is_random: bool) -> Advice:
-    """Say what to do where features tell nothing: the weights are random, or there are too few images to ask."""
+    """Recommend without evidence: the weights are random, or there are too few images."""
     if is_random:
-        return Advice(EVERYTHING, None, ("The weights are random: there is nothing yet that could be kept frozen.",))
-    return Advice(HEAD, None, ("Too few images to find out what the features tell: little can be trained on them.",))
+        return Advice(EVERYTHING, None, ("The weights are random, so there is nothing worth freezing.",))
+    return Advice(HEAD, None, ("There are too few images for a trial, so train only the head.",))
 
 
 def _judge_depth(evidence: Evidence, trial: Trial) -> tuple[int, str]:
     """Return how deep to train, and why.
 
-    The last groups are worth their time where the score rises beyond chance, or where the loss falls beyond chance and the
-    score rises by an amount that matters.
+    The last groups are worth training if the score rises significantly, or if the loss falls significantly and the
+    score rises by a relevant amount.
     """
     gain, loss = describe_gain(evidence.task, trial.gain), trial.loss_fall
-    of = f"{evidence.quantity} on {trial.num_images:,} images held out"
+    of = f"{evidence.quantity} on {trial.num_images:,} held-out images"
     last = trial.last_groups
     if trial.gain.low > 0:
-        return LAST_GROUPS, f"Training {last} upwards too brings {gain} of {of}."
+        return LAST_GROUPS, f"Training from {last} upwards gains {gain} in {of}."
     if loss.low > 0 and trial.gain.value >= LITTLE:
         return LAST_GROUPS, (
-            f"Training {last} upwards too brings {gain} of {of}; the loss falls beyond chance, by "
-            f"{loss.in_words()} an image."
+            f"Training from {last} upwards gains {gain} in {of}; the loss falls significantly, by "
+            f"{loss.in_words()} per image."
         )
     is_full = trial.head.value >= NEARLY_PERFECT
     has_more = evidence.num_images >= MANY_TIMES * trial.num_trained
     if is_full or (not has_more and (trial.gain.high < LITTLE or loss.low <= 0)):
-        return HEAD, f"No gain is to be expected from training {last} upwards too: {gain} of {of}."
-    reason = f"No clear gain shows from training {last} upwards too: {gain} of {of}."
+        return HEAD, f"Training from {last} upwards is not expected to help: {gain} in {of}."
+    reason = f"Training from {last} upwards shows no clear gain: {gain} in {of}."
     if has_more:
-        reason += (
-            f" Each model learnt from {trial.num_trained:,} images; with all {evidence.num_images:,} there may be one."
-        )
+        reason += f" The trial used {trial.num_trained:,} images; with all {evidence.num_images:,} there may be a gain."
     return HEAD, reason
 
 
 def _judge_head(trial: Trial) -> tuple[str | None, str | None]:
-    """Return the linear head where it does better beyond chance, or no worse by score and by loss, and why.
+    """Return the linear head, with the reason, if it is significantly better, or no worse by score and loss.
 
-    Where both are nearly perfect the loss has little to tell.
+    The loss is ignored if both are nearly perfect.
     """
     linear, head = trial.linear, trial.head
     if linear is None or linear.value < head.value:
@@ -259,16 +253,18 @@ def _judge_head(trial: Trial) -> tuple[str | None, str | None]:
         return None, None
     times = trial.num_parameters[0] / trial.num_parameters[1]
     return LINEAR, (
-        f"A linear head does as well as the {trial.head_kind} one, {linear.value:z.3f} and {head.value:z.3f}, "
-        f"at 1/{times:,.0f} of its weights."
+        f"A linear head does as well as the {trial.head_kind} head, {linear.value:z.3f} and {head.value:z.3f}, "
+        f"with 1/{times:,.0f} of its weights."
     )
 
 
 def _compare_with_linear(trial: Trial) -> str | None:
-    """Return a hint where a linear head alone does as well as another head with the last groups."""
+    """Return a hint if a linear head alone does as well as the other head with the last groups."""
     if trial.linear is None or trial.linear.value < trial.deeper.value:
         return None
     return (
-        f"A linear head alone does as well in the trial ({trial.linear.value:z.3f}, and {trial.deeper.value:z.3f} for the "
-        f"{trial.head_kind} head and {trial.last_groups} upwards), in a fraction of the time: try it first (--head linear)."
+        f"In the trial, a linear head alone does as well ({trial.linear.value:z.3f}, against {trial.deeper.value:z.3f} "
+        "for "
+        f"the {trial.head_kind} head and {trial.last_groups} upwards) in a fraction of the time: try it first (--head "
+        "linear)."
     )

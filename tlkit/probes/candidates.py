@@ -1,4 +1,4 @@
-"""What `tlkit compare` compares: backbones and boundaries by a probe, or heads, policies and views by trainings."""
+"""The candidates of `tlkit compare`: backbones and boundaries for probes, or heads, policies and views for training."""
 
 from __future__ import annotations
 
@@ -26,14 +26,14 @@ from tlkit.recipes import (
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What is to be compared, as the user listed it; an empty list is left to the default.
+class ComparisonRequest:
+    """The lists to compare, as the user gave them; an empty list means the default.
 
     Attributes:
         backbones: `NAME`, or `NAME:WEIGHTS`.
-        boundaries: Where each is cut.
+        boundaries: Boundaries at which to cut each backbone.
         heads: `KIND`, or `KIND:UNITS`.
-        policies: How views are made.
+        policies: Augmentation policies.
         views: Numbers of cached views.
     """
 
@@ -45,20 +45,20 @@ class Wanted:
 
     @property
     def is_trained(self) -> bool:
-        """Whether candidates differ in what only a training shows, so that each is trained, and none probed."""
+        """Whether candidates have to be trained rather than probed."""
         return bool(self.heads or self.policies or self.views)
 
 
 @dataclass(frozen=True)
 class Candidate:
-    """Something to choose.
+    """A candidate of a comparison.
 
     Attributes:
-        name: What tells it from the others.
+        name: A name that distinguishes it from the others.
         backbone: The network.
-        boundary: Where it is cut.
-        head: What is trained on its features; None: a probe.
-        views: The views of the images that are trained on.
+        boundary: The boundary at which it is cut.
+        head: The head to train on its features; None for a probe.
+        views: The views of the training images.
     """
 
     name: str
@@ -68,70 +68,72 @@ class Candidate:
     views: ViewPlan = PICTURE_ITSELF
 
 
-def list_candidates(wanted: Wanted, settings: BackboneSettings, *, seed: int) -> list[Candidate]:
-    """Return every combination of what is wanted, checked before anything heavy is loaded.
+def list_candidates(requested: ComparisonRequest, settings: BackboneSettings, *, seed: int) -> list[Candidate]:
+    """Return all requested combinations, checked before any heavy import.
 
     Args:
-        wanted: The lists.
-        settings: Everything of the networks but their names and weights.
-        seed: Of the views.
+        requested: The lists.
+        settings: Backbone settings other than name and weights.
+        seed: Seed of the views.
 
     Raises:
-        SettingError: A name or number is not valid, has no effect, or stands there twice.
-        BackboneError: A backbone, boundary or its weights are not there.
+        SettingError: A name or number is invalid, has no effect, or appears twice.
+        BackboneError: A backbone, boundary or its weights do not exist.
     """
-    backbones = wanted.backbones or [settings.name]
-    if wanted.is_trained:
-        candidates = list(_list_trainings(wanted, backbones, settings, seed))
+    backbones = requested.backbones or [settings.name]
+    if requested.is_trained:
+        candidates = list(_list_trainings(requested, backbones, settings, seed))
     else:
-        candidates = list(_list_probes(wanted, backbones, settings))
+        candidates = list(_list_probes(requested, backbones, settings))
     names = [candidate.name for candidate in candidates]
     for name in names:
         if names.count(name) > 1:
-            raise SettingError(f"{name} is named twice.", expected="different candidates", fix="leave one of them out.")
+            raise SettingError(f"{name} appears twice.", expected="different candidates", fix="remove one of them.")
     return candidates
 
 
-def _list_probes(wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings) -> Iterator[Candidate]:
-    for text, boundary in itertools.product(backbones, wanted.boundaries or [TOP]):
+def _list_probes(
+    requested: ComparisonRequest, backbones: Sequence[str], settings: BackboneSettings
+) -> Iterator[Candidate]:
+    for text, boundary in itertools.product(backbones, requested.boundaries or [TOP]):
         network, label = _read_backbone(text, backbones, settings)
         boundary = check_boundary(network.entry, boundary)
-        yield Candidate(f"{label} at {boundary}" if wanted.boundaries else label, network, boundary)
+        yield Candidate(f"{label} at {boundary}" if requested.boundaries else label, network, boundary)
 
 
 def _list_trainings(
-    wanted: Wanted, backbones: Sequence[str], settings: BackboneSettings, seed: int
+    requested: ComparisonRequest, backbones: Sequence[str], settings: BackboneSettings, seed: int
 ) -> Iterator[Candidate]:
-    if wanted.boundaries:
+    if requested.boundaries:
         raise SettingError(
-            f"--boundaries {','.join(wanted.boundaries)} together with --heads, --policies or --views.",
-            expected="boundaries, which a probe ranks; or heads and views, which are trained at the top",
-            fix="leave out one or the other.",
+            f"--boundaries {','.join(requested.boundaries)} together with --heads, --policies or --views.",
+            expected="boundaries, which are compared by a probe, or heads and views, which are trained at the top",
+            fix="remove one or the other.",
         )
-    heads = [_read_head(text) for text in wanted.heads or [HeadSettings().kind]]
-    plans = _list_views(wanted, seed)
+    heads = [_read_head(text) for text in requested.heads or [HeadSettings().kind]]
+    plans = _list_views(requested, seed)
     for text, head, views in itertools.product(backbones, heads, plans):
         network, label = _read_backbone(text, backbones, settings)
         parts = (
-            _describe_head(head) if len(heads) > 1 or not wanted.views else "",
-            _describe_views(views) if wanted.views else "",
+            _describe_head(head) if len(heads) > 1 or not requested.views else "",
+            _describe_views(views) if requested.views else "",
         )
         name = " with ".join(filter(None, parts))
         yield Candidate(f"{label}: {name}" if len(backbones) > 1 else name, network, TOP, head, views)
 
 
-def _list_views(wanted: Wanted, seed: int) -> list[ViewPlan]:
-    """Return every number of views in every policy; a single view is the image itself, whatever the policy."""
-    numbers = [_read_number(text, "--views", "1,4,8") for text in wanted.views] or [1]
-    if wanted.policies and max(numbers) == 1:
+def _list_views(requested: ComparisonRequest, seed: int) -> list[ViewPlan]:
+    """Return all numbers of views for all policies; a single view is the image itself, whatever the policy."""
+    numbers = [_read_number(text, "--views", "1,4,8") for text in requested.views] or [1]
+    if requested.policies and max(numbers) == 1:
         raise SettingError(
-            f"--policies {','.join(wanted.policies)} has no effect: a single view is the image itself.",
+            f"--policies {','.join(requested.policies)} has no effect: a single view is the image itself.",
             expected="--views with a number above 1",
             fix="add --views 4.",
         )
     policies = [
         build_settings(Stage, {"policy": policy}, "--policies:").policy
-        for policy in wanted.policies or [Stage().policy]
+        for policy in requested.policies or [Stage().policy]
     ]
     return [
         ViewPlan(policy, number, seed) if number > 1 else PICTURE_ITSELF
@@ -163,7 +165,7 @@ def _describe_views(views: ViewPlan) -> str:
 
 
 def _read_backbone(text: str, backbones: Sequence[str], settings: BackboneSettings) -> tuple[ResolvedBackbone, str]:
-    """Return a checked backbone, and its name, with that of the weights where another has the same name."""
+    """Return a checked backbone and its name, with the weights' name if backbones share a name."""
     name, _, weights = text.partition(":")
     network = resolve_backbone(dataclasses.replace(settings, name=name, weights=weights or None))
     check_weights(network.entry, network.weights)

@@ -1,7 +1,7 @@
-"""Rank candidates by how well each predicts the same images, and say which of them do not differ.
+"""Rank candidates by their predictions of the same images, and report which do not differ.
 
-Two candidates are compared image by image (`tlkit.tasks.scored_outputs`), which tells smaller differences apart
-than their intervals do: on the same images they are right and wrong together.
+Candidates are compared image by image (`tlkit.tasks.scored_outputs`), which detects smaller differences than comparing
+their intervals, because they tend to be right and wrong on the same images.
 """
 
 from __future__ import annotations
@@ -21,12 +21,12 @@ _TWO_DIGITS = "{:z.2f}".format
 
 @dataclass(frozen=True)
 class Cost:
-    """What a candidate takes on this machine; `CostTerms` says of what.
+    """The cost of a candidate on this machine; see `CostTerms`.
 
     Attributes:
-        seconds: Of two candidates that do not differ, the one that takes fewer is the cheaper.
-        megabytes: None where the system does not tell.
-        num_parameters: Weights.
+        seconds: Of two candidates that do not differ, the faster one is recommended.
+        megabytes: None if the system does not report it.
+        num_parameters: Number of weights.
     """
 
     seconds: float
@@ -36,12 +36,12 @@ class Cost:
 
 @dataclass(frozen=True)
 class CostTerms:
-    """What the numbers of a cost are of, for all candidates of a ranking.
+    """The meaning of the costs in a ranking.
 
     Attributes:
-        columns: Titles of the three numbers in a table.
+        columns: Column titles of the three numbers.
         keys: Their names in JSON.
-        per: What stands behind seconds in a sentence.
+        per: The words after the seconds in a sentence.
     """
 
     columns: tuple[str, str, str]
@@ -52,16 +52,16 @@ class CostTerms:
 PROBED = CostTerms(
     ("1,000 images", "memory", "parameters"), ("seconds_per_1000_images", "megabytes", "parameters"), "for 1,000 images"
 )
-"""From file to feature; memory that this takes on top of the process's; weights below the head."""
+"""Time from file to feature; additional memory; weights below the head."""
 TRAINED = CostTerms(
     ("whole run", "features", "head"), ("seconds_of_a_run", "feature_megabytes", "head_parameters"), "for a whole run"
 )
-"""Features of all views and the training on them; disk of those features; weights of the head."""
+"""Time for features of all views and training; disk space of the features; weights of the head."""
 
 
 @dataclass(frozen=True)
 class CandidateScore:
-    """Something to choose, with how every image fared, in the same order for all candidates."""
+    """A candidate with its score for every image, in the same order for all candidates."""
 
     name: str
     probe: ScoredOutputs
@@ -73,10 +73,10 @@ class Place:
     """One line of the ranking.
 
     Attributes:
-        name: Of the candidate.
+        name: Name of the candidate.
         score: Accuracy, label accuracy or R², with its interval.
-        cost: What it takes.
-        is_behind: Whether the first of the ranking is better, at 95%.
+        cost: Its cost.
+        is_behind: Whether the first of the ranking is significantly better (95%).
     """
 
     name: str
@@ -87,7 +87,7 @@ class Place:
 
 @dataclass(frozen=True)
 class Ranking:
-    """Candidates from the highest score downwards; `advised` is the cheapest of those that are not behind."""
+    """Candidates by descending score; `advised` is the cheapest of those that are not behind."""
 
     task: str
     num_images: int
@@ -102,20 +102,20 @@ class Ranking:
 
     @property
     def sentences(self) -> list[str]:
-        """What follows from the ranking."""
+        """The conclusions from the ranking."""
         first, level = self.places[0], [place.name for place in self.places if not place.is_behind]
         score = first.score.in_brief(_TWO_DIGITS)
         if len(self.places) == 1:
             return [f"{first.name} reaches {score}."]
         if len(level) == 1:
             return [f"{first.name} is ahead of all others: {self.quantity} {score}."]
-        text = f"{join_names(level)} do not differ beyond chance on {self.num_images:,} images."
+        text = f"{join_names(level)} do not differ significantly on {self.num_images:,} images."
         if self.advised == first.name:
-            return [text, f"{first.name} is both the highest, {score}, and the cheapest of them."]
+            return [text, f"{first.name} has both the highest score, {score}, and the lowest cost."]
         cheapest = next(place for place in self.places if place.name == self.advised)
         return [
             text,
-            f"Take {cheapest.name}: {cheapest.score.in_brief(_TWO_DIGITS)} in {cheapest.cost.seconds:.1f} s "
+            f"Use {cheapest.name}: {cheapest.score.in_brief(_TWO_DIGITS)} in {cheapest.cost.seconds:.1f} s "
             f"{self.terms.per}, against {score} in {first.cost.seconds:.1f} s with {first.name}.",
         ]
 
@@ -164,7 +164,7 @@ def rank_candidates(task: str, candidates: Sequence[CandidateScore], terms: Cost
     Args:
         task: One of TASKS.
         candidates: At least one; their names differ.
-        terms: What their costs are.
+        terms: The meaning of their costs.
     """
     ordered = sorted(candidates, key=lambda candidate: (-candidate.probe.value, candidate.cost.seconds))
     first = ordered[0]
@@ -177,7 +177,7 @@ def rank_candidates(task: str, candidates: Sequence[CandidateScore], terms: Cost
 
 
 def _format_count(number: int) -> str:
-    """Return "2.3 M", or all digits below a tenth of a million."""
+    """Format a count as "2.3 M", or with all digits below 100,000."""
     return f"{number / 1e6:,.1f} M" if number >= 1e5 else f"{number:,}"
 
 

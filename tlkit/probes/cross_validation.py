@@ -1,4 +1,4 @@
-"""Cross-validate a head: train it on most images of each fold, and let it answer for those that are left out."""
+"""Cross-validate a head: train it on most images of each fold, and predict the rest."""
 
 from __future__ import annotations
 
@@ -25,12 +25,12 @@ from tlkit.training.held_out import FeatureSource, HeadTraining, Parts, answer_h
 
 @dataclass(frozen=True, eq=False)
 class CrossValidatedHead:
-    """What trained heads make of the images.
+    """The results of cross-validated heads.
 
     Attributes:
-        probe: How every image fared with a head that has not learnt from it.
-        seconds: Of one training, the median.
-        num_parameters: Weights of the head.
+        probe: The score of every image with a head that was not trained on it.
+        seconds: Median duration of one training.
+        num_parameters: Number of weights of the head.
     """
 
     probe: ScoredOutputs
@@ -48,22 +48,22 @@ def cross_validate_head(
     precision: str,
     advance: Callable[[int], None],
 ) -> CrossValidatedHead:
-    """Train a head for each fold, as `tlkit finetune` would with its defaults, and score what they say.
+    """Train a head for each fold, as `tlkit finetune` would with its defaults, and score its predictions.
 
-    In each fold, the part of the images that chooses the epoch is the default `validation_fraction`.
+    In each fold, the default `validation_fraction` of the images is used to choose the epoch.
 
     Args:
         questions: Images, targets and folds.
-        cache: Holds the features.
-        positions: Where each view of each image lies in it: int64 (n, num_views).
+        cache: The cached features.
+        positions: Row of each view of each image in the cache: int64 (n, num_views).
         head: The kind of head.
-        views: The views that are drawn from.
-        precision: Arithmetic of the training steps; see `tlkit.runtime.graph_precision`.
+        views: The views to draw from.
+        precision: Precision of the training steps; see `tlkit.runtime.graph_precision`.
         advance: Called with 1 after each fold.
 
     Raises:
         DataError: There are too few images.
-        NumericsError: The training loss is no longer a number.
+        NumericsError: The training loss is not finite.
     """
     task, targets = questions.manifest.task, questions.targets
     features = FeatureSource(
@@ -100,7 +100,7 @@ def cross_validate_head(
 
 
 def divide_fold(questions: Questions, fold: Fold) -> Parts:
-    """Set aside some of the images that a fold learns from, to choose the epoch.
+    """Reserve some of a fold's training images to choose the epoch.
 
     Raises:
         DataError: There are too few.
@@ -117,8 +117,8 @@ def divide_fold(questions: Questions, fold: Fold) -> Parts:
     )
     if "validation" not in splits:
         raise DataError(
-            f"A fold learns from {len(fold.train)} images, one of each class: none is left to choose the epoch by.",
-            expected="three images of a class, or more",
-            fix="add images, or leave out --heads, --policies and --views: a probe needs no epochs.",
+            f"A fold trains on {len(fold.train)} images, one per class, so none is left to choose the epoch.",
+            expected="three or more images per class",
+            fix="add images, or remove --heads, --policies and --views: a probe needs no epochs.",
         )
     return Parts(fold.train[splits == "train"], fold.train[splits == "validation"], fold.test)

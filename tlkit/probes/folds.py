@@ -1,7 +1,7 @@
-"""Divide images into folds, so that each is predicted once by what was learnt from others.
+"""Divide images into folds, so that each image is predicted once by a model trained on others.
 
-Images with equal keys, the `duplicates`, never stand on both sides of a fold, and only the first of them is learnt from.
-The same arguments give the same folds.
+Duplicates, which are images with equal keys, are never on both sides of a fold, and only the first of them is trained
+on. The same arguments give the same folds.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ MIN_FOLDS = 3
 
 @dataclass(frozen=True, eq=False)
 class Fold:
-    """Positions of images, int64, rising: those that are learnt from, and those that are predicted."""
+    """Positions of training images and of predicted images, ascending int64."""
 
     train: NDArray[np.int64]
     test: NDArray[np.int64]
@@ -28,18 +28,18 @@ class Fold:
 def make_stratified_folds(
     strata: Sequence[Hashable], *, duplicates: Sequence[Hashable] | None = None, seed: int = 0
 ) -> tuple[Fold, ...]:
-    """Share out the images of each stratum evenly.
+    """Make folds with an even share of each stratum.
 
-    There are 5 folds, fewer where a stratum has fewer distinct images, but 3 at least; a stratum of one or two images
+    There are 5 folds, or fewer if a stratum has fewer distinct images, but at least 3; a stratum of one or two images
     is missing in some folds.
 
     Args:
-        strata: What each image belongs to, such as its class; n >= 2 distinct images.
-        duplicates: Key of each image, such as the hash of its bytes; equal keys stay together, with the first one's stratum.
-        seed: Another seed gives other folds.
+        strata: Stratum of each image, such as its class; at least two distinct images.
+        duplicates: Key of each image, such as its hash; equal keys stay together, with the first one's stratum.
+        seed: Seed of the folds.
 
     Raises:
-        ValueError: There are less than two distinct images.
+        ValueError: There are fewer than two distinct images.
     """
     keys = _number_keys(duplicates, len(strata))
     firsts = _find_firsts(keys)
@@ -64,17 +64,17 @@ def make_stratified_folds(
 def make_group_folds(
     groups: Sequence[Hashable], *, duplicates: Sequence[Hashable] | None = None, seed: int = 0
 ) -> tuple[Fold, ...]:
-    """Hold out whole groups, 5 folds of about the same size or one for each group where there are fewer.
+    """Make folds of whole groups: 5 of about the same size, or one per group if there are fewer.
 
-    An image is not learnt from where a twin of it, in another group, is held out.
+    An image is not trained on if a duplicate of it, in another group, is held out.
 
     Args:
-        groups: What each image belongs to, such as the camera.
-        duplicates: Key of each image, such as the hash of its bytes.
-        seed: Another seed puts groups of equal size into other folds.
+        groups: Group of each image, such as the camera.
+        duplicates: Key of each image, such as its hash.
+        seed: Seed for the order of groups of equal size.
 
     Raises:
-        ValueError: There are less than two groups, or nothing is left to learn from beside a fold's duplicates.
+        ValueError: There are fewer than two groups, or a fold has no training images left without its duplicates.
     """
     sizes = Counter(groups)
     if len(sizes) < 2:
@@ -91,7 +91,7 @@ def make_group_folds(
 
 
 def _number_keys(duplicates: Sequence[Hashable] | None, num_images: int) -> NDArray[np.int64]:
-    """Return a number for each image, 0, 1 … by first appearance, equal for equal keys."""
+    """Number the keys 0, 1 … by first appearance."""
     if duplicates is None:
         return np.arange(num_images)
     if len(duplicates) != num_images:
@@ -111,6 +111,6 @@ def _make_folds(fold_of: NDArray[np.int64], keys: NDArray[np.int64]) -> tuple[Fo
         test = np.flatnonzero(fold_of == number)
         others = np.flatnonzero(~np.isin(keys, keys[test]))
         if not len(others):
-            raise ValueError("expected images to learn from. Received: a fold that has a twin of every other image")
+            raise ValueError("expected training images. Received: a fold with duplicates of all other images")
         folds.append(Fold(train=others[_find_firsts(keys[others])], test=test))
     return tuple(folds)

@@ -1,9 +1,9 @@
-"""Find the images for which a prediction is nearly certain, where that is too much to know.
+"""Find images whose target a metadata column makes nearly certain.
 
-A column may give the answer away for a part of the images only: a cell that is filled in after the diagnosis, a camera that
-only one clinic has. Over all images that may look like a modest predictor, and where one class dominates, accuracy cannot
-rise at all. So the images about which the prediction is sure are looked at by themselves. "Doubt" is what the base rate
-leaves open, 1 minus the share of the class; the prediction takes away a part of it.
+A column may reveal the target for only some images: a cell filled in after the diagnosis, or a camera that only one
+clinic has. Over all images this may look like a modest predictor, and if one class dominates, accuracy cannot rise at
+all. So the confident predictions are judged separately. "Doubt" is 1 minus the base rate of the class; a prediction
+removes a part of it.
 """
 
 from __future__ import annotations
@@ -18,22 +18,22 @@ from numpy.typing import NDArray
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
 
 SURE_ABOVE = 0.7
-"""A prediction is sure if it takes away more than such a part of the doubt."""
+"""A prediction is confident if it removes more than this fraction of the doubt."""
 MIN_PART_OF_IMAGES = 0.05
 MIN_PART_OF_DOUBT = 0.5
-"""The lower end of the interval must take away more than that, so that a few lucky images do not count."""
+"""The lower end of the interval must remove more than this fraction, so that a few lucky images do not count."""
 MIN_OF_A_CLASS = 10
 MAX_DOUBT_LEFT_ABOUT_A_CLASS = 0.1
 
 
 @dataclass(frozen=True)
 class GivenAway:
-    """A part of the images for which the answer is nearly certain.
+    """A subset of the images whose target is nearly certain.
 
     Attributes:
-        share: Of all images, 0..1.
-        score: How often the prediction is right there; for values, its R² there.
-        base_rate: How often the same answers are right over all images; 0 for values.
+        share: Fraction of all images, 0..1.
+        score: Accuracy of the prediction on them; for values, its R².
+        base_rate: Accuracy of the same predictions over all images; 0 for values.
     """
 
     share: float
@@ -42,15 +42,17 @@ class GivenAway:
 
 
 def find_given_away(memberships: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]) -> GivenAway | None:
-    """Return the images for which a prediction gives the class away; None if there are no such images, or too few.
+    """Return the images whose class a prediction makes nearly certain; None if there are too few.
 
-    They count if they are a twentieth of all images and the doubt that is left about them is a smaller share than they
-    are of all images: the fewer they are, the surer it must be. Or if they are half of the images of a class, ten at least,
-    and nine tenths of the doubt are gone.
+    They count if they are at least 5% of all images and their remaining doubt is a smaller fraction than their share of
+    the
+    images: the fewer they are, the more certain they must be. They also count if they are half of the images of a
+        class,
+    at least ten, with 90% of the doubt removed.
 
     Args:
         memberships: Float (n, classes), 0 and 1.
-        outputs: What is predicted for images that were not learnt from, float (n, classes), about 0..1.
+        outputs: Out-of-fold predictions, float (n, classes), about 0..1.
     """
     rates = memberships.mean(axis=0)
     doubts = 1.0 - rates
@@ -75,7 +77,7 @@ def _iterate_parts(
     is_sure: NDArray[np.bool_],
     is_right: NDArray[np.bool_],
 ) -> Iterator[tuple[NDArray[np.bool_], bool]]:
-    """Yield all sure images, if they are enough, and those of each class that they hold half of."""
+    """Yield all confident images, if there are enough, and those of each class of which they are half."""
     if is_sure.mean() >= MIN_PART_OF_IMAGES:
         yield is_sure, True
     for label in range(memberships.shape[1]):

@@ -1,4 +1,4 @@
-"""What probes are asked about: which images, and what is to be predicted of them."""
+"""The images and targets of probes."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ MAX_IMAGES = 2000
 
 @dataclass(frozen=True, eq=False)
 class Questions:
-    """What every candidate of a comparison is asked.
+    """The images, targets and folds that all candidates of a comparison share.
 
     Attributes:
-        manifest: The images; all of them are trained on in some fold, so all are called training images.
-        targets: What is to be said of each, as probes take it; see `tlkit.probes.probe`.
-        folds: Which images are predicted by what was learnt from which.
-        seed: Of random weights, of the order of training, and of which images choose the epoch.
+        manifest: The images, all marked as training images, since each is trained on in some fold.
+        targets: The targets of the probes; see `tlkit.probes.probe`.
+        folds: The cross-validation folds.
+        seed: Seed of random weights, training order, and the validation images of a fold.
     """
 
     manifest: Manifest
@@ -43,7 +43,7 @@ class Questions:
 
     @property
     def answers(self) -> NDArray[np.generic]:
-        """What a training learns: classes by their numbers, and labels and values as probes take them."""
+        """The targets for training: class numbers, or labels and values as for probes."""
         is_exclusive = find_task(self.manifest.task).is_exclusive
         return self.manifest.targets(self.manifest.records) if is_exclusive else self.targets
 
@@ -51,7 +51,7 @@ class Questions:
 def make_probe_targets(
     manifest: Manifest, records: Sequence[ImageRecord], settings: DataSettings
 ) -> NDArray[np.floating[Any]]:
-    """Return what probes learn, float (n, outputs); see `Task.encode_targets`."""
+    """Return the targets of probes, float (n, outputs); see `Task.encode_targets`."""
     targets = find_task(manifest.task).encode_targets(manifest.targets(records), len(manifest.class_names))
     if settings.target_scale == "log":
         check_target(manifest, settings)
@@ -60,7 +60,7 @@ def make_probe_targets(
 
 
 def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Questions:
-    """Divide the images of a manifest into folds, in which each of them is predicted once."""
+    """Divide the images of a manifest into folds, so that each image is predicted once."""
     records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
     targets = make_probe_targets(manifest, records, settings)
     duplicates = [record.sha256 for record in records]
@@ -69,7 +69,7 @@ def make_questions(manifest: Manifest, settings: DataSettings, seed: int) -> Que
 
 
 def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
-    """Read a data set and keep its images but for those of the test split, at most about 2,000.
+    """Read a data set and keep at most about 2,000 images, without the test split.
 
     Raises:
         DataError: The data set is not usable.
@@ -83,7 +83,7 @@ def read_probe_images(data: Path, settings: DataSettings, seed: int, cache_root:
     records = limit_records(used, find_task(manifest.task), seed, at_most=MAX_IMAGES)
     console.say(
         f"{len(records):,} of {len(manifest.records):,} images"
-        + (" (those of the test split take no part)" if len(used) < len(manifest.records) else "")
+        + (" (without the test split)" if len(used) < len(manifest.records) else "")
         + (f", {len(manifest.metadata_columns)} columns." if manifest.metadata_columns else ".")
     )
     return dataclasses.replace(manifest, records=tuple(records))

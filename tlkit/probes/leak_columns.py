@@ -1,7 +1,7 @@
-"""The columns that a leak test judges: each fact once, and none that is the same for all images.
+"""The columns of a leak test: each fact once, without constant columns.
 
-Two columns are one fact if they tell images apart in the same way: `camera_width` and `image-width`, a diagnosis and
-its code, centimetres and inches. Such columns get one verdict.
+Two columns are one fact if they distinguish images in the same way: `camera_width` and `image-width`, a diagnosis and
+its code, centimetres and inches. Such columns share one verdict.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ from tlkit.probes.probe import probe_features
 
 @dataclass(frozen=True, eq=False)
 class LeakColumn:
-    """A column to be judged.
+    """A column to judge.
 
     Attributes:
         name: Its name.
-        matrix: Its numbers, float (n, w), finite; see `probe_features`.
-        is_image_fact: Whether it is known from the image file, under this name or another.
-        is_in_table: Whether it stands in a table, under this name or another.
+        matrix: Its encoded values, finite float (n, w); see `probe_features`.
+        is_image_fact: Whether it is a fact about the image file, under this name or another.
+        is_in_table: Whether it is in a table, under this name or another.
         same_as: Other names of the same fact.
         is_filled: Which images have a value, bool (n,); None: all of them.
     """
@@ -42,12 +42,12 @@ class LeakColumn:
 
 @dataclass(frozen=True, eq=False)
 class LeakColumns:
-    """What is judged, and what is not.
+    """The columns to judge, and those left out.
 
     Attributes:
-        judged: One column for each fact.
-        constant: Names of columns that have one value.
-        unique: Names of categories that have another value for every image, so that nothing can be learnt from them.
+        judged: One column per fact.
+        constant: Names of columns with a single value.
+        unique: Names of categories with a different value for every image, which cannot be learned from.
     """
 
     judged: tuple[LeakColumn, ...]
@@ -56,7 +56,7 @@ class LeakColumns:
 
 
 def make_leak_columns(encoding: MetadataEncoding, rows: Sequence[Sequence[str]]) -> LeakColumns:
-    """Return every fact of an encoding by itself; `rows` are the texts of the images, one a column, n >= 1."""
+    """Return the facts of an encoding; `rows` are the texts of the images, one per column, n >= 1."""
     facts: dict[Hashable, list[LeakColumn]] = {}
     constant: list[str] = []
     unique: list[str] = []
@@ -86,10 +86,10 @@ def _join(columns: Sequence[LeakColumn]) -> LeakColumn:
 
 
 def _describe_order(column: Column, texts: Sequence[str]) -> Hashable:
-    """Return what is equal for columns that tell the same of the images.
+    """Return a key that is equal for columns that are the same fact.
 
-    Where values come back, it is which images share one. Where hardly any does, as with sizes in bytes, it is the order
-    of the images by number, in either direction.
+    It depends on which images share a value or, if hardly any do, as with sizes in bytes, on the order of the images by
+    value, in either direction.
     """
     if isinstance(column, NumberColumn):
         values = np.array([column.parse(text) for text in texts])

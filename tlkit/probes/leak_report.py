@@ -1,6 +1,6 @@
-"""What is said of columns that know the answer: verdicts, sentences, tables, and rows for a figure.
+"""The report of a leak test: verdicts, sentences, tables, and rows for a figure.
 
-The word for a column that gives the answer away stands nowhere but with such a column, so that a search finds it.
+The word "leaks" is used only for leaking columns, so that a search finds them.
 """
 
 from __future__ import annotations
@@ -23,16 +23,16 @@ _TWO_DIGITS = "{:z.2f}".format
 Table = tuple[str, tuple[str, ...], Sequence[tuple[str, ...]]]
 """A title, titles of columns, and rows."""
 ChartRow = tuple[str, float, float, float, str]
-"""A label, a figure with the ends of its interval, and a verdict or an empty text."""
+"""Label, value with the ends of its interval, and a verdict or an empty string."""
 
 
 @dataclass(frozen=True)
 class Known:
-    """How much of the answer something explains.
+    """How much of the target is explained.
 
     Attributes:
-        explained: Brier's skill score, or R² of values: 0 for the base rates, 1 for always sure and right.
-        score: How often it is right; None for values.
+        explained: The Brier skill score, or R² for values: 0 for the base rates, 1 for certain and right predictions.
+        score: The accuracy; None for values.
     """
 
     explained: Interval
@@ -41,16 +41,16 @@ class Known:
 
 @dataclass(frozen=True)
 class ColumnVerdict:
-    """What a column of metadata knows of the answer.
+    """The verdict on a metadata column.
 
     Attributes:
-        name: Of the column; `image-size` for all facts of the image file together.
+        name: Name of the column; `image-size` for all facts about the image file together.
         same_as: Other names of the same fact.
-        is_image_fact: Whether it is a fact of the image file rather than a column of a table.
+        is_image_fact: Whether it is a fact about the image file rather than a table column.
         verdict: `leaks`, `helps`, `redundant` or `harmless`.
-        alone: What the column explains by itself.
-        given_away: The images whose answer it makes nearly certain, if there are enough.
-        with_image: What the image's features and the column explain; None where images were not looked at.
+        alone: How much the column explains by itself.
+        given_away: The images whose target it makes nearly certain, if there are enough.
+        with_image: How much the image's features and the column explain; None if images were not used.
         sentence: The verdict in words.
     """
 
@@ -66,7 +66,7 @@ class ColumnVerdict:
 
 @dataclass(frozen=True)
 class GroupScore:
-    """How images of one group fare when the whole group is held out; `score` is None for an R² without any spread."""
+    """The score of a group when it is held out; `score` is None if R² is undefined."""
 
     name: str
     num_images: int
@@ -75,16 +75,16 @@ class GroupScore:
 
 @dataclass(frozen=True)
 class GroupVerdict:
-    """What holding out whole groups does to the score of the image's features.
+    """The effect of holding out whole groups on the score of the image's features.
 
     Attributes:
-        name: What groups are, such as "boat".
-        mixed: Score where images of each group are on both sides.
-        held_out: Score where groups are held out whole. Both intervals are over images: with few groups, what a new
-            group brings is less certain than that.
+        name: Name of the grouping, such as "boat".
+        mixed: Score with images of each group on both sides.
+        held_out: Score with whole groups held out. Both intervals are over images: with few groups, the score on a new
+            group is less certain than that.
         falls: Whether the difference is significant.
-        scores: Of each group, the worst first.
-        sentence: All of it in words.
+        scores: The score of each group, worst first.
+        sentence: The verdict in words.
     """
 
     name: str
@@ -97,18 +97,18 @@ class GroupVerdict:
 
 @dataclass(frozen=True)
 class LeakReport:
-    """How well the answer is known without the image, with it, and with both.
+    """How well the target is predicted from metadata, from the image, and from both.
 
     Attributes:
         task: One of TASKS.
-        num_images: Images that were looked at.
-        majority: Of the base rates, which name the most frequent answer, or of the mean value.
-        columns: One for each fact, then `image-size` for all facts of the image file where there are several.
-        table: Of all columns of the table together; None without any, likewise below.
-        metadata: Of all columns and facts together.
-        image: Of the image's features.
-        image_and_metadata: Of the image's features with all metadata.
-        groups: One for each grouping.
+        num_images: Number of images.
+        majority: The baseline: the base rates, or the mean value.
+        columns: One per fact, then `image-size` for all facts about the image file if there are several.
+        table: All columns of the table together; None without any, likewise below.
+        metadata: All columns and facts together.
+        image: The image's features.
+        image_and_metadata: The image's features with all metadata.
+        groups: One verdict per grouping.
     """
 
     task: str
@@ -123,36 +123,39 @@ class LeakReport:
 
     @property
     def leaking(self) -> tuple[ColumnVerdict, ...]:
-        """The columns that give the answer away; see `pick_leaking`."""
+        """The leaking columns; see `pick_leaking`."""
         return pick_leaking(self.columns)
 
     @property
     def sentences(self) -> list[str]:
-        """What the tables do not say: what their figures are, which columns are one fact, and what groups hide."""
+        """Return explanations of the tables: what the values mean, which columns are one fact, and what groups hide."""
         task = find_task(self.task)
         answer = f"the {task.answer_noun}"
         floor = "the base rates alone" if task.has_names else "always the mean"
-        said = []
+        sentences = []
         if self.columns:
-            said.append(f"explains: the part of {answer} that is known, 0 for {floor}, 1 for always sure and right.")
-            said.append("adds: what it adds to the part that the image explains.")
+            sentences.append(
+                f"explains: the fraction of {answer} that is predicted, 0 for {floor}, 1 for certain and right "
+                "predictions."
+            )
+            sentences.append("adds: how much it adds to what the image explains.")
         if any(column.given_away for column in self.columns):
-            said.append(f"certain for: the part of the images of which it alone gives {answer} away.")
+            sentences.append(f"certain for: the fraction of the images for which it alone reveals {answer}.")
         if self.leaking:
-            said.append(f"{LEAKS}: it alone tells much of {answer}; whether it may is for you to say.")
-        said += [
-            f"One fact under {1 + len(column.same_as)} names: {', '.join((column.name, *column.same_as))}."
+            sentences.append(f"{LEAKS}: it alone predicts much of {answer}; decide whether the model may use it.")
+        sentences += [
+            f"The same fact under {1 + len(column.same_as)} names: {', '.join((column.name, *column.same_as))}."
             for column in self.columns
             if column.same_as
         ]
-        return said + [group.sentence for group in self.groups]
+        return sentences + [group.sentence for group in self.groups]
 
     def to_payload(self) -> dict[str, Any]:
         """Return plain numbers, lists and dicts, fit for JSON."""
         return asdict(self)
 
     def tables(self) -> list[Table]:
-        """Return the columns, what is known in all, and of each grouping the groups that fare worst."""
+        """Return tables of the columns, of the combined scores, and of the worst groups of each grouping."""
         found: list[Table] = []
         titles: tuple[str, ...]
         if self.columns:
@@ -169,7 +172,7 @@ class LeakReport:
         return found
 
     def chart(self) -> dict[str, Any]:
-        """Return the arguments of the figure `draw_leaks` but for its path."""
+        """Return the arguments of the figure `draw_leaks` except its path."""
         with_columns = [(f"image + {column.name}", column.with_image, column.verdict) for column in self.columns]
         if self._has_more_than_facts and self.image_and_metadata:
             with_columns.append(("image + all metadata", self.image_and_metadata.explained, ""))
@@ -181,7 +184,7 @@ class LeakReport:
                 *(_chart_row(label, figure, verdict) for label, figure, verdict in with_columns if figure),
             ],
             "floor_name": "base rates" if find_task(self.task).has_names else "mean value",
-            "quantity": f"part of the {find_task(self.task).answer_noun} that is explained, 95% interval",
+            "quantity": f"explained fraction of the {find_task(self.task).answer_noun}, 95% interval",
         }
 
     def _list_cells(self, column: ColumnVerdict) -> tuple[str, ...]:
@@ -191,7 +194,7 @@ class LeakReport:
 
     @property
     def _has_more_than_facts(self) -> bool:
-        """Whether all metadata together are more than a column that is shown by itself."""
+        """Whether all metadata together are more than a column that is shown separately."""
         return len(self.columns) > 1 and self.table is not None
 
     def _list_together(self) -> list[tuple[str, Known]]:
@@ -211,14 +214,14 @@ class LeakReport:
 
 
 def pick_leaking(columns: Sequence[ColumnVerdict]) -> tuple[ColumnVerdict, ...]:
-    """Return the columns that give the answer away: `image-size` only where no single fact of the image file does."""
+    """Return the leaking columns; `image-size` only if no single fact about the image file leaks."""
     leaking = [column for column in columns if column.verdict == LEAKS]
     single = any(column.is_image_fact and column.name != ALL_IMAGE_FACTS for column in leaking)
     return tuple(column for column in leaking if column.name != ALL_IMAGE_FACTS or not single)
 
 
 def describe_column(task: str, column: ColumnVerdict, image: Interval | None) -> str:
-    """Return a verdict in words; `image` is what the image's features explain, if images were looked at.
+    """Return a verdict in words; `image` is what the image's features explain, if images were used.
 
     Examples:
         >>> camera = ColumnVerdict("camera", (), False, "leaks", Interval(0.75, 0.69, 0.8), None, None)
@@ -227,7 +230,7 @@ def describe_column(task: str, column: ColumnVerdict, image: Interval | None) ->
     """
     name = column.name
     names = f"{name} (also {', '.join(column.same_as)})" if column.same_as else name
-    says = "all facts of the image file together explain" if name == ALL_IMAGE_FACTS else "it alone explains"
+    says = "all facts about the image file together explain" if name == ALL_IMAGE_FACTS else "it alone explains"
     knows = f"{says} {column.alone.in_brief(_TWO_DIGITS)} of the {find_task(task).answer_noun}"
     if column.given_away:
         knows += f", {_describe_given_away(task, column.given_away)}"
@@ -245,23 +248,25 @@ def _describe_given_away(task: str, given_away: GivenAway) -> str:
     part = f"for {given_away.share:.2f} of the images"
     score = given_away.score.in_brief(_TWO_DIGITS)
     if not find_task(task).has_names:
-        return f"and {part}, those that have a value there, {score}"
-    return f"and {part} it is right on {score}, where the base rate is {given_away.base_rate:.2f}"
+        return f"and {part}, those that have a value, {score}"
+    return f"and {part} its accuracy is {score}, against a base rate of {given_away.base_rate:.2f}"
 
 
 def describe_groups(
     task: str, name: str, *, mixed: Interval, held_out: Interval, falls: bool, num_unknown: int, num_classes: int
 ) -> str:
-    """Return what holding out whole groups does, in words; `num_unknown` classes are then learnt from no image."""
+    """Describe the effect of holding out whole groups; `num_unknown` classes then have no training image."""
     article = "an" if name[:1].lower() in set("aeiou") else "a"
-    begin = f"With {article} {name} held out whole, {QUANTITIES[find_task(task).score_name]}"
+    begin = f"With {article} whole {name} held out, {QUANTITIES[find_task(task).score_name]}"
     if falls:
-        text = f"{begin} falls from {mixed.value:z.2f} to {held_out.value:z.2f}: part of what is learnt is the {name}."
+        text = f"{begin} falls from {mixed.value:z.2f} to {held_out.value:z.2f}: the model partly learns the {name}."
     else:
-        text = f"{begin} stays: {mixed.value:z.2f} and {held_out.value:z.2f}."
+        text = f"{begin} does not change significantly: {mixed.value:z.2f} and {held_out.value:z.2f}."
     if num_unknown:
-        lie = "lies" if num_unknown == 1 else "lie"
-        text += f" {num_unknown} of {num_classes} classes {lie} wholly in what is held out, and cannot be told then."
+        occur = "occurs" if num_unknown == 1 else "occur"
+        text += (
+            f" {num_unknown} of {num_classes} classes {occur} only in a held-out group, and cannot be predicted there."
+        )
     return text
 
 
@@ -272,7 +277,7 @@ def _tabulate_groups(group: GroupVerdict, quantity: str) -> Table:
     rest = group.scores[MAX_GROUPS_SHOWN:]
     if rest:
         rows.append((f"… {len(rest)} more", str(sum(score.num_images for score in rest)), "-"))
-    return (f"Held out whole: {group.name}", (group.name, "images", quantity), rows)
+    return (f"Held-out groups: {group.name}", (group.name, "images", quantity), rows)
 
 
 def _cells(score: Interval) -> tuple[str, str]:

@@ -1,4 +1,4 @@
-"""The one line with which a training warns of metadata that give the answer away."""
+"""The one-line warning about leaking metadata before training."""
 
 from __future__ import annotations
 
@@ -15,11 +15,11 @@ from tlkit.reports.console import Console
 from tlkit.tasks import find_task
 
 MIN_IMAGES = 20
-"""With fewer images a training does not look for columns that give the answer away: chance would find some."""
+"""With fewer images, training does not look for leaking columns, because chance would find some."""
 
 
 def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
-    """Say in one line which metadata give the answer away: those that are learnt from, and the facts of the files."""
+    """Warn in one line about leaks in the metadata in use and in the facts about the image files."""
     if find_task(manifest.task).is_exclusive and len(manifest.class_names) < 2:
         return
     records = limit_records(list(manifest.for_training().records), find_task(manifest.task), seed, at_most=MAX_IMAGES)
@@ -42,4 +42,4 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
         seed=seed,
     )
     if leaks:
-        console.warn(" ".join(leak.sentence for leak in leaks) + " `tlkit leak` says more.")
+        console.warn(" ".join(leak.sentence for leak in leaks) + " Run `tlkit leak` for details.")

@@ -1,15 +1,15 @@
-"""Find metadata that gives the answer away, and tell it from metadata that helps.
+"""Find metadata that leaks the target, and distinguish it from metadata that helps.
 
-A column *leaks* if it alone explains much of the answer, or makes it nearly certain for a part of the images. Else it
-*helps* if it adds to the features of the image; is *redundant* if it explains something but adds nothing; and *harmless*
-otherwise.
+A column *leaks* if it alone explains much of the target, or makes it nearly certain for some of the images. Otherwise
+it *helps* if it adds to the image's features, is *redundant* if it explains something but adds nothing, and is
+*harmless*
+if it explains nothing.
 
-How much is explained is judged by squared errors on images that the probes have not learnt from: the errors of values,
-or of the memberships in classes and labels, which makes it Brier's score (Brier 1950, "Verification of Forecasts
-Expressed in Terms of Probability"). It is a proper score: it also tells what accuracy does not, where one class dominates
-and the most frequent answer stays the same. The figure is 1 minus its ratio to the score of the base rates: R², or Brier's
-skill score. All comparisons are made at 95%, divided by the number of columns (Dunn 1961, "Multiple Comparisons Among
-Means"), as of 200 that know nothing ten would otherwise seem to know something.
+The explained fraction is measured by out-of-fold squared errors of values, or of class and label memberships, which is
+the Brier score (Brier 1950, "Verification of Forecasts Expressed in Terms of Probability"). As a proper score it also
+responds if one class dominates, when accuracy does not change. The result is 1 minus its ratio to the score of the base
+rates: R², or the Brier skill score. All tests are at 95% with the Bonferroni correction for the number of columns (Dunn
+1961, "Multiple Comparisons Among Means"), since ten of 200 useless columns would otherwise seem significant.
 """
 
 from __future__ import annotations
@@ -48,22 +48,22 @@ from tlkit.tasks import find_task
 from tlkit.tasks.scored_outputs import ScoredOutputs
 
 FACT_LEAKS_ABOVE, FACT_LEAKS_ABOVE_FOR_VALUES = 0.03, 0.12
-"""What a fact of the image file may explain: it has no business with the answer."""
+"""How much a fact about the image file may explain; it should be unrelated to the target."""
 TABLE_LEAKS_ABOVE, TABLE_LEAKS_ABOVE_FOR_VALUES = 0.25, 0.5
-"""The same of a column of a table, which is expected to know something."""
+"""How much a table column may explain; it is expected to explain something."""
 LEVEL = 0.05
 MIN_FILLED = 10
 
 
 @dataclass(frozen=True, eq=False)
 class _Answer:
-    """What columns and images are to explain.
+    """The target that columns and images have to explain.
 
     Attributes:
         task: One of TASKS.
         targets: Float (n, outputs): one-hot classes, 0 and 1 for each label, or a value.
-        folds: Every image is predicted in one of them.
-        base: What the base rates, or the mean value, leave unexplained.
+        folds: Folds in which every image is predicted once.
+        base: The baseline score of the base rates, or the mean value.
     """
 
     task: str
@@ -74,18 +74,18 @@ class _Answer:
     def explain(
         self, block: NDArray[np.floating[Any]], beside: Sequence[NDArray[np.floating[Any]] | None] = (None,)
     ) -> list[ScoredOutputs]:
-        """Probe inputs as `run_probes` does; memberships in classes and labels are learnt and judged as values."""
+        """Run probes as `run_probes` does, with class and label memberships treated as values."""
         return run_probes(REGRESSION, self.targets, block, self.folds, beside=beside)
 
     def to_known(self, probe: ScoredOutputs) -> Known:
-        """Return how much is explained, and how often that is right."""
+        """Return the explained fraction and the accuracy."""
         task = find_task(self.task)
         if not task.has_names:
             return Known(probe.score, None)
         return Known(probe.score, task.score_outputs(self.targets, probe.outputs, self.base.outputs).score)
 
     def find_given_away(self, column: LeakColumn, alone: ScoredOutputs) -> GivenAway | None:
-        """Return the images whose answer a column gives away: those of which it is sure, or where it has a value."""
+        """Return the images whose target a column reveals: its confident predictions, or the images with a value."""
         if not find_task(self.task).has_names:
             return _find_filled_part(column, alone)
         memberships, outputs = self.targets, alone.outputs
@@ -95,7 +95,7 @@ class _Answer:
         return find_given_away(memberships, outputs)
 
     def choose_bar(self, column: LeakColumn) -> float:
-        """Return how much a column may explain."""
+        """Return how much a column may explain without leaking."""
         bars = (
             (TABLE_LEAKS_ABOVE, FACT_LEAKS_ABOVE)
             if find_task(self.task).has_names
@@ -112,14 +112,14 @@ def _make_answer(
 
 
 def exceeds_chance(gains: NDArray[np.floating[Any]], *, num_comparisons: int = 1) -> bool:
-    """Tell whether gains are above 0 on average: Student's t, two-sided, at 95% divided by the number of comparisons.
+    """Return whether the mean gain is significantly above 0: Student's t, two-sided, at 95% with Bonferroni correction.
 
-    The quantile of t is that of the normal distribution with two terms of its expansion (Abramowitz and Stegun 1964,
+    The quantile of t is that of the normal distribution plus two terms of its expansion (Abramowitz and Stegun 1964,
     26.7.5).
 
     Args:
-        gains: What each image gains, float (n,), n >= 2.
-        num_comparisons: How many such questions are asked; at least 1.
+        gains: Gain of each image, float (n,), n >= 2.
+        num_comparisons: Number of comparisons, at least 1.
     """
     freedom = len(gains) - 1
     z = NormalDist().inv_cdf(1.0 - LEVEL / 2 / num_comparisons)
@@ -135,15 +135,16 @@ def find_leaks(
     duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> tuple[ColumnVerdict, ...]:
-    """Return the columns that give the answer away, without looking at images; below a second for 2,000 of them.
+    """Return the leaking columns without using the images; takes less than a second for 2,000 images.
 
-    All facts of the image file together count as a column `image-size`, which is returned if none of them leaks alone.
+    All facts about the image file together count as a column `image-size`, which is returned if none of them leaks
+    alone.
 
     Args:
         task: One of TASKS.
         targets: Float (n, outputs): one-hot classes, 0 and 1 for each label, or a value.
-        columns: What is known beside the pixels.
-        duplicates: Hash of each image's bytes; equal images are never on both sides of a fold.
+        columns: The metadata columns.
+        duplicates: Hash of each image; duplicates are never on both sides of a fold.
         seed: Another seed gives other folds.
     """
     answer = _make_answer(task, targets, duplicates, seed)
@@ -162,24 +163,24 @@ def compute_leak_report(
     duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> LeakReport:
-    """Judge each column by what it knows alone and what it adds to the image, and groupings by what they hide.
+    """Judge each column by what it explains alone and what it adds to the image, and judge groupings.
 
-    About 15 seconds for 2,000 images of 1,280 features and 8 columns on one core, and four more for each grouping; time
-    rises with the number of images and the square of the number of features.
+    Takes about 15 seconds for 2,000 images of 1,280 features and 8 columns on one core, and four more per grouping. The
+    time grows with the number of images and the square of the number of features.
 
     Args:
         task: One of TASKS.
         targets: Float (n, outputs): one-hot classes, 0 and 1 for each label, or a value.
-        features: Float (n, d), finite: what the backbone makes of each image.
-        columns: What is known beside the pixels; may be empty.
-        groups: Names of groupings, each with the group of every image. Where one group has most of the images, little
-            is left to learn from while it is held out, and the score falls for that alone.
-        duplicates: Hash of each image's bytes; equal images are never on both sides of a fold.
+        features: Finite float (n, d), the backbone's features of each image.
+        columns: The metadata columns; may be empty.
+        groups: Names of groupings, each with the group of every image. If one group has most of the images, little is
+            left to train on while it is held out, and the score falls for that reason alone.
+        duplicates: Hash of each image; duplicates are never on both sides of a fold.
         seed: Another seed gives other folds.
 
     Raises:
-        ValueError: There are less than two distinct images, or two groups of a grouping, or a grouping leaves nothing to
-            learn from because every other image is a twin of one that is held out.
+        ValueError: There are fewer than two distinct images, or two groups of a grouping, or a grouping leaves no
+            training images because all others are duplicates of held-out ones.
     """
     answer = _make_answer(task, targets, duplicates, seed)
     held_out_folds = [make_group_folds(keys, duplicates=duplicates, seed=seed) for _, keys in groups]
@@ -232,7 +233,7 @@ def _judge(
     image: ScoredOutputs | None = None,
     with_column: ScoredOutputs | None = None,
 ) -> ColumnVerdict:
-    """Return the verdict on a column; without the image, whether it helps is not asked."""
+    """Return the verdict on a column; without the image, `helps` is not tested."""
     (alone,) = answer.explain(column.matrix)
     is_known = exceeds_chance(answer.base.each - alone.each, num_comparisons=num_judged)
     given_away = answer.find_given_away(column, alone) if is_known else None
@@ -255,7 +256,7 @@ def _judge(
 
 
 def _find_filled_part(column: LeakColumn, alone: ScoredOutputs) -> GivenAway | None:
-    """Return the images that have a value, if the column says nothing of the others and much of these."""
+    """Return the images with a value, if the column explains much of them and nothing of the others."""
     filled = column.is_filled
     if filled is None or filled.all() or filled.sum() < max(MIN_FILLED, MIN_PART_OF_IMAGES * len(filled)):
         return None
@@ -300,7 +301,7 @@ def _judge_groups(
 
 
 def _count_unknown_classes(targets: NDArray[np.floating[Any]], folds: Sequence[Fold]) -> int:
-    """Count the classes that have images in some fold, but none among what that fold learns from."""
+    """Count the classes that have test images in some fold but no training images there."""
     unknown = np.zeros(targets.shape[1], bool)
     for fold in folds:
         unknown |= targets[fold.test].any(axis=0) & ~targets[fold.train].any(axis=0)

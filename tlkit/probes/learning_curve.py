@@ -1,9 +1,10 @@
-"""How the error falls as images grow in number, measured on parts of those that there are, and where it goes from there.
+"""Measure the learning curve on subsets of the images, and extrapolate it.
 
-A probe learns from growing parts of the training images of each fold and is scored on the rest. The errors follow a power
-law, error = limit + factor · images ** -exponent (Cortes et al. 1993, "Learning Curves: Asymptotic Values and Rate of
-Convergence"; for neural networks Hestness et al. 2017, arXiv:1712.00409), which is fitted and carried on. The interval
-comes from a bootstrap over the images and the draws.
+A probe is trained on growing subsets of each fold and scored on the held-out images. A power law is fitted to the
+errors and extrapolated: error = limit + factor · images ** -exponent (Cortes et al. 1993, "Learning Curves: Asymptotic
+Values
+and Rate of Convergence"; for neural networks Hestness et al. 2017, arXiv:1712.00409). The interval comes from a
+bootstrap over images and draws.
 """
 
 from __future__ import annotations
@@ -24,19 +25,19 @@ from tlkit.probes.ridge import Matrix
 from tlkit.tasks import find_task
 
 PARTS = tuple(2.0 ** (step / 2 - 3) for step in range(7))
-"""Parts of the training images: an eighth to all, in steps of the square root of two."""
+"""Fractions of the training images: an eighth to all, in steps of the square root of two."""
 NUM_DRAWS = 3
 MIN_IMAGES = 40
 NUM_RESAMPLES = 400
 EXPONENTS = np.linspace(0.1, 1.0, 19)
-"""Between the slowest that was found for neural networks and the fastest that statistics allows."""
+"""From the slowest decay found for neural networks to the fastest that statistics allows."""
 LITTLE = 0.01
 _MIN_VARIANCE = 1e-6
 
 
 @dataclass(frozen=True, eq=False)
 class PowerLaw:
-    """error = limit + factor · images ** -exponent; each float64 (r,), of r fits."""
+    """error = limit + factor · images ** -exponent; each float64 (r,) for r fits."""
 
     limit: Matrix
     factor: Matrix
@@ -54,10 +55,9 @@ class LearningCurve:
 
     Attributes:
         task: One of TASKS.
-        sizes: Images that were learnt from, float64 (sizes,), rising.
-        losses: Of each image when so many were learnt from, in each draw, float64 (sizes, draws, n): 1 minus what it adds
-            to the score, so that their mean is 1 minus the score.
-        num_now: Images that a training on all of the data learns from; "twice as many" counts from there.
+        sizes: Numbers of training images, ascending float64 (sizes,).
+        losses: Loss of each image at each size and draw, float64 (sizes, draws, n); their mean is 1 minus the score.
+        num_now: Number of training images in the whole data set, the base of "twice as many".
     """
 
     task: str
@@ -74,18 +74,18 @@ class LearningCurve:
         ]
 
     def predict(self, num_images: float) -> Interval:
-        """Return the score that the law gives for so many images, with its interval."""
+        """Return the extrapolated score for a number of images, with its interval."""
         return _to_interval(1 - float(self._law.predict(num_images)[0]), 1 - self._resampled_laws.predict(num_images))
 
     @cached_property
     def gain_of_doubling(self) -> Interval:
-        """What the score would rise by with twice as many of the same images."""
+        """The expected gain in score with twice as many images of the same kind."""
         gains = [law.predict(self.num_now) - law.predict(2 * self.num_now) for law in (self._law, self._resampled_laws)]
         return _to_interval(float(gains[0][0]), gains[1])
 
     @property
     def is_flat(self) -> bool:
-        """Whether twice as many images would bring less than a hundredth, whatever the law's constants."""
+        """Whether twice as many images would gain less than 0.01."""
         return self.gain_of_doubling.high < LITTLE
 
     @property
@@ -95,13 +95,13 @@ class LearningCurve:
 
     @property
     def sentence(self) -> str:
-        """What more of the same images would bring."""
-        begin = "Twice as many of the same images would bring a head on the frozen backbone"
+        """Describe the expected gain of more images."""
+        begin = "For a head on the frozen backbone, twice as many images of the same kind"
         if not self.is_flat:
-            return f"{begin} about {self.gain_in_words}."
+            return f"{begin} would gain about {self.gain_in_words}."
         is_done = 1 - self.predict(self.num_now).value < 2 * LITTLE
-        reason = "hardly anything is left to learn" if is_done else "the backbone is the limit, or the labels are"
-        return f"{begin} next to nothing, {self.gain_in_words}: {reason}."
+        reason = "hardly anything is left to learn" if is_done else "the backbone or the labels are the limit"
+        return f"{begin} would gain next to nothing, {self.gain_in_words}: {reason}."
 
     def to_payload(self) -> dict[str, Any]:
         """Return plain numbers, lists and dicts, fit for JSON."""
@@ -152,21 +152,21 @@ def measure_learning_curve(
     duplicates: Sequence[Hashable] | None = None,
     seed: int = 0,
 ) -> LearningCurve:
-    """Let a probe learn from growing parts of the images. 1,000 images of 1,280 features take about ten seconds.
+    """Measure a probe's learning curve. 1,000 images of 1,280 features take about ten seconds.
 
     Args:
         task: One of TASKS.
         targets: Float (n, outputs); see `tlkit.probes.probe`.
         block: Float (n, d), the features of the images.
-        num_now: Images that a training on all of the data learns from.
-        duplicates: Key of each image; equal keys never stand on both sides of a fold.
-        seed: Another seed gives other folds and parts.
+        num_now: Number of training images in the whole data set.
+        duplicates: Key of each image; equal keys are never on both sides of a fold.
+        seed: Seed of the folds and subsets.
 
     Returns:
         The curve.
 
     Raises:
-        ValueError: There are less than 40 images, of which an eighth says nothing.
+        ValueError: There are fewer than 40 images.
     """
     if len(targets) < MIN_IMAGES:
         raise ValueError(f"expected at least {MIN_IMAGES} images. Received: {len(targets)}")
@@ -205,7 +205,7 @@ def fit_power_law(sizes: Matrix, errors: Matrix, weights: Matrix) -> PowerLaw:
 
 
 def _fit_line(powers: Matrix, errors: Matrix, weights: Matrix) -> tuple[Matrix, Matrix]:
-    """Return limit and factor, float64 (r,) each, the best that are not below 0."""
+    """Return the best non-negative limit and factor, float64 (r,) each."""
     share = weights / weights.sum()
     centre, means = powers @ share, errors @ share
     factor = np.maximum(0.0, (errors - means[:, None]) @ (share * (powers - centre)) / ((powers - centre) ** 2 @ share))
@@ -216,7 +216,7 @@ def _fit_line(powers: Matrix, errors: Matrix, weights: Matrix) -> tuple[Matrix, 
 
 
 def _rank_in_strata(strata: Sequence[Hashable], *, seed: int) -> Matrix:
-    """Return a number in 0..1 for each image, so that those below p are a part p of each stratum, drawn at random."""
+    """Return a random rank in 0..1 for each image, such that ranks below p are a fraction p of each stratum."""
     generator = np.random.default_rng(seed)
     ranks = np.empty(len(strata))
     members: dict[Hashable, list[int]] = {}
@@ -228,7 +228,7 @@ def _rank_in_strata(strata: Sequence[Hashable], *, seed: int) -> Matrix:
 
 
 def _take_part(places: NDArray[np.int64], ranks: Matrix, part: float) -> NDArray[np.int64]:
-    """Return the places that rank lowest, in rising order: such a part of them, and two at least."""
+    """Return the given fraction of the places with the lowest ranks, ascending and at least two."""
     number = max(2, round(part * len(places)))
     chosen: NDArray[np.int64] = np.sort(places[np.argsort(ranks[places], kind="stable")[:number]])
     return chosen

@@ -1,4 +1,4 @@
-"""What every way to a model costs, step by step: features, stages, and what a command needs around them."""
+"""The cost of every strategy, step by step: features, stages, and start-up."""
 
 from __future__ import annotations
 
@@ -25,17 +25,17 @@ from tlkit.training.stage_plan import StagePlan
 
 @dataclass(frozen=True)
 class Step:
-    """A line of the table of costs.
+    """A row of the cost table.
 
     Attributes:
-        name: What is done.
-        num_rows: Rows of the cache that it needs; None for training.
-        num_found: Those that are there.
-        seconds: Time that it takes from here; for training, if it runs to its last epoch.
-        epoch_seconds: Of one epoch; None for features.
-        num_epochs: The most epochs.
-        memory_bytes: Of the process; None where the system does not tell.
-        disk_bytes: What is added to the cache; None for training.
+        name: Name of the step.
+        num_rows: Number of cache rows that it needs; None for training.
+        num_found: Number of those already cached.
+        seconds: Remaining time; for training, up to its last epoch.
+        epoch_seconds: Time of one epoch; None for features.
+        num_epochs: Maximum number of epochs.
+        memory_bytes: Memory of the process; None if the system does not report it.
+        disk_bytes: Bytes added to the cache; None for training.
     """
 
     name: str
@@ -48,7 +48,7 @@ class Step:
     disk_bytes: int | None
 
     def cells(self) -> tuple[str, ...]:
-        """Return the line's texts."""
+        """Return the cells of the row."""
         return (
             self.name,
             "" if self.num_rows is None else f"{self.num_rows:,}",
@@ -62,40 +62,40 @@ class Step:
 
 @dataclass(frozen=True)
 class StrategyCost:
-    """What a way takes from here.
+    """The remaining cost of a strategy.
 
     Attributes:
-        way: The way.
-        parts: They follow each other: names and seconds.
-        last_epoch_seconds: What an epoch of its last stage takes.
+        strategy: The strategy.
+        parts: Names and seconds of its parts, in order.
+        last_epoch_seconds: Time of one epoch of its last stage.
     """
 
-    way: Strategy
+    strategy: Strategy
     parts: tuple[tuple[str, float], ...]
     last_epoch_seconds: float
 
     @property
     def seconds(self) -> float:
-        """All of it."""
+        """The total time."""
         return sum(seconds for _, seconds in self.parts)
 
 
 @dataclass(frozen=True)
 class PlanCosts:
-    """The steps, and the ways that are made of them.
+    """The steps, and the strategies that consist of them.
 
     Attributes:
-        steps: In the order of the work.
-        ways: The cheapest first.
-        notes: What the figures leave out.
+        steps: In order of execution.
+        strategies: Cheapest first.
+        notes: Caveats about the numbers.
     """
 
     steps: tuple[Step, ...]
-    ways: tuple[StrategyCost, ...]
+    strategies: tuple[StrategyCost, ...]
     notes: tuple[str, ...]
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
-        """Return titles of columns, and rows."""
+        """Return column titles and rows."""
         return ("step", "rows", "found", "time", "epochs", "memory", "disk"), [step.cells() for step in self.steps]
 
     def to_payload(self) -> dict[str, Any]:
@@ -103,33 +103,33 @@ class PlanCosts:
         return {
             "steps": [asdict(step) for step in self.steps],
             "ways": [
-                {"unfreeze": each.way.unfreeze, "seconds": each.seconds, "parts": dict(each.parts)}
-                for each in self.ways
+                {"unfreeze": each.strategy.unfreeze, "seconds": each.seconds, "parts": dict(each.parts)}
+                for each in self.strategies
             ],
         }
 
 
 def measure_strategies(
-    ways: Sequence[Strategy],
+    strategies: Sequence[Strategy],
     classifier: Classifier,
     run: Run,
     *,
     ready_seconds: float,
 ) -> PlanCosts:
-    """Time a little of every step of every way.
+    """Time a small part of every step of every strategy.
 
     Args:
-        ways: The cheapest first.
-        classifier: The model that they train; it stays as it is.
+        strategies: Cheapest first.
+        classifier: The model to train; it is not changed.
         run: The data set and the caches.
-        ready_seconds: What a command takes until its model is built.
+        ready_seconds: Time of a command until its model is built.
     """
     features: dict[str, tuple[FeatureCost, NDArray[np.floating[Any]]]] = {}
     plans: dict[str, StagePlan] = {}
     stages: dict[str, StageCost] = {}
-    for way in ways:
-        run = dataclasses.replace(run, recipe=way.plan.recipe, backbone=way.plan.backbone)
-        for plan in way.plan.stages:
+    for strategy in strategies:
+        run = dataclasses.replace(run, recipe=strategy.plan.recipe, backbone=strategy.plan.backbone)
+        for plan in strategy.plan.stages:
             if plan.boundary not in (PIXELS, *features):
                 features[plan.boundary] = measure_features(
                     run.manifest.for_training(),
@@ -151,11 +151,11 @@ def measure_strategies(
         steps += [make_stage_step(plan, stages[name]) for name, plan in plans.items() if plan.boundary == boundary]
     way_costs = [
         StrategyCost(
-            way,
-            list_parts(way, costs, stages, run.manifest, ready_seconds),
-            stages[way.plan.stages[-1].stage.unfreeze].epoch_seconds,
+            strategy,
+            list_parts(strategy, costs, stages, run.manifest, ready_seconds),
+            stages[strategy.plan.stages[-1].stage.unfreeze].epoch_seconds,
         )
-        for way in ways
+        for strategy in strategies
     ]
     free = shutil.disk_usage(run.cache_root).free
     notes = [
@@ -165,8 +165,9 @@ def measure_strategies(
         if cost.missing_bytes > free
     ]
     notes += [
-        f"The features at {plans[name].boundary} do not fit into a quarter of the free memory: they are read from the disk "
-        "in every epoch, which is not in its time."
+        f"The features at {plans[name].boundary} do not fit into a quarter of the free memory: they are read from the "
+        "disk "
+        "in every epoch, which is not included in its time."
         for name, stage in stages.items()
         if not stage.is_held
     ]
@@ -174,7 +175,7 @@ def measure_strategies(
 
 
 def list_feature_steps(cost: FeatureCost) -> list[Step]:
-    """Return the lines for a boundary: the images as they are, and with their views where some are wanted."""
+    """Return the rows for a boundary: the plain images, and their views if requested."""
     steps = []
     for with_views in (False, True) if cost.num_views > 1 else (False,):
         kinds = 2 if with_views else 1
@@ -196,41 +197,41 @@ def list_feature_steps(cost: FeatureCost) -> list[Step]:
 
 
 def make_stage_step(plan: StagePlan, cost: StageCost) -> Step:
-    """Return the line for training a stage."""
+    """Return the row for training a stage."""
     return Step(
         name_training(plan), None, None, cost.seconds, cost.epoch_seconds, cost.num_epochs, cost.memory_bytes, None
     )
 
 
 def name_training(plan: StagePlan) -> str:
-    """Return what a stage does: train the head, group5 and the head, everything."""
+    """Return the name of a stage: train the head, train group5 and the head, train everything."""
     unfreeze = plan.stage.unfreeze
     return "train " + {"none": "the head", "all": "everything"}.get(unfreeze, f"{unfreeze} and the head")
 
 
 def list_parts(
-    way: Strategy,
+    strategy: Strategy,
     features: dict[str, FeatureCost],
     stages: dict[str, StageCost],
     manifest: Manifest,
     ready_seconds: float,
 ) -> tuple[tuple[str, float], ...]:
-    """Return what a way's command does, one after the other: names and seconds."""
+    """Return the names and seconds of a strategy's parts, in order."""
     parts = [("start", ready_seconds)]
-    for plan in way.plan.stages:
+    for plan in strategy.plan.stages:
         if plan.boundary in features:
             seconds = features[plan.boundary].count_seconds(with_views=True)
             parts.append((f"features at {plan.boundary}", seconds))
         parts.append((name_training(plan), stages[plan.stage.unfreeze].seconds))
     if TOP in features:
         top = features[TOP]
-        # The saved model is measured on the validation images, and on some training images what it knows; both anew.
-        num_spanning = min(MAX_SPANNING_IMAGES, len(manifest.in_split("train"))) if way.unfreeze != "none" else 0
+        # At the end the saved model predicts the validation images and some training images again.
+        num_spanning = min(MAX_SPANNING_IMAGES, len(manifest.in_split("train"))) if strategy.unfreeze != "none" else 0
         num_images = len(manifest.in_split("validation")) + num_spanning
         parts.append(("end", (1 + bool(num_spanning)) * top.choice_seconds + num_images * top.row_seconds[0]))
     return tuple(parts)
 
 
 def format_bytes(number: int) -> str:
-    """Return a size as people say it: 0 MB, 156 MB, 1.2 GB."""
+    """Format a size: 0 MB, 156 MB, 1.2 GB."""
     return f"{number / 1e6:,.0f} MB" if number < 1e9 else f"{number / 1e9:,.1f} GB"

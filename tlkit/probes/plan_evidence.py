@@ -1,4 +1,4 @@
-"""What some of the images tell: what frozen features know, what more images would bring, and whether to train deeper."""
+"""Gather evidence for a plan: a probe of frozen features, a learning curve, and a trial of deeper training."""
 
 from __future__ import annotations
 
@@ -33,33 +33,33 @@ _ROWS_AT_ONCE = 256
 def gather_evidence(
     run: Run,
     classifier: Classifier,
-    way: Strategy,
+    strategy: Strategy,
     *,
     epoch_seconds: float,
 ) -> Evidence | None:
-    """Probe the features of at most about 1,000 images, none of them of the test split, and try both depths on some.
+    """Probe the features of at most about 1,000 images outside the test split, and try both depths on some of them.
 
     Args:
         run: The data set and the caches.
-        classifier: The model that would be trained; it stays as it is.
-        way: The one that trains the last groups.
-        epoch_seconds: What an epoch of its last stage takes on all training images.
+        classifier: The model to train; it is not changed.
+        strategy: The strategy that trains the last groups.
+        epoch_seconds: Time of one epoch of its last stage on all training images.
 
     Returns:
-        What was found; None where there are too few images or answers to find anything.
+        The evidence; None if there are too few images or distinct targets.
 
     Raises:
-        DataError: An image was changed meanwhile.
+        DataError: An image has changed in the meantime.
     """
-    run = dataclasses.replace(run, recipe=way.plan.recipe, backbone=way.plan.backbone)
+    run = dataclasses.replace(run, recipe=strategy.plan.recipe, backbone=strategy.plan.backbone)
     manifest, console, seed = run.manifest, run.console, run.recipe.training.seed
     part = _take_part(manifest.for_training(), MAX_IMAGES, seed)
     duplicates = [record.sha256 for record in part.records]
-    targets = make_probe_targets(part, part.records, way.plan.recipe.data)
+    targets = make_probe_targets(part, part.records, strategy.plan.recipe.data)
     if len(set(duplicates)) < MIN_IMAGES or len(np.unique(targets, axis=0)) < 2:
         return None
-    console.say(f"What {len(duplicates):,} images tell:")
-    questions = make_questions(part, way.plan.recipe.data, seed)
+    console.say(f"Evidence from {len(duplicates):,} images:")
+    questions = make_questions(part, strategy.plan.recipe.data, seed)
     cache, positions = _find_features(questions.manifest, run.request_features(TOP), classifier, run)
     block = _read_pooled(cache, positions[:, 0])
     task, num_train = manifest.task, len(manifest.in_split("train"))
@@ -80,29 +80,30 @@ def gather_evidence(
         is_slow = len(everything.records) >= MIN_TRIED
         reason = "it would take minutes on this machine." if is_slow else f"{len(duplicates):,} images are too few."
         return dataclasses.replace(evidence, why_no_trial=reason)
-    asked = make_questions(_take_part(everything, num_tried, seed), way.plan.recipe.data, seed)
+    asked = make_questions(_take_part(everything, num_tried, seed), strategy.plan.recipe.data, seed)
     seconds = estimate_seconds(num_tried, seconds_an_image)
     console.say(
-        f"The trial holds out each of {len(asked.manifest.records):,} images once. Training {way.unfreeze} upwards takes "
-        f"{format_duration(seconds)} of it at most."
+        f"The trial holds out each of {len(asked.manifest.records):,} images once. Training from {strategy.unfreeze} "
+        "upwards "
+        f"takes at most {format_duration(seconds)} of it."
     )
-    return _add_trial(evidence, asked, way, classifier, run)
+    return _add_trial(evidence, asked, strategy, classifier, run)
 
 
-def _add_trial(evidence: Evidence, asked: Questions, way: Strategy, classifier: Classifier, run: Run) -> Evidence:
-    """Return the evidence with a trial, or with the reason why there is none."""
+def _add_trial(evidence: Evidence, asked: Questions, strategy: Strategy, classifier: Classifier, run: Run) -> Evidence:
+    """Return the evidence with a trial, or with the reason for skipping it."""
     started = time.perf_counter()
-    stage = way.plan.stages[-1].stage
+    stage = strategy.plan.stages[-1].stage
     views = ViewPlan(stage.policy, min(stage.views, MAX_VIEWS), asked.seed)
     top, inner = (
         TriedFeatures(*_find_features(asked.manifest, run.request_features(each, views), classifier, run))
-        for each in (TOP, way.plan.stages[-1].boundary)
+        for each in (TOP, strategy.plan.stages[-1].boundary)
     )
     trial = run_trial(
         asked,
         top,
         inner,
-        way=way,
+        strategy=strategy,
         num_train=evidence.num_images,
         classifier=classifier,
         console=run.console,
@@ -120,7 +121,7 @@ def _take_part(manifest: Manifest, at_most: int, seed: int) -> Manifest:
 def _find_features(
     manifest: Manifest, request: FeatureRequest, classifier: Classifier, run: Run
 ) -> tuple[FeatureCache, NDArray[np.int64]]:
-    """Return the cache that holds the features of all images, and where each view lies, int64 (n, num_views)."""
+    """Return the cache with the features of all images, and the row of each view, int64 (n, num_views)."""
     features = ensure_features(
         manifest,
         classifier.backbone,
@@ -132,7 +133,7 @@ def _find_features(
 
 
 def _read_pooled(cache: FeatureCache, positions: NDArray[np.int64]) -> NDArray[np.float32]:
-    """Return the mean of each feature over the places of its map, float32 (n, channels)."""
+    """Return the spatial mean of each feature map, float32 (n, channels)."""
     parts = []
     for start in range(0, len(positions), _ROWS_AT_ONCE):
         rows = cache.read(positions[start : start + _ROWS_AT_ONCE]).astype(np.float32)

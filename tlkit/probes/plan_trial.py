@@ -1,4 +1,4 @@
-"""The trial of a plan: both depths and both heads, trained on some images and asked about others, on cached features."""
+"""The trial of a plan: train both depths and both heads on cached features, and predict held-out images."""
 
 from __future__ import annotations
 
@@ -26,44 +26,44 @@ from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, HeadTraining, Parts, answer_held_out
 
 MAX_TRIED, MIN_TRIED = 1250, 60
-"""Images. Few would not do: what last groups bring grows with the images that they learn from."""
+"""Number of images. The gain of the last groups grows with the number of training images, so few are not enough."""
 _PART_TRAINED_ON = 0.64
-"""Of the images, in each fold: the others are held out, or choose the epoch."""
+"""Fraction of the images trained on in each fold; the others are held out, or choose the epoch."""
 MAX_EPOCHS, PATIENCE = 8, 3
-"""Of the last groups."""
+"""Epochs of the last groups."""
 MAX_FASTER = 4.0
-"""Rates of the last groups are raised by so much at most, as fewer steps are taken than in a training.
+"""Maximum factor on the learning rates of the last groups, since the trial takes fewer steps than a full training.
 
-At ten times the usual rate the loss of held-out images rises while their accuracy does too: that is another training.
+At ten times the usual rate, both the loss and the accuracy of held-out images rise, unlike in a full training.
 """
 MAX_VIEWS = 4
 MAX_SECONDS = 120.0
-"""Of training the last groups in all folds."""
+"""Maximum seconds for training the last groups in all folds."""
 
 
 @dataclass(frozen=True, eq=False)
 class TriedFeatures:
-    """Features of the images of a trial.
+    """Features of the images in a trial.
 
     Attributes:
-        cache: Holds them.
-        positions: Where each view of each image lies, int64 (n, num_views).
+        cache: The cached features.
+        positions: Row of each view of each image, int64 (n, num_views).
     """
 
     cache: FeatureCache
     positions: NDArray[np.int64]
 
     def read(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
-        """Return some of them by image and view."""
+        """Return features by image and view."""
         return self.cache.read(self.positions[images, views])
 
     def read_pooled(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
-        """Return their means over the places of the map."""
+        """Return spatial means of features by image and view."""
         rows = self.read(images, views)
         return rows.mean(axis=(1, 2), dtype=np.float32) if rows.ndim == 4 else rows
 
     def source(self, *, is_pooled: bool = False) -> FeatureSource:
-        """Return what a training reads."""
+        """Return the source that training reads from."""
         spec, num_views = self.cache.spec, self.positions.shape[1]
         if not is_pooled or len(spec.feature_shape) == 1:
             return FeatureSource(self.read, num_views, spec.feature_shape, spec.row_bytes)
@@ -71,17 +71,17 @@ class TriedFeatures:
 
 
 def choose_size(num_images: int, *, seconds_an_image: float) -> int:
-    """Return how many images a trial takes, so that it stays modest.
+    """Return the number of images for a trial of limited duration.
 
     Args:
-        num_images: That there are.
-        seconds_an_image: What the last groups take for each image of an epoch.
+        num_images: Number of available images.
+        seconds_an_image: Time of the last groups per image and epoch.
     """
     return min(num_images, MAX_TRIED, int(MAX_SECONDS / max(estimate_seconds(1, seconds_an_image), 1e-9)))
 
 
 def estimate_seconds(num_tried: int, seconds_an_image: float) -> float:
-    """Return how long the last groups train in all folds at most; arguments as those of `choose_size`."""
+    """Return the maximum training time of the last groups in all folds; arguments as for `choose_size`."""
     return MAX_FOLDS * MAX_EPOCHS * _PART_TRAINED_ON * num_tried * seconds_an_image
 
 
@@ -90,26 +90,26 @@ def run_trial(
     top: TriedFeatures,
     inner: TriedFeatures,
     *,
-    way: Strategy,
+    strategy: Strategy,
     num_train: int,
     classifier: Classifier,
     console: Console,
 ) -> Trial | None:
-    """Train the head, from it the last groups too, and a linear head, fold by fold, and score what they say.
+    """Train the head, then the last groups too, and a linear head, fold by fold, and score their predictions.
 
-    Every image is held out once, so that the comparison has all of them.
+    Every image is held out once, so that the comparison covers all of them.
 
     Args:
         questions: Images, targets and folds.
         top: Features at the top.
         inner: Features below the last groups.
-        way: The one that trains them; its settings hold, but for what makes the trial short.
-        num_train: Images that it would train on.
-        classifier: The model; it stays as it is.
+        strategy: The strategy that trains them; its settings apply, except those that shorten the trial.
+        num_train: Number of images that the full training uses.
+        classifier: The model; it is not changed.
         console: Shows progress.
 
     Returns:
-        What was found, without the time; None where a fold has too few images to choose the epoch by.
+        The result without its duration; None if a fold has too few images to choose the epoch.
 
     Raises:
         NumericsError: The training loss is no longer a number.
@@ -118,9 +118,12 @@ def run_trial(
         parts = [divide_fold(questions, fold) for fold in questions.folds]
     except DataError:
         return None
-    trainings = _Trainings(questions, top, inner, way, num_train, classifier)
+    trainings = _Trainings(questions, top, inner, strategy, num_train, classifier)
     outputs_of = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
-    with console.progress("Trial", len(parts), "folds") as advance, graph_precision(way.plan.recipe.backbone.precision):
+    with (
+        console.progress("Trial", len(parts), "folds") as advance,
+        graph_precision(strategy.plan.recipe.backbone.precision),
+    ):
         for part in parts:
             outputs_of["head"][part.test], outputs_of["deeper"][part.test] = trainings.train_both(part)
             if trainings.tries_linear:
@@ -136,8 +139,8 @@ def run_trial(
     num_linear = (top.source(is_pooled=True).shape[0] + 1) * questions.targets.shape[1]
     return Trial(
         num_trained=round(np.mean([len(part.train) + len(part.validation) for part in parts])),
-        head_kind=way.plan.recipe.head.kind,
-        last_groups=way.unfreeze,
+        head_kind=strategy.plan.recipe.head.kind,
+        last_groups=strategy.unfreeze,
         majority=score(base),
         head=score(outputs_of["head"]),
         deeper=score(outputs_of["deeper"]),
@@ -151,23 +154,23 @@ def run_trial(
 
 @dataclass(frozen=True, eq=False)
 class _Trainings:
-    """What is trained in each fold; attributes as in `run_trial`."""
+    """The trainings of each fold; attributes as in `run_trial`."""
 
     questions: Questions
     top: TriedFeatures
     inner: TriedFeatures
-    way: Strategy
+    strategy: Strategy
     num_train: int
     classifier: Classifier
 
     @property
     def tries_linear(self) -> bool:
-        """Whether a linear head is another choice: a box needs a head that knows where things are."""
-        return self.way.plan.recipe.head.kind != LINEAR and not self.classifier.spec.has_box
+        """Whether to try a linear head; boxes need a head with spatial features."""
+        return self.strategy.plan.recipe.head.kind != LINEAR and not self.classifier.spec.has_box
 
     def train_both(self, part: Parts) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
-        """Return what the head alone says, and what it says with the last groups."""
-        last = self.way.plan.stages[-1]
+        """Return the outputs of the head alone, and of the head with the last groups."""
+        last = self.strategy.plan.stages[-1]
         short = shorten(last.stage, num_train=self.num_train, num_tried=len(part.train))
         return answer_at_two_depths(
             self.top.source(),
@@ -175,24 +178,26 @@ class _Trainings:
             part,
             HeadTraining(
                 outputs=self._outputs,
-                head=self.way.plan.recipe.head,
-                stage=self.way.plan.stages[0].stage,
-                training=self.way.plan.recipe.training,
+                head=self.strategy.plan.recipe.head,
+                stage=self.strategy.plan.stages[0].stage,
+                training=self.strategy.plan.recipe.training,
             ),
-            deeper=Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.way.plan.recipe.bn),
+            deeper=Deeper(
+                self.classifier.backbone, last.boundary, self.inner.source(), short, self.strategy.plan.recipe.bn
+            ),
         )
 
     def train_linear(self, part: Parts) -> NDArray[np.floating]:
-        """Return what a linear head says."""
+        """Return the outputs of a linear head."""
         return answer_held_out(
             self.top.source(is_pooled=True),
             self.questions.answers,
             part,
             HeadTraining(
                 outputs=self._outputs,
-                head=HeadSettings(kind=LINEAR, dropout=self.way.plan.recipe.head.dropout),
-                stage=self.way.plan.stages[0].stage,
-                training=self.way.plan.recipe.training,
+                head=HeadSettings(kind=LINEAR, dropout=self.strategy.plan.recipe.head.dropout),
+                stage=self.strategy.plan.stages[0].stage,
+                training=self.strategy.plan.recipe.training,
             ),
         ).outputs
 
@@ -202,15 +207,15 @@ class _Trainings:
 
 
 def shorten(stage: ResolvedStage, *, num_train: int, num_tried: int) -> ResolvedStage:
-    """Return a stage of few epochs in which weights can go as far as in all of them.
+    """Return a stage of few epochs in which weights can move as far as in the full stage.
 
-    How far they go in AdamW is about the rate times the number of steps, so the rate rises as steps become fewer, up to
-    fourfold.
+    With AdamW this distance is about the learning rate times the number of steps, so the rate is raised for fewer
+    steps, up to fourfold.
 
     Args:
-        stage: On all training images.
+        stage: The stage on all training images.
         num_train: Their number.
-        num_tried: Those that the short stage trains on.
+        num_tried: Number of training images of the short stage.
     """
     epochs = min(stage.epochs, MAX_EPOCHS)
     faster = min(MAX_FASTER, max(1.0, stage.epochs * num_train / (epochs * num_tried)))

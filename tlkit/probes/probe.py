@@ -1,8 +1,8 @@
-"""Ask what inputs know of the answer: a linear probe, learnt on some images and scored on others, fold by fold.
+"""Linear probes: fitted on some images and scored on others, fold by fold.
 
-Targets are float (n, outputs), as the task has them: one-hot classes, where the answer is the largest output; 0 and 1
-for each label, where it is whether the output is above a half; or a value. Strengths are chosen within the training
-images of each fold, so that no image has a say in its own prediction.
+Targets are float (n, outputs): one-hot classes, predicted by the largest output; 0 and 1 for each label, predicted by
+an output above 0.5; or a value. The regularization is chosen within the training images of each fold, so that no image
+influences its own prediction.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ def run_probes(
     *,
     beside: Sequence[NDArray[np.floating[Any]] | None] = (None,),
 ) -> list[ScoredOutputs]:
-    """Probe a block of inputs by itself and beside others, which costs little more than probing it once.
+    """Probe a block of inputs alone and together with other blocks, at little more than the cost of one probe.
 
     2,000 images of 1,280 features take about four seconds on one core.
 
@@ -42,11 +42,11 @@ def run_probes(
         task: One of TASKS.
         targets: Float (n, outputs); see the module.
         block: Float (n, d), d >= 1, finite.
-        folds: Every image is predicted in one of them.
-        beside: Second blocks, float (n, w), or None for the first block by itself.
+        folds: Folds in which every image is predicted once.
+        beside: Second blocks, float (n, w), or None for the first block alone.
 
     Returns:
-        What is predicted with each of `beside`.
+        The scored predictions for each of `beside`.
     """
     outputs = [np.zeros(targets.shape) for _ in beside]
     baseline = np.zeros(targets.shape)
@@ -61,7 +61,7 @@ def run_probes(
 
 
 def run_majority(task: str, targets: NDArray[np.floating[Any]], folds: Sequence[Fold]) -> ScoredOutputs:
-    """Predict for every image what most training images of its fold have: class, each label; or their mean value."""
+    """Predict the majority class, the majority of each label, or the mean value of the fold's training images."""
     means = np.zeros(targets.shape)
     for fold in folds:
         means[fold.test] = targets[fold.train].astype(np.float64).mean(axis=0)
@@ -69,24 +69,24 @@ def run_majority(task: str, targets: NDArray[np.floating[Any]], folds: Sequence[
 
 
 def describe_gain(task: str, gain: Interval) -> str:
-    """Return a gain of the score with its interval: a part that is right in points, R² as it is."""
+    """Format a gain of the score with its interval: accuracies in points, R² as a number."""
     scale, write, unit = (100, "{:+z.1f}", " points") if find_task(task).has_names else (1, "{:+z.3f}", "")
     value, low, high = (write.format(scale * figure) for figure in (gain.value, gain.low, gain.high))
     return f"{value}{unit} (95% interval {low} to {high})"
 
 
 def probe_features(encoding: MetadataEncoding, rows: Sequence[Sequence[str]]) -> NDArray[np.float32]:
-    """Return what a linear probe takes of metadata: a model's numbers, and beside them steps and exact values.
+    """Return the metadata inputs of a linear probe: the model's encoding, plus bins and frequent values.
 
-    A number column adds up to 10 bins with equally many images each, and up to 20 most frequent values that 5 images or
-    more have, a 1 in its place for each: an image width of just 512 may tell everything. No targets are looked at.
+    A numeric column adds up to 10 quantile bins, and up to 20 most frequent values with at least 5 images each, all
+    one-hot: an image width of exactly 512 may reveal everything. Targets are not used.
 
     Args:
         encoding: The columns.
-        rows: The texts of the images, one a column.
+        rows: The texts of the images, one per column.
 
     Returns:
-        Float32 (n, width), the encoding's numbers first.
+        Float32 (n, width), starting with the encoding.
     """
     texts = list(zip(*rows, strict=True)) if rows else []
     added = [
@@ -112,7 +112,7 @@ def _mark_steps_and_values(texts: Sequence[str]) -> NDArray[np.float32]:
 
 
 def _chooser(task: str, targets: NDArray[np.floating[Any]]) -> Callable[[Matrix], tuple[float, ...]]:
-    """Return what ranks predictions of left-out images: the squared error, for classes behind the accuracy."""
+    """Return the ranking of leave-one-out predictions: by squared error, for classes by accuracy first."""
     labels = targets.argmax(axis=1)
 
     def rank(left_out: Matrix) -> tuple[float, ...]:

@@ -1,14 +1,14 @@
-"""Ridge regression that tries every strength at the price of one decomposition, judged by exact leave-one-out.
+"""Ridge regression that tries all strengths with one decomposition, judged by exact leave-one-out errors.
 
-With X the inputs of n training images, standardised, and M those of a second block, times a multiplier m, let
-K = X Xᵀ + m² M Mᵀ and G = K + λI. The intercept bears no penalty. What is predicted for image i from all others is
+With X the standardised inputs of n training images, and M those of a second block times a multiplier m, let
+K = X Xᵀ + m² M Mᵀ and G = K + λI. The intercept is not penalized. The leave-one-out prediction of image i is
 
     yᵢ - λ [G⁻¹ y]ᵢ / (λ [G⁻¹]ᵢᵢ - 1/n)          (Golub, Heath and Wahba 1979; 1/n is what the intercept adds)
 
-X Xᵀ is decomposed once, by itself or, where there are fewer inputs than images, by Xᵀ X; then each λ costs a product of
-matrices. M enters by Woodbury's identity, which costs as much as M has columns. The means and scales of the inputs are
-those of all n images. Each block is scaled so that X Xᵀ and M Mᵀ have a trace of n: λ and m mean the same whatever the
-widths.
+X Xᵀ is decomposed once, via Xᵀ X if there are fewer inputs than images; then each λ costs one matrix product. M is
+added by the Woodbury identity, at a cost that grows with its number of columns. The means and scales of the inputs are
+those
+of all n images. Each block is scaled so that X Xᵀ and M Mᵀ have trace n, so λ and m do not depend on the widths.
 """
 
 from __future__ import annotations
@@ -23,9 +23,9 @@ from numpy.typing import NDArray
 Matrix = NDArray[np.float64]
 
 STRENGTHS = np.logspace(3, -3, 9)
-"""Tried values of λ, as multiples of the mean eigenvalue of X Xᵀ, the strongest first."""
+"""Values of λ to try, as multiples of the mean eigenvalue of X Xᵀ, strongest first."""
 MULTIPLIERS = (0.0, 0.1, 0.3, 1.0, 3.0, 10.0)
-"""Tried values of m; at 0 the second block is not looked at."""
+"""Values of m to try; 0 ignores the second block."""
 _MIN_SPREAD = 1e-6
 _MIN_EIGENVALUE = 1e-10
 _MIN_FREEDOM = 1e-9
@@ -33,7 +33,7 @@ _MIN_FREEDOM = 1e-9
 
 @dataclass(frozen=True, eq=False)
 class Standardiser:
-    """(value - mean) * weight, float64 (width,) each; an input that is the same for all images has the weight 0."""
+    """(value - mean) * weight, float64 (width,) each; constant inputs have weight 0."""
 
     mean: Matrix
     weight: Matrix
@@ -44,7 +44,7 @@ class Standardiser:
 
 
 def fit_standardiser(block: NDArray[np.floating[Any]]) -> Standardiser:
-    """Learn means and weights that give each input the same spread, and the block X a trace of X Xᵀ of n."""
+    """Fit means and weights that give all inputs the same spread, and X Xᵀ a trace of n."""
     values = block.astype(np.float64)
     mean, spread = values.mean(axis=0), values.std(axis=0)
     varies = spread > _MIN_SPREAD * np.abs(values).max(axis=0, initial=0.0)
@@ -55,12 +55,12 @@ def fit_standardiser(block: NDArray[np.floating[Any]]) -> Standardiser:
 
 @dataclass(frozen=True, eq=False)
 class RidgeFit:
-    """One strength and one multiplier.
+    """The fit for one strength and one multiplier.
 
     Attributes:
         strength: λ.
         multiplier: m.
-        left_out: What is predicted for each training image from all others, float64 (n, outputs).
+        left_out: Leave-one-out predictions of the training images, float64 (n, outputs).
         duals: G⁻¹ y, float64 (n, outputs).
     """
 
@@ -72,13 +72,13 @@ class RidgeFit:
 
 @dataclass(frozen=True, eq=False)
 class _FirstSolution:
-    """What one λ makes of the first block by itself.
+    """The solution of the first block alone for one λ.
 
     Attributes:
         strength: λ.
         weights: (X Xᵀ + λI)⁻¹ has these on the eigenvectors, and 1/λ on all that they do not span: float64 (r,).
         duals: (X Xᵀ + λI)⁻¹ y, float64 (n, outputs).
-        diagonal: Of (X Xᵀ + λI)⁻¹, float64 (n,).
+        diagonal: Diagonal of (X Xᵀ + λI)⁻¹, float64 (n,).
     """
 
     strength: float
@@ -88,7 +88,7 @@ class _FirstSolution:
 
 
 class RidgePath:
-    """The first block of a fold, decomposed: ready to be fitted by itself or beside any second block.
+    """The decomposed first block of a fold, ready to be fitted alone or with any second block.
 
     Args:
         block: Float (n, d), n >= 1, d >= 1: the inputs of the training images.
@@ -109,10 +109,10 @@ class RidgePath:
         choose: Callable[[Matrix], tuple[float, ...]],
         second: NDArray[np.floating[Any]] | None = None,
     ) -> Ridge:
-        """Return the candidate whose predictions of left-out images `choose` ranks highest; of equals, the strongest.
+        """Return the candidate whose leave-one-out predictions `choose` ranks highest; the strongest wins ties.
 
         Args:
-            choose: Takes predictions, float64 (n, outputs), and returns what is compared; higher is better.
+            choose: Takes predictions, float64 (n, outputs), and returns a sort key; higher is better.
             second: Float (n, w): the second block's inputs of the same images.
         """
         standardiser = None if second is None else fit_standardiser(second)
@@ -123,7 +123,7 @@ class RidgePath:
         return Ridge(self.intercept, self.standardiser, coefficients, standardiser, others)
 
     def iterate_candidates(self, second: Matrix | None = None) -> Iterator[RidgeFit]:
-        """Yield every strength, the strongest first, and with `second`, standardised, every multiplier of it."""
+        """Yield all strengths, strongest first, and with a standardised `second`, all its multipliers."""
         if second is not None:
             second = second[:, second.any(axis=0)]
             seen = self._vectors.T @ second
@@ -160,9 +160,9 @@ class Ridge:
 
     Attributes:
         intercept: Float64 (outputs,).
-        standardiser: Of the first block.
+        standardiser: Standardiser of the first block.
         coefficients: Float64 (d, outputs).
-        second_standardiser: Of the second block, if there is one.
+        second_standardiser: Standardiser of the second block, if there is one.
         second_coefficients: Float64 (w, outputs), likewise.
     """
 
@@ -173,7 +173,7 @@ class Ridge:
     second_coefficients: Matrix | None = None
 
     def predict(self, block: NDArray[np.floating[Any]], second: NDArray[np.floating[Any]] | None = None) -> Matrix:
-        """Return float64 (n, outputs) from the inputs of n images, float (n, d) and, if it was fitted so, (n, w)."""
+        """Predict float64 (n, outputs) from float (n, d) and, if fitted with a second block, float (n, w)."""
         outputs: Matrix = self.standardiser.apply(block) @ self.coefficients + self.intercept
         if second is not None and self.second_standardiser is not None and self.second_coefficients is not None:
             outputs += self.second_standardiser.apply(second) @ self.second_coefficients
@@ -181,7 +181,7 @@ class Ridge:
 
 
 def _decompose(inputs: Matrix) -> tuple[Matrix, Matrix]:
-    """Return the eigenvalues that are not zero, (r,), and eigenvectors, (n, r), of X Xᵀ."""
+    """Return the nonzero eigenvalues, (r,), and eigenvectors, (n, r), of X Xᵀ."""
     num_images, width = inputs.shape
     if width >= num_images:
         values, vectors = np.linalg.eigh(inputs @ inputs.T)

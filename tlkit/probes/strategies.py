@@ -1,6 +1,6 @@
-"""The ways from a data set to a model: the head alone, the last layer groups too, or everything; each is a finetune command.
+"""Training strategies: the head alone, the last layer groups too, or everything; each is a finetune command.
 
-What a way takes is the sum of its steps: the features of each stage that the cache lacks, and the epochs.
+The cost of a strategy is the sum of its steps: the missing features of each stage, and the epochs.
 """
 
 from __future__ import annotations
@@ -25,12 +25,12 @@ MIN_SHARE_OF_LAST_GROUPS = 0.25
 
 @dataclass(frozen=True)
 class Strategy:
-    """A finetune command, and what it runs.
+    """A training strategy and its finetune command.
 
     Attributes:
         unfreeze: none, the lowest of the last groups, or all.
         plan: Its settings and stages.
-        command: What to type, but for the data and the run.
+        command: The command line without the data and the run folder.
     """
 
     unfreeze: str
@@ -45,7 +45,7 @@ class Strategy:
         return "everything" if self.unfreeze == "all" else f"the head and {self.unfreeze} upwards"
 
     def describe(self) -> str:
-        """Return what is trained, with the head that it has: "the dense head alone", "the dense head and group5 upwards"."""
+        """Describe what is trained, including the head: "the dense head alone", "the dense head and group5 upwards"."""
         head = f"the {self.plan.recipe.head.kind} head"
         ends = {"none": f"{head} alone", "all": f"everything, under a {self.plan.recipe.head.kind} head"}
         return ends.get(self.unfreeze, f"{head} and {self.unfreeze} upwards")
@@ -58,21 +58,21 @@ class Strategy:
 
 
 def make_strategy(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[str, Mapping[str, Any]]) -> Strategy:
-    """Return the way that trains the head and everything from a layer group upwards.
+    """Return the strategy that trains the head and everything from a layer group upwards.
 
     Args:
         unfreeze: none, a layer group, or all.
-        views: Given settings of the views, `views` and `policy`, by field name.
-        sections: Given settings of each section of a recipe, by field name.
+        views: User settings of the views, `views` and `policy`, by field name.
+        sections: User settings of each section of a recipe, by field name.
 
     Raises:
-        BackboneError: If backbone, layer group or weights do not exist.
-        SettingError: If settings do not fit together.
+        BackboneError: The backbone, layer group or weights do not exist.
+        SettingError: Settings contradict each other.
     """
     stage: dict[str, Any] = {**views, "unfreeze": unfreeze}
     backbone = dict(sections["backbone"])
     if is_from_scratch := unfreeze == "all" and backbone.get("weights") == RANDOM:
-        backbone.pop("engine", None)  # nothing is frozen that it could run
+        backbone.pop("engine", None)  # no frozen layers for an engine to run
     if is_from_scratch:
         stage.pop("views", None)  # nothing is cached
     if unfreeze != "all" and stage.get("views", 1) == 1:
@@ -84,14 +84,14 @@ def make_strategy(unfreeze: str, *, views: Mapping[str, Any], sections: Mapping[
 
 
 def take_head(sections: Mapping[str, Mapping[str, Any]], kind: str | None) -> Mapping[str, Mapping[str, Any]]:
-    """Return the sections with a kind of head that is advised, unless another or its width was asked for."""
+    """Return the sections with a recommended head, unless the user chose a head or its width."""
     if kind is None or sections["head"].keys() - {"dropout"}:
         return sections
     return {**sections, "head": {**sections["head"], "kind": kind}}
 
 
 def find_last_groups(backbone: Backbone) -> str:
-    """Return the lowest of the last groups: the fewest that hold a quarter of the weights, and never all of them."""
+    """Return the lowest of the last groups: the fewest with a quarter of the weights, and never all groups."""
     sizes = [group.num_parameters for group in backbone.groups]
     lowest = next(
         place for place in reversed(range(len(sizes))) if sum(sizes[place:]) >= MIN_SHARE_OF_LAST_GROUPS * sum(sizes)

@@ -1,1 +1,1 @@
-"""What people read: the console, tables, figures, pages."""
+"""Output for people: the console, tables, figures, pages."""

@@ -1,4 +1,4 @@
-"""What is written beneath a picture: lines of text with a figure each, and a bar where the figure is a share."""
+"""Captions below images: lines of text with a value and an optional bar."""
 
 from __future__ import annotations
 
@@ -10,14 +10,14 @@ from tlkit.outputs import format_value
 
 @dataclass(frozen=True)
 class CaptionLine:
-    """One line beneath a picture.
+    """One line of a caption.
 
     Attributes:
-        text: What stands at the left.
-        figure: What stands at the right; may be empty.
-        share: Length of the bar beneath the line, 0..1; None draws no bar.
-        is_bright: Whether it is an answer, in large bright letters, and not what comes after it.
-        has_dot: Whether a dot stands before the text.
+        text: Text on the left.
+        figure: Value on the right; may be empty.
+        share: Length of the bar below the line, 0..1; None for no bar.
+        is_bright: Whether the line is highlighted, in large bright letters.
+        has_dot: Whether a dot precedes the text.
     """
 
     text: str
@@ -32,10 +32,10 @@ Caption = Sequence[CaptionLine]
 
 
 def caption_classes(ranked: Sequence[tuple[str, float]]) -> Caption:
-    """Return a line for each class, the first one bright.
+    """Return a line for each class, the first one highlighted.
 
     Args:
-        ranked: (class name, probability 0..1), the most probable first; at least one.
+        ranked: (class name, probability 0..1), most probable first; at least one.
     """
     return [
         CaptionLine(name, format_percent(probability), probability, is_bright=rank == 0)
@@ -44,12 +44,11 @@ def caption_classes(ranked: Sequence[tuple[str, float]]) -> Caption:
 
 
 def caption_labels(ranked: Sequence[tuple[str, float]], chosen: Collection[str]) -> Caption:
-    """Return a line for each label: those that are said to be there bright and with a dot, the others faint.
+    """Return a line for each label, the predicted ones highlighted and with a dot.
 
     Args:
-        ranked: (label name, probability 0..1), the most probable first; at least one.
-        chosen: Names of the labels that are said to be there. One that is not among `ranked` has a line without a
-            figure.
+        ranked: (label name, probability 0..1), most probable first; at least one.
+        chosen: Names of the predicted labels. One that is not in `ranked` gets a line without a value.
     """
     lines = [
         CaptionLine(name, format_percent(probability), probability, is_bright=name in chosen, has_dot=name in chosen)
@@ -60,17 +59,17 @@ def caption_labels(ranked: Sequence[tuple[str, float]], chosen: Collection[str])
 
 
 def caption_value(name: str, value: float) -> Caption:
-    """Return the one line "price_usd  325,000"."""
+    """Return the single line "price_usd  325,000"."""
     return [CaptionLine(name, format_value(value), is_bright=True)]
 
 
 def caption_flagged(flag: str, reason: str, caption: Caption) -> Caption:
-    """Return a caption whose answer is not to be taken as it is: the flag comes first, and no answer is bright.
+    """Return a caption that starts with a flag and highlights no prediction.
 
     Args:
         flag: One word, such as "unknown".
-        reason: Why, in a few words.
-        caption: What the model answered.
+        reason: The reason, in a few words.
+        caption: The caption of the prediction.
     """
     return [
         CaptionLine(flag, reason, is_bright=True, has_dot=True),
@@ -79,7 +78,7 @@ def caption_flagged(flag: str, reason: str, caption: Caption) -> Caption:
 
 
 def format_percent(probability: float) -> str:
-    """Return a probability in per cent, never rounded up to a certainty that the model does not claim.
+    """Format a probability as a percentage that is never rounded to 0% or 100%.
 
     Examples:
         >>> format_percent(0.9999), format_percent(0.83149), format_percent(0.0002)

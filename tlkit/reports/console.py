@@ -1,8 +1,8 @@
-"""What a run says while it works: lines, tables, progress and one JSON object at the end.
+"""Console output of a run: lines, tables, progress and one JSON object at the end.
 
-Standard output carries the story, or nothing but the JSON object when a script asked for one; warnings and progress go
-to standard error. Pipes and files get plain text: no colours, no redrawn lines, no shortened tables. Names of files and
-classes are data, so control characters in them are shown as escapes and never reach the terminal.
+Messages go to standard output, or to standard error with `--json`, when standard output carries only the JSON object.
+Warnings and progress go to standard error. Pipes and files get plain text: no colours, redrawn lines or shortened
+tables. File and class names are data, so their control characters are escaped and never reach the terminal.
 """
 
 from __future__ import annotations
@@ -24,22 +24,22 @@ from tlkit.waiting import find_long_wait
 
 SECONDS_BETWEEN_LINES = 10.0
 SECONDS_OF_SILENCE = 20.0
-"""For so long a command waits before it says what for."""
+"""How long a command waits before it reports what it waits for."""
 
 
 class Advance(Protocol):
-    """Tells a progress line how many more units are done."""
+    """Updates a progress line."""
 
     def __call__(self, count: int = 1) -> None:
         """Count `count` more units as done; may be called from any thread."""
 
 
 class Console:
-    """Where a workflow says what it does.
+    """The output of a command.
 
     Args:
-        verbosity: -1 says only warnings and results (`-q`), 0 the story, 1 the details too (`-v`).
-        json: The story goes to standard error, and `result` writes one JSON object to standard output.
+        verbosity: -1 for warnings and results only (`-q`), 0 for messages, 1 for details too (`-v`).
+        json: Write messages to standard error, and one JSON object to standard output by `result`.
     """
 
     def __init__(self, *, verbosity: int = 0, json: bool = False) -> None:
@@ -48,31 +48,31 @@ class Console:
         self._warnings: set[str] = set()
 
     def say(self, text: str) -> None:
-        """Write a line of the story, unless under `-q`."""
+        """Write a message, except with `-q`."""
         if self.verbosity >= 0:
             write_line(self._story_stream(), text)
 
     def detail(self, text: str) -> None:
-        """Write a line that only `-v` shows."""
+        """Write a message only with `-v`."""
         if self.verbosity >= 1:
             write_line(self._story_stream(), text)
 
     def warn(self, text: str) -> None:
-        """Write a warning to standard error, always, but the same one only once."""
+        """Write a warning to standard error, each distinct one once."""
         if text not in self._warnings:
             self._warnings.add(text)
             write_line(sys.stderr, f"Warning: {text}")
 
     @contextmanager
     def disk_warning(self, failure: str) -> Iterator[None]:
-        """Turn what the disk refuses in a block into a warning, where the run can do without."""
+        """Turn a disk error in the block into a warning, for files that the run does not need."""
         try:
             yield
         except OSError as error:
             self.warn(f"{failure}: {error.strerror or error}.")
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-        """Write a table, unless under `-q`; columns whose cells are all numbers are aligned to the right."""
+        """Write a table, except with `-q`; numeric columns are right-aligned."""
         if self.verbosity >= 0:
             write_table(self._story_stream(), title, columns, rows)
 
@@ -80,16 +80,16 @@ class Console:
     def progress(
         self, description: str, total: int | None, unit: str = "images", *, closes: bool = True
     ) -> Iterator[Advance]:
-        """Show how far a long step has come, on standard error, unless under `-q`.
+        """Show the progress of a long step on standard error, except with `-q`.
 
-        A terminal shows one line with a bar, the rate and the time left; anything else gets a plain line every ten
+        A terminal shows a line with a bar, the rate and the remaining time; otherwise a plain line is written every ten
         seconds.
 
         Args:
-            description: What is being done, such as "Features".
-            total: Number of units in all; None where it is not known.
-            unit: What is counted, in the plural.
-            closes: Whether a line with the count and the time ends the step; without it a quick step says nothing.
+            description: Name of the step, such as "Features".
+            total: Total number of units; None if unknown.
+            unit: Name of the units, plural.
+            closes: Whether to end with a line of the count and the time; otherwise a quick step prints nothing.
 
         Yields:
             The function to call when units are done.
@@ -107,7 +107,7 @@ class Console:
             write_line(sys.stderr, meter.summary())
 
     def result(self, payload: Mapping[str, object]) -> None:
-        """Write the result as one JSON object on standard output, if a script asked for it."""
+        """Write the result as one JSON object to standard output, with `--json`."""
         if self.json:
             sys.stdout.write(json.dumps(_to_json(payload), allow_nan=False) + "\n")
             sys.stdout.flush()
@@ -118,24 +118,24 @@ class Console:
 
 @functools.cache
 def announce_waits() -> None:
-    """From now on say on standard error what the process waits for, whenever that takes long; for the command line."""
+    """From now on, report long waits on standard error; for the command line."""
     threading.Thread(target=_announce_waits, args=(threading.Event(),), name="waits", daemon=True).start()
 
 
 def _announce_waits(ended: threading.Event) -> None:
     while not ended.wait(SECONDS_OF_SILENCE / 2):
         if wait := find_long_wait(SECONDS_OF_SILENCE):
-            with suppress(OSError, ValueError):  # nobody reads standard error any more
+            with suppress(OSError, ValueError):  # standard error is closed
                 write_line(sys.stderr, f"Waiting for {wait[0]}: {format_duration(wait[1])} so far.")
 
 
 class Meter:
-    """The count of a long step, and what it says about rate and time left.
+    """Counts the units of a long step, and formats rate and remaining time.
 
     Args:
-        description: What is being done.
-        total: Number of units in all; None where it is not known.
-        unit: What is counted, in the plural.
+        description: Name of the step.
+        total: Total number of units; None if unknown.
+        unit: Name of the units, plural.
         clock: Returns the time in seconds.
     """
 
@@ -157,11 +157,11 @@ class Meter:
 
     @property
     def seconds(self) -> float:
-        """Seconds since the step began."""
+        """Seconds since the start."""
         return self._clock() - self._start
 
     def status(self) -> str:
-        """Return the line for a step under way: `Features: 320 of 900 images, 35.2 a second, 16 s left`."""
+        """Return the line for a step in progress: `Features: 320 of 900 images, 35.2 a second, 16 s left`."""
         of_total = "" if self.total is None else f" of {self.total:,}"
         text = f"{self.description}: {self.done:,}{of_total} {self.unit}"
         if not self.done or self.seconds <= 0:
@@ -178,12 +178,12 @@ class Meter:
 
 
 def format_rate(rate: float) -> str:
-    """Return a rate with three figures or so: 0.52, 35.2, 1,290."""
+    """Format a rate with about three digits: 0.52, 35.2, 1,290."""
     return f"{rate:.2f}" if rate < 10 else f"{rate:.1f}" if rate < 100 else f"{rate:,.0f}"
 
 
 def format_duration(seconds: float) -> str:
-    """Return a duration as people say it: 0.4 s, 45 s, 3 min 20 s, 1 h 05 min."""
+    """Format a duration: 0.4 s, 45 s, 3 min 20 s, 1 h 05 min."""
     if seconds < 9.95:
         return f"{seconds:.1f} s"
     whole = round(seconds)
@@ -196,7 +196,7 @@ def format_duration(seconds: float) -> str:
 
 @contextmanager
 def _live_bar(meter: Meter) -> Iterator[None]:
-    """Redraw a bar and the meter's status on standard error until the step ends, then wipe it."""
+    """Redraw a bar and the meter's status on standard error until the step ends, then erase it."""
     from rich.console import Console as RichConsole
     from rich.progress import BarColumn, Progress, ProgressColumn, Task
     from rich.text import Text
@@ -207,7 +207,7 @@ def _live_bar(meter: Meter) -> Iterator[None]:
             return Text(printable(meter.status()))
 
     console = RichConsole(file=sys.stderr, highlight=False)
-    # Standard output may be a file while standard error is a terminal: rich would send its lines to the terminal.
+    # If standard output is a file and standard error a terminal, rich would print its lines on the terminal.
     progress = Progress(
         BarColumn(bar_width=20),
         StatusColumn(),
@@ -222,7 +222,7 @@ def _live_bar(meter: Meter) -> Iterator[None]:
 
 
 def _report_now_and_then(meter: Meter) -> Advance:
-    """Return an `advance` that also writes the meter's status to standard error every ten seconds or so."""
+    """Return an `advance` that also writes the status to standard error about every ten seconds."""
     last_line_at = 0.0
 
     def advance(count: int = 1) -> None:
@@ -236,7 +236,7 @@ def _report_now_and_then(meter: Meter) -> Advance:
 
 
 def _to_json(value: Any) -> Any:
-    """Return `value` in JSON's own types: paths as text, NumPy numbers as numbers, NaN and infinity as null."""
+    """Convert `value` to JSON types: paths to text, NumPy numbers to numbers, NaN and infinity to null."""
     if isinstance(value, Mapping):
         return {str(key): _to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):

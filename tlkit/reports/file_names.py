@@ -1,23 +1,23 @@
-"""Names for files and folders that tlkit makes: harmless, short enough for every file system, and none twice."""
+"""Safe and unique names for the files and folders that tlkit writes."""
 
 from __future__ import annotations
 
 import unicodedata
 from collections.abc import Container
 
-# Not allowed in names on Windows, and "/" nowhere: a sorted folder should survive a USB stick.
+# Not allowed on Windows, and "/" nowhere: a sorted folder should survive a USB stick.
 FORBIDDEN_CHARACTERS = frozenset('<>:"/\\|?*')
 RESERVED_NAMES = frozenset(
     {"con", "prn", "aux", "nul", *(f"com{digit}" for digit in "123456789"), *(f"lpt{digit}" for digit in "123456789")}
 )
 MAX_NAME_BYTES = 255
-"""The longest file name that Linux, macOS and Windows all take, in UTF-8."""
+"""The longest file name that Linux, macOS and Windows all allow, in UTF-8 bytes."""
 MAX_FOLDER_NAME_BYTES = 200
 MAX_SUFFIX_BYTES = 16
 
 
 def safe_name(class_name: str) -> str:
-    """Return a class name as a folder name that every file system takes, and that stays inside its parent.
+    """Return a class name as a folder name that is valid on every file system and stays inside its parent.
 
     Examples:
         >>> safe_name("../cats & dogs?")
@@ -30,18 +30,18 @@ def safe_name(class_name: str) -> str:
     stem = name.rstrip(". ")
     name = stem + "_" * (len(name) - len(stem)) if name.strip(". ") else "_" * max(1, len(name))
     if name.startswith("."):
-        # A leading dot would hide the folder, from people and from tlkit.
+        # A leading dot would hide the folder from people and from tlkit.
         name = "_" + name[1:]
     return f"{name}_" if name.split(".")[0].casefold() in RESERVED_NAMES else name
 
 
 def fold_name(name: str) -> str:
-    """Return what names have in common that are one name to some file system, whatever their case and composition."""
+    """Normalize case and Unicode form, so that names that clash on any file system compare equal."""
     return unicodedata.normalize("NFC", unicodedata.normalize("NFC", name).casefold())
 
 
 def number_name(name: str, taken: Container[str]) -> str:
-    """Return `name` in at most 255 bytes, with the first free number where its `fold_name` is among `taken`."""
+    """Return `name` in at most 255 bytes, numbered if its `fold_name` is in `taken`."""
     number = 1
     while fold_name(numbered(name, number)) in taken:
         number += 1
@@ -49,9 +49,9 @@ def number_name(name: str, taken: Container[str]) -> str:
 
 
 def numbered(name: str, number: int) -> str:
-    """Return a file name with a number before its suffix, or without one for number 1: `cat-2.jpg`.
+    """Return a file name with a number before its suffix, such as `cat-2.jpg`; number 1 is left out.
 
-    Its stem is cut where the whole would be longer than 255 bytes.
+    The stem is cut so that the name has at most 255 bytes.
     """
     stem, dot, suffix = name.rpartition(".")
     if not stem or _count_bytes(suffix) > MAX_SUFFIX_BYTES:

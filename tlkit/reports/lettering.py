@@ -1,4 +1,4 @@
-"""Letters for pictures: a font that has the text's characters, and text cut to the room there is."""
+"""Text in images: fonts that have the needed characters, and text shortened to fit."""
 
 from __future__ import annotations
 
@@ -8,8 +8,8 @@ from pathlib import Path
 
 from PIL import ImageFont
 
-# Pillow's own font has no accented letters; DejaVu, which comes with matplotlib, has Latin, Greek, Cyrillic and more.
-# Scripts beyond that are drawn with the first of these which the machine happens to have.
+# Pillow's own font has no accented letters; DejaVu, shipped with matplotlib, has Latin, Greek, Cyrillic and more.
+# Other scripts use the first of these fonts that is installed.
 WIDE_FONTS = (
     "Noto Sans CJK SC",
     "Noto Sans CJK JP",
@@ -28,9 +28,9 @@ ELLIPSIS = "…"
 
 
 def shorten_middle(text: str, max_characters: int) -> str:
-    """Return `text` with its middle replaced by an ellipsis where it is longer than `max_characters` (>= 3).
+    """Replace the middle of `text` by an ellipsis if it is longer than `max_characters` (>= 3).
 
-    Names that differ only at their end, as numbered ones do, stay apart.
+    Names that differ only at the end, such as numbered ones, remain distinguishable.
 
     Examples:
         >>> shorten_middle("American_chameleon_2", 12)
@@ -44,7 +44,7 @@ def shorten_middle(text: str, max_characters: int) -> str:
 
 
 def fit_text(text: str, font: ImageFont.FreeTypeFont, max_width_px: float) -> str:
-    """Return `text`, with its middle replaced by an ellipsis if need be, no wider than `max_width_px` in this font."""
+    """Replace the middle of `text` by an ellipsis if it is wider than `max_width_px` in this font."""
     text = one_line(text)
     if font.getlength(text) <= max_width_px:
         return text
@@ -59,12 +59,12 @@ def fit_text(text: str, font: ImageFont.FreeTypeFont, max_width_px: float) -> st
 
 
 def one_line(text: str) -> str:
-    """Return `text` with line breaks, tabs and undecodable bytes made visible as one character each."""
+    """Replace line breaks, tabs and undecodable bytes by one visible character each."""
     return "".join(character if character.isprintable() else "\N{REPLACEMENT CHARACTER}" for character in text)
 
 
 def load_font(text: str, size_px: int, *, bold: bool = False) -> ImageFont.FreeTypeFont:
-    """Return a font of `size_px` that has every character of `text`, or the usual one if no font here has."""
+    """Return a font of `size_px` with every character of `text`, or the default font if there is none."""
     usual = _find_usual_font(bold)
     path = usual
     if not _has_glyphs(usual, text):
@@ -73,7 +73,7 @@ def load_font(text: str, size_px: int, *, bold: bool = False) -> ImageFont.FreeT
 
 
 def font_families() -> Sequence[str]:
-    """Return matplotlib's font families in the order in which a character's glyph is looked for."""
+    """Return matplotlib's font families in order of preference."""
     from matplotlib import font_manager
 
     installed = {entry.name for entry in font_manager.fontManager.ttflist}

@@ -1,4 +1,4 @@
-"""The steps of a run that its model does not depend on: one that fails costs a warning, never the model."""
+"""Optional steps of a run: a failure gives a warning and never costs the model."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from tlkit.reports.console import Console
 
 
 class OptionalSteps:
-    """Runs optional steps and keeps account of those that failed.
+    """Runs optional steps and records those that failed.
 
     Args:
-        console: Gets a warning the first time that a step fails.
+        console: Receives a warning the first time a step fails.
     """
 
     def __init__(self, console: Console) -> None:
@@ -22,14 +22,14 @@ class OptionalSteps:
 
     @property
     def not_made(self) -> list[dict[str, str]]:
-        """What could not be made, as `what` and `reason`, for `summary.json`."""
+        """The failed steps, as `what` and `reason`, for `summary.json`."""
         return [{"what": what, "reason": reason} for what, reason in self._reasons.items()]
 
     @contextmanager
     def step(self, what: str) -> Iterator[None]:
-        """Make `what` inside. A problem with a file, the disk or the numbers ends there; a bug passes through.
+        """Make `what` in the block. File, disk and numeric errors are caught; bugs propagate.
 
-        A step may be repeated: what is made in the end counts as made.
+        A step may be repeated; a later success clears its failure.
         """
         try:
             yield
@@ -39,14 +39,14 @@ class OptionalSteps:
             self._reasons.pop(what, None)
 
     def fail(self, what: str, reason: str) -> None:
-        """Note that `what` could not be made, with the reason as a clause without a full stop."""
+        """Record that `what` could not be made, with the reason as a clause without a full stop."""
         if what not in self._reasons:
             self._console.warn(f"{what} could not be made: {reason}.")
         self._reasons[what] = reason
 
 
 def describe_problem(error: Exception) -> str:
-    """Return in one line what went wrong, without a full stop; for a disk's errors, the file and the cause."""
+    """Describe an error in one line without a full stop; for disk errors, the file and the cause."""
     if isinstance(error, OSError) and error.strerror:
         place = f"{error.filename}: " if error.filename else ""
         return f"{place}{error.strerror}"

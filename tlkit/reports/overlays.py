@@ -1,4 +1,4 @@
-"""Draw the model's answer on a copy of the picture."""
+"""Draw predictions onto copies of images."""
 
 from __future__ import annotations
 
@@ -25,13 +25,13 @@ JPEG_QUALITY = 90
 
 
 class OverlayFolder:
-    """A folder of overlays, one JPEG for each picture, none in place of another.
+    """A folder of overlays, one JPEG per image, never overwriting another.
 
-    Two pictures of the same name, from different folders, become `cat.jpg` and `cat-2.jpg`. Writing the same pictures
-    in the same order again gives the same names.
+    Images with the same name from different folders become `cat.jpg` and `cat-2.jpg`. The same images in the same order
+    always get the same names.
 
     Args:
-        folder: Where the overlays go; it exists.
+        folder: An existing folder.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -39,13 +39,13 @@ class OverlayFolder:
         self._taken: set[str] = set()
 
     def write(self, source: Path, picture: Image.Image, caption: Caption, box: Box | None = None) -> Path:
-        """Write the overlay of one picture and return its path.
+        """Write the overlay of one image and return its path.
 
         Args:
-            source: The picture's file; only its name is used.
+            source: The image file; only its name is used.
             picture: RGB, upright.
-            caption: What is written beneath it; at least one line.
-            box: left, top, right, bottom in fractions of the picture, 0..1; None if there is none.
+            caption: The caption below it; at least one line.
+            box: left, top, right, bottom in fractions of the image, 0..1; None without a box.
         """
         name = number_name(f"{source.stem}.jpg", self._taken)
         self._taken.add(fold_name(name))
@@ -56,14 +56,14 @@ class OverlayFolder:
 
 
 def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None) -> Image.Image:
-    """Return a copy of the picture over a panel with the caption.
+    """Return a copy of the picture with a caption panel below.
 
-    The panel lies beneath the picture, so it hides nothing. Large pictures are made smaller (1280 px at most), tiny ones
-    enlarged by a whole factor or set on a wider panel, so that the letters can be read.
+    Large pictures are reduced to at most 1280 px. Tiny ones are enlarged by an integer factor or get a wider panel, so
+    that the text is readable.
 
     Args:
         picture: RGB, upright.
-        caption: What the panel says; at least one line.
+        caption: The caption; at least one line.
         box: left, top, right, bottom in fractions of the picture, 0..1; drawn as a frame.
 
     Returns:
@@ -93,7 +93,7 @@ def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None)
 
 
 def draw_box(picture: Image.Image, box: Box, colour: tuple[int, int, int]) -> Image.Image:
-    """Return a copy of a picture with a frame in a colour between dark lines, to be seen on any ground.
+    """Return a copy of a picture with a coloured frame between dark lines, visible on any background.
 
     Args:
         picture: RGB.
@@ -126,7 +126,7 @@ def resize_for_reading(picture: Image.Image) -> Image.Image:
 def _write_line(
     pen: ImageDraw.ImageDraw, line: CaptionLine, place: tuple[int, int, int], size: int, indent: int
 ) -> None:
-    """Write a caption's line between left and right on a baseline: place is (left, baseline, right)."""
+    """Write a caption line on a baseline; place is (left, baseline, right)."""
     left, baseline, right = place
     colour = LETTERS if line.is_bright else FAINT_LETTERS
     if line.has_dot:

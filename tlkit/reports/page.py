@@ -1,7 +1,7 @@
-"""Write the report of a run: one HTML page that needs no network, no script and no other file.
+"""Write the report of a run as one self-contained HTML page, without network, scripts or other files.
 
-Every text is data and is escaped; pictures are inlined; a content security policy forbids the page everything else, so
-that a class or a file named like a piece of HTML stays a name.
+All text is escaped and images are inlined. A content security policy forbids everything else, so that HTML in a class
+or file name has no effect.
 """
 
 from __future__ import annotations
@@ -18,49 +18,49 @@ Table = tuple[Sequence[str], Sequence[Sequence[str]]]
 
 REPORT_NAME = "report.html"
 SWEEP_NAME = "learning-rate-{}.png"
-"""The picture of a stage's sweep, by the number of the stage."""
+"""File name of a stage's sweep figure, by the stage number."""
 MAX_FILES_LISTED = 500
 PICTURES = {
     "curves.png": (
-        "Course of training",
+        "Training history",
         "Score, loss and learning rate by epoch. The ring marks the epoch whose weights were kept. "
         "A validation line that falls behind the training line shows overfitting.",
     ),
     "confusion.png": (
-        "Who is taken for whom",
-        "Each row is a true class, each column what the model said. Blue is right, orange is wrong; "
-        "the deeper, the larger the part of the row.",
+        "Confusion matrix",
+        "Each row is a true class, each column a predicted class. Blue is right, orange is wrong; "
+        "the darker, the larger the fraction of the row.",
     ),
     "reliability.png": (
-        "How sure, how right",
-        "Each dot stands for as many images. Below the line the model is surer than it is right, above it too modest.",
+        "Calibration",
+        "Each dot is an equal number of images. Below the line the model is overconfident, above it underconfident.",
     ),
     "labels.png": (
-        "How each label fares",
-        "The best label stands at the top. Average precision tells how well a label's probabilities rank the images, "
-        "whatever the threshold; precision and recall are those at the label's threshold.",
+        "Scores by label",
+        "The best label is at the top. Average precision measures how well a label's probabilities rank the images, "
+        "independent of the threshold; precision and recall are measured at the label's threshold.",
     ),
     "predicted.png": (
         "Predicted against true values",
-        "Each point is an image; on the dashed line the prediction is right, in the band it is off by no more than the "
-        "mean absolute error. A cloud flatter than the line shows a pull to the mean.",
+        "Each point is an image. On the dashed line the prediction is exact; within the band it is off by at most the "
+        "mean absolute error. A cloud flatter than the line shows a bias towards the mean.",
     ),
     "views.png": (
         "What the network sees",
-        "Training images as they reach the network. Is the object still in the picture, and still itself?",
+        "Training images as the network receives them. Check that the object is still visible and recognizable.",
     ),
 }
 SCORES = {
-    "precision": "how many of the images called so are so",
-    "recall": "how many of those that are so were found",
-    "F1": "both in one figure",
-    "AP": "how well the probabilities rank the images, whatever the threshold",
-    "IoU": "how well the predicted boxes cover the true ones, 1 at best",
-    "threshold": "the probability from which on a label is said to be there",
-    "mean absolute error": "how far off the predictions are on average",
-    "mean of predicted - true": "above 0 where the predictions are too high, below 0 where they are too low",
+    "precision": "the fraction of predictions of this name that are right",
+    "recall": "the fraction of images with this name that were found",
+    "F1": "the harmonic mean of precision and recall",
+    "AP": "how well the probabilities rank the images, independent of the threshold",
+    "IoU": "the overlap of predicted and true boxes; 1 is perfect",
+    "threshold": "the probability from which on the label is predicted",
+    "mean absolute error": "the average error of the predictions",
+    "mean of predicted - true": "positive if the predictions are too high, negative if they are too low",
 }
-"""What the columns of a table of scores mean."""
+"""Meaning of the columns of a score table."""
 
 POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
 STYLE = """
@@ -96,19 +96,18 @@ footer { color: var(--faint); font-size: 14px; margin-top: 24px; }
 
 @dataclass(frozen=True)
 class RunPage:
-    """What the page about a run tells. A table without rows is left out.
+    """The content of a run's report. Tables without rows are left out.
 
     Attributes:
-        title: What the run is called.
-        facts: The figures to read first, by their name: "validation accuracy": "0.861 (0.82 to 0.89)".
+        title: Name of the run.
+        facts: The key figures by name: "validation accuracy": "0.861 (0.82 to 0.89)".
         class_table: Column titles and rows of strings: images per class and split.
-        stage_table: The same, for the stages of training and what each brought.
-        score_table: The same, for the scores of the parts that the first column names: classes, labels, or stretches of
-            values.
+        stage_table: The same, for the training stages and their scores.
+        score_table: The same, for the scores per class, label or range of values.
         recipe: The resolved recipe, as TOML.
         skipped: (path, reason) of each file that could not be used.
-        notices: What the reader of the data found remarkable, a sentence each.
-        caution: What to bear in mind when the figures are quoted.
+        notices: Notices about the data, one sentence each.
+        caution: A caveat about the figures.
     """
 
     title: str
@@ -125,12 +124,12 @@ class RunPage:
 def write_report(folder: Path, page: RunPage) -> Path:
     """Write `report.html` into a run's folder and return its path.
 
-    The pictures, which PICTURES names, are taken from the folder as far as they are there.
+    Existing figures named in PICTURES are included.
     """
     blocks = [
         _render_facts(page.facts),
         _render_caution(page.caution),
-        _render_table("Stages", "Each stage went on from the best weights of the one before it.", page.stage_table),
+        _render_table("Stages", "Each stage starts from the best weights of the previous one.", page.stage_table),
         _render_picture(folder, "curves.png"),
         *_render_sweeps(folder),
         _render_scores(page.score_table),
@@ -138,7 +137,7 @@ def write_report(folder: Path, page: RunPage) -> Path:
         _render_picture(folder, "reliability.png"),
         _render_picture(folder, "labels.png"),
         _render_picture(folder, "predicted.png"),
-        _render_table("Images", "How many images of each class are in each split.", page.class_table),
+        _render_table("Images", "Number of images per class and split.", page.class_table),
         _render_notices(page.notices),
         _render_picture(folder, "views.png"),
         _render_skipped(page.skipped),
@@ -151,7 +150,7 @@ def write_report(folder: Path, page: RunPage) -> Path:
         f"<title>{_text(page.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
         f"<h1>{_text(page.title)}</h1>\n<p>Report of a tlkit run.</p>\n"
         + "\n".join(block for block in blocks if block)
-        + "\n<footer>Made by tlkit. This page is complete in itself: it can be sent as one file.</footer>\n"
+        + "\n<footer>Made by tlkit. This page is self-contained and can be shared as a single file.</footer>\n"
         "</main>\n</body>\n</html>\n"
     )
     path = folder / REPORT_NAME
@@ -161,7 +160,7 @@ def write_report(folder: Path, page: RunPage) -> Path:
 
 
 def _text(text: str) -> str:
-    """Return data as HTML text; bytes of a file name that are no UTF-8 become a replacement character."""
+    """Escape data as HTML text; invalid UTF-8 in file names becomes a replacement character."""
     return escape(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
 
 
@@ -198,7 +197,7 @@ def _render_scores(table: Table) -> str:
 
 
 def _is_numeric(cells: Sequence[str]) -> bool:
-    """Return whether a column's cells are numbers, dashes or nothing, and at least one is a number."""
+    """Return whether a column has only numbers, dashes and empty cells, and at least one number."""
     written = [cell.strip("+-%s ").replace(",", "").replace(".", "") for cell in cells]
     return any(written) and all(not cell or cell[0].isdigit() for cell in written)
 
@@ -212,15 +211,15 @@ def _render_picture(folder: Path, name: str) -> str:
 
 
 def _render_sweeps(folder: Path) -> list[str]:
-    """Return a section for each stage whose learning rate was looked for."""
+    """Return a section for each stage with a learning rate sweep."""
     first, last = SWEEP_NAME.split("{}")
     found = folder.glob(SWEEP_NAME.format("*"))
     numbers = sorted(int(path.name.removeprefix(first).removesuffix(last)) for path in found)
     note = (
-        "The training loss while the rate grows from step to step, before the stage. "
-        "Too small a rate does nothing; where the loss rises again it is too large."
+        "Training loss while the learning rate grows from step to step, before the stage starts. "
+        "Where the loss is flat the rate is too small; where it rises again it is too large."
     )
-    titles = {number: f"Finding the learning rate of stage {number}" for number in numbers}
+    titles = {number: f"Learning rate sweep of stage {number}" for number in numbers}
     return [
         _render_section(title, note, _embed(folder / SWEEP_NAME.format(number), title))
         for number, title in titles.items()
@@ -236,7 +235,7 @@ def _render_notices(notices: Sequence[str]) -> str:
     if not notices:
         return ""
     items = "\n".join(f"<li>{_text(notice)}</li>" for notice in notices)
-    return _render_section("Worth knowing about the data", "Found while reading it.", f"<ul>\n{items}\n</ul>")
+    return _render_section("Notices about the data", "Found while reading it.", f"<ul>\n{items}\n</ul>")
 
 
 def _render_skipped(skipped: Sequence[tuple[str, str]]) -> str:
@@ -245,9 +244,9 @@ def _render_skipped(skipped: Sequence[tuple[str, str]]) -> str:
     rows = "\n".join(
         f"<tr><td>{_text(path)}</td><td>{_text(reason)}</td></tr>" for path, reason in skipped[:MAX_FILES_LISTED]
     )
-    note = "These took no part in the run, each for the reason given."
+    note = "These files were not used, for the reasons given."
     if len(skipped) > MAX_FILES_LISTED:
-        note += f" The first {MAX_FILES_LISTED} stand here, all of them in skipped.csv."
+        note += f" The first {MAX_FILES_LISTED} are listed here, all of them in skipped.csv."
     body = (
         f"<details><summary>show the files</summary>\n"
         f'<div class="scroll"><table>\n<tr><th>file</th><th>reason</th></tr>\n{rows}\n</table></div></details>'
@@ -257,5 +256,5 @@ def _render_skipped(skipped: Sequence[tuple[str, str]]) -> str:
 
 def _render_recipe(recipe: str) -> str:
     return _render_section(
-        "Recipe", "Every setting of this run. `tlkit run` repeats it from recipe.toml.", f"<pre>{_text(recipe)}</pre>"
+        "Recipe", "All settings of this run. `tlkit run` repeats it from recipe.toml.", f"<pre>{_text(recipe)}</pre>"
     )

@@ -1,4 +1,4 @@
-"""Tables on standard output: whole in a pipe or a file, fitted to the window on a terminal."""
+"""Print tables: complete in a pipe or a file, fitted to the window on a terminal."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ if TYPE_CHECKING:
 
 WIDTH_OF_A_PIPE = 100_000
 LONGEST_WORD = 40
-"""Width of a word that is still kept in one piece where the window is narrow."""
+"""Longest word that is not broken in a narrow window."""
 COLUMN_GAP = 3
 
 
 def write_table(stream: TextIO, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
-    """Write a table: as wide as it needs to be in a pipe or a file, fitted to the window on a terminal.
+    """Write a table: full width in a pipe or a file, fitted to the window on a terminal.
 
-    Where a window is narrow, cells of several words are folded between them, and keys, numbers and paths stay in one
-    piece, so that they can be copied. Where even that does not fit, each row becomes a block of lines.
+    In a narrow window, cells wrap between words, but keys, numbers and paths stay in one piece so that they can be
+    copied. If the table still does not fit, each row becomes a block of lines.
     """
     from rich.console import Console as RichConsole
 
@@ -44,7 +44,7 @@ def write_table(stream: TextIO, title: str, columns: Sequence[str], rows: Sequen
 
 
 def _lay_out(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
-    """Return the table for rich; columns whose cells are all numbers are aligned to the right."""
+    """Return a rich table; numeric columns are right-aligned."""
     from rich.box import SIMPLE_HEAD
     from rich.table import Table
     from rich.text import Text
@@ -64,7 +64,7 @@ def _lay_out(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> Table:
 
 
 def _stays_whole(cells: Sequence[str]) -> bool:
-    """Return whether a column's cells are words or numbers that a reader may want to copy."""
+    """Return whether a column contains single words or numbers that a reader may want to copy."""
     return (
         all(" " not in cell or _is_number(cell) for cell in cells)
         and max(map(_measure, cells), default=0) <= LONGEST_WORD
@@ -72,7 +72,7 @@ def _stays_whole(cells: Sequence[str]) -> bool:
 
 
 def _narrowest_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> int:
-    """Return how many characters wide a table is when all that may be folded is folded."""
+    """Return the width in characters of a fully wrapped table."""
     width = 2
     for index, name in enumerate(columns):
         cells = [row[index] for row in rows]
@@ -86,7 +86,7 @@ def _narrowest_width(columns: Sequence[str], rows: Sequence[Sequence[str]]) -> i
 
 
 def _describe_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Return a title and, for each row, a block of lines with a column's name and value each."""
+    """Return the title and, for each row, a block of lines with column names and values."""
     longest = max(map(_measure, columns))
     blocks = [
         "\n".join(
@@ -100,14 +100,14 @@ def _describe_rows(title: str, columns: Sequence[str], rows: Sequence[Sequence[s
 
 
 def _measure(text: str) -> int:
-    """Return how many places of a terminal a text takes; a Chinese, Japanese or Korean character takes two."""
+    """Return the width of a text in terminal columns; Chinese, Japanese and Korean characters take two."""
     from rich.cells import cell_len
 
     return cell_len(text)
 
 
 def _is_number(cell: str) -> bool:
-    """Return whether a cell reads as a number: `1,024`, `0.83`, `12.5 %`, `-`, or nothing."""
+    """Return whether a cell is numeric: `1,024`, `0.83`, `12.5 %`, `-`, or empty."""
     text = cell.strip().removesuffix("%").replace(",", "").strip()
     if text in ("", "-", "–"):
         return True

@@ -1,4 +1,4 @@
-"""How learning rates are written, and the axis that they are drawn on."""
+"""Format learning rates, and their axes in figures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ if TYPE_CHECKING:
 
 
 def write_rate(rate: float) -> str:
-    """Return a rate in two digits, as people write it and the command line takes it.
+    """Format a rate with two significant digits, as the command line accepts it.
 
     Examples:
         >>> write_rate(0.00114)

@@ -1,6 +1,6 @@
-"""A file of rows that can be read while it grows: NAME.partial gets each row at once, and is renamed at the end.
+"""Files of rows that can be read while they grow: rows are appended to NAME.partial, which is renamed at the end.
 
-So NAME is always complete, and whatever ends the process leaves the rows that were written before it, in whole lines.
+NAME is therefore always complete, and if the process dies, the rows written so far remain as whole lines.
 """
 
 from __future__ import annotations
@@ -19,28 +19,28 @@ from tlkit.reports.file_names import numbered
 
 
 def partial_path(path: Path) -> Path:
-    """Return where the rows of a file stand until it is complete."""
+    """Return the path of the rows until the file is complete."""
     return path.with_name(numbered(f"{path.name}.partial", 1))
 
 
 def describe_kept(path: Path) -> str:
-    """Return a sentence, after a space, about the rows that an incomplete file keeps; nothing where there are none."""
-    return f" {say_where_rows_are(path)}" if partial_path(path).exists() else ""
+    """Return a sentence, after a space, about the rows of an incomplete file; empty if there are none."""
+    return f" {describe_partial_rows(path)}" if partial_path(path).exists() else ""
 
 
-def say_where_rows_are(path: Path) -> str:
-    """Return a sentence about the rows of a file that is not complete."""
+def describe_partial_rows(path: Path) -> str:
+    """Return a sentence about the rows of an incomplete file."""
     return f"The rows so far are in {partial_path(path)}."
 
 
 @contextmanager
 def growing_file(path: Path) -> Iterator[BufferedWriter]:
-    """Yield the partial file, which takes the place of `path` at the end; after an exception it stays, unless empty.
+    """Yield the partial file, which replaces `path` at the end; after an exception it is kept unless empty.
 
-    Missing parent folders are made. The rows of an earlier attempt are replaced.
+    Missing parent folders are created. The rows of an earlier attempt are overwritten.
 
     Raises:
-        RunError: Another process writes the same file, the disk is full, or the folder cannot be written to.
+        RunError: Another process is writing the same file, the disk is full, or the folder is not writable.
     """
     partial = partial_path(path)
     try:
@@ -57,16 +57,16 @@ def growing_file(path: Path) -> Iterator[BufferedWriter]:
                 raise
             os.fsync(file.fileno())
             if sys.platform == "win32":
-                file.close()  # where an open file cannot be renamed
+                file.close()  # some systems cannot rename an open file
             partial.replace(path)
             flush_folder(path.parent)
     except BrokenPipeError:
-        raise  # of a stream that somebody reads: no file breaks like this
+        raise  # from a closed pipe, not from the file
     except OSError as error:
         raise RunError(
             f"{error.filename or partial}: {error.strerror or error}.",
-            expected="a disk with room left, and a folder that can be written to",
-            fix=f"fix that, and run the same command again.{describe_kept(path)}",
+            expected="free disk space and a writable folder",
+            fix=f"fix this, and run the same command again.{describe_kept(path)}",
         ) from error
 
 
@@ -78,17 +78,17 @@ def _locked(partial: Path) -> Iterator[BufferedWriter]:
         except BlockingIOError as error:
             raise RunError(
                 f"{partial} is being written by another process.",
-                expected="one process at a time for a file",
-                fix="choose another --out, or wait until the other process is done.",
+                expected="one process per file",
+                fix="use another --out, or wait for the other process to finish.",
             ) from error
         yield file
 
 
 def write_line(file: BinaryIO, line: bytes) -> None:
-    """Write a whole line at once, so that who reads along, or after a crash, meets whole lines.
+    """Write a whole line at once, so that readers see whole lines, even after a crash.
 
     Raises:
-        OSError: The disk is full, or the reader of a pipe has gone away. Of a partial file, the whole lines stay.
+        OSError: The disk is full, or the pipe is closed. A partial file keeps its whole lines.
     """
     raw = file.raw if isinstance(file, BufferedWriter) and file.seekable() else None
     if raw is None:

@@ -1,7 +1,7 @@
-"""Write rows one by one, as CSV, JSON lines or Parquet.
+"""Write rows one by one as CSV, JSON Lines or Parquet.
 
-All three have the same columns. Rows of text reach the disk as they come; those of Parquet in groups, and the file can
-be read only when it is closed.
+All three have the same columns. CSV and JSON Lines rows are written immediately; Parquet rows are written in groups,
+and the file is readable only once it is closed.
 """
 
 from __future__ import annotations
@@ -19,35 +19,35 @@ from tlkit.reports.row_file import growing_file, write_line
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_IN_A_GROUP = 10_000
 TEXT, SINGLE, DOUBLE = "text", "single", "double"
-"""What the cells of a column hold: text, float32 or float64."""
+"""Type of a column: text, float32 or float64."""
 
 RowWriter = Callable[[Mapping[str, Any]], None]
-"""Adds one row, a cell for each column, None where there is nothing to say."""
+"""Adds one row, with a cell for each column; None for an empty cell."""
 
 
 def check_rows_path(path: Path) -> None:
-    """Refuse a file name whose ending names no format that rows are written in.
+    """Check that a file name has the suffix of a supported format.
 
     Raises:
         SettingError: The suffix is not .csv, .jsonl or .parquet, or the path is a folder.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
-            f"--out {path}: its ending {path.suffix} names no format." if path.suffix else f"--out {path}: no ending.",
+            f"--out {path}: unknown suffix {path.suffix}." if path.suffix else f"--out {path}: no suffix.",
             expected=f"a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
             fix=f"--out {path.with_suffix('.csv')}",
         )
     if path.is_dir():
-        raise SettingError(f"--out {path} is a folder.", expected="the name of a file", fix="choose another name.")
+        raise SettingError(f"--out {path} is a folder.", expected="a file name", fix="use another name.")
 
 
 @contextmanager
 def open_rows(out: Path | BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
-    """Yield what adds a row.
+    """Yield a function that adds a row.
 
     Args:
-        out: A path, its format chosen by its suffix, which is complete as soon as it exists: see
-            `tlkit.reports.row_file`. Or an open binary stream, which gets CSV, row by row.
+        out: A path whose suffix gives the format, written by `tlkit.reports.row_file`; or an open binary stream, which
+            receives CSV row by row.
         kinds: The columns by name, in order, each TEXT, SINGLE or DOUBLE; `path` is one of them.
 
     Raises:
@@ -74,7 +74,7 @@ def _open_csv(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
 @contextmanager
 def _open_json_lines(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
     def write(values: Mapping[str, Any]) -> None:
-        # Bytes of a name that are no UTF-8 become escapes such as \udce9, which Python reads back as they were.
+        # Invalid UTF-8 in a name becomes escapes such as \udce9, which Python converts back.
         write_line(file, json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
 
     yield write
@@ -82,7 +82,7 @@ def _open_json_lines(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWr
 
 @contextmanager
 def _open_parquet(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
-    """Yield a writer of row groups. What ends it early leaves a readable file, unless it kills the process."""
+    """Yield a writer of row groups. An early end leaves a readable file, unless the process is killed."""
     import pyarrow as pa
     import pyarrow.parquet as pq
 
@@ -99,7 +99,7 @@ def _open_parquet(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWrite
 
         def flush() -> None:
             group = pa.Table.from_pylist(rows, schema)
-            rows.clear()  # first: after a failed write, the rows would be written again
+            rows.clear()  # first, so that a failed write is not repeated
             table.write_table(group)
 
         try:

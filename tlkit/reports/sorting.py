@@ -13,11 +13,11 @@ from tlkit.reports.file_names import fold_name, number_name, numbered, safe_name
 
 
 class SortedFolders:
-    """Folders into which images are copied: one for each class, and others for images without one.
+    """Folders for sorted copies of images: one per class, and others for images without a class.
 
     Args:
-        folder: Holds these folders, each made when its first image comes.
-        names: All classes, and then what else images are sorted as; names that would share a folder get numbers.
+        folder: Parent folder; subfolders are created on first use.
+        names: All classes, then other groups; names that would clash as folders are numbered.
     """
 
     def __init__(self, folder: Path, names: Sequence[str]) -> None:
@@ -29,20 +29,20 @@ class SortedFolders:
             self._folders.append(folder / unique)
 
     def copy(self, source: Path, place: int) -> Path:
-        """Copy a file into a folder, by its place among `names`, and return the copy's path.
+        """Copy a file into a folder, by its index in `names`, and return the copy's path.
 
-        The copy keeps its name. It gets a number where that name is taken, and is cut where it is too long. No file is
-        ever overwritten, and none has its name before it is complete.
+        The copy keeps its name, numbered if the name is taken and shortened if it is too long. Files are never
+        overwritten, and a copy gets its name only when it is complete.
 
         Raises:
-            OSError: The file cannot be read or the copy not written.
+            OSError: The file cannot be read, or the copy cannot be written.
         """
         folder = self._folders[place]
         folder.mkdir(parents=True, exist_ok=True)
         partial = make_partial_path(folder)
         try:
             shutil.copyfile(source, partial)
-            with suppress(OSError):  # a file system may know neither times nor modes
+            with suppress(OSError):  # some file systems have no times or modes
                 shutil.copystat(source, partial)
             number = 1
             while not _rename_to_free_name(partial, target := folder / numbered(source.name, number)):
@@ -54,9 +54,9 @@ class SortedFolders:
 
 
 def _rename_to_free_name(partial: Path, target: Path) -> bool:
-    """Give a file another name unless that is taken, also by another process; return whether it is done."""
+    """Rename a file atomically unless the name is taken; return whether it was renamed."""
     try:
-        os.link(partial, target)  # unlike a rename, this replaces nothing
+        os.link(partial, target)  # unlike a rename, this never overwrites
     except FileExistsError:
         return False
     except OSError:
@@ -65,7 +65,7 @@ def _rename_to_free_name(partial: Path, target: Path) -> bool:
 
 
 def _rename_without_links(partial: Path, target: Path) -> bool:
-    """Do the same where the file system has no hard links, as on a USB stick."""
+    """Do the same on file systems without hard links, such as USB sticks."""
     try:
         target.open("xb").close()
     except FileExistsError:

@@ -9,5 +9,5 @@ from tlkit.files import format_csv_row, write_text
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a title row and the rows; None becomes an empty cell."""
+    """Write a header and the rows; None becomes an empty cell."""
     write_text(path, "".join(map(format_csv_row, (columns, *rows))))

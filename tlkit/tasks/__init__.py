@@ -1,4 +1,4 @@
-"""What each kind of output is: one module a task, which holds all that it is read, trained, scored and written by."""
+"""The tasks: one module per kind of output, with its targets, loss, score, report and prediction columns."""
 
 from tlkit.tasks.base import Outputs, OutputSpec, Task, find_task
 

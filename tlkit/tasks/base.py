@@ -1,7 +1,8 @@
-"""What a task is: how its targets are read, what the last layer gives, and how that is trained, scored and written.
+"""The base class of tasks: how targets are read, trained, scored and written.
 
-One module holds one task, as the only instance of a subclass of `Task`. Everything else asks the task and compares no
-names. Keras is imported when a loss is computed, so that reading data and predicting by another engine stay light.
+Each task is one module with a single instance of a subclass of `Task`. All other code asks the task instead of
+comparing names. Keras is imported only to compute a loss, so that reading data and predicting with another engine stay
+light.
 """
 
 from __future__ import annotations
@@ -28,35 +29,35 @@ if TYPE_CHECKING:
 
 
 class OutputSpec(Protocol):
-    """What a task has to know of a model to read its outputs; the description of a bundle has all of it."""
+    """What a task needs to know about a model to interpret its outputs; a bundle's description has it."""
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes or labels, in the order of the outputs; none for a value."""
+        """The classes or labels, in the order of the outputs; empty for values."""
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """The probability from which on each label is said to be there; none but for labels."""
+        """The decision threshold of each label; empty for other tasks."""
 
     @property
     def target(self) -> Target | None:
-        """The value that is learnt, if one is."""
+        """The target value, if values are predicted."""
 
 
 class Task(ABC):
-    """One kind of output beside which a box may be learnt.
+    """One kind of output, optionally combined with a box.
 
     Attributes:
-        name: What a recipe calls it.
-        score_name: The figure by which it is judged, as a history calls it: higher is better.
-        nouns: What its targets are called, one and several.
-        answer_noun: What all that is to be said of one image is called.
-        has_names: Whether its targets are names, of classes or labels, and not numbers.
+        name: Its name in a recipe.
+        score_name: The name of its main score in a history; higher is better.
+        nouns: Names of its targets, singular and plural.
+        answer_noun: Name of the whole target of one image.
+        has_names: Whether its targets are class or label names rather than numbers.
         is_exclusive: Whether an image has exactly one of the names.
-        conflict: How a file is described that has two targets.
-        truth_column: The column of a file of predictions that holds what is true.
-        summed: What `measure` gives of each image: the sums that the score is computed from.
-        blends_targets: Whether the target of a mixture of two images is the mixture of theirs; otherwise both count.
+        conflict: Description of a file with two targets.
+        truth_column: The column of true targets in a file of predictions.
+        summed: Keys of `measure`; the score is computed from their sums.
+        blends_targets: Whether mixing two images mixes their targets; otherwise their losses are mixed.
     """
 
     name: ClassVar[str]
@@ -72,30 +73,30 @@ class Task(ABC):
 
     @property
     def has_labels(self) -> bool:
-        """Whether an image may bear several of the names, or none."""
+        """Whether an image may have several of the names, or none."""
         return self.has_names and not self.is_exclusive
 
-    # From the text of a data set to arrays
+    # Targets, from text to arrays
 
     @abstractmethod
     def parse_answer(self, text: str) -> str:
-        """Return a cell's answer in its one spelling.
+        """Return a cell's target in normalized form.
 
         Raises:
-            ValueError: With the reason why there is none in the cell.
+            ValueError: With the reason why the cell has no target.
         """
 
     @abstractmethod
     def names_of(self, answer: str) -> tuple[str, ...]:
-        """Return the classes or labels that an answer names; a value names none."""
+        """Return the classes or labels in a target; empty for a value."""
 
     @abstractmethod
     def make_targets(self, answers: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
-        """Return the answers as arrays, one row an image.
+        """Return the targets as an array, one row per image.
 
         Args:
-            answers: One an image, as `parse_answer` spells them.
-            names: Classes or labels in the order of their numbers; not needed for values.
+            answers: One per image, as returned by `parse_answer`.
+            names: Classes or labels in label order; not needed for values.
 
         Returns:
             int32 (n,) classes; float32 (n, labels) of 0 and 1; or float64 (n, 1) values.
@@ -103,37 +104,37 @@ class Task(ABC):
 
     @abstractmethod
     def find_strata(self, answers: Sequence[str]) -> list[str]:
-        """Return the group of each image whose members are shared out among the splits in proportion."""
+        """Return the stratum of each image for stratified splits."""
 
     def find_names(self, answers: Sequence[str]) -> list[str]:
-        """Return all classes or labels, sorted; none for values."""
+        """Return all classes or labels, sorted; empty for values."""
         return sorted({name for answer in answers for name in self.names_of(answer)})
 
-    # Probes: linear models that learn float targets of shape (n, outputs)
+    # Probes: linear models with float targets of shape (n, outputs)
 
     def encode_targets(self, targets: NDArray[Any], num_names: int) -> NDArray[np.floating[Any]]:
-        """Return targets as probes learn them, float (n, outputs): one-hot classes, 0 and 1 for each label, or values.
+        """Return targets for probes, float (n, outputs): one-hot classes, 0 and 1 for each label, or values.
 
         Args:
-            targets: As `make_targets` gives them.
-            num_names: Classes or labels that there are.
+            targets: As returned by `make_targets`.
+            num_names: Number of classes or labels.
         """
         return targets
 
     @abstractmethod
     def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
-        """Return the group of each image of which every fold gets its share; targets are encoded."""
+        """Return the stratum of each image for stratified folds; targets are encoded."""
 
     @abstractmethod
     def score_outputs(
         self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.float64], baseline: NDArray[np.float64]
     ) -> ScoredOutputs:
-        """Return how the outputs for images fare.
+        """Score outputs, image by image.
 
         Args:
             targets: Encoded, float (n, outputs).
             outputs: Float64 (n, outputs).
-            baseline: What would be said without looking at the image, float64 (n, outputs).
+            baseline: Predictions made without looking at the image, float64 (n, outputs).
         """
 
     @abstractmethod
@@ -155,100 +156,100 @@ class Task(ABC):
 
     @abstractmethod
     def fewest_names(self, *, has_box: bool) -> int:
-        """Return how many classes or labels there must be."""
+        """Return the minimum number of classes or labels."""
 
     @abstractmethod
     def activate(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
-        """Return what logits, float32 (n, outputs), say: probabilities, 0..1, or a value in deviations from the mean.
+        """Convert logits to probabilities, 0..1, or to a value in standard deviations from the mean.
 
         Args:
             logits: float32 (n, outputs).
-            temperature: By which the logits of classes are divided.
+            temperature: Divisor of class logits.
         """
 
-    # Training; arrays are tensors of Keras' backend here
+    # Training; arrays here are tensors of the Keras backend
 
     @abstractmethod
     def compute_losses(self, answers: Any, logits: Any, *, label_smoothing: float = 0.0, focal: float = 0.0) -> Any:
         """Return the loss of each image, float32 (n,).
 
         Args:
-            answers: As `make_targets` gives them; values in deviations from their mean.
+            answers: As returned by `make_targets`; values in standard deviations from their mean.
             logits: float (n, outputs).
-            label_smoothing: Part of each label that is spread over all classes, or towards an undecided label,
-                0 <= x < 1. No effect on values.
-            focal: The focal loss's gamma, >= 0: what each class or label adds to the cross-entropy is multiplied by
-                (1 - p) ** gamma, p the probability given to it, so that what is right and sure already counts for little
-                (Lin et al. 2017, arXiv:1708.02002). 0: cross-entropy. No effect on values.
+            label_smoothing: Fraction of each label spread over all classes, or towards 0.5 for a label, 0 <= x < 1.
+                Ignored for values.
+            focal: The focal loss's gamma, >= 0: each term of the cross-entropy is multiplied by (1 - p) ** gamma, where
+                p is the probability of the true class or label, so that easy images count less (Lin et al. 2017,
+                arXiv:1708.02002). 0 is plain cross-entropy. Ignored for values.
         """
 
     @abstractmethod
     def measure(self, answers: Any, logits: Any) -> dict[str, Any]:
-        """Return what the score is made of, for each image: float (n,) by the names in `summed`."""
+        """Return the terms of the score for each image: float (n,) by the names in `summed`."""
 
     def compute_score(self, sums: Mapping[str, float]) -> float:
-        """Return the score from sums over images: unless the task says otherwise, the part that is right."""
+        """Compute the score from sums over images; by default, the fraction that is right."""
         return sums["right"] / sums["images"]
 
     def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return how well each image fared, (n,), higher is better, so that the higher mean is the better score."""
+        """Return a score for each image, (n,); a higher mean is a better score."""
         return by_image["right"]
 
-    # Scores and pictures of a finished model
+    # Scores and figures of a finished model
 
     @abstractmethod
     def compute_report(
         self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec, *, top_k: int | None = None
     ) -> Report:
-        """Hold a model's outputs against the truth.
+        """Compare a model's outputs with the targets.
 
         Args:
-            targets: As `make_targets` gives them.
+            targets: As returned by `make_targets`.
             outputs: Float (n, outputs): probabilities, 0..1, or values in their own unit.
-            spec: The model's.
-            top_k: How many of the most probable classes count for the top-k accuracy; None measures none.
+            spec: The model's output spec.
+            top_k: k of the top-k accuracy; None to skip it.
         """
 
     @abstractmethod
     def draw_pictures(
         self, folder: Path, report: Report, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec
     ) -> None:
-        """Draw what shows how the outputs fare, as PNG files into a folder."""
+        """Draw the figures of a report as PNG files in a folder."""
 
     def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any]) -> tuple[float, ...]:
-        """Return the thresholds of labels by these images; none where there are no labels."""
+        """Return the thresholds of labels, chosen on these images; empty for other tasks."""
         return ()
 
     # Predictions
 
     @abstractmethod
     def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
-        """Return the columns of the outputs, by name in order, each with its kind (`tlkit.reports.row_writers`)."""
+        """Return the output columns, by name in order, with their kinds (`tlkit.reports.row_writers`)."""
 
     def truth_columns(self) -> dict[str, str]:
-        """Return the columns of what is true, likewise."""
+        """Return the columns of true targets, likewise."""
         return {self.truth_column: TEXT}
 
     @abstractmethod
     def predict(
         self, outputs: NDArray[Any], spec: OutputSpec, *, top_k: int, answer: str | None = None
     ) -> dict[str, Any]:
-        """Return the fields of a `Prediction` that an image's outputs, (outputs,), decide.
+        """Return the fields of a `Prediction` given by one image's outputs, (outputs,).
 
         Args:
             outputs: Probabilities, 0..1, or a value in its own unit.
-            spec: The model's.
-            top_k: Classes or labels that are ranked.
-            answer: What is true, where that is known.
+            spec: The model's output spec.
+            top_k: Number of ranked classes or labels.
+            answer: The true target, if known.
         """
 
     @abstractmethod
     def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
-        """Return the cells of the outputs and of what is true, by column; those without a value may be missing."""
+        """Return the cells of outputs and true targets by column; empty cells may be missing."""
 
     @abstractmethod
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
-        """Return the lines that stand beneath a picture."""
+        """Return the caption for an image."""
 
 
 @dataclass(frozen=True)
@@ -257,8 +258,8 @@ class Outputs:
 
     Attributes:
         task: One of `tlkit.outputs.TASKS`.
-        num_answers: Width of the last layer: logits of classes or of labels; 1 for a value.
-        has_box: Whether a box is learnt beside them.
+        num_answers: Width of the last layer: the number of class or label logits; 1 for a value.
+        has_box: Whether a box is predicted too.
     """
 
     task: str
@@ -273,6 +274,6 @@ class Outputs:
 
 @cache
 def find_task(name: str) -> Task:
-    """Return a task by one of the names in `tlkit.outputs.TASKS`, each of which is a module of this package."""
+    """Return a task by name, one of `tlkit.outputs.TASKS`; each is a module of this package."""
     task: Task = importlib.import_module(f"tlkit.tasks.{name}").TASK
     return task

@@ -1,4 +1,4 @@
-"""How well predicted boxes agree with true ones, and the report of a model that predicts boxes beside its answers."""
+"""Score predicted boxes, and report on models that predict boxes too."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ GOOD_IOU = 0.5
 
 @dataclass(frozen=True, eq=False)
 class BoxScores:
-    """The scores of the boxes of one set of images.
+    """The box scores of a set of images.
 
     Attributes:
         iou: Mean intersection over union, with its 95% interval by bootstrap (Efron and Tibshirani 1993).
-        share_good: Part of the images with an IoU above 0.5, with its 95% interval.
+        share_good: Fraction of the images with an IoU above 0.5, with its 95% interval.
         error_px: Mean distance of a predicted edge from the true one, in pixels of the original images.
         each: IoU of each image, float64 (n,), 0..1.
     """
@@ -41,14 +41,14 @@ class BoxScores:
         )
 
     def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
+        """Return the key figures by name."""
         return {
             "mean IoU of the boxes": self.iou.in_brief(),
             f"IoU above {GOOD_IOU:g}": self.share_good.in_brief("{:.0%}".format),
         }
 
     def to_payload(self) -> dict[str, Any]:
-        """Return everything but the single images as plain numbers, fit for JSON."""
+        """Return everything except the scores of single images, as JSON values."""
         return {
             "images": len(self.each),
             "iou": asdict(self.iou),
@@ -59,12 +59,12 @@ class BoxScores:
 
 @dataclass(frozen=True, eq=False)
 class BoxReport:
-    """The scores of answers and boxes.
+    """The scores of predictions and boxes.
 
     Attributes:
-        answers: The scores of the answers.
-        boxes: Those of the boxes, of the images that have a true one.
-        class_names: The true class of each of these images; empty where there are no classes.
+        answers: The report of the predictions without boxes.
+        boxes: The box scores of the images that have a true box.
+        class_names: The true class of each of these images; empty without classes.
     """
 
     answers: Report
@@ -73,7 +73,7 @@ class BoxReport:
 
     @property
     def num_images(self) -> int:
-        """Images that were scored, at least 1."""
+        """Number of scored images, at least 1."""
         return self.answers.num_images
 
     def headline(self) -> str:
@@ -81,11 +81,11 @@ class BoxReport:
         return f"{self.answers.headline()} {self.boxes.headline()}"
 
     def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
+        """Return the key figures by name."""
         return {**self.boxes.facts(), **self.answers.facts()}
 
     def score_table(self) -> ScoreTable:
-        """Return the scores of the answers' parts; those of classes with the mean IoU of their boxes."""
+        """Return the scores per class, with the mean IoU of their boxes, or per label or quarter."""
         columns, rows = self.answers.score_table()
         if not self.class_names:
             return columns, rows
@@ -99,12 +99,12 @@ class BoxReport:
         ]
 
     def to_payload(self) -> dict[str, Any]:
-        """Return the scores as plain numbers, lists and dicts, fit for JSON."""
+        """Return the scores as JSON values."""
         return {**self.answers.to_payload(), "boxes": self.boxes.to_payload()}
 
 
 def answers_of(report: Report) -> Report:
-    """Return the scores of the answers alone."""
+    """Return the report without boxes."""
     return report.answers if isinstance(report, BoxReport) else report
 
 

@@ -30,7 +30,7 @@ TRUE_PROBABILITY_COLUMN = "true_class_probability"
 
 
 class Classification(Task):
-    """See `Task`; an answer is a class's name."""
+    """See `Task`; the target is a class name."""
 
     name = "classification"
     score_name = "accuracy"
@@ -71,7 +71,7 @@ class Classification(Task):
     def score_outputs(
         self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.float64], baseline: NDArray[np.float64]
     ) -> ScoredClasses:
-        """Return whether the largest output is the class's."""
+        """Return whether the largest output is the true class."""
         return ScoredClasses(outputs, (outputs.argmax(axis=1) == targets.argmax(axis=1)).astype(np.float64))
 
     def measure_losses(
@@ -82,7 +82,7 @@ class Classification(Task):
         return losses
 
     def fewest_names(self, *, has_box: bool) -> int:
-        """Return two, or one where a box is all that there is to learn."""
+        """Return two, or one if a box is predicted too."""
         return 1 if has_box else 2
 
     def activate(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
@@ -96,11 +96,11 @@ class Classification(Task):
         from keras import ops
 
         num_classes = logits.shape[-1]
-        wanted = ops.one_hot(answers, num_classes) * (1.0 - label_smoothing) + label_smoothing / num_classes
+        targets = ops.one_hot(answers, num_classes) * (1.0 - label_smoothing) + label_smoothing / num_classes
         logarithms = ops.log_softmax(logits, axis=-1)
         if focal:
-            wanted = wanted * weigh_by_focus(1.0 - ops.exp(logarithms), focal)
-        return -ops.sum(wanted * logarithms, axis=-1)
+            targets = targets * weigh_by_focus(1.0 - ops.exp(logarithms), focal)
+        return -ops.sum(targets * logarithms, axis=-1)
 
     def measure(self, answers: Any, logits: Any) -> dict[str, Any]:
         """Return whether the most probable class is right, 1 or 0."""
@@ -112,7 +112,7 @@ class Classification(Task):
     def compute_report(
         self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec, *, top_k: int | None = None
     ) -> Report:
-        """Return accuracy, F1, calibration, and who is taken for whom."""
+        """Return accuracy, F1, calibration and the confusion matrix."""
         return compute_classification_report(targets.astype(np.int64), outputs, spec.class_names, top_k=top_k)
 
     def draw_pictures(
@@ -130,17 +130,17 @@ class Classification(Task):
         draw_reliability(folder / "reliability.png", rows, error=report.calibration.error)
 
     def truth_columns(self) -> dict[str, str]:
-        """Return the true class, and the probability that it was given."""
+        """Return the columns of the true class and its probability."""
         return {**super().truth_columns(), TRUE_PROBABILITY_COLUMN: SINGLE}
 
     def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
-        """Return the most probable classes and their probabilities."""
+        """Return the columns of the most probable classes and their probabilities."""
         return name_ranked_columns(top_k)
 
     def predict(
         self, outputs: NDArray[Any], spec: OutputSpec, *, top_k: int, answer: str | None = None
     ) -> dict[str, Any]:
-        """Return the most probable classes, and what the true one was given."""
+        """Return the most probable classes, and the probability of the true one."""
         fields: dict[str, Any] = {"ranked": rank_classes(outputs, spec.class_names, top_k)}
         if answer is not None:
             fields["true_class_name"] = answer

@@ -1,7 +1,7 @@
-"""Score predicted probabilities against true labels: accuracy with its interval, F1, and who is taken for whom.
+"""Score predicted probabilities against true labels: accuracy with its interval, F1, and confusions.
 
-Everything follows from the confusion matrix, which counts images by (true class, predicted class). The predicted class
-is the most probable one; of equals, the first.
+All scores derive from the confusion matrix, which counts images by (true class, predicted class). The predicted class
+is the most probable one, the first if tied.
 """
 
 from __future__ import annotations
@@ -21,11 +21,10 @@ from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
 
 @dataclass(frozen=True)
 class ClassScore:
-    """How one class fared.
+    """The scores of one class.
 
-    `precision` is the part right of the images given this class (None: no image was), `recall` the part found of the
-    images that are of this class (None: the set has none), `f1` their harmonic mean (None: neither exists), and
-    `support` the number of images of this class.
+    `precision` is None if no image was given this class, `recall` is None if the set has no image of it, and `f1` is
+    None if both are. `support` is the number of images of this class.
     """
 
     class_name: str
@@ -37,7 +36,7 @@ class ClassScore:
 
 @dataclass(frozen=True)
 class Mistake:
-    """One pair of classes that was mixed up: `count` images of `true_class_name` were called `predicted_class_name`."""
+    """A confusion: `count` images of `true_class_name` were predicted as `predicted_class_name`."""
 
     true_class_name: str
     predicted_class_name: str
@@ -46,7 +45,7 @@ class Mistake:
 
 @dataclass(frozen=True)
 class TopKAccuracy:
-    """The part of the images whose true class is among the `k` most probable ones, with its interval."""
+    """The fraction of images whose true class is among the `k` most probable ones, with its interval."""
 
     k: int
     interval: Interval
@@ -54,11 +53,11 @@ class TopKAccuracy:
 
 @dataclass(frozen=True, eq=False)
 class ClassificationReport:
-    """The scores of one set of images.
+    """The scores of a set of images.
 
-    `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` holds the pairs
-    of classes that were mixed up, the most frequent first; `calibration` how far confidence and accuracy lie apart;
-    `top_k_accuracy` is there if it was asked for.
+    `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` are the confused
+    pairs, most frequent first. `calibration` compares confidence with accuracy. `top_k_accuracy` is None unless
+    requested.
     """
 
     num_images: int
@@ -71,7 +70,7 @@ class ClassificationReport:
     top_k_accuracy: TopKAccuracy | None = None
 
     def to_payload(self) -> dict[str, Any]:
-        """Return everything but the matrix as plain numbers, lists and dicts, fit for JSON."""
+        """Return everything except the matrix as JSON values."""
         return {
             "images": self.num_images,
             "accuracy": asdict(self.accuracy),
@@ -85,10 +84,7 @@ class ClassificationReport:
     def headline(self) -> str:
         """Return accuracy, macro-F1 and calibration error in a sentence."""
         if len(self.classes) == 1:
-            return (
-                f"The model knows one class, so it calls every image {self.classes[0].class_name}: "
-                "there is no accuracy to measure."
-            )
+            return f"The model has only one class, {self.classes[0].class_name}, so there is no accuracy to measure."
         top_k = self.top_k_accuracy
         of_top_k = f"top-{top_k.k} accuracy {top_k.interval.in_words()}, " if top_k else ""
         return (
@@ -97,7 +93,7 @@ class ClassificationReport:
         )
 
     def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
+        """Return the key figures by name."""
         if len(self.classes) == 1:
             return {"images": f"{self.num_images:,}"}
         top_k = self.top_k_accuracy
@@ -110,7 +106,7 @@ class ClassificationReport:
         }
 
     def score_table(self) -> ScoreTable:
-        """Return column titles and one row of strings a class, then the macro averages; "-" where nothing is defined."""
+        """Return column titles, one row of strings per class, and the macro averages; "-" for undefined values."""
         columns = ("class", "precision", "recall", "F1", "images")
         rows: list[tuple[str, ...]] = [
             (
@@ -143,18 +139,18 @@ def compute_classification_report(
 ) -> ClassificationReport:
     """Score predictions.
 
-    Macro-F1 is the mean over the classes that occur among the labels or the predictions, so a class which the set does
-    not have and the model does not name counts neither way (scikit-learn's `f1_score(average="macro")` does the same).
+    Macro-F1 is the mean over the classes that occur among the labels or the predictions, as in scikit-learn's
+    `f1_score(average="macro")`.
 
     Args:
         labels: Integer (n,), n >= 1: the true class of each image, 0..classes-1.
         probabilities: Float (n, classes), 0..1: row i belongs to label i.
         class_names: The name of each class, in label order.
-        top_k: How many of the most probable classes count for the top-k accuracy, at least 1; None measures none.
+        top_k: k of the top-k accuracy, at least 1; None to skip it.
 
     Raises:
         NumericsError: A probability is not a finite number.
-        ValueError: The shapes do not fit together, a label is out of range, or there are no rows.
+        ValueError: The shapes do not match, a label is out of range, or there are no rows.
     """
     num_classes = len(class_names)
     if len(labels) == 0 or probabilities.shape != (len(labels), num_classes):
@@ -186,7 +182,7 @@ def compute_classification_report(
 
 
 def _measure_top_k(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], k: int) -> TopKAccuracy:
-    """Count the images whose true class ranks among the first `k`; of equals, the first class leads."""
+    """Count the images whose true class is among the top `k`; the first class wins ties."""
     true = np.take_along_axis(probabilities, labels[:, np.newaxis], axis=1)
     is_earlier = np.arange(probabilities.shape[1]) < labels[:, np.newaxis]
     ranks = ((probabilities > true) | ((probabilities == true) & is_earlier)).sum(axis=1)

@@ -1,4 +1,4 @@
-"""Terms that the losses of several tasks share; arrays are tensors of Keras' backend."""
+"""Terms that the losses of several tasks share; arrays are tensors of the Keras backend."""
 
 from __future__ import annotations
 
@@ -8,14 +8,14 @@ TINY = 1e-7
 
 
 def weigh_by_focus(missing: Any, focal: float) -> Any:
-    """Return missing ** focal, whose slope is finite at 0 too, where that of a root is not."""
+    """Return missing ** focal, with a finite slope at 0."""
     from keras import ops
 
     return ops.power(ops.maximum(missing, TINY), focal)
 
 
 def compute_huber(error: Any, delta: float) -> Any:
-    """Return Huber's loss of an error: half its square up to delta, linear beyond."""
+    """Return the Huber loss of an error: half its square up to delta, linear beyond."""
     from keras import ops
 
     size = ops.abs(error)

@@ -1,4 +1,4 @@
-"""Several labels: each image bears any number of them, or none."""
+"""Multilabel classification: each image has any number of labels, or none."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ MIN_IMAGES_OF_A_SET = 5
 
 
 class Multilabel(Task):
-    """See `Task`; an answer is the names of its labels, sorted, joined by `|`."""
+    """See `Task`; the target is the sorted label names, joined by `|`."""
 
     name = "multilabel"
     score_name = "label_accuracy"
@@ -35,7 +35,7 @@ class Multilabel(Task):
     truth_column = "true_labels"
 
     def parse_answer(self, text: str) -> str:
-        """Return the labels sorted, each once; none is an answer, too."""
+        """Return the distinct labels, sorted; an empty target is valid."""
         names = {normalize_name(name.strip()) for name in text.split(LABEL_SEPARATOR)}
         return LABEL_SEPARATOR.join(sorted(names - {""}))
 
@@ -57,7 +57,7 @@ class Multilabel(Task):
         return [min(self.names_of(answer), key=lambda name: (counts[name], name), default="") for answer in answers]
 
     def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
-        """Return the set of labels; those that fewer than 5 images have count as the most frequent one."""
+        """Return the set of labels; sets of fewer than 5 images count as the most frequent one."""
         sets = [tuple(row) for row in (targets > 0.5).tolist()]
         counts = Counter(sets)
         usual = counts.most_common(1)[0][0]
@@ -66,7 +66,7 @@ class Multilabel(Task):
     def score_outputs(
         self, targets: NDArray[np.floating[Any]], outputs: NDArray[np.float64], baseline: NDArray[np.float64]
     ) -> ScoredOutputs:
-        """Return the part of the labels whose outputs are on the right side of a half."""
+        """Return the fraction of the labels whose outputs are on the right side of 0.5."""
         return ScoredOutputs(outputs, ((outputs > 0.5) == (targets > 0.5)).mean(axis=1))
 
     def measure_losses(
@@ -89,15 +89,15 @@ class Multilabel(Task):
         """Return the binary cross-entropy of the sigmoid, averaged over the labels, in nats."""
         from keras import ops
 
-        wanted = answers * (1.0 - label_smoothing) + label_smoothing / 2
+        targets = answers * (1.0 - label_smoothing) + label_smoothing / 2
         if focal:
-            present = wanted * weigh_by_focus(ops.sigmoid(-logits), focal) * ops.softplus(-logits)
-            absent = (1.0 - wanted) * weigh_by_focus(ops.sigmoid(logits), focal) * ops.softplus(logits)
+            present = targets * weigh_by_focus(ops.sigmoid(-logits), focal) * ops.softplus(-logits)
+            absent = (1.0 - targets) * weigh_by_focus(ops.sigmoid(logits), focal) * ops.softplus(logits)
             return ops.mean(present + absent, axis=-1)
-        return ops.mean(ops.softplus(logits) - wanted * logits, axis=-1)
+        return ops.mean(ops.softplus(logits) - targets * logits, axis=-1)
 
     def measure(self, answers: Any, logits: Any) -> dict[str, Any]:
-        """Return the part of the labels that are right at a probability of a half."""
+        """Return the fraction of the labels that are right at a threshold of 0.5."""
         from keras import ops
 
         right = ops.equal(logits > 0, answers > 0.5)
@@ -106,7 +106,7 @@ class Multilabel(Task):
     def compute_report(
         self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec, *, top_k: int | None = None
     ) -> Report:
-        """Return mean average precision, F1, and how each label fares."""
+        """Return mean average precision, F1, and the scores of each label."""
         return compute_multilabel_report(targets, outputs, spec.class_names, np.array(spec.thresholds))
 
     def draw_pictures(
@@ -126,11 +126,11 @@ class Multilabel(Task):
         )
 
     def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any]) -> tuple[float, ...]:
-        """Return for each label the threshold with the greatest F1."""
+        """Return the threshold with the highest F1 for each label."""
         return tuple(float(str(threshold)) for threshold in choose_thresholds(targets, outputs))
 
     def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
-        """Return the labels that are said to be there, and the most probable ones with their probabilities."""
+        """Return the columns of the predicted labels, and of the most probable ones with their probabilities."""
         return {LABELS_COLUMN: TEXT, **name_ranked_columns(top_k)}
 
     def predict(
@@ -153,7 +153,7 @@ class Multilabel(Task):
         }
 
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
-        """Return a line for each label, those that are there bright."""
+        """Return a line for each label, with the predicted ones highlighted."""
         return caption_labels(prediction.ranked, prediction.labels or ())
 
 

@@ -1,4 +1,4 @@
-"""Score predicted probabilities of labels, of which an image may bear several or none."""
+"""Score predicted label probabilities, with any number of labels per image."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ from tlkit.tasks.thresholds import apply_thresholds
 
 @dataclass(frozen=True)
 class LabelScore:
-    """How one label fared.
+    """The scores of one label.
 
     Attributes:
         label_name: Its name.
-        threshold: The probability, 0..1, from which on it is said to be there.
-        average_precision: How well its probabilities rank the images, whatever the threshold; None: no image bears it.
-        precision: Part right of the images that were given it; None: no image was.
-        recall: Part found of the images that bear it; None: no image does.
-        f1: Their harmonic mean; None: neither exists.
-        support: Images that bear it.
+        threshold: The decision threshold, 0..1.
+        average_precision: Independent of the threshold; None if no image has the label.
+        precision: None if no image was given the label.
+        recall: None if no image has the label.
+        f1: Harmonic mean of precision and recall; None if both are None.
+        support: Number of images with the label.
     """
 
     label_name: str
@@ -41,15 +41,15 @@ class LabelScore:
 
 @dataclass(frozen=True)
 class MultilabelReport:
-    """The scores of one set of images.
+    """The scores of a set of images.
 
     Attributes:
-        num_images: Images that were scored.
-        mean_average_precision: Over the labels that an image bears, with its interval by bootstrap; None: no image
-            bears any.
-        micro_f1: F1 of all pairs of image and label together; None: no label is there or said to be.
-        macro_f1: Mean of the labels' F1, over those that occur or are said; None as for `micro_f1`.
-        all_right: Part of the images whose labels are right without exception, with its interval.
+        num_images: Number of scored images.
+        mean_average_precision: Over the labels that any image has, with its bootstrap interval; None if no image has a
+            label.
+        micro_f1: F1 over all pairs of image and label; None if no label occurs or is predicted.
+        macro_f1: Mean F1 of the labels that occur or are predicted; None as for `micro_f1`.
+        all_right: Fraction of the images with all labels right, with its interval.
         labels: The scores of each label.
     """
 
@@ -61,17 +61,17 @@ class MultilabelReport:
     labels: tuple[LabelScore, ...]
 
     def headline(self) -> str:
-        """Return the scores in a sentence, which also counts the labels that the mean leaves out."""
+        """Return the scores in a sentence, including the number of labels left out of the mean."""
         mean = self.mean_average_precision.in_words() if self.mean_average_precision else "-"
         num_absent = sum(not score.support for score in self.labels)
-        absent = f" mAP leaves out {num_absent} of {len(self.labels)} labels, which no image has." if num_absent else ""
+        absent = f" mAP leaves out {num_absent} of {len(self.labels)} labels that no image has." if num_absent else ""
         return (
             f"mAP {mean}, micro-F1 {format_fraction(self.micro_f1)}, macro-F1 {format_fraction(self.macro_f1)}, "
             f"all labels right {self.all_right.in_words()}, on {self.num_images:,} images.{absent}"
         )
 
     def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
+        """Return the key figures by name."""
         return {
             "mAP": self.mean_average_precision.in_brief() if self.mean_average_precision else "-",
             "micro-F1": format_fraction(self.micro_f1),
@@ -81,7 +81,7 @@ class MultilabelReport:
         }
 
     def score_table(self) -> ScoreTable:
-        """Return column titles and one row of strings a label, then the means; "-" where nothing is defined."""
+        """Return column titles, one row of strings per label, and the means; "-" for undefined values."""
         columns = ("label", "threshold", "AP", "precision", "recall", "F1", "images")
         figures = ("average_precision", "precision", "recall", "f1")
         rows: list[tuple[str, ...]] = [
@@ -98,7 +98,7 @@ class MultilabelReport:
         return columns, rows
 
     def to_payload(self) -> dict[str, Any]:
-        """Return the scores as plain numbers, lists and dicts, fit for JSON."""
+        """Return the scores as JSON values."""
         mean = self.mean_average_precision
         return {
             "images": self.num_images,
@@ -120,14 +120,14 @@ def compute_multilabel_report(
     """Score predictions.
 
     Args:
-        labels: (n, labels) of 0 and 1, n >= 1: the labels that each image bears.
+        labels: (n, labels) of 0 and 1, n >= 1: the true labels.
         probabilities: Float (n, labels), 0..1.
         label_names: The name of each label, in the order of the columns.
-        thresholds: Float (labels,), 0..1, as `choose_thresholds` gives them.
+        thresholds: Float (labels,), 0..1, from `choose_thresholds`.
 
     Raises:
         NumericsError: A probability is not a finite number.
-        ValueError: The shapes do not fit together, `labels` holds other numbers, or there are no rows.
+        ValueError: The shapes do not match, `labels` contains other numbers, or there are no rows.
     """
     expected = (len(labels), len(label_names))
     if not len(labels) or not (labels.shape == probabilities.shape == expected) or thresholds.shape != expected[1:]:
@@ -136,14 +136,14 @@ def compute_multilabel_report(
             f"Received: labels.shape={labels.shape}, probabilities.shape={probabilities.shape}, "
             f"thresholds.shape={thresholds.shape}"
         )
-    is_borne = labels == 1
-    if not (is_borne | (labels == 0)).all():
+    is_true = labels == 1
+    if not (is_true | (labels == 0)).all():
         raise ValueError(f"expected labels of 0 and 1. Received: {np.unique(labels)[:5]}")
     check_finite(probabilities, kind="probabilities")
 
-    is_said = apply_thresholds(probabilities, thresholds)
-    right, claimed, support = ((part.sum(axis=0)) for part in (is_borne & is_said, is_said, is_borne))
-    average_precisions = compute_average_precisions(is_borne, probabilities)
+    is_predicted = apply_thresholds(probabilities, thresholds)
+    right, claimed, support = ((part.sum(axis=0)) for part in (is_true & is_predicted, is_predicted, is_true))
+    average_precisions = compute_average_precisions(is_true, probabilities)
     scores = tuple(
         LabelScore(
             label_name=name,
@@ -158,9 +158,9 @@ def compute_multilabel_report(
     )
     return MultilabelReport(
         num_images=len(labels),
-        mean_average_precision=measure_mean_average_precision(is_borne, probabilities),
+        mean_average_precision=measure_mean_average_precision(is_true, probabilities),
         micro_f1=compute_f1(int(right.sum()), int(claimed.sum()), int(support.sum())),
         macro_f1=mean_of_defined([score.f1 for score in scores]),
-        all_right=compute_wilson_interval(int((is_borne == is_said).all(axis=1).sum()), len(labels)),
+        all_right=compute_wilson_interval(int((is_true == is_predicted).all(axis=1).sum()), len(labels)),
         labels=scores,
     )

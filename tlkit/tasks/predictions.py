@@ -1,4 +1,4 @@
-"""What a model says about one file, whatever its task."""
+"""The prediction for one file, whatever the task."""
 
 from __future__ import annotations
 
@@ -13,28 +13,28 @@ from tlkit.outputs import LABEL_SEPARATOR, Box
 from tlkit.reports.row_writers import SINGLE, TEXT
 
 UNKNOWN, UNCERTAIN = "unknown", "uncertain"
-"""What an answer is flagged as: the picture is unlike the training images, or no class is probable enough."""
+"""Flags of a prediction: the image is unlike the training images, or no class is probable enough."""
 
 
 @dataclass(frozen=True)
 class Prediction:
-    """What the model says about one file.
+    """The prediction for one file.
 
     Attributes:
         path: The file.
-        ranked: (class or label name, probability 0..1), the most probable first; empty where `error` says why, and for
-            values.
-        box: left, top, right, bottom in pixels of the upright picture, if the model has learnt boxes.
+        ranked: (class or label name, probability 0..1), most probable first; empty for values, and if there is an
+            `error`.
+        box: left, top, right, bottom in pixels of the upright image, if the model predicts boxes.
         error: Why there is no prediction.
-        value: The predicted value, if values were learnt.
-        labels: The names of the labels at or above their threshold, if labels were learnt; there may be none.
-        distance: From the training images, 0..1, if the model measures it.
-        is_unknown: Whether that is farther than nearly all pictures like the training images are.
-        is_uncertain: Whether the most probable class is less probable than was asked for; None if nothing was asked.
-        true_class_name: Known, like the next three, only where a labelled set is scored.
-        true_probability: The probability, 0..1, that the true class was given.
-        true_labels: The names of the labels that the image bears.
-        true_value: Its true value.
+        value: The predicted value, for regression.
+        labels: The labels at or above their thresholds, for multilabel; may be empty.
+        distance: Distance from the training images, 0..1, if the model measures it.
+        is_unknown: Whether the distance exceeds that of nearly all images like the training images.
+        is_uncertain: Whether the top probability is below the requested minimum; None without a minimum.
+        true_class_name: The true class. This and the next three are known only for labelled data.
+        true_probability: The predicted probability, 0..1, of the true class.
+        true_labels: The true labels.
+        true_value: The true value.
     """
 
     path: str
@@ -53,14 +53,14 @@ class Prediction:
 
     @property
     def flag(self) -> str:
-        """`unknown`, `uncertain`, or nothing where the answer can be taken as it is."""
+        """`unknown`, `uncertain`, or empty if the prediction is not flagged."""
         return UNKNOWN if self.is_unknown else UNCERTAIN if self.is_uncertain else ""
 
 
 def rank_classes(
     probabilities: NDArray[np.floating[Any]], class_names: Sequence[str], top_k: int
 ) -> tuple[tuple[str, float], ...]:
-    """Return the `top_k` most probable classes of one image, or all if there are fewer; of equals the first leads.
+    """Return the `top_k` most probable classes of one image, or all if there are fewer; the first class wins ties.
 
     Args:
         probabilities: Float (classes,), 0..1.
@@ -68,7 +68,7 @@ def rank_classes(
         top_k: At least 1.
 
     Returns:
-        (class name, probability) pairs, the probability as `shorten_float32` gives it.
+        (class name, probability) pairs, with probabilities from `shorten_float32`.
     """
     order = np.argsort(-probabilities, kind="stable")[:top_k]
     return tuple((class_names[label], shorten_float32(probabilities[label])) for label in order)
@@ -77,13 +77,13 @@ def rank_classes(
 def shorten_float32(number: np.floating[Any]) -> float:
     """Return the float64 nearest to a float32's shortest decimal form.
 
-    It prints as 0.83 and not as 0.8299999833106995; reading it back as float32 gives the same bits.
+    It prints as 0.83 instead of 0.8299999833106995; parsing it as float32 gives the same bits.
     """
     return float(str(np.float32(number)))
 
 
 def name_ranked_columns(top_k: int) -> dict[str, str]:
-    """Return the columns of the `top_k` most probable names, class_name, probability, class_name_2 and so on, by kind."""
+    """Return the kinds of the columns class_name, probability, class_name_2 and so on, for `top_k` names."""
     kinds: dict[str, str] = {}
     for rank in range(1, top_k + 1):
         kinds |= dict(zip(_ranked_columns(rank), (TEXT, SINGLE), strict=True))
@@ -91,7 +91,7 @@ def name_ranked_columns(top_k: int) -> dict[str, str]:
 
 
 def list_ranked_values(prediction: Prediction) -> dict[str, Any]:
-    """Return the cells of these columns."""
+    """Return the cells of the ranked columns."""
     values: dict[str, Any] = {}
     for rank, named in enumerate(prediction.ranked, start=1):
         values |= zip(_ranked_columns(rank), named, strict=True)
@@ -99,7 +99,7 @@ def list_ranked_values(prediction: Prediction) -> dict[str, Any]:
 
 
 def join_names(names: Sequence[str] | None) -> str | None:
-    """Return names as one cell; None where there is nothing to say."""
+    """Join names into one cell; None stays None."""
     return None if names is None else LABEL_SEPARATOR.join(names)
 
 

@@ -26,7 +26,7 @@ _MAX_PROBE_STRATA, _MIN_IMAGES_OF_A_PROBE_STRATUM = 10, 5
 
 
 class Regression(Task):
-    """See `Task`; an answer is a number as text."""
+    """See `Task`; the target is a number as text."""
 
     name = "regression"
     score_name = "r2"
@@ -38,13 +38,11 @@ class Regression(Task):
     blends_targets = True
 
     def parse_answer(self, text: str) -> str:
-        """Return the number as it is written."""
+        """Return the number unchanged."""
         if not text or is_missing(text):
             raise ValueError("no value")
         if math.isnan(parse_number(text)):
-            raise ValueError(
-                f"the value {text[:40]!r} {'stands for no data' if is_numeric(text) else 'is not a number'}"
-            )
+            raise ValueError(f"the value {text[:40]!r} {'means no data' if is_numeric(text) else 'is not a number'}")
         return text
 
     def names_of(self, answer: str) -> tuple[str, ...]:
@@ -56,13 +54,13 @@ class Regression(Task):
         return np.array([float(answer) for answer in answers], dtype=np.float64).reshape(-1, 1)
 
     def find_strata(self, answers: Sequence[str]) -> list[str]:
-        """Return the fifth of all values that each lies in."""
+        """Return the quintile of each value."""
         values = self.make_targets(answers, ())[:, 0]
         edges = np.quantile(values, np.linspace(0, 1, _NUM_STRATA + 1)[1:-1]) if len(values) else values
         return [str(stratum) for stratum in np.searchsorted(edges, values, side="right")]
 
     def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
-        """Return which of ten ranges of equally many values each lies in; fewer where a range had less than 5 images."""
+        """Return the decile of each value, or a coarser quantile if there are fewer than 5 images per range."""
         ranks = targets[:, 0].argsort(kind="stable").argsort(kind="stable")
         num_strata = max(1, min(_MAX_PROBE_STRATA, len(targets) // _MIN_IMAGES_OF_A_PROBE_STRATUM))
         return [int(rank) * num_strata // len(targets) for rank in ranks]
@@ -90,11 +88,11 @@ class Regression(Task):
         return 0
 
     def activate(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
-        """Return the value in deviations from the mean, as it is."""
+        """Return the value in standard deviations from the mean, unchanged."""
         return logits
 
     def compute_losses(self, answers: Any, logits: Any, *, label_smoothing: float = 0.0, focal: float = 0.0) -> Any:
-        """Return Huber's loss (1964, doi:10.1214/aoms/1177703732), quadratic up to one deviation."""
+        """Return the Huber loss (1964, doi:10.1214/aoms/1177703732), quadratic up to one standard deviation."""
         from keras import ops
 
         return ops.mean(compute_huber(answers - logits, HUBER_DELTA), axis=-1)
@@ -116,7 +114,7 @@ class Regression(Task):
         return 1.0 - sums["squared_errors"] / max(spread, 1e-12)
 
     def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
-        """Return the squared error of each image's value below zero."""
+        """Return the negative squared error of each image."""
         outcomes: NDArray[Any] = -by_image["squared_errors"]
         return outcomes
 

@@ -1,4 +1,4 @@
-"""Score predicted values against true ones: how far off they are, and how much better than a guess."""
+"""Score predicted values against true ones, and against a constant guess."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ from tlkit.tasks.report import ScoreTable, check_finite
 
 @dataclass(frozen=True)
 class QuarterScore:
-    """How the images fared whose true value lies in one quarter of all.
+    """The scores of the images in one quarter of the true values.
 
     Attributes:
-        low: The least true value among them.
-        high: The greatest.
-        num_images: How many there are; equal values stay together, so quarters may differ in size.
+        low: Their smallest true value.
+        high: Their largest true value.
+        num_images: Number of images; equal values stay together, so quarters may differ in size.
         mean_absolute_error: In the unit of the values.
-        mean_error: Mean of predicted minus true. Above 0 for small values and below 0 for large ones, it shows the pull
-            to the mean of a model that is unsure.
+        mean_error: Mean of predicted minus true. Positive for small values and negative for large ones shows a bias
+            towards the mean.
     """
 
     low: float
@@ -36,18 +36,18 @@ class QuarterScore:
 
 @dataclass(frozen=True)
 class RegressionReport:
-    """The scores of one set of images, in the unit of the values but for `r2`.
+    """The scores of a set of images, in the unit of the values except `r2`.
 
     Attributes:
-        name: What the values are called.
-        num_images: Images that were scored.
-        mean_absolute_error: With its interval by bootstrap.
-        root_mean_squared_error: Weighs large errors more.
-        median_absolute_error: Half of the images are less far off.
-        guess_error: Mean absolute error of always saying the median of the true values.
-        r2: 1 less the squared error's part of the squared spread about the mean, with its interval by bootstrap: 1 is
-            perfect, 0 no better than always saying the mean. None where all true values are equal.
-        quarters: The scores by true value, rising; fewer than four where there are too few values.
+        name: Name of the values.
+        num_images: Number of scored images.
+        mean_absolute_error: With its bootstrap interval.
+        root_mean_squared_error: Gives large errors more weight.
+        median_absolute_error: Half of the errors are smaller.
+        guess_error: Mean absolute error of always predicting the median of the true values.
+        r2: Coefficient of determination with its bootstrap interval: 1 is perfect, 0 is no better than always
+            predicting the mean. None if all true values are equal.
+        quarters: The scores by quarter of the true values, ascending; fewer than four if there are too few values.
     """
 
     name: str
@@ -60,19 +60,19 @@ class RegressionReport:
     quarters: tuple[QuarterScore, ...]
 
     def headline(self) -> str:
-        """Return mean absolute error and R² in a sentence, beside the error of a guess."""
+        """Return mean absolute error and R² in a sentence, with the error of a constant guess."""
         r2 = self.r2.in_words() if self.r2 else "- (all true values are equal)"
         return (
             f"Mean absolute error of {self.name} {self.mean_absolute_error.in_words(format_value)}, "
-            f"against {format_value(self.guess_error)} by always saying the median; "
+            f"against {format_value(self.guess_error)} for always predicting the median; "
             f"R² {r2}, on {self.num_images:,} images."
         )
 
     def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
+        """Return the key figures by name."""
         return {
             "mean absolute error": self.mean_absolute_error.in_brief(format_value),
-            "by always saying the median": format_value(self.guess_error),
+            "always predicting the median": format_value(self.guess_error),
             "median absolute error": format_value(self.median_absolute_error),
             "root mean squared error": format_value(self.root_mean_squared_error),
             "R²": self.r2.in_brief() if self.r2 else "-",
@@ -94,7 +94,7 @@ class RegressionReport:
         return columns, rows
 
     def to_payload(self) -> dict[str, Any]:
-        """Return the scores as plain numbers, lists and dicts, fit for JSON."""
+        """Return the scores as JSON values."""
         return {
             "images": self.num_images,
             "name": self.name,
@@ -114,12 +114,12 @@ def compute_regression_report(
 
     Args:
         values: Float (n,), n >= 1, finite: the true value of each image.
-        predicted: Float (n,): what the model said.
-        name: What the values are called, such as "price_usd".
+        predicted: Float (n,): the predictions.
+        name: Name of the values, such as "price_usd".
 
     Raises:
         NumericsError: A prediction is not a finite number.
-        ValueError: The shapes do not fit together, a true value is not finite, or there are no rows.
+        ValueError: The shapes do not match, a true value is not finite, or there are no rows.
     """
     if values.ndim != 1 or len(values) == 0 or predicted.shape != values.shape:
         raise ValueError(
@@ -156,16 +156,16 @@ def _measure_r2(true: NDArray[np.float64], errors: NDArray[np.float64]) -> Inter
 def _compute_r2(
     centred: NDArray[np.float64], errors: NDArray[np.float64], counts: NDArray[np.float64]
 ) -> NDArray[np.float64]:
-    """Return R² of resamples, float64 (r,), NaN where all true values of one are equal.
+    """Return R² of resamples, float64 (r,); NaN if all true values of a resample are equal.
 
     Args:
-        centred: float64 (n,), true values less a number that keeps them small.
-        errors: float64 (n,), predicted less true.
-        counts: float64 (n, r), how often each resample holds each image.
+        centred: float64 (n,), true values minus a constant that keeps them small.
+        errors: float64 (n,), predicted minus true.
+        counts: float64 (n, r), how often each resample contains each image.
     """
     squares = centred**2 @ counts
     spread = squares - (centred @ counts) ** 2 / len(centred)
-    # Equal values leave nothing but rounding.
+    # For equal values only rounding errors are left.
     return 1 - (errors**2 @ counts) / np.where(spread > 1e-12 * squares, spread, np.nan)
 
 

@@ -1,4 +1,4 @@
-"""The face that the reports of all tasks share, and what they do alike."""
+"""The interface of the reports of all tasks, and shared functions."""
 
 from __future__ import annotations
 
@@ -10,40 +10,40 @@ from numpy.typing import NDArray
 from tlkit.errors import NumericsError
 
 ScoreTable = tuple[tuple[str, ...], list[tuple[str, ...]]]
-"""Column titles, and rows of as many texts; "-" where a figure is not defined."""
+"""Column titles, and rows of texts; "-" for undefined values."""
 
 
 class Report(Protocol):
-    """The scores of one set of images."""
+    """The scores of a set of images."""
 
     @property
     def num_images(self) -> int:
-        """Images that were scored, at least 1."""
+        """Number of scored images, at least 1."""
 
     def headline(self) -> str:
         """Return the scores in a sentence, with their 95 % intervals."""
 
     def facts(self) -> dict[str, str]:
-        """Return the figures to read first, by their name."""
+        """Return the key figures by name."""
 
     def score_table(self) -> ScoreTable:
-        """Return the scores of the parts: of each class, each label, or each quarter of the values."""
+        """Return the scores of each class, each label, or each quarter of the values."""
 
     def to_payload(self) -> dict[str, Any]:
-        """Return the scores as plain numbers, lists and dicts, fit for JSON; None where a figure is not defined."""
+        """Return the scores as JSON values; None for undefined ones."""
 
 
 def format_fraction(value: float | None) -> str:
-    """Return a fraction with three decimals, or "-" for one that is not defined."""
+    """Format a fraction with three decimals; "-" if undefined."""
     return "-" if value is None else f"{value:.3f}"
 
 
 def check_finite(answers: NDArray[np.floating[Any]], *, kind: str) -> None:
-    """Refuse answers that are not numbers.
+    """Raise NumericsError if outputs are not finite.
 
     Args:
-        answers: Float (n, ...), one row an image.
-        kind: What the answers are, such as "probabilities".
+        answers: Float (n, ...), one row per image.
+        kind: What the outputs are, such as "probabilities".
 
     Raises:
         NumericsError: A number is infinite or NaN.
@@ -51,7 +51,7 @@ def check_finite(answers: NDArray[np.floating[Any]], *, kind: str) -> None:
     is_bad = ~np.isfinite(answers.reshape(len(answers), -1)).all(axis=1)
     if is_bad.any():
         raise NumericsError(
-            f"the model's answer is not a number for {is_bad.sum()} of {len(answers)} images.",
+            f"the model's output is not finite for {is_bad.sum()} of {len(answers)} images.",
             expected=f"finite {kind} for every image",
             fix="train again with a lower learning rate; the weights have diverged.",
         )

@@ -1,7 +1,7 @@
-"""Outputs held against their targets, image by image: the score with its interval, and whether other outputs are better.
+"""Outputs scored against their targets, image by image, with intervals and paired comparisons.
 
-There is a class for each way to score: an image is right or wrong, part of what is said of it is right, or a value is off.
-Two sets of outputs are compared image by image, which tells smaller differences apart than their scores do.
+There is one class per kind of score: right or wrong, fraction right, or squared error. Two sets of outputs are compared
+image by image, which detects smaller differences than comparing their scores.
 """
 
 from __future__ import annotations
@@ -28,11 +28,11 @@ _MAX_COUNTED_EXACTLY = 1000
 
 @dataclass(frozen=True, eq=False)
 class ScoredOutputs:
-    """Outputs of which a part is right: several labels.
+    """Outputs of which a fraction is right: several labels.
 
     Attributes:
-        outputs: Float64 (n, outputs), as the targets are.
-        each: How each image fared, float64 (n,): 1 right and 0 wrong, or the part that is right.
+        outputs: Float64 (n, outputs), like the targets.
+        each: Score of each image, float64 (n,): 1 right and 0 wrong, or the fraction that is right.
     """
 
     outputs: NDArray[np.float64]
@@ -50,23 +50,23 @@ class ScoredOutputs:
 
     @property
     def losses(self) -> NDArray[np.float64]:
-        """What each image takes from the score, float64 (n,): their mean is 1 minus the score."""
+        """Loss of each image, float64 (n,): their mean is 1 minus the score."""
         return 1.0 - self.each
 
     def select(self, images: NDArray[Any]) -> Self:
-        """Return the same of some images, by their positions or a mask."""
+        """Select images by positions or a mask."""
         return dataclasses.replace(self, outputs=self.outputs[images], each=self.each[images])
 
     def score_part(self, images: NDArray[Any]) -> float | None:
-        """Return the score of some of the images, at least one; None where it is not defined."""
+        """Return the score of some images, at least one; None if undefined."""
         return self.select(images).value
 
     def compute_gain(self, other: Self) -> Interval:
-        """Return by how much the score is above that of other outputs for the same images, with its 95 % interval."""
+        """Return the difference of the score to other outputs for the same images, with its 95 % interval."""
         return compute_mean_interval(self.each - other.each)
 
     def is_better_than(self, other: Self) -> bool:
-        """Tell whether these outputs do better than others for the same images, at 95 % and two-sided."""
+        """Return whether these outputs are significantly better than others for the same images (95 %, two-sided)."""
         return self.compute_gain(other).low > 0
 
 
@@ -83,29 +83,29 @@ class ScoredClasses(ScoredOutputs):
         return compute_paired_interval(*self._count_wins(other), len(self.each))
 
     def is_better_than(self, other: Self) -> bool:
-        """Decide by McNemar's test, exact up to 1,000 images on which the two differ."""
+        """Use McNemar's test, exact up to 1,000 images on which the two differ."""
         num_won, num_lost = self._count_wins(other)
         number = num_won + num_lost
         if num_won <= num_lost:
             return False
         if number > _MAX_COUNTED_EXACTLY:
             return (num_won - num_lost - 1) / math.sqrt(number) > Z_95
-        # A fair coin's chance of so few losses is tail / 2**number; it must not exceed a fortieth.
+        # A fair coin's chance of so few losses is tail / 2**number; it must not exceed 1/40.
         tail = sum(math.comb(number, lost) for lost in range(num_lost + 1))
         return bool(tail * 40 <= 2**number)
 
     def _count_wins(self, other: Self) -> tuple[int, int]:
-        """Count the images that only these outputs have right, and those that only the others have."""
+        """Count the images that only these outputs get right, and those that only the others do."""
         return int((self.each > other.each).sum()), int((self.each < other.each).sum())
 
 
 @dataclass(frozen=True, eq=False)
 class ScoredValues(ScoredOutputs):
-    """Outputs that are values, scored by R², which may be below 0 and is 0 where all values are equal.
+    """Outputs that are values, scored by R², which may be below 0 and is 0 if all values are equal.
 
     Attributes:
         each: The squared error of each image, float64 (n,): lower is better.
-        spread: Squared distance of each value from the mean of those that were learnt from, float64 (n,).
+        spread: Squared distance of each value from the training mean, float64 (n,).
     """
 
     spread: NDArray[np.float64]
@@ -117,7 +117,7 @@ class ScoredValues(ScoredOutputs):
 
     @cached_property
     def score(self) -> Interval:
-        """R² with its interval by bootstrap."""
+        """R² with its bootstrap interval."""
         return compute_bootstrap_interval(
             self.value, lambda counts: _compute_r2(self.each @ counts, self.spread @ counts), num_images=len(self.each)
         )
@@ -129,11 +129,11 @@ class ScoredValues(ScoredOutputs):
         return self.each / mean if mean > 0 else np.ones_like(self.each)
 
     def select(self, images: NDArray[Any]) -> Self:
-        """Return the same of some images, by their positions or a mask."""
+        """Select images by positions or a mask."""
         return dataclasses.replace(super().select(images), spread=self.spread[images])
 
     def score_part(self, images: NDArray[Any]) -> float | None:
-        """Return R² for some of the images; None where their values are equal."""
+        """Return R² of some images; None if their values are equal."""
         part = self.select(images)
         return part.value if part.spread.sum() > 0 else None
 
@@ -149,7 +149,7 @@ class ScoredValues(ScoredOutputs):
         )
 
     def is_better_than(self, other: Self) -> bool:
-        """Decide by the mean difference of the squared errors."""
+        """Use the mean difference of the squared errors."""
         return compute_mean_interval(other.each - self.each).low > 0
 
 
@@ -161,6 +161,6 @@ def compute_mean_interval(values: NDArray[np.float64]) -> Interval:
 
 
 def _compute_r2(errors: Any, spreads: Any) -> NDArray[np.float64]:
-    """Return R² from sums of squares; 0 where the values do not differ."""
+    """Return R² from sums of squares; 0 if the values do not differ."""
     defined = np.asarray(spreads) > 0
     return np.where(defined, 1.0 - np.asarray(errors) / np.where(defined, spreads, 1.0), 0.0)

@@ -68,7 +68,7 @@ def test_of_many_labels_the_worst_are_drawn() -> None:
     ap: list[float | None] = [label / 100 for label in range(100)]
     assert _choose_labels(ap) == list(range(59, -1, -1))
     assert _choose_labels([*ap[:58], *[None] * 5]) == [*range(57, -1, -1), 58, 59]
-    assert _describe(ap, num_shown=60) == "mAP 0.495 over 100 labels; drawn: the 60 of 100 with the least AP"
+    assert _describe(ap, num_shown=60) == "mAP 0.495 over 100 labels; shown: the 60 of 100 with the lowest AP"
 
 
 def test_the_title_counts_the_labels_that_have_a_figure() -> None:

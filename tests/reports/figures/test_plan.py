@@ -10,7 +10,7 @@ from PIL import Image
 
 from tlkit.reports.figures import PlanScores, draw_plan
 
-WAYS = [
+STRATEGIES = [
     ("the head alone", [("start", 9.0), ("features at top", 20.0), ("train the head", 30.0), ("end", 4.0)]),
     ("everything", [("start", 9.0), ("features at top", 20.0), ("train the head", 30.0), ("train everything", 700.0)]),
 ]
@@ -31,8 +31,8 @@ def read(path: Path) -> np.ndarray:
 
 
 def test_bars_alone_are_a_smaller_picture(tmp_path: Path) -> None:
-    draw_plan(tmp_path / "whole.png", ways=WAYS, advised=0, scores=SCORES)
-    draw_plan(tmp_path / "bars.png", ways=WAYS, advised=0, scores=None)
+    draw_plan(tmp_path / "whole.png", strategies=STRATEGIES, advised=0, scores=SCORES)
+    draw_plan(tmp_path / "bars.png", strategies=STRATEGIES, advised=0, scores=None)
     whole, bars = read(tmp_path / "whole.png"), read(tmp_path / "bars.png")
     assert whole.shape[0] > 2 * bars.shape[0] > 100
 
@@ -40,7 +40,7 @@ def test_bars_alone_are_a_smaller_picture(tmp_path: Path) -> None:
 def test_the_advised_way_and_the_interval_are_seen(tmp_path: Path) -> None:
     wider = dataclasses.replace(SCORES, fitted=[(size, value, 0.4, 0.95) for size, value, _, _ in SCORES.fitted])
     for name, advised, scores in (("a", 0, SCORES), ("b", 1, SCORES), ("c", 0, wider)):
-        draw_plan(tmp_path / f"{name}.png", ways=WAYS, advised=advised, scores=scores)
+        draw_plan(tmp_path / f"{name}.png", strategies=STRATEGIES, advised=advised, scores=scores)
     first, second, third = (read(tmp_path / f"{name}.png") for name in "abc")
     assert first.shape != second.shape or not np.array_equal(first, second)
     assert first.shape != third.shape or not np.array_equal(first, third)
@@ -49,7 +49,12 @@ def test_the_advised_way_and_the_interval_are_seen(tmp_path: Path) -> None:
 def test_a_majority_far_below_the_scores_does_not_squeeze_them(tmp_path: Path) -> None:
     """Its place on the axis is left out: only what it is called could differ, and 0.201 and 0.199 are both 0.20."""
     for name, majority in (("a", 0.201), ("b", 0.199), ("near", 0.5)):
-        draw_plan(tmp_path / f"{name}.png", ways=WAYS, advised=0, scores=dataclasses.replace(SCORES, majority=majority))
+        draw_plan(
+            tmp_path / f"{name}.png",
+            strategies=STRATEGIES,
+            advised=0,
+            scores=dataclasses.replace(SCORES, majority=majority),
+        )
     first, second, near = (read(tmp_path / f"{name}.png") for name in ("a", "b", "near"))
     assert np.array_equal(first, second)
     assert first.shape != near.shape or not np.array_equal(first, near)

@@ -1,4 +1,4 @@
-"""The pictures that tlkit draws, as PNG files: how training went, how answers fare, what metadata tell, what to choose."""
+"""Figures as PNG files: training history, scores, metadata leaks, comparisons and plans."""
 
 from tlkit.reports.figures.comparison import draw_comparison
 from tlkit.reports.figures.confusion import draw_confusion_matrix

@@ -1,7 +1,7 @@
-"""The ground of the figures that matplotlib draws.
+"""The base of all matplotlib figures.
 
-It is used through its object interface with the Agg canvas, under its built-in defaults: no window, no global state, and
-the same picture whatever the user's matplotlibrc says. Names are drawn as they are, never read as formulas.
+Figures use matplotlib's object interface with the Agg canvas and its built-in defaults: no window, no global state, and
+the same picture whatever the user's matplotlibrc. Names are drawn literally, never parsed as formulas.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ DOTS_PER_INCH = 110
 
 @contextmanager
 def open_figure(path: Path) -> Iterator[Figure]:
-    """Yield an empty figure, and write it as a PNG when the block ends without an exception."""
+    """Yield an empty figure, and write it as a PNG if the block ends without an exception."""
     import matplotlib
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
@@ -39,7 +39,7 @@ def open_figure(path: Path) -> Iterator[Figure]:
         "ytick.color": INK,
     }
     with warnings.catch_warnings():
-        # A script that no font on this machine has is drawn as boxes, which is better than no figure.
+        # Scripts without a font on this machine are drawn as boxes, which is better than no figure.
         warnings.filterwarnings("ignore", message=r"Glyph .* missing from font", category=UserWarning)
         with matplotlib.rc_context():
             matplotlib.rcdefaults()
@@ -52,5 +52,5 @@ def open_figure(path: Path) -> Iterator[Figure]:
 
 
 def save_png(figure: Figure, file: BinaryIO) -> None:
-    """Write a figure as a PNG, cut to what is drawn: most of what a figure costs."""
+    """Write a figure as a PNG, cropped to its content. This takes most of the time of a figure."""
     figure.savefig(file, format="png", bbox_inches="tight", pad_inches=0.2, metadata={"Software": None})

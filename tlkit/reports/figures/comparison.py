@@ -1,4 +1,4 @@
-"""Draw candidates by what they reach and what they cost."""
+"""Draw candidates by score and cost."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = tuple[str, float, float, float, float, bool]
-"""A name, a score, the lower and the upper end of its interval, seconds, and whether it is behind the first."""
+"""Name, score, lower and upper end of its interval, seconds, and whether it is behind the first."""
 
 LONGEST_LABEL = 40
 ROW_INCHES = 0.34
@@ -23,14 +23,14 @@ LEVEL = "#{:02x}{:02x}{:02x}".format(*RIGHT)
 
 
 def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str, majority: float) -> None:
-    """Draw a dot and an interval for each candidate, and beside them a bar for its seconds.
+    """Draw a dot with an interval for each candidate, and a bar for its seconds.
 
     Args:
         path: The PNG to write.
-        rows: The highest score first. Those behind the first are drawn faintly.
+        rows: Highest score first. Rows behind the first are drawn faintly.
         quantity: What the scores are, such as "accuracy"; 1 is perfect.
         cost: What the seconds are for, such as "for 1,000 images".
-        majority: The score of naming the most frequent answer: a dashed line, or an arrow where it is far to the left.
+        majority: Score of always predicting the most frequent target: a dashed line, or an arrow if it is far left.
     """
     with open_figure(path) as figure:
         figure.set_size_inches(9.5, 1.0 + ROW_INCHES * len(rows))
@@ -68,7 +68,7 @@ def draw_comparison(path: Path, rows: Sequence[Row], *, quantity: str, cost: str
 
 
 def choose_limits(rows: Sequence[Row], majority: float) -> tuple[float, float]:
-    """Return the ends of the axis of scores: it holds all intervals, and the majority unless that would squeeze them.
+    """Return the limits of the score axis: all intervals, and the majority unless that would squeeze them.
 
     Args:
         rows: At least one.

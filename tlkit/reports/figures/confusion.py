@@ -1,6 +1,6 @@
-"""Draw who is taken for whom.
+"""Draw a confusion matrix.
 
-Drawn with Pillow: at 200 classes matplotlib lays its 400 labels out for half a minute, and this takes half a second.
+It is drawn with Pillow in half a second; at 200 classes, matplotlib needs half a minute to lay out the 400 labels.
 """
 
 from __future__ import annotations
@@ -27,8 +27,8 @@ GAP_PX = 8
 def draw_confusion_matrix(path: Path, confusion: NDArray[np.integer[Any]], class_names: Sequence[str]) -> None:
     """Draw a confusion matrix: rows are true classes, columns predicted ones.
 
-    A cell's depth is its part of the row; the diagonal is blue, mistakes are orange. Counts stand in the cells up to
-    60 classes. Of more than 200 classes, the 200 with the most mistakes are drawn.
+    A cell's colour depth is its fraction of the row; the diagonal is blue, mistakes are orange. Up to 60 classes, cells
+    contain counts. Of more than 200 classes, the 200 with the most mistakes are drawn.
 
     Args:
         path: The PNG to write.
@@ -50,7 +50,7 @@ def draw_confusion_matrix(path: Path, confusion: NDArray[np.integer[Any]], class
     row_title = _draw_label("true class (images)", title_px - 3, colour=FAINT_INK).rotate(90, expand=True)
     column_title = _draw_label("predicted class", title_px - 3, colour=FAINT_INK)
 
-    # Where the matrix is higher than a screen, the column names stand above it as well.
+    # If the matrix is taller than a screen, the column names are repeated above it.
     above = len(shown) > 30
     edge_px = cell_px * len(shown)
     left = MARGIN_PX + row_title.width + GAP_PX + max(label.width for label in row_labels) + GAP_PX
@@ -86,7 +86,7 @@ def _describe(confusion: NDArray[np.integer[Any]], *, num_shown: int) -> str:
     num_right, num_images = int(np.trace(confusion)), int(confusion.sum())
     text = f"{num_right:,} of {num_images:,} images right ({num_right / max(1, num_images):.1%})"
     if num_shown < len(confusion):
-        text += f"; drawn: the {num_shown} of {len(confusion):,} classes with the most mistakes"
+        text += f"; shown: the {num_shown} of {len(confusion):,} classes with the most mistakes"
     return text
 
 
@@ -95,7 +95,7 @@ def _choose_cell_px(num_classes: int) -> int:
 
 
 def _draw_label(text: str, letters_px: int, *, colour: str = INK) -> Image.Image:
-    """Return the text, which may have several lines, centred on a white picture of just its size."""
+    """Return the text, of one or more lines, centred on a white image of its size."""
     font = load_font(text, letters_px)
     pen = ImageDraw.Draw(Image.new("RGB", (1, 1)))
     right, bottom = pen.multiline_textbbox((0, 0), text, font=font, spacing=2)[2:]
@@ -105,7 +105,7 @@ def _draw_label(text: str, letters_px: int, *, colour: str = INK) -> Image.Image
 
 
 def _draw_column_labels(names: Sequence[str], letters_px: int, cell_px: int) -> list[Image.Image]:
-    """Return the names in up to three lines if all fit above a cell so, else turned by 90 degrees."""
+    """Return the names wrapped to up to three lines if all fit above a cell, else rotated by 90 degrees."""
     wrapped = [_wrap_name(name, load_font(name, letters_px), cell_px - 6) for name in names]
     if all(wrapped):
         return [_draw_label(name, letters_px) for name in wrapped]
@@ -113,7 +113,7 @@ def _draw_column_labels(names: Sequence[str], letters_px: int, cell_px: int) -> 
 
 
 def _wrap_name(name: str, font: ImageFont.FreeTypeFont, width_px: int) -> str:
-    """Return the name in up to three lines of whole words, or nothing where they do not fit."""
+    """Wrap the name to up to three lines of whole words; return an empty string if it does not fit."""
     lines: list[str] = []
     for word in name.split(" "):
         if lines and font.getlength(f"{lines[-1]} {word}") <= width_px:
@@ -144,7 +144,7 @@ def _draw_cells(counts: NDArray[np.integer[Any]], fractions: NDArray[np.floating
 
 
 def _colour_cells(fractions: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Return float RGB (classes, classes, 3), 0..1, for fractions 0..1; small mistakes are lifted out of the white."""
+    """Return float RGB (classes, classes, 3), 0..1, for fractions 0..1; small mistakes stay visible on white."""
     hue = np.full((*fractions.shape, 3), WRONG) / 255
     hue[np.eye(len(fractions), dtype=bool)] = np.array(RIGHT) / 255
     depth = np.where(fractions > 0, 0.08 + 0.92 * fractions**0.55, 0.0)[..., None]

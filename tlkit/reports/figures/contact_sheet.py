@@ -1,4 +1,4 @@
-"""Draw many small pictures on one sheet, such as the views that the network is trained on."""
+"""Draw a contact sheet of small images, such as the views that the network is trained on."""
 
 from __future__ import annotations
 
@@ -29,16 +29,16 @@ def draw_contact_sheet(
     num_columns: int = 0,
     legend: Sequence[tuple[str, tuple[int, int, int]]] = (),
 ) -> None:
-    """Draw pictures in rows, each with its caption beneath, pixel for pixel where they have a handy size.
+    """Draw images in rows, each with its caption below, pixel for pixel if their size allows.
 
-    Pictures of less than 128 px are enlarged by a whole factor without smoothing, larger ones than 256 px made smaller.
+    Images below 128 px are enlarged by an integer factor without smoothing; images above 256 px are reduced.
 
     Args:
         path: The PNG to write.
         images: uint8 (h, w, 3) each, RGB 0..255; at least one; sizes may differ.
-        captions: One line for each image; cut in its middle where it is too wide.
-        num_columns: Images in a row; 0 makes the sheet about as wide as high.
-        legend: What each colour stands for, RGB 0..255; written above the images.
+        captions: One line for each image; shortened in the middle if too wide.
+        num_columns: Images per row; 0 makes the sheet about square.
+        legend: Meaning of each colour, RGB 0..255; written above the images.
     """
     thumbnails = [_make_thumbnail(image) for image in images]
     width = max(SMALLEST_EDGE_PX, *(picture.width for picture in thumbnails))

@@ -1,4 +1,4 @@
-"""Draw the course of training over all stages of a run."""
+"""Draw the training history over all stages of a run."""
 
 from __future__ import annotations
 
@@ -22,25 +22,25 @@ LONGEST_NAME = 32
 LONGEST_GROUP = 14
 FAINT_LINE = "#a9c6e3"
 SHOWN_BELOW_PEAK = 100
-"""Rates are drawn down to this part of the lowest group's peak; half a cosine ends at nearly nothing."""
+"""Rates are drawn down to this fraction of the lowest group's peak, since a half cosine ends near zero."""
 
 
 Course = Mapping[str, Sequence[float]]
-"""The learning rate of each layer group over a stage, from the lowest group to the head, at steps spaced evenly."""
+"""The learning rate of each layer group over a stage, from the lowest group to the head, at evenly spaced steps."""
 
 
 def draw_history(path: Path, rows: Sequence[Mapping[str, Any]], courses: Sequence[Course]) -> None:
     """Draw the score (and IoU), loss and learning rate by epoch.
 
-    Stages stand as named stretches, and the epoch whose weights were kept is ringed.
+    Stages are named ranges, and the epoch whose weights were kept is ringed.
 
     Args:
         path: The PNG to write.
         rows: One mapping an epoch, in order: stage (str), epoch (1-based, counted over the run), stage_epoch
             (1-based, counted over the stage), learning_rate, train_loss, validation_loss, the same of each score, such
-            as train_accuracy (numbers; None, "" or NaN where there is none), is_best (truth). At least one row. The last
-            row with `is_best` is the kept one.
-        courses: The learning rates of each stage that `rows` holds, in order.
+            as train_accuracy (numbers; None, "" or NaN where there is none), is_best (truth). At least one row. The
+            last row with `is_best` is the kept one.
+        courses: The learning rates of each stage in `rows`, in order.
     """
     figures = [name.removeprefix("validation_") for name in rows[0] if name.startswith("validation_")]
     scores = [name for name in figures if name != "loss"]
@@ -72,7 +72,7 @@ def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, 
 
 
 def _draw_learning_rates(axes: Axes, stages: Sequence[tuple[str, int, int]], courses: Sequence[Course]) -> None:
-    """Draw a line for each layer group; the head's is the darkest, the lowest group's the palest."""
+    """Draw a line for each layer group, from the palest for the lowest group to the darkest for the head."""
     from matplotlib.ticker import MaxNLocator
 
     groups = max((list(course) for course in courses), key=len)
@@ -95,7 +95,7 @@ def _draw_learning_rates(axes: Axes, stages: Sequence[tuple[str, int, int]], cou
 
 
 def _name_groups(axes: Axes, colours: Mapping[str, str]) -> None:
-    """Write the layer groups beside the panel in the colours of their lines, the head at the top."""
+    """Label the layer groups beside the panel in the colours of their lines, with the head at the top."""
     for place, (group, colour) in enumerate(reversed(list(colours.items()))):
         axes.annotate(
             shorten_middle(one_line(group), LONGEST_GROUP),
@@ -110,7 +110,7 @@ def _name_groups(axes: Axes, colours: Mapping[str, str]) -> None:
 
 
 def _blend(low: str, high: str, number: int) -> list[str]:
-    """Return colours that rise from near `low` to `high`; one alone is `high`."""
+    """Return colours from near `low` to `high`; a single one is `high`."""
     from matplotlib.colors import LinearSegmentedColormap, to_hex
 
     scale = LinearSegmentedColormap.from_list("groups", [low, high])

@@ -1,4 +1,4 @@
-"""Draw how each of several labels fares."""
+"""Draw the scores of each label."""
 
 from __future__ import annotations
 
@@ -28,18 +28,18 @@ def draw_labels(
     precision: Sequence[float | None],
     recall: Sequence[float | None],
 ) -> None:
-    """Draw one row a label, the best at the top: average precision, precision, recall, and how many images bear it.
+    """Draw one row per label, best first: average precision, precision, recall, and the number of images.
 
-    Of more than 60 labels, the 60 with the least average precision are drawn. A label without one stands at the bottom,
-    and is the first to be left out.
+    Of more than 60 labels, the 60 with the lowest average precision are drawn. Labels without one are at the bottom and
+    are left out first.
 
     Args:
         path: The PNG to write.
         label_names: The name of each label; at least one.
-        ap: Average precision of each, 0..1; None where no image bears it.
-        support: Images that bear each.
-        precision: Part right of the images given each, 0..1; None where no image was.
-        recall: Part found of the images that bear each, 0..1; None where none does.
+        ap: Average precision of each, 0..1; None if no image has the label.
+        support: Number of images with each label.
+        precision: Precision of each, 0..1; None if undefined.
+        recall: Recall of each, 0..1; None if undefined.
     """
     shown = _choose_labels(ap)
     with open_figure(path) as figure:
@@ -61,7 +61,7 @@ def draw_labels(
 
 
 def _choose_labels(ap: Sequence[float | None]) -> list[int]:
-    """Return the labels to draw, the best first, those without a figure last."""
+    """Return the labels to draw, best first, those without a score last."""
     defined = [(value, label) for label, value in enumerate(ap) if value is not None]
     ranked = [label for _, label in sorted(defined, key=lambda pair: (-pair[0], pair[1]))][-MAX_LABELS_DRAWN:]
     undefined = [label for label, value in enumerate(ap) if value is None]
@@ -72,7 +72,7 @@ def _describe(ap: Sequence[float | None], *, num_shown: int) -> str:
     defined = [value for value in ap if value is not None]
     mean = f"{sum(defined) / len(defined):.3f}" if defined else "-"
     text = f"mAP {mean} over {len(defined):,} label{'' if len(defined) == 1 else 's'}"
-    return text if num_shown == len(ap) else f"{text}; drawn: the {num_shown} of {len(ap):,} with the least AP"
+    return text if num_shown == len(ap) else f"{text}; shown: the {num_shown} of {len(ap):,} with the lowest AP"
 
 
 def _rule_rows(axes: Axes, ap: Sequence[float | None]) -> None:

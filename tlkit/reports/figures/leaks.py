@@ -1,4 +1,4 @@
-"""Draw how well the answer is known without the image, with it, and with both."""
+"""Draw how well the target is predicted from metadata, from the image, and from both."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Row = tuple[str, float, float, float, str]
-"""A label, a score, the lower and the upper end of its interval, and a verdict or an empty text."""
+"""Label, score, lower and upper end of its interval, and a verdict or an empty string."""
 
 LONGEST_LABEL = 40
 ROW_INCHES = 0.28
@@ -37,15 +37,15 @@ def draw_leaks(
     floor_name: str,
     quantity: str,
 ) -> None:
-    """Draw a dot and an interval for each score, in three blocks, and a dashed line at 0, where nothing is known.
+    """Draw a dot with an interval for each score, in three blocks, and a dashed line at 0, the baseline.
 
     Args:
         path: The PNG to write.
-        alone: Each column by itself, with its verdict, which gives the colour and stands in the right margin.
-        together: Columns together, without verdicts. It may be empty, and so may `alone`.
-        image: First the image by itself, with a line down from it, then with columns; a row with a verdict is drawn in
-            its colour, paler.
-        floor_name: What the line is called, such as "base rates".
+        alone: Each column by itself; its verdict gives the colour and is written in the right margin.
+        together: Columns together, without verdicts. Both this and `alone` may be empty.
+        image: First the image by itself, marked by a vertical line, then with columns; a row with a verdict is drawn in
+            a paler shade of its colour.
+        floor_name: Name of the baseline, such as "base rates".
         quantity: What the scores are; 1 is perfect.
     """
     blocks = [("A column alone", alone), ("Columns together", together), ("The image", image)]

@@ -1,4 +1,4 @@
-"""Draw a plan: what more images would bring, what a short trial found, and what each way to a model takes."""
+"""Draw a plan: the learning curve, the scores of the trial, and the cost of each strategy."""
 
 from __future__ import annotations
 
@@ -15,17 +15,17 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 Point = tuple[float, float, float, float]
-"""Images, a score, and the lower and the upper end of its interval."""
+"""Number of images, score, and lower and upper end of its interval."""
 Score = tuple[str, float, float, float]
-"""A name, a score, and the lower and the upper end of its interval."""
-WayParts = tuple[str, Sequence[tuple[str, float]]]
-"""What is trained, and what comes one after the other: names and seconds."""
+"""Name, score, and lower and upper end of its interval."""
+StrategyParts = tuple[str, Sequence[tuple[str, float]]]
+"""A strategy's name, and its parts in order: names and seconds."""
 
 ADVISED = "#{:02x}{:02x}{:02x}".format(*RIGHT)
 EXTRAPOLATED = "#{:02x}{:02x}{:02x}".format(*WRONG)
 LETTERS = 9.5
 SHARE_OF_A_LETTER = 0.009
-"""Of the width of the bars, roughly."""
+"""Rough fraction of the bars' width."""
 PART_SHADES = {"start": 0.25, "features": 0.55, "train": 1.0, "end": 0.25}
 
 
@@ -35,12 +35,12 @@ class PlanScores:
 
     Attributes:
         quantity: What they are, such as "accuracy"; 1 is perfect.
-        scores: Of the probe, and of what was trained in the trial, on images that were held out.
-        majority: The score of the most frequent answer.
+        scores: Scores of the probe and of the trial's models on held-out images.
+        majority: The score of always predicting the most frequent target.
         measured: The learning curve.
-        fitted: The power law, from the fewest images to more than there are.
-        num_now: Images that a training learns from now.
-        gain: What twice as many would bring, in words.
+        fitted: The power law, from the fewest images to beyond the available ones.
+        num_now: Current number of training images.
+        gain: The expected gain of twice as many, in words.
     """
 
     quantity: str
@@ -52,27 +52,27 @@ class PlanScores:
     gain: str
 
 
-def draw_plan(path: Path, *, ways: Sequence[WayParts], advised: int, scores: PlanScores | None) -> None:
-    """Draw the learning curve, the scores of the trial, and a bar for each way.
+def draw_plan(path: Path, *, strategies: Sequence[StrategyParts], advised: int, scores: PlanScores | None) -> None:
+    """Draw the learning curve, the scores of the trial, and a bar for each strategy.
 
     Args:
         path: The PNG to write.
-        ways: The cheapest first.
-        advised: Place of the way that is advised; it is drawn in full colour.
+        strategies: Cheapest first.
+        advised: Index of the recommended strategy, drawn in full colour.
         scores: None draws the bars alone.
     """
     with open_figure(path) as figure:
-        bars_inches = 0.9 + 0.42 * len(ways)
+        bars_inches = 0.9 + 0.42 * len(strategies)
         if scores is None:
             figure.set_size_inches(10.5, bars_inches)
-            _draw_ways(figure.subplots(), ways, advised)
+            _draw_strategies(figure.subplots(), strategies, advised)
             return
         figure.set_size_inches(10.5, 4.0 + bars_inches)
         rows = figure.add_gridspec(2, 1, height_ratios=(3.4, bars_inches - 0.5), hspace=0.32)
         upper = rows[0].subgridspec(1, 2, width_ratios=(1.35, 1), wspace=0.55)
         _draw_curve(figure.add_subplot(upper[0]), scores)
         _draw_scores(figure.add_subplot(upper[1]), scores)
-        _draw_ways(figure.add_subplot(rows[1]), ways, advised)
+        _draw_strategies(figure.add_subplot(rows[1]), strategies, advised)
 
 
 def _draw_curve(axes: Axes, scores: PlanScores) -> None:
@@ -99,7 +99,7 @@ def _draw_curve(axes: Axes, scores: PlanScores) -> None:
     axes.set_xticks([size for size, *_ in scores.measured[::2]], minor=False)
     axes.xaxis.set_major_formatter(lambda number, _: f"{number:,.0f}")
     axes.minorticks_off()
-    axes.set_xlabel("images to learn from", color=INK, fontsize=10)
+    axes.set_xlabel("training images", color=INK, fontsize=10)
     axes.set_ylabel(scores.quantity, color=INK, fontsize=10)
     axes.grid(axis="y", color=GRID, linewidth=0.7)
     axes.set_title(f"Twice as many of the same images: {scores.gain}", fontsize=10.5, loc="left", color=INK)
@@ -132,13 +132,13 @@ def _draw_scores(axes: Axes, scores: PlanScores) -> None:
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)
     axes.set_xlabel(f"{scores.quantity}, 95% interval", color=INK, fontsize=10)
-    axes.set_title("On images held out", fontsize=10.5, loc="left", color=INK)
+    axes.set_title("Held-out images", fontsize=10.5, loc="left", color=INK)
 
 
-def _draw_ways(axes: Axes, ways: Sequence[WayParts], advised: int) -> None:
-    longest = max(sum(seconds for _, seconds in parts) for _, parts in ways)
+def _draw_strategies(axes: Axes, strategies: Sequence[StrategyParts], advised: int) -> None:
+    longest = max(sum(seconds for _, seconds in parts) for _, parts in strategies)
     unit, name = (60.0, "minutes") if longest >= 120 else (1.0, "seconds")
-    for height, (_, parts) in enumerate(ways):
+    for height, (_, parts) in enumerate(strategies):
         colour = ADVISED if height == advised else FAINT_INK
         if height == advised:
             axes.axhspan(height - 0.42, height + 0.42, color=STAGE_SHADE, linewidth=0, zorder=0)
@@ -175,10 +175,10 @@ def _draw_ways(axes: Axes, ways: Sequence[WayParts], advised: int) -> None:
             color=INK,
             annotation_clip=False,
         )
-    labels = [f"{name} (advised)" if place == advised else name for place, (name, _) in enumerate(ways)]
-    axes.set_yticks(range(len(ways)), labels, fontsize=LETTERS)
-    axes.set_ylim(len(ways) - 0.5, -0.5)
+    labels = [f"{name} (advised)" if place == advised else name for place, (name, _) in enumerate(strategies)]
+    axes.set_yticks(range(len(strategies)), labels, fontsize=LETTERS)
+    axes.set_ylim(len(strategies) - 0.5, -0.5)
     axes.set_xlim(0, 1.12 * longest / unit)
-    axes.set_xlabel(f"{name} from here, if no stage stops early; pale: start, features and end", color=INK, fontsize=10)
+    axes.set_xlabel(f"{name} if no stage stops early; pale: start-up, features and final steps", color=INK, fontsize=10)
     axes.tick_params(axis="y", length=0)
     axes.spines["left"].set_visible(False)

@@ -26,7 +26,7 @@ _FURTHEST_OUT = 10
 
 @dataclass(frozen=True)
 class _Scale:
-    """The stretch that both axes show."""
+    """The range of both axes."""
 
     low: float
     high: float
@@ -36,49 +36,48 @@ class _Scale:
 def draw_predicted(
     path: Path, values: NDArray[np.floating[Any]], predicted: NDArray[np.floating[Any]], name: str
 ) -> None:
-    """Draw each image as a point: its true value to the right, its predicted one upwards, right answers on the diagonal.
+    """Draw each image as a point, true value by predicted value, with a diagonal for exact predictions.
 
-    The band about the diagonal is the mean absolute error either way. The axes are logarithmic where all true values are
-    positive and the greatest is more than 50 times the least; a prediction that lies far outside of them, or is not
-    positive, is drawn as a triangle at the edge.
+    The band around the diagonal is the mean absolute error. The axes are logarithmic if all true values are positive
+    and span more than a factor of 50; predictions far outside, or not positive, are drawn as triangles at the edge.
 
     Args:
         path: The PNG to write.
         values: Finite float (n,), n >= 1.
         predicted: Finite float (n,).
-        name: What the values are called.
+        name: Name of the values.
     """
-    true, said = values.astype(np.float64), predicted.astype(np.float64)
-    error = float(np.abs(said - true).mean())
-    scale = _choose_scale(true, said)
+    true, outputs = values.astype(np.float64), predicted.astype(np.float64)
+    error = float(np.abs(outputs - true).mean())
+    scale = _choose_scale(true, outputs)
     with open_figure(path) as figure:
         figure.set_size_inches(EDGE_INCHES, EDGE_INCHES)
         axes = figure.subplots()
         _set_axes(axes, scale)
         _draw_diagonal(axes, scale, error)
-        _draw_points(axes, true, said, scale)
+        _draw_points(axes, true, outputs, scale)
         shown_name = shorten_middle(one_line(name), LONGEST_NAME)
         axes.set_xlabel(f"true {shown_name}", color=INK, fontsize=10)
         axes.set_ylabel(f"predicted {shown_name}", color=INK, fontsize=10)
-        axes.set_title(_describe(true, said, error), color=INK, fontsize=11, loc="left", pad=10)
+        axes.set_title(_describe(true, outputs, error), color=INK, fontsize=11, loc="left", pad=10)
         axes.legend(loc="upper left", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
 
 
-def _describe(true: NDArray[np.float64], said: NDArray[np.float64], error: float) -> str:
+def _describe(true: NDArray[np.float64], outputs: NDArray[np.float64], error: float) -> str:
     spread = float(((true - true.mean()) ** 2).sum())
-    r2 = f"{1 - float(((said - true) ** 2).sum()) / spread:z.3f}" if true.min() < true.max() else "-"
+    r2 = f"{1 - float(((outputs - true) ** 2).sum()) / spread:z.3f}" if true.min() < true.max() else "-"
     return f"R² {r2}, mean absolute error {format_value(error)}, {len(true):,} image{'s' if len(true) > 1 else ''}"
 
 
-def _choose_scale(true: NDArray[np.float64], said: NDArray[np.float64]) -> _Scale:
+def _choose_scale(true: NDArray[np.float64], outputs: NDArray[np.float64]) -> _Scale:
     low, high = float(true.min()), float(true.max())
     if low > 0 and high / low > MIN_RATIO_FOR_LOGARITHMS:
-        positive = said[said > 0]
+        positive = outputs[outputs > 0]
         low = max(low / _FURTHEST_OUT, min(low, float(positive.min(initial=low))))
         high = min(high * _FURTHEST_OUT, max(high, float(positive.max(initial=high))))
         room = (high / low) ** 0.04
         return _Scale(low / room, high * room, is_logarithmic=True)
-    low, high = min(low, float(said.min())), max(high, float(said.max()))
+    low, high = min(low, float(outputs.min())), max(high, float(outputs.max()))
     room = (high - low) * 0.04 or abs(high) * 0.04 or 1.0
     return _Scale(low - room, high + room, is_logarithmic=False)
 
@@ -123,12 +122,12 @@ def _draw_diagonal(axes: Axes, scale: _Scale, error: float) -> None:
     axes.plot(along, along, color=INK, linewidth=1.0, linestyle=(0, (4, 3)), zorder=3)
 
 
-def _draw_points(axes: Axes, true: NDArray[np.float64], said: NDArray[np.float64], scale: _Scale) -> None:
+def _draw_points(axes: Axes, true: NDArray[np.float64], outputs: NDArray[np.float64], scale: _Scale) -> None:
     opacity = float(np.clip(9 / np.sqrt(len(true)), 0.06, 0.75))
     size = float(np.clip(400 / np.sqrt(len(true)), 6, 30))
-    is_inside = (said >= scale.low) & (said <= scale.high)
-    axes.scatter(true[is_inside], said[is_inside], s=size, c=VALIDATION_LINE, alpha=opacity, linewidths=0, zorder=2)
-    for is_beyond, edge, marker in ((said < scale.low, scale.low, "v"), (said > scale.high, scale.high, "^")):
+    is_inside = (outputs >= scale.low) & (outputs <= scale.high)
+    axes.scatter(true[is_inside], outputs[is_inside], s=size, c=VALIDATION_LINE, alpha=opacity, linewidths=0, zorder=2)
+    for is_beyond, edge, marker in ((outputs < scale.low, scale.low, "v"), (outputs > scale.high, scale.high, "^")):
         if is_beyond.any():
             places = np.full(int(is_beyond.sum()), edge)
             label = f"{len(places):,} {'below' if marker == 'v' else 'above'}"

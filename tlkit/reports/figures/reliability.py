@@ -1,4 +1,4 @@
-"""Draw how often answers are right against how sure the model is of them."""
+"""Draw a reliability diagram: accuracy by confidence."""
 
 from __future__ import annotations
 
@@ -9,15 +9,15 @@ from tlkit.reports.figures.canvas import open_figure
 from tlkit.reports.figures.palette import EDGE, GRID, INK, RIGHT
 
 Row = tuple[float, float, float, float, int]
-"""Mean confidence, accuracy, the lower and the upper end of its interval, and how many images."""
+"""Mean confidence, accuracy, lower and upper end of its interval, and number of images."""
 
 
 def draw_reliability(path: Path, rows: Sequence[Row], *, error: float) -> None:
-    """Draw a dot and an interval for each bin beside the diagonal, on which confidence would be accuracy.
+    """Draw a dot with an interval for each bin, and the diagonal on which confidence equals accuracy.
 
     Args:
         path: The PNG to write.
-        rows: The least confident first; all fractions 0..1.
+        rows: Least confident first; all fractions 0..1.
         error: The expected calibration error, for the title.
     """
     colour = "#{:02x}{:02x}{:02x}".format(*RIGHT)
@@ -25,7 +25,7 @@ def draw_reliability(path: Path, rows: Sequence[Row], *, error: float) -> None:
         figure.set_size_inches(5.4, 5.4)
         axes = figure.subplots()
         axes.plot([0, 1], [0, 1], color=EDGE, linewidth=1.2, linestyle=(0, (4, 3)), zorder=1)
-        axes.annotate("as sure as right", (0.06, 0.09), rotation=45, fontsize=9, color=INK, rotation_mode="anchor")
+        axes.annotate("perfectly calibrated", (0.06, 0.09), rotation=45, fontsize=9, color=INK, rotation_mode="anchor")
         for confidence, accuracy, low, high, _ in rows:
             axes.plot([confidence] * 2, [low, high], color=colour, linewidth=2.0, alpha=0.5, zorder=2)
             axes.plot([confidence], [accuracy], "o", color=colour, markersize=6.5, markeredgecolor="white", zorder=3)
@@ -34,7 +34,7 @@ def draw_reliability(path: Path, rows: Sequence[Row], *, error: float) -> None:
         axes.set_aspect("equal")
         axes.grid(color=GRID, linewidth=0.6)
         axes.set_axisbelow(True)
-        axes.set_xlabel("confidence: the probability of the answer", color=INK, fontsize=10)
+        axes.set_xlabel("confidence: probability of the predicted class", color=INK, fontsize=10)
         axes.set_ylabel("accuracy, 95% interval", color=INK, fontsize=10)
         num_images = sum(row[4] for row in rows)
         axes.set_title(

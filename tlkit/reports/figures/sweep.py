@@ -1,4 +1,4 @@
-"""Draw the loss while the learning rate grows."""
+"""Draw the loss of a learning rate sweep."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from matplotlib.axes import Axes
 
 MARGIN = 0.1
-"""Part of the span that is left above and below; single losses beyond are cut off."""
+"""Margin above and below, as a fraction of the span; single losses beyond are cut off."""
 LINE_POINTS = 13
 CHOSEN = "#{:02x}{:02x}{:02x}".format(*WRONG)
 
@@ -28,15 +28,15 @@ def draw_sweep(
     marks: Mapping[str, float],
     chosen: str,
 ) -> None:
-    """Draw the smoothed loss over the logarithm of the rate, each step's own faintly, and the suggested rates.
+    """Draw the smoothed loss over the log learning rate, the raw losses faintly, and the suggested rates.
 
     Args:
         path: The PNG to write.
-        rates: Learning rate of each step, rising, above 0; at least one.
+        rates: Learning rate of each step, ascending, above 0; at least one.
         losses: Loss of each step, finite.
-        smoothed: The same smoothed.
+        smoothed: The smoothed losses.
         marks: Suggested rates by rule; may be empty.
-        chosen: The rule whose rate is taken.
+        chosen: The rule whose rate is used.
     """
     with open_figure(path) as figure:
         figure.set_size_inches(8.5, 4.6)
@@ -58,7 +58,7 @@ def draw_sweep(
 def _mark_rates(
     axes: Axes, rates: Sequence[float], smoothed: Sequence[float], marks: Mapping[str, float], chosen: str
 ) -> None:
-    """Put a dot and a dropped line at each suggestion; the labels stand in steps, so that none hides another."""
+    """Mark each suggestion with a dot and a vertical line; labels are staggered so that they do not overlap."""
     rules: dict[float, list[str]] = {}
     for rule, rate in sorted(marks.items(), key=lambda item: item[1]):
         rules.setdefault(rate, []).append(rule)
