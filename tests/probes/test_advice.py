@@ -26,7 +26,7 @@ from tlkit.tasks.scored_outputs import ScoredClasses, ScoredOutputs, compute_mea
 NUM_IMAGES = 600
 NO_FALL = Interval(0.0, -0.02, 0.02)
 FALL = Interval(0.05, 0.01, 0.09)
-NEEDS_MORE = " Each model was trained on 400 images; there may be a gain with all 5,000."
+NEEDS_MORE = " The trial used 400 images; with all 5,000 there may be a gain."
 
 
 def make_probe(right: range, *more: range, num_images: int = NUM_IMAGES) -> ScoredOutputs:
@@ -103,19 +103,17 @@ def test_an_equal_score_is_no_gain_to_be_expected() -> None:
 
 def test_a_gain_that_chance_explains_is_none_to_be_expected_unless_the_loss_falls() -> None:
     deeper = make_probe(range(30, 535))
-    gain = (
-        "from training group5 upwards too: +0.8 points (95% interval -1.8 to +3.5) of accuracy on 600 held-out images."
-    )
-    for loss_fall, start in ((NO_FALL, "No gain is to be expected"), (FALL, "No clear gain shows")):
+    gain = "+0.8 points (95% interval -1.8 to +3.5) in accuracy on 600 held-out images."
+    for loss_fall, verdict in ((NO_FALL, "is not expected to help"), (FALL, "shows no clear gain")):
         advice = advise(make_evidence(deeper=deeper, loss_fall=loss_fall, num_images=590))
-        assert (advice.depth, advice.reasons) == (HEAD, (f"{start} {gain}",))
+        assert (advice.depth, advice.reasons) == (HEAD, (f"Training from group5 upwards {verdict}: {gain}",))
 
 
 def test_with_many_more_images_than_were_tried_it_is_said_what_may_yet_be() -> None:
     advice = advise(make_evidence(deeper=make_probe(range(30, 535))))
     assert advice.reasons == (
         "Training from group5 upwards shows no clear gain: +0.8 points (95% interval -1.8 to +3.5) in accuracy on 600 "
-        "held-out images.{NEEDS_MORE}",
+        f"held-out images.{NEEDS_MORE}",
     )
 
 
@@ -128,7 +126,7 @@ def test_a_fall_of_the_loss_beyond_chance_backs_a_gain_of_two_points(right: int,
     if depth == LAST_GROUPS:
         assert advice.reasons == (
             "Training from group5 upwards gains +2.0 points (95% interval -1.5 to +5.5) in accuracy on 600 held-out "
-            "images; the loss falls beyond chance, by 0.050 (95% interval 0.010 to 0.090) an image.",
+            "images; the loss falls significantly, by 0.050 (95% interval 0.010 to 0.090) per image.",
         )
 
 
@@ -152,7 +150,7 @@ def test_a_planted_gain_is_found_and_none_is_not(shift: float, fewest: int, most
 
 def test_a_trial_on_a_small_part_of_the_images_does_not_rule_a_gain_out() -> None:
     advice = advise(make_evidence(deeper=make_probe(range(4, 504))))
-    assert advice.reasons[0].startswith("No clear gain shows ")
+    assert advice.reasons[0].startswith("Training from group5 upwards shows no clear gain: ")
     assert advice.reasons[0].endswith(NEEDS_MORE)
 
 
@@ -202,13 +200,17 @@ def test_of_few_images_that_all_agree_the_interval_stays_wide() -> None:
     head = make_probe(range(40), num_images=60)
     advice = advise(make_evidence(head=head, deeper=head, num_images=60))
     assert advice.reasons[0].startswith(
-        "No gain is to be expected from training group5 upwards too: +0.0 points (95% interval -4.5 "
+        "Training from group5 upwards is not expected to help: +0.0 points (95% interval -4.5 "
     )
 
 
 def test_where_hardly_anything_is_left_to_gain_the_head_is_enough() -> None:
     head = make_probe(range(60), num_images=60)
-    assert advise(make_evidence(head=head, deeper=head)).reasons[0].startswith("No gain is to be expected ")
+    assert (
+        advise(make_evidence(head=head, deeper=head))
+        .reasons[0]
+        .startswith("Training from group5 upwards is not expected to help: ")
+    )
 
 
 def test_what_nothing_tells_is_not_refined_unless_deeper_training_tells_it() -> None:

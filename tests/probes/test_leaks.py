@@ -107,7 +107,7 @@ def test_a_column_that_is_pure_for_half_of_the_images_leaks_where_one_class_domi
     followed_up = (labels == 0) & (rng.random(len(labels)) < 0.5 / 0.74)
     assert re.fullmatch(
         r"column leaks: it alone explains 0\.\d\d \(0\.\d\d to 0\.\d\d\) of the class, and for 0\.(49|50|51|52) of the images "
-        r"it is right on 1\.00 \(1\.00 to 1\.00\), where the base rate is 0\.7[2-6]\.",
+        r"its accuracy is 1\.00 \(1\.00 to 1\.00\), against a base rate of 0\.7[2-6]\.",
         judge_alone(labels, followed_up.astype(int)),
     )
 
@@ -117,7 +117,7 @@ def test_a_column_that_is_nearly_pure_for_half_of_the_images_leaks_too(seed: int
     rng = np.random.default_rng(seed)
     labels = draw_lesions(rng)
     source = rng.random(len(labels)) < np.where(labels == 0, 0.475 / 0.74, 0.025 / 0.26)
-    assert "it is right on 0.9" in judge_alone(labels, source.astype(int))
+    assert "its accuracy is 0.9" in judge_alone(labels, source.astype(int))
 
 
 @pytest.mark.parametrize(("num_images", "rare"), [(200, 0.5), (500, 0.5), (1000, 0.26), (2000, 0.05)])
@@ -125,7 +125,7 @@ def test_a_column_that_tells_the_class_of_a_tenth_of_the_images_leaks(num_images
     rng = np.random.default_rng(1)
     labels = (np.arange(num_images) < rare * num_images).astype(int)
     is_told = rng.random(num_images) < 0.12
-    assert " of the images it is right on 1.00 (" in judge_alone(labels, np.where(is_told, 1 + labels, 0))
+    assert " of the images its accuracy is 1.00 (" in judge_alone(labels, np.where(is_told, 1 + labels, 0))
 
 
 def test_a_column_that_is_pure_for_half_leaks_where_two_classes_are_95_to_5() -> None:
@@ -138,7 +138,7 @@ def test_a_column_that_is_pure_for_half_leaks_where_two_classes_are_95_to_5() ->
 def test_a_column_that_gives_a_rare_class_away_leaks() -> None:
     rng = np.random.default_rng(0)
     labels = np.searchsorted([1000, 1960], rng.permutation(2000), side="right")
-    assert "for 0.02 of the images it is right on 1.00" in judge_alone(labels, (labels == 2).astype(int))
+    assert "for 0.02 of the images its accuracy is 1.00" in judge_alone(labels, (labels == 2).astype(int))
 
 
 def test_a_legitimate_predictor_is_not_said_to_leak_where_one_class_dominates() -> None:
