@@ -191,13 +191,13 @@ def run_and_copy(
     epochs = itertools.count()
     original = StageCallbacks.__init__
 
-    def copying(self: StageCallbacks, on_epoch: Any, epoch_progress: Any) -> None:
+    def copying(self: StageCallbacks, on_epoch: Any, *others: Any) -> None:
         def copy(rows: Any) -> None:
             if killed := copies.get(next(epochs)):
                 shutil.copytree(out, killed)
             on_epoch(rows)
 
-        original(self, copy, epoch_progress)
+        original(self, copy, *others)
 
     with monkeypatch.context() as patch:
         patch.setattr(StageCallbacks, "__init__", copying)

@@ -77,14 +77,14 @@ def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
     searched: list[int] = []
     original = StageCallbacks.__init__
 
-    def counting(self: StageCallbacks, on_epoch: Any, epoch_progress: Any) -> None:
+    def counting(self: StageCallbacks, on_epoch: Any, *others: Any) -> None:
         def on_epoch_or_die(rows: Sequence[dict[str, Any]]) -> None:
             left[0] -= 1
             if left[0] < 0:
                 raise Killed
             on_epoch(rows)
 
-        original(self, on_epoch_or_die, epoch_progress)
+        original(self, on_epoch_or_die, *others)
 
     def sweep_and_count(*arguments: Any, **settings: Any) -> Any:
         searched.append(len(left))
