@@ -13,7 +13,6 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import PIXELS, TOP
 from tlkit.data.manifest import Manifest
-from tlkit.data.views import ViewPlan
 from tlkit.models.classifier import Classifier
 from tlkit.probes.strategies import Strategy
 from tlkit.reports.console import format_duration
@@ -134,9 +133,7 @@ def measure_strategies(
                 features[plan.boundary] = measure_features(
                     run.manifest.for_training(),
                     classifier.backbone,
-                    run.request_features(
-                        plan.boundary, ViewPlan(plan.stage.policy, plan.stage.views, run.recipe.training.seed)
-                    ),
+                    run.request_stage_features(plan),
                     cache_root=run.cache_root,
                     console=run.console,
                 )

@@ -176,15 +176,8 @@ class _Trainings:
             self.top.source(),
             self.questions.answers,
             part,
-            HeadTraining(
-                outputs=self._outputs,
-                head=self.strategy.plan.recipe.head,
-                stage=self.strategy.plan.stages[0].stage,
-                training=self.strategy.plan.recipe.training,
-            ),
-            deeper=Deeper(
-                self.classifier.backbone, last.boundary, self.inner.source(), short, self.strategy.plan.recipe.bn
-            ),
+            self._train_as(self.strategy.plan.recipe.head),
+            Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.strategy.plan.recipe.bn),
         )
 
     def train_linear(self, part: Parts) -> NDArray[np.floating]:
@@ -193,17 +186,12 @@ class _Trainings:
             self.top.source(is_pooled=True),
             self.questions.answers,
             part,
-            HeadTraining(
-                outputs=self._outputs,
-                head=HeadSettings(kind=LINEAR, dropout=self.strategy.plan.recipe.head.dropout),
-                stage=self.strategy.plan.stages[0].stage,
-                training=self.strategy.plan.recipe.training,
-            ),
+            self._train_as(HeadSettings(kind=LINEAR, dropout=self.strategy.plan.recipe.head.dropout)),
         ).outputs
 
-    @property
-    def _outputs(self) -> Outputs:
-        return Outputs(self.questions.manifest.task, self.questions.targets.shape[1])
+    def _train_as(self, head: HeadSettings) -> HeadTraining:
+        outputs = Outputs(self.questions.manifest.task, self.questions.targets.shape[1])
+        return HeadTraining(outputs, head, self.strategy.plan.stages[0].stage, self.strategy.plan.recipe.training)
 
 
 def shorten(stage: ResolvedStage, *, num_train: int, num_tried: int) -> ResolvedStage:

@@ -10,6 +10,7 @@ from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.features.request import FeatureRequest
 from tlkit.recipes import Recipe, ResolvedBackbone
 from tlkit.reports.console import Console
+from tlkit.training.stage_plan import StagePlan
 
 
 @dataclass(frozen=True)
@@ -29,6 +30,11 @@ class Run:
     manifest: Manifest
     cache_root: Path
     console: Console
+
+    def request_stage_features(self, plan: StagePlan) -> FeatureRequest:
+        """Return a request for the features that a stage trains on, below the pixels."""
+        views = ViewPlan(plan.stage.policy, plan.stage.views, self.recipe.training.seed)
+        return self.request_features(plan.boundary, views)
 
     def request_features(self, boundary: str, views: ViewPlan = PICTURE_ITSELF) -> FeatureRequest:
         """Return a request for features at a boundary; `auto` engines stay those of the recorded run."""

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from tlkit.backbones.catalogue import PIXELS
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
-from tlkit.data.views import View, ViewPlan, draw_view
+from tlkit.data.views import View, draw_view
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.inference.scoring import load_record
 from tlkit.models.answers import to_deviations
@@ -79,7 +79,7 @@ def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iter
     features = ensure_features(
         run.manifest.for_training(),
         classifier.backbone,
-        run.request_features(plan.boundary, ViewPlan(stage.policy, stage.views, training.seed)),
+        run.request_stage_features(plan),
         cache_root=run.cache_root,
         console=run.console,
     )
