@@ -2,8 +2,8 @@
 
     draw_pond         the whole set in a folder: photos/, photos.csv, new-photos/
 
-`plan` decides what is drawn, `picture` composes one picture out of `water`, `plants`, `clutter` and `fish`, `album`
-writes the files. The pictures are the same to the pixel on every machine with the same Pillow and numpy.
+`plan` decides what is drawn, `picture` composes one picture out of `water`, `scenery` and `fish`, `album` writes the
+files. The pictures are the same to the pixel on every machine with the same Pillow and numpy.
 """
 
 from __future__ import annotations

@@ -7,18 +7,18 @@ must be the one that would be written.
 
 from __future__ import annotations
 
-import csv
 import hashlib
 import io
 import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import Any
 
 from tlkit.errors import DataError
-from tlkit.files import PARTIAL_PATTERN, read_json, written_aside
-from tlkit.pond.picture import Box, draw_picture
-from tlkit.pond.plan import NUM_NEW_PHOTOS, PHOTOS_PER_KIND, POND_VERSION, PlannedPhoto, plan_photos
+from tlkit.files import PARTIAL_PATTERN, format_csv_row, read_json, written_aside
+from tlkit.pond.picture import draw_picture
+from tlkit.pond.plan import NUM_NEW_PHOTOS, PHOTOS_PER_KIND, POND_VERSION, plan_photos
 
 MARKER = "pond.json"
 TABLE = "photos.csv"
@@ -78,26 +78,28 @@ def draw_pond(
     photos = plan_photos(dict(photos_per_kind), num_new, seed=seed)
     plan = {"pond_version": POND_VERSION, "seed": seed, "photos_per_kind": dict(photos_per_kind), "num_new": num_new}
     known = _read_marker(folder, plan)
-    paths = {str(photo.path) for photo in photos} | {str(BROKEN)}
-    _check_strangers(folder, paths)
+    _check_strangers(folder, {str(photo.path) for photo in photos} | {str(BROKEN)})
     if known and _is_complete(folder, known):
         advance(len(photos))
         return Pond(folder, 0, len(photos))
 
-    folder.mkdir(parents=True, exist_ok=True)
     if not (folder / MARKER).exists():
-        _replace(folder / MARKER, _marker_bytes(plan, {}))
+        _write_marker(folder, plan, {})
     hashes: dict[str, str] = {}
-    rows: list[tuple[PlannedPhoto, Box]] = []
+    rows: list[tuple[object, ...]] = [COLUMNS]
     num_drawn = 0
     for photo in photos:
-        content, box = _encode_photo(photo, seed)
-        num_drawn += _write_own(folder, str(photo.path), content, hashes)
-        rows.append((photo, box))
+        boat = photo.boat
+        picture, box = draw_picture(photo.kind, size=boat.camera, hour=photo.hour, random=photo.start_random(seed))
+        content = io.BytesIO()
+        picture.save(content, format="JPEG", quality=92, subsampling=0)
+        num_drawn += _write_own(folder, str(photo.path), content.getvalue(), hashes)
+        if photo.split != "new":
+            rows.append((photo.path, photo.kind.name, photo.split, *box, boat.name, photo.hour, *boat.camera))
         advance(1)
-    _write_own(folder, str(BROKEN), content[: len(content) // 3], hashes)
-    _write_own(folder, TABLE, _table_bytes(rows), hashes)
-    _replace(folder / MARKER, _marker_bytes(plan, hashes))
+    _write_own(folder, str(BROKEN), content.getvalue()[: len(content.getvalue()) // 3], hashes)
+    _write_own(folder, TABLE, "".join(map(format_csv_row, rows)).encode(), hashes)
+    _write_marker(folder, plan, hashes)
     return Pond(folder, num_drawn, len(photos) - num_drawn)
 
 
@@ -131,13 +133,26 @@ def _check_strangers(folder: Path, paths: set[str]) -> None:
 
 
 def _is_complete(folder: Path, known: Mapping[str, str]) -> bool:
-    complete = True
-    for name, sha256 in known.items():
-        if not (folder / name).is_file():
-            complete = False
-        elif _hash((folder / name).read_bytes()) != sha256:
-            raise _in_the_way(folder, f"holds a picture or table that was changed ({name})")
-    return complete
+    there = {name: (folder / name).read_bytes() for name in known if (folder / name).is_file()}
+    for name, content in there.items():
+        _check_own(folder, name, is_own=_hash(content) == known[name])
+    return len(there) == len(known)
+
+
+def _write_own(folder: Path, name: str, content: bytes, hashes: dict[str, str]) -> bool:
+    hashes[name] = _hash(content)
+    path = folder / name
+    if path.exists():
+        _check_own(folder, name, is_own=path.read_bytes() == content)
+        return False
+    with written_aside(path, is_flushed=False) as file:
+        file.write(content)
+    return True
+
+
+def _check_own(folder: Path, name: str, *, is_own: bool) -> None:
+    if not is_own:
+        raise _in_the_way(folder, f"holds a picture or table that was changed ({name})")
 
 
 def _in_the_way(folder: Path, found: str) -> DataError:
@@ -148,45 +163,10 @@ def _in_the_way(folder: Path, found: str) -> DataError:
     )
 
 
-def _encode_photo(photo: PlannedPhoto, seed: int) -> tuple[bytes, Box]:
-    picture, box = draw_picture(photo.kind, size=photo.boat.camera, hour=photo.hour, random=photo.start_random(seed))
-    content = io.BytesIO()
-    picture.save(content, format="JPEG", quality=92, subsampling=0)
-    return content.getvalue(), box
-
-
-def _table_bytes(rows: list[tuple[PlannedPhoto, Box]]) -> bytes:
-    text = io.StringIO(newline="")
-    table = csv.writer(text, lineterminator="\n")
-    table.writerow(COLUMNS)
-    for photo, box in rows:
-        if photo.split != "new":
-            where = (box.x_min, box.y_min, box.x_max, box.y_max)
-            table.writerow(
-                (photo.path, photo.kind.name, photo.split, *where, photo.boat.name, photo.hour, *photo.boat.camera)
-            )
-    return text.getvalue().encode("utf-8")
-
-
-def _marker_bytes(plan: Mapping[str, object], hashes: Mapping[str, str]) -> bytes:
+def _write_marker(folder: Path, plan: Mapping[str, Any], hashes: Mapping[str, str]) -> None:
     about = "Drawn by `tlkit demo`: this folder may be deleted."
-    return (json.dumps({"about": about, **plan, "files": dict(hashes)}, indent=1) + "\n").encode("utf-8")
-
-
-def _write_own(folder: Path, name: str, content: bytes, hashes: dict[str, str]) -> bool:
-    hashes[name] = _hash(content)
-    path = folder / name
-    if not path.exists():
-        _replace(path, content)
-        return True
-    if path.read_bytes() != content:
-        raise _in_the_way(folder, f"holds a picture or table that was changed ({name})")
-    return False
-
-
-def _replace(path: Path, content: bytes) -> None:
-    with written_aside(path, is_flushed=False) as file:
-        file.write(content)
+    with written_aside(folder / MARKER, is_flushed=False) as file:
+        file.write((json.dumps({"about": about, **plan, "files": dict(hashes)}, indent=1) + "\n").encode())
 
 
 def _hash(content: bytes) -> str:

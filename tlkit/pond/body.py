@@ -1,190 +1,184 @@
-"""Shade the body of a fish: skin on a rounded form, lit from above through moving water."""
+"""One fish: where it is, its outline and colours, and its body, skin on a rounded form lit through moving water."""
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
-from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.pond.anatomy import Coat, Kind
-from tlkit.pond.fields import Color, Field, caustics, ramp, smooth_curve
-from tlkit.pond.pose import Pose
-from tlkit.pond.skin import SKIN_WIDTH
+from tlkit.pond.canvas import Canvas, Ink
+from tlkit.pond.fields import Field, mix, ramp, smooth_curve
+from tlkit.pond.kinds import COATS, STATIONS, Kind
+from tlkit.pond.skin import SKIN_HEIGHT, SKIN_WIDTH, paint_skin
 
+_PIVOT = 0.42
 _PROFILE_STEPS = 1024
-_COARSE = 3
-_RED: Color = (0.80, 0.24, 0.15)
+_RED: Field = np.array([0.80, 0.24, 0.15], np.float32)
 
 
 @dataclass(frozen=True)
-class Light:
-    """The light in the water of one picture.
+class Pose:
+    """A fish's place in the picture: the map from lengths along its body to pixels, and back.
+
+    A point of the fish is (u, v): u from the nose (0) to the root of the tail (1), v downward from the axis, both in body
+    lengths. The map bends the axis, foreshortens the fish as it turns towards the camera, mirrors, rotates and places it.
 
     Args:
-        sun: Colour and strength of what falls from above, 0 and up.
-        water: Colour of the water at the fish's depth: what comes from every side, and what distance fades into.
-        ripple: How strongly the surface's net of light plays on backs and floor, 0..1.
-        phase: Moment of the ripples.
-        haze: How far the fish has faded into the water, 0..1.
+        center: Pixel (x, y) at which the axis' point u = 0.5 lies before bending.
+        length_px: Length of the body without its tail fin.
+        angle_degrees: Rotation of the whole fish; the picture's light stays where it is.
+        facing: 1 with the nose to the left, -1 to the right.
+        squeeze: Apparent part of the length, 0..1, of a fish that turns from the side view.
+        bend: Second and third order curvature of the axis; the tail of a swimming fish has both.
     """
 
-    sun: Color
-    water: Color
-    ripple: float
-    phase: float
-    haze: float
+    center: tuple[float, float]
+    length_px: float
+    angle_degrees: float
+    facing: int
+    squeeze: float
+    bend: tuple[float, float]
+
+    @cached_property
+    def _turn(self) -> tuple[float, float]:
+        radians = math.radians(self.angle_degrees)
+        return round(math.cos(radians), 9), round(math.sin(radians), 9)
+
+    def _axis_at(self, u: Field) -> Field:
+        ahead = u - _PIVOT
+        axis: Field = (self.bend[0] + self.bend[1] * ahead) * ahead * ahead
+        return axis
+
+    def place(self, points: Field) -> Field:
+        """Return the pixels (..., 2) of points (..., 2) of the fish."""
+        u, v = points[..., 0], points[..., 1]
+        across = (u - 0.5) * (self.length_px * self.squeeze * self.facing)
+        down = (v + self._axis_at(u)) * self.length_px
+        cosine, sine = self._turn
+        return np.stack([across * cosine - down * sine, across * sine + down * cosine], axis=-1) + self.center
+
+    def find(self, x: Field, y: Field) -> tuple[Field, Field]:
+        """Return (u, v) of the pixels (x, y), of the shape that both have when broadcast."""
+        cosine, sine = self._turn
+        x, y = x - self.center[0], y - self.center[1]
+        u = (x * cosine + y * sine) * (self.facing / (self.length_px * self.squeeze)) + 0.5
+        return u, (y * cosine - x * sine) * (1 / self.length_px) - self._axis_at(u)
 
 
 @dataclass(frozen=True)
-class Outline:
-    """Half heights of one fish above and below its axis, at _PROFILE_STEPS places from nose to tail root."""
-
-    back: Field
-    belly: Field
-
-    def back_at(self, u: float) -> float:
-        """Return the height of the back over the axis at `u`, in body lengths."""
-        return float(self.back[_step_at(u)])
-
-    def belly_at(self, u: float) -> float:
-        """Return the depth of the belly under the axis at `u`, in body lengths."""
-        return float(self.belly[_step_at(u)])
-
-    @property
-    def height(self) -> float:
-        """Return the height of the strip, centred on the axis, that holds the whole body."""
-        return 2 * max(float(self.back.max()), float(self.belly.max())) + 0.02
-
-
-def _step_at(u: float) -> int:
-    return max(0, min(_PROFILE_STEPS - 1, int(u * (_PROFILE_STEPS - 1))))
-
-
-def build_outline(kind: Kind, back_factor: float, belly_factor: float) -> Outline:
-    """Return a fish's outline: its kind's, with a back and a belly of its own."""
-    fattening = ramp(np.linspace(0, 1, _PROFILE_STEPS, dtype=np.float32), 0.0, 0.35)
-    back = smooth_curve(kind.back, _PROFILE_STEPS)
-    belly = smooth_curve(kind.belly, _PROFILE_STEPS)
-    return Outline(
-        back * (1 + np.float32(back_factor - 1) * fattening), belly * (1 + np.float32(belly_factor - 1) * fattening)
-    )
-
-
-def shade_body(
-    kind: Kind, coat: Coat, outline: Outline, skin: Field, *, pose: Pose, light: Light, size: tuple[int, int]
-) -> tuple[Image.Image, tuple[int, int]]:
-    """Paint the body without fins.
+class Fish:
+    """One fish on the canvas that it is drawn on.
 
     Args:
         kind: What fish it is.
-        coat: Its colours.
-        outline: Its outline.
-        skin: Its marks, as `paint_skin` returns them for the outline's height.
-        pose: Its place, in pixels of the drawing.
-        light: The light around it.
-        size: Width and height of the drawing, in pixels.
-
-    Returns:
-        The body as an RGBA picture, and the pixel (x, y) of the drawing where its left upper corner belongs.
+        pose: Its place on the canvas.
+        canvas: A clear RGBA canvas.
+        profile: Its half heights above and below the axis, (2, _PROFILE_STEPS) from nose to tail root.
+        coat: Its colours, as in COATS.
+        haze: How far it has faded into the water, 0..1.
     """
-    left, top, right, bottom = _pixel_frame(outline, pose, size)
-    x = np.broadcast_to(np.arange(left, right, dtype=np.float32)[None, :] + 0.5, (bottom - top, right - left))
-    y = np.broadcast_to(np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5, (bottom - top, right - left))
-    u, v = pose.find(x, y)
-    inside = _is_inside(outline, u, v)
-    net = _ripples_over(light, left, top, inside.shape, size[0])[inside]
-    u, v = u[inside], v[inside]
-    back, belly = _profiles_at(outline, u)
-    side = (v - (belly - back) * np.float32(0.5)) / ((back + belly) * np.float32(0.5))
 
-    pigment = _pigment(coat, outline, skin, u, v, side)
+    kind: Kind
+    pose: Pose
+    canvas: Canvas
+    profile: Field
+    coat: Field
+    haze: float
+
+    def heights_at(self, u: Field) -> Field:
+        """Return the heights (2, ...) of the back over the axis and of the belly under it."""
+        return self.profile[:, np.clip(u * (_PROFILE_STEPS - 1), 0, _PROFILE_STEPS - 1).astype(np.int32)]
+
+    def find_spots(self, spots: Field) -> Field:
+        """Return the points (..., 2), (u, v), of spots (..., 2), (u, part) as in `kinds`."""
+        u, part = spots[..., 0], spots[..., 1]
+        back, belly = self.heights_at(u)
+        return np.stack([u, part * np.where(part > 0, belly, back)], axis=-1)
+
+    def tones(self, pigments: Field, alpha: float = 1.0) -> list[Ink]:
+        """Return pigments (n, 3) as they look in the light around this fish."""
+        return self.canvas.tones(pigments, np.full(len(pigments), self.pose.center[1]), self.haze, alpha)
+
+
+def choose_fish(kind: Kind, pose: Pose, canvas: Canvas) -> Fish:
+    """Draw one fish of a kind: its build, and its coat between two of those that all kinds wear."""
+    random = canvas.random
+    first, second = COATS[random.integers(0, len(COATS), 2)]
+    coat = mix(first, second, random.uniform(0.0, 0.35)) * random.uniform(0.86, 1.14)
+    fattening = ramp(np.linspace(0, 1, _PROFILE_STEPS), 0.0, 0.35) * random.uniform(-0.12, 0.12, (2, 1))
+    profile = np.stack([smooth_curve(np.array(edge), _PROFILE_STEPS, STATIONS) for edge in (kind.back, kind.belly)])
+    return Fish(kind, pose, canvas, (profile * (1 + fattening)).astype(np.float32), coat, random.uniform(0.0, 0.26))
+
+
+def paint_body(fish: Fish) -> None:
+    """Paint the body without fins."""
+    left, top, right, bottom = _frame_around(fish)
+    x = np.arange(left, right, dtype=np.float32)[None, :] + 0.5
+    y = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5
+    u, v = fish.pose.find(x, y)
+    back, belly = fish.heights_at(u)
+    inside = (u > 0) & (u < 1.025) & (v > -back) & (v < belly)
+    u, v, back, belly = u[inside], v[inside], back[inside], belly[inside]
+    side = (2 * v - belly + back) / (back + belly)
+
+    height = np.array(fish.pose.center[1] / fish.canvas.size[1], np.float32)
+    sun, water = fish.canvas.scene.sun_at(height)[:, None], fish.canvas.scene.water_at(height)[:, None]
+    pigment = _pigment(fish, u, v, side)
     roundness = np.sqrt(np.clip(1 - side * side, 0, 1))
-    relief = _scale_relief(kind, u, v, side) * _gill_relief(kind, outline, u, side)
-    lit = (np.float32(0.40) + np.float32(0.58) * roundness - np.float32(0.34) * side) * relief
-    lit = lit + net * ramp(side, 0.35, -0.55) * relief
-    gloss = ramp(np.abs(side + np.float32(0.48)), 0.30, 0.0) * relief * relief * np.float32(0.22)
-    edge = ramp(roundness, 0.55, 0.0) * np.float32(0.45)
+    relief = _scale_relief(fish.kind, u, v, side) * _gill_relief(fish, u, side)
+    lit = (0.45 + 0.58 * roundness - 0.36 * side) * relief
+    gloss = ramp(np.abs(side + 0.48), 0.30, 0.0) * relief * relief * 0.22
+    edge = ramp(roundness, 0.55, 0.0) * 0.45
+    shade = pigment * (lit * sun + water * 0.42) + gloss * sun
+    shade = mix(shade * (1 - 0.6 * edge) + pigment * (edge * 0.9) * water, water, fish.haze)
 
-    painted = np.empty((len(u), 4), dtype=np.uint8)
-    for channel in range(3):
-        sun, water = np.float32(light.sun[channel]), np.float32(light.water[channel])
-        shade = pigment[channel] * (lit * sun + water * np.float32(0.42)) + gloss * sun
-        shade = shade + (water * pigment[channel] * np.float32(0.9) - shade * np.float32(0.6)) * edge
-        painted[:, channel] = (np.clip(shade, 0, 1) * 255).astype(np.uint8)
-    painted[:, 3] = (ramp(u, 1.025, 0.965) * 255).astype(np.uint8)
     rgba = np.zeros((*inside.shape, 4), dtype=np.uint8)
-    rgba[inside] = painted
-    return Image.fromarray(rgba), (left, top)
+    rgba[inside, :3] = (np.clip(shade, 0, 1) * 255).astype(np.uint8).T
+    rgba[inside, 3] = (ramp(u, 1.025, 0.965) * 255).astype(np.uint8)
+    body = Image.fromarray(rgba)
+    fish.canvas.image.paste(body, (left, top), body)
 
 
-def _profiles_at(outline: Outline, u: Field) -> tuple[Field, Field]:
-    step = np.clip(u * np.float32(_PROFILE_STEPS - 1), 0, _PROFILE_STEPS - 1).astype(np.int32)
-    return outline.back[step], outline.belly[step]
+def _frame_around(fish: Fish) -> tuple[int, int, int, int]:
+    u, reach = np.linspace(-0.1, 1.1, 13), fish.profile.max() + 0.01
+    strip = fish.pose.place(np.stack([np.tile(u, 2), np.repeat([-reach, reach], len(u))], axis=-1))
+    left, top = np.maximum(strip.min(axis=0), 0).astype(int).tolist()
+    right, bottom = np.minimum(strip.max(axis=0) + 1, fish.canvas.size).astype(int).tolist()
+    return left, top, right, bottom
 
 
-def _is_inside(outline: Outline, u: Field, v: Field) -> NDArray[np.bool_]:
-    back, belly = _profiles_at(outline, u)
-    return (u > 0) & (u < 1.025) & (v > -back) & (v < belly)
-
-
-def _ripples_over(light: Light, left: int, top: int, shape: tuple[int, ...], width: int) -> Field:
-    if light.ripple == 0:
-        return np.zeros(shape, dtype=np.float32)
-    unit = np.float32(1 / (0.10 * width))
-    rows, columns = -(-shape[0] // _COARSE), -(-shape[1] // _COARSE)
-    x = (np.arange(columns, dtype=np.float32) * _COARSE + left) * unit
-    y = (np.arange(rows, dtype=np.float32) * _COARSE + top) * unit
-    across, down = np.broadcast_to(x[None, :], (rows, columns)), np.broadcast_to(y[:, None], (rows, columns))
-    net = caustics(across, down, light.phase) * np.float32(light.ripple)
-    return net.repeat(_COARSE, axis=0).repeat(_COARSE, axis=1)[: shape[0], : shape[1]]
-
-
-def _pixel_frame(outline: Outline, pose: Pose, size: tuple[int, int]) -> tuple[int, int, int, int]:
-    reach = outline.height / 2
-    corners = [pose.place(step / 10, sign * reach) for step in range(-1, 12) for sign in (-1, 1)]
-    across = [corner[0] for corner in corners]
-    down = [corner[1] for corner in corners]
-    left, top = max(0, int(min(across))), max(0, int(min(down)))
-    return left, top, max(left + 1, min(size[0], int(max(across)) + 1)), max(top + 1, min(size[1], int(max(down)) + 1))
-
-
-def _pigment(coat: Coat, outline: Outline, skin: Field, u: Field, v: Field, side: Field) -> list[Field]:
-    column = np.clip(u * np.float32(SKIN_WIDTH), 0, SKIN_WIDTH - 1).astype(np.int32)
-    row = np.clip((v + np.float32(outline.height / 2)) * np.float32(SKIN_WIDTH), 0, skin.shape[0] - 1).astype(np.int32)
-    marks = skin[row, column]
+def _pigment(fish: Fish, u: Field, v: Field, side: Field) -> Field:
+    column = np.clip(u * SKIN_WIDTH, 0, SKIN_WIDTH - 1).astype(np.int32)
+    row = np.clip(v * SKIN_WIDTH + SKIN_HEIGHT / 2, 0, SKIN_HEIGHT - 1).astype(np.int32)
+    dark, pale, red = paint_skin(fish.kind.skin, fish.canvas.random)[row, column].T
     upper, lower = ramp(side, -0.05, -0.80), ramp(side, 0.05, 0.72)
-    dark = marks[..., 0] * (1 - np.float32(0.75) * lower)
-    pale = marks[..., 1] * (1 - np.float32(0.55) * upper)
-    pigment = []
-    for channel in range(3):
-        base = np.float32(coat.flank[channel]) + np.float32(coat.back[channel] - coat.flank[channel]) * upper
-        base = base + (np.float32(coat.belly[channel]) - base) * lower
-        base = base + (np.float32(coat.mark[channel]) - base) * dark
-        base = base + (np.float32(0.25 * coat.flank[channel] + 0.75 * coat.belly[channel]) - base) * pale
-        pigment.append(base + (np.float32(_RED[channel]) - base) * marks[..., 2])
-    return pigment
+    back, flank, belly, mark, _ = fish.coat[:, :, None]
+    base = mix(mix(flank, back, upper), belly, lower)
+    base = mix(base, mark, dark * (1 - 0.75 * lower))
+    base = mix(base, mix(flank, belly, 0.75), pale * (1 - 0.55 * upper))
+    return mix(base, _RED[:, None], red)
 
 
 def _scale_relief(kind: Kind, u: Field, v: Field, side: Field) -> Field:
     if kind.scales == 0:
         return np.ones_like(u)
-    across, down = u * np.float32(1 / kind.scales), v * np.float32(1.25 / kind.scales)
+    across, down = u * (1 / kind.scales), v * (1.25 / kind.scales)
     row = np.floor(down)
-    x = across + np.float32(0.5) * (row - 2 * np.floor(row * np.float32(0.5)))
-    x = x - np.floor(x) - np.float32(0.35)
-    y = down - row - np.float32(0.5)
-    rim = ramp(x * x + y * y, 0.12, 0.36)
+    x = across + 0.5 * (row - 2 * np.floor(row * 0.5))
+    x = x - np.floor(x) - 0.35
+    y = down - row - 0.5
     behind_head = ramp(u, kind.gill, kind.gill + 0.05) * ramp(np.abs(side), 1.0, 0.7)
-    return 1 - np.float32(0.26) * rim * behind_head
+    return 1 - 0.26 * ramp(x * x + y * y, 0.12, 0.36) * behind_head
 
 
-def _gill_relief(kind: Kind, outline: Outline, u: Field, side: Field) -> Field:
-    half = (outline.back_at(kind.gill) + outline.belly_at(kind.gill)) / 2
-    x = (u - np.float32(kind.gill - 0.62 * half)) * np.float32(1 / (0.62 * half))
-    y = (side - np.float32(0.12)) * np.float32(1 / 0.82)
+def _gill_relief(fish: Fish, u: Field, side: Field) -> Field:
+    gill = fish.kind.gill
+    reach = 0.31 * float(fish.heights_at(np.array(gill)).sum())
+    x, y = (u - gill) * (1 / reach) + 1, (side - 0.12) * (1 / 0.82)
     radius = np.sqrt(x * x + y * y)
-    seam = ramp(np.abs(radius - np.float32(1.02)), 0.13, 0.0) * ramp(x, 0.0, 0.35)
-    cheek = ramp(np.abs(radius - np.float32(0.80)), 0.2, 0.0) * ramp(x, 0.0, 0.5)
-    return 1 - np.float32(0.42) * seam + np.float32(0.12) * cheek
+    seam = ramp(np.abs(radius - 1.02), 0.13, 0.0) * ramp(x, 0.0, 0.35)
+    cheek = ramp(np.abs(radius - 0.80), 0.2, 0.0) * ramp(x, 0.0, 0.5)
+    return 1 - 0.42 * seam + 0.12 * cheek

@@ -1,119 +1,95 @@
-"""Draw one fish: choose its coat, proportions and marks, then its parts from the far side to the near one."""
+"""Draw a whole fish, from the far side to the near one: barbels, fins with their rays, body, eye and mouth."""
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
-from PIL import Image, ImageDraw
+from PIL import Image
 
-from tlkit.pond.anatomy import Coat, Kind
-from tlkit.pond.body import Light, Outline, build_outline, shade_body
-from tlkit.pond.fields import Color, Field, ink, mix, scale
-from tlkit.pond.fins import Brush, draw_barbel, draw_face, draw_fin, draw_side_fin, draw_tail
-from tlkit.pond.kinds import COATS
-from tlkit.pond.pose import Pose
-from tlkit.pond.skin import paint_skin
+from tlkit.pond.body import Fish, Pose, choose_fish, paint_body
+from tlkit.pond.canvas import Canvas, make_inks
+from tlkit.pond.fields import Field, mix, smooth_curve
+from tlkit.pond.kinds import Fin, Kind, Point
+from tlkit.pond.water import Scene
 
-_IRISES: tuple[Color, ...] = ((0.95, 0.78, 0.30), (0.90, 0.62, 0.25), (0.86, 0.88, 0.80), (0.80, 0.45, 0.22))
-
-
-@dataclass(frozen=True)
-class Individual:
-    """What sets one fish apart from its kind."""
-
-    kind: Kind
-    coat: Coat
-    outline: Outline
-    skin: Field
-    iris: Color
-    raised: float
-    opened: float
-    spread: float
+_BANDS = 3
+_IRISES: Field = np.array([(0.95, 0.78, 0.30), (0.90, 0.62, 0.25), (0.86, 0.88, 0.80), (0.80, 0.45, 0.22)], np.float32)
 
 
-def choose_individual(kind: Kind, random: np.random.Generator) -> Individual:
-    """Draw one fish of a kind: its coat, its build, its marks and how it holds its fins."""
-    weights = [weight / sum(kind.coats) for weight in kind.coats]
-    mark = random.random()
-    coat = COATS[-1]
-    for candidate, weight in zip(COATS, weights, strict=True):
-        if mark < weight:
-            coat = candidate
-            break
-        mark -= weight
-    neighbour = COATS[int(random.integers(0, len(COATS)))]
-    coat = _blend_coats(coat, neighbour, random.uniform(0.0, 0.35), random.uniform(0.86, 1.14))
-    outline = build_outline(kind, random.uniform(0.90, 1.10), random.uniform(0.88, 1.14))
-    return Individual(
-        kind=kind,
-        coat=coat,
-        outline=outline,
-        skin=paint_skin(kind.skin, outline.height, random),
-        iris=_IRISES[int(random.integers(0, len(_IRISES)))],
-        raised=random.uniform(0.62, 1.1),
-        opened=random.uniform(0.75, 1.15),
-        spread=random.uniform(0.75, 1.12),
-    )
-
-
-def _blend_coats(first: Coat, second: Coat, part: float, brightness: float) -> Coat:
-    return Coat(
-        first.name,
-        scale(mix(first.back, second.back, part), brightness),
-        scale(mix(first.flank, second.flank, part), brightness),
-        mix(first.belly, second.belly, part),
-        scale(mix(first.mark, second.mark, part), brightness),
-        mix(first.fin, second.fin, part),
-    )
-
-
-def draw_fish(
-    fish: Individual, pose: Pose, light: Light, random: np.random.Generator, size: tuple[int, int]
-) -> Image.Image:
-    """Draw a fish on a clear ground.
+def draw_fish(kind: Kind, pose: Pose, scene: Scene, random: np.random.Generator, size: tuple[int, int]) -> Image.Image:
+    """Draw one fish of a kind on a clear ground.
 
     Args:
-        fish: Which one.
+        kind: What fish.
         pose: Where, in pixels of the drawing.
-        light: The light around it.
-        random: Source of the sway of its barbels and tail.
+        scene: The water and the light around it.
+        random: Source of its coat, build and marks, and of how it holds its fins.
         size: Width and height of the drawing.
 
     Returns:
         RGBA picture of `size`; where alpha is 0 there is no fish.
     """
-    layer = Image.new("RGBA", size, ink(light.water, 0.0))
-    draw = ImageDraw.Draw(layer)
-    brush = Brush(draw, pose, light, fish.coat.fin)
-    kind, outline = fish.kind, fish.outline
-    barbel_color = mix(fish.coat.flank, fish.coat.belly, 0.35)
-
-    for index, barbel in enumerate(kind.barbels):
-        if index % 2 == 0:
-            draw_barbel(brush, barbel, outline, random, color=barbel_color, far=True)
-    for side_fin in kind.side_fins:
-        draw_side_fin(brush, side_fin, outline, opened=fish.opened * 0.85, far=True)
-    draw_tail(brush, kind.tail, outline, spread=fish.spread, swing=random.uniform(-0.25, 0.25))
+    fish = choose_fish(kind, pose, Canvas(Image.new("RGBA", size), scene, random))
+    for barbel in kind.barbels[::2]:
+        _draw_barbel(fish, barbel, light=0.75)
+    for fin in kind.side_fins:
+        _draw_fin(fish, fin, light=0.50, shift=0.012)
     for fin in kind.fins:
-        draw_fin(brush, fin, outline, raised=fish.raised)
-    body, corner = shade_body(kind, fish.coat, outline, fish.skin, pose=pose, light=light, size=size)
-    layer.paste(body, corner, body)
-    draw_face(brush, kind, outline, iris=fish.iris)
-    for side_fin in kind.side_fins:
-        draw_side_fin(brush, side_fin, outline, opened=fish.opened, far=False)
-    for index, barbel in enumerate(kind.barbels):
-        if index % 2:
-            draw_barbel(brush, barbel, outline, random, color=barbel_color, far=False)
-    return _fade(layer, light)
+        _draw_fin(fish, fin, light=0.84 if fin.start[1] < 0 else 0.68)
+    paint_body(fish)
+    _draw_face(fish)
+    for fin in kind.side_fins:
+        _draw_fin(fish, fin, light=0.90)
+    for barbel in kind.barbels[1::2]:
+        _draw_barbel(fish, barbel, light=1.0)
+    return fish.canvas.image
 
 
-def _fade(layer: Image.Image, light: Light) -> Image.Image:
-    bounds = layer.getbbox()
-    if bounds is None or light.haze == 0:
-        return layer
-    fish = layer.crop(bounds)
-    faded = Image.blend(fish, Image.new("RGBA", fish.size, ink(light.water)), light.haze)
-    faded.putalpha(fish.getchannel("A"))
-    layer.paste(faded, bounds)
-    return layer
+def _draw_fin(fish: Fish, fin: Fin, *, light: float, shift: float = 0.0) -> None:
+    canvas, place, color = fish.canvas, fish.pose.place, fish.coat[-1]
+    part = np.linspace(0, 1, fin.num_rays)[:, None]
+    bases = fish.find_spots(mix(np.array(fin.start), np.array(fin.end), part)) + np.array([-shift, shift])
+    tips = bases + smooth_curve(np.array(fin.edge), fin.num_rays) * (1, canvas.random.uniform(0.75, 1.25))
+    ripple = np.where(np.arange(fin.num_rays) % 2, 0.07, -0.05)[:, None]
+    for inner in np.arange(_BANDS) / _BANDS:
+        tones = fish.tones(color * (light + ripple + 0.10 * inner), 0.90 - 0.42 * inner)
+        canvas.strip(place(mix(bases, tips, inner)), place(mix(bases, tips, inner + 1 / _BANDS)), tones)
+    rays = place(mix(bases, tips, np.array([0, 0.6, 1])[:, None, None]))
+    near, far = fish.tones(color[None] * light * 0.6, 0.85)[0], fish.tones(color[None] * light * 0.7, 0.60)[0]
+    for ray in rays.swapaxes(0, 1):
+        canvas.line(ray[:2], near, 0.0035 * fish.pose.length_px)
+        canvas.line(ray[1:], far, 0.0025 * fish.pose.length_px)
+
+
+def _draw_barbel(fish: Fish, barbel: tuple[Point, ...], *, light: float) -> None:
+    points = np.array(barbel)
+    points[1:] *= fish.canvas.random.uniform(0.7, 1.2, (2, 2))
+    course = points + fish.find_spots(points[0])
+    course[0] -= points[0]
+    course = fish.pose.place(smooth_curve(course, 14))
+    tone = fish.tones(mix(fish.coat[1], fish.coat[2], 0.35)[None] * light)[0]
+    for step, width in enumerate(np.linspace(0.0155, 0.006, 13)):
+        fish.canvas.line(course[step : step + 2], tone, width * fish.pose.length_px)
+
+
+def _draw_face(fish: Fish) -> None:
+    kind, pose, canvas, fin = fish.kind, fish.pose, fish.canvas, fish.coat[-1]
+    iris = _IRISES[canvas.random.integers(len(_IRISES))]
+    socket, bright, dull, gape, lip = fish.tones(
+        np.stack([fin * 0.25, iris * 0.95, iris * 0.70, np.full(3, 0.04), mix(fin, np.ones(3), 0.6) * 0.6])
+    )
+    pupil, glint = make_inks(np.array([(0.02, 0.03, 0.04), (0.96, 0.98, 1.0)]))
+    mouth = np.array(kind.mouth)
+    canvas.line(pose.place(mouth + np.array([0, 0.007])), lip, 0.004 * pose.length_px)
+    canvas.line(pose.place(mouth), gape, 0.006 * pose.length_px)
+    eye = fish.find_spots(np.array(kind.eye))
+    discs = (
+        (0, 0, 1.28, socket),
+        (0, 0, 1, bright),
+        (0, 0.1, 0.86, dull),
+        (0, 0, 0.58, pupil),
+        (-0.26, -0.3, 0.24, glint),
+    )
+    for across, down, size, ink in discs:
+        high = max(1.0, kind.eye_radius * size * pose.length_px)
+        center = pose.place(eye + kind.eye_radius * np.array([across, down]))
+        canvas.ellipse(center, max(1.0, high * (0.4 + 0.6 * pose.squeeze)), high, ink)

@@ -12,10 +12,9 @@ from pathlib import PurePosixPath
 
 import numpy as np
 
-from tlkit.pond.anatomy import Kind
-from tlkit.pond.kinds import KINDS
+from tlkit.pond.kinds import KINDS, Kind
 
-POND_VERSION = 1
+POND_VERSION = 2
 """Rises with every change of the drawing, since the pictures then change too."""
 
 PHOTOS_PER_KIND = {"train": 60, "validation": 15, "test": 15}
@@ -74,19 +73,9 @@ def plan_photos(photos_per_kind: dict[str, int], num_new: int, *, seed: int) -> 
     wanted += [("new", KINDS[index % len(KINDS)]) for index in random.permutation(num_new)]
     photos = []
     for number, (split, kind) in enumerate(wanted, start=1):
-        name = f"catch-{number:04d}.jpg"
         folder = PurePosixPath("new-photos") if split == "new" else PurePosixPath("photos", split, kind.name)
-        boat = _choose_boat(kind, random)
+        chances = np.cumsum([boat.chances[KINDS.index(kind)] for boat in BOATS])
+        boat = BOATS[int(np.searchsorted(chances, random.random() * chances[-1], side="right"))]
         hour = int(random.integers(5, 23))
-        photos.append(PlannedPhoto(folder / name, kind, split, boat, hour, number))
+        photos.append(PlannedPhoto(folder / f"catch-{number:04d}.jpg", kind, split, boat, hour, number))
     return tuple(photos)
-
-
-def _choose_boat(kind: Kind, random: np.random.Generator) -> Boat:
-    chances = [boat.chances[KINDS.index(kind)] for boat in BOATS]
-    mark = random.random() * sum(chances)
-    for boat, chance in zip(BOATS, chances, strict=True):
-        if mark < chance:
-            return boat
-        mark -= chance
-    return BOATS[-1]
