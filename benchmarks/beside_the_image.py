@@ -46,11 +46,11 @@ def main() -> None:
 @main.command()
 @click.argument("table", type=click.Path(path_type=Path, exists=True))
 @click.option("--backbone", default="tiny", show_default=True)
-@click.option("--weights", default="")
+@click.option("--weights")
 @click.option("--seeds", default=5, show_default=True)
 @click.option("--box-loss", default=TrainingSettings().box_loss, show_default=True)
 @click.option("--box-weight", default=TrainingSettings().box_weight, show_default=True)
-def pond(table: Path, backbone: str, weights: str, seeds: int, box_loss: str, box_weight: float) -> None:
+def pond(table: Path, backbone: str, weights: str | None, seeds: int, box_loss: str, box_weight: float) -> None:
     """Train on the pond's TABLE with and without boxes and metadata."""
     network = BackboneSettings(name=backbone, weights=weights)
     for name, data in (
@@ -69,9 +69,9 @@ def pond(table: Path, backbone: str, weights: str, seeds: int, box_loss: str, bo
 @main.command()
 @click.argument("table", type=click.Path(path_type=Path, exists=True))
 @click.option("--backbone", default="mobilenet_v2", show_default=True)
-@click.option("--weights", default="")
+@click.option("--weights")
 @click.option("--seeds", default=5, show_default=True)
-def houses(table: Path, backbone: str, weights: str, seeds: int) -> None:
+def houses(table: Path, backbone: str, weights: str | None, seeds: int) -> None:
     """Predict prices of the TABLE of houses (image, bedrooms, bathrooms, area_sqft, zipcode, price_usd)."""
     network = BackboneSettings(name=backbone, weights=weights)
     regression = DataSettings(task="regression", target="price_usd", target_scale="log", test_fraction=0.2)
