@@ -170,7 +170,7 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     assert "--head linear" in advice["command"]
     assert "--views" not in advice["command"], "finetune's default is one view"
     story = stdout.getvalue()
-    assert "The trial holds out each of 48 images once. Training conv2 upwards takes " in story
+    assert "The trial holds out each of 48 images once. Training from conv2 upwards takes " in story
     assert "The trial trained on 32 images at a time and took " in story
 
 
