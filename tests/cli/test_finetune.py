@@ -65,7 +65,7 @@ def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
         "A head is trained first, then unfrozen layers with it: --epochs, --batch-size govern the unfreezing only; "
         "--views, --policy govern both.\n"
     ) in result.stderr
-    advice = f"Quote that of the test images: tlkit evaluate {out} --split test\n"
+    advice = f"Report the score on the test images: tlkit evaluate {out} --split test\n"
     assert advice in result.stderr
     command = advice.strip().partition("tlkit ")[2].split()
     assert run_cli(*command, "--json").json()["split"] == "test"

@@ -209,8 +209,8 @@ def test_the_logarithm_of_nothing_is_refused(priced: Path, tmp_path: Path) -> No
         train(table, tmp_path / "run", data=DataSettings(task="regression", target="price", target_scale="log"))
     assert str(caught.value) == (
         "target_scale is log, but the lowest price is 0.\n"
-        "  Expected: values above 0 where their logarithm is learnt\n"
-        "  Fix: leave out --target-scale."
+        "  Expected: values above 0 for a logarithmic scale\n"
+        "  Fix: remove --target-scale."
     )
 
 

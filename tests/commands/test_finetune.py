@@ -265,9 +265,9 @@ def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, m
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(dataclasses.replace(HEAD, lr=0.5)), photos, out, console=QUIET, resume=True)
     assert str(problem.value) == (
-        f"--resume: {out} was begun with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
-        "  Expected: the settings that the run was begun with, so that it ends where it would have ended\n"
-        "  Fix: give the same options, or begin a new run with another --out."
+        f"--resume: {out} was started with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
+        "  Expected: the original settings, so that the result is the same as without interruption\n"
+        "  Fix: give the same options, or start a new run with another --out."
     )
 
 
@@ -278,9 +278,9 @@ def test_an_existing_folder_is_never_overwritten(photos: Path, tmp_path: Path) -
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(), photos, out, console=QUIET)
     assert str(problem.value) == (
-        f"--out {out} exists already.\n"
+        f"--out {out} already exists.\n"
         "  Expected: a new folder, so that nothing is overwritten\n"
-        "  Fix: choose another --out."
+        "  Fix: use another --out."
     )
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(), photos, photos / "run", console=QUIET)
@@ -360,7 +360,7 @@ def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(
         )
     assert str(problem.value) == (
         "backbone is vgg16, but the run to start from has mnist_cnn.\n"
-        "  Expected: the same model, which is trained further\n"
+        "  Expected: settings that match the model to continue from\n"
         "  Fix: leave backbone out, or begin without --start-from."
     )
 
@@ -416,7 +416,7 @@ def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_los
         run_finetune(recipe, photos, out, console=QUIET, resume=True)
     assert str(problem.value) == (
         f"{victim}: changed since it was checked.\n"
-        "  Expected: the images to stay as they were when the run began\n"
+        "  Expected: images unchanged since the start of the run\n"
         "  Fix: put the file back and go on with --resume; nothing that was trained is lost."
     )
     shutil.copy(tmp_path / "kept.png", victim)

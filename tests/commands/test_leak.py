@@ -256,8 +256,8 @@ COLUMNS = ", ".join(["kind", "boat", "hour", "water", *IMAGE_FACTS])
         (
             {"task": "regression", "target": "hour", "target_scale": "log", "metadata": "boat"},
             "target_scale is log, but the lowest hour is 0.\n"
-            "  Expected: values above 0 where their logarithm is learnt\n"
-            "  Fix: leave out --target-scale.",
+            "  Expected: values above 0 for a logarithmic scale\n"
+            "  Fix: remove --target-scale.",
         ),
     ],
 )

@@ -81,7 +81,8 @@ def test_a_run_that_starts_from_another_repeats_from_another_folder(
     assert recipe.inputs.data == str(first.parent.parent / "photos")
     assert recipe.inputs.start_from == str(first)
     assert recipe.made_by.command == (
-        f"tlkit finetune photos --start-from runs/first --unfreeze conv2 --gradual --lr find --epochs 2 --batch-size 8 --out {second} -q"
+        "tlkit finetune photos --start-from runs/first --unfreeze conv2 --gradual --lr find --epochs 2 --batch-size 8 "
+        f"--out {second} -q"
     )
     assert recipe.made_by.versions is not None
     assert recipe.made_by.versions.startswith("tlkit ")
@@ -139,7 +140,7 @@ def test_a_data_set_that_is_gone_is_named(copied: Path, tmp_path: Path, run_cli:
         1,
         f"Error: {copied}: its data set is gone: {photos}.\n"
         "  Expected: the data set that the recipe was made with\n"
-        f"  Fix: say where it is now: tlkit run {copied} DATA\n",
+        f"  Fix: give its new path: tlkit run {copied} DATA\n",
     )
 
 
@@ -169,7 +170,7 @@ def test_a_start_that_is_gone_is_named(copied: Path, tmp_path: Path, run_cli: Ru
         1,
         f"Error: {recipe}: the run that it starts from is gone: {tmp_path / 'gone'}.\n"
         "  Expected: the run or bundle that the recipe was made with\n"
-        "  Fix: say where it is now: --start-from RUN.\n",
+        "  Fix: give its new path: --start-from RUN.\n",
     )
 
 
@@ -194,7 +195,7 @@ def test_what_a_recipe_says_itself_must_fit_the_run_to_start_from(
     assert (result.exit_code, result.stderr) == (
         1,
         "Error: backbone is tiny, but the run to start from has mnist_cnn.\n"
-        "  Expected: the same model, which is trained further\n"
+        "  Expected: settings that match the model to continue from\n"
         "  Fix: leave backbone out, or begin without --start-from.\n",
     )
 

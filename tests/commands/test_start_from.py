@@ -90,7 +90,7 @@ def test_a_model_of_another_kind_is_refused(
         check_same_model(make_recipe(**data), SPECS[earlier])
     assert str(problem.value) == (
         f"{what} is {asked}, but the run to start from has {learnt}.\n"
-        "  Expected: the same model, which is trained further\n"
+        "  Expected: settings that match the model to continue from\n"
         f"  Fix: leave {what} out, or begin without --start-from."
     )
 
@@ -110,7 +110,7 @@ def test_another_head_is_refused_by_the_setting_that_differs(
         check_same_model(dataclasses.replace(make_recipe(), head=head), SPECS["classes"])
     assert str(problem.value) == (
         f"{what} is {asked}, but the run to start from has {learnt}.\n"
-        "  Expected: the same model, which is trained further\n"
+        "  Expected: settings that match the model to continue from\n"
         f"  Fix: leave {what} out, or begin without --start-from."
     )
 
@@ -200,7 +200,7 @@ def test_an_option_that_makes_another_model_is_refused(
     assert (result.exit_code, result.stderr) == (
         1,
         f"Error: {name} is {asked}, but the run to start from has {learnt}.\n"
-        "  Expected: the same model, which is trained further\n"
+        "  Expected: settings that match the model to continue from\n"
         f"  Fix: leave {name} out, or begin without --start-from.\n",
     )
     assert not (tmp_path / "second").exists()

@@ -86,15 +86,15 @@ def test_what_was_trained_is_never_overwritten(tmp_path: Path) -> None:
     begin(out)
     train(out)
     assert refuse(out) == (
-        f"--out {out} holds a run that was interrupted.\n"
+        f"--out {out} already contains an interrupted run.\n"
         "  Expected: a new folder, so that no earlier run is overwritten\n"
-        "  Fix: choose another --out, or add --resume to go on with it."
+        "  Fix: use another --out, or add --resume to continue it."
     )
     (out / "summary.json").write_text("{}")
     assert refuse(out) == (
-        f"--out {out} holds a run.\n"
+        f"--out {out} already contains a run.\n"
         "  Expected: a new folder, so that no earlier run is overwritten\n"
-        "  Fix: choose another --out."
+        "  Fix: use another --out."
     )
 
 
@@ -103,14 +103,14 @@ def test_a_folder_of_the_users_own_is_left_alone(tmp_path: Path) -> None:
     out.mkdir()
     write_recipe(RECIPE, out / "recipe.toml")
     assert refuse(out) == (
-        f"--out {out} exists already.\n"
+        f"--out {out} already exists.\n"
         "  Expected: a new folder, so that nothing is overwritten\n"
-        "  Fix: choose another --out."
+        "  Fix: use another --out."
     )
     assert refuse(out, resume=True) == (
-        f"--resume: {out} holds no run.\n"
-        "  Expected: the folder of a run that was interrupted\n"
-        "  Fix: give the run's own folder with --out, or leave --resume out to begin a run in a new one."
+        f"--resume: {out} does not contain a run.\n"
+        "  Expected: the folder of an interrupted run\n"
+        "  Fix: set --out to the run's folder, or remove --resume to start a new run."
     )
     assert [path.name for path in out.iterdir()] == ["recipe.toml"]
 
@@ -120,16 +120,16 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     begin(out)
     other = resolve_recipe(Recipe(stages=(Stage(lr=0.5),)))
     assert refuse(out, recipe=other, resume=True) == (
-        f"--resume: {out} was begun with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
-        "  Expected: the settings that the run was begun with, so that it ends where it would have ended\n"
-        "  Fix: give the same options, or begin a new run with another --out."
+        f"--resume: {out} was started with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
+        "  Expected: the original settings, so that the result is the same as without interruption\n"
+        "  Fix: use the same options, or start a new run with another --out."
     )
     train(out)
     (out / "recipe.toml").unlink()
     assert refuse(out, resume=True) == (
-        f"--resume: {out} holds a model, but no recipe.toml.\n"
-        "  Expected: recipe.toml as the run has written it\n"
-        "  Fix: restore the file, or begin a new run with another --out."
+        f"--resume: {out} has a model but no recipe.toml.\n"
+        "  Expected: the recipe.toml that the run wrote\n"
+        "  Fix: restore the file, or start a new run with another --out."
     )
 
 

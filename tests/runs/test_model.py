@@ -130,8 +130,9 @@ def test_a_model_that_the_disk_does_not_take_is_kept_in_the_state(
             run_finetune(RECIPE, photos, out, console=Console(verbosity=-1))
     assert str(problem.value) == (
         "The model cannot be written (No space left on device).\n"
-        f"  Expected: room for it, and permission to write, in {out}\n"
-        f"  Fix: make room, then give the same command with --resume; what was trained is kept in {out / 'state'}."
+        f"  Expected: free disk space and write permission in {out}\n"
+        "  Fix: free disk space, then run the same command with --resume; the training state is kept in "
+        f"{out / 'state'}."
     )
     warning = "The model cannot be written (No space left on device). Training goes on, and writes it at the end."
     assert capsys.readouterr().err.count(warning) == 1
@@ -190,7 +191,7 @@ def test_pictures_that_are_all_alike_give_a_model_and_a_warning(
     summary = run_finetune(RECIPE, tmp_path / "photos", tmp_path / "run", console=Console(verbosity=-1))
     assert summary["not_made"] == []
     assert (
-        "Warning: The training images are all alike to the backbone, so the model learns nothing from what they show, "
-        "and cannot tell when a picture is unlike them.\n"
+        "Warning: The training images all look the same to the backbone, so the model cannot learn from them or detect "
+        "unknown images.\n"
     ) in capsys.readouterr().err
     assert not read_bundle(tmp_path / "run", loader_version=LOADER_VERSION).spec.measures_distance

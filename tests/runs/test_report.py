@@ -20,8 +20,8 @@ from tlkit.training.stage_plan import StagePlan
 CLASSES = Outputs(CLASSIFICATION, 3)
 BOXES = Outputs(CLASSIFICATION, 3, has_box=True)
 PRICES = Outputs(REGRESSION, 1)
-CONV_LAYERS = " What limited the model lay in the conv layers."
-HEAD_OR_DATA = " What limits the model lies in the head or the data, as far as this shows."
+CONV_LAYERS = " The frozen layers were limiting the model."
+HEAD_OR_DATA = " The head or the data are probably limiting the model."
 
 
 def make_outcome(
@@ -58,31 +58,32 @@ def figures(loss: float, **others: float) -> dict[str, float]:
             figures(0.25, accuracy=58 / 60),
             {"is_kept": False, "decided_by": "loss"},
             CLASSES,
-            "Undone: unfreezing block4: accuracy 0.950 → 0.967 (1 more of 60 right), within chance, and validation loss is no "
-            "lower (0.210 → 0.250)." + HEAD_OR_DATA,
+            "Undone: unfreezing block4: accuracy 0.950 → 0.967 (1 more of 60 right), not significant, and validation "
+            "loss is not lower (0.210 → 0.250)." + HEAD_OR_DATA,
         ),
         (
             figures(0.21, accuracy=57 / 60),
             figures(0.21, accuracy=57 / 60),
             {"is_kept": False, "decided_by": "loss", "unfreeze": "none"},
             CLASSES,
-            "Undone: more training of the head: accuracy 0.950 → 0.950 (as many of 60 right), within chance, and validation "
-            "loss is no lower (0.210 → 0.210).",
+            "Undone: more training of the head: accuracy 0.950 → 0.950 (as many of 60 right), not significant, and "
+            "validation loss is not lower (0.210 → 0.210).",
         ),
         (
             figures(0.21, accuracy=57 / 60),
             figures(0.19, accuracy=55 / 60),
             {"is_kept": True, "decided_by": "loss"},
             CLASSES,
-            "Kept: unfreezing block4: validation loss is lower (0.210 → 0.190); accuracy 0.950 → 0.917 (2 fewer of 60 right), "
-            "within chance." + HEAD_OR_DATA,
+            "Kept: unfreezing block4: validation loss is lower (0.210 → 0.190); accuracy 0.950 → 0.917 (2 fewer of 60 "
+            "right), not significant." + HEAD_OR_DATA,
         ),
         (
             figures(0.61, accuracy=0.5),
             figures(0.63, accuracy=0.75),
             {"is_kept": True, "decided_by": "score"},
             CLASSES,
-            "Kept: unfreezing block4: accuracy 0.500 → 0.750 (15 more of 60 right), more than chance explains; validation loss "
+            "Kept: unfreezing block4: accuracy 0.500 → 0.750 (15 more of 60 right), a significant change; validation "
+            "loss "
             "0.610 → 0.630." + CONV_LAYERS,
         ),
         (
@@ -90,23 +91,23 @@ def figures(loss: float, **others: float) -> dict[str, float]:
             figures(0.6, accuracy=0.5),
             {"is_kept": False, "decided_by": "score"},
             CLASSES,
-            "Undone: unfreezing block4: accuracy 0.750 → 0.500 (15 fewer of 60 right), more than chance explains; validation "
-            "loss 0.610 → 0.600." + HEAD_OR_DATA,
+            "Undone: unfreezing block4: accuracy 0.750 → 0.500 (15 fewer of 60 right), a significant change; "
+            "validation loss 0.610 → 0.600." + HEAD_OR_DATA,
         ),
         (
             figures(0.61, accuracy=0.75, iou=0.5),
             figures(0.6, accuracy=0.75, iou=0.625),
             {"is_kept": True, "decided_by": "score"},
             BOXES,
-            "Kept: unfreezing block4: accuracy 0.750 → 0.750 (as many of 60 right), mean IoU 0.500 → 0.625, more than chance "
-            "explains; validation loss 0.610 → 0.600." + CONV_LAYERS,
+            "Kept: unfreezing block4: accuracy 0.750 → 0.750 (as many of 60 right), mean IoU 0.500 → 0.625, a "
+            "significant change; validation loss 0.610 → 0.600." + CONV_LAYERS,
         ),
         (
             figures(0.3, r2=0.5),
             figures(0.29, r2=0.51),
             {"is_kept": True, "decided_by": "loss"},
             PRICES,
-            "Kept: unfreezing block4: validation loss is lower (0.300 → 0.290); R² 0.500 → 0.510, within chance."
+            "Kept: unfreezing block4: validation loss is lower (0.300 → 0.290); R² 0.500 → 0.510, not significant."
             + HEAD_OR_DATA,
         ),
         (
@@ -114,7 +115,7 @@ def figures(loss: float, **others: float) -> dict[str, float]:
             {},
             {"is_kept": False, "decided_by": "loss"},
             CLASSES,
-            "Undone: unfreezing block4 gave no loss that is a number.",
+            "Undone: unfreezing block4 gave no finite loss.",
         ),
     ],
 )
@@ -134,15 +135,15 @@ def test_the_summary_tells_what_decided_and_what_was_trained() -> None:
     assert told_of_first["verdict"] is None
 
 
-FLATTERS = "The validation images also chose the epoch, so this figure flatters a little"
+FLATTERS = "The validation images also chose the epoch, so this score is slightly optimistic"
 
 
 @pytest.mark.parametrize(
     ("split", "run", "advice"),
     [
-        ("train", "runs/first", "This run has no test images to quote: --test-fraction sets some aside."),
-        ("test", "runs/first", "Quote that of the test images: tlkit evaluate runs/first --split test"),
-        ("test", "my runs/1", "Quote that of the test images: tlkit evaluate 'my runs/1' --split test"),
+        ("train", "runs/first", "This run has no test images; --test-fraction reserves some."),
+        ("test", "runs/first", "Report the score on the test images: tlkit evaluate runs/first --split test"),
+        ("test", "my runs/1", "Report the score on the test images: tlkit evaluate 'my runs/1' --split test"),
     ],
 )
 def test_a_validation_figure_is_qualified(split: str, run: str, advice: str) -> None:

@@ -54,7 +54,7 @@ def test_any_damage_to_the_state_is_told_and_the_state_not_used(tmp_path: Path) 
     assert checkpoint.read() is None
     (text,) = told
     assert text.startswith(f"{path} cannot be used (")
-    assert text.endswith("): what it holds is computed again.")
+    assert text.endswith("); its content is computed again.")
 
 
 def test_the_state_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -63,7 +63,7 @@ def test_the_state_of_another_version_is_not_used(tmp_path: Path, monkeypatch: p
         patch.setattr("tlkit.training.checkpoint.asdict", lambda progress: {"epochs_done": 2, "luck": 0.5})
         Checkpoint(path, fail).write(ARRAYS, PROGRESS)
     assert Checkpoint(path, told.append).read() is None
-    assert told == [f"{path} cannot be used (another version of tlkit wrote it): what it holds is computed again."]
+    assert told == [f"{path} cannot be used (another version of tlkit wrote it); its content is computed again."]
 
 
 def test_a_disk_that_does_not_take_the_state_costs_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -79,8 +79,8 @@ def test_a_disk_that_does_not_take_the_state_costs_one_warning(tmp_path: Path, m
         checkpoint.write(ARRAYS, Progress())
         checkpoint.write(ARRAYS, Progress())
     assert told == [
-        f"The state of training cannot be saved ({path}: No space left on device). Training goes on; if it is "
-        "interrupted, --resume begins where the state was last saved."
+        f"The checkpoint cannot be saved ({path}: No space left on device). Training continues; if it is interrupted, "
+        "--resume continues from the last saved checkpoint."
     ]
     assert checkpoint.read() == ({}, PROGRESS)
 
@@ -99,7 +99,7 @@ def test_state_of_another_model_is_refused() -> None:
     with pytest.raises(RunError) as problem:
         restore("model", [keras.Variable(np.zeros(4, np.float32))], saved)
     assert str(problem.value) == (
-        "The saved state holds 1 model arrays that do not fit this model's 1.\n"
-        "  Expected: the state of the same run, made by the same version of Keras\n"
-        "  Fix: begin a new run with another --out."
+        "The checkpoint has 1 model arrays that do not match this model's 1.\n"
+        "  Expected: a checkpoint of the same run, written by the same version of Keras\n"
+        "  Fix: start a new run with another --out."
     )

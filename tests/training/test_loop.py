@@ -267,7 +267,7 @@ def test_a_loss_that_is_no_number_is_an_error_that_names_the_rate(frozen: Backbo
     with pytest.raises(NumericsError) as problem:
         fit(frozen, Stage(name="s", epochs=5, lr=1e38, schedule="constant", patience=0), tmp_path, boundary="top")
     assert str(problem.value).endswith(
-        "of stage s.\n  Expected: a loss that stays finite\n"
+        "of stage s.\n  Expected: a finite loss\n"
         "  Fix: use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen."
     )
 

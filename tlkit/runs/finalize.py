@@ -1,8 +1,8 @@
-"""What a trained model still has to learn before it is saved: how sure it may be, and what it does not know.
+"""Finalize a trained model: calibration, thresholds and novelty detection.
 
-All of it is chosen on the validation images: the threshold of each label, the temperature of the probabilities, and
-the distance from the training images above which a picture counts as unknown. The model is of use without any of them,
-and without its networks in other formats; so each is an optional step.
+All are chosen on the validation images: the threshold of each label, the temperature of the probabilities, and the
+distance from the training images above which an image is unknown. The model works without them and without its exports,
+so each is an optional step.
 """
 
 from __future__ import annotations
@@ -48,7 +48,7 @@ SCORES = "The scores on the validation images"
 
 
 def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tuple[Scores | None, dict[str, Network]]:
-    """Complete a classifier's spec and novelty.
+    """Complete a classifier's spec and novelty detector.
 
     Returns:
         Its scores on the validation images, as prediction will give them, or None if none of them can be read any more;
@@ -74,7 +74,7 @@ def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tupl
 
 
 def forget_choices(spec: BundleSpec) -> BundleSpec:
-    """Return a spec without what is chosen on the validation images of a finished model."""
+    """Return a spec without the values chosen on validation images."""
     thresholds = (UNCHOSEN_THRESHOLD,) * len(spec.class_names) if find_task(spec.task).has_labels else ()
     return dataclasses.replace(spec, thresholds=thresholds, temperature=1.0, unknown_above=None)
 
@@ -100,7 +100,7 @@ def _choose_limits(classifier: Classifier, scores: Scores, false_alarms: float, 
 
 
 def _convert(classifier: Classifier, manifest: Manifest, steps: OptionalSteps) -> list[ExportedClassifier]:
-    """Return the classifier in all formats that can be made here."""
+    """Export the classifier to all formats available here."""
     from tlkit.models.exports.classifier import convert_classifier
 
     converted = []
@@ -112,7 +112,7 @@ def _convert(classifier: Classifier, manifest: Manifest, steps: OptionalSteps) -
 
 
 def _fit_novelty(classifier: Classifier, run: Run) -> Novelty | None:
-    """Return what some of the training images span; None, with a warning, if they are all alike.
+    """Fit the novelty detector on some training images; None, with a warning, if they are all alike.
 
     Raises:
         TlkitError: The features cannot be computed.
@@ -127,14 +127,14 @@ def _fit_novelty(classifier: Classifier, run: Run) -> Novelty | None:
     if not len(rows):
         raise DataError(
             "None of the training images can be read any more.",
-            expected="the images to stay as they were when the run began",
-            fix="put them back, then give the same command with --resume.",
+            expected="images unchanged since the start of the run",
+            fix="restore them, then run the same command with --resume.",
         )
     novelty = fit_novelty(pool_features(rows))
     if novelty is None:
         run.console.warn(
-            "The training images are all alike to the backbone, so the model learns nothing from what they show, and "
-            "cannot tell when a picture is unlike them."
+            "The training images all look the same to the backbone, so the model cannot learn from them or detect "
+            "unknown images."
         )
     return novelty
 
@@ -177,6 +177,6 @@ def _compute_features(
         raise NumericsError(
             "The trained backbone gives features that are not finite numbers.",
             expected="a finite number for every feature of every image",
-            fix="train it at a lower learning rate.",
+            fix="train with a lower learning rate.",
         )
     return features

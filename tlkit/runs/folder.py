@@ -1,10 +1,11 @@
 """The output folder of a run: opened, resumed, and read again by a run that starts from it.
 
-RUN/  recipe.toml  manifest.csv  skipped.csv  earlier_images.json (of the run it started from)  history.csv  tensorboard/  bundle/  summary.json
-      curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png  report.html  state/ (until all is made)
+RUN/  recipe.toml  manifest.csv  skipped.csv  earlier_images.json (of the run it started from)  history.csv
+      tensorboard/  bundle/  summary.json  curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png
+      report.html  state/ (until the run is complete)
 
 `recipe.toml` is written when all that a resumed run needs is on the disk: a folder without it holds no run yet, only
-what a start that failed may have left. One process at a time works in the folder; a lock that dies with it sees to that.
+leftovers of a failed start. A lock that is released with its process keeps other processes out of the folder.
 """
 
 from __future__ import annotations
@@ -132,8 +133,8 @@ class RunFolder:
         except OSError as error:
             raise RunError(
                 f"The model is saved, but {self.path / SUMMARY_FILE} cannot be written ({describe_problem(error)}).",
-                expected="room for it, and permission to write",
-                fix="make room, then give the same command with --resume; nothing is trained again.",
+                expected="free disk space and a writable folder",
+                fix="free disk space, then run the same command with --resume; nothing is trained again.",
             ) from error
         if not summary["not_made"]:
             self.remove_state()
@@ -143,10 +144,10 @@ class RunFolder:
         shutil.rmtree(self.state, ignore_errors=True)
 
     def describe_kept(self) -> str:
-        """Say, as a clause, what of the training is on the disk."""
+        """Return a clause about the training state on disk."""
         if any(self.state.glob("*-finished.safetensors")):
-            return f"what was trained is kept in {self.state}."
-        return "the stage that was not saved is trained again."
+            return f"the training state is kept in {self.state}."
+        return "the unsaved stage is trained again."
 
     def clear(self) -> None:
         """Remove what a start without any training has written, so that another can begin."""
@@ -216,14 +217,14 @@ def _check_empty(out: Path, *, resume: bool) -> None:
         return
     if resume:
         raise RunError(
-            f"--resume: {out} holds no run.",
-            expected="the folder of a run that was interrupted",
-            fix="give the run's own folder with --out, or leave --resume out to begin a run in a new one.",
+            f"--resume: {out} does not contain a run.",
+            expected="the folder of an interrupted run",
+            fix="set --out to the run's folder, or remove --resume to start a new run.",
         )
     raise RunError(
-        f"--out {out} exists already.",
+        f"--out {out} already exists.",
         expected="a new folder, so that nothing is overwritten",
-        fix="choose another --out.",
+        fix="use another --out.",
     )
 
 
@@ -231,27 +232,27 @@ def _check_start(folder: RunFolder, recipe: Recipe, *, resume: bool) -> None:
     """Refuse to overwrite what was trained, and to go on with it by other settings."""
     if not resume:
         if folder.has_trained:
-            problem = "a run" if folder.is_finished else "a run that was interrupted"
+            problem = "a run" if folder.is_finished else "an interrupted run"
             raise RunError(
-                f"--out {folder.path} holds {problem}.",
+                f"--out {folder.path} already contains {problem}.",
                 expected="a new folder, so that no earlier run is overwritten",
-                fix="choose another --out" + ("." if folder.is_finished else ", or add --resume to go on with it."),
+                fix="use another --out" + ("." if folder.is_finished else ", or add --resume to continue it."),
             )
         return
     if not folder.has_begun:
         if folder.has_trained:
             raise RunError(
-                f"--resume: {folder.path} holds a model, but no {RECIPE_FILE}.",
-                expected=f"{RECIPE_FILE} as the run has written it",
-                fix="restore the file, or begin a new run with another --out.",
+                f"--resume: {folder.path} has a model but no {RECIPE_FILE}.",
+                expected=f"the {RECIPE_FILE} that the run wrote",
+                fix="restore the file, or start a new run with another --out.",
             )
         return
     differences = list_differences(read_recipe(folder.recipe), recipe)
     if differences:
         raise RunError(
-            f"--resume: {folder.path} was begun with other settings: {'; '.join(differences)} (then, now).",
-            expected="the settings that the run was begun with, so that it ends where it would have ended",
-            fix="give the same options, or begin a new run with another --out.",
+            f"--resume: {folder.path} was started with other settings: {'; '.join(differences)} (then, now).",
+            expected="the original settings, so that the result is the same as without interruption",
+            fix="use the same options, or start a new run with another --out.",
         )
 
 

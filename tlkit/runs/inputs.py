@@ -29,7 +29,7 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
         raise RunError(
             f"{path}: its data set is gone: {recorded.data}.",
             expected="the data set that the recipe was made with",
-            fix=f"say where it is now: tlkit run {path} DATA",
+            fix=f"give its new path: tlkit run {path} DATA",
         )
     if start_from:
         return dataclasses.replace(recorded, start_from=str(start_from), start_sha256=None)
@@ -37,7 +37,7 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
         raise RunError(
             f"{path}: the run that it starts from is gone: {recorded.start_from}.",
             expected="the run or bundle that the recipe was made with",
-            fix="say where it is now: --start-from RUN.",
+            fix="give its new path: --start-from RUN.",
         )
     return recorded
 

@@ -92,8 +92,8 @@ def write_model(
     except OSError as error:
         raise RunError(
             f"The model cannot be written ({describe_problem(error)}).",
-            expected=f"room for it, and permission to write, in {folder.path}",
-            fix="make room, then give the same command with --resume; " + folder.describe_kept(),
+            expected=f"free disk space and write permission in {folder.path}",
+            fix="free disk space, then run the same command with --resume; " + folder.describe_kept(),
         ) from error
 
 

@@ -43,18 +43,18 @@ def score_validation(classifier: Predictor, manifest: Manifest, console: Console
     with console.progress("Validating the saved model", len(records)) as advance:
         scores = score_records(classifier, records, advance=advance)
     for item in scores.failures[:MAX_FAILURES_TOLD]:
-        console.warn(f"{item.path} is left out of the validation: {item.reason}.")
+        console.warn(f"{item.path} is skipped in validation: {item.reason}.")
     if more := len(scores.failures[MAX_FAILURES_TOLD:]):
-        console.warn(f"{more:,} more images are left out of the validation.")
+        console.warn(f"{more:,} more images are skipped in validation.")
     return scores
 
 
 def qualify_validation(run: Path, manifest: Manifest) -> str:
     """Return in words what a validation figure is worth, and what to quote instead."""
-    flatters = "The validation images also chose the epoch, so this figure flatters a little"
+    flatters = "The validation images also chose the epoch, so this score is slightly optimistic"
     if manifest.in_split("test"):
-        return f"{flatters}. Quote that of the test images: tlkit evaluate {shlex.quote(str(run))} --split test"
-    return f"{flatters}. This run has no test images to quote: --test-fraction sets some aside."
+        return f"{flatters}. Report the score on the test images: tlkit evaluate {shlex.quote(str(run))} --split test"
+    return f"{flatters}. This run has no test images; --test-fraction reserves some."
 
 
 def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
@@ -141,17 +141,17 @@ def describe_change(outcome: StageOutcome, outputs: Outputs) -> str:
     progress, unfreeze = outcome.progress, outcome.plan.stage.unfreeze
     name = "more training of the head" if unfreeze == "none" else f"unfreezing {unfreeze}"
     if not progress.trained:
-        return f"Undone: {name} gave no loss that is a number."
+        return f"Undone: {name} gave no finite loss."
     before, after = progress.start, progress.trained
     is_kept = progress.best_epoch > 0
     score = _compare_scores(before, after, outputs, outcome.num_validation)
     losses = f"{before['loss']:.3f} → {after['loss']:.3f}"
     if progress.decided_by == "score":
-        reason = f"{score}, more than chance explains; validation loss {losses}"
+        reason = f"{score}, a significant change; validation loss {losses}"
     elif is_kept:
-        reason = f"validation loss is lower ({losses}); {score}, within chance"
+        reason = f"validation loss is lower ({losses}); {score}, not significant"
     else:
-        reason = f"{score}, within chance, and validation loss is no lower ({losses})"
+        reason = f"{score}, not significant, and validation loss is not lower ({losses})"
     return f"{'Kept' if is_kept else 'Undone'}: {name}: {reason}.{_draw_lesson(outcome, is_kept=is_kept)}"
 
 
@@ -171,5 +171,5 @@ def _draw_lesson(outcome: StageOutcome, *, is_kept: bool) -> str:
     if outcome.plan.stage.unfreeze == "none":
         return ""
     if is_kept and outcome.progress.decided_by == "score":
-        return " What limited the model lay in the conv layers."
-    return " What limits the model lies in the head or the data, as far as this shows."
+        return " The frozen layers were limiting the model."
+    return " The head or the data are probably limiting the model."

@@ -1,10 +1,11 @@
-"""What a stage is trained on: batches of cached features, or of pictures augmented afresh.
+"""The batches of a stage: cached features, or freshly augmented images.
 
-Order and views are drawn from (seed, epoch) alone, so an epoch is the same whether or not the run was interrupted
-before it, and whether its inputs are held in memory or read on the way; so is with what each image is mixed. Batches
-differ in size by at most one image: no image is dropped, and no batch norm sees a batch of one.
+Order, views and mixing are drawn from (seed, epoch) alone, so an epoch is the same whether or not the run was
+interrupted before it, and whether its inputs are in memory or read from disk. Batch sizes differ by at most one image:
+no image is
+dropped, and no batch norm sees a batch of one.
 
-Batches come in blocks: a block holds what several consecutive batches need, for one call of the compiled loop.
+Batches come in blocks: a block contains several consecutive batches, for one call of the compiled loop.
 """
 
 from __future__ import annotations
@@ -23,18 +24,18 @@ from tlkit.training.mixing import NO_MIXING, Mix, Mixing
 from tlkit.waiting import waiting_for
 
 SHARE_OF_MEMORY = 4
-"""Inputs are held if they take at most one part in so many of the free memory; what is read ahead takes no more."""
+"""Inputs are held in memory, or read ahead, up to one part in this many of the free memory."""
 _COPIES_OF_A_BLOCK = 4
 
 
 @dataclass(frozen=True)
 class Truth:
-    """What is true of some images.
+    """The targets of some images.
 
     Attributes:
         answers: int32 (n,) classes; float32 (n, labels) of 0 and 1; or float32 (n, 1) values in deviations.
-        boxes: The box as it lies in each view, float32 (n, 4): cx, cy, w, h as fractions of the input, 0..1.
-        box_weights: 1 where there is a box, 0 where not, float32 (n,).
+        boxes: The box in each view, float32 (n, 4): cx, cy, w, h as fractions of the input, 0..1.
+        box_weights: 1 with a box, 0 without, float32 (n,).
     """
 
     answers: NDArray[np.generic]
@@ -44,16 +45,17 @@ class Truth:
 
 @dataclass(frozen=True)
 class Block:
-    """Some consecutive batches: a table of inputs, and in the order of training what belongs to each image.
+    """Consecutive batches: a table of inputs, and the data of each image in training order.
 
     Attributes:
-        inputs: Tensor of features, float16 or float32, (m, *feature_shape), or pictures, uint8 0..255, (m, height, width, 3).
-        rows: Where in `inputs` each image lies, int32 (n,).
-        metadata: float32 (n, width); width 0 where there are none.
-        truth: What the model is to say of the n images.
+        inputs: Tensor of features, float16 or float32, (m, *feature_shape), or pictures, uint8 0..255, (m, height,
+            width, 3).
+        rows: Row of each image in `inputs`, int32 (n,).
+        metadata: float32 (n, width); width 0 without metadata.
+        truth: Targets of the n images.
         weights: Weight of each image in the loss, float32, (n,), 1 on average.
-        edges: Batch k holds the images `edges[k]` to `edges[k + 1]`, the last not included: int32 (batches + 1,).
-        mix: With what each of the n images is mixed; None if nothing is.
+        edges: Batch k has the images `edges[k]` to `edges[k + 1]`, exclusive: int32 (batches + 1,).
+        mix: The mixing partners of the n images; None without mixing.
     """
 
     inputs: Any
@@ -71,22 +73,22 @@ class Block:
 
 
 class InputReader(Protocol):
-    """Reads the inputs of some images: `views[i]` is the view wanted of image `images[i]`."""
+    """Reads the inputs of some images: `views[i]` is the requested view of image `images[i]`."""
 
     def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
         """Return an array (n, ...)."""
 
 
 class TruthReader(Protocol):
-    """Tells what is true of some images: `views[i]` is the view in which image `images[i]` is shown."""
+    """Returns the targets of some images: `views[i]` is the view of image `images[i]`."""
 
     def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
-        """Return the truth of the images."""
+        """Return the targets of the images."""
 
 
 @dataclass(frozen=True)
 class FixedTruth:
-    """The truth where no box is learnt, so that no view changes it; `answers` as in Truth, for all images."""
+    """Targets without boxes, which do not depend on the view; `answers` as in Truth, for all images."""
 
     answers: NDArray[np.generic]
 
@@ -98,7 +100,7 @@ class FixedTruth:
 
 @dataclass(frozen=True)
 class TruthTable:
-    """The truth of cached views, found out once for all epochs; arrays as in Truth, of (num_images, num_views) rows."""
+    """Targets of cached views, computed once for all epochs; arrays as in Truth, of (num_images, num_views) rows."""
 
     answers: NDArray[np.generic]
     boxes: NDArray[np.float32]
@@ -106,7 +108,7 @@ class TruthTable:
 
     @classmethod
     def of(cls, tell: TruthReader, *, num_images: int, num_views: int) -> Self:
-        """Ask for the truth of every view of every image."""
+        """Read the targets of every view of every image."""
         told = [tell(np.arange(num_images), np.full(num_images, view)) for view in range(num_views)]
         boxes, weights = (
             np.stack(parts, axis=1) for parts in zip(*((t.boxes, t.box_weights) for t in told), strict=True)
@@ -114,7 +116,7 @@ class TruthTable:
         return cls(told[0].answers, boxes, weights)
 
     def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
-        """Return the answers of the images, and where their boxes lie in the views."""
+        """Return the targets of the images, with their boxes in the views."""
         return Truth(self.answers[images], self.boxes[images, views], self.box_weights[images, views])
 
 
@@ -125,8 +127,8 @@ class EpochPlan:
     Attributes:
         num_images: Images in an epoch.
         batch_size: The most images in a batch.
-        num_views: Cached views to draw from; 0 asks for a fresh view in every epoch (view number epoch + 1).
-        seed: Seed of the stage; None keeps the order and view 0 and mixes nothing, as validation does.
+        num_views: Cached views to draw from; 0 for a fresh view in every epoch (view number epoch + 1).
+        seed: Seed of the stage; None keeps the order and view 0 without mixing, as in validation.
         mixing: How images are mixed, if they are.
     """
 
@@ -138,7 +140,7 @@ class EpochPlan:
 
     @property
     def num_batches(self) -> int:
-        """Batches in an epoch: as few as the batch size allows."""
+        """Number of batches in an epoch, the minimum for the batch size."""
         return -(-self.num_images // self.batch_size)
 
     def draw(self, epoch: int) -> tuple[list[NDArray[np.int64]], NDArray[np.int64]]:
@@ -155,18 +157,18 @@ class EpochPlan:
         return np.array_split(order, self.num_batches), views
 
     def draw_mix(self, epoch: int, sizes: Sequence[int]) -> Mix | None:
-        """Return with what each image is mixed in batches of these sizes, in the order of training; None: nothing is."""
+        """Return the mixing partners for batches of these sizes, in training order; None without mixing."""
         if self.seed is None or not self.mixing.is_on:
             return None
         return self.mixing.draw(sizes, seed=self.seed, epoch=epoch)
 
 
 class Inputs(Protocol):
-    """Where the inputs of a split come from.
+    """The source of a split's inputs.
 
     Attributes:
         batches_at_once: Batches in a block.
-        blocks_ahead: Blocks that are prepared before they are needed; they are held in memory besides the one in use.
+        blocks_ahead: Blocks prepared in advance and held in memory besides the one in use.
     """
 
     @property
@@ -178,12 +180,12 @@ class Inputs(Protocol):
         """Blocks prepared before they are needed."""
 
     def take(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
-        """Return a table (m, ...) that holds the inputs, and the row of each image in it: (n,)."""
+        """Return a table (m, ...) of inputs, and the row of each image in it: (n,)."""
 
 
 @dataclass(frozen=True)
 class ReadInputs:
-    """Inputs that are read on a background thread while the block before them is trained on.
+    """Inputs read on a background thread while the previous block is trained on.
 
     Attributes:
         read: Fetches inputs.
@@ -202,7 +204,7 @@ class ReadInputs:
 
 @dataclass(frozen=True)
 class HeldInputs:
-    """All inputs of a split, held in memory: an epoch is one block, and nothing of it is copied.
+    """All inputs of a split, held in memory: an epoch is one block, without copies.
 
     Attributes:
         table: Tensor (num_images * num_views, ...): all views of an image together.
@@ -224,10 +226,11 @@ def choose_inputs(
 ) -> Inputs:
     """Hold a split's cached features in memory if they fit, else read them in windows of many batches.
 
-    A window is the next stretch of the epoch's drawn order, so no randomness is lost and the run is the same bit for bit
-    whether memory is large or small. Its rows are asked for at once and the cache reads them in the order in which they
-    lie on the disk. To shuffle whole chunks instead would read no faster (30,000 maps of 50 kB, disk cold, windows of a
-    sixth: 179 MB/s against 107 to 143; 375,000 vectors of 4 kB: 178 against 111 to 124).
+    A window is the next part of the epoch's random order, so the run is bitwise the same whatever the size of memory.
+    All its rows are requested at once, and the cache reads them in disk order. Shuffling whole chunks instead is not
+    faster
+    (30,000 maps of 50 kB, disk cold, windows of a sixth: 179 MB/s against 107 to 143; 375,000 vectors of 4 kB: 178
+    against 111 to 124).
 
     Args:
         read: Fetches features by image and view.
@@ -235,7 +238,7 @@ def choose_inputs(
         num_views: Cached views of each.
         batch_size: The most images in a batch.
         row_bytes: Size of one row of features.
-        free_bytes: Memory that is free now; a quarter of it is used at most, half while it is being filled.
+        free_bytes: Free memory; at most a quarter of it is used, half while it is being filled.
     """
     allowed = free_bytes // SHARE_OF_MEMORY
     if num_images * num_views * row_bytes <= allowed:
@@ -248,7 +251,7 @@ def choose_inputs(
 
 @dataclass(frozen=True)
 class Batches:
-    """The batches of a split: an epoch's plan, and all that it needs.
+    """The batches of a split: an epoch's plan and its data.
 
     Attributes:
         plan: Order and views.

@@ -1,8 +1,9 @@
-"""The state of an unfinished run on disk, whole enough that a resumed run ends bitwise where an undisturbed one would.
+"""Checkpoints of an unfinished run, complete enough that a resumed run is bitwise equal to an uninterrupted one.
 
-One safetensors file holds everything: arrays under `model/`, `best/` and `optimizer/`, and in its header the rest as
-JSON and the hash of all of it. It appears whole or not at all. Training goes on without it where the disk does not take
-it, and begins the stage again where it is damaged or of another version.
+A checkpoint is one safetensors file: arrays under `model/`, `best/` and `optimizer/`, and in its header the rest as
+JSON with a hash. It is written atomically. If it cannot be written, training continues without it; if it is damaged or
+of
+another version, the stage starts again.
 """
 
 from __future__ import annotations
@@ -28,22 +29,22 @@ Arrays = dict[str, NDArray[Any]]
 
 @dataclass
 class Progress:
-    """How far a stage has come.
+    """The progress of a stage.
 
     Attributes:
-        epochs_done: Finished epochs of this stage.
+        epochs_done: Number of finished epochs.
         best_epoch: The epoch (from 1) whose weights are kept; 0 is the state before the first.
-        best: Validation figures there, by name; see `tlkit.training.meters`.
+        best: Its validation figures, by name; see `tlkit.training.meters`.
         start: Validation figures before the stage.
-        rows: The stage's history so far, one mapping an epoch.
+        rows: The stage's history so far, one mapping per epoch.
         steps_per_epoch: Optimizer steps in each epoch.
-        num_averaged: Epochs whose weights are in the average.
+        num_averaged: Number of epochs in the weight average.
         average: Validation figures of the averaged weights; empty if there are none.
-        average_is_kept: Whether they are the stage's result.
-        trained: Validation figures of what the stage trained, whether or not that is kept; empty until it has ended.
-        decided_by: What decided whether it is kept, `score` or `loss`; see `tlkit.training.verdicts`. Empty if there was
+        average_is_kept: Whether the averaged weights are the stage's result.
+        trained: Validation figures of the trained weights, whether or not they are kept; empty until the stage ends.
+        decided_by: The criterion for keeping them, `score` or `loss`; see `tlkit.training.verdicts`. Empty if there was
             nothing to decide.
-        p_value: How often chance alone would change the score by so much.
+        p_value: The p-value of the change in score.
     """
 
     epochs_done: int = 0
@@ -61,11 +62,11 @@ class Progress:
 
 
 class Checkpoint:
-    """Where a part of a run's state lies.
+    """The checkpoint file of a stage.
 
     Args:
         path: The file.
-        warn: Told, as a sentence, once that the disk does not take the state, and that it cannot be used.
+        warn: Called with a sentence if the checkpoint cannot be written, once, or cannot be used.
     """
 
     def __init__(self, path: Path, warn: Callable[[str], None]) -> None:
@@ -74,17 +75,17 @@ class Checkpoint:
         self._has_failed = False
 
     def read(self) -> tuple[Arrays, Progress] | None:
-        """Return arrays and progress, or None if nothing was saved, or what was saved cannot be used."""
+        """Return arrays and progress, or None if there is no usable checkpoint."""
         if not self._path.is_file():
             return None
         try:
             return _read(self._path)
         except _UnusableError as error:
-            self._warn(f"{self._path} cannot be used ({error}): what it holds is computed again.")
+            self._warn(f"{self._path} cannot be used ({error}); its content is computed again.")
             return None
 
     def write(self, arrays: Mapping[str, NDArray[Any]], progress: Progress) -> None:
-        """Put arrays and progress in the place of what was saved before, if the disk takes them."""
+        """Replace the saved arrays and progress, if the disk allows."""
         text = json.dumps(asdict(progress))
         header = {"progress": text, "sha256": _hash(arrays, text)}
         try:
@@ -94,19 +95,19 @@ class Checkpoint:
         except OSError as error:
             if not self._has_failed:
                 self._warn(
-                    f"The state of training cannot be saved ({self._path}: {error.strerror}). Training goes on; if it "
-                    "is interrupted, --resume begins where the state was last saved."
+                    f"The checkpoint cannot be saved ({self._path}: {error.strerror}). Training continues; if it is "
+                    "interrupted, --resume continues from the last saved checkpoint."
                 )
             self._has_failed = True
 
     def remove(self) -> None:
-        """Remove what is no longer needed, if the disk lets it go."""
+        """Remove the checkpoint, if the disk allows."""
         with suppress(OSError):
             self._path.unlink(missing_ok=True)
 
 
 class _UnusableError(Exception):
-    """Says what is wrong with the file."""
+    """The checkpoint is unusable; the message says why."""
 
 
 def _read(path: Path) -> tuple[Arrays, Progress]:
@@ -120,7 +121,7 @@ def _read(path: Path) -> tuple[Arrays, Progress]:
     except (SafetensorError, OSError, KeyError, TypeError, ValueError) as error:
         raise _UnusableError(str(error)) from error
     if _hash(arrays, text) != sha256:
-        raise _UnusableError("its content has changed since it was written")
+        raise _UnusableError("the checksum does not match")
     told = json.loads(text)
     if told.keys() != {each.name for each in fields(Progress)}:
         raise _UnusableError("another version of tlkit wrote it")
@@ -132,15 +133,15 @@ def _hash(arrays: Mapping[str, NDArray[Any]], progress: str) -> str:
 
 
 def snapshot(prefix: str, variables: Sequence[Any]) -> Arrays:
-    """Copy variables into arrays named `prefix/0000`, `prefix/0001`, … in their order."""
+    """Copy variables into arrays named `prefix/0000`, `prefix/0001`, … in order."""
     return {f"{prefix}/{number:04d}": np.array(variable.numpy()) for number, variable in enumerate(variables)}
 
 
 def restore(prefix: str, variables: Sequence[Any], arrays: Mapping[str, NDArray[Any]]) -> None:
-    """Set variables from what `snapshot` made of the same variables.
+    """Restore variables from a `snapshot`.
 
     Raises:
-        RunError: If number or shapes differ: the state belongs to another model.
+        RunError: The number or shapes differ, because the state belongs to another model.
     """
     names = sorted(name for name in arrays if name.startswith(f"{prefix}/"))
     fits = len(names) == len(variables) and all(
@@ -148,9 +149,9 @@ def restore(prefix: str, variables: Sequence[Any], arrays: Mapping[str, NDArray[
     )
     if not fits:
         raise RunError(
-            f"The saved state holds {len(names)} {prefix} arrays that do not fit this model's {len(variables)}.",
-            expected="the state of the same run, made by the same version of Keras",
-            fix="begin a new run with another --out.",
+            f"The checkpoint has {len(names)} {prefix} arrays that do not match this model's {len(variables)}.",
+            expected="a checkpoint of the same run, written by the same version of Keras",
+            fix="start a new run with another --out.",
         )
     for name, variable in zip(names, variables, strict=True):
         variable.assign(arrays[name])

@@ -1,7 +1,7 @@
-"""Train a head, and from it the last layer groups too, and let both answer for images that are held out.
+"""Train a head, then the last layer groups too, and predict held-out images with both.
 
-It is what a run does in its first two stages, on features of the images as they are. Nothing is saved, and the backbone
-is as it was afterwards.
+These are the first two stages of a run, on features of the plain images. Nothing is saved, and the backbone is restored
+afterwards.
 """
 
 from __future__ import annotations
@@ -29,12 +29,12 @@ from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 @dataclass(frozen=True, eq=False)
 class Deeper:
-    """What is trained after the head.
+    """The second stage, after the head.
 
     Attributes:
         backbone: The network.
-        boundary: Where it is cut; what lies above it is trained.
-        features: At that boundary.
+        boundary: Boundary above which the backbone is trained.
+        features: Features at that boundary.
         stage: Resolved settings.
         bn: What its batch norm does; see `build_stage_model`.
     """

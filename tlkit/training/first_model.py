@@ -1,4 +1,4 @@
-"""The model that a run begins with: an earlier one, or a new one that fits the data."""
+"""The initial model of a run: an earlier one, or a new one for the data."""
 
 from __future__ import annotations
 
@@ -25,11 +25,11 @@ if TYPE_CHECKING:
 
 
 def fetch_weights(backbone: ResolvedBackbone, data: Path) -> None:
-    """Fetch the weights that are not on this machine, before the images of a data set are read, which takes longer.
+    """Download missing weights before the images are read, which takes longer.
 
     Raises:
-        DataError: There is no data set that they would be for.
-        BackboneError: They cannot be fetched.
+        DataError: The data set does not exist.
+        BackboneError: They cannot be downloaded.
     """
     if is_to_be_fetched(backbone.entry, backbone.weights):
         check_exists(data)
@@ -38,10 +38,10 @@ def fetch_weights(backbone: ResolvedBackbone, data: Path) -> None:
 
 
 def build_classifier(run: Run, start: Path | None) -> Classifier:
-    """Return the model of the run or bundle at `start`, or a new one with an untrained head that fits the data.
+    """Return the model of the run or bundle at `start`, or a new one with an untrained head for the data.
 
     Raises:
-        SettingError: The logarithm of values is to be learnt, and some are not above 0.
+        SettingError: The target scale is logarithmic, but some values are not above 0.
     """
     from tlkit.models.classifier import assemble_classifier
     from tlkit.models.saving import read_bundle
@@ -74,11 +74,11 @@ def build_classifier(run: Run, start: Path | None) -> Classifier:
 
 
 def print_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:
-    """Say how the columns are read, and which of them will say nothing about new images."""
+    """Print how the columns are read, and which of them carry no information."""
     rows = [record.metadata for record in manifest.in_split("train")]
     if not spec.metadata.columns:
         return
-    console.table("Metadata beside the image", ("column", "read as", "missing"), describe_columns(spec.metadata, rows))
+    console.table("Metadata", ("column", "read as", "missing"), describe_columns(spec.metadata, rows))
     for column, texts in zip(spec.metadata.columns, zip(*rows, strict=True), strict=True):
         useless = describe_useless_column(column, texts)
         if useless:
@@ -88,11 +88,11 @@ def print_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> No
 
 
 def check_target(manifest: Manifest, settings: DataSettings) -> None:
-    """Refuse the logarithm of values that have none."""
+    """Check that all values are positive if their logarithm is learned."""
     lowest = float(manifest.targets(manifest.records).min())
     if settings.target_scale == "log" and lowest <= 0:
         raise SettingError(
             f"target_scale is log, but the lowest {settings.target} is {lowest:g}.",
-            expected="values above 0 where their logarithm is learnt",
-            fix="leave out --target-scale.",
+            expected="values above 0 for a logarithmic scale",
+            fix="remove --target-scale.",
         )

@@ -1,4 +1,4 @@
-"""The history of a run: one CSV row and one TensorBoard point an epoch, rebuilt whole from the rows that a run keeps."""
+"""The history of a run: one CSV row and one TensorBoard point per epoch, rebuilt from the run's rows."""
 
 from __future__ import annotations
 
@@ -34,13 +34,13 @@ def list_figures(row: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 class TensorBoardLog:
-    """Writes epochs as TensorBoard scalars; needs no tensorboard package, which is only for looking at them.
+    """Writes epochs as TensorBoard scalars, without needing the tensorboard package.
 
     Args:
         folder: Receives an events file.
 
     Raises:
-        OSError: The disk does not take it.
+        OSError: The file cannot be written.
     """
 
     def __init__(self, folder: Path) -> None:
@@ -58,7 +58,7 @@ class TensorBoardLog:
         """Write one history row at step `epoch`.
 
         Raises:
-            OSError: The disk does not take it.
+            OSError: The file cannot be written.
         """
         try:
             with self._writer.as_default():

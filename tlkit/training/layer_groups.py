@@ -1,7 +1,7 @@
-"""Learning rates that differ by layer group: the table of rates, and the optimizer that follows it.
+"""Learning rates by layer group: the table of rates, and an optimizer that applies it.
 
-Keras offers one rate for a model. Scaling gradients instead does nothing to Adam, whose update is free of scale, so the
-rate itself is multiplied, variable by variable, inside the update.
+Keras has one learning rate per model. Scaling gradients has no effect on Adam, whose update is scale-invariant, so the
+rate itself is multiplied per variable inside the update.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from tlkit.backbones.catalogue import HEAD_GROUP
 
 @dataclass(frozen=True)
 class GroupRate:
-    """One line of the table of learning rates: `num_trainable` parameters move at `rate`."""
+    """One row of the table of learning rates: `num_trainable` parameters are trained at `rate`."""
 
     group: str
     num_parameters: int
@@ -51,7 +51,7 @@ def compute_group_rates(
 
 
 class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no types
-    """AdamW with a learning rate of its own for every trainable variable.
+    """AdamW with a separate learning rate for every trainable variable.
 
     `learning_rate` is the schedule's factor, 0..1; a variable moves at that factor times its own rate. Weight decay is
     decoupled (Loshchilov and Hutter 2019, arXiv:1711.05101), follows the variable's rate, and spares biases and the
@@ -59,7 +59,7 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
 
     Args:
         rates: One rate for each trainable variable, in the order in which the variables are given to `apply`.
-        weight_decay: Fraction of a weight that is taken off at rate 1.
+        weight_decay: Fraction of a weight removed per step at rate 1.
         held: Places of the variables that move at their rate whatever the factor.
     """
 
@@ -70,7 +70,7 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
         self._decay = weight_decay
 
     def build(self, variables: Sequence[Any]) -> None:
-        """Create the moments; the variables must be as many as the rates.
+        """Create the moments; there must be one rate per variable.
 
         Raises:
             ValueError: If they are not.
@@ -80,10 +80,10 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
         super().build(variables)
 
     def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
-        """Move each variable by the decay and Adam's step, both at its own rate.
+        """Apply weight decay and Adam's step to each variable, both at its own rate.
 
-        TensorFlow's own kernel makes Adam's step in one pass over the memory, where `keras.ops` takes twelve, and is one
-        operation of a graph instead of twenty.
+        TensorFlow's own kernel makes Adam's step in one pass over the memory, where `keras.ops` takes twelve, and is
+        one operation of a graph instead of twenty.
         """
         steps = ops.cast(self.iterations + 1, "float32")
         powers = {f"beta{number}_power": ops.power(beta, steps) for number, beta in self._betas.items()}

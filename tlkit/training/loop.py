@@ -1,4 +1,4 @@
-"""One stage of training: epochs, validation after each, the best weights kept, early stopping, exact resume."""
+"""One stage of training: epochs with validation, best weights, early stopping, exact resume."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ EpochProgress = Callable[[str, int], AbstractContextManager[Advance]]
 
 @dataclass(frozen=True)
 class StageData:
-    """The images of a stage: batches to train on, all validation images in order, and what is learnt from them."""
+    """The data of a stage: training batches, validation images in order, and the outputs to train."""
 
     train: Batches
     validation: Batches
@@ -45,9 +45,9 @@ class StageCallbacks:
 
     Attributes:
         on_epoch: Called after every epoch with the stage's history rows so far.
-        epoch_progress: Given a description and a number of images, a context manager whose value counts images.
-        checkpoint: Where the state is written after an epoch, not so often that it would cost more than a twentieth of
-            the time; if there is some, the stage goes on from it. None where nobody would go on with it.
+        epoch_progress: Takes a description and a number of images; returns a context manager whose value counts images.
+        checkpoint: Where the state is written after an epoch, using at most 5% of the time; an existing one is resumed.
+            None to write none.
     """
 
     on_epoch: Callable[[Sequence[dict[str, Any]]], None]
@@ -67,12 +67,12 @@ def fit_stage(
 ) -> Progress:
     """Train one stage and leave the model with the weights of its best epoch.
 
-    The best epoch is the one with the lowest validation loss: to choose the luckiest of many accuracies would flatter
-    the figure. With `keeps_start` it must also be worth keeping, or the model is left as it was: its score must have risen
-    by more than chance explains, or its loss be lower and its score not clearly worse; see `tlkit.training.verdicts`.
-    With `stage.average`, the mean of the weights of several epochs takes the best one's place if its validation loss is
-    lower. Batch norm's moving statistics that lag behind what is trained below them are measured anew before validation;
-    see `moving_statistics`.
+    The best epoch is the one with the lowest validation loss; choosing the highest of many accuracies would be
+    optimistic. With `keeps_start` the stage must also improve the model, or its weights are restored: the score must
+    rise
+    significantly, or the loss must be lower and the score not significantly worse; see `tlkit.training.verdicts`. With
+    `stage.average`, the mean weights of several epochs replace the best ones if their validation loss is lower. Batch
+    norm statistics that lag behind the trained layers are measured again before validation; see `moving_statistics`.
 
     Args:
         model: Tail and head; its `trainable` flags are set.
@@ -80,15 +80,15 @@ def fit_stage(
         rates: Learning rate of each of `model.trainable_variables`.
         stage: Epochs, schedule and patience; resolved.
         training: Seed, weight decay, label smoothing and focal loss.
-        keeps_start: Whether the model was of use before this stage.
+        keeps_start: Whether the model was usable before this stage.
         callbacks: Told of each epoch, and where its state is kept.
 
     Returns:
-        What happened, with the history.
+        The progress, with the history.
 
     Raises:
-        NumericsError: If the training loss is no longer a number.
-        RunError: If the checkpoint belongs to another model.
+        NumericsError: The training loss is not finite.
+        RunError: The checkpoint belongs to another model.
     """
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
@@ -142,9 +142,9 @@ def fit_stage(
 
 
 def _is_worth_keeping(progress: Progress, outcomes: Arrays, *, keeps_start: bool) -> bool:
-    """Return whether what was trained is kept, and record what decided."""
+    """Return whether to keep the trained weights, and record the reason."""
     progress.trained = progress.best
-    if not progress.best:  # no epoch had a loss that is a number
+    if not progress.best:  # no epoch had a finite loss
         progress.decided_by = "loss"
         return False
     if not keeps_start:
@@ -155,14 +155,14 @@ def _is_worth_keeping(progress: Progress, outcomes: Arrays, *, keeps_start: bool
 
 
 def _roll_back(progress: Progress) -> None:
-    """Say that the state before the stage is the one that is kept."""
+    """Record that the state before the stage is kept."""
     progress.best_epoch, progress.best, progress.average_is_kept = 0, progress.start, False
     for row in progress.rows:
         row["is_best"] = False
 
 
 def list_averaged_epochs(stage: ResolvedStage) -> list[int]:
-    """Return the epochs after which the weights are taken into the average: the last ones, or the last restarts' ends.
+    """Return the epochs whose weights are averaged: the last ones, or the ends of the last restarts.
 
     Near the end of training weights wander around a better place than any of them (stochastic weight averaging:
     Izmailov et al. 2018, arXiv:1803.05407).
@@ -174,7 +174,7 @@ def list_averaged_epochs(stage: ResolvedStage) -> list[int]:
 
 
 def _add_to_average(average: Arrays, weights: Arrays, number: int) -> Arrays:
-    """Return the mean of `number` sets of weights from the mean of all but the last and the last; integers are its own."""
+    """Update the mean of weights with set number `number`; integers are copied from the latest set."""
     if number == 1:
         return weights
     return {
@@ -203,7 +203,7 @@ def _run_epoch(
     progress: Progress,
     callbacks: StageCallbacks,
 ) -> tuple[dict[str, Any], NDArray[np.float32]]:
-    """Train one epoch and validate; return its history row, and how each validation image fared."""
+    """Train one epoch and validate; return its history row, and the score of each validation image."""
     started = time.perf_counter()
     epoch = progress.epochs_done
     course = Course(stage, data.train.num_batches)
@@ -216,8 +216,8 @@ def _run_epoch(
                 meter.add(steps.train(block, batches, factors))
                 if not meter.loss_is_a_number:
                     raise NumericsError(
-                        f"The training loss became not-a-number in epoch {epoch + 1} of stage {stage.name}.",
-                        expected="a loss that stays finite",
+                        f"The training loss became NaN in epoch {epoch + 1} of stage {stage.name}.",
+                        expected="a finite loss",
                         fix="use a smaller --lr, or a larger --lr-ratio if lower groups are unfrozen.",
                     )
                 advance(int(block.edges[batches.stop] - block.edges[batches.start]))
@@ -239,7 +239,7 @@ def _run_epoch(
 
 
 def _evaluate(steps: Steps, batches: Batches, outputs: Outputs) -> tuple[Figures, NDArray[np.float32]]:
-    """Return the figures over all images, and how each of them fared."""
+    """Return the figures over all images, and the score of each image."""
     told = [steps.evaluate(block, slice(0, block.num_batches), [0.0] * block.num_batches) for block in batches.epoch(0)]
     by_image = {name: np.concatenate([part[name] for part in told]) for name in told[0]}
     meter = Meter(outputs)

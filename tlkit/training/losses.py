@@ -1,4 +1,4 @@
-"""The losses of boxes, one number an image, how boxes agree, and what an image weighs in a loss."""
+"""Box losses per image, IoU, and image weights in the loss."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ def compute_class_weights(labels: NDArray[Any], *, num_classes: int, mode: str) 
     """Return each image's weight in the loss, float32 (n,), 1 on average.
 
     Args:
-        labels: int32 (n,), of which every class occurs; with mode `none` any answers (n, ...).
+        labels: int32 (n,), with every class present; with mode `none` any targets (n, ...).
         num_classes: Number of classes.
-        mode: `none`: all 1. `balanced`: n / (num_classes x images of the class), so that every class counts alike.
+        mode: `none`: all 1. `balanced`: n / (num_classes x images of the class), so that every class counts equally.
     """
     if mode == "none":
         return np.ones(len(labels), dtype=np.float32)
@@ -47,7 +47,7 @@ def compute_box_losses(kind: str, boxes: Any, predicted: Any) -> Any:
 
 
 def compute_iou(boxes: Any, others: Any) -> Any:
-    """Return intersection over union of boxes (n, 4) cx, cy, w, h with others in the same places: (n,), 0..1."""
+    """Return the elementwise intersection over union of boxes (n, 4) cx, cy, w, h: (n,), 0..1."""
     overlap = _overlap(boxes, others, 0) * _overlap(boxes, others, 1)
     union = boxes[:, 2] * boxes[:, 3] + others[:, 2] * others[:, 3] - overlap
     return overlap / ops.maximum(union, TINY)

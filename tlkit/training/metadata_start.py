@@ -1,7 +1,7 @@
-"""Train the part of a head that sees metadata, before the image has a say.
+"""Train the metadata part of a head before the image part.
 
-A head learns the images of a small set by heart within a few epochs; metadata, whose weights begin at zero, would hardly
-have moved by then, however much they tell. So they go first, and the image learns what they leave open.
+A head memorizes a small set of images within a few epochs, when the metadata weights, which start at zero, have hardly
+moved, however informative they are. So metadata are trained first, and the image explains the rest.
 """
 
 from __future__ import annotations
@@ -26,9 +26,9 @@ MAX_STEPS_OF_AN_EPOCH = 50
 
 
 def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings) -> Progress:
-    """Train a head's weights of metadata alone; everything else of the head stays as it is.
+    """Train only the metadata weights of a head.
 
-    Cost: a few seconds, as no image is read.
+    Takes a few seconds, because no image is read.
 
     Args:
         head: Untrained, with metadata.
@@ -36,7 +36,7 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
         training: Seed, weight decay, label smoothing and focal loss; the box's loss is not used.
 
     Returns:
-        What happened: `start` are the figures before, `best` those of metadata alone.
+        The progress: `start` has the figures before, `best` those of metadata alone.
     """
     norm = head.get_layer("metadata_norm")
     norm.moving_mean.assign(data.train.metadata.mean(axis=0))
@@ -50,7 +50,7 @@ def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings)
 
 
 def _without_images(batches: Batches) -> Batches:
-    """Return the same batches with nothing in the place of the images, and none mixed."""
+    """Return the same batches with empty images and without mixing."""
     num_images = batches.num_images
     batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MAX_STEPS_OF_AN_EPOCH))
     plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1, mixing=NO_MIXING)

@@ -1,7 +1,7 @@
-"""MixUp and CutMix: training on mixtures of two images of a batch, which are to be answered in their shares.
+"""MixUp and CutMix: training on mixtures of two images of a batch, with targets in the same proportion.
 
-Who is mixed with whom, where and how much, is drawn from (seed, epoch) in numpy, as order and views are; the mixing
-itself happens within the compiled step. Each image of a batch is mixed once, with one drawn from the same batch.
+Partners, regions and amounts are drawn from (seed, epoch) in numpy, like order and views; the mixing itself is part of
+the compiled step. Each image of a batch is mixed once, with another one of the same batch.
 
 - MixUp (Zhang et al. 2018, arXiv:1710.09412) adds two images, each times its share. Between cached features the same is
   done to these, as manifold mixup (Verma et al. 2019, arXiv:1806.05236) does at one fixed layer.
@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from tlkit.tasks import Task
 
 _STREAM = 1
-"""Keeps the draws apart from those of order and views, which are the same with mixing and without."""
+"""Separates these draws from those of order and views, which are the same with and without mixing."""
 
 
 @dataclass(frozen=True)
 class Mix:
-    """With what each of some images is mixed, in the order of training.
+    """The mixing partners of some images, in training order.
 
     Attributes:
         partners: Place of the other image within the batch, int32 (n,).
@@ -51,7 +51,7 @@ class Mix:
 
 @dataclass(frozen=True)
 class Mixing:
-    """How a stage mixes. With both above 0, each image has one of the two, by the toss of a coin.
+    """The mixing of a stage. If both are above 0, each image gets one of the two at random.
 
     Attributes:
         mixup: Both parameters of the Beta distribution that MixUp's shares are drawn from; 0: no MixUp.
@@ -130,8 +130,8 @@ def blend(values: Any, partners: Any, shares: Any) -> Any:
 
 
 @dataclass(frozen=True)
-class Wanted:
-    """What a batch is to be answered, for the loss and for the score.
+class MixedTargets:
+    """The targets of a mixed batch, for the loss and for the score.
 
     Attributes:
         terms: Answers and weights, (n, ...) and (n,): the loss is the sum of the losses for each, times its weights.
@@ -142,11 +142,11 @@ class Wanted:
     counted: Any
 
 
-def mix_answers(task: Task, answers: Any, weights: Any, partners: Any, shares: Any) -> Wanted:
-    """Return what mixtures are to be answered.
+def mix_answers(task: Task, answers: Any, weights: Any, partners: Any, shares: Any) -> MixedTargets:
+    """Return the targets of mixtures.
 
-    Of classes and labels both answers count, by their shares, each with its image's weight, and the score is that of the
-    answer with the larger share. Values are themselves mixed.
+    Of classes and labels both answers count, by their shares, each with its image's weight, and the score is that of
+    the answer with the larger share. Values are themselves mixed.
 
     Args:
         task: What the answers are of.
@@ -157,8 +157,8 @@ def mix_answers(task: Task, answers: Any, weights: Any, partners: Any, shares: A
     """
     if task.blends_targets:
         mixed = blend(answers, partners, shares)
-        return Wanted(((mixed, weights),), mixed)
+        return MixedTargets(((mixed, weights),), mixed)
     others = ops.take(answers, partners, axis=0)
     is_larger = ops.reshape(shares >= 0.5, (-1, *(1 for _ in answers.shape[1:])))
     terms = (answers, shares * weights), (others, (1.0 - shares) * ops.take(weights, partners, axis=0))
-    return Wanted(terms, ops.where(is_larger, answers, others))
+    return MixedTargets(terms, ops.where(is_larger, answers, others))

@@ -1,10 +1,10 @@
-"""Batch norm's moving statistics where what lies below it is trained: measured anew where they lag behind.
+"""Measure batch norm's moving statistics again if they lag behind the trained layers below.
 
-Moving statistics are means over steps whose weights differed. While only a head is trained, its inputs stay as they are, and
-that does no harm. With layers below it unfrozen, at a high rate, channels die out or grow within a few steps, and a variance
-that has fallen to a thousandth takes dozens of steps to be believed: the model then learns well, and answers at random. So
-after each epoch its last batches are asked again as in prediction; if they are answered worse than in training, the
-statistics are taken anew from the model as it is (precise batch norm: Wu and Johnson 2021, arXiv:2105.07576).
+Moving statistics are averages over steps with different weights. This is harmless while only a head is trained. With
+unfrozen layers below and a high learning rate, channels die out or grow within a few steps, and the moving variance
+takes dozens of steps to follow: the model trains well but predicts at random. So after each epoch its last batches are
+evaluated in inference mode; if their loss is worse than in training, the statistics are recomputed with the current
+weights (precise batch norm: Wu and Johnson 2021, arXiv:2105.07576).
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ class LastBatches:
     blocks: deque[Block] = field(default_factory=deque)
 
     def add(self, block: Block) -> None:
-        """Add the next block, and let go of those that are no longer needed."""
+        """Add the next block, and drop those that are no longer needed."""
         self.blocks.append(block)
         while sum(kept.num_batches for kept in self.blocks) - self.blocks[0].num_batches >= NUM_MEASURED:
             self.blocks.popleft()

@@ -1,4 +1,4 @@
-"""How often a stage comes back to Python: to show that it moves, and to save its state.
+"""How often a stage returns to Python, to show progress and to save checkpoints.
 
 Nothing here changes a run's result.
 """
@@ -11,14 +11,14 @@ from contextlib import contextmanager
 
 SECONDS_OF_A_CALL = 0.5
 SAVING_SHARE = 20
-"""Saving may take one part in so many of the time."""
+"""Saving may take one part in this many of the time."""
 SECONDS_WORTH_SAVING = 5.0
-"""What took less is sooner trained again than thought about."""
+"""Shorter training is not worth saving."""
 _MAX_GROWTH = 16
 
 
 class Pace:
-    """Shares steps out to calls that take about half a second each, by what the calls before took."""
+    """Divides steps into calls of about half a second each, based on the duration of earlier calls."""
 
     def __init__(self) -> None:
         self._num_steps = 1
@@ -37,7 +37,7 @@ class Pace:
 
 
 class SavingPace:
-    """Says when the state is worth saving: the state of a large head takes longer to write than an epoch to train."""
+    """Decides when to save: writing the state of a large head can take longer than training an epoch."""
 
     def __init__(self) -> None:
         self._due = time.perf_counter() + SECONDS_WORTH_SAVING

@@ -1,8 +1,7 @@
-"""The learning rate finder: train a few steps while the rate grows from next to nothing to far too much, and look at the loss.
+"""The learning rate finder: train a few steps while the rate grows exponentially, and record the loss.
 
-Where it begins to fall the rate begins to do something, where it falls fastest the rate is good, where it rises the rate is
-too high (Smith 2015, arXiv:1506.01186; the exponential sweep of a few steps is fast.ai's). Nothing of the model is left
-changed.
+A rate is too low while the loss is flat, good where it falls fastest, and too high where it rises (Smith 2015,
+arXiv:1506.01186; the exponential sweep of a few steps is fast.ai's). The model is restored afterwards.
 """
 
 from __future__ import annotations
@@ -26,19 +25,19 @@ from tlkit.training.steps import StageModel, Steps, compile_steps
 LOWEST_RATE = 1e-7
 HIGHEST_RATE = 10.0
 NUM_STEPS = 160
-"""Twenty for each power of ten."""
+"""Twenty steps per power of ten."""
 SMOOTHING = 0.9
-"""Part of the smoothed loss that stays at each step, so that it remembers about ten.
+"""Smoothing factor per step, a memory of about ten steps.
 
 The usual 0.98 lags behind by more than a power of ten of the rate, and what it suggests is too high.
 """
 DIVERGED = 4.0
-"""The sweep ends where the smoothed loss is so many times its lowest."""
+"""The sweep ends when the smoothed loss is this many times its minimum."""
 
 
 @dataclass(frozen=True)
 class Sweep:
-    """What the loss did while the rate grew; one entry a step, up to where it diverged.
+    """The result of a sweep; one entry per step, up to divergence.
 
     Attributes:
         rates: Learning rate of the head, rising.
@@ -62,7 +61,7 @@ def sweep_rates(
     training: TrainingSettings,
     progress: Callable[[int], AbstractContextManager[Callable[[int], None]]],
 ) -> Sweep:
-    """Train with growing rates and leave the model as it was, to the bit.
+    """Train with growing rates, then restore the model bitwise.
 
     Cost: at most 160 steps of training, however few images there are, as epochs are repeated.
 

@@ -1,4 +1,4 @@
-"""Find the learning rate of a stage: sweep, suggest, draw, and remember it in case the run is interrupted."""
+"""Find the learning rate of a stage: sweep, suggest, draw, and save it for a resumed run."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ from tlkit.training.unfreezing import compute_stage_rates, find_variable_groups
 
 @dataclass(frozen=True)
 class FoundRate:
-    """What a sweep found.
+    """The result of a rate search.
 
     Attributes:
         sweep: Rates and losses.
@@ -47,7 +47,7 @@ def search_rate(
     *,
     picture: Path,
 ) -> FoundRate:
-    """Sweep the rate of a stage that is about to begin, and draw the losses.
+    """Sweep the rate of a stage that is about to start, and draw the losses.
 
     Args:
         model: What the stage trains; it is left as it was.
@@ -72,12 +72,12 @@ def search_rate(
     try:
         draw_sweep(picture, sweep.rates, sweep.losses, sweep.smoothed, marks=marks, chosen=CHOSEN)
     except OSError as error:
-        run.console.warn(f"The sweep cannot be drawn ({describe_problem(error)}). What it suggests is the same.")
+        run.console.warn(f"The sweep cannot be drawn ({describe_problem(error)}). Its suggestion is not affected.")
     return found
 
 
 def print_search(found: FoundRate, picture: Path, console: Console) -> None:
-    """Say how far the sweep went, what it suggests, and whether the rules agree."""
+    """Print the range of the sweep, its suggestions, and whether the rules agree."""
     sweep, suggestions = found.sweep, found.suggestions
     ending = "where the loss diverged" if sweep.diverged else "without diverging"
     console.say(
@@ -86,13 +86,14 @@ def print_search(found: FoundRate, picture: Path, console: Console) -> None:
     )
     if suggestions is None:
         console.warn(
-            "The loss fell clearly at no rate, so the sweep suggests none: the model may have learnt all it can."
+            "The loss did not clearly fall at any rate, so there is no suggestion: the model may have nothing left to "
+            "learn."
         )
         return
     rows = [(rule, write_rate(rate), "taken" if rule == CHOSEN else "") for rule, rate in suggestions.by_rule.items()]
     console.table("Learning rate", ("rule", "suggests", ""), rows)
     if suggestions.are_far_apart:
-        console.warn("The rules differ by ten times or more: look at the picture, and try the rates between them.")
+        console.warn("The rules differ by a factor of ten or more: look at the figure, and try rates between them.")
 
 
 def find_stage_rate(
@@ -104,24 +105,24 @@ def find_stage_rate(
     *,
     picture: Path,
 ) -> StagePlan:
-    """Return the plan with the rate that its stage asks to be found; the usual rate if the sweep suggests none."""
+    """Return the plan with the rate found by a sweep, or the default rate if the sweep suggests none."""
     found = search_rate(model, backbone, data, plan, run, picture=picture)
     print_search(found, picture, run.console)
     if found.suggestions:
         rate = found.suggestions.chosen
     else:
         rate = find_usual_rate(plan.stage, from_scratch=run.recipe.is_from_scratch)
-        run.console.say(f"Stage {plan.stage.name} takes its usual rate, {write_rate(rate)}.")
+        run.console.say(f"Stage {plan.stage.name} uses its default rate, {write_rate(rate)}.")
     return _with_rate(plan, rate)
 
 
 def remember_rate(plan: StagePlan, found_rate: Checkpoint) -> None:
-    """Save the rate that was found, so that a resumed run takes the same."""
+    """Save the found rate, so that a resumed run uses the same."""
     found_rate.write({"rate": np.array(plan.stage.head_rate)}, Progress())
 
 
 def recall_rate(plan: StagePlan, found_rate: Checkpoint) -> StagePlan:
-    """Return the plan with the rate that the run found before it was interrupted, if it did."""
+    """Return the plan with the rate found before the interruption, if any."""
     saved = found_rate.read() if plan.stage.lr is FIND else None
     return _with_rate(plan, float(saved[0]["rate"])) if saved else plan
 

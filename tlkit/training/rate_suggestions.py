@@ -1,6 +1,7 @@
-"""Which learning rate a sweep suggests, by three rules that are in use.
+"""Suggest a learning rate from a sweep, by three common rules.
 
-A rule reads the smoothed loss, up to where it is lowest. The beginning, where it is the mean of few steps, takes no part.
+A rule reads the smoothed loss, up to where it is lowest. The beginning, where it is the mean of few steps, takes no
+part.
 """
 
 from __future__ import annotations
@@ -31,7 +32,7 @@ class Suggestions:
 
     @property
     def chosen(self) -> float:
-        """The rate to take, in two digits, so that what is said is what is used."""
+        """The rate to use, rounded to two digits so that the printed rate is the one used."""
         return round_rate(self.by_rule[CHOSEN])
 
     @property
@@ -44,8 +45,8 @@ def suggest_rates(sweep: Sweep) -> Suggestions | None:
     """Return what a sweep suggests, or None if the loss did not fall clearly at any rate.
 
     `steepest descent`: where the loss falls fastest over the logarithm of the rate. `valley`: the middle of the longest
-    fall, which is the longest series of steps, not all in a row, each lower than the one before (fastai 2.3). `a tenth of
-    the lowest`: a tenth of the rate at which the loss stops falling (the course notes' rule).
+    fall, which is the longest series of steps, not all in a row, each lower than the one before (fastai 2.3). `a tenth
+    of the lowest`: a tenth of the rate at which the loss stops falling (the course notes' rule).
     """
     first = min(NUM_FIRST_STEPS, len(sweep.rates) - 1)
     rates, losses = sweep.rates[first:], sweep.smoothed[first:]

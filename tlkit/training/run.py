@@ -15,7 +15,7 @@ from tlkit.training.stage_plan import StagePlan
 
 @dataclass(frozen=True)
 class Run:
-    """A training on a data set.
+    """A training run on a data set.
 
     Attributes:
         recipe: The settings, with defaults filled in.

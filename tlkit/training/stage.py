@@ -1,4 +1,4 @@
-"""One stage of a run: cut the backbone, get its inputs, train what lies above, say what it brought."""
+"""One stage of a run: cut the backbone, get its inputs, train the layers above, report the result."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ NUM_CHECKED_IMAGES = 2
 
 @dataclass(frozen=True)
 class StageOutcome:
-    """What a stage did.
+    """The result of a stage.
 
     Attributes:
         plan: The stage, with the rate that was found where one was to be.
@@ -46,7 +46,8 @@ class StageOutcome:
         skipped: Images that turned out unusable on the way.
         num_validation: Validation images that it was judged by.
         rate_is_found: Whether its learning rate was looked for.
-        engine: The engine and precision that computed its features; None at the pixels, and where it was finished before.
+        engine: The engine and precision that computed its features; None at the pixels, and where it was finished
+            before.
     """
 
     plan: StagePlan
@@ -66,7 +67,7 @@ def run_stage(
     state: Path,
     on_epoch: Callable[[Sequence[dict[str, Any]]], None],
 ) -> StageOutcome:
-    """Train one stage, or take over its result if an interrupted run had finished it.
+    """Train one stage, or restore its result if an interrupted run had finished it.
 
     Args:
         classifier: The model; its weights are changed.
@@ -86,7 +87,7 @@ def run_stage(
         if plan.stage.lr is not FIND and (saved := finished.read()):
             arrays, progress = saved
             restore("model", model.variables, arrays)
-            console.say(f"Stage {plan.stage.name} was finished before; going on after it.")
+            console.say(f"Stage {plan.stage.name} was already finished.")
             num_validation = len(run.manifest.in_split("validation"))
             _, table = compute_stage_rates(model, sized.backbone, plan.stage, boundary=plan.boundary)
             return StageOutcome(plan, progress, table, (), num_validation, asks_for_rate)
@@ -114,7 +115,7 @@ def run_stage(
                 ),
             )
         if begins_with_metadata and not progress.best_epoch:
-            console.warn("The image did not make validation better than metadata alone: the model does not look at it.")
+            console.warn("The image did not improve validation over metadata alone: the model ignores it.")
         finished.write(snapshot("model", model.variables), progress)
         checkpoint.remove()
         num_validation = inputs.data.validation.num_images
@@ -123,7 +124,7 @@ def run_stage(
 
 @contextlib.contextmanager
 def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
-    """Provide the classifier at the image size of a stage; what that stage trains comes back into `classifier`."""
+    """Provide the classifier at the image size of a stage; its trained weights are copied back into `classifier`."""
     spec = classifier.spec
     image_size = spec.image_size
     if stage.resize_to is not None:
@@ -157,13 +158,13 @@ def begin_with_metadata(classifier: Classifier, plan: StagePlan, inputs: StageIn
     score = classifier.spec.outputs.score_name
     run.console.say(
         f"Metadata alone: validation {QUANTITIES[score]} {progress.best[score]:.3f}, loss {progress.best['loss']:.3f}. "
-        "The image goes on from there."
+        "Training continues with the image."
     )
     return True
 
 
 def _check_cut(classifier: Classifier, boundary: str, tail: keras.Model, run: Run) -> None:
-    """Assert on real images that trunk and tail together still are the backbone."""
+    """Check on real images that trunk and tail together equal the backbone."""
     records = run.manifest.in_split("train")[:NUM_CHECKED_IMAGES]
     images = np.stack([load_record(record, classifier.spec) for record in records])
     difference = check_cut(classifier.backbone, boundary, tail, images)
@@ -171,14 +172,14 @@ def _check_cut(classifier: Classifier, boundary: str, tail: keras.Model, run: Ru
 
 
 def print_stage(plan: StagePlan, image_size: tuple[int, int], console: Console) -> None:
-    """Say what the stage does, and on what."""
+    """Print what the stage trains, and on which inputs."""
     stage = plan.stage
     if plan.boundary == PIXELS:
-        source = f"pictures, a fresh {stage.policy} view of each in every epoch"
+        source = f"images, a fresh {stage.policy} view of each in every epoch"
     elif stage.views > 1:
         source = f"cached features at {plan.boundary}, one of {stage.views} {stage.policy} views of each in every epoch"
     else:
-        source = f"cached features at {plan.boundary}, pictures as they are"
+        source = f"cached features at {plan.boundary}, images without augmentation"
     for name, alpha in (("MixUp", stage.mixup), ("CutMix", stage.cutmix)):
         source += f", {name} {alpha:g}" if alpha else ""
     size = f", at {image_size[0]} px" if stage.resize_to else ""
@@ -194,6 +195,6 @@ def _print_rates(table: list[GroupRate], console: Console) -> None:
 
 
 def _print_batch_norm(tail: keras.Model | None, mode: str, console: Console) -> None:
-    """Say what batch norm does, where there is some."""
+    """Print the batch norm mode, if there is batch norm."""
     if tail and any(isinstance(layer, keras.layers.BatchNormalization) for layer in tail.layers):
         console.say(f"Batch norm of the unfrozen groups: {mode}.")

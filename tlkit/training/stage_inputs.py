@@ -1,4 +1,4 @@
-"""What a stage reads: cached features or fresh views of the pictures, with the truth and the metadata of each image."""
+"""The inputs of a stage: cached features or fresh views of the images, with targets and metadata."""
 
 from __future__ import annotations
 
@@ -86,7 +86,7 @@ def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iter
     if run.recipe.data.strict:
         features.refuse_skipped()
     for item in features.skipped:
-        run.console.warn(f"{item.path} is left out of this stage: {item.reason}.")
+        run.console.warn(f"{item.path} is skipped in this stage: {item.reason}.")
     records = {split: features.splits[split].records for split in ("train", "validation")}
     inputs = {split: _choose_feature_inputs(features, split, stage) for split in records}
     data = join_stage_data(records, inputs, plan, run, spec=classifier.spec, num_views=stage.views)

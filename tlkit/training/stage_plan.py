@@ -1,4 +1,4 @@
-"""The stages of a run, each with its boundary, planned and checked before anything heavy is loaded."""
+"""Plan the stages of a run with their boundaries, and check them before any heavy import."""
 
 from __future__ import annotations
 
@@ -84,7 +84,8 @@ def _check_cutmix(stage: ResolvedStage, entry: BackboneEntry) -> None:
     """Refuse to cut rectangles out of cached features: they are no pictures, and one knows of more than its own place."""
     if stage.cutmix and entry.boundary_below(stage.unfreeze) != PIXELS:
         raise SettingError(
-            f"Stage {stage.name}: cutmix = {stage.cutmix:g} with unfreeze = {stage.unfreeze!r}: this stage trains on cached "
+            f"Stage {stage.name}: cutmix = {stage.cutmix:g} with unfreeze = {stage.unfreeze!r}: this stage trains on "
+            "cached "
             "features, not on pictures.",
             expected="cutmix only where everything is unfrozen",
             fix="set unfreeze to all, or use mixup, which mixes features as well.",
@@ -112,7 +113,7 @@ def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
     if bool(recipe.data.boxes) != spec.has_box:
         raise SettingError(
             f"The run to start from has {'' if spec.has_box else 'not '}learnt boxes.",
-            expected="the same model, which is trained further",
+            expected="settings that match the model to continue from",
             fix="add --boxes with the annotations."
             if spec.has_box
             else "leave out --boxes, or begin without --start-from.",
@@ -121,7 +122,7 @@ def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
         if asked != learnt:
             raise SettingError(
                 f"{what} is {asked}, but the run to start from has {learnt}.",
-                expected="the same model, which is trained further",
+                expected="settings that match the model to continue from",
                 fix=f"leave {what} out, or begin without --start-from.",
             )
 

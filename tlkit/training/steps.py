@@ -18,7 +18,7 @@ from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Block
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.losses import compute_box_losses, compute_iou
-from tlkit.training.mixing import Wanted, blend, mix_answers, mix_inputs
+from tlkit.training.mixing import MixedTargets, blend, mix_answers, mix_inputs
 
 
 @dataclass(frozen=True)
@@ -118,8 +118,8 @@ class CompiledSteps:
         def take_step(number: Any, sums: Any) -> tuple[Any, Any]:
             start, stop = edges[number], edges[number + 1]
             chosen = [array[start:stop] for array in arrays]
-            said = self._step(factors[number], tf.gather(inputs, rows[start:stop]), *chosen)
-            return number + 1, sums.write(number, tf.stack([said[name] for name in self._names], axis=-1))
+            results = self._step(factors[number], tf.gather(inputs, rows[start:stop]), *chosen)
+            return number + 1, sums.write(number, tf.stack([results[name] for name in self._names], axis=-1))
 
         shape = (None, len(self._names)) if self._by_image else (len(self._names),)
         sums = tf.TensorArray(tf.float32, size=num_batches, element_shape=shape, infer_shape=not self._by_image)
@@ -157,16 +157,16 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
     task = find_task(outputs.task)
 
     def measure_images(
-        said: dict[str, Any], wanted: Wanted, boxes: Any, box_weights: Any, **shaping: float
+        predicted: dict[str, Any], targets: MixedTargets, boxes: Any, box_weights: Any, **shaping: float
     ) -> dict[str, Any]:
         losses = sum(
-            task.compute_losses(answers, said["answer"], **shaping) * weights for answers, weights in wanted.terms
+            task.compute_losses(answers, predicted["answer"], **shaping) * weights for answers, weights in targets.terms
         )
-        figures = task.measure(wanted.counted, said["answer"])
+        figures = task.measure(targets.counted, predicted["answer"])
         if outputs.has_box:
-            box_losses = compute_box_losses(training.box_loss, boxes, said["box"])
+            box_losses = compute_box_losses(training.box_loss, boxes, predicted["box"])
             losses += training.box_weight * box_weights * box_losses
-            figures["iou"] = box_weights * compute_iou(boxes, said["box"])
+            figures["iou"] = box_weights * compute_iou(boxes, predicted["box"])
             figures["boxes"] = box_weights
         return {**figures, "loss": losses}
 
@@ -178,14 +178,14 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
     ) -> dict[str, Any]:
         optimizer.learning_rate.assign(factor)
-        wanted = Wanted(((answers, weights),), answers)
+        targets = MixedTargets(((answers, weights),), answers)
         if mix:
             inputs, metadata, shares = mix_given(inputs, metadata, *mix)
-            wanted = mix_answers(task, answers, weights, mix[0], shares)
+            targets = mix_answers(task, answers, weights, mix[0], shares)
         with tf.GradientTape() as tape:
-            said = model(inputs, metadata, training=True)
+            predicted = model(inputs, metadata, training=True)
             figures = measure_images(
-                said, wanted, boxes, box_weights, label_smoothing=training.label_smoothing, focal=training.focal
+                predicted, targets, boxes, box_weights, label_smoothing=training.label_smoothing, focal=training.focal
             )
             loss = tf.reduce_mean(figures["loss"])
         variables = model.trainable_variables
@@ -196,8 +196,8 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
     def evaluate(
         factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any
     ) -> dict[str, Any]:
-        said = model(inputs, metadata, training=False)
-        return measure_images(said, Wanted(((answers, tf.ones_like(weights)),), answers), boxes, box_weights)
+        predicted = model(inputs, metadata, training=False)
+        return measure_images(predicted, MixedTargets(((answers, tf.ones_like(weights)),), answers), boxes, box_weights)
 
     def measure(
         momentum: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
@@ -205,8 +205,8 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
         if mix:
             inputs, metadata, _ = mix_given(inputs, metadata, *mix)
         with _momentum(norms, momentum):
-            said = model(inputs, metadata, training=True)
-        return {"images": tf.cast(tf.shape(said["answer"])[0], tf.float32)}
+            predicted = model(inputs, metadata, training=True)
+        return {"images": tf.cast(tf.shape(predicted["answer"])[0], tf.float32)}
 
     norms = model.norms_above_trained
     names = task.summed + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)

@@ -1,7 +1,7 @@
-"""Decide whether a stage has made the model better, or whether the model is left as it was before.
+"""Decide whether a stage improved the model, or its weights are restored.
 
-The score decides where the difference is more than chance explains, on the same validation images before and after.
-Where it is not, the loss decides: it takes into account how sure the model is, and so tells small differences sooner.
+The score decides if it changed significantly, on the same validation images before and after. Otherwise the loss
+decides: it includes confidence, and so detects smaller differences.
 """
 
 from __future__ import annotations
@@ -19,12 +19,12 @@ _MAX_SIGNS_AT_ONCE = 2**22
 
 @dataclass(frozen=True)
 class Verdict:
-    """Whether the trained model is kept.
+    """Whether the trained model is kept, and why.
 
     Attributes:
         is_kept: Whether it is.
         decided_by: `score`, where it changed by more than chance explains, or `loss`.
-        p_value: How often chance alone would change the score by so much or more, 0..1.
+        p_value: The p-value of the change in score, 0..1.
     """
 
     is_kept: bool
@@ -55,12 +55,13 @@ def decide(
 
 
 def compute_p_value(differences: NDArray[np.floating]) -> float:
-    """Return how often chance alone would move the sum of paired differences as far from 0, or further.
+    """Return the two-sided p-value of the sum of paired differences.
 
-    If nothing has changed but by chance, each difference might as well have had the other sign: the sum is compared with
-    those of random signs (Fisher's randomisation test: Fisher 1935, "The Design of Experiments", section 21). Where
-    images are right or wrong this is McNemar's test (McNemar 1947; recommended for two classifiers on the same images by
-    Dietterich 1998). The signs are the same in every call.
+    If nothing has changed but by chance, each difference might as well have had the other sign: the sum is compared
+    with those of random signs (Fisher's randomisation test: Fisher 1935, "The Design of Experiments", section 21).
+    Where
+    images are right or wrong this is McNemar's test (McNemar 1947; recommended for two classifiers on the same images
+    by Dietterich 1998). The signs are the same in every call.
 
     Args:
         differences: One for each image, float (n,).
