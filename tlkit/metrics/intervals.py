@@ -61,8 +61,7 @@ def compute_paired_interval(num_won: int, num_lost: int, num_images: int) -> Int
 
     This is the adjusted Wald interval, which adds one image to the wins and one to the losses, so that it has a
     positive width even if two predictions agree on all images (Bonett and Price 2012, "Adjusted Wald Confidence
-    Interval for a
-    Difference of Binomial Proportions Based on Paired Data").
+    Interval for a Difference of Binomial Proportions Based on Paired Data").
 
     Args:
         num_won: Images on which only the first prediction is right.
@@ -90,8 +89,7 @@ def compute_bootstrap_interval(
 
     Each resample draws as many images as there are, with replacement (Efron and Tibshirani 1993, "An Introduction to
     the Bootstrap", chapter 13). The draws are the same in every call. There are 2000, or as few as 200 if more would
-    take
-    several seconds.
+    take several seconds.
 
     Args:
         value: The value on the images themselves; the interval is widened to include it.

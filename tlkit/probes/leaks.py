@@ -2,8 +2,7 @@
 
 A column *leaks* if it alone explains much of the target, or makes it nearly certain for some of the images. Otherwise
 it *helps* if it adds to the image's features, is *redundant* if it explains something but adds nothing, and is
-*harmless*
-if it explains nothing.
+*harmless* if it explains nothing.
 
 The explained fraction is measured by out-of-fold squared errors of values, or of class and label memberships, which is
 the Brier score (Brier 1950, "Verification of Forecasts Expressed in Terms of Probability"). As a proper score it also

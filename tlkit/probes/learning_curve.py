@@ -2,8 +2,7 @@
 
 A probe is trained on growing subsets of each fold and scored on the held-out images. A power law is fitted to the
 errors and extrapolated: error = limit + factor · images ** -exponent (Cortes et al. 1993, "Learning Curves: Asymptotic
-Values
-and Rate of Convergence"; for neural networks Hestness et al. 2017, arXiv:1712.00409). The interval comes from a
+Values and Rate of Convergence"; for neural networks Hestness et al. 2017, arXiv:1712.00409). The interval comes from a
 bootstrap over images and draws.
 """
 

@@ -7,8 +7,7 @@ K = X Xᵀ + m² M Mᵀ and G = K + λI. The intercept is not penalized. The lea
 
 X Xᵀ is decomposed once, via Xᵀ X if there are fewer inputs than images; then each λ costs one matrix product. M is
 added by the Woodbury identity, at a cost that grows with its number of columns. The means and scales of the inputs are
-those
-of all n images. Each block is scaled so that X Xᵀ and M Mᵀ have trace n, so λ and m do not depend on the widths.
+those of all n images. Each block is scaled so that X Xᵀ and M Mᵀ have trace n, so λ and m do not depend on the widths.
 """
 
 from __future__ import annotations

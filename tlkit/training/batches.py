@@ -2,8 +2,7 @@
 
 Order, views and mixing are drawn from (seed, epoch) alone, so an epoch is the same whether or not the run was
 interrupted before it, and whether its inputs are in memory or read from disk. Batch sizes differ by at most one image:
-no image is
-dropped, and no batch norm sees a batch of one.
+no image is dropped, and no batch norm sees a batch of one.
 
 Batches come in blocks: a block contains several consecutive batches, for one call of the compiled loop.
 """
@@ -228,9 +227,8 @@ def choose_inputs(
 
     A window is the next part of the epoch's random order, so the run is bitwise the same whatever the size of memory.
     All its rows are requested at once, and the cache reads them in disk order. Shuffling whole chunks instead is not
-    faster
-    (30,000 maps of 50 kB, disk cold, windows of a sixth: 179 MB/s against 107 to 143; 375,000 vectors of 4 kB: 178
-    against 111 to 124).
+    faster (30,000 maps of 50 kB, disk cold, windows of a sixth: 179 MB/s against 107 to 143; 375,000 vectors of 4 kB:
+    178 against 111 to 124).
 
     Args:
         read: Fetches features by image and view.

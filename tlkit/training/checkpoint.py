@@ -2,8 +2,7 @@
 
 A checkpoint is one safetensors file: arrays under `model/`, `best/` and `optimizer/`, and in its header the rest as
 JSON with a hash. It is written atomically. If it cannot be written, training continues without it; if it is damaged or
-of
-another version, the stage starts again.
+of another version, the stage starts again.
 """
 
 from __future__ import annotations

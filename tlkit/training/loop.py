@@ -69,10 +69,10 @@ def fit_stage(
 
     The best epoch is the one with the lowest validation loss; choosing the highest of many accuracies would be
     optimistic. With `keeps_start` the stage must also improve the model, or its weights are restored: the score must
-    rise
-    significantly, or the loss must be lower and the score not significantly worse; see `tlkit.training.verdicts`. With
-    `stage.average`, the mean weights of several epochs replace the best ones if their validation loss is lower. Batch
-    norm statistics that lag behind the trained layers are measured again before validation; see `moving_statistics`.
+    rise significantly, or the loss must be lower and the score not significantly worse; see `tlkit.training.verdicts`.
+    With `stage.average`, the mean weights of several epochs replace the best ones if their validation loss is lower.
+    Batch norm statistics that lag behind the trained layers are measured again before validation; see
+    `moving_statistics`.
 
     Args:
         model: Tail and head; its `trainable` flags are set.

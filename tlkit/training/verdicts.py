@@ -59,9 +59,8 @@ def compute_p_value(differences: NDArray[np.floating]) -> float:
 
     If nothing has changed but by chance, each difference might as well have had the other sign: the sum is compared
     with those of random signs (Fisher's randomisation test: Fisher 1935, "The Design of Experiments", section 21).
-    Where
-    images are right or wrong this is McNemar's test (McNemar 1947; recommended for two classifiers on the same images
-    by Dietterich 1998). The signs are the same in every call.
+    Where images are right or wrong this is McNemar's test (McNemar 1947; recommended for two classifiers on the same
+    images by Dietterich 1998). The signs are the same in every call.
 
     Args:
         differences: One for each image, float (n,).

@@ -36,9 +36,8 @@ def read_folder(root: Path, *, annotation_files: Collection[Path] = ()) -> Candi
 
     The folder has splits if it contains a training folder, a validation or test folder with subfolders, or if every
     class folder contains split folders. Neutral folders such as `images` may be in between. Names match whatever their
-    case.
-    Every file at any depth of a class folder is a candidate, whatever its suffix, except annotations and masks. Hidden
-    folders, files of the operating system and tlkit's own output are skipped.
+    case. Every file at any depth of a class folder is a candidate, whatever its suffix, except annotations and masks.
+    Hidden folders, files of the operating system and tlkit's own output are skipped.
 
     Args:
         root: The data's folder.
