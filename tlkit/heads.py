@@ -35,7 +35,7 @@ class Head:
         scores_places: Whether its last layer scores every place of the map, and the mean of the scores is the logit. A
             head with such a score map has no layer of all features that a box or metadata could join.
         has_units: Whether it has a layer whose width can be set.
-        has_fixed_size: Whether its weights depend on the size of the map, and so of the image.
+        takes_any_size: Whether its weights fit maps of every size, and so images of every size.
     """
 
     kind: str
@@ -45,7 +45,7 @@ class Head:
     sees_places: bool = False
     scores_places: bool = False
     has_units: bool = False
-    has_fixed_size: bool = False
+    takes_any_size: bool = False
 
     @property
     def takes_metadata(self) -> bool:
@@ -192,10 +192,10 @@ def _build_conv(feature: keras.KerasTensor, dropout: float, units: int) -> keras
 HEADS = {
     head.kind: head
     for head in (
-        Head("linear", "one layer on the pooled feature", _build_linear, pooling="avg"),
-        Head("dense", "the Fisheries head", _build_dense, sees_places=True, has_units=True, has_fixed_size=True),
-        Head("conv", "keeps the map", _build_conv, scores_places=True, has_units=True),
-        Head("flat", "one layer on the whole map", _build_flat, sees_places=True, has_fixed_size=True),
+        Head("linear", "one layer on the pooled feature", _build_linear, pooling="avg", takes_any_size=True),
+        Head("dense", "the Fisheries head", _build_dense, sees_places=True, has_units=True),
+        Head("conv", "keeps the map", _build_conv, scores_places=True, has_units=True, takes_any_size=True),
+        Head("flat", "one layer on the whole map", _build_flat, sees_places=True),
     )
 }
 """Every kind of head, by name."""

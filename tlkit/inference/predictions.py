@@ -13,7 +13,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.manifest import ImageRecord
 from tlkit.models.spec import BundleSpec
-from tlkit.outputs import CLASSIFICATION, REGRESSION, Box
+from tlkit.outputs import CLASSIFICATION, Box
 from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format_percent
 from tlkit.reports.row_writers import SINGLE, TEXT, RowWriter, open_rows
 from tlkit.tasks import find_task
@@ -55,7 +55,7 @@ class PredictionColumns:
         """The name of the column with the predicted value."""
         is_taken = self.value_name.casefold() in {
             "path",
-            find_task(REGRESSION).truth_column,
+            find_task(self.task).truth_column,
             *BOX_COLUMNS,
             *DISTANCE_COLUMNS,
             "error",

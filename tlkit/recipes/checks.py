@@ -25,7 +25,9 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
         )
     kind = recipe.head.kind
     if not recipe.head.record.has_units and recipe.head.units != HeadSettings().units:
-        raise _without_effect(source, f"units = {recipe.head.units}", f"the {kind} head has no hidden layer", "dense")
+        raise _without_effect(
+            source, f"units = {recipe.head.units}", f"the {kind} head has no hidden layer", join_kinds("has_units")
+        )
     if recipe.stages and all(stage.unfreeze == "all" for stage in recipe.stages) and recipe.backbone.engine != "auto":
         raise _without_effect(
             source, f"engine = {recipe.backbone.engine}", "no stage has a frozen part", "unfreeze to less than all"
@@ -68,7 +70,7 @@ def _check_task(recipe: Recipe, source: str) -> None:
     is_regression = not find_task(data.task).has_names
     if is_regression and not data.target:
         raise SettingError(
-            f"{source}: task is regression, but it is not said which value is learnt.",
+            f"{source}: task is {data.task}, but it is not said which value is learnt.",
             expected="the name of a column of the table",
             fix="add --target COLUMN.",
         )

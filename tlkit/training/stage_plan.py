@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 from tlkit.backbones.catalogue import HEAD_GROUP, PIXELS, TOP, BackboneEntry
 from tlkit.backbones.weights import check_weights
 from tlkit.errors import SettingError, name_fix
+from tlkit.heads import join_kinds
 from tlkit.metadata.columns import parse_metadata
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedBackbone, ResolvedStage, resolve_stages
@@ -72,10 +73,10 @@ def _check_image_size(stage: ResolvedStage, backbone: ResolvedBackbone, head: He
     """Refuse an image size of a stage's own that backbone or head cannot take."""
     if stage.resize_to is None:
         return
-    if backbone.entry.choose_image_size(stage.resize_to) != backbone.image_size and head.record.has_fixed_size:
+    if backbone.entry.choose_image_size(stage.resize_to) != backbone.image_size and not head.record.takes_any_size:
         raise SettingError(
             f"Stage {stage.name}: resize_to = {stage.resize_to}, but the {head.kind} head is made for one size.",
-            expected="a head that pools, linear or conv, where stages differ in image size",
+            expected=f"a head that pools, {join_kinds('takes_any_size')}, where stages differ in image size",
             fix="set the head's kind, or remove resize_to from the stage.",
         )
 

@@ -15,6 +15,7 @@ import numpy as np
 import pytest
 
 from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
+from tlkit.heads import HEADS
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.models import golden
 from tlkit.models.classifier import Classifier, assemble_classifier
@@ -34,8 +35,10 @@ PAIR = ("openvino.xml", "openvino.bin")
 METADATA = MetadataEncoding((NumberColumn("weight", 0.0, 1.0, -3.0, 3.0),))
 SPEC = BundleSpec("tiny", (32, 32), "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
 SPECS = {
-    "linear": SPEC,
-    "conv": dataclasses.replace(SPEC, pooling="none", head=HeadSettings("conv", units=8)),
+    **{
+        kind: dataclasses.replace(SPEC, pooling=head.pooling, head=HeadSettings(kind, units=8))
+        for kind, head in HEADS.items()
+    },
     "box and metadata": dataclasses.replace(
         SPEC, pooling="none", head=HeadSettings("dense", units=8), has_box=True, metadata=METADATA
     ),
@@ -88,16 +91,19 @@ def open_it(folder: Path, **options: Any) -> ExportedClassifier:
 
 
 @pytest.mark.parametrize("name", SPECS)
-def test_openvino_gives_the_answers_of_keras(name: str) -> None:
+def test_openvino_gives_the_answers_of_keras_and_from_a_bundle_too(name: str, tmp_path: Path) -> None:
     classifier = make_classifier(SPECS[name])
     images = draw_images(3)
     metadata = np.random.default_rng(2).normal(size=(3, classifier.spec.metadata.width)).astype(np.float32)
-    rows = convert_classifier(EXPORT, classifier, images, metadata).predict(images, metadata)
+    converted = convert_classifier(EXPORT, classifier, images, metadata)
+    rows = converted.predict(images, metadata)
     expected = classifier.predict(images, metadata)
     assert rows.dtype == np.float32
     assert rows.shape == expected.shape == (3, classifier.spec.row_width)
     np.testing.assert_allclose(rows, expected, atol=1e-4)
-    assert np.ptp(rows, axis=0).min() > 1e-3
+    assert np.ptp(rows, axis=0).min() > 2e-4
+    write_bundle(tmp_path / "bundle", classifier, classifier.spec, images, metadata, {"openvino": converted.network})
+    np.testing.assert_array_equal(open_it(tmp_path).predict(images, metadata), rows)
 
 
 def test_a_conversion_that_answers_otherwise_is_refused(classifier: Classifier, converted: ExportedClassifier) -> None:

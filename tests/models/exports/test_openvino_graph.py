@@ -99,6 +99,11 @@ def test_other_operations_are_refused(kind: str) -> None:
     assert caught.value.found == f"{PLACE}: it holds the operation '{kind}'."
 
 
+def test_operations_are_spelled_as_in_the_file_and_not_as_openvino_says_them() -> None:
+    for kind in ("SoftMax", "ReLU"):
+        check(write_graph(kind=kind))
+
+
 def test_a_document_type_cannot_hide_in_utf_16() -> None:
     content = '<?xml version="1.0" encoding="utf-16"?><!DOCTYPE net [<!ENTITY a "b">]><net>&a;</net>'
     with pytest.raises(BundleError) as caught:
