@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from tlkit.metadata.encoding import NO_METADATA, CategoryColumn, MetadataEncoding, NumberColumn
-from tlkit.models.answers import fit_target, to_deviations, to_values
+from tlkit.models.answers import to_deviations, to_values
 from tlkit.models.descriptions import (
     metadata_document,
     parse_metadata_document,
@@ -17,6 +17,7 @@ from tlkit.models.descriptions import (
 )
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Target
 from tlkit.tasks import find_task
+from tlkit.tasks.regression import TASK as VALUES
 
 EXTREME = np.array([[1e38, -1e38, 0.0], [-1e38, -1e38, -1e38], [1000.0, 0.0, -1000.0]], np.float32)
 
@@ -50,7 +51,7 @@ def test_classes_share_1_and_labels_do_not() -> None:
 @pytest.mark.parametrize("shape", [(200,), (200, 1)])
 def test_values_become_deviations_and_come_back(is_log: bool, shape: tuple[int, ...]) -> None:
     values = np.exp(np.random.default_rng(1).normal(12, 1, shape))
-    target = fit_target("price", values, is_log=is_log)
+    target = VALUES.fit_target("price", values, is_log=is_log)
     numbers = np.log(values) if is_log else values
     assert (target.name, target.is_log) == ("price", is_log)
     assert [target.mean, target.scale] == pytest.approx([numbers.mean(), numbers.std()])
@@ -64,14 +65,14 @@ def test_values_become_deviations_and_come_back(is_log: bool, shape: tuple[int, 
 
 def test_large_values_that_differ_little_keep_their_difference() -> None:
     values = 1e9 + np.arange(10.0)
-    target = fit_target("time", values, is_log=False)
+    target = VALUES.fit_target("time", values, is_log=False)
     np.testing.assert_allclose(to_values(target, to_deviations(target, values)), values, rtol=0, atol=1e-5)
 
 
 @pytest.mark.parametrize("is_log", [False, True])
 def test_equal_values_have_deviations_of_0(is_log: bool) -> None:
     values = np.full(5, 7.0)
-    target = fit_target("age", values, is_log=is_log)
+    target = VALUES.fit_target("age", values, is_log=is_log)
     assert target.scale == 1.0
     np.testing.assert_allclose(to_deviations(target, values), 0, atol=1e-6)
     np.testing.assert_allclose(to_values(target, np.zeros(1, np.float32)), 7.0)

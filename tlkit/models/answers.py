@@ -17,14 +17,6 @@ def cool(probabilities: NDArray[np.floating[Any]], temperature: float) -> NDArra
     return find_task(CLASSIFICATION).activate(logits, temperature=temperature)
 
 
-def fit_target(name: str, values: NDArray[np.floating[Any]], *, is_log: bool) -> Target:
-    """Return the target for the values of the training images, float (n, 1) or (n,), above 0 if `is_log`."""
-    numbers = np.log(values) if is_log else values
-    # By rounding, equal numbers may have a deviation that is not quite 0.
-    spread = float(numbers.std()) if np.ptp(numbers) > 0 else 0.0
-    return Target(name, float(numbers.mean()), spread or 1.0, is_log)
-
-
 def to_deviations(target: Target, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
     """Return values in deviations from the mean, as a model learns them: float32, the same shape."""
     numbers = np.log(values) if target.is_log else values

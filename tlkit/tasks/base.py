@@ -167,6 +167,16 @@ class Task(ABC):
             temperature: Divisor of class logits.
         """
 
+    def fit_target(self, name: str, values: NDArray[np.floating[Any]], *, is_log: bool) -> Target | None:
+        """Return how values are scaled to be learnt; None where names are learnt.
+
+        Args:
+            name: The column's.
+            values: Those of the training images, float (n, 1) or (n,), above 0 if `is_log`.
+            is_log: Whether their logarithm is learnt.
+        """
+        return None
+
     # Training; arrays here are tensors of the Keras backend
 
     @abstractmethod

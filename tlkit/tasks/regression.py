@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metadata.numbers import is_missing, is_numeric, parse_number
+from tlkit.outputs import Target
 from tlkit.reports.captions import Caption, caption_value
 from tlkit.reports.row_writers import DOUBLE
 from tlkit.tasks.base import OutputSpec, Task
@@ -90,6 +91,13 @@ class Regression(Task):
     def activate(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
         """Return the value in standard deviations from the mean, unchanged."""
         return logits
+
+    def fit_target(self, name: str, values: NDArray[np.floating[Any]], *, is_log: bool) -> Target:
+        """Return mean and deviation: deviations from the mean are learnt."""
+        numbers = np.log(values) if is_log else values
+        # By rounding, equal numbers may have a deviation that is not quite 0.
+        spread = float(numbers.std()) if np.ptp(numbers) > 0 else 0.0
+        return Target(name, float(numbers.mean()), spread or 1.0, is_log)
 
     def compute_losses(self, answers: Any, logits: Any, *, label_smoothing: float = 0.0, focal: float = 0.0) -> Any:
         """Return the Huber loss (1964, doi:10.1214/aoms/1177703732), quadratic up to one standard deviation."""

@@ -13,11 +13,11 @@ from tlkit.errors import SettingError
 from tlkit.metadata.columns import parse_metadata
 from tlkit.metadata.encoding import describe_columns, fit_encoding
 from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
-from tlkit.models.answers import fit_target
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import DataSettings, ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
+from tlkit.tasks import find_task
 from tlkit.training.run import Run
 
 if TYPE_CHECKING:
@@ -55,7 +55,9 @@ def build_classifier(run: Run, start: Path | None) -> Classifier:
     target = None
     if data.target is not None:
         check_target(manifest, data)
-        target = fit_target(data.target, manifest.targets(train), is_log=data.target_scale == "log")
+        target = find_task(data.task).fit_target(
+            data.target, manifest.targets(train), is_log=data.target_scale == "log"
+        )
     spec = BundleSpec(
         backbone=backbone.entry.name,
         image_size=backbone.image_size,

@@ -18,7 +18,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tlkit.heads import build_head
-from tlkit.models.answers import fit_target, to_deviations, to_values
+from tlkit.models.answers import to_deviations, to_values
 from tlkit.outputs import Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory
@@ -149,7 +149,7 @@ def train_head(features: FeatureSource, answers: NDArray[Any], parts: Parts, how
         head.kind, feature_shape=features.shape, outputs=outputs, dropout=head.dropout, units=head.units
     )
     model = StageModel(tail=None, head=network, tail_trains=False)
-    target = fit_target("", answers[parts.train], is_log=False) if not find_task(outputs.task).has_names else None
+    target = find_task(outputs.task).fit_target("", answers[parts.train], is_log=False)
     learnt = answers if target is None else to_deviations(target, answers)
     data = make_stage_data(
         features,
