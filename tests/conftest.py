@@ -40,7 +40,7 @@ COLORS = {
     "grey": (128, 128, 128),
 }
 
-FOREIGN_FIX = "get the bundle again from where it came, or train the model again with `tlkit finetune`."
+FOREIGN_FIX = "get the bundle from its source again, or train the model again with `tlkit finetune`."
 
 Refuses = Callable[..., contextlib.AbstractContextManager[None]]
 

@@ -14,8 +14,8 @@ def test_the_file_and_the_remedy_are_named() -> None:
     problem = explain_disk_error(OSError(errno.ENOSPC, "No space left on device", "runs/first/history.csv"))
     assert str(problem) == (
         "runs/first/history.csv: No space left on device.\n"
-        "  Expected: a disk with room left\n"
-        "  Fix: make room, or choose another folder with --out or TLKIT_CACHE."
+        "  Expected: a disk with free space\n"
+        "  Fix: free some space, or choose another folder with --out or TLKIT_CACHE."
     )
 
 

@@ -140,7 +140,7 @@ def test_a_full_disk_behind_standard_output_is_a_problem_and_no_bug() -> None:
             [sys.executable, "-m", "tlkit", "--help"], stdout=full, stderr=subprocess.PIPE, text=True, check=False
         )
     assert result.returncode == 1
-    assert result.stderr.startswith("Error: No space left on device.\n  Expected: a disk with room left\n")
+    assert result.stderr.startswith("Error: No space left on device.\n  Expected: a disk with free space\n")
 
 
 def test_a_block_that_ends_takes_its_note_along(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -12,36 +12,39 @@ import re
 
 from tlkit.errors import RunError, TlkitError
 
-_ROOM = "make room, or choose another folder with --out or TLKIT_CACHE."
+_ROOM = "free some space, or choose another folder with --out or TLKIT_CACHE."
 _RIGHTS = "change the permissions, or choose another folder with --out or TLKIT_CACHE."
 _DEVICE = "check the disk or the network drive, then run the command again."
 _PROBLEMS = {
-    errno.ENOSPC: ("a disk with room left", _ROOM),
-    errno.EDQUOT: ("room left in the disk quota", _ROOM),
-    errno.EFBIG: ("a file system that takes files of this size", _ROOM),
-    errno.EROFS: ("a place that can be written to", _RIGHTS),
-    errno.EACCES: ("a file or folder that this user may read or write", _RIGHTS),
-    errno.EPERM: ("a file or folder that this user may read or write", _RIGHTS),
-    errno.EIO: ("a disk that reads and writes", _DEVICE),
-    errno.ENXIO: ("a disk that reads and writes", _DEVICE),
-    errno.ENODEV: ("a disk that reads and writes", _DEVICE),
+    errno.ENOSPC: ("a disk with free space", _ROOM),
+    errno.EDQUOT: ("free space in the disk quota", _ROOM),
+    errno.EFBIG: ("a file system that supports files of this size", _ROOM),
+    errno.EROFS: ("a writable location", _RIGHTS),
+    errno.EACCES: ("permission to read or write the file or folder", _RIGHTS),
+    errno.EPERM: ("permission to read or write the file or folder", _RIGHTS),
+    errno.EIO: ("a working disk", _DEVICE),
+    errno.ENXIO: ("a working disk", _DEVICE),
+    errno.ENODEV: ("a working disk", _DEVICE),
     errno.ESTALE: ("a network drive that stays connected", _DEVICE),
-    errno.ETIMEDOUT: ("a network drive that answers", _DEVICE),
-    errno.EHOSTDOWN: ("a network drive that answers", _DEVICE),
-    errno.EBUSY: ("a file or folder that nothing else holds", "end what uses it, then run the command again."),
-    errno.ENOENT: ("a file or folder that stays in its place while the command runs", "run the command again."),
-    errno.ENOTDIR: ("a folder at each step of the path", "move the file that stands there away, or name another path."),
-    errno.EEXIST: ("nothing else of that name", "move it away, or name another path."),
-    errno.EISDIR: ("a file, not a folder", "move the folder away, or name another path."),
-    errno.ENOTEMPTY: ("an empty folder", "move what is in it away, or name another path."),
-    errno.ELOOP: ("a path without links that lead in a circle", "fix the links, or name another path."),
-    errno.ENAMETOOLONG: ("a name that the file system takes", "choose a shorter name."),
+    errno.ETIMEDOUT: ("a network drive that responds", _DEVICE),
+    errno.EHOSTDOWN: ("a network drive that responds", _DEVICE),
+    errno.EBUSY: (
+        "a file or folder that no other program uses",
+        "close the program that uses it, then run the command again.",
+    ),
+    errno.ENOENT: ("a file or folder that exists while the command runs", "run the command again."),
+    errno.ENOTDIR: ("a path through folders only", "move the file that is in the way, or use another path."),
+    errno.EEXIST: ("a path that does not exist yet", "move it, or use another path."),
+    errno.EISDIR: ("a file, not a folder", "move the folder, or use another path."),
+    errno.ENOTEMPTY: ("an empty folder", "move its contents, or use another path."),
+    errno.ELOOP: ("a path without circular links", "fix the links, or use another path."),
+    errno.ENAMETOOLONG: ("a name that the file system accepts", "choose a shorter name."),
     errno.ENOMEM: (
         "enough free memory",
-        "close other programs, or give a smaller --image-size.",
+        "close other programs, or use a smaller --image-size.",
     ),
-    errno.EMFILE: ("fewer open files than the system allows", "raise the limit, for instance with `ulimit -n 4096`."),
-    errno.ENFILE: ("fewer open files than the system allows", "close other programs, then run the command again."),
+    errno.EMFILE: ("fewer open files than the system's limit", "raise the limit, for instance with `ulimit -n 4096`."),
+    errno.ENFILE: ("fewer open files than the system's limit", "close other programs, then run the command again."),
 }
 _NUMBER_IN_WORDS = re.compile(r"\b(?:errno = |\(os error )(\d+)")
 

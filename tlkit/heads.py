@@ -82,9 +82,9 @@ def build_head(
 
     head = HEADS[kind]
     if outputs.has_box and not head.sees_places:
-        raise ValueError(f"Boxes need a head that sees the whole map, {join_kinds('sees_places')}. Received: {kind!r}")
+        raise ValueError(f"Boxes need a head that keeps positions, {join_kinds('sees_places')}. Received: {kind!r}")
     if metadata_width and not head.takes_metadata:
-        raise ValueError(f"The {kind} head has no layer before which metadata could join.")
+        raise ValueError(f"The {kind} head has no layer that metadata could join.")
     feature = keras.Input(feature_shape, name="feature")
     inputs = {"feature": feature}
     x = head.build_body(feature, dropout, units)

@@ -16,7 +16,7 @@ from typing import Any, BinaryIO
 
 from tlkit.errors import BundleError
 
-FOREIGN_FIX = "get the bundle again from where it came, or train the model again with `tlkit finetune`."
+FOREIGN_FIX = "get the bundle from its source again, or train the model again with `tlkit finetune`."
 MAX_QUOTED_LENGTH = 80
 MAX_WHOLE_NUMBER_DIGITS = 15
 FORBIDDEN_CATEGORIES = ("Cc", "Cs", "Zl", "Zp")
@@ -145,7 +145,7 @@ def _unique_keys(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
 
 
 def _refuse_constant(name: str) -> Any:
-    raise ValueError(f"{name} is no JSON number")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _parse_whole_number(digits: str) -> int:

@@ -45,9 +45,9 @@ def test_backbones_prints_the_layer_table_of_the_course_notes(run_cli: RunCli) -
     assert ["block1_conv2", "block1", "224", "x", "224", "x", "64", "3,211,264", "12,845.1", "36,928"] in lines
     assert ["fc1", "classifier", "4096", "4,096", "16.4", "102,764,544"] in lines
     assert ["block5", "top", "7", "x", "7", "x", "512", "50.2", "7,079,424"] in lines
-    assert "138,357,544 parameters with the classifier of 1,000 classes, 14,714,688 without." in result.stdout
-    assert "15,262,696 activations an image forward, 61.1 MB in float32" in result.stdout
-    assert "28,818,408 if every relu inside a layer is counted apart." in result.stdout
+    assert "138,357,544 parameters with the 1,000-class classifier, 14,714,688 without." in result.stdout
+    assert "15,262,696 activations per image, 61.1 MB in float32" in result.stdout
+    assert "28,818,408 if relus inside layers are counted separately." in result.stdout
 
 
 def test_backbones_prints_the_layer_table_at_another_size_for_a_script(run_cli: RunCli) -> None:

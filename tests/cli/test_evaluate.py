@@ -77,7 +77,7 @@ def test_evaluate_without_data_needs_a_run(run_cli: RunCli, bundle: Path) -> Non
     result = run_cli("evaluate", bundle)
     assert result.exit_code == 1
     assert result.stderr == (
-        f"Error: {bundle} is a bundle without the run that made it, so it does not know any images.\n"
+        f"Error: {bundle} is a bundle without its run, so it has no images.\n"
         "  Expected: a run folder with its manifest.csv, or images to evaluate on\n"
         f"  Fix: tlkit evaluate {bundle} DATA\n"
     )

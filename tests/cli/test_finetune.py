@@ -62,8 +62,8 @@ def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
     result = run_cli("finetune", photos, *SMALLEST, "--test-fraction", "0.2", *options)
     payload = result.json()
     assert (
-        "A head is trained first, then unfrozen layers with it: --epochs, --batch-size govern the unfreezing only; "
-        "--views, --policy govern both.\n"
+        "A head is trained first, then the unfrozen layers with it: --epochs, --batch-size apply to the unfreezing only; "
+        "--views, --policy apply to both.\n"
     ) in result.stderr
     advice = f"Report the score on the test images: tlkit evaluate {out} --split test\n"
     assert advice in result.stderr
@@ -99,7 +99,7 @@ def test_a_run_without_a_name_gets_the_first_free_one(
     [
         (
             ("--resume",),
-            "Error: --resume does not know which run to go on with.\n"
+            "Error: --resume needs the run to continue.\n"
             "  Expected: --out with the folder of the interrupted run\n"
             "  Fix: add --out RUN.\n",
         ),
@@ -149,5 +149,5 @@ def test_an_interrupted_run_says_that_it_can_go_on(
     result = run_cli("finetune", photos, *SMALLEST, "--out", out)
     assert (result.exit_code, result.stderr) == (
         130,
-        f"\nInterrupted. {out} keeps what is finished: the same command with --resume goes on from there.\n",
+        f"\nInterrupted. {out} keeps its progress: run the same command with --resume to continue.\n",
     )

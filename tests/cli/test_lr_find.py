@@ -37,7 +37,7 @@ def test_a_rate_is_suggested_drawn_and_ready_to_paste(photos: Path, tmp_path: Pa
     assert set(payload["suggestions"]) == {"steepest descent", "valley", "a tenth of the lowest"}
     assert 1e-5 < payload["suggestion"] < 1
     assert float(payload["option"].removeprefix("--lr ")) == payload["suggestion"]
-    assert f"To take it: {payload['option']}" in result.stderr
+    assert f"To use it: {payload['option']}" in result.stderr
     assert len(payload["rates"]) == len(payload["losses"]) == len(payload["smoothed"])
     with Image.open(tmp_path / "lr.png") as picture:
         assert min(picture.size) > 300

@@ -163,8 +163,8 @@ def test_a_full_disk_is_a_problem_and_no_bug(run_cli: Any, add_command: Any) -> 
     assert result.exit_code == 1
     assert result.stderr == (
         "Error: runs/first/history.csv: No space left on device.\n"
-        "  Expected: a disk with room left\n"
-        "  Fix: make room, or choose another folder with --out or TLKIT_CACHE.\n"
+        "  Expected: a disk with free space\n"
+        "  Fix: free some space, or choose another folder with --out or TLKIT_CACHE.\n"
     )
 
 

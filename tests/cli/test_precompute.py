@@ -52,9 +52,9 @@ def test_precompute_refuses_a_policy_without_views(run_cli: Callable[..., Any], 
     result = run_cli("precompute", photos, *SMALLEST, "--policy", "strong")
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: --policy strong without --views has nothing to do: view 0 is the image itself.\n"
-        "  Expected: --policy together with --views, 2 or more\n"
-        "  Fix: add --views 4, or leave --policy out.\n"
+        "Error: --policy strong has no effect without --views: the only view is the image itself.\n"
+        "  Expected: --policy only with --views of 2 or more\n"
+        "  Fix: add --views 4, or leave out --policy.\n"
     )
 
 

@@ -100,9 +100,9 @@ def test_a_policy_without_views_is_refused(run_cli: RunCli, bundle: Path, photos
     result = run_cli(command, bundle, photos, "--policy", "strong")
     assert (result.exit_code, result.stderr) == (
         1,
-        "Error: --policy strong without --views has nothing to do: view 0 is the image itself.\n"
-        "  Expected: --policy together with --views, 2 or more\n"
-        "  Fix: add --views 4, or leave --policy out.\n",
+        "Error: --policy strong has no effect without --views: the only view is the image itself.\n"
+        "  Expected: --policy only with --views of 2 or more\n"
+        "  Fix: add --views 4, or leave out --policy.\n",
     )
 
 
@@ -142,7 +142,7 @@ def test_predict_takes_metadata_from_the_rows_of_a_table(run_cli: RunCli, boats:
     ]
     named = run_cli("predict", boats, photos / "red", "--table", table, "--image-column", "photo")
     assert [(row["class_name"], row["error"]) for row in csv.DictReader(io.StringIO(named.stdout))] == [
-        ("", "no row of it in catch.csv"),
+        ("", "no row for it in catch.csv"),
         ("dog", ""),
     ]
 

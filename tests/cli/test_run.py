@@ -87,7 +87,7 @@ def test_an_option_replaces_the_recipe_s_setting(photos: Path, tmp_path: Path, r
 def test_a_setting_of_the_recipe_may_need_an_option(tmp_path: Path) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[training]\nbox_loss = "huber"\n[[stage]]\n', encoding="utf-8")
-    with pytest.raises(SettingError, match="box_loss = huber has no effect: no boxes are learnt"):
+    with pytest.raises(SettingError, match="box_loss = huber has no effect: there are no boxes"):
         read_given_recipe(recipe)
     given = read_given_recipe(recipe, is_whole=False)
     assert given.sections == {"training": {"box_loss": "huber"}}

@@ -269,7 +269,7 @@ def test_prediction_takes_metadata_from_a_table_by_path_or_by_name(
     carps = write_table(tmp_path / "carps.csv", ("hour", "file", "boat"), [(3, path, "Otter") for path in photos])
     first, second, third = predict(boats_run, photos, table=herons)
     assert [first["class_name"], second["class_name"]] == ["eel", "eel"]
-    assert (third["class_name"], third["error"]) == ("", "no row of it in herons.csv")
+    assert (third["class_name"], third["error"]) == ("", "no row for it in herons.csv")
     assert [row["class_name"] for row in predict(boats_run, photos, table=carps)] == ["carp"] * 3
 
 

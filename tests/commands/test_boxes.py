@@ -169,8 +169,8 @@ def test_a_head_that_does_not_know_places_is_refused(photos: Path, tmp_path: Pat
     with pytest.raises(SettingError) as problem:
         run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
     assert str(problem.value) == (
-        "settings: the linear head cannot learn boxes: it does not know where things are.\n"
-        "  Expected: a head that sees the whole map: dense or flat\n"
+        "settings: the linear head cannot predict boxes: it does not keep positions.\n"
+        "  Expected: a head that keeps positions: dense or flat\n"
         "  Fix: use --head dense."
     )
 

@@ -48,7 +48,7 @@ def test_caches_are_shown_with_what_they_hold(
 
 def test_without_a_cache_there_is_nothing_to_show(cache_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert show_caches(Console()) == {"root": str(cache_root), "caches": [], "bytes": 0}
-    assert capsys.readouterr().out == f"Caches: 0, 0.0 MB in all, in {cache_root}\n"
+    assert capsys.readouterr().out == f"Caches: 0, 0.0 MB in total, in {cache_root}\n"
 
 
 def test_verifying_finds_damage_and_removes_it_only_when_asked(
@@ -86,7 +86,7 @@ def test_what_a_killed_process_left_of_a_cache_is_empty_and_no_damage(
         if path.name != "lock":
             path.unlink()
     assert verify_caches([], remove=False, console=Console())["damaged"] == []
-    assert capsys.readouterr().out.endswith("0 rows in 0 shards: all sound.\n")
+    assert capsys.readouterr().out.endswith("0 rows in 0 shards: no damage.\n")
     show_caches(Console())
     assert "empty" in capsys.readouterr().out
 
@@ -114,9 +114,9 @@ def test_what_is_in_use_is_neither_removed_nor_cleaned_up(
     assert (payload["removed"], payload["in_use"]) == ([], [user.folder.name])
     warnings = [line for line in capsys.readouterr().err.splitlines() if "shard-" not in line]
     assert warnings == [
-        f"Warning: {folder.name} is in use: nothing is removed from it.",
-        f"Warning: {folder.name} stays: another process uses it.",
-        "Warning: 0.0 MB are more than --max-size allows, but in use.",
+        f"Warning: {folder.name} is in use: nothing was removed from it.",
+        f"Warning: {folder.name} is kept: another process is using it.",
+        "Warning: 0.0 MB exceed --max-size, but are in use.",
     ]
 
 
@@ -139,7 +139,7 @@ def test_a_dry_run_of_pruning_removes_nothing(folder: Path, capsys: pytest.Captu
         "dry_run": True,
     }
     assert capsys.readouterr().out == (
-        "Would remove caches: 1, converted trunks: 0, notes: 0, half-written files: 0, 0.0 MB in all; 0.0 MB stay.\n"
+        "Would remove caches: 1, converted trunks: 0, notes: 0, incomplete files: 0, 0.0 MB in total; 0.0 MB remain.\n"
     )
     assert folder.exists()
     prune_caches(PruneRules(everything=True), dry_run=False, console=QUIET)

@@ -175,7 +175,7 @@ def test_a_bundle_alone_knows_no_images(bundle: Path) -> None:
     with pytest.raises(RunError) as caught:
         evaluate(bundle)
     assert str(caught.value) == (
-        f"{bundle} is a bundle without the run that made it, so it does not know any images.\n"
+        f"{bundle} is a bundle without its run, so it has no images.\n"
         "  Expected: a run folder with its manifest.csv, or images to evaluate on\n"
         f"  Fix: tlkit evaluate {bundle} DATA"
     )
@@ -197,7 +197,7 @@ def test_a_run_whose_images_are_all_gone_says_so(run: Path, photos: Path) -> Non
         evaluate(run)
     assert str(caught.value) == (
         "none of the 15 images could be read.\n"
-        "  Expected: images as they were when they were checked\n"
+        "  Expected: images unchanged since they were checked\n"
         f"  Fix: tlkit evaluate {run} DATA, with the folder where the images are now."
     )
 

@@ -86,25 +86,25 @@ def evaluate(run: Path, data: Path | None, **options: Any) -> dict[str, Any]:
         (
             dict.fromkeys(range(4), "train"),
             (12, 0, 0),
-            "The model was trained on all of them: this is not how it does on new images.",
+            "The model was trained on all of them, so this does not show how it does on new images.",
         ),
         (
             dict.fromkeys(range(4), "validation"),
             (0, 12, 0),
-            "They chose the model's epoch: on new images it may do a little worse.",
+            "They chose the model's epoch: on new images it may do slightly worse.",
         ),
         (dict.fromkeys(range(4), "test"), (0, 0, 12), "The model has seen none of them."),
         (
             {0: "train", 1: "validation", 2: "train"},
             (6, 3, 3),
-            "The model was trained on 6 of them, and 3 chose its epoch: this is not how it does on new images. "
-            "On the 3 that it has never seen: accuracy 1.000 (0.439 to 1.000).",
+            "The model was trained on 6 of them, and 3 chose its epoch, so this does not show how it does on new images. "
+            "On the 3 that it has not seen: accuracy 1.000 (0.439 to 1.000).",
         ),
         (
             {0: "validation"},
             (0, 3, 9),
-            "3 of them chose the model's epoch: on new images it may do a little worse. "
-            "On the 9 that it has never seen: accuracy 0.889 (0.565 to 0.980).",
+            "3 of them chose the model's epoch: on new images it may do slightly worse. "
+            "On the 9 that it has not seen: accuracy 0.889 (0.565 to 0.980).",
         ),
     ],
 )
@@ -135,7 +135,7 @@ def test_scores_stand_apart_in_a_table_and_in_the_report(
     evaluate(run, photos, out=tmp_path / "out")
     story = capsys.readouterr().out
     assert "\nScores\n" in story
-    table = story.partition("Scores by what the images were to the model\n")[2].splitlines()
+    table = story.partition("Scores by whether the model has seen the images\n")[2].splitlines()
     assert [line.split("  ")[0].strip() for line in table[:6]][-3:] == ["trained on", "chose the epoch", "never seen"]
     document = json.loads((tmp_path / "out" / "report.json").read_text())
     assert document["seen"]["trained_on"]["accuracy"]["value"] == pytest.approx(2 / 3)
@@ -158,7 +158,7 @@ def test_what_is_not_known_is_said(photos: Path, tmp_path: Path, capsys: pytest.
     payload = evaluate(tmp_path / "bundle", photos)
     assert not payload["seen"]["is_known"]
     assert capsys.readouterr().out.endswith(
-        "on 12 images. It is not known which images the model was trained on: its run is missing.\n"
+        "on 12 images. The model's training images are not known: its run is missing.\n"
     )
     run = write_run(tmp_path / "run", photos, {0: "train"}, UNKNOWN_IMAGES)
     evaluate(run, photos)
@@ -195,7 +195,7 @@ def test_as_many_classes_as_there_are_are_no_measure(photos: Path, tmp_path: Pat
     with pytest.raises(SettingError) as caught:
         evaluate(tmp_path, photos, top_k=3)
     assert str(caught.value) == (
-        "--top-k 3: the model has 3 classes, so the true one is always among them.\n"
+        "--top-k 3: the model has 3 classes, so the true class is always among them.\n"
         "  Expected: a number from 1 to 2\n"
         "  Fix: --top-k 2, or less."
     )
@@ -290,4 +290,4 @@ def test_a_model_of_one_class_has_no_accuracy(
     )
     with pytest.raises(SettingError) as caught:
         evaluate(tmp_path, None, top_k=1)
-    assert caught.value.found == "--top-k 1: the model knows one class."
+    assert caught.value.found == "--top-k 1: the model has one class."

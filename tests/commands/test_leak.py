@@ -136,7 +136,7 @@ def test_columns_of_boxes_without_a_name_and_of_one_value_are_left_out(judged: T
     assert list(verdicts(judged)) == ["kind", "boat", "hour", "image-bytes", "image-size"]
     one_value = ("water", "image-height", "image-format", "image-mode", "image-camera")
     assert judged.payload["left_out"] == {"one_value": one_value, "all_different": ()}
-    assert f"Left out, as they have one value: {', '.join(one_value)}.\n" in judged.stdout
+    assert f"Skipped, because they have only one value: {', '.join(one_value)}.\n" in judged.stdout
     assert "catches.csv: 1 column has no name; not used.\n" in judged.stdout
 
 
@@ -249,8 +249,8 @@ COLUMNS = ", ".join(["kind", "boat", "hour", "water", *IMAGE_FACTS])
         ),
         (
             {"task": "regression"},
-            "settings: task is regression, but it is not said which value is learnt.\n"
-            "  Expected: the name of a column of the table\n"
+            "settings: task is regression, but there is no target.\n"
+            "  Expected: the name of a table column\n"
             "  Fix: add --target COLUMN.",
         ),
         (
@@ -274,7 +274,7 @@ def test_groups_that_share_all_their_images_are_refused(flat: Path) -> None:
     rows = [(path, path.parent.name, who, number) for who in ("Ada", "Bob") for number, path in enumerate(paths)]
     table = write_table(flat.parent / "twice.csv", ("path", "label", "annotator", "number"), rows)
     assert message_of(judge, table, metadata="image-height", group_by="annotator") == (
-        "--group-by annotator: the groups have the same images, so none is left to learn from.\n"
+        "--group-by annotator: the groups share their images, so none remain for training.\n"
         "  Expected: groups with images of their own\n"
         "  Fix: use another column."
     )

@@ -129,7 +129,7 @@ def test_the_engine_is_chosen_on_the_command_line(
     assert run_cli("evaluate", bundle, path.parent.parent, "--engine", "openvino", "-q").exit_code == 0
     refused = run_cli("predict", bundle, path, "--batch-size", 2)
     assert refused.exit_code == 1
-    assert refused.stderr.startswith("Error: --batch-size 2 has no effect: OpenVINO computes every image by itself.")
+    assert refused.stderr.startswith("Error: --batch-size 2 has no effect: OpenVINO computes one image at a time.")
 
 
 def test_a_run_by_keras_alone_carries_no_network_networks(

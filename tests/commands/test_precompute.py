@@ -304,7 +304,7 @@ def test_a_head_is_refused_where_it_makes_no_difference(photos: Path) -> None:
     assert str(refusal.value) == (
         "--head linear has no effect at --boundary conv1: all heads share the features below the top.\n"
         "  Expected: --head with --boundary top only\n"
-        "  Fix: leave --head out."
+        "  Fix: leave out --head."
     )
 
 

@@ -212,7 +212,7 @@ def test_overlays_and_sorted_copies_need_a_folder_each(bundle: Path, photos: Pat
         predict(bundle, [photos], overlay=tmp_path / "x", sort_into=tmp_path / "photos" / ".." / "x")
     assert str(caught.value) == (
         f"--overlay and --sort-into are both {tmp_path / 'x'}.\n"
-        "  Expected: a folder for the overlays and another for the sorted images\n"
+        "  Expected: two different folders\n"
         f"  Fix: --overlay {tmp_path / 'x'}-overlays"
     )
 

@@ -145,8 +145,8 @@ def test_the_end_says_how_many_to_look_at(photos: Path, tmp_path: Path, capsys: 
     story = capsys.readouterr()
     assert story.err.endswith(
         "Warning: 1 of 5 files could not be read; the rows say why.\n"
-        "Warning: 1 of 5 files is unlike the training images (column `unknown`): look at them before you rely on their "
-        "answers.\n"
+        "Warning: 1 of 5 files is unlike the training images (column `unknown`): check them before you rely on their "
+        "predictions.\n"
     )
     assert [line.split() for line in story.out.splitlines() if line.endswith(" 1")] == [
         ["red", "1"],
@@ -158,7 +158,7 @@ def test_the_end_says_how_many_to_look_at(photos: Path, tmp_path: Path, capsys: 
 
 def test_an_answer_that_is_not_a_number_is_an_error(photos: Path) -> None:
     rows, _ = predict(photos / "black.png")
-    assert [row["error"] for row in rows] == ["the model's answer is not a number"]
+    assert [row["error"] for row in rows] == ["the model's output is not finite"]
 
 
 def test_a_least_probability_needs_classes(photos: Path, model: ColourModel, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -191,7 +191,7 @@ def test_a_model_of_one_class_says_what_it_cannot_tell(
     monkeypatch.setattr(model, "predict", lambda images, _: np.array([[1, 0.5, 0.5, 0.2, 0.2]], np.float32))
     predict(photos / "red.png")
     assert capsys.readouterr().err == (
-        "Warning: the model knows one class, so it calls every picture raccoon: its boxes say where one would be, not "
+        "Warning: the model has one class, so it predicts raccoon for every picture: its boxes show where one would be, not "
         "whether there is one.\n"
     )
 
@@ -210,7 +210,7 @@ def test_a_copy_that_fails_costs_no_row(
     monkeypatch.setattr("tlkit.reports.overlays.draw_overlay", fail)
     monkeypatch.setattr("shutil.copyfile", fail)
     rows, payload = predict(photos, **{option: tmp_path / "copies"})
-    assert [row["error"] for row in rows] == ["the model's answer is not a number", "", "", "", ""]
+    assert [row["error"] for row in rows] == ["the model's output is not finite", "", "", "", ""]
     assert payload["not_copied"] == 4
     assert list_files(tmp_path / "copies") == []
     warnings = capsys.readouterr().err.splitlines()
@@ -317,7 +317,7 @@ def test_each_line_of_standard_input_is_answered_as_it_comes(photos: Path) -> No
             paths.write(os.fsencode(photos / name) + b"\n")
             assert rows.readline() == f"{photos / name},{row}\n"
         paths.write(b"\n")
-        assert rows.readline() == ',,,,,"an empty line, no path"\n'
+        assert rows.readline() == ',,,,,"an empty line instead of a path"\n'
         paths.close()
         worker.join(timeout=10)
         assert rows.read() == ""
@@ -329,7 +329,7 @@ def test_no_line_gives_no_row(tmp_path: Path, capsys: pytest.CaptureFixture[str]
     assert (
         tmp_path / "p.csv"
     ).read_text() == "path,class_name,probability,class_name_2,probability_2,unknown,distance,error\n"
-    assert capsys.readouterr().err == "Warning: standard input named no file, so there are no rows.\n"
+    assert capsys.readouterr().err == "Warning: standard input had no paths, so there are no rows.\n"
 
 
 @pytest.fixture

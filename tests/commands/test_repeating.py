@@ -103,7 +103,7 @@ def test_a_run_with_boxes_metadata_and_views_repeats(
 
 def test_an_interrupted_run_goes_on_by_its_recipe_alone(first: Path, run_cli: RunCli) -> None:
     result = run_cli("run", first / "recipe.toml", "--out", first, "--resume")
-    assert (result.exit_code, result.stdout) == (0, f"{first} has finished already.\n")
+    assert (result.exit_code, result.stdout) == (0, f"{first} is already finished.\n")
 
 
 @pytest.fixture
@@ -123,9 +123,9 @@ def test_images_that_have_changed_are_refused(copied: Path, tmp_path: Path, run_
     assert (result.exit_code, result.stderr.splitlines()[-3:]) == (
         1,
         [
-            f"Error: {photos} is not what the recipe was made with: images, their splits or answers have changed.",
+            f"Error: {photos} has changed since the recipe was made: its images, splits or targets differ.",
             "  Expected: the same images, so that the run repeats",
-            "  Fix: restore them, or take them as they are now: name the data set behind the recipe.",
+            "  Fix: restore them, or use them as they are now: pass the data set after the recipe.",
         ],
     )
     assert not (tmp_path / "again").exists()
@@ -138,7 +138,7 @@ def test_a_data_set_that_is_gone_is_named(copied: Path, tmp_path: Path, run_cli:
     result = run_cli("run", copied)
     assert (result.exit_code, result.stderr) == (
         1,
-        f"Error: {copied}: its data set is gone: {photos}.\n"
+        f"Error: {copied}: its data set no longer exists: {photos}.\n"
         "  Expected: the data set that the recipe was made with\n"
         f"  Fix: give its new path: tlkit run {copied} DATA\n",
     )
@@ -157,9 +157,9 @@ def test_a_start_that_has_changed_is_refused(copied: Path, first: Path, tmp_path
     result = run_cli("run", recipe, "--out", tmp_path / "again")
     assert (result.exit_code, result.stderr) == (
         1,
-        f"Error: {first} is not the model that the recipe was made with: it has changed.\n"
+        f"Error: {first} has changed since the recipe was made.\n"
         "  Expected: the same bundle, so that the run repeats\n"
-        "  Fix: restore it, or take it as it is now: add --start-from with its path.\n",
+        "  Fix: restore it, or use it as it is now: add --start-from with its path.\n",
     )
 
 
@@ -168,7 +168,7 @@ def test_a_start_that_is_gone_is_named(copied: Path, tmp_path: Path, run_cli: Ru
     result = run_cli("run", recipe)
     assert (result.exit_code, result.stderr) == (
         1,
-        f"Error: {recipe}: the run that it starts from is gone: {tmp_path / 'gone'}.\n"
+        f"Error: {recipe}: the run that it starts from no longer exists: {tmp_path / 'gone'}.\n"
         "  Expected: the run or bundle that the recipe was made with\n"
         "  Fix: give its new path: --start-from RUN.\n",
     )
@@ -181,7 +181,7 @@ def test_a_recipe_without_data_needs_some(tmp_path: Path, run_cli: RunCli) -> No
     assert (result.exit_code, result.stderr) == (
         1,
         f"Error: {recipe} names no data set.\n"
-        "  Expected: the data set behind the recipe, or data in its table [inputs]\n"
+        "  Expected: a data set after the recipe, or data in its [inputs] table\n"
         f"  Fix: tlkit run {recipe} DATA\n",
     )
 

@@ -481,9 +481,7 @@ def test_settings_that_do_not_apply_are_refused(fill: Callable[..., Path], read:
     )
     shutil.rmtree(data / "test")
     assert message_of(read, validation_fraction=0.5, test_fraction=0.5) == (
-        "validation_fraction and test_fraction are 0.5 and 0.5.\n"
-        "  Expected: a sum below 1\n"
-        "  Fix: make one of them smaller."
+        "validation_fraction and test_fraction are 0.5 and 0.5.\n  Expected: a sum below 1\n  Fix: reduce one of them."
     )
 
 

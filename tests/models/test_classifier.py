@@ -193,7 +193,7 @@ def test_a_description_of_another_model_is_a_bug_of_the_caller(
     other = dataclasses.replace(classifier.spec, class_names=("a", "b", "c"))
     with pytest.raises(ValueError) as caught:
         write_bundle(tmp_path / "bundle", classifier, other, draw_images(1))
-    assert str(caught.value) == f"The spec describes another model. Expected: {classifier.spec}. Received: {other}"
+    assert str(caught.value) == f"The spec describes a different model. Expected: {classifier.spec}. Received: {other}"
 
 
 @pytest.mark.parametrize("count", [0, 33])
@@ -210,8 +210,8 @@ def test_a_model_whose_training_diverged_is_not_saved(tmp_path: Path) -> None:
     with pytest.raises(NumericsError) as caught:
         write_bundle(tmp_path / "bundle", classifier, classifier.spec, draw_images(1))
     assert str(caught.value) == (
-        "head/logits/bias holds values that are not finite: the model cannot be saved.\n"
-        "  Expected: finite numbers in every weight and answer\n"
+        "head/logits/bias has values that are not finite: the model cannot be saved.\n"
+        "  Expected: finite weights and outputs\n"
         "  Fix: train again with a lower learning rate (--lr)."
     )
     assert list(tmp_path.iterdir()) == []
@@ -239,8 +239,8 @@ def drift_message(folder: Path, difference: float) -> tuple[str, str]:
     """Return `found` and `expected` of the refusal for answers that differ from the saved ones."""
     path = folder / "golden.safetensors"
     return (
-        f"{path}: the model's answers differ from the saved ones by up to {difference:.2g}.",
-        "at most 0.001: the model that was saved, on the images it was saved with",
+        f"{path}: the model's outputs differ from the saved ones by up to {difference:.2g}.",
+        "at most 0.001",
     )
 
 
@@ -250,7 +250,7 @@ def test_altered_weights_are_refused(refuses: Any, folder: Path, rehash: Callabl
     spoil_weights(folder, lambda weights: weights["head/logits/bias"].__iadd__([0, 0.1, 0]))
     with refuses(
         f"{path} has the sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}.",
-        f"{named}, which bundle.json names; the file has changed since",
+        f"{named}, as in bundle.json; the file has changed since",
     ):
         read_bundle(folder, loader_version=1)
 
@@ -272,7 +272,7 @@ def test_weights_that_are_not_finite_are_refused(refuses: Any, folder: Path, reh
         read_bundle(folder, loader_version=1)
 
 
-MODEL_HAS = "which the model described in bundle.json has here"
+MODEL_HAS = "as bundle.json describes the model"
 
 
 @pytest.mark.parametrize(
@@ -349,7 +349,7 @@ def test_altered_golden_samples_are_refused(refuses: Any, folder: Path, rehash: 
     save_file(golden, path)
     with refuses(
         f"{path} has the sha256 {hashlib.sha256(path.read_bytes()).hexdigest()}.",
-        f"{named}, which bundle.json names; the file has changed since",
+        f"{named}, as in bundle.json; the file has changed since",
     ):
         read_bundle(folder, loader_version=1)
     rehash(folder)

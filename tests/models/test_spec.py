@@ -163,7 +163,7 @@ CLEAN = "1 to 200 characters, none of them a control character"
             "bundle.json: target is None.",
             "an object with exactly these keys: name, mean, scale, is_log",
         ),
-        ({"target": AGE}, f"bundle.json: target is {AGE}.", "null, as the answer is no value"),
+        ({"target": AGE}, f"bundle.json: target is {AGE}.", "null, because the task is not regression"),
         (
             {"task": "regression", "class_names": [], "target": {**AGE, "scale": 0}},
             "bundle.json: target: scale is 0.",
@@ -177,7 +177,7 @@ CLEAN = "1 to 200 characters, none of them a control character"
         (
             {"task": "multilabel", "thresholds": [0.5]},
             "bundle.json: thresholds is [0.5].",
-            "one fraction a label, or an empty list",
+            "one fraction per label, or an empty list",
         ),
         ({"metadata": "boat"}, "bundle.json: metadata is 'boat'.", "a list of at most 100 columns"),
         (

@@ -22,7 +22,7 @@ from tlkit.models import storage
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import check_spec, find_bundle, hash_description, read_spec, write_files
 
-RUN_EXPECTED = "a run folder that `tlkit finetune` made, or the bundle folder in it"
+RUN_EXPECTED = "a run folder created by `tlkit finetune`, or the bundle folder in it"
 NUM_TINY = BACKBONES["tiny"].num_parameters or 2000
 Edit = Callable[[Path, Callable[[dict[str, Any]], object]], None]
 
@@ -35,9 +35,9 @@ def test_a_bundle_is_found_from_the_run_and_from_its_own_folder(bundle: Path) ->
 def test_a_missing_path_a_file_and_a_foreign_folder_are_no_bundles(refuses: Any, bundle: Path, tmp_path: Path) -> None:
     with refuses(f"{tmp_path / 'nowhere'} does not exist.", RUN_EXPECTED, fix="check the path."):
         find_bundle(tmp_path / "nowhere")
-    with refuses(f"{bundle / 'bundle.json'} is a file.", RUN_EXPECTED, fix="give the folder that it lies in."):
+    with refuses(f"{bundle / 'bundle.json'} is a file.", RUN_EXPECTED, fix="pass the folder that contains it."):
         find_bundle(bundle / "bundle.json")
-    with refuses(f"{tmp_path} holds no bundle.", RUN_EXPECTED, fix="check the path."):
+    with refuses(f"{tmp_path} contains no bundle.", RUN_EXPECTED, fix="check the path."):
         find_bundle(tmp_path)
     endless = tmp_path / ("x" * 300)
     with refuses(f"{endless} cannot be opened (File name too long).", RUN_EXPECTED, fix="check the path."):
@@ -47,9 +47,9 @@ def test_a_missing_path_a_file_and_a_foreign_folder_are_no_bundles(refuses: Any,
 def test_a_run_that_is_still_in_training_is_to_be_resumed(refuses: Any, tmp_path: Path) -> None:
     (tmp_path / "recipe.toml").touch()
     with refuses(
-        f"{tmp_path} holds no bundle yet: its training has not finished.",
-        "a run that has been trained to its end",
-        fix="give the command that started it again, with --resume.",
+        f"{tmp_path} contains no bundle yet: its training has not finished.",
+        "a finished run",
+        fix="run the command that started it again, with --resume.",
     ):
         find_bundle(tmp_path)
 
@@ -177,7 +177,7 @@ def test_a_small_file_cannot_ask_for_the_largest_backbone(refuses: Any, bundle: 
     edit_description(bundle, lambda document: document.update(backbone="vgg16", unfrozen="none"))
     with refuses(
         f"{bundle / 'weights.safetensors'} holds {NUM_TINY:,} parameters of the backbone.",
-        "14,714,688, as many as vgg16 has",
+        "14,714,688, the number for vgg16",
     ):
         read_spec(bundle, loader_version=3)
 
@@ -191,19 +191,19 @@ def test_a_small_file_cannot_ask_for_the_largest_backbone(refuses: Any, bundle: 
             (2, 48, 48, 3),
             (2, 5),
             ": 'answers' is F32 2 x 5.",
-            "F32 2 x 4, which the model described in bundle.json has here",
+            "F32 2 x 4, as bundle.json describes the model",
         ),
         (
             (2, 48, 48, 3),
             (1, 3),
             ": 'answers' is F32 1 x 3.",
-            "F32 2 x 4, which the model described in bundle.json has here",
+            "F32 2 x 4, as bundle.json describes the model",
         ),
         (
             (2, 96, 96, 3),
             (2, 3),
             ": 'images' is U8 2 x 96 x 96 x 3.",
-            "U8 2 x 48 x 48 x 3, which the model described in bundle.json has here",
+            "U8 2 x 48 x 48 x 3, as bundle.json describes the model",
         ),
     ],
 )
@@ -289,7 +289,7 @@ def test_a_bundle_that_could_not_be_read_again_does_not_replace_a_good_one(
     arrays["golden"]["images"] = np.zeros((2, 40, 40, 3), np.uint8)
     with refuses(
         f"{bundle.parent / 'bundle.partial' / 'golden.safetensors'}: 'images' is U8 2 x 40 x 40 x 3.",
-        "U8 2 x 48 x 48 x 3, which the model described in bundle.json has here",
+        "U8 2 x 48 x 48 x 3, as bundle.json describes the model",
     ):
         write_files(bundle, spec, **arrays)
     assert contents(bundle) == before
@@ -302,9 +302,9 @@ def test_a_folder_that_is_no_bundle_is_left_alone(
     photos.mkdir()
     (photos / "holiday.jpg").touch()
     with refuses(
-        f"{photos} exists and is no bundle.",
-        "a free name, or an earlier bundle to replace",
-        fix="move it away, or choose another output folder.",
+        f"{photos} exists and is not a bundle.",
+        "a new path, or an earlier bundle to replace",
+        fix="move it, or choose another output folder.",
     ):
         write_files(photos, spec, **arrays)
     assert contents(photos) == {"holiday.jpg": b""}
@@ -332,7 +332,7 @@ def test_class_names_that_could_not_be_saved_are_refused_before_training(refuses
         check_spec(dataclasses.replace(spec, class_names=("a\nb", "c")))
     names = tuple(f"{number:0200}" for number in range(25_000))
     with refuses(
-        "the 25,000 class names of this data set are too long together.",
+        "the 25,000 class names of this data set are too long in total.",
         "at most 4,194,304 bytes of names",
         fix="use shorter class names, and train again.",
     ):
@@ -349,8 +349,8 @@ def test_a_description_that_was_changed_is_refused(refuses: Any, bundle: Path) -
     path.write_text(json.dumps(document))
     found = hash_description({key: value for key, value in document.items() if key != "sha256"})
     with refuses(
-        f"{path} says that its contents have the sha256 '{seal}'.",
-        f"{found}, which they have; the file has changed since it was written",
+        f"{path} gives the sha256 of its contents as '{seal}'.",
+        f"{found}; the file has changed since it was written",
     ):
         read_spec(bundle, loader_version=3)
 

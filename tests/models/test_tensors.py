@@ -97,11 +97,11 @@ SHAPE_EXPECTED = "at most 8 whole numbers, 1 or more"
 @pytest.mark.parametrize(
     ("header", "data", "found", "expected"),
     [
-        ([1], b"", ": header is [1].", "an object with one entry an array"),
+        ([1], b"", ": header is [1].", "an object with one entry per array"),
         (
             {"a\x1b[2J": entry([1], 0, 4)},
             bytes(4),
-            r": 'a\x1b[2J' is no name of an array.",
+            r": 'a\x1b[2J' is not a valid array name.",
             "text without control characters",
         ),
         ({"a": 1}, b"", ": 'a' is 1.", "an object with exactly these keys: dtype, shape, data_offsets"),
@@ -168,7 +168,7 @@ def test_a_deeply_nested_header_is_refused(refuses: Any, tmp_path: Path) -> None
         open_and_close(path)
 
 
-KIND_EXPECTED = "which the model described in bundle.json has here"
+KIND_EXPECTED = "as bundle.json describes the model"
 
 
 @pytest.mark.parametrize(
@@ -202,7 +202,7 @@ def test_one_flipped_bit_is_noticed(refuses: Any, tmp_path: Path) -> None:
         open_tensors(path) as file,
         refuses(
             f"{path} has the sha256 {hashlib.sha256(content).hexdigest()}.",
-            f"{sha256}, which bundle.json names; the file has changed since",
+            f"{sha256}, as in bundle.json; the file has changed since",
         ),
     ):
         dict(file.read(sha256))
@@ -222,5 +222,5 @@ def test_a_file_that_shrinks_while_it_is_read_is_refused(refuses: Any, tmp_path:
     with open_tensors(path) as file:
         with path.open("rb+") as stream:
             stream.truncate(1000)
-        with refuses(f"{path} was cut short while it was read.", "a file at rest"):
+        with refuses(f"{path} was cut short while it was read.", "a file that does not change"):
             dict(file.read(sha256))

@@ -31,8 +31,8 @@ def message_of(data: dict[str, Any], *, head: str = "dense", **training: Any) ->
 
 def test_a_value_to_learn_must_be_named() -> None:
     assert message_of({"task": "regression"}) == (
-        "a.toml: task is regression, but it is not said which value is learnt.\n"
-        "  Expected: the name of a column of the table\n"
+        "a.toml: task is regression, but there is no target.\n"
+        "  Expected: the name of a table column\n"
         "  Fix: add --target COLUMN."
     )
 
@@ -49,7 +49,7 @@ def test_settings_of_values_need_values(task: str, name: str, value: str) -> Non
 
 def test_values_have_no_column_of_labels() -> None:
     assert message_of({**VALUES, "label_column": "species"}) == (
-        "a.toml: label_column = species has no effect: values have a target.\n"
+        "a.toml: label_column = species has no effect: regression uses target.\n"
         f"{ONLY_USED}"
         "  Fix: remove it, or set target."
     )
@@ -81,8 +81,8 @@ def test_pictures_with_boxes_are_not_mixed(name: str) -> None:
     with pytest.raises(SettingError) as problem:
         check_recipe(recipe, source="a.toml")
     assert str(problem.value) == (
-        f"a.toml: stage 2: {name} = 0.4 with boxes: two pictures in one show two objects, and the model says one box.\n"
-        "  Expected: mixup and cutmix only where no boxes are learnt\n"
+        f"a.toml: stage 2: {name} = 0.4 with boxes: a mixed picture shows two objects, and the model predicts one box.\n"
+        "  Expected: mixup and cutmix only without boxes\n"
         f"  Fix: remove {name}, or boxes."
     )
 
@@ -90,7 +90,7 @@ def test_pictures_with_boxes_are_not_mixed(name: str) -> None:
 @pytest.mark.parametrize("metadata", ["boat", "image-size"])
 def test_the_head_of_maps_takes_no_metadata(metadata: str) -> None:
     assert message_of({"metadata": metadata}, head="conv") == (
-        "a.toml: the conv head cannot take metadata: it has no layer of all features before its last.\n"
+        "a.toml: the conv head cannot take metadata: no layer of it combines all features.\n"
         "  Expected: linear, dense or flat\n"
         "  Fix: use --head dense."
     )
@@ -140,7 +140,7 @@ def test_an_engine_needs_a_frozen_part() -> None:
     with pytest.raises(SettingError) as problem:
         check_recipe(recipe, source="a.toml")
     assert str(problem.value) == (
-        "a.toml: engine = keras has no effect: no stage has a frozen part.\n"
+        "a.toml: engine = keras has no effect: no stage has frozen layers.\n"
         f"{ONLY_USED}"
         "  Fix: remove it, or set unfreeze to less than all."
     )

@@ -80,7 +80,7 @@ def test_random_weights_are_not_unfrozen_gradually() -> None:
     with pytest.raises(SettingError) as problem:
         check_recipe(recipe, source="a.toml")
     assert str(problem.value) == (
-        "a.toml: stage 1: gradual, but the backbone's weights are random: groups that wait know nothing yet.\n"
-        "  Expected: weights that have been trained, which are unfrozen one layer group after the other\n"
-        "  Fix: leave gradual out, or give weights."
+        "a.toml: stage 1: gradual, but the backbone's weights are random: frozen groups would stay untrained.\n"
+        "  Expected: gradual only with pretrained weights\n"
+        "  Fix: remove gradual, or set weights."
     )

@@ -134,8 +134,8 @@ def test_a_rate_is_a_number_or_is_found() -> None:
 
 def test_a_recipe_without_stages_is_refused() -> None:
     assert refused({}) == (
-        "a.toml: there is no [[stage]].\n"
-        "  Expected: one or more [[stage]] tables, in the order in which they are trained\n"
+        "a.toml has no [[stage]].\n"
+        "  Expected: one or more [[stage]] tables, in training order\n"
         "  Fix: add [[stage]] with unfreeze, epochs and lr."
     )
 
@@ -153,11 +153,11 @@ def test_a_recipe_without_stages_is_refused() -> None:
         ),
         (
             {"stage": [{"unfreeze": "all", "views": 3}]},
-            "a.toml: stage 1: views = 3 has no effect: with everything unfrozen each epoch makes fresh views.",
+            "a.toml: stage 1: views = 3 has no effect: with everything unfrozen, each epoch draws fresh views.",
         ),
         (
             {"stage": [{"policy": "strong"}]},
-            'a.toml: stage 1: policy = "strong" has no effect: view 0 is the image itself and there is no other.',
+            'a.toml: stage 1: policy = "strong" has no effect: the only view is the image itself.',
         ),
         (
             {"stage": [{"policy": "none", "views": 2}]},
@@ -196,7 +196,7 @@ def test_a_missing_or_broken_file_is_a_clear_error(tmp_path: Path) -> None:
         (b"a = " + b"9" * 5000, "a whole number of more than 64 bits."),
         (b"a = [{b = 0x" + b"f" * 5000 + b"}]", "a whole number of more than 64 bits."),
         (b"[training]\nseed = 9223372036854775808", "a whole number of more than 64 bits."),
-        (b"# " + b"x" * 1_000_000, "the recipe cannot be read (it has more than 1,000,000 bytes)."),
+        (b"# " + b"x" * 1_000_000, "the recipe cannot be read (larger than 1,000,000 bytes)."),
     ],
     ids=["nested", "key", "table", "digits", "hexadecimal", "seed", "bytes"],
 )
@@ -211,22 +211,22 @@ def test_a_hostile_file_is_a_clear_error(content: bytes, reason: str, tmp_path: 
 def test_a_device_is_no_recipe() -> None:
     with pytest.raises(SettingError) as problem:
         read_recipe(Path("/dev/zero"))
-    assert problem.value.found == "/dev/zero: the recipe cannot be read (it is no regular file)."
+    assert problem.value.found == "/dev/zero: the recipe cannot be read (not a regular file)."
 
 
 def test_differences_name_the_setting_and_both_values() -> None:
     left = Recipe(stages=(Stage(lr=1.0),))
     right = Recipe(training=TrainingSettings(seed=2), stages=(Stage(lr=2.0), Stage()))
-    assert list_differences(left, right) == ["training.seed: 0, 2", "number of stages: 1, 2", "stage 1.lr: 1.0, 2.0"]
+    assert list_differences(left, right) == ["training.seed: 0 → 2", "number of stages: 1 → 2", "stage 1.lr: 1.0 → 2.0"]
 
 
 def test_differences_are_written_as_a_recipe_writes_them() -> None:
     left = Recipe(stages=(Stage(gradual=True, group_lr={"stem": 0.0, "block4": 1e-4}),))
     right = Recipe(data=DataSettings(target="price"), stages=(Stage(),))
     assert list_differences(left, right) == [
-        "data.target: not set, 'price'",
-        "stage 1.gradual: true, false",
-        "stage 1.group_lr: stem=0.0 block4=0.0001, none",
+        "data.target: not set → 'price'",
+        "stage 1.gradual: true → false",
+        "stage 1.group_lr: stem=0.0 block4=0.0001 → none",
     ]
 
 

@@ -89,7 +89,7 @@ TEXTS = [field for field in FIELDS if str(field.type).startswith("str") and not 
 )
 def test_an_empty_text_is_refused(field: dataclasses.Field[object]) -> None:
     (section,) = (each for each in (*SECTIONS.values(), Stage) if field in dataclasses.fields(each))
-    with pytest.raises(SettingError, match="Expected: text that is not empty"):
+    with pytest.raises(SettingError, match="Expected: non-empty text"):
         build_settings(section, {field.name: " "}, "a.toml:")
 
 

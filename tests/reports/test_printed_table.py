@@ -32,8 +32,8 @@ def test_a_table_in_a_pipe_is_never_shortened_and_has_no_colours(capsys: Capture
 
 
 def test_a_title_that_is_wider_than_its_table_stays_on_one_line(capsys: Capture) -> None:
-    Console().table("From here to a model, if no stage stops early", ["trained"], [["all"]])
-    assert capsys.readouterr().out.splitlines()[0] == "From here to a model, if no stage stops early"
+    Console().table("Time to a trained model, if no stage stops early", ["trained"], [["all"]])
+    assert capsys.readouterr().out.splitlines()[0] == "Time to a trained model, if no stage stops early"
 
 
 def draw_in_window(monkeypatch: pytest.MonkeyPatch, width: int, columns: list[str], rows: list[list[str]]) -> list[str]:

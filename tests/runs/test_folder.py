@@ -137,8 +137,8 @@ def test_a_model_of_a_run_that_has_not_finished_is_called_so(tmp_path: Path) -> 
     out = tmp_path / "run"
     begin(out)
     notice = (
-        f"{out} has not finished: its model is that of the last finished stage, its probabilities are not calibrated, "
-        "and nothing is called unknown."
+        f"{out} is unfinished: its model is that of the last finished stage, its probabilities are not calibrated, "
+        "and it flags nothing as unknown."
     )
     assert describe_unfinished(out) == describe_unfinished(out / "bundle") == notice
     (out / "summary.json").write_text("{}")

@@ -88,7 +88,7 @@ def test_what_cannot_be_made_is_named_and_made_by_resuming(
     told = [line for line in capsys.readouterr().err.splitlines() if "leaks" not in line]
     assert told == [
         *(f"Warning: {what} could not be made: {reason}." for what, reason in reasons.items()),
-        f"Warning: The model is saved, but not all that belongs to the run could be made: {', '.join(reasons)}. Give "
+        f"Warning: The model is saved, but not everything else could be made: {', '.join(reasons)}. Give "
         "the same command with --resume to make it later.",
     ]
     assert summary["accuracy"]["value"] >= 0.5
@@ -134,7 +134,6 @@ def test_a_model_that_the_disk_does_not_take_is_kept_in_the_state(
         "  Fix: free disk space, then run the same command with --resume; the training state is kept in "
         f"{out / 'state'}."
     )
-    warning = "The model cannot be written (No space left on device). Training goes on, and writes it at the end."
     assert capsys.readouterr().err.count(warning) == 1
     run_finetune(RECIPE, photos, out, console=Console(verbosity=-1), resume=True)
     assert read_weights(out) == read_weights(undisturbed)

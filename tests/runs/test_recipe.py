@@ -14,7 +14,7 @@ from tlkit.recipes import SECTIONS, BackboneSettings, HeadSettings, Recipe
 from tlkit.runs.folder import EarlierRun
 from tlkit.runs.recipe import describe_reach, make_finetune_recipe
 
-FIRST = "A head is trained first, then unfrozen layers with it: "
+FIRST = "A head is trained first, then the unfrozen layers with it: "
 
 
 def make_recipe(stage: dict[str, Any], **backbone: str) -> Recipe:
@@ -25,31 +25,31 @@ def make_recipe(stage: dict[str, Any], **backbone: str) -> Recipe:
 
 
 @pytest.mark.parametrize(
-    ("stage", "told"),
+    ("stage", "message"),
     [
-        ({"unfreeze": "block4", "epochs": 3}, "--epochs governs the unfreezing only."),
-        ({"unfreeze": "block4", "epochs": 3, "lr": 0.1}, "--epochs, --lr govern the unfreezing only."),
-        ({"unfreeze": "block4", "policy": "strong"}, "--policy governs the unfreezing only."),
+        ({"unfreeze": "block4", "epochs": 3}, "--epochs applies to the unfreezing only."),
+        ({"unfreeze": "block4", "epochs": 3, "lr": 0.1}, "--epochs, --lr apply to the unfreezing only."),
+        ({"unfreeze": "block4", "policy": "strong"}, "--policy applies to the unfreezing only."),
         (
             {"unfreeze": "block4", "batch_size": 8, "views": 4, "policy": "strong"},
-            "--batch-size governs the unfreezing only; --views, --policy govern both.",
+            "--batch-size applies to the unfreezing only; --views, --policy apply to both.",
         ),
         (
             {"unfreeze": "all", "epochs": 3, "views": 4, "policy": "strong"},
-            "--views governs the head only; --epochs governs the unfreezing only; --policy governs both.",
+            "--views applies to the head only; --epochs applies to the unfreezing only; --policy applies to both.",
         ),
         (
             {"unfreeze": "all", "gradual": True, "epochs": 3, "views": 4},
-            "--epochs governs the unfreezing only; --views governs both.",
+            "--epochs applies to the unfreezing only; --views applies to both.",
         ),
     ],
 )
-def test_it_is_said_which_stages_an_option_governs(stage: dict[str, Any], told: str) -> None:
+def test_the_message_names_the_stages_that_an_option_applies_to(stage: dict[str, Any], message: str) -> None:
     recipe = make_recipe(stage)
-    assert describe_reach(stage, recipe) == FIRST + told
+    assert describe_reach(stage, recipe) == FIRST + message
     head, last = recipe.stages
     for name, value in stage.items():
-        governs = told.partition(f"--{name.replace('_', '-')}")[2].partition(";")[0]
+        governs = message.partition(f"--{name.replace('_', '-')}")[2].partition(";")[0]
         if governs:
             assert (getattr(head, name) == value) == ("the unfreezing only" not in governs)
             assert (getattr(last, name) == value) == ("the head only" not in governs)

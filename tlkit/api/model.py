@@ -188,7 +188,7 @@ class Model:
                 expected=f"the values of {', '.join(names)} for each image"
                 if names
                 else "no metadata: the model takes none",
-                fix='give metadata=[{"column": value, ...}, ...].' if names else "leave metadata out.",
+                fix='pass metadata=[{"column": value, ...}, ...].' if names else "leave out metadata.",
             )
         texts = [texts_of({name: str(value) for name, value in row.items()}, names) for row in metadata]
         return self.spec.metadata.encode(texts)

@@ -34,7 +34,7 @@ def list_backbones(console: Console) -> dict[str, Any]:
         for entry in BACKBONES.values()
     ]
     console.table("Backbones", ("name", "image size", "parameters", "layer groups", "weights"), rows)
-    console.say(f"Parameters without the classifier. Downloaded weights lie in {models_folder()}.")
+    console.say(f"Parameters exclude the classifier. Downloaded weights are in {models_folder()}.")
     console.say("tlkit backbones NAME prints the layers of one.")
     return {"backbones": [_entry_payload(entry, fetched) for entry in BACKBONES.values()]}
 
@@ -96,8 +96,8 @@ def _show_groups(table: LayerTable, console: Console) -> None:
         for group, boundary in zip(table.entry.groups, table.entry.boundaries[1:], strict=True)
     ]
     columns = ("group", "boundary above it", "feature", "cached kB", "parameters")
-    console.table("Layer groups, from the pixels upwards", columns, rows)
-    console.say("Cached: one image's feature in float16. At top, a head that pools keeps only a vector.")
+    console.table("Layer groups, from the input up", columns, rows)
+    console.say("Cached: the feature of one image in float16. At top, pooling heads cache only a vector.")
 
 
 def _show_totals(table: LayerTable, console: Console) -> None:
@@ -105,14 +105,14 @@ def _show_totals(table: LayerTable, console: Console) -> None:
         console.say(f"{table.num_parameters:,} parameters, without a classifier.")
     else:
         console.say(
-            f"{table.num_parameters:,} parameters with the classifier of 1,000 classes, "
+            f"{table.num_parameters:,} parameters with the 1,000-class classifier, "
             f"{table.num_backbone_parameters:,} without."
         )
     console.say(
-        f"{table.num_activations:,} activations an image forward, {table.activation_bytes / 1_000_000:,.1f} MB in float32: "
-        "the outputs of all layers, the input included;"
+        f"{table.num_activations:,} activations per image, {table.activation_bytes / 1_000_000:,.1f} MB in float32: the input "
+        "and the outputs of all layers;"
     )
-    console.say(f"{table.num_activations_with_relus:,} if every relu inside a layer is counted apart.")
+    console.say(f"{table.num_activations_with_relus:,} if relus inside layers are counted separately.")
 
 
 def _entry_payload(entry: BackboneEntry, fetched: tuple[str, ...]) -> dict[str, Any]:

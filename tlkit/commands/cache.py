@@ -31,7 +31,7 @@ def show_caches(console: Console) -> dict[str, Any]:
             "data",
         )
         console.table(f"Feature caches in {root}", columns, [_table_row(summary) for summary in summaries])
-    console.say(f"Caches: {len(summaries)}, {num_bytes / 1e6:,.1f} MB in all, in {root}")
+    console.say(f"Caches: {len(summaries)}, {num_bytes / 1e6:,.1f} MB in total, in {root}")
     return {"root": str(root), "caches": [_summary_payload(summary) for summary in summaries], "bytes": num_bytes}
 
 
@@ -79,7 +79,7 @@ def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dic
 def _remove(summary: CacheSummary, report: VerifyReport, console: Console) -> int:
     num_removed = remove_damaged(summary.folder, report)
     if num_removed < len(report.damaged):
-        console.warn(f"{summary.key} is in use: nothing is removed from it.")
+        console.warn(f"{summary.key} is in use: nothing was removed from it.")
     return num_removed
 
 
@@ -105,8 +105,8 @@ def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[
         console.detail(f"{verb} {key}")
     console.say(
         f"{verb} caches: {len(report.keys)}, converted trunks: {len(report.trunks)}, notes: {len(report.notes)}, "
-        f"half-written files: {len(report.partials)}, {report.num_bytes / 1e6:,.1f} MB in all; "
-        f"{report.bytes_left / 1e6:,.1f} MB stay."
+        f"incomplete files: {len(report.partials)}, {report.num_bytes / 1e6:,.1f} MB in total; "
+        f"{report.bytes_left / 1e6:,.1f} MB remain."
     )
     _print_what_stays(report, rules, console)
     return {
@@ -123,9 +123,9 @@ def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[
 
 def _print_what_stays(report: PruneReport, rules: PruneRules, console: Console) -> None:
     for key in report.in_use:
-        console.warn(f"{key} stays: another process uses it.")
+        console.warn(f"{key} is kept: another process is using it.")
     if rules.max_bytes is not None and report.bytes_left > rules.max_bytes:
-        console.warn(f"{report.bytes_left / 1e6:,.1f} MB are more than --max-size allows, but in use.")
+        console.warn(f"{report.bytes_left / 1e6:,.1f} MB exceed --max-size, but are in use.")
 
 
 def _table_row(summary: CacheSummary) -> tuple[str, ...]:
@@ -166,7 +166,7 @@ def _describe_missing_spec(summary: CacheSummary) -> str:
 
 def _describe_damage(num_damaged: int, num_removed: int) -> str:
     if not num_damaged:
-        return "all sound"
+        return "no damage"
     if num_removed:
         return f"{num_damaged} damaged, {num_removed} of them removed"
     return f"{num_damaged} damaged; `tlkit cache verify --remove` removes damaged shards"

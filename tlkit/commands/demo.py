@@ -139,13 +139,13 @@ def _draw(folder: Path, console: Console) -> Pond:
         "1. Pictures",
         f"Cameras under six boats see four kinds of fish: {names}.",
         "Every kind comes in every colour, so a network must look at shape and pattern.",
-        "All of it is drawn here, and is the same each time.",
+        "Everything is drawn here, the same each time.",
     )
     num_photos = len(KINDS) * sum(PHOTOS_PER_KIND.values()) + NUM_NEW_PHOTOS
     with console.progress("Pictures", num_photos, "pictures") as advance:
         pond = draw_pond(folder, photos_per_kind=PHOTOS_PER_KIND, advance=advance)
     if pond.num_reused:
-        console.say(f"{pond.num_reused:,} pictures were there already, {pond.num_drawn:,} were drawn.")
+        console.say(f"{pond.num_reused:,} pictures were reused, {pond.num_drawn:,} were drawn.")
     return pond
 
 
@@ -166,8 +166,8 @@ def _precompute(pond: Pond, console: Console) -> None:
         console,
         "2. Features (tlkit precompute)",
         "A frozen network, the backbone, turns every picture into numbers, once; training then only reads those.",
-        f"Each training picture is seen in {NUM_VIEWS} views: as it is, and cropped, mirrored, brighter or paler.",
-        "This backbone, tiny, ships with tlkit. It has learnt to see on 66,000 small photographs of 200 kinds of things.",
+        f"Each training picture has {NUM_VIEWS} views: the picture itself, and cropped, mirrored, brighter or paler copies.",
+        "This backbone, tiny, ships with tlkit. It was trained on 66,000 small photographs of 200 kinds of things.",
     )
     run_precompute(
         pond.photos,
@@ -184,8 +184,8 @@ def _train_head(pond: Pond, this_round: Round, console: Console) -> dict[str, An
     _say_step(
         console,
         "3. A head (tlkit finetune)",
-        "Only new last layers, the head, are trained; the backbone stays as it is.",
-        "Every epoch takes one of the views of each picture from the cache; none is computed again.",
+        "Only new last layers, the head, are trained; the backbone does not change.",
+        "Every epoch reads one view of each picture from the cache; nothing is computed again.",
     )
     return run_finetune(_make_recipe(HEAD_STAGE), pond.photos, this_round.head, console=console)
 
@@ -195,7 +195,7 @@ def _unfreeze(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]
         console,
         f"4. Unfreezing (tlkit finetune --start-from {this_round.head.name} --unfreeze {UNFREEZE})",
         "The backbone has never seen a drawn fish. Now its highest layers are trained, too, more slowly than the head;",
-        "what lies below them stays frozen, and is computed once. If validation gets worse, the head alone is kept.",
+        "the layers below stay frozen and run once. If validation gets worse, only the head is kept.",
     )
     recipe = _make_recipe(UNFROZEN_STAGE)
     return run_finetune(recipe, pond.photos, this_round.unfrozen, console=console, start_from=this_round.head)
@@ -205,8 +205,8 @@ def _evaluate(this_round: Round, console: Console) -> dict[str, Any]:
     _say_step(
         console,
         "5. The test (tlkit evaluate)",
-        f"Pictures that training never saw. Guessing gets {1 / len(KINDS):.0%} of them right.",
-        "The interval says how far an accuracy on so few pictures can be trusted.",
+        f"Pictures that training has not seen. Guessing gets {1 / len(KINDS):.0%} of them right.",
+        "The interval shows how far to trust an accuracy on so few pictures.",
     )
     return run_evaluate(
         this_round.unfrozen, None, EvaluateOptions(out=this_round.evaluation), console=console, settings=DataSettings()
@@ -217,9 +217,9 @@ def _find_leaks(pond: Pond, this_round: Round, console: Console) -> dict[str, An
     _say_step(
         console,
         "6. Metadata (tlkit leak)",
-        "A table tells the boat and the hour of each picture, its file the camera's size. Each boat fishes its own waters:",
-        "who knows the boat can guess the fish. So the size of a picture alone is right far more often than chance,",
-        "and a model that learns it is worth less on a boat that it has never seen.",
+        "A table has the boat and the hour of each picture, its file the image size of the camera. Each boat fishes its own",
+        "waters, so the boat suggests the fish: the size of a picture alone predicts far better than chance,",
+        "and a model that relies on it does worse on a new boat.",
     )
     return run_leak(
         pond.table,
@@ -237,7 +237,7 @@ def _train_fisheries(pond: Pond, this_round: Round, console: Console) -> dict[st
         console,
         "7. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
         "The course notes' model for the Fisheries contest: the size of the picture joins the features,",
-        "and beside the kind of fish the head learns where in the picture it is.",
+        "and the head predicts a box around the fish in addition to its kind.",
     )
     run_finetune(FISHERIES, pond.table, this_round.fisheries, console=console)
     return run_evaluate(
@@ -253,8 +253,8 @@ def _predict(pond: Pond, this_round: Round, console: Console) -> None:
     _say_step(
         console,
         "8. New pictures (tlkit predict)",
-        f"{NUM_NEW_PHOTOS} pictures without labels, and a torn file, as most folders have one.",
-        "The torn one gets a row with its reason, and does not stop the others.",
+        f"{NUM_NEW_PHOTOS} pictures without labels, and a truncated file, as most folders have one.",
+        "The truncated file gets a row with the reason, and does not stop the others.",
     )
     run_predict(
         this_round.fisheries,
@@ -271,13 +271,13 @@ def _say_what_next(pond: Pond, this_round: Round, console: Console) -> None:
         ("The pictures, by split and kind", pond.photos),
         ("Their boxes, boats, hours, cameras", pond.table),
         ("The report of the run", this_round.unfrozen / "report.html"),
-        ("Which kinds were mistaken", this_round.evaluation / "confusion.png"),
+        ("Which kinds were confused", this_round.evaluation / "confusion.png"),
         ("What the metadata give away", this_round.metadata),
         ("The best and the worst boxes", this_round.fisheries_evaluation / "boxes.png"),
-        ("The new pictures with answers", this_round.previews),
-        ("The same as a table", this_round.predictions),
+        ("The new pictures with predictions", this_round.previews),
+        ("The predictions as a table", this_round.predictions),
     )
-    console.say("\nTo look at")
+    console.say("\nResults")
     for what, place in places:
         console.say(f"   {what:<36}{place}")
     photos, better = shlex.quote(str(pond.photos)), shlex.quote(str(this_round.folder / "mobilenet"))
@@ -289,7 +289,7 @@ def _say_what_next(pond: Pond, this_round: Round, console: Console) -> None:
     )
     _say_step(
         console,
-        "With photos of your own, one folder for each class",
+        "With your own photos, one folder per class",
         "tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first",
         "tlkit evaluate runs/first",
         "tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",

@@ -164,7 +164,7 @@ def _check_top_k(top_k: int | None, spec: BundleSpec) -> None:
         return
     if not find_task(spec.task).is_exclusive or most < 1:
         what = (
-            "knows one class" if spec.has_one_class else f"does not say one class of an image, its task is {spec.task}"
+            "has one class" if spec.has_one_class else f"does not predict one class per image: its task is {spec.task}"
         )
         raise SettingError(
             f"--top-k {top_k}: the model {what}.",
@@ -172,7 +172,7 @@ def _check_top_k(top_k: int | None, spec: BundleSpec) -> None:
             fix="leave out --top-k.",
         )
     raise SettingError(
-        f"--top-k {top_k}: the model has {most + 1} classes, so the true one is always among them.",
+        f"--top-k {top_k}: the model has {most + 1} classes, so the true class is always among them.",
         expected=f"a number from 1 to {most}",
         fix=f"--top-k {most}, or less.",
     )
@@ -182,7 +182,7 @@ def _check_scored(run: Path, scores: Scores, images: EvaluationSet) -> None:
     if not scores.records:
         raise DataError(
             f"none of the {len(images.records):,} images could be read.",
-            expected="images as they were when they were checked",
+            expected="images unchanged since they were checked",
             fix=f"tlkit evaluate {run} DATA, with the folder where the images are now.",
         )
 
@@ -195,12 +195,12 @@ def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: di
             (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count))
             for mistake in answers.mistakes[:MAX_MISTAKES_SHOWN]
         ]
-        console.table("Most frequent mistakes", ("class", "taken for", "images"), mistakes)
+        console.table("Most frequent mistakes", ("class", "predicted as", "images"), mistakes)
     if len(by_exposure.reports) > 1:
-        console.table("Scores by what the images were to the model", *by_exposure.table())
+        console.table("Scores by whether the model has seen the images", *by_exposure.table())
     if "unknown" in payload:
         are = "is" if payload["unknown"] == 1 else "are"
-        console.say(f"{payload['unknown']:,} of {report.num_images:,} images {are} called unknown.")
+        console.say(f"{payload['unknown']:,} of {report.num_images:,} images {are} flagged as unknown.")
     console.say(f"{report.headline()} {by_exposure.qualify()}")
 
 

@@ -74,12 +74,12 @@ def run_finetune(
         console.warn(notice)
     with open_run_folder(out, plan.recipe, data, resume=resume) as folder:
         if folder.is_finished and not folder.read_summary().get("not_made"):
-            console.say(f"{out} has finished already.")
+            console.say(f"{out} is already finished.")
             folder.remove_state()
             return folder.read_summary()
-        with kept_if_interrupted(f"{out} keeps what is finished: the same command with --resume goes on from there."):
+        with kept_if_interrupted(f"{out} keeps its progress: run the same command with --resume to continue."):
             if resume and not folder.has_begun:
-                console.say(f"There is nothing to resume in {out} yet: the run begins.")
+                console.say(f"There is nothing to resume in {out} yet: the run starts.")
             run = _open_run(plan, data, folder, cache_root or default_cache_root(), console)
             return _run(run, plan, folder, started)
 
@@ -163,7 +163,7 @@ def _note_engine(run: Run, folder: RunFolder, outcome: StageOutcome) -> Recipe:
         return run.recipe
     noted = record_engine(run.recipe, outcome.plan.boundary, outcome.engine)
     if noted != run.recipe:
-        with run.console.disk_warning(f"{folder.recipe}: what computed the features cannot be noted there"):
+        with run.console.disk_warning(f"{folder.recipe}: the engine of the features cannot be recorded there"):
             write_recipe(noted, folder.recipe)
     return noted
 
@@ -181,19 +181,19 @@ def _save_stage_model(run: Run, classifier: Classifier, folder: RunFolder, outco
     try:
         write_model(folder, classifier, run.manifest, outcomes)
     except RunError as error:
-        run.console.warn(f"{error.found} Training goes on, and writes it at the end.")
+        run.console.warn(f"{error.found} Training continues, and writes the model at the end.")
 
 
 def _print_end(run: Run, folder: RunFolder, steps: OptionalSteps, report: Report | None) -> None:
     console = run.console
     if report:
-        console.say(f"\nThe saved model on the validation images: {report.headline()}")
+        console.say(f"\nSaved model on the validation images: {report.headline()}")
         console.say(qualify_validation(folder.path, run.manifest))
     if steps.not_made:
         missing = ", ".join(each["what"] for each in steps.not_made)
         console.warn(
-            f"The model is saved, but not all that belongs to the run could be made: {missing}. Give the same command "
-            "with --resume to make it later."
+            f"The model is saved, but not everything else could be made: {missing}. Run the same command with "
+            "--resume to make it later."
         )
     console.say(f"Report: {folder.path / 'report.html'}")
     console.say(f"Next: tlkit predict {folder.path} IMAGES…    tlkit evaluate {folder.path} LABELLED-IMAGES")

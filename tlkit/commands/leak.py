@@ -150,7 +150,7 @@ def _check_groups(name: str, keys: Sequence[str], duplicates: Sequence[str]) -> 
         make_group_folds(keys, duplicates=duplicates)
     except ValueError as error:
         raise SettingError(
-            f"--group-by {name}: the groups have the same images, so none is left to learn from.",
+            f"--group-by {name}: the groups share their images, so none remain for training.",
             expected="groups with images of their own",
             fix="use another column.",
         ) from error
@@ -179,9 +179,9 @@ def _print_result(report: LeakReport, columns: LeakColumns, picture: Path, conso
     for sentence in report.sentences:
         console.say(sentence)
     if columns.constant:
-        console.say(f"Left out, as they have one value: {', '.join(columns.constant)}.")
+        console.say(f"Skipped, because they have only one value: {', '.join(columns.constant)}.")
     if columns.unique:
-        console.say(f"Left out, as they have another value for every image: {', '.join(columns.unique)}.")
+        console.say(f"Skipped, because every image has a different value: {', '.join(columns.unique)}.")
     picture.parent.mkdir(parents=True, exist_ok=True)
     draw_leaks(picture, **report.chart())
     console.say(f"Picture: {picture}")

@@ -93,5 +93,5 @@ def _search(classifier: Classifier, plan: StagePlan, run: Run, picture: Path) ->
     print_search(found, picture, console)
     payload = describe_search(found)
     if payload["option"]:
-        console.say(f"To take it: {payload['option']}")
+        console.say(f"To use it: {payload['option']}")
     return payload

@@ -101,11 +101,11 @@ def run_plan(
 
 
 def _print_costs(costs: PlanCosts, console: Console) -> None:
-    console.table("What each step takes from here, on this machine", *costs.table())
+    console.table("Cost of each step from here, on this machine", *costs.table())
     for note in costs.notes:
         console.say(note)
     console.table(
-        "From here to a model, if no stage stops early",
+        "Time to a trained model, if no stage stops early",
         ("trained", "time"),
         [(each.strategy.name, format_duration(each.seconds)) for each in costs.strategies],
     )
@@ -129,7 +129,7 @@ def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Ev
         console.say(evidence.curve.sentence)
         for name, is_given in (("Boxes", recipe.data.boxes), ("Metadata", recipe.data.metadata)):
             if is_given:
-                console.say(f"{name} are in the costs; what the images tell was asked without them.")
+                console.say(f"{name} are included in the costs, but not in the probe and the trial.")
     return evidence
 
 

@@ -117,7 +117,7 @@ def ensure_dataset_features(
     features = find_features(manifest, request, views, cache_root, console)
     if features is None:
         network = build_backbone_for(backbone, pooling, views.seed)
-        with console.disk_warning(f"{cache_root}: the weights' hash cannot be noted there for the next time"):
+        with console.disk_warning(f"{cache_root}: the hash of the weights cannot be recorded there"):
             note_trunk(request, describe_trunk(network, boundary), cache_root)
         features = ensure_features(
             manifest,
@@ -143,11 +143,11 @@ def _print_result(manifest: Manifest, features: DatasetFeatures, seconds: float,
         console.detail(f"Skipped: {item.path}: {item.reason}")
     num_skipped = len(manifest.skipped) + len(features.skipped)
     rate = features.misses / features.seconds if features.seconds else 0.0
-    speed = f", the missing ones at {rate:,.1f} a second" if features.misses else ""
+    speed = f", missing features at {rate:,.1f} per second" if features.misses else ""
     console.say(f"Done in {seconds:.1f} s{speed}. The cache is {features.cache.folder}.")
     if num_skipped:
         files = "1 file was" if num_skipped == 1 else f"{num_skipped:,} files were"
-        console.say(f"{files} skipped; -v lists them with their reasons.")
+        console.say(f"{files} skipped; -v lists them with the reasons.")
     return {
         "images": sum(len(split.records) for split in features.splits.values()),
         "hits": features.hits,
@@ -163,5 +163,5 @@ def _head_below_the_top(head: HeadSettings, boundary: str) -> SettingError:
     return SettingError(
         f"--head {head.kind} has no effect at --boundary {boundary}: all heads share the features below the top.",
         expected="--head with --boundary top only",
-        fix="leave --head out.",
+        fix="leave out --head.",
     )

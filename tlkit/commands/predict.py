@@ -183,7 +183,7 @@ def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> N
 def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleSpec) -> None:
     if outputs.sort_into and not find_task(spec.task).is_exclusive:
         raise SettingError(
-            f"--sort-into {outputs.sort_into}: the model does not say one class of an image, its task is {spec.task}.",
+            f"--sort-into {outputs.sort_into}: the model does not predict one class per image: its task is {spec.task}.",
             expected="--sort-into only with classes",
             fix="leave out --sort-into.",
         )
@@ -200,7 +200,7 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: Bundle
     if outputs.overlay and outputs.sort_into and outputs.overlay.resolve() == outputs.sort_into.resolve():
         raise SettingError(
             f"--overlay and --sort-into are both {outputs.overlay}.",
-            expected="a folder for the overlays and another for the sorted images",
+            expected="two different folders",
             fix=f"--overlay {outputs.overlay}-overlays",
         )
 
@@ -208,7 +208,7 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: Bundle
 def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
     num_files = payload["images"]
     if not num_files:
-        console.warn("standard input named no file, so there are no rows.")
+        console.warn("standard input had no paths, so there are no rows.")
     if payload["errors"]:
         console.warn(f"{payload['errors']:,} of {count_files(num_files)} could not be read; the rows say why.")
     if payload["unknown"]:
@@ -229,14 +229,14 @@ def _say(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> 
     """Print what was answered how often, and where the answers are."""
     if "values" in payload:
         rows = [(name, "-" if value is None else format_value(value)) for name, value in payload["values"].items()]
-        console.table("Answers", ("", "value"), rows)
+        console.table("Predictions", ("", "value"), rows)
     elif "labels" in payload:
         rows = [(name, f"{count:,}") for name, count in payload["labels"].items() if count]
-        console.table("Answers", ("label", "images"), rows)
+        console.table("Predictions", ("label", "images"), rows)
     else:
         flagged = {f"({flag})": payload.get(flag, 0) for flag in (UNCERTAIN, UNKNOWN)}
         rows = [(name, f"{count:,}") for name, count in {**payload["classes"], **flagged}.items() if count]
-        console.table("Answers", ("class", "images"), rows)
+        console.table("Predictions", ("class", "images"), rows)
     for label, place in (("Predictions", outputs.out), ("Overlays", outputs.overlay), ("Sorted", outputs.sort_into)):
         if place:
             console.say(f"{label}: {place}")

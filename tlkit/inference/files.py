@@ -68,14 +68,14 @@ def predict_files(
 
     def load(item: Path | str) -> Loaded[_Note]:
         if not item:
-            raise LoadFailure("an empty line, no path")
+            raise LoadFailure("an empty line instead of a path")
         path = Path(item)
         with reasons():
             image = ImageFile.read(path, spec.grey)
             views_of_it = render_views(image, spec, views)
             texts = metadata.find(path, image)
         if texts is None:
-            raise LoadFailure(f"no row of it in {metadata.table_name}")
+            raise LoadFailure(f"no row for it in {metadata.table_name}")
         encoded = spec.metadata.encode([texts])[0]
         return Loaded([(pixels, encoded) for pixels in views_of_it], _note(image, make_preview))
 
@@ -116,7 +116,7 @@ def describe_row(
         if isinstance(row, LoadFailure):
             raise row
         if not np.isfinite(row).all():
-            raise LoadFailure("the model's answer is not a number")
+            raise LoadFailure("the model's output is not finite")
         outputs = split_rows(row[np.newaxis], spec)
         box = None
         if outputs.boxes is not None and upright_size is not None:

@@ -233,6 +233,6 @@ def load_record_views(record: ImageRecord, spec: BundleSpec, views: Sequence[Vie
     except UnusableImage as unusable:
         raise DataError(
             f"{record.path}: {unusable.reason}.",
-            expected="the images to stay as they were when the run began",
-            fix="put the file back and go on with --resume; nothing that was trained is lost.",
+            expected="images unchanged since the run began",
+            fix="restore the file and continue with --resume; no training is lost.",
         ) from unusable

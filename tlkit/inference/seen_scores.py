@@ -34,31 +34,29 @@ class SeenScores:
     def qualify(self) -> str:
         """Return what has to be said beside the score of all images."""
         if not self.seen.splits:
-            return "It is not known which images the model was trained on: its run is missing."
+            return "The model's training images are not known: its run is missing."
         trained, chose, others = (self.count(exposure) for exposure in (TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN))
         if trained:
             whom = f"{trained:,} of them" if chose or others else "all of them"
             sentence = f"The model was trained on {whom}{f', and {chose:,} chose its epoch' if chose else ''}"
-            sentence += ": this is not how it does on new images."
+            sentence += ", so this does not show how it does on new images."
         elif chose:
             whom = f"{chose:,} of them" if others else "They"
-            sentence = f"{whom} chose the model's epoch: on new images it may do a little worse."
+            sentence = f"{whom} chose the model's epoch: on new images it may do slightly worse."
         else:
             sentence = f"The {'model' if self.seen.is_complete else 'run'} has seen none of them."
         if others and (trained or chose):
             (name, figure), *_ = self.reports[NEVER_SEEN].facts().items()
-            which = f"{others:,} that it has never seen" if self.seen.is_complete else f"{others:,} others"
+            which = f"{others:,} that it has not seen" if self.seen.is_complete else f"{others:,} others"
             sentence += f" On the {which}: {name} {figure}."
         if not self.seen.is_complete:
-            sentence += (
-                " Which other images the model was trained on is not known: it began with a bundle without its run."
-            )
+            sentence += " Its other training images are not known: it started from a bundle without its run."
         return sentence
 
     def table(self) -> ScoreTable:
         """Return the figures to read first, in one row for each kind of image."""
         first, *_ = self.reports.values()
-        return ("to the model", *first.facts()), [
+        return ("exposure", *first.facts()), [
             (exposure, *report.facts().values()) for exposure, report in self.reports.items()
         ]
 

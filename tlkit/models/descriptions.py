@@ -62,7 +62,7 @@ def parse_target_document(value: Any, *, place: str, is_needed: bool) -> Target 
         return None
     values = check_keys(value, ("name", "mean", "scale", "is_log"), place=place)
     if not is_needed:
-        raise refusal(f"{place} is {quote(value)}.", expected="null, as the answer is no value")
+        raise refusal(f"{place} is {quote(value)}.", expected="null, because the task is not regression")
     if type(values["is_log"]) is not bool:
         raise refusal(f"{place}: is_log is {quote(values['is_log'])}.", expected="true or false")
     mean, scale = (_check_number(values[key], place=f"{place}: {key}", is_scale=key == "scale") for key in _MOMENTS)

@@ -34,8 +34,8 @@ def check_golden_samples(model: Predictor, folder: Path, sha256: str) -> None:
     difference = float(np.abs(predict_one_by_one(model, golden) - golden["answers"]).max())
     if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
         raise refusal(
-            f"{path}: the model's answers differ from the saved ones by up to {difference:.2g}.",
-            expected=f"at most {GOLDEN_TOLERANCE:g}: the model that was saved, on the images it was saved with",
+            f"{path}: the model's outputs differ from the saved ones by up to {difference:.2g}.",
+            expected=f"at most {GOLDEN_TOLERANCE:g}",
         )
 
 

@@ -41,9 +41,9 @@ def open_classifier(
     if export is not None:
         if batch_size is not None:
             raise SettingError(
-                f"--batch-size {batch_size} has no effect: {export.title} computes every image by itself.",
+                f"--batch-size {batch_size} has no effect: {export.title} computes one image at a time.",
                 expected="--batch-size only with Keras",
-                fix="leave out --batch-size, or give --engine keras.",
+                fix="leave out --batch-size, or use --engine keras.",
             )
         from tlkit.models.exports.classifier import read_exported_classifier
 
@@ -61,7 +61,7 @@ def _choose_export(engine: str, folder: Path, hashes: Mapping[str, str]) -> Expo
     """Return the format whose engine runs the model; None for Keras."""
     if engine not in PREDICTION_ENGINES:
         raise SettingError(
-            f"--engine {engine}: there is no such engine.",
+            f"--engine {engine}: unknown engine.",
             expected=f"one of {', '.join(PREDICTION_ENGINES)}",
             fix=name_fix(engine, PREDICTION_ENGINES),
         )
@@ -72,9 +72,9 @@ def _choose_export(engine: str, folder: Path, hashes: Mapping[str, str]) -> Expo
     export.require()
     if not export.is_in(hashes):
         raise refusal(
-            f"--engine {engine}: {folder} carries no model for {export.title}.",
-            expected=f"a bundle that was trained where {export.title} is installed",
-            fix="give --engine keras, or leave --engine out.",
+            f"--engine {engine}: {folder} has no model for {export.title}.",
+            expected=f"a bundle saved with {export.title} installed",
+            fix="use --engine keras, or leave out --engine.",
         )
     return export
 
@@ -86,8 +86,8 @@ def _check_precision(precision: str, export: Export | None) -> None:
     capable = [each.title for each in map(find_export, EXPORTS) if precision in each.precisions]
     raise SettingError(
         f"--precision {precision} has no effect: {title} predicts in {' or '.join(precisions)}.",
-        expected=f"--precision {precision} only with {' or '.join(capable)}, and a bundle that carries a model for it"
+        expected=f"--precision {precision} only with {' or '.join(capable)}, and a bundle that has a model for it"
         if capable
-        else "a precision that an engine has",
+        else "a precision that an engine supports",
         fix="leave out --precision.",
     )

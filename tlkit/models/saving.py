@@ -66,7 +66,7 @@ def write_bundle(
     """
     told = {name: getattr(classifier.spec, name) for name in ("unfrozen", "provenance")}
     if dataclasses.replace(spec, **told) != classifier.spec:
-        raise ValueError(f"The spec describes another model. Expected: {classifier.spec}. Received: {spec}")
+        raise ValueError(f"The spec describes a different model. Expected: {classifier.spec}. Received: {spec}")
     if not 1 <= len(golden_images) <= MAX_GOLDEN_IMAGES:
         raise ValueError(f"Expected 1 to {MAX_GOLDEN_IMAGES} golden images. Received: {len(golden_images)}")
     weights = _read_weights(classifier)
@@ -79,8 +79,8 @@ def write_bundle(
     for name, array in [*weights.items(), *measure.items(), *golden.items()]:
         if not np.isfinite(array).all():
             raise NumericsError(
-                f"{name} holds values that are not finite: the model cannot be saved.",
-                expected="finite numbers in every weight and answer",
+                f"{name} has values that are not finite: the model cannot be saved.",
+                expected="finite weights and outputs",
                 fix="train again with a lower learning rate (--lr).",
             )
     write_files(folder, spec, weights=weights, golden=golden, novelty=measure, networks=networks)

@@ -234,7 +234,7 @@ def _check_thresholds(value: Any, num_labels: int, *, place: str) -> tuple[float
     if len(numbers) not in (0, num_labels) or any(
         type(number) not in (int, float) or not 0 <= number <= 1 for number in numbers
     ):
-        raise refusal(f"{place}: thresholds is {quote(value)}.", expected="one fraction a label, or an empty list")
+        raise refusal(f"{place}: thresholds is {quote(value)}.", expected="one fraction per label, or an empty list")
     return tuple(map(float, numbers))
 
 
@@ -303,7 +303,7 @@ def _check_grey(value: Any, *, place: str) -> tuple[GreyRange, ...]:
             _check_fraction(values, key, -MAX_FLOAT32, MAX_FLOAT32, place=place) for key in ("black", "white")
         )
         if black > white or any(kind == known.kind for known in ranges):
-            raise refusal(f"{place}: {quote(item)} is no range.", expected="one range of each kind, black <= white")
+            raise refusal(f"{place}: {quote(item)} is not a range.", expected="one range of each kind, black <= white")
         ranges.append(GreyRange(kind, black, white))
     return tuple(ranges)
 

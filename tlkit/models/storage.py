@@ -54,14 +54,14 @@ def find_bundle(path: Path) -> Path:
     Raises:
         BundleError: If there is no such folder, its training has not finished, or it is not a run at all.
     """
-    expected = "a run folder that `tlkit finetune` made, or the bundle folder in it"
+    expected = "a run folder created by `tlkit finetune`, or the bundle folder in it"
     try:
         mode = path.stat().st_mode
     except OSError as error:
         problem = "does not exist" if isinstance(error, FileNotFoundError) else f"cannot be opened ({error.strerror})"
         raise refusal(f"{path} {problem}.", expected=expected, fix="check the path.") from error
     if not stat.S_ISDIR(mode):
-        raise refusal(f"{path} is a file.", expected=expected, fix="give the folder that it lies in.")
+        raise refusal(f"{path} is a file.", expected=expected, fix="pass the folder that contains it.")
     for folder in (path, path / BUNDLE_FOLDER, path / f"{BUNDLE_FOLDER}{PREVIOUS_SUFFIX}"):
         if os.path.lexists(folder / SPEC_FILE):
             if folder != path and folder.is_symlink():
@@ -69,11 +69,11 @@ def find_bundle(path: Path) -> Path:
             return folder
     if os.path.lexists(path / RECIPE_FILE):
         raise refusal(
-            f"{path} holds no bundle yet: its training has not finished.",
-            expected="a run that has been trained to its end",
-            fix="give the command that started it again, with --resume.",
+            f"{path} contains no bundle yet: its training has not finished.",
+            expected="a finished run",
+            fix="run the command that started it again, with --resume.",
         )
-    raise refusal(f"{path} holds no bundle.", expected=expected, fix="check the path.")
+    raise refusal(f"{path} contains no bundle.", expected=expected, fix="check the path.")
 
 
 def read_spec(path: Path, *, loader_version: int) -> BundleSpec:
@@ -120,8 +120,8 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
     found = hash_description({**document, "files": files})
     if seal != found:
         raise refusal(
-            f"{path} says that its contents have the sha256 {quote(seal)}.",
-            expected=f"{found}, which they have; the file has changed since it was written",
+            f"{path} gives the sha256 of its contents as {quote(seal)}.",
+            expected=f"{found}; the file has changed since it was written",
         )
     return spec, files
 
@@ -150,7 +150,7 @@ def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> 
     if not whole <= 2 * found <= 4 * whole:
         raise refusal(
             f"{place} holds {found:,} parameters of the backbone.",
-            expected=f"{whole:,}, as many as {spec.backbone} has",
+            expected=f"{whole:,}, the number for {spec.backbone}",
         )
 
 
@@ -206,7 +206,7 @@ def check_spec(spec: BundleSpec) -> None:
     parse_spec(spec_document(spec), place="this model", loader_version=spec.loader_version)
     if len(_description_text(spec, {}).encode()) > MAX_SPEC_BYTES - ROOM_FOR_HASHES:
         raise refusal(
-            f"the {len(spec.class_names):,} class names of this data set are too long together.",
+            f"the {len(spec.class_names):,} class names of this data set are too long in total.",
             expected=f"at most {MAX_SPEC_BYTES:,} bytes of names",
             fix="use shorter class names, and train again.",
         )
@@ -238,9 +238,9 @@ def write_files(
     check_spec(spec)
     if os.path.lexists(folder) and not os.path.lexists(folder / SPEC_FILE):
         raise refusal(
-            f"{folder} exists and is no bundle.",
-            expected="a free name, or an earlier bundle to replace",
-            fix="move it away, or choose another output folder.",
+            f"{folder} exists and is not a bundle.",
+            expected="a new path, or an earlier bundle to replace",
+            fix="move it, or choose another output folder.",
         )
     partial, previous = (folder.with_name(folder.name + suffix) for suffix in (PARTIAL_SUFFIX, PREVIOUS_SUFFIX))
     shutil.rmtree(partial, ignore_errors=True)

@@ -78,7 +78,7 @@ class TensorFile:
             if found.get(name) != expected.get(name):
                 raise refusal(
                     f"{self._path}: {quote(name)} is {_describe(found.get(name))}.",
-                    expected=f"{_describe(expected.get(name))}, which the model described in bundle.json has here",
+                    expected=f"{_describe(expected.get(name))}, as bundle.json describes the model",
                 )
 
     def read(self, sha256: str) -> Iterator[tuple[str, np.ndarray[Any, Any]]]:
@@ -96,7 +96,7 @@ class TensorFile:
             digest.update(content)
             dtype, shape = entry.kind
             if len(content) != entry.end - entry.begin:
-                raise refusal(f"{self._path} was cut short while it was read.", expected="a file at rest")
+                raise refusal(f"{self._path} was cut short while it was read.", expected="a file that does not change")
             array = np.frombuffer(content, DTYPES[dtype]).reshape(shape)
             if not np.isfinite(array).all():
                 raise refusal(
@@ -106,7 +106,7 @@ class TensorFile:
         if digest.hexdigest() != sha256:
             raise refusal(
                 f"{self._path} has the sha256 {digest.hexdigest()}.",
-                expected=f"{sha256}, which bundle.json names; the file has changed since",
+                expected=f"{sha256}, as in bundle.json; the file has changed since",
             )
 
 
@@ -187,7 +187,7 @@ def _read_header(stream: BinaryIO, size: int, path: Path) -> bytes:
 def _parse_header(header: bytes, num_data_bytes: int, path: Path) -> tuple[TensorEntry, ...]:
     members = parse_json(header, place=f"{path}: header", levels=3)
     if not isinstance(members, dict):
-        raise refusal(f"{path}: header is {quote(members)}.", expected="an object with one entry an array")
+        raise refusal(f"{path}: header is {quote(members)}.", expected="an object with one entry per array")
     entries = sorted(
         (_parse_entry(name, member, path) for name, member in members.items()), key=lambda entry: entry.begin
     )
@@ -206,7 +206,7 @@ def _parse_header(header: bytes, num_data_bytes: int, path: Path) -> tuple[Tenso
 def _parse_entry(name: str, member: Any, path: Path) -> TensorEntry:
     place = f"{path}: {quote(name)}"
     if not is_clean_text(name, max_length=MAX_TENSOR_NAME_LENGTH):
-        raise refusal(f"{place} is no name of an array.", expected="text without control characters")
+        raise refusal(f"{place} is not a valid array name.", expected="text without control characters")
     values = check_keys(member, ("dtype", "shape", "data_offsets"), place=place)
     dtype, shape, offsets = values["dtype"], values["shape"], values["data_offsets"]
     if not isinstance(dtype, str) or dtype not in DTYPES:

@@ -20,8 +20,8 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
         raise SettingError(
             f"{source}: validation_fraction and test_fraction add up to "
             f"{recipe.data.validation_fraction + recipe.data.test_fraction:g}.",
-            expected="less than 1 together, so that images are left to train on",
-            fix="make one of them smaller.",
+            expected="a sum below 1, so that images remain for training",
+            fix="reduce one of them.",
         )
     kind = recipe.head.kind
     if not recipe.head.record.has_units and recipe.head.units != HeadSettings().units:
@@ -30,7 +30,7 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
         )
     if recipe.stages and all(stage.unfreeze == "all" for stage in recipe.stages) and recipe.backbone.engine != "auto":
         raise _without_effect(
-            source, f"engine = {recipe.backbone.engine}", "no stage has a frozen part", "unfreeze to less than all"
+            source, f"engine = {recipe.backbone.engine}", "no stage has frozen layers", "unfreeze to less than all"
         )
     _check_boxes(recipe, source)
     _check_task(recipe, source)
@@ -44,22 +44,22 @@ def _check_boxes(recipe: Recipe, source: str) -> None:
     """Raise SettingError if boxes are asked of a head that cannot learn them, or their settings have no effect."""
     if recipe.data.boxes and not recipe.head.record.sees_places:
         raise SettingError(
-            f"{source}: the {recipe.head.kind} head cannot learn boxes: it does not know where things are.",
-            expected=f"a head that sees the whole map: {join_kinds('sees_places')}",
+            f"{source}: the {recipe.head.kind} head cannot predict boxes: it does not keep positions.",
+            expected=f"a head that keeps positions: {join_kinds('sees_places')}",
             fix="use --head dense.",
         )
     defaults = TrainingSettings()
     for name in ("box_loss", "box_weight"):
         value = getattr(recipe.training, name)
         if not recipe.data.boxes and value != getattr(defaults, name):
-            raise _without_effect(source, f"{name} = {value}", "no boxes are learnt", "boxes")
+            raise _without_effect(source, f"{name} = {value}", "there are no boxes", "boxes")
     for number, stage in enumerate(recipe.stages, start=1):
         if recipe.data.boxes and (stage.mixup or stage.cutmix):
             name = "mixup" if stage.mixup else "cutmix"
             raise SettingError(
-                f"{source}: stage {number}: {name} = {getattr(stage, name):g} with boxes: two pictures in one show two "
-                "objects, and the model says one box.",
-                expected="mixup and cutmix only where no boxes are learnt",
+                f"{source}: stage {number}: {name} = {getattr(stage, name):g} with boxes: a mixed picture shows "
+                "two objects, and the model predicts one box.",
+                expected="mixup and cutmix only without boxes",
                 fix=f"remove {name}, or boxes.",
             )
 
@@ -77,7 +77,7 @@ def _check_task(recipe: Recipe, source: str) -> None:
     for name, has_effect, reason, needed in (
         ("target", is_regression, f"the task is {data.task}", "task = regression"),
         ("target_scale", is_regression, f"the task is {data.task}", "task = regression"),
-        ("label_column", not is_regression, "values have a target", "target"),
+        ("label_column", not is_regression, "regression uses target", "target"),
         ("label_separator", find_task(data.task).has_labels, f"the task is {data.task}", "task = multilabel"),
     ):
         value = getattr(data, name)
@@ -93,7 +93,7 @@ def _check_task(recipe: Recipe, source: str) -> None:
             raise _without_effect(source, f"{name} = {value}", f"the task is {data.task}", "task = classification")
     if parse_metadata(data.metadata) and not recipe.head.record.takes_metadata:
         raise SettingError(
-            f"{source}: the {recipe.head.kind} head cannot take metadata: it has no layer of all features before its last.",
+            f"{source}: the {recipe.head.kind} head cannot take metadata: no layer of it combines all features.",
             expected=join_kinds("takes_metadata"),
             fix="use --head dense.",
         )
@@ -103,9 +103,9 @@ def _check_scratch(recipe: Recipe, source: str) -> None:
     """Refuse to unfreeze random weights one group after the other: those still frozen would never have learnt."""
     if recipe.is_from_scratch and recipe.stages[0].gradual:
         raise SettingError(
-            f"{source}: stage 1: gradual, but the backbone's weights are random: groups that wait know nothing yet.",
-            expected="weights that have been trained, which are unfrozen one layer group after the other",
-            fix="leave gradual out, or give weights.",
+            f"{source}: stage 1: gradual, but the backbone's weights are random: frozen groups would stay untrained.",
+            expected="gradual only with pretrained weights",
+            fix="remove gradual, or set weights.",
         )
 
 
@@ -117,14 +117,12 @@ def _check_stage(stage: Stage, *, where: str) -> None:
         raise _without_effect(where, changed, "only the head is trained", "unfreeze")
     if stage.unfreeze == "all" and not stage.gradual and stage.views != defaults.views:
         raise SettingError(
-            f"{where}: views = {stage.views} has no effect: with everything unfrozen each epoch makes fresh views.",
-            expected="views only where features are cached",
-            fix="remove views; policy still decides how the views are made.",
+            f"{where}: views = {stage.views} has no effect: with everything unfrozen, each epoch draws fresh views.",
+            expected="views only with cached features",
+            fix="remove views; policy still sets the augmentation.",
         )
     if stage.unfreeze != "all" and stage.views == 1 and stage.policy not in ("none", defaults.policy):
-        raise _without_effect(
-            where, f'policy = "{stage.policy}"', "view 0 is the image itself and there is no other", "views"
-        )
+        raise _without_effect(where, f'policy = "{stage.policy}"', "the only view is the image itself", "views")
     if stage.views > 1 and stage.policy == "none":
         raise SettingError(
             f'{where}: views = {stage.views} with policy = "none" would cache the same picture {stage.views} times.',

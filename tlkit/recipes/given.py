@@ -89,7 +89,7 @@ def check_policy(views: int, policy: str | None) -> None:
     """
     if policy not in (None, "none") and views == 1:
         raise SettingError(
-            f"--policy {policy} without --views has nothing to do: view 0 is the image itself.",
-            expected="--policy together with --views, 2 or more",
-            fix="add --views 4, or leave --policy out.",
+            f"--policy {policy} has no effect without --views: the only view is the image itself.",
+            expected="--policy only with --views of 2 or more",
+            fix="add --views 4, or leave out --policy.",
         )

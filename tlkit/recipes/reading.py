@@ -82,29 +82,27 @@ def make_absolute(settings: Settings, folder: Path) -> Settings:
 
 def _read_toml(path: Path) -> dict[str, Any]:
     if path.exists() and not path.is_file():  # a device or a pipe might never end
-        raise _unreadable(path, "it is no regular file")
+        raise _unreadable(path, "not a regular file")
     try:
         with path.open("rb") as file:
             content = file.read(MAX_BYTES + 1)
     except OSError as error:
         raise _unreadable(path, str(error.strerror)) from error
     if len(content) > MAX_BYTES:
-        raise _unreadable(path, f"it has more than {MAX_BYTES:,} bytes")
+        raise _unreadable(path, f"larger than {MAX_BYTES:,} bytes")
     try:
         if any(line.count(b".") > MAX_DOTS for line in content.splitlines()):
             raise RecursionError
         document = tomllib.loads(content.decode("utf-8", errors="surrogateescape"))  # paths may hold any bytes
         _refuse_giants(document)
     except tomllib.TOMLDecodeError as error:
-        raise SettingError(
-            f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="fix the line that is named."
-        ) from error
+        raise SettingError(f"{path}: not valid TOML: {error}.", expected="a TOML file", fix="fix that line.") from error
     except (RecursionError, ValueError) as error:
         reason = "nested too deeply" if isinstance(error, RecursionError) else "a whole number of more than 64 bits"
         raise SettingError(
             f"{path}: {reason}.",
-            expected="the tables that docs/reference/recipe.md lists",
-            fix="remove what a recipe does not have.",
+            expected="the tables listed in docs/reference/recipe.md",
+            fix="remove everything else.",
         ) from error
     return document
 
@@ -122,7 +120,7 @@ def _unreadable(path: Path, reason: str) -> SettingError:
     return SettingError(
         f"{path}: the recipe cannot be read ({reason}).",
         expected="the path of a TOML file",
-        fix="check the path; recipes/ in the tlkit repository holds some.",
+        fix="check the path; recipes/ in the tlkit repository has examples.",
     )
 
 
@@ -142,8 +140,8 @@ def build_recipe(content: Mapping[str, Any], *, source: str, is_whole: bool = Tr
     stages = content.get("stage", [])
     if not isinstance(stages, list) or not stages:
         raise SettingError(
-            f"{source}: there is no [[stage]].",
-            expected="one or more [[stage]] tables, in the order in which they are trained",
+            f"{source} has no [[stage]].",
+            expected="one or more [[stage]] tables, in training order",
             fix="add [[stage]] with unfreeze, epochs and lr.",
         )
     built = tuple(
@@ -196,7 +194,7 @@ def _without_weights_of_start(recipe: Recipe) -> Recipe:
 
 
 def list_differences(left: Recipe, right: Recipe) -> list[str]:
-    """Return `table.key: left value, right value` for every setting and input in which two recipes differ.
+    """Return `table.key: left → right` for every setting and input in which two recipes differ.
 
     The hash of the data is left out: it is known only once the images have been read.
     """
@@ -205,7 +203,7 @@ def list_differences(left: Recipe, right: Recipe) -> list[str]:
     for name in ("inputs", *SECTIONS):
         differences += _field_differences(name, getattr(left, name), getattr(right, name))
     if len(left.stages) != len(right.stages):
-        differences.append(f"number of stages: {len(left.stages)}, {len(right.stages)}")
+        differences.append(f"number of stages: {len(left.stages)} → {len(right.stages)}")
     for number, (one, other) in enumerate(zip(left.stages, right.stages, strict=False), start=1):
         differences += _field_differences(f"stage {number}", one, other)
     return differences
@@ -213,7 +211,7 @@ def list_differences(left: Recipe, right: Recipe) -> list[str]:
 
 def _field_differences(where: str, left: Any, right: Any) -> list[str]:
     return [
-        f"{where}.{item.name}: {_show(getattr(left, item.name))}, {_show(getattr(right, item.name))}"
+        f"{where}.{item.name}: {_show(getattr(left, item.name))} → {_show(getattr(right, item.name))}"
         for item in dataclasses.fields(left)
         if getattr(left, item.name) != getattr(right, item.name) and item.name != "data_sha256"
     ]

@@ -75,7 +75,7 @@ def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
     folder = find_run_folder(run)
     if folder is None:
         raise RunError(
-            f"{run} is a bundle without the run that made it, so it does not know any images.",
+            f"{run} is a bundle without its run, so it has no images.",
             expected="a run folder with its manifest.csv, or images to evaluate on",
             fix=f"tlkit evaluate {run} DATA",
         )

@@ -91,8 +91,8 @@ def _choose_limits(classifier: Classifier, scores: Scores, false_alarms: float, 
         unknown_above = choose_unknown_above(scores.distances, false_alarms)
         if unknown_above == NEVER and false_alarms > 0:
             console.say(
-                f"With {len(scores.distances)} validation images no picture will be called unknown: "
-                f"at {false_alarms:g} false alarms it takes {round(1 / false_alarms) - 1}."
+                f"With {len(scores.distances)} validation images, no picture will be flagged as unknown: "
+                f"false_alarms = {false_alarms:g} needs at least {round(1 / false_alarms) - 1}."
             )
         spec = dataclasses.replace(spec, unknown_above=unknown_above)
     classifier.spec = spec

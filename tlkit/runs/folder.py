@@ -204,8 +204,8 @@ def describe_unfinished(path: Path) -> str | None:
     if folder is None or folder.is_finished:
         return None
     return (
-        f"{folder.path} has not finished: its model is that of the last finished stage, its probabilities are not "
-        "calibrated, and nothing is called unknown."
+        f"{folder.path} is unfinished: its model is that of the last finished stage, its probabilities are not "
+        "calibrated, and it flags nothing as unknown."
     )
 
 

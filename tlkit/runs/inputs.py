@@ -22,12 +22,12 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
     elif not recorded.data:
         raise SettingError(
             f"{path} names no data set.",
-            expected="the data set behind the recipe, or data in its table [inputs]",
+            expected="a data set after the recipe, or data in its [inputs] table",
             fix=f"tlkit run {path} DATA",
         )
     elif not Path(recorded.data).exists():
         raise RunError(
-            f"{path}: its data set is gone: {recorded.data}.",
+            f"{path}: its data set no longer exists: {recorded.data}.",
             expected="the data set that the recipe was made with",
             fix=f"give its new path: tlkit run {path} DATA",
         )
@@ -35,7 +35,7 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
         return dataclasses.replace(recorded, start_from=str(start_from), start_sha256=None)
     if recorded.start_from and not Path(recorded.start_from).exists():
         raise RunError(
-            f"{path}: the run that it starts from is gone: {recorded.start_from}.",
+            f"{path}: the run that it starts from no longer exists: {recorded.start_from}.",
             expected="the run or bundle that the recipe was made with",
             fix="give its new path: --start-from RUN.",
         )
@@ -67,9 +67,9 @@ def check_start(recipe: Recipe, earlier: EarlierRun | None) -> Recipe:
     sha256 = earlier.sha256 if earlier else None
     if recipe.inputs.start_sha256 not in (None, sha256):
         raise RunError(
-            f"{recipe.inputs.start_from} is not the model that the recipe was made with: it has changed.",
+            f"{recipe.inputs.start_from} has changed since the recipe was made.",
             expected="the same bundle, so that the run repeats",
-            fix="restore it, or take it as it is now: add --start-from with its path.",
+            fix="restore it, or use it as it is now: add --start-from with its path.",
         )
     return dataclasses.replace(recipe, inputs=dataclasses.replace(recipe.inputs, start_sha256=sha256))
 
@@ -83,9 +83,9 @@ def check_data(recipe: Recipe, manifest: Manifest) -> Recipe:
     sha256 = manifest.compute_hash()
     if recipe.inputs.data_sha256 not in (None, sha256):
         raise DataError(
-            f"{recipe.inputs.data} is not what the recipe was made with: images, their splits or answers have changed.",
+            f"{recipe.inputs.data} has changed since the recipe was made: its images, splits or targets differ.",
             expected="the same images, so that the run repeats",
-            fix="restore them, or take them as they are now: name the data set behind the recipe.",
+            fix="restore them, or use them as they are now: pass the data set after the recipe.",
         )
     return dataclasses.replace(recipe, inputs=dataclasses.replace(recipe.inputs, data_sha256=sha256))
 
@@ -94,7 +94,7 @@ def record_versions(recipe: Recipe, console: Console) -> Recipe:
     """Return the recipe with the versions of now, and with what `auto` precision means; say so where versions are others."""
     versions = ", ".join(f"{name} {version}" for name, version in read_versions().items())
     if recipe.made_by.versions not in (None, versions):
-        console.say(f"The recipe was made with {recipe.made_by.versions}; here it is {versions}: numbers may differ.")
+        console.say(f"The recipe was made with {recipe.made_by.versions}; this is {versions}: numbers may differ.")
     precision = None
     if recipe.backbone.precision == "auto":
         precision = recipe.made_by.precision or ("bfloat16" if has_bfloat16() else "float32")

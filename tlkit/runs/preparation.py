@@ -58,7 +58,7 @@ def fetch_inputs(data: Path, plan: RunPlan, cache_root: Path, console: Console) 
         fetch_weights(plan.backbone, data)
     if earlier and earlier.splits is None:
         console.warn(
-            f"{earlier.path} is a bundle without its run, so it is not known which images it was trained on: "
+            f"{earlier.path} is a bundle without its run, so its training images are not known: "
             "validation may contain some of them and look too good."
         )
     return read_dataset(

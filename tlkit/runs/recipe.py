@@ -73,11 +73,11 @@ def describe_reach(stage: Given, recipe: Recipe) -> str:
         ("both", [name for name in for_head if name in for_last]),
     )
     told = [
-        f"{', '.join(flags[name] for name in names)} {'governs' if len(names) == 1 else 'govern'} {what}"
+        f"{', '.join(flags[name] for name in names)} {'applies' if len(names) == 1 else 'apply'} to {what}"
         for what, names in parts
         if names
     ]
-    return f"A head is trained first, then unfrozen layers with it: {'; '.join(told)}." if told else ""
+    return f"A head is trained first, then the unfrozen layers with it: {'; '.join(told)}." if told else ""
 
 
 def make_recipe_from_file(
@@ -164,7 +164,7 @@ def choose_run_folder(data: Path, out: Path | None, *, resume: bool) -> Path:
         return out
     if resume:
         raise RunError(
-            "--resume does not know which run to go on with.",
+            "--resume needs the run to continue.",
             expected="--out with the folder of the interrupted run",
             fix="add --out RUN.",
         )

@@ -30,7 +30,7 @@ from tlkit.recipes import HeadSettings
 
 pytestmark = pytest.mark.usefixtures("openvino")
 
-KERAS_FIX = "give --engine keras, which does not open this file, or get the bundle again from where it came."
+KERAS_FIX = "use --engine keras, which does not open this file, or get the bundle from its source again."
 PAIR = ("openvino.xml", "openvino.bin")
 METADATA = MetadataEncoding((NumberColumn("weight", 0.0, 1.0, -3.0, 3.0),))
 SPEC = BundleSpec("tiny", (32, 32), "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
@@ -116,9 +116,9 @@ def test_a_conversion_that_answers_otherwise_is_refused(classifier: Classifier, 
     with pytest.raises(NumericsError) as caught:
         convert_classifier(export, other, images, metadata)
     assert str(caught.value) == (
-        f"OpenVINO gives other answers than Keras, by up to {difference:.2g}.\n"
+        f"the outputs of OpenVINO differ from those of Keras by up to {difference:.2g}.\n"
         "  Expected: at most 0.001\n"
-        "  Fix: give --engine keras, and please report this as a bug in tlkit."
+        "  Fix: use --engine keras, and please report this as a bug in tlkit."
     )
 
 
@@ -171,7 +171,7 @@ def test_a_changed_file_is_refused_before_openvino_sees_it(
     found, named = (hashlib.sha256(part).hexdigest() for part in ((folder / name).read_bytes(), content))
     with refuses(
         f"{folder / name} has the sha256 {found}.",
-        f"{named}, which bundle.json names; the file has changed since",
+        f"{named}, as in bundle.json; the file has changed since",
         fix=KERAS_FIX,
     ):
         open_it(folder)
@@ -353,9 +353,9 @@ def test_a_bundle_without_a_model_for_openvino_is_run_by_keras_or_refused(
     assert isinstance(model, Classifier)
     assert model.batch_size == 2
     with refuses(
-        f"--engine openvino: {folder} carries no model for OpenVINO.",
-        "a bundle that was trained where OpenVINO is installed",
-        fix="give --engine keras, or leave --engine out.",
+        f"--engine openvino: {folder} has no model for OpenVINO.",
+        "a bundle saved with OpenVINO installed",
+        fix="use --engine keras, or leave out --engine.",
     ):
         open_it(folder)
 
@@ -364,15 +364,15 @@ def test_settings_of_the_other_engine_are_refused(written: Path) -> None:
     with pytest.raises(SettingError) as caught:
         open_it(written, engine="auto", batch_size=16)
     assert str(caught.value) == (
-        "--batch-size 16 has no effect: OpenVINO computes every image by itself.\n"
+        "--batch-size 16 has no effect: OpenVINO computes one image at a time.\n"
         "  Expected: --batch-size only with Keras\n"
-        "  Fix: leave out --batch-size, or give --engine keras."
+        "  Fix: leave out --batch-size, or use --engine keras."
     )
     with pytest.raises(SettingError) as caught:
         open_classifier(written, loader_version=1, engine="keras", precision="bfloat16")
     assert str(caught.value) == (
         "--precision bfloat16 has no effect: Keras predicts in float32.\n"
-        "  Expected: --precision bfloat16 only with OpenVINO, and a bundle that carries a model for it\n"
+        "  Expected: --precision bfloat16 only with OpenVINO, and a bundle that has a model for it\n"
         "  Fix: leave out --precision."
     )
 
@@ -381,15 +381,13 @@ def test_an_engine_or_a_precision_that_does_not_exist_is_refused(written: Path) 
     with pytest.raises(SettingError) as caught:
         open_it(written, engine="open-vino")
     assert str(caught.value) == (
-        "--engine open-vino: there is no such engine.\n"
-        "  Expected: one of auto, keras, openvino\n"
-        "  Fix: did you mean 'openvino'?"
+        "--engine open-vino: unknown engine.\n  Expected: one of auto, keras, openvino\n  Fix: did you mean 'openvino'?"
     )
     with pytest.raises(SettingError) as caught:
         open_it(written, precision="float16")
     assert str(caught.value) == (
         "--precision float16 has no effect: OpenVINO predicts in float32 or bfloat16.\n"
-        "  Expected: a precision that an engine has\n"
+        "  Expected: a precision that an engine supports\n"
         "  Fix: leave out --precision."
     )
 

@@ -16,7 +16,7 @@ from tlkit.untrusted import refusal
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
 
-KERAS_FIX = "give --engine keras, which does not open this file, or get the bundle again from where it came."
+KERAS_FIX = "use --engine keras, which does not open this file, or get the bundle from its source again."
 
 Network = Any
 """A whole network as the library of its format holds it: one image and its metadata in, `output_names` out."""
@@ -76,6 +76,6 @@ def check_hash(path: Path, content: Any, hashes: Mapping[str, str]) -> None:
     if found != hashes[path.name]:
         raise refusal(
             f"{path} has the sha256 {found}.",
-            expected=f"{hashes[path.name]}, which bundle.json names; the file has changed since",
+            expected=f"{hashes[path.name]}, as in bundle.json; the file has changed since",
             fix=KERAS_FIX,
         )

@@ -85,16 +85,16 @@ def convert_classifier(
         answers = predict_one_by_one(converted, samples)
     except RuntimeError as error:
         raise NumericsError(
-            f"{export.title} cannot take the model ({error})",
+            f"{export.title} cannot convert or run the model ({error})",
             expected=f"a model that {export.title} can run",
-            fix="give --engine keras, and please report this as a bug in tlkit.",
+            fix="use --engine keras, and please report this as a bug in tlkit.",
         ) from error
     difference = float(np.abs(answers - predict_one_by_one(classifier, samples)).max())
     if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
         raise NumericsError(
-            f"{export.title} gives other answers than Keras, by up to {difference:.2g}.",
+            f"the outputs of {export.title} differ from those of Keras by up to {difference:.2g}.",
             expected=f"at most {GOLDEN_TOLERANCE:g}",
-            fix="give --engine keras, and please report this as a bug in tlkit.",
+            fix="use --engine keras, and please report this as a bug in tlkit.",
         )
     return converted
 
