@@ -164,8 +164,7 @@ def test_what_is_not_known_is_said(photos: Path, tmp_path: Path, capsys: pytest.
     evaluate(run, photos)
     assert capsys.readouterr().out.endswith(
         "On the 9 others: accuracy 0.889 (0.565 to 0.980). Which other images the model was trained on is not known: "
-        "it "
-        "began with a bundle without its run.\n"
+        "it began with a bundle without its run.\n"
     )
 
 
@@ -283,10 +282,8 @@ def test_a_model_of_one_class_has_no_accuracy(
     write_manifest(Manifest(photos, ("red",), (record,)), tmp_path)
     evaluate(tmp_path, None)
     assert capsys.readouterr().out.splitlines()[-1] == (
-        "The model has only one class, red, so there is no accuracy to measure. "
-        "Boxes: mean IoU 1.000 (95% interval 1.000 to 1.000), above 0.5 on 100% of 1 images, edges 0.0 px off on "
-        "average. "
-        "The model has seen none of them."
+        "The model has only one class, red, so there is no accuracy to measure. Boxes: mean IoU 1.000 (95% interval "
+        "1.000 to 1.000), above 0.5 on 100% of 1 images, edges 0.0 px off on average. The model has seen none of them."
     )
     with pytest.raises(SettingError) as caught:
         evaluate(tmp_path, None, top_k=1)

@@ -144,8 +144,7 @@ def test_boxes_that_make_sense_in_two_other_ways_are_an_error() -> None:
         settle((50, 40, 20, 30), (40, 30, 42, 40), (60, 40, 20, 10), (50, 50, 20, 20))
     assert str(caught.value) == (
         "/data/boxes.csv: 3 of 4 boxes make no sense as two corners, and all of them do as left, top, width, height "
-        "and as "
-        "centre and size.\n"
+        "and as centre and size.\n"
         "  Expected: boxes as two corners, as the format defines them\n"
         "  Fix: convert the boxes to the format's layout."
     )

@@ -267,8 +267,7 @@ def test_a_verdict_is_told_with_its_figures() -> None:
     (leaking,) = find_leaks(CLASSIFICATION, np.eye(2)[labels], [LeakColumn("camera", np.eye(2)[camera])])
     assert leaking.sentence == (
         "camera leaks: it alone explains 0.88 (0.74 to 0.99) of the class, and for 1.00 of the images its accuracy is "
-        "0.97 "
-        "(0.92 to 0.99), against a base rate of 0.52."
+        "0.97 (0.92 to 0.99), against a base rate of 0.52."
     )
 
 

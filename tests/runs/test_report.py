@@ -83,8 +83,7 @@ def figures(loss: float, **others: float) -> dict[str, float]:
             {"is_kept": True, "decided_by": "score"},
             CLASSES,
             "Kept: unfreezing block4: accuracy 0.500 → 0.750 (15 more of 60 right), a significant change; validation "
-            "loss "
-            "0.610 → 0.630." + CONV_LAYERS,
+            "loss 0.610 → 0.630." + CONV_LAYERS,
         ),
         (
             figures(0.61, accuracy=0.75),

@@ -214,14 +214,12 @@ def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
     if payload["unknown"]:
         console.warn(
             f"{payload['unknown']:,} of {count_files(num_files)} {'is' if payload['unknown'] == 1 else 'are'} unlike "
-            "the "
-            "training images (column `unknown`): look at them before you rely on their answers."
+            "the training images (column `unknown`): look at them before you rely on their answers."
         )
     if spec.has_one_class:
         console.warn(
             f"the model knows one class, so it calls every picture {spec.class_names[0]}: its boxes say where one "
-            "would "
-            "be, not whether there is one."
+            "would be, not whether there is one."
         )
 
 

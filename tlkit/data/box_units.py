@@ -105,8 +105,7 @@ def _find_unit(in_pixels: _Framed, first: Annotation, source: Path) -> _Unit:
     if num_small * 4 >= num_boxes:
         raise DataError(
             f"{source}: {num_small:,} of {num_boxes:,} boxes have no number above 1 and look like fractions; the "
-            "others are "
-            "in pixels.",
+            "others are in pixels.",
             expected="all boxes in pixels, or all in fractions of the image size",
             fix="convert all boxes to the same unit.",
         )
@@ -153,8 +152,7 @@ def _find_shape(framed: _Framed, shape: str, source: Path) -> tuple[str, Callabl
     if len(sensible) > 1:
         raise DataError(
             f"{source}: {sum(is_wrong):,} of {len(framed):,} boxes make no sense as {_NAMES[shape]}, and all of them "
-            "do "
-            f"as {' and as '.join(sensible)}.",
+            f"do as {' and as '.join(sensible)}.",
             expected=f"boxes as {_NAMES[shape]}, as the format defines them",
             fix="convert the boxes to the format's layout.",
         )

@@ -143,8 +143,7 @@ def find_notices(
     if task.is_exclusive and len(names) == 1:
         yield (
             f"There is only one class, so the model predicts {names[0]} for every image: a box shows where it would "
-            "be, not "
-            "whether there is one. Only the distance from the training images detects unknown images."
+            "be, not whether there is one. Only the distance from the training images detects unknown images."
         )
     yield from find_variants(task, records)
     splits = _find_splits(task, records)

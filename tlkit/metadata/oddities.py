@@ -67,14 +67,12 @@ def describe_useless_column(column: NumberColumn | CategoryColumn, texts: Sequen
     elif all(map(_DATE.match, given)):
         return (
             f"{column.name} contains dates. Each date is a category, and new dates are unknown; put the year, the "
-            "month or "
-            "the hour into separate columns."
+            "month or the hour into separate columns."
         )
     elif not column.values:
         return (
             f"Hardly any two training images have the same {column.name}, so it carries no information; if the values "
-            "are "
-            "numbers, write them as 1234.5."
+            "are numbers, write them as 1234.5."
         )
     else:
         alike = repr(column.values[0]) if len(column.values) == 1 and all(map(column.knows, given)) else ""
@@ -109,6 +107,5 @@ def _describe(column: NumberColumn | CategoryColumn, kind: str, number: int, num
         return f"{column.name}: {share} mean no data and count as missing (such as {example})."
     return (
         f"{column.name}: {share} are far outside the usual range, {column.low:.4g} to {column.high:.4g}, and are "
-        "clipped "
-        f"(such as {example})."
+        f"clipped (such as {example})."
     )

@@ -263,8 +263,7 @@ def _compare_with_linear(trial: Trial) -> str | None:
     if trial.linear is None or trial.linear.value < trial.deeper.value:
         return None
     return (
-        f"In the trial, a linear head alone does as well ({trial.linear.value:z.3f}, against {trial.deeper.value:z.3f} "
-        "for "
-        f"the {trial.head_kind} head and {trial.last_groups} upwards) in a fraction of the time: try it first (--head "
-        "linear)."
+        f"In the trial, a linear head alone does as well ({trial.linear.value:z.3f}, against "
+        f"{trial.deeper.value:z.3f} for the {trial.head_kind} head and {trial.last_groups} upwards) in a fraction of "
+        f"the time: try it first (--head linear)."
     )

@@ -163,8 +163,7 @@ def measure_strategies(
     ]
     notes += [
         f"The features at {plans[name].boundary} do not fit into a quarter of the free memory: they are read from the "
-        "disk "
-        "in every epoch, which is not included in its time."
+        "disk in every epoch, which is not included in its time."
         for name, stage in stages.items()
         if not stage.is_held
     ]

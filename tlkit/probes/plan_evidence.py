@@ -84,8 +84,7 @@ def gather_evidence(
     seconds = estimate_seconds(num_tried, seconds_an_image)
     console.say(
         f"The trial holds out each of {len(asked.manifest.records):,} images once. Training from {strategy.unfreeze} "
-        "upwards "
-        f"takes at most {format_duration(seconds)} of it."
+        f"upwards takes at most {format_duration(seconds)} of it."
     )
     return _add_trial(evidence, asked, strategy, classifier, run)
 

@@ -86,8 +86,7 @@ def _check_cutmix(stage: ResolvedStage, entry: BackboneEntry) -> None:
     if stage.cutmix and entry.boundary_below(stage.unfreeze) != PIXELS:
         raise SettingError(
             f"Stage {stage.name}: cutmix = {stage.cutmix:g} with unfreeze = {stage.unfreeze!r}: this stage trains on "
-            "cached "
-            "features, not on pictures.",
+            "cached features, not on pictures.",
             expected="cutmix only where everything is unfrozen",
             fix="set unfreeze to all, or use mixup, which mixes features as well.",
         )

@@ -12,8 +12,7 @@ from tlkit.errors import DataError
 
 EXPECTED = (
     "  Expected: a folder of .xml files (PASCAL VOC), .json files (COCO) or .txt files (YOLO), a .json file, a "
-    "data.yaml, "
-    "or a table (.csv, .tsv, .parquet)\n"
+    "data.yaml, or a table (.csv, .tsv, .parquet)\n"
     "  Fix: use the folder or the file with the boxes."
 )
 

@@ -78,8 +78,7 @@ def give_splits(
         return found
     notice = (
         f"Paths or annotations give a split for only {len(given.splits) - len(missing):,} of {len(given.splits):,} "
-        "images, so "
-        f"it is not used; without one, e.g. {missing[0]}."
+        f"images, so it is not used; without one, e.g. {missing[0]}."
     )
     return replace(found, notices=(*found.notices, notice))
 
