@@ -23,7 +23,7 @@ from tlkit import errors
 from tlkit.api import features, models, probes, training, upkeep
 from tlkit.cli.main import COMMANDS, EXIT_CODES, cli
 from tlkit.recipes import RECORDS, SECTIONS, Stage
-from tlkit.recipes.words import setting_flag
+from tlkit.recipes.given import setting_flag
 
 DOCS = Path(__file__).parent
 HELP_WIDTH = 100

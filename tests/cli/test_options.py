@@ -12,8 +12,7 @@ import pytest
 from tlkit.cli.options import output_options, settings_options
 from tlkit.errors import SettingError
 from tlkit.recipes import FIND, SECTIONS, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
-from tlkit.recipes.given import collect_settings, given_settings
-from tlkit.recipes.words import setting_flag
+from tlkit.recipes.given import collect_settings, given_settings, setting_flag
 from tlkit.reports.console import Console
 
 ALL_SETTINGS = (*SECTIONS.values(), Stage)

@@ -26,7 +26,7 @@ def test_the_class_table_comes_first_and_the_command_last(
     assert result.exit_code == 0
     story, payload = result.stderr, result.json()
     places = [
-        story.index(text) for text in ("Images", "What each step takes", "From here to a model", "Advice: train ")
+        story.index(text) for text in ("Images", "Cost of each step", "Time to a trained model", "Advice: train ")
     ]
     assert places == sorted(places)
     assert story.rstrip().endswith(payload["advice"]["command"])
@@ -46,7 +46,7 @@ def test_the_class_table_comes_first_and_the_command_last(
         (("--backbone", "vgg99"), "There is no backbone 'vgg99'"),
         (("--out", "here.jpg"), "--out here.jpg is not a PNG file."),
         (("--policy", "none", "--views", "4"), 'policy = "none"'),
-        (("--task", "regression"), "it is not said which value is learnt"),
+        (("--task", "regression"), "there is no target"),
     ],
 )
 def test_what_cannot_be_planned_is_refused_before_anything_is_computed(

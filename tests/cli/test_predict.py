@@ -52,7 +52,7 @@ def test_predict_with_out_tells_the_story_and_where_the_rows_are(
     result = run_cli("predict", bundle, photos, "--out", tmp_path / "p.parquet", "--top-k", 1)
     assert result.exit_code == 0
     assert f"Predictions: {tmp_path / 'p.parquet'}" in result.stdout
-    assert "Answers" in result.stdout
+    assert "Predictions" in result.stdout
     assert (tmp_path / "p.parquet").read_bytes()[:4] == b"PAR1"
 
 

@@ -163,8 +163,8 @@ def test_what_is_not_known_is_said(photos: Path, tmp_path: Path, capsys: pytest.
     run = write_run(tmp_path / "run", photos, {0: "train"}, UNKNOWN_IMAGES)
     evaluate(run, photos)
     assert capsys.readouterr().out.endswith(
-        "On the 9 others: accuracy 0.889 (0.565 to 0.980). Which other images the model was trained on is not known: "
-        "it began with a bundle without its run.\n"
+        "On the 9 others: accuracy 0.889 (0.565 to 0.980). Its other training images are not known: "
+        "it started from a bundle without its run.\n"
     )
 
 

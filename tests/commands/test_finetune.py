@@ -92,7 +92,7 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
     }  # fmt: skip
     assert summary["accuracy"]["value"] >= 0.9
     assert summary["chose_epoch"] is True
-    assert "This run has no test images to quote" in (out / "report.html").read_text()
+    assert "This run has no test images; --test-fraction reserves some." in (out / "report.html").read_text()
     assert summary["run"] == str(out)
     (stage,) = summary["validation"]
     assert stage["before"]["accuracy"] == 0.5
@@ -265,9 +265,9 @@ def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, m
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(dataclasses.replace(HEAD, lr=0.5)), photos, out, console=QUIET, resume=True)
     assert str(problem.value) == (
-        f"--resume: {out} was started with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
+        f"--resume: {out} was started with other settings: stage 1.lr: 0.01 → 0.5.\n"
         "  Expected: the original settings, so that the result is the same as without interruption\n"
-        "  Fix: give the same options, or start a new run with another --out."
+        "  Fix: use the same options, or start a new run with another --out."
     )
 
 
@@ -416,8 +416,8 @@ def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_los
         run_finetune(recipe, photos, out, console=QUIET, resume=True)
     assert str(problem.value) == (
         f"{victim}: changed since it was checked.\n"
-        "  Expected: images unchanged since the start of the run\n"
-        "  Fix: put the file back and go on with --resume; nothing that was trained is lost."
+        "  Expected: images unchanged since the run began\n"
+        "  Fix: restore the file and continue with --resume; no training is lost."
     )
     shutil.copy(tmp_path / "kept.png", victim)
     assert run_finetune(recipe, photos, out, console=QUIET, resume=True)["validation"][0]["epochs"] == 3

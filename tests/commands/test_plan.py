@@ -132,7 +132,7 @@ def test_values_metadata_and_boxes_are_planned_too(photos: Path, weights: str, t
 
 def test_settings_that_do_not_go_together_are_refused_before_the_data_are_read(tmp_path: Path) -> None:
     sections = {**make_sections("random", boxes="b"), "head": {"kind": "linear"}}
-    with pytest.raises(SettingError, match="the linear head cannot learn boxes"):
+    with pytest.raises(SettingError, match="the linear head cannot predict boxes"):
         plan(tmp_path / "nowhere", sections, tmp_path / "plan.png")
 
 

@@ -317,7 +317,7 @@ def test_each_line_of_standard_input_is_answered_as_it_comes(photos: Path) -> No
             paths.write(os.fsencode(photos / name) + b"\n")
             assert rows.readline() == f"{photos / name},{row}\n"
         paths.write(b"\n")
-        assert rows.readline() == ',,,,,"an empty line instead of a path"\n'
+        assert rows.readline() == ",,,,,an empty line instead of a path\n"
         paths.close()
         worker.join(timeout=10)
         assert rows.read() == ""
@@ -382,7 +382,7 @@ def test_a_full_disk_keeps_the_rows_and_names_the_file(
             raise OSError(errno.ENOSPC, "No space left on device")
         write_line(file, line)
 
-    monkeypatch.setattr("tlkit.reports.row_writers.write_line", fill_disk)
+    monkeypatch.setattr("tlkit.reports.row_file.write_line", fill_disk)
     out = tmp_path / "p.csv"
     with pytest.raises(RunError) as caught:
         predict(photos, out=out)

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from tlkit.data.box_report import BoxReport
+from tlkit.data.box_views import BoxReport
 from tlkit.data.boxes import (
     EMPTY,
     EXCHANGED,

@@ -14,7 +14,7 @@ import pytest
 from tlkit.errors import SettingError
 from tlkit.inference.predictions import PredictionColumns, open_predictions
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
-from tlkit.reports.row_writers import ROWS_IN_A_GROUP, check_rows_path
+from tlkit.reports.row_file import ROWS_IN_A_GROUP, check_rows_path
 from tlkit.tasks.predictions import Prediction, rank_classes, shorten_float32
 
 ROWS = [
@@ -288,7 +288,7 @@ def test_probabilities_print_short_and_read_back_to_the_bit() -> None:
         ),
         (
             "p",
-            "--out p: no ending.\n  Expected: a file that ends in .csv, .jsonl or .parquet\n  Fix: --out p.csv",
+            "--out p: no suffix.\n  Expected: a file that ends in .csv, .jsonl or .parquet\n  Fix: --out p.csv",
         ),
     ],
 )
@@ -303,5 +303,5 @@ def test_a_folder_in_place_of_the_file_is_refused(tmp_path: Path) -> None:
     with pytest.raises(SettingError) as caught:
         check_rows_path(tmp_path / "p.csv")
     assert str(caught.value) == (
-        f"--out {tmp_path / 'p.csv'} is a folder.\n  Expected: a file name\n  Fix: choose another name."
+        f"--out {tmp_path / 'p.csv'} is a folder.\n  Expected: a file name\n  Fix: use another name."
     )

@@ -40,7 +40,7 @@ def test_of_candidates_that_do_not_differ_the_cheapest_is_advised() -> None:
     assert [place.is_behind for place in ranking.places] == [False, False, True]
     assert ranking.advised == "small"
     assert ranking.sentences[0] == "large and small do not differ significantly on 400 images."
-    assert ranking.sentences[1].startswith("Take small: 0.85")
+    assert ranking.sentences[1].startswith("Use small: 0.85")
 
 
 def test_a_small_difference_on_the_same_images_is_told_although_intervals_overlap() -> None:

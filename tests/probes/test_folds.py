@@ -78,7 +78,7 @@ def test_too_few_images_or_groups_are_refused() -> None:
         make_stratified_folds(["a", "b"], duplicates=["same", "same"])
     with pytest.raises(ValueError, match=r"two groups\. Received: 1"):
         make_group_folds(["north", "north"])
-    with pytest.raises(ValueError, match="Received: a fold that has a twin of every other image"):
+    with pytest.raises(ValueError, match="Received: a fold with duplicates of all other images"):
         make_group_folds(["north", "south"], duplicates=["same", "same"])
     with pytest.raises(ValueError, match=r"a key for each of 2 images\. Received: 1 keys"):
         make_stratified_folds(["a", "b"], duplicates=["one"])

@@ -64,7 +64,7 @@ def test_a_curve_that_rises_promises_more_with_an_interval_that_holds_what_then_
     promised = rising.predict(256)
     assert promised.low <= then <= promised.high
     assert rising.sentence.startswith(
-        "For a head on the frozen backbone, twice as many images of the same kind about +"
+        "For a head on the frozen backbone, twice as many images of the same kind would gain about +"
     )
     assert not rising.is_flat
 
@@ -89,7 +89,7 @@ def test_where_images_bring_nothing_it_is_said_why() -> None:
     )
     wrong = np.random.default_rng(0).random(200) < 0.25
     half_known = measure_learning_curve(CLASSIFICATION, targets, (labels ^ wrong)[:, None].astype(float), num_now=200)
-    assert half_known.sentence.endswith(": the backbone is the limit, or the labels are.")
+    assert half_known.sentence.endswith(": the backbone or the labels are the limit.")
 
 
 def test_values_are_judged_by_r2_and_the_payload_is_fit_for_json() -> None:

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 from tlkit.reports import console as console_module
-from tlkit.reports import terminal
+from tlkit.reports import printed_table
 from tlkit.reports.console import Console, Meter, format_duration, format_rate
 from tlkit.waiting import waiting_for
 
@@ -172,7 +172,7 @@ def test_progress_on_a_terminal_redraws_one_line_and_leaves_standard_output_alon
 
 def test_a_dumb_terminal_is_treated_as_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TERM", "dumb")
-    assert not terminal.is_terminal(Terminal())
+    assert not printed_table.is_terminal(Terminal())
 
 
 @pytest.mark.parametrize(

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import io
 import re
+from pathlib import Path
 
 import pytest
 from rich.cells import cell_len
 
 from tlkit.reports.console import Console
-from tlkit.reports.printed_table import write_table
+from tlkit.reports.printed_table import printable, write_csv, write_line, write_table
 
 Capture = pytest.CaptureFixture[str]
 
@@ -105,3 +106,19 @@ def test_columns_of_numbers_are_aligned_to_the_right() -> None:
     first, second = lines[-2:] if lines[-1] else lines[-3:-1]
     assert first.index("5") == second.index("1,000") + 4
     assert first.index("x") == second.index("7")
+
+
+def test_cells_are_quoted_where_needed_and_none_is_empty(tmp_path: Path) -> None:
+    write_csv(tmp_path / "t.csv", ("class_name", "precision"), [("cat, big", 0.5), ("Grüße", None)])
+    assert (tmp_path / "t.csv").read_text("utf-8") == 'class_name,precision\n"cat, big",0.5\nGrüße,\n'
+
+
+def test_a_file_name_that_is_no_text_is_shown_with_escapes() -> None:
+    assert printable("caf\udce9.jpg") == "caf\\udce9.jpg"
+
+
+def test_a_stream_that_lacks_a_character_gets_its_escape() -> None:
+    content = io.BytesIO()
+    stream = io.TextIOWrapper(content, encoding="ascii", write_through=True)
+    write_line(stream, "naïve")
+    assert content.getvalue() == b"na\\xefve\n"

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.faults.injector import try_every_fault
-from tlkit.data.file_walk import OUTPUT_MARKER
+from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError
 from tlkit.recipes import Recipe, Stage, resolve_recipe, write_recipe
 from tlkit.runs.folder import describe_unfinished, open_run_folder
@@ -120,7 +120,7 @@ def test_a_run_is_resumed_with_its_own_settings_only(tmp_path: Path) -> None:
     begin(out)
     other = resolve_recipe(Recipe(stages=(Stage(lr=0.5),)))
     assert refuse(out, recipe=other, resume=True) == (
-        f"--resume: {out} was started with other settings: stage 1.lr: 0.01, 0.5 (then, now).\n"
+        f"--resume: {out} was started with other settings: stage 1.lr: 0.01 → 0.5.\n"
         "  Expected: the original settings, so that the result is the same as without interruption\n"
         "  Fix: use the same options, or start a new run with another --out."
     )

@@ -88,7 +88,7 @@ def test_what_cannot_be_made_is_named_and_made_by_resuming(
     told = [line for line in capsys.readouterr().err.splitlines() if "leaks" not in line]
     assert told == [
         *(f"Warning: {what} could not be made: {reason}." for what, reason in reasons.items()),
-        f"Warning: The model is saved, but not everything else could be made: {', '.join(reasons)}. Give "
+        f"Warning: The model is saved, but not everything else could be made: {', '.join(reasons)}. Run "
         "the same command with --resume to make it later.",
     ]
     assert summary["accuracy"]["value"] >= 0.5

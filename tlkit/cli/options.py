@@ -17,9 +17,8 @@ import click
 from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
 from tlkit.models.exports import EXPORTS, PREDICTION_ENGINES
 from tlkit.recipes import SECTIONS, Stage
-from tlkit.recipes.given import setting_parameter
+from tlkit.recipes.given import setting_flag, setting_parameter
 from tlkit.recipes.settings import POLICIES, PRECISIONS
-from tlkit.recipes.words import setting_flag
 from tlkit.reports.console import Console, announce_waits
 
 Function = TypeVar("Function", bound=Callable[..., Any])

@@ -8,18 +8,17 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import SkippedFile
 from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
+from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.files import write_json
-from tlkit.inference.box_sheet import draw_box_sheet
 from tlkit.inference.predictions import choose_prediction_columns, make_prediction, open_predictions
 from tlkit.inference.scoring import Scores, count_files, score_records
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
-from tlkit.inference.task_report import compute_task_report, draw_task_pictures
+from tlkit.inference.task_report import compute_task_report, draw_box_sheet, draw_task_pictures
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
@@ -30,7 +29,7 @@ from tlkit.reports.output_folder import (
     check_output_folder,
     held_output_folder,
 )
-from tlkit.reports.tables import write_csv
+from tlkit.reports.printed_table import write_csv
 from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_images_to_evaluate
 from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task

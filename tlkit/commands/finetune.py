@@ -25,9 +25,9 @@ from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model, forget_choices
 from tlkit.runs.folder import RunFolder, describe_unfinished, open_run_folder
 from tlkit.runs.history import RunHistory
-from tlkit.runs.inputs import check_data, check_engines, name_inputs, record_engine, record_versions
 from tlkit.runs.model import summarise_stages, write_model
 from tlkit.runs.preparation import RunPlan, fetch_inputs, plan_run, print_images
+from tlkit.runs.recipe import check_data, check_engines, name_inputs, record_engine, record_versions
 from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.tasks.report import Report

@@ -10,14 +10,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
-from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import MetadataSource
-from tlkit.data.sources import find_images
+from tlkit.data.sources import OUTPUT_MARKER, find_images
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import SettingError
-from tlkit.inference.copies import OVERLAYS, SORTED_IMAGES, PredictionCopies
-from tlkit.inference.files import predict_files
+from tlkit.inference.files import OVERLAYS, SORTED_IMAGES, PredictionCopies, predict_files
 from tlkit.inference.predictions import (
     PredictionWriter,
     choose_prediction_columns,
@@ -33,8 +31,7 @@ from tlkit.models.storage import read_spec
 from tlkit.outputs import format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
-from tlkit.reports.row_file import describe_partial_rows
-from tlkit.reports.row_writers import check_rows_path
+from tlkit.reports.row_file import check_rows_path, describe_partial_rows
 from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN
@@ -214,11 +211,11 @@ def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
     if payload["unknown"]:
         console.warn(
             f"{payload['unknown']:,} of {count_files(num_files)} {'is' if payload['unknown'] == 1 else 'are'} unlike "
-            "the training images (column `unknown`): look at them before you rely on their answers."
+            "the training images (column `unknown`): check them before you rely on their predictions."
         )
     if spec.has_one_class:
         console.warn(
-            f"the model knows one class, so it calls every picture {spec.class_names[0]}: its boxes say where one "
+            f"the model has one class, so it predicts {spec.class_names[0]} for every picture: its boxes show where one "
             "would be, not whether there is one."
         )
 

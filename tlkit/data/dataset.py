@@ -10,12 +10,11 @@ from typing import NoReturn
 
 from tlkit.data.class_checks import (
     check_trainable,
+    find_duplicates,
     find_notices,
     name_some,
 )
-from tlkit.data.contradictions import find_duplicates
 from tlkit.data.deep_grey import choose_grey_ranges, describe_grey
-from tlkit.data.division import complete_splits, sample_records
 from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
 from tlkit.data.formats.annotated import read_annotated
@@ -28,6 +27,7 @@ from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedFile
 from tlkit.data.records import Progress, describe_record, look_with, read_records
+from tlkit.data.splits import complete_splits, sample_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
 from tlkit.outputs import GreyRange

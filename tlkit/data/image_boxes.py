@@ -6,11 +6,10 @@ from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlkit.data.box_report import BoxReport
 from tlkit.data.box_units import settle_units
+from tlkit.data.box_views import BoxReport
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, check_boxes, choose_box
-from tlkit.data.class_checks import name_some
-from tlkit.data.contradictions import fold_spelling
+from tlkit.data.class_checks import fold_spelling, name_some
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.box_columns import UNUSED_COLUMN
 from tlkit.data.formats.boxes import read_boxes

@@ -16,12 +16,11 @@ from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
 
-from tlkit.data.decoder_noise import silence_decoders
+from tlkit.data.decoder_noise import keep_essential_chunks, silence_decoders
 from tlkit.data.decoding_costs import TooCostlyError, budget, check_costs
 from tlkit.data.deep_grey import BrighterThanWhiteError, choose_scale, measure_grey
 from tlkit.data.pages import NoFullPageError, find_page
 from tlkit.data.pixel_modes import convert_to_rgb
-from tlkit.data.png_chunks import keep_essential_chunks
 from tlkit.data.signatures import find_signature, find_unread_format
 from tlkit.outputs import GreyRange
 

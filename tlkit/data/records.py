@@ -7,12 +7,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 
 from tlkit.data.class_checks import check_class_names
-from tlkit.data.division import NOT_GIVEN
 from tlkit.data.file_index import FileFacts, FileIndex
 from tlkit.data.formats.candidates import Candidate
 from tlkit.data.image_boxes import ImageBoxes
-from tlkit.data.image_facts import describe_facts
 from tlkit.data.manifest import ImageRecord, SkippedFile
+from tlkit.data.metadata_source import describe_facts
+from tlkit.data.splits import NOT_GIVEN
 from tlkit.errors import DataError
 from tlkit.recipes.settings import DataSettings
 from tlkit.tasks import Task, find_task

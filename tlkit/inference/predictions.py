@@ -15,7 +15,7 @@ from tlkit.data.manifest import ImageRecord
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, Box
 from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format_percent
-from tlkit.reports.row_writers import SINGLE, TEXT, RowWriter, open_rows
+from tlkit.reports.row_file import SINGLE, TEXT, RowWriter, open_rows
 from tlkit.tasks import find_task
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction, shorten_float32
 
@@ -63,7 +63,7 @@ class PredictionColumns:
         return f"predicted_{self.value_name}" if is_taken else self.value_name
 
     def kinds(self) -> dict[str, str]:
-        """Return the columns by name, in order, each with its kind (`tlkit.reports.row_writers`)."""
+        """Return the columns by name, in order, each with its kind (`tlkit.reports.row_file`)."""
         task = find_task(self.task)
         return {
             "path": TEXT,
@@ -103,7 +103,7 @@ class PredictionWriter(Protocol):
 
 @contextmanager
 def open_predictions(out: Path | BinaryIO, columns: PredictionColumns) -> Iterator[PredictionWriter]:
-    """Yield a writer for predictions; see `tlkit.reports.row_writers.open_rows`.
+    """Yield a writer for predictions; see `tlkit.reports.row_file.open_rows`.
 
     Raises:
         RunError: The file cannot be written; the rows so far are kept.

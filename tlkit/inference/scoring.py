@@ -22,8 +22,7 @@ from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import PICTURE_ITSELF, View, ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure, run_batches
-from tlkit.models.answers import to_values
-from tlkit.models.predictor import Predictor
+from tlkit.models.predictor import Predictor, to_values
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
 

@@ -10,7 +10,27 @@ from numpy.typing import NDArray
 
 from tlkit.models.novelty import Novelty
 from tlkit.models.spec import BundleSpec
+from tlkit.outputs import CLASSIFICATION, Target
 from tlkit.tasks import find_task
+
+
+def cool(probabilities: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float32]:
+    """Return the probabilities of classes, float (n, classes), 0..1, that another temperature than 1 gives: float32."""
+    logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
+    return find_task(CLASSIFICATION).activate(logits, temperature=temperature)
+
+
+def to_deviations(target: Target, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
+    """Return values in deviations from the mean, as a model learns them: float32, the same shape."""
+    numbers = np.log(values) if target.is_log else values
+    return ((numbers - target.mean) / target.scale).astype(np.float32)
+
+
+def to_values(target: Target, deviations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the values that deviations stand for, in the target's own unit: float64, the same shape."""
+    numbers = deviations.astype(np.float64) * target.scale + target.mean
+    return np.exp(numbers) if target.is_log else numbers
+
 
 BATCH_SIZE = 32
 """Images that Keras is given at a time, in prediction as for features."""
@@ -39,7 +59,7 @@ class Predictor(Protocol):
 
         Returns:
             float32 (n, row_width): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
-            deviations from the mean (`tlkit.models.answers.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
+            deviations from the mean (`tlkit.models.predictor.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
             in fractions of the input; then, if it is measured, the distance from the training images, 0..1.
 
         Raises:

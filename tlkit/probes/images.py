@@ -13,9 +13,9 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.dataset import read_dataset
-from tlkit.data.division import limit_records
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.splits import limit_records
 from tlkit.probes.folds import Fold, make_stratified_folds
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from tlkit.data.division import limit_records
 from tlkit.data.manifest import Manifest
 from tlkit.data.records import describe_record
+from tlkit.data.splits import limit_records
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, parse_metadata, texts_of
 from tlkit.metadata.encoding import fit_encoding
 from tlkit.probes.images import MAX_IMAGES, make_probe_targets

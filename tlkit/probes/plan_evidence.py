@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import TOP
-from tlkit.data.division import limit_records
 from tlkit.data.manifest import Manifest
+from tlkit.data.splits import limit_records
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import ensure_features

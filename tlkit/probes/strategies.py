@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.backbones.weights import RANDOM
 from tlkit.recipes import SECTIONS, Stage
-from tlkit.recipes.words import list_words
+from tlkit.recipes.given import list_words
 from tlkit.runs.preparation import RunPlan, plan_run
 from tlkit.runs.recipe import make_finetune_recipe
 

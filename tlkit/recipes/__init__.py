@@ -4,13 +4,13 @@ from tlkit.recipes.checks import check_recipe
 from tlkit.recipes.defaults import (
     ResolvedBackbone,
     ResolvedStage,
+    expand_gradual,
     find_usual_rate,
     resolve_backbone,
     resolve_recipe,
     resolve_stage,
     resolve_stages,
 )
-from tlkit.recipes.gradual import expand_gradual
 from tlkit.recipes.origin import Inputs, MadeBy
 from tlkit.recipes.reading import (
     GivenRecipe,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from tlkit.errors import SettingError
 from tlkit.heads import join_kinds
 from tlkit.metadata.columns import parse_metadata
-from tlkit.recipes.cycles import list_cycle_ends
+from tlkit.recipes.defaults import list_cycle_ends
 from tlkit.recipes.settings import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.tasks import find_task
 
@@ -70,8 +70,8 @@ def _check_task(recipe: Recipe, source: str) -> None:
     is_regression = not find_task(data.task).has_names
     if is_regression and not data.target:
         raise SettingError(
-            f"{source}: task is {data.task}, but it is not said which value is learnt.",
-            expected="the name of a column of the table",
+            f"{source}: task is {data.task}, but there is no target.",
+            expected="the name of a table column",
             fix="add --target COLUMN.",
         )
     for name, has_effect, reason, needed in (

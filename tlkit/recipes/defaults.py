@@ -3,13 +3,33 @@
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from tlkit.backbones.catalogue import BackboneEntry, find_backbone
-from tlkit.recipes.cycles import count_epochs
 from tlkit.recipes.origin import MadeBy
 from tlkit.recipes.settings import BackboneSettings, RateSearch, Recipe, Stage
+
+DEFAULT_CYCLES = 3
+
+
+def list_cycle_ends(stage: Stage, epochs: int) -> list[int]:
+    """Return the epoch after which each cycle ends, rising, up to `epochs`; the last may end beyond them.
+
+    The first cycle takes `cycle_len` epochs, each further one `cycle_mult` times as many as the one before (SGDR:
+    Loshchilov and Hutter 2017, arXiv:1608.03983).
+    """
+    ends, length = [stage.cycle_len], stage.cycle_len
+    while ends[-1] < epochs:
+        length *= stage.cycle_mult
+        ends.append(ends[-1] + length)
+    return ends
+
+
+def count_epochs(cycle_len: int, cycle_mult: int, num_cycles: int = DEFAULT_CYCLES) -> int:
+    """Return how many epochs some whole cycles take."""
+    return sum(cycle_len * cycle_mult**number for number in range(num_cycles))
 
 
 @dataclass(frozen=True)
@@ -150,3 +170,38 @@ def resolve_stages(recipe: Recipe) -> tuple[ResolvedStage, ...]:
         resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch)
         for number, stage in enumerate(recipe.stages, start=1)
     )
+
+
+def expand_gradual(recipe: Recipe, groups: Sequence[str]) -> Recipe:
+    """Return the recipe with a stage for each layer group in the place of every gradual stage.
+
+    The highest group comes first, the one that `unfreeze` names last (Howard and Ruder 2018, arXiv:1801.06146). Each
+    stage has the settings of the one that it comes from; where everything is unfrozen no views are cached, so they are
+    left out there.
+
+    Args:
+        recipe: As given or read, checked.
+        groups: The backbone's layer groups, from the pixels upwards. A name that is none of them is left for the check
+            of names to refuse.
+    """
+    stages = [each for stage in recipe.stages for each in (_list_steps(stage, groups) if stage.gradual else (stage,))]
+    return dataclasses.replace(recipe, stages=tuple(stages))
+
+
+def _list_steps(stage: Stage, groups: Sequence[str]) -> Iterator[Stage]:
+    """Yield the stages that a gradual one stands for, which all trained groups but the highest join one by one."""
+    if stage.unfreeze not in (*groups, "all"):
+        yield dataclasses.replace(stage, gradual=False)
+        return
+    lowest = 0 if stage.unfreeze == "all" else groups.index(stage.unfreeze)
+    for height in reversed(range(lowest, len(groups))):
+        unfreeze = stage.unfreeze if height == lowest else groups[height]
+        trained_later = groups[lowest:height]
+        yield dataclasses.replace(
+            stage,
+            name=f"{stage.name}-{unfreeze}" if stage.name else None,
+            unfreeze=unfreeze,
+            gradual=False,
+            views=1 if unfreeze == "all" else stage.views,
+            group_lr={group: rate for group, rate in stage.group_lr.items() if group not in trained_later},
+        )

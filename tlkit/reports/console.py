@@ -18,8 +18,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
-from tlkit.reports.printed_table import write_table
-from tlkit.reports.terminal import is_terminal, printable, write_line
+from tlkit.reports.printed_table import is_terminal, printable, write_line, write_table
 from tlkit.waiting import find_long_wait
 
 SECONDS_BETWEEN_LINES = 10.0

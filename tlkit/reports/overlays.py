@@ -9,8 +9,8 @@ from PIL import Image, ImageDraw
 from tlkit.files import written_aside
 from tlkit.outputs import Box
 from tlkit.reports.captions import Caption, CaptionLine
-from tlkit.reports.file_names import fold_name, number_name
 from tlkit.reports.lettering import fit_text, load_font
+from tlkit.reports.sorting import fold_name, number_name
 
 LONGEST_EDGE_PX = 1280
 TARGET_PX = (LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2)

@@ -2,13 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import os
+from collections.abc import Iterable, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
-from tlkit.reports.terminal import is_terminal, printable, write_line
+from tlkit.files import format_csv_row, write_text
 
 if TYPE_CHECKING:
     from rich.table import Table
+
+
+ESCAPES = {code: f"\\x{code:02x}" for code in (*range(9), *range(11, 32), *range(127, 160))}
+
+
+def is_terminal(stream: TextIO) -> bool:
+    """Return whether `stream` is a terminal that can redraw lines."""
+    return stream.isatty() and os.environ.get("TERM", "") not in ("dumb", "unknown")
+
+
+def write_line(stream: TextIO, text: str) -> None:
+    """Write `text` and a newline, with unsupported and control characters escaped."""
+    stream.write(printable(text, stream.encoding or "utf-8") + "\n")
+    stream.flush()
+
+
+def printable(text: str, encoding: str = "utf-8") -> str:
+    """Escape control characters, and characters that `encoding` lacks, with backslashes."""
+    return text.translate(ESCAPES).encode(encoding, "backslashreplace").decode(encoding)
+
+
+def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Write a header and the rows; None becomes an empty cell."""
+    write_text(path, "".join(map(format_csv_row, (columns, *rows))))
+
 
 WIDTH_OF_A_PIPE = 100_000
 LONGEST_WORD = 40

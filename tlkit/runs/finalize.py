@@ -25,10 +25,10 @@ from tlkit.features.extract import Loaded, run_batches
 from tlkit.inference.scoring import Scores, reasons, render_views
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
-from tlkit.models.answers import cool
 from tlkit.models.exports import EXPORTS, find_export
 from tlkit.models.exports.base import Network
 from tlkit.models.novelty import NEVER, Novelty, choose_unknown_above, fit_novelty, pool_features
+from tlkit.models.predictor import cool
 from tlkit.models.spec import BundleSpec
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
@@ -127,7 +127,7 @@ def _fit_novelty(classifier: Classifier, run: Run) -> Novelty | None:
     if not len(rows):
         raise DataError(
             "None of the training images can be read any more.",
-            expected="images unchanged since the start of the run",
+            expected="images unchanged since the run began",
             fix="restore them, then run the same command with --resume.",
         )
     novelty = fit_novelty(pool_features(rows))
@@ -175,7 +175,7 @@ def _compute_features(
     features = np.stack(rows) if rows else np.empty((0, *trunk.output.shape[1:]), np.float32)
     if not np.isfinite(features).all():
         raise NumericsError(
-            "The trained backbone gives features that are not finite numbers.",
+            "The trained backbone gives features that are not finite.",
             expected="a finite number for every feature of every image",
             fix="train with a lower learning rate.",
         )

@@ -250,7 +250,7 @@ def _check_start(folder: RunFolder, recipe: Recipe, *, resume: bool) -> None:
     differences = list_differences(read_recipe(folder.recipe), recipe)
     if differences:
         raise RunError(
-            f"--resume: {folder.path} was started with other settings: {'; '.join(differences)} (then, now).",
+            f"--resume: {folder.path} was started with other settings: {'; '.join(differences)}.",
             expected="the original settings, so that the result is the same as without interruption",
             fix="use the same options, or start a new run with another --out.",
         )

@@ -12,8 +12,7 @@ from tlkit.data.manifest import Manifest
 from tlkit.recipes import Recipe, ResolvedBackbone, check_recipe, expand_gradual, resolve_backbone, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runs.folder import EarlierRun, read_earlier_run
-from tlkit.runs.inputs import check_start
-from tlkit.runs.recipe import choose_weights
+from tlkit.runs.recipe import check_start, choose_weights
 from tlkit.training.first_model import fetch_weights
 from tlkit.training.stage_plan import StagePlan, check_same_model, plan_stages
 

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
 from tlkit.outputs import Target
-from tlkit.reports.row_writers import TEXT
+from tlkit.reports.row_file import TEXT
 
 if TYPE_CHECKING:
     import numpy as np
@@ -26,6 +26,24 @@ if TYPE_CHECKING:
     from tlkit.tasks.predictions import Prediction
     from tlkit.tasks.report import Report
     from tlkit.tasks.scored_outputs import ScoredOutputs
+
+
+TINY = 1e-7
+
+
+def weigh_by_focus(missing: Any, focal: float) -> Any:
+    """Return missing ** focal, with a finite slope at 0."""
+    from keras import ops
+
+    return ops.power(ops.maximum(missing, TINY), focal)
+
+
+def compute_huber(error: Any, delta: float) -> Any:
+    """Return the Huber loss of an error: half its square up to delta, linear beyond."""
+    from keras import ops
+
+    size = ops.abs(error)
+    return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
 
 
 class OutputSpec(Protocol):
@@ -234,7 +252,7 @@ class Task(ABC):
 
     @abstractmethod
     def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
-        """Return the output columns, by name in order, with their kinds (`tlkit.reports.row_writers`)."""
+        """Return the output columns, by name in order, with their kinds (`tlkit.reports.row_file`)."""
 
     def truth_columns(self) -> dict[str, str]:
         """Return the columns of true targets, likewise."""

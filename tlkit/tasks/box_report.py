@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.metrics.average_precision import mean_of_defined
 from tlkit.metrics.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
-from tlkit.metrics.precision_recall import mean_of_defined
 from tlkit.outputs import Box
 from tlkit.tasks.report import Report, ScoreTable, format_fraction
 

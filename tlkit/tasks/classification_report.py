@@ -13,9 +13,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.metrics.average_precision import compute_f1, compute_precision, compute_recall, mean_of_defined
 from tlkit.metrics.calibration import Calibration, compute_calibration
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.metrics.precision_recall import compute_f1, compute_precision, compute_recall, mean_of_defined
 from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
 
 

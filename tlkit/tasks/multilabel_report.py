@@ -9,9 +9,15 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metrics.average_precision import compute_average_precisions, measure_mean_average_precision
+from tlkit.metrics.average_precision import (
+    compute_average_precisions,
+    compute_f1,
+    compute_precision,
+    compute_recall,
+    mean_of_defined,
+    measure_mean_average_precision,
+)
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.metrics.precision_recall import compute_f1, compute_precision, compute_recall, mean_of_defined
 from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
 from tlkit.tasks.thresholds import apply_thresholds
 

@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.outputs import LABEL_SEPARATOR, Box
-from tlkit.reports.row_writers import SINGLE, TEXT
+from tlkit.reports.row_file import SINGLE, TEXT
 
 UNKNOWN, UNCERTAIN = "unknown", "uncertain"
 """Flags of a prediction: the image is unlike the training images, or no class is probable enough."""

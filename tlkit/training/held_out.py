@@ -18,7 +18,7 @@ from keras import ops
 from numpy.typing import NDArray
 
 from tlkit.heads import build_head
-from tlkit.models.answers import to_deviations, to_values
+from tlkit.models.predictor import to_deviations, to_values
 from tlkit.outputs import Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory

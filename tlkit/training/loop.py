@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
 from tlkit.recipes import ResolvedStage, TrainingSettings
-from tlkit.recipes.cycles import list_cycle_ends
+from tlkit.recipes.defaults import list_cycle_ends
 from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches
 from tlkit.training.checkpoint import Arrays, Checkpoint, Progress, restore, snapshot

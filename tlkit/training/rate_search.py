@@ -17,8 +17,7 @@ from tlkit.reports.optional_steps import describe_problem
 from tlkit.reports.rates import write_rate
 from tlkit.training.checkpoint import Checkpoint, Progress
 from tlkit.training.loop import StageData
-from tlkit.training.rate_finder import Sweep, sweep_rates
-from tlkit.training.rate_suggestions import CHOSEN, Suggestions, suggest_rates
+from tlkit.training.rate_finder import CHOSEN, Suggestions, Sweep, suggest_rates, sweep_rates
 from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel

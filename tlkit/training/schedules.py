@@ -7,7 +7,7 @@ import math
 from dataclasses import dataclass
 
 from tlkit.recipes import ResolvedStage
-from tlkit.recipes.cycles import list_cycle_ends
+from tlkit.recipes.defaults import list_cycle_ends
 
 ONE_CYCLE_RISE = 0.3
 ONE_CYCLE_START = 1 / 25

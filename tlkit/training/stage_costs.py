@@ -21,8 +21,8 @@ from tlkit.backbones.build import Backbone
 from tlkit.backbones.engines.base import Engine
 from tlkit.data.manifest import Manifest
 from tlkit.features.cache import FeatureCache
+from tlkit.features.ensure import FeatureRows
 from tlkit.features.request import FeatureRequest
-from tlkit.features.rows import FeatureRows
 from tlkit.features.writer import SHARD_BYTES, SHARD_COPIES
 from tlkit.models.classifier import Classifier
 from tlkit.reports.console import Console

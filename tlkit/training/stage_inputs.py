@@ -18,8 +18,8 @@ from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, draw_view
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.inference.scoring import load_record
-from tlkit.models.answers import to_deviations
 from tlkit.models.classifier import Classifier
+from tlkit.models.predictor import to_deviations
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import ResolvedStage
 from tlkit.runtime import read_free_memory

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-from tlkit.data.file_walk import OUTPUT_MARKER
 from tlkit.data.formats.candidates import Candidate
 from tlkit.data.formats.folder import read_folder
 from tlkit.data.manifest import SkippedFile
+from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import DataError
 
 

@@ -291,7 +291,7 @@ def test_values_that_stand_for_no_data_are_none_and_outliers_are_told(table: Pat
     )
     assert [item.reason for item in candidates.skipped] == [
         "no value in line 42",
-        "the value '-3.4e38' stands for no data in line 43",
+        "the value '-3.4e38' means no data in line 43",
     ]
 
 

@@ -184,7 +184,7 @@ def test_the_network_of_another_model_is_refused_by_the_golden_samples(
     images = draw_images(2)
     save(convert_classifier(EXPORT, other, images, np.zeros((2, 0), np.float32)).network, folder)
     rehash(folder)
-    with pytest.raises(BundleError, match=r"golden.safetensors: the model's answers differ from the saved ones by"):
+    with pytest.raises(BundleError, match=r"golden.safetensors: the model's outputs differ from the saved ones by"):
         open_it(folder)
 
 

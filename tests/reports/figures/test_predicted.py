@@ -9,7 +9,7 @@ import pytest
 from PIL import Image
 
 from tlkit.reports.figures import draw_predicted
-from tlkit.reports.figures.palette import WRONG
+from tlkit.reports.figures.canvas import WRONG
 from tlkit.reports.figures.predicted import _choose_scale, _describe, _format_tick, _Scale
 
 RNG = np.random.default_rng(0)

@@ -7,12 +7,12 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 
 from tlkit.data.boxes import Annotation
-from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.companions import MASK, is_mask_folder
 from tlkit.data.formats.given_splits import find_given_splits
 from tlkit.data.manifest import SkippedFile
 from tlkit.data.signatures import looks_like_image
+from tlkit.data.sources import walk_files
 
 
 def read_annotated(root: Path, annotations: Mapping[Path, Annotation], *, source: Path) -> Candidates:

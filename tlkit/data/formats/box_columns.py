@@ -12,10 +12,10 @@ from pathlib import Path
 from typing import Literal
 
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
-from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.formats.column_names import IMAGE_COLUMNS, LABEL_COLUMNS, SPLIT_COLUMNS
 from tlkit.data.formats.table_file import Table, open_table
+from tlkit.data.sources import walk_files
 from tlkit.errors import DataError
 from tlkit.outputs import normalize_name
 

@@ -11,7 +11,6 @@ from functools import cached_property
 from pathlib import Path, PurePath
 
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage
-from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.box_columns import read_box_tables
 from tlkit.data.formats.coco import read_coco
 from tlkit.data.formats.companions import COCO, TABLE, VOC, YOLO, recognize_annotation
@@ -19,6 +18,7 @@ from tlkit.data.formats.table_file import TABLE_SUFFIXES
 from tlkit.data.formats.voc import read_voc
 from tlkit.data.formats.yolo import YAML_SUFFIXES, is_label_file, read_yolo
 from tlkit.data.signatures import IMAGE_SUFFIXES
+from tlkit.data.sources import walk_files
 from tlkit.errors import DataError
 
 _READERS: Mapping[str, Callable[[Path, FindImage], Iterator[Annotation | Complaint]]] = {

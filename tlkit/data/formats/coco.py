@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any, TypeGuard
 
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
-from tlkit.data.file_walk import walk_files
-from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path
+from tlkit.data.formats.given_splits import find_split_in_name, find_splits_in_path
+from tlkit.data.sources import walk_files
 from tlkit.errors import DataError
 from tlkit.outputs import normalize_name
 

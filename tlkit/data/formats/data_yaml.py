@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePosixPath
 
 from tlkit.data.formats.candidates import find_split
-from tlkit.data.formats.split_names import find_split_in_name
+from tlkit.data.formats.given_splits import find_split_in_name
 from tlkit.outputs import normalize_name
 
 MAX_TEXT_BYTES = 16 * 2**20

@@ -10,7 +10,6 @@ from dataclasses import replace
 from pathlib import Path
 from statistics import median
 
-from tlkit.data.file_walk import FoundFile, walk_files
 from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.formats.companions import (
     ANNOTATION_SUFFIXES,
@@ -22,11 +21,12 @@ from tlkit.data.formats.companions import (
     is_thumbnail_folder,
     recognize_annotation,
 )
+from tlkit.data.formats.given_splits import find_split_in_name, find_splits_in_path
 from tlkit.data.formats.layout import ImageRoot, find_layout, refuse_unread_annotations
-from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path
 from tlkit.data.formats.table import TABLE_SUFFIXES
 from tlkit.data.manifest import SkippedFile
 from tlkit.data.signatures import looks_like_image
+from tlkit.data.sources import FoundFile, walk_files
 from tlkit.errors import DataError
 from tlkit.outputs import normalize_name
 

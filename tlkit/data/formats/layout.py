@@ -6,11 +6,11 @@ from collections.abc import Collection
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from tlkit.data.file_walk import FoundFile, Listing, list_folder, walk_files
 from tlkit.data.formats.candidates import SPLIT_SPELLINGS
 from tlkit.data.formats.companions import READABLE, is_mask_folder, recognize_annotation
-from tlkit.data.formats.split_names import find_split_in_name, is_neutral
+from tlkit.data.formats.given_splits import find_split_in_name, is_neutral
 from tlkit.data.signatures import looks_like_image
+from tlkit.data.sources import FoundFile, Listing, list_folder, walk_files
 from tlkit.errors import DataError
 
 

@@ -19,9 +19,9 @@ from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
-from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.signatures import IMAGE_SUFFIXES
+from tlkit.data.sources import walk_files
 from tlkit.errors import DataError
 from tlkit.files import read_regular_file
 from tlkit.outputs import normalize_name

@@ -12,11 +12,11 @@ from dataclasses import dataclass, field
 from pathlib import Path, PurePath
 
 from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers
-from tlkit.data.file_walk import walk_files
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.formats.companions import YOLO, recognize_annotation
 from tlkit.data.formats.data_yaml import DataYaml, find_entry, parse_data_yaml, read_text
 from tlkit.data.manifest import SPLITS
+from tlkit.data.sources import walk_files
 from tlkit.outputs import normalize_name
 
 YAML_SUFFIXES = (".yaml", ".yml")

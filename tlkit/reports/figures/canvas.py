@@ -13,11 +13,22 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from tlkit.files import written_aside
-from tlkit.reports.figures.palette import EDGE, INK
 from tlkit.reports.lettering import font_families
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
+
+
+RIGHT = (26, 94, 158)
+WRONG = (217, 87, 13)
+INK = "#1f2933"
+FAINT_INK = "#7b8794"
+GRID = "#dde3e9"
+EDGE = "#b8c2cc"
+TRAIN_LINE = "#9aa5b1"
+VALIDATION_LINE = "#1a5e9e"
+STAGE_SHADE = "#eef2f6"
+
 
 DOTS_PER_INCH = 110
 

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import GRID, INK, RIGHT, TRAIN_LINE
+from tlkit.reports.figures.canvas import GRID, INK, RIGHT, TRAIN_LINE, open_figure
 from tlkit.reports.lettering import one_line, shorten_middle
 
 if TYPE_CHECKING:

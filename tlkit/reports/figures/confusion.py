@@ -14,7 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw, ImageFont
 
 from tlkit.files import written_aside
-from tlkit.reports.figures.palette import FAINT_INK, GRID, INK, RIGHT, WRONG
+from tlkit.reports.figures.canvas import FAINT_INK, GRID, INK, RIGHT, WRONG
 from tlkit.reports.lettering import load_font, one_line, shorten_middle
 
 MAX_CLASSES_DRAWN = 200

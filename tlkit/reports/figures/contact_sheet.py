@@ -11,7 +11,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
 from tlkit.files import written_aside
-from tlkit.reports.figures.palette import INK
+from tlkit.reports.figures.canvas import INK
 from tlkit.reports.lettering import fit_text, load_font
 
 SMALLEST_EDGE_PX = 128

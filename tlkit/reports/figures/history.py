@@ -10,8 +10,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from tlkit.outputs import QUANTITIES
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import EDGE, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE
+from tlkit.reports.figures.canvas import EDGE, GRID, INK, STAGE_SHADE, TRAIN_LINE, VALIDATION_LINE, open_figure
 from tlkit.reports.lettering import one_line, shorten_middle
 from tlkit.reports.rates import label_rates
 

@@ -7,8 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, VALIDATION_LINE
+from tlkit.reports.figures.canvas import EDGE, FAINT_INK, GRID, INK, VALIDATION_LINE, open_figure
 from tlkit.reports.lettering import one_line, shorten_middle
 
 if TYPE_CHECKING:

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import EDGE, FAINT_INK, GRID, INK, RIGHT, TRAIN_LINE, WRONG
+from tlkit.reports.figures.canvas import EDGE, FAINT_INK, GRID, INK, RIGHT, TRAIN_LINE, WRONG, open_figure
 from tlkit.reports.lettering import one_line, shorten_middle
 
 if TYPE_CHECKING:

@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.reports.console import format_duration
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import FAINT_INK, GRID, INK, RIGHT, STAGE_SHADE, WRONG
+from tlkit.reports.figures.canvas import FAINT_INK, GRID, INK, RIGHT, STAGE_SHADE, WRONG, open_figure
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes

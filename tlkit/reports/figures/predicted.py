@@ -10,8 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.outputs import format_value
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import GRID, INK, VALIDATION_LINE, WRONG
+from tlkit.reports.figures.canvas import GRID, INK, VALIDATION_LINE, WRONG, open_figure
 from tlkit.reports.lettering import one_line, shorten_middle
 
 if TYPE_CHECKING:

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import EDGE, GRID, INK, RIGHT
+from tlkit.reports.figures.canvas import EDGE, GRID, INK, RIGHT, open_figure
 
 Row = tuple[float, float, float, float, int]
 """Mean confidence, accuracy, lower and upper end of its interval, and number of images."""

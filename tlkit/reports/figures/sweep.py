@@ -6,8 +6,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.reports.figures.canvas import open_figure
-from tlkit.reports.figures.palette import GRID, INK, TRAIN_LINE, VALIDATION_LINE, WRONG
+from tlkit.reports.figures.canvas import GRID, INK, TRAIN_LINE, VALIDATION_LINE, WRONG, open_figure
 from tlkit.reports.rates import label_rates, write_rate
 
 if TYPE_CHECKING:

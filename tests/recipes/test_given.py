@@ -10,8 +10,7 @@ from click.testing import CliRunner
 
 from tlkit.cli.options import settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
-from tlkit.recipes.given import collect_settings
-from tlkit.recipes.words import list_words
+from tlkit.recipes.given import collect_settings, list_words
 
 
 def test_only_what_differs_from_the_default_is_named() -> None:

@@ -6,7 +6,7 @@ from pathlib import PurePath
 
 import pytest
 
-from tlkit.data.formats.split_names import find_split_in_name, find_splits_in_path, is_neutral
+from tlkit.data.formats.given_splits import find_split_in_name, find_splits_in_path, is_neutral
 
 
 @pytest.mark.parametrize(

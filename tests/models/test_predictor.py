@@ -8,13 +8,13 @@ import numpy as np
 import pytest
 
 from tlkit.metadata.encoding import NO_METADATA, CategoryColumn, MetadataEncoding, NumberColumn
-from tlkit.models.answers import to_deviations, to_values
 from tlkit.models.descriptions import (
     metadata_document,
     parse_metadata_document,
     parse_target_document,
     target_document,
 )
+from tlkit.models.predictor import to_deviations, to_values
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION, Target
 from tlkit.tasks import find_task
 from tlkit.tasks.regression import TASK as VALUES
