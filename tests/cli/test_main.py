@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -14,7 +15,7 @@ import click
 import pytest
 
 import tlkit
-from tlkit.cli.main import COMMANDS, main
+from tlkit.cli.main import COMMANDS, SECTIONS, main
 from tlkit.cli.options import output_options
 from tlkit.errors import DataError
 from tlkit.reports.console import Console
@@ -71,10 +72,13 @@ def test_help_of_every_command_imports_nothing_heavy() -> None:
     assert list_heavy_imports(*(f"{name} --help" for name in COMMANDS)) == "IMPORTED"
 
 
-def test_help_lists_every_command_in_the_order_of_the_work(run_cli: Any) -> None:
+def test_help_lists_every_command_in_its_section(run_cli: Any) -> None:
     result = run_cli("--help")
-    listed = result.stdout.partition("Commands:\n")[2].splitlines()
-    assert [line.split()[0] for line in listed[: len(COMMANDS)]] == list(COMMANDS)
+    listed: dict[str, list[str]] = {}
+    for title, body in re.findall(r"^(\w[\w ]*):\n((?:  .+\n)+)", result.stdout.partition("Options:")[2], re.MULTILINE):
+        listed[title] = [line.split()[0] for line in body.splitlines()]
+    assert list(listed) == ["Start", "Train", "Look", "Ship", "Keep house"]
+    assert {title: list(commands) for title, commands in SECTIONS.items()} == listed
     assert result.exit_code == 0
 
 

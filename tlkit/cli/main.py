@@ -44,27 +44,40 @@ EXIT_CODES = {
 """Exit codes and their meanings."""
 
 
-COMMANDS = {
-    "precompute": "Compute the features of a data set and cache them.",
-    "lr-find": "Find a learning rate before training.",
-    "finetune": "Train a classifier on a backbone, or continue from a run.",
-    "run": "Run all stages of a recipe file.",
-    "evaluate": "Evaluate a run on labelled images.",
-    "predict": "Classify images with a run.",
-    "plan": "Estimate the cost of training, and how much to unfreeze.",
-    "compare": "Rank backbones, boundaries, heads or views on a data set.",
-    "leak": "Find metadata that give the answer away.",
-    "cache": "List, verify or prune cached features.",
-    "backbones": "List the backbones, or print the layers of one.",
-    "demo": "Draw a small picture set, then train and predict on it.",
+SECTIONS = {
+    "Start": {
+        "demo": "Draw a small picture set, then train and predict on it.",
+        "backbones": "List the backbones, or print the layers of one.",
+        "plan": "Estimate the cost of training, and how much to unfreeze.",
+        "compare": "Rank backbones, boundaries, heads or views on a data set.",
+    },
+    "Train": {
+        "precompute": "Compute the features of a data set and cache them.",
+        "lr-find": "Find a learning rate before training.",
+        "finetune": "Train a classifier on a backbone, or continue from a run.",
+        "run": "Run all stages of a recipe file.",
+    },
+    "Look": {
+        "evaluate": "Evaluate a run on labelled images.",
+        "leak": "Find metadata that give the answer away.",
+    },
+    "Ship": {
+        "predict": "Classify images with a run.",
+    },
+    "Keep house": {
+        "cache": "List, verify or prune cached features.",
+    },
 }
+"""The commands and what each is for, in the sections of `tlkit --help`."""
+
+COMMANDS = {name: purpose for section in SECTIONS.values() for name, purpose in section.items()}
 
 
 class LazyGroup(click.Group):
     """A click group that imports its commands from `tlkit.cli.<name>` when they are called."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
-        """Return the names in the order of `COMMANDS`, which is the order of use."""
+        """Return the names, section by section."""
         return list(COMMANDS)
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
@@ -87,9 +100,11 @@ class LazyGroup(click.Group):
         return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
-        """Write the commands' one-line helps without importing them."""
-        with formatter.section("Commands"):
-            formatter.write_dl(list(COMMANDS.items()))
+        """Write what each command is for, in sections, without importing it."""
+        width = max(map(len, COMMANDS))
+        for title, commands in SECTIONS.items():
+            with formatter.section(title):
+                formatter.write_dl([(name.ljust(width), purpose) for name, purpose in commands.items()])
 
     def invoke(self, ctx: click.Context) -> object:
         """Run the command; turn a problem that the user can fix into a message and exit code 1."""
