@@ -34,7 +34,7 @@ def photos(make_image_folder: Callable[..., Path], tmp_path_factory: pytest.Temp
 
 
 @pytest.fixture(scope="module")
-def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> tlkit.api.Result:
+def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `finetune` returns."""
     return tlkit.finetune(photos, out=tmp_path_factory.mktemp("runs") / "run", **FAST)
 
@@ -48,7 +48,7 @@ def test_the_public_names_are_these() -> None:
     assert all(getattr(tlkit, name) for name in tlkit.__all__)
     assert set(tlkit.__all__) <= set(dir(tlkit))
     with pytest.raises(AttributeError, match="module 'tlkit' has no attribute 'train'"):
-        _ = tlkit.train
+        _ = tlkit.train  # type: ignore[attr-defined]  # type checkers know it, too
 
 
 def test_importing_tlkit_loads_nothing_heavy() -> None:

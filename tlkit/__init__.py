@@ -2,81 +2,40 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from tlkit.version import __version__
+from tlkit.version import __version__ as __version__
 
 if TYPE_CHECKING:
-    from tlkit.api import (
-        compare,
-        compute_features,
-        demo,
-        describe_backbone,
-        evaluate,
-        finetune,
-        leak,
-        list_backbones,
-        list_caches,
-        load,
-        lr_find,
-        plan,
-        precompute,
-        predict,
-        prune_caches,
-        read_data,
-        run,
-        verify_caches,
-    )
-    from tlkit.api.model import Model
-    from tlkit.data.manifest import Manifest
-    from tlkit.errors import TlkitError
-    from tlkit.reports.console import Console
-    from tlkit.tasks.predictions import Prediction
+    from tlkit.api import *
+    from tlkit.api.model import Model as Model
+    from tlkit.data.manifest import Manifest as Manifest
+    from tlkit.errors import TlkitError as TlkitError
+    from tlkit.reports.console import Console as Console
+    from tlkit.tasks.predictions import Prediction as Prediction
 
-_HOMES = {
-    "Console": "tlkit.reports.console",
-    "Manifest": "tlkit.data.manifest",
-    "Model": "tlkit.api.model",
-    "Prediction": "tlkit.tasks.predictions",
-    "TlkitError": "tlkit.errors",
-}
-"""Where a public name is defined, unless in `tlkit.api`; either is imported when the name is first used."""
+    __all__: list[str]
+else:  # Hidden from type checkers, which would accept every name.
+    _CLASSES = {
+        "Console": "tlkit.reports.console",
+        "Manifest": "tlkit.data.manifest",
+        "Model": "tlkit.api.model",
+        "Prediction": "tlkit.tasks.predictions",
+        "TlkitError": "tlkit.errors",
+    }
+    """Where the public classes are defined; the functions are those of `tlkit.api`. Each is imported on first use."""
 
-__all__ = [
-    "Console",
-    "Manifest",
-    "Model",
-    "Prediction",
-    "TlkitError",
-    "__version__",
-    "compare",
-    "compute_features",
-    "demo",
-    "describe_backbone",
-    "evaluate",
-    "finetune",
-    "leak",
-    "list_backbones",
-    "list_caches",
-    "load",
-    "lr_find",
-    "plan",
-    "precompute",
-    "predict",
-    "prune_caches",
-    "read_data",
-    "run",
-    "verify_caches",
-]
+    def __getattr__(name):
+        import importlib
 
-
-def __getattr__(name: str) -> Any:
-    if name not in __all__:
+        if name in _CLASSES:
+            return getattr(importlib.import_module(_CLASSES[name]), name)
+        api = importlib.import_module("tlkit.api")
+        if name == "__all__":
+            return sorted([*api.__all__, *_CLASSES, "__version__"])
+        if name in api.__all__:
+            return getattr(api, name)
         raise AttributeError(f"module {__name__!r} has no attribute {name!r}")
-    import importlib
 
-    return getattr(importlib.import_module(_HOMES.get(name, "tlkit.api")), name)
-
-
-def __dir__() -> list[str]:
-    return __all__
+    def __dir__():
+        return __getattr__("__all__")

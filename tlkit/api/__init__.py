@@ -9,33 +9,21 @@ options: `--backbone resnet50 --image-size 160` is `backbone="resnet50", image_s
     run = tlkit.finetune("photos", backbone="resnet50", epochs=5)
     model = tlkit.load(run["run"])
     model.predict(["new/1.jpg", "new/2.jpg"])
+
+Each module lists its public names in `__all__`, and nothing lists them again.
 """
 
-from tlkit.api.arguments import Result
-from tlkit.api.features import compute_features, precompute
-from tlkit.api.models import evaluate, load, predict
-from tlkit.api.probes import compare, leak, lr_find, plan
-from tlkit.api.training import finetune, read_data, run
-from tlkit.api.upkeep import demo, describe_backbone, list_backbones, list_caches, prune_caches, verify_caches
+from typing import TYPE_CHECKING
 
-__all__ = [
-    "Result",
-    "compare",
-    "compute_features",
-    "demo",
-    "describe_backbone",
-    "evaluate",
-    "finetune",
-    "leak",
-    "list_backbones",
-    "list_caches",
-    "load",
-    "lr_find",
-    "plan",
-    "precompute",
-    "predict",
-    "prune_caches",
-    "read_data",
-    "run",
-    "verify_caches",
-]
+from tlkit.api.features import *
+from tlkit.api.models import *
+from tlkit.api.probes import *
+from tlkit.api.training import *
+from tlkit.api.upkeep import *
+
+if (
+    not TYPE_CHECKING
+):  # Type checkers export what is imported with *, unless there is an `__all__`, which they cannot compute.
+    from tlkit.api import features, models, probes, training, upkeep
+
+    __all__ = [*features.__all__, *models.__all__, *probes.__all__, *training.__all__, *upkeep.__all__]

@@ -21,6 +21,8 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+__all__ = ["compute_features", "precompute"]
+
 
 def precompute(data: Place, *, boundary: str = TOP, console: Console | None = None, **settings: Any) -> Result:
     """Compute the features of a data set and keep them: `tlkit precompute`.

@@ -15,6 +15,8 @@ from tlkit.reports.console import Console
 if TYPE_CHECKING:
     from tlkit.api.model import Model
 
+__all__ = ["evaluate", "load", "predict"]
+
 
 def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Model:
     """Open a trained model.

@@ -18,6 +18,8 @@ from tlkit.recipes.settings import (
 )
 from tlkit.reports.console import Console
 
+__all__ = ["compare", "leak", "lr_find", "plan"]
+
 
 def compare(
     data: Place,

@@ -20,6 +20,8 @@ from tlkit.reports.console import Console
 if TYPE_CHECKING:
     from tlkit.data.manifest import Manifest
 
+__all__ = ["finetune", "read_data", "run"]
+
 
 def read_data(data: Place, **settings: Any) -> Manifest:
     """Read a data set as `finetune` would: its usable images with hash, answer and split, and the files it skips.

@@ -13,6 +13,8 @@ from pathlib import Path
 from tlkit.api.arguments import Place, Result, quiet_console
 from tlkit.reports.console import Console
 
+__all__ = ["demo", "describe_backbone", "list_backbones", "list_caches", "prune_caches", "verify_caches"]
+
 
 def list_caches(*, console: Console | None = None) -> Result:
     """List the feature caches, the most recently used first: `tlkit cache list`.
