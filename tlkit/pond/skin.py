@@ -67,13 +67,13 @@ def _paint_spots(random: np.random.Generator) -> Image.Image:
     if random.random() < 0.45:
         for strength in range(20, 121, 20):
             _dot(skin, 0.6, 0.0, 0.46, 0.045 - 0.0003 * strength, (0, 0, strength))
-    large = random.uniform(0.0075, 0.0125)
-    for _ in range(int(random.integers(75, 130))):
+    large = random.uniform(0.013, 0.020)
+    for _ in range(int(random.integers(45, 80))):
         u, v = random.uniform(0.03, 1.0), random.uniform(-0.118, 0.047)
         radius = large * random.uniform(0.65, 1.25) * (0.6 if u < 0.2 else 1.0)
         _dot(skin, u, v, radius * 1.7, radius * 1.6, (0, 95, 0))
         _dot(skin, u, v, radius * 1.05, radius, (int(random.integers(190, 250)), 0, 0))
-    for _ in range(int(random.integers(6, 14))):
+    for _ in range(int(random.integers(4, 10))):
         u, v = random.uniform(0.26, 0.95), random.uniform(-0.022, 0.045)
         radius = large * random.uniform(0.7, 0.95)
         _dot(skin, u, v, radius * 1.9, radius * 1.8, (0, 170, 0))
