@@ -11,6 +11,7 @@ import pytest
 
 from tlkit.commands.evaluate import EvaluateOptions
 from tlkit.commands.predict import PredictOptions, PredictOutputs
+from tlkit.data.images import LOADER_VERSION
 from tlkit.data.views import ViewPlan
 from tlkit.probes.candidates import ComparisonRequest
 from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
@@ -87,19 +88,22 @@ def test_options_of_predict(call: Call) -> None:
     assert settings == {}
 
 
-def test_options_of_evaluate(call: Call) -> None:
+def test_options_of_evaluate(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
     arguments, settings = call(
-        "tlkit.commands.evaluate.run_evaluate",
+        "tlkit.api.model.run_evaluate",
         "evaluate run data --split train --top-k 2 --out e --image-column file --label-column labels --label-separator |",
         "--split-column part --boxes b.csv --strict --views 3 --policy crops --engine keras --precision bfloat16",
     )
     columns = {
         name: getattr(DATA, name) for name in ("image_column", "label_column", "label_separator", "split_column")
     }
-    options = EvaluateOptions(
-        split="train", top_k=2, out=Path("e"), views=ViewPlan("crops", 3), engine="keras", precision="bfloat16"
-    )
+    options = EvaluateOptions(split="train", top_k=2, out=Path("e"), views=ViewPlan("crops", 3))
     assert arguments == (Path("run"), Path("data"), options)
+    monkeypatch.setattr("tlkit.api.model.open_classifier", lambda run, **engine: (run, engine))
+    assert settings.pop("open_model")() == (
+        Path("run"),
+        {"loader_version": LOADER_VERSION, "engine": "keras", "precision": "bfloat16"},
+    )
     assert settings == {"settings": DataSettings(**columns, boxes="b.csv", strict=True)}
 
 

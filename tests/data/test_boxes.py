@@ -24,7 +24,6 @@ from tlkit.data.boxes import (
     Complaint,
     check_boxes,
     choose_box,
-    compute_box,
     compute_fractions,
     parse_numbers,
     parse_size,
@@ -177,9 +176,8 @@ def test_the_largest_box_is_chosen_and_the_first_of_equal_ones() -> None:
     assert choose_box([]) is None
 
 
-def test_boxes_become_fractions_and_back() -> None:
+def test_boxes_become_fractions() -> None:
     assert compute_fractions((10, 10, 30, 50), (100, 50)) == pytest.approx((0.2, 0.6, 0.2, 0.8))
-    assert compute_box((0.2, 0.6, 0.2, 0.8), (100, 50)) == pytest.approx((10, 10, 30, 50))
 
 
 @pytest.mark.parametrize("value", ["x", "", "nan", "inf", float("nan"), None, True, [1], 10**400])

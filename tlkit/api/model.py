@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -33,16 +34,25 @@ Picture = str | Path | Image.Image | NDArray[Any]
 
 
 class Model:
-    """A trained model; `tlkit.load` opens one.
+    """A trained model; `tlkit.load` opens one."""
 
-    Attributes:
-        spec: What it is: `class_names`, `task`, `backbone`, `image_size` and more.
-    """
-
-    def __init__(self, run: Path, predictor: Predictor) -> None:
-        self.spec: BundleSpec = predictor.spec
+    def __init__(self, run: Path, *, engine: str = "auto", precision: str = "float32") -> None:
         self._run = run
-        self._predictor = predictor
+        self._engine = engine
+        self._precision = precision
+
+    @cached_property
+    def _predictor(self) -> Predictor:
+        return open_classifier(self._run, loader_version=LOADER_VERSION, engine=self._engine, precision=self._precision)
+
+    def open(self) -> None:
+        """Read the model's files now instead of on first use."""
+        _ = self._predictor
+
+    @property
+    def spec(self) -> BundleSpec:
+        """The description of the model: `class_names`, `task`, `backbone`, `image_size` and more."""
+        return self._predictor.spec
 
     def __repr__(self) -> str:
         return f"<tlkit.Model: {self.spec.backbone}, {self.spec.task}, {len(self.spec.class_names)} classes>"
@@ -147,32 +157,18 @@ class Model:
         console: Console | None = None,
         **settings: Any,
     ) -> Result:
-        """Measure the model on labelled images, as `tlkit.evaluate` does.
+        """Evaluate the model on labelled images.
 
-        Args:
-            data: A folder, a table, or a data set with splits; None: the images that the run held back itself.
-            split: Part of the data to measure on.
-            top_k: Also measure how often the true class is among so many most probable ones.
-            out: Folder for pictures, scores of each class or label, predictions.csv and report.json.
-            views: As in `predict`.
-            policy: As in `predict`.
-            console: Tells the story; None: only warnings are printed.
-            settings: Those of `[data]` that say how the data is read.
-
-        Returns:
-            The scores of the task, and under `seen` apart by what the model has seen.
-
-        Raises:
-            TlkitError: Any problem that the user can solve.
+        Args and returns are those of `tlkit.evaluate`.
         """
         check_known(settings, DataSettings, of="evaluate")
         return run_evaluate(
             self._run,
             as_path(data),
             EvaluateOptions(split=split, top_k=top_k, out=as_path(out), views=plan_views(views, policy)),
-            predictor=self._predictor,
             console=console or quiet_console(),
             settings=collect_settings(DataSettings, settings),
+            open_model=lambda: self._predictor,
         )
 
     def _encode(
@@ -192,11 +188,6 @@ class Model:
             )
         texts = [texts_of({name: str(value) for name, value in row.items()}, names) for row in metadata]
         return self.spec.metadata.encode(texts)
-
-
-def open_model(run: Path, *, engine: str, precision: str) -> Model:
-    """Open a run's model; see `tlkit.load`."""
-    return Model(run, open_classifier(run, loader_version=LOADER_VERSION, engine=engine, precision=precision))
 
 
 def _list_pictures(images: Picture | Sequence[Picture]) -> list[Picture]:

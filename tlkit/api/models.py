@@ -5,11 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
-from tlkit.recipes.given import check_known, collect_settings
-from tlkit.recipes.settings import (
-    DataSettings,
-)
+from tlkit.api.arguments import Place, Result, as_path, plan_views
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -35,9 +31,11 @@ def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Mod
         >>> tlkit.load("runs/first").class_names
         ('blue', 'red')
     """
-    from tlkit.api.model import open_model
+    from tlkit.api.model import Model
 
-    return open_model(Path(run), engine=engine, precision=precision)
+    model = Model(Path(run), engine=engine, precision=precision)
+    model.open()
+    return model
 
 
 def predict(
@@ -146,20 +144,15 @@ def evaluate(
     Raises:
         TlkitError: Any problem that the user can solve.
     """
-    check_known(settings, DataSettings, of="evaluate")
-    from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
+    from tlkit.api.model import Model
 
-    return run_evaluate(
-        Path(run),
-        as_path(data),
-        EvaluateOptions(
-            split=split,
-            top_k=top_k,
-            out=as_path(out),
-            views=plan_views(views, policy),
-            engine=engine,
-            precision=precision,
-        ),
-        console=console or quiet_console(),
-        settings=collect_settings(DataSettings, settings),
+    return Model(Path(run), engine=engine, precision=precision).evaluate(
+        data,
+        split=split,
+        top_k=top_k,
+        out=out,
+        views=views,
+        policy=policy,
+        console=console,
+        **settings,
     )

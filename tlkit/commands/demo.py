@@ -13,7 +13,6 @@ import dataclasses
 import io
 import itertools
 import shlex
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -45,51 +44,15 @@ FISHERIES = Recipe(
 """recipes/fisheries.toml, which an installed tlkit does not have at hand."""
 
 
-@dataclass(frozen=True)
-class Round:
-    """The outputs of one go of the demo; every go gets a folder of its own, so none overwrites another."""
-
-    folder: Path
-
-    @property
-    def head(self) -> Path:
-        """Folder of the trained head and its report."""
-        return self.folder / "head"
-
-    @property
-    def unfrozen(self) -> Path:
-        """Folder of the model that was trained further, and its report."""
-        return self.folder / "unfrozen"
-
-    @property
-    def evaluation(self) -> Path:
-        """Folder of the scores and the confusion matrix."""
-        return self.folder / "evaluation"
-
-    @property
-    def metadata(self) -> Path:
-        """Picture of what metadata give away."""
-        return self.folder / "metadata.png"
-
-    @property
-    def fisheries(self) -> Path:
-        """Folder of the model that takes metadata and says boxes, and its report."""
-        return self.folder / "fisheries"
-
-    @property
-    def fisheries_evaluation(self) -> Path:
-        """Folder of its scores, and of the sheet of boxes."""
-        return self.folder / "fisheries-evaluation"
-
-    @property
-    def previews(self) -> Path:
-        """Folder of the new pictures with the answers drawn on them."""
-        return self.folder / "previews"
-
-    @property
-    def predictions(self) -> Path:
-        """Table of the answers."""
-        return self.folder / "predictions.csv"
+HEAD = "head"
+UNFROZEN = "unfrozen"
+EVALUATION = "evaluation"
+METADATA = "metadata.png"
+FISHERIES_RUN = "fisheries"
+FISHERIES_EVALUATION = "fisheries-evaluation"
+PREVIEWS = "previews"
+PREDICTIONS = "predictions.csv"
+"""What a run of the demo writes into its own folder, `round-N`."""
 
 
 def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
@@ -110,25 +73,25 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     """
     console.say(f"tlkit's demo: a fictional pond, its fish, and a network that learns to tell them apart, in {folder}.")
     pond = _draw(folder, console)
-    this_round = _open_round(folder)
+    results = _make_results_folder(folder)
     _precompute(pond, console)
-    head = _train_head(pond, this_round, console)
-    unfrozen = _unfreeze(pond, this_round, console)
-    scores = _evaluate(this_round, console)
-    leaks = _find_leaks(pond, this_round, console)
-    fisheries = _train_fisheries(pond, this_round, console)
-    _predict(pond, this_round, console)
-    _say_what_next(pond, this_round, console)
+    head = _train_head(pond, results, console)
+    unfrozen = _unfreeze(pond, results, console)
+    scores = _evaluate(results, console)
+    leaks = _find_leaks(pond, results, console)
+    fisheries = _train_fisheries(pond, results, console)
+    _predict(pond, results, console)
+    _say_what_next(pond, results, console)
     return {
         "folder": folder,
         "photos": {"drawn": pond.num_drawn, "reused": pond.num_reused},
-        "run": this_round.unfrozen,
+        "run": results / UNFROZEN,
         "validation": [*head["validation"], *unfrozen["validation"]],
         "test": {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]},
         "verdicts": {column["name"]: column["verdict"] for column in leaks["columns"]},
-        "fisheries": {"run": this_round.fisheries, "accuracy": fisheries["accuracy"], "boxes": fisheries["boxes"]},
-        "predictions": this_round.predictions,
-        "previews": this_round.previews,
+        "fisheries": {"run": results / FISHERIES_RUN, "accuracy": fisheries["accuracy"], "boxes": fisheries["boxes"]},
+        "predictions": results / PREDICTIONS,
+        "previews": results / PREVIEWS,
     }
 
 
@@ -153,12 +116,12 @@ def _make_recipe(stage: Stage) -> Recipe:
     return Recipe(backbone=BackboneSettings(name="tiny"), stages=(stage,))
 
 
-def _open_round(folder: Path) -> Round:
+def _make_results_folder(folder: Path) -> Path:
     for number in itertools.count(1):
         with contextlib.suppress(FileExistsError):  # another process may be faster
             (folder / f"round-{number}").mkdir()
             break
-    return Round(folder / f"round-{number}")
+    return folder / f"round-{number}"
 
 
 def _precompute(pond: Pond, console: Console) -> None:
@@ -180,28 +143,28 @@ def _precompute(pond: Pond, console: Console) -> None:
     )
 
 
-def _train_head(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+def _train_head(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     _say_step(
         console,
         "3. A head (tlkit finetune)",
         "Only new last layers, the head, are trained; the backbone does not change.",
         "Every epoch reads one view of each picture from the cache; nothing is computed again.",
     )
-    return run_finetune(_make_recipe(HEAD_STAGE), pond.photos, this_round.head, console=console)
+    return run_finetune(_make_recipe(HEAD_STAGE), pond.photos, results / HEAD, console=console)
 
 
-def _unfreeze(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+def _unfreeze(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     _say_step(
         console,
-        f"4. Unfreezing (tlkit finetune --start-from {this_round.head.name} --unfreeze {UNFREEZE})",
+        f"4. Unfreezing (tlkit finetune --start-from {HEAD} --unfreeze {UNFREEZE})",
         "The backbone has never seen a drawn fish. Now its highest layers are trained, too, more slowly than the head;",
         "the layers below stay frozen and run once. If validation gets worse, only the head is kept.",
     )
     recipe = _make_recipe(UNFROZEN_STAGE)
-    return run_finetune(recipe, pond.photos, this_round.unfrozen, console=console, start_from=this_round.head)
+    return run_finetune(recipe, pond.photos, results / UNFROZEN, console=console, start_from=results / HEAD)
 
 
-def _evaluate(this_round: Round, console: Console) -> dict[str, Any]:
+def _evaluate(results: Path, console: Console) -> dict[str, Any]:
     _say_step(
         console,
         "5. The test (tlkit evaluate)",
@@ -209,11 +172,11 @@ def _evaluate(this_round: Round, console: Console) -> dict[str, Any]:
         "The interval shows how far to trust an accuracy on so few pictures.",
     )
     return run_evaluate(
-        this_round.unfrozen, None, EvaluateOptions(out=this_round.evaluation), console=console, settings=DataSettings()
+        results / UNFROZEN, None, EvaluateOptions(out=results / EVALUATION), console=console, settings=DataSettings()
     )
 
 
-def _find_leaks(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     _say_step(
         console,
         "6. Metadata (tlkit leak)",
@@ -227,29 +190,29 @@ def _find_leaks(pond: Pond, this_round: Round, console: Console) -> dict[str, An
         backbone_settings=BackboneSettings(name="tiny"),
         group_by="boat",
         seed=SEED,
-        out=this_round.metadata,
+        out=results / METADATA,
         console=console,
     )
 
 
-def _train_fisheries(pond: Pond, this_round: Round, console: Console) -> dict[str, Any]:
+def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     _say_step(
         console,
         "7. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
         "The course notes' model for the Fisheries contest: the size of the picture joins the features,",
         "and the head predicts a box around the fish in addition to its kind.",
     )
-    run_finetune(FISHERIES, pond.table, this_round.fisheries, console=console)
+    run_finetune(FISHERIES, pond.table, results / FISHERIES_RUN, console=console)
     return run_evaluate(
-        this_round.fisheries,
+        results / FISHERIES_RUN,
         None,
-        EvaluateOptions(out=this_round.fisheries_evaluation),
+        EvaluateOptions(out=results / FISHERIES_EVALUATION),
         console=console,
         settings=DataSettings(),
     )
 
 
-def _predict(pond: Pond, this_round: Round, console: Console) -> None:
+def _predict(pond: Pond, results: Path, console: Console) -> None:
     _say_step(
         console,
         "8. New pictures (tlkit predict)",
@@ -257,30 +220,30 @@ def _predict(pond: Pond, this_round: Round, console: Console) -> None:
         "The truncated file gets a row with the reason, and does not stop the others.",
     )
     run_predict(
-        this_round.fisheries,
+        results / FISHERIES_RUN,
         [str(pond.new_photos)],
-        PredictOutputs(out=this_round.predictions, overlay=this_round.previews),
+        PredictOutputs(out=results / PREDICTIONS, overlay=results / PREVIEWS),
         console=console,
         stdin=None,
         stdout=io.BytesIO(),
     )
 
 
-def _say_what_next(pond: Pond, this_round: Round, console: Console) -> None:
+def _say_what_next(pond: Pond, results: Path, console: Console) -> None:
     places = (
         ("The pictures, by split and kind", pond.photos),
         ("Their boxes, boats, hours, cameras", pond.table),
-        ("The report of the run", this_round.unfrozen / "report.html"),
-        ("Which kinds were confused", this_round.evaluation / "confusion.png"),
-        ("What the metadata give away", this_round.metadata),
-        ("The best and the worst boxes", this_round.fisheries_evaluation / "boxes.png"),
-        ("The new pictures with predictions", this_round.previews),
-        ("The predictions as a table", this_round.predictions),
+        ("The report of the run", results / UNFROZEN / "report.html"),
+        ("Which kinds were confused", results / EVALUATION / "confusion.png"),
+        ("What the metadata give away", results / METADATA),
+        ("The best and the worst boxes", results / FISHERIES_EVALUATION / "boxes.png"),
+        ("The new pictures with predictions", results / PREVIEWS),
+        ("The predictions as a table", results / PREDICTIONS),
     )
     console.say("\nResults")
     for what, place in places:
         console.say(f"   {what:<36}{place}")
-    photos, better = shlex.quote(str(pond.photos)), shlex.quote(str(this_round.folder / "mobilenet"))
+    photos, better = shlex.quote(str(pond.photos)), shlex.quote(str(results / "mobilenet"))
     _say_step(
         console,
         "Next: the same pictures with a larger backbone (its weights, 9 MB, are downloaded once)",

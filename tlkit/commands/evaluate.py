@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,7 +59,7 @@ OTHER_FILES = (
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What is measured, and how the model is asked.
+    """What is measured, on which views, and where the results go.
 
     Attributes:
         split: The split wanted; None takes the test split.
@@ -66,16 +67,12 @@ class EvaluateOptions:
         out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png;
             for labels labels.png and per_label.csv instead of the first three, for values predicted.png.
         views: The views of each image whose answers are averaged.
-        engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
-        precision: float32, or bfloat16 with OpenVINO.
     """
 
     split: str | None = None
     top_k: int | None = None
     out: Path | None = None
     views: ViewPlan = PICTURE_ITSELF
-    engine: str = "auto"
-    precision: str = "float32"
 
 
 DEFAULTS = EvaluateOptions()
@@ -88,17 +85,17 @@ def run_evaluate(
     *,
     console: Console,
     settings: DataSettings,
-    predictor: Predictor | None = None,
+    open_model: Callable[[], Predictor] | None = None,
 ) -> dict[str, Any]:
     """Score a model and return the result for scripts.
 
     Args:
         run: A run folder, or a bundle folder if `data` is given.
         data: Labelled images; None takes those that the run held back: its test split, or else its validation split.
-        options: What is measured, and how the model is asked.
+        options: What is measured, on which views, and where the results go.
         console: Tells the story.
         settings: How `data` is read, if it is a table.
-        predictor: The run's model, if it is open already; the options' engine and precision do nothing then.
+        open_model: Returns the run's model, after all checks; None: `open_classifier` with its defaults.
 
     Raises:
         BundleError: The model is missing, damaged or foreign.
@@ -123,10 +120,7 @@ def run_evaluate(
         shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
         console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
-        if predictor is None:
-            predictor = open_classifier(
-                run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision
-            )
+        predictor = open_model() if open_model else open_classifier(run, loader_version=LOADER_VERSION)
         start = time.perf_counter()
         with console.progress("Scoring", len(images.records)) as advance:
             scores = score_records(predictor, images.records, views=views, advance=advance)

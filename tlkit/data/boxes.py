@@ -163,18 +163,6 @@ def compute_fractions(box: Box, size: tuple[int, int]) -> tuple[float, float, fl
     return (left + right) / 2 / width, (top + bottom) / 2 / height, (right - left) / width, (bottom - top) / height
 
 
-def compute_box(fractions: Sequence[float], size: tuple[int, int]) -> Box:
-    """Convert fractions of a (width, height) `size` to a box in pixels; the inverse of `compute_fractions`."""
-    centre_x, centre_y, box_width, box_height = fractions
-    width, height = size
-    return (
-        (centre_x - box_width / 2) * width,
-        (centre_y - box_height / 2) * height,
-        (centre_x + box_width / 2) * width,
-        (centre_y + box_height / 2) * height,
-    )
-
-
 def parse_numbers(values: Iterable[object]) -> list[float] | None:
     """Parse numbers or numeric strings as floats; return None if any is invalid or not finite."""
     numbers = []
