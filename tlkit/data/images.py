@@ -12,6 +12,7 @@ import re
 import stat
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from pathlib import Path
 
 from PIL import Image, UnidentifiedImageError
@@ -39,7 +40,8 @@ Its other formats are not for photos: they run external programs (EPS), decode i
 """
 _PAGED_FORMATS = frozenset({"TIFF", "MPO"})
 _LARGE_PIXELS = 2**24
-_MAKE, _MODEL, _ORIENTATION = 271, 272, 274  # EXIF tags
+_MAKE, _MODEL, _ORIENTATION, _DATE_TIME = 271, 272, 274, 306  # EXIF tags
+_EXIF_IFD, _DATE_TIME_ORIGINAL, _DATE_TIME_DIGITIZED = 34665, 36867, 36868
 _UPRIGHT = {
     2: Image.Transpose.FLIP_LEFT_RIGHT,
     3: Image.Transpose.ROTATE_180,
@@ -71,6 +73,7 @@ class ImageFacts:
         mode: Pillow's name of the mode.
         grey: Minimum and maximum of grey of more than 8 bits; None for other images.
         camera: Make and model from EXIF; empty if there are none.
+        taken: When the photo was taken, from EXIF, by the camera's clock; None if that is not known.
     """
 
     width: int
@@ -80,6 +83,7 @@ class ImageFacts:
     mode: str
     grey: GreyRange | None = None
     camera: str = ""
+    taken: datetime | None = None
 
 
 @dataclass(frozen=True)
@@ -212,11 +216,11 @@ def _decode_content(
             scale = None if measured is None else choose_scale(measured, grey)
             is_large = picture.width * picture.height > _LARGE_PIXELS
             rgb = _reduce_to_rgb(picture, smallest, scale) if is_large and smallest else convert_to_rgb(picture, scale)
-            orientation, camera = read_orientation(picture), _read_camera(picture)
+            orientation, camera, taken = read_orientation(picture), _read_camera(picture), _read_time(picture)
     rgb = turn_upright(rgb, orientation)
     if orientation >= 5:
         width, height = height, width
-    facts = ImageFacts(width, height, orientation, picture.format or "unknown", mode, measured, camera)
+    facts = ImageFacts(width, height, orientation, picture.format or "unknown", mode, measured, camera, taken)
     decoded = DecodedImage(rgb, facts)
     known[opened_size, wanted if is_large else None] = decoded
     return decoded
@@ -262,6 +266,17 @@ def _read_camera(picture: Image.Image) -> str:
     except Exception:  # noqa: BLE001 - as above
         return ""
     return " ".join(" ".join(words).split())[:80]
+
+
+def _read_time(picture: Image.Image) -> datetime | None:
+    """Return when the photo was taken; None if that is missing or unreadable."""
+    try:
+        exif = picture.getexif()
+        detail = exif.get_ifd(_EXIF_IFD)
+        text = detail.get(_DATE_TIME_ORIGINAL) or detail.get(_DATE_TIME_DIGITIZED) or exif.get(_DATE_TIME)
+        return datetime.strptime(str(text).strip("\0 "), "%Y:%m:%d %H:%M:%S")  # noqa: DTZ007 - cameras know no zone
+    except Exception:  # noqa: BLE001 - as above
+        return None
 
 
 def explain(content: bytes, error: Exception) -> str:
