@@ -1,24 +1,24 @@
-"""The report of a run as one HTML page."""
+"""The frame of every page: one file, no request, no effect of hostile text."""
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from html.parser import HTMLParser
 from pathlib import Path
-from typing import Any
 
 import pytest
-from PIL import Image
 
-from tlkit.reports.page import PICTURES, RunPage, write_report
+from tlkit.reports.markup import Html, Link, escape_text, make_anchor, render_cell, render_data, render_table
+from tlkit.reports.page import Page, Section, read_asset, write_page
 
 EVIL = "<script>alert('1')</script>\"&"
 
 
-class Page(HTMLParser):
+class Parsed(HTMLParser):
     """Collects tags, attributes and text, and holds that tags are closed in order."""
 
-    VOID = ("meta", "img")
+    VOID = ("meta", "img", "link", "input")
 
     def __init__(self, text: str) -> None:
         super().__init__()
@@ -40,124 +40,91 @@ class Page(HTMLParser):
         assert self.open.pop() == tag
 
     def handle_data(self, data: str) -> None:
-        self.text += data
+        if not {"style", "script"} & set(self.open):
+            self.text += data
 
 
-def write(folder: Path, **replaced: Any) -> Page:
-    arguments: dict[str, Any] = {
-        "title": "runs/first",
-        "facts": {"validation accuracy": "0.861 (0.82 to 0.89)"},
-        "class_table": (("class", "train"), [("cat", "1,024"), ("total", "1,024")]),
-        "stage_table": (("stage", "change"), [("head", "+0.73")]),
-        "score_table": (("class", "precision"), [("cat", "-")]),
-        "recipe": '[backbone]\nname = "tiny"\n',
-        **replaced,
-    }
-    path = write_report(folder, RunPage(**arguments))
-    assert path == folder / "report.html"
-    return Page(path.read_text("utf-8"))
+def write(folder: Path, page: Page) -> Parsed:
+    return Parsed(write_page(folder / "page.html", page).read_text("utf-8"))
 
 
-def test_the_caution_stands_below_the_figures(tmp_path: Path) -> None:
-    text = write(tmp_path, caution=f"Quote {EVIL} instead.").text
-    assert text.index("0.861") < text.index(f"Quote {EVIL} instead.") < text.index("Stages")
+def test_a_page_names_its_origin_before_its_sections(tmp_path: Path) -> None:
+    page = Page(
+        title="first",
+        subtitle="Report of a tlkit run.",
+        facts={"test accuracy": "0.861"},
+        origin={"data": "photos/", "command": "tlkit finetune photos/"},
+        caution="Slightly optimistic.",
+        sections=[Section("Stages", Html("<p>one</p>"), "How they went."), Section("Images", Html("<p>two</p>"))],
+    )
+    text = write(tmp_path, page).text
+    places = [
+        text.index(each) for each in ("0.861", "Slightly optimistic.", "tlkit finetune photos/", "How they went.")
+    ]
+    assert places == sorted(places)
 
 
-def test_the_page_tells_everything_it_was_given(tmp_path: Path) -> None:
-    page = write(tmp_path, skipped=[("a/bad.jpg", "empty file")], notices=["2 images stand twice."])
-    for text in (
-        "runs/first",
-        "0.861 (0.82 to 0.89)",
-        "1,024",
-        "+0.73",
-        'name = "tiny"',
-        "Files skipped: 1",
-        "a/bad.jpg",
-        "empty file",
-        "2 images stand twice.",
-    ):
-        assert text in page.text
+def test_the_navigation_leads_to_every_section(tmp_path: Path) -> None:
+    sections = [Section("Most confused pairs", Html("")), Section("Files skipped: 3", Html(""), anchor="files")]
+    attributes = write(tmp_path, Page("first", "", sections)).attributes
+    for anchor in ("most-confused-pairs", "files"):
+        assert {("href", f"#{anchor}"), ("id", anchor)} <= set(attributes)
 
 
-def test_the_pictures_of_the_run_are_inlined(tmp_path: Path) -> None:
-    for name in PICTURES:
-        Image.new("RGB", (3, 2), "red").save(tmp_path / name)
-    sources = [value for name, value in write(tmp_path).attributes if name == "src"]
-    content = base64.b64encode((tmp_path / "views.png").read_bytes()).decode()
-    assert sources == [f"data:image/png;base64,{content}"] * len(PICTURES)
+def test_text_that_looks_like_html_stays_text(tmp_path: Path) -> None:
+    table = render_table(((EVIL,), [(EVIL,), (Link(EVIL, "mistakes", {"true": EVIL}, EVIL),)]), label=EVIL)
+    page = Page(EVIL, EVIL, [Section(EVIL, table, EVIL), Section("b", Html(""))], {EVIL: EVIL}, {EVIL: EVIL}, EVIL)
+    parsed = write(tmp_path, page)
+    assert "script" not in parsed.tags
+    assert parsed.text.count(EVIL) == 14
 
 
-def test_a_run_without_pictures_has_a_page_without_pictures(tmp_path: Path) -> None:
-    assert "img" not in write(tmp_path).tags
+def test_only_the_pages_own_style_and_scripts_are_allowed(tmp_path: Path) -> None:
+    section = Section("a", Html(""), styles=("sheet.css",), scripts=("sheet.js",))
+    parsed = write(tmp_path, Page("first", "", [section, section]))
+    style, script = (
+        base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+        for text in (read_asset("page.css") + read_asset("sheet.css"), read_asset("sheet.js"))
+    )
+    policy = (
+        f"default-src 'none'; img-src data:; style-src 'sha256-{style}'; script-src 'sha256-{script}'; "
+        "base-uri 'none'; form-action 'none'"
+    )
+    assert ("content", policy) in parsed.attributes
+    assert parsed.tags.count("script") == 1
 
 
-@pytest.mark.parametrize(
-    "replaced",
-    [
-        {"title": EVIL},
-        {"facts": {EVIL: EVIL}},
-        {"class_table": ((EVIL,), [(EVIL,)])},
-        {"stage_table": ((EVIL,), [(EVIL,)])},
-        {"score_table": ((EVIL,), [(EVIL,)])},
-        {"recipe": EVIL},
-        {"skipped": [(EVIL, EVIL)]},
-        {"notices": [EVIL]},
-    ],
-    ids=lambda replaced: next(iter(replaced)),
-)
-def test_names_that_look_like_html_stay_names(tmp_path: Path, replaced: dict[str, Any]) -> None:
-    page = write(tmp_path, **replaced)
-    assert "script" not in page.tags
-    assert EVIL in page.text
+def test_a_page_without_sheets_has_no_script(tmp_path: Path) -> None:
+    parsed = write(tmp_path, Page("first", "", [Section("a", Html(""))]))
+    assert "script" not in parsed.tags
+    assert any(value and "script-src 'none'" in value for _, value in parsed.attributes)
 
 
-def test_the_page_asks_for_nothing_from_outside(tmp_path: Path) -> None:
-    page = write(tmp_path)
-    assert not {"script", "link", "iframe", "object"} & set(page.tags)
-    assert ("content", "default-src 'none'; img-src data:; style-src 'unsafe-inline'") in page.attributes
-    assert "http" not in (tmp_path / "report.html").read_text("utf-8").replace("http-equiv", "")
+def test_a_link_carries_what_the_sheet_then_shows() -> None:
+    link = Link("3", "mistakes", {"true": "a&b", "predicted": "c d"}, "3 images of a&b predicted as c d")
+    meaning = "3 images of a&amp;b predicted as c d"
+    assert render_cell(link) == (
+        f'<a href="#mistakes" data-show="true=a%26b&amp;predicted=c+d" aria-label="{meaning}" title="{meaning}">3</a>'
+    )
 
 
-@pytest.mark.parametrize(
-    ("columns", "note"),
-    [
-        (
-            ("class", "precision", "recall", "F1", "images"),
-            "Precision: the fraction of predictions of this name that are right. Recall: the fraction of images with "
-            "this name that were found. "
-            "F1: the harmonic mean of precision and recall.",
-        ),
-        (
-            ("true price_usd", "images", "mean absolute error"),
-            "Mean absolute error: the average error of the predictions.",
-        ),
-    ],
-)
-def test_the_scores_say_what_their_columns_mean(tmp_path: Path, columns: tuple[str, ...], note: str) -> None:
-    page = write(tmp_path, score_table=(columns, [("1",) * len(columns)]))
-    assert f"Scores by {columns[0]}\n{note}\n" in page.text
+def test_data_for_scripts_cannot_end_its_element() -> None:
+    assert render_data("points", {"name": "</script>&"}) == (
+        '<script type="application/json" id="points">{"name":"\\u003c/script\\u003e\\u0026"}</script>'
+    )
 
 
-def test_a_long_list_of_files_is_cut_and_says_so(tmp_path: Path) -> None:
-    page = write(tmp_path, skipped=[(f"{index}.jpg", "empty file") for index in range(2000)])
-    assert "Files skipped: 2,000" in page.text
-    assert "The first 500 are listed here, all of them in skipped.csv." in page.text
-    assert "499.jpg" in page.text
-    assert "500.jpg" not in page.text
+def test_a_name_that_is_no_utf8_is_shown() -> None:
+    assert escape_text("caf\udce9.jpg") == "caf\N{REPLACEMENT CHARACTER}.jpg"
+    assert "%3F" in render_cell(Link("1", "mistakes", {"true": "caf\udce9"}))
 
 
-def test_tables_without_rows_are_left_out(tmp_path: Path) -> None:
-    page = write(tmp_path, stage_table=((), []), score_table=((), []), facts={})
-    assert "Stages" not in page.text
-    assert "Images" in page.text
+@pytest.mark.parametrize(("title", "anchor"), [("Scores by class", "scores-by-class"), ("<&>", "section")])
+def test_a_title_gives_an_anchor(title: str, anchor: str) -> None:
+    assert make_anchor(title) == anchor
 
 
-def test_a_path_that_is_no_utf8_is_shown(tmp_path: Path) -> None:
-    assert "caf\N{REPLACEMENT CHARACTER}.jpg" in write(tmp_path, skipped=[("caf\udce9.jpg", "empty file")]).text
-
-
-def test_columns_of_numbers_are_aligned_to_the_right(tmp_path: Path) -> None:
-    write(tmp_path, class_table=(("class", "train"), [("cat", "1,024"), ("dog", "-")]))
-    text = (tmp_path / "report.html").read_text("utf-8")
-    assert '<td>cat</td><td class="number">1,024</td>' in text
-    assert '<td>dog</td><td class="number">-</td>' in text
+def test_columns_of_numbers_are_aligned_to_the_right() -> None:
+    table = render_table((("class", "train"), [("cat", "1,024"), ("dog", Link("-", "mistakes"))]), label="Images")
+    assert '<td>cat</td><td class="number">1,024</td>' in table
+    assert '<td>dog</td><td class="number"><a href="#mistakes">-</a></td>' in table

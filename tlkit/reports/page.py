@@ -1,260 +1,148 @@
-"""Write the report of a run as one self-contained HTML page, without network, scripts or other files.
+"""Write a page: one self-contained HTML file with a head, a navigation and sections, without a request to anywhere.
 
-All text is escaped and images are inlined. A content security policy forbids everything else, so that HTML in a class
-or file name has no effect.
+Pictures are inlined. A content security policy allows the page's own style and scripts by their hashes and nothing else,
+so that HTML in a class or file name has no effect even where it would get past the escaping. A page is readable without
+scripts.
 """
 
 from __future__ import annotations
 
 import base64
+import hashlib
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
-from html import escape
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
 
 from tlkit.files import written_aside
+from tlkit.reports.markup import Html, escape_text, join_html, make_anchor
 
-Table = tuple[Sequence[str], Sequence[Sequence[str]]]
-
-REPORT_NAME = "report.html"
-SWEEP_NAME = "learning-rate-{}.png"
-"""File name of a stage's sweep figure, by the stage number."""
-MAX_FILES_LISTED = 500
-PICTURES = {
-    "curves.png": (
-        "Training history",
-        "Score, loss and learning rate by epoch. The ring marks the epoch whose weights were kept. "
-        "A validation line that falls behind the training line shows overfitting.",
-    ),
-    "confusion.png": (
-        "Confusion matrix",
-        "Each row is a true class, each column a predicted class. Blue is right, orange is wrong; "
-        "the darker, the larger the fraction of the row.",
-    ),
-    "reliability.png": (
-        "Calibration",
-        "Each dot is an equal number of images. Below the line the model is overconfident, above it underconfident.",
-    ),
-    "labels.png": (
-        "Scores by label",
-        "The best label is at the top. Average precision measures how well a label's probabilities rank the images, "
-        "independent of the threshold; precision and recall are measured at the label's threshold.",
-    ),
-    "predicted.png": (
-        "Predicted against true values",
-        "Each point is an image. On the dashed line the prediction is exact; within the band it is off by at most the "
-        "mean absolute error. A cloud flatter than the line shows a bias towards the mean.",
-    ),
-    "views.png": (
-        "What the network sees",
-        "Training images as the network receives them. Check that the object is still visible and recognizable.",
-    ),
-}
-SCORES = {
-    "precision": "the fraction of predictions of this name that are right",
-    "recall": "the fraction of images with this name that were found",
-    "F1": "the harmonic mean of precision and recall",
-    "AP": "how well the probabilities rank the images, independent of the threshold",
-    "IoU": "the overlap of predicted and true boxes; 1 is perfect",
-    "threshold": "the probability from which on the label is predicted",
-    "mean absolute error": "the average error of the predictions",
-    "mean of predicted - true": "positive if the predictions are too high, negative if they are too low",
-}
-"""Meaning of the columns of a score table."""
-
-POLICY = "default-src 'none'; img-src data:; style-src 'unsafe-inline'"
-STYLE = """
-:root { --ink: #1f2933; --faint: #616e7c; --line: #dde3e9; --accent: #1a5e9e; --ground: #f5f7fa; }
-* { box-sizing: border-box; }
-body { margin: 0; background: var(--ground); color: var(--ink);
-  font: 16px/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "DejaVu Sans", sans-serif; }
-main { max-width: 1040px; margin: 0 auto; padding: 40px 24px 64px; }
-h1 { font-size: 30px; line-height: 1.2; margin: 0 0 4px; overflow-wrap: anywhere; }
-h2 { font-size: 19px; margin: 0 0 4px; }
-p { margin: 0 0 14px; color: var(--faint); max-width: 75ch; overflow-wrap: anywhere; }
-section { background: white; border: 1px solid var(--line); border-radius: 10px; padding: 22px 24px; margin-top: 20px; }
-dl { display: flex; flex-wrap: wrap; gap: 12px; margin: 22px 0 0; }
-dl div { flex: 1 1 170px; background: white; border: 1px solid var(--line); border-radius: 10px; padding: 14px 18px; }
-dt { color: var(--faint); font-size: 14px; }
-dd { margin: 2px 0 0; font-size: 21px; font-weight: 600; color: var(--accent); overflow-wrap: anywhere; }
-.caution { margin: 12px 0 0; }
-.scroll { overflow-x: auto; }
-table { border-collapse: collapse; font-size: 15px; min-width: 45%; }
-th { text-align: left; color: var(--faint); font-weight: 600; border-bottom: 2px solid var(--line); }
-th, td { padding: 5px 22px 5px 0; vertical-align: top; overflow-wrap: anywhere; }
-td { border-bottom: 1px solid var(--line); }
-tr:last-child td { border-bottom: 0; }
-.number { text-align: right; font-variant-numeric: tabular-nums; white-space: nowrap; }
-img { max-width: 100%; height: auto; display: block; }
-pre { margin: 0; overflow-x: auto; font: 14px/1.5 ui-monospace, "DejaVu Sans Mono", monospace; }
-summary { cursor: pointer; color: var(--accent); margin-bottom: 8px; }
-li { overflow-wrap: anywhere; }
-footer { color: var(--faint); font-size: 14px; margin-top: 24px; }
-@media print { body { background: white; } section, dl div { break-inside: avoid; } }
-"""
+ASSETS = Path(__file__).with_name("assets")
+PAGE_STYLE = "page.css"
 
 
 @dataclass(frozen=True)
-class RunPage:
-    """The content of a run's report. Tables without rows are left out.
+class Section:
+    """A part of a page, with an entry in its navigation.
 
     Attributes:
-        title: Name of the run.
-        facts: The key figures by name: "validation accuracy": "0.861 (0.82 to 0.89)".
-        class_table: Column titles and rows of strings: images per class and split.
-        stage_table: The same, for the training stages and their scores.
-        score_table: The same, for the scores per class, label or range of values.
-        recipe: The resolved recipe, as TOML.
-        skipped: (path, reason) of each file that could not be used.
-        notices: Notices about the data, one sentence each.
+        title: Its heading.
+        body: Its content.
+        note: One or two sentences below the heading: how to read it.
+        anchor: Its address in the page; made from the title by default.
+        styles: Names of style sheets in `assets` that it needs beyond the page's own.
+        scripts: Names of scripts in `assets` that it needs. Each runs once, after the page is there.
+    """
+
+    title: str
+    body: Html
+    note: str = ""
+    anchor: str = ""
+    styles: tuple[str, ...] = ()
+    scripts: tuple[str, ...] = ()
+
+    @property
+    def address(self) -> str:
+        """The anchor."""
+        return self.anchor or make_anchor(self.title)
+
+
+@dataclass(frozen=True)
+class Page:
+    """A page.
+
+    Attributes:
+        title: Its heading: a run, a data set.
+        subtitle: What kind of page it is: "Report of a tlkit run."
+        sections: Its parts, in order.
+        facts: The key figures by name: "test accuracy": "0.861 (0.82 to 0.89)". Put a test score first.
+        origin: Where the figures come from, by name: data, backbone, boundary, command, date, versions.
         caution: A caveat about the figures.
     """
 
     title: str
-    facts: Mapping[str, str]
-    class_table: Table
-    stage_table: Table
-    score_table: Table
-    recipe: str
-    skipped: Sequence[tuple[str, str]] = ()
-    notices: Sequence[str] = ()
+    subtitle: str
+    sections: Sequence[Section]
+    facts: Mapping[str, str] = field(default_factory=dict)
+    origin: Mapping[str, str] = field(default_factory=dict)
     caution: str = ""
 
 
-def write_report(folder: Path, page: RunPage) -> Path:
-    """Write `report.html` into a run's folder and return its path.
+def write_page(path: Path, page: Page) -> Path:
+    """Write a page as one HTML file and return its path.
 
-    Existing figures named in PICTURES are included.
+    Raises:
+        OSError: The disk does not take the file.
     """
-    blocks = [
-        _render_facts(page.facts),
-        _render_caution(page.caution),
-        _render_table("Stages", "Each stage starts from the best weights of the previous one.", page.stage_table),
-        _render_picture(folder, "curves.png"),
-        *_render_sweeps(folder),
-        _render_scores(page.score_table),
-        _render_picture(folder, "confusion.png"),
-        _render_picture(folder, "reliability.png"),
-        _render_picture(folder, "labels.png"),
-        _render_picture(folder, "predicted.png"),
-        _render_table("Images", "Number of images per class and split.", page.class_table),
-        _render_notices(page.notices),
-        _render_picture(folder, "views.png"),
-        _render_skipped(page.skipped),
-        _render_recipe(page.recipe),
-    ]  # fmt: skip
+    style = "".join(read_asset(name) for name in _list_once([PAGE_STYLE], *(each.styles for each in page.sections)))
+    scripts = [read_asset(name) for name in _list_once(*(each.scripts for each in page.sections))]
     html = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
-        f'<meta http-equiv="Content-Security-Policy" content="{POLICY}">\n'
+        f'<meta http-equiv="Content-Security-Policy" content="{_make_policy(style, scripts)}">\n'
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
-        f"<title>{_text(page.title)}</title>\n<style>{STYLE}</style>\n</head>\n<body>\n<main>\n"
-        f"<h1>{_text(page.title)}</h1>\n<p>Report of a tlkit run.</p>\n"
-        + "\n".join(block for block in blocks if block)
-        + "\n<footer>Made by tlkit. This page is self-contained and can be shared as a single file.</footer>\n"
-        "</main>\n</body>\n</html>\n"
+        '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
+        f"<title>{escape_text(page.title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
+        f"{_render_head(page)}\n{_render_navigation(page.sections)}\n<main>\n"
+        + join_html([_render_section(section) for section in page.sections])
+        + "\n</main>\n<footer>Made by tlkit. This page is one file, without links to others, and can be passed on as it "
+        "is.</footer>\n" + "\n".join(f"<script>{script}</script>" for script in scripts) + "\n</body>\n</html>\n"
     )
-    path = folder / REPORT_NAME
     with written_aside(path) as file:
         file.write(html.encode("utf-8"))
     return path
 
 
-def _text(text: str) -> str:
-    """Escape data as HTML text; invalid UTF-8 in file names becomes a replacement character."""
-    return escape(text.encode("utf-8", "surrogateescape").decode("utf-8", "replace"))
+@cache
+def read_asset(name: str) -> str:
+    """Return a style sheet or script of tlkit."""
+    return (ASSETS / name).read_text("utf-8")
 
 
-def _render_section(title: str, note: str, body: str) -> str:
-    return f"<section>\n<h2>{_text(title)}</h2>\n<p>{_text(note)}</p>\n{body}\n</section>"
+def _list_once(*groups: Sequence[str]) -> list[str]:
+    return list(dict.fromkeys(name for group in groups for name in group))
 
 
-def _render_facts(facts: Mapping[str, str]) -> str:
-    cells = "\n".join(f"<div><dt>{_text(name)}</dt><dd>{_text(value)}</dd></div>" for name, value in facts.items())
-    return f"<dl>\n{cells}\n</dl>" if facts else ""
-
-
-def _render_caution(caution: str) -> str:
-    return f'<p class="caution">{_text(caution)}</p>' if caution else ""
-
-
-def _render_table(title: str, note: str, table: Table) -> str:
-    columns, rows = table
-    if not rows:
-        return ""
-    classes = [' class="number"' if _is_numeric([row[place] for row in rows]) else "" for place in range(len(columns))]
-    head = "".join(f"<th{kind}>{_text(name)}</th>" for name, kind in zip(columns, classes, strict=True))
-    body = "\n".join(
-        "<tr>" + "".join(f"<td{kind}>{_text(cell)}</td>" for cell, kind in zip(row, classes, strict=True)) + "</tr>"
-        for row in rows
+def _make_policy(style: str, scripts: Sequence[str]) -> str:
+    allowed = " ".join(map(_hash, scripts)) or "'none'"
+    return (
+        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {allowed}; base-uri 'none'; "
+        "form-action 'none'"
     )
-    return _render_section(title, note, f'<div class="scroll"><table>\n<tr>{head}</tr>\n{body}\n</table></div>')
 
 
-def _render_scores(table: Table) -> str:
-    columns, _ = table
-    notes = [f"{name[0].upper()}{name[1:]}: {SCORES[name]}." for name in columns if name in SCORES]
-    return _render_table(f"Scores by {columns[0]}" if columns else "", " ".join(notes), table)
+def _hash(source: str) -> str:
+    digest = hashlib.sha256(source.encode("utf-8")).digest()
+    return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 
 
-def _is_numeric(cells: Sequence[str]) -> bool:
-    """Return whether a column has only numbers, dashes and empty cells, and at least one number."""
-    written = [cell.strip("+-%s ").replace(",", "").replace(".", "") for cell in cells]
-    return any(written) and all(not cell or cell[0].isdigit() for cell in written)
+def _render_head(page: Page) -> Html:
+    parts = [f"<h1>{escape_text(page.title)}</h1>", f'<p class="subtitle">{escape_text(page.subtitle)}</p>']
+    if page.facts:
+        parts.append(f'<dl class="facts">\n{_render_pairs(page.facts)}\n</dl>')
+    if page.caution:
+        parts.append(f'<p class="caution">{escape_text(page.caution)}</p>')
+    if page.origin:
+        parts.append(f'<dl class="origin">\n{_render_pairs(page.origin)}\n</dl>')
+    return Html("<header>\n" + "\n".join(parts) + "\n</header>")
 
 
-def _render_picture(folder: Path, name: str) -> str:
-    path = folder / name
-    if not path.is_file():
-        return ""
-    title, note = PICTURES[name]
-    return _render_section(title, note, _embed(path, title))
-
-
-def _render_sweeps(folder: Path) -> list[str]:
-    """Return a section for each stage with a learning rate sweep."""
-    first, last = SWEEP_NAME.split("{}")
-    found = folder.glob(SWEEP_NAME.format("*"))
-    numbers = sorted(int(path.name.removeprefix(first).removesuffix(last)) for path in found)
-    note = (
-        "Training loss while the learning rate grows from step to step, before the stage starts. "
-        "Where the loss is flat the rate is too small; where it rises again it is too large."
+def _render_pairs(pairs: Mapping[str, str]) -> str:
+    return "\n".join(
+        f"<div><dt>{escape_text(name)}</dt><dd>{escape_text(value)}</dd></div>" for name, value in pairs.items()
     )
-    titles = {number: f"Learning rate sweep of stage {number}" for number in numbers}
-    return [
-        _render_section(title, note, _embed(folder / SWEEP_NAME.format(number), title))
-        for number, title in titles.items()
-    ]
 
 
-def _embed(path: Path, alternative: str) -> str:
-    content = base64.b64encode(path.read_bytes()).decode("ascii")
-    return f'<img alt="{_text(alternative)}" src="data:image/png;base64,{content}">'
+def _render_navigation(sections: Sequence[Section]) -> Html:
+    if len(sections) < 2:
+        return Html("")
+    links = "".join(f'<li><a href="#{each.address}">{escape_text(each.title)}</a></li>' for each in sections)
+    return Html(f'<nav aria-label="Sections"><ul>{links}</ul></nav>')
 
 
-def _render_notices(notices: Sequence[str]) -> str:
-    if not notices:
-        return ""
-    items = "\n".join(f"<li>{_text(notice)}</li>" for notice in notices)
-    return _render_section("Notices about the data", "Found while reading it.", f"<ul>\n{items}\n</ul>")
-
-
-def _render_skipped(skipped: Sequence[tuple[str, str]]) -> str:
-    if not skipped:
-        return ""
-    rows = "\n".join(
-        f"<tr><td>{_text(path)}</td><td>{_text(reason)}</td></tr>" for path, reason in skipped[:MAX_FILES_LISTED]
-    )
-    note = "These files were not used, for the reasons given."
-    if len(skipped) > MAX_FILES_LISTED:
-        note += f" The first {MAX_FILES_LISTED} are listed here, all of them in skipped.csv."
-    body = (
-        f"<details><summary>show the files</summary>\n"
-        f'<div class="scroll"><table>\n<tr><th>file</th><th>reason</th></tr>\n{rows}\n</table></div></details>'
-    )
-    return _render_section(f"Files skipped: {len(skipped):,}", note, body)
-
-
-def _render_recipe(recipe: str) -> str:
-    return _render_section(
-        "Recipe", "All settings of this run. `tlkit run` repeats it from recipe.toml.", f"<pre>{_text(recipe)}</pre>"
+def _render_section(section: Section) -> Html:
+    heading = f"{section.address}-title"
+    note = f'<p class="note">{escape_text(section.note)}</p>\n' if section.note else ""
+    return Html(
+        f'<section id="{section.address}" aria-labelledby="{heading}">\n<h2 id="{heading}">{escape_text(section.title)}'
+        f"</h2>\n{note}{section.body}\n</section>"
     )

@@ -19,8 +19,9 @@ from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
-from tlkit.reports.page import REPORT_NAME, RunPage, Table, write_report
+from tlkit.reports.markup import Table
 from tlkit.reports.rates import write_rate
+from tlkit.reports.run_page import REPORT_NAME, RunPage, write_report
 from tlkit.runs.folder import RunFolder
 from tlkit.runs.history import RunHistory
 from tlkit.tasks import Outputs, find_task

@@ -19,7 +19,7 @@ from tlkit.models.classifier import Classifier
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import FIND, Stage
 from tlkit.reports.console import Console
-from tlkit.reports.page import SWEEP_NAME
+from tlkit.reports.run_page import SWEEP_NAME
 from tlkit.runtime import graph_precision
 from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
 from tlkit.training.first_model import fit_metadata
