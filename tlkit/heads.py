@@ -21,6 +21,8 @@ if TYPE_CHECKING:
 
     from tlkit.tasks import Outputs
 
+LINEAR = "linear"
+
 
 @dataclass(frozen=True)
 class Head:
@@ -192,7 +194,7 @@ def _build_conv(feature: keras.KerasTensor, dropout: float, units: int) -> keras
 HEADS = {
     head.kind: head
     for head in (
-        Head("linear", "one layer on the pooled feature", _build_linear, pooling="avg", takes_any_size=True),
+        Head(LINEAR, "one layer on the pooled feature", _build_linear, pooling="avg", takes_any_size=True),
         Head("dense", "the Fisheries head", _build_dense, sees_places=True, has_units=True),
         Head("conv", "keeps the map", _build_conv, scores_places=True, has_units=True, takes_any_size=True),
         Head("flat", "one layer on the whole map", _build_flat, sees_places=True),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.tasks.box_report import BoxReport, answers_of, compute_box_scores
+from tlkit.tasks.box_report import BoxReport, compute_box_scores
 from tlkit.tasks.classification_report import compute_classification_report
 
 SQUARE = (10.0, 10.0, 30.0, 30.0)
@@ -55,6 +55,9 @@ def test_a_report_with_boxes_tells_them_first_and_by_class() -> None:
     assert columns[-1] == "IoU"
     assert [(row[0], row[-1]) for row in rows] == [("cat", "0.750"), ("dog", "-"), ("mean of the classes", "0.750")]
     assert report.to_payload()["boxes"]["iou"]["value"] == 0.75
-    assert answers_of(report) is answers
-    assert answers_of(answers) is answers
+    assert (report.details(), report.mistakes_table(), report.score_file()) == (
+        answers.details(),
+        answers.mistakes_table(),
+        answers.score_file(),
+    )
     assert BoxReport(answers, boxes).score_table() == answers.score_table()

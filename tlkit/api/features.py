@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.api.arguments import Place, Result, plan_views, quiet_console
 from tlkit.backbones.catalogue import TOP
+from tlkit.heads import LINEAR
 from tlkit.recipes.given import check_known, collect_settings, given_settings
 from tlkit.recipes.settings import (
     BackboneSettings,
@@ -75,7 +76,7 @@ def compute_features(
     from tlkit.commands.precompute import ensure_dataset_features
 
     if boundary == TOP:
-        settings.setdefault("head", "linear")
+        settings.setdefault("head", LINEAR)
     _, features = ensure_dataset_features(
         Path(data), **_plan_features("compute_features", boundary, settings), console=console or quiet_console()
     )

@@ -34,9 +34,6 @@ from tlkit.reports.printed_table import write_csv
 from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_images_to_evaluate
 from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task
-from tlkit.tasks.box_report import BoxReport, answers_of
-from tlkit.tasks.classification_report import ClassificationReport
-from tlkit.tasks.multilabel_report import MultilabelReport
 from tlkit.tasks.predictions import Prediction
 from tlkit.tasks.report import Report
 
@@ -182,13 +179,9 @@ def _check_scored(run: Path, scores: Scores, images: EvaluationSet) -> None:
 
 def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: dict[str, Any], console: Console) -> None:
     console.table(f"Scores on the {split} images" if split else "Scores", *report.score_table())
-    answers = answers_of(report)
-    if isinstance(answers, ClassificationReport) and answers.mistakes:
-        mistakes = [
-            (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count))
-            for mistake in answers.mistakes[:MAX_MISTAKES_SHOWN]
-        ]
-        console.table("Most frequent mistakes", ("class", "predicted as", "images"), mistakes)
+    if mistakes := report.mistakes_table():
+        titles, rows = mistakes
+        console.table("Most frequent mistakes", titles, rows[:MAX_MISTAKES_SHOWN])
     if len(by_exposure.reports) > 1:
         console.table("Scores by whether the model has seen the images", *by_exposure.table())
     if "unknown" in payload:
@@ -202,20 +195,6 @@ def _warn(skipped: tuple[SkippedFile, ...], console: Console) -> None:
         console.warn(
             f"{count_files(len(skipped))} could not be scored, such as {skipped[0].path}: {skipped[0].reason}."
         )
-
-
-def _write_parts(folder: Path, report: Report) -> None:
-    """Write the scores of each class or label as a table."""
-    report = answers_of(report)
-    columns: tuple[str, ...]
-    if isinstance(report, ClassificationReport):
-        columns = ("class_name", "precision", "recall", "f1", "support")
-        rows = [[getattr(score, column) for column in columns] for score in report.classes]
-        write_csv(folder / "per_class.csv", columns, rows)
-    elif isinstance(report, MultilabelReport):
-        columns = ("label_name", "threshold", "average_precision", "precision", "recall", "f1", "support")
-        rows = [[getattr(score, column) for column in columns] for score in report.labels]
-        write_csv(folder / "per_label.csv", columns, rows)
 
 
 def _write_folder(
@@ -232,10 +211,10 @@ def _write_folder(
     for name in (REPORT_FILE, *OTHER_FILES):
         (folder / name).unlink(missing_ok=True)
     draw_task_pictures(folder, report, spec, scores)
-    _write_parts(folder, report)
-    if isinstance(report, BoxReport):
-        boxed, _, predicted = scores.pair_boxes()
-        draw_box_sheet(folder / "boxes.png", boxed, predicted, report.boxes)
+    draw_box_sheet(folder / "boxes.png", report, scores)
+    if score_file := report.score_file():
+        name, titles, rows = score_file
+        write_csv(folder / name, titles, rows)
     columns = choose_prediction_columns(spec, top_k=num_ranked, with_truth=True)
     with open_predictions(folder / "predictions.csv", columns) as writer:
         boxes = scores.boxes or [None] * len(scores.records)
@@ -245,11 +224,10 @@ def _write_folder(
             writer.write(row)
         for item in skipped:
             writer.write(Prediction(str(item.path), error=item.reason))
-    answers = answers_of(report)
     document = {
         **payload,
         "class_names": spec.class_names,
-        **({"confusion": answers.confusion.tolist()} if isinstance(answers, ClassificationReport) else {}),
+        **report.details(),
         "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
     }
     write_json(folder / REPORT_FILE, document)

@@ -13,28 +13,27 @@ from tlkit.data.images import UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord
 from tlkit.inference.scoring import Scores
 from tlkit.models.spec import BundleSpec
-from tlkit.outputs import Box
 from tlkit.reports.figures import draw_contact_sheet
 from tlkit.reports.figures.canvas import RIGHT, WRONG
 from tlkit.reports.overlays import draw_box
 from tlkit.tasks import find_task
-from tlkit.tasks.box_report import BoxReport, BoxScores, answers_of, compute_box_scores
+from tlkit.tasks.box_report import BoxReport, compute_box_scores
 from tlkit.tasks.report import Report
 
 IMAGES_IN_A_ROW = 5
 READ_AT_PX = 256
 
 
-def draw_box_sheet(path: Path, records: Sequence[ImageRecord], predicted: Sequence[Box], scores: BoxScores) -> None:
-    """Draw a row each of the best, middling and worst boxes: the true one blue, the predicted one orange.
+def draw_box_sheet(path: Path, report: Report, scores: Scores) -> None:
+    """Draw one row each of the best, middling and worst boxes as a PNG: the true box blue, the predicted one orange.
 
-    Args:
-        path: The PNG to write.
-        records: Images with a true box.
-        predicted: The model's boxes in pixels of the upright pictures.
-        scores: Their agreement.
+    Without boxes there is nothing to draw.
     """
-    ranked = np.argsort(-scores.each, kind="stable").tolist()
+    if not isinstance(report, BoxReport):
+        return
+    records, _, predicted = scores.pair_boxes()
+    agreement = report.boxes.each
+    ranked = np.argsort(-agreement, kind="stable").tolist()
     num = min(IMAGES_IN_A_ROW, max(1, len(ranked) // 3))
     middle = (len(ranked) - num) // 2
     chosen = ranked if len(ranked) < 3 else [*ranked[:num], *ranked[middle : middle + num], *ranked[-num:]]
@@ -51,7 +50,7 @@ def draw_box_sheet(path: Path, records: Sequence[ImageRecord], predicted: Sequen
                 width, height = record.width, record.height
                 picture = draw_box(picture, (left / width, top / height, right / width, bottom / height), colour)
         images.append(np.asarray(picture))
-        captions.append(f"IoU {scores.each[index]:.2f}  {record.path.name}")
+        captions.append(f"IoU {agreement[index]:.2f}  {record.path.name}")
     if images:
         legend = (("true box", RIGHT), ("predicted box", WRONG))
         draw_contact_sheet(path, images, captions, num_columns=num, legend=legend)
@@ -87,4 +86,5 @@ def choose_task_thresholds(spec: BundleSpec, scores: Scores) -> tuple[float, ...
 def draw_task_pictures(folder: Path, report: Report, spec: BundleSpec, scores: Scores) -> None:
     """Draw the task's pictures into a folder: confusion.png and reliability.png, labels.png, or predicted.png."""
     targets = list_targets(spec, scores.records)
-    find_task(spec.task).draw_pictures(folder, answers_of(report), targets, scores.answers, spec)
+    answers = report.answers if isinstance(report, BoxReport) else report
+    find_task(spec.task).draw_pictures(folder, answers, targets, scores.answers, spec)

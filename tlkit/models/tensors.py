@@ -1,8 +1,9 @@
-"""Arrays in a safetensors file: a JSON header of names, types, shapes and places, then the bare numbers.
+"""Read and write arrays in safetensors files: a JSON header of names, types, shapes and offsets, then the raw numbers.
 
-The format has no links, filters or code. What is left for a stranger to try is a header that lies, so the header is
-held against the file's real size, and then against the names and shapes that the caller expects, before a single number
-is read. https://github.com/huggingface/safetensors#format
+The format has no links, filters or code, so an attacker can only write a false header. The header is checked against
+the size of the file and against the names and shapes that the caller expects before any number is read. Arrays are
+hashed while they are read, one at a time. The safetensors package, which reads users' weights and checkpoints, accepts
+more types and does neither. https://github.com/huggingface/safetensors#format
 """
 
 from __future__ import annotations

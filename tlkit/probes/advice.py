@@ -14,6 +14,7 @@ from typing import Any
 
 import numpy as np
 
+from tlkit.heads import LINEAR
 from tlkit.metrics.intervals import Interval
 from tlkit.outputs import QUANTITIES
 from tlkit.probes.learning_curve import LearningCurve
@@ -23,7 +24,6 @@ from tlkit.tasks.scored_outputs import ScoredOutputs
 
 HEAD, LAST_GROUPS, EVERYTHING = 0, 1, 2
 """How deep to train."""
-LINEAR = "linear"
 NEARLY_PERFECT = 0.99
 LITTLE = 0.02
 """A smaller gain is not worth the time."""

@@ -10,8 +10,9 @@ from numpy.typing import NDArray
 
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
+from tlkit.heads import LINEAR
 from tlkit.models.classifier import Classifier
-from tlkit.probes.advice import LINEAR, Trial
+from tlkit.probes.advice import Trial
 from tlkit.probes.cross_validation import divide_fold
 from tlkit.probes.folds import MAX_FOLDS
 from tlkit.probes.images import Questions

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from tlkit.metrics.average_precision import mean_of_defined
 from tlkit.metrics.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
 from tlkit.outputs import Box
-from tlkit.tasks.report import Report, ScoreTable, format_fraction
+from tlkit.tasks.report import Report, ScoreFile, ScoreTable, format_fraction
 
 GOOD_IOU = 0.5
 
@@ -102,10 +102,17 @@ class BoxReport:
         """Return the scores as JSON values."""
         return {**self.answers.to_payload(), "boxes": self.boxes.to_payload()}
 
+    def details(self) -> dict[str, Any]:
+        """Return the details of the predictions."""
+        return self.answers.details()
 
-def answers_of(report: Report) -> Report:
-    """Return the report without boxes."""
-    return report.answers if isinstance(report, BoxReport) else report
+    def mistakes_table(self) -> ScoreTable | None:
+        """Return the confused classes."""
+        return self.answers.mistakes_table()
+
+    def score_file(self) -> ScoreFile | None:
+        """Return the scores of each class or label."""
+        return self.answers.score_file()
 
 
 def compute_box_scores(true: Sequence[Box], predicted: Sequence[Box]) -> BoxScores:

@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 from tlkit.metrics.average_precision import compute_f1, compute_precision, compute_recall, mean_of_defined
 from tlkit.metrics.calibration import Calibration, compute_calibration
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
+from tlkit.tasks.report import ScoreFile, ScoreTable, check_finite, format_fraction
 
 
 @dataclass(frozen=True)
@@ -80,6 +80,22 @@ class ClassificationReport:
             "classes": [asdict(score) for score in self.classes],
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
+
+    def details(self) -> dict[str, Any]:
+        """Return the confusion matrix."""
+        return {"confusion": self.confusion.tolist()}
+
+    def mistakes_table(self) -> ScoreTable | None:
+        """Return the confused classes, the most frequent first; None if there are none."""
+        rows: list[tuple[str, ...]] = [
+            (mistake.true_class_name, mistake.predicted_class_name, str(mistake.count)) for mistake in self.mistakes
+        ]
+        return (("class", "predicted as", "images"), rows) if rows else None
+
+    def score_file(self) -> ScoreFile:
+        """Return the scores of each class."""
+        columns = ("class_name", "precision", "recall", "f1", "support")
+        return "per_class.csv", columns, [[getattr(score, column) for column in columns] for score in self.classes]
 
     def headline(self) -> str:
         """Return accuracy, macro-F1 and calibration error in a sentence."""

@@ -18,7 +18,7 @@ from tlkit.metrics.average_precision import (
     measure_mean_average_precision,
 )
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.tasks.report import ScoreTable, check_finite, format_fraction
+from tlkit.tasks.report import ScoreFile, ScoreTable, check_finite, format_fraction
 from tlkit.tasks.thresholds import apply_thresholds
 
 
@@ -102,6 +102,18 @@ class MultilabelReport:
         means = [mean_of_defined([getattr(score, figure) for score in self.labels]) for figure in figures]
         rows.append(("mean of the labels", "-", *map(format_fraction, means), f"{self.num_images:,}"))
         return columns, rows
+
+    def details(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def mistakes_table(self) -> None:
+        """Return None: labels are not exclusive."""
+
+    def score_file(self) -> ScoreFile:
+        """Return the scores of each label."""
+        columns = ("label_name", "threshold", "average_precision", "precision", "recall", "f1", "support")
+        return "per_label.csv", columns, [[getattr(score, column) for column in columns] for score in self.labels]
 
     def to_payload(self) -> dict[str, Any]:
         """Return the scores as JSON values."""

@@ -59,6 +59,16 @@ class RegressionReport:
     r2: Interval | None
     quarters: tuple[QuarterScore, ...]
 
+    def details(self) -> dict[str, Any]:
+        """Return nothing."""
+        return {}
+
+    def mistakes_table(self) -> None:
+        """Return None: there are no classes."""
+
+    def score_file(self) -> None:
+        """Return None: there are no classes and labels."""
+
     def headline(self) -> str:
         """Return mean absolute error and R² in a sentence, with the error of a constant guess."""
         r2 = self.r2.in_words() if self.r2 else "- (all true values are equal)"

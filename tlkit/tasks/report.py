@@ -11,6 +11,8 @@ from tlkit.errors import NumericsError
 
 ScoreTable = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Column titles, and rows of texts; "-" for undefined values."""
+ScoreFile = tuple[str, tuple[str, ...], list[list[Any]]]
+"""The name of a CSV file, its columns, and rows of values."""
 
 
 class Report(Protocol):
@@ -31,6 +33,15 @@ class Report(Protocol):
 
     def to_payload(self) -> dict[str, Any]:
         """Return the scores as JSON values; None for undefined ones."""
+
+    def details(self) -> dict[str, Any]:
+        """Return the JSON values that are only written to files."""
+
+    def mistakes_table(self) -> ScoreTable | None:
+        """Return the confused classes, the most frequent first; None if there are none."""
+
+    def score_file(self) -> ScoreFile | None:
+        """Return the scores of each class or label; None without classes and labels."""
 
 
 def format_fraction(value: float | None) -> str:
