@@ -99,8 +99,8 @@ def _train(table: Path, data: DataSettings, network: BackboneSettings, training:
         if data.task == "regression":
             with (out / "predictions.csv").open(newline="") as file:
                 rows = list(csv.DictReader(file))
-            true, said = (np.log([float(row[name]) for row in rows]) for name in ("true_value", data.target))
-            scores["r2_of_log"] = float(1 - ((true - said) ** 2).sum() / ((true - true.mean()) ** 2).sum())
+            true, predicted = (np.log([float(row[name]) for row in rows]) for name in ("true_value", data.target))
+            scores["r2_of_log"] = float(1 - ((true - predicted) ** 2).sum() / ((true - true.mean()) ** 2).sum())
         if data.metadata == HOUSE_COLUMNS:
             scores["metadata_alone"] = _probe_metadata(run, data)
         return scores

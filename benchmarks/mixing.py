@@ -164,22 +164,22 @@ def train_head(cached: CachedViews, manifest: Manifest, cell: Cell) -> dict[str,
     data = make_stage_data(source, answers, parts, outputs=outputs, stage=stage, training=training)
     with graph_precision("auto"):
         progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
-    said = [compute_logits(model, source.read, parts.test, view=view) for view in range(NUM_VIEWS)]
-    probabilities = np.stack([find_task(CLASSIFICATION).activate(logits) for logits in said])
+    predicted = [compute_logits(model, source.read, parts.test, view=view) for view in range(NUM_VIEWS)]
+    probabilities = np.stack([find_task(CLASSIFICATION).activate(logits) for logits in predicted])
     scores = {count: compute_scores(probabilities[:count].mean(axis=0), answers[parts.test]) for count in TEST_VIEWS}
     return {"epochs": progress.epochs_done, "best_epoch": progress.best_epoch, "scores": scores}
 
 
 def compute_scores(probabilities: NDArray[np.floating[Any]], truth: NDArray[Any]) -> dict[str, float]:
     """Return accuracy, macro-F1 and log loss."""
-    said = probabilities.argmax(axis=1)
+    predicted = probabilities.argmax(axis=1)
     f1 = []
     for label in np.unique(truth):
-        right = int(((said == label) & (truth == label)).sum())
-        f1.append(2 * right / int((said == label).sum() + (truth == label).sum()))
+        right = int(((predicted == label) & (truth == label)).sum())
+        f1.append(2 * right / int((predicted == label).sum() + (truth == label).sum()))
     true = probabilities[np.arange(len(truth)), truth]
     return {
-        "accuracy": float((said == truth).mean()),
+        "accuracy": float((predicted == truth).mean()),
         "macro_f1": float(np.mean(f1)),
         "log_loss": float(-np.log(np.maximum(true, 1e-9)).mean()),
     }

@@ -91,8 +91,10 @@ def measure_recipe(data: Path, words: list[str], recipe: Path, seed: int, scratc
     environment = {"TLKIT_CACHE": str(cache)}
     command = [TLKIT, "run", str(recipe), str(data), "--seed", str(seed), "--out", str(run), "--json", "-q", *words]
     seconds = run_process(command, environment=environment).seconds
-    said = run_process([TLKIT, "evaluate", str(run), "--split", "test", "--json", "-q"], environment=environment).said
-    return {"name": recipe.stem, "seed": seed, "accuracy": said["accuracy"]["value"], "seconds": seconds}
+    output = run_process(
+        [TLKIT, "evaluate", str(run), "--split", "test", "--json", "-q"], environment=environment
+    ).output
+    return {"name": recipe.stem, "seed": seed, "accuracy": output["accuracy"]["value"], "seconds": seconds}
 
 
 def measure_probe(data: Path, words: list[str], scratch: Path) -> Outcome:
@@ -104,10 +106,10 @@ def measure_probe(data: Path, words: list[str], scratch: Path) -> Outcome:
     python, arrays = find_peers(), scratch / "features.npz"
     command = [TLKIT, "precompute", str(data), "--head", "linear", "--json", "-q", *words]
     computed = run_process(command, environment={"TLKIT_CACHE": str(scratch / "cache")})
-    cache = computed.said["cache"]
+    cache = computed.output["cache"]
     run_module("side_by_side.programs.feature_rows", data=data, cache=cache, target=arrays, invents=False)
-    said = run_module("peers.sklearn_head", python=python, features=arrays).said
-    return {"name": PROBE, "seed": 0, "accuracy": said["accuracy"], "seconds": computed.seconds + said["seconds"]}
+    output = run_module("peers.sklearn_head", python=python, features=arrays).output
+    return {"name": PROBE, "seed": 0, "accuracy": output["accuracy"], "seconds": computed.seconds + output["seconds"]}
 
 
 if __name__ == "__main__":

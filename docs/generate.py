@@ -148,7 +148,7 @@ def draw_layers() -> str:
     top = PICTURE_GAP
     for depth, names in enumerate(layers):
         width = (PICTURE_WIDTH - PICTURE_MARGIN - PICTURE_GAP * len(names)) // len(names)
-        texts = [textwrap.wrap(say_purpose(name), int(width / CHARACTER_WIDTH) - 4) for name in names]
+        texts = [textwrap.wrap(describe_purpose(name), int(width / CHARACTER_WIDTH) - 4) for name in names]
         height = 30 + LINE_HEIGHT * max(map(len, texts))
         for number, (name, lines) in enumerate(zip(names, texts, strict=True)):
             left = PICTURE_MARGIN + number * (width + PICTURE_GAP)
@@ -174,7 +174,7 @@ def draw_layers() -> str:
     )
 
 
-def say_purpose(name: str) -> str:
+def describe_purpose(name: str) -> str:
     """Return the first sentence of a module or package of tlkit, without the full stop."""
     return re.split(r"\.?\n\n|\.$", inspect.getdoc(importlib.import_module(f"tlkit.{name}")) or "")[0].replace(
         "\n", " "

@@ -75,18 +75,18 @@ def nearest_name(name: str, valid: Iterable[str]) -> str | None:
     so, and of names that differ by their number the nearest is meant: `resnet18` is `resnet50`.
     """
     by_letters = {_letters(choice): choice for choice in reversed(list(valid))}
-    wanted = _letters(name)
-    if wanted in by_letters:
-        return by_letters[wanted]
-    begun = [choice for letters, choice in by_letters.items() if letters.startswith(wanted) and len(wanted) > 1]
+    given = _letters(name)
+    if given in by_letters:
+        return by_letters[given]
+    begun = [choice for letters, choice in by_letters.items() if letters.startswith(given) and len(given) > 1]
     if begun:
         return begun[-1]
-    stem, number = _split_number(wanted)
+    stem, number = _split_number(given)
     numbered = [(abs(_split_number(letters)[1] - number), letters) for letters in by_letters if stem and number >= 0]
     numbered = [(distance, letters) for distance, letters in numbered if _split_number(letters)[0] == stem]
     if numbered:
         return by_letters[min(numbered, key=lambda each: (each[0], len(each[1])))[1]]
-    matches = get_close_matches(wanted, by_letters, n=1, cutoff=0.5)
+    matches = get_close_matches(given, by_letters, n=1, cutoff=0.5)
     return by_letters[matches[0]] if matches else None
 
 

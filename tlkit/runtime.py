@@ -66,9 +66,9 @@ def graph_precision(precision: str) -> Iterator[None]:
     import tensorflow as tf
 
     option = "auto_mixed_precision_onednn_bfloat16"
-    wanted = precision == "bfloat16" or (precision == "auto" and has_bfloat16())
+    is_on = precision == "bfloat16" or (precision == "auto" and has_bfloat16())
     before = bool(tf.config.optimizer.get_experimental_options().get(option, False))
-    tf.config.optimizer.set_experimental_options({option: wanted})
+    tf.config.optimizer.set_experimental_options({option: is_on})
     try:
         yield
     finally:

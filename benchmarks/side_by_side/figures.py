@@ -55,7 +55,7 @@ class Figure:
 
 
 @dataclass(frozen=True)
-class Wanted:
+class Goal:
     """A figure to reach: at least (or at most) `least`, better still `aim`, if there is one."""
 
     least: float
@@ -72,7 +72,7 @@ class Row:
         instead: What else was tried: a tool, or another size of the same work.
         theirs: What it gave; None where only tlkit's own figure counts.
         compared: The figure that is judged.
-        wanted: What it is judged by.
+        goal: What it is judged by.
         note: What a reader must know beside it.
     """
 
@@ -81,7 +81,7 @@ class Row:
     instead: str
     theirs: Figure | None
     compared: Figure
-    wanted: Wanted | None = None
+    goal: Goal | None = None
     note: str = ""
 
 
@@ -92,14 +92,14 @@ def compare(ours: Figure, theirs: Figure, form: Form = TIMES) -> Figure:
     return Figure(tuple(ratios), form)
 
 
-def judge(compared: Figure, wanted: Wanted | None) -> str:
+def judge(compared: Figure, goal: Goal | None) -> str:
     """Return `aim reached`, `reached` or `not reached`; nothing where nothing was wanted."""
-    if wanted is None:
+    if goal is None:
         return ""
     sign = 1 if compared.form.more_is_better else -1
-    if wanted.aim is not None and sign * compared.median >= sign * wanted.aim:
+    if goal.aim is not None and sign * compared.median >= sign * goal.aim:
         return "aim reached"
-    return "reached" if sign * compared.median >= sign * wanted.least else "**not reached**"
+    return "reached" if sign * compared.median >= sign * goal.least else "**not reached**"
 
 
 def fit_exponent(sizes: Sequence[float], costs: Sequence[float]) -> float:

@@ -25,20 +25,20 @@ class Side(Generic[Outcome]):
 
 
 def take_turns(
-    sides: Sequence[Side[Outcome]], rounds: int, tell: Callable[[str, Outcome], None]
+    sides: Sequence[Side[Outcome]], rounds: int, report: Callable[[str, Outcome], None]
 ) -> dict[str, list[Outcome]]:
     """Run every side in every round, and return the outcomes by side, in order of the rounds.
 
     Args:
         sides: In the order of the first round; every other round goes backwards.
         rounds: How often.
-        tell: Told the side's name and the outcome, each time.
+        report: Told the side's name and the outcome, each time.
     """
     outcomes: dict[str, list[Outcome]] = {side.name: [] for side in sides}
     for number in range(rounds):
         for side in sides if number % 2 == 0 else reversed(sides):
             if side.most_rounds is None or number < side.most_rounds:
                 outcome = side.run()
-                tell(side.name, outcome)
+                report(side.name, outcome)
                 outcomes[side.name].append(outcome)
     return outcomes

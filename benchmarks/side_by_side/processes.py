@@ -38,12 +38,12 @@ class Finished:
     Attributes:
         seconds: From its start to its end.
         peak_bytes: The most memory that it held.
-        said: The JSON object on the last line of its output; empty if there is none.
+        output: The JSON object on the last line of its output; empty if there is none.
     """
 
     seconds: float
     peak_bytes: int
-    said: dict[str, Any]
+    output: dict[str, Any]
 
 
 @dataclass
@@ -135,7 +135,7 @@ def _read(file: Any) -> str:
 def _read_last_line(text: str) -> dict[str, Any]:
     lines = text.strip().splitlines()
     try:
-        said = json.loads(lines[-1]) if lines else {}
+        output = json.loads(lines[-1]) if lines else {}
     except ValueError:
         return {}
-    return said if isinstance(said, dict) else {}
+    return output if isinstance(output, dict) else {}

@@ -85,13 +85,13 @@ def render_row(row: Row) -> list[str]:
         instead,
         str(row.compared),
         render_wanted(row),
-        judge(row.compared, row.wanted),
+        judge(row.compared, row.goal),
     ]
 
 
 def render_wanted(row: Row) -> str:
     """Return `6.0 ×, 7.5 ×`, or nothing where nothing was wanted."""
-    limits = (row.wanted.least, row.wanted.aim) if row.wanted else ()
+    limits = (row.goal.least, row.goal.aim) if row.goal else ()
     return ", ".join(row.compared.form.write(limit) for limit in limits if limit is not None)
 
 

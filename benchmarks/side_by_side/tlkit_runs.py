@@ -26,9 +26,9 @@ def precompute_rate(bench: Bench, data: Path, backbone: str, num_images: int) ->
     """
     words = precompute_words(bench, data, backbone, *RANDOM_WEIGHTS)
     environment = {"TLKIT_CACHE": str(bench.folder("cache"))}
-    said = run_module("side_by_side.programs.command", environment=environment, words=words).said
-    assert said["payload"]["misses"] == num_images, said
-    return {"whole": num_images / said["seconds"], "filling": said["payload"]["images_per_second"]}
+    output = run_module("side_by_side.programs.command", environment=environment, words=words).output
+    assert output["payload"]["misses"] == num_images, output
+    return {"whole": num_images / output["seconds"], "filling": output["payload"]["images_per_second"]}
 
 
 def precompute_process(bench: Bench, data: Path, backbone: str, cache: Path, *more: str) -> Finished:
@@ -49,4 +49,4 @@ def finetune_process(bench: Bench, data: Path, cache: Path, *more: str) -> tuple
 def evaluate(run: Path, data: Path, cache: Path) -> dict[str, Any]:
     """Return what `tlkit evaluate` says of a run on a data set's test images."""
     words = [TLKIT, "evaluate", str(run), str(data), "--json", "-q"]
-    return run_process(words, environment={"TLKIT_CACHE": str(cache)}).said
+    return run_process(words, environment={"TLKIT_CACHE": str(cache)}).output

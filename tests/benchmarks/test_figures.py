@@ -12,7 +12,7 @@ from benchmarks.side_by_side.figures import (
     SECONDS,
     TIMES,
     Figure,
-    Wanted,
+    Goal,
     compare,
     fit_exponent,
     judge,
@@ -41,17 +41,17 @@ def test_a_side_with_fewer_rounds_is_compared_in_those() -> None:
     ("value", "verdict"), [(7.6, "aim reached"), (7.5, "aim reached"), (6.0, "reached"), (5.9, "**not reached**")]
 )
 def test_a_ratio_is_judged_by_its_median(value: float, verdict: str) -> None:
-    assert judge(Figure((0.0, value, 100.0), TIMES), Wanted(6, 7.5)) == verdict
+    assert judge(Figure((0.0, value, 100.0), TIMES), Goal(6, 7.5)) == verdict
 
 
 @pytest.mark.parametrize(("value", "verdict"), [(1.01, "aim reached"), (1.1, "reached"), (1.2, "**not reached**")])
 def test_growth_and_seconds_are_to_stay_below(value: float, verdict: str) -> None:
-    assert judge(Figure((value,), GROWTH), Wanted(1.1, 1.02)) == verdict
-    assert judge(Figure((1000 * value,), MILLISECONDS), Wanted(1100, 1020)) == verdict
+    assert judge(Figure((value,), GROWTH), Goal(1.1, 1.02)) == verdict
+    assert judge(Figure((1000 * value,), MILLISECONDS), Goal(1100, 1020)) == verdict
 
 
 def test_without_an_aim_reached_is_the_best_verdict() -> None:
-    assert judge(Figure((1.0,), SECONDS), Wanted(2)) == "reached"
+    assert judge(Figure((1.0,), SECONDS), Goal(2)) == "reached"
 
 
 def test_where_nothing_is_wanted_nothing_is_judged() -> None:

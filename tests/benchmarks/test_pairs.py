@@ -18,8 +18,8 @@ def test_the_side_that_starts_alternates() -> None:
 
 
 def test_a_side_may_take_part_in_the_first_rounds_only() -> None:
-    told: list[tuple[str, int]] = []
+    reported: list[tuple[str, int]] = []
     sides = [Side("a", lambda: 1), Side("b", lambda: 2, most_rounds=1)]
-    outcomes = take_turns(sides, 3, lambda side, outcome: told.append((side, outcome)))
+    outcomes = take_turns(sides, 3, lambda side, outcome: reported.append((side, outcome)))
     assert outcomes == {"a": [1, 1, 1], "b": [2]}
-    assert told == [("a", 1), ("b", 2), ("a", 1), ("a", 1)]
+    assert reported == [("a", 1), ("b", 2), ("a", 1), ("a", 1)]

@@ -13,15 +13,15 @@ from benchmarks.side_by_side.processes import EpochWatch, JobFailed, run_process
 def test_a_process_tells_its_time_its_memory_and_its_last_line() -> None:
     program = "import time; block = bytearray(200_000_000); time.sleep(0.2); print('noise'); print('{\"images\": 3}')"
     finished = run_process([sys.executable, "-c", program])
-    assert finished.said == {"images": 3}
+    assert finished.output == {"images": 3}
     assert finished.seconds > 0.2
     assert finished.peak_bytes > 200e6
 
 
 def test_output_that_is_no_json_object_says_nothing() -> None:
-    assert run_process([sys.executable, "-c", "print('hello'); print(3)"]).said == {}
-    assert run_process([sys.executable, "-c", "print('hello')"]).said == {}
-    assert run_process([sys.executable, "-c", "pass"]).said == {}
+    assert run_process([sys.executable, "-c", "print('hello'); print(3)"]).output == {}
+    assert run_process([sys.executable, "-c", "print('hello')"]).output == {}
+    assert run_process([sys.executable, "-c", "pass"]).output == {}
 
 
 def test_a_process_that_fails_is_told_with_its_reason() -> None:

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from benchmarks.side_by_side.figures import RATE, Figure, Row, Wanted, compare
+from benchmarks.side_by_side.figures import RATE, Figure, Goal, Row, compare
 from benchmarks.side_by_side.machine import Machine
 from benchmarks.side_by_side.results import Results, Table
 
 OURS, THEIRS = Figure((60.0, 66.0), RATE), Figure((10.0, 12.0), RATE)
-ROW = Row("precompute", OURS, "stock Keras", THEIRS, compare(OURS, THEIRS), Wanted(6, 7.5), note="in one run")
+ROW = Row("precompute", OURS, "stock Keras", THEIRS, compare(OURS, THEIRS), Goal(6, 7.5), note="in one run")
 
 
 def make_results(path: Path) -> Results:

@@ -50,8 +50,8 @@ def test_every_recipe_that_ships_runs_whole(
     write_recipe(recipe, short)
     result = run_cli("run", short, photos, *SMALLEST, "--out", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.stderr
-    wanted = expand_gradual(recipe, find_backbone(SMALLEST[1]).groups).stages
-    assert [stage["stage"] for stage in result.json()["validation"]] == [stage.name for stage in wanted]
+    expected = expand_gradual(recipe, find_backbone(SMALLEST[1]).groups).stages
+    assert [stage["stage"] for stage in result.json()["validation"]] == [stage.name for stage in expected]
 
 
 def _shorten(stage: ResolvedStage) -> ResolvedStage:

@@ -137,9 +137,9 @@ def test_predictions_are_boxes_in_pixels_of_the_picture(run: Path, photos: Path,
 def test_boxes_are_trained_at_every_boundary(unfreeze: str, run: Path, photos: Path, tmp_path: Path) -> None:
     stage = Stage(unfreeze=unfreeze, epochs=1, lr=1e-4, batch_size=16)
     summary = run_finetune(make_recipe(photos, stage), photos, tmp_path / "run", console=QUIET, start_from=run)
-    (told,) = summary["validation"]
-    assert set(told["before"]) == {"loss", "accuracy", "iou"}
-    assert told["before"]["iou"] > 0.4
+    (stage,) = summary["validation"]
+    assert set(stage["before"]) == {"loss", "accuracy", "iou"}
+    assert stage["before"]["iou"] > 0.4
 
 
 def test_images_of_one_class_need_no_class_folders(photos: Path, tmp_path: Path) -> None:

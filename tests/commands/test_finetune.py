@@ -181,7 +181,7 @@ def test_the_same_recipe_data_and_seed_give_the_same_run(photos: Path, tmp_path:
 @pytest.fixture(autouse=True)
 def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the state be saved as if the epochs of a test took long."""
-    monkeypatch.setattr("tlkit.training.pace.SECONDS_WORTH_SAVING", 0.0)
+    monkeypatch.setattr("tlkit.training.call_sizes.SECONDS_WORTH_SAVING", 0.0)
 
 
 def run_and_copy(

@@ -35,7 +35,7 @@ FACTS_THAT_KNOW_THE_WIDTH = ["image-width", "image-aspect", "image-shape"]
 
 
 @dataclass(frozen=True)
-class Told:
+class Outcome:
     """What a run returned, and what it wrote to standard output and standard error."""
 
     payload: dict[str, Any]
@@ -45,7 +45,7 @@ class Told:
 
 def judge(
     data: Path, out: Path | None = None, *, group_by: str = "", console: Console = QUIET, **data_settings: Any
-) -> Told:
+) -> Outcome:
     stdout, stderr = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(stdout), contextlib.redirect_stderr(stderr):
         payload = run_leak(
@@ -57,15 +57,15 @@ def judge(
             out=out or data.with_name("metadata.png"),
             console=console,
         )
-    return Told(payload, stdout.getvalue(), stderr.getvalue())
+    return Outcome(payload, stdout.getvalue(), stderr.getvalue())
 
 
-def verdicts(told: Told) -> dict[str, str]:
-    return {column["name"]: column["verdict"] for column in told.payload["columns"]}
+def verdicts(outcome: Outcome) -> dict[str, str]:
+    return {column["name"]: column["verdict"] for column in outcome.payload["columns"]}
 
 
-def leaking(told: Told) -> set[str]:
-    return {name for name, verdict in verdicts(told).items() if verdict == "leaks"}
+def leaking(outcome: Outcome) -> set[str]:
+    return {name for name, verdict in verdicts(outcome).items() if verdict == "leaks"}
 
 
 def draw(path: Path, width: int, rng: np.random.Generator) -> None:
@@ -115,24 +115,24 @@ def flat(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def judged(catches: Path) -> Told:
+def judged(catches: Path) -> Outcome:
     """The verdicts on the table, with boats held out, told with every detail."""
     return judge(catches, group_by="boat", console=Console(verbosity=1))
 
 
-def test_a_copy_of_the_label_leaks_and_the_facts_that_tell_the_class_are_the_same_fact(judged: Told) -> None:
+def test_a_copy_of_the_label_leaks_and_the_facts_that_tell_the_class_are_the_same_fact(judged: Outcome) -> None:
     assert leaking(judged) == {"kind", "image-size"}
     assert judged.payload["columns"][0]["same_as"] == tuple(FACTS_THAT_KNOW_THE_WIDTH)
     assert "The same fact under 4 names: kind, image-width, image-aspect, image-shape.\n" in judged.stdout
     assert verdicts(judged)["image-bytes"] == verdicts(judged)["hour"] == "harmless"
 
 
-def test_a_verdict_stands_in_the_table_and_is_not_said_again(judged: Told) -> None:
+def test_a_verdict_stands_in_the_table_and_is_not_said_again(judged: Outcome) -> None:
     lines = [line for line in (judged.stdout + judged.stderr).splitlines() if "leak" in line]
     assert [line.split()[0] for line in lines] == ["kind", "image-size", "leaks:"]  # and what the word means
 
 
-def test_columns_of_boxes_without_a_name_and_of_one_value_are_left_out(judged: Told) -> None:
+def test_columns_of_boxes_without_a_name_and_of_one_value_are_left_out(judged: Outcome) -> None:
     assert list(verdicts(judged)) == ["kind", "boat", "hour", "image-bytes", "image-size"]
     one_value = ("water", "image-height", "image-format", "image-mode", "image-camera")
     assert judged.payload["left_out"] == {"one_value": one_value, "all_different": ()}
@@ -140,12 +140,12 @@ def test_columns_of_boxes_without_a_name_and_of_one_value_are_left_out(judged: T
     assert "catches.csv: 1 column has no name; not used.\n" in judged.stdout
 
 
-def test_images_of_the_test_split_take_no_part(judged: Told) -> None:
+def test_images_of_the_test_split_take_no_part(judged: Outcome) -> None:
     assert judged.payload["num_images"] == NUM_IMAGES
     assert f"{NUM_IMAGES} of {NUM_IMAGES + 16} images (without the test split), 12 columns.\n" in judged.stdout
 
 
-def test_groups_are_held_out_whole(judged: Told) -> None:
+def test_groups_are_held_out_whole(judged: Outcome) -> None:
     (boats,) = judged.payload["groups"]
     assert boats["name"] == "boat"
     assert {group["name"] for group in boats["scores"]} == {"Heron", "Otter", "Stork", "(missing)"}
@@ -154,7 +154,7 @@ def test_groups_are_held_out_whole(judged: Told) -> None:
     assert boats["sentence"] in judged.stdout
 
 
-def test_the_picture_is_where_it_was_asked_for(judged: Told, catches: Path) -> None:
+def test_the_picture_is_where_it_was_asked_for(judged: Outcome, catches: Path) -> None:
     picture = catches.with_name("metadata.png")
     assert judged.payload["picture"] == picture
     assert f"Picture: {picture}\n" in judged.stdout
@@ -163,17 +163,17 @@ def test_the_picture_is_where_it_was_asked_for(judged: Told, catches: Path) -> N
 
 
 def test_metadata_names_the_columns_that_are_judged_and_the_groups_join_them(catches: Path) -> None:
-    told = judge(catches, metadata="hour:category,image-bytes", group_by="boat")
-    assert verdicts(told).keys() == {"hour", "image-bytes", "boat"}
-    assert leaking(told) == set()
-    assert (told.stdout, told.stderr) == ("", "")
+    outcome = judge(catches, metadata="hour:category,image-bytes", group_by="boat")
+    assert verdicts(outcome).keys() == {"hour", "image-bytes", "boat"}
+    assert leaking(outcome) == set()
+    assert (outcome.stdout, outcome.stderr) == ("", "")
 
 
 def test_nothing_leaks_where_nothing_tells_the_class(flat: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    told = judge(flat, console=Console(verbosity=1))
-    assert leaking(told) == set()
-    assert "leak" not in (str(told.payload) + told.stdout + told.stderr).lower()
-    assert told.payload["num_images"] == 64
+    outcome = judge(flat, console=Console(verbosity=1))
+    assert leaking(outcome) == set()
+    assert "leak" not in (str(outcome.payload) + outcome.stdout + outcome.stderr).lower()
+    assert outcome.payload["num_images"] == 64
 
     monkeypatch.setattr(images, "MAX_IMAGES", 20)
     sampled = judge(flat, console=Console())
@@ -192,9 +192,9 @@ def test_a_column_that_knows_the_value_leaks(catches: Path, scale: str) -> None:
         for row, value in zip(rows, values, strict=True)
     ]
     table = write_table(catches.with_name("priced.csv"), ("path", "price", "weight", "hour"), priced)
-    told = judge(table, task="regression", target="price", target_scale=scale, metadata="weight,hour")
-    assert leaking(told) == {"weight"}
-    alone = {column["name"]: column["alone"]["value"] for column in told.payload["columns"]}
+    outcome = judge(table, task="regression", target="price", target_scale=scale, metadata="weight,hour")
+    assert leaking(outcome) == {"weight"}
+    alone = {column["name"]: column["alone"]["value"] for column in outcome.payload["columns"]}
     assert alone["weight"] > (0.99 if scale == "log" else 0.6)
 
 
@@ -206,9 +206,9 @@ def test_a_column_that_knows_the_labels_leaks(catches: Path) -> None:
         for row in rows
     ]
     table = write_table(catches.with_name("labelled.csv"), ("path", "labels", "hour", "kind"), labelled)
-    told = judge(table, task="multilabel", label_column="labels", metadata="hour,kind,image-height")
-    assert leaking(told) == {"kind"}
-    assert told.payload["task"] == "multilabel"
+    outcome = judge(table, task="multilabel", label_column="labels", metadata="hour,kind,image-height")
+    assert leaking(outcome) == {"kind"}
+    assert outcome.payload["task"] == "multilabel"
 
 
 def message_of(action: Callable[..., object], *args: Any, **kwargs: Any) -> str:
@@ -378,8 +378,8 @@ def test_a_run_warns_once_where_the_file_tells_the_class_and_is_silent_otherwise
     catches: Path, flat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     finetune(catches, tmp_path / "catches")
-    told = capsys.readouterr()
-    assert (told.out, told.err) == ("", warn(read(catches)))
-    assert told.err.count("\n") == 1
+    outcome = capsys.readouterr()
+    assert (outcome.out, outcome.err) == ("", warn(read(catches)))
+    assert outcome.err.count("\n") == 1
     finetune(flat, tmp_path / "flat")
     assert capsys.readouterr() == ("", "")

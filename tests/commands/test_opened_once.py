@@ -177,11 +177,11 @@ def test_all_cached_views_of_a_file_come_from_opening_and_decoding_it_once(
     photos: Path, tmp_path: Path, reads: Reads
 ) -> None:
     manifest = read_dataset(photos, DataSettings(), seed=0, index=FileIndex(tmp_path / "cache"))
-    wanted = RequestedRows(manifest, ViewPlan("standard", 4))
+    requested = RequestedRows(manifest, ViewPlan("standard", 4))
     reads.take()
-    files = list(wanted.list_files(wanted.list_missing(wanted.find(None))))
-    images = [image for keys in files for image in wanted.load(keys, image_size=(8, 8), fit="squash")]
-    assert len(images) == wanted.num_rows > 24
+    files = list(requested.list_files(requested.list_missing(requested.find(None))))
+    images = [image for keys in files for image in requested.load(keys, image_size=(8, 8), fit="squash")]
+    assert len(images) == requested.num_rows > 24
     assert reads.take() == (1, 1, 24)
 
 

@@ -165,6 +165,6 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
     assert networks == {}
     assert scores is not None
     assert len(scores.records) == len(manifest.in_split("validation"))
-    said = capsys.readouterr().err
-    assert said == "Warning: The network for OpenVINO could not be made: OpenVINO gives other answers.\n"
+    warnings = capsys.readouterr().err
+    assert warnings == "Warning: The network for OpenVINO could not be made: OpenVINO gives other answers.\n"
     assert steps.not_made == [{"what": "The network for OpenVINO", "reason": "OpenVINO gives other answers"}]

@@ -223,13 +223,13 @@ def test_memory_for_a_wanted_image_is_a_few_hundred_bytes() -> None:
     )
     manifest = Manifest(root=Path(), class_names=("red",), records=records, skipped=(), notices=())
     tracemalloc.start()
-    wanted = RequestedRows(manifest, ViewPlan("standard", 4))
-    missing = wanted.list_missing(np.full((20_000, 4), -1))
-    for _ in wanted.list_files(missing):
+    requested = RequestedRows(manifest, ViewPlan("standard", 4))
+    missing = requested.list_missing(np.full((20_000, 4), -1))
+    for _ in requested.list_files(missing):
         pass
     peak_bytes = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
-    assert wanted.num_rows == 80_000
+    assert requested.num_rows == 80_000
     assert peak_bytes < 20_000 * 500
 
 

@@ -115,17 +115,17 @@ def compute_figures(
             box, weight = place_box(record.box, view or View(), picture_size=picture_size, image_size=SIZE, fit="crop")
         boxes.append(box)
         box_weights.append(weight)
-    said = classifier.forward(np.stack(images), np.zeros((len(images), 0), np.float32))
+    outputs = classifier.forward(np.stack(images), np.zeros((len(images), 0), np.float32))
     labels = np.array([CLASSES.index(record.answer) for record in records], np.int32)
     shaping = {"label_smoothing": 0.1, "focal": 1.5} if is_training else {}
     answer_losses = keras.ops.convert_to_numpy(
-        find_task("classification").compute_losses(labels, said["answer"], **shaping)
+        find_task("classification").compute_losses(labels, outputs["answer"], **shaping)
     )
     if is_training:
         answer_losses = answer_losses * compute_class_weights(labels, num_classes=2, mode="balanced")
     truth, weights = np.stack(boxes).astype(np.float32), np.array(box_weights, np.float32)
-    box_losses = weights * keras.ops.convert_to_numpy(compute_box_losses("huber", truth, said["box"]))
-    ious = weights * keras.ops.convert_to_numpy(compute_iou(truth, said["box"]))
+    box_losses = weights * keras.ops.convert_to_numpy(compute_box_losses("huber", truth, outputs["box"]))
+    ious = weights * keras.ops.convert_to_numpy(compute_iou(truth, outputs["box"]))
     return {"loss": float(np.mean(answer_losses + 3.0 * box_losses)), "iou": float(ious.sum() / weights.sum())}
 
 

@@ -28,9 +28,9 @@ def settle(*boxes: Box, picture: tuple[int, int] = SIZE, **annotation: Any) -> t
 
 def test_boxes_without_a_number_above_one_are_fractions() -> None:
     boxes: list[Box] = [(0.1, 0.2, 0.6, 0.7), (0, 0, 1, 1.01)]
-    said = "boxes.csv: the boxes are read as fractions of the image size, because no number is above 1."
+    notice = "boxes.csv: the boxes are read as fractions of the image size, because no number is above 1."
     for shape in ("corners", "extents"):
-        assert settle(*boxes, shape=shape) == (boxes, True, said)
+        assert settle(*boxes, shape=shape) == (boxes, True, notice)
 
 
 def test_pixels_stay_pixels_though_a_few_boxes_are_tiny() -> None:
@@ -57,18 +57,18 @@ AS_PERCENT = (
 
 @pytest.mark.parametrize("shape", ["corners", "extents", "centres"])
 def test_percent_of_large_pictures_are_told_from_pixels(shape: str) -> None:
-    boxes, in_fractions, said = settle(*PERCENT, picture=(640, 480), shape=shape, in_fractions=shape == "centres")
+    boxes, in_fractions, notice = settle(*PERCENT, picture=(640, 480), shape=shape, in_fractions=shape == "centres")
     assert boxes == [tuple(number / 100 for number in box) for box in PERCENT]
     assert in_fractions
-    assert said == AS_PERCENT
+    assert notice == AS_PERCENT
 
 
 def test_percent_as_two_corners_in_coco_are_read_as_such() -> None:
     as_read = [(left, top, left + right, top + bottom) for left, top, right, bottom in PERCENT]
-    boxes, in_fractions, said = settle(*as_read, picture=(640, 480), shape="extents")
+    boxes, in_fractions, notice = settle(*as_read, picture=(640, 480), shape="extents")
     assert boxes == [pytest.approx([number / 100 for number in box]) for box in PERCENT]
     assert in_fractions
-    assert said == (
+    assert notice == (
         f"{AS_PERCENT} boxes.csv: the boxes are read as two corners, because 2 of 5 make no sense as left, top, width, "
         "height."
     )
@@ -105,21 +105,21 @@ def test_pixels_of_other_pictures_stay_pixels(boxes: list[Box], picture: tuple[i
 
 
 def test_yolo_in_pixels_is_read_as_pixels() -> None:
-    said = "boxes.csv: the numbers are read as pixels, because none is a fraction of its image."
-    assert settle((10, 10, 50, 60), shape="centres", in_fractions=True) == ([(10, 10, 50, 60)], False, said)
+    notice = "boxes.csv: the numbers are read as pixels, because none is a fraction of its image."
+    assert settle((10, 10, 50, 60), shape="centres", in_fractions=True) == ([(10, 10, 50, 60)], False, notice)
 
 
 def test_coco_with_two_corners_is_read_as_such() -> None:
     corners: list[Box] = [(10, 10, 60, 70), (40, 30, 90, 70), (5, 5, 20, 20), (60, 50, 99, 79)]
     as_read = [(left, top, left + right, top + bottom) for left, top, right, bottom in corners]
-    said = "boxes.csv: the boxes are read as two corners, because 2 of 4 make no sense as left, top, width, height."
-    assert settle(*as_read, shape="extents") == (corners, False, said)
+    notice = "boxes.csv: the boxes are read as two corners, because 2 of 4 make no sense as left, top, width, height."
+    assert settle(*as_read, shape="extents") == (corners, False, notice)
 
 
 def test_columns_of_corners_that_hold_a_size_are_read_as_such() -> None:
     boxes: list[Box] = [(50, 10, 20, 40), (10, 50, 30, 20), (10, 10, 30, 30), (60, 40, 30, 30)]
-    said = "boxes.csv: the boxes are read as left, top, width, height, because 3 of 4 make no sense as two corners."
-    assert settle(*boxes) == ([(50, 10, 70, 50), (10, 50, 40, 70), (10, 10, 40, 40), (60, 40, 90, 70)], False, said)
+    notice = "boxes.csv: the boxes are read as left, top, width, height, because 3 of 4 make no sense as two corners."
+    assert settle(*boxes) == ([(50, 10, 70, 50), (10, 50, 40, 70), (10, 10, 40, 40), (60, 40, 90, 70)], False, notice)
 
 
 def test_yolo_with_two_corners_is_read_as_such() -> None:
@@ -135,8 +135,10 @@ def test_a_centre_and_a_size_are_read_as_such() -> None:
     centres: list[Box] = [(50, 40, 90, 70), (20, 20, 30, 40), (80, 60, 40, 40), (50, 70, 10, 20)]
     corners = [(5, 5, 95, 75), (5, 0, 35, 40), (60, 40, 100, 80), (45, 60, 55, 80)]
     as_read = [(x, y, x + w, y + h) for x, y, w, h in centres]
-    said = "boxes.csv: the boxes are read as centre and size, because 3 of 4 make no sense as left, top, width, height."
-    assert settle(*as_read, shape="extents") == (corners, False, said)
+    notice = (
+        "boxes.csv: the boxes are read as centre and size, because 3 of 4 make no sense as left, top, width, height."
+    )
+    assert settle(*as_read, shape="extents") == (corners, False, notice)
 
 
 def test_boxes_that_make_sense_in_two_other_ways_are_an_error() -> None:

@@ -294,17 +294,17 @@ def test_the_data_are_not_written_to(fill: Callable[..., Path], read: Callable[.
 
 
 def test_progress_is_told_of_every_file(tmp_path: Path, fill: Callable[..., Path]) -> None:
-    told: list[int] = []
+    advances: list[int] = []
 
     @contextmanager
     def progress(total: int) -> Iterator[Callable[[int], None]]:
-        told.append(-total)
-        yield told.append
+        advances.append(-total)
+        yield advances.append
 
     fill({"red": 3, "blue": 3})
     read_dataset(tmp_path / "data", DataSettings(), seed=0, index=FileIndex(tmp_path / "cache"), progress=progress)
-    assert told[0] == -6
-    assert sum(told) == 0
+    assert advances[0] == -6
+    assert sum(advances) == 0
 
 
 def test_pinned_class_names_give_the_labels(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:

@@ -177,7 +177,7 @@ def look_afresh(tmp_path: Path, photos: list[Path]) -> list[FileFacts]:
 
 
 def test_whichever_byte_of_the_index_is_altered_the_files_win(tmp_path: Path, photos: list[Path]) -> None:
-    wanted = look_afresh(tmp_path, photos)
+    expected = look_afresh(tmp_path, photos)
     FileIndex(tmp_path).look(photos)
     path = tmp_path / "files.sqlite"
     content = path.read_bytes()
@@ -186,8 +186,8 @@ def test_whichever_byte_of_the_index_is_altered_the_files_win(tmp_path: Path, ph
         altered = bytearray(content)
         altered[place] ^= 1 << place % 8
         path.write_bytes(altered)
-        assert FileIndex(tmp_path).look(photos) == wanted, place
-        assert FileIndex(tmp_path).look(photos) == wanted, place
+        assert FileIndex(tmp_path).look(photos) == expected, place
+        assert FileIndex(tmp_path).look(photos) == expected, place
 
 
 def alter(path: Path, statement: str) -> None:
@@ -210,12 +210,12 @@ def alter(path: Path, statement: str) -> None:
     ],
 )
 def test_what_somebody_else_has_written_is_not_believed(tmp_path: Path, photos: list[Path], statement: str) -> None:
-    wanted = look_afresh(tmp_path, photos)
+    expected = look_afresh(tmp_path, photos)
     FileIndex(tmp_path).look(photos)
     with contextlib.suppress(sqlite3.IntegrityError):
         alter(tmp_path / "files.sqlite", statement)
     for _ in range(3):
-        assert FileIndex(tmp_path).look(photos) == wanted
+        assert FileIndex(tmp_path).look(photos) == expected
 
 
 def test_an_index_that_another_process_holds_is_done_without_and_kept(

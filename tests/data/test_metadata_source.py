@@ -360,11 +360,11 @@ def test_damaged_exif_is_no_camera_and_no_word_about_it(
 ) -> None:
     exif = with_exif({MAKE: "Canon", MODEL: "EOS 5D Mark IV with a long name"}).tobytes()
     content = encode(quarters, file_format, exif=exif[:length])
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.resetwarnings()
         facts = read_facts(content)
     assert (facts["image-camera"], facts["image-format"]) == ("", file_format)
-    assert told == []
+    assert caught == []
 
 
 def test_a_large_picture_has_facts_without_a_warning(
@@ -372,7 +372,7 @@ def test_a_large_picture_has_facts_without_a_warning(
 ) -> None:
     content = encode(quarters, "PNG")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2000)
-    with warnings.catch_warnings(record=True) as told:
+    with warnings.catch_warnings(record=True) as caught:
         warnings.resetwarnings()
         assert read_facts(content)["image-format"] == "PNG"
-    assert told == []
+    assert caught == []

@@ -238,9 +238,9 @@ def _fork(function: Callable[[Path], object], folder: Path) -> str:
         os._exit(code)
     os.close(writer)
     with os.fdopen(reader, "rb") as pipe:
-        said = pipe.read().decode()
+        problem = pipe.read().decode()
     _, status = os.waitpid(process, 0)
-    return said or (f"ended with {os.waitstatus_to_exitcode(status)}" if status else "")
+    return problem or (f"ended with {os.waitstatus_to_exitcode(status)}" if status else "")
 
 
 if __name__ == "__main__":

@@ -32,5 +32,5 @@ def test_equal_fingerprints_of_different_keys_never_give_a_wrong_row(monkeypatch
         same: NDArray[np.bool_] = stored.sha256[positions] == keys.sha256
         return same
 
-    wanted = encode_rows([RowKey(f"{image:064x}", "0") for image in (4, 9, 0, 3)])
-    assert index.find(wanted, match).tolist() == [4, -1, 0, 3]
+    keys = encode_rows([RowKey(f"{image:064x}", "0") for image in (4, 9, 0, 3)])
+    assert index.find(keys, match).tolist() == [4, -1, 0, 3]

@@ -131,8 +131,8 @@ def test_rows_are_read_in_blocks_whichever_are_wanted(
     monkeypatch.setattr("tlkit.features.shards._BLOCK_BYTES", 3 * 24)
     keys = rows.keys(20)
     shard = read_shard(write_shard(tmp_path, encode_rows(keys), [rows.features(keys)], spec=spec), spec)
-    wanted = np.array([0, 2, 3, 4, 9, 10, 19])
-    blocks = list(read_blocks(shard, wanted))
+    positions = np.array([0, 2, 3, 4, 9, 10, 19])
+    blocks = list(read_blocks(shard, positions))
     assert [part.tolist() for part, _ in blocks] == [[0, 2], [3, 4], [9, 10], [19]]
     for part, block in blocks:
         assert block.are_sound().all()

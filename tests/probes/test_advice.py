@@ -15,7 +15,7 @@ from tlkit.probes.advice import (
     LAST_GROUPS,
     Advice,
     Evidence,
-    Trial,
+    TrialResult,
     advise,
     advise_without_evidence,
 )
@@ -53,7 +53,7 @@ def make_evidence(
     probe = probe or make_probe(range(480))
     majority = make_probe(range(450, 600), num_images=len(head.each))
     losses = 1 - np.stack([np.stack([each.each]) for each in (make_probe(range(150)), probe, probe)])
-    trial = Trial(
+    trial = TrialResult(
         num_trained=400,
         head_kind="dense",
         last_groups="group5",

@@ -48,7 +48,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return clock
 
 
-def say_everything(console: Console) -> None:
+def print_everything(console: Console) -> None:
     console.say("story")
     console.detail("detail")
     console.warn("careful")
@@ -58,7 +58,7 @@ def say_everything(console: Console) -> None:
 
 @pytest.mark.parametrize(("verbosity", "words"), [(-1, []), (0, ["story", "Table"]), (1, ["story", "detail", "Table"])])
 def test_verbosity_decides_what_of_the_story_is_told(verbosity: int, words: list[str], capsys: Capture) -> None:
-    say_everything(Console(verbosity=verbosity))
+    print_everything(Console(verbosity=verbosity))
     captured = capsys.readouterr()
     assert [word for word in ("story", "detail", "Table") if word in captured.out] == words
     assert captured.err == "Warning: careful\n"
@@ -66,7 +66,7 @@ def test_verbosity_decides_what_of_the_story_is_told(verbosity: int, words: list
 
 
 def test_under_json_standard_output_holds_the_object_alone(capsys: Capture) -> None:
-    say_everything(Console(json=True))
+    print_everything(Console(json=True))
     captured = capsys.readouterr()
     assert captured.out == '{"images": 12}\n'
     assert "story\n" in captured.err
@@ -74,7 +74,7 @@ def test_under_json_standard_output_holds_the_object_alone(capsys: Capture) -> N
 
 
 def test_json_and_quiet_together_give_the_object_and_warnings(capsys: Capture) -> None:
-    say_everything(Console(verbosity=-1, json=True))
+    print_everything(Console(verbosity=-1, json=True))
     captured = capsys.readouterr()
     assert (captured.out, captured.err) == ('{"images": 12}\n', "Warning: careful\n")
 

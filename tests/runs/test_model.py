@@ -85,8 +85,8 @@ def test_what_cannot_be_made_is_named_and_made_by_resuming(
     }
     assert summary["not_made"] == [{"what": what, "reason": reason} for what, reason in reasons.items()]
     assert json.loads((out / "summary.json").read_text())["not_made"] == summary["not_made"]
-    told = [line for line in capsys.readouterr().err.splitlines() if "leaks" not in line]
-    assert told == [
+    warnings = [line for line in capsys.readouterr().err.splitlines() if "leaks" not in line]
+    assert warnings == [
         *(f"Warning: {what} could not be made: {reason}." for what, reason in reasons.items()),
         f"Warning: The model is saved, but not everything else could be made: {', '.join(reasons)}. Run "
         "the same command with --resume to make it later.",

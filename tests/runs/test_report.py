@@ -128,10 +128,10 @@ def test_the_summary_tells_what_decided_and_what_was_trained() -> None:
     before, after = figures(0.21, accuracy=0.95), figures(0.25, accuracy=0.967)
     undone = make_outcome(before, after, is_kept=False, decided_by="loss", p_value=1.0)
     first = make_outcome(before, after, is_kept=True, decided_by="")
-    (told, told_of_first) = summarise_stages([undone, first])
-    assert told["verdict"] == {"is_kept": False, "decided_by": "loss", "p_value": 1.0, "trained": after}
-    assert (told["before"], told["after"]) == (before, before)
-    assert told_of_first["verdict"] is None
+    (summary, summary_of_first) = summarise_stages([undone, first])
+    assert summary["verdict"] == {"is_kept": False, "decided_by": "loss", "p_value": 1.0, "trained": after}
+    assert (summary["before"], summary["after"]) == (before, before)
+    assert summary_of_first["verdict"] is None
 
 
 FLATTERS = "The validation images also chose the epoch, so this score is slightly optimistic"

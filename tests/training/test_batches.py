@@ -13,11 +13,11 @@ import pytest
 from tlkit.training.batches import (
     Batches,
     EpochPlan,
-    FixedTruth,
+    FixedTargets,
     HeldInputs,
     ReadInputs,
-    Truth,
-    TruthTable,
+    Targets,
+    TargetTable,
     choose_inputs,
 )
 from tlkit.training.mixing import Mixing
@@ -34,7 +34,7 @@ def make(plan: EpochPlan, inputs: Any, labels: Any) -> Batches:
     num_images = plan.num_images
     no_metadata = np.zeros((num_images, 0), np.float32)
     source = ReadInputs(inputs) if callable(inputs) else inputs
-    return Batches(plan, source, FixedTruth(labels), no_metadata, np.ones(num_images, np.float32))
+    return Batches(plan, source, FixedTargets(labels), no_metadata, np.ones(num_images, np.float32))
 
 
 def list_batches(batches: Batches, epoch: int) -> list[tuple[list[Any], list[int]]]:
@@ -43,7 +43,7 @@ def list_batches(batches: Batches, epoch: int) -> list[tuple[list[Any], list[int
     for block in batches.epoch(epoch):
         inputs = np.asarray(block.inputs)[block.rows]
         for start, stop in itertools.pairwise(block.edges):
-            found.append((inputs[start:stop].tolist(), block.truth.answers[start:stop].tolist()))
+            found.append((inputs[start:stop].tolist(), block.targets.answers[start:stop].tolist()))
     return found
 
 
@@ -170,13 +170,15 @@ def test_an_epoch_is_the_same_held_in_memory_or_read_in_windows() -> None:
 
 
 def test_the_truth_of_cached_views_is_asked_for_once() -> None:
-    def tell(images: Any, views: Any) -> Truth:
+    def read_targets(images: Any, views: Any) -> Targets:
         boxes = np.stack([images, views, images, views], axis=1).astype(np.float32)
-        return Truth(images.astype(np.int32), boxes, views.astype(np.float32))
+        return Targets(images.astype(np.int32), boxes, views.astype(np.float32))
 
-    table = TruthTable.of(tell, num_images=4, num_views=3)
+    table = TargetTable.of(read_targets, num_images=4, num_views=3)
     images, views = np.array([3, 0, 1]), np.array([2, 0, 1])
-    for found, expected in zip(vars(table(images, views)).values(), vars(tell(images, views)).values(), strict=True):
+    for found, expected in zip(
+        vars(table(images, views)).values(), vars(read_targets(images, views)).values(), strict=True
+    ):
         np.testing.assert_array_equal(found, expected)
 
 

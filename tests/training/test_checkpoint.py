@@ -40,8 +40,8 @@ def test_state_reads_back_to_the_bit(tmp_path: Path) -> None:
 
 
 def test_any_damage_to_the_state_is_told_and_the_state_not_used(tmp_path: Path) -> None:
-    path, told = tmp_path / "state.safetensors", list[str]()
-    checkpoint = Checkpoint(path, told.append)
+    path, warnings = tmp_path / "state.safetensors", list[str]()
+    checkpoint = Checkpoint(path, warnings.append)
     checkpoint.write(ARRAYS, PROGRESS)
     whole = path.read_bytes()
     for place in range(len(whole)):
@@ -50,25 +50,25 @@ def test_any_damage_to_the_state_is_told_and_the_state_not_used(tmp_path: Path) 
         is_padding = whole[place : place + 1] == b" "
         assert read is None or is_padding, f"byte {place} was changed"
     path.write_bytes(whole[:-50])
-    told.clear()
+    warnings.clear()
     assert checkpoint.read() is None
-    (text,) = told
+    (text,) = warnings
     assert text.startswith(f"{path} cannot be used (")
     assert text.endswith("); its content is computed again.")
 
 
 def test_the_state_of_another_version_is_not_used(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, told = tmp_path / "state.safetensors", list[str]()
+    path, warnings = tmp_path / "state.safetensors", list[str]()
     with monkeypatch.context() as patch:
         patch.setattr("tlkit.training.checkpoint.asdict", lambda progress: {"epochs_done": 2, "luck": 0.5})
         Checkpoint(path, fail).write(ARRAYS, PROGRESS)
-    assert Checkpoint(path, told.append).read() is None
-    assert told == [f"{path} cannot be used (another version of tlkit wrote it); its content is computed again."]
+    assert Checkpoint(path, warnings.append).read() is None
+    assert warnings == [f"{path} cannot be used (another version of tlkit wrote it); its content is computed again."]
 
 
 def test_a_disk_that_does_not_take_the_state_costs_one_warning(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    path, told = tmp_path / "state.safetensors", list[str]()
-    checkpoint = Checkpoint(path, told.append)
+    path, warnings = tmp_path / "state.safetensors", list[str]()
+    checkpoint = Checkpoint(path, warnings.append)
     checkpoint.write({}, PROGRESS)
 
     def fill(number: int) -> None:
@@ -78,7 +78,7 @@ def test_a_disk_that_does_not_take_the_state_costs_one_warning(tmp_path: Path, m
         patch.setattr("os.fsync", fill)
         checkpoint.write(ARRAYS, Progress())
         checkpoint.write(ARRAYS, Progress())
-    assert told == [
+    assert warnings == [
         f"The checkpoint cannot be saved ({path}: No space left on device). Training continues; if it is interrupted, "
         "--resume continues from the last saved checkpoint."
     ]

@@ -65,6 +65,6 @@ def test_both_depths_answer_for_the_images_held_out_and_the_backbone_is_as_it_wa
 
 def test_values_are_said_in_their_own_unit_at_both_depths(backbone: Backbone) -> None:
     values = np.linspace(1000.0, 1100.0, NUM_IMAGES)[:, None]
-    for said in answer(backbone, values, Outputs(REGRESSION, 1), epochs=1):
-        assert said.shape == (6, 1)
-        assert (np.abs(said - 1050) < 200).all()
+    for outputs in answer(backbone, values, Outputs(REGRESSION, 1), epochs=1):
+        assert outputs.shape == (6, 1)
+        assert (np.abs(outputs - 1050) < 200).all()

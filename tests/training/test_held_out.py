@@ -79,10 +79,10 @@ def test_the_epoch_is_chosen_by_the_images_for_it(hidden: NDArray[Any]) -> None:
 
 def test_labels_come_as_probabilities_and_values_in_the_unit_of_the_answers(hidden: NDArray[Any]) -> None:
     labels = (hidden > 0).astype(np.float32)
-    said = try_out(make_features(hidden), labels, Outputs(MULTILABEL, 2)).outputs
-    assert np.mean((said > 0.5) == (labels[PARTS.test] > 0.5)) >= 0.85
+    outputs = try_out(make_features(hidden), labels, Outputs(MULTILABEL, 2)).outputs
+    assert np.mean((outputs > 0.5) == (labels[PARTS.test] > 0.5)) >= 0.85
     values = 1000 + 50 * hidden[:, :1]
     parts = dataclasses.replace(PARTS, test=PARTS.test[:10])
-    said = try_out(make_features(hidden), values, Outputs(REGRESSION, 1), parts=parts).outputs
-    assert said.shape == (10, 1)
-    assert np.abs(said - values[parts.test]).mean() < 20
+    outputs = try_out(make_features(hidden), values, Outputs(REGRESSION, 1), parts=parts).outputs
+    assert outputs.shape == (10, 1)
+    assert np.abs(outputs - values[parts.test]).mean() < 20

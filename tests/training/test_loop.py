@@ -17,7 +17,7 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolve_stages
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
+from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Checkpoint, Progress, snapshot
 from tlkit.training.loop import StageCallbacks, StageData, fit_stage, list_averaged_epochs
 from tlkit.training.mixing import Mixing
@@ -33,7 +33,7 @@ BATCH_NORM = {"gamma", "beta", "moving_mean", "moving_variance"}
 @pytest.fixture(autouse=True)
 def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the state be saved as if the epochs of a test took long."""
-    monkeypatch.setattr("tlkit.training.pace.SECONDS_WORTH_SAVING", 0.0)
+    monkeypatch.setattr("tlkit.training.call_sizes.SECONDS_WORTH_SAVING", 0.0)
 
 
 def build() -> Backbone:
@@ -68,9 +68,9 @@ def make_data(shape: tuple[int, ...], stage: Stage, *, opposed: bool, batches_at
     source: Inputs = HeldInputs(keras.ops.convert_to_tensor(inputs), 1)
     if batches_at_once:
         source = ReadInputs(lambda images, views: inputs[images], batches_at_once)
-    train = Batches(plan, source, FixedTruth(labels), metadata, ones)
+    train = Batches(plan, source, FixedTargets(labels), metadata, ones)
     in_order = dataclasses.replace(plan, seed=None)
-    validation = dataclasses.replace(train, plan=in_order, tell=FixedTruth(1 - labels if opposed else labels))
+    validation = dataclasses.replace(train, plan=in_order, read_targets=FixedTargets(1 - labels if opposed else labels))
     return StageData(train=train, validation=validation, outputs=TWO_CLASSES)
 
 
@@ -212,7 +212,7 @@ def test_a_stage_is_bitwise_the_same_however_its_inputs_and_steps_are_portioned(
 ) -> None:
     histories = []
     for name, batches_at_once, seconds_of_a_call in (("held", 0, 1e9), ("windows", 2, 1e9), ("single", 1, 0.0)):
-        monkeypatch.setattr("tlkit.training.pace.SECONDS_OF_A_CALL", seconds_of_a_call)
+        monkeypatch.setattr("tlkit.training.call_sizes.SECONDS_OF_A_CALL", seconds_of_a_call)
         (tmp_path / name).mkdir()
         stage = Stage(name="s", epochs=4, lr=0.01, patience=0, mixup=mixup)
         progress = fit(frozen, stage, tmp_path / name, boundary="top", dropout=0.5, batches_at_once=batches_at_once)

@@ -39,14 +39,14 @@ def test_r2_is_that_of_all_values_whatever_the_batches() -> None:
     predicted = values + rng.normal(0, 1, 50)
     meter = Meter(Outputs(REGRESSION, 1))
     for part in np.array_split(np.arange(50), 7):
-        true, said = values[part], predicted[part]
+        true, guesses = values[part], predicted[part]
         meter.add(
             sums(
                 images=[len(part)],
                 loss=[0.0],
                 values=[true.sum()],
                 squares=[(true**2).sum()],
-                squared_errors=[((true - said) ** 2).sum()],
+                squared_errors=[((true - guesses) ** 2).sum()],
             )
         )
     expected = 1 - ((values - predicted) ** 2).sum() / ((values - values.mean()) ** 2).sum()

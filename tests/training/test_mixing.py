@@ -13,7 +13,7 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs, find_task
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs
+from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs
 from tlkit.training.first_model import fit_metadata
 from tlkit.training.loop import StageData
 from tlkit.training.mixing import Mixing, blend, mix_answers, mix_inputs
@@ -92,28 +92,28 @@ def test_cutmix_pastes_whole_pixels_and_counts_them() -> None:
 
 def test_a_mixture_of_classes_costs_the_losses_of_both_by_share_and_weight() -> None:
     logits, answers, weights = floats([2, -1, 0], [0, 1, 3]), np.array([0, 2], np.int32), floats(0.5, 2)
-    wanted = mix_answers(find_task(CLASSIFICATION), answers, weights, SWAPPED, floats(0.7, 0.2))
-    losses = sum(find_task(CLASSIFICATION).compute_losses(answer, logits) * weight for answer, weight in wanted.terms)
+    mixed = mix_answers(find_task(CLASSIFICATION), answers, weights, SWAPPED, floats(0.7, 0.2))
+    losses = sum(find_task(CLASSIFICATION).compute_losses(answer, logits) * weight for answer, weight in mixed.terms)
     own, other = (find_task(CLASSIFICATION).compute_losses(truth, logits) for truth in (answers, answers[::-1]))
     np.testing.assert_allclose(
         losses, floats(0.7, 0.2) * weights * own + floats(0.3, 0.8) * weights[::-1] * other, rtol=1e-6
     )
-    assert np.asarray(wanted.counted).tolist() == [0, 0]  # the larger share of both is that of the first image
+    assert np.asarray(mixed.counted).tolist() == [0, 0]  # the larger share of both is that of the first image
 
 
 def test_a_mixture_of_labels_is_counted_by_those_of_the_larger_share() -> None:
     labels = floats([1, 0, 0], [0, 1, 1])
-    wanted = mix_answers(find_task(MULTILABEL), labels, floats(1, 1), SWAPPED, floats(0.7, 0.6))
-    np.testing.assert_array_equal(wanted.counted, labels)
-    assert len(wanted.terms) == 2
+    mixed = mix_answers(find_task(MULTILABEL), labels, floats(1, 1), SWAPPED, floats(0.7, 0.6))
+    np.testing.assert_array_equal(mixed.counted, labels)
+    assert len(mixed.terms) == 2
 
 
 def test_values_are_themselves_mixed() -> None:
-    wanted = mix_answers(find_task(REGRESSION), floats([0], [10]), floats(1, 2), SWAPPED, floats(0.75, 0.9))
-    ((values, weights),) = wanted.terms
+    mixed = mix_answers(find_task(REGRESSION), floats([0], [10]), floats(1, 2), SWAPPED, floats(0.75, 0.9))
+    ((values, weights),) = mixed.terms
     np.testing.assert_allclose(values, floats([2.5], [9]), rtol=1e-6)
     np.testing.assert_array_equal(weights, [1, 2])
-    np.testing.assert_array_equal(wanted.counted, values)
+    np.testing.assert_array_equal(mixed.counted, values)
 
 
 def test_metadata_are_mixed_by_the_shares_of_the_images() -> None:
@@ -132,7 +132,7 @@ def test_a_step_that_does_not_mix_has_nothing_of_it_in_its_graph() -> None:
     nothing, ones = np.zeros((4, 0), np.float32), np.ones(4, np.float32)
     for mixing in (Mixing(), Mixing(mixup=0.4)):
         plan = EpochPlan(4, batch_size=2, num_views=1, seed=0, mixing=mixing)
-        batches = Batches(plan, HeldInputs(tf.zeros((4, 3)), 1), FixedTruth(np.zeros(4, np.int32)), nothing, ones)
+        batches = Batches(plan, HeldInputs(tf.zeros((4, 3)), 1), FixedTargets(np.zeros(4, np.int32)), nothing, ones)
         (block,) = batches.epoch(0)
         CompiledSteps(step, ("loss",))(block, slice(0, 2), [0.0, 0.0])
     assert given == [7, 10]
@@ -147,7 +147,7 @@ def test_metadata_alone_are_learnt_unmixed() -> None:
     for mixing in (Mixing(), Mixing(cutmix=1.0)):
         plan = EpochPlan(num_images, batch_size=8, num_views=0, seed=0, mixing=mixing)
         inputs = HeldInputs(keras.ops.zeros((num_images, 4, 4, 3)), 1)
-        batches = Batches(plan, inputs, FixedTruth(labels), metadata, np.ones(num_images, np.float32))
+        batches = Batches(plan, inputs, FixedTargets(labels), metadata, np.ones(num_images, np.float32))
         outputs = Outputs(CLASSIFICATION, 2)
         head = build_head("linear", feature_shape=(3,), outputs=outputs, metadata_width=1, dropout=0.0, units=1)
         best.append(fit_metadata(head, StageData(batches, batches, outputs), TrainingSettings()).best)

@@ -15,7 +15,7 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, Block, EpochPlan, FixedTruth, HeldInputs, ReadInputs
+from tlkit.training.batches import Batches, Block, EpochPlan, FixedTargets, HeldInputs, ReadInputs
 from tlkit.training.held_out import fit_unwatched
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.loop import StageData
@@ -50,7 +50,7 @@ def make_batches(inputs: NDArray[np.float32], *, mixup: float = 0.0, batches_at_
     held = HeldInputs(keras.ops.convert_to_tensor(inputs), 1)
     source = ReadInputs(lambda images, views: inputs[images], batches_at_once) if batches_at_once else held
     metadata, ones = np.zeros((NUM_IMAGES, 0), np.float32), np.ones(NUM_IMAGES, np.float32)
-    return Batches(plan, source, FixedTruth(labels), metadata, ones)
+    return Batches(plan, source, FixedTargets(labels), metadata, ones)
 
 
 def compile_for(model: StageModel) -> Steps:

@@ -14,7 +14,7 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, HeldInputs, Inputs, ReadInputs
+from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import snapshot
 from tlkit.training.loop import StageData
 from tlkit.training.rate_finder import (
@@ -47,7 +47,7 @@ def make_data(shape: tuple[int, ...], *, batches_at_once: int = 0) -> StageData:
     if batches_at_once:
         source = ReadInputs(lambda images, views: inputs[images], batches_at_once)
     metadata, ones = np.zeros((NUM_IMAGES, 0), np.float32), np.ones(NUM_IMAGES, np.float32)
-    batches = Batches(EpochPlan(NUM_IMAGES, 5, num_views=1, seed=0), source, FixedTruth(labels), metadata, ones)
+    batches = Batches(EpochPlan(NUM_IMAGES, 5, num_views=1, seed=0), source, FixedTargets(labels), metadata, ones)
     return StageData(train=batches, validation=batches, outputs=OUTPUTS)
 
 

@@ -13,7 +13,7 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, ReadInputs
+from tlkit.training.batches import Batches, EpochPlan, FixedTargets, ReadInputs
 from tlkit.training.checkpoint import snapshot
 from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel
@@ -37,7 +37,7 @@ def make_data(inputs: StandInInputs | ReadInputs, *, batch_size: int = 6) -> Sta
     batches = Batches(
         EpochPlan(NUM_IMAGES, batch_size, num_views=2, seed=0),
         inputs,
-        FixedTruth(np.arange(NUM_IMAGES, dtype=np.int32) % 2),
+        FixedTargets(np.arange(NUM_IMAGES, dtype=np.int32) % 2),
         np.zeros((NUM_IMAGES, 0), np.float32),
         np.ones(NUM_IMAGES, np.float32),
     )

@@ -81,7 +81,7 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     leaks = _find_leaks(pond, results, console)
     fisheries = _train_fisheries(pond, results, console)
     _predict(pond, results, console)
-    _say_what_next(pond, results, console)
+    _print_next_steps(pond, results, console)
     return {
         "folder": folder,
         "photos": {"drawn": pond.num_drawn, "reused": pond.num_reused},
@@ -97,7 +97,7 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
 
 def _draw(folder: Path, console: Console) -> Pond:
     names = ", ".join(kind.name for kind in KINDS)
-    _say_step(
+    _print_step(
         console,
         "1. Pictures",
         f"Cameras under six boats see four kinds of fish: {names}.",
@@ -125,7 +125,7 @@ def _make_results_folder(folder: Path) -> Path:
 
 
 def _precompute(pond: Pond, console: Console) -> None:
-    _say_step(
+    _print_step(
         console,
         "2. Features (tlkit precompute)",
         "A frozen network, the backbone, turns every picture into numbers, once; training then only reads those.",
@@ -144,7 +144,7 @@ def _precompute(pond: Pond, console: Console) -> None:
 
 
 def _train_head(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _say_step(
+    _print_step(
         console,
         "3. A head (tlkit finetune)",
         "Only new last layers, the head, are trained; the backbone does not change.",
@@ -154,7 +154,7 @@ def _train_head(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
 
 
 def _unfreeze(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _say_step(
+    _print_step(
         console,
         f"4. Unfreezing (tlkit finetune --start-from {HEAD} --unfreeze {UNFREEZE})",
         "The backbone has never seen a drawn fish. Now its highest layers are trained, too, more slowly than the head;",
@@ -165,7 +165,7 @@ def _unfreeze(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
 
 
 def _evaluate(results: Path, console: Console) -> dict[str, Any]:
-    _say_step(
+    _print_step(
         console,
         "5. The test (tlkit evaluate)",
         f"Pictures that training has not seen. Guessing gets {1 / len(KINDS):.0%} of them right.",
@@ -177,7 +177,7 @@ def _evaluate(results: Path, console: Console) -> dict[str, Any]:
 
 
 def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _say_step(
+    _print_step(
         console,
         "6. Metadata (tlkit leak)",
         "A table has the boat and the hour of each picture, its file the image size of the camera. Each boat fishes its own",
@@ -196,7 +196,7 @@ def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
 
 
 def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _say_step(
+    _print_step(
         console,
         "7. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
         "The course notes' model for the Fisheries contest: the size of the picture joins the features,",
@@ -213,7 +213,7 @@ def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, A
 
 
 def _predict(pond: Pond, results: Path, console: Console) -> None:
-    _say_step(
+    _print_step(
         console,
         "8. New pictures (tlkit predict)",
         f"{NUM_NEW_PHOTOS} pictures without labels, and a truncated file, as most folders have one.",
@@ -229,7 +229,7 @@ def _predict(pond: Pond, results: Path, console: Console) -> None:
     )
 
 
-def _say_what_next(pond: Pond, results: Path, console: Console) -> None:
+def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
     places = (
         ("The pictures, by split and kind", pond.photos),
         ("Their boxes, boats, hours, cameras", pond.table),
@@ -244,13 +244,13 @@ def _say_what_next(pond: Pond, results: Path, console: Console) -> None:
     for what, place in places:
         console.say(f"   {what:<36}{place}")
     photos, better = shlex.quote(str(pond.photos)), shlex.quote(str(results / "mobilenet"))
-    _say_step(
+    _print_step(
         console,
         "Next: the same pictures with a larger backbone (its weights, 9 MB, are downloaded once)",
         f"tlkit finetune {photos} --backbone mobilenet_v2 --out {better}",
         f"tlkit evaluate {better}",
     )
-    _say_step(
+    _print_step(
         console,
         "With your own photos, one folder per class",
         "tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first",
@@ -259,7 +259,7 @@ def _say_what_next(pond: Pond, results: Path, console: Console) -> None:
     )
 
 
-def _say_step(console: Console, title: str, *lines: str) -> None:
+def _print_step(console: Console, title: str, *lines: str) -> None:
     console.say(f"\n{title}")
     for line in lines:
         console.say(f"   {line}")

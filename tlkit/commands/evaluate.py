@@ -141,7 +141,7 @@ def run_evaluate(
         payload["seconds"] = seconds
         if out:
             _write_folder(out, report, scores, skipped, payload, spec, num_ranked=top_k or NUM_RANKED_CLASSES)
-        _say(report, by_exposure, images.split, payload, console)
+        _print_results(report, by_exposure, images.split, payload, console)
         _warn(skipped, console)
         if out:
             console.say(f"Written: {out}")
@@ -177,7 +177,9 @@ def _check_scored(run: Path, scores: Scores, images: EvaluationSet) -> None:
         )
 
 
-def _say(report: Report, by_exposure: SeenScores, split: str | None, payload: dict[str, Any], console: Console) -> None:
+def _print_results(
+    report: Report, by_exposure: SeenScores, split: str | None, payload: dict[str, Any], console: Console
+) -> None:
     console.table(f"Scores on the {split} images" if split else "Scores", *report.score_table())
     if mistakes := report.mistakes_table():
         titles, rows = mistakes

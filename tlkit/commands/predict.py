@@ -162,7 +162,7 @@ def run_predict(
         console.warn(sentence)
     _warn(payload, spec, console)
     if outputs.out or console.json:
-        _say(payload, outputs, console)
+        _print_results(payload, outputs, console)
     return payload
 
 
@@ -220,7 +220,7 @@ def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
         )
 
 
-def _say(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> None:
+def _print_results(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> None:
     """Print what was answered how often, and where the answers are."""
     if "values" in payload:
         rows = [(name, "-" if value is None else format_value(value)) for name, value in payload["values"].items()]

@@ -62,7 +62,7 @@ class Choice:
 
 
 @dataclass(frozen=True)
-class Trial:
+class TriedEngine:
     """An engine that was accepted, and how it agrees, if that was found out now."""
 
     choice: Choice
@@ -108,7 +108,7 @@ class Work:
 
 
 def find_begun_cache(
-    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, wanted: RequestedRows
+    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
 ) -> FeatureCache | None:
     """Return the cache that goes on, so that what is there is not computed again by another engine.
 
@@ -116,8 +116,8 @@ def find_begun_cache(
     most of the wanted rows, or with most rows at all. None if there are no rows.
     """
     begun = []
-    for choice, cache, num_found in _open_begun(spec, backbone, cache_root, wanted):
-        if num_found == wanted.num_rows > 0:
+    for choice, cache, num_found in _open_begun(spec, backbone, cache_root, requested):
+        if num_found == requested.num_rows > 0:
             return cache
         begun.append((num_found, len(cache), choice, cache))
     runnable = list_choices(backbone) if begun else []
@@ -126,22 +126,22 @@ def find_begun_cache(
 
 
 def find_complete_cache(
-    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, wanted: RequestedRows
+    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
 ) -> FeatureCache | None:
     """Return a cache that lacks nothing, if there is one; nothing heavy is imported."""
-    caches = _open_begun(spec, backbone, cache_root, wanted)
-    return next((cache for _, cache, num_found in caches if num_found == wanted.num_rows > 0), None)
+    caches = _open_begun(spec, backbone, cache_root, requested)
+    return next((cache for _, cache, num_found in caches if num_found == requested.num_rows > 0), None)
 
 
 def _open_begun(
-    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, wanted: RequestedRows
+    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
 ) -> Iterator[tuple[Choice, FeatureCache, int]]:
     """Yield every choice that has a cache, with the cache and how many of the wanted rows it has."""
     for choice in _list_all(backbone):
         described = choice.describe(spec)
         if described.folder(cache_root).is_dir():
             cache = FeatureCache.open(cache_root, described)
-            yield choice, cache, int((wanted.find(cache) >= 0).sum())
+            yield choice, cache, int((requested.find(cache) >= 0).sum())
 
 
 def _list_all(backbone: ResolvedBackbone) -> list[Choice]:
@@ -184,7 +184,7 @@ def select_engine(
         NumericsError: No engine that is allowed gives the features of float32 Keras.
     """
     choices = [Choice(begun.spec.engine, begun.spec.precision)] if begun else list_choices(backbone)
-    trials: list[Trial] = []
+    trials: list[TriedEngine] = []
     refusals: list[NumericsError] = []
     for choice in choices:
         if any(trial.choice.engine == choice.engine for trial in trials):
@@ -218,7 +218,7 @@ def _has_time_for_trials(first: Engine, work: Work) -> bool:
     return work.num_rows > SECONDS_WORTH_A_TRIAL * _measure_rate(first, work.sample, num_images=1)
 
 
-def _find_fastest(trials: Sequence[Trial], work: Work) -> tuple[Trial, str]:
+def _find_fastest(trials: Sequence[TriedEngine], work: Work) -> tuple[TriedEngine, str]:
     """Return the fastest of some engines and their rates in words; of a single one nothing is measured."""
     if len(trials) == 1 or work.sample is None:
         return trials[0], ""
@@ -227,7 +227,7 @@ def _find_fastest(trials: Sequence[Trial], work: Work) -> tuple[Trial, str]:
     return trials[int(np.argmax(rates))], words
 
 
-def _try(choice: Choice, work: Work, console: Console) -> Trial:
+def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
     """Make an engine and compare it with float32 Keras, unless that was done for its cache.
 
     Raises:
@@ -240,7 +240,7 @@ def _try(choice: Choice, work: Work, console: Console) -> Trial:
     if work.sample is not None and not _was_compared(choice.describe(work.spec).folder(work.cache_root)):
         agreement = compute_agreement(engine, work.trunk, work.sample)
         check_agreement(engine, agreement)
-    return Trial(choice, engine, agreement)
+    return TriedEngine(choice, engine, agreement)
 
 
 def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int) -> float:

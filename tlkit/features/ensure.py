@@ -51,7 +51,7 @@ class FeatureRows:
         cache_root: Where the caches lie.
 
     Attributes:
-        wanted: The rows.
+        requested: The rows.
         spec: What they are; engine and precision are open until something is computed.
         cache: The cache that has some of them or goes on; None if there is none yet.
         positions: Where they lie in it, -1 where they do not: int64 (num_files, num_views).
@@ -59,12 +59,12 @@ class FeatureRows:
     """
 
     def __init__(self, manifest: Manifest, backbone: Backbone, request: FeatureRequest, cache_root: Path) -> None:
-        self.wanted = RequestedRows(manifest, request.views)
+        self.requested = RequestedRows(manifest, request.views)
         trunk = describe_trunk(backbone, request.boundary, is_pooled=request.is_pooled)
         self.spec = describe_cache(request, trunk, backbone.pooling, backbone.image_size)
-        self.cache = find_begun_cache(self.spec, request.backbone, cache_root, self.wanted)
-        self.positions = self.wanted.find(self.cache)
-        self.missing = self.wanted.list_missing(self.positions)
+        self.cache = find_begun_cache(self.spec, request.backbone, cache_root, self.requested)
+        self.positions = self.requested.find(self.cache)
+        self.missing = self.requested.list_missing(self.positions)
         self._backbone = backbone
         self._request = request
         self._cache_root = cache_root
@@ -72,7 +72,7 @@ class FeatureRows:
     @property
     def num_found(self) -> int:
         """How many of the rows the cache has."""
-        return self.wanted.num_rows - len(self.missing)
+        return self.requested.num_rows - len(self.missing)
 
     def check_space(self) -> None:
         """Refuse to begin what the disk cannot hold.
@@ -100,7 +100,7 @@ class FeatureRows:
             NumericsError: No engine gives the features of float32 Keras.
         """
         step = max(1, len(self.missing) // NUM_SAMPLES)
-        keys = [key for of_file in self.wanted.list_files(self.missing[::step]) for key in of_file]
+        keys = [key for of_file in self.requested.list_files(self.missing[::step]) for key in of_file]
         sample = load_sample(keys, lambda key: self._load([key])[0], NUM_SAMPLES)
         trunk = (
             self._backbone.pooled_trunk(self.spec.boundary)
@@ -122,20 +122,20 @@ class FeatureRows:
         with kept_if_interrupted(KEPT_FEATURES):
             report = fill_cache(
                 cache,
-                self.wanted.list_files(rows),
+                self.requested.list_files(rows),
                 self._load,
                 engine,
-                rows_of_file=self.wanted.views.num_views,
+                rows_of_file=self.requested.views.num_views,
                 advance=advance,
             )
         self.cache = cache
-        self.positions = self.wanted.find(cache)
-        self.missing = self.wanted.list_missing(self.positions)
+        self.positions = self.requested.find(cache)
+        self.missing = self.requested.list_missing(self.positions)
         return report
 
     @property
     def _load(self) -> partial[list[NDArray[np.uint8]]]:
-        return partial(self.wanted.load, image_size=self.spec.image_size, fit=self.spec.fit)
+        return partial(self.requested.load, image_size=self.spec.image_size, fit=self.spec.fit)
 
 
 @dataclass(frozen=True, eq=False)
@@ -228,14 +228,14 @@ def find_features(
     spec = describe_cache(
         FeatureRequest(request.backbone, request.boundary, views), trunk, request.pooling, request.backbone.image_size
     )
-    wanted = RequestedRows(manifest, views)
-    cache = find_complete_cache(spec, request.backbone, cache_root, wanted)
+    requested = RequestedRows(manifest, views)
+    cache = find_complete_cache(spec, request.backbone, cache_root, requested)
     if cache is None:
         return None
-    console.say(f"Features of {spec.backbone} at {spec.boundary}: all {wanted.num_rows:,} rows found.")
+    console.say(f"Features of {spec.backbone} at {spec.boundary}: all {requested.num_rows:,} rows found.")
     _note_use(cache, manifest, console, is_one_off=False)
-    splits, skipped = wanted.by_split(wanted.find(cache), {})
-    return DatasetFeatures(cache, splits, skipped, wanted.num_rows, 0, 0.0)
+    splits, skipped = requested.by_split(requested.find(cache), {})
+    return DatasetFeatures(cache, splits, skipped, requested.num_rows, 0, 0.0)
 
 
 def ensure_features(
@@ -282,7 +282,7 @@ def ensure_features(
             f"{path}: {reason}. What was needed of it is computed again; `tlkit cache verify --remove` cleans up."
         )
     _note_use(cache, manifest, console, is_one_off=has_one_off_weights(backbone))
-    splits, skipped = rows.wanted.by_split(rows.positions, reasons)
+    splits, skipped = rows.requested.by_split(rows.positions, reasons)
     return DatasetFeatures(cache, splits, skipped, hits, len(missing), seconds)
 
 

@@ -82,13 +82,13 @@ class RowIndex:
             keys: The keys to look for.
             match: Tells which of some positions hold the rows of some keys; it settles what the fingerprints propose.
         """
-        wanted = compute_fingerprints(keys)
-        slots = np.searchsorted(self._fingerprints, wanted)
-        positions = np.full(len(wanted), -1, dtype=np.int64)
-        pending = np.arange(len(wanted))
+        fingerprints = compute_fingerprints(keys)
+        slots = np.searchsorted(self._fingerprints, fingerprints)
+        positions = np.full(len(fingerprints), -1, dtype=np.int64)
+        pending = np.arange(len(fingerprints))
         while pending.size:
             pending = pending[slots[pending] < len(self._fingerprints)]
-            pending = pending[self._fingerprints[slots[pending]] == wanted[pending]]
+            pending = pending[self._fingerprints[slots[pending]] == fingerprints[pending]]
             proposed = self._order[slots[pending]]
             same = match(proposed, KeyArrays(keys.sha256[pending], keys.view[pending]))
             positions[pending[same]] = proposed[same]

@@ -104,12 +104,12 @@ def score_records(
             rows.append(row[np.newaxis])
         if advance:
             advance(1)
-    said = split_rows(np.concatenate(rows), spec)
+    outputs = split_rows(np.concatenate(rows), spec)
     boxes = None
-    if said.boxes is not None:
+    if outputs.boxes is not None:
         sizes = [(record.height, record.width) for record in scored]
-        boxes = tuple(map(recover, said.boxes, sizes, [spec] * len(sizes)))
-    return Scores(tuple(scored), said.answers, boxes, tuple(failures), said.distances)
+        boxes = tuple(map(recover, outputs.boxes, sizes, [spec] * len(sizes)))
+    return Scores(tuple(scored), outputs.answers, boxes, tuple(failures), outputs.distances)
 
 
 def answer_items(

@@ -119,8 +119,8 @@ class Classifier:
             metadata: float32 (n, width), width >= 0.
         """
         features = self.backbone.model(tf.cast(images, tf.float32), training=False)
-        said: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)
-        return {**said, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
+        outputs: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)
+        return {**outputs, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
 
 
 def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> Classifier:

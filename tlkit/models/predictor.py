@@ -100,19 +100,19 @@ def check_inputs(
 
 
 def compute_rows(
-    spec: BundleSpec, said: Mapping[str, NDArray[np.float32]], novelty: Novelty | None
+    spec: BundleSpec, outputs: Mapping[str, NDArray[np.float32]], novelty: Novelty | None
 ) -> NDArray[np.float32]:
     """Return the rows of `Predictor.predict`.
 
     Args:
         spec: The model's.
-        said: By the names of `output_names`: float32 (n, num_answers), (n, 4) in 0..1, and (n, channels).
+        outputs: By the names of `output_names`: float32 (n, num_answers), (n, 4) in 0..1, and (n, channels).
         novelty: What the distance is measured by, if the spec says that it is.
     """
-    columns: list[NDArray[Any]] = [find_task(spec.task).activate(said["answer"], temperature=spec.temperature)]
+    columns: list[NDArray[Any]] = [find_task(spec.task).activate(outputs["answer"], temperature=spec.temperature)]
     if spec.has_box:
-        columns.append(said["box"])
+        columns.append(outputs["box"])
     if spec.measures_distance:
         assert novelty is not None, "the spec says that distances are measured"
-        columns.append(novelty.measure(said["feature"])[:, np.newaxis])
+        columns.append(novelty.measure(outputs["feature"])[:, np.newaxis])
     return np.concatenate(columns, axis=1)

@@ -64,8 +64,8 @@ def write_bundle(
         NumericsError: If a weight or an answer is not finite.
         ValueError: If the spec describes another model, or the number of golden images is out of range.
     """
-    told = {name: getattr(classifier.spec, name) for name in ("unfrozen", "provenance")}
-    if dataclasses.replace(spec, **told) != classifier.spec:
+    provenance = {name: getattr(classifier.spec, name) for name in ("unfrozen", "provenance")}
+    if dataclasses.replace(spec, **provenance) != classifier.spec:
         raise ValueError(f"The spec describes a different model. Expected: {classifier.spec}. Received: {spec}")
     if not 1 <= len(golden_images) <= MAX_GOLDEN_IMAGES:
         raise ValueError(f"Expected 1 to {MAX_GOLDEN_IMAGES} golden images. Received: {len(golden_images)}")

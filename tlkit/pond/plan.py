@@ -68,11 +68,11 @@ def plan_photos(photos_per_kind: dict[str, int], num_new: int, *, seed: int) -> 
         The pictures in the order of their numbers, which say nothing about kind, boat or split.
     """
     random = np.random.Generator(np.random.PCG64([POND_VERSION, seed]))
-    wanted = [(split, kind) for split, count in photos_per_kind.items() for kind in KINDS for _ in range(count)]
-    wanted = [wanted[index] for index in random.permutation(len(wanted))]
-    wanted += [("new", KINDS[index % len(KINDS)]) for index in random.permutation(num_new)]
+    chosen = [(split, kind) for split, count in photos_per_kind.items() for kind in KINDS for _ in range(count)]
+    chosen = [chosen[index] for index in random.permutation(len(chosen))]
+    chosen += [("new", KINDS[index % len(KINDS)]) for index in random.permutation(num_new)]
     photos = []
-    for number, (split, kind) in enumerate(wanted, start=1):
+    for number, (split, kind) in enumerate(chosen, start=1):
         folder = PurePosixPath("new-photos") if split == "new" else PurePosixPath("photos", split, kind.name)
         chances = np.cumsum([boat.chances[KINDS.index(kind)] for boat in BOATS])
         boat = BOATS[int(np.searchsorted(chances, random.random() * chances[-1], side="right"))]

@@ -33,7 +33,7 @@ NUM_DRAWN = 40
 
 
 @dataclass(frozen=True, eq=False)
-class Trial:
+class TrialResult:
     """The results of models trained in the trial, all on the same held-out images.
 
     Attributes:
@@ -102,7 +102,7 @@ class Evidence:
     majority: ScoredOutputs
     probe: ScoredOutputs
     curve: LearningCurve
-    trial: Trial | None
+    trial: TrialResult | None
     why_no_trial: str = ""
 
     @property
@@ -214,7 +214,7 @@ def advise_without_evidence(*, is_random: bool) -> Advice:
     return Advice(HEAD, None, ("There are too few images for a trial, so train only the head.",))
 
 
-def _judge_depth(evidence: Evidence, trial: Trial) -> tuple[int, str]:
+def _judge_depth(evidence: Evidence, trial: TrialResult) -> tuple[int, str]:
     """Return how deep to train, and why.
 
     The last groups are worth training if the score rises significantly, or if the loss falls significantly and the
@@ -240,7 +240,7 @@ def _judge_depth(evidence: Evidence, trial: Trial) -> tuple[int, str]:
     return HEAD, reason
 
 
-def _judge_head(trial: Trial) -> tuple[str | None, str | None]:
+def _judge_head(trial: TrialResult) -> tuple[str | None, str | None]:
     """Return the linear head, with the reason, if it is significantly better, or no worse by score and loss.
 
     The loss is ignored if both are nearly perfect.
@@ -258,7 +258,7 @@ def _judge_head(trial: Trial) -> tuple[str | None, str | None]:
     )
 
 
-def _compare_with_linear(trial: Trial) -> str | None:
+def _compare_with_linear(trial: TrialResult) -> str | None:
     """Return a hint if a linear head alone does as well as the other head with the last groups."""
     if trial.linear is None or trial.linear.value < trial.deeper.value:
         return None

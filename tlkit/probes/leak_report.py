@@ -12,7 +12,7 @@ from typing import Any
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.metrics.intervals import Interval
 from tlkit.outputs import QUANTITIES
-from tlkit.probes.given_away import GivenAway
+from tlkit.probes.certain_images import CertainImages
 from tlkit.tasks import find_task
 from tlkit.tasks.report import format_fraction
 
@@ -49,7 +49,7 @@ class ColumnVerdict:
         is_image_fact: Whether it is a fact about the image file rather than a table column.
         verdict: `leaks`, `helps`, `redundant` or `harmless`.
         alone: How much the column explains by itself.
-        given_away: The images whose target it makes nearly certain, if there are enough.
+        certain_images: The images whose target it makes nearly certain, if there are enough.
         with_image: How much the image's features and the column explain; None if images were not used.
         sentence: The verdict in words.
     """
@@ -59,7 +59,7 @@ class ColumnVerdict:
     is_image_fact: bool
     verdict: str
     alone: Interval
-    given_away: GivenAway | None
+    certain_images: CertainImages | None
     with_image: Interval | None
     sentence: str = ""
 
@@ -139,7 +139,7 @@ class LeakReport:
                 "predictions."
             )
             sentences.append("adds: how much it adds to what the image explains.")
-        if any(column.given_away for column in self.columns):
+        if any(column.certain_images for column in self.columns):
             sentences.append(f"certain for: the fraction of the images for which it alone reveals {answer}.")
         if self.leaking:
             sentences.append(f"{LEAKS}: it alone predicts much of {answer}; decide whether the model may use it.")
@@ -188,7 +188,7 @@ class LeakReport:
         }
 
     def _list_cells(self, column: ColumnVerdict) -> tuple[str, ...]:
-        certain = format_fraction(column.given_away.share) if column.given_away else "-"
+        certain = format_fraction(column.certain_images.share) if column.certain_images else "-"
         added = f"{column.with_image.value - self.image.explained.value:+z.3f}" if column.with_image else "-"
         return (column.name, column.verdict, *_cells(column.alone), certain, added)
 
@@ -232,8 +232,8 @@ def describe_column(task: str, column: ColumnVerdict, image: Interval | None) ->
     names = f"{name} (also {', '.join(column.same_as)})" if column.same_as else name
     says = "all facts about the image file together explain" if name == ALL_IMAGE_FACTS else "it alone explains"
     knows = f"{says} {column.alone.in_brief(_TWO_DIGITS)} of the {find_task(task).answer_noun}"
-    if column.given_away:
-        knows += f", {_describe_given_away(task, column.given_away)}"
+    if column.certain_images:
+        knows += f", {_describe_certain_images(task, column.certain_images)}"
     if column.verdict == LEAKS:
         return f"{names} leaks: {knows}."
     if image is None or column.with_image is None:
@@ -244,12 +244,12 @@ def describe_column(task: str, column: ColumnVerdict, image: Interval | None) ->
     return f"{names} is {column.verdict}: {knows}, and adds nothing to the image ({change})."
 
 
-def _describe_given_away(task: str, given_away: GivenAway) -> str:
-    part = f"for {given_away.share:.2f} of the images"
-    score = given_away.score.in_brief(_TWO_DIGITS)
+def _describe_certain_images(task: str, certain_images: CertainImages) -> str:
+    part = f"for {certain_images.share:.2f} of the images"
+    score = certain_images.score.in_brief(_TWO_DIGITS)
     if not find_task(task).has_names:
         return f"and {part}, those that have a value, {score}"
-    return f"and {part} its accuracy is {score}, against a base rate of {given_away.base_rate:.2f}"
+    return f"and {part} its accuracy is {score}, against a base rate of {certain_images.base_rate:.2f}"
 
 
 def describe_groups(

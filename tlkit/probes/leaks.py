@@ -25,8 +25,8 @@ from numpy.typing import NDArray
 
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.outputs import REGRESSION
+from tlkit.probes.certain_images import MIN_PART_OF_IMAGES, CertainImages, find_certain_images
 from tlkit.probes.folds import Fold, make_group_folds, make_stratified_folds
-from tlkit.probes.given_away import MIN_PART_OF_IMAGES, GivenAway, find_given_away
 from tlkit.probes.leak_columns import LeakColumn
 from tlkit.probes.leak_report import (
     HARMLESS,
@@ -83,7 +83,7 @@ class _Answer:
             return Known(probe.score, None)
         return Known(probe.score, task.score_outputs(self.targets, probe.outputs, self.base.outputs).score)
 
-    def find_given_away(self, column: LeakColumn, alone: ScoredOutputs) -> GivenAway | None:
+    def find_certain_images(self, column: LeakColumn, alone: ScoredOutputs) -> CertainImages | None:
         """Return the images whose target a column reveals: its confident predictions, or the images with a value."""
         if not find_task(self.task).has_names:
             return _find_filled_part(column, alone)
@@ -91,7 +91,7 @@ class _Answer:
         if find_task(self.task).has_labels:
             memberships = np.concatenate([memberships, 1.0 - memberships], axis=1)
             outputs = np.concatenate([outputs, 1.0 - outputs], axis=1)
-        return find_given_away(memberships, outputs)
+        return find_certain_images(memberships, outputs)
 
     def choose_bar(self, column: LeakColumn) -> float:
         """Return how much a column may explain without leaking."""
@@ -235,8 +235,8 @@ def _judge(
     """Return the verdict on a column; without the image, `helps` is not tested."""
     (alone,) = answer.explain(column.matrix)
     is_known = exceeds_chance(answer.base.each - alone.each, num_comparisons=num_judged)
-    given_away = answer.find_given_away(column, alone) if is_known else None
-    if given_away or (is_known and alone.score.low > answer.choose_bar(column)):
+    certain_images = answer.find_certain_images(column, alone) if is_known else None
+    if certain_images or (is_known and alone.score.low > answer.choose_bar(column)):
         verdict = LEAKS
     elif image and with_column and exceeds_chance(image.each - with_column.each, num_comparisons=num_judged):
         verdict = HELPS
@@ -248,13 +248,13 @@ def _judge(
         is_image_fact=column.is_image_fact,
         verdict=verdict,
         alone=alone.score,
-        given_away=given_away,
+        certain_images=certain_images,
         with_image=with_column.score if with_column else None,
     )
     return dataclasses.replace(judged, sentence=describe_column(answer.task, judged, image.score if image else None))
 
 
-def _find_filled_part(column: LeakColumn, alone: ScoredOutputs) -> GivenAway | None:
+def _find_filled_part(column: LeakColumn, alone: ScoredOutputs) -> CertainImages | None:
     """Return the images with a value, if the column explains much of them and nothing of the others."""
     filled = column.is_filled
     if filled is None or filled.all() or filled.sum() < max(MIN_FILLED, MIN_PART_OF_IMAGES * len(filled)):
@@ -262,7 +262,7 @@ def _find_filled_part(column: LeakColumn, alone: ScoredOutputs) -> GivenAway | N
     part = alone.select(filled)
     if part.score.low <= TABLE_LEAKS_ABOVE_FOR_VALUES:
         return None
-    return GivenAway(float(filled.mean()), part.score, 0.0)
+    return CertainImages(float(filled.mean()), part.score, 0.0)
 
 
 def _judge_groups(

@@ -12,7 +12,7 @@ from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
 from tlkit.heads import LINEAR
 from tlkit.models.classifier import Classifier
-from tlkit.probes.advice import Trial
+from tlkit.probes.advice import TrialResult
 from tlkit.probes.cross_validation import divide_fold
 from tlkit.probes.folds import MAX_FOLDS
 from tlkit.probes.images import Questions
@@ -95,7 +95,7 @@ def run_trial(
     num_train: int,
     classifier: Classifier,
     console: Console,
-) -> Trial | None:
+) -> TrialResult | None:
     """Train the head, then the last groups too, and a linear head, fold by fold, and score their predictions.
 
     Every image is held out once, so that the comparison covers all of them.
@@ -138,7 +138,7 @@ def run_trial(
 
     losses = {name: find_task(task).measure_losses(targets, outputs) for name, outputs in outputs_of.items()}
     num_linear = (top.source(is_pooled=True).shape[0] + 1) * questions.targets.shape[1]
-    return Trial(
+    return TrialResult(
         num_trained=round(np.mean([len(part.train) + len(part.validation) for part in parts])),
         head_kind=strategy.plan.recipe.head.kind,
         last_groups=strategy.unfreeze,

@@ -86,9 +86,9 @@ def write_model(
     kept = [outcome.plan.stage.unfreeze for outcome in outcomes if outcome.progress.best_epoch]
     unfrozen = min([spec.unfrozen, *kept], key=lambda group: entry.boundaries.index(entry.boundary_below(group)))
     samples = read_golden_samples(manifest, spec)
-    told = dataclasses.replace(spec, unfrozen=unfrozen)
+    described = dataclasses.replace(spec, unfrozen=unfrozen)
     try:
-        write_bundle(folder.bundle, classifier, told, samples.images, samples.metadata, networks)
+        write_bundle(folder.bundle, classifier, described, samples.images, samples.metadata, networks)
     except OSError as error:
         raise RunError(
             f"The model cannot be written ({describe_problem(error)}).",

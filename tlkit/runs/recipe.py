@@ -186,12 +186,12 @@ def describe_reach(stage: Given, recipe: Recipe) -> str:
         ("the unfreezing only", [name for name in for_last if name not in for_head]),
         ("both", [name for name in for_head if name in for_last]),
     )
-    told = [
+    unfrozen = [
         f"{', '.join(flags[name] for name in names)} {'applies' if len(names) == 1 else 'apply'} to {what}"
         for what, names in parts
         if names
     ]
-    return f"A head is trained first, then the unfrozen layers with it: {'; '.join(told)}." if told else ""
+    return f"A head is trained first, then the unfrozen layers with it: {'; '.join(unfrozen)}." if unfrozen else ""
 
 
 def make_recipe_from_file(

@@ -28,7 +28,7 @@ _COPIES_OF_A_BLOCK = 4
 
 
 @dataclass(frozen=True)
-class Truth:
+class Targets:
     """The targets of some images.
 
     Attributes:
@@ -51,7 +51,7 @@ class Block:
             width, 3).
         rows: Row of each image in `inputs`, int32 (n,).
         metadata: float32 (n, width); width 0 without metadata.
-        truth: Targets of the n images.
+        targets: Targets of the n images.
         weights: Weight of each image in the loss, float32, (n,), 1 on average.
         edges: Batch k has the images `edges[k]` to `edges[k + 1]`, exclusive: int32 (batches + 1,).
         mix: The mixing partners of the n images; None without mixing.
@@ -60,7 +60,7 @@ class Block:
     inputs: Any
     rows: NDArray[np.int32]
     metadata: NDArray[np.float32]
-    truth: Truth
+    targets: Targets
     weights: NDArray[np.float32]
     edges: NDArray[np.int32]
     mix: Mix | None = None
@@ -78,27 +78,27 @@ class InputReader(Protocol):
         """Return an array (n, ...)."""
 
 
-class TruthReader(Protocol):
+class TargetReader(Protocol):
     """Returns the targets of some images: `views[i]` is the view of image `images[i]`."""
 
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
         """Return the targets of the images."""
 
 
 @dataclass(frozen=True)
-class FixedTruth:
+class FixedTargets:
     """Targets without boxes, which do not depend on the view; `answers` as in Truth, for all images."""
 
     answers: NDArray[np.generic]
 
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
         """Return the answers of the images, and no boxes."""
         num_images = len(images)
-        return Truth(self.answers[images], np.zeros((num_images, 4), np.float32), np.zeros(num_images, np.float32))
+        return Targets(self.answers[images], np.zeros((num_images, 4), np.float32), np.zeros(num_images, np.float32))
 
 
 @dataclass(frozen=True)
-class TruthTable:
+class TargetTable:
     """Targets of cached views, computed once for all epochs; arrays as in Truth, of (num_images, num_views) rows."""
 
     answers: NDArray[np.generic]
@@ -106,17 +106,17 @@ class TruthTable:
     box_weights: NDArray[np.float32]
 
     @classmethod
-    def of(cls, tell: TruthReader, *, num_images: int, num_views: int) -> Self:
+    def of(cls, read_targets: TargetReader, *, num_images: int, num_views: int) -> Self:
         """Read the targets of every view of every image."""
-        told = [tell(np.arange(num_images), np.full(num_images, view)) for view in range(num_views)]
+        by_view = [read_targets(np.arange(num_images), np.full(num_images, view)) for view in range(num_views)]
         boxes, weights = (
-            np.stack(parts, axis=1) for parts in zip(*((t.boxes, t.box_weights) for t in told), strict=True)
+            np.stack(parts, axis=1) for parts in zip(*((t.boxes, t.box_weights) for t in by_view), strict=True)
         )
-        return cls(told[0].answers, boxes, weights)
+        return cls(by_view[0].answers, boxes, weights)
 
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
         """Return the targets of the images, with their boxes in the views."""
-        return Truth(self.answers[images], self.boxes[images, views], self.box_weights[images, views])
+        return Targets(self.answers[images], self.boxes[images, views], self.box_weights[images, views])
 
 
 @dataclass(frozen=True)
@@ -254,14 +254,14 @@ class Batches:
     Attributes:
         plan: Order and views.
         inputs: Where they come from.
-        tell: Tells the truth.
+        read_targets: Tells the truth.
         metadata: float32 (num_images, width); width 0 where there are none.
         weights: float32 (num_images,).
     """
 
     plan: EpochPlan
     inputs: Inputs
-    tell: TruthReader
+    read_targets: TargetReader
     metadata: NDArray[np.float32]
     weights: NDArray[np.float32]
 
@@ -290,7 +290,7 @@ class Batches:
                 ops.convert_to_tensor(table),
                 rows.astype(np.int32),
                 self.metadata[images],
-                self.tell(images, views[images]),
+                self.read_targets(images, views[images]),
                 self.weights[images],
                 (around - around[0]).astype(np.int32),
                 mix.part(slice(around[0], around[-1])) if mix else None,

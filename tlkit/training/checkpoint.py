@@ -121,10 +121,10 @@ def _read(path: Path) -> tuple[Arrays, Progress]:
         raise _UnusableError(str(error)) from error
     if _hash(arrays, text) != sha256:
         raise _UnusableError("the checksum does not match")
-    told = json.loads(text)
-    if told.keys() != {each.name for each in fields(Progress)}:
+    values = json.loads(text)
+    if values.keys() != {each.name for each in fields(Progress)}:
         raise _UnusableError("another version of tlkit wrote it")
-    return arrays, Progress(**told)
+    return arrays, Progress(**values)
 
 
 def _hash(arrays: Mapping[str, NDArray[Any]], progress: str) -> str:

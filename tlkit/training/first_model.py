@@ -24,7 +24,7 @@ from tlkit.recipes import DataSettings, ResolvedBackbone, ResolvedStage, Trainin
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
 from tlkit.tasks import find_task
-from tlkit.training.batches import Batches, FixedTruth, HeldInputs
+from tlkit.training.batches import Batches, FixedTargets, HeldInputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.held_out import fit_unwatched
 from tlkit.training.loop import StageData
@@ -70,8 +70,8 @@ def _without_images(batches: Batches) -> Batches:
     batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MAX_STEPS_OF_AN_EPOCH))
     plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1, mixing=NO_MIXING)
     inputs = HeldInputs(ops.zeros((num_images, 1)), num_views=1)
-    answers = batches.tell(np.arange(num_images), np.zeros(num_images, np.int64)).answers
-    return dataclasses.replace(batches, plan=plan, inputs=inputs, tell=FixedTruth(answers))
+    answers = batches.read_targets(np.arange(num_images), np.zeros(num_images, np.int64)).answers
+    return dataclasses.replace(batches, plan=plan, inputs=inputs, read_targets=FixedTargets(answers))
 
 
 def fetch_weights(backbone: ResolvedBackbone, data: Path) -> None:

@@ -23,7 +23,7 @@ from tlkit.outputs import Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory
 from tlkit.tasks import Outputs, find_task
-from tlkit.training.batches import Batches, EpochPlan, FixedTruth, InputReader, choose_inputs
+from tlkit.training.batches import Batches, EpochPlan, FixedTargets, InputReader, choose_inputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.loop import StageCallbacks, StageData, fit_stage
 from tlkit.training.losses import compute_class_weights
@@ -165,8 +165,8 @@ def train_head(features: FeatureSource, answers: NDArray[Any], parts: Parts, how
 
 def answer_with(trained: Trained, features: FeatureSource, images: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
     """Return what a model says of images, each as it is, in view 0; see `HeldOutAnswers`."""
-    said = find_task(trained.outputs.task).activate(compute_logits(trained.model, features.read, images))
-    return said if trained.target is None else to_values(trained.target, said)
+    outputs = find_task(trained.outputs.task).activate(compute_logits(trained.model, features.read, images))
+    return outputs if trained.target is None else to_values(trained.target, outputs)
 
 
 def make_stage_data(
@@ -193,7 +193,7 @@ def make_stage_data(
         mixing = Mixing(stage.mixup, stage.cutmix)
         plan = EpochPlan(len(images), stage.batch_size, num_views, seed, mixing)
         weights = compute_class_weights(chosen, num_classes=outputs.num_answers, mode=class_weight)
-        return Batches(plan, inputs, FixedTruth(chosen), np.zeros((len(images), 0), np.float32), weights)
+        return Batches(plan, inputs, FixedTargets(chosen), np.zeros((len(images), 0), np.float32), weights)
 
     return StageData(
         train=make_batches(parts.train, features.num_views, training.seed * 1000 + 1, training.class_weight),
@@ -231,10 +231,10 @@ def compute_logits(
     model: StageModel, read: InputReader, images: NDArray[np.int64], *, view: int = 0
 ) -> NDArray[np.float32]:
     """Return what a model says of images in one view, in inference mode: float32 (n, num_answers)."""
-    said = []
+    logits_by_batch = []
     for start in range(0, len(images), IMAGES_AT_ONCE):
         some = images[start : start + IMAGES_AT_ONCE]
         rows = read(some, np.full(len(some), view))
         logits = model(rows, np.zeros((len(some), 0), np.float32), training=False)["answer"]
-        said.append(ops.convert_to_numpy(logits))
-    return np.concatenate(said)
+        logits_by_batch.append(ops.convert_to_numpy(logits))
+    return np.concatenate(logits_by_batch)

@@ -17,11 +17,11 @@ from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.recipes.defaults import list_cycle_ends
 from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches
+from tlkit.training.call_sizes import CallSizer, SaveTimer
 from tlkit.training.checkpoint import Arrays, Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, compute_outcomes
 from tlkit.training.moving_statistics import LastBatches, catch_up, measure_first
-from tlkit.training.pace import Pace, SavingPace
 from tlkit.training.schedules import Course
 from tlkit.training.steps import StageModel, Steps, compile_steps
 from tlkit.training.verdicts import decide
@@ -93,7 +93,7 @@ def fit_stage(
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
-    pace, saving, checkpoint = Pace(), SavingPace(), callbacks.checkpoint
+    sizer, saving, checkpoint = CallSizer(), SaveTimer(), callbacks.checkpoint
     start = snapshot("start", model.variables)
     if saved := checkpoint.read() if checkpoint else None:
         arrays, progress = saved
@@ -106,33 +106,33 @@ def fit_stage(
         outcomes = {name: arrays[f"outcomes/{name}"] for name in ("start", "best")}
     else:
         best, average = snapshot("best", model.variables), {}
-        figures, fared = _evaluate(steps, data.validation, data.outputs)
-        outcomes = {"start": fared, "best": fared}
+        figures, outcomes_by_image = _evaluate(steps, data.validation, data.outputs)
+        outcomes = {"start": outcomes_by_image, "best": outcomes_by_image}
         progress = Progress(start=figures, steps_per_epoch=data.train.num_batches)
     while not _is_over(progress, stage):
-        row, fared = _run_epoch(steps, pace, data, stage=stage, progress=progress, callbacks=callbacks)
+        row, outcomes_by_image = _run_epoch(steps, sizer, data, stage=stage, progress=progress, callbacks=callbacks)
         progress.epochs_done += 1
         row["is_best"] = row["validation_loss"] < progress.best.get("loss", math.inf)
         if row["is_best"]:
             progress.best_epoch = progress.epochs_done
             progress.best = {name: row[f"validation_{name}"] for name in progress.start}
-            best, outcomes["best"] = snapshot("best", model.variables), fared
+            best, outcomes["best"] = snapshot("best", model.variables), outcomes_by_image
         progress.rows.append(row)
         if progress.epochs_done in list_averaged_epochs(stage):
             progress.num_averaged += 1
             average = _add_to_average(average, snapshot("average", model.variables), progress.num_averaged)
         if checkpoint and saving.is_due:
             with saving.measured():
-                told = {f"outcomes/{name}": fared for name, fared in outcomes.items()}
-                checkpoint.write({**_state(model, optimizer, best), **average, **told}, progress)
+                kept_outcomes = {f"outcomes/{name}": by_image for name, by_image in outcomes.items()}
+                checkpoint.write({**_state(model, optimizer, best), **average, **kept_outcomes}, progress)
         callbacks.on_epoch(progress.rows)
     if progress.num_averaged > 1:
         restore("average", model.variables, average)
         measure_first(steps, data.train.epoch(0))
-        progress.average, fared = _evaluate(steps, data.validation, data.outputs)
+        progress.average, outcomes_by_image = _evaluate(steps, data.validation, data.outputs)
         if progress.average["loss"] < progress.best.get("loss", math.inf):
             best, progress.best = snapshot("best", model.variables), progress.average
-            progress.average_is_kept, outcomes["best"] = True, fared
+            progress.average_is_kept, outcomes["best"] = True, outcomes_by_image
     if _is_worth_keeping(progress, outcomes, keeps_start=keeps_start):
         restore("best", model.variables, best)
     else:
@@ -196,7 +196,7 @@ def _state(model: StageModel, optimizer: GroupedAdamW, best: Arrays) -> Arrays:
 
 def _run_epoch(
     steps: Steps,
-    pace: Pace,
+    sizer: CallSizer,
     data: StageData,
     *,
     stage: ResolvedStage,
@@ -211,7 +211,7 @@ def _run_epoch(
     meter, last = Meter(data.outputs), LastBatches()
     with callbacks.epoch_progress(f"{stage.name} epoch {epoch + 1}/{stage.epochs}", data.train.num_images) as advance:
         for block in data.train.epoch(epoch):
-            for batches in pace.share_out(block.num_batches):
+            for batches in sizer.split_steps(block.num_batches):
                 factors = [course.factor(first + number) for number in range(batches.start, batches.stop)]
                 meter.add(steps.train(block, batches, factors))
                 if not meter.loss_is_a_number:
@@ -226,7 +226,7 @@ def _run_epoch(
                 last.add(block)
     train_figures = meter.figures()
     catch_up(steps, last, train_loss=train_figures["loss"], outputs=data.outputs)
-    validation_figures, fared = _evaluate(steps, data.validation, data.outputs)
+    validation_figures, outcomes_by_image = _evaluate(steps, data.validation, data.outputs)
     figures = {"train": train_figures, "validation": validation_figures}
     row = {
         "stage": stage.name,
@@ -235,13 +235,15 @@ def _run_epoch(
         **{f"{split}_{name}": value for split, named in figures.items() for name, value in named.items()},
         "seconds": round(time.perf_counter() - started, 3),
     }
-    return row, fared
+    return row, outcomes_by_image
 
 
 def _evaluate(steps: Steps, batches: Batches, outputs: Outputs) -> tuple[Figures, NDArray[np.float32]]:
     """Return the figures over all images, and the score of each image."""
-    told = [steps.evaluate(block, slice(0, block.num_batches), [0.0] * block.num_batches) for block in batches.epoch(0)]
-    by_image = {name: np.concatenate([part[name] for part in told]) for name in told[0]}
+    blocks = [
+        steps.evaluate(block, slice(0, block.num_batches), [0.0] * block.num_batches) for block in batches.epoch(0)
+    ]
+    by_image = {name: np.concatenate([part[name] for part in blocks]) for name in blocks[0]}
     meter = Meter(outputs)
     meter.add(by_image)
     return meter.figures(), compute_outcomes(by_image, outputs)

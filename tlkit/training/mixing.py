@@ -150,7 +150,7 @@ def mix_answers(task: Task, answers: Any, weights: Any, partners: Any, shares: A
 
     Args:
         task: What the answers are of.
-        answers: As in `tlkit.training.batches.Truth`, of a batch.
+        answers: As in `tlkit.training.batches.Targets`, of a batch.
         weights: Of each image in the loss, float32 (n,).
         partners: As in `Mix`.
         shares: From `mix_inputs`.

@@ -40,10 +40,10 @@ class LastBatches:
         """Return the last `number` batches in their order, or all if there are fewer: blocks, and which of their batches."""
         taken: deque[tuple[Block, slice]] = deque()
         for block in reversed(self.blocks):
-            wanted = min(number, block.num_batches)
-            if wanted:
-                taken.appendleft((block, slice(block.num_batches - wanted, block.num_batches)))
-            number -= wanted
+            num_taken = min(number, block.num_batches)
+            if num_taken:
+                taken.appendleft((block, slice(block.num_batches - num_taken, block.num_batches)))
+            number -= num_taken
         return list(taken)
 
 

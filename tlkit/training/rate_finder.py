@@ -17,10 +17,10 @@ import numpy as np
 
 from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, Block
+from tlkit.training.call_sizes import CallSizer
 from tlkit.training.checkpoint import restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.loop import StageData
-from tlkit.training.pace import Pace
 from tlkit.training.steps import StageModel, Steps, compile_steps
 
 LOWEST_RATE = 1e-7
@@ -78,11 +78,11 @@ def sweep_rates(
     optimizer.build(model.trainable_variables)
     steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
     before = snapshot("before", model.variables)
-    wanted = [float(rate) for rate in np.geomspace(LOWEST_RATE, HIGHEST_RATE, NUM_STEPS)]
+    rates = [float(rate) for rate in np.geomspace(LOWEST_RATE, HIGHEST_RATE, NUM_STEPS)]
     losses: list[float] = []
     try:
         with progress(NUM_STEPS) as advance:
-            for taken in _take_steps(steps, data.train, wanted):
+            for taken in _take_steps(steps, data.train, rates):
                 losses += taken
                 advance(len(taken))
                 if find_divergence(losses) is not None:
@@ -91,14 +91,14 @@ def sweep_rates(
         restore("before", model.variables, before)
     end = find_divergence(losses)
     kept = losses[:end]
-    return Sweep(tuple(wanted[: len(kept)]), tuple(kept), tuple(smooth(kept)), diverged=end is not None)
+    return Sweep(tuple(rates[: len(kept)]), tuple(kept), tuple(smooth(kept)), diverged=end is not None)
 
 
 def _take_steps(steps: Steps, train: Batches, rates: Sequence[float]) -> Iterator[list[float]]:
     """Take one step at each rate, and yield the losses of those that one call took."""
-    pace, done = Pace(), 0
+    sizer, done = CallSizer(), 0
     for block in _repeat_epochs(train):
-        for batches in pace.share_out(min(block.num_batches, len(rates) - done)):
+        for batches in sizer.split_steps(min(block.num_batches, len(rates) - done)):
             count = batches.stop - batches.start
             sums = steps.train(block, batches, rates[done : done + count])
             yield (sums["loss"] / sums["images"]).tolist()

@@ -151,7 +151,7 @@ def measure_features(
             start_seconds = time.perf_counter() - started
     assert rows.cache is not None, "rows were found, or have been computed"
     found = rows.positions[rows.positions >= 0][:NUM_STAND_INS]
-    all_views = rows.wanted.list_missing(np.full_like(rows.positions, -1))
+    all_views = rows.requested.list_missing(np.full_like(rows.positions, -1))
     missing_bytes = len(rows.missing) * rows.spec.row_bytes
     cost = FeatureCost(
         request.boundary,

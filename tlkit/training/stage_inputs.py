@@ -26,13 +26,13 @@ from tlkit.runtime import read_free_memory
 from tlkit.training.batches import (
     Batches,
     EpochPlan,
-    FixedTruth,
+    FixedTargets,
     InputReader,
     Inputs,
     ReadInputs,
-    Truth,
-    TruthReader,
-    TruthTable,
+    TargetReader,
+    Targets,
+    TargetTable,
     choose_inputs,
 )
 from tlkit.training.loop import StageData
@@ -116,12 +116,12 @@ def join_stage_data(
     manifest, training = run.manifest, run.recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
-    tell: dict[str, TruthReader] = {split: FixedTruth(answers[split]) for split in records}
+    target_readers: dict[str, TargetReader] = {split: FixedTargets(answers[split]) for split in records}
     if spec.has_box:
         for split, chosen in records.items():
-            boxed = BoxedTruth(answers[split], chosen, spec, plan.stage.policy, training.seed)
+            boxed = BoxTargets(answers[split], chosen, spec, plan.stage.policy, training.seed)
             cached = (num_views if split == "train" else 1) if num_views else 0
-            tell[split] = TruthTable.of(boxed, num_images=len(chosen), num_views=cached) if cached else boxed
+            target_readers[split] = TargetTable.of(boxed, num_images=len(chosen), num_views=cached) if cached else boxed
     metadata = {
         split: spec.metadata.encode([record.metadata for record in chosen]) for split, chosen in records.items()
     }
@@ -135,14 +135,14 @@ def join_stage_data(
                 mixing=Mixing(plan.stage.mixup, plan.stage.cutmix),
             ),
             inputs["train"],
-            tell["train"],
+            target_readers["train"],
             metadata["train"],
             compute_class_weights(answers["train"], num_classes=len(manifest.class_names), mode=training.class_weight),
         ),
         validation=Batches(
             EpochPlan(len(records["validation"]), plan.stage.batch_size, 1, seed=None),
             inputs["validation"],
-            tell["validation"],
+            target_readers["validation"],
             metadata["validation"],
             np.ones(len(answers["validation"]), np.float32),
         ),
@@ -157,7 +157,7 @@ def _make_answers(manifest: Manifest, records: Sequence[ImageRecord], spec: Bund
 
 
 @dataclass(frozen=True)
-class BoxedTruth:
+class BoxTargets:
     """The truth where boxes are learnt: they lie otherwise in every view of a picture."""
 
     answers: NDArray[np.generic]
@@ -166,7 +166,7 @@ class BoxedTruth:
     policy: str
     seed: int
 
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Truth:
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
         """Return the answers of the images, and where their boxes lie in the views."""
         boxes, weights = np.zeros((len(images), 4), np.float32), np.zeros(len(images), np.float32)
         for row, (image, index) in enumerate(zip(images, views, strict=True)):
@@ -180,7 +180,7 @@ class BoxedTruth:
                     image_size=self.spec.image_size,
                     fit=self.spec.fit,
                 )
-        return Truth(self.answers[images], boxes, weights)
+        return Targets(self.answers[images], boxes, weights)
 
 
 def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: ResolvedStage) -> Inputs:

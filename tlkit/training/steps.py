@@ -94,11 +94,11 @@ class CompiledSteps:
             batches: Which.
             factors: Of the learning rate, one a batch.
         """
-        truth = block.truth
+        targets = block.targets
         edges = block.edges[batches.start : batches.stop + 1]
         images = slice(edges[0], edges[-1])
         mix = block.mix.arrays if block.mix else ()
-        arrays = (block.rows, block.metadata, truth.answers, truth.boxes, truth.box_weights, block.weights, *mix)
+        arrays = (block.rows, block.metadata, targets.answers, targets.boxes, targets.box_weights, block.weights, *mix)
         arguments = [
             tf.convert_to_tensor(array)
             for array in (block.inputs, *(array[images] for array in arrays), edges - edges[0])

@@ -12,10 +12,10 @@ from numpy.typing import NDArray
 
 from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, Block
+from tlkit.training.call_sizes import CallSizer
 from tlkit.training.checkpoint import restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.loop import StageData
-from tlkit.training.pace import Pace
 from tlkit.training.steps import CompiledSteps, StageModel, compile_steps
 
 MIN_TIMED_STEPS = 2
@@ -82,13 +82,13 @@ def time_epoch(
 
 def _time_steps(steps: CompiledSteps, batches: Batches, seconds: float) -> tuple[float, float]:
     """Return how long the first step takes beyond the others, and how long all steps of an epoch take."""
-    pace = Pace()
+    sizer = CallSizer()
     num_warm = 1 + batches.inputs.blocks_ahead * min(batches.inputs.batches_at_once, batches.plan.num_batches)
     num_taken = 0
     began = warmed_up = time.perf_counter()
     first = 0.0
     for block in _repeat(batches):
-        for calls in pace.share_out(block.num_batches):
+        for calls in sizer.split_steps(block.num_batches):
             steps(block, calls, [0.0] * (calls.stop - calls.start))
             now = time.perf_counter()
             num_taken += calls.stop - calls.start

@@ -18,14 +18,14 @@ def measure_cache(bench: Bench) -> Iterator[Table]:
     """Yield a table of numbers of rows."""
     data, cache = bench.folder("small"), bench.folder("cache")
     draw_small_pictures(data, 4, edge_px=64)
-    like = precompute_process(bench, data, "mobilenet_v2", cache, *RANDOM_WEIGHTS).said["cache"]
+    like = precompute_process(bench, data, "mobilenet_v2", cache, *RANDOM_WEIGHTS).output["cache"]
     counts = bench.sizes.cache_rows
     seconds = []
     for count in counts:
         root = bench.folder("cache")
-        said = run_module("side_by_side.programs.cache_upkeep", like=like, root=root, rows=count).said
-        seconds.append(said)
-        bench.say(f"  {count:,} rows: " + ", ".join(f"{name} {value:.2f} s" for name, value in said.items()))
+        output = run_module("side_by_side.programs.cache_upkeep", like=like, root=root, rows=count).output
+        seconds.append(output)
+        bench.say(f"  {count:,} rows: " + ", ".join(f"{name} {value:.2f} s" for name, value in output.items()))
     cells = [
         [f"{count:,}", *(f"{row[name]:.3f}" for name in COLUMNS)] for count, row in zip(counts, seconds, strict=True)
     ]

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from benchmarks.side_by_side.bench import Bench
-from benchmarks.side_by_side.figures import GROWTH, MEGABYTES, PART, SECONDS, Figure, Row, Wanted, compare, fit_exponent
+from benchmarks.side_by_side.figures import GROWTH, MEGABYTES, PART, SECONDS, Figure, Goal, Row, compare, fit_exponent
 from benchmarks.side_by_side.pictures import draw_small_pictures
 from benchmarks.side_by_side.processes import Finished
 from benchmarks.side_by_side.results import Table
@@ -14,8 +14,8 @@ from benchmarks.side_by_side.tlkit_runs import RANDOM_WEIGHTS, precompute_proces
 
 EDGE_PX = 64
 SMALLER = 1_000
-WANTED_AGAIN = Wanted(50, 200)
-WANTED_MEMORY = Wanted(1.1, 1.02)
+WANTED_AGAIN = Goal(50, 200)
+WANTED_MEMORY = Goal(1.1, 1.02)
 
 
 @dataclass(frozen=True)
@@ -48,8 +48,8 @@ def _measure_step(bench: Bench, count: int) -> Step:
 
     first = precompute()
     again = tuple(precompute() for _ in range(bench.sizes.rounds))
-    assert first.said["misses"] == count
-    assert {finished.said["hits"] for finished in again} == {count}
+    assert first.output["misses"] == count
+    assert {finished.output["hits"] for finished in again} == {count}
     return Step(count, first, again)
 
 

@@ -8,14 +8,14 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.side_by_side.bench import Bench, NotMeasured
-from benchmarks.side_by_side.figures import PART, SECONDS, Figure, Row, Wanted, compare
+from benchmarks.side_by_side.figures import PART, SECONDS, Figure, Goal, Row, compare
 from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.processes import run_module
 from benchmarks.side_by_side.tlkit_runs import finetune_process
 
 BACKBONE = "mobilenet_v2"
 LEARNING_RATE = 1e-3
-WANTED = Wanted(10, 30)
+GOALS = Goal(10, 30)
 
 
 @dataclass(frozen=True)
@@ -84,7 +84,7 @@ def measure_guide(bench: Bench) -> Iterator[Row]:
         "the guide's loop",
         guide_time,
         compare(own_time, guide_time, PART),
-        WANTED,
+        GOALS,
         note=f"{BACKBONE}, from the start of the process, imports and an empty cache included; " + "; ".join(notes),
     )
 
@@ -100,8 +100,8 @@ def _follow_guide(bench: Bench, data: Path) -> Course:
         learning_rate=LEARNING_RATE,
         epochs=bench.sizes.guide_epochs,
     )
-    ends = tuple(end - started for end in finished.said["ends"])
-    return Course(tuple(finished.said["accuracies"]), ends, finished.seconds)
+    ends = tuple(end - started for end in finished.output["ends"])
+    return Course(tuple(finished.output["accuracies"]), ends, finished.seconds)
 
 
 def _follow_tlkit(bench: Bench, data: Path) -> Course:

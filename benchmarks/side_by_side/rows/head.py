@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.side_by_side.bench import Bench, NotMeasured
-from benchmarks.side_by_side.figures import MILLISECONDS, Figure, Row, Wanted, compare
+from benchmarks.side_by_side.figures import MILLISECONDS, Figure, Goal, Row, compare
 from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.pictures import draw_small_pictures
 from benchmarks.side_by_side.processes import run_module
@@ -19,7 +19,7 @@ BACKBONE = "resnet50"
 NUM_CLASSES = 10
 EDGE_PX = 16
 SHARDS = "shard-*.h5"
-WANTED = Wanted(8, 12)
+GOALS = Goal(8, 12)
 
 
 @dataclass(frozen=True)
@@ -42,7 +42,9 @@ def measure_head(bench: Bench) -> Iterator[Row]:
     epochs = bench.sizes.head_epochs
     sides = [
         Side("tlkit", lambda: _train_with_tlkit(bench, invented, epochs)),
-        Side("Keras", lambda: run_module("peers.keras_head", features=invented.arrays, epochs=epochs).said["seconds"]),
+        Side(
+            "Keras", lambda: run_module("peers.keras_head", features=invented.arrays, epochs=epochs).output["seconds"]
+        ),
     ]
     seconds = take_turns(
         sides, bench.sizes.rounds, lambda side, value: bench.say(f"  {side}: {1000 * value:.0f} ms an epoch")
@@ -54,7 +56,7 @@ def measure_head(bench: Bench) -> Iterator[Row]:
         "Keras `fit(numpy)`",
         theirs,
         compare(ours, theirs),
-        WANTED,
+        GOALS,
         note="the same layers; tlkit's epoch is the time between two lines of history.csv, so reading the cache, validation, "
         "checkpoint and logs are inside",
     )
@@ -67,7 +69,7 @@ def invent_set(bench: Bench, num_train: int, num_validation: int) -> InventedSet
     for split, count in (("train", num_train), ("validation", num_validation)):
         draw_small_pictures(data / split, count, edge_px=EDGE_PX, num_classes=NUM_CLASSES)
     draw_small_pictures(first, 4, edge_px=EDGE_PX)
-    like = precompute_process(bench, first, BACKBONE, cache, *RANDOM_WEIGHTS).said["cache"]
+    like = precompute_process(bench, first, BACKBONE, cache, *RANDOM_WEIGHTS).output["cache"]
     arrays = bench.folder("arrays") / "features.npz"
     run_module("side_by_side.programs.feature_rows", data=data, cache=like, target=arrays, invents=True)
     return InventedSet(data, cache, arrays)

@@ -20,16 +20,16 @@ def measure_logistic(bench: Bench) -> Iterator[Row]:
     """Yield a line of seconds, and one of accuracies on the test images."""
     data, python = find_real_data(bench), find_peers()
     cache, arrays = bench.folder("cache"), bench.folder("arrays") / "features.npz"
-    like = precompute_process(bench, data, BACKBONE, cache, "--weights", bench.weights).said["cache"]
+    like = precompute_process(bench, data, BACKBONE, cache, "--weights", bench.weights).output["cache"]
     run_module("side_by_side.programs.feature_rows", data=data, cache=like, target=arrays, invents=False)
     sides = [
         Side("tlkit", lambda: _train_with_tlkit(bench, data, cache)),
-        Side("scikit-learn", lambda: run_module("peers.sklearn_head", python=python, features=arrays).said),
+        Side("scikit-learn", lambda: run_module("peers.sklearn_head", python=python, features=arrays).output),
     ]
     outcomes = take_turns(
         sides,
         bench.sizes.peer_rounds,
-        lambda side, said: bench.say(f"  {side}: {said['accuracy']:.3f} in {said['seconds']:.2f} s"),
+        lambda side, output: bench.say(f"  {side}: {output['accuracy']:.3f} in {output['seconds']:.2f} s"),
     )
     ours, theirs = (_collect(outcomes[side.name], "seconds", SECONDS) for side in sides)
     work = f"linear head on the cached features of {data.name}"

@@ -6,13 +6,13 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from benchmarks.side_by_side.bench import Bench, NotMeasured, find_peers
-from benchmarks.side_by_side.figures import RATE, Figure, Row, Wanted, compare
+from benchmarks.side_by_side.figures import RATE, Figure, Goal, Row, compare
 from benchmarks.side_by_side.machine import has_bfloat16
 from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.processes import run_module
 from benchmarks.side_by_side.tlkit_runs import precompute_rate
 
-WANTED = {"resnet50": Wanted(6, 7.5), "vgg16": Wanted(5, 6)}
+GOALS = {"resnet50": Goal(6, 7.5), "vgg16": Goal(5, 6)}
 IN_PYTORCH = ("resnet50", "vgg16")
 STOCK = "stock Keras"
 
@@ -41,19 +41,21 @@ def _measure_backbone(bench: Bench, backbone: str, wished: int, python: str) -> 
     ours = Figure(tuple(rates.pop("tlkit")), RATE)
     for rival, values in rates.items():
         theirs = Figure(tuple(values), RATE)
-        wanted = WANTED.get(backbone) if rival == STOCK else None
-        yield Row(f"precompute {backbone}, {count:,} photos", ours, rival, theirs, compare(ours, theirs), wanted)
+        goal = GOALS.get(backbone) if rival == STOCK else None
+        yield Row(f"precompute {backbone}, {count:,} photos", ours, rival, theirs, compare(ours, theirs), goal)
 
 
 def _predict_with_keras(data: Path, backbone: str) -> float:
-    said = run_module("peers.keras_features", data=data, backbone=backbone).said
-    return float(said["images"] / said["seconds"])
+    output = run_module("peers.keras_features", data=data, backbone=backbone).output
+    return float(output["images"] / output["seconds"])
 
 
 def _pytorch_sides(bench: Bench, data: Path, backbone: str, python: str) -> list[Side[float]]:
     def run(bfloat16: bool) -> float:
-        said = run_module("peers.torch_features", python=python, data=data, backbone=backbone, bfloat16=bfloat16).said
-        return float(said["images"] / said["seconds"])
+        output = run_module(
+            "peers.torch_features", python=python, data=data, backbone=backbone, bfloat16=bfloat16
+        ).output
+        return float(output["images"] / output["seconds"])
 
     rounds = bench.sizes.peer_rounds
     sides = [Side("PyTorch eager float32", lambda: run(False), rounds)]

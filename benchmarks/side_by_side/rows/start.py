@@ -6,15 +6,15 @@ import sys
 from collections.abc import Iterator
 
 from benchmarks.side_by_side.bench import Bench
-from benchmarks.side_by_side.figures import MILLISECONDS, SECONDS, Figure, Row, Wanted, compare
+from benchmarks.side_by_side.figures import MILLISECONDS, SECONDS, Figure, Goal, Row, compare
 from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.processes import TLKIT, run_module, run_process
 from benchmarks.side_by_side.tlkit_runs import RANDOM_WEIGHTS, finetune_process
 
 BACKBONE = "mobilenet_v2"
 NUM_PHOTOS = 24
-WANTED_PREDICT = Wanted(2, 1)
-WANTED_HELP = Wanted(100)
+WANTED_PREDICT = Goal(2, 1)
+WANTED_HELP = Goal(100)
 
 
 def measure_start(bench: Bench) -> Iterator[Row]:

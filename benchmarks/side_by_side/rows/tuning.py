@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks.side_by_side.bench import Bench
-from benchmarks.side_by_side.figures import SECONDS, Figure, Row, Wanted, compare
+from benchmarks.side_by_side.figures import SECONDS, Figure, Goal, Row, compare
 from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.processes import run_module
 from benchmarks.side_by_side.tlkit_runs import finetune_process
@@ -25,7 +25,7 @@ class Tuning:
         backbone: The network.
         unfreeze: Value of tlkit's `--unfreeze`.
         trained: The same for `peers.keras_training`.
-        wanted: What is to be reached.
+        goal: What is to be reached.
         note: What a reader must know.
     """
 
@@ -33,7 +33,7 @@ class Tuning:
     backbone: str
     unfreeze: str
     trained: str
-    wanted: Wanted
+    goal: Goal
     note: str
 
 
@@ -42,7 +42,7 @@ TAIL = Tuning(
     "resnet50",
     "conv5",
     "conv5_",
-    Wanted(10, 20),
+    Goal(10, 20),
     "an epoch after the first, validation included; what tlkit caches below conv5 it computes before the first epoch",
 )
 WHOLE, WHOLE_SMALL = (
@@ -51,7 +51,7 @@ WHOLE, WHOLE_SMALL = (
         backbone,
         "all",
         "all",
-        Wanted(3, 4),
+        Goal(3, 4),
         "an epoch after the first, validation included; batch norm frozen on both sides, no augmentation",
     )
     for backbone in ("resnet50", "mobilenet_v2")
@@ -81,7 +81,7 @@ def _measure(bench: Bench, tuning: Tuning, data: Path, count: int, weights: Path
         Side(
             "stock Keras",
             lambda: float(
-                run_module("peers.keras_training", data=data, trained=tuning.trained, **given).said["seconds"]
+                run_module("peers.keras_training", data=data, trained=tuning.trained, **given).output["seconds"]
             ),
         ),
     ]
@@ -92,7 +92,7 @@ def _measure(bench: Bench, tuning: Tuning, data: Path, count: int, weights: Path
     )
     ours, theirs = (Figure(tuple(seconds[side.name]), SECONDS) for side in sides)
     work = f"{tuning.work}, {tuning.backbone}, {count} photos"
-    return Row(work, ours, "stock Keras", theirs, compare(ours, theirs), tuning.wanted, tuning.note)
+    return Row(work, ours, "stock Keras", theirs, compare(ours, theirs), tuning.goal, tuning.note)
 
 
 def _train_with_tlkit(bench: Bench, tuning: Tuning, data: Path, weights: Path) -> float:

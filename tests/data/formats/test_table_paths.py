@@ -30,8 +30,8 @@ def photos(tmp_path: Path) -> Path:
 def read(folder: Path, *cells: str) -> tuple[list[str], list[str]]:
     finder = PathFinder(folder / "photos.csv")
     paths = [finder.find(cell) for cell in cells]
-    told = finder.describe()
-    return [str(path.relative_to(folder)) for path in paths], told
+    notices = finder.describe()
+    return [str(path.relative_to(folder)) for path in paths], notices
 
 
 def test_paths_that_stand_as_they_are_need_no_notice(photos: Path) -> None:

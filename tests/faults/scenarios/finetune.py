@@ -14,7 +14,7 @@ import tensorflow as tf
 from PIL import Image
 
 import tlkit.reports.figures.canvas
-import tlkit.training.pace
+import tlkit.training.call_sizes
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import TlkitError
@@ -28,7 +28,7 @@ RECIPE = Recipe(
     head=HeadSettings(kind="linear"),
     stages=(Stage(epochs=2, batch_size=8, lr=0.01), Stage(unfreeze="conv2", epochs=1, batch_size=8, lr=0.01)),
 )
-tlkit.training.pace.SECONDS_WORTH_SAVING = 0.0
+tlkit.training.call_sizes.SECONDS_WORTH_SAVING = 0.0
 assert matplotlib.__version__, tf.__version__  # imported once, before the forks; nothing is computed here
 
 

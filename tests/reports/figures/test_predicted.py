@@ -87,8 +87,8 @@ def test_predictions_far_outside_of_logarithmic_axes_stand_at_the_edge(tmp_path:
 
 def test_the_title_has_the_scores() -> None:
     true = np.array([1.0, 2.0, 3.0, 10.0])
-    said = np.array([2.0, 2.0, 5.0, 6.0])
-    assert _describe(true, said, 1.75) == "R² 0.580, mean absolute error 1.75, 4 images"
+    predicted = np.array([2.0, 2.0, 5.0, 6.0])
+    assert _describe(true, predicted, 1.75) == "R² 0.580, mean absolute error 1.75, 4 images"
     assert _describe(true[:1], true[:1], 0.0) == "R² -, mean absolute error 0, 1 image"
 
 

@@ -96,8 +96,10 @@ def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uin
     """
     padding = [(0, engine.batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
     found = engine.compute(np.pad(images, padding, mode="edge"))[: len(images)]
-    wanted = np.asarray(trunk(images.astype(np.float32), training=False))
-    return Agreement(float(np.median(_similarities(_pool(found), _pool(wanted)))), min(_similarities(found, wanted)))
+    expected = np.asarray(trunk(images.astype(np.float32), training=False))
+    return Agreement(
+        float(np.median(_similarities(_pool(found), _pool(expected)))), min(_similarities(found, expected))
+    )
 
 
 def _pool(features: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -106,9 +108,9 @@ def _pool(features: NDArray[np.float32]) -> NDArray[np.float32]:
     return pooled
 
 
-def _similarities(found: NDArray[np.float32], wanted: NDArray[np.float32]) -> list[float]:
+def _similarities(found: NDArray[np.float32], expected: NDArray[np.float32]) -> list[float]:
     """Return the cosine similarity of each row of two arrays (n, ...)."""
-    return [_cosine(*(one.ravel().astype(np.float64) for one in pair)) for pair in zip(found, wanted, strict=True)]
+    return [_cosine(*(one.ravel().astype(np.float64) for one in pair)) for pair in zip(found, expected, strict=True)]
 
 
 def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:

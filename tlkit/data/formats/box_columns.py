@@ -139,10 +139,10 @@ def find_box(header: Sequence[str]) -> list[str]:
     return next(filter(None, (_find(header, names) for names in (*CORNER_COLUMNS, *EXTENT_COLUMNS))), [])
 
 
-def _find(header: Sequence[str], wanted: Sequence[str]) -> list[str]:
+def _find(header: Sequence[str], names: Sequence[str]) -> list[str]:
     """Return the columns with these names, whatever their case; empty unless all exist."""
     by_lower_case = {name.lower(): name for name in header}
-    return [by_lower_case[name] for name in wanted] if all(name in by_lower_case for name in wanted) else []
+    return [by_lower_case[name] for name in names] if all(name in by_lower_case for name in names) else []
 
 
 def _find_columns(path: Path, header: Sequence[str]) -> _Columns:

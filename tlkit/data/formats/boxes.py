@@ -112,11 +112,11 @@ class ImageFinder:
             self._listings[path.parent] = _index(_list_files(path.parent))
         return _prefer_exact(self._listings[path.parent].get(_key(path, any_suffix), ()), path, any_suffix)
 
-    def _search(self, wanted: PurePath, any_suffix: bool) -> list[Path]:
+    def _search(self, searched: PurePath, any_suffix: bool) -> list[Path]:
         """Return the files in the folder that share the most trailing parts with the requested path."""
-        candidates = _prefer_exact(self._everything.get(_key(wanted, any_suffix), ()), wanted, any_suffix)
-        for start in range(len(wanted.parts)):
-            parents = wanted.parts[start:-1]
+        candidates = _prefer_exact(self._everything.get(_key(searched, any_suffix), ()), searched, any_suffix)
+        for start in range(len(searched.parts)):
+            parents = searched.parts[start:-1]
             found = [path for path in candidates if _fold(path.parts[-1 - len(parents) : -1]) == _fold(parents)]
             if found:
                 return found
@@ -154,9 +154,9 @@ def _fold(names: Sequence[str]) -> list[str]:
     return [unicodedata.normalize("NFC", name).casefold() for name in names]
 
 
-def _prefer_exact(files: Sequence[Path], wanted: PurePath, any_suffix: bool) -> list[Path]:
+def _prefer_exact(files: Sequence[Path], searched: PurePath, any_suffix: bool) -> list[Path]:
     """Return the files whose spelling matches exactly, including case; all of them if none does."""
-    name = unicodedata.normalize("NFC", wanted.name)
+    name = unicodedata.normalize("NFC", searched.name)
     exact = [path for path in files if unicodedata.normalize("NFC", path.stem if any_suffix else path.name) == name]
     return exact or list(files)
 

@@ -27,7 +27,7 @@ MAX_DOUBT_LEFT_ABOUT_A_CLASS = 0.1
 
 
 @dataclass(frozen=True)
-class GivenAway:
+class CertainImages:
     """A subset of the images whose target is nearly certain.
 
     Attributes:
@@ -41,7 +41,9 @@ class GivenAway:
     base_rate: float
 
 
-def find_given_away(memberships: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]) -> GivenAway | None:
+def find_certain_images(
+    memberships: NDArray[np.floating[Any]], outputs: NDArray[np.floating[Any]]
+) -> CertainImages | None:
     """Return the images whose class a prediction makes nearly certain; None if there are too few.
 
     They count if they are at least 5% of all images and their remaining doubt is a smaller fraction than their share of
@@ -67,7 +69,7 @@ def find_given_away(memberships: NDArray[np.floating[Any]], outputs: NDArray[np.
         share = float(part.mean())
         most_left = share if is_enough else MAX_DOUBT_LEFT_ABOUT_A_CLASS
         if left <= most_left and (score.low - base_rate) / (1.0 - base_rate) > MIN_PART_OF_DOUBT:
-            return GivenAway(share, score, base_rate)
+            return CertainImages(share, score, base_rate)
     return None
 
 

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from tlkit.metrics.intervals import compute_wilson_interval
-from tlkit.probes.given_away import find_given_away
+from tlkit.probes.certain_images import find_certain_images
 
 
 def make_case(num_sure: int, num_wrong: int, num_others: int, share_of_first: float) -> tuple[np.ndarray, np.ndarray]:
@@ -21,14 +21,14 @@ def make_case(num_sure: int, num_wrong: int, num_others: int, share_of_first: fl
 
 
 def test_the_part_is_told_with_how_often_it_is_right() -> None:
-    found = find_given_away(*make_case(100, 0, 900, 0.5))
+    found = find_certain_images(*make_case(100, 0, 900, 0.5))
     assert found is not None
     assert (found.share, found.base_rate) == (0.1, 0.5)
     assert found.score == compute_wilson_interval(100, 100)
 
 
 @pytest.mark.parametrize(
-    ("num_sure", "num_wrong", "num_others", "share_of_first", "is_given_away"),
+    ("num_sure", "num_wrong", "num_others", "share_of_first", "is_enough"),
     [
         (1000, 52, 1000, 0.74, True),  # a fifth of the doubt is left, about half of the images
         (100, 5, 1900, 0.74, False),  # the same doubt, about a twentieth of the images
@@ -40,13 +40,13 @@ def test_the_part_is_told_with_how_often_it_is_right() -> None:
     ],
 )
 def test_the_fewer_they_are_the_surer_it_must_be(
-    num_sure: int, num_wrong: int, num_others: int, share_of_first: float, is_given_away: bool
+    num_sure: int, num_wrong: int, num_others: int, share_of_first: float, is_enough: bool
 ) -> None:
-    found = find_given_away(*make_case(num_sure, num_wrong, num_others, share_of_first))
-    assert (found is not None) is is_given_away
+    found = find_certain_images(*make_case(num_sure, num_wrong, num_others, share_of_first))
+    assert (found is not None) is is_enough
 
 
 def test_the_base_rates_give_nothing_away_not_even_of_the_only_class() -> None:
     memberships = np.eye(2)[[0] * 95 + [1] * 5]
-    assert find_given_away(memberships, np.tile(memberships.mean(axis=0), (100, 1))) is None
-    assert find_given_away(np.ones((30, 1)), np.ones((30, 1))) is None
+    assert find_certain_images(memberships, np.tile(memberships.mean(axis=0), (100, 1))) is None
+    assert find_certain_images(np.ones((30, 1)), np.ones((30, 1))) is None

@@ -17,13 +17,13 @@ SECONDS_WORTH_SAVING = 5.0
 _MAX_GROWTH = 16
 
 
-class Pace:
+class CallSizer:
     """Divides steps into calls of about half a second each, based on the duration of earlier calls."""
 
     def __init__(self) -> None:
         self._num_steps = 1
 
-    def share_out(self, num_steps: int) -> Iterator[slice]:
+    def split_steps(self, num_steps: int) -> Iterator[slice]:
         """Yield which of some steps, counted from 0, go into each call; a call lasts until the next is asked for."""
         done = 0
         while done < num_steps:
@@ -31,12 +31,12 @@ class Pace:
             started = time.perf_counter()
             yield calls
             seconds = max(time.perf_counter() - started, 1e-6)
-            wanted = int(SECONDS_OF_A_CALL / seconds * (calls.stop - calls.start))
-            self._num_steps = max(1, min(wanted, _MAX_GROWTH * self._num_steps))
+            num_fitting = int(SECONDS_OF_A_CALL / seconds * (calls.stop - calls.start))
+            self._num_steps = max(1, min(num_fitting, _MAX_GROWTH * self._num_steps))
             done = calls.stop
 
 
-class SavingPace:
+class SaveTimer:
     """Decides when to save: writing the state of a large head can take longer than training an epoch."""
 
     def __init__(self) -> None:
