@@ -36,6 +36,7 @@ class Head:
         sees_places: Whether its last layer knows where in the map something is, as a box needs it.
         scores_places: Whether its last layer scores every place of the map, and the mean of the scores is the logit. A
             head with such a score map has no layer of all features that a box or metadata could join.
+        is_affine: Whether a trained head is an affine function of its feature, so that a logit is a sum of contributions.
         has_units: Whether it has a layer whose width can be set.
         takes_any_size: Whether its weights fit maps of every size, and so images of every size.
     """
@@ -46,6 +47,7 @@ class Head:
     pooling: str = "none"
     sees_places: bool = False
     scores_places: bool = False
+    is_affine: bool = False
     has_units: bool = False
     takes_any_size: bool = False
 
@@ -194,10 +196,17 @@ def _build_conv(feature: keras.KerasTensor, dropout: float, units: int) -> keras
 HEADS = {
     head.kind: head
     for head in (
-        Head(LINEAR, "one layer on the pooled feature", _build_linear, pooling="avg", takes_any_size=True),
+        Head(
+            LINEAR,
+            "one layer on the pooled feature",
+            _build_linear,
+            pooling="avg",
+            is_affine=True,
+            takes_any_size=True,
+        ),
         Head("dense", "the Fisheries head", _build_dense, sees_places=True, has_units=True),
         Head("conv", "keeps the map", _build_conv, scores_places=True, has_units=True, takes_any_size=True),
-        Head("flat", "one layer on the whole map", _build_flat, sees_places=True),
+        Head("flat", "one layer on the whole map", _build_flat, sees_places=True, is_affine=True),
     )
 }
 """Every kind of head, by name."""

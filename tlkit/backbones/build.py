@@ -20,7 +20,7 @@ import keras
 import numpy as np
 
 from tlkit.backbones.catalogue import PIXELS, POOLINGS, TOP, BackboneEntry, find_backbone
-from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
+from tlkit.backbones.cutting import LayerGroup, Step, find_cuts, find_groups, record_steps
 from tlkit.backbones.preprocessing import IMAGENET_STD_RGB, add_preprocessing
 from tlkit.backbones.weights import WeightsInfo, check_weights, hash_arrays, load_weights, stable_names
 
@@ -97,13 +97,28 @@ class Backbone:
         if boundary in (PIXELS, TOP):
             return None if boundary == TOP else self.model
         if boundary not in self._tails:
-            output = self._group(boundary).output
-            tail = keras.Model(output, self._graph[0].output)
-            features = keras.Input(output.shape[1:], name="boundary")
-            self._tails[boundary] = keras.models.clone_model(
-                tail, input_tensors=features, clone_function=lambda layer: layer
-            )
+            self._tails[boundary] = self._build_tail(self._group(boundary).output)
         return self._tails[boundary]
+
+    def _build_tail(self, cut: keras.KerasTensor) -> keras.Model:
+        """Return what follows a cut as a model of its own on the same layers."""
+        tail = keras.Model(cut, self._graph[0].output)
+        features = keras.Input(cut.shape[1:], name="boundary")
+        return keras.models.clone_model(tail, input_tensors=features, clone_function=lambda layer: layer)
+
+    def split_at_map(self, boundary: str) -> tuple[keras.Model, keras.Model | None]:
+        """Return the parts below and above the last feature map up to a boundary, which is not `pixels`.
+
+        At the top of a backbone that pools this is the map before the pooling; elsewhere it is the boundary's own. The
+        part above is None where nothing follows.
+        """
+        steps = self._graph[1]
+        boundary = self.entry.boundary(boundary)
+        end = len(steps) - 1 if boundary == TOP else self._group(boundary).num_steps - 1
+        maps = [cut for cut in find_cuts(steps[: end + 1]) if len(steps[cut].output.shape) == 4]
+        output = steps[maps[-1]].output
+        trunk = keras.Model(self._graph[0].input, output)
+        return trunk, None if maps[-1] == len(steps) - 1 else self._build_tail(output)
 
     def group_of(self, weight: keras.Variable) -> str:
         """Return the name of the layer group that holds a weight of this backbone."""

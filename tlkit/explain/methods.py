@@ -1,0 +1,77 @@
+"""The methods of explanation, by name, and the one function that applies any of them to feature maps."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.explain import feature_maps
+
+if TYPE_CHECKING:
+    from tlkit.explain.explainer import Explainer
+
+AUTO = "auto"
+
+
+@dataclass(frozen=True)
+class Method:
+    """A way to explain an output.
+
+    Attributes:
+        name: What the user types.
+        summary: What a place of the map holds, in a few words.
+        compute: From an explainer, feature maps, targets and metadata to maps.
+    """
+
+    name: str
+    summary: str
+    compute: Callable[..., NDArray[np.float32]]
+
+
+FEATURE_METHODS = {
+    method.name: method
+    for method in (
+        Method("exact", "the score of the place, as the head sums it up", feature_maps.compute_exact),
+        Method("gradcam", "channels weighted by their mean gradient", feature_maps.compute_gradcam),
+        Method("hirescam", "gradient times feature", feature_maps.compute_hirescam),
+        Method("occlusion", "the fall of the output without the place", feature_maps.compute_map_occlusion),
+        Method("rise", "the output with and without the place, under random masks", feature_maps.compute_map_rise),
+    )
+}
+"""Methods that start from a feature map."""
+
+DEFAULT = "gradcam"
+"""What `auto` takes where the head does not say exactly what each place contributes; see docs/explain.md."""
+
+
+def explain_features(
+    explainer: Explainer,
+    features: NDArray[np.floating[Any]],
+    targets: NDArray[np.int64],
+    metadata: NDArray[np.float32] | None = None,
+    *,
+    method: str = AUTO,
+) -> NDArray[np.float32]:
+    """Return the evidence for one output of each image, place by place.
+
+    Args:
+        explainer: The model.
+        features: Maps at the explainer's boundary, float16 or float32 (n, h, w, channels).
+        targets: The output that is explained of each image, int64 (n,): a class or label, 0 for a value, and with a box
+            num_answers + 0..3 for its cx, cy, w, h.
+        metadata: float32 (n, width), as the model's `spec.metadata` encodes it; None if the model takes none.
+        method: `auto` or one of `FEATURE_METHODS`. `auto` is exact where the head allows it, and Grad-CAM elsewhere.
+
+    Returns:
+        float32 (n, h, w), signed: positive where a place speaks for the output. With `exact` the mean over the places
+        is the logit, or the value in standard deviations, less what metadata add to it.
+    """
+    if method == AUTO:
+        method = "exact" if feature_maps.has_exact(explainer, targets) else DEFAULT
+    if len(features) == 0:
+        return np.zeros((0, *explainer.feature_shape[:2]), np.float32)
+    return FEATURE_METHODS[method].compute(explainer, features, targets, metadata)
