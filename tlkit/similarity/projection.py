@@ -114,13 +114,13 @@ def _lay_out(components: NDArray[np.float32], advance: Callable[[int], None]) ->
     attraction = _find_attraction(components)
     grid = GridRepulsion()
     repel = compute_repulsion if num_rows <= MAX_EXACT_POINTS else grid.compute
-    rate = max(200.0, num_rows / _EXAGGERATION)
     gains, velocity = np.ones_like(points), np.zeros_like(points)
     for step in range(NUM_STEPS):
         if is_interrupted():
             raise KeyboardInterrupt
         is_early = step < _STEPS_EXAGGERATED
         exaggeration, momentum = (_EXAGGERATION, 0.5) if is_early else (1.0, 0.8)
+        rate = num_rows / _EXAGGERATION if is_early else max(200.0, num_rows / _EXAGGERATION)
         gradient = 4 * (exaggeration * attraction.compute(points) - repel(points))
         gains = np.maximum(np.where((gradient > 0) != (velocity > 0), gains + 0.2, gains * 0.8), 0.01)
         velocity = (momentum * velocity - rate * gains * gradient).astype(np.float32)
