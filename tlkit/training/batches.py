@@ -125,7 +125,7 @@ class EpochPlan:
 
     Attributes:
         num_images: Images in an epoch.
-        batch_size: The most images in a batch.
+        batch_size: Maximum number of images in a batch.
         num_views: Cached views to draw from; 0 for a fresh view in every epoch (view number epoch + 1).
         seed: Seed of the stage; None keeps the order and view 0 without mixing, as in validation.
         mixing: How images are mixed, if they are.
@@ -234,7 +234,7 @@ def choose_inputs(
         read: Fetches features by image and view.
         num_images: Images in the split.
         num_views: Cached views of each.
-        batch_size: The most images in a batch.
+        batch_size: Maximum number of images in a batch.
         row_bytes: Size of one row of features.
         free_bytes: Free memory; at most a quarter of it is used, half while it is being filled.
     """
@@ -254,8 +254,8 @@ class Batches:
     Attributes:
         plan: Order and views.
         inputs: Where they come from.
-        read_targets: Tells the truth.
-        metadata: float32 (num_images, width); width 0 where there are none.
+        read_targets: Returns the targets.
+        metadata: float32 (num_images, width); width 0 without metadata.
         weights: float32 (num_images,).
     """
 

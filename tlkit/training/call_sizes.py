@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 SECONDS_OF_A_CALL = 0.5
 SAVING_SHARE = 20
-"""Saving may take one part in this many of the time."""
+"""Saving may take at most 1 / SAVING_SHARE of the time."""
 SECONDS_WORTH_SAVING = 5.0
 """Shorter training is not worth saving."""
 _MAX_GROWTH = 16
@@ -24,7 +24,7 @@ class CallSizer:
         self._num_steps = 1
 
     def split_steps(self, num_steps: int) -> Iterator[slice]:
-        """Yield which of some steps, counted from 0, go into each call; a call lasts until the next is asked for."""
+        """Yield the steps of each call, counted from 0; a call lasts until the next one is requested."""
         done = 0
         while done < num_steps:
             calls = slice(done, min(done + self._num_steps, num_steps))
@@ -44,12 +44,12 @@ class SaveTimer:
 
     @property
     def is_due(self) -> bool:
-        """Whether there is something to lose, and enough time since the last writing, beside what that took."""
+        """Whether enough time has passed since the last save, relative to its duration."""
         return time.perf_counter() >= self._due
 
     @contextmanager
     def measured(self) -> Iterator[None]:
-        """Measure the writing, which happens inside."""
+        """Measure the duration of the save inside."""
         started = time.perf_counter()
         yield
         stopped = time.perf_counter()

@@ -36,7 +36,7 @@ class Deeper:
         boundary: Boundary above which the backbone is trained.
         features: Features at that boundary.
         stage: Resolved settings.
-        bn: What its batch norm does; see `build_stage_model`.
+        bn: Batch norm of the tail; see `build_stage_model`.
     """
 
     backbone: Backbone
@@ -53,13 +53,13 @@ def answer_at_two_depths(
     how: HeadTraining,
     deeper: Deeper,
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
-    """Return what the head alone says of the test part, and what head and last groups say, as in `HeldOutAnswers`.
+    """Return the test predictions of the head alone, and of the head with the last groups, as in `HeldOutAnswers`.
 
     Args:
-        features: At the top.
-        answers: Of all images; see `answer_held_out`, also for the arguments that follow.
-        parts: Which images are for what.
-        how: What the head is, and how it is trained; the second stage has the same seed, weight decay and so on.
+        features: Features at the top.
+        answers: Targets of all images; see `answer_held_out`.
+        parts: The split of the images.
+        how: The head, and how to train it; the second stage uses the same training settings.
         deeper: The second stage.
 
     Raises:

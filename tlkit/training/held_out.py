@@ -1,6 +1,6 @@
-"""Train a head on the features of some images and let it answer for others that are held out. Nothing is saved.
+"""Train a head on the features of some images and predict held-out ones. Nothing is saved.
 
-It is the training of a run's first stage, with the epoch chosen on validation images; `tlkit compare` does it fold by fold.
+This is the first stage of a run, with the epoch chosen on validation images; `tlkit compare` does it for each fold.
 """
 
 from __future__ import annotations
@@ -35,12 +35,12 @@ IMAGES_AT_ONCE = 256
 
 @dataclass(frozen=True, eq=False)
 class FeatureSource:
-    """Features of images in some views, wherever they lie.
+    """Features of images in several views, from any storage.
 
     Attributes:
-        read: Reads some of them by image and view, float16 or float32 (n, *shape).
-        num_views: Views of each image; view 0 is the image itself.
-        shape: Of one row: (channels,), or (height, width, channels).
+        read: Reads features by image and view: float16 or float32 (n, *shape).
+        num_views: Number of views per image; view 0 is the image itself.
+        shape: Shape of one row: (channels,) or (height, width, channels).
         row_bytes: Size of one row.
     """
 
@@ -52,7 +52,7 @@ class FeatureSource:
 
 @dataclass(frozen=True, eq=False)
 class Parts:
-    """Positions of images, int64: those that are trained on, those that choose the epoch, those that are asked about."""
+    """Positions of the training, validation and test images, int64; validation chooses the epoch."""
 
     train: NDArray[np.int64]
     validation: NDArray[np.int64]
@@ -78,14 +78,14 @@ class HeadTraining:
 
 @dataclass(frozen=True, eq=False)
 class HeldOutAnswers:
-    """What a head says of images that it has not learnt from.
+    """The predictions of a head for held-out images.
 
     Attributes:
-        outputs: For each image that is asked about, float (n, num_answers): probabilities of classes or labels, 0..1, or
-            a value in the unit of the answers.
+        outputs: One row per test image, float (n, num_answers): probabilities of classes or labels, 0..1, or a value in
+            its own unit.
         progress: History and best epoch of its training.
-        seconds: What that took.
-        num_parameters: Weights of the head.
+        seconds: Duration of training and prediction.
+        num_parameters: Number of weights of the head.
     """
 
     outputs: NDArray[np.floating[Any]]
@@ -95,15 +95,15 @@ class HeldOutAnswers:
 
 
 def answer_held_out(features: FeatureSource, answers: NDArray[Any], parts: Parts, how: HeadTraining) -> HeldOutAnswers:
-    """Train a new head and return what it says of the images of the test part, each as it is, in view 0.
+    """Train a new head and predict the test images, each in view 0.
 
-    The same arguments give the same answers.
+    Deterministic: the same arguments give the same outputs.
 
     Args:
-        features: Of all images, by position.
-        answers: Of all images: int32 (n,) classes, float32 (n, labels) of 0 and 1, or float (n, 1) values.
-        parts: Which images are for what.
-        how: What the head is, and how it is trained.
+        features: Features of all images, by position.
+        answers: Targets of all images: int32 (n,) classes, float32 (n, labels) of 0 and 1, or float (n, 1) values.
+        parts: The split of the images.
+        how: The head, and how to train it.
 
     Raises:
         NumericsError: The training loss is no longer a number.
@@ -124,9 +124,9 @@ class Trained:
 
     Attributes:
         model: From features to logits.
-        outputs: What it says.
+        outputs: Its outputs.
         target: How values are scaled; None for classes and labels.
-        answers: Of all images, as it learns them: values in deviations.
+        answers: Targets of all images as the model learns them; values in standard deviations from the mean.
         progress: History and best epoch of its training.
     """
 
@@ -137,7 +137,7 @@ class Trained:
     progress: Progress
 
     def through(self, model: StageModel) -> Trained:
-        """Return the same for a model that learnt the same answers."""
+        """Return a copy for another model trained on the same targets."""
         return dataclasses.replace(self, model=model)
 
 
@@ -164,7 +164,7 @@ def train_head(features: FeatureSource, answers: NDArray[Any], parts: Parts, how
 
 
 def answer_with(trained: Trained, features: FeatureSource, images: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
-    """Return what a model says of images, each as it is, in view 0; see `HeldOutAnswers`."""
+    """Return a model's predictions for images in view 0; see `HeldOutAnswers`."""
     outputs = find_task(trained.outputs.task).activate(compute_logits(trained.model, features.read, images))
     return outputs if trained.target is None else to_values(trained.target, outputs)
 
@@ -211,7 +211,7 @@ def fit_unwatched(
     *,
     keeps_start: bool = False,
 ) -> Progress:
-    """Train a stage that nobody watches and nobody goes on with."""
+    """Train a stage without progress display and checkpoints."""
 
     def show_nothing(text: str, total: int) -> nullcontext[Callable[[int], None]]:
         return nullcontext(lambda count: None)
@@ -230,7 +230,7 @@ def fit_unwatched(
 def compute_logits(
     model: StageModel, read: InputReader, images: NDArray[np.int64], *, view: int = 0
 ) -> NDArray[np.float32]:
-    """Return what a model says of images in one view, in inference mode: float32 (n, num_answers)."""
+    """Return a model's logits for images in one view, in inference mode: float32 (n, num_answers)."""
     logits_by_batch = []
     for start in range(0, len(images), IMAGES_AT_ONCE):
         some = images[start : start + IMAGES_AT_ONCE]

@@ -81,7 +81,7 @@ def fit_stage(
         stage: Epochs, schedule and patience; resolved.
         training: Seed, weight decay, label smoothing and focal loss.
         keeps_start: Whether the model was usable before this stage.
-        callbacks: Told of each epoch, and where its state is kept.
+        callbacks: Called after each epoch.
 
     Returns:
         The progress, with the history.

@@ -1,4 +1,4 @@
-"""From sums over batches to the figures of an epoch."""
+"""Turn sums over batches into the figures of an epoch."""
 
 from __future__ import annotations
 
@@ -28,9 +28,9 @@ class Meter:
         self._sums: dict[str, float] = defaultdict(float)
 
     def add(self, sums: Mapping[str, NDArray[np.floating[Any]]]) -> None:
-        """Take the sums of some batches, (batches,) by name.
+        """Add the sums of some batches, (batches,) by name.
 
-        They are added one after the other, so that the figures do not depend on how many come at a time.
+        They are added one by one, so that the figures do not depend on the number per call.
         """
         for name, values in sums.items():
             for value in values.tolist():
@@ -51,12 +51,12 @@ class Meter:
 
 
 def compute_outcomes(by_image: Mapping[str, NDArray[np.floating[Any]]], outputs: Outputs) -> NDArray[np.float32]:
-    """Return how well each image fared, float32 (n,), so that the higher mean is the better score.
+    """Return the score of each image, float32 (n,); a higher mean is better.
 
-    With boxes that is the task's outcome plus the IoU; images without a box count only by their answer.
+    With boxes, the IoU is added to the task's score; images without a box only have the latter.
 
     Args:
-        by_image: What each image adds to the sums, (n,) by name.
+        by_image: The terms of each image, (n,) by name.
         outputs: What the model says.
     """
     outcomes = find_task(outputs.task).compute_outcomes(by_image)

@@ -3,8 +3,8 @@
 Partners, regions and amounts are drawn from (seed, epoch) in numpy, like order and views; the mixing itself is part of
 the compiled step. Each image of a batch is mixed once, with another one of the same batch.
 
-- MixUp (Zhang et al. 2018, arXiv:1710.09412) adds two images, each times its share. Between cached features the same is
-  done to these, as manifold mixup (Verma et al. 2019, arXiv:1806.05236) does at one fixed layer.
+- MixUp (Zhang et al. 2018, arXiv:1710.09412) averages two images, weighted by their shares. Cached features are mixed
+  in the same way, which is manifold mixup (Verma et al. 2019, arXiv:1806.05236) at one fixed layer.
 - CutMix (Yun et al. 2019, arXiv:1905.04899) pastes a rectangle of one picture into the other, in the same place.
 """
 
@@ -31,8 +31,8 @@ class Mix:
     Attributes:
         partners: Place of the other image within the batch, int32 (n,).
         amounts: Weight of the other image, float32 (n,), 0..1; with regions, of its pixels within the region.
-        regions: left, top, right, bottom of where it is seen, as fractions 0..1 of the input: float32 (n, 4); width 0
-            where all of every image is mixed.
+        regions: Left, top, right and bottom of its visible region, as fractions 0..1 of the input: float32 (n, 4), or
+            (n, 0) if whole images are mixed.
     """
 
     partners: NDArray[np.int32]
@@ -41,11 +41,11 @@ class Mix:
 
     @property
     def arrays(self) -> tuple[NDArray[np.generic], ...]:
-        """What the compiled step is given, in the order of `mix_inputs`."""
+        """The arguments of the compiled step, in the order of `mix_inputs`."""
         return self.partners, self.amounts, self.regions
 
     def part(self, images: slice) -> Mix:
-        """Return the mix of some of the images; whole batches of them."""
+        """Return the mix of some images, in whole batches."""
         return Mix(self.partners[images], self.amounts[images], self.regions[images])
 
 
@@ -67,7 +67,7 @@ class Mixing:
         return self.mixup > 0 or self.cutmix > 0
 
     def draw(self, sizes: Sequence[int], *, seed: int, epoch: int) -> Mix:
-        """Draw the mix of an epoch whose batches have these sizes; cost: some microseconds a batch."""
+        """Draw the mix of an epoch with these batch sizes; costs some microseconds per batch."""
         generator = np.random.Generator(np.random.PCG64([seed, epoch, _STREAM]))
         partners = np.concatenate([generator.permutation(size) for size in sizes]).astype(np.int32)
         num_images = len(partners)
@@ -86,7 +86,9 @@ NO_MIXING = Mixing()
 
 
 def _draw_regions(generator: np.random.Generator, alpha: float, num_images: int) -> NDArray[np.float64]:
-    """Return rectangles of a drawn area and the input's proportions, round an even place, cut at the edges: (n, 4)."""
+    """Return rectangles with random area and the input's aspect ratio around a random centre, cut at the edges: (n,
+    4).
+    """
     side = np.sqrt(generator.beta(alpha, alpha, num_images))[:, np.newaxis]
     centre = generator.random((num_images, 2))
     regions: NDArray[np.float64] = np.concatenate([centre - side / 2, centre + side / 2], axis=1).clip(0.0, 1.0)
@@ -103,8 +105,7 @@ def mix_inputs(inputs: Any, partners: Any, amounts: Any, regions: Any) -> tuple[
         regions: Likewise; their edges are rounded to whole pixels.
 
     Returns:
-        The mixtures, in the shape of `inputs`, and each image's own share in its mixture, float32 (n,), 0..1: as much
-        as is left of it in the end.
+        The mixtures, in the shape of `inputs`, and each image's own remaining share, float32 (n,), 0..1.
     """
     weights = ops.reshape(amounts, (-1, *(1 for _ in inputs.shape[1:])))
     shares = 1.0 - amounts
@@ -124,7 +125,9 @@ def _is_between(places: NDArray[np.float32], low: Any, high: Any) -> Any:
 
 
 def blend(values: Any, partners: Any, shares: Any) -> Any:
-    """Return the mean of each row of float (n, width) and its partner's, by the row's own share, (n,)."""
+    """Return the weighted mean of each row, float (n, width), and its partner's; `shares` (n,) are the row's own
+    weights.
+    """
     share = shares[:, None]
     return share * values + (1.0 - share) * ops.take(values, partners, axis=0)
 
@@ -135,7 +138,7 @@ class MixedTargets:
 
     Attributes:
         terms: Answers and weights, (n, ...) and (n,): the loss is the sum of the losses for each, times its weights.
-        counted: The answers by which the score is counted, (n, ...).
+        counted: The answers used for the score, (n, ...).
     """
 
     terms: tuple[tuple[Any, Any], ...]
@@ -145,13 +148,13 @@ class MixedTargets:
 def mix_answers(task: Task, answers: Any, weights: Any, partners: Any, shares: Any) -> MixedTargets:
     """Return the targets of mixtures.
 
-    Of classes and labels both answers count, by their shares, each with its image's weight, and the score is that of
-    the answer with the larger share. Values are themselves mixed.
+    For classes and labels, the losses of both answers are added, weighted by share and image weight, and the score uses
+    the answer with the larger share. Values are mixed themselves.
 
     Args:
-        task: What the answers are of.
+        task: The task.
         answers: As in `tlkit.training.batches.Targets`, of a batch.
-        weights: Of each image in the loss, float32 (n,).
+        weights: Weight of each image in the loss, float32 (n,).
         partners: As in `Mix`.
         shares: From `mix_inputs`.
     """

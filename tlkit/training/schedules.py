@@ -1,4 +1,4 @@
-"""The course of the learning rate over a stage, as a factor of each group's own rate."""
+"""Learning rate schedules, as factors of the rate of each layer group."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ ONE_CYCLE_RISE = 0.3
 ONE_CYCLE_START = 1 / 25
 ONE_CYCLE_END = 1e-4
 STEP_FALLS = ((0.75, 0.01), (0.5, 0.1))
-"""From which part of the stage on the factor of `step` is what it is, the latest first."""
+"""For the `step` schedule: from which fraction of the stage each factor applies, the latest first."""
 
 
 @dataclass(frozen=True)
@@ -21,8 +21,8 @@ class Course:
     """The factor of the learning rates at each optimizer step of a stage.
 
     Attributes:
-        stage: Its epochs, schedule, warm-up and cycles; resolved.
-        steps_per_epoch: Optimizer steps.
+        stage: Resolved settings: epochs, schedule, warm-up and cycles.
+        steps_per_epoch: Optimizer steps per epoch.
     """
 
     stage: ResolvedStage
@@ -30,7 +30,7 @@ class Course:
 
     @property
     def num_steps(self) -> int:
-        """Steps of the whole stage."""
+        """Number of steps in the stage."""
         return self.stage.epochs * self.steps_per_epoch
 
     def factor(self, step: int) -> float:
@@ -46,7 +46,7 @@ class Course:
 
     @property
     def _num_rising_steps(self) -> int:
-        """Steps of the linear rise; by itself only half a cosine has one, over the first twentieth of the stage."""
+        """Number of steps of linear warm-up; by default, only the cosine schedule has one, 5% of the stage."""
         if self.stage.warmup is not None:
             return min(round(self.stage.warmup * self.steps_per_epoch), self.num_steps - 1)
         return self.num_steps // 20 if self.stage.schedule == "cosine" else 0
@@ -54,16 +54,16 @@ class Course:
     def _factor_after_rise(self, step: int) -> float:
         schedule = self.stage.schedule
         if schedule == "cosine":
-            # Half a cosine from 1 down to nearly 0 at the last step (SGDR without restarts: Loshchilov and Hutter 2017).
+            # Cosine decay from 1 to nearly 0 (SGDR without restarts: Loshchilov and Hutter 2017).
             rise = self._num_rising_steps
             return fall((step - rise) / (self.num_steps - rise))
         if schedule == "restarts":
-            # The same in each cycle, over again (SGDR). A warm-up takes the place of the beginning of the first.
+            # Cosine decay in each cycle (SGDR). A warm-up replaces the beginning of the first.
             ends = [0, *(end * self.steps_per_epoch for end in list_cycle_ends(self.stage, self.stage.epochs))]
             begin, end = next((begin, end) for begin, end in itertools.pairwise(ends) if step < end)
             return fall((step - begin) / (end - begin))
         if schedule == "step":
-            # Tenths, as residual networks were first trained (He et al. 2016).
+            # Division by ten, as in the first training of residual networks (He et al. 2016).
             done = step / self.num_steps
             return next((factor for part, factor in STEP_FALLS if done >= part), 1.0)
         if schedule == "one-cycle":
@@ -72,7 +72,7 @@ class Course:
 
     @staticmethod
     def _one_cycle(done: float) -> float:
-        """Rise to 1 and fall to nearly 0, each over half a cosine (Smith 2018, arXiv:1803.09820)."""
+        """Rise to 1 and fall to nearly 0, each as half a cosine (Smith 2018, arXiv:1803.09820)."""
         if done < ONE_CYCLE_RISE:
             return 1 - (1 - ONE_CYCLE_START) * fall(done / ONE_CYCLE_RISE)
         return ONE_CYCLE_END + (1 - ONE_CYCLE_END) * fall((done - ONE_CYCLE_RISE) / (1 - ONE_CYCLE_RISE))

@@ -1,7 +1,7 @@
-"""What the steps of a training cost on this machine, found out by doing a little of each.
+"""Estimate what the steps of a training cost on this machine, by doing a little of each.
 
-A few batches of images are loaded, computed and kept by the code that would do all of them, and a few training steps are
-taken by the code that would take the others. What the cache has already costs nothing.
+A few batches of features are computed and cached, and a few training steps are taken, by the same code as in a full
+run. Features that are already cached cost nothing.
 """
 
 from __future__ import annotations
@@ -38,27 +38,26 @@ from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 SECONDS_OF_A_TRIAL = 3.0
 NUM_STAND_INS = 64
 COPIES_WHILE_FILLED = 2
-"""Features that are held in memory stand there twice until all are read."""
+"""While features are read into memory, two copies exist."""
 QUIET = Console(verbosity=-1)
 
 
 @dataclass(frozen=True)
 class FeatureCost:
-    """What it takes to compute the features at a boundary.
+    """The cost of computing the features at a boundary.
 
-    Pairs are of images as they are, and of their other views.
+    Pairs hold the figures for the images themselves and for their other views.
 
     Attributes:
         boundary: Where the backbone is cut.
         num_views: Views of each training image.
-        num_rows: Rows that are wanted.
-        num_missing: Those that the cache lacks, now that some have been timed.
-        row_seconds: Time that one of them takes, from file to cache; 0 where none were missing.
-        choice_seconds: Time that it took to choose an engine, convert the network for it and compare the two; 0 where
-            nothing was missing.
-        start_seconds: Time until the first of the missing rows is computed, all that being done; 0 where none is.
-        row_bytes: Size of one.
-        memory_bytes: Of the process; None where the system does not tell.
+        num_rows: Number of requested rows.
+        num_missing: Number of rows that the cache still lacks after the measurement.
+        row_seconds: Time per row, from file to cache; 0 if none were missing.
+        choice_seconds: Time to choose an engine, convert the network and compare the two; 0 if nothing was missing.
+        start_seconds: Time until the first missing row is computed, once an engine is chosen; 0 if none is missing.
+        row_bytes: Size of a row.
+        memory_bytes: Peak memory of the process; None if the system does not report it.
     """
 
     boundary: str
@@ -77,7 +76,7 @@ class FeatureCost:
         return sum(self.num_missing) * self.row_bytes
 
     def count_seconds(self, *, with_views: bool) -> float:
-        """Return how long the missing rows take."""
+        """Return the time that the missing rows take."""
         kinds = 2 if with_views else 1
         if not sum(self.num_missing[:kinds]):
             return 0.0
@@ -88,14 +87,14 @@ class FeatureCost:
 
 @dataclass(frozen=True)
 class StageCost:
-    """What it takes to train a stage, its features being there.
+    """The cost of training a stage whose features are cached.
 
     Attributes:
-        start_seconds: Until the first epoch.
-        epoch_seconds: Of an epoch.
-        num_epochs: The most that the stage takes; early stopping may end it sooner.
-        memory_bytes: Of the process; None where the system does not tell.
-        is_held: Whether its features are held in memory; False if they are read anew in every epoch.
+        start_seconds: Time until the first epoch.
+        epoch_seconds: Time of an epoch.
+        num_epochs: Maximum number of epochs; early stopping may end the stage sooner.
+        memory_bytes: Peak memory of the process; None if the system does not report it.
+        is_held: Whether the features fit in memory; if not, they are read again in every epoch.
     """
 
     start_seconds: float
@@ -106,7 +105,7 @@ class StageCost:
 
     @property
     def seconds(self) -> float:
-        """Time of all epochs."""
+        """Time of the whole stage."""
         return self.start_seconds + self.num_epochs * self.epoch_seconds
 
 
@@ -118,17 +117,17 @@ def measure_features(
     cache_root: Path,
     console: Console,
 ) -> tuple[FeatureCost, NDArray[np.floating]]:
-    """Compute some of the missing features, keep them, and tell what all others would take.
+    """Compute and cache some of the missing features, and estimate the cost of the others.
 
     Args:
         manifest: The data set.
         backbone: The network; only the part below the boundary is used.
-        request: Which features are wanted.
-        cache_root: Where the caches lie.
-        console: Says which engine was chosen.
+        request: The features to compute.
+        cache_root: Root of the caches.
+        console: Prints which engine was chosen.
 
     Returns:
-        The cost; and some features, float16 or float32 (m, *feature_shape), 1 <= m <= 64.
+        The cost, and some features, float16 or float32 (m, *feature_shape), 1 <= m <= 64.
 
     Raises:
         NumericsError: No engine gives the features of float32 Keras.
@@ -168,7 +167,7 @@ def measure_features(
 
 
 def _time_rows(rows: FeatureRows, kind: int, engine: Engine, cache: FeatureCache) -> float:
-    """Return the seconds that a row of a kind takes (0: the image itself, 1: another view), by computing some."""
+    """Compute some rows of a kind (0: the image itself, 1: another view) and return the seconds per row."""
     warm_up = (engine.num_parallel + 1) * engine.batch_size
     seconds = 0.0
     for is_timed in (False, True):
@@ -185,7 +184,7 @@ def _time_rows(rows: FeatureRows, kind: int, engine: Engine, cache: FeatureCache
 
 
 def _count_kinds(rows: NDArray[np.int64]) -> tuple[int, int]:
-    """Return how many rows, (file, view), are of images as they are, and how many of their other views."""
+    """Return how many rows, (file, view), are the images themselves, and how many are other views."""
     num_views = int((rows[:, 1] > 0).sum())
     return len(rows) - num_views, num_views
 
@@ -196,13 +195,13 @@ def measure_stage(
     run: Run,
     features: tuple[FeatureCost, NDArray[np.floating]] | None,
 ) -> StageCost:
-    """Take some steps of a stage and tell what all epochs would take; the model stays as it is.
+    """Take some steps of a stage and estimate its cost. The model does not change.
 
     Args:
         classifier: The model.
         plan: The stage.
-        run: What it is a stage of.
-        features: Those of its boundary, from `measure_features`; None at the pixels.
+        run: The run that the stage belongs to.
+        features: The result of `measure_features` for its boundary; None at the pixels.
     """
     model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=run.recipe.bn)
     rates, _ = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
@@ -236,7 +235,9 @@ def measure_stage(
 
 
 def _count_state_bytes(model: StageModel) -> int:
-    """Return the size of what a stage keeps besides the model: the weights before it, the best, and the saved state."""
+    """Return the size of what a stage keeps in addition to the model: initial weights, best weights, and optimizer
+    state.
+    """
     weights: int = sum(math.prod(variable.shape) for variable in model.variables)
     trained: int = sum(math.prod(variable.shape) for variable in model.trainable_variables)
     return 4 * (3 * weights + 2 * trained)

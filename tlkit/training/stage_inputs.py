@@ -44,11 +44,11 @@ from tlkit.training.stage_plan import StagePlan
 
 @dataclass(frozen=True)
 class StageInputs:
-    """What a stage reads.
+    """The inputs of a stage.
 
     Attributes:
         data: The batches.
-        skipped: Images that could not be read for it.
+        skipped: Images that could not be read.
         engine: The engine and precision that computed the features; None at the pixels.
     """
 
@@ -59,11 +59,11 @@ class StageInputs:
 
 @contextlib.contextmanager
 def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iterator[StageInputs]:
-    """Provide the batches: cached features below the pixels, fresh views of the pictures at them.
+    """Provide the batches: cached features, or fresh views of the images if the boundary is at the pixels.
 
     Args:
         classifier: The model, at the image size of the stage.
-        plan: What to do.
+        plan: The stage.
         run: Images, settings and caches.
     """
     stage, training = plan.stage, run.recipe.training
@@ -103,15 +103,15 @@ def join_stage_data(
     spec: BundleSpec,
     num_views: int,
 ) -> StageData:
-    """Make the two batch sources of a stage; each stage draws its own order from the run's seed.
+    """Make the training and validation batches of a stage; each stage draws its own order from the run's seed.
 
     Args:
-        records: The images of train and validation.
-        inputs: Where the inputs of both come from.
+        records: The training and validation images.
+        inputs: The source of each split's inputs.
         plan: The stage.
         run: The data set and the settings.
-        spec: What the model says.
-        num_views: Cached views of a training image; 0 for a fresh view in every epoch.
+        spec: Description of the model.
+        num_views: Number of cached views per training image; 0 for a fresh view in every epoch.
     """
     manifest, training = run.manifest, run.recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
@@ -151,14 +151,14 @@ def join_stage_data(
 
 
 def _make_answers(manifest: Manifest, records: Sequence[ImageRecord], spec: BundleSpec) -> NDArray[Any]:
-    """Return what the model is to say of images; values in deviations."""
+    """Return the targets of images as the model learns them: values in standard deviations from the mean."""
     targets = manifest.targets(records)
     return targets if spec.target is None else to_deviations(spec.target, targets)
 
 
 @dataclass(frozen=True)
 class BoxTargets:
-    """The truth where boxes are learnt: they lie otherwise in every view of a picture."""
+    """Targets with boxes, whose positions depend on the view."""
 
     answers: NDArray[np.generic]
     records: tuple[ImageRecord, ...]
@@ -167,7 +167,7 @@ class BoxTargets:
     seed: int
 
     def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
-        """Return the answers of the images, and where their boxes lie in the views."""
+        """Return the targets of the images, with their boxes in the views."""
         boxes, weights = np.zeros((len(images), 4), np.float32), np.zeros(len(images), np.float32)
         for row, (image, index) in enumerate(zip(images, views, strict=True)):
             record = self.records[image]
@@ -184,7 +184,7 @@ class BoxTargets:
 
 
 def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: ResolvedStage) -> Inputs:
-    """Hold the features of a split, or read them on the way where they do not fit into memory."""
+    """Hold the features of a split in memory, or read them during training if they do not fit."""
     positions = features.splits[split].positions
     return choose_inputs(
         lambda images, views: features.cache.read(positions[images, views]),
@@ -199,7 +199,7 @@ def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: Resolve
 def _make_pixel_reader(
     records: tuple[ImageRecord, ...], spec: BundleSpec, policy: str, seed: int, pool: ThreadPoolExecutor
 ) -> InputReader:
-    """Return a reader of pictures, uint8 (n, height, width, 3), 0..255, each in the view that is asked for."""
+    """Return a reader of images, uint8 (n, height, width, 3), 0..255, each in the requested view."""
 
     def load(record: ImageRecord, index: int) -> NDArray[np.uint8]:
         return load_record(record, spec, draw_view(policy, seed=seed, sha256=record.sha256, index=index))

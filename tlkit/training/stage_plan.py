@@ -26,9 +26,9 @@ class StagePlan:
 
     Attributes:
         stage: Resolved settings.
-        boundary: Where the backbone is cut for it.
+        boundary: Where the backbone is cut.
         number: Its place in the run, from 1.
-        keeps_start: Whether the model was of use before it.
+        keeps_start: Whether the model was usable before it.
     """
 
     stage: ResolvedStage
@@ -43,7 +43,7 @@ def plan_stages(recipe: Recipe, backbone: ResolvedBackbone, earlier: BundleSpec 
     Args:
         recipe: The settings.
         backbone: Its backbone.
-        earlier: The model that is trained further, if there is one.
+        earlier: The model to train further, if any.
 
     Raises:
         BackboneError: If a layer group or the weights do not exist.
@@ -70,7 +70,7 @@ def plan_stages(recipe: Recipe, backbone: ResolvedBackbone, earlier: BundleSpec 
 
 
 def _check_image_size(stage: ResolvedStage, backbone: ResolvedBackbone, head: HeadSettings) -> None:
-    """Refuse an image size of a stage's own that backbone or head cannot take."""
+    """Refuse a stage's image size that the backbone or head does not support."""
     if stage.resize_to is None:
         return
     if backbone.entry.choose_image_size(stage.resize_to) != backbone.image_size and not head.record.takes_any_size:
@@ -82,7 +82,7 @@ def _check_image_size(stage: ResolvedStage, backbone: ResolvedBackbone, head: He
 
 
 def _check_cutmix(stage: ResolvedStage, entry: BackboneEntry) -> None:
-    """Refuse to cut rectangles out of cached features: they are no pictures, and one knows of more than its own place."""
+    """Refuse CutMix on cached features: they are not pixels, and each depends on more than its own position."""
     if stage.cutmix and entry.boundary_below(stage.unfreeze) != PIXELS:
         raise SettingError(
             f"Stage {stage.name}: cutmix = {stage.cutmix:g} with unfreeze = {stage.unfreeze!r}: this stage trains on "
@@ -105,7 +105,7 @@ def _check_group_rates(stage: ResolvedStage, entry: BackboneEntry) -> None:
 
 
 def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
-    """Check that a recipe is one for a model that is trained further, before anything else is checked of it.
+    """Check that a recipe fits the model to train further; called before all other checks.
 
     Raises:
         SettingError: If it contradicts the model.
@@ -128,7 +128,7 @@ def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
 
 
 def _compare_model(recipe: Recipe, spec: BundleSpec) -> Iterator[tuple[str, object, object]]:
-    """Yield what decides over answer and layers: its name, what is asked for, and what the model has."""
+    """Yield each setting of outputs and layers: name, requested value, and the model's value."""
     yield from _compare_answers(recipe.data, spec)
     backbone = recipe.backbone
     yield "backbone", backbone.name, spec.backbone
@@ -140,7 +140,7 @@ def _compare_model(recipe: Recipe, spec: BundleSpec) -> Iterator[tuple[str, obje
 
 
 def _compare_answers(data: DataSettings, spec: BundleSpec) -> Iterator[tuple[str, str, str]]:
-    """Yield what decides over the answer and the metadata: its name, what is asked for, and what the model has."""
+    """Yield each setting of outputs and metadata: name, requested value, and the model's value."""
     target, scale = (spec.target.name, spec.target.is_log) if spec.target else ("", False)
     yield "task", data.task, spec.task
     yield "target", data.target or "none", target or "none"
@@ -154,7 +154,7 @@ def _compare_answers(data: DataSettings, spec: BundleSpec) -> Iterator[tuple[str
 
 
 def check_batch_norm(classifier: Classifier, plans: Sequence[StagePlan], recipe: Recipe, console: Console) -> None:
-    """Refuse `bn` for a backbone that has none; warn where statistics would come from small batches."""
+    """Refuse `bn` for a backbone without batch norm; warn if statistics would come from small batches."""
     import keras
 
     if recipe.bn == "frozen":

@@ -1,4 +1,4 @@
-"""The compiled training and validation steps: the place in training, beside the optimizer, that needs TensorFlow itself."""
+"""The compiled training and validation steps. Only these and the optimizer use TensorFlow directly."""
 
 from __future__ import annotations
 
@@ -23,13 +23,13 @@ from tlkit.training.mixing import MixedTargets, blend, mix_answers, mix_inputs
 
 @dataclass(frozen=True)
 class StageModel:
-    """What one stage trains: the tail above the boundary, and the head on top of it.
+    """The model that a stage trains: the tail above the boundary, and the head.
 
     Attributes:
-        tail: From the boundary's feature to the backbone's output; None where the head alone is trained.
-        head: From the backbone's output, and metadata, to answers and a box; see `tlkit.heads`.
-        tail_trains: Whether the tail runs in training mode (dropout and stochastic depth are active, batch norm layers
-            that are trainable update their statistics). False keeps all statistics fixed while gamma and beta train.
+        tail: From the boundary's feature to the backbone's output; None if only the head is trained.
+        head: From the backbone's output and metadata to the outputs; see `tlkit.heads`.
+        tail_trains: Whether the tail runs in training mode: dropout and stochastic depth are active, and trainable
+            batch norm layers update their statistics. Otherwise all statistics are fixed.
     """
 
     tail: keras.Model | None
@@ -45,7 +45,7 @@ class StageModel:
 
     @property
     def trainable_variables(self) -> list[Any]:
-        """Variables that the optimizer moves, tail first, in a fixed order."""
+        """Variables that the optimizer updates, tail first, in a fixed order."""
         return [*(self.tail.trainable_variables if self.tail else ()), *self.head.trainable_variables]
 
     @property
@@ -55,7 +55,7 @@ class StageModel:
 
     @property
     def norms_above_trained(self) -> list[keras.layers.BatchNormalization]:
-        """Batch norm layers that learn their statistics while something below them may be trained."""
+        """Batch norm layers that update their statistics while layers below them may be trained."""
         if self.tail is None:
             return []
         layers = [*(self.tail.layers if self.tail_trains else ()), *self.head.layers]
@@ -63,21 +63,21 @@ class StageModel:
 
 
 Sums = dict[str, NDArray[np.float32]]
-"""By name, sums over each of some batches, (batches,), or what each image adds to them, (images,); `Meter` adds them up."""
+"""Sums by name, per batch, (batches,), or per image, (images,); `Meter` adds them up."""
 
 
 class CompiledSteps:
-    """Steps over consecutive batches, compiled into one loop that runs without Python.
+    """Steps over consecutive batches, compiled into one loop outside Python.
 
-    A call of TensorFlow from Python costs about as much as a small head's whole step, so one call takes many steps. It is
-    traced once, for batches of any size; all blocks are mixed, or none is.
+    A call from Python costs about as much as a step of a small head, so one call takes many steps. The loop is traced
+    once for all batch sizes; either all blocks are mixed or none.
 
     Args:
-        step: Given the factor of the learning rate, and inputs, metadata, answers, boxes, box_weights and weights of one
-            batch, and the arrays of its mix if there is one, takes the step and returns the sums over the batch, scalars
-            by name; or what each image adds to them, (n,) by name.
+        step: Called with the factor of the learning rate; the inputs, metadata, answers, boxes, box_weights and weights
+            of a batch; and the arrays of its mix, if any. Returns sums over the batch, scalars by name, or the terms of
+            each image, (n,) by name.
         names: The names of the sums.
-        by_image: Whether the step returns what each image adds.
+        by_image: Whether the step returns the terms of each image.
     """
 
     def __init__(self, step: Callable[..., dict[str, Any]], names: tuple[str, ...], *, by_image: bool = False) -> None:
@@ -90,9 +90,9 @@ class CompiledSteps:
         """Take the steps of some batches of a block.
 
         Args:
-            block: Where they are.
-            batches: Which.
-            factors: Of the learning rate, one a batch.
+            block: Contains the batches.
+            batches: The batches to run.
+            factors: Factor of the learning rate for each batch.
         """
         targets = block.targets
         edges = block.edges[batches.start : batches.stop + 1]
@@ -111,7 +111,7 @@ class CompiledSteps:
         return {name: sums[:, column] for column, name in enumerate(self._names)}
 
     def _loop(self, inputs: Any, rows: Any, *rest: Any) -> Any:
-        """Return the sums over each batch, float32 (batches, names), or what each image adds, (images, names)."""
+        """Return the sums per batch, float32 (batches, names), or the terms per image, (images, names)."""
         *arrays, edges, factors = rest
         num_batches = tf.size(factors)
 
@@ -132,12 +132,12 @@ class Steps:
     """The compiled steps of a stage.
 
     Attributes:
-        train: Takes one optimizer step a batch; the loss is weighted.
-        evaluate: Changes nothing, and tells of each image; the loss is not weighted, smoothed or focal, so that runs and
-            stages that train by different losses are judged by the same.
-        measure: Takes the batch into the moving statistics of the norms that lie above what is trained, with the
-            momentum that is given in place of a rate's factor: 0 forgets what was, k / (k + 1) makes means of k + 1
-            batches. None where there are no such norms.
+        train: Takes one optimizer step per batch; the loss is weighted.
+        evaluate: Changes nothing, and returns the terms of each image. The loss is not weighted, smoothed or focal, so
+            that stages trained with different losses are comparable.
+        measure: Updates the moving statistics of batch norm above trained layers, with the momentum in place of the
+            factor: 0 discards the old statistics, k / (k + 1) gives the mean of k + 1 batches. None without such
+            layers.
     """
 
     train: CompiledSteps
@@ -146,12 +146,12 @@ class Steps:
 
 
 def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Outputs, training: TrainingSettings) -> Steps:
-    """Compile a stage's two steps.
+    """Compile the steps of a stage.
 
     Args:
         model: The tail and head.
         optimizer: Built on `model.trainable_variables`.
-        outputs: What the model says.
+        outputs: The outputs of the model.
         training: Label smoothing, the focal loss's gamma, and the box's loss and its weight.
     """
     task = find_task(outputs.task)
@@ -219,7 +219,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
 
 @contextlib.contextmanager
 def _momentum(norms: Sequence[keras.layers.BatchNormalization], momentum: Any) -> Iterator[None]:
-    """Let moving statistics keep such a part of what they were, a scalar tensor, in what is traced within."""
+    """Set the momentum of moving statistics, a scalar tensor, for what is traced inside."""
     own = [norm.momentum for norm in norms]
     try:
         for norm in norms:

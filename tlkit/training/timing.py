@@ -1,4 +1,4 @@
-"""Take a few steps of a stage, to know how long an epoch of it will take; the model stays as it is."""
+"""Take a few steps of a stage to estimate the time of an epoch. The model does not change."""
 
 from __future__ import annotations
 
@@ -23,11 +23,11 @@ MIN_TIMED_STEPS = 2
 
 @dataclass(frozen=True)
 class EpochTime:
-    """What training a stage takes.
+    """The time that a stage takes.
 
     Attributes:
-        start_seconds: Once: to trace and compile the steps, and to validate before the first epoch.
-        epoch_seconds: Every epoch: all training steps and validation.
+        start_seconds: Time to trace and compile the steps, and to validate before the first epoch.
+        epoch_seconds: Time of the training steps and the validation of an epoch.
     """
 
     start_seconds: float
@@ -36,7 +36,7 @@ class EpochTime:
 
 @dataclass(frozen=True)
 class StandInInputs:
-    """Some inputs that stand for all of a split: what a step costs depends on their shape and type, not on what they are.
+    """A few inputs that stand in for a whole split: the cost of a step depends on shape and dtype, not on values.
 
     Attributes:
         table: Tensor (m, ...), m >= 1.
@@ -47,7 +47,7 @@ class StandInInputs:
     blocks_ahead: int = 0
 
     def take(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> tuple[Any, NDArray[np.int64]]:
-        """Return the table, and a row of it for each image."""
+        """Return the table, and the row of each image."""
         return self.table, (images + views) % len(self.table)
 
 
@@ -59,14 +59,14 @@ def time_epoch(
     training: TrainingSettings,
     seconds: float,
 ) -> EpochTime:
-    """Time the steps that `fit_stage` takes, at a learning rate of zero, and give the model its state back.
+    """Time the steps of `fit_stage` at a learning rate of zero, and restore the model.
 
     Args:
         model: Tail and head; its `trainable` flags are set.
-        data: What is trained and validated on; from an epoch of it some batches are taken.
+        data: Training and validation data; some batches of an epoch are used.
         rates: Learning rate of each of `model.trainable_variables`.
         training: Weight decay and label smoothing.
-        seconds: Steps are taken for about so long; compiling them comes on top.
+        seconds: Approximate duration of the measurement, without compilation.
     """
     state = snapshot("trial", model.variables)
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
@@ -81,7 +81,7 @@ def time_epoch(
 
 
 def _time_steps(steps: CompiledSteps, batches: Batches, seconds: float) -> tuple[float, float]:
-    """Return how long the first step takes beyond the others, and how long all steps of an epoch take."""
+    """Return the extra time of the first step, and the time of all steps of an epoch."""
     sizer = CallSizer()
     num_warm = 1 + batches.inputs.blocks_ahead * min(batches.inputs.batches_at_once, batches.plan.num_batches)
     num_taken = 0
@@ -93,7 +93,7 @@ def _time_steps(steps: CompiledSteps, batches: Batches, seconds: float) -> tuple
             now = time.perf_counter()
             num_taken += calls.stop - calls.start
             first = first or now - began
-            if num_taken <= num_warm:  # what was read ahead while the first step was compiled came for nothing
+            if num_taken <= num_warm:  # these were read ahead while the first step was compiled
                 num_timed, warmed_up = 0, now
                 continue
             num_timed += calls.stop - calls.start
@@ -104,5 +104,5 @@ def _time_steps(steps: CompiledSteps, batches: Batches, seconds: float) -> tuple
 
 
 def _repeat(batches: Batches) -> itertools.chain[Block]:
-    """Return the blocks of one epoch after the other."""
+    """Return the blocks of consecutive epochs."""
     return itertools.chain.from_iterable(map(batches.epoch, itertools.count()))

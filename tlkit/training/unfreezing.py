@@ -1,4 +1,4 @@
-"""What a stage may change: the layers above the boundary, and which of their batch norm moves."""
+"""Set up what a stage trains: the layers above the boundary and their batch norm."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ def build_stage_model(backbone: Backbone, head: keras.Model, *, boundary: str, b
     """Join the tail above a boundary and the head, with every layer's `trainable` set.
 
     Args:
-        backbone: The whole network; its layers below the boundary are left alone, since nothing runs them.
-        head: The new layers; all of them are trained.
+        backbone: The whole network; layers below the boundary do not run and are not changed.
+        head: The new layers, all of which are trained.
         boundary: Where the backbone is cut.
-        bn: Batch norm of the tail. `frozen`: nothing of it moves. `affine`: gamma and beta are trained and the
-            statistics stay; the tail then runs in inference mode, without its dropout. `train`: everything moves.
+        bn: Batch norm of the tail. `frozen`: nothing is updated. `affine`: gamma and beta are trained, the statistics
+            are kept; the tail then runs in inference mode, without dropout. `train`: everything is updated.
 
     Returns:
         A model from the boundary's feature to logits.
@@ -36,17 +36,18 @@ def build_stage_model(backbone: Backbone, head: keras.Model, *, boundary: str, b
 def compute_stage_rates(
     model: StageModel, backbone: Backbone, stage: ResolvedStage, *, boundary: str, head_rate: float | None = None
 ) -> tuple[list[float], list[GroupRate]]:
-    """Return the learning rate of each trainable variable, and the table of rates for people.
+    """Return the learning rate of each trainable variable, and a table of rates by group.
 
     Args:
         model: From `build_stage_model`.
-        backbone: Knows the group of each weight of the tail.
-        stage: With its ratio and rates by group; resolved.
+        backbone: The network, for the layer group of each weight of the tail.
+        stage: Resolved settings, with the ratio and the rates by group.
         boundary: Where the backbone is cut.
-        head_rate: Rate of the head; None: the stage's own. At 1 the others are parts of it, but for those set by hand.
+        head_rate: Rate of the head; None for the stage's own. With 1, the other rates are fractions of it, except those
+            set by group.
 
     Returns:
-        Rates in the order of `model.trainable_variables`, and one line for every group, frozen ones at rate 0.
+        Rates in the order of `model.trainable_variables`, and one entry per group; frozen groups have rate 0.
     """
     rates = compute_group_rates(
         backbone.entry.groups_above(boundary),

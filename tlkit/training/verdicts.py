@@ -43,7 +43,7 @@ def decide(
     Args:
         loss_before: On the validation images. If it is not a number, anything is better.
         loss_after: On the same images, a number.
-        outcomes_before: How well each image fared, higher is better, float (n,); see `tlkit.training.meters`.
+        outcomes_before: The score of each image, higher is better, float (n,); see `tlkit.training.meters`.
         outcomes_after: The same for the same images.
     """
     if math.isnan(loss_before):
