@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -15,11 +16,9 @@ from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import DataError, SettingError
-from tlkit.files import write_json
-from tlkit.inference.predictions import choose_prediction_columns, make_prediction, open_predictions
 from tlkit.inference.scoring import Scores, count_files, score_records
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
-from tlkit.inference.task_report import compute_task_report, draw_box_sheet, draw_task_pictures
+from tlkit.inference.task_report import compute_task_report
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
@@ -30,28 +29,16 @@ from tlkit.reports.output_folder import (
     check_output_folder,
     held_output_folder,
 )
-from tlkit.reports.printed_table import write_csv
+from tlkit.runs.evaluation_folder import Evaluation, write_evaluation
 from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_images_to_evaluate
 from tlkit.runs.folder import describe_unfinished
+from tlkit.runs.origin import describe_origin
 from tlkit.tasks import find_task
-from tlkit.tasks.predictions import Prediction
 from tlkit.tasks.report import Report
 
 EVALUATION = "evaluation"
 MAX_MISTAKES_SHOWN = 10
 NUM_RANKED_CLASSES = 3
-REPORT_FILE = "report.json"
-OTHER_FILES = (
-    "confusion.png",
-    "reliability.png",
-    "labels.png",
-    "predicted.png",
-    "boxes.png",
-    "per_class.csv",
-    "per_label.csv",
-    "predictions.csv",
-)
-"""What an evaluation may hold, depending on the task, beside the report that is written last."""
 
 
 @dataclass(frozen=True)
@@ -140,7 +127,21 @@ def run_evaluate(
             payload["unknown"] = int((scores.distances > spec.unknown_above).sum())
         payload["seconds"] = seconds
         if out:
-            _write_folder(out, report, scores, skipped, payload, spec, num_ranked=top_k or NUM_RANKED_CLASSES)
+            command = shlex.join(["tlkit", "evaluate", str(run), *([str(data)] if data else [])])
+            evaluation = Evaluation(
+                name=f"{run} on {f'the {images.split} images' if images.split else 'other images'}",
+                measured_on=images.split or "",
+                report=report,
+                scores=scores,
+                by_exposure=by_exposure.table(),
+                skipped=skipped,
+                payload=payload,
+                spec=spec,
+                origin=describe_origin(spec, data=images.source, command=command),
+                caution=by_exposure.qualify(),
+                num_ranked=top_k or NUM_RANKED_CLASSES,
+            )
+            write_evaluation(out, evaluation, console)
         _print_results(report, by_exposure, images.split, payload, console)
         _warn(skipped, console)
         if out:
@@ -197,39 +198,3 @@ def _warn(skipped: tuple[SkippedFile, ...], console: Console) -> None:
         console.warn(
             f"{count_files(len(skipped))} could not be scored, such as {skipped[0].path}: {skipped[0].reason}."
         )
-
-
-def _write_folder(
-    folder: Path,
-    report: Report,
-    scores: Scores,
-    skipped: tuple[SkippedFile, ...],
-    payload: dict[str, Any],
-    spec: BundleSpec,
-    *,
-    num_ranked: int,
-) -> None:
-    """Replace what an earlier evaluation has left; the report comes last."""
-    for name in (REPORT_FILE, *OTHER_FILES):
-        (folder / name).unlink(missing_ok=True)
-    draw_task_pictures(folder, report, spec, scores)
-    draw_box_sheet(folder / "boxes.png", report, scores)
-    if score_file := report.score_file():
-        name, titles, rows = score_file
-        write_csv(folder / name, titles, rows)
-    columns = choose_prediction_columns(spec, top_k=num_ranked, with_truth=True)
-    with open_predictions(folder / "predictions.csv", columns) as writer:
-        boxes = scores.boxes or [None] * len(scores.records)
-        distances = [None] * len(scores.records) if scores.distances is None else scores.distances
-        for record, answer, box, distance in zip(scores.records, scores.answers, boxes, distances, strict=True):
-            row = make_prediction(str(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record)
-            writer.write(row)
-        for item in skipped:
-            writer.write(Prediction(str(item.path), error=item.reason))
-    document = {
-        **payload,
-        "class_names": spec.class_names,
-        **report.details(),
-        "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
-    }
-    write_json(folder / REPORT_FILE, document)

@@ -124,6 +124,7 @@ def _run(run: Run, plan: RunPlan, folder: RunFolder, started: float) -> dict[str
         spec=classifier.spec,
         scored=(scores, report) if scores and report else None,
         seconds=seconds,
+        console=run.console,
     )
     summary = {
         "run": str(folder.path),

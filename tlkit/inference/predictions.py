@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from pathlib import Path
@@ -11,7 +11,8 @@ from typing import Any, BinaryIO, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.manifest import ImageRecord
+from tlkit.data.manifest import ImageRecord, SkippedFile
+from tlkit.inference.scoring import Scores
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, Box
 from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format_percent
@@ -168,6 +169,30 @@ def make_prediction(
         far, is_unknown = shorten_float32(distance), bool(distance > spec.unknown_above)
     fields = find_task(spec.task).predict(answer, spec, top_k=top_k, answer=record.answer if record else None)
     return Prediction(path, box=box, distance=far, is_unknown=is_unknown, **fields)
+
+
+def write_scored(path: Path, scores: Scores, spec: BundleSpec, *, top_k: int, skipped: Sequence[SkippedFile]) -> None:
+    """Write what a model says of labelled images, with the truth, as a file of predictions.
+
+    Args:
+        path: The file.
+        scores: What it says.
+        spec: The model's.
+        top_k: Classes or labels that are ranked.
+        skipped: Files that could not be scored; they stand at the end.
+
+    Raises:
+        RunError: The file cannot be written.
+    """
+    columns = choose_prediction_columns(spec, top_k=top_k, with_truth=True)
+    boxes = scores.boxes or [None] * len(scores.records)
+    distances = [None] * len(scores.records) if scores.distances is None else scores.distances
+    with open_predictions(path, columns) as writer:
+        for record, answer, box, distance in zip(scores.records, scores.answers, boxes, distances, strict=True):
+            row = make_prediction(str(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record)
+            writer.write(row)
+        for item in skipped:
+            writer.write(Prediction(str(item.path), error=item.reason))
 
 
 def flag_uncertain(prediction: Prediction, min_probability: float | None) -> Prediction:

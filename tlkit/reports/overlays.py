@@ -92,17 +92,20 @@ def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None)
     return overlay
 
 
-def draw_box(picture: Image.Image, box: Box, colour: tuple[int, int, int]) -> Image.Image:
+def draw_box(
+    picture: Image.Image, box: Box, colour: tuple[int, int, int], *, line_px: int | None = None
+) -> Image.Image:
     """Return a copy of a picture with a coloured frame between dark lines, visible on any background.
 
     Args:
         picture: RGB.
         box: left, top, right, bottom in fractions of the picture, 0..1.
         colour: RGB, 0..255.
+        line_px: Width of the coloured line; by default it follows the picture's size.
     """
     framed = picture.copy()
     pen = ImageDraw.Draw(framed)
-    line = max(2, round(max(picture.size) / 200))
+    line = line_px or max(2, round(max(picture.size) / 200))
     left, top, right, bottom = (edge * size for edge, size in zip(box, picture.size * 2, strict=True))
     for inset, width, ink in ((0, 3 * line, PANEL), (line, line, colour)):
         corners = (left + inset, top + inset, max(left + inset, right - inset), max(top + inset, bottom - inset))

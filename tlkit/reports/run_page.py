@@ -77,7 +77,7 @@ class RunPage:
         score_table: The same, for the scores per class, label or range of values.
         recipe: The resolved recipe, as TOML.
         origin: Where the figures come from, by name: data, backbone, boundary, command, date, versions.
-        seen: Sections with the images behind the scores.
+        seen: Sections with the confusions and the images behind the scores.
         skipped: (path, reason) of each file that could not be used.
         notices: Notices about the data, one sentence each.
         caution: A caveat about the figures.
@@ -102,19 +102,18 @@ def write_report(folder: Path, page: RunPage) -> Path:
     Existing figures named in PICTURES are included.
     """
     sections = [
+        render_score_section(page.score_table),
+        *page.seen,
+        render_table_section("Images", "Number of images per class and split.", page.class_table),
+        _render_notices(page.notices),
         render_table_section(
             "Stages", "Each stage starts from the best weights of the previous one.", page.stage_table
         ),
         render_picture_section(folder, "curves.png"),
         *_render_sweeps(folder),
-        render_score_section(page.score_table),
-        render_picture_section(folder, "confusion.png"),
-        *page.seen,
         render_picture_section(folder, "reliability.png"),
         render_picture_section(folder, "labels.png"),
         render_picture_section(folder, "predicted.png"),
-        render_table_section("Images", "Number of images per class and split.", page.class_table),
-        _render_notices(page.notices),
         render_picture_section(folder, "views.png"),
         render_skipped_section(page.skipped),
         _render_recipe(page.recipe),

@@ -15,6 +15,8 @@ from tlkit.reports.markup import Html, Link, escape_text, join_html, make_data_u
 from tlkit.reports.page import Section
 
 SHEET_STYLE, SHEET_SCRIPT = "sheet.css", "sheet.js"
+Facets = Mapping[str, str | Sequence[str]]
+"""What a tile can be found by: values by the names of the sheet's facets."""
 TONES = ("plain", "right", "wrong", "unsure")
 
 
@@ -54,7 +56,7 @@ class Tile:
     lines: Sequence[str] = ()
     badge: str = ""
     tone: str = "plain"
-    facets: Mapping[str, str | Sequence[str]] = field(default_factory=dict)
+    facets: Facets = field(default_factory=dict)
     search: str = ""
     detail: bytes | None = None
     layers: Mapping[str, bytes] = field(default_factory=dict)
@@ -142,7 +144,7 @@ def _render_controls(sheet: Sheet, tiles: Sequence[Tile]) -> Html:
     if sheet.has_search:
         parts.append('<label>Search<input type="search" name="search" autocomplete="off"></label>')
     for name, title in sheet.facets.items():
-        values = sorted({value for tile in tiles for value in _values_of(tile, name)})
+        values = sorted({value for tile in tiles for value in values_of(tile.facets, name)})
         if len(values) > 1:
             options = "".join(f'<option value="{escape_text(value)}">{escape_text(value)}</option>' for value in values)
             parts.append(
@@ -181,7 +183,7 @@ def _render_tile(tile: Tile, sheet: Sheet) -> Html:
     facets = "".join(
         f' data-{name}="{escape_text(chr(10).join(values))}"'
         for name in sheet.facets
-        if (values := _values_of(tile, name))
+        if (values := values_of(tile.facets, name))
     )
     search = f' data-search="{escape_text(tile.search)}"' if tile.search else ""
     detail = f' data-detail="{make_data_url(tile.detail)}"' if tile.detail else ""
@@ -211,6 +213,7 @@ def _render_choices(tile: Tile) -> Html:
     )
 
 
-def _values_of(tile: Tile, facet: str) -> Sequence[str]:
-    values = tile.facets.get(facet, ())
+def values_of(facets: Facets, name: str) -> Sequence[str]:
+    """Return the values of one facet."""
+    values = facets.get(name, ())
     return (values,) if isinstance(values, str) else values

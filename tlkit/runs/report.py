@@ -11,19 +11,24 @@ import numpy as np
 
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
+from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores, load_record_views, score_records
 from tlkit.inference.task_report import draw_task_pictures
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import QUANTITIES
-from tlkit.recipes import Recipe
+from tlkit.recipes import Recipe, read_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
 from tlkit.reports.markup import Table
+from tlkit.reports.page import Section
 from tlkit.reports.rates import write_rate
-from tlkit.reports.run_page import REPORT_NAME, RunPage, write_report
+from tlkit.reports.run_page import PICTURES, REPORT_NAME, RunPage, render_picture_section, write_report
+from tlkit.reports.thumbnails import PAGE_BYTES, PictureBudget
 from tlkit.runs.folder import RunFolder
 from tlkit.runs.history import RunHistory
+from tlkit.runs.mistake_sheets import clear_mistakes, show_mistakes
+from tlkit.runs.origin import describe_origin
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.report import Report
 from tlkit.training.meters import Figures
@@ -36,6 +41,7 @@ NUM_SHEET_IMAGES = 4
 NUM_SHEET_VIEWS = 6
 MAX_STEPS_DRAWN = 2000
 MAX_FAILURES_TOLD = 5
+NUM_RANKED = 3
 
 
 def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
@@ -81,19 +87,31 @@ def write_run_report(
     spec: BundleSpec,
     scored: tuple[Scores, Report] | None,
     seconds: float,
+    console: Console,
 ) -> None:
-    """Write curves.png, the task's picture and report.html; views.png is there already."""
+    """Write curves.png, the task's picture, predictions.csv, mistakes/ and report.html; views.png is there already."""
     steps, outcomes = history.steps, history.outcomes
     with steps.step("curves.png"):
         draw_history(folder.path / "curves.png", history.rows, [list_learning_rates(outcome) for outcome in outcomes])
     facts: dict[str, str] = {}
     score_table: Table = ((), ())
+    seen: list[Section | None] = []
     if scored:
         scores, report = scored
         with steps.step("The pictures of the scores"):
             draw_task_pictures(folder.path, report, spec, scores)
+        with steps.step("predictions.csv"):
+            write_scored(folder.path / "predictions.csv", scores, spec, top_k=NUM_RANKED, skipped=scores.failures)
         facts = {f"validation {name}": value for name, value in report.facts().items()}
         score_table = report.score_table()
+        with steps.step("The pictures of mistakes"):
+            clear_mistakes(folder.path)
+            sheets = show_mistakes(scores, spec, folder.path, budget=budget_pictures(folder.path), console=console)
+            score_table = sheets.link_scores(score_table)
+            seen = [sheets.show_confusion(), *sheets.sections]
+    if not seen or seen[0] is None:
+        seen.insert(0, render_picture_section(folder.path, "confusion.png"))
+    recipe = read_recipe(folder.recipe)
     with steps.step(REPORT_NAME):
         page = RunPage(
             title=folder.path.name,
@@ -102,11 +120,19 @@ def write_run_report(
             stage_table=stage_table(outcomes, spec.outputs.score_name),
             score_table=score_table,
             recipe=folder.recipe.read_text("utf-8"),
+            origin=describe_origin(spec, data=recipe.inputs.data or str(manifest.root), command=recipe.made_by.command),
+            seen=[section for section in seen if section],
             skipped=[(str(item.path), item.reason) for item in manifest.skipped],
             notices=manifest.notices,
             caution=qualify_validation(folder.path, manifest) if scored else "",
         )
         write_report(folder.path, page)
+
+
+def budget_pictures(folder: Path) -> PictureBudget:
+    """Return what the page of a folder has for pictures of images, beside the figures that it holds."""
+    figures = sum((folder / name).stat().st_size for name in PICTURES if (folder / name).is_file())
+    return PictureBudget(max(PAGE_BYTES - figures * 4 // 3, PAGE_BYTES // 4))
 
 
 def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:

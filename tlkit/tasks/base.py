@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from tlkit.tasks.predictions import Prediction
     from tlkit.tasks.report import Report
     from tlkit.tasks.scored_outputs import ScoredOutputs
+    from tlkit.tasks.verdicts import Verdicts
 
 
 TINY = 1e-7
@@ -237,6 +238,10 @@ class Task(ABC):
             spec: The model's output spec.
             top_k: k of the top-k accuracy; None to skip it.
         """
+
+    @abstractmethod
+    def judge(self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec) -> Verdicts:
+        """Return what became of each image; arguments as for `compute_report`."""
 
     @abstractmethod
     def draw_pictures(

@@ -24,6 +24,7 @@ from tlkit.tasks.predictions import (
 )
 from tlkit.tasks.report import Report
 from tlkit.tasks.scored_outputs import ScoredClasses
+from tlkit.tasks.verdicts import ClassVerdicts
 
 TRUE_PROBABILITY_COLUMN = "true_class_probability"
 
@@ -113,6 +114,21 @@ class Classification(Task):
     ) -> Report:
         """Return accuracy, F1, calibration and the confusion matrix."""
         return compute_classification_report(targets.astype(np.int64), outputs, spec.class_names, top_k=top_k)
+
+    def judge(self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec) -> ClassVerdicts:
+        """Return true and predicted class; the margin is the lead over the second class."""
+        rows = np.arange(len(outputs))
+        predicted = outputs.argmax(axis=1)
+        leads = np.sort(np.pad(outputs, ((0, 0), (1, 0))), axis=1)[:, -2:]
+        return ClassVerdicts(
+            losses=-np.log(np.maximum(outputs[rows, targets].astype(np.float64), TINY)),
+            is_right=predicted == targets,
+            margins=(leads[:, 1] - leads[:, 0]).astype(np.float64),
+            true=targets,
+            predicted=predicted,
+            probabilities=outputs,
+            class_names=tuple(spec.class_names),
+        )
 
     def draw_pictures(
         self, folder: Path, report: Report, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec

@@ -19,6 +19,7 @@ from tlkit.tasks.predictions import Prediction, join_names, list_ranked_values, 
 from tlkit.tasks.report import Report
 from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.tasks.thresholds import apply_thresholds, choose_thresholds
+from tlkit.tasks.verdicts import LabelVerdicts
 
 LABELS_COLUMN = "labels"
 MIN_IMAGES_OF_A_SET = 5
@@ -107,6 +108,20 @@ class Multilabel(Task):
     ) -> Report:
         """Return mean average precision, F1, and the scores of each label."""
         return compute_multilabel_report(targets, outputs, spec.class_names, np.array(spec.thresholds))
+
+    def judge(self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec) -> LabelVerdicts:
+        """Return true and predicted labels; the margin is the least distance of a label from its threshold."""
+        thresholds, true = np.array(spec.thresholds), targets > 0.5
+        predicted = apply_thresholds(outputs, thresholds)
+        return LabelVerdicts(
+            losses=self.measure_losses(targets, outputs),
+            is_right=(predicted == true).all(axis=1),
+            margins=np.abs(outputs.astype(np.float64) - thresholds).min(axis=1),
+            true=true,
+            predicted=predicted,
+            probabilities=outputs,
+            label_names=tuple(spec.class_names),
+        )
 
     def draw_pictures(
         self, folder: Path, report: Report, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec

@@ -16,9 +16,10 @@ from tlkit.reports.captions import Caption, caption_value
 from tlkit.reports.row_file import DOUBLE
 from tlkit.tasks.base import OutputSpec, Task, compute_huber
 from tlkit.tasks.predictions import Prediction, shorten_float32
-from tlkit.tasks.regression_report import compute_regression_report
+from tlkit.tasks.regression_report import compute_regression_report, find_quarters
 from tlkit.tasks.report import Report
 from tlkit.tasks.scored_outputs import ScoredValues
+from tlkit.tasks.verdicts import ValueVerdicts
 
 HUBER_DELTA = 1.0
 _NUM_STRATA = 5
@@ -131,6 +132,13 @@ class Regression(Task):
         """Return mean absolute error and R²."""
         assert spec.target is not None
         return compute_regression_report(targets[:, 0], outputs[:, 0], spec.target.name)
+
+    def judge(self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec) -> ValueVerdicts:
+        """Return true and predicted value; the loss is the size of the error."""
+        true, predicted = targets[:, 0].astype(np.float64), outputs[:, 0].astype(np.float64)
+        return ValueVerdicts(
+            losses=np.abs(predicted - true), true=true, predicted=predicted, quarters=find_quarters(true)
+        )
 
     def draw_pictures(
         self, folder: Path, report: Report, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec

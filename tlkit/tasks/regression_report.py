@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 from tlkit.metrics.intervals import Interval, compute_bootstrap_interval
 from tlkit.outputs import format_value
 from tlkit.tasks.report import ScoreTable, check_finite
+from tlkit.tasks.verdicts import name_quarter
 
 
 @dataclass(frozen=True)
@@ -94,7 +95,7 @@ class RegressionReport:
         columns = (f"true {self.name}", "images", "mean absolute error", "mean of predicted - true")
         rows: list[tuple[str, ...]] = [
             (
-                f"{format_value(quarter.low)} to {format_value(quarter.high)}",
+                name_quarter(quarter.low, quarter.high),
                 f"{quarter.num_images:,}",
                 format_value(quarter.mean_absolute_error),
                 format_value(quarter.mean_error, signed=True),
@@ -179,9 +180,17 @@ def _compute_r2(
     return 1 - (errors**2 @ counts) / np.where(spread > 1e-12 * squares, spread, np.nan)
 
 
-def _score_quarters(true: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[QuarterScore, ...]:
+def find_quarters(true: NDArray[np.float64]) -> list[tuple[float, float]]:
+    """Return the lowest and the highest of each quarter of the values, float64 (n,); fewer if values are equal."""
+    return [(float(true[chosen].min()), float(true[chosen].max())) for chosen in _split_quarters(true)]
+
+
+def _split_quarters(true: NDArray[np.float64]) -> list[NDArray[np.bool_]]:
     quarter_of = np.searchsorted(np.quantile(true, [0.25, 0.5, 0.75]), true, side="left")
-    members = [quarter_of == quarter for quarter in np.unique(quarter_of)]
+    return [quarter_of == quarter for quarter in np.unique(quarter_of)]
+
+
+def _score_quarters(true: NDArray[np.float64], errors: NDArray[np.float64]) -> tuple[QuarterScore, ...]:
     return tuple(
         QuarterScore(
             low=float(true[chosen].min()),
@@ -190,5 +199,5 @@ def _score_quarters(true: NDArray[np.float64], errors: NDArray[np.float64]) -> t
             mean_absolute_error=float(np.abs(errors[chosen]).mean()),
             mean_error=float(errors[chosen].mean()),
         )
-        for chosen in members
+        for chosen in _split_quarters(true)
     )

@@ -1,0 +1,30 @@
+"""Where the figures of a report come from, for the head of its page."""
+
+from __future__ import annotations
+
+from datetime import datetime
+
+from tlkit.backbones.catalogue import find_backbone
+from tlkit.models.spec import BundleSpec
+from tlkit.runtime import read_versions
+
+
+def describe_origin(spec: BundleSpec, *, data: str, command: str | None) -> dict[str, str]:
+    """Return data, backbone, boundary, command, date and versions by name.
+
+    Args:
+        spec: The model's.
+        data: What the figures were measured on or the model was trained on.
+        command: The command line, if it is known.
+    """
+    height, width = spec.image_size
+    boundary = find_backbone(spec.backbone).boundary_below(spec.unfrozen)
+    trained = {"none": "only the head was trained", "all": "everything was trained"}
+    return {
+        "data": data,
+        "backbone": f"{spec.backbone}, {spec.provenance.weights_source} weights, {width} × {height} px",
+        "boundary": f"{boundary}: {trained.get(spec.unfrozen, f'{spec.unfrozen} and above were trained')}",
+        **({"command": command} if command else {}),
+        "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
+        "versions": ", ".join(f"{name} {version}" for name, version in read_versions().items()),
+    }
