@@ -138,7 +138,7 @@ def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
 def blank_figures() -> Iterator[pytest.MonkeyPatch]:
     """Let figures be laid out, and saved as an empty picture of their size: to draw the four of a run takes a second.
 
-    `drawn_figures` brings them back.
+    Pictures of mistakes are not read. `drawn_figures` brings both back.
     """
 
     def save_blank(figure: Any, file: Any) -> None:
@@ -147,6 +147,7 @@ def blank_figures() -> Iterator[pytest.MonkeyPatch]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlkit.reports.figures.canvas.save_png", save_blank)
+        patch.setattr("tlkit.runs.mistake_sheets.TileMaker.make", lambda *_: None)
         yield patch
 
 
@@ -154,11 +155,13 @@ def blank_figures() -> Iterator[pytest.MonkeyPatch]:
 def drawn_figures(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
     """Let figures be drawn, as for users."""
     from tlkit.reports.figures import canvas
+    from tlkit.runs.mistake_sheets import TileMaker
 
-    save_blank = canvas.save_png
+    blanks = ((canvas, "save_png", canvas.save_png), (TileMaker, "make", TileMaker.make))
     blank_figures.undo()
     yield
-    blank_figures.setattr(canvas, "save_png", save_blank)
+    for place, name, blank in blanks:
+        blank_figures.setattr(place, name, blank)
 
 
 @pytest.fixture

@@ -88,8 +88,8 @@ def test_the_report_tells_how_well_the_boxes_agree(run: Path) -> None:
     page = (run / "report.html").read_text("utf-8")
     for text in (
         "validation mean IoU of the boxes",
-        '<th class="number">IoU before</th>',
-        '<th class="number">IoU</th>',
+        '<th scope="col" class="number">IoU before</th>',
+        '<th scope="col" class="number">IoU</th>',
     ):
         assert text in page
     summary = json.loads((run / "summary.json").read_text("utf-8"))

@@ -147,6 +147,7 @@ def test_the_folder_holds_the_picture_and_the_tables(bundle: Path, photos: Path,
         "per_class.csv",
         "predictions.csv",
         "reliability.png",
+        "report.html",
         "report.json",
     }
     with Image.open(tmp_path / "out" / "confusion.png") as picture:

@@ -224,6 +224,7 @@ def test_nothing_of_an_earlier_evaluation_stays(photos: Path, tmp_path: Path) ->
         "per_class.csv",
         "predictions.csv",
         "reliability.png",
+        "report.html",
         "report.json",
     }
 

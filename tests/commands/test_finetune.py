@@ -89,6 +89,7 @@ def test_a_run_learns_and_leaves_everything_that_it_promises(photos: Path, tmp_p
     assert {path.name for path in out.iterdir()} == {
         ".tlkit-output", ".lock", "recipe.toml", "manifest.csv", "manifest.json", "skipped.csv", "findings.csv", "history.csv",
         "tensorboard", "bundle", "summary.json", "curves.png", "confusion.png", "reliability.png", "views.png", "report.html",
+        "predictions.csv",
     }  # fmt: skip
     assert summary["accuracy"]["value"] >= 0.9
     assert summary["chose_epoch"] is True

@@ -69,7 +69,7 @@ def test_what_cannot_be_made_is_named_and_made_by_resuming(
         patch.setattr("tlkit.runs.finalize.fit_novelty", fail(too_large))
         for name in ("commands.finetune.draw_views", "runs.history.write_history", "runs.report.draw_history"):
             patch.setattr(f"tlkit.{name}", fail(FULL))
-        for name in ("draw_task_pictures", "write_report"):
+        for name in ("draw_task_pictures", "write_scored", "show_mistakes", "write_report"):
             patch.setattr(f"tlkit.runs.report.{name}", fail(FULL))
         patch.setattr("tlkit.training.history.TensorBoardLog.write", fail(FULL))
         capsys.readouterr()
@@ -81,6 +81,8 @@ def test_what_cannot_be_made_is_named_and_made_by_resuming(
         "The distance from the training images": too_large.found.rstrip("."),
         "curves.png": FULL_DISK,
         "The pictures of the scores": FULL_DISK,
+        "predictions.csv": FULL_DISK,
+        "The pictures of mistakes": FULL_DISK,
         "report.html": FULL_DISK,
     }
     assert summary["not_made"] == [{"what": what, "reason": reason} for what, reason in reasons.items()]

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
-    help="Folder for plots, scores per class or label, predictions.csv and report.json.",
+    help="Folder for a page with the images behind the scores, plots, predictions.csv and report.json.",
 )
 @settings_options(
     DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes", "strict")

@@ -48,8 +48,9 @@ class EvaluateOptions:
     Attributes:
         split: The split wanted; None takes the test split.
         top_k: Measures how often the true class is among so many most probable ones; None: not at all.
-        out: Folder for confusion.png, reliability.png, per_class.csv, predictions.csv, report.json and, with boxes, boxes.png;
-            for labels labels.png and per_label.csv instead of the first three, for values predicted.png.
+        out: Folder for report.html, mistakes/, confusion.png, reliability.png, per_class.csv, predictions.csv, report.json
+            and, with boxes, boxes.png; for labels labels.png and per_label.csv instead of confusion.png and the next two,
+            for values predicted.png.
         views: The views of each image whose answers are averaged.
     """
 

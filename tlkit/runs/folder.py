@@ -2,7 +2,7 @@
 
 RUN/  recipe.toml  manifest.csv  skipped.csv  earlier_images.json (of the run it started from)  history.csv
       tensorboard/  bundle/  summary.json  curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png
-      report.html  state/ (until the run is complete)
+      predictions.csv  mistakes/  report.html  state/ (until the run is complete)
 
 `recipe.toml` is written when all that a resumed run needs is on the disk: a folder without it holds no run yet, only
 leftovers of a failed start. A lock that is released with its process keeps other processes out of the folder.

@@ -113,7 +113,7 @@ def show_mistakes(
         OSError: A file cannot be written.
     """
     mistakes = choose_mistakes(scores, spec)
-    maker = _TileMaker(scores, spec, mistakes)
+    maker = TileMaker(scores, spec, mistakes)
     placed = [*(row for group in (*mistakes.groups, mistakes.boxes) for row in group.rows)]
     placed += [row for each in mistakes.common for row in each.rows[:MAX_OF_A_COMMON]]
     rows = sorted(set(placed))
@@ -154,7 +154,7 @@ def clear_mistakes(folder: Path) -> None:
         place.rmdir()
 
 
-class _TileMaker:
+class TileMaker:
     """Makes tiles, each image's once; a file that has become unreadable has none."""
 
     def __init__(self, scores: Scores, spec: BundleSpec, mistakes: Mistakes) -> None:

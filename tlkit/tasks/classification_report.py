@@ -17,6 +17,7 @@ from tlkit.metrics.average_precision import compute_f1, compute_precision, compu
 from tlkit.metrics.calibration import Calibration, compute_calibration
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
 from tlkit.tasks.report import ScoreFile, ScoreTable, check_finite, format_fraction
+from tlkit.tasks.verdicts import count_confusions
 
 
 @dataclass(frozen=True)
@@ -179,8 +180,7 @@ def compute_classification_report(
     check_finite(probabilities, kind="probabilities")
 
     predicted = probabilities.argmax(axis=1)
-    confusion = np.zeros((num_classes, num_classes), dtype=np.int64)
-    np.add.at(confusion, (labels, predicted), 1)
+    confusion = count_confusions(labels, predicted, num_classes)
 
     classes = tuple(_score_class(confusion, label, name) for label, name in enumerate(class_names))
     macro_f1 = mean_of_defined([score.f1 for score in classes])

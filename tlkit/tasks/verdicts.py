@@ -139,9 +139,7 @@ class ClassVerdicts(Verdicts):
 
     def count_confusions(self) -> NDArray[np.int64]:
         """Return the number of images by true and predicted class, int64 (classes, classes)."""
-        counts = np.zeros((len(self.class_names),) * 2, np.int64)
-        np.add.at(counts, (self.true, self.predicted), 1)
-        return counts
+        return count_confusions(self.true, self.predicted, len(self.class_names))
 
     def list_common_mistakes(self) -> list[CommonMistake]:
         """Return the confused pairs of classes."""
@@ -266,6 +264,15 @@ class ValueVerdicts(Verdicts):
         """Return a quarter as the report's table names it."""
         low, high = next(pair for pair in self.quarters if pair[0] <= self.true[row] <= pair[1])
         return name_quarter(low, high)
+
+
+def count_confusions(
+    true: NDArray[np.integer[Any]], predicted: NDArray[np.integer[Any]], num_classes: int
+) -> NDArray[np.int64]:
+    """Return the number of images by true and predicted class, int64 (classes, classes); arguments are int (n,)."""
+    counts = np.zeros((num_classes, num_classes), np.int64)
+    np.add.at(counts, (true, predicted), 1)
+    return counts
 
 
 def name_quarter(low: float, high: float) -> str:
