@@ -10,6 +10,7 @@ the output, exactly so where the head is affine or scores places.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
 import keras
@@ -34,6 +35,7 @@ class Explainer:
         classifier: The trained model.
         boundary: Where it is cut: a boundary of its backbone above the pixels. At `top` of a backbone that pools, the map
             is the last one before the pooling.
+        change: Makes of each part of the network what is explained in its place: see `guide_gradients`.
 
     Attributes:
         classifier: The model.
@@ -42,18 +44,27 @@ class Explainer:
         num_outputs: Numbers that can be explained: the answers and, with a box, its cx, cy, w, h, in this order.
     """
 
-    def __init__(self, classifier: Classifier, boundary: str = TOP) -> None:
+    def __init__(
+        self, classifier: Classifier, boundary: str = TOP, *, change: Callable[[keras.Model], keras.Model] | None = None
+    ) -> None:
         backbone = classifier.backbone
         self.classifier = classifier
         self.boundary = backbone.entry.boundary(boundary)
         self.trunk, self._tail = backbone.split_at_map(self.boundary)
         self.num_outputs = classifier.spec.outputs.num_answers + 4 * classifier.spec.has_box
         self._head = classifier.head
+        if change is not None:
+            self.trunk, self._head = change(self.trunk), change(self._head)
+            self._tail = None if self._tail is None else change(self._tail)
         metadata = tf.TensorSpec((None, classifier.spec.metadata.width), tf.float32)
         features = tf.TensorSpec((None, *self.feature_shape), tf.float32)
         self._outputs = tf.function(self.forward, input_signature=[features, metadata])
         self._gradients = tf.function(
             self._compute_gradients, input_signature=[features, metadata, tf.TensorSpec((None,), tf.int64)]
+        )
+        pixels = tf.TensorSpec((None, *classifier.spec.image_size, 3), tf.float32)
+        self._pixel_gradients = tf.function(
+            self._compute_pixel_gradients, input_signature=[pixels, metadata, tf.TensorSpec((), tf.int64)]
         )
 
     @property
@@ -122,6 +133,19 @@ class Explainer:
         gradients = [np.zeros((0, *self.feature_shape), np.float32), *(np.asarray(gradient) for _, gradient in parts)]
         return np.concatenate(outputs), np.concatenate(gradients)
 
+    def compute_pixel_gradients(
+        self, pictures: NDArray[np.float32], target: int, metadata: NDArray[np.float32]
+    ) -> NDArray[np.float32]:
+        """Return the gradients of one output by the pixels, float32 (n, height, width, 3).
+
+        Args:
+            pictures: float32 (n, height, width, 3), RGB, about 0..255.
+            target: Which output, 0..num_outputs - 1.
+            metadata: float32 (width,), the same for all.
+        """
+        rows = tf.repeat(tf.constant(metadata)[tf.newaxis], len(pictures), axis=0)
+        return np.asarray(self._pixel_gradients(tf.constant(pictures), rows, tf.constant(target, tf.int64)))
+
     def compute_score_maps(
         self, features: NDArray[np.floating[Any]], targets: NDArray[np.int64]
     ) -> NDArray[np.float32]:
@@ -143,6 +167,13 @@ class Explainer:
         if metadata.shape != (num_rows, width):
             raise ValueError(f"Expected metadata of shape ({num_rows}, {width}). Received: shape={metadata.shape}")
         return metadata
+
+    def _compute_pixel_gradients(self, pictures: tf.Tensor, metadata: tf.Tensor, target: tf.Tensor) -> tf.Tensor:
+        with tf.GradientTape() as tape:
+            tape.watch(pictures)
+            outputs = self.forward(self.trunk(pictures, training=False), metadata)
+            chosen = tf.gather(outputs, target, axis=1)
+        return tape.gradient(chosen, pictures)
 
     def _compute_gradients(
         self, features: tf.Tensor, metadata: tf.Tensor, targets: tf.Tensor

@@ -1,4 +1,4 @@
-"""The methods of explanation, by name, and the one function that applies any of them to feature maps."""
+"""The methods of explanation, by name, and the functions that apply any of them to feature maps and to pictures."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.explain import feature_maps
+from tlkit.explain import feature_maps, pixel_maps
 
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
@@ -44,6 +44,23 @@ FEATURE_METHODS = {
 }
 """Methods that start from a feature map."""
 
+PIXEL_METHODS = {
+    method.name: method
+    for method in (
+        Method(
+            "pixel-occlusion", "the fall of the output where a patch is blurred", pixel_maps.compute_pixel_occlusion
+        ),
+        Method(
+            "pixel-rise", "the output with and without the place, under random masks", pixel_maps.compute_pixel_rise
+        ),
+        Method("integrated-gradients", "what the pixel adds from grey on", pixel_maps.compute_integrated_gradients),
+        Method("smoothgrad", "size of the mean gradient under noise", pixel_maps.compute_smoothgrad),
+        Method("guided-backprop", "size of the gradient through active ReLUs", pixel_maps.compute_guided_backprop),
+        Method("saliency", "size of the gradient", pixel_maps.compute_saliency),
+    )
+}
+"""Methods that go through the whole network."""
+
 DEFAULT = "gradcam"
 """What `auto` takes where the head does not say exactly what each place contributes; see docs/explain.md."""
 
@@ -75,3 +92,31 @@ def explain_features(
     if len(features) == 0:
         return np.zeros((0, *explainer.feature_shape[:2]), np.float32)
     return FEATURE_METHODS[method].compute(explainer, features, targets, metadata)
+
+
+def explain_pictures(
+    explainer: Explainer,
+    pictures: NDArray[np.uint8],
+    targets: NDArray[np.int64],
+    metadata: NDArray[np.float32] | None = None,
+    *,
+    method: str = AUTO,
+) -> NDArray[np.float32]:
+    """Return the evidence for one output of each picture, by any method.
+
+    Args:
+        explainer: The model.
+        pictures: The network's input, uint8 (n, height, width, 3), RGB, 0..255.
+        targets: As for `explain_features`.
+        metadata: As for `explain_features`.
+        method: `auto`, or one of `FEATURE_METHODS` and `PIXEL_METHODS`.
+
+    Returns:
+        float32 (n, rows, columns); the resolution is the method's.
+
+    Raises:
+        SettingError: The method does not go with the network.
+    """
+    if method in PIXEL_METHODS:
+        return PIXEL_METHODS[method].compute(explainer, pictures, targets, metadata)
+    return explain_features(explainer, explainer.compute_features(pictures), targets, metadata, method=method)
