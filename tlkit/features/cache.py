@@ -1,12 +1,12 @@
-"""The feature cache: what a frozen trunk gave for each view of each image, kept on disk across runs.
+"""The feature cache: the output of a frozen trunk for each view of each image, kept on disk across runs.
 
-Content decides everything. A cache belongs to one way of computing features (`CacheSpec`); a row in it to the bytes of
-an image file and a view. So a renamed image costs nothing, a changed one is computed anew, and no entry ever has to be
-invalidated. Finished shards are never changed: any number of processes may read and add at once. Two that compute the
-same row at the same time store it twice, which is harmless.
+Everything is addressed by content: a cache by how its features are computed (`CacheSpec`), a row by the bytes of the
+image file and the view. A renamed image is found, a changed one is computed again, and entries never need to be
+invalidated. Finished shards never change, so any number of processes may read and add rows at once. If two compute the
+same row, it is stored twice, which is harmless.
 
-A row is compared with its checksum when it is first found, once in the life of a `FeatureCache`: one that differs
-counts as missing, so whoever needs it computes it again. What is read later has been checked.
+Each `FeatureCache` compares a row with its checksum when it first finds it. A damaged row counts as missing and is
+computed again.
 """
 
 from __future__ import annotations
@@ -45,14 +45,14 @@ _UNCHECKED, _SOUND, _DAMAGED = range(3)
 
 
 class FeatureCache:
-    """The rows of one specification. Open it with `FeatureCache.open`.
+    """The rows of one specification; open it with `FeatureCache.open`.
 
-    A row is addressed by its position, an integer that stays valid for the life of this object: rows that are added
-    later, by this process or by another, get higher positions.
+    A row has a position, an integer that stays valid for the life of this object: rows added later, by any process, get
+    higher positions.
 
     Attributes:
-        spec: What the rows are.
-        folder: Where the shards lie.
+        spec: Specification of the rows.
+        folder: Folder of the shards.
         damaged: Shards with damage, each with its reason; the damaged rows count as missing.
     """
 
@@ -69,9 +69,9 @@ class FeatureCache:
 
     @classmethod
     def open(cls, root: Path, spec: CacheSpec) -> Self:
-        """Open the cache of `spec` under the cache root, making it if there is none yet.
+        """Open the cache of `spec` under the cache root, creating it if necessary.
 
-        A million rows take about a second, and 25 bytes of memory each.
+        A million rows take about a second, and 25 bytes of memory per row.
 
         Raises:
             CacheError: The folder cannot be made.
@@ -84,7 +84,7 @@ class FeatureCache:
         return int(self._starts[-1])
 
     def refresh(self) -> None:
-        """Take in the shards that were finished since the last look."""
+        """Add the shards that were finished since the last call."""
         known = {shard.path for shard in self._shards} | self.damaged.keys()
         found = [path for path in sorted(self.folder.glob(SHARD_PATTERN)) if path not in known]
         for path in found:
@@ -104,9 +104,9 @@ class FeatureCache:
             self._index = RowIndex(np.concatenate([np.empty(0, np.uint64), *self._fingerprints]))
 
     def find(self, rows: Iterable[RowKey]) -> NDArray[np.int64]:
-        """Return the position of each row, -1 where the cache has no sound one: int64 (n,).
+        """Return the position of each row, int64 (n,); -1 if it is missing or damaged.
 
-        A row that is found for the first time is read and compared with its checksum, at some 2 GB/s.
+        Rows found for the first time are compared with their checksums, at about 2 GB/s.
         """
         remaining = iter(rows)
         positions = [np.empty(0, dtype=np.int64)]
@@ -117,7 +117,7 @@ class FeatureCache:
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.floating]:
         """Return the features at `positions` (n,), in that order: (n, *shape) in the stored dtype.
 
-        Only the rows asked for are read from the disk. Positions from `find` hold sound rows.
+        Only these rows are read from disk.
 
         Raises:
             IndexError: A position is negative or beyond the last row.
@@ -128,11 +128,11 @@ class FeatureCache:
         return features
 
     def writer(self, *, shard_bytes: int = SHARD_BYTES, shard_seconds: float = SHARD_SECONDS) -> CacheWriter:
-        """Return a context manager that adds rows; they can be found here once it is left."""
+        """Return a context manager that adds rows; they can be found after it exits."""
         return CacheWriter(self, shard_bytes=shard_bytes, shard_seconds=shard_seconds)
 
     def _match(self, positions: NDArray[np.int64], keys: KeyArrays) -> NDArray[np.bool_]:
-        """Return which positions hold the rows of these keys, unharmed."""
+        """Return which positions hold sound rows with these keys."""
         stored = KeyArrays(*(np.empty(len(positions), dtype=field.dtype) for field in encode_rows([])))
         self._gather(positions, stored._asdict())
         matches: NDArray[np.bool_] = (stored.sha256 == keys.sha256) & (stored.view == keys.view)
@@ -150,7 +150,7 @@ class FeatureCache:
         return sound
 
     def _check(self, number: int, rows: NDArray[np.int64]) -> None:
-        """Compare rows of a shard, ascending, with their checksums; note the verdicts, and the damage."""
+        """Compare rows of a shard, ascending, with their checksums, and record the results."""
         shard, verdicts = self._shards[number], self._verdicts[number]
         verdicts[rows] = _DAMAGED
         try:
@@ -166,7 +166,7 @@ class FeatureCache:
             self.damaged[shard.path] = describe_altered(num_damaged)
 
     def _gather(self, positions: NDArray[np.int64], destinations: dict[str, NDArray[Any]]) -> None:
-        """Copy the rows at `positions` out of the shards' datasets into the arrays of the same names."""
+        """Copy the rows at `positions` from the shards' datasets into the arrays of the same names."""
         for number, rows, places in self._by_shard(positions):
             shard = self._map(number)
             for name, destination in destinations.items():
@@ -202,7 +202,7 @@ def _map_listed(shards: Sequence[Shard], number: int) -> ShardRows:
 def _copy_rows(
     source: NDArray[Any], rows: NDArray[np.int64], destination: NDArray[Any], places: NDArray[np.int64]
 ) -> None:
-    """Copy rows of one array to places in another; neighbours that stay neighbours without a copy in between."""
+    """Copy rows of one array to places in another, contiguous rows as one slice."""
     run = range(len(rows))
     if np.array_equal(rows, rows[0] + run) and np.array_equal(places, places[0] + run):
         destination[places[0] : places[-1] + 1] = source[rows[0] : rows[-1] + 1]

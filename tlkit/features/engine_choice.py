@@ -1,8 +1,8 @@
-"""Choose the engine that computes the features which a cache lacks, and prove that it computes them right.
+"""Choose the engine that computes missing features, and check that it computes them correctly.
 
-Engine and precision are part of a cache's key, so what began a cache goes on with it: `auto` looks on the disk first.
-Only where there is nothing yet does it try: the engine that was fastest for every family of backbones, then, if the
-work is long enough to pay for a trial, the others.
+Engine and precision are part of a cache's key, so `auto` first continues an existing cache with its engine. Without a
+cache, it uses the engine that was fastest for every backbone family in our measurements, and, for long jobs, times the
+others too.
 """
 
 from __future__ import annotations
@@ -35,15 +35,14 @@ if TYPE_CHECKING:
     from tlkit.backbones.engines.base import Agreement, Engine
 
 NUM_SAMPLES = 8
-"""Images that engines are compared on, and timed on again and again."""
+"""Number of images that engines are compared and timed on."""
 NUM_TIMED_IMAGES = 64
 MIN_ROWS_TO_TIME = 128
 SECONDS_WORTH_A_TRIAL = 30.0
-"""Where the first engine needs less than this for all rows, trying another would cost more than it could bring."""
+"""If the first engine needs less than this for all rows, timing another would not pay off."""
 BATCH_SIZES = {"keras": 32, "openvino": 8}
-"""Images that each engine is given at a time. To OpenVINO, which computes a batch on one core, 8 are best: of MobileNetV2
-it computes 959 a second so, 784 in batches of 32; of ResNet50 127 and 122. To Keras, 32 are: of ResNet50 105, and 96 in
-batches of 8."""
+"""Batch size of each engine. OpenVINO, which computes a batch on one core, is fastest with 8 (MobileNetV2: 959
+images/s, 784 with 32; ResNet50: 127 and 122); Keras with 32 (ResNet50: 105 images/s, 96 with 8)."""
 
 
 @dataclass(frozen=True)
@@ -57,13 +56,13 @@ class Choice:
         return f"{self.engine} in {self.precision}"
 
     def describe(self, spec: CacheSpec) -> CacheSpec:
-        """Return what a cache of this choice holds."""
+        """Return the specification of a cache with this choice."""
         return dataclasses.replace(spec, **asdict(self))
 
 
 @dataclass(frozen=True)
 class TriedEngine:
-    """An engine that was accepted, and how it agrees, if that was found out now."""
+    """An accepted engine, with its agreement if it was measured now."""
 
     choice: Choice
     engine: Engine
@@ -72,13 +71,13 @@ class TriedEngine:
 
 @dataclass(frozen=True)
 class Work:
-    """The rows to compute, and what is needed to compute them.
+    """The rows to compute, and everything needed to compute them.
 
     Attributes:
-        spec: Describes the cache but for engine and precision.
+        spec: Specification of the cache, without engine and precision.
         trunk: The part of the network below the boundary.
-        cache_root: Where caches and converted trunks lie.
-        num_rows: How many rows there are.
+        cache_root: Root of caches and converted trunks.
+        num_rows: Number of rows.
         sample: Some of the images, uint8 (n, height, width, 3), n <= 8; None if no file could be read.
     """
 
@@ -89,7 +88,7 @@ class Work:
     sample: NDArray[np.uint8] | None
 
     def make_engine(self, choice: Choice, *, warn: Callable[[str], None]) -> Engine:
-        """Return the trunk, ready to run; `warn` is called with a sentence if it cannot be kept for the next time."""
+        """Return the trunk, ready to run; `warn` is called with a sentence if the converted trunk cannot be saved."""
         if choice.engine == "keras":
             from tlkit.backbones.engines.base import make_keras_engine
 
@@ -110,10 +109,10 @@ class Work:
 def find_begun_cache(
     spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
 ) -> FeatureCache | None:
-    """Return the cache that goes on, so that what is there is not computed again by another engine.
+    """Return the cache to continue, so that its rows are not computed again with another engine.
 
-    That is one that lacks nothing, whether or not its engine runs here; or else, of those that do, the one with
-    most of the wanted rows, or with most rows at all. None if there are no rows.
+    A complete cache is preferred, whether or not its engine runs here; then, among engines that run, the cache with
+    most of the requested rows, then with most rows. None if there are no rows.
     """
     begun = []
     for choice, cache, num_found in _open_begun(spec, backbone, cache_root, requested):
@@ -128,7 +127,7 @@ def find_begun_cache(
 def find_complete_cache(
     spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
 ) -> FeatureCache | None:
-    """Return a cache that lacks nothing, if there is one; nothing heavy is imported."""
+    """Return a complete cache, if there is one, without heavy imports."""
     caches = _open_begun(spec, backbone, cache_root, requested)
     return next((cache for _, cache, num_found in caches if num_found == requested.num_rows > 0), None)
 
@@ -136,7 +135,7 @@ def find_complete_cache(
 def _open_begun(
     spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
 ) -> Iterator[tuple[Choice, FeatureCache, int]]:
-    """Yield every choice that has a cache, with the cache and how many of the wanted rows it has."""
+    """Yield every choice that has a cache, with the cache and its number of requested rows."""
     for choice in _list_all(backbone):
         described = choice.describe(spec)
         if described.folder(cache_root).is_dir():
@@ -151,7 +150,7 @@ def _list_all(backbone: ResolvedBackbone) -> list[Choice]:
 
 
 def list_choices(backbone: ResolvedBackbone) -> list[Choice]:
-    """Return what runs here and is allowed: engines at the precision that is native to them, then those in float32.
+    """Return the allowed engines that run here: first at their native precision, then in float32.
 
     Raises:
         BackboneError: OpenVINO is asked for, and is not installed.
@@ -175,13 +174,13 @@ def select_engine(
 
     Args:
         work: The rows.
-        backbone: What the user asks for.
-        begun: The cache that goes on, if there is one.
-        console: Says what was picked.
+        backbone: The requested backbone.
+        begun: The cache to continue, if any.
+        console: Prints the choice.
 
     Raises:
         BackboneError: OpenVINO is asked for, and is not installed.
-        NumericsError: No engine that is allowed gives the features of float32 Keras.
+        NumericsError: No allowed engine agrees with float32 Keras.
     """
     choices = [Choice(begun.spec.engine, begun.spec.precision)] if begun else list_choices(backbone)
     trials: list[TriedEngine] = []
@@ -212,14 +211,14 @@ def select_engine(
 
 
 def _has_time_for_trials(first: Engine, work: Work) -> bool:
-    """Return whether the work takes the first engine so long that another could make up for the time of its trial."""
+    """Return whether the job is long enough for timing another engine to pay off."""
     if work.sample is None or work.num_rows <= MIN_ROWS_TO_TIME:
         return False
     return work.num_rows > SECONDS_WORTH_A_TRIAL * _measure_rate(first, work.sample, num_images=1)
 
 
 def _find_fastest(trials: Sequence[TriedEngine], work: Work) -> tuple[TriedEngine, str]:
-    """Return the fastest of some engines and their rates in words; of a single one nothing is measured."""
+    """Return the fastest engine, and the throughputs in words; a single engine is not timed."""
     if len(trials) == 1 or work.sample is None:
         return trials[0], ""
     rates = [_measure_rate(trial.engine, work.sample, num_images=NUM_TIMED_IMAGES) for trial in trials]
@@ -228,10 +227,10 @@ def _find_fastest(trials: Sequence[TriedEngine], work: Work) -> tuple[TriedEngin
 
 
 def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
-    """Make an engine and compare it with float32 Keras, unless that was done for its cache.
+    """Make an engine and compare it with float32 Keras, unless this was done for its cache.
 
     Raises:
-        NumericsError: Its features are others.
+        NumericsError: The features differ.
     """
     from tlkit.backbones.engines.base import check_agreement, compute_agreement
 
@@ -244,7 +243,9 @@ def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
 
 
 def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int) -> float:
-    """Return how many images an engine that is warm computes in a second; at least so many, all processors at work."""
+    """Return the throughput of a warm engine in images per second, measured on at least `num_images` on all
+    processors.
+    """
     batch = images[np.arange(engine.batch_size) % len(images)]
     num_batches = max(engine.num_parallel, -(-num_images // engine.batch_size))
     start = time.perf_counter()
@@ -254,7 +255,7 @@ def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int)
 
 
 def _was_compared(folder: Path) -> bool:
-    """Return whether the cache in a folder says that its engine was compared, in these versions."""
+    """Return whether the engine of the cache in a folder was compared, with these versions."""
     try:
         return bool(read_json(folder / AGREEMENT_FILE)["versions"] == read_versions())
     except (OSError, ValueError, KeyError, TypeError):

@@ -1,4 +1,4 @@
-"""The features of a data set: found in the cache, or computed."""
+"""Find the features of a data set in the cache, or compute them."""
 
 from __future__ import annotations
 
@@ -47,15 +47,15 @@ class FeatureRows:
     Args:
         manifest: The data set.
         backbone: The network; only the part below the boundary is used.
-        request: Which rows are wanted.
-        cache_root: Where the caches lie.
+        request: The requested features.
+        cache_root: Root of the caches.
 
     Attributes:
         requested: The rows.
-        spec: What they are; engine and precision are open until something is computed.
-        cache: The cache that has some of them or goes on; None if there is none yet.
-        positions: Where they lie in it, -1 where they do not: int64 (num_files, num_views).
-        missing: (file, view) of those that it lacks: int64 (n, 2).
+        spec: Their specification, without engine and precision until some are computed.
+        cache: The cache that is used or continued; None if there is none yet.
+        positions: Their positions in the cache, -1 if missing: int64 (num_files, num_views).
+        missing: (file, view) of the missing rows: int64 (n, 2).
     """
 
     def __init__(self, manifest: Manifest, backbone: Backbone, request: FeatureRequest, cache_root: Path) -> None:
@@ -71,11 +71,11 @@ class FeatureRows:
 
     @property
     def num_found(self) -> int:
-        """How many of the rows the cache has."""
+        """Number of rows in the cache."""
         return self.requested.num_rows - len(self.missing)
 
     def check_space(self) -> None:
-        """Refuse to begin what the disk cannot hold.
+        """Check that the missing rows fit on the disk.
 
         Raises:
             CacheError: The missing rows need more room than there is.
@@ -92,7 +92,7 @@ class FeatureRows:
             )
 
     def open_engine(self, console: Console) -> tuple[Engine, FeatureCache]:
-        """Return what computes the missing rows, chosen by their number and checked, and the cache that takes them.
+        """Choose and check the engine for the missing rows, and open the cache to add them to.
 
         Raises:
             BackboneError: The engine that is asked for is not installed.
@@ -113,7 +113,7 @@ class FeatureRows:
     def compute(
         self, rows: NDArray[np.int64], engine: Engine, cache: FeatureCache, advance: Callable[[int], None]
     ) -> FillReport:
-        """Compute some of the missing rows, (file, view), int64 (n, 2), and look again what there is.
+        """Compute some of the missing rows, (file, view), int64 (n, 2), and update the positions.
 
         Raises:
             CacheError: The cache cannot be written.
@@ -143,12 +143,12 @@ class DatasetFeatures:
     """All features of a data set at one boundary.
 
     Attributes:
-        cache: The opened cache, for reading at the positions.
-        splits: The rows by split: train, validation and test, also where one is empty.
+        cache: The opened cache.
+        splits: The rows by split: train, validation and test, even if empty.
         skipped: Images that became unusable after the data set was read, each with its reason.
-        hits: Rows that the cache had.
-        misses: Rows that it lacked; those of `skipped` could not be computed.
-        seconds: Time that computing those took, once the engine was ready; 0 if there were none.
+        hits: Number of rows found in the cache.
+        misses: Number of missing rows, including those of `skipped`.
+        seconds: Time to compute the missing rows, without starting the engine.
     """
 
     cache: FeatureCache
@@ -159,7 +159,7 @@ class DatasetFeatures:
     seconds: float
 
     def locate(self, records: Sequence[ImageRecord]) -> NDArray[np.int64]:
-        """Return where the views of images lie in the cache, int64 (n, num_views); all have the same number of views.
+        """Return the positions of images in the cache, int64 (n, num_views); all have the same number of views.
 
         Raises:
             DataError: One of the data set's images became unusable after it was read.
@@ -180,21 +180,21 @@ class DatasetFeatures:
         expected: str = "only usable images, because of --strict",
         fix: str = "fix or remove the file, or remove --strict to skip it.",
     ) -> None:
-        """Refuse to go on if an image became unusable after the data set was read.
+        """Raise an error if an image became unusable after the data set was read.
 
         Raises:
-            DataError: One did; the first is named.
+            DataError: For the first such image.
         """
         for item in self.skipped:
             raise DataError(f"{item.path}: {item.reason}.", expected=expected, fix=fix)
 
 
 def check_boundary(entry: BackboneEntry, boundary: str) -> str:
-    """Return a boundary's canonical name, after checking that there is something to compute below it.
+    """Return the canonical name of a boundary below which there are layers.
 
     Raises:
         BackboneError: The backbone has no such boundary.
-        SettingError: Below the pixels there is nothing.
+        SettingError: The boundary is at the pixels.
     """
     boundary = entry.boundary(boundary)
     if boundary == PIXELS:
@@ -221,7 +221,7 @@ def build_backbone_for(backbone: ResolvedBackbone, pooling: str, seed: int) -> B
 def find_features(
     manifest: Manifest, request: TrunkRequest, views: ViewPlan, cache_root: Path, console: Console
 ) -> DatasetFeatures | None:
-    """Return the features if the cache has all of them and that can be seen without building the network."""
+    """Return the features if all are cached and this is known without building the network; else None."""
     trunk = find_known_trunk(request, cache_root)
     if trunk is None:
         return None
@@ -246,16 +246,16 @@ def ensure_features(
     cache_root: Path,
     console: Console,
 ) -> DatasetFeatures:
-    """Return where the features of all images of a data set lie in the cache, computing those that it lacks.
+    """Find the features of all images of a data set in the cache, and compute the missing ones.
 
-    Memory stays flat as images grow in number, but for some hundred bytes an image; equal files are computed once.
+    Memory grows only by some hundred bytes per image. Equal files are computed once.
 
     Args:
         manifest: The data set.
         backbone: The network; only the part below the boundary is used.
-        request: Which features are wanted.
-        cache_root: Where the caches lie.
-        console: Where progress is shown.
+        request: The features to compute.
+        cache_root: Root of the caches.
+        console: Shows progress.
 
     Raises:
         BackboneError: The engine that is asked for is not installed.

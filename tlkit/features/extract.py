@@ -1,8 +1,7 @@
-"""From images to rows: decode in threads, compute in fixed batches, in threads too.
+"""Turn images into rows: decode in threads, and compute in batches of fixed size, also in threads.
 
-The batch that reaches `compute` always has the same shape. TensorFlow chooses its algorithms by shape, and with them
-the order of its sums; so a row's value would otherwise depend on how many images happened to be left over. Precompute,
-prediction and evaluation all come through here.
+All batches have the same shape. TensorFlow chooses algorithms, and so the order of sums, by shape, so otherwise a row's
+value would depend on the number of remaining images. Used by precompute, prediction and evaluation.
 """
 
 from __future__ import annotations
@@ -31,19 +30,19 @@ Note = TypeVar("Note")
 Result = TypeVar("Result")
 
 Row = tuple[NDArray[Any], ...]
-"""What is computed from at once: one or more arrays, of the same shapes and types for all rows."""
+"""The arrays that one row is computed from; shapes and types are the same for all rows."""
 
 
 @dataclass(frozen=True)
 class Loaded(Generic[Note]):
-    """What is loaded of an item: one row or more, and a note that travels beside them to whoever gets the outputs."""
+    """The rows loaded for an item, and a note that is returned with the outputs."""
 
     rows: Sequence[Row]
     note: Note | None = None
 
 
 class LoadFailure(Exception):  # noqa: N818
-    """An item that cannot be loaded, for a reason that lies in its file; raised by a `load` function."""
+    """An item cannot be loaded because of its file; raised by `load` functions."""
 
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
@@ -52,12 +51,12 @@ class LoadFailure(Exception):  # noqa: N818
 
 @dataclass(frozen=True, eq=False)
 class ItemResult(Generic[Item, Note]):
-    """What became of an item.
+    """The result for an item.
 
     Attributes:
         item: The item.
-        outputs: One for each of its rows; none if it could not be loaded.
-        note: What was noted of it.
+        outputs: One per row; empty if it could not be loaded.
+        note: The note returned by `load`.
         failure: Why it could not be loaded; None if it was.
     """
 
@@ -69,12 +68,12 @@ class ItemResult(Generic[Item, Note]):
 
 @dataclass(frozen=True)
 class FillReport:
-    """What filling a cache took.
+    """The result of filling a cache.
 
     Attributes:
-        computed: How many rows were added.
+        computed: Number of added rows.
         failures: The rows whose images could not be loaded, each with its reason.
-        seconds: Time that it took.
+        seconds: Duration.
     """
 
     computed: int
@@ -92,23 +91,22 @@ def run_batches(
     workers: int | None = None,
     num_parallel: int = 1,
 ) -> Iterator[list[ItemResult[Item, Note]]]:
-    """Load items in threads, compute their rows in batches in others, and yield the results in the order of the items.
+    """Load items and compute their rows in batches, both in threads; yield the results in the order of the items.
 
-    One batch is always ready when another is done, so loading, computing and what the caller does with the results go
-    on at the same time. Memory holds about four batches, however many items there are; `items` is read as it is needed.
+    Loading, computing and the caller's work overlap. Memory holds about four batches; `items` is read lazily.
 
     Args:
-        items: What to load. Any number, also none.
-        load: Returns what an item's rows are computed from, or raises `LoadFailure`. Runs in threads.
+        items: The items to load; may be empty.
+        load: Returns the rows of an item, or raises `LoadFailure`. Runs in threads.
         compute: Takes the arrays of a batch, each (batch_size, ...), and returns (batch_size, ...). The last batch is
-            filled up with copies of its last row, whose outputs are dropped. Runs in `num_parallel` threads.
+            padded with copies of its last row. Runs in `num_parallel` threads.
         batch_size: Rows in a batch.
-        rows_of_item: The most rows that an item has.
-        workers: Threads that load; by default one for each processor.
-        num_parallel: Batches that are computed at the same time.
+        rows_of_item: Maximum number of rows per item.
+        workers: Number of loading threads; by default one per processor.
+        num_parallel: Number of batches computed at the same time.
 
     Yields:
-        After each batch, the items that are complete with it: perhaps none.
+        After each batch, the items completed by it; may be empty.
     """
     num_workers = workers or os.cpu_count() or 1
     loaders = ThreadPoolExecutor(max_workers=num_workers, thread_name_prefix="load")
@@ -135,7 +133,7 @@ def run_batches(
 def _run_ahead(
     executor: ThreadPoolExecutor, items: Iterable[Item], work: Callable[[Item], Result], *, ahead: int
 ) -> Iterator[tuple[Item, Future[Result]]]:
-    """Yield each item with its future, keeping `ahead` more of them under way."""
+    """Yield each item with its future, keeping `ahead` more in progress."""
     remaining = iter(items)
     under_way = deque((item, executor.submit(work, item)) for item in islice(remaining, ahead))
     while under_way:
@@ -146,7 +144,7 @@ def _run_ahead(
 
 @dataclass(frozen=True, eq=False)
 class _Pending(Generic[Item, Note]):
-    """An item whose outputs are collected: those of its rows may come in several batches."""
+    """An item whose rows may be spread over several batches."""
 
     item: Item
     num_rows: int
@@ -157,7 +155,7 @@ class _Pending(Generic[Item, Note]):
 
 @dataclass(frozen=True, eq=False)
 class _LoadedBatch(Generic[Item, Note]):
-    """Consecutive rows, and for each item among them, loaded or not, how many are its own."""
+    """Consecutive rows, and the number of rows of each item in them, 0 if it was not loaded."""
 
     rows: list[Row] = field(default_factory=list)
     parts: list[tuple[_Pending[Item, Note], int]] = field(default_factory=list)
@@ -166,7 +164,7 @@ class _LoadedBatch(Generic[Item, Note]):
 def _collect_batches(
     loaded: Iterator[tuple[Item, Future[Loaded[Note]]]], batch_size: int
 ) -> Iterator[_LoadedBatch[Item, Note]]:
-    """Yield batches of `batch_size` rows; the last may be smaller, or have nothing but failures."""
+    """Yield batches of `batch_size` rows; the last may be smaller, or contain only failures."""
     batch = _LoadedBatch[Item, Note]()
     for item, future in loaded:
         try:
@@ -189,7 +187,7 @@ def _collect_batches(
 
 
 def _complete(parts: Sequence[tuple[_Pending[Item, Note], int]], outputs: NDArray[Any]) -> list[ItemResult[Item, Note]]:
-    """Hand each item its outputs in a batch; return the items that have all of theirs now."""
+    """Assign a batch of outputs to its items, and return the items that are complete."""
     done, position = [], 0
     for pending, number in parts:
         pending.outputs.extend(outputs[position : position + number])
@@ -209,7 +207,7 @@ def _compute_padded(rows: list[Row], compute: Callable[..., NDArray[Any]], batch
 def load_sample(
     items: Sequence[Item], load: Callable[[Item], NDArray[np.uint8]], at_most: int
 ) -> NDArray[np.uint8] | None:
-    """Return the images of the first items that can be loaded, uint8 (n, height, width, 3); None if none can."""
+    """Return the images of the first items that can be loaded, uint8 (n, height, width, 3); None if there are none."""
 
     def try_to_load(item: Item) -> NDArray[np.uint8] | None:
         try:
@@ -231,19 +229,19 @@ def fill_cache(
     rows_of_file: int = 1,
     advance: Callable[[int], None],
 ) -> FillReport:
-    """Compute rows and add them to the cache. When this returns, `cache.find` knows them.
+    """Compute rows and add them to the cache, where `cache.find` then finds them.
 
     Args:
-        cache: The cache, which lacks these rows.
-        files: The rows to compute, each once, those of a file together.
+        cache: The cache.
+        files: The missing rows, each once, grouped by file.
         load: Returns the images of a file's rows, uint8 (height, width, 3), 0..255, or raises `LoadFailure`.
-        engine: The trunk. Its batch size is part of a row's value in its last bits, so the same at all times.
-        rows_of_file: The most rows of a file.
-        advance: Called with the number of rows done since the last call, failures included.
+        engine: Runs the trunk. Its batch size affects the last bits of a row, so it must always be the same.
+        rows_of_file: Maximum number of rows per file.
+        advance: Called with the number of rows since the last call, including failures.
 
     Raises:
         NumericsError: A feature is not finite, or too large for the cache's dtype.
-        CacheError: The cache cannot be written. What was finished before stays.
+        CacheError: The cache cannot be written; rows written before are kept.
     """
     start = time.perf_counter()
     computed = 0

@@ -37,9 +37,8 @@ class CacheUse:
     """What a cache was used for.
 
     Attributes:
-        data: The data sets, the last one first.
-        is_one_off: Whether all that is known of its weights is that they were trained in a run, so that nobody else
-            will ever have them.
+        data: The data sets, most recent first.
+        is_one_off: Whether its weights come only from a training run, so no other run will have them.
     """
 
     data: tuple[str, ...] = ()
@@ -47,7 +46,7 @@ class CacheUse:
 
 
 def open_folder(root: Path, spec: CacheSpec, user: object) -> Path:
-    """Make the folder of a cache unless it is there, and mark it as in use for as long as `user` lives.
+    """Create the folder of a cache if necessary, and mark it as in use for the lifetime of `user`.
 
     Raises:
         CacheError: The folder cannot be made.
@@ -59,7 +58,7 @@ def open_folder(root: Path, spec: CacheSpec, user: object) -> Path:
     except OSError as error:
         raise unwritable_cache(folder, error) from error
     weakref.finalize(user, lock.close)
-    with suppress(OSError):  # neither is missed: what cannot be written at all is told when a shard is
+    with suppress(OSError):  # not essential; writing a shard reports the problem
         if not (root / TAG_FILE).exists():
             write_text(root / TAG_FILE, _CACHEDIR_TAG)
         _describe(folder, spec)
@@ -73,7 +72,7 @@ def _describe(folder: Path, spec: CacheSpec) -> None:
 
 
 def _join_users(folder: Path, lock: ExitStack) -> None:
-    """Make a folder and share its lock, waiting for a prune that is about to remove it.
+    """Create a folder and share its lock, waiting for a prune that is removing it.
 
     Raises:
         OSError: The folder cannot be made.
@@ -86,7 +85,7 @@ def _join_users(folder: Path, lock: ExitStack) -> None:
             return
         except (FileNotFoundError, BlockingIOError):
             pass
-        except OSError:  # a read-only or a full disk: nobody can prune there, or only at the price of a new start
+        except OSError:  # read-only or full disk: nobody can prune there
             return
         if time.monotonic() > last_moment:
             return
@@ -94,10 +93,10 @@ def _join_users(folder: Path, lock: ExitStack) -> None:
 
 
 def read_spec(folder: Path) -> CacheSpec:
-    """Return the specification of the cache in `folder`: from its description, or else from a shard.
+    """Return the specification of the cache in `folder`, from its description or a shard.
 
     Raises:
-        CacheError: Neither tells it.
+        CacheError: Neither has it.
     """
     spec = _read_description(folder)
     if spec is not None:
@@ -115,27 +114,27 @@ def read_spec(folder: Path) -> CacheSpec:
 
 
 def restore_description(folder: Path) -> CacheSpec:
-    """Return what `read_spec` does, and write the description again if it was lost or damaged.
+    """Return the result of `read_spec`, and write a lost or damaged description again.
 
     Raises:
-        CacheError: Nothing tells what the cache holds.
+        CacheError: There is no specification.
     """
     spec = read_spec(folder)
-    with suppress(OSError):  # the shards still tell it
+    with suppress(OSError):  # the shards still have it
         _describe(folder, spec)
     return spec
 
 
 @contextmanager
 def claimed(folder: Path) -> Iterator[bool]:
-    """Yield whether nobody uses a cache; if so, nobody begins to before the end."""
+    """Yield whether a cache is unused; if so, it cannot be opened inside the context."""
     with ExitStack() as lock:
         try:
             lock.enter_context(held_lock(folder / LOCK_FILE))
         except BlockingIOError:
             yield False
             return
-        except OSError:  # gone, or on a disk that is read-only: its files will tell
+        except OSError:  # gone, or on a read-only disk
             pass
         yield True
 
@@ -153,7 +152,7 @@ def _belongs_to(spec: CacheSpec, folder: Path) -> bool:
 
 
 def read_use(folder: Path) -> CacheUse:
-    """Return what a cache was used for, as far as that was noted."""
+    """Return the recorded use of a cache."""
     try:
         content = read_json(folder / USE_FILE)
         return CacheUse(tuple(map(str, content["data"])), bool(content["is_one_off"]))
@@ -173,7 +172,7 @@ def read_last_use(folder: Path) -> float:
 
 
 def note_use(folder: Path, data: Path, *, is_one_off: bool) -> None:
-    """Note that a cache serves a data set; one that has ever had weights that last is not a one-off.
+    """Record that a cache serves a data set; a cache once used with permanent weights is not a one-off.
 
     Raises:
         OSError: The note cannot be written.
@@ -186,7 +185,7 @@ def note_use(folder: Path, data: Path, *, is_one_off: bool) -> None:
 
 
 def unwritable_cache(folder: Path, error: OSError) -> CacheError:
-    """Return the error for a cache that the system refuses to write."""
+    """Return the error for a cache that cannot be written."""
     return CacheError(
         f"The feature cache {folder} cannot be written: {error.strerror or error}.",
         expected="a folder with enough free space that may be written to",

@@ -34,14 +34,14 @@ class PruneRules:
     """Which caches go.
 
     Attributes:
-        keys: Those with these keys, or first digits of them.
-        older_than_days: Those not opened for so many days.
-        max_bytes: As many as it takes to keep the whole under this size: first those of one-off weights, then the one
-            that was not used for longest.
-        everything: All of them.
+        keys: Remove caches with these keys, or prefixes of keys.
+        older_than_days: Remove caches not opened for this many days.
+        max_bytes: Remove caches until the total is below this size: first those of one-off weights, then the least
+            recently used.
+        everything: Remove all caches.
 
     Raises:
-        SettingError: They exclude each other.
+        SettingError: The rules conflict.
     """
 
     keys: Sequence[str] = ()
@@ -65,16 +65,16 @@ class PruneRules:
 
 @dataclass(frozen=True)
 class PruneReport:
-    """What pruning removed, or would remove.
+    """What was removed, or would be.
 
     Attributes:
         keys: The caches.
-        in_use: Those that would have gone, were they not in use.
+        in_use: Caches that match but are in use.
         trunks: Folders of converted trunks, half-written ones included.
         notes: Notes on trunks.
         partials: Half-written files of dead processes.
-        num_bytes: Space that all of these take, in bytes.
-        bytes_left: Space that the rest takes.
+        num_bytes: Size of all of these, in bytes.
+        bytes_left: Size of the rest.
     """
 
     keys: tuple[str, ...]
@@ -88,7 +88,7 @@ class PruneReport:
 
 @dataclass(frozen=True)
 class _Companion:
-    """What is of use only together with a cache of the same weights: a converted trunk, or a note on a trunk."""
+    """A file that is only useful with a cache of the same weights: a converted trunk, or a note on a trunk."""
 
     path: Path
     weights_sha256: str
@@ -101,15 +101,15 @@ class _Companion:
 
 
 def prune(root: Path, rules: PruneRules, *, dry_run: bool = False) -> PruneReport:
-    """Remove caches, what only they needed, and what killed processes of this machine left half written.
+    """Remove caches, the files only they need, and partial files of killed processes of this machine.
 
     Args:
         root: The cache root.
-        rules: Which caches go.
-        dry_run: Remove nothing, only report.
+        rules: The caches to remove.
+        dry_run: Only report.
 
     Raises:
-        CacheError: A key fits no cache, or the disk refuses.
+        CacheError: A key matches no cache, or a file cannot be removed.
     """
     trunks, notes = _list_trunks(root, rules), _list_notes(root)
     doomed: list[CacheSummary] = []
@@ -142,7 +142,7 @@ def prune(root: Path, rules: PruneRules, *, dry_run: bool = False) -> PruneRepor
 
 
 def _list_candidates(root: Path, rules: PruneRules, summaries: Sequence[CacheSummary]) -> list[CacheSummary]:
-    """Return the caches that may go, in the order in which they do."""
+    """Return the caches that may be removed, in order of removal."""
     if rules.everything:
         return list(summaries)
     if rules.max_bytes is not None:
@@ -155,13 +155,13 @@ def _list_candidates(root: Path, rules: PruneRules, summaries: Sequence[CacheSum
 
 
 def _total_bytes(kept: Sequence[CacheSummary], companions: Iterable[_Companion]) -> int:
-    """Return what some caches take, with all that they need."""
+    """Return the size of some caches, with the files that they need."""
     needed = sum(each.num_bytes for each in companions if each.is_needed(kept))
     return sum(summary.num_bytes for summary in kept) + needed
 
 
 def _list_trunks(root: Path, rules: PruneRules) -> list[_Companion]:
-    """Return the converted trunks; those that are still being written are left out for a day."""
+    """Return the converted trunks, without those that may still be being written: partial ones of the last day."""
     found = []
     for folder in sorted((root / ENGINES).glob("*")):
         is_whole = FOLDER_NAME.fullmatch(folder.name) is not None
@@ -187,7 +187,7 @@ def _list_notes(root: Path) -> list[_Companion]:
 
 
 def _read_weights(path: Path, *keys: str) -> str:
-    """Return the hash of weights that a JSON file holds under some keys; none if it holds none."""
+    """Return the hash of weights that a JSON file holds under nested keys; empty if there is none."""
     try:
         content = read_json(path)
         for key in keys:
@@ -198,10 +198,10 @@ def _read_weights(path: Path, *keys: str) -> str:
 
 
 def _remove(report: PruneReport, folders: Sequence[Path]) -> None:
-    """Remove all that a report names.
+    """Remove the files in a report.
 
     Raises:
-        CacheError: The disk refuses.
+        CacheError: A file cannot be removed.
     """
     folders = [*report.trunks, *folders]
     files = [path / name for path in report.trunks for name in TRUNK_FILES]
@@ -216,5 +216,5 @@ def _remove(report: PruneReport, folders: Sequence[Path]) -> None:
                 fix="remove it by hand, then run the command again.",
             ) from error
     for folder in folders:
-        with suppress(OSError):  # somebody's own file lies there: leave it, and the folder
+        with suppress(OSError):  # it contains other files
             folder.rmdir()

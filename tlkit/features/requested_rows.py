@@ -1,4 +1,4 @@
-"""Which rows of the feature cache a data set needs: every image once, the training images in several views."""
+"""The rows of the feature cache that a data set needs: each image once, training images in several views."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ class SplitFeatures:
 
     Attributes:
         records: Its images, without those skipped.
-        positions: Where in the cache each view of each image lies: int64 (n, num_views) for the training split,
-            (n, 1) for the others.
+        positions: Position of each view of each image in the cache: int64 (n, num_views) for the training split, (n, 1)
+            for the others.
     """
 
     records: tuple[ImageRecord, ...]
@@ -35,22 +35,21 @@ class SplitFeatures:
 
 
 class RequestedRows:
-    """The rows that a data set needs: each distinct file once, with as many views as some split wants of it.
+    """The rows that a data set needs: each distinct file once, with the views that its split needs.
 
-    A table of rows is an array (num_files, num_views), of which a file outside the training split uses the first
-    column.
+    Rows form a table (num_files, num_views); files outside the training split use only the first column.
 
     Attributes:
-        views: Which views of the training images.
+        views: The views of the training images.
         keys: The names of the views, in order.
-        files: One record for each distinct file, in the order of the table.
+        files: One record per distinct file, in the order of the table.
         number_of: Place in `files`, by sha256.
     """
 
     def __init__(self, manifest: Manifest, views: ViewPlan) -> None:
         self._manifest = manifest
         self.views = views
-        # Pixels of deep grey depend on the data set's ranges, too.
+        # Pixels of deep grey also depend on the data set's ranges.
         suffix = f"/{hash_grey(manifest.grey)}" if manifest.grey else ""
         self.keys = tuple(map("{}{}".format, views.keys(), [suffix] * views.num_views))
         self.files: list[ImageRecord] = []
@@ -66,11 +65,11 @@ class RequestedRows:
 
     @property
     def num_rows(self) -> int:
-        """Return how many rows are wanted."""
+        """Number of requested rows."""
         return int(self._used.sum())
 
     def find(self, cache: FeatureCache | None) -> NDArray[np.int64]:
-        """Return the table of positions, -1 where there is none, as in no cache: int64 (num_files, num_views)."""
+        """Return the table of positions, int64 (num_files, num_views); -1 if a row is missing or `cache` is None."""
         positions = np.full(self._used.shape, -1, dtype=np.int64)
         if cache is None:
             return positions
@@ -80,13 +79,13 @@ class RequestedRows:
         return positions
 
     def list_missing(self, positions: NDArray[np.int64]) -> NDArray[np.int64]:
-        """Return (file, view) of each row that is wanted but not there: int64 (n, 2), all views of a file together."""
+        """Return (file, view) of each missing row: int64 (n, 2), grouped by file."""
         return np.argwhere(self._used & (positions < 0))
 
     def by_split(
         self, positions: NDArray[np.int64], reasons: dict[str, str]
     ) -> tuple[dict[str, SplitFeatures], tuple[SkippedFile, ...]]:
-        """Return the rows of each split, and the images that lack one, with the reasons given by sha256."""
+        """Return the rows of each split, and the images with missing rows, with their reasons by sha256."""
         splits = {}
         skipped = []
         for split in SPLITS:
@@ -102,15 +101,15 @@ class RequestedRows:
         return splits, tuple(skipped)
 
     def list_files(self, rows: NDArray[np.int64]) -> Iterator[list[RowKey]]:
-        """Yield the keys of rows given as (file, view), int64 (n, 2), those of a file together."""
+        """Yield the keys of rows, (file, view), int64 (n, 2), one list per file."""
         for number, views in groupby(rows, key=lambda row: int(row[0])):
             yield [RowKey(self.files[number].sha256, self.keys[index]) for _, index in views]
 
     def load(self, rows: Sequence[RowKey], *, image_size: tuple[int, int], fit: str) -> list[NDArray[np.uint8]]:
-        """Read a file and draw the views of its rows: each uint8 (height, width, 3), RGB, 0..255.
+        """Read a file and render the views of its rows: each uint8 (height, width, 3), RGB, 0..255.
 
         Raises:
-            LoadFailure: The file is gone, unusable, or another one than when it was checked.
+            LoadFailure: The file is gone, unusable, or has changed since it was checked.
         """
         record = self.files[self.number_of[rows[0].sha256]]
         drawn = [self.views.draw(record.sha256, self.keys.index(row.view)) for row in rows]

@@ -1,8 +1,8 @@
-"""Row keys of the feature cache, as arrays: how a million of them are stored, told apart and looked up.
+"""Row keys of the feature cache as arrays: store, compare and look up millions of them.
 
-A row belongs to one view of one image: the SHA-256 of the file's bytes, and the view's name. Both have a fixed width
-on disk. In memory there is only a 64-bit fingerprint of it, with the row's position. A fingerprint proposes a row; the
-row on disk decides, so an accidental equality costs one more look and never gives a wrong row.
+A row belongs to one view of one image: the SHA-256 of the file's bytes, and the view's name, both with a fixed width on
+disk. Memory holds only a 64-bit fingerprint and the row's position. The key on disk confirms each match, so a collision
+only costs another look-up.
 """
 
 from __future__ import annotations
@@ -20,7 +20,7 @@ _HALF = np.uint64(32)
 
 
 class RowKey(NamedTuple):
-    """Which row: `sha256` is the hex digest of the image file's bytes, `view` the view's name (40 ASCII characters)."""
+    """The key of a row: the hex digest of the image file's bytes, and the view's name (at most 40 ASCII characters)."""
 
     sha256: str
     view: str
@@ -51,7 +51,7 @@ def encode_rows(rows: Sequence[RowKey]) -> KeyArrays:
 
 
 def compute_fingerprints(keys: KeyArrays) -> NDArray[np.uint64]:
-    """Return a 64-bit number for each key, (n,): the same for equal keys, almost surely different for others."""
+    """Return a 64-bit hash of each key, (n,)."""
     fingerprints = np.zeros(len(keys.sha256), dtype=np.uint64)
     for field in keys:
         words = np.ascontiguousarray(field).view("<u8").reshape(len(field), -1)
@@ -63,7 +63,7 @@ def compute_fingerprints(keys: KeyArrays) -> NDArray[np.uint64]:
 
 
 class RowIndex:
-    """Where each key lies, by sorted fingerprints.
+    """Finds positions by sorted fingerprints.
 
     Args:
         fingerprints: uint64 (n,), in order of position: entry i is the key of position i.
@@ -76,11 +76,11 @@ class RowIndex:
     def find(
         self, keys: KeyArrays, match: Callable[[NDArray[np.int64], KeyArrays], NDArray[np.bool_]]
     ) -> NDArray[np.int64]:
-        """Return the position of each key, -1 where there is none: int64 (n,).
+        """Return the position of each key, int64 (n,); -1 if there is none.
 
         Args:
             keys: The keys to look for.
-            match: Tells which of some positions hold the rows of some keys; it settles what the fingerprints propose.
+            match: Returns which positions hold the rows of the given keys, to confirm matches of fingerprints.
         """
         fingerprints = compute_fingerprints(keys)
         slots = np.searchsorted(self._fingerprints, fingerprints)

@@ -1,13 +1,13 @@
-"""Shard files: some thousand feature rows in one HDF5 file, written once, then only read.
+"""Shard files: thousands of feature rows in one HDF5 file, which is written once and then only read.
 
 A shard holds four datasets of n rows, contiguous and uncompressed, so that a reader can map them into memory:
 
     features  (n, *shape) float16 or float32      sha256  (n,) S64      view  (n,) S40
     crc32     (n,) uint32, over the row's sha256, view and features
 
-and as attributes the key of its cache and the specification that the key is the hash of. It is written under a partial
-name, closed, flushed to the disk and only then renamed. So a file named `shard-*.h5` is whole, whenever the process that
-wrote it was killed; there is no list of shards that could disagree with the folder.
+and as attributes the key of its cache and the specification. It is written under a partial name, flushed to disk, and
+then renamed, so a file named `shard-*.h5` is always complete. There is no list of shards that could disagree with the
+folder.
 """
 
 from __future__ import annotations
@@ -47,7 +47,7 @@ class DamagedShard(Exception):  # noqa: N818
 
 @dataclass(frozen=True, slots=True)
 class Shard:
-    """A finished shard: where it is, and where in it each dataset begins."""
+    """A finished shard, with the offset of each dataset."""
 
     path: Path
     num_rows: int
@@ -66,7 +66,7 @@ class Shard:
 
 @dataclass(frozen=True, slots=True)
 class ShardRows:
-    """Rows of a shard: read-only arrays that lie in the file, or copies in memory."""
+    """Rows of a shard: read-only arrays mapped from the file, or copies in memory."""
 
     features: NDArray[np.floating]
     sha256: NDArray[np.bytes_]
@@ -79,23 +79,23 @@ class ShardRows:
         return KeyArrays(self.sha256, self.view)
 
     def choose(self, rows: NDArray[Any]) -> ShardRows:
-        """Return copies of some rows, which are given by their numbers, or by what is true of them."""
+        """Return copies of some rows, by number or by mask."""
         return ShardRows(self.features[rows], self.sha256[rows], self.view[rows], self.crc32[rows])
 
     def are_sound(self) -> NDArray[np.bool_]:
-        """Return which rows agree with their checksums, (n,)."""
+        """Return which rows match their checksums, (n,)."""
         sound: NDArray[np.bool_] = compute_crc32(self.keys, self.features) == self.crc32
         return sound
 
 
 def write_shard(folder: Path, keys: KeyArrays, features: Sequence[NDArray[np.floating]], *, spec: CacheSpec) -> Path:
-    """Write rows as one new shard and return its path once it is safely on the disk.
+    """Write rows as a new shard, flush it to disk, and return its path.
 
     Args:
         folder: The cache's folder.
-        keys: One key a row.
-        features: Arrays (k, *shape) of the stored dtype, which hold the rows of `keys` in order.
-        spec: The cache that the rows belong to; a shard in a foreign folder is refused by it.
+        keys: One key per row.
+        features: Arrays (k, *shape) of the stored dtype, with the rows of `keys` in order.
+        spec: Specification of the cache, by which shards of other caches are refused.
 
     Raises:
         OSError: The disk is full, or the folder is gone or read-only. The partial file is removed.
@@ -123,7 +123,7 @@ def _write_all(file: FileIO, content: memoryview) -> None:
 
 
 def _build_file(keys: KeyArrays, features: Sequence[NDArray[np.floating]], spec: CacheSpec) -> io.BytesIO:
-    """Return the content of a shard. HDF5 never writes to the disk: a full one makes it crash, or say nothing."""
+    """Return the content of a shard. HDF5 writes to memory, because on a full disk it crashes or fails silently."""
     content = io.BytesIO()
     num_rows = len(keys.sha256)
     with h5py.File(content, "w", alignment_threshold=1, alignment_interval=_ALIGNMENT_BYTES) as file:
@@ -146,7 +146,7 @@ def _build_file(keys: KeyArrays, features: Sequence[NDArray[np.floating]], spec:
 
 
 def compute_crc32(keys: KeyArrays, features: NDArray[np.floating]) -> NDArray[np.uint32]:
-    """Return the checksum of each row's key and features, uint32 (n,). About a microsecond a row and 2 GB/s."""
+    """Return the checksum of each row's key and features, uint32 (n,), at about 2 GB/s and a microsecond per row."""
     columns = [np.ascontiguousarray(field).view(np.uint8).reshape(len(field), -1) for field in keys]
     rows = np.ascontiguousarray(features).reshape(len(features), -1).view(np.uint8)
     pairs = zip(np.concatenate(columns, axis=1), rows, strict=True)
@@ -154,13 +154,13 @@ def compute_crc32(keys: KeyArrays, features: NDArray[np.floating]) -> NDArray[np
 
 
 def read_shard(path: Path, spec: CacheSpec) -> Shard:
-    """Return where a shard's datasets lie, after checking that they are plain data inside this very file.
+    """Return the offsets of a shard's datasets, after checking that they are plain data in this file.
 
-    A crafted HDF5 file can point at other files through external links, external storage and virtual datasets, which
-    h5py follows without a word. Nothing but contiguous storage behind a hard link is accepted.
+    A crafted HDF5 file can refer to other files through external links, external storage and virtual datasets, which
+    h5py follows silently. Only contiguous storage behind a hard link is accepted.
 
     Raises:
-        DamagedShard: The file is unreadable, truncated, foreign or not laid out as `write_shard` does it.
+        DamagedShard: The file is unreadable, truncated, of another cache, or not in the layout of `write_shard`.
         FileNotFoundError: The file is gone.
     """
     dtypes = {
@@ -185,10 +185,10 @@ def read_shard(path: Path, spec: CacheSpec) -> Shard:
 
 
 def read_shard_spec(path: Path) -> CacheSpec:
-    """Return the specification that a shard holds.
+    """Return the specification in a shard.
 
     Raises:
-        DamagedShard: The file is unreadable, or holds none.
+        DamagedShard: The file is unreadable, or has none.
         FileNotFoundError: The file is gone.
     """
     with _opened(path) as file:
@@ -197,7 +197,7 @@ def read_shard_spec(path: Path) -> CacheSpec:
 
 @contextmanager
 def _opened(path: Path) -> Iterator[h5py.File]:
-    """Open a shard; whatever HDF5 does not like about it, then or later, is a damage."""
+    """Open a shard; any error of HDF5, then or later, counts as damage."""
     if path.exists() and not path.is_file():  # a pipe would keep HDF5 waiting
         raise DamagedShard("it is not a file")
     try:
@@ -222,13 +222,13 @@ def _get_contiguous_dataset(file: h5py.File, name: str) -> h5py.Dataset:
 
 
 def map_shard(shard: Shard) -> ShardRows:
-    """Return the shard's rows as arrays over the mapped file; nothing is read until it is used.
+    """Return the shard's rows as arrays over the mapped file, without reading them.
 
     Raises:
         DamagedShard: It is shorter than when it was listed.
         OSError: The shard was removed since it was listed, or cannot be mapped.
     """
-    # np.memmap resolves the path anew at every call and takes twenty times as long.
+    # np.memmap resolves the path on every call and takes twenty times as long.
     with shard.path.open("rb") as file:
         try:
             content = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ)
@@ -242,18 +242,18 @@ def map_shard(shard: Shard) -> ShardRows:
 
 
 def describe_altered(num_rows: int) -> str:
-    """Return in words that so many rows of a shard are not what was written."""
+    """Describe the number of altered rows of a shard."""
     return "1 row differs from its checksum" if num_rows == 1 else f"{num_rows:,} rows differ from their checksums"
 
 
 def read_blocks(shard: Shard, rows: NDArray[np.int64]) -> Iterator[tuple[NDArray[np.int64], ShardRows]]:
-    """Read rows block by block, about a megabyte each: yield the numbers of some of them, and those.
+    """Read rows in blocks of about a megabyte; yield the row numbers and rows of each.
 
-    The file is read and not mapped, so that a disk that fails gives an error, and not a signal that ends the process.
+    The file is not mapped, so that a failing disk raises an error instead of killing the process.
 
     Args:
         shard: The shard.
-        rows: Ascending: int64 (n,).
+        rows: Row numbers, ascending: int64 (n,).
 
     Raises:
         DamagedShard: The file cannot be read there.
@@ -283,10 +283,9 @@ def _read_rows(file: FileIO, shard: Shard, name: str, start: int, stop: int) -> 
 
 
 def find_stale_partials(folder: Path) -> list[Path]:
-    """Return the partial files in `folder` that nobody writes any more.
+    """Return the partial files in `folder` whose processes have ended.
 
-    These are the ones of processes of this machine that have ended. Another machine's processes cannot be looked up;
-    theirs are never stale here.
+    Processes of other machines cannot be checked, so their files are never stale.
     """
     host = socket.gethostname()
     stale = []
@@ -298,14 +297,14 @@ def find_stale_partials(folder: Path) -> list[Path]:
 
 
 def remove_stale_partials(folder: Path) -> None:
-    """Remove what killed processes of this machine left half written."""
+    """Remove the partial files of killed processes of this machine."""
     for path in find_stale_partials(folder):
         with suppress(OSError):
             path.unlink()
 
 
 def _is_running(process: int) -> bool:
-    # Signal 0 only asks on POSIX; on Windows it would end the process.
+    # On POSIX signal 0 only checks; on Windows it would end the process.
     if os.name != "posix":
         return True
     try:

@@ -1,7 +1,7 @@
-"""What a feature cache is for, and where it lies.
+"""The specification of a feature cache, and its folder.
 
-The specification names everything that the value of a feature depends on. Its hash is the cache's key and the name of
-its folder, so features that were computed in two ways never meet.
+The specification contains everything that the value of a feature depends on. Its hash is the cache's key and the name
+of its folder, so features computed in different ways are never mixed.
 """
 
 from __future__ import annotations
@@ -21,19 +21,19 @@ FOLDER_NAME_LENGTH = 16
 
 @dataclass(frozen=True)
 class CacheSpec:
-    """One way of computing features; any two rows of a cache were computed in this same way.
+    """How features are computed; the same for all rows of a cache.
 
     Attributes:
         backbone: Name of the network.
         weights_sha256: Hash of the weights below the boundary.
         boundary: Layer group at whose output the network is cut.
-        pooling: What follows at the boundary: avg or none.
+        pooling: Pooling at the boundary: avg or none.
         image_size: (height, width) of the input in pixels.
-        fit: How a picture is brought to that size.
+        fit: How an image is resized to it.
         loader_version: Version of the image loader.
-        engine: What runs the trunk: keras or openvino.
-        precision: Number format in which it computes: float32 or bfloat16.
-        dtype: Number format of the stored features: float16 or float32.
+        engine: Engine that runs the trunk: keras or openvino.
+        precision: Precision of the computation: float32 or bfloat16.
+        dtype: dtype of the stored features: float16 or float32.
         feature_shape: Shape of one row.
     """
 
@@ -55,7 +55,7 @@ class CacheSpec:
         return math.prod(self.feature_shape) * int(self.dtype.removeprefix("float")) // 8
 
     def key(self) -> str:
-        """Return the SHA-256 of the specification, in hexadecimal digits."""
+        """Return the SHA-256 of the specification as hex."""
         canonical = json.dumps(asdict(self), sort_keys=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).hexdigest()
 
@@ -64,7 +64,7 @@ class CacheSpec:
         return root / "features" / self.key()[:FOLDER_NAME_LENGTH]
 
     def to_json(self) -> str:
-        """Return the specification as text."""
+        """Return the specification as JSON."""
         return json.dumps(asdict(self), indent=1) + "\n"
 
     @classmethod
@@ -84,6 +84,6 @@ class CacheSpec:
 
 
 def default_cache_root() -> Path:
-    """Return the folder that $TLKIT_CACHE names, or else the platform's cache folder for tlkit."""
+    """Return $TLKIT_CACHE, or the platform's cache folder for tlkit."""
     named = os.environ.get("TLKIT_CACHE", "")
     return Path(named).expanduser().absolute() if named else Path(platformdirs.user_cache_dir("tlkit"))

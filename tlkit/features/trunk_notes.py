@@ -1,11 +1,10 @@
-"""What a trunk's features are called in the cache, remembered from the last time that the network was built.
+"""Notes on trunks: the parts of a cache's key that otherwise need a built network.
 
-The key of a cache names the hash of the weights below the boundary and the shape of a feature. Both take a built
-network, which takes TensorFlow and seconds. They follow from where the weights come from, so while a weight file is
-the same, a second look needs neither. As for images, a file counts as the same while its size and times are.
+The key of a cache contains the hash of the weights below the boundary and the shape of a feature. Both need a built
+network, which takes TensorFlow and seconds, but depend only on the weight file. So they are remembered while size and
+times of the file stay the same.
 
-These notes are a convenience: where they cannot be read or written, the network is built. A damaged
-one names a cache that does not exist.
+If a note cannot be read or written, the network is built. A damaged note leads to a cache that does not exist.
 """
 
 from __future__ import annotations
@@ -34,13 +33,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class TrunkRequest:
-    """What decides over a trunk before anything of it is built.
+    """Everything that determines a trunk, known before it is built.
 
     Attributes:
-        backbone: The network, its weights and the size of its pictures.
+        backbone: The network, its weights and its image size.
         pooling: "avg" or "none", as the network is built.
         boundary: Where it is cut.
-        seed: Of random weights.
+        seed: Seed of random weights.
     """
 
     backbone: ResolvedBackbone
@@ -49,7 +48,7 @@ class TrunkRequest:
     seed: int
 
     def note(self, cache_root: Path) -> Path | None:
-        """Return the file that holds what is known of the trunk; None where its weights cannot be told apart."""
+        """Return the path of the note; None if the weight file may still be changing."""
         entry, source = self.backbone.entry, self.backbone.weights
         origin: object = ["random", self.seed]
         if source != RANDOM:
@@ -69,14 +68,14 @@ class TrunkRequest:
 
 @dataclass(frozen=True)
 class Trunk:
-    """What the key of a cache says of a trunk: the hash of its weights, and the shape of a feature."""
+    """A trunk in the key of a cache: the hash of its weights, and the shape of a feature."""
 
     weights_sha256: str
     feature_shape: tuple[int, ...]
 
 
 def find_known_trunk(request: TrunkRequest, cache_root: Path) -> Trunk | None:
-    """Return what was noted of a trunk, if anything was."""
+    """Return the note on a trunk, if any."""
     note = request.note(cache_root)
     try:
         content = read_json(note) if note else None
@@ -97,30 +96,30 @@ def note_trunk(request: TrunkRequest, trunk: Trunk, cache_root: Path) -> None:
 
 
 def describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False) -> Trunk:
-    """Return what is to be known of a network that has been built."""
+    """Return the note on a built network."""
     shape = backbone.feature_shape(boundary)
     return Trunk(backbone.trunk_sha256(boundary), shape[-1:] if is_pooled else shape)
 
 
 def has_one_off_weights(backbone: Backbone) -> bool:
-    """Return whether a network's weights come from a run, this one or an earlier one, and exist nowhere else."""
+    """Return whether a network's weights were trained in this or an earlier run."""
     is_of_a_bundle = Path(backbone.weights.source).is_dir()
     return is_of_a_bundle or backbone.trunk_sha256(TOP) != backbone.weights.sha256
 
 
 def describe_cache(request: FeatureRequest, trunk: Trunk, pooling: str, image_size: tuple[int, int]) -> CacheSpec:
-    """Return what the features are, but for the engine that computes them.
+    """Return the specification of features, without the engine.
 
     Args:
-        request: Which features are wanted.
-        trunk: What computes them.
+        request: The requested features.
+        trunk: The trunk.
         pooling: "avg" or "none", as the network is built.
-        image_size: (height, width) of its input, which a stage may have of its own.
+        image_size: (height, width) of its input; a stage may have its own.
     """
     if request.is_pooled:
         pooling = "avg"
     elif request.boundary != TOP:
-        pooling = "none"  # heads share the features below the top, whatever they do at it
+        pooling = "none"  # all heads share the features below the top
     return CacheSpec(
         backbone=request.backbone.entry.name,
         weights_sha256=trunk.weights_sha256,

@@ -1,6 +1,6 @@
-"""Looking after the feature caches on a disk: what is there, and whether it is sound.
+"""List, verify and repair the feature caches.
 
-Any of these may run beside processes that fill the caches or remove them: what is gone in the middle is skipped.
+Other processes may fill or remove caches at the same time; files that disappear are skipped.
 """
 
 from __future__ import annotations
@@ -53,12 +53,12 @@ class CacheSummary:
 
     Attributes:
         key: Name of its folder: the first digits of its key.
-        folder: Where it lies.
-        spec: What it holds; None where nothing says so.
-        use: What it was used for.
-        num_shards: Its finished shards.
-        num_rows: Rows in those of them that can be opened.
-        num_bytes: Space that its files take, in bytes.
+        folder: Its folder.
+        spec: Its specification; None if it is lost.
+        use: Its recorded use.
+        num_shards: Number of finished shards.
+        num_rows: Number of rows in readable shards.
+        num_bytes: Size of its files.
         last_used: When it was last opened, in seconds since 1970.
     """
 
@@ -74,12 +74,12 @@ class CacheSummary:
 
 @dataclass(frozen=True)
 class VerifyReport:
-    """What a check of one cache found.
+    """The result of verifying a cache.
 
     Attributes:
-        num_shards: Shards that were read.
-        num_rows: Sound rows: those in shards without damage.
-        damaged: The other shards, each with its reason.
+        num_shards: Number of shards.
+        num_rows: Number of rows in undamaged shards.
+        damaged: The damaged shards, each with its reason.
     """
 
     num_shards: int
@@ -88,7 +88,7 @@ class VerifyReport:
 
 
 def list_caches(root: Path) -> list[CacheSummary]:
-    """Return the caches under the cache root, the most recently used first. Opens each shard's header."""
+    """Return the caches under the cache root, most recently used first. Opens each shard's header."""
     summaries = []
     for folder in sorted((root / "features").glob("*")):
         if FOLDER_NAME.fullmatch(folder.name) and folder.is_dir() and not folder.is_symlink():
@@ -98,7 +98,7 @@ def list_caches(root: Path) -> list[CacheSummary]:
 
 
 def _summarise(folder: Path) -> CacheSummary:
-    """Return what is to be told of a cache.
+    """Return the summary of a cache.
 
     Raises:
         FileNotFoundError: It is gone.
@@ -124,26 +124,26 @@ def _count_rows(folder: Path, spec: CacheSpec) -> int:
 
 
 def own_files(folder: Path) -> list[Path]:
-    """Return the files in a cache's folder that tlkit made, the lock last."""
+    """Return tlkit's files in the folder of a cache, the lock last."""
     named = [path for pattern in (SHARD_PATTERN, PARTIAL_PATTERN, HALF_WRITTEN) for path in list_files(folder, pattern)]
     single = [folder / name for name in (SPEC_FILE, USE_FILE, AGREEMENT_FILE, LOCK_FILE)]
-    # A pattern without a wildcard would pass over a link that leads nowhere.
+    # A pattern without a wildcard would skip a dangling link.
     return [*named, *filter(os.path.lexists, single)]
 
 
 def size_bytes(path: Path) -> int:
     """Return a file's size in bytes; 0 if it is gone."""
     try:
-        return path.lstat().st_size  # a link in its place may lead nowhere, or in a circle
+        return path.lstat().st_size  # may be a dangling or circular link
     except FileNotFoundError:  # a partial file that has just become a shard
         return 0
 
 
 def find_caches(root: Path, keys: Sequence[str]) -> list[CacheSummary]:
-    """Return the caches with these keys, or all if there are none; a key may be shortened to its first digits.
+    """Return the caches with these keys or prefixes of keys; all caches if `keys` is empty.
 
     Raises:
-        CacheError: A key fits no cache.
+        CacheError: A key matches no cache.
     """
     summaries = list_caches(root)
     for key in keys:
@@ -160,17 +160,16 @@ def find_caches(root: Path, keys: Sequence[str]) -> list[CacheSummary]:
 
 
 def verify_cache(folder: Path, *, advance: Callable[[int], None]) -> VerifyReport:
-    """Read every row of a cache and compare it with its checksum. Memory stays at some megabytes.
+    """Read every row of a cache and compare it with its checksum, in a few megabytes of memory.
 
-    A description that was lost or damaged is written again. A folder without shards, which a process has just made or a
-    killed one has left, is no damage.
+    A lost or damaged description is written again. A folder without shards is not damaged.
 
     Args:
         folder: The cache's folder.
         advance: Called with the number of shards done since the last call.
 
     Raises:
-        CacheError: No shard tells what the cache holds.
+        CacheError: There is no specification.
     """
     paths = list_files(folder, SHARD_PATTERN)
     if not paths:
@@ -190,10 +189,10 @@ def verify_cache(folder: Path, *, advance: Callable[[int], None]) -> VerifyRepor
 
 
 def _verify_shard(shard: Shard) -> int:
-    """Return how many rows a shard has.
+    """Return the number of rows of a shard.
 
     Raises:
-        DamagedShard: Not all of them are sound.
+        DamagedShard: Some row is damaged.
     """
     num_altered = 0
     for _, block in read_blocks(shard, np.arange(shard.num_rows)):
@@ -206,9 +205,9 @@ def _verify_shard(shard: Shard) -> int:
 
 
 def remove_damaged(folder: Path, report: VerifyReport) -> int:
-    """Remove the shards that a check found damaged, once their sound rows are in new ones; return how many.
+    """Replace damaged shards by new ones with their sound rows; return their number.
 
-    That is none where another process uses the cache.
+    Nothing is done while another process uses the cache.
 
     Raises:
         CacheError: The disk refuses.
@@ -225,7 +224,7 @@ def remove_damaged(folder: Path, report: VerifyReport) -> int:
 
 
 def _replace_shards(paths: Sequence[Path], spec: CacheSpec) -> None:
-    """Remove damaged shards of a cache, each once its sound rows are in a new one.
+    """Replace damaged shards of a cache by new ones with their sound rows.
 
     Raises:
         CacheError: The disk refuses.
@@ -240,9 +239,9 @@ def _replace_shards(paths: Sequence[Path], spec: CacheSpec) -> None:
 
 
 def _save_sound_rows(shard: Shard, spec: CacheSpec) -> None:
-    """Write the rows of a damaged shard that agree with their checksums as a shard of their own."""
+    """Write the rows of a damaged shard that match their checksums as a new shard."""
     blocks: list[ShardRows] = []
-    with suppress(DamagedShard):  # the disk cannot read on
+    with suppress(DamagedShard):  # the rest cannot be read
         for _, block in read_blocks(shard, np.arange(shard.num_rows)):
             is_finite = np.isfinite(block.features).reshape(len(block.crc32), -1).all(axis=1)
             blocks.append(block.choose(block.are_sound() & is_finite))

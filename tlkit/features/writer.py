@@ -1,4 +1,4 @@
-"""Adding rows to a feature cache."""
+"""Add rows to a feature cache."""
 
 from __future__ import annotations
 
@@ -21,17 +21,17 @@ if TYPE_CHECKING:
 
 SHARD_BYTES = 64 * 2**20
 SHARD_COPIES = 2
-"""The most memory that is taken, in shards: the rows that are collected, and the file that is made of them in memory."""
+"""Maximum memory, in shards: the collected rows, and the file made from them."""
 SHARD_SECONDS = 15.0
 _FIRST_SHARD_SECONDS = 1.0
 
 
 class CacheWriter:
-    """Collects rows and writes them as shards; made by `FeatureCache.writer`.
+    """Collects rows and writes them as shards; see `FeatureCache.writer`.
 
-    A shard is written as soon as the collected rows reach `shard_bytes`, or the oldest of them is `shard_seconds` old,
-    or has waited for longer than all the work before it took: so a killed process loses at most `shard_seconds`, and
-    a young one at most half of its work. Leaving the context by an exception keeps what was collected.
+    A shard is written as soon as the collected rows reach `shard_bytes`, or the oldest has waited for `shard_seconds`,
+    or for longer than all the work before it took. So a killed process loses at most `shard_seconds`, and at most half
+    of its work. Collected rows are also written on an exception.
     """
 
     def __init__(self, cache: FeatureCache, *, shard_bytes: int, shard_seconds: float) -> None:
@@ -57,7 +57,7 @@ class CacheWriter:
         """Add rows.
 
         Args:
-            rows: The keys, n of them.
+            rows: n keys.
             features: float32 (n, *feature_shape), finite.
 
         Raises:
@@ -105,7 +105,7 @@ def _convert(features: NDArray[np.float32], dtype: str) -> NDArray[np.floating]:
     most, least = float(limits.max), float(limits.smallest_normal)
     if largest > most:
         raise _does_not_fit(largest, dtype, f"features of at most {most:.6g} in size")
-    # Below its smallest normal number a format loses digit after digit, then everything: untrained networks end there.
+    # Below its smallest normal number a format loses precision, then everything; untrained networks may end there.
     if 0 < largest < least:
         raise _does_not_fit(largest, dtype, f"some feature of at least {least:.2g} in size")
     return features.astype(dtype)

@@ -1,1 +1,1 @@
-"""How a trained model is asked: images in, scores and rows of predictions out."""
+"""Run a trained model: images in, scores and predictions out."""

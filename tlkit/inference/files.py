@@ -1,4 +1,4 @@
-"""Predictions for image files, one by one: read, computed, put into words."""
+"""Predict image files one by one: read, compute, describe."""
 
 from __future__ import annotations
 
@@ -38,16 +38,16 @@ CLASS, FLAG = "class", "flag"
 
 
 class PredictionCopies:
-    """Overlays and sorted copies. One that cannot be made is warned of, and costs nothing else.
+    """Writes overlays and sorted copies. A failure gives a warning and affects nothing else.
 
     Args:
-        overlay: Folder for the overlays; None: there are none.
-        sort_into: Folder for the sorted copies; None: there are none.
-        spec: The model's.
-        console: Is warned.
+        overlay: Folder for overlays; None for none.
+        sort_into: Folder for sorted copies; None for none.
+        spec: The model's description.
+        console: Prints warnings.
 
     Attributes:
-        num_failures: Pictures that have an answer, but no overlay or no copy.
+        num_failures: Number of images with a prediction but without overlay or copy.
     """
 
     def __init__(self, overlay: Path | None, sort_into: Path | None, spec: BundleSpec, console: Console) -> None:
@@ -71,11 +71,11 @@ class PredictionCopies:
 
     @property
     def make_preview(self) -> MakePreview | None:
-        """What makes the previews that the overlays are drawn on; None if there are none."""
+        """The function that makes previews for overlays; None without overlays."""
         return self._previews.make if self._previews else None
 
     def write(self, file: PredictedFile, *, min_probability: float | None) -> None:
-        """Make the overlay and the copy of a picture, if they are wanted and it has an answer."""
+        """Write the overlay and the copy of an image, if requested and if it has a prediction."""
         if self._previews and isinstance(file.preview, Image.Image) and file.upright_size:
             self._previews.release(file.upright_size)
         if file.prediction.error:
@@ -92,7 +92,7 @@ class PredictionCopies:
                 self._console.warn(f"{file.path} has its row, but could not be copied: {failures[0]}.")
 
     def warn_of_failures(self) -> None:
-        """Say how many pictures could not be copied, if there was more than one."""
+        """Warn of the number of images that could not be copied, if more than one."""
         if self.num_failures > 1:
             self._console.warn(f"{count_files(self.num_failures)} have their rows, but could not be copied.")
 
@@ -112,12 +112,12 @@ class PredictionCopies:
 
 
 def _list_answers(spec: BundleSpec) -> list[tuple[str, str]]:
-    """Return what pictures are sorted as; a class may be called like a flag, and has the name's folder then."""
+    """Return the folders for sorted images; a class with the name of a flag gets the name first."""
     return [*((CLASS, name) for name in spec.class_names), (FLAG, UNKNOWN), (FLAG, UNCERTAIN)]
 
 
 def _in_fractions(file: PredictedFile) -> Box | None:
-    """Return the box in fractions of the picture."""
+    """Return the box as fractions of the image size."""
     if file.prediction.box is None or file.upright_size is None:
         return None
     height, width = file.upright_size
@@ -136,9 +136,9 @@ class PredictedFile:
 
     Attributes:
         path: The file.
-        prediction: What the model says, or why it cannot.
-        upright_size: (height, width) in pixels of the upright picture; None where the file gives none.
-        preview: What `make_preview` returned, or why it could not make one; None without it.
+        prediction: The prediction, or the reason why there is none.
+        upright_size: (height, width) in pixels of the upright image; None if it cannot be read.
+        preview: The result of `make_preview`, or its error; None without previews.
     """
 
     path: Path
@@ -156,17 +156,17 @@ def predict_files(
     views: ViewPlan = PICTURE_ITSELF,
     make_preview: MakePreview | None = None,
 ) -> Iterator[PredictedFile]:
-    """Yield the prediction of each file, in order; a file that gives no picture has an error instead of an answer.
+    """Yield the prediction of each file, in order; an unreadable file has an error instead.
 
-    A file is read once, and each scale of it that is wanted, for the network and the preview, is decoded once.
+    Each file is read once, and decoded once per scale, for the network and the preview.
 
     Args:
         classifier: The model.
-        paths: The files; an empty one is an empty line of standard input.
-        metadata: Tells those of each file.
-        top_k: Classes or labels that are ranked.
-        views: The views whose answers are averaged.
-        make_preview: Makes previews in the threads that load.
+        paths: The files; an empty string is an empty line of standard input.
+        metadata: The metadata of each file.
+        top_k: Number of ranked classes or labels.
+        views: The views to average over.
+        make_preview: Makes previews, in the loading threads.
     """
     spec = classifier.spec
 
@@ -194,7 +194,7 @@ def _note(image: ImageFile, make_preview: MakePreview | None) -> _Note:
     if make_preview is not None:
         try:
             preview = make_preview(image)
-        except UnusableImage as unusable:  # a picture may be too large for a preview, and fine for the network
+        except UnusableImage as unusable:  # an image may be too large for a preview but fine for the network
             preview = unusable
     return image.upright_size, preview
 
@@ -207,14 +207,14 @@ def describe_row(
     *,
     top_k: int,
 ) -> Prediction:
-    """Return what a model's row says of an image; where there is none to tell of, an error instead of an answer.
+    """Convert a model's row for an image to a prediction; without a row, the prediction has an error.
 
     Args:
-        name: What the image is called.
-        upright_size: (height, width) in pixels of the upright picture; None where there is no row.
-        row: As `Predictor.predict` gives it, or why there is none.
-        spec: The model's.
-        top_k: Classes or labels that are ranked.
+        name: Name of the image.
+        upright_size: (height, width) in pixels of the upright image; None without a row.
+        row: Row of `Predictor.predict`, or the reason why there is none.
+        spec: The model's description.
+        top_k: Number of ranked classes or labels.
     """
     try:
         if isinstance(row, LoadFailure):

@@ -1,4 +1,4 @@
-"""From a model's row of numbers to what a file of predictions and an overlay say of an image."""
+"""Turn a model's outputs into the rows of a file of predictions and the captions of overlays."""
 
 from __future__ import annotations
 
@@ -27,20 +27,20 @@ DISTANCE_COLUMNS = (UNKNOWN, "distance")
 
 @dataclass(frozen=True)
 class PredictionColumns:
-    """What a file of predictions tells of each image: first its path, last why there is no prediction, if so.
+    """The columns of a file of predictions: first the path, last the error if there is no prediction.
 
-    Between them stand, as far as wanted: the truth; the names of the labels, joined by `|`, or the value; class_name,
-    probability, class_name_2, probability_2 and so on down to the k-th most probable; uncertain (yes or no); left, top,
-    right, bottom; unknown (yes or no) and distance.
+    Between them, as requested: the true target; the labels, joined by `|`, or the value; class_name, probability,
+    class_name_2, probability_2 and so on up to top_k; uncertain (yes or no); left, top, right, bottom; unknown (yes or
+    no) and distance.
 
     Attributes:
         task: One of `tlkit.outputs.TASKS`.
-        top_k: How many classes or labels a row ranks, at least 1; not used for values.
-        value_name: What the values are called: their column, or "predicted_" and it where another column is called so.
-        with_truth: Whether there are the columns true_class_name and true_class_probability, true_labels, or true_value.
-        with_uncertain: Whether it is told which classes are less probable than they should be.
-        with_box: Whether there are the columns of a box.
-        with_distance: Whether it is told how unlike the training images a picture is.
+        top_k: Number of ranked classes or labels, at least 1; not used for values.
+        value_name: Name of the values and of their column, which is prefixed by "predicted_" if the name is taken.
+        with_truth: Whether to include true_class_name and true_class_probability, true_labels, or true_value.
+        with_uncertain: Whether to include the flag for improbable classes.
+        with_box: Whether to include the box.
+        with_distance: Whether to include the distance from the training images.
     """
 
     task: str = CLASSIFICATION
@@ -81,7 +81,7 @@ class PredictionColumns:
         return tuple(self.kinds())
 
     def row_values(self, prediction: Prediction) -> dict[str, Any]:
-        """Return the row by column, None where there is nothing to say."""
+        """Return the row by column; None for empty cells."""
         values: dict[str, Any] = dict.fromkeys(self.names())
         values |= {"path": prediction.path, "error": prediction.error or None}
         cells = find_task(self.task).row_values(prediction, value_column=self.value_column)
@@ -96,7 +96,7 @@ class PredictionColumns:
 
 
 class PredictionWriter(Protocol):
-    """Takes predictions one by one."""
+    """Writes predictions."""
 
     def write(self, prediction: Prediction) -> None:
         """Add one row."""
@@ -131,7 +131,7 @@ def _yes_or_no(value: bool) -> str:
 def choose_prediction_columns(
     spec: BundleSpec, *, top_k: int, with_truth: bool = False, with_uncertain: bool = False
 ) -> PredictionColumns:
-    """Return what a file of a model's predictions tells; `top_k` is at least 1."""
+    """Return the columns for a model's predictions; `top_k` is at least 1."""
     return PredictionColumns(
         task=spec.task,
         top_k=min(top_k, max(1, len(spec.class_names))),
@@ -153,16 +153,16 @@ def make_prediction(
     top_k: int,
     record: ImageRecord | None = None,
 ) -> Prediction:
-    """Return what a model says of one image.
+    """Return the prediction for an image.
 
     Args:
-        path: The image's file, as it is to be written.
-        answer: Float (num_answers,), as `tlkit.inference.scoring` gives it: probabilities, 0..1, or a value in its unit.
-        box: In pixels of the upright picture, if there is one.
-        distance: From the training images, 0..1, if it is measured.
-        spec: The model's.
-        top_k: Classes or labels that are ranked.
-        record: The image with its true answer, where that is known.
+        path: Path of the image, as written to the file.
+        answer: Float (num_answers,): probabilities, 0..1, or a value in its own unit.
+        box: In pixels of the upright image, if any.
+        distance: Distance from the training images, 0..1, if measured.
+        spec: The model's description.
+        top_k: Number of ranked classes or labels.
+        record: The image with its true target, if known.
     """
     far, is_unknown = None, False
     if distance is not None and spec.unknown_above is not None:
@@ -196,14 +196,14 @@ def write_scored(path: Path, scores: Scores, spec: BundleSpec, *, top_k: int, sk
 
 
 def flag_uncertain(prediction: Prediction, min_probability: float | None) -> Prediction:
-    """Return a prediction that tells whether its class is less probable than it should be; None asks for nothing."""
+    """Return a prediction flagged as uncertain if its class is less probable than `min_probability`, if given."""
     if min_probability is None or not prediction.ranked:
         return prediction
     return replace(prediction, is_uncertain=prediction.ranked[0][1] < min_probability)
 
 
 def write_caption(prediction: Prediction, spec: BundleSpec, *, min_probability: float | None = None) -> Caption:
-    """Return the lines that stand beneath a picture, twelve at most."""
+    """Return the caption of an image, at most twelve lines."""
     caption = find_task(spec.task).write_caption(prediction, spec)
     if len(caption) > MAX_CAPTION_LINES:
         num_left = len(caption) - MAX_CAPTION_LINES + 1

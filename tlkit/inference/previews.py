@@ -1,4 +1,4 @@
-"""The pictures that overlays are drawn on, made while a file is open for its prediction, in bounded memory."""
+"""Previews for overlays, made while a file is open for its prediction, in bounded memory."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ _BYTES_PER_PIXEL = 4
 
 
 class Previews:
-    """Makes previews in the loading threads and keeps them until their predictions are there.
+    """Makes previews in the loading threads, within a memory budget.
 
-    A preview for which there is no room is not made; the file is then read again when its overlay is drawn.
+    If the budget is used up, no preview is made, and the file is read again for its overlay.
 
     Args:
         grey: The model's ranges for grey of more than 8 bits.
-        max_bytes: Memory that waiting previews may take together.
+        max_bytes: Memory budget of all waiting previews.
     """
 
     def __init__(self, grey: Sequence[GreyRange], max_bytes: int = MAX_WAITING_BYTES) -> None:
@@ -32,7 +32,7 @@ class Previews:
         self._lock = threading.Lock()
 
     def make(self, image: ImageFile) -> Image.Image | None:
-        """Return the preview of a file, or None if there is no room for it.
+        """Return the preview of a file, or None if the budget is used up.
 
         Raises:
             UnusableImage: The image cannot be decoded.
@@ -49,7 +49,7 @@ class Previews:
             raise
 
     def read(self, path: Path) -> Image.Image:
-        """Return the preview of a file that got none before.
+        """Return the preview of a file that got none in `make`.
 
         Raises:
             UnusableImage: The file cannot be read or decoded.
@@ -57,7 +57,7 @@ class Previews:
         return _render(ImageFile.read(path, self._grey))
 
     def release(self, upright_size: tuple[int, int]) -> None:
-        """Give back the room of a preview that is done with."""
+        """Return a preview's memory to the budget."""
         with self._lock:
             self._num_free += _count_bytes(upright_size)
 
@@ -67,7 +67,7 @@ def _render(image: ImageFile) -> Image.Image:
 
 
 def _count_bytes(upright_size: tuple[int, int]) -> int:
-    """Return the most that a preview takes: large pictures are reduced, tiny ones enlarged."""
+    """Return the maximum size of a preview: large images are reduced, tiny ones enlarged."""
     scale = min(1.0, LONGEST_EDGE_PX / max(upright_size))
     height, width = (max(1, round(edge * scale)) for edge in upright_size)
     return _BYTES_PER_PIXEL * max(height * width, SHORTEST_WIDTH_PX**2)

@@ -1,8 +1,8 @@
-"""Give a trained model the images of a manifest or of a folder, always by the same way.
+"""Run a trained model on images, always in the same way.
 
-Training's last validation, `tlkit evaluate` and `tlkit predict` all come through here, with the same model run by the
-same engine in batches of the same size, so that their numbers for the same image agree to the last bit.
-`tlkit evaluate` and `tlkit predict` can do so with several views of each image, and average what the model says of them.
+The final validation of a training, `tlkit evaluate` and `tlkit predict` use this with the same engine and batch size,
+so their results for an image are bitwise equal. `tlkit evaluate` and `tlkit predict` can average over several views of
+each image.
 """
 
 from __future__ import annotations
@@ -32,14 +32,14 @@ Note = TypeVar("Note")
 
 @dataclass(frozen=True, eq=False)
 class Scores:
-    """What a model says about images.
+    """A model's predictions for images.
 
     Attributes:
-        records: The images, one for each row of the others.
-        answers: float32 (n, num_answers): probabilities, 0..1; float64 (n, 1) where values are learnt, in their unit.
-        boxes: In pixels of the upright pictures; None if the model has learnt none.
+        records: The images, one per row.
+        answers: float32 (n, num_answers) probabilities, 0..1, or float64 (n, 1) values in their own unit.
+        boxes: In pixels of the upright images; None if the model predicts none.
         failures: Images that have become unusable since they were checked.
-        distances: float32 (n,), 0..1: how unlike the training images each is; None if the model does not measure it.
+        distances: Distance from the training images, float32 (n,), 0..1; None if the model does not measure it.
     """
 
     records: tuple[ImageRecord, ...]
@@ -49,7 +49,7 @@ class Scores:
     distances: NDArray[np.float32] | None = None
 
     def take(self, places: Sequence[int]) -> Scores:
-        """Return the scores of some of the images, by their places."""
+        """Return the scores of some of the images, by index."""
         return Scores(
             tuple(self.records[place] for place in places),
             self.answers[list(places)],
@@ -59,7 +59,7 @@ class Scores:
         )
 
     def pair_boxes(self) -> tuple[list[ImageRecord], list[Box], list[Box]]:
-        """Return the images that have a true box, their true boxes, and the predicted ones."""
+        """Return the images with a true box, their true boxes, and the predicted boxes."""
         if self.boxes is None:
             return [], [], []
         pairs = [(record, box) for record, box in zip(self.records, self.boxes, strict=True) if record.box is not None]
@@ -77,13 +77,13 @@ def score_records(
     views: ViewPlan = PICTURE_ITSELF,
     advance: Callable[[int], None] | None = None,
 ) -> Scores:
-    """Compute what the model says of images, reading each file anew; metadata are those of the records.
+    """Read images and compute the model's predictions; metadata come from the records.
 
     Args:
         classifier: The model.
-        records: The images, whose paths can be opened from here.
-        views: The views whose answers are averaged: see `answer_items`.
-        advance: Called with the number of images done since the last call.
+        records: The images.
+        views: The views to average over; see `answer_items`.
+        advance: Called with the number of images since the last call.
     """
     spec = classifier.spec
     scored: list[ImageRecord] = []
@@ -115,17 +115,17 @@ def score_records(
 def answer_items(
     classifier: Predictor, items: Iterable[Item], load: Callable[[Item], Loaded[Note]], *, num_views: int
 ) -> Iterator[tuple[Item, NDArray[np.float32] | LoadFailure, Note | None]]:
-    """Yield each item, in order, with the model's row for it, or the reason why it cannot be loaded, and its note.
+    """Yield each item, in order, with the model's row, or the reason why it cannot be loaded, and its note.
 
-    A row of several views holds the mean of their answers: of probabilities, or of values on the scale on which they
-    were learnt. Box and distance are those of view 0, the picture itself; with one view the row is the model's own, to
-    the bit. Every view counts as an image in a batch, so that views cost what as many pictures would.
+    With several views, the row has their mean probabilities, or the mean of values on the learnt scale; box and
+    distance are those of view 0, the image itself. Each view counts as an image in a batch, so views cost as much as
+    images.
 
     Args:
         classifier: The model.
-        items: What to answer. Any number, also none.
+        items: The items; may be empty.
         load: Returns pixels and metadata of each view of an item, or raises `LoadFailure`.
-        num_views: Views of each item, 1 or more.
+        num_views: Number of views of each item, at least 1.
     """
     for results in run_batches(
         items,
@@ -141,17 +141,17 @@ def answer_items(
 
 
 def render_views(image: SourceImage, spec: BundleSpec, views: ViewPlan) -> list[NDArray[np.uint8]]:
-    """Return each view of an image as the model wants it: uint8 (image_size, image_size, 3), RGB, 0..255.
+    """Return each view of an image as model input: uint8 (image_size, image_size, 3), RGB, 0..255.
 
     Raises:
-        UnusableImage: It gives no picture.
+        UnusableImage: It cannot be decoded.
     """
     drawn = [views.draw(image.sha256, index) if index else None for index in range(views.num_views)]
     return [_render(image, spec, view) for view in drawn]
 
 
 def _average(rows: Sequence[NDArray[np.float32]], spec: BundleSpec) -> NDArray[np.float32]:
-    """Return the row of view 0 with the mean answer of all views."""
+    """Return the row of view 0 with the mean output of all views."""
     if len(rows) == 1:
         return rows[0]
     num_answers = spec.outputs.num_answers
@@ -160,12 +160,12 @@ def _average(rows: Sequence[NDArray[np.float32]], spec: BundleSpec) -> NDArray[n
 
 
 @dataclass(frozen=True, eq=False)
-class Said:
-    """A model's rows, taken apart.
+class SplitOutputs:
+    """The parts of a model's rows.
 
     Attributes:
         answers: As in Scores.
-        boxes: float32 (n, 4): cx, cy, w, h in fractions of the input; None if the model has learnt none.
+        boxes: float32 (n, 4): cx, cy, w, h as fractions of the input; None if the model predicts none.
         distances: As in Scores.
     """
 
@@ -174,10 +174,10 @@ class Said:
     distances: NDArray[np.float32] | None
 
 
-def split_rows(rows: NDArray[np.float32], spec: BundleSpec) -> Said:
-    """Take apart what `Predictor.predict` says: float32 (n, row_width)."""
+def split_rows(rows: NDArray[np.float32], spec: BundleSpec) -> SplitOutputs:
+    """Split rows of `Predictor.predict`, float32 (n, row_width), into their parts."""
     num_answers = spec.outputs.num_answers
-    return Said(
+    return SplitOutputs(
         answers=_express_answers(rows[:, :num_answers], spec),
         boxes=rows[:, num_answers : num_answers + 4] if spec.has_box else None,
         distances=rows[:, -1] if spec.measures_distance else None,
@@ -185,12 +185,12 @@ def split_rows(rows: NDArray[np.float32], spec: BundleSpec) -> Said:
 
 
 def _express_answers(answers: NDArray[np.float32], spec: BundleSpec) -> NDArray[np.floating[Any]]:
-    """Return a model's answers as people want them: probabilities as they are, values in their own unit."""
+    """Return probabilities as they are, and values in their own unit."""
     return answers if spec.target is None else to_values(spec.target, answers)
 
 
 def recover(fractions: NDArray[np.float32], picture_size: tuple[int, int], spec: BundleSpec) -> Box:
-    """Return a predicted box in pixels of the upright picture, whose size is (height, width)."""
+    """Return a predicted box in pixels of the upright image, whose size is (height, width)."""
     return recover_box(fractions, picture_size=picture_size, image_size=spec.image_size, fit=spec.fit)
 
 
@@ -200,7 +200,7 @@ def _render(image: SourceImage, spec: BundleSpec, view: View | None) -> NDArray[
 
 @contextlib.contextmanager
 def reasons() -> Iterator[None]:
-    """Turn what makes a file unusable into what `run_batches` expects."""
+    """Convert `UnusableImage` to `LoadFailure`."""
     try:
         yield
     except UnusableImage as unusable:
@@ -213,18 +213,18 @@ def count_files(number: int) -> str:
 
 
 def load_record(record: ImageRecord, spec: BundleSpec, view: View | None = None) -> NDArray[np.uint8]:
-    """Read an image of a manifest that a run cannot do without; see `load_record_views`."""
+    """Read a required image of a manifest; see `load_record_views`."""
     return load_record_views(record, spec, (view,))[0]
 
 
 def load_record_views(record: ImageRecord, spec: BundleSpec, views: Sequence[View | None]) -> list[NDArray[np.uint8]]:
-    """Read an image of a manifest that a run cannot do without, and show it in some views.
+    """Read a required image of a manifest, and render some views.
 
     Returns:
         Each uint8 (image_size, image_size, 3), RGB, 0..255.
 
     Raises:
-        DataError: The file is no longer what it was when the manifest was made.
+        DataError: The file has changed since the manifest was made.
     """
     try:
         image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256)

@@ -1,4 +1,4 @@
-"""Scores apart by what the model has seen: a figure on images that it was trained on says nothing about new ones."""
+"""Separate scores by whether the model has seen the images: scores on training images say nothing about new ones."""
 
 from __future__ import annotations
 
@@ -12,27 +12,27 @@ from tlkit.tasks.report import Report, ScoreTable
 
 TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN = "trained on", "chose the epoch", "never seen"
 EXPOSURES = {"train": TRAINED_ON, "validation": CHOSE_THE_EPOCH}
-"""What a model's own images were to it, by split; all others it has never seen."""
+"""How the model has seen the images of its splits; it has never seen any others."""
 
 
 @dataclass(frozen=True)
 class SeenScores:
-    """The scores of the images that a model was trained on, of those that chose its epoch, and of the others.
+    """Scores of the training images, of the validation images that chose the epoch, and of the others.
 
     Attributes:
-        reports: By exposure, as far as there are images.
-        seen: What the model has seen, as far as that is known.
+        reports: Reports by exposure, if there are such images.
+        seen: The images that the model has seen, as far as known.
     """
 
     reports: Mapping[str, Report]
     seen: SeenImages
 
     def count(self, exposure: str) -> int:
-        """Return how many of the scored images are of this kind."""
+        """Return the number of images with an exposure."""
         return self.reports[exposure].num_images if exposure in self.reports else 0
 
     def qualify(self) -> str:
-        """Return what has to be said beside the score of all images."""
+        """Return a sentence that qualifies the score of all images."""
         if not self.seen.splits:
             return "The model's training images are not known: its run is missing."
         trained, chose, others = (self.count(exposure) for exposure in (TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN))
@@ -54,14 +54,14 @@ class SeenScores:
         return sentence
 
     def table(self) -> ScoreTable:
-        """Return the figures to read first, in one row for each kind of image."""
+        """Return the key figures, one row per exposure."""
         first, *_ = self.reports.values()
         return ("exposure", *first.facts()), [
             (exposure, *report.facts().values()) for exposure, report in self.reports.items()
         ]
 
     def to_payload(self) -> dict[str, Any]:
-        """Return counts and scores, fit for JSON; None where there is no such image."""
+        """Return counts and scores as JSON values; None if there are no such images."""
         payload: dict[str, Any] = {"is_known": self.seen.is_complete}
         for exposure in (TRAINED_ON, CHOSE_THE_EPOCH, NEVER_SEEN):
             report = self.reports.get(exposure)
@@ -70,12 +70,12 @@ class SeenScores:
 
 
 def compute_seen_scores(scores: Scores, seen: SeenImages, compute: Callable[[Scores], Report]) -> SeenScores:
-    """Score images apart by what they were to the model.
+    """Score images separately by exposure.
 
     Args:
-        scores: Of at least one image.
-        seen: What the model has seen.
-        compute: Returns the report of a part of the scores.
+        scores: Scores of at least one image.
+        seen: The images that the model has seen.
+        compute: Computes the report of some scores.
     """
     exposures = [EXPOSURES.get(seen.splits.get(record.sha256, ""), NEVER_SEEN) for record in scores.records]
     reports = {}

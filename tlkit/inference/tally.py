@@ -1,4 +1,4 @@
-"""What `tlkit predict` reports at its end: how often each answer was given, or the rows themselves."""
+"""The summary of `tlkit predict`: the number of predictions per class, or the rows themselves."""
 
 from __future__ import annotations
 
@@ -14,12 +14,12 @@ from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
 
 
 class PredictionTally:
-    """Counts answers: images by class or label, or the values' range.
+    """Counts predictions by class or label, or computes the range of values.
 
-    An image that is flagged as unknown or uncertain counts as that, and not for its class.
+    An image flagged as unknown or uncertain does not count for its class.
 
     Attributes:
-        num_images: Images that were added, with those that could not be read.
+        num_images: Number of images, including unreadable ones.
     """
 
     def __init__(self, spec: BundleSpec) -> None:
@@ -45,7 +45,7 @@ class PredictionTally:
             self._counts[prediction.ranked[0][0]] += 1
 
     def describe(self, *, with_uncertain: bool) -> dict[str, Any]:
-        """Return `errors`, `unknown`, `uncertain` if it was asked for, and `classes`, `labels` or `values`."""
+        """Return `errors`, `unknown`, `uncertain` if requested, and `classes`, `labels` or `values`."""
         counts: dict[str, Any] = {"errors": self._errors, UNKNOWN: self._flags[UNKNOWN]}
         if with_uncertain:
             counts[UNCERTAIN] = self._flags[UNCERTAIN]

@@ -1,4 +1,4 @@
-"""What a model's outputs are held against: the report, the thresholds and the pictures of its task."""
+"""Compare a model's outputs with the targets: the report, thresholds and figures of its task."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def draw_box_sheet(path: Path, report: Report, scores: Scores) -> None:
         record, true = records[index], records[index].box
         try:
             picture = read_picture(read_content(record.path), target=(READ_AT_PX, READ_AT_PX))
-        except UnusableImage:  # it was read a moment ago; a sheet is not worth a failure
+        except UnusableImage:  # it was readable a moment ago
             continue
         for box, colour in ((true, RIGHT), (predicted[index], WRONG)):
             if box is not None:
@@ -57,17 +57,17 @@ def draw_box_sheet(path: Path, report: Report, scores: Scores) -> None:
 
 
 def list_targets(spec: BundleSpec, records: Sequence[ImageRecord]) -> NDArray[Any]:
-    """Return what is true of images, in the model's order of names: (n,) classes, (n, labels), or (n, 1) values."""
+    """Return the targets of images, in the model's order of names: (n,) classes, (n, labels), or (n, 1) values."""
     return find_task(spec.task).make_targets([record.answer for record in records], spec.class_names)
 
 
 def compute_task_report(spec: BundleSpec, scores: Scores, *, top_k: int | None = None) -> Report:
-    """Hold a model's answers and boxes against the truth.
+    """Compare a model's predictions and boxes with the targets.
 
     Args:
-        spec: The model's.
-        scores: Of at least one image.
-        top_k: See `compute_classification_report`; None where there are no classes.
+        spec: The model's description.
+        scores: Scores of at least one image.
+        top_k: See `compute_classification_report`; None without classes.
     """
     task = find_task(spec.task)
     answers = task.compute_report(list_targets(spec, scores.records), scores.answers, spec, top_k=top_k)
@@ -79,12 +79,12 @@ def compute_task_report(spec: BundleSpec, scores: Scores, *, top_k: int | None =
 
 
 def choose_task_thresholds(spec: BundleSpec, scores: Scores) -> tuple[float, ...]:
-    """Return the thresholds of labels by these images; none where there are no labels."""
+    """Return thresholds of labels chosen on these images; empty without labels."""
     return find_task(spec.task).choose_thresholds(list_targets(spec, scores.records), scores.answers)
 
 
 def draw_task_pictures(folder: Path, report: Report, spec: BundleSpec, scores: Scores) -> None:
-    """Draw the task's pictures into a folder: confusion.png and reliability.png, labels.png, or predicted.png."""
+    """Draw the figures of the task into a folder: confusion.png and reliability.png, labels.png, or predicted.png."""
     targets = list_targets(spec, scores.records)
     answers = report.answers if isinstance(report, BoxReport) else report
     find_task(spec.task).draw_pictures(folder, answers, targets, scores.answers, spec)
