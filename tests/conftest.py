@@ -27,6 +27,9 @@ from tlkit.errors import BundleError
 # Keras reads these when it is first imported, which a test module may do before any fixture runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
+# The networks of the tests are so small that threads cost more than they bring: a fifth of the processor time of a run.
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="tlkit-test-keras-")
 # For fixtures of modules, which know no `cache_root`; the user's own cache is never written to.
 os.environ["TLKIT_CACHE"] = tempfile.mkdtemp(prefix="tlkit-test-cache-")
@@ -45,8 +48,8 @@ FOREIGN_FIX = "get the bundle from its source again, or train the model again wi
 
 Refuses = Callable[..., contextlib.AbstractContextManager[None]]
 
-READ_BUNDLES: dict[tuple[Path, int], Any] = {}
-"""Models that `bundles_are_read_once` has read, by path and loader version: building one takes seconds."""
+READ_BUNDLES: dict[tuple[str, int], Any] = {}
+"""Models that `bundles_are_read_once` has read, by the hash of the files and loader version: building one takes seconds."""
 
 
 @dataclass(frozen=True)
@@ -164,22 +167,36 @@ def drawn_figures(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
         blank_figures.setattr(place, name, blank)
 
 
+@contextlib.contextmanager
+def run_eagerly(eagerly: bool) -> Iterator[None]:
+    """Let TensorFlow run step by step, or compiled as it does for users, within the block."""
+    import tensorflow as tf
+
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(eagerly)
+    yield
+    tf.config.run_functions_eagerly(before)
+
+
 @pytest.fixture
 def untraced() -> Iterator[None]:
     """Let TensorFlow run step by step: to trace a network takes longer than a few steps through it."""
-    import tensorflow as tf
+    with run_eagerly(True):
+        yield
 
-    tf.config.run_functions_eagerly(True)
-    yield
-    tf.config.run_functions_eagerly(False)
+
+@pytest.fixture(scope="module")
+def untraced_module() -> Iterator[None]:
+    """Let the tests of a file, and their fixtures of the file, be `untraced`."""
+    with run_eagerly(True):
+        yield
 
 
 @pytest.fixture
-def traced(untraced: None) -> None:
+def traced(untraced: None) -> Iterator[None]:
     """Let TensorFlow run compiled, as it does for users, in a file whose other tests are `untraced`."""
-    import tensorflow as tf
-
-    tf.config.run_functions_eagerly(False)
+    with run_eagerly(False):
+        yield
 
 
 @pytest.fixture(autouse=True)
@@ -252,14 +269,18 @@ def make_bundle() -> Callable[..., Path]:
 
 @pytest.fixture
 def bundles_are_read_once(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the commands of a test take models that an earlier test has read."""
+    """Let the commands of a test take models that an earlier test has read, from there or from a copy; train none."""
     import tlkit.models.saving
 
     original = tlkit.models.saving.read_bundle
 
     @functools.wraps(original)
     def read(path: Path, *, loader_version: int) -> Any:
-        key = (path.resolve(), loader_version)
+        files = sorted((path / "bundle" if (path / "bundle").is_dir() else path).glob("*"))
+        digest = hashlib.sha256()
+        for file in files:
+            digest.update(file.name.encode() + file.read_bytes())
+        key = (digest.hexdigest(), loader_version)
         if key not in READ_BUNDLES:
             READ_BUNDLES[key] = original(path, loader_version=loader_version)
         return READ_BUNDLES[key]

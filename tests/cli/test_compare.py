@@ -30,6 +30,7 @@ def compare(run_cli: RunCli, photos: Path, *words: object) -> Any:
     return run_cli("compare", photos, "--image-size", 64, "--engine", "keras", "-q", "--json", *words)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_backbones_are_ranked_with_what_they_cost(run_cli: RunCli, photos: Path, tmp_path: Path) -> None:
     result = compare(run_cli, photos, "--backbones", CANDIDATES, "--out", tmp_path / "c.png")
     payload = result.json()
@@ -45,6 +46,7 @@ def test_backbones_are_ranked_with_what_they_cost(run_cli: RunCli, photos: Path,
         assert min(picture.size) > 100
 
 
+@pytest.mark.usefixtures("untraced")
 def test_boundaries_of_one_backbone_are_ranked(run_cli: RunCli, photos: Path, tmp_path: Path) -> None:
     words = ("--backbones", "tiny", "--boundaries", "block1,top", "--out", tmp_path / "c.png")
     candidates = {each["name"]: each for each in compare(run_cli, photos, *words).json()["candidates"]}

@@ -12,6 +12,8 @@ import pytest
 
 from tlkit.recipes import read_recipe
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SMALLEST = (
     "--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32", "--batch-size", "8", "--head", "linear",
 )  # fmt: skip

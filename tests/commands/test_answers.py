@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 import json
 from collections.abc import Sequence
@@ -22,6 +23,9 @@ from tlkit.errors import SettingError
 from tlkit.models.storage import read_spec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
+from tlkit.training import first_model
+
+pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
 
 QUIET = Console(verbosity=-1)
 SIZE = (48, 40)
@@ -235,7 +239,8 @@ def boats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture(scope="module")
 def boats_run(boats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("boats-run") / "run"
-    train(boats, out, data=DataSettings(metadata="boat,hour", test_fraction=0.2), head="dense", lr=5e-3)
+    data = DataSettings(metadata="boat,hour", test_fraction=0.2)
+    train(boats, out, data=data, head="dense", backbone=SMALLEST, epochs=30, lr=5e-3)
     return out
 
 
@@ -337,10 +342,13 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_table(root / "photos.csv", ("path", "label", "xmin", "ymin", "xmax", "ymax", "hour"), rows)
 
 
+@pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("unfreeze", ["none", "conv2", "all"])
 def test_image_and_metadata_go_in_and_class_and_box_come_out_at_every_boundary(
-    patches: Path, tmp_path: Path, unfreeze: str
+    patches: Path, tmp_path: Path, unfreeze: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    short = dataclasses.replace(first_model.METADATA_STAGE, epochs=3)
+    monkeypatch.setattr(first_model, "METADATA_STAGE", short)
     data = DataSettings(metadata="hour,image-size", boxes="photos.csv")
     options: dict[str, Any] = {"unfreeze": unfreeze, "epochs": 2, "lr": 1e-3}
     summary = train(patches, tmp_path / "run", data=data, head="dense", backbone=SMALLEST, **options)

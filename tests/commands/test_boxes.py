@@ -103,6 +103,7 @@ def test_a_picture_without_a_box_still_teaches_its_class(run: Path) -> None:
     assert "79 boxes on 79 images; 1 image has none." in manifest.notices
 
 
+@pytest.mark.usefixtures("bundles_are_read_once")
 def test_evaluation_measures_and_draws_the_boxes(run: Path, tmp_path: Path) -> None:
     payload = run_evaluate(
         run, None, EvaluateOptions(out=tmp_path / "evaluation"), console=QUIET, settings=DataSettings()
@@ -114,6 +115,7 @@ def test_evaluation_measures_and_draws_the_boxes(run: Path, tmp_path: Path) -> N
         sheet.load()
 
 
+@pytest.mark.usefixtures("bundles_are_read_once")
 def test_predictions_are_boxes_in_pixels_of_the_picture(run: Path, photos: Path, tmp_path: Path) -> None:
     """Enlarged four times, a picture gets a box four times as large."""
     path = photos / "teal" / "01.png"
@@ -134,7 +136,10 @@ def test_predictions_are_boxes_in_pixels_of_the_picture(run: Path, photos: Path,
 
 @pytest.mark.usefixtures("untraced")
 @pytest.mark.parametrize("unfreeze", ["block4", "all"])
-def test_boxes_are_trained_at_every_boundary(unfreeze: str, run: Path, photos: Path, tmp_path: Path) -> None:
+def test_boxes_are_trained_at_every_boundary(
+    unfreeze: str, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlkit.runs.model.NUM_GOLDEN_IMAGES", 1)
     stage = Stage(unfreeze=unfreeze, epochs=1, lr=1e-4, batch_size=16)
     summary = run_finetune(make_recipe(photos, stage), photos, tmp_path / "run", console=QUIET, start_from=run)
     (stage,) = summary["validation"]

@@ -21,6 +21,7 @@ from tlkit.reports.console import Console
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PHOTOS_PER_KIND", {"train": 3, "validation": 1, "test": 1})
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
+    monkeypatch.setattr("tlkit.runs.model.NUM_GOLDEN_IMAGES", 1)
     head, unfrozen = (dataclasses.replace(stage, epochs=1, views=2) for stage in (demo.HEAD_STAGE, demo.UNFROZEN_STAGE))
     monkeypatch.setattr(demo, "HEAD_STAGE", head)
     monkeypatch.setattr(demo, "UNFROZEN_STAGE", unfrozen)

@@ -27,6 +27,8 @@ from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.recipes import Recipe, Stage, resolve_stages
 from tlkit.reports.console import Console
 
+pytestmark = pytest.mark.usefixtures("untraced_module")
+
 QUIET = Console(verbosity=-1)
 CLASSES = {"red": 24, "blue": 24}
 Sections = Mapping[str, Mapping[str, Any]]
@@ -115,7 +117,6 @@ def test_the_command_is_one_that_tlkit_takes_with_all_that_was_given(
     assert given["out"] == Path("runs/photos-head")
 
 
-@pytest.mark.usefixtures("untraced")
 def test_values_metadata_and_boxes_are_planned_too(photos: Path, weights: str, tmp_path: Path) -> None:
     table = tmp_path / "fish.csv"
     with table.open("w", newline="") as file:
@@ -141,14 +142,13 @@ def test_the_last_groups_hold_a_quarter_of_the_weights_and_leave_something_froze
     assert find_last_groups(build_backbone("mnist_cnn", pooling="avg", weights="random")) == "conv2"
 
 
-@pytest.mark.usefixtures("untraced")
 def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Flat colours are told apart without training the backbone, also by a linear head, which is then advised."""
     monkeypatch.setattr("tlkit.probes.plan_evidence.MIN_TRIED", 48)
     monkeypatch.setattr("tlkit.probes.plan_trial.MAX_EPOCHS", 1)
-    monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 3)
+    monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 2)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
         payload = run_plan(
@@ -163,7 +163,7 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
         "dense head and conv2 upwards",
     ]
     assert [score["images"] for score in scores.values()] == [48, 48, 48, 48, 48]
-    assert payload["evidence"]["trial"]["trained_on"] == 32
+    assert payload["evidence"]["trial"]["trained_on"] == 24
     advice = payload["advice"]
     assert (advice["unfreeze"], advice["head"]) == ("none", "linear")
     assert advice["train"] == "the linear head alone"
@@ -171,7 +171,7 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     assert "--views" not in advice["command"], "finetune's default is one view"
     story = stdout.getvalue()
     assert "The trial holds out each of 48 images once. Training from conv2 upwards takes " in story
-    assert "The trial trained on 32 images at a time and took " in story
+    assert "The trial trained on 24 images at a time and took " in story
 
 
 @pytest.mark.parametrize(

@@ -88,6 +88,7 @@ def test_a_run_that_starts_from_another_repeats_from_another_folder(
     assert recipe.made_by.versions.startswith("tlkit ")
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_run_with_boxes_metadata_and_views_repeats(
     table: Path, tmp_path: Path, run_in_work: RunCli, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

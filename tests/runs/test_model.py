@@ -22,6 +22,8 @@ from tlkit.recipes import BackboneSettings, HeadSettings, Recipe, Stage
 from tlkit.reports.console import Console
 from tlkit.runs.finalize import finish_model
 
+pytestmark = pytest.mark.usefixtures("untraced_module")
+
 HEAD = Stage(epochs=2, batch_size=8, lr=0.01, patience=0)
 UNFROZEN = Stage(unfreeze="conv2", epochs=1, batch_size=8, lr=0.01, patience=0)
 SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)

@@ -379,7 +379,6 @@ def test_the_mean_of_weights_is_taken_where_validation_says_so(
     assert progress.best["loss"] == min(progress.average["loss"], *losses)
 
 
-@pytest.mark.usefixtures("traced")
 def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(frozen: Backbone, tmp_path: Path) -> None:
     stage = Stage(name="s", epochs=4, lr=0.05, schedule="constant", average=3, patience=0)
     (tmp_path / "whole").mkdir()

@@ -29,7 +29,8 @@ RECIPE = Recipe(
     stages=(Stage(epochs=2, batch_size=8, lr=0.01), Stage(unfreeze="conv2", epochs=1, batch_size=8, lr=0.01)),
 )
 tlkit.training.call_sizes.SECONDS_WORTH_SAVING = 0.0
-assert matplotlib.__version__, tf.__version__  # imported once, before the forks; nothing is computed here
+assert matplotlib.__version__  # imported once, before the forks; nothing is computed here
+tf.config.run_functions_eagerly(True)  # to trace a step takes longer than the few steps of a run
 
 
 def _save_blank(figure: Any, file: BinaryIO) -> None:
