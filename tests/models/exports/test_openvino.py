@@ -34,13 +34,15 @@ KERAS_FIX = "use --engine keras, which does not open this file, or get the bundl
 PAIR = ("openvino.xml", "openvino.bin")
 METADATA = MetadataEncoding((NumberColumn("weight", 0.0, 1.0, -3.0, 3.0),))
 SPEC = BundleSpec("tiny", (32, 32), "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
+SMALLEST = dataclasses.replace(SPEC, backbone="mnist_cnn")
 SPECS = {
     **{
-        kind: dataclasses.replace(SPEC, pooling=head.pooling, head=HeadSettings(kind, units=8))
+        kind: dataclasses.replace(SMALLEST, pooling=head.pooling, head=HeadSettings(kind, units=8))
         for kind, head in HEADS.items()
     },
+    "batch norm": SPEC,
     "box and metadata": dataclasses.replace(
-        SPEC, pooling="none", head=HeadSettings("dense", units=8), has_box=True, metadata=METADATA
+        SMALLEST, pooling="none", head=HeadSettings("dense", units=8), has_box=True, metadata=METADATA
     ),
 }
 
