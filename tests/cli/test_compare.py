@@ -55,8 +55,9 @@ def test_boundaries_of_one_backbone_are_ranked(run_cli: RunCli, photos: Path, tm
 
 
 def test_heads_and_views_are_ranked_by_trainings_with_what_a_run_costs(
-    run_cli: RunCli, make_image_folder: Callable[..., Path], tmp_path: Path
+    run_cli: RunCli, make_image_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 2)
     few = make_image_folder(tmp_path / "photos", {"striped green": 3, "red": 4})
     words = ["--backbones", "mnist_cnn:random", "--engine", "keras", "--image-size", "32", "--heads", "linear"]
     words += ["--views", "1,2", "--out", str(tmp_path / "c.png"), "-q", "--json"]

@@ -17,6 +17,7 @@ def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
     return make_image_folder(tmp_path / "photos", {"red": 6, "blue": 6}, size=(16, 16))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_the_class_table_comes_first_and_the_command_last(
     run_cli: RunCli, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

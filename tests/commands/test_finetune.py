@@ -312,6 +312,7 @@ def test_a_stage_that_makes_nothing_better_is_rolled_back(
     np.testing.assert_array_equal(score_records(one, records).answers, score_records(two, records).answers)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_stage_at_another_image_size_hands_its_weights_on(photos: Path, finished: Finished) -> None:
     out = finished(SMALL_THEN_LARGE_FROM_SCRATCH, photos)
     recipe = read_recipe(out / "recipe.toml")
@@ -334,6 +335,7 @@ def test_a_head_made_for_one_image_size_refuses_another(photos: Path, tmp_path: 
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_run_that_starts_from_another_keeps_its_split(tmp_path: Path, make_image_folder: Callable[..., Path]) -> None:
     data = make_image_folder(tmp_path / "photos", {"red": 14, "striped": 14})
     first, second = tmp_path / "first", tmp_path / "second"
@@ -404,6 +406,7 @@ def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, t
     )
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
     photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

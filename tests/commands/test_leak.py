@@ -374,6 +374,7 @@ def finetune(data: Path, out: Path) -> None:
     run_finetune(recipe, data, out, console=Console(verbosity=-1))
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_run_warns_once_where_the_file_tells_the_class_and_is_silent_otherwise(
     catches: Path, flat: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

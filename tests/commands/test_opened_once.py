@@ -185,6 +185,7 @@ def test_all_cached_views_of_a_file_come_from_opening_and_decoding_it_once(
     assert reads.take() == (1, 1, 24)
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_training_opens_a_file_to_check_it_to_compute_its_features_and_to_validate_the_saved_model(
     photos: Path, tmp_path: Path, reads: Reads, run_cli: Callable[..., Any]
 ) -> None:

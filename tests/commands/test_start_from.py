@@ -22,6 +22,8 @@ from tlkit.outputs import Target
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, read_recipe
 from tlkit.training.stage_plan import check_same_model
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32", "--head", "linear")
 SHORT = ("--epochs", "1", "--batch-size", "16")
 RunCli = Callable[..., Any]

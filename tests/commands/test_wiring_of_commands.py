@@ -56,6 +56,7 @@ def test_small_batches_are_warned_of_and_a_wrong_cut_is_refused_before_a_feature
     assert not (cache_root / "features").exists()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_stage_begins_with_what_the_stage_before_has_learnt_at_another_image_size(
     photos: Path, tmp_path: Path, run_cli: RunCli
 ) -> None:

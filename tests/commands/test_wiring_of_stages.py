@@ -29,6 +29,8 @@ from tlkit.tasks import find_task
 from tlkit.training.batches import EpochPlan
 from tlkit.training.losses import compute_box_losses, compute_class_weights, compute_iou
 
+pytestmark = pytest.mark.usefixtures("untraced_module")
+
 SIZE = (32, 32)
 CLASSES = ("carp", "eel")
 NUM_TRAIN = {"carp": 9, "eel": 3}

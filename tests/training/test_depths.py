@@ -14,6 +14,8 @@ from tlkit.tasks import Outputs
 from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, HeadTraining, Parts
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 NUM_IMAGES = 24
 
 

@@ -56,7 +56,7 @@ def make_classifier(spec: BundleSpec = SPEC, *, seed: int = 5) -> Classifier:
     classifier = assemble_classifier(spec, weights="random", seed=seed)
     rng = np.random.default_rng(seed)
     for variable in classifier.head.trainable_weights:
-        variable.assign(np.asarray(variable) + rng.normal(size=variable.shape, scale=0.02))
+        variable.assign(np.asarray(variable) + rng.normal(size=variable.shape, scale=0.05))
     classifier.novelty = fit_novelty(rng.normal(size=(40, classifier.backbone.feature_shape("top")[-1])))
     classifier.spec = dataclasses.replace(spec, provenance=classifier.spec.provenance, unknown_above=0.75)
     return classifier
