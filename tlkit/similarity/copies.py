@@ -1,0 +1,231 @@
+"""Pairs of pictures that show the same pixels: candidates from small pictures and from features, then compared closely.
+
+A copy of the whole picture, re-encoded, resized, brightened, mirrored or turned, has the same detail at 16 x 16 pixels in
+one of eight orientations; all pairs are searched for it. A part of a picture, or a slightly rotated one, has similar
+features; what comes nearest is laid over the picture. Features alone decide nothing: photos of one scene, or of one kind
+of part before the same ground, have similar features, too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.similarity.alignment import align_pairs
+from tlkit.similarity.groups import join_pairs
+from tlkit.similarity.pictures import DESCRIBED_EDGE, INVERSE, Grey, Pictures, describe, measure_detail, orient, turn
+from tlkit.similarity.search import find_neighbours
+
+MIN_AGREEMENT = 0.92
+"""Correlation of the detail of two pictures from which on they are copies. Different photos rarely exceed 0.9."""
+_LIKE_DETAIL, _LIKE_FEATURES = 0.87, 0.7  # cosines from which on a pair is compared closely
+_NUM_LIKE_DETAIL, _NUM_LIKE_FEATURES = 5, 6
+_PAIRS_PER_PICTURE = 1.5  # to be laid over each other, of a data set in which all pictures are alike
+_COMPARED_EDGE = 32
+_MIN_PICTURES_FOR_MEAN = 50
+_AT_ONCE = 4096
+_WHOLE, _UPRIGHT = 0.97, 1.5  # scale, and degrees: nothing is cut off, and nothing turned
+
+ReadPictures = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
+
+
+@dataclass(frozen=True, eq=False)
+class CopyPairs:
+    """Pairs of copies.
+
+    Attributes:
+        first: Rows, int64 (n,).
+        second: Rows, int64 (n,).
+        agreement: Correlation of the detail, float32 (n,), 0.92..1.
+        orientation: How the second must be turned to look like the first, by `ORIENTATIONS`: int64 (n,).
+        scale: The smaller picture's edges as a fraction of the larger one's: float32 (n,), the lower of both; 1 where
+            nothing is cut off.
+        part_is_first: Whether the first is a part of the second, and not the other way round: bool (n,).
+        angle: Degrees by which one is rotated against the other beside its orientation: float32 (n,).
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64]
+    agreement: NDArray[np.float32]
+    orientation: NDArray[np.int64]
+    scale: NDArray[np.float32]
+    part_is_first: NDArray[np.bool_]
+    angle: NDArray[np.float32]
+
+    def __len__(self) -> int:
+        return len(self.first)
+
+    def join(self, *others: CopyPairs) -> CopyPairs:
+        """Return these and other pairs together."""
+        parts = (self, *others)
+        return CopyPairs(*(np.concatenate([getattr(part, name) for part in parts]) for name in vars(self)))
+
+
+@dataclass(frozen=True, eq=False)
+class Sides:
+    """The rows that are compared with each other: those of one side with those of the other, or all with all.
+
+    Attributes:
+        first: int64 (n,).
+        second: int64 (m,), none of them in `first`; None for `first` with itself.
+    """
+
+    first: NDArray[np.int64]
+    second: NDArray[np.int64] | None = None
+
+    def search(
+        self, queries: NDArray[Any], base: NDArray[Any], k: int, above: float
+    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
+        """Return pairs of rows, first and second, whose cosine is above a limit, among each row's `k` neighbours."""
+        others = self.first if self.second is None else self.second
+        found, cosines = find_neighbours(queries[self.first], base[others], k, exclude_self=self.second is None)
+        places, columns = np.nonzero(cosines > above)
+        return self.first[places], others[found[places, columns]], cosines[places, columns]
+
+
+def find_copies(
+    small: Pictures,
+    features: NDArray[np.floating[Any]] | None,
+    read: ReadPictures,
+    sides: Sides,
+    *,
+    advance: Callable[[int], None] = lambda count: None,
+) -> CopyPairs:
+    """Find copies among pictures.
+
+    Args:
+        small: All pictures, grey, stretched to a square of at least 16 pixels: (n, edge, edge), 0..255.
+        features: Their features, float (n, channels); without them, cut and rotated copies are not found.
+        read: Reads pictures of some rows, ascending: grey squares of 64 pixels, uint8 (m, 64, 64).
+        sides: Which rows are compared.
+        advance: Called with the number of pictures that have been compared since the last call, len(sides.first) in all.
+    """
+    first, second, orientation = _propose_by_detail(small, sides)
+    average = _average(small)
+    found = _compare_whole(first, second, orientation, read, average)
+    advance(len(sides.first) // 2)
+    if features is not None:
+        first, second = _propose_by_features(features, sides, join_pairs(len(small), found.first, found.second))
+        found = found.join(*_compare_parts(first, second, read, average))
+    advance(len(sides.first) - len(sides.first) // 2)
+    return found
+
+
+def _propose_by_detail(small: Pictures, sides: Sides) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
+    """Return pairs whose detail is alike in some orientation of the second, and that orientation."""
+    described = describe(small)
+    found = []
+    for number in range(8):
+        turned = turn(described.reshape(-1, DESCRIBED_EDGE, DESCRIBED_EDGE), INVERSE[number]).reshape(described.shape)
+        first, second, cosines = sides.search(turned, described, _NUM_LIKE_DETAIL, _LIKE_DETAIL)
+        found.append((first, second, np.full(len(first), number), cosines))
+    first, second, orientation, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
+    if sides.second is None:
+        swapped = first > second
+        first, second = np.where(swapped, second, first), np.where(swapped, first, second)
+        orientation = np.where(swapped, INVERSE[orientation], orientation)
+    order = np.lexsort((-cosines, second, first))
+    is_new = np.ones(len(order), np.bool_)
+    is_new[1:] = (np.diff(first[order]) != 0) | (np.diff(second[order]) != 0)
+    kept = order[is_new]
+    return first[kept], second[kept], orientation[kept]
+
+
+def _compare_whole(
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    orientation: NDArray[np.int64],
+    read: ReadPictures,
+    average: Grey | None,
+) -> CopyPairs:
+    """Return those pairs whose whole pictures agree, the second turned by its orientation."""
+    agreement = np.zeros(len(first), np.float32)
+    for start in range(0, len(first), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        one, other = _read_pairs(first[part], second[part], read)
+        agreement[part] = _correlate(one, _turn_each(other, orientation[part]), average)
+    kept = np.flatnonzero(agreement >= MIN_AGREEMENT)
+    ones = np.ones(len(kept), np.float32)
+    return CopyPairs(
+        first[kept], second[kept], agreement[kept], orientation[kept], ones, np.zeros(len(kept), np.bool_), 0 * ones
+    )
+
+
+def _propose_by_features(
+    features: NDArray[np.floating[Any]], sides: Sides, groups: NDArray[np.int64]
+) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+    """Return pairs with similar features, the most similar first, one for any two groups of copies found so far."""
+    first, second, cosines = sides.search(features, features, _NUM_LIKE_FEATURES, _LIKE_FEATURES)
+    own = np.where(groups < 0, len(groups) + np.arange(len(groups)), groups)
+    low, high = np.minimum(own[first], own[second]), np.maximum(own[first], own[second])
+    order = np.argsort(-cosines, kind="stable")
+    order = order[low[order] != high[order]]
+    _, kept = np.unique(np.stack([low[order], high[order]]), axis=1, return_index=True)
+    chosen = order[np.sort(kept)][: round(_PAIRS_PER_PICTURE * len(sides.first))]
+    return first[chosen], second[chosen]
+
+
+def _compare_parts(
+    first: NDArray[np.int64], second: NDArray[np.int64], read: ReadPictures, average: Grey | None
+) -> Iterator[CopyPairs]:
+    """Yield those pairs of which one agrees with a part of the other."""
+    for start in range(0, len(first), _AT_ONCE):
+        part = slice(start, start + _AT_ONCE)
+        one, other = _read_pairs(first[part], second[part], read)
+        lies = align_pairs(one, other)
+        orientation = np.where(lies.part_is_first, INVERSE[lies.orientation], lies.orientation)
+        scale = lies.scale.min(axis=1)
+        # Of pictures that lie wholly on each other, what all pictures share must not decide.
+        is_whole = (scale >= _WHOLE) & (np.abs(lies.angle) < _UPRIGHT)
+        agreement = lies.agreement.copy()
+        if average is not None:
+            individual = _correlate(one, _turn_each(other, orientation), average)
+            agreement = np.where(is_whole, np.minimum(agreement, individual), agreement)
+        kept = np.flatnonzero(agreement >= MIN_AGREEMENT)
+        yield CopyPairs(
+            first[part][kept],
+            second[part][kept],
+            agreement[kept],
+            orientation[kept],
+            np.where(scale < _WHOLE, scale, 1)[kept].astype(np.float32),
+            lies.part_is_first[kept],
+            lies.angle[kept],
+        )
+
+
+def _read_pairs(
+    first: NDArray[np.int64], second: NDArray[np.int64], read: ReadPictures
+) -> tuple[NDArray[np.uint8], NDArray[np.uint8]]:
+    rows, places = np.unique(np.concatenate([first, second]), return_inverse=True)
+    pictures = read(rows)
+    return pictures[places[: len(first)]], pictures[places[len(first) :]]
+
+
+def _turn_each(pictures: NDArray[Any], orientation: NDArray[np.int64]) -> NDArray[Any]:
+    return orient(pictures)[np.arange(len(pictures)), orientation]
+
+
+def _correlate(first: NDArray[np.uint8], second: NDArray[np.uint8], average: Grey | None) -> Grey:
+    """Return how well the detail of pictures agrees, float32 (n,), the detail that all pictures share left out."""
+    one, other = measure_detail(first, _COMPARED_EDGE), measure_detail(second, _COMPARED_EDGE)
+    agreement: Grey = (one * other).sum(axis=1)
+    if average is not None:
+        one, other = one - average, other - average
+        lengths = np.maximum(np.linalg.norm(one, axis=1) * np.linalg.norm(other, axis=1), 1e-6)
+        agreement = np.minimum(agreement, (one * other).sum(axis=1) / lengths)
+    return agreement
+
+
+def _average(small: Pictures) -> Grey | None:
+    """Return the mean detail of all pictures, float32 (1024,); None of too few or too small ones."""
+    if len(small) < _MIN_PICTURES_FOR_MEAN or small.shape[-1] < _COMPARED_EDGE:
+        return None
+    total = np.zeros(_COMPARED_EDGE**2, np.float64)
+    for start in range(0, len(small), _AT_ONCE):
+        block = small[start : start + _AT_ONCE]
+        total += measure_detail(block, _COMPARED_EDGE).sum(axis=0, dtype=np.float64)
+    return (total / len(small)).astype(np.float32)
