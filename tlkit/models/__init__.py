@@ -1,1 +1,1 @@
-"""The saved model: a description, weights and golden samples, from which tlkit builds the model again by its own code."""
+"""The saved model: a description, weights and golden samples, from which tlkit rebuilds the model with its own code."""

@@ -1,6 +1,6 @@
-"""The classifier: a backbone and a head, built from a bundle's spec, with everything that a prediction needs.
+"""The classifier: a backbone and a head, built from a bundle's spec.
 
-Training runs it through this one compiled function, and so do evaluation and prediction where OpenVINO does not.
+Training runs it through one compiled function, as do evaluation and prediction without OpenVINO.
 """
 
 from __future__ import annotations
@@ -28,15 +28,15 @@ from tlkit.version import __version__
 
 
 class Classifier:
-    """A backbone with a head, and the compiled way through both.
+    """A backbone and a head, compiled together.
 
     Attributes:
-        spec: What the model is.
+        spec: The model's description.
         backbone: RGB float, 0..255, to feature.
         head: Feature to logits.
-        batch_size: Images that it is given at a time; TensorFlow's sums depend on their number in the last bits.
-        num_parallel: One such batch keeps all processors busy.
-        novelty: What the distance from the training images is measured by, if the spec says that it is.
+        batch_size: Batch size; it affects the last bits of TensorFlow's sums.
+        num_parallel: 1: a single batch uses all processors.
+        novelty: Measures the distance from the training images; None if the model does not.
     """
 
     num_parallel = 1
@@ -56,7 +56,7 @@ class Classifier:
     ) -> np.ndarray[Any, Any]:
         """Compute the logits, in inference mode.
 
-        A row may differ in its last bits between batches of different sizes: compare only equal sizes to the bit.
+        The batch size may affect the last bits of a row.
 
         Args:
             images: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
@@ -73,30 +73,30 @@ class Classifier:
     def _run(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
     ) -> dict[str, np.ndarray[Any, Any]]:
-        """Return `answer`, the logits; `feature`, pooled, (n, channels); and, if boxes were learnt, `box`, (n, 4), 0..1."""
+        """Return `answer`, the logits; `feature`, pooled, (n, channels); and, with boxes, `box`, (n, 4), 0..1."""
         given = tf.constant(images), tf.constant(check_inputs(self.spec, images, metadata))
         return {name: value.numpy() for name, value in self._compute(*given).items()}
 
     def predict(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
     ) -> np.ndarray[Any, Any]:
-        """Compute one row an image: see `tlkit.models.predictor.Predictor.predict`."""
+        """Compute one row per image; see `tlkit.models.predictor.Predictor.predict`."""
         return compute_rows(self.spec, self._run(images, metadata), self.novelty)
 
     def compute_features(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
-        """Compute pooled features: see `tlkit.models.predictor.Predictor.compute_features`."""
+        """Compute pooled features; see `tlkit.models.predictor.Predictor.compute_features`."""
         return self._run(images, np.zeros((len(images), self.spec.metadata.width), np.float32))["feature"]
 
     def named_weights(self) -> dict[str, keras.Variable]:
-        """Return every weight by the name that it has in the bundle, `backbone/…` and `head/…`."""
+        """Return every weight by its name in a bundle, `backbone/…` and `head/…`."""
         backbone = {BACKBONE_PREFIX + name: variable for name, variable in self.backbone.named_weights().items()}
         return backbone | name_head_weights(self.head)
 
     def at_image_size(self, image_size: tuple[int, int]) -> Classifier:
-        """Return a copy, with weights of its own, that takes images of another size.
+        """Return a copy, with its own weights, for another image size.
 
         Args:
-            image_size: (height, width) in pixels. The head must pool what it gets (linear, conv).
+            image_size: (height, width) in pixels. The head must support any size.
         """
         spec = dataclasses.replace(self.spec, image_size=image_size)
         backbone = build_backbone(spec.backbone, image_size=image_size, pooling=spec.pooling, weights="random")
@@ -105,7 +105,7 @@ class Classifier:
         return resized
 
     def take_weights(self, other: Classifier) -> None:
-        """Set all weights to those of a classifier that differs in nothing but its image size."""
+        """Copy all weights from a classifier that differs only in image size."""
         variables = self.named_weights()
         for name, weight in other.named_weights().items():
             variables[name].assign(weight)
@@ -127,13 +127,13 @@ def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> 
     """Build a new classifier with an untrained head, ready to be trained.
 
     Args:
-        spec: What to build; its provenance is filled in.
-        weights: Weights of the backbone: imagenet, bundled, random, a path, or None for its own default.
-        seed: Seeds the head, and the backbone if its weights are random.
+        spec: The model's description; its provenance is filled in.
+        weights: Weights of the backbone: imagenet, bundled, random, a path, or None for its default.
+        seed: Seed of the head, and of random weights of the backbone.
 
     Raises:
-        BundleError: If the finished model could not be saved, for a class name for example.
-        BackboneError: If the weights cannot be had, or the image size does not suit backbone and head.
+        BundleError: If the finished model could not be saved, for example because of a class name.
+        BackboneError: If the weights are not available, or the image size does not suit backbone and head.
     """
     check_spec(spec)
     check_pooling(spec, place="this model")
@@ -142,7 +142,7 @@ def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> 
         spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights=weights, seed=seed
     )
     provenance = Provenance(
-        weights_source=Path(backbone.weights.source).name,  # a path would carry the name of somebody's home folder
+        weights_source=Path(backbone.weights.source).name,  # a path could reveal the user's name
         weights_sha256=backbone.weights.sha256,
         tlkit_version=__version__,
         keras_version=keras.__version__,
@@ -152,10 +152,10 @@ def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> 
 
 
 def check_pooling(spec: BundleSpec, *, place: str) -> None:
-    """Refuse a spec whose backbone does not give what its head needs.
+    """Check that the backbone's pooling is what the head needs.
 
     Raises:
-        BundleError: It is so.
+        BundleError: It is not.
     """
     if spec.pooling != spec.head.record.pooling:
         raise refusal(
@@ -165,7 +165,7 @@ def check_pooling(spec: BundleSpec, *, place: str) -> None:
 
 
 def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
-    """Return the head that a spec describes, untrained."""
+    """Return the untrained head of a spec."""
     return build_head(
         spec.head.kind,
         feature_shape=backbone.feature_shape(TOP),
@@ -177,5 +177,5 @@ def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
 
 
 def name_head_weights(head: keras.Model) -> dict[str, keras.Variable]:
-    """Return the weights of a head by the names that they have in the bundle."""
+    """Return the weights of a head by their names in a bundle."""
     return {HEAD_PREFIX + name: variable for name, variable in stable_names(head).items()}

@@ -1,4 +1,4 @@
-"""The parts of `bundle.json` that say how metadata become numbers, and what value an answer stands for."""
+"""The parts of `bundle.json` that describe metadata and target values."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ MAX_COLUMNS = 100
 
 
 def metadata_document(encoding: MetadataEncoding) -> list[dict[str, Any]]:
-    """Return the encoding as the list that `bundle.json` holds."""
+    """Return the encoding as a JSON list."""
     return [
         {"kind": NUMBER, **dataclasses.asdict(column)}
         if isinstance(column, NumberColumn)
@@ -33,7 +33,7 @@ def metadata_document(encoding: MetadataEncoding) -> list[dict[str, Any]]:
 
 
 def parse_metadata_document(value: Any, *, place: str) -> MetadataEncoding:
-    """Check every value of a description of metadata and return it as an encoding.
+    """Check every value of a description of metadata, and return it as an encoding.
 
     Raises:
         BundleError: If it is not as tlkit writes it.
@@ -48,12 +48,12 @@ def parse_metadata_document(value: Any, *, place: str) -> MetadataEncoding:
 
 
 def target_document(target: Target | None) -> dict[str, Any] | None:
-    """Return the target as the object that `bundle.json` holds."""
+    """Return the target as a JSON object."""
     return None if target is None else dataclasses.asdict(target)
 
 
 def parse_target_document(value: Any, *, place: str, is_needed: bool) -> Target | None:
-    """Check every value of a description of a target; there is one just where a value is the answer.
+    """Check every value of a description of a target, which exists only if values are predicted.
 
     Raises:
         BundleError: If it is not as tlkit writes it.

@@ -1,4 +1,4 @@
-"""Golden samples: a few images with what the model said of them when it was saved, by which it proves itself."""
+"""Golden samples: a few images with the model's outputs when it was saved, to check a loaded model."""
 
 from __future__ import annotations
 
@@ -17,22 +17,22 @@ GOLDEN_TOLERANCE = 1e-3
 
 
 def check_golden_samples(model: Predictor, folder: Path, sha256: str) -> None:
-    """Check that a model gives the answers that it gave when it was saved.
+    """Check that a model's outputs are those saved with it.
 
     Args:
-        model: As read from the bundle.
+        model: The loaded model.
         folder: The bundle folder.
-        sha256: Of the file of golden samples, in hex.
+        sha256: Hash of the file of golden samples, in hex.
 
     Raises:
-        BundleError: If the file is not as tlkit writes it, or an answer differs by more than 0.001.
+        BundleError: If the file is invalid, or an output differs by more than 0.001.
     """
     path = folder / GOLDEN_FILE
     with open_tensors(path) as file:
         file.check_kinds(golden_kinds(file, model.spec, place=str(path)))
         golden = dict(file.read(sha256))
     difference = float(np.abs(predict_one_by_one(model, golden) - golden["answers"]).max())
-    if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
+    if not difference <= GOLDEN_TOLERANCE:  # also fails for NaN
         raise refusal(
             f"{path}: the model's outputs differ from the saved ones by up to {difference:.2g}.",
             expected=f"at most {GOLDEN_TOLERANCE:g}",
@@ -40,7 +40,7 @@ def check_golden_samples(model: Predictor, folder: Path, sha256: str) -> None:
 
 
 def predict_one_by_one(model: Predictor, golden: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Predict `images` with their `metadata`, if any, in batches of one: saving and loading see equal batches."""
+    """Predict `images` with their `metadata`, if any, in batches of one, the same when saving and loading."""
     images, metadata = golden["images"], golden.get("metadata")
     rows = [None if metadata is None else metadata[number : number + 1] for number in range(len(images))]
     return np.concatenate([model.predict(image[np.newaxis], row) for image, row in zip(images, rows, strict=True)])

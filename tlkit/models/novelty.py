@@ -1,9 +1,9 @@
-"""How unlike the training images a picture is: the part of its feature that they do not span.
+"""Measure how unlike the training images an image is: the part of its feature outside their span.
 
-A feature, less the training images' mean, is projected onto the directions in which these vary most. What is left,
-relative to the whole, is the sine of the angle between the two: 0 for a feature within their span, 1 for one at right
-angles to it. Features of other things point elsewhere, whatever class the head then names (the residual of Wang et al.
-2022, "ViM: Out-Of-Distribution with Virtual-logit Matching", here by itself and relative to the feature's length).
+The centred feature is projected onto the principal directions of the training images. The relative length of the
+residual is the sine of the angle to their span: 0 for a feature within it, 1 for an orthogonal one. Features of other
+things lie outside, whatever class is predicted (the residual of Wang et al. 2022, "ViM: Out-Of-Distribution with
+Virtual-logit Matching", used alone and relative to the feature's length).
 """
 
 from __future__ import annotations
@@ -17,9 +17,9 @@ from numpy.typing import NDArray
 
 MAX_DIRECTIONS = 64
 NEVER = 1.0
-"""No distance lies above it."""
+"""No distance is above it."""
 ROUNDING = 1e-5
-"""Features of equal pictures may differ by so much of their length, from batch to batch."""
+"""Features of equal images may differ by this fraction of their length between batches."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -27,8 +27,8 @@ class Novelty:
     """The training images' span.
 
     Attributes:
-        mean: float32 (channels,): of their features.
-        directions: float32 (k, channels): orthonormal rows, k >= 1.
+        mean: Mean of their features, float32 (channels,).
+        directions: Orthonormal rows, float32 (k, channels), k >= 1.
     """
 
     mean: NDArray[np.float32]
@@ -45,14 +45,14 @@ class Novelty:
 
 
 def fit_novelty(features: NDArray[np.floating[Any]]) -> Novelty | None:
-    """Learn the span of training images.
+    """Fit the span of training images.
 
     Args:
         features: Float (n, channels), n >= 1, finite. A thousand images are plenty.
 
     Returns:
-        At most 64 directions, and no more than half of the channels or than the images leave; None if the features are
-        equal but for rounding, so that there is no direction in which anything could differ.
+        At most 64 directions, limited also by half of the channels and by the number of images; None if all features
+        are equal except for rounding.
     """
     values = features.astype(np.float64)
     mean = values.mean(axis=0)
@@ -65,21 +65,21 @@ def fit_novelty(features: NDArray[np.floating[Any]]) -> Novelty | None:
 
 
 def pool_features(features: NDArray[np.floating[Any]]) -> NDArray[np.floating[Any]]:
-    """Return vectors as they are, and maps, (n, h, w, channels), as their mean over places: (n, channels)."""
+    """Return vectors unchanged, and the spatial mean of maps, (n, h, w, channels): (n, channels)."""
     return features.astype(np.float32).mean(axis=(1, 2)) if features.ndim == 4 else features
 
 
 def choose_unknown_above(distances: NDArray[np.floating[Any]], false_alarms: float) -> float:
-    """Return the distance above which a picture counts as unknown.
+    """Return the distance above which an image counts as unknown.
 
-    Of new pictures like those given, at most the part `false_alarms` lies above it on average, however few were given
-    (Vovk, Gammerman and Shafer 2005, "Algorithmic Learning in a Random World"). With too few for that, such as 18 at
-    0.05, nothing does.
+    On average, at most the fraction `false_alarms` of new images like the given ones is above it, for any number of
+    given images (conformal prediction: Vovk, Gammerman and Shafer 2005, "Algorithmic Learning in a Random World"). If
+    there are too few, such as 18 for 0.05, no image is.
 
     Args:
-        distances: Float (n,): of pictures of the known kinds that were not learnt from.
-        false_alarms: The part, 0..1; at 0 nothing is ever unknown.
+        distances: Distances of held-out images of the known kinds, float (n,).
+        false_alarms: The fraction, 0..1; with 0 nothing is ever unknown.
     """
-    # The product of whole numbers and a fraction may come out a hair above a whole number.
+    # Rounding errors may put the product slightly above an integer.
     rank = math.ceil((len(distances) + 1) * (1 - false_alarms) - 1e-9)
     return float(np.sort(distances)[max(rank, 1) - 1]) if rank <= len(distances) else NEVER

@@ -1,4 +1,4 @@
-"""Open a bundle to predict with: by an engine for which it carries a network, or by Keras."""
+"""Open a bundle for prediction, with an engine for which it has a network, or with Keras."""
 
 from __future__ import annotations
 
@@ -22,17 +22,16 @@ def open_classifier(
     Args:
         path: A run folder, or the bundle folder.
         loader_version: The version of this tlkit's image loader (`tlkit.data.images.LOADER_VERSION`).
-        engine: One of `PREDICTION_ENGINES`: keras, whose start takes 3 to 9 seconds; openvino, within one; or auto: the
-            first of `EXPORTS` for which the bundle has a network and that runs here, else keras. keras never opens what
-            is meant for another engine.
+        engine: One of `PREDICTION_ENGINES`: keras, which takes 3 to 9 seconds to start; openvino, less than one; or
+            auto: the first of `EXPORTS` that runs here and for which the bundle has a network, else keras.
         precision: float32, or bfloat16 with OpenVINO.
-        batch_size: Images that Keras is given at a time; None for its default.
+        batch_size: Batch size of Keras; None for its default.
 
     Raises:
-        BundleError: If the bundle is missing, damaged, of another version or not as tlkit writes it, or if the model
-            does not give the answers that it gave when it was saved; or if it has no network for the engine asked for.
-        BackboneError: The engine asked for is not installed.
-        SettingError: There is no such engine, or a setting does not go with it.
+        BundleError: If the bundle is missing, damaged, invalid or of another version; if the model's outputs differ
+            from the saved ones; or if it has no network for the requested engine.
+        BackboneError: The requested engine is not installed.
+        SettingError: The engine is unknown, or does not support a setting.
     """
     folder = find_bundle(path)
     spec, hashes = read_description(folder, loader_version=loader_version)
@@ -58,7 +57,7 @@ def open_classifier(
 
 
 def _choose_export(engine: str, folder: Path, hashes: Mapping[str, str]) -> Export | None:
-    """Return the format whose engine runs the model; None for Keras."""
+    """Return the format to run the model in; None for Keras."""
     if engine not in PREDICTION_ENGINES:
         raise SettingError(
             f"--engine {engine}: unknown engine.",

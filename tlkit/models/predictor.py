@@ -1,4 +1,4 @@
-"""What a model that predicts looks like, whatever runs it: pixels and metadata in, one row of numbers an image out."""
+"""The interface of models for prediction, whatever the engine: pixels and metadata in, one row per image out."""
 
 from __future__ import annotations
 
@@ -15,35 +15,34 @@ from tlkit.tasks import find_task
 
 
 def cool(probabilities: NDArray[np.floating[Any]], temperature: float) -> NDArray[np.float32]:
-    """Return the probabilities of classes, float (n, classes), 0..1, that another temperature than 1 gives: float32."""
+    """Apply a temperature to class probabilities, float (n, classes), 0..1; return float32."""
     logits = np.log(np.maximum(probabilities, np.finfo(np.float32).tiny)).astype(np.float32)
     return find_task(CLASSIFICATION).activate(logits, temperature=temperature)
 
 
 def to_deviations(target: Target, values: NDArray[np.floating[Any]]) -> NDArray[np.float32]:
-    """Return values in deviations from the mean, as a model learns them: float32, the same shape."""
+    """Return values in standard deviations from the mean, as a model learns them: float32, the same shape."""
     numbers = np.log(values) if target.is_log else values
     return ((numbers - target.mean) / target.scale).astype(np.float32)
 
 
 def to_values(target: Target, deviations: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
-    """Return the values that deviations stand for, in the target's own unit: float64, the same shape."""
+    """Return deviations as values in the target's own unit: float64, the same shape."""
     numbers = deviations.astype(np.float64) * target.scale + target.mean
     return np.exp(numbers) if target.is_log else numbers
 
 
 BATCH_SIZE = 32
-"""Images that Keras is given at a time, in prediction as for features."""
+"""Batch size of Keras, for prediction and for features."""
 
 
 class Predictor(Protocol):
     """A model, ready to predict.
 
     Attributes:
-        spec: What it is.
-        batch_size: Images that it takes at a time. A row may depend in its last bits on their number, never on which
-            other images they are.
-        num_parallel: Threads that are worth calling `predict` at the same time.
+        spec: Its description.
+        batch_size: Number of images per call. It may affect the last bits of a row; the other images never do.
+        num_parallel: Number of threads that can usefully call `predict` in parallel.
     """
 
     spec: BundleSpec
@@ -51,16 +50,16 @@ class Predictor(Protocol):
     num_parallel: int
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Compute the answer and, as far as the model tells them, box and distance, in one row an image.
+        """Compute the outputs, and box and distance if the model has them, in one row per image.
 
         Args:
             images: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
             metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
 
         Returns:
-            float32 (n, row_width): probabilities of classes (adding up to 1) or of labels, 0..1, or a value in
-            deviations from the mean (`tlkit.models.predictor.to_values` tells it in its own unit); then, with boxes, cx, cy, w, h
-            in fractions of the input; then, if it is measured, the distance from the training images, 0..1.
+            float32 (n, row_width): probabilities of classes (with sum 1) or labels, 0..1, or a value in standard
+            deviations from the mean (see `to_values`); then, with boxes, cx, cy, w, h as fractions of the input; then,
+            if measured, the distance from the training images, 0..1.
 
         Raises:
             ValueError: If images or metadata have another type or shape.
@@ -71,14 +70,14 @@ class Predictor(Protocol):
 
 
 def output_names(spec: BundleSpec) -> tuple[str, ...]:
-    """Return what a network says of an image, in order: `answer`, logits; `box`, if learnt; `feature`, pooled."""
+    """Return the names of a network's outputs, in order: `answer`, logits; `box`, if predicted; `feature`, pooled."""
     return ("answer", "box", "feature") if spec.has_box else ("answer", "feature")
 
 
 def check_inputs(
     spec: BundleSpec, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None
 ) -> NDArray[np.float32]:
-    """Check what a model is given, and return the metadata: float32 (n, width), also where there are none.
+    """Check a model's inputs, and return the metadata, float32 (n, width); width 0 without metadata.
 
     Raises:
         ValueError: If images or metadata have another type or shape.
@@ -102,12 +101,12 @@ def check_inputs(
 def compute_rows(
     spec: BundleSpec, outputs: Mapping[str, NDArray[np.float32]], novelty: Novelty | None
 ) -> NDArray[np.float32]:
-    """Return the rows of `Predictor.predict`.
+    """Convert network outputs to the rows of `Predictor.predict`.
 
     Args:
-        spec: The model's.
+        spec: The model's description.
         outputs: By the names of `output_names`: float32 (n, num_answers), (n, 4) in 0..1, and (n, channels).
-        novelty: What the distance is measured by, if the spec says that it is.
+        novelty: Measures the distance; None if the model does not.
     """
     columns: list[NDArray[Any]] = [find_task(spec.task).activate(outputs["answer"], temperature=spec.temperature)]
     if spec.has_box:

@@ -1,7 +1,6 @@
 """Save a classifier as a bundle, and build it again from one.
 
-Nothing is deserialised: the layers come from tlkit's own code, and the weights are set one by one, by name, after their
-shapes have been compared.
+Nothing is deserialised: layers come from tlkit's own code, and weights are set by name after their shapes are checked.
 """
 
 from __future__ import annotations
@@ -48,20 +47,20 @@ def write_bundle(
     golden_metadata: np.ndarray[Any, Any] | None = None,
     networks: Mapping[str, Network] | None = None,
 ) -> None:
-    """Save a classifier; an earlier bundle at `folder` is replaced at the end, in one step.
+    """Save a classifier; an earlier bundle at `folder` is replaced atomically at the end.
 
     Args:
         folder: The bundle folder, usually `RUN/bundle`.
         classifier: The model.
-        spec: Its spec; it may tell another story of the training than `classifier.spec`, but no other model.
-        golden_images: uint8 (n, height, width, 3), RGB, 0..255, 1 <= n <= 32. They travel with the bundle,
-            so whoever gets the bundle can look at them.
-        golden_metadata: Their metadata, float32 (n, width); None if the model takes none.
+        spec: Its spec; may differ from `classifier.spec` in provenance and `unfrozen` only.
+        golden_images: uint8 (n, height, width, 3), RGB, 0..255, 1 <= n <= 32. They are part of the bundle, so its
+            recipients can see them.
+        golden_metadata: Metadata of the images, float32 (n, width); None if the model takes none.
         networks: The same model in other formats, by the names in `EXPORTS`.
 
     Raises:
-        BundleError: If something else lies at `folder`.
-        NumericsError: If a weight or an answer is not finite.
+        BundleError: If `folder` is something else.
+        NumericsError: If a weight or an output is not finite.
         ValueError: If the spec describes another model, or the number of golden images is out of range.
     """
     provenance = {name: getattr(classifier.spec, name) for name in ("unfrozen", "provenance")}
@@ -87,7 +86,7 @@ def write_bundle(
 
 
 def holds_weights(folder: Path, classifier: Classifier) -> bool:
-    """Return whether the bundle at `folder` is a sound one, and has exactly the weights of a classifier."""
+    """Return whether `folder` is a valid bundle with exactly the weights of a classifier."""
     try:
         _, hashes = read_description(folder, loader_version=classifier.spec.loader_version)
         with open_tensors(folder / WEIGHTS_FILE):
@@ -102,7 +101,7 @@ def _read_weights(classifier: Classifier) -> dict[str, np.ndarray[Any, Any]]:
 
 
 def read_bundle(path: Path, *, loader_version: int) -> Classifier:
-    """Build the classifier that a bundle describes, and let it prove itself on the golden samples.
+    """Build the classifier that a bundle describes, and check it on the golden samples.
 
     Args:
         path: A run folder, or the bundle folder.

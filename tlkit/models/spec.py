@@ -1,7 +1,7 @@
-"""What a bundle says about its model, in `bundle.json`: enough to build the same model again, and nothing that runs.
+"""The description of a model in `bundle.json`: enough to build it again, without executable code.
 
-Every value is checked here for type and range before a file of weights is opened or TensorFlow imported. What is
-written passes the same checks, so whatever `write_bundle` accepts, `read_bundle` accepts too.
+Type and range of every value are checked before weights are opened or TensorFlow is imported. `write_bundle` runs the
+same checks, so `read_bundle` accepts whatever it wrote.
 """
 
 from __future__ import annotations
@@ -44,13 +44,13 @@ TEMPERATURES = (0.01, 100.0)
 
 @dataclass(frozen=True)
 class Provenance:
-    """Where a model came from: for people to read, nothing depends on it.
+    """The origin of a model, for information only.
 
     Attributes:
-        weights_source: What the backbone started from: imagenet, random or a file's name.
+        weights_source: Initial weights of the backbone: imagenet, random or a file name.
         weights_sha256: Hash of those weights.
-        tlkit_version: The tlkit that made the bundle.
-        keras_version: The Keras that it ran on.
+        tlkit_version: Version of tlkit.
+        keras_version: Version of Keras.
         created: Date and time in UTC, ISO 8601.
     """
 
@@ -63,26 +63,26 @@ class Provenance:
 
 @dataclass(frozen=True)
 class BundleSpec:
-    """A model, described.
+    """The description of a model.
 
     Attributes:
         backbone: Name in the catalogue.
         image_size: (height, width) of the input in pixels; a square.
-        fit: How a picture is made square: squash, crop or pad.
+        fit: How an image is made square: squash, crop or pad.
         loader_version: Version of the image loader that the model was trained with.
         pooling: The backbone's pooling, "avg" or "none".
         head: Settings of the head.
-        class_names: One a logit, in order: of classes or of labels; none where the answer is a value.
+        class_names: Classes or labels, in the order of the logits; empty for values.
         task: One of `tlkit.outputs.TASKS`.
-        target: The value that the answer stands for, if it is one.
-        thresholds: The probability from which on each label is given, 0..1; none where there are no labels.
-        metadata: How metadata become numbers; without columns if the model takes none.
-        has_box: Whether the head says a box, too.
-        temperature: By which the logits of classes are divided; 1 for other tasks.
-        unknown_above: Distance from the training images, 0..1, above which a picture is unlike them; None if the model
-            does not measure it.
+        target: The target value, if values are predicted.
+        thresholds: Decision threshold of each label, 0..1; empty without labels.
+        metadata: Encoding of metadata; without columns if the model takes none.
+        has_box: Whether the head also predicts a box.
+        temperature: Divisor of class logits; 1 for other tasks.
+        unknown_above: Distance from the training images, 0..1, above which an image is unknown; None if it is not
+            measured.
         unfrozen: Lowest layer group that was trained: none, a group's name, or all.
-        grey: What is black and white in greys of more than 8 bits, of each kind that was trained on.
+        grey: Black and white levels of deep grey, for each kind in the training images.
         provenance: Where the model came from.
         format_version: Version of this description.
     """
@@ -108,32 +108,32 @@ class BundleSpec:
 
     @property
     def fewest_classes(self) -> int:
-        """With boxes a single class will do, and a single label always."""
+        """Minimum number of classes or labels; one is enough for labels, and for classes with boxes."""
         return find_task(self.task).fewest_names(has_box=self.has_box)
 
     @property
     def row_width(self) -> int:
-        """How many numbers the model says of an image: answers, a box's four, a distance."""
+        """Number of outputs per image: answers, four for a box, and a distance."""
         return self.outputs.num_answers + 4 * self.has_box + self.measures_distance
 
     @property
     def has_one_class(self) -> bool:
-        """Whether the model calls every picture the same, as one may that has learnt where things are."""
+        """Whether there is a single class, as in a model that only locates objects."""
         return find_task(self.task).is_exclusive and len(self.class_names) == 1
 
     @property
     def measures_distance(self) -> bool:
-        """Whether the model tells how unlike the training images a picture is."""
+        """Whether the model measures the distance from the training images."""
         return self.unknown_above is not None
 
     @property
     def outputs(self) -> Outputs:
-        """What the head says."""
+        """The outputs of the head."""
         return Outputs(self.task, find_task(self.task).count_outputs(self.class_names), self.has_box)
 
 
 def spec_document(spec: BundleSpec) -> dict[str, Any]:
-    """Return the spec as the object that `bundle.json` holds."""
+    """Return the spec as a JSON object."""
     plain = {
         "image_size": list(spec.image_size),
         "class_names": list(spec.class_names),
@@ -146,7 +146,7 @@ def spec_document(spec: BundleSpec) -> dict[str, Any]:
 
 
 def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
-    """Check every value of a description and return it as a spec.
+    """Check every value of a description, and return it as a spec.
 
     Args:
         document: The parsed `bundle.json`.
@@ -197,18 +197,18 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
 
 
 def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: int = 2) -> tuple[str, ...]:
-    """Return the class names as a tuple if they are fit to be printed and told apart.
+    """Return the class names as a tuple if they are printable and different.
 
-    A name may look like a path or like code: it is only ever data.
+    A name may look like a path or like code; it is only used as text.
 
     Args:
         value: A list or tuple of names.
         place: The file, for errors.
         fix: What the user can do about a bad name.
-        least: The fewest names that there may be; 0: there must be none.
+        least: Minimum number of names; 0 if there must be none.
 
     Raises:
-        BundleError: If there are too few, too many, or one is no clean text or appears twice.
+        BundleError: If there are too few or too many, or one is not clean text or appears twice.
     """
     most = MAX_CLASSES if least else 0
     if not isinstance(value, (list, tuple)) or not least <= len(value) <= most:
@@ -229,7 +229,7 @@ def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: 
 
 
 def _check_thresholds(value: Any, num_labels: int, *, place: str) -> tuple[float, ...]:
-    """Return the thresholds, one a label; or none at all, as before they are chosen."""
+    """Return the thresholds, one per label, or none before they are chosen."""
     numbers: list[Any] = value if isinstance(value, list) else [None]
     if len(numbers) not in (0, num_labels) or any(
         type(number) not in (int, float) or not 0 <= number <= 1 for number in numbers
@@ -239,7 +239,7 @@ def _check_thresholds(value: Any, num_labels: int, *, place: str) -> tuple[float
 
 
 def _check_versions(document: Any, *, place: str, loader_version: int) -> None:
-    """Check first what a description of another age may differ in: it gets an answer that helps."""
+    """Check the versions first, so that an old bundle gets a helpful error."""
     versions = document if isinstance(document, Mapping) else {}
     fix = "use the tlkit version that made the bundle, or train the model again."
     for key, version, subject in (

@@ -1,4 +1,4 @@
-"""The bundle's folder: found, read with suspicion, and written whole or not at all.
+"""Find, read and write the folder of a bundle. Reading trusts nothing, writing is atomic.
 
     bundle.json            the model's description (spec.py), the sha256 of the others, and that of all this
     weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
@@ -6,8 +6,8 @@
     novelty.safetensors    what the distance from the training images is measured by, if it is
     openvino.xml, .bin     the same model in another format; so for each of `EXPORTS` that it was saved in
 
-A new bundle is written beside the old one and takes its place by renaming. A process killed between the two renames
-leaves the earlier bundle as `bundle.previous`, where `find_bundle` still finds it.
+A new bundle is written next to the old one, and replaces it by renaming. A process killed between the two renames
+leaves the old bundle as `bundle.previous`, where `find_bundle` finds it.
 """
 
 from __future__ import annotations
@@ -49,10 +49,10 @@ MAX_GOLDEN_IMAGES = 32
 
 
 def find_bundle(path: Path) -> Path:
-    """Return the bundle's folder for a run folder or for the bundle's folder itself.
+    """Return the bundle folder of a run folder, or of a bundle folder itself.
 
     Raises:
-        BundleError: If there is no such folder, its training has not finished, or it is not a run at all.
+        BundleError: If there is no such folder, its training has not finished, or it is not a run.
     """
     expected = "a run folder created by `tlkit finetune`, or the bundle folder in it"
     try:
@@ -77,7 +77,7 @@ def find_bundle(path: Path) -> Path:
 
 
 def read_spec(path: Path, *, loader_version: int) -> BundleSpec:
-    """Read what a bundle says about its model, and check all of it that can be checked without TensorFlow.
+    """Read the description of a bundle, and check everything that can be checked without TensorFlow.
 
     Args:
         path: A run folder, or the bundle folder.
@@ -99,7 +99,7 @@ def read_spec(path: Path, *, loader_version: int) -> BundleSpec:
 
 
 def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, dict[str, str]]:
-    """Read `bundle.json` and return the spec, and the sha256 that each of the other files should have.
+    """Read `bundle.json`, and return the spec and the expected sha256 of each of the other files.
 
     Raises:
         BundleError: If the file is missing, damaged, of another version or not as tlkit writes it.
@@ -127,16 +127,16 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
 
 
 def hash_description(document: Mapping[str, Any]) -> str:
-    """Return the sha256, in hex, of all that `bundle.json` says but this hash, however it is laid out."""
+    """Return the sha256, in hex, of the content of `bundle.json` without this hash, independent of its formatting."""
     canonical = json.dumps(document, sort_keys=True, separators=(",", ":"))
     return hashlib.sha256(canonical.encode()).hexdigest()
 
 
 def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> None:
-    """Check what the header of the weights can show before the model is built.
+    """Check the header of the weights before the model is built.
 
     Raises:
-        BundleError: If a name belongs to no part of the model, or the backbone is far from all there.
+        BundleError: If a name belongs to no part of the model, or the size of the backbone is far off.
     """
     parts = ("backbone/", "head/")
     for entry in weights.entries:
@@ -146,7 +146,7 @@ def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> 
             )
     found = sum(entry.num_values for entry in weights.entries if entry.name.startswith("backbone/"))
     whole = BACKBONES[spec.backbone].num_parameters
-    # A small file shall not make the largest network be built before it is refused, nor a large one be read.
+    # Do not build a large network for a small file, nor read a large file, before refusing it.
     if not whole <= 2 * found <= 4 * whole:
         raise refusal(
             f"{place} holds {found:,} parameters of the backbone.",
@@ -192,10 +192,10 @@ def read_novelty(folder: Path, sha256: str, num_channels: int) -> Novelty:
 
 
 def check_spec(spec: BundleSpec) -> None:
-    """Check that a bundle with this spec could be read again: worth doing before the model is trained.
+    """Check, before training, that a bundle with this spec could be read again.
 
     Raises:
-        BundleError: If a class name or another value could not.
+        BundleError: If a class name or another value is invalid.
     """
     check_class_names(
         spec.class_names,
@@ -221,7 +221,7 @@ def write_files(
     novelty: Mapping[str, np.ndarray[Any, Any]] | None = None,
     networks: Mapping[str, Network] | None = None,
 ) -> None:
-    """Write a bundle's folder; an earlier bundle of this name is replaced only when the new one is complete and sound.
+    """Write a bundle folder; an earlier bundle is replaced only when the new one is complete and valid.
 
     Args:
         folder: The bundle folder itself, usually `RUN/bundle`; its parent exists.
@@ -229,11 +229,11 @@ def write_files(
         weights: float32 arrays by name.
         golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
             (n, row_width): probabilities, or a value in deviations, then the box and the distance.
-        novelty: `mean` and `directions`, float32 arrays as in `Novelty`, if the spec says that distances are measured.
+        novelty: `mean` and `directions`, float32 arrays as in `Novelty`, if distances are measured.
         networks: The same model in other formats, by the names in `EXPORTS`.
 
     Raises:
-        BundleError: If something else lies at `folder`, or what was written would not be accepted again.
+        BundleError: If `folder` is something else, or the new bundle could not be read again.
     """
     check_spec(spec)
     if os.path.lexists(folder) and not os.path.lexists(folder / SPEC_FILE):
@@ -263,7 +263,7 @@ def _write_partial(
     novelty: Mapping[str, np.ndarray[Any, Any]] | None,
     networks: Mapping[str, Network] | None,
 ) -> None:
-    """Write all files of a bundle into a new folder, down to the disk."""
+    """Write all files of a bundle to a new folder, flushed to disk."""
     files = {
         WEIGHTS_FILE: write_tensors(partial / WEIGHTS_FILE, weights),
         GOLDEN_FILE: write_tensors(partial / GOLDEN_FILE, golden),
@@ -282,7 +282,7 @@ def _description_text(spec: BundleSpec, files: Mapping[str, str]) -> str:
 
 
 def _replace(partial: Path, folder: Path, previous: Path) -> None:
-    """Put `partial` in the place of `folder`; at every moment one complete bundle is there to be found."""
+    """Replace `folder` by `partial`; at any time, one complete bundle can be found."""
     if folder.exists():
         shutil.rmtree(previous, ignore_errors=True)
         folder.rename(previous)

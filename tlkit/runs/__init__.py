@@ -1,1 +1,1 @@
-"""One output folder: opened, resumed, completed, reported, and started from."""
+"""Runs: open, resume, complete, report, and start from an earlier one."""

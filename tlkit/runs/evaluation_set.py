@@ -1,4 +1,4 @@
-"""The labelled images that a model is measured on: those that its run held back, or others."""
+"""The labelled images for evaluating a model: those that its run held out, or others."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from tlkit.runs.recipe import describe_answer
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Labelled images: `source` says in words where they come from, `split` which part was asked for, if any was."""
+    """Labelled images; `source` describes their origin, `split` is the requested split, if any."""
 
     source: str
     split: str | None
@@ -33,19 +33,19 @@ class EvaluationSet:
 def read_images_to_evaluate(
     run: Path, data: Path | None, spec: BundleSpec, *, split: str | None, settings: DataSettings, console: Console
 ) -> EvaluationSet:
-    """Read labelled images, or those that the run held back.
+    """Read labelled images, or those that the run held out.
 
     Args:
         run: A run folder, or a bundle folder if `data` is given.
-        data: Labelled images; None: the run's own.
-        spec: The model's.
-        split: The split to measure on; None: the test split.
+        data: Labelled images; None for the run's own.
+        spec: The model's description.
+        split: The split to evaluate; None for the test split.
         settings: How `data` is read; the model decides task, target and metadata.
-        console: Shows progress, and what is remarkable about the images.
+        console: Shows progress and notices.
 
     Raises:
         DataError: There are no images, or some of a class that the model does not know.
-        RunError: The run's own images are asked for where there is no run.
+        RunError: `data` is None, and there is no run.
     """
     if data is None:
         return _read_own_images(run, split)
@@ -71,7 +71,7 @@ def read_images_to_evaluate(
 
 
 def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
-    """Return the images that a run held back, by its manifest."""
+    """Return the held-out images of a run."""
     folder = find_run_folder(run)
     if folder is None:
         raise RunError(
@@ -92,5 +92,5 @@ def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
 
 
 def find_run_folder(run: Path) -> Path | None:
-    """Return the folder with the manifest of a run that is named by its own folder or its bundle's; None without one."""
+    """Return the folder with the manifest, given a run folder or its bundle; None without a run."""
     return next((place for place in (run, find_bundle(run).parent) if (place / MANIFEST_FILE).is_file()), None)

@@ -51,13 +51,13 @@ def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tupl
     """Complete a classifier's spec and novelty detector.
 
     Returns:
-        Its scores on the validation images, as prediction will give them, or None if none of them can be read any more;
-        and its networks in other formats by the name of the format, by the first of which they were computed.
+        Its scores on the validation images, computed as in prediction, or None if none can be read; and its networks in
+        export formats, by name.
 
     Args:
-        classifier: The trained model; what an earlier run chose for it is forgotten.
-        run: Its images, the seed, the false alarms that are allowed, and how features are computed.
-        steps: Keeps account of what could not be made.
+        classifier: The trained model; values chosen by an earlier run are discarded.
+        run: Its images and settings.
+        steps: Collects failures of optional steps.
     """
     classifier.spec, classifier.novelty = forget_choices(classifier.spec), None
     with steps.step(DISTANCE):
@@ -151,7 +151,7 @@ def _compute_features(
 ) -> NDArray[np.floating[Any]]:
     """Return pooled features of a backbone that this run has trained: float32 (n, channels).
 
-    They are kept nowhere: no other run has these weights.
+    They are not cached, because no other run has these weights.
 
     Raises:
         NumericsError: A feature is not finite.

@@ -1,11 +1,11 @@
-"""The output folder of a run: opened, resumed, and read again by a run that starts from it.
+"""The output folder of a run: open it, resume it, and start from it.
 
 RUN/  recipe.toml  manifest.csv  skipped.csv  earlier_images.json (of the run it started from)  history.csv
       tensorboard/  bundle/  summary.json  curves.png  learning-rate-1.png  confusion.png  reliability.png  views.png
       predictions.csv  mistakes/  report.html  state/ (until the run is complete)
 
-`recipe.toml` is written when all that a resumed run needs is on the disk: a folder without it holds no run yet, only
-leftovers of a failed start. A lock that is released with its process keeps other processes out of the folder.
+`recipe.toml` is written when everything that `--resume` needs is on disk; a folder without it only has leftovers of a
+failed start. A lock that ends with its process keeps other processes out of the folder.
 """
 
 from __future__ import annotations
@@ -55,18 +55,18 @@ FOLDERS_OF_A_START = ("tensorboard", "state", "bundle.partial")
 
 @dataclass(frozen=True)
 class RunFolder:
-    """A run's own folder, marked as tlkit's output."""
+    """A run folder, marked as tlkit's output."""
 
     path: Path
 
     @property
     def bundle(self) -> Path:
-        """Where the model goes."""
+        """Folder of the model."""
         return self.path / "bundle"
 
     @property
     def state(self) -> Path:
-        """Where the state of an unfinished run lies."""
+        """Folder of the state of an unfinished run."""
         return self.path / "state"
 
     @property
@@ -76,12 +76,12 @@ class RunFolder:
 
     @property
     def has_begun(self) -> bool:
-        """Whether there is all that a run needs to go on."""
+        """Whether there is everything that `--resume` needs."""
         return self.recipe.is_file()
 
     @property
     def has_trained(self) -> bool:
-        """Whether something would be lost with the folder: a model, or the state of training."""
+        """Whether the folder has a model or training state."""
         return (
             self.is_finished
             or self.bundle.exists()
@@ -91,15 +91,15 @@ class RunFolder:
 
     @property
     def is_finished(self) -> bool:
-        """Whether the run came to its end; something that its model does not depend on may be missing."""
+        """Whether the run has finished; optional outputs may be missing."""
         return (self.path / SUMMARY_FILE).is_file()
 
     def read_manifest(self) -> Manifest:
-        """Return the images and splits that the run began with."""
+        """Return the images and splits of the run."""
         return read_manifest(self.path)
 
     def read_summary(self) -> dict[str, Any]:
-        """Return what the finished run reported.
+        """Return the summary of the finished run.
 
         Raises:
             RunError: The file is damaged.
@@ -118,15 +118,15 @@ class RunFolder:
         return summary
 
     def write_start(self, recipe: Recipe, manifest: Manifest) -> None:
-        """Record images, splits and settings before anything is trained; from here on there is a run to resume."""
+        """Record images, splits and settings before training; from here on, the run can be resumed."""
         write_manifest(manifest, self.path)
         write_recipe(recipe, self.recipe)
 
     def write_summary(self, summary: dict[str, Any]) -> None:
-        """Mark the run as finished; the state goes if `--resume` has nothing left to make.
+        """Mark the run as finished, and remove its state if `--resume` has nothing left to do.
 
         Raises:
-            RunError: The disk does not take the file.
+            RunError: The file cannot be written.
         """
         try:
             write_json(self.path / SUMMARY_FILE, summary)
@@ -140,17 +140,17 @@ class RunFolder:
             self.remove_state()
 
     def remove_state(self) -> None:
-        """Remove what only a resumed run needs."""
+        """Remove the state, which only `--resume` needs."""
         shutil.rmtree(self.state, ignore_errors=True)
 
     def describe_kept(self) -> str:
-        """Return a clause about the training state on disk."""
+        """Describe the training state on disk."""
         if any(self.state.glob("*-finished.safetensors")):
             return f"the training state is kept in {self.state}."
         return "the unsaved stage is trained again."
 
     def clear(self) -> None:
-        """Remove what a start without any training has written, so that another can begin."""
+        """Remove the files of a start without training."""
         for pattern in FILES_OF_A_START:
             for path in self.path.glob(pattern):
                 path.unlink()
@@ -159,7 +159,7 @@ class RunFolder:
                 shutil.rmtree(self.path / name)
 
     def discard(self) -> None:
-        """Remove the folder after a start that failed, as far as nobody else has put something into it."""
+        """Remove the folder after a failed start, unless it contains other files."""
         with suppress(OSError):
             self.clear()
             remove_partials(self.path)
@@ -170,13 +170,13 @@ class RunFolder:
 
 @contextmanager
 def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> Iterator[RunFolder]:
-    """Provide the run's folder while no other process works in it: a new one, or with `resume` that of an earlier start.
+    """Lock and return the run folder: a new one, or with `resume` an earlier one.
 
-    If the block fails before anything was trained, the folder goes, and the next start finds its name free.
+    If the block fails before any training, the folder is removed.
 
     Raises:
-        RunError: `out` lies in the data or is taken; with `resume`, it holds no run or its settings differ; or another
-            process is at work there.
+        RunError: `out` is inside the data or exists; with `resume`, it has no run or its settings differ; or another
+            process uses it.
     """
     check_outside(out, option="--out", data_folders=[data] if data.is_dir() else [])
     folder = RunFolder(out)
@@ -197,7 +197,7 @@ def open_run_folder(out: Path, recipe: Recipe, data: Path, *, resume: bool) -> I
 
 
 def describe_unfinished(path: Path) -> str | None:
-    """Return a sentence if the model in a run folder, or the bundle in it, is that of a run that has not finished."""
+    """Return a sentence if a run folder, or the run of a bundle, is unfinished; else None."""
     folder = next(
         (RunFolder(place) for place in (path, path.absolute().parent) if (place / RECIPE_FILE).is_file()), None
     )
@@ -210,7 +210,7 @@ def describe_unfinished(path: Path) -> str | None:
 
 
 def _check_empty(out: Path, *, resume: bool) -> None:
-    """Refuse a folder with files that are not tlkit's; what a killed process left half written does not count."""
+    """Refuse a folder with other files, except partial files of killed processes."""
     if not os.path.lexists(out):
         return
     if out.is_dir() and holds_nothing(out):
@@ -229,7 +229,7 @@ def _check_empty(out: Path, *, resume: bool) -> None:
 
 
 def _check_start(folder: RunFolder, recipe: Recipe, *, resume: bool) -> None:
-    """Refuse to overwrite what was trained, and to go on with it by other settings."""
+    """Refuse to overwrite trained models, and to resume with other settings."""
     if not resume:
         if folder.has_trained:
             problem = "a run" if folder.is_finished else "an interrupted run"
@@ -262,9 +262,9 @@ class EarlierRun:
 
     Attributes:
         path: Its folder, or that of its bundle.
-        spec: What its model is.
-        seen: The images that its model has seen, so that none of them is taken for a new one.
-        recipe: Its resolved recipe; None where there is only a bundle.
+        spec: Description of its model.
+        seen: The images that its model has seen.
+        recipe: Its resolved recipe; None for a bundle without a run.
         sha256: Hash of the bundle's description, which holds the hashes of its other files.
     """
 
@@ -276,15 +276,15 @@ class EarlierRun:
 
     @property
     def splits(self) -> Mapping[str, str] | None:
-        """Split of each image by its content's sha256, so that no validation image becomes a training image.
+        """Split of each image by sha256, so that no validation image becomes a training image.
 
-        None where there is only a bundle.
+        None for a bundle without a run.
         """
         return None if self.recipe is None else self.seen.splits
 
 
 def read_earlier_run(path: Path) -> EarlierRun:
-    """Read what a later run needs of a run folder or a bundle; no model is built.
+    """Read a run folder or a bundle to start from; no model is built.
 
     Raises:
         BundleError: If there is no finished model.

@@ -1,4 +1,4 @@
-"""The history of a run while it grows: files and lines after every epoch, stage after stage."""
+"""Write and print the history of a run after every epoch."""
 
 from __future__ import annotations
 
@@ -26,9 +26,9 @@ class RunHistory:
     """Collects the epochs of all stages.
 
     Attributes:
-        rows: Rows of the finished stages, as `tlkit.training.history` writes them.
-        outcomes: What these stages did.
-        steps: Keeps account of what could not be made.
+        rows: Rows of the finished stages; see `tlkit.training.history`.
+        outcomes: Results of the finished stages.
+        steps: Collects failures of optional steps.
     """
 
     def __init__(self, folder: Path, steps: OptionalSteps, console: Console) -> None:
@@ -41,7 +41,7 @@ class RunHistory:
         self._num_logged = 0
 
     def follow(self, plan: StagePlan) -> Callable[[Rows], None]:
-        """Return the function that takes a stage's rows after each of its epochs."""
+        """Return the function to call with a stage's rows after each epoch."""
         is_first = True
 
         def on_epoch(rows: Rows) -> None:
@@ -56,7 +56,7 @@ class RunHistory:
         return on_epoch
 
     def finish(self, outcome: StageOutcome) -> None:
-        """Take over the rows of a finished stage."""
+        """Add the rows of a finished stage."""
         self.rows += self._complete(outcome.plan, outcome.progress.rows)
         self.outcomes.append(outcome)
         self._write(self.rows)
@@ -68,7 +68,7 @@ class RunHistory:
             self._log(history)
 
     def _log(self, history: Rows) -> None:
-        """Log the rows that are not logged yet; after a failure, and in a resumed run, all of them anew."""
+        """Log new rows; after a failure, and in a resumed run, log all rows again."""
         board, self._board = self._board, None
         if board is None:
             shutil.rmtree(self._folder / "tensorboard", ignore_errors=True)
@@ -78,13 +78,13 @@ class RunHistory:
         self._board, self._num_logged = board, len(history)
 
     def _complete(self, plan: StagePlan, rows: Rows) -> Rows:
-        """Return rows with what only the run knows: the boundary, and the epoch counted over all stages."""
+        """Return rows with the boundary, and the epoch counted over all stages."""
         num_before = len(self.rows)
         return [{**row, "boundary": plan.boundary, "epoch": num_before + row["stage_epoch"]} for row in rows]
 
 
 def format_head(row: dict[str, Any]) -> str:
-    """Return the two lines above the epochs of a stage: the splits, and the names of their figures."""
+    """Return the two header lines above the epochs of a stage: splits, and names of figures."""
     names = [name.replace("_", " ") for name in list_figures(row)]
     width = sum(map(_column_width, names)) + SPLIT_GAP
     splits = "".join(f"{split:<{width}}" for split in SPLITS)
@@ -93,7 +93,7 @@ def format_head(row: dict[str, Any]) -> str:
 
 
 def format_epoch(row: dict[str, Any], num_epochs: int) -> str:
-    """Return the line of an epoch, below `format_head`; within 80 characters for every task."""
+    """Return the line of an epoch, below `format_head`; at most 80 characters for every task."""
     names = list_figures(row)
     figures = (" " * SPLIT_GAP).join(
         "".join(

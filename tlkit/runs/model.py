@@ -1,4 +1,4 @@
-"""Write a run's model: a plain one as soon as a stage is done, and the finished one in its place at the end."""
+"""Write a run's model: a preliminary one after each stage, and the finished one at the end."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ GREY = 128
 
 @dataclass(frozen=True, eq=False)
 class GoldenSamples:
-    """The images by which a saved model proves itself.
+    """The images on which a saved model is checked.
 
     Attributes:
         images: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
@@ -41,15 +41,15 @@ class GoldenSamples:
 
 
 def read_golden_samples(manifest: Manifest, spec: BundleSpec) -> GoldenSamples:
-    """Read a few validation images, spread over the classes; others take the place of those that have vanished.
+    """Read a few evenly spread validation images; missing ones are replaced by others.
 
-    If none can be read, a grey picture has to do: a model is never lost because images are.
+    If none can be read, a grey image is used, so that the model can be saved.
     """
     images, rows = [], []
     for record in _list_candidates(manifest.in_split("validation")):
         try:
             images.append(load_record(record, spec))
-        except DataError:  # those who score the images say which have vanished
+        except DataError:  # scoring reports missing images
             continue
         rows.append(record.metadata)
         if len(images) == NUM_GOLDEN_IMAGES:
@@ -61,7 +61,7 @@ def read_golden_samples(manifest: Manifest, spec: BundleSpec) -> GoldenSamples:
 
 
 def _list_candidates(records: Sequence[ImageRecord]) -> Iterator[ImageRecord]:
-    """Yield some records spread evenly, then all others."""
+    """Yield evenly spread records first, then all others."""
     spread = np.unique(np.linspace(0, len(records) - 1, NUM_GOLDEN_IMAGES, dtype=int)).tolist()
     for number in [*spread, *sorted({*range(len(records))} - {*spread})]:
         yield records[number]
@@ -74,7 +74,7 @@ def write_model(
     outcomes: Sequence[StageOutcome],
     networks: Mapping[str, Network] | None = None,
 ) -> None:
-    """Write the bundle in the place of an earlier one.
+    """Write the bundle, replacing an earlier one.
 
     Raises:
         RunError: The disk is full, or the folder cannot be written to.
@@ -98,7 +98,7 @@ def write_model(
 
 
 def summarise_stages(outcomes: Sequence[StageOutcome]) -> list[dict[str, Any]]:
-    """Return what `--json` prints of each stage."""
+    """Return the JSON values of each stage."""
     return [
         {
             "stage": outcome.plan.stage.name,
@@ -116,7 +116,7 @@ def summarise_stages(outcomes: Sequence[StageOutcome]) -> list[dict[str, Any]]:
 
 
 def _summarise_verdict(progress: Progress) -> dict[str, Any] | None:
-    """Return whether a stage's result is kept and what decided, or None where there was no earlier model to keep."""
+    """Return whether a stage's result is kept and why; None without an earlier model."""
     if not progress.decided_by:
         return None
     return {

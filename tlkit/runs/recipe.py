@@ -1,7 +1,7 @@
-"""The recipe of a run, from what was given: options, a recipe file, and the run to start from.
+"""Make the recipe of a run from options, a recipe file, and the run to start from.
 
-What is given on the command line wins; then the recipe file; then, for what must not change when a model is trained
-further, the earlier run; then the defaults.
+The command line has precedence, then the recipe file, then the earlier run (for settings that must not change when a
+model is trained further), then the defaults.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ from tlkit.runtime import has_bfloat16, read_versions
 
 
 def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: Path | None) -> Inputs:
-    """Return the inputs of a recipe with the given ones in place of the recorded ones; hashes go with what they are of."""
+    """Return the inputs of a recipe, with recorded ones and their hashes replaced by given ones."""
     if data:
         recorded = dataclasses.replace(recorded, data=str(data), data_sha256=None)
     elif not recorded.data:
@@ -64,7 +64,7 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
 
 
 def name_inputs(recipe: Recipe, data: Path, start_from: Path | None) -> Recipe:
-    """Return the recipe with the places of its data set, start, boxes and weights, from the root of the file system."""
+    """Return the recipe with absolute paths of its data set, start, boxes and weights."""
     here = Path.cwd()
     paths = Inputs(data=str(data), start_from=str(start_from) if start_from else None)
     inputs = dataclasses.replace(
@@ -83,7 +83,7 @@ def check_start(recipe: Recipe, earlier: EarlierRun | None) -> Recipe:
     """Return the recipe with the hash of the start.
 
     Raises:
-        RunError: It is not the model that the recipe was made with.
+        RunError: The model has changed since the recipe was made.
     """
     sha256 = earlier.sha256 if earlier else None
     if recipe.inputs.start_sha256 not in (None, sha256):
@@ -99,7 +99,7 @@ def check_data(recipe: Recipe, manifest: Manifest) -> Recipe:
     """Return the recipe with the hash of the images.
 
     Raises:
-        DataError: They are not those that the recipe was made with.
+        DataError: The images have changed since the recipe was made.
     """
     sha256 = manifest.compute_hash()
     if recipe.inputs.data_sha256 not in (None, sha256):
@@ -112,7 +112,7 @@ def check_data(recipe: Recipe, manifest: Manifest) -> Recipe:
 
 
 def record_versions(recipe: Recipe, console: Console) -> Recipe:
-    """Return the recipe with the versions of now, and with what `auto` precision means; say so where versions are others."""
+    """Return the recipe with the current versions and the resolved precision; print a notice if versions differ."""
     versions = ", ".join(f"{name} {version}" for name, version in read_versions().items())
     if recipe.made_by.versions not in (None, versions):
         console.say(f"The recipe was made with {recipe.made_by.versions}; this is {versions}: numbers may differ.")
@@ -125,7 +125,7 @@ def record_versions(recipe: Recipe, console: Console) -> Recipe:
 
 
 def check_engines(recipe: Recipe, console: Console) -> Recipe:
-    """Return the recipe without the engines of its run that are not there; say so, as others compute in their place."""
+    """Return the recipe without recorded engines that are not installed; print a notice if others replace them."""
     engines = recipe.made_by.read_engines()
     if has_openvino():
         return recipe
@@ -138,7 +138,7 @@ def check_engines(recipe: Recipe, console: Console) -> Recipe:
 
 
 def record_engine(recipe: Recipe, boundary: str, engine: tuple[str, str]) -> Recipe:
-    """Return the recipe with what computed the features at a boundary."""
+    """Return the recipe with the engine that computed the features at a boundary."""
     engines = recipe.made_by.read_engines() | {boundary: engine}
     return dataclasses.replace(recipe, made_by=recipe.made_by.with_engines(engines))
 
@@ -149,13 +149,13 @@ Given = Mapping[str, Any]
 def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_from: Path | None) -> Recipe:
     """Return the recipe that `tlkit finetune` runs.
 
-    Unfreezing a pretrained backbone under an untrained head would spoil the backbone, so without a run to start from
-    a head is trained first; from random weights there is nothing to spoil.
+    Without a run to start from, the head is trained first, because gradients of an untrained head would damage the
+    pretrained weights. With random weights there is no such stage.
 
     Args:
         stage: Given settings of the stage, by field name.
         sections: Given settings of each section.
-        start_from: The run whose model is trained further.
+        start_from: The run whose model to train further.
     """
     last = Stage(**stage)
     recipe = choose_weights(_base_recipe(sections, start_from, (last,)), start_from)
@@ -168,11 +168,11 @@ def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_f
 
 
 def describe_reach(stage: Given, recipe: Recipe) -> str:
-    """Return in words which stages of `make_finetune_recipe` the given settings govern; "" where there is one stage.
+    """Describe to which stages of `make_finetune_recipe` the given settings apply; "" for a single stage.
 
     Args:
         stage: Given settings of the stage, by field name.
-        recipe: What was made of them.
+        recipe: The resulting recipe.
     """
     if len(recipe.stages) < 2:
         return ""
@@ -197,17 +197,17 @@ def describe_reach(stage: Given, recipe: Recipe) -> str:
 def make_recipe_from_file(
     path: Path, *, data: Path | None, sections: Mapping[str, Given], start_from: Path | None
 ) -> Recipe:
-    """Return the recipe in a file, with what is given in place of its own; its `inputs` name the data and the start.
+    """Return the recipe in a file, with given settings replacing its own; its `inputs` name the data and the start.
 
     Args:
         path: The file.
-        data: The data set; None: the one that the recipe names.
+        data: The data set; None for the one in the recipe.
         sections: Given settings of each section.
-        start_from: The run whose model is trained further; None: the one that the recipe names, if it does.
+        start_from: The run whose model to train further; None for the one in the recipe, if any.
 
     Raises:
         SettingError: The file is not a valid recipe, or there is no data set.
-        RunError: The data set or the start that the recipe names are gone.
+        RunError: The data set or the start in the recipe no longer exists.
     """
     file = read_given_recipe(path, is_whole=not any(sections.values()))
     inputs = choose_inputs(path, file.recipe.inputs, data, start_from)
@@ -217,9 +217,9 @@ def make_recipe_from_file(
 
 
 def _base_recipe(sections: Mapping[str, Given], start_from: Path | None, stages: tuple[Stage, ...]) -> Recipe:
-    """Return a recipe of some stages: what was given, on top of the earlier run's model, split and seed.
+    """Return a recipe of some stages: given settings on top of the earlier run's model, split and seed.
 
-    The earlier run's engine is not taken over where nothing is frozen that it could run.
+    The earlier run's engine is not reused if no layer is frozen.
     """
     base: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
     if start_from:
@@ -250,7 +250,7 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None, stages:
 
 
 def describe_answer(spec: BundleSpec) -> Given:
-    """Return the settings of the data that a model decides, by field: its task, its value and its metadata."""
+    """Return the data settings that a model determines, by field: task, target and metadata."""
     target = {} if spec.target is None else {"target": spec.target.name}
     if spec.target is not None and spec.target.is_log:
         target["target_scale"] = "log"
@@ -258,7 +258,7 @@ def describe_answer(spec: BundleSpec) -> Given:
 
 
 def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:
-    """Return the recipe with the weights named that the backbone begins with: the earlier run's, if there is one.
+    """Return the recipe with the initial weights of the backbone: those of the earlier run, if any.
 
     Raises:
         BackboneError: There is no such backbone.
@@ -269,10 +269,10 @@ def choose_weights(recipe: Recipe, start_from: Path | None) -> Recipe:
 
 
 def choose_run_folder(data: Path, out: Path | None, *, resume: bool) -> Path:
-    """Return the run's folder: the one given, or the first free one in `runs/` named after the data.
+    """Return the run folder: the given one, or the first free one in `runs/`, named after the data.
 
     Raises:
-        RunError: If a run is to be resumed and it is not said which.
+        RunError: If `resume` is given without `out`.
     """
     if out:
         return out

@@ -1,4 +1,4 @@
-"""What a format is that a model is exported to: one frozen record, which training, saving and opening ask."""
+"""The interface of export formats: one record per format, used for training, saving and opening."""
 
 from __future__ import annotations
 
@@ -19,26 +19,26 @@ if TYPE_CHECKING:
 KERAS_FIX = "use --engine keras, which does not open this file, or get the bundle from its source again."
 
 Network = Any
-"""A whole network as the library of its format holds it: one image and its metadata in, `output_names` out."""
+"""A network, as an object of the format's library: one image and its metadata in, `output_names` out."""
 
 
 @dataclass(frozen=True)
 class Export:
-    """What a format is. Whatever its library refuses, these functions let through as a RuntimeError.
+    """An export format. Errors of its library are passed on as RuntimeError.
 
     Attributes:
-        name: Of the format, of its module, and of the engine that runs it.
-        title: The name as people write it.
-        package: The package that is installed for it.
-        files: Those that a bundle carries for it; the network itself comes first.
-        precisions: Number formats in which it can run; float32 is one of them.
-        require: Raises `BackboneError` where networks of this format cannot be made and run.
-        convert: Makes the network of a classifier. May take long.
-        save: Writes the files into a folder, down to the disk, and returns their sha256 by name; raises OSError.
-        read: Reads a stranger's network from a bundle folder with this description, given the sha256 of the bundle's
-            files by name; returns it and the width of its feature. Raises `BundleError` unless it is as tlkit writes it.
-        compile: Makes a network ready to run in one of `precisions`; returns what runs it, and how many threads are
-            worth calling that at the same time.
+        name: Name of the format, of its module, and of the engine that runs it.
+        title: Name for people.
+        package: Package to install.
+        files: Its files in a bundle, the network first.
+        precisions: Precisions in which it can run, including float32.
+        require: Raises `BackboneError` if the format is not available here.
+        convert: Converts a classifier to a network. May be slow.
+        save: Writes the files to a folder, flushed to disk, and returns their sha256 by name; raises OSError.
+        read: Reads an untrusted network from a bundle folder with this description, given the sha256 of the bundle's
+            files by name; returns it and the width of its feature. Raises `BundleError` if it is invalid.
+        compile: Compiles a network in one of `precisions`; returns a function that runs it, and the number of threads
+            that can usefully call it in parallel.
     """
 
     name: str
@@ -54,7 +54,7 @@ class Export:
 
     @property
     def is_available(self) -> bool:
-        """Whether networks of this format can be made and run here."""
+        """Whether the format is available here."""
         try:
             self.require()
         except BackboneError:
@@ -62,15 +62,15 @@ class Export:
         return True
 
     def is_in(self, hashes: Mapping[str, str]) -> bool:
-        """Return whether a bundle with these files carries a network of this format."""
+        """Return whether a bundle with these files has a network of this format."""
         return self.files[0] in hashes
 
 
 def check_hash(path: Path, content: Any, hashes: Mapping[str, str]) -> None:
-    """Refuse a file whose bytes are not those that bundle.json names.
+    """Check the hash of a file against bundle.json.
 
     Raises:
-        BundleError: They are not.
+        BundleError: They differ.
     """
     found = hashlib.sha256(content).hexdigest()
     if found != hashes[path.name]:

@@ -1,4 +1,6 @@
-"""A model that a library other than Keras runs: made from a classifier, or read from a bundle, and proven by its answers."""
+"""A model run by a library other than Keras: converted from a classifier or read from a bundle, and checked by its
+outputs.
+"""
 
 from __future__ import annotations
 
@@ -24,14 +26,14 @@ if TYPE_CHECKING:
 
 
 class ExportedClassifier:
-    """A network of some format, run on one image at a time and on several at the same time.
+    """A network in an export format; each request has one image, several run in parallel.
 
-    A row depends on its image alone. See `tlkit.models.predictor.Predictor` for the attributes.
+    A row depends only on its image. See `tlkit.models.predictor.Predictor` for the other attributes.
 
     Attributes:
         export: The format.
-        network: As the format's library holds it.
-        novelty: What the distance from the training images is measured by, if the spec says that it is.
+        network: The network, as an object of the format's library.
+        novelty: Measures the distance from the training images; None if the model does not.
     """
 
     batch_size = 1
@@ -46,14 +48,14 @@ class ExportedClassifier:
         self._run, self.num_parallel = export.compile(network, precision)
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
-        """Compute one row an image: see `Predictor.predict`."""
+        """Compute one row per image; see `Predictor.predict`."""
         metadata = check_inputs(self.spec, images, metadata)
         return np.concatenate(
             [self._predict_one(image[np.newaxis], row[np.newaxis]) for image, row in zip(images, metadata, strict=True)]
         )
 
     def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Compute pooled features: see `Predictor.compute_features`."""
+        """Compute pooled features; see `Predictor.compute_features`."""
         metadata = np.zeros((1, self.spec.metadata.width), np.float32)
         return np.concatenate([self._run_one(image[np.newaxis], metadata)["feature"] for image in images])
 
@@ -68,16 +70,16 @@ class ExportedClassifier:
 def convert_classifier(
     export: Export, classifier: Classifier, images: NDArray[np.uint8], metadata: NDArray[np.float32]
 ) -> ExportedClassifier:
-    """Return what a classifier is now in another format. Takes OpenVINO 1 to 20 seconds.
+    """Convert a classifier to an export format. Takes 1 to 20 seconds with OpenVINO.
 
     Args:
-        export: The format; there is what it requires.
-        classifier: The trained model; the result has its spec and novelty.
-        images: Some that both are compared on: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
-        metadata: Theirs, float32 (n, width).
+        export: An available format.
+        classifier: The trained model.
+        images: Images on which both are compared: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
+        metadata: Their metadata, float32 (n, width).
 
     Raises:
-        NumericsError: The format cannot take the model, or the two differ by more than 0.001 in an answer.
+        NumericsError: The model cannot be converted, or an output differs by more than 0.001.
     """
     samples: dict[str, NDArray[Any]] = {"images": images, "metadata": metadata}
     try:
@@ -90,7 +92,7 @@ def convert_classifier(
             fix="use --engine keras, and please report this as a bug in tlkit.",
         ) from error
     difference = float(np.abs(answers - predict_one_by_one(classifier, samples)).max())
-    if not difference <= GOLDEN_TOLERANCE:  # the comparison is written so that NaN fails it
+    if not difference <= GOLDEN_TOLERANCE:  # also fails for NaN
         raise NumericsError(
             f"the outputs of {export.title} differ from those of Keras by up to {difference:.2g}.",
             expected=f"at most {GOLDEN_TOLERANCE:g}",
@@ -102,20 +104,19 @@ def convert_classifier(
 def read_exported_classifier(
     export: Export, folder: Path, spec: BundleSpec, hashes: Mapping[str, str], *, precision: str
 ) -> ExportedClassifier:
-    """Read the model that a bundle carries in a format, and let it prove itself on the golden samples.
+    """Read a bundle's model in an export format, and check it on the golden samples.
 
-    The proof is in float32, in which the samples were saved; another precision is compiled after it.
+    The check uses float32, like the saved samples; then the model is compiled in the requested precision.
 
     Args:
-        export: The format; there is what it requires.
+        export: An available format.
         folder: The bundle folder.
         spec: Its description.
         hashes: The sha256 of its files, in hex, by name.
         precision: One of the format's.
 
     Raises:
-        BundleError: A file is missing, damaged or not as tlkit writes it, or the model gives other answers than it gave
-            when it was saved.
+        BundleError: A file is missing, damaged or invalid, or the model's outputs differ from the saved ones.
     """
     try:
         network, channels = export.read(folder, spec, hashes)

@@ -1,9 +1,8 @@
-"""The format of OpenVINO: read and run without TensorFlow, so the model is ready within a second.
+"""The OpenVINO format: read and run without TensorFlow, ready within a second.
 
-`openvino.xml` is the whole network, from pixels to logits, and `openvino.bin` its weights. OpenVINO's own parser reads
-them, which tlkit has not written. So it is given only bytes whose hash bundle.json names, of a graph that has been
-looked through (`openvino_graph`); what it makes of them is held against the description before it is compiled, and has
-to prove itself on the golden samples before it answers.
+`openvino.xml` is the whole network, from pixels to logits, and `openvino.bin` its weights. They are read by OpenVINO's
+own parser, so it only gets bytes with the hash in bundle.json and a graph that was checked (`openvino_graph`). The
+result is compared with the description before it is compiled, and with the golden samples before it is used.
 """
 
 from __future__ import annotations
@@ -40,11 +39,11 @@ GRAPH_FILE = "openvino.xml"
 MAX_GRAPH_BYTES = 4 * 1024**2
 MAX_HEAD_BYTES = 2**30
 ROOM_FOR_SHAPES = 2**20
-"""Bytes that the few small constants take which are no weights."""
+"""Size limit of small constants that are not weights."""
 
 
 def convert(classifier: Classifier) -> openvino.Model:
-    """Make the network of a classifier. Takes 1 to 20 seconds."""
+    """Convert a classifier to a network. Takes 1 to 20 seconds."""
     import tensorflow as tf
 
     spec = classifier.spec
@@ -59,7 +58,7 @@ def convert(classifier: Classifier) -> openvino.Model:
         return [outputs[name] for name in names]
 
     model = import_converter()(run.get_concrete_function())
-    # EfficientNets' activations, which have gradients of their own, come out as more outputs: a quarter of the speed.
+    # EfficientNets' activations have custom gradients and become extra outputs, at a quarter of the speed.
     model = import_openvino().Model(model.outputs[: len(names)], model.get_parameters())
     for port, name in zip((*model.inputs, *model.outputs), describe_ports(spec), strict=True):
         port.get_tensor().set_names({name})
@@ -67,10 +66,10 @@ def convert(classifier: Classifier) -> openvino.Model:
 
 
 def read(folder: Path, spec: BundleSpec, hashes: Mapping[str, str]) -> tuple[openvino.Model, int]:
-    """Read the network that a bundle carries, and the width of its feature.
+    """Read a bundle's network, and the width of its feature.
 
     Raises:
-        BundleError: A file is missing, damaged or not as tlkit writes it.
+        BundleError: A file is missing, damaged or invalid.
         RuntimeError: OpenVINO cannot read it.
     """
     place = folder / GRAPH_FILE
@@ -85,7 +84,9 @@ def read(folder: Path, spec: BundleSpec, hashes: Mapping[str, str]) -> tuple[ope
 
 
 def describe_ports(spec: BundleSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
-    """Return type and shape of a network's inputs and outputs by name, in order; a feature's width is not known: 0."""
+    """Return type and shape of a network's inputs and outputs by name, in order; the unknown width of a feature is
+    0.
+    """
     ports: dict[str, tuple[str, tuple[int, ...]]] = {"images": ("u8", (1, *spec.image_size, 3))}
     if spec.metadata.width:
         ports["metadata"] = ("f32", (1, spec.metadata.width))
@@ -94,10 +95,10 @@ def describe_ports(spec: BundleSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
 
 
 def save(model: openvino.Model, folder: Path) -> dict[str, str]:
-    """Write a network's two files into a folder, down to the disk, and return their sha256 by name.
+    """Write a network's two files to a folder, flushed to disk, and return their sha256 by name.
 
     Raises:
-        OSError: The disk does not take them.
+        OSError: They cannot be written.
     """
     place = folder / GRAPH_FILE
     try:
@@ -107,10 +108,10 @@ def save(model: openvino.Model, folder: Path) -> dict[str, str]:
 
 
 def _limit_weights(folder: Path, spec: BundleSpec) -> int:
-    """Return the most bytes that OpenVINO's weights can have: those of Keras', whose header is held against the spec.
+    """Return the maximum size of OpenVINO's weights: that of Keras' weights, whose header is checked.
 
     Raises:
-        BundleError: The header of Keras' weights is not as it should be.
+        BundleError: The header of Keras' weights is invalid.
     """
     place = folder / WEIGHTS_FILE
     with open_tensors(place) as file:
@@ -120,7 +121,7 @@ def _limit_weights(folder: Path, spec: BundleSpec) -> int:
 
 
 def _read_checked(path: Path, hashes: Mapping[str, str], *, max_bytes: int) -> openvino.Tensor:
-    """Return a file's bytes, in memory that OpenVINO owns, if they have the hash that bundle.json names."""
+    """Return a file's bytes, in memory owned by OpenVINO, after checking their hash against bundle.json."""
     openvino = import_openvino()
     with open_regular_file(path, max_bytes=max_bytes) as stream:
         content = openvino.Tensor(openvino.Type.u8, [os.fstat(stream.fileno()).st_size])
@@ -130,7 +131,7 @@ def _read_checked(path: Path, hashes: Mapping[str, str], *, max_bytes: int) -> o
 
 
 def _check_model(model: openvino.Model, spec: BundleSpec, place: Path) -> int:
-    """Refuse a network whose inputs and outputs are not those of this description; return a feature's width."""
+    """Check a network's inputs and outputs against the description; return the width of a feature."""
     found: list[tuple[str, tuple[str, tuple[int, ...]]]] = []
     for port in (*model.inputs, *model.outputs):
         if port.get_partial_shape().is_dynamic:

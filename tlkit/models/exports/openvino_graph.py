@@ -1,8 +1,8 @@
-"""What a stranger's OpenVINO graph may hold, judged from its text before OpenVINO parses it, and from its sizes after.
+"""Check an untrusted OpenVINO graph: its text before OpenVINO parses it, and its sizes afterwards.
 
-OpenVINO computes what depends on constants alone while it reads and compiles a graph. So a few kilobytes could keep it
-busy for hours, or take all memory. A network as tlkit writes it is made of a few kinds of operations, hardly computes
-anything from constants, and has a size that goes with that of its images.
+OpenVINO folds constants while it reads and compiles a graph, so a few kilobytes could keep it busy for hours or use all
+memory. tlkit's networks use few kinds of operations, compute almost nothing from constants, and have sizes in
+proportion to their images.
 """
 
 from __future__ import annotations
@@ -35,29 +35,30 @@ _COMPUTED_OF_CONSTANTS = {
     "Gather": frozenset({"Broadcast"}),
     "Broadcast": frozenset({"ReverseSequence"}),
 }
-"""What may depend on constants alone, and what may take it: the lengths by which some networks turn RGB into BGR."""
+"""Operations that may depend only on constants, and those that may read them: lengths for reversing RGB in some
+networks."""
 MAX_OPERATIONS = 3_000
 MAX_IN_A_ROW = 160
-"""Operations that OpenVINO may join into one, which takes it a time that goes with the square of their number."""
+"""Operations in a row that OpenVINO may fuse, in time quadratic in their number."""
 _NEVER_JOINED = frozenset({"Constant", "Convolution", "GroupConvolution", "MVN", "MatMul", "Parameter", "Softmax"})
 MAX_SHAPE_BYTES = 256
-"""Of a constant that is no weight: a shape, axes, or which channels to take."""
+"""Size of a constant that is not a weight, such as a shape or axes."""
 MAX_VALUES_PER_PIXEL = 8_000
 MAX_VALUES_AT_ONCE_PER_PIXEL = 512
 MAX_PRODUCTS_PER_PIXEL = 3_000_000
 
 
 def check_graph_text(content: bytes, place: Path, *, num_weight_bytes: int) -> None:
-    """Refuse a graph that does what no network of tlkit does, before OpenVINO parses it.
+    """Refuse a graph that cannot come from tlkit, before OpenVINO parses it.
 
     Args:
         content: The file's bytes.
         place: The file, for errors.
-        num_weight_bytes: What all constants may take together.
+        num_weight_bytes: Size limit of all constants together.
 
     Raises:
-        BundleError: It is no XML, holds an operation that is not on the list, computes from constants alone, or has
-            constants that are too large.
+        BundleError: It is not XML, has an unknown operation, computes from constants alone, or has constants that are
+            too large.
     """
     if b"\0" in content:  # in UTF-16, a document type would not be seen
         raise not_ours(place, "it is not written in UTF-8", "plain XML")
