@@ -51,7 +51,7 @@ def test_demo_refuses_a_strangers_folder_in_three_lines(run_cli: Callable[..., A
     result = run_cli("demo", tmp_path, "-q")
     assert (result.exit_code, result.stdout) == (1, "")
     assert result.stderr == (
-        f"Error: {tmp_path} holds other files (thesis.txt).\n"
+        f"Error: {tmp_path} contains other files (thesis.txt).\n"
         "  Expected: a new or empty folder, or one in which only `tlkit demo` has drawn its pictures\n"
         "  Fix: name another folder: tlkit demo OTHER-FOLDER\n"
     )

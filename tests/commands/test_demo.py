@@ -100,7 +100,7 @@ def test_the_demo_refuses_a_strangers_folder_and_leaves_it_alone(tmp_path: Path)
     with pytest.raises(DataError) as caught:
         run_demo(tmp_path, console=Console(verbosity=-1))
     assert str(caught.value) == (
-        f"{tmp_path} holds other files (thesis.txt).\n"
+        f"{tmp_path} contains other files (thesis.txt).\n"
         "  Expected: a new or empty folder, or one in which only `tlkit demo` has drawn its pictures\n"
         "  Fix: name another folder: tlkit demo OTHER-FOLDER"
     )

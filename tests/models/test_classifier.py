@@ -220,7 +220,7 @@ def test_a_model_whose_training_diverged_is_not_saved(tmp_path: Path) -> None:
 def test_what_could_not_be_saved_is_refused_before_the_model_is_built(refuses: Any) -> None:
     with refuses(
         "this data set: the class name 'b\\x07' cannot be used.",
-        "1 to 200 characters, none of them a control character",
+        "1 to 200 characters without control characters",
         fix="rename the class in the data, and train again.",
     ):
         assemble_classifier(dataclasses.replace(make_spec(), class_names=("a", "b\a")), weights="nowhere.h5", seed=0)

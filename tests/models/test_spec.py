@@ -92,12 +92,12 @@ def test_a_description_survives_json_with_every_value(spec: BundleSpec) -> None:
         (
             {"class_names": ["cat", "\x1b]0;owned\x07"]},
             r"bundle.json: the class name '\x1b]0;owned\x07' cannot be used.",
-            "1 to 200 characters, none of them a control character",
+            "1 to 200 characters without control characters",
         ),
         (
             {"class_names": ["cat", "x" * 201]},
             f"bundle.json: the class name '{'x' * 76}... cannot be used.",
-            "1 to 200 characters, none of them a control character",
+            "1 to 200 characters without control characters",
         ),
         (
             {"class_names": ["cat", "dog", "cat"]},
@@ -146,7 +146,7 @@ def test_a_model_of_a_value_survives_json(spec: BundleSpec) -> None:
     assert read.outputs.num_answers == 1
 
 
-CLEAN = "1 to 200 characters, none of them a control character"
+CLEAN = "1 to 200 characters without control characters"
 
 
 @pytest.mark.parametrize(
@@ -198,7 +198,7 @@ CLEAN = "1 to 200 characters, none of them a control character"
         (
             {"metadata": [{"name": "a", "kind": "category", "values": [7]}]},
             "bundle.json: metadata 1: the value 7 cannot be used.",
-            "1 to 80 characters, none of them a control character",
+            "1 to 80 characters without control characters",
         ),
         (
             {"metadata": [FULL["metadata"][0]] * 2},
@@ -234,7 +234,7 @@ def test_text_about_the_origin_cannot_steer_a_terminal(refuses: Any, spec: Bundl
     document["provenance"]["created"] = "\x1b[8m"
     with refuses(
         r"bundle.json: provenance: created is '\x1b[8m'.",
-        "text of 1 to 500 characters, none of them a control character",
+        "text of 1 to 500 characters without control characters",
     ):
         parse(document)
 
@@ -277,7 +277,7 @@ def test_a_description_that_is_no_object_is_refused(refuses: Any, document: Any)
 def test_a_bad_class_name_of_the_users_own_data_gets_a_fix_of_its_own(refuses: Any) -> None:
     with refuses(
         r"the data: the class name 'a\nb' cannot be used.",
-        "1 to 200 characters, none of them a control character",
+        "1 to 200 characters without control characters",
         fix="rename it.",
     ):
         check_class_names(("a\nb", "c"), place="the data", fix="rename it.")

@@ -315,7 +315,7 @@ def test_a_description_that_could_not_be_read_again_is_refused_before_anything_i
 ) -> None:
     with refuses(
         r"this data set: the class name '\ud800' cannot be used.",
-        "1 to 200 characters, none of them a control character",
+        "1 to 200 characters without control characters",
         fix="rename the class in the data, and train again.",
     ):
         write_files(tmp_path / "new", dataclasses.replace(spec, class_names=("cat", "\ud800")), **arrays)
@@ -326,7 +326,7 @@ def test_class_names_that_could_not_be_saved_are_refused_before_training(refuses
     check_spec(spec)
     with refuses(
         r"this data set: the class name 'a\nb' cannot be used.",
-        "1 to 200 characters, none of them a control character",
+        "1 to 200 characters without control characters",
         fix="rename the class in the data, and train again.",
     ):
         check_spec(dataclasses.replace(spec, class_names=("a\nb", "c")))

@@ -196,7 +196,7 @@ def assert_refused(folder: Path, found: str) -> None:
 
 def test_a_folder_with_other_files_is_refused(tmp_path: Path) -> None:
     (tmp_path / "holiday.jpg").write_bytes(b"mine")
-    assert_refused(tmp_path, "holds other files (holiday.jpg)")
+    assert_refused(tmp_path, "contains other files (holiday.jpg)")
 
 
 def test_a_file_in_the_place_of_the_folder_is_refused(tmp_path: Path) -> None:

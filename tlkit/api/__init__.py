@@ -1,8 +1,8 @@
 """tlkit from Python: every command as a function, and a trained model as an object.
 
-The command line calls these functions, too, so that both give the same. Settings are keywords by the names of the
-options: `--backbone resnet50 --image-size 160` is `backbone="resnet50", image_size=160`. What a command prints with
-`--json` is what its function returns. Nothing heavy is imported before a function is called.
+The command line calls the same functions. Keywords are named like the options: `--backbone resnet50 --image-size 160`
+is `backbone="resnet50", image_size=160`. Each function returns what its command prints with `--json`. Nothing heavy is
+imported before a function is called.
 
     import tlkit
 

@@ -1,4 +1,4 @@
-"""What the functions share: places, consoles and views, as people give them."""
+"""Shared arguments: paths, consoles and views."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Result = dict[str, Any]
 
 
 def quiet_console() -> Console:
-    """Return a console that prints nothing but warnings."""
+    """Return a console that prints only warnings."""
     return Console(verbosity=-1)
 
 
 def as_path(place: Place | None) -> Path | None:
-    """Return a path, or None where nothing is given."""
+    """Return a path, or None."""
     return None if place is None else Path(place)
 
 
 def plan_views(num_views: int, policy: str | None, *, seed: int = 0) -> ViewPlan:
-    """Return the views of each picture that are wanted.
+    """Return the requested views of each image.
 
     Raises:
-        SettingError: The policy has nothing to do.
+        SettingError: The policy has no effect with a single view.
     """
     check_policy(num_views, policy)
     from tlkit.data.views import ViewPlan

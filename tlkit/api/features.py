@@ -1,4 +1,4 @@
-"""Features of a data set: computed once, kept, and given out."""
+"""Features of a data set, computed once and cached."""
 
 from __future__ import annotations
 
@@ -26,13 +26,13 @@ __all__ = ["compute_features", "precompute"]
 
 
 def precompute(data: Place, *, boundary: str = TOP, console: Console | None = None, **settings: Any) -> Result:
-    """Compute the features of a data set and keep them: `tlkit precompute`.
+    """Compute and cache the features of a data set: `tlkit precompute`.
 
     Args:
         data: As in `finetune`.
-        boundary: Layer group at whose output the network is cut, or top.
+        boundary: Layer group after which the network is cut, or top.
         console: As in `finetune`.
-        settings: Those of `[backbone]` and `[data]`; `head`, `views`, `policy` and `seed`.
+        settings: Settings of `[backbone]` and `[data]`; `head`, `views`, `policy` and `seed`.
 
     Returns:
         `images`, `hits` and `misses` (rows of the cache), `skipped` (files), `seconds`, `images_per_second` and the
@@ -51,7 +51,7 @@ def precompute(data: Place, *, boundary: str = TOP, console: Console | None = No
 def compute_features(
     data: Place, *, boundary: str = TOP, console: Console | None = None, **settings: Any
 ) -> tuple[NDArray[np.floating[Any]], list[Path]]:
-    """Return the features of a data set's images, computed once and kept.
+    """Return the features of a data set's images, computed once and cached.
 
     Args:
         data: As in `finetune`.
@@ -60,8 +60,8 @@ def compute_features(
         settings: As in `precompute`.
 
     Returns:
-        float16 or float32 (n, channels) for a pooled vector, (n, height, width, channels) for a map, of the images
-        themselves (view 0), and the n paths: training images first, then validation and test images.
+        The features of the images themselves (view 0), float16 or float32, (n, channels) vectors or (n, height, width,
+        channels) maps; and the n paths: training, then validation, then test images.
 
     Raises:
         TlkitError: Any problem that the user can solve.

@@ -1,4 +1,4 @@
-"""A trained model, ready to be asked from Python about files, arrays and Pillow's images."""
+"""A trained model, for predicting files, arrays and Pillow images."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ from tlkit.reports.console import Console
 from tlkit.tasks.predictions import Prediction
 
 Picture = str | Path | Image.Image | NDArray[Any]
-"""A file; an image of Pillow's; or uint8 (height, width, 3) RGB or (height, width) grey, 0..255."""
+"""A file, a Pillow image, or an array, uint8 0..255: (height, width, 3) RGB or (height, width) grey."""
 
 
 class Model:
@@ -59,7 +59,7 @@ class Model:
 
     @property
     def class_names(self) -> tuple[str, ...]:
-        """The classes or labels, in the order of the outputs; none for a value."""
+        """The classes or labels, in the order of the outputs; empty for values."""
         return self.spec.class_names
 
     def predict(
@@ -71,21 +71,21 @@ class Model:
         views: int = 1,
         policy: str | None = None,
     ) -> list[Prediction]:
-        """Predict images; the same image gives the same numbers as `tlkit predict` does.
+        """Predict images, with the same results as `tlkit predict`.
 
         Args:
-            images: One, or any number.
-            metadata: For a model that takes metadata, the values of each image by the column's name.
-            top_k: Classes or labels that are ranked, at least 1.
-            views: Views of each picture whose answers are averaged.
+            images: One image, or a sequence.
+            metadata: For a model that takes metadata, the values of each image by column.
+            top_k: Number of ranked classes or labels, at least 1.
+            views: Number of views of each image to average over.
             policy: How the other views are made.
 
         Returns:
-            A prediction for each image, in order. A file that gives no picture has an `error` instead of an answer.
+            A prediction for each image, in order; an unreadable file has an `error` instead.
 
         Raises:
             DataError: An array is not a picture.
-            SettingError: Metadata are missing, or the model takes none; or the policy has nothing to do.
+            SettingError: Metadata are missing, or the model takes none; or the policy has no effect.
 
         Examples:
             >>> prediction = tlkit.load("runs/first").predict("photos/red/red_000.png")[0]
@@ -109,7 +109,7 @@ class Model:
         ]
 
     def features(self, images: Picture | Sequence[Picture]) -> NDArray[np.float32]:
-        """Return the pooled features of images, as the model's head sees them: float32 (n, channels).
+        """Return the pooled features of images, the input of the model's head: float32 (n, channels).
 
         Raises:
             DataError: An image cannot be read.
@@ -191,7 +191,7 @@ class Model:
 
 
 def _list_pictures(images: Picture | Sequence[Picture]) -> list[Picture]:
-    """Return what was given as a list, arrays as images of Pillow's.
+    """Return the images as a list, arrays as Pillow images.
 
     Raises:
         DataError: An array is not a picture.

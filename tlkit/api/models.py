@@ -1,4 +1,4 @@
-"""Ask a trained model: `tlkit predict`, `tlkit evaluate`, or an object that stays open."""
+"""Use a trained model: `tlkit predict`, `tlkit evaluate`, or a model object."""
 
 from __future__ import annotations
 
@@ -19,13 +19,13 @@ def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Mod
 
     Args:
         run: A run folder, or the bundle in it.
-        engine: keras; openvino; or auto: openvino where the run has a model for it and it is installed.
+        engine: keras; openvino; or auto: openvino if it is installed and the run has a model for it.
         precision: float32, or bfloat16 with OpenVINO.
 
     Raises:
-        BundleError: The model is missing, damaged or foreign.
-        BackboneError: The engine asked for is not installed.
-        SettingError: A setting does not go with the engine.
+        BundleError: The model is missing, damaged or invalid.
+        BackboneError: The requested engine is not installed.
+        SettingError: The engine does not support a setting.
 
     Examples:
         >>> tlkit.load("runs/first").class_names
@@ -57,30 +57,30 @@ def predict(
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
 ) -> Result:
-    """Predict image files: `tlkit predict`. For arrays, or many calls, `load` the model once.
+    """Predict image files: `tlkit predict`. For arrays, or for many calls, `load` the model once.
 
     Args:
         run: A run folder, or the bundle in it.
-        sources: Folders, globs, files, or "-" for paths on `stdin`, which are answered as they come.
-        out: File for the rows: .csv, .jsonl or .parquet; None: they are part of what is returned, or go to `stdout`.
-        overlay: Folder for copies with the answer drawn on them.
+        sources: Folders, globs, files, or "-" for paths on `stdin`, which are predicted as they arrive.
+        out: File for the rows: .csv, .jsonl or .parquet; None to return them, or to write them to `stdout`.
+        overlay: Folder for copies with the prediction drawn on them.
         sort_into: Folder for copies in one folder per class.
-        top_k: Classes named for each image.
-        min_probability: An answer whose class is less probable, 0..1, is flagged as uncertain.
-        views: Views of each picture whose answers are averaged.
+        top_k: Number of ranked classes for each image.
+        min_probability: Predictions with a lower probability, 0..1, are flagged as uncertain.
+        views: Number of views of each image to average over.
         policy: How the other views are made.
         engine: auto, keras or openvino.
         precision: float32, or bfloat16 with OpenVINO.
-        batch_size: Images that Keras computes at a time.
-        table: Table with the metadata that the model takes beside the images.
-        image_column: Its column of paths; None: found by its name.
-        console: Tells the story; None: only warnings are printed.
-        stdin: A raw stream with one path a line.
+        batch_size: Batch size of Keras.
+        table: Table with the metadata that the model takes.
+        image_column: Its column of paths; None to find it by name.
+        console: Prints progress and results; None to print only warnings.
+        stdin: A raw stream with one path per line.
         stdout: Gets the rows as CSV.
 
     Returns:
-        The number of `images`, `errors` and `unknown` ones, how often each answer was given, `seconds`, and, without
-        `out` and `stdout`, the `predictions`.
+        The number of `images`, `errors` and `unknown` images, the number of predictions per class, `seconds`, and,
+        without `out` and `stdout`, the `predictions`.
 
     Raises:
         TlkitError: Any problem that the user can solve.
@@ -123,23 +123,23 @@ def evaluate(
     console: Console | None = None,
     **settings: Any,
 ) -> Result:
-    """Measure a run on labelled images: `tlkit evaluate`.
+    """Evaluate a run on labelled images: `tlkit evaluate`.
 
     Args:
         run: A run folder, or the bundle in it.
-        data: A folder, a table, or a data set with splits; None: the images that the run held back itself.
-        split: Part of the data to measure on.
-        top_k: Also measure how often the true class is among so many most probable ones.
-        out: Folder for pictures, scores of each class or label, predictions.csv and report.json.
+        data: A folder, a table, or a data set with splits; None for the images that the run held out.
+        split: Split of the data to evaluate.
+        top_k: k of the top-k accuracy; None to skip it.
+        out: Folder for figures, scores of each class or label, predictions.csv and report.json.
         views: As in `predict`.
         policy: As in `predict`.
         engine: As in `predict`.
         precision: As in `predict`.
         console: As in `predict`.
-        settings: Those of `[data]` that say how the data is read.
+        settings: Settings of `[data]` for reading the data.
 
     Returns:
-        The scores of the task, and under `seen` apart by what the model has seen.
+        The scores of the task; under `seen`, separately for images that the model has and has not seen.
 
     Raises:
         TlkitError: Any problem that the user can solve.

@@ -1,4 +1,4 @@
-"""Ask before training: `tlkit compare`, `tlkit leak`, `tlkit plan`, `tlkit lr-find`."""
+"""Before training: `tlkit compare`, `tlkit leak`, `tlkit plan`, `tlkit lr-find`."""
 
 from __future__ import annotations
 
@@ -37,14 +37,14 @@ def compare(
 
     Args:
         data: As in `finetune`.
-        backbones: Names, or NAME:FILE for weights of your own.
+        backbones: Names, or NAME:FILE for your own weights.
         boundaries: Where they are cut.
         heads: Kinds of heads to train, or KIND:UNITS.
-        policies: How views are made.
+        policies: Policies for making views.
         views: Numbers of cached views to train with.
-        out: PNG to draw; None: in `runs/`, after the data's name.
+        out: PNG to draw; None for `runs/`, named after the data.
         console: As in `finetune`.
-        settings: Those of `[backbone]` and `[data]`, and `seed`.
+        settings: Settings of `[backbone]` and `[data]`, and `seed`.
 
     Returns:
         The candidates with their scores, the best first, and the advice.
@@ -74,11 +74,11 @@ def leak(
     console: Console | None = None,
     **settings: Any,
 ) -> Result:
-    """Find out which metadata give the answer away: `tlkit leak`.
+    """Find metadata that leak the target: `tlkit leak`.
 
     Args:
         data: As in `finetune`.
-        group_by: Column whose groups are held out whole.
+        group_by: Column of groups to hold out as a whole.
         out: As in `compare`.
         console: As in `finetune`.
         settings: As in `compare`.
@@ -98,7 +98,7 @@ def leak(
 
 
 def _take_data_and_backbone(of: str, settings: dict[str, Any]) -> tuple[dict[str, Any], int]:
-    """Return the settings of both, as the commands take them, and the seed."""
+    """Return the settings of both sections, and the seed."""
     check_known(settings, BackboneSettings, DataSettings, TrainingSettings, of=of)
     sections = {
         "data_settings": collect_settings(DataSettings, settings),
@@ -108,16 +108,16 @@ def _take_data_and_backbone(of: str, settings: dict[str, Any]) -> tuple[dict[str
 
 
 def plan(data: Place, *, out: Place | None = None, console: Console | None = None, **settings: Any) -> Result:
-    """Tell what a training would take, and how much of the backbone is worth training: `tlkit plan`.
+    """Estimate the cost of a training, and how much of the backbone to train: `tlkit plan`.
 
     Args:
         data: As in `finetune`.
         out: As in `compare`.
         console: As in `finetune`.
-        settings: Those of a recipe's sections; `views` and `policy`.
+        settings: Settings of a recipe's sections; `views` and `policy`.
 
     Returns:
-        The costs of each strategy, the evidence of a short trial, and the advice with its command.
+        The cost of each strategy, the evidence from a short trial, and the advice with its command.
 
     Raises:
         TlkitError: Any problem that the user can solve.
@@ -142,14 +142,14 @@ def lr_find(
     console: Console | None = None,
     **settings: Any,
 ) -> Result:
-    """Find the learning rate of a stage before it is trained: `tlkit lr-find`.
+    """Find the learning rate of a stage without training it: `tlkit lr-find`.
 
     Args:
         data: As in `finetune`.
         out: As in `compare`.
         start_from: As in `finetune`.
         console: As in `finetune`.
-        settings: As in `finetune`, but for the rate.
+        settings: As in `finetune`, except the learning rate.
 
     Returns:
         The `suggestion`, `suggestions` by rule, and the sweep's `rates` and `losses`.

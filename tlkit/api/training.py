@@ -1,4 +1,4 @@
-"""Train: `tlkit finetune`, `tlkit run`, and the data set that they see."""
+"""Train: `tlkit finetune`, `tlkit run`, and reading data."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ __all__ = ["finetune", "read_data", "run"]
 
 
 def read_data(data: Place, **settings: Any) -> Manifest:
-    """Read a data set as `finetune` would: its usable images with hash, answer and split, and the files it skips.
+    """Read a data set as `finetune` does: usable images with hash, target and split, and skipped files.
 
     Args:
         data: A folder of class folders, a table, or annotated images.
-        settings: Those of a recipe's `[data]`, and `seed`, which decides over the splits.
+        settings: Settings of a recipe's `[data]`, and the `seed` of the splits.
 
     Raises:
         DataError: The data set is not usable.
@@ -64,12 +64,12 @@ def finetune(
 
     Args:
         data: A folder of class folders, a table, or annotated images.
-        out: New folder of the run; None: `runs/` and the data's name.
-        start_from: An earlier run whose model is trained further.
-        resume: Go on with the interrupted run in `out`.
-        console: Tells the story; None: only warnings are printed.
-        command: What the recipe records as the command that made the run.
-        settings: Those of the stage, such as `unfreeze`, `epochs` and `lr`, and of a recipe's sections.
+        out: New folder of the run; None for `runs/`, named after the data.
+        start_from: An earlier run whose model to train further.
+        resume: Continue the interrupted run in `out`.
+        console: Prints progress and results; None to print only warnings.
+        command: Command to record in the recipe.
+        settings: Settings of the stage, such as `unfreeze`, `epochs` and `lr`, and of a recipe's sections.
 
     Returns:
         `run`, `validation` (before and after each stage), the scores of the task, `not_made`, `seconds` and `versions`.
@@ -105,14 +105,14 @@ def run(
     """Run all stages of a recipe file: `tlkit run`.
 
     Args:
-        recipe: A TOML file; the recipe.toml of a run repeats it.
-        data: The data set; None: the one that the recipe names.
+        recipe: A TOML file, such as a run's recipe.toml.
+        data: The data set; None for the one in the recipe.
         out: As in `finetune`.
-        start_from: As in `finetune`; None: the run that the recipe names, if it does.
+        start_from: As in `finetune`; None for the run in the recipe, if any.
         resume: As in `finetune`.
         console: As in `finetune`.
         command: As in `finetune`.
-        settings: Take the place of the recipe's own, by section.
+        settings: Settings that replace the recipe's.
 
     Returns:
         As `finetune`.

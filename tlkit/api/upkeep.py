@@ -1,4 +1,4 @@
-"""Look after tlkit: its caches, its backbones, its demo.
+"""Manage caches, list backbones, and run the demo.
 
 tlkit cache list, verify, prune    `list_caches`, `verify_caches`, `prune_caches`
 tlkit backbones [NAME]             `list_backbones`, `describe_backbone`
@@ -17,13 +17,13 @@ __all__ = ["demo", "describe_backbone", "list_backbones", "list_caches", "prune_
 
 
 def list_caches(*, console: Console | None = None) -> Result:
-    """List the feature caches, the most recently used first: `tlkit cache list`.
+    """List the feature caches, most recently used first: `tlkit cache list`.
 
     Args:
         console: As in `finetune`.
 
     Returns:
-        The `root` of the caches, `caches` (what each holds and for which data, rows, bytes, last use) and `bytes` in all.
+        The `root` of the caches, `caches` (specification, data, rows, bytes, last use) and total `bytes`.
     """
     from tlkit.commands.cache import show_caches
 
@@ -34,15 +34,15 @@ def verify_caches(*, keys: Sequence[str] = (), remove: bool = False, console: Co
     """Compare every cached row with its checksum: `tlkit cache verify`.
 
     Args:
-        keys: Keys of caches, or their first digits; all caches if there are none.
-        remove: Whether damaged shards are removed, but for their sound rows.
+        keys: Keys of caches, or prefixes of keys; all caches if empty.
+        remove: Whether to remove damaged shards, keeping their sound rows.
         console: As in `finetune`.
 
     Returns:
-        Sound `rows`, checked `shards`, `damaged` files (path and reason), and how many of them were `removed`.
+        Numbers of sound `rows`, checked `shards` and `removed` files, and the `damaged` files (path and reason).
 
     Raises:
-        CacheError: A key fits no cache.
+        CacheError: A key matches no cache.
     """
     from tlkit.commands.cache import verify_caches as run_verify
 
@@ -58,25 +58,25 @@ def prune_caches(
     dry_run: bool = False,
     console: Console | None = None,
 ) -> Result:
-    """Remove caches, converted networks that no cache needs, and what killed processes left: `tlkit cache prune`.
+    """Remove caches, converted networks without a cache, and partial files of killed processes: `tlkit cache prune`.
 
-    A cache that another process uses stays. Without a rule no cache goes, only what is of no use to any.
+    A cache in use is kept. Without a rule, no cache is removed, only files that no cache needs.
 
     Args:
-        keys: Caches with these keys, or first digits of them.
-        older_than: Caches not used for so many days.
-        max_size: As many caches as it takes to keep all together under so many bytes.
-        everything: All caches.
-        dry_run: Remove nothing, only return what would go.
+        keys: Remove caches with these keys, or prefixes of keys.
+        older_than: Remove caches not used for this many days.
+        max_size: Remove caches until all together are below this many bytes.
+        everything: Remove all caches.
+        dry_run: Remove nothing, only return what would be removed.
         console: As in `finetune`.
 
     Returns:
-        The `removed` keys and those that stay because they are `in_use`, the numbers of `trunks`, `notes` and
-        `partial_files` removed, the `bytes` of all that and the `bytes_left`, and whether it was a `dry_run`.
+        The `removed` keys, the keys kept because they are `in_use`, the numbers of removed `trunks`, `notes` and
+        `partial_files`, their total `bytes`, the `bytes_left`, and `dry_run`.
 
     Raises:
-        CacheError: A key fits no cache, or the disk refuses.
-        SettingError: The rules exclude each other.
+        CacheError: A key matches no cache, or a file cannot be removed.
+        SettingError: The rules conflict.
     """
     from tlkit.commands.cache import prune_caches as run_prune
     from tlkit.features.pruning import PruneRules
@@ -86,13 +86,14 @@ def prune_caches(
 
 
 def list_backbones(*, console: Console | None = None) -> Result:
-    """List the backbones, without TensorFlow: `tlkit backbones`.
+    """List the backbones, without importing TensorFlow: `tlkit backbones`.
 
     Args:
         console: As in `finetune`.
 
     Returns:
-        `backbones`: of each its name, family, image sizes, parameters, layer groups, boundaries and where its weights are.
+        `backbones`: name, family, image sizes, parameters, layer groups, boundaries and location of the weights of
+        each.
 
     Examples:
         >>> entries = {entry["name"]: entry for entry in tlkit.list_backbones()["backbones"]}
@@ -105,15 +106,15 @@ def list_backbones(*, console: Console | None = None) -> Result:
 
 
 def describe_backbone(name: str, *, image_size: int | None = None, console: Console | None = None) -> Result:
-    """Tell what a backbone is made of: `tlkit backbones NAME`.
+    """Describe a backbone layer by layer: `tlkit backbones NAME`.
 
     Args:
-        name: As `list_backbones` gives it.
-        image_size: Edge of the square input in pixels; None for the backbone's own.
+        name: Name, as in `list_backbones`.
+        image_size: Edge of the square input in pixels; None for the backbone's default.
         console: As in `finetune`.
 
     Returns:
-        What `list_backbones` says of it, its `layers`, its `layer_groups` and the totals.
+        Its entry of `list_backbones`, its `layers`, its `layer_groups` and the totals.
 
     Raises:
         BackboneError: There is no such backbone, or the images are too small for it.
@@ -124,10 +125,10 @@ def describe_backbone(name: str, *, image_size: int | None = None, console: Cons
 
 
 def demo(folder: Place = "tlkit-demo", *, console: Console | None = None) -> Result:
-    """Draw a pond full of fish and run the whole job on it, without network: `tlkit demo`.
+    """Draw a data set of fish in a pond and run all steps on it, offline: `tlkit demo`.
 
     Args:
-        folder: Where pictures and results go; a second demo finds its pictures there.
+        folder: Folder for images and results; a second demo reuses the images.
         console: As in `finetune`.
 
     Returns:
@@ -135,7 +136,7 @@ def demo(folder: Place = "tlkit-demo", *, console: Console | None = None) -> Res
         `predictions` and `previews`.
 
     Raises:
-        DataError: The folder holds something else.
+        DataError: The folder contains other files.
     """
     from tlkit.commands.demo import run_demo
 

@@ -1,1 +1,1 @@
-"""The story of each command, one file a command, in named steps."""
+"""The commands, one file per command, each as a sequence of named steps."""

@@ -1,4 +1,4 @@
-"""Tell which backbones there are, and what one of them is made of."""
+"""List the backbones, and describe one layer by layer."""
 
 from __future__ import annotations
 
@@ -15,12 +15,12 @@ BYTES_PER_FLOAT16 = 2
 
 
 def list_backbones(console: Console) -> dict[str, Any]:
-    """Show every backbone with its image size, parameters, layer groups and where its ImageNet weights are.
+    """Print every backbone with its image size, parameters, layer groups and location of its ImageNet weights.
 
-    Answers from the catalogue alone, without TensorFlow.
+    Uses only the catalogue, without TensorFlow.
 
     Returns:
-        What `--json` prints: `backbones`, one object each.
+        The JSON result: `backbones`, one object each.
     """
     fetched = fetched_backbones()
     rows = [

@@ -1,4 +1,4 @@
-"""Show the feature caches, check them, and make room."""
+"""List, verify and prune the feature caches."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from tlkit.reports.console import Console
 
 
 def show_caches(console: Console) -> dict[str, Any]:
-    """List the feature caches, the most recently used first.
+    """List the feature caches, most recently used first.
 
     Returns:
-        What `--json` prints: the `root`, `caches` (one object each) and `bytes` in all.
+        The JSON result: the `root`, `caches` (one object each) and total `bytes`.
     """
     root = default_cache_root()
     summaries = list_caches(root)
@@ -36,19 +36,19 @@ def show_caches(console: Console) -> dict[str, Any]:
 
 
 def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dict[str, Any]:
-    """Read every row of some caches, or of all, and compare it with its checksum.
+    """Compare every row of some or all caches with its checksum.
 
     Args:
-        keys: Keys of caches, or their first digits; all caches if there are none.
-        remove: Whether damaged shards are removed, but for their sound rows. What is lost is computed again when needed.
-        console: Where the story is told.
+        keys: Keys of caches, or prefixes of keys; all caches if empty.
+        remove: Whether to remove damaged shards, keeping their sound rows. Lost rows are computed again when needed.
+        console: Prints progress and results.
 
     Returns:
-        What `--json` prints: sound `rows`, checked `shards`, `damaged` files (path and reason), and how many of them
-        were `removed`.
+        The JSON result: numbers of sound `rows`, checked `shards` and `removed` files, and the `damaged` files (path
+        and reason).
 
     Raises:
-        CacheError: A key fits no cache.
+        CacheError: A key matches no cache.
     """
     summaries = find_caches(default_cache_root(), keys)
     num_rows = num_shards = num_removed = 0
@@ -84,20 +84,19 @@ def _remove(summary: CacheSummary, report: VerifyReport, console: Console) -> in
 
 
 def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[str, Any]:
-    """Remove feature caches, what only they needed, and what killed processes left half written.
+    """Remove feature caches, the files only they need, and partial files of killed processes.
 
     Args:
-        rules: Which caches go.
-        dry_run: Only say what would go.
-        console: Where the story is told.
+        rules: The caches to remove.
+        dry_run: Only report.
+        console: Prints progress and results.
 
     Returns:
-        What `--json` prints: the `removed` keys and those that stay because they are `in_use`, the number of converted
-        `trunks`, of `notes` on trunks and of `partial_files`, the `bytes` of all that and the `bytes_left`, and whether
-        it was a `dry_run`.
+        The JSON result: the `removed` keys, the keys kept because they are `in_use`, the numbers of converted `trunks`,
+        `notes` on trunks and `partial_files`, their total `bytes`, the `bytes_left`, and `dry_run`.
 
     Raises:
-        CacheError: A key fits no cache, or the disk refuses.
+        CacheError: A key matches no cache, or a file cannot be removed.
     """
     report = prune(default_cache_root(), rules, dry_run=dry_run)
     verb = "Would remove" if dry_run else "Removed"
@@ -144,7 +143,7 @@ def _table_row(summary: CacheSummary) -> tuple[str, ...]:
 
 
 def _describe_data(use: CacheUse) -> str:
-    """Return the data set that a cache served last, and how many others it did."""
+    """Return the last data set that used a cache, and the number of others."""
     if not use.data:
         return "-"
     others = len(use.data) - 1

@@ -1,10 +1,8 @@
-"""Compare what can be chosen for a data set by how well it predicts images that it has not learnt from, and by its cost.
+"""Compare backbones, boundaries, heads or views by their predictions for held-out images, and by their cost.
 
-The story: read the images, and for each candidate compute the features that the cache lacks, let what learns from them
-predict every image from others, five folds, the same for all candidates, and time it on some of the images. Backbones
-and boundaries are judged by a linear probe, heads and views by training heads. Candidates that chance may explain are
-not
-told apart.
+The steps: read the images; for each candidate, compute missing features, cross-validate on the same five folds, and
+time some images. Backbones and boundaries are compared by a linear probe, heads and views by training heads.
+Differences that are not significant are reported as such.
 """
 
 from __future__ import annotations
@@ -60,16 +58,16 @@ def run_compare(
 
     Args:
         data: A folder of images, or a table. Images of the test split take no part.
-        requested: What is compared; every combination is a candidate.
-        data_settings: How the images are found.
-        backbone_settings: Everything of the networks but their names and weights.
-        seed: Decides over the sample, if there are more than 2,000 images, and the folds.
-        out: The PNG to draw; None: `runs/` and the data's name.
-        console: Tells the story.
+        requested: What to compare; every combination is a candidate.
+        data_settings: How to read the images.
+        backbone_settings: Settings of the networks except names and weights.
+        seed: Seed of the folds, and of the sample if there are more than 2,000 images.
+        out: The PNG to draw; None for `runs/`, named after the data.
+        console: Prints progress and results.
 
     Returns:
-        What `--json` prints: the `candidates` from the best downwards, the one `advised`, the `majority`'s score, the
-        `picture` and the `seconds`.
+        The JSON result: the `candidates`, best first, the one `advised`, the `majority` score, the `picture` and the
+        `seconds`.
 
     Raises:
         SettingError: A setting is wrong, or does not apply.
@@ -87,7 +85,7 @@ def run_compare(
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
     if requested.is_trained:
         console.say(f"{len(candidates)} candidates, each trained {len(questions.folds)} times.")
-    start_keras()  # or its memory would count as the first candidate's
+    start_keras()  # otherwise its memory would count for the first candidate
     scored = []
     for number, candidate in enumerate(candidates, start=1):
         console.say(f"{number} of {len(candidates)}: {candidate.name}")
@@ -101,7 +99,7 @@ def run_compare(
 
 
 def print_ranking(ranking: Ranking, majority: float, picture: Path, console: Console) -> None:
-    """Print the ranking, what follows from it, and draw it."""
+    """Print and draw the ranking."""
     console.table(*ranking.table())
     for sentence in ranking.sentences:
         console.say(sentence)
@@ -116,14 +114,14 @@ def print_ranking(ranking: Ranking, majority: float, picture: Path, console: Con
 
 @dataclass(frozen=True, eq=False)
 class Computed:
-    """The features of a candidate, and what they take.
+    """The features of a candidate, and their cost.
 
     Attributes:
-        cache: Holds them.
-        positions: Where each view of each image lies, in the order of the questions: int64 (n, num_views).
-        seconds_a_view: From file to feature.
-        megabytes: Memory that the process took on top; None where the system does not tell.
-        num_parameters: Weights below the boundary.
+        cache: The cache.
+        positions: Position of each view of each image, in the order of the questions: int64 (n, num_views).
+        seconds_a_view: Time per view, from file to feature.
+        megabytes: Additional memory of the process; None if the system does not report it.
+        num_parameters: Number of weights below the boundary.
     """
 
     cache: FeatureCache
@@ -134,7 +132,7 @@ class Computed:
 
 
 def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console: Console) -> CandidateScore:
-    """Compute the features of a candidate, and see what a probe, or trained heads, make of them."""
+    """Compute the features of a candidate, and score a probe, or trained heads, on them."""
     computed = _compute(candidate, questions, cache_root, console)
     spec = computed.cache.spec
     if candidate.head is None:
@@ -164,7 +162,7 @@ def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console
 
 
 def _compute(candidate: Candidate, questions: Questions, cache_root: Path, console: Console) -> Computed:
-    release_memory()  # or what the candidates before have left would be taken again, and not count
+    release_memory()  # otherwise memory of earlier candidates would be reused and not count
     memory_before = read_resident_memory()
     is_probed = candidate.head is None
     pooling = candidate.head.record.pooling if candidate.head else "avg"
@@ -179,7 +177,7 @@ def _compute(candidate: Candidate, questions: Questions, cache_root: Path, conso
     positions = features.locate(questions.manifest.records)
     trunk = backbone.pooled_trunk(candidate.boundary) if is_probed else backbone.trunk(candidate.boundary)
     work = Work(features.cache.spec, trunk, cache_root, 0, None)
-    release_memory()  # to convert and to check a trunk takes much, but only once
+    release_memory()  # converting and checking a trunk takes much memory, but only once
     with watch_peak_memory() as peak:
         seconds_a_view = _time(work, questions.manifest.records, candidate.views, console)
     return Computed(
@@ -192,7 +190,7 @@ def _compute(candidate: Candidate, questions: Questions, cache_root: Path, conso
 
 
 def _count_below(backbone: Backbone, candidate: Candidate) -> int:
-    """Return the weights below the boundary."""
+    """Return the number of weights below the boundary."""
     below = [group.num_parameters for group in backbone.groups]
     if candidate.boundary != TOP:
         below = below[: backbone.entry.boundaries.index(candidate.boundary)]
@@ -200,7 +198,7 @@ def _count_below(backbone: Backbone, candidate: Candidate) -> int:
 
 
 def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: Console) -> float:
-    """Return the seconds that one image in one view takes, from file to feature, with the engine of the cache."""
+    """Return the seconds per view, from file to feature, with the engine of the cache."""
     engine = work.make_engine(Choice(work.spec.engine, work.spec.precision), warn=console.warn)
     manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
     requested = RequestedRows(manifest, views)
@@ -216,6 +214,6 @@ def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: 
         num_parallel=engine.num_parallel,
     )
     num_images = sum(len(result.outputs) for results in batches for result in results)
-    # The last batch is filled up, so it costs as much as a whole one.
+    # The last batch is padded, so it costs as much as a full one.
     num_computed = -(-num_images // engine.batch_size) * engine.batch_size
     return (time.perf_counter() - started) / max(num_computed, 1)

@@ -1,9 +1,8 @@
-"""Show the whole job on a small picture set that is drawn on the spot, with the small network that ships with tlkit.
+"""Demonstrate all steps on a small data set that is drawn on the spot, with the small network that ships with tlkit.
 
-The story: draw a pond full of fish, compute the features of its pictures once, train a head on them, unfreeze the
-network's highest layers, measure the model on pictures that it never saw, find out what the pictures' metadata give
-away, train a second model that takes metadata and says where the fish is, let it name some new pictures, and say what to
-type next. Nothing is fetched from anywhere.
+The steps: draw fish in a pond, compute features, train a head, unfreeze the highest layers, evaluate the model on test
+images, test the metadata for leaks, train a second model that takes metadata and predicts boxes, predict new images,
+and print what to do next. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -56,20 +55,19 @@ PREDICTIONS = "predictions.csv"
 
 
 def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
-    """Draw the picture set and run the whole job on it.
+    """Draw the data set and run all steps on it.
 
     Args:
-        folder: Where pictures and results go. A second go finds its pictures there, and puts its results beside those
-            of the first.
-        console: Tells the story.
+        folder: Folder for images and results. A second run reuses the images, and writes results to a new subfolder.
+        console: Prints progress and results.
 
     Returns:
-        What `--json` prints: `folder`, `photos` (drawn and reused), `run` (the first model), `validation` (before and
-        after each of its stages), `test` (accuracy with its interval and macro-F1), `verdicts` (on each column of
-        metadata), `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions` and `previews`.
+        The JSON result: `folder`, `photos` (drawn and reused), `run` (the first model), `validation` (before and after
+        each of its stages), `test` (accuracy with its interval, and macro-F1), `verdicts` (on each column of metadata),
+        `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions` and `previews`.
 
     Raises:
-        DataError: The folder holds something else.
+        DataError: The folder contains other files.
     """
     console.say(f"tlkit's demo: a fictional pond, its fish, and a network that learns to tell them apart, in {folder}.")
     pond = _draw(folder, console)
@@ -118,7 +116,7 @@ def _make_recipe(stage: Stage) -> Recipe:
 
 def _make_results_folder(folder: Path) -> Path:
     for number in itertools.count(1):
-        with contextlib.suppress(FileExistsError):  # another process may be faster
+        with contextlib.suppress(FileExistsError):  # another process may have created it
             (folder / f"round-{number}").mkdir()
             break
     return folder / f"round-{number}"

@@ -1,4 +1,4 @@
-"""Measure a trained model on labelled images: those that its run held back, or others."""
+"""Evaluate a trained model on labelled images: those that its run held out, or others."""
 
 from __future__ import annotations
 
@@ -43,15 +43,15 @@ NUM_RANKED_CLASSES = 3
 
 @dataclass(frozen=True)
 class EvaluateOptions:
-    """What is measured, on which views, and where the results go.
+    """Options of an evaluation.
 
     Attributes:
-        split: The split wanted; None takes the test split.
-        top_k: Measures how often the true class is among so many most probable ones; None: not at all.
+        split: The split to evaluate; None for the test split.
+        top_k: k of the top-k accuracy; None to skip it.
         out: Folder for report.html, mistakes/, confusion.png, reliability.png, per_class.csv, predictions.csv, report.json
             and, with boxes, boxes.png; for labels labels.png and per_label.csv instead of confusion.png and the next two,
             for values predicted.png.
-        views: The views of each image whose answers are averaged.
+        views: The views of each image to average over.
     """
 
     split: str | None = None
@@ -72,22 +72,22 @@ def run_evaluate(
     settings: DataSettings,
     open_model: Callable[[], Predictor] | None = None,
 ) -> dict[str, Any]:
-    """Score a model and return the result for scripts.
+    """Evaluate a model and return the JSON result.
 
     Args:
         run: A run folder, or a bundle folder if `data` is given.
-        data: Labelled images; None takes those that the run held back: its test split, or else its validation split.
-        options: What is measured, on which views, and where the results go.
+        data: Labelled images; None for those that the run held out: its test split, or else its validation split.
+        options: Options of an evaluation.
         console: Tells the story.
         settings: How `data` is read, if it is a table.
         open_model: Returns the run's model, after all checks; None: `open_classifier` with its defaults.
 
     Raises:
-        BundleError: The model is missing, damaged or foreign.
-        BackboneError: The engine asked for is not installed.
-        DataError: There are no images to score, or some of a class that the model does not know.
-        RunError: `out` is in the way of something or in use, or the run's own images are asked for where there is no run.
-        SettingError: `top_k` means nothing for this model.
+        BundleError: The model is missing, damaged or invalid.
+        BackboneError: The requested engine is not installed.
+        DataError: There are no images, or images of a class unknown to the model.
+        RunError: `out` contains other files or is in use, or `data` is None and there is no run.
+        SettingError: `top_k` does not apply to this model.
     """
     out, top_k, views = options.out, options.top_k, options.views
     spec = read_spec(run, loader_version=LOADER_VERSION)

@@ -1,8 +1,7 @@
 """Train a classifier, stage by stage, from a folder of images to a run that can predict.
 
-The story: check the settings, read the images, open the run, build the model, train each stage on what its boundary
-needs, save the model, measure the saved model, draw the report. `tlkit finetune` tells it with the stages that its
-options make, `tlkit run` with those of a recipe.
+The steps: check the settings, read the images, open the run, build the model, train each stage, save the model,
+evaluate it, and write the report. `tlkit finetune` takes the stages from its options, `tlkit run` from a recipe.
 """
 
 from __future__ import annotations
@@ -53,17 +52,17 @@ def run_finetune(
     """Run every stage of a recipe on a data set.
 
     Args:
-        recipe: The settings; open defaults are filled in.
+        recipe: The settings; defaults are filled in.
         data: A folder of images or a table.
-        out: The run's folder, new unless `resume`.
-        console: Tells the story.
-        start_from: An earlier run, or a bundle, whose model is trained further; its split of the images is kept.
-        resume: Go on with a run that was interrupted; it ends bitwise where it would have ended (on a CPU).
-        cache_root: Where features are cached; the user's cache folder by default.
+        out: The run folder, new unless `resume`.
+        console: Prints progress and results.
+        start_from: An earlier run, or a bundle, whose model to train further; images keep their splits.
+        resume: Continue an interrupted run; on a CPU, the result is bitwise equal to an uninterrupted run.
+        cache_root: Root of the feature caches; None for the user's cache folder.
 
     Returns:
-        What `--json` prints: `run`, `validation` (before and after each stage, and why it is kept), the scores of the task such as
-        `accuracy` and `macro_f1`, with `chose_epoch`: the images scored also chose the epoch; `seconds`.
+        The JSON result: `run`, `validation` (before and after each stage, and why it is kept), the scores of the task,
+        such as `accuracy` and `macro_f1`, with `chose_epoch` since the scored images also chose the epoch; `seconds`.
 
     Raises:
         TlkitError: Any problem with settings, data, backbone, cache or folder that the user can fix.
@@ -85,7 +84,7 @@ def run_finetune(
 
 
 def _open_run(plan: RunPlan, data: Path, folder: RunFolder, cache_root: Path, console: Console) -> Run:
-    """Read the images, or what an interrupted run noted of them, and note what the run is made from."""
+    """Read the images, or the manifest of an interrupted run, and record the inputs of the run."""
     recipe = plan.recipe
     if folder.has_begun:
         manifest = folder.read_manifest()
@@ -140,15 +139,15 @@ def _run(run: Run, plan: RunPlan, folder: RunFolder, started: float) -> dict[str
 
 
 def _run_stage(run: Run, plan: StagePlan, classifier: Classifier, folder: RunFolder, history: RunHistory) -> Run:
-    """Train a stage; history.csv and TensorBoard follow every epoch, and the model is saved.
+    """Train a stage, updating history.csv and TensorBoard after every epoch, and save the model.
 
     Returns:
-        The run, whose recipe says what computed the features.
+        The run, with the engine of the features in its recipe.
     """
     from tlkit.training.stage import run_stage
 
     if history.outcomes:
-        release_memory()  # or what the stage before has held would stay
+        release_memory()  # otherwise the memory of the previous stage would stay allocated
     outcome = run_stage(classifier, plan, run, state=folder.state, on_epoch=history.follow(plan))
     history.finish(outcome)
     recipe = _note_engine(run, folder, outcome)
@@ -159,7 +158,7 @@ def _run_stage(run: Run, plan: StagePlan, classifier: Classifier, folder: RunFol
 
 
 def _note_engine(run: Run, folder: RunFolder, outcome: StageOutcome) -> Recipe:
-    """Return the recipe with what computed a stage's features, and keep it in the folder."""
+    """Record the engine of a stage's features in the recipe, and in the folder."""
     if outcome.engine is None:
         return run.recipe
     noted = record_engine(run.recipe, outcome.plan.boundary, outcome.engine)
@@ -170,9 +169,9 @@ def _note_engine(run: Run, folder: RunFolder, outcome: StageOutcome) -> Recipe:
 
 
 def _save_stage_model(run: Run, classifier: Classifier, folder: RunFolder, outcomes: Sequence[StageOutcome]) -> None:
-    """Write a plain bundle of the model as it is after a stage, unless there is one already.
+    """Write a preliminary bundle of the model after a stage, unless there is one already.
 
-    Where that fails, training goes on: the state of the stage is kept, and the finished model is written at the end.
+    If this fails, training continues: the state of the stage is kept, and the finished model is written at the end.
     """
     from tlkit.models.saving import holds_weights
 

@@ -1,7 +1,7 @@
-"""Find out what metadata give away: how well they, the image, and both together predict the answer.
+"""Find leaks in metadata: how well metadata, the image, and both together predict the target.
 
-The story: read the images with every column of the table and every fact of the files, compute the features of the
-images once, let simple probes predict the answer from each of them, and say in words what that means.
+The steps: read the images with all columns of the table and facts about the files, compute features, fit probes that
+predict the target from each, and report verdicts in words.
 """
 
 from __future__ import annotations
@@ -56,19 +56,19 @@ def run_leak(
     out: Path | None,
     console: Console,
 ) -> dict[str, Any]:
-    """Judge what is known of the images beside their pixels.
+    """Test the metadata of images for leaks.
 
     Args:
         data: A folder of images, or a table. Images of the test split take no part.
-        data_settings: How the images are found; `metadata` names the columns to judge, all of them if empty.
-        backbone_settings: The network whose features stand for the image.
-        group_by: A column whose groups are held out whole, or None.
-        seed: Decides over the sample, if there are more than 2,000 images, and the folds.
-        out: The PNG to draw; None: `runs/` and the data's name.
-        console: Tells the story.
+        data_settings: How to read the images; `metadata` names the columns to test, all of them if empty.
+        backbone_settings: The network that computes the features of the images.
+        group_by: A column of groups to hold out as a whole, or None.
+        seed: Seed of the folds, and of the sample if there are more than 2,000 images.
+        out: The PNG to draw; None for `runs/`, named after the data.
+        console: Prints progress and results.
 
     Returns:
-        What `--json` prints: the scores, the verdict on each column, the `picture` and the `seconds`.
+        The JSON result: the scores, the verdict on each column, the `picture` and the `seconds`.
 
     Raises:
         SettingError: A setting is wrong, or does not apply.
@@ -115,7 +115,7 @@ def run_leak(
 
 
 def _choose_columns(data: Path, settings: DataSettings, group_by: str | None) -> DataSettings:
-    """Return the settings with the columns named that are judged, the one to group by among them."""
+    """Return the settings with the columns to test, including the one to group by."""
     others = _list_columns(data, settings) if data.is_file() and data.suffix.lower() in TABLE_SUFFIXES else []
     names = settings.metadata or format_metadata(map(ColumnRequest, (*others, ALL_IMAGE_FACTS)))
     known = [*others, *IMAGE_FACTS]
@@ -131,7 +131,7 @@ def _choose_columns(data: Path, settings: DataSettings, group_by: str | None) ->
 
 
 def _list_columns(data: Path, settings: DataSettings) -> list[str]:
-    """Return the columns of a table that can be judged: no path, answer, split or box."""
+    """Return the columns of a table that can be tested: not path, target, split or box."""
     answer = settings.target if not find_task(settings.task).has_names else settings.label_column
     columns = TableColumns(settings.image_column, answer, settings.split_column, task=settings.task)
     others = list_other_columns(data, columns)

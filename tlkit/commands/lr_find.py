@@ -1,4 +1,4 @@
-"""Find the learning rate of a stage without training it: everything up to it as in a run, then the sweep."""
+"""Find the learning rate of a stage by a sweep, after running everything before it as in a training."""
 
 from __future__ import annotations
 
@@ -32,18 +32,18 @@ def run_lr_find(
     console: Console,
     cache_root: Path | None = None,
 ) -> dict[str, Any]:
-    """Sweep the learning rate of a recipe's last stage; the stages before it are trained, since it begins where they end.
+    """Sweep the learning rate of a recipe's last stage; earlier stages are trained first.
 
     Args:
-        recipe: The settings; the last stage's rate is to be found.
+        recipe: The settings; the rate of the last stage is searched.
         data: A folder of images or a table.
-        out: The PNG to draw; None: `runs/` and the data's name.
-        start_from: An earlier run, or a bundle, whose model would be trained further.
-        console: Tells the story.
-        cache_root: Where features are cached; the user's cache folder by default.
+        out: The PNG to draw; None for `runs/`, named after the data.
+        start_from: An earlier run, or a bundle, whose model to train further.
+        console: Prints progress and results.
+        cache_root: Root of the feature caches; None for the user's cache folder.
 
     Returns:
-        What `--json` prints: the `suggestion` and the `option` to paste (null if the loss fell at no rate), `suggestions` by
+        The JSON result: the `suggestion` and the `option` to paste (null if the loss never fell), `suggestions` by
         rule, the sweep's `rates`, `losses` and `smoothed` losses, the `picture` and the `seconds`.
 
     Raises:
@@ -65,7 +65,7 @@ def run_lr_find(
 
 
 def _train_before(classifier: Classifier, plans: Sequence[StagePlan], run: Run) -> None:
-    """Train the stages before the one that is asked about; nothing of them is kept on disk but cached features."""
+    """Train the earlier stages; only their features are kept on disk."""
     from tlkit.training.stage import run_stage
 
     with tempfile.TemporaryDirectory() as folder:
@@ -78,7 +78,7 @@ def _train_before(classifier: Classifier, plans: Sequence[StagePlan], run: Run) 
 
 
 def _search(classifier: Classifier, plan: StagePlan, run: Run, picture: Path) -> dict[str, Any]:
-    """Sweep the rate of a stage, tell what came out, and return what `--json` prints of it."""
+    """Sweep the rate of a stage, print the result, and return its JSON values."""
     from tlkit.training.rate_search import describe_search, print_search, search_rate
     from tlkit.training.stage import at_stage_size, begin_with_metadata, open_stage
     from tlkit.training.unfreezing import build_stage_model

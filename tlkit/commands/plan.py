@@ -1,9 +1,7 @@
-"""Tell what a training on a data set would take on this machine, and how much of the backbone is worth training.
+"""Estimate the cost of a training on this machine, and how much of the backbone to train.
 
-The story: read the images and show the class table; do a little of every step that a training might take, with the code
-that would do it, and tell what the whole would take; then ask a probe what the features of at most about 1,000 images
-tell, follow the learning curve, try on some of them whether the last groups bring anything, and say what to do, with
-the
+The steps: read the images and print the class table; time a little of every step of a training; on at most about 1,000
+images, fit a probe, extrapolate the learning curve, and try training the last groups; print the advice with its
 command.
 """
 
@@ -45,11 +43,11 @@ def run_plan(
         data: A folder of images or a table.
         sections: Given settings of each section of a recipe, by field name, as for `tlkit finetune`.
         views: Given settings of the views, `views` and `policy`, by field name.
-        out: The PNG to draw; None: `runs/` and the data's name.
-        console: Tells the story.
+        out: The PNG to draw; None for `runs/`, named after the data.
+        console: Prints progress and results.
 
     Returns:
-        What `--json` prints: `images` by split, `steps` and `ways` with their cost, the `evidence` with the
+        The JSON result: `images` by split, `steps` and `ways` with their cost, the `evidence` with the
         `learning_curve`, the `advice` with its `reasons` and `command`, the `picture` and the `seconds`.
 
     Raises:
@@ -112,7 +110,7 @@ def _print_costs(costs: PlanCosts, console: Console) -> None:
 
 
 def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Evidence | None:
-    """Ask what the images tell, and print it; features of random weights are not asked."""
+    """Gather and print the evidence from the images; None for random weights."""
     from tlkit.probes.plan_evidence import gather_evidence
 
     recipe, console = cost.strategy.plan.recipe, run.console

@@ -1,7 +1,7 @@
-"""Compute the features of a data set before they are needed, and for every workflow that needs them.
+"""Compute and cache the features of a data set.
 
-The story: read the data set, find out which rows the feature cache lacks, compute those, and say what it took. A stage
-of training below the pixels calls `ensure_features` for the same work, so `tlkit precompute` is a warm-up, never a duty.
+The steps: read the data set, find missing rows of the feature cache, compute them, and print a summary. Training calls
+`ensure_features` as well, so `tlkit precompute` is optional.
 """
 
 from __future__ import annotations
@@ -53,17 +53,17 @@ def run_precompute(
 
     Args:
         data: A folder of images, or a table that lists them.
-        data_settings: How the images are found, checked and split.
-        backbone_settings: The network, and what the pictures look like when they reach it.
+        data_settings: How images are found, checked and split.
+        backbone_settings: The network, and how images are prepared for it.
         boundary: Where it is cut.
-        head: The head that the features are for, which decides whether the top is pooled; None for the default one.
-            Only for the top.
-        views: Which views of the training images are computed; its seed also makes the split and random weights.
-        console: Where the story is told.
+        head: The head that will use the features, which decides whether they are pooled at the top; None for the
+            default head.
+        views: The views of the training images; its seed is also used for the split and for random weights.
+        console: Prints progress and results.
 
     Returns:
-        What `--json` prints: the number of `images`, `hits` and `misses` (rows of the cache), `skipped` (files), the
-        `seconds` of the whole run and `images_per_second`, the rate at which missing rows were computed.
+        The JSON result: numbers of `images`, `hits` and `misses` (rows of the cache) and `skipped` files, the total
+        `seconds`, and `images_per_second`, the throughput for missing rows.
 
     Raises:
         TlkitError: See `ensure_dataset_features`.
@@ -91,7 +91,7 @@ def ensure_dataset_features(
     views: ViewPlan,
     console: Console,
 ) -> tuple[Manifest, DatasetFeatures]:
-    """Read a data set, and return it with its features, computing those that the cache lacks.
+    """Read a data set, and return it with its features, computing missing ones.
 
     Args: As for `run_precompute`.
 

@@ -1,4 +1,4 @@
-"""Classify image files with a trained model, one row for every file, in the order of the files."""
+"""Predict image files with a trained model, one row per file, in the order of the files."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN
 
 @dataclass(frozen=True)
 class PredictOutputs:
-    """Where the answers go: `out` a file of rows (None: CSV on standard output), the others folders, if wanted."""
+    """Outputs of a prediction: `out`, a file of rows (None for CSV on standard output), and optional folders."""
 
     out: Path | None = None
     overlay: Path | None = None
@@ -48,17 +48,17 @@ class PredictOutputs:
 
 @dataclass(frozen=True)
 class PredictOptions:
-    """How a model is asked.
+    """Options of a prediction.
 
     Attributes:
-        top_k: Classes named for each image, at least 1.
-        min_probability: A class that is less probable, 0..1, is flagged as uncertain; None flags none.
-        views: The views of each picture whose answers are averaged.
+        top_k: Number of ranked classes for each image, at least 1.
+        min_probability: Predictions with a lower probability, 0..1, are flagged as uncertain; None for no flags.
+        views: The views of each image to average over.
         engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
-        batch_size: Images in a batch of Keras; another than training's may change the last bits.
-        table: Holds the metadata that the model takes beside the images.
-        image_column: Its column of paths; None: found by its name.
+        batch_size: Batch size of Keras; None for that of training. Others may change the last bits.
+        table: Table with the metadata that the model takes.
+        image_column: Its column of paths; None to find it by name.
     """
 
     top_k: int = 3
@@ -84,24 +84,24 @@ def run_predict(
     stdin: BinaryIO | None,
     stdout: BinaryIO | None,
 ) -> dict[str, Any]:
-    """Classify files and return the result for scripts.
+    """Predict files and return the JSON result.
 
     Args:
         run: A run folder or a bundle folder.
-        sources: Folders, globs, files, or "-" for paths on `stdin`, which are answered as they come.
-        outputs: Where the answers go.
-        options: How the model is asked.
-        console: Tells the story; under its `json` the rows of a run without `outputs.out` are part of the result.
-        stdin: Gives one path a line: a raw stream.
-        stdout: Gets the rows as CSV if they have no other place; None: they are part of the result.
+        sources: Folders, globs, files, or "-" for paths on `stdin`, which are predicted as they arrive.
+        outputs: Files and folders to write.
+        options: Options.
+        console: Prints progress and results; with its `json`, rows are part of the result if there is no `outputs.out`.
+        stdin: A raw stream with one path per line.
+        stdout: Receives the rows as CSV if there is no `outputs.out`.
 
     Raises:
-        BundleError: The model is missing, damaged or foreign.
-        DataError: The sources hold no image.
-        BackboneError: The engine asked for is not installed.
-        SettingError: The ending of `out` names no format, two outputs share a folder, metadata are missing, or a
-            setting does not go with the engine or the model.
-        RunError: An output folder is in the way of something, or the rows cannot be written.
+        BundleError: The model is missing, damaged or invalid.
+        DataError: The sources contain no image.
+        BackboneError: The requested engine is not installed.
+        SettingError: The suffix of `out` is unknown, two outputs share a folder, metadata are missing, or the engine or
+            the model does not support a setting.
+        RunError: An output folder contains other files, or the rows cannot be written.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_min_probability(options.min_probability, spec)
@@ -221,7 +221,7 @@ def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
 
 
 def _print_results(payload: dict[str, Any], outputs: PredictOutputs, console: Console) -> None:
-    """Print what was answered how often, and where the answers are."""
+    """Print the number of predictions per class, and the outputs."""
     if "values" in payload:
         rows = [(name, "-" if value is None else format_value(value)) for name, value in payload["values"].items()]
         console.table("Predictions", ("", "value"), rows)

@@ -92,7 +92,7 @@ def _parse_column(value: Any, *, place: str) -> Column:
         if not is_clean_text(text, max_length=MAX_VALUE_LENGTH):
             raise refusal(
                 f"{place}: the value {quote(text)} cannot be used.",
-                expected=f"1 to {MAX_VALUE_LENGTH} characters, none of them a control character",
+                expected=f"1 to {MAX_VALUE_LENGTH} characters without control characters",
             )
     if len(set(map(fold_category, texts))) < len(texts):
         raise refusal(f"{place}: a value appears twice.", expected="different values")
@@ -103,7 +103,7 @@ def _check_name(value: Any, *, place: str) -> str:
     if not is_clean_text(value, max_length=MAX_NAME_LENGTH):
         raise refusal(
             f"{place}: the name {quote(value)} cannot be used.",
-            expected=f"1 to {MAX_NAME_LENGTH} characters, none of them a control character",
+            expected=f"1 to {MAX_NAME_LENGTH} characters without control characters",
         )
     text: str = value
     return text

@@ -219,7 +219,7 @@ def check_class_names(value: Any, *, place: str, fix: str = FOREIGN_FIX, least: 
         if not is_clean_text(name, max_length=MAX_CLASS_NAME_LENGTH):
             raise refusal(
                 f"{place}: the class name {quote(name)} cannot be used.",
-                expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters, none of them a control character",
+                expected=f"1 to {MAX_CLASS_NAME_LENGTH} characters without control characters",
                 fix=fix,
             )
         if name in seen:
@@ -314,6 +314,6 @@ def _check_provenance(value: Any, *, place: str) -> Provenance:
         if not is_clean_text(text, max_length=MAX_TEXT_LENGTH):
             raise refusal(
                 f"{place}: {key} is {quote(text)}.",
-                expected=f"text of 1 to {MAX_TEXT_LENGTH} characters, none of them a control character",
+                expected=f"text of 1 to {MAX_TEXT_LENGTH} characters without control characters",
             )
     return Provenance(**values)

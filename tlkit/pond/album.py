@@ -73,7 +73,7 @@ def draw_pond(
         What is in the folder now.
 
     Raises:
-        DataError: The folder holds something else, another pond, or a picture that was changed or added.
+        DataError: The folder contains other files, another pond, or changed or added images.
     """
     photos = plan_photos(dict(photos_per_kind), num_new, seed=seed)
     plan = {"pond_version": POND_VERSION, "seed": seed, "photos_per_kind": dict(photos_per_kind), "num_new": num_new}
@@ -111,7 +111,7 @@ def _read_marker(folder: Path, plan: Mapping[str, object]) -> dict[str, str]:
     if not (folder / MARKER).is_file():
         others = [entry.name for entry in folder.iterdir() if not entry.match(PARTIAL_PATTERN)]
         if others and not (folder / MARKER).is_file():  # another demo may have written it by now
-            raise _in_the_way(folder, f"holds other files ({min(others)})")
+            raise _in_the_way(folder, f"contains other files ({min(others)})")
         return {}
     try:
         marker = read_json(folder / MARKER)

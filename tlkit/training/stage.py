@@ -74,7 +74,7 @@ def run_stage(
         plan: What to do.
         run: Images, settings and caches.
         state: Folder of the run's state.
-        on_epoch: Told after each epoch, with the stage's history so far.
+        on_epoch: Called after each epoch with the stage's history so far.
     """
     console, asks_for_rate = run.console, plan.stage.lr is FIND
     found_rate, checkpoint, finished = (
