@@ -5,6 +5,7 @@ from __future__ import annotations
 import atexit
 import contextlib
 import functools
+import gc
 import hashlib
 import io
 import json
@@ -17,6 +18,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+# Networks and matrices are so small here that threads only wait for each other. NumPy reads this when it is imported.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
+os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -27,14 +33,21 @@ from tlkit.errors import BundleError
 # Keras reads these when it is first imported, which a test module may do before any fixture runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("CUDA_VISIBLE_DEVICES", "-1")
-# The networks of the tests are so small that threads cost more than they bring: a fifth of the processor time of a run.
-os.environ.setdefault("TF_NUM_INTRAOP_THREADS", "1")
-os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 os.environ["KERAS_HOME"] = tempfile.mkdtemp(prefix="tlkit-test-keras-")
 # For fixtures of modules, which know no `cache_root`; the user's own cache is never written to.
 os.environ["TLKIT_CACHE"] = tempfile.mkdtemp(prefix="tlkit-test-cache-")
 for folder in (os.environ["KERAS_HOME"], os.environ["TLKIT_CACHE"]):
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
+
+gc.disable()  # until all is imported
+
+
+def pytest_collection_finish() -> None:
+    """Let the garbage collector look at what the tests make, and not each time at all that they have imported."""
+    gc.collect()
+    gc.freeze()
+    gc.enable()
+
 
 COLORS = {
     "red": (200, 40, 40),

@@ -29,13 +29,17 @@ from tlkit.runtime import (
 def test_keras_starts_without_a_word() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
     done = subprocess.run(
-        [sys.executable, "-c", "from tlkit.runtime import start_keras; start_keras(); import keras; print(1)"],
+        [
+            sys.executable,
+            "-c",
+            "from tlkit.runtime import start_keras; start_keras(); import gc, keras; print(gc.isenabled())",
+        ],
         capture_output=True,
         text=True,
         env=environment,
         check=True,
     )
-    assert (done.stdout, done.stderr) == ("1\n", "")
+    assert (done.stdout, done.stderr) == ("True\n", "")
 
 
 def test_what_was_held_back_is_shown_when_the_start_fails() -> None:
