@@ -40,6 +40,7 @@ class Scores:
         boxes: In pixels of the upright images; None if the model predicts none.
         failures: Images that have become unusable since they were checked.
         distances: Distance from the training images, float32 (n,), 0..1; None if the model does not measure it.
+        features: Pooled features, float32 (n, channels), if they were asked for.
     """
 
     records: tuple[ImageRecord, ...]
@@ -47,6 +48,7 @@ class Scores:
     boxes: tuple[Box, ...] | None
     failures: tuple[SkippedFile, ...]
     distances: NDArray[np.float32] | None = None
+    features: NDArray[np.float32] | None = None
 
     def take(self, places: Sequence[int]) -> Scores:
         """Return the scores of some of the images, by index."""
@@ -56,6 +58,7 @@ class Scores:
             None if self.boxes is None else tuple(self.boxes[place] for place in places),
             (),
             None if self.distances is None else self.distances[list(places)],
+            None if self.features is None else self.features[list(places)],
         )
 
     def pair_boxes(self) -> tuple[list[ImageRecord], list[Box], list[Box]]:
@@ -75,6 +78,7 @@ def score_records(
     records: Sequence[ImageRecord],
     *,
     views: ViewPlan = PICTURE_ITSELF,
+    with_features: bool = False,
     advance: Callable[[int], None] | None = None,
 ) -> Scores:
     """Read images and compute the model's predictions; metadata come from the records.
@@ -83,6 +87,7 @@ def score_records(
         classifier: The model.
         records: The images.
         views: The views to average over; see `answer_items`.
+        with_features: Whether to return the pooled features, too, from the same pass of the network.
         advance: Called with the number of images since the last call.
     """
     spec = classifier.spec
@@ -96,12 +101,15 @@ def score_records(
             metadata = spec.metadata.encode([record.metadata])[0]
             return Loaded([(pixels, metadata) for pixels in render_views(image, spec, views)])
 
-    for record, row, _ in answer_items(classifier, records, load, num_views=views.num_views):
+    features: list[NDArray[np.float32]] = []
+    compute = classifier.predict_with_features if with_features else classifier.predict
+    for record, row, _ in answer_items(classifier, records, load, num_views=views.num_views, compute=compute):
         if isinstance(row, LoadFailure):
             failures.append(SkippedFile(record.path, row.reason))
         else:
             scored.append(record)
-            rows.append(row[np.newaxis])
+            rows.append(row[np.newaxis, : spec.row_width])
+            features.append(row[spec.row_width :])
         if advance:
             advance(1)
     outputs = split_rows(np.concatenate(rows), spec)
@@ -109,11 +117,23 @@ def score_records(
     if outputs.boxes is not None:
         sizes = [(record.height, record.width) for record in scored]
         boxes = tuple(map(recover, outputs.boxes, sizes, [spec] * len(sizes)))
-    return Scores(tuple(scored), outputs.answers, boxes, tuple(failures), outputs.distances)
+    return Scores(
+        tuple(scored),
+        outputs.answers,
+        boxes,
+        tuple(failures),
+        outputs.distances,
+        np.stack(features) if with_features and features else None,
+    )
 
 
 def answer_items(
-    classifier: Predictor, items: Iterable[Item], load: Callable[[Item], Loaded[Note]], *, num_views: int
+    classifier: Predictor,
+    items: Iterable[Item],
+    load: Callable[[Item], Loaded[Note]],
+    *,
+    num_views: int,
+    compute: Callable[..., NDArray[np.float32]] | None = None,
 ) -> Iterator[tuple[Item, NDArray[np.float32] | LoadFailure, Note | None]]:
     """Yield each item, in order, with the model's row, or the reason why it cannot be loaded, and its note.
 
@@ -126,11 +146,12 @@ def answer_items(
         items: The items; may be empty.
         load: Returns pixels and metadata of each view of an item, or raises `LoadFailure`.
         num_views: Number of views of each item, at least 1.
+        compute: What computes the rows; None: `classifier.predict`.
     """
     for results in run_batches(
         items,
         load,
-        classifier.predict,
+        compute or classifier.predict,
         batch_size=classifier.batch_size,
         rows_of_item=num_views,
         num_parallel=classifier.num_parallel,

@@ -87,6 +87,13 @@ class Classifier:
         """Compute pooled features; see `tlkit.models.predictor.Predictor.compute_features`."""
         return self._run(images, np.zeros((len(images), self.spec.metadata.width), np.float32))["feature"]
 
+    def predict_with_features(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Compute answers and pooled features: see `tlkit.models.predictor.Predictor.predict_with_features`."""
+        outputs = self._run(images, metadata)
+        return np.concatenate([compute_rows(self.spec, outputs, self.novelty), outputs["feature"]], axis=1)
+
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by its name in a bundle, `backbone/…` and `head/…`."""
         backbone = {BACKBONE_PREFIX + name: variable for name, variable in self.backbone.named_weights().items()}

@@ -68,6 +68,15 @@ class Predictor(Protocol):
     def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the pooled features that the head sees, float32 (n, channels), of images as in `predict`."""
 
+    def predict_with_features(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute the rows of `predict` with those of `compute_features` behind them, in one pass of the network.
+
+        Returns:
+            float32 (n, row_width + channels).
+        """
+
 
 def output_names(spec: BundleSpec) -> tuple[str, ...]:
     """Return the names of a network's outputs, in order: `answer`, logits; `box`, if predicted; `feature`, pooled."""

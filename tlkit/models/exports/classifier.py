@@ -59,6 +59,17 @@ class ExportedClassifier:
         metadata = np.zeros((1, self.spec.metadata.width), np.float32)
         return np.concatenate([self._run_one(image[np.newaxis], metadata)["feature"] for image in images])
 
+    def predict_with_features(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute answers and pooled features: see `Predictor.predict_with_features`."""
+        metadata = check_inputs(self.spec, images, metadata)
+        rows = []
+        for image, row in zip(images, metadata, strict=True):
+            outputs = self._run_one(image[np.newaxis], row[np.newaxis])
+            rows.append(np.concatenate([compute_rows(self.spec, outputs, self.novelty), outputs["feature"]], axis=1))
+        return np.concatenate(rows)
+
     def _predict_one(self, image: NDArray[np.uint8], metadata: NDArray[np.float32]) -> NDArray[np.float32]:
         return compute_rows(self.spec, self._run_one(image, metadata), self.novelty)
 
