@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tlkit.api.arguments import Place, Result, as_path, plan_views
+from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
     from tlkit.api.model import Model
 
-__all__ = ["evaluate", "load", "predict"]
+__all__ = ["drift", "evaluate", "load", "predict", "suggest"]
 
 
 def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Model:
@@ -156,3 +156,73 @@ def evaluate(
         console=console,
         **settings,
     )
+
+
+def suggest(
+    run: Place,
+    *sources: Place,
+    number: int = 20,
+    out: Place | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    precision: str = "float32",
+    console: Console | None = None,
+) -> Result:
+    """Suggest which unlabelled images to label next: `tlkit suggest`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        sources: Folders, globs or files of unlabelled images. Images that the run has are left out.
+        number: Images to suggest, at least 1.
+        out: Folder for suggestions.csv and suggestions.html; None: in `suggestions/`, named after the images.
+        seed: Seed of the choice and of the replay.
+        engine: As in `predict`.
+        precision: As in `predict`.
+        console: As in `predict`.
+
+    Returns:
+        The `suggestions`, first one first, each with `rank`, `path`, `predicted`, `probability` and `reason`; and the
+        `replay` on the run's labelled images, with its `verdict` (gain, no gain or loss) and the `gain` over random
+        images, or None with too few labelled images.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.suggest import SuggestOptions, run_suggest
+
+    options = SuggestOptions(number=number, out=as_path(out), seed=seed, engine=engine, precision=precision)
+    return run_suggest(Path(run), [str(source) for source in sources], options, console=console or quiet_console())
+
+
+def drift(
+    run: Place,
+    *sources: Place,
+    out: Place | None = None,
+    seed: int = 0,
+    engine: str = "auto",
+    precision: str = "float32",
+    console: Console | None = None,
+) -> Result:
+    """Compare new images with those of a run, and estimate the score on them: `tlkit drift`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        sources: Folders, globs or files of new images, without labels. Images that the run has are left out.
+        out: Folder for drift.csv and drift.html; None: in `drift/`, named after the images.
+        seed: Seed of samples, permutations and resamples.
+        engine: As in `predict`.
+        precision: As in `predict`.
+        console: As in `predict`.
+
+    Returns:
+        The `expected` score on the new images and the one `measured` on the run's held-out images, each with its
+        interval; how far the `features` and the `looks` differ; the part that is `unknown`; the `cameras` and
+        `answers`; and the paths to `look_first` at.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.drift import DriftOptions, run_drift
+
+    options = DriftOptions(out=as_path(out), seed=seed, engine=engine, precision=precision)
+    return run_drift(Path(run), [str(source) for source in sources], options, console=console or quiet_console())

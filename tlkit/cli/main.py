@@ -60,6 +60,8 @@ SECTIONS = {
     "Look": {
         "evaluate": "Evaluate a run on labelled images.",
         "leak": "Find metadata that give the answer away.",
+        "drift": "Compare new images with a run's, and estimate the score on them.",
+        "suggest": "Suggest which unlabelled images to label next.",
     },
     "Ship": {
         "predict": "Classify images with a run.",

@@ -6,6 +6,7 @@ ways to look at a file, such as a thumbnail in colour, `ImageFile` is the way.
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
@@ -67,6 +68,15 @@ class Looks:
 
     def __len__(self) -> int:
         return len(self.is_usable)
+
+    def take(self, places: Sequence[int]) -> Looks:
+        """Return the looks of some of the pictures, by their places."""
+        arrays = {
+            field.name: getattr(self, field.name)[list(places)]
+            for field in dataclasses.fields(self)
+            if field.name not in ("cameras", "failures")
+        }
+        return Looks(**arrays, cameras=tuple(self.cameras[place] for place in places), failures=())
 
 
 @dataclass(frozen=True, eq=False)

@@ -1,0 +1,136 @@
+"""Compare new images with those of a run: what is different, what score to expect, and what to look at first.
+
+The story: ask the run's model about the new images and about those that the run held back, look at the pictures of both,
+compare the two, and write the list with a page of pictures.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.looks import read_looks
+from tlkit.data.manifest import ImageRecord
+from tlkit.data.sources import OUTPUT_MARKER
+from tlkit.errors import DataError
+from tlkit.inference.scoring import score_records
+from tlkit.models.opening import open_classifier
+from tlkit.models.predictor import Predictor
+from tlkit.models.storage import read_spec
+from tlkit.probes.drift import Drift, Sample, compute_drift
+from tlkit.probes.drift_report import CSV_FILE, PAGE_FILE, describe_drift, write_drift
+from tlkit.reports.console import Console
+from tlkit.reports.output_folder import check_output_folder, held_output_folder
+from tlkit.runs.folder import describe_unfinished
+from tlkit.runs.new_images import draw_sample, read_new_images, read_run_images
+
+DRIFT = "drift"
+MAX_KNOWN = 1000
+FEW_IMAGES = 30
+
+
+@dataclass(frozen=True)
+class DriftOptions:
+    """How new images are compared.
+
+    Attributes:
+        out: Folder for drift.csv and drift.html; None: in `drift/`, named after the images.
+        seed: Seed of samples, permutations and resamples.
+        engine: One of `PREDICTION_ENGINES`.
+        precision: float32, or bfloat16 with OpenVINO.
+    """
+
+    out: Path | None = None
+    seed: int = 0
+    engine: str = "auto"
+    precision: str = "float32"
+
+
+DEFAULTS = DriftOptions()
+
+
+def run_drift(
+    run: Path, sources: Sequence[str], options: DriftOptions = DEFAULTS, *, console: Console
+) -> dict[str, Any]:
+    """Compare new images with a run's and return the result for scripts.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        sources: Folders, globs or files of new images. Images that the run has are left out.
+        options: How they are compared.
+        console: Tells the story.
+
+    Raises:
+        BundleError: The model is missing, damaged or foreign.
+        BackboneError: The engine asked for is not installed.
+        DataError: There is no usable new image, or none of the run's held-out images can be read any more.
+        RunError: The bundle is without its run, or `out` is in the way of something or in use.
+    """
+    started = time.perf_counter()
+    spec = read_spec(run, loader_version=LOADER_VERSION)
+    if notice := describe_unfinished(run):
+        console.warn(notice)
+    folder, manifest = read_run_images(run, purpose="compare new ones with")
+    out = options.out or Path(DRIFT) / (Path(sources[0]).resolve().stem or "images")
+    data_folders = [Path(source) for source in sources if Path(source).is_dir()]
+    check_output_folder(out, option="--out", kind=DRIFT, marker=OUTPUT_MARKER, data_folders=data_folders)
+    images = read_new_images(sources, folder, spec, console)
+    predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision)
+    with held_output_folder(out, kind=DRIFT, marker=OUTPUT_MARKER):
+        held_out = draw_sample([each for each in manifest.records if each.split != "train"], MAX_KNOWN, options.seed)
+        known = _look_at(predictor, held_out, "Held-out images", f"{folder}'s held-out images", console)
+        new = _look_at(predictor, images.records, "New images", ", ".join(sources), console)
+        if len(images.records) < FEW_IMAGES:
+            console.warn(
+                f"With {len(images.records)} new images the intervals are wide, and small changes stay unseen."
+            )
+        drift = compute_drift(spec, known, new, seed=options.seed)
+        write_drift(out, drift, new, spec, data=", ".join(sources), run=run)
+    _say(drift, new, console)
+    console.say(f"Written: {out / CSV_FILE}, {out / PAGE_FILE}")
+    return {
+        "run": run,
+        "images": len(new.scores.records),
+        "compared_with": len(known.scores.records),
+        "skipped": len(images.skipped) + len(images.records) - len(new.scores.records),
+        "already_seen": images.num_seen,
+        **drift.to_payload(),
+        "look_first": [str(new.scores.records[place].path) for place in drift.order[:20]],
+        "out": out,
+        "seconds": round(time.perf_counter() - started, 2),
+    }
+
+
+def _look_at(
+    predictor: Predictor, records: Sequence[ImageRecord], title: str, described: str, console: Console
+) -> Sample:
+    """Return the model's answers and the looks of images, without those that cannot be read."""
+    looks = read_looks(records, grey=predictor.spec.grey, progress=partial(console.progress, f"{title}, looks"))
+    usable = [place for place in range(len(records)) if looks.is_usable[place]]
+    with console.progress(title, len(usable)) as advance:
+        scores = score_records(predictor, [records[place] for place in usable], with_features=True, advance=advance)
+    if scores.features is None:
+        raise DataError(
+            f"{described}: none of {len(records):,} images can be read any more.",
+            expected="images unchanged since they were checked",
+            fix="restore the files.",
+        )
+    scored = {record.path for record in scores.records}
+    return Sample(scores, looks.take([place for place in usable if records[place].path in scored]))
+
+
+def _say(drift: Drift, new: Sample, console: Console) -> None:
+    for sentence in describe_drift(drift):
+        console.say(sentence)
+    first = [
+        (new.scores.records[place].path.name, drift.reasons[place])
+        for place in drift.order[:10]
+        if drift.reasons[place]
+    ]
+    if first:
+        console.table("Look at these first", ("image", "reason"), first)

@@ -1,0 +1,239 @@
+"""What is different about new images: their looks, their features, what the model answers, and the score to expect."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.looks import Looks
+from tlkit.inference.scoring import Scores
+from tlkit.metrics.intervals import Interval, compute_wilson_interval
+from tlkit.models.spec import BundleSpec
+from tlkit.probes.shift import (
+    Difference,
+    FeatureShift,
+    compare_features,
+    compare_values,
+    estimate_error,
+    estimate_score,
+    list_decisions,
+)
+from tlkit.probes.suggestions import compute_uncertainty, estimate_residuals
+from tlkit.tasks import find_task
+
+LOOKS = {
+    "brightness": ("darker", "brighter"),
+    "contrast": ("of less contrast", "of more contrast"),
+    "sharpness": ("more blurred", "sharper"),
+    "megapixels": ("smaller", "larger"),
+}
+"""What is measured of each picture, and words for less and for more of it."""
+SIGNIFICANT = 0.05
+MIN_EFFECT = 0.1
+"""A difference is named if the chance of a higher value is so far from one half."""
+NO_CAMERA = "(not known)"
+
+
+@dataclass(frozen=True, eq=False)
+class Sample:
+    """Images with all that is known of them.
+
+    Attributes:
+        scores: The model's answers, with features; all records can be read.
+        looks: What they look like, in the same order.
+    """
+
+    scores: Scores
+    looks: Looks
+
+    @property
+    def features(self) -> NDArray[np.float32]:
+        """Pooled features, float32 (n, channels)."""
+        assert self.scores.features is not None
+        return self.scores.features
+
+    def figure(self, name: str) -> NDArray[np.float64]:
+        """Return one of LOOKS of each image, float64 (n,)."""
+        if name == "megapixels":
+            return np.asarray(self.looks.width * self.looks.height / 1e6, np.float64)
+        return np.asarray(getattr(self.looks, name), np.float64)
+
+
+@dataclass(frozen=True, eq=False)
+class Drift:
+    """What is different.
+
+    Attributes:
+        quantity: What the score is: "accuracy", "labels right" or "mean absolute error".
+        measured: The score on the run's held-out images, with its interval.
+        expected: The score to expect on the new images.
+        features: How far their features are away.
+        looks: The figures of LOOKS that can be compared.
+        unknown: The part of new images that the model flags as unknown; None if it cannot.
+        cameras: Cameras by name: the part of the known and of the new images.
+        answers: Classes or labels by name, likewise, as the model answers.
+        order: Places of new images, those to look at first first.
+        reasons: Why to look at each new image, in their own order; empty for nothing in particular.
+    """
+
+    quantity: str
+    measured: Interval
+    expected: Interval
+    features: FeatureShift
+    looks: dict[str, Difference]
+    unknown: Interval | None
+    cameras: dict[str, tuple[float, float]]
+    answers: dict[str, tuple[float, float]]
+    order: list[int]
+    reasons: list[str]
+
+    def to_payload(self) -> dict[str, Any]:
+        """Return what `--json` prints of it."""
+        return {
+            "quantity": self.quantity,
+            "expected": asdict(self.expected),
+            "measured": asdict(self.measured),
+            "features": asdict(self.features),
+            "looks": {name: asdict(found) for name, found in self.looks.items()},
+            "unknown": None if self.unknown is None else asdict(self.unknown),
+            "cameras": {name: {"known": known, "new": new} for name, (known, new) in self.cameras.items()},
+            "answers": {name: {"known": known, "new": new} for name, (known, new) in self.answers.items()},
+        }
+
+    def describe_looks(self) -> list[str]:
+        """Return the significant differences in words, the p-values corrected for their number (Holm 1979)."""
+        by_p = sorted(self.looks.items(), key=lambda each: each[1].p_value)
+        sentences = []
+        for place, (name, found) in enumerate(by_p):
+            if found.p_value * (len(by_p) - place) > SIGNIFICANT:
+                break
+            if abs(found.above - 0.5) >= MIN_EFFECT:
+                word = LOOKS[name][found.above > 0.5]
+                sentences.append(f"{word}: {name} {found.new:.2g} instead of {found.known:.2g} (median)")
+        return sentences
+
+    def list_new_cameras(self) -> list[str]:
+        """Return the cameras of new images that no known image has."""
+        return [name for name, (known, new) in self.cameras.items() if new and not known and name != NO_CAMERA]
+
+
+def compute_drift(spec: BundleSpec, known: Sample, new: Sample, *, seed: int = 0) -> Drift:
+    """Compare new images with those that a run held back.
+
+    Args:
+        spec: The model's.
+        known: Labelled images that the model was not trained on; at least 1.
+        new: Images without labels; at least 1.
+        seed: Seed of permutations and resamples.
+    """
+    features = compare_features(known.features, new.features, seed=seed)
+    quantity, measured, expected = _estimate(spec, known, new, features, seed)
+    unknown = None
+    if new.scores.distances is not None and spec.unknown_above is not None:
+        num_unknown = int((new.scores.distances > spec.unknown_above).sum())
+        unknown = compute_wilson_interval(num_unknown, len(new.scores.records))
+    doubts = [_doubt(spec, sample, known) for sample in (known, new)]
+    order, reasons = _rank(spec, known, new, doubts)
+    return Drift(
+        quantity,
+        measured,
+        expected,
+        features,
+        {name: compare_values(known.figure(name), new.figure(name), seed=seed) for name in LOOKS},
+        unknown,
+        _compare_shares(
+            [each or NO_CAMERA for each in known.looks.cameras], [each or NO_CAMERA for each in new.looks.cameras]
+        ),
+        _compare_answers(spec, known.scores, new.scores),
+        order,
+        reasons,
+    )
+
+
+def _estimate(
+    spec: BundleSpec, known: Sample, new: Sample, shift: FeatureShift, seed: int
+) -> tuple[str, Interval, Interval]:
+    task = find_task(spec.task)
+    targets = task.make_targets([record.answer for record in known.scores.records], spec.class_names)
+    if not task.has_names:
+        residuals = np.abs(known.scores.answers - targets)[:, 0]
+        half = 1.96 * float(residuals.std()) / max(1, len(residuals)) ** 0.5
+        error = float(residuals.mean())
+        measured = Interval(error, max(0.0, error - half), error + half)
+        return (
+            "mean absolute error",
+            measured,
+            estimate_error(known.features, residuals, new.features, shift, seed=seed),
+        )
+    if task.is_exclusive:
+        is_right = (known.scores.answers.argmax(axis=1) == targets)[:, None]
+    else:
+        limits = np.array(spec.thresholds)
+        is_right = (known.scores.answers >= limits) == (targets > 0.5)
+    decisions = [list_decisions(each.scores.answers, is_exclusive=task.is_exclusive) for each in (known, new)]
+    measured = compute_wilson_interval(int(is_right.sum()), is_right.size)
+    quantity = "accuracy" if task.is_exclusive else "labels right"
+    return quantity, measured, estimate_score(decisions[0], is_right, decisions[1], seed=seed)
+
+
+def _doubt(spec: BundleSpec, sample: Sample, known: Sample) -> NDArray[np.float64]:
+    """Return how doubtful each answer is, float64 (n,)."""
+    task = find_task(spec.task)
+    if task.has_names:
+        return compute_uncertainty(spec.task, sample.scores.answers)
+    targets = task.make_targets([record.answer for record in known.scores.records], ())
+    return estimate_residuals(sample.features, known.features, np.abs(known.scores.answers - targets)[:, 0])
+
+
+def _rank(
+    spec: BundleSpec, known: Sample, new: Sample, doubts: Sequence[NDArray[np.float64]]
+) -> tuple[list[int], list[str]]:
+    """Return new images in the order to look at them, and the reasons: unknown, unlike in looks, doubtful."""
+    number = len(new.scores.records)
+    is_unknown = np.zeros(number, np.bool_)
+    novelty = np.zeros(number)
+    if known.scores.distances is not None and new.scores.distances is not None:
+        novelty = _place_among(known.scores.distances, new.scores.distances)
+        if spec.unknown_above is not None:
+            is_unknown = new.scores.distances > spec.unknown_above
+    doubt = _place_among(doubts[0], doubts[1])
+    reasons: list[list[str]] = [["unlike the training images"] if each else [] for each in is_unknown]
+    for name, (less, more) in LOOKS.items():
+        places = _place_among(known.figure(name), new.figure(name))
+        below = _place_among(-known.figure(name), -new.figure(name))
+        for image in range(number):
+            if max(places[image], below[image]) >= 1 and len(known.scores.records) >= 20:
+                reasons[image].append(f"{more if places[image] >= 1 else less} than any known image")
+    for image in range(number):
+        if doubt[image] >= 0.9:
+            reasons[image].append("a doubtful answer")
+    odd = np.array([len(each) for each in reasons])
+    order = np.lexsort((-novelty - doubt, -np.maximum(novelty, doubt), -odd, ~is_unknown))
+    return order.tolist(), ["; ".join(each) for each in reasons]
+
+
+def _place_among(known: NDArray[np.floating[Any]], new: NDArray[np.floating[Any]]) -> NDArray[np.float64]:
+    """Return the part of known values below each new one, float64 (m,), 0..1."""
+    return np.searchsorted(np.sort(known), new, side="left") / len(known)
+
+
+def _compare_shares(known: Sequence[str], new: Sequence[str]) -> dict[str, tuple[float, float]]:
+    names = sorted({*known, *new})
+    shares = {name: (known.count(name) / len(known), new.count(name) / len(new)) for name in names}
+    return dict(sorted(shares.items(), key=lambda each: -each[1][1]))
+
+
+def _compare_answers(spec: BundleSpec, known: Scores, new: Scores) -> dict[str, tuple[float, float]]:
+    task = find_task(spec.task)
+    if not task.has_names:
+        return {}
+    if task.is_exclusive:
+        chosen = [scores.answers.argmax(axis=1)[:, None] == np.arange(len(spec.class_names)) for scores in (known, new)]
+    else:
+        chosen = [scores.answers >= np.array(spec.thresholds) for scores in (known, new)]
+    first, second = (each.mean(axis=0).tolist() for each in chosen)
+    return dict(zip(spec.class_names, zip(first, second, strict=True), strict=True))

@@ -1,0 +1,140 @@
+"""Images without labels, beside those of a run: what `tlkit suggest` and `tlkit drift` look at."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from tlkit.data.file_index import FileIndex
+from tlkit.data.images import UnusableImage, read_content, read_picture
+from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile, read_manifest
+from tlkit.data.records import describe_record, look_with
+from tlkit.data.seen_images import read_seen_images
+from tlkit.data.sources import find_images
+from tlkit.errors import DataError, RunError
+from tlkit.features.cache import default_cache_root
+from tlkit.inference.scoring import count_files
+from tlkit.metadata.columns import IMAGE_FACTS, texts_of
+from tlkit.models.spec import BundleSpec
+from tlkit.outputs import GreyRange, format_value
+from tlkit.reports.console import Console
+from tlkit.reports.thumbnails import make_thumbnail
+from tlkit.runs.evaluation_set import find_run_folder
+from tlkit.tasks.predictions import Prediction
+
+UNLABELLED = ""
+_THUMBNAIL_PX = 224
+
+
+@dataclass(frozen=True)
+class NewImages:
+    """Images that a run has not seen.
+
+    Attributes:
+        records: Those that can be used, without an answer; equal files once.
+        skipped: Those that cannot, with the reason.
+        num_seen: Images left out because they are among the run's own.
+    """
+
+    records: tuple[ImageRecord, ...]
+    skipped: tuple[SkippedFile, ...]
+    num_seen: int
+
+
+def read_run_images(run: Path, *, purpose: str) -> tuple[Path, Manifest]:
+    """Return the folder and the images of a run.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        purpose: What its images are needed for: "compare new images with".
+
+    Raises:
+        RunError: It is a bundle without its run.
+    """
+    folder = find_run_folder(run)
+    if folder is None:
+        raise RunError(
+            f"{run} is a bundle without its run, so there are no images to {purpose}.",
+            expected="a run folder with its manifest.csv",
+            fix="name the folder that `tlkit finetune` wrote.",
+        )
+    return folder, read_manifest(folder)
+
+
+def read_new_images(sources: Sequence[str], folder: Path, spec: BundleSpec, console: Console) -> NewImages:
+    """Look at image files that have no labels.
+
+    Args:
+        sources: Folders, globs or files.
+        folder: The run's folder; its own images are left out.
+        spec: The model's. Metadata from a table are unknown for new images and count as missing.
+        console: Shows progress, and says what is left out.
+
+    Raises:
+        DataError: There is no usable image, or none that the run has not seen.
+    """
+    paths = find_images(sources).files
+    index = FileIndex(default_cache_root())
+    seen = set(read_seen_images(folder).splits)
+    names = [request.name for request in spec.metadata.requests]
+    if columns := [name for name in names if name not in IMAGE_FACTS]:
+        console.warn(f"The model takes {', '.join(columns)}, unknown for these images: they count as missing.")
+    records: dict[str, ImageRecord] = {}
+    skipped, num_seen = [], 0
+    for fact in look_with(index, lambda total: console.progress("Checking", total))(
+        [path.absolute() for path in paths]
+    ):
+        if fact.reason is not None:
+            skipped.append(SkippedFile(fact.path, fact.reason))
+        elif fact.sha256 in seen:
+            num_seen += 1
+        else:
+            record = ImageRecord(fact.path, fact.sha256, fact.width, fact.height, "test", UNLABELLED, facts=fact)
+            texts = texts_of(describe_record(record), names)
+            records.setdefault(fact.sha256, dataclasses.replace(record, metadata=texts))
+    described = ", ".join(sources)
+    if num_seen:
+        console.say(f"{num_seen:,} of the images {'is' if num_seen == 1 else 'are'} the run's own and left out.")
+    if skipped:
+        console.warn(f"{count_files(len(skipped))} cannot be used, such as {skipped[0].path}: {skipped[0].reason}.")
+    if not records and num_seen:
+        raise DataError(
+            f"{described}: all {num_seen:,} images are the run's own.",
+            expected="images that the run has not seen",
+            fix="name a folder with new images.",
+        )
+    if not records:
+        raise DataError(
+            f"{described}: none of {len(skipped):,} files is a usable image; {skipped[0].path}: {skipped[0].reason}.",
+            expected="images in JPEG, PNG, WebP, TIFF or another common format",
+            fix="check the folder.",
+        )
+    return NewImages(tuple(records.values()), tuple(skipped), num_seen)
+
+
+def draw_sample(records: Sequence[ImageRecord], most: int, seed: int) -> tuple[ImageRecord, ...]:
+    """Return at most so many of the records, drawn by chance, in their order."""
+    places = np.sort(np.random.default_rng(seed).permutation(len(records))[:most])
+    return tuple(records[place] for place in places)
+
+
+def name_answer(prediction: Prediction) -> tuple[str, float | None]:
+    """Return an answer in words, and the probability of the class, 0..1; None for labels and values."""
+    if prediction.value is not None:
+        return format_value(prediction.value), None
+    if prediction.labels is not None:
+        return ", ".join(prediction.labels) or "none", None
+    return prediction.ranked[0]
+
+
+def read_thumbnail(path: Path, grey: Sequence[GreyRange], max_bytes: int) -> bytes | None:
+    """Return a file's picture as a small JPEG file; None if it has become unusable."""
+    try:
+        picture = read_picture(read_content(path), target=(_THUMBNAIL_PX, _THUMBNAIL_PX), grey=grey)
+    except UnusableImage:
+        return None
+    return make_thumbnail(picture, edge_px=_THUMBNAIL_PX, max_bytes=max_bytes)
