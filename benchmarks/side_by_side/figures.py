@@ -1,4 +1,4 @@
-"""Figures of a row and how they are compared: median and spread, ratios by pairs, and whether what was wanted is reached."""
+"""Figures of a row and how they are compared: median and spread, ratios by pairs, and whether goals are reached."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def compare(ours: Figure, theirs: Figure, form: Form = TIMES) -> Figure:
 
 
 def judge(compared: Figure, goal: Goal | None) -> str:
-    """Return `aim reached`, `reached` or `not reached`; nothing where nothing was wanted."""
+    """Return `aim reached`, `reached` or `not reached`; nothing without a goal."""
     if goal is None:
         return ""
     sign = 1 if compared.form.more_is_better else -1

@@ -11,7 +11,7 @@ from pathlib import Path
 from benchmarks.side_by_side.figures import Row, judge
 from benchmarks.side_by_side.machine import Machine
 
-HEADER = ("work", "tlkit", "instead", "compared", "wanted: at least, aim", "")
+HEADER = ("work", "tlkit", "instead", "compared", "goal: at least, aim", "")
 INTRODUCTION = """\
 Written by `make bench`; [README.md](README.md) tells what each row measures. Every side runs in a process of its own, and
 the sides of a row take turns. A figure is the median, with the lowest and highest in brackets; the comparison is made in
@@ -90,7 +90,7 @@ def render_row(row: Row) -> list[str]:
 
 
 def render_wanted(row: Row) -> str:
-    """Return `6.0 ×, 7.5 ×`, or nothing where nothing was wanted."""
+    """Return `6.0 ×, 7.5 ×`, or nothing without a goal."""
     limits = (row.goal.least, row.goal.aim) if row.goal else ()
     return ", ".join(row.compared.form.write(limit) for limit in limits if limit is not None)
 

@@ -1,4 +1,4 @@
-"""Whether a stage has made the model better: beyond chance by the score, else by the loss."""
+"""Whether a stage has made the model better: significantly by the score, else by the loss."""
 
 from __future__ import annotations
 

@@ -1,1 +1,1 @@
-"""Pretrained networks: which there are, how they are built, cut at a boundary, weighed and run."""
+"""Pretrained networks: the catalogue, building, cutting at a boundary, weights, and engines."""

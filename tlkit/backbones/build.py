@@ -1,8 +1,8 @@
 """Build a backbone, whole or cut at a boundary.
 
-A `Backbone` is one Keras model with its preprocessing inside; trunk and tail at every boundary are views of it that
-share its layers and weights, so that training a tail trains the backbone. The architecture depends on nothing but
-name, image size and pooling: whatever the weights came from, layers and weight names are the same.
+A `Backbone` is one Keras model with preprocessing inside. Trunks and tails share its layers and weights, so training a
+tail trains the backbone. The architecture depends only on name, image size and pooling, so layers and weight names are
+the same for all weights.
 """
 
 from __future__ import annotations
@@ -30,11 +30,11 @@ class Backbone:
     """A network without its classifier.
 
     Attributes:
-        entry: What the catalogue says of it.
+        entry: Its entry in the catalogue.
         image_size: (height, width) in pixels.
         pooling: "avg" or "none", as in `keras.applications`.
         model: RGB, float (n, height, width, 3), 0..255 -> features, float (n, h, w, channels), or (n, channels) pooled.
-        weights: Where the weights came from.
+        weights: Origin of the weights.
     """
 
     entry: BackboneEntry
@@ -51,7 +51,7 @@ class Backbone:
 
     @cached_property
     def groups(self) -> tuple[LayerGroup, ...]:
-        """Return the layer groups, from the pixels upwards; together they hold every weight once."""
+        """The layer groups, from the pixels upwards; together they have every weight once."""
         return find_groups(self.entry, self._graph[1])
 
     @cached_property
@@ -63,7 +63,7 @@ class Backbone:
         return {id(weight): group.name for group in self.groups for layer in group.layers for weight in layer.weights}
 
     def feature_shape(self, boundary: str) -> tuple[int, ...]:
-        """Return the shape of one image's feature at a boundary: (h, w, channels), or (channels,) where pooled."""
+        """Return the shape of an image's feature at a boundary: (h, w, channels), or (channels,) if pooled."""
         boundary = self.entry.boundary(boundary)
         if boundary == PIXELS:
             return (*self.image_size, 3)
@@ -72,7 +72,7 @@ class Backbone:
         return tuple(self._group(boundary).output.shape[1:])
 
     def trunk(self, boundary: str) -> keras.Model | None:
-        """Return the part below a boundary: RGB images 0..255 -> features. None at `pixels`, the whole at `top`."""
+        """Return the part below a boundary, from RGB images 0..255 to features; None at `pixels`."""
         boundary = self.entry.boundary(boundary)
         if boundary in (PIXELS, TOP):
             return None if boundary == PIXELS else self.model
@@ -81,9 +81,9 @@ class Backbone:
         return self._trunks[boundary]
 
     def pooled_trunk(self, boundary: str) -> keras.Model:
-        """Return the part below a boundary, followed by the mean over places: RGB images 0..255 -> (n, channels).
+        """Return the part below a boundary, followed by the spatial mean: RGB images 0..255 -> (n, channels).
 
-        At the top of a backbone that pools by itself this is its own pooling. Not at `pixels`.
+        A backbone with its own pooling uses that at the top. Not for `pixels`.
         """
         trunk = self.trunk(boundary)
         assert trunk is not None, "below the pixels there is nothing to pool"
@@ -121,15 +121,15 @@ class Backbone:
         return trunk, None if maps[-1] == len(steps) - 1 else self._build_tail(output)
 
     def group_of(self, weight: keras.Variable) -> str:
-        """Return the name of the layer group that holds a weight of this backbone."""
+        """Return the name of the layer group of a weight."""
         return self._group_names[id(weight)]
 
     def named_weights(self) -> dict[str, keras.Variable]:
-        """Return every weight under a name that is the same at every build; see `weights.stable_names`."""
+        """Return every weight by its stable name; see `weights.stable_names`."""
         return dict(self._names)
 
     def trunk_sha256(self, boundary: str) -> str:
-        """Return the hash of the weights below a boundary, as hex: training the tail leaves it as it is."""
+        """Return the hash of the weights below a boundary, as hex; training the tail does not change it."""
         boundary = self.entry.boundary(boundary)
         if boundary == TOP:
             return hash_arrays({name: np.asarray(weight) for name, weight in self._names.items()})
@@ -151,13 +151,13 @@ def build_backbone(
     Args:
         name: As in the catalogue.
         image_size: (height, width) of the input in pixels; None for the backbone's own.
-        pooling: "avg" for the mean of the last map (ConvNeXt normalises it afterwards), "none" for the map.
+        pooling: "avg" for the spatial mean of the last map (which ConvNeXt then normalises), "none" for the map.
         weights: "imagenet", "bundled", "random", the path of a .weights.h5, .h5 or .safetensors file, or None for
             the backbone's own default.
-        seed: Of random weights and of Dropout; nothing else is seeded, and no global state changes.
+        seed: Seed of random weights and of Dropout; global state does not change.
 
     Raises:
-        BackboneError: unknown name, image too small, or weights that cannot be had or do not fit.
+        BackboneError: unknown name, image too small, or weights that are missing or do not fit.
     """
     entry = find_backbone(name)
     image_size = image_size or entry.choose_image_size(None)
@@ -189,7 +189,9 @@ def build_architecture(entry: BackboneEntry, *, image_size: tuple[int, int], poo
     build: Any = getattr(keras.applications, entry.keras_name)
     pixels = add_preprocessing(images, entry.preprocessing)
     features = build(include_top=False, weights=None, input_tensor=pixels, pooling=keras_pooling).output
-    model = keras.Model(images, features, name=entry.name)  # Keras' own takes a list of one, and warns at every call
+    model = keras.Model(
+        images, features, name=entry.name
+    )  # Keras' own model takes a list of one, and warns at every call
     return add_missing_rescaling(model) if entry.family == "efficientnet" else model
 
 
@@ -208,10 +210,10 @@ def build_own_network(entry: BackboneEntry, images: keras.KerasTensor, *, poolin
 
 
 def add_missing_rescaling(model: keras.Model) -> keras.Model:
-    """Return an EfficientNet B0-B7 with the layer that Keras leaves out unless it loads the ImageNet weights itself.
+    """Return an EfficientNet B0-B7 with the layer that Keras only adds when it loads the ImageNet weights itself.
 
-    Those weights hold ImageNet's deviations where the normalisation expects variances; Keras fixes that with one more
-    division by √deviation. Without it the same file, loaded by path, gives wrong features without a word.
+    These weights contain ImageNet's standard deviations where the normalisation expects variances; Keras corrects this
+    by dividing by √deviation. Without that, the same file loaded by path silently gives wrong features.
     """
 
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
@@ -226,7 +228,7 @@ def add_missing_rescaling(model: keras.Model) -> keras.Model:
 
 @contextmanager
 def _seeded_initialisation(seed: int) -> Iterator[None]:
-    """Let Keras draw its initializers' and Dropout's seeds from `seed`, then put Python's generator back."""
+    """Make Keras draw seeds of initializers and Dropout from `seed`, then restore Python's generator."""
     state = random.getstate()
     random.seed(seed)
     try:

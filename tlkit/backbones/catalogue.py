@@ -1,9 +1,9 @@
-"""The backbones that tlkit knows: what each is called, how large its images are, and into which layer groups it falls.
+"""The catalogue of backbones: names, image sizes and layer groups.
 
-Facts only, and nothing but the standard library, so that names are checked and listed before TensorFlow is loaded.
-A backbone is a chain of layer groups; a **boundary** is the output of one of them. Three boundaries exist always:
-`pixels` (below the lowest group) and `top` (above the highest), and what `--unfreeze` says follows from the groups.
-Where Keras names its blocks, groups carry those names; elsewhere blocks of one resolution form `group1`, `group2` ….
+Uses only the standard library, so that names are checked and listed before TensorFlow is loaded. A backbone is a chain
+of layer groups; a **boundary** is the output of a group. Every backbone also has the boundaries `pixels` (below the
+lowest group) and `top` (above the highest). Groups have the names of Keras' blocks, if there are any; otherwise blocks
+of the same resolution form `group1`, `group2` ….
 """
 
 from __future__ import annotations
@@ -17,27 +17,25 @@ TOP = "top"
 HEAD_GROUP = "head"
 """The head's name in tables of learning rates by layer group."""
 POOLINGS = ("avg", "none")
-"""What a backbone gives at its top: the mean of its last feature map over places, or the map."""
+"""The output of a backbone at its top: the spatial mean of its last feature map, or the map."""
 
 
 @dataclass(frozen=True)
 class BackboneEntry:
-    """What is known of a backbone before it is built.
+    """The facts about a backbone that are known before it is built.
 
     Attributes:
-        name: What the user types.
+        name: Its name in options and recipes.
         keras_name: Function of `keras.applications`; empty for tlkit's own networks, each the `build` of a module of
             `tlkit.backbones.own` that has its name.
-        default_weights: What is loaded where nothing else is asked for: imagenet, bundled (shipped with tlkit) or
-            random.
-        family: Networks of one family are cut alike.
-        preprocessing: What the network expects of its pixels: caffe, tf or torch, or `inside` where its own first
-            layers take RGB 0..255.
-        default_edge_px: Edge of the square input where nothing is said.
-        smallest_edge_px: Least edge that the network can work on.
+        default_weights: Default weights: imagenet, bundled (shipped with tlkit) or random.
+        family: Networks of a family are cut in the same way.
+        preprocessing: Preprocessing of pixels: caffe, tf or torch, or `inside` if its own first layers take RGB 0..255.
+        default_edge_px: Default edge of the square input.
+        smallest_edge_px: Minimum edge of the input.
         groups: Names of the layer groups, from the pixels upwards.
-        num_parameters: All weights without the classifier, moving statistics included.
-        block_pattern: Regular expression whose first group names the block of a layer; None where Keras names nothing.
+        num_parameters: Number of weights without the classifier, including moving statistics.
+        block_pattern: Regular expression whose first group is the block of a layer; None if Keras does not name blocks.
         merge_by_resolution: Whether blocks with maps of the same size form one layer group.
     """
 
@@ -55,11 +53,11 @@ class BackboneEntry:
 
     @property
     def boundaries(self) -> tuple[str, ...]:
-        """Return the boundaries at which this backbone can be cut, from the pixels upwards."""
+        """The boundaries of this backbone, from the pixels upwards."""
         return (PIXELS, *self.groups[:-1], TOP)
 
     def choose_image_size(self, edge_px: int | None) -> tuple[int, int]:
-        """Return (height, width) of the square input in pixels; None stands for the backbone's own edge.
+        """Return (height, width) of the square input in pixels; None for the default edge.
 
         Raises:
             BackboneError: the network cannot work on images so small.
@@ -69,7 +67,7 @@ class BackboneEntry:
         return edge, edge
 
     def check_image_size(self, image_size: tuple[int, int]) -> None:
-        """Refuse an input, (height, width) in pixels, that is too small.
+        """Check that an input, (height, width) in pixels, is not too small.
 
         Raises:
             BackboneError: the network cannot work on images so small.
@@ -82,7 +80,7 @@ class BackboneEntry:
             )
 
     def boundary(self, name: str) -> str:
-        """Return the canonical name of a boundary: the highest group ends at `top`.
+        """Return the canonical name of a boundary: `top` for the highest group.
 
         Raises:
             BackboneError: the backbone has no such boundary.
@@ -102,7 +100,7 @@ class BackboneEntry:
         return self.groups[self.boundaries.index(boundary) :] if boundary != TOP else ()
 
     def boundary_below(self, unfreeze: str) -> str:
-        """Return the boundary below the lowest group that is trained.
+        """Return the boundary below the lowest trained group.
 
         Args:
             unfreeze: `none` (only the head is trained), the name of a layer group, or `all`.
@@ -126,7 +124,7 @@ class BackboneEntry:
 
 @dataclass(frozen=True)
 class _Family:
-    """What the members of a family share; see `BackboneEntry`."""
+    """The common fields of a family; see `BackboneEntry`."""
 
     name: str
     preprocessing: str

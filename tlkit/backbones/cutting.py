@@ -1,8 +1,8 @@
-"""Find where a network can be cut, and into which layer groups it falls.
+"""Find the cuts and layer groups of a network.
 
-A tensor is a **cut** if nothing made before it is read after it: everything above depends on it alone. The operations
-between two neighbouring cuts are a segment; segments with weights are gathered into blocks by the family's name
-pattern, and blocks into layer groups. Nothing here computes on pixels: it all reads the graph.
+A tensor is a **cut** if everything after it depends on it alone. The operations between two neighbouring cuts are a
+segment; segments with weights are merged into blocks by the family's name pattern, and blocks into layer groups. Only
+the graph is read, nothing is computed.
 """
 
 from __future__ import annotations
@@ -17,13 +17,13 @@ import keras
 
 from tlkit.backbones.catalogue import BackboneEntry
 
-# Maps shrink by "valid" padding too (InceptionV3: 149, 147, 147, then 73): only less than this is another resolution.
+# Maps also shrink by "valid" padding (InceptionV3: 149, 147, 147, then 73); only a smaller ratio is another resolution.
 SAME_RESOLUTION_RATIO = 0.75
 
 
 @dataclass(frozen=True)
 class Step:
-    """One call of one operation: the tensors that it reads and the one that it makes."""
+    """A call of an operation: its input tensors and its output."""
 
     operation: Any
     inputs: tuple[keras.KerasTensor, ...]
@@ -32,14 +32,14 @@ class Step:
 
 @dataclass(frozen=True)
 class LayerGroup:
-    """Neighbouring layers that are frozen, trained and given a learning rate together.
+    """Neighbouring layers that are frozen or trained together, at one learning rate.
 
     Attributes:
         name: As in the catalogue.
         layers: Its layers with weights, in running order.
-        num_parameters: Their weights, moving statistics included.
-        output: The tensor at the group's upper end, which is the boundary above it.
-        num_steps: Operations from the input up to and including the one that makes `output`.
+        num_parameters: Number of their weights, including moving statistics.
+        output: The output tensor, which is the boundary above the group.
+        num_steps: Number of operations from the input to `output`.
     """
 
     name: str
@@ -51,7 +51,7 @@ class LayerGroup:
 
 @dataclass
 class _Block:
-    """Layers gathered so far, where they end, and the edge of their own last map (before any pooling that follows)."""
+    """Layers collected so far, their last step, and the edge of their last map before any pooling."""
 
     key: str | None
     layers: list[keras.Layer]
@@ -60,12 +60,12 @@ class _Block:
 
 
 def record_steps(model: keras.Model) -> tuple[keras.Model, tuple[Step, ...]]:
-    """Replay a functional model's graph and write down every call, in running order.
+    """Replay a functional model's graph and record every call, in order.
 
     Nested models (ConvNeXt's stem) count as one operation.
 
     Returns:
-        A model with the same layers and weights on a graph of its own, and the steps of that graph.
+        A model with the same layers and weights on its own graph, and the steps of that graph.
     """
     steps: list[Step] = []
 
@@ -83,11 +83,11 @@ def find_groups(entry: BackboneEntry, steps: Sequence[Step]) -> tuple[LayerGroup
     """Return the layer groups of a backbone, from the pixels upwards; the last one ends with the last step.
 
     Args:
-        entry: Names the groups and says how blocks are recognised.
-        steps: The graph up to the backbone's output, as `record_steps` gives it.
+        entry: The catalogue entry, with names of groups and the pattern of blocks.
+        steps: The graph up to the backbone's output, from `record_steps`.
 
     Raises:
-        RuntimeError: the graph falls into another number of groups than the catalogue says: Keras has changed.
+        RuntimeError: the number of groups differs from the catalogue, because Keras has changed.
     """
     blocks = _gather_blocks(steps, entry.block_pattern)
     if entry.merge_by_resolution:
@@ -110,7 +110,7 @@ def find_groups(entry: BackboneEntry, steps: Sequence[Step]) -> tuple[LayerGroup
 
 
 def find_cuts(steps: Sequence[Step]) -> list[int]:
-    """Return the positions of the steps whose output is a cut, the last one among them."""
+    """Return the positions of the steps whose output is a cut, including the last step."""
     last_read: dict[int, int] = {}
     for position, step in enumerate(steps):
         for tensor in step.inputs:
@@ -126,14 +126,14 @@ def find_cuts(steps: Sequence[Step]) -> list[int]:
 
 
 def _gather_blocks(steps: Sequence[Step], pattern: str | None) -> list[_Block]:
-    """Return the blocks of a graph; without a pattern every segment with weights is one."""
+    """Return the blocks of a graph; without a pattern, every segment with weights is a block."""
     blocks: list[_Block] = []
     start = 0
     for end in find_cuts(steps):
         layers = _weighted_layers(steps[start : end + 1])
         start = end + 1
         if not layers:
-            # An activation, padding or pooling: below the boundary where that makes the cached map no larger.
+            # Activation, padding or pooling: below the boundary if that does not enlarge the cached map.
             if blocks and _tensor_size(steps[end]) <= _tensor_size(steps[blocks[-1].end]):
                 blocks[-1].end = end
             continue
@@ -150,7 +150,7 @@ def _gather_blocks(steps: Sequence[Step], pattern: str | None) -> list[_Block]:
 
 
 def _merge_by_resolution(blocks: Iterable[_Block]) -> list[_Block]:
-    """Return the blocks with neighbours of the same resolution made one; what has no map joins the block below it."""
+    """Merge neighbouring blocks of the same resolution; blocks without a map join the one below."""
     merged: list[_Block] = []
     for block in blocks:
         if merged and (block.edge is None or block.edge > SAME_RESOLUTION_RATIO * (merged[-1].edge or 0)):
@@ -166,7 +166,7 @@ def _weighted_layers(steps: Iterable[Step]) -> list[keras.Layer]:
 
 
 def _block_key(layers: Iterable[keras.Layer], pattern: str | None) -> str | None:
-    """Return the block that the first layer with a telling name belongs to."""
+    """Return the block of the first layer whose name matches the pattern."""
     if pattern is None:
         return None
     matches = (re.search(pattern, layer.name) for layer in layers)
@@ -174,10 +174,10 @@ def _block_key(layers: Iterable[keras.Layer], pattern: str | None) -> str | None
 
 
 def _tensor_size(step: Step) -> int:
-    """Return how many numbers an image the output of a step holds."""
+    """Return the number of values per image in the output of a step."""
     return math.prod(step.output.shape[1:])
 
 
 def _map_edge(step: Step) -> int | None:
-    """Return the height of the map that a step makes, None where it makes none."""
+    """Return the height of a step's output map; None if it is not a map."""
     return step.output.shape[1] if len(step.output.shape) == 4 else None

@@ -1,9 +1,10 @@
-"""The same network with less arithmetic: batch norm folded into the convolutions, grouped convolutions made depthwise.
+"""Make an equivalent but faster network for inference: fold batch norm into convolutions, and make grouped convolutions
+depthwise.
 
-In inference batch norm is one scale and one shift a channel. Where a convolution stands before it and nothing else
-reads that convolution, both join its weights; elsewhere they stay as a layer of two weights. The forward pass is the
-same but for rounding (about 1e-5 of the output). To train the joined weights would be another matter, as rates and decay
-act on them differently; `tlkit.backbones.fused` has the network that is trained.
+In inference, batch norm is one scale and one shift per channel. If it follows a convolution whose output nothing else
+reads, both are merged into the convolution's weights; otherwise they become a layer of two weights. The output is the
+same except for rounding (about 1e-5). Training merged weights would differ, as learning rates and decay act
+differently; see `tlkit.backbones.fused`.
 """
 
 from __future__ import annotations
@@ -23,11 +24,11 @@ from tlkit.backbones.cutting import Step, record_steps
 FOLDABLE = (keras.layers.Conv2D, keras.layers.DepthwiseConv2D, keras.layers.SeparableConv2D, keras.layers.Dense)
 
 Affine = tuple[NDArray[np.float64], NDArray[np.float64]]
-"""A scale and a shift, one of each a channel."""
+"""A scale and a shift per channel."""
 
 
 class ScaleAndShift(keras.layers.Layer):  # type: ignore[misc]
-    """x * scale + shift, one of each a channel: what batch norm is in inference."""
+    """x * scale + shift per channel: batch norm in inference."""
 
     def build(self, input_shape: Sequence[int | None]) -> None:
         """Make the two weights."""
@@ -41,12 +42,12 @@ class ScaleAndShift(keras.layers.Layer):  # type: ignore[misc]
 
 @dataclass(frozen=True)
 class FoldedLayer:
-    """A layer of a folded network, and where it comes from.
+    """A layer of a folded network, and its source.
 
     Attributes:
-        layer: With weights of its own.
-        source: The layer whose place it takes.
-        norm: The batch norm after `source` that `layer` has taken in, if there is one.
+        layer: The new layer, with its own weights.
+        source: The layer that it replaces.
+        norm: The batch norm after `source` that is folded in, if any.
     """
 
     layer: keras.Layer
@@ -55,16 +56,16 @@ class FoldedLayer:
 
 
 def fold_batch_norm(model: keras.Model, *, dtype: str = "float32") -> keras.Model:
-    """Return a network that computes what `model` computes in inference, faster, on weights of its own.
+    """Return a faster network that computes the same as `model` in inference, with its own weights.
 
     Models nested in it are copied as they are.
 
     Args:
         model: A functional model, such as a backbone, its trunk or its tail; it is not changed.
-        dtype: Keras' policy of the new layers: float32, or mixed_bfloat16, in which weights stay float32.
+        dtype: dtype policy of the new layers: float32, or mixed_bfloat16 with float32 weights.
 
     Returns:
-        A model of the same input and output, without BatchNormalization.
+        A model with the same input and output, without BatchNormalization.
     """
     replay, steps = record_steps(model)
     joined = find_joined(replay, steps)
@@ -92,7 +93,7 @@ def fold_batch_norm(model: keras.Model, *, dtype: str = "float32") -> keras.Mode
 
 
 def find_joined(model: keras.Model, steps: Sequence[Step]) -> list[tuple[keras.Layer, keras.Layer]]:
-    """Return each batch norm that can be folded, with the layer that it joins."""
+    """Return each batch norm that can be folded, with its layer."""
     maker = {id(step.output): step.operation for step in steps if isinstance(step.output, keras.KerasTensor)}
     num_calls = Counter(id(step.operation) for step in steps)
     num_readers = Counter(id(tensor) for step in steps for tensor in step.inputs)
@@ -113,12 +114,12 @@ def find_joined(model: keras.Model, steps: Sequence[Step]) -> list[tuple[keras.L
 
 
 def _is_channel_norm(layer: Any) -> bool:
-    """Return whether a layer is batch norm over the last axis, which makes it one scale and one shift a channel."""
+    """Return whether a layer is batch norm over the last axis."""
     return isinstance(layer, keras.layers.BatchNormalization) and layer.axis in (-1, layer.input_spec.ndim - 1)
 
 
 def _copy_layer(layer: keras.Layer, *, takes_norm: bool, dtype: str) -> keras.Layer:
-    """Return a new layer, without weights yet, that takes the old one's place."""
+    """Return a new layer, not yet with weights, to replace the old one."""
     if isinstance(layer, keras.Model):
         return keras.models.clone_model(layer, clone_function=partial(_copy_layer, takes_norm=False, dtype=dtype))
     if _is_channel_norm(layer):
@@ -134,12 +135,12 @@ def _copy_layer(layer: keras.Layer, *, takes_norm: bool, dtype: str) -> keras.La
 
 
 def has_a_group_for_each_channel(layer: keras.Layer) -> bool:
-    """Return whether a convolution is a depthwise one by another name; as such it runs several times faster."""
+    """Return whether a grouped convolution is depthwise; DepthwiseConv2D is several times faster."""
     return type(layer) is keras.layers.Conv2D and layer.groups > 1 and layer.kernel.shape[2] == 1
 
 
 def _set_weights(folded: FoldedLayer) -> None:
-    """Give a new layer the weights of its source, with those of the batch norm that it takes in."""
+    """Set the weights of a new layer from its source and the folded batch norm."""
     new, old = folded.layer, folded.source
     if isinstance(new, ScaleAndShift):
         new.set_weights(_affine(old))
@@ -159,7 +160,7 @@ def _set_weights(folded: FoldedLayer) -> None:
 
 
 def _copy_state(source: keras.Layer, target: keras.Layer) -> None:
-    """Set weights and the states of random generators (Dropout's) to those of a layer of the same kind."""
+    """Copy weights and random generator states (of Dropout) from a layer of the same kind."""
     for ours, theirs in zip(target.variables, source.variables, strict=True):
         ours.assign(theirs)
 
@@ -183,7 +184,7 @@ def _affine(norm: keras.Layer) -> Affine:
 
 
 def _join(layer: keras.Layer, arrays: Sequence[NDArray[Any]], norm: keras.Layer) -> list[NDArray[Any]]:
-    """Return a convolution's arrays with its kernel scaled, and a bias that holds the shift."""
+    """Return a convolution's arrays with a scaled kernel and the shift in the bias."""
     scale, shift = _affine(norm)
     *kernels, bias = [*arrays] if layer.use_bias else [*arrays, np.zeros_like(shift)]
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv2D)

@@ -1,8 +1,8 @@
-"""The same network on the same weights, with less arithmetic while it is trained.
+"""Make an equivalent network that trains faster, on the same weights.
 
-Frozen batch norm is a scale and a shift a channel. Where it stands after a convolution, the convolution takes them into
-its kernel each time that it runs: a product of two small arrays in place of one over all maps, forwards and backwards.
-What is trained are the weights themselves, at their own rates and decay; only the order of the arithmetic is another one.
+Frozen batch norm is a scale and a shift per channel. After a convolution, they are multiplied into the kernel at every
+step instead of into the maps, which is much cheaper, forwards and backwards. The original weights are trained at their
+own rates and decay; only the order of operations differs.
 """
 
 from __future__ import annotations
@@ -19,11 +19,11 @@ from tlkit.backbones.strided_depthwise import convolve_strided
 
 
 class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
-    """A layer and the frozen batch norm after it, with their own weights, in fewer and faster steps.
+    """A layer and the frozen batch norm after it, fused, with their original weights.
 
     Args:
         convolution: One of `tlkit.backbones.folding.FOLDABLE`.
-        norm: Over the channels of what the layer returns; None if none is to be taken in.
+        norm: Batch norm over the output channels; None for none.
     """
 
     def __init__(self, convolution: keras.layers.Layer, norm: keras.layers.BatchNormalization | None) -> None:
@@ -33,13 +33,13 @@ class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
         self.built = True
 
     def call(self, maps: Any) -> Any:
-        """Return what the layer and the batch norm return of maps, float (n, ..., channels)."""
+        """Return the output of layer and batch norm for maps, float (n, ..., channels)."""
         kernels, bias = self._read_weights()
         convolved = _convolve(self.convolution, maps, kernels)
         return self.convolution.activation(convolved if bias is None else ops.add(convolved, bias))
 
     def _read_weights(self) -> tuple[list[Any], Any]:
-        """Return the kernels and the bias, which is None if there is none, with what batch norm does to them."""
+        """Return the kernels and the bias, if any, with batch norm applied."""
         layer, norm = self.convolution, self.norm
         kernels = [ops.convert_to_tensor(getattr(layer, name)) for name in _KERNELS.get(type(layer), ("kernel",))]
         bias = ops.convert_to_tensor(layer.bias) if layer.use_bias else None
@@ -61,11 +61,11 @@ _KERNELS = {keras.layers.SeparableConv2D: ("depthwise_kernel", "pointwise_kernel
 
 
 def make_lean(model: keras.Model) -> keras.Model:
-    """Return a model on the same layers and weights that computes the same faster, forwards and backwards.
+    """Return a model with the same layers and weights that computes the same faster, forwards and backwards.
 
     Args:
-        model: A functional model whose layers have their `trainable` set: batch norm that is trained stays as it is.
-            Models nested in it stay, too.
+        model: A functional model whose layers have their `trainable` set. Trainable batch norm and nested models are
+            not changed.
     """
     replay, steps = record_steps(model)
     norm_of = {id(convolution): norm for norm, convolution in find_joined(replay, steps) if not norm.trainable}
@@ -83,7 +83,7 @@ def make_lean(model: keras.Model) -> keras.Model:
 
 
 def _is_slow(layer: Any) -> bool:
-    """Return whether TensorFlow has a faster way to compute what a layer does, or its gradient."""
+    """Return whether there is a faster way to compute a layer or its gradient."""
     return _has_strides(layer) or has_a_group_for_each_channel(layer)
 
 
@@ -98,7 +98,7 @@ def _has_strides(layer: Any) -> bool:
 
 
 def _convolve(layer: keras.layers.Layer, maps: Any, kernels: Sequence[Any]) -> Any:
-    """Return what a layer computes with other kernels, without bias and activation."""
+    """Return the output of a layer with other kernels, without bias and activation."""
     if isinstance(layer, keras.layers.Dense):
         return ops.matmul(maps, kernels[0])
     settings = {

@@ -1,7 +1,7 @@
-"""The layer table of a network, as course notes print it: shapes, activations and parameters, layer by layer.
+"""The layer table of a network: shapes, activations and parameters, layer by layer.
 
-The network is Keras' own, with its classifier of 1,000 classes. It is built in a TensorFlow graph that is never run, so
-that VGG16's half a gigabyte of weights is described without being drawn.
+The network is Keras' own, with its classifier of 1,000 classes. It is built in a TensorFlow graph that never runs, so
+no weights are allocated.
 """
 
 from __future__ import annotations
@@ -29,10 +29,10 @@ class LayerRow:
     Attributes:
         layer: Keras' name.
         kind: Its class.
-        group: Layer group that it belongs to, `input` or `classifier`.
-        output_shape: Of one image, without the batch.
-        num_parameters: Its weights, moving statistics included.
-        ends_in_relu: Whether a relu runs inside the layer, whose input is not counted as an output.
+        group: Its layer group, `input` or `classifier`.
+        output_shape: Shape of its output, without the batch axis.
+        num_parameters: Number of its weights, including moving statistics.
+        ends_in_relu: Whether the layer ends with a relu, whose input is not counted as an output.
     """
 
     layer: str
@@ -44,12 +44,12 @@ class LayerRow:
 
     @property
     def num_activations(self) -> int:
-        """Return how many numbers the layer puts out for one image."""
+        """Number of output values per image."""
         return math.prod(self.output_shape)
 
     @property
     def activation_bytes(self) -> int:
-        """Return the memory of these numbers in float32."""
+        """Memory of these values in float32."""
         return BYTES_PER_FLOAT32 * self.num_activations
 
 
@@ -63,45 +63,45 @@ class LayerTable:
 
     @property
     def num_parameters(self) -> int:
-        """Return all weights, those of the classifier included."""
+        """Number of weights, including the classifier."""
         return sum(row.num_parameters for row in self.rows)
 
     @property
     def num_backbone_parameters(self) -> int:
-        """Return the weights below the classifier."""
+        """Number of weights below the classifier."""
         return sum(row.num_parameters for row in self.rows if row.group != CLASSIFIER)
 
     @property
     def num_activations(self) -> int:
-        """Return the numbers that all layers put out for one image: the input, and flattened copies, count too."""
+        """Number of output values of all layers per image, including the input and flattened copies."""
         return sum(row.num_activations for row in self.rows)
 
     @property
     def num_activations_with_relus(self) -> int:
-        """Return the same with the relu inside a layer counted as a layer of its own."""
+        """The same, with each relu inside a layer counted as a separate layer."""
         return self.num_activations + sum(row.num_activations for row in self.rows if row.ends_in_relu)
 
     @property
     def activation_bytes(self) -> int:
-        """Return the memory of `num_activations` in float32."""
+        """Memory of `num_activations` in float32."""
         return sum(row.activation_bytes for row in self.rows)
 
     def boundary_shape(self, group: str) -> tuple[int, ...]:
-        """Return the shape of one image's feature at the upper end of a layer group, not pooled."""
+        """Return the shape of an image's unpooled feature at the end of a layer group."""
         return next(
             row.output_shape for row in reversed(self.rows) if row.group == group and len(row.output_shape) == 3
         )
 
     def group_parameters(self, group: str) -> int:
-        """Return the weights of a layer group."""
+        """Return the number of weights of a layer group."""
         return sum(row.num_parameters for row in self.rows if row.group == group)
 
 
 def build_layer_table(entry: BackboneEntry, *, image_size: tuple[int, int] | None = None) -> LayerTable:
-    """Describe a network layer by layer; costs a second or a few, and no memory for weights.
+    """Describe a network layer by layer; takes seconds, and no memory for weights.
 
     Args:
-        entry: Which network.
+        entry: The network.
         image_size: (height, width) of the input in pixels; None for the backbone's own.
 
     Raises:
@@ -130,7 +130,7 @@ def _build_with_classifier(entry: BackboneEntry, image_size: tuple[int, int]) ->
 def _find_classifier(steps: Sequence[Step]) -> int:
     """Return the position of the classifier's first step: the last global pooling, else the first flattening.
 
-    ConvNeXt normalises what was pooled, with or without a classifier, so there it begins after that.
+    ConvNeXt normalises the pooled vector even without a classifier, so its classifier begins after that.
     """
     kinds = [type(step.operation).__name__ for step in steps]
     if "GlobalAveragePooling2D" in kinds:
@@ -140,7 +140,7 @@ def _find_classifier(steps: Sequence[Step]) -> int:
 
 
 def _group_name(position: int, groups: Sequence[LayerGroup]) -> str:
-    """Return the layer group that a step stands in."""
+    """Return the layer group of a step."""
     return next((group.name for group in groups if position < group.num_steps), CLASSIFIER)
 
 

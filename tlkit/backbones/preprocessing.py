@@ -1,4 +1,4 @@
-"""What each family expects of its pixels, as layers of the model itself: every backbone takes RGB, 0..255.
+"""Preprocessing of each family as layers of the model, so that every backbone takes RGB, 0..255.
 
 The arithmetic is that of `keras.applications.imagenet_utils.preprocess_input`, mode by mode.
 """
@@ -13,12 +13,12 @@ CAFFE_MEAN_BGR = (103.939, 116.779, 123.68)
 
 
 def add_preprocessing(images: keras.KerasTensor, mode: str) -> keras.KerasTensor:
-    """Return what a network of this mode takes.
+    """Preprocess images for a network.
 
     Args:
         images: RGB, float (n, height, width, 3), 0..255.
-        mode: caffe (BGR, mean subtracted), tf (-1..1), torch (mean 0 and deviation 1 over ImageNet), or inside (the
-            network's own layers do it: unchanged).
+        mode: caffe (BGR, mean subtracted), tf (-1..1), torch (mean 0 and deviation 1 over ImageNet), or inside
+            (unchanged, because the network preprocesses).
 
     Returns:
         Float (n, height, width, 3), in the range of the mode.

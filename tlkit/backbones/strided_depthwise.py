@@ -1,9 +1,8 @@
-"""Depthwise convolutions with strides whose gradient does not take longer than all the rest of the network.
+"""Strided depthwise convolutions with a fast gradient.
 
-TensorFlow on a processor computes the gradient of a depthwise convolution's input by oneDNN where it moves by single
-steps, and by a plain loop where it has strides: of a training step of MobileNetV2 four such layers took a third. But an
-output with strides is one by single steps of which only some places are read, and the gradient of the others is zero. So
-the gradient is that of a convolution by single steps, given zeros in between.
+On CPUs, TensorFlow computes the input gradient of a depthwise convolution by oneDNN if its stride is 1, and otherwise
+by a plain loop: four such layers took a third of a training step of MobileNetV2. A strided output is a subset of the
+output at stride 1, so its gradient is that of a convolution at stride 1, with zeros at the other positions.
 """
 
 from __future__ import annotations
@@ -15,12 +14,12 @@ import tensorflow as tf
 
 
 def convolve_strided(maps: tf.Tensor, kernel: tf.Tensor, *, stride: int, padding: str) -> tf.Tensor:
-    """Return `tf.nn.depthwise_conv2d`, with a gradient that is computed by single steps.
+    """Return `tf.nn.depthwise_conv2d`, with a gradient computed at stride 1.
 
     Args:
         maps: Float (n, height, width, channels); height and width are known.
         kernel: Float (edge, edge, channels, multiplier).
-        stride: Places from one output to the next, in both directions.
+        stride: Stride in both directions.
         padding: SAME or VALID.
     """
     strides = [1, stride, stride, 1]
@@ -39,7 +38,7 @@ def convolve_strided(maps: tf.Tensor, kernel: tf.Tensor, *, stride: int, padding
 def _differentiate_input(maps: tf.Tensor, kernel: tf.Tensor, above: tf.Tensor, stride: int, padding: str) -> tf.Tensor:
     """Return the gradient of the input, given that of the output."""
     sizes, places, edges = maps.shape[1:3], above.shape[1:3], kernel.shape[:2]
-    # What the convolution reads in each direction, padding included: from the first place of the first to the last.
+    # The extent that the convolution reads in each direction, including padding.
     read = [(number - 1) * stride + edge for number, edge in zip(places, edges, strict=True)]
     gradient = tf.nn.depthwise_conv2d_backprop_input(
         [tf.shape(maps)[0], *read, maps.shape[3]], kernel, _put_zeros_between(above, stride), [1, 1, 1, 1], "VALID"
@@ -51,7 +50,7 @@ def _differentiate_input(maps: tf.Tensor, kernel: tf.Tensor, above: tf.Tensor, s
 
 
 def _put_zeros_between(maps: tf.Tensor, stride: int) -> tf.Tensor:
-    """Return maps with `stride - 1` rows and columns of zeros between each two: (n, (height - 1) * stride + 1, ...)."""
+    """Insert `stride - 1` rows and columns of zeros between neighbours: (n, (height - 1) * stride + 1, ...)."""
     height, width, channels = maps.shape[1:]
     spread = tf.reshape(maps, [-1, height, 1, width, 1, channels])
     spread = tf.pad(spread, [[0, 0], [0, 0], [0, stride - 1], [0, 0], [0, stride - 1], [0, 0]])

@@ -1,8 +1,9 @@
 """Read a file of weights for one network, checked against it array by array.
 
-Three kinds of file: Keras' `.weights.h5` and the older `.h5` of `keras.applications`, which both go by position (the
-n-th layer of its class; the n-th layer), and `.safetensors` with tlkit's own stable names, such as `RUN/bundle/weights.safetensors`. An HDF5 file may point into
-other files; such a file is refused before anything is read from it. A classifier on top of the network is left out.
+Supported are Keras' `.weights.h5` and the older `.h5` of `keras.applications`, whose weights are found by position (the
+n-th layer of its class; the n-th layer), and `.safetensors` with tlkit's stable names, such as
+`RUN/bundle/weights.safetensors`. HDF5 files that refer to other files are refused. A classifier on top of the network
+is skipped.
 """
 
 from __future__ import annotations
@@ -21,18 +22,18 @@ from tlkit.backbones.weights import snake_case, stable_names, unreadable_weights
 from tlkit.errors import BackboneError
 
 BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"
-"""What the names of weights begin with in a bundle."""
+"""Prefixes of names of weights in a bundle."""
 
 
 MAX_NAMES = 100_000
 _DAMAGE = (
-    *(OSError, SafetensorError, MemoryError, RuntimeError),  # RuntimeError: what HDF5 says of broken structures
-    *(KeyError, IndexError, ValueError, TypeError, AttributeError),  # a part that is of another kind than it should be
+    *(OSError, SafetensorError, MemoryError, RuntimeError),  # RuntimeError: broken structures in HDF5
+    *(KeyError, IndexError, ValueError, TypeError, AttributeError),  # a part of the wrong kind
 )
 
 
 class _MisfitError(Exception):
-    """The file belongs to another network; says what does not fit."""
+    """The file belongs to another network; the message says what does not fit."""
 
 
 def read_weight_file(path: Path, model: keras.Model, entry: BackboneEntry) -> dict[str, np.ndarray]:
@@ -41,14 +42,14 @@ def read_weight_file(path: Path, model: keras.Model, entry: BackboneEntry) -> di
     Args:
         path: A .weights.h5, .h5 or .safetensors file.
         model: The network, as built.
-        entry: What the network is, for messages.
+        entry: Its catalogue entry, for messages.
 
     Returns:
         Float32 arrays under the stable names of the model's weights, in their shapes.
 
     Raises:
-        BackboneError: the file is damaged, points outside itself, belongs to another network, or holds a number that
-            is not finite.
+        BackboneError: the file is damaged, refers to other files, belongs to another network, or has a value that is
+            not finite.
     """
     weights = stable_names(model)
     try:
@@ -78,7 +79,7 @@ def read_weight_file(path: Path, model: keras.Model, entry: BackboneEntry) -> di
 
 
 def _read_safetensors(path: Path, weights: dict[str, keras.Variable]) -> dict[str, np.ndarray]:
-    """Return the arrays of a file that uses the stable names; of a bundle's, those of its backbone."""
+    """Return the arrays of a file with stable names; of a bundle's file, those of the backbone."""
     with safe_open(path, framework="numpy") as file:
         names = file.keys()
         stored = {name.removeprefix(BACKBONE_PREFIX): name for name in names if not name.startswith(HEAD_PREFIX)}
@@ -95,10 +96,10 @@ def _read_safetensors(path: Path, weights: dict[str, keras.Variable]) -> dict[st
 
 
 def _refuse_pointers(path: Path, file: h5py.File) -> None:
-    """Refuse a file whose groups or arrays lead anywhere but into its own plain data.
+    """Refuse a file whose groups or arrays refer to anything but its own plain data.
 
     Raises:
-        BackboneError: naming the first pointer found.
+        BackboneError: For the first such reference.
     """
     groups, seen = [file["/"]], set()
     while groups:
@@ -158,7 +159,7 @@ def _pair_layers_by_class(group: h5py.Group, model: keras.Model) -> Generator[tu
 
 
 def _numbers(group: h5py.Group) -> list[str]:
-    """Return the names of a group's arrays, which are numbers, in the order of the numbers."""
+    """Return the names of a group's arrays, which are numbers, in numerical order."""
     return sorted(group, key=int)
 
 
@@ -179,7 +180,7 @@ def _pair_by_layer(file: h5py.File, model: keras.Model) -> Iterator[tuple[int, h
 
 
 def _read_names(group: h5py.Group, attribute: str) -> list[str]:
-    """Return a list of names from an attribute, which Keras splits into numbered parts where it is long."""
+    """Return a list of names from an attribute, which Keras splits into numbered parts if it is long."""
     parts = [attribute] if attribute in group.attrs else []
     while f"{attribute}{len(parts)}" in group.attrs:
         parts.append(f"{attribute}{len(parts)}")
@@ -208,7 +209,7 @@ def _check_shape(name: str, shape: tuple[int, ...], weight: keras.Variable) -> N
 
 
 def _read_dataset(dataset: h5py.Dataset, name: str) -> np.ndarray:
-    """Return a dataset's numbers as float32."""
+    """Return a dataset as float32."""
     if dataset.dtype.kind != "f":
         raise _not_floats(name, str(dataset.dtype))
     return _to_float32(dataset[()])
@@ -219,6 +220,6 @@ def _not_floats(name: str, dtype: str) -> _MisfitError:
 
 
 def _to_float32(array: np.ndarray) -> np.ndarray:
-    """Return numbers as float32; those beyond its range become infinite."""
+    """Return an array as float32; values beyond its range become infinite."""
     with np.errstate(over="ignore", invalid="ignore"):
         return np.asarray(array, np.float32)

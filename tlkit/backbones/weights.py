@@ -1,7 +1,7 @@
-"""The weights of a backbone: where they come from, what each is called, and what they hash to.
+"""The weights of a backbone: sources, stable names and hashes.
 
-Names given by Keras change from build to build (`conv2d_94`), so weights are stored and compared under stable names.
-Nothing heavy is imported until weights are loaded: `check_weights` runs before TensorFlow is.
+Keras' names change from build to build (`conv2d_94`), so weights are stored and compared under stable names. Nothing
+heavy is imported until weights are loaded; `check_weights` does not need TensorFlow.
 """
 
 from __future__ import annotations
@@ -27,17 +27,17 @@ IMAGENET = "imagenet"
 BUNDLED = "bundled"
 RANDOM = "random"
 BUNDLED_FILES = {"tiny": Path(__file__).parent / "own" / "tiny.safetensors"}
-"""Weights that ship with tlkit, in float16 under their stable names."""
+"""Weights that ship with tlkit, in float16, by stable name."""
 SUFFIXES = (".weights.h5", ".h5", ".safetensors")
 
 
 @dataclass(frozen=True)
 class WeightsInfo:
-    """Where weights came from.
+    """The origin of weights.
 
     Attributes:
-        source: "imagenet", "bundled", "random" or the path, as the user gave it.
-        sha256: Hash of all weights under their stable names, as hex: the same for the same numbers in any file format.
+        source: "imagenet", "bundled", "random" or the given path.
+        sha256: Hash of all weights by stable name, as hex, independent of the file format.
     """
 
     source: str
@@ -45,10 +45,10 @@ class WeightsInfo:
 
 
 def check_weights(entry: BackboneEntry, source: str) -> None:
-    """Check what can be known of a source of weights before anything heavy is loaded.
+    """Check a source of weights, without heavy imports.
 
     Raises:
-        BackboneError: the network has no such weights, or the file is missing, of an unknown kind or not whole.
+        BackboneError: the network has no such weights, or the file is missing, incomplete or of an unknown kind.
     """
     if source == RANDOM:
         return
@@ -76,10 +76,10 @@ def check_weights(entry: BackboneEntry, source: str) -> None:
 
 
 def _open_weights(path: Path) -> None:
-    """Open a file of weights, of which then only the outermost structure has been read.
+    """Open and close a file of weights, which reads only its outermost structure.
 
     Raises:
-        BackboneError: it cannot be opened, is something else, or has been cut off.
+        BackboneError: it cannot be opened, is something else, or is truncated.
     """
     import h5py
     from safetensors import SafetensorError, safe_open
@@ -92,7 +92,7 @@ def _open_weights(path: Path) -> None:
 
 
 def unreadable_weights(path: Path, error: BaseException) -> BackboneError:
-    """Return the error for a file of weights that is damaged or something else."""
+    """Return the error for a damaged or invalid file of weights."""
     return BackboneError(
         f"{path} cannot be read as a file of weights ({' '.join(str(error).split()) or type(error).__name__}).",
         expected="a whole .weights.h5, .h5 or .safetensors file",
@@ -101,7 +101,7 @@ def unreadable_weights(path: Path, error: BaseException) -> BackboneError:
 
 
 def locate_weights(entry: BackboneEntry, source: str) -> Path:
-    """Return the file that holds the weights, which need not be there yet: "imagenet", "bundled", or a path."""
+    """Return the file of the weights "imagenet", "bundled" or a path; it need not exist yet."""
     if source == IMAGENET:
         return models_folder() / IMAGENET_FILES[entry.name].name
     return BUNDLED_FILES[entry.name] if source == BUNDLED else Path(source)
@@ -121,12 +121,12 @@ def load_weights(model: keras.Model, entry: BackboneEntry, source: str) -> Weigh
     """Set the weights of a freshly built network.
 
     Args:
-        model: As `build.build_architecture` gives it, its weights random and seeded.
-        entry: What the network is.
+        model: A network from `build.build_architecture`, with seeded random weights.
+        entry: Its catalogue entry.
         source: "imagenet" (downloaded once by Keras, into its own folder), "bundled", "random", or a path.
 
     Raises:
-        BackboneError: the weights cannot be had, are unsafe to read, or belong to another network.
+        BackboneError: the weights are missing, unsafe to read, or belong to another network.
     """
     if source != RANDOM:
         from tlkit.backbones.weight_files import read_weight_file
@@ -140,7 +140,7 @@ def load_weights(model: keras.Model, entry: BackboneEntry, source: str) -> Weigh
 
 
 def finalize_normalization(model: keras.Model) -> None:
-    """Make `Normalization` layers use weights that were set from outside; without it they change nothing.
+    """Make `Normalization` layers use assigned weights.
 
     Call it after every assignment of weights, before the model is traced.
     """
@@ -152,14 +152,13 @@ def finalize_normalization(model: keras.Model) -> None:
 
 
 def stable_names(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return every weight of a backbone under a name that is the same at every build and in every process.
+    """Return every weight of a backbone under a name that is the same in every build and process.
 
-    A name is the layers' names and the weight's, joined by slashes. A name that Keras made up from the layer's class
-    and a counter gets a counter of its own. Whole-number weights are left out: `Normalization` counts what it was
-    adapted to, which nothing reads.
+    A name consists of the layers' names and the weight's, joined by slashes. Names that Keras generated from class and
+    counter get a new counter. Integer weights are skipped: only `Normalization` has one, an unused count.
 
     Args:
-        model: The full backbone. A tail's weights are found in the answer by identity.
+        model: The full backbone.
     """
     named: dict[str, keras.Variable] = {}
     _name_weights(model, "", {}, named)
@@ -167,14 +166,14 @@ def stable_names(model: keras.Model) -> dict[str, keras.Variable]:
 
 
 def read_arrays(model: keras.Model) -> dict[str, np.ndarray]:
-    """Return copies of all weights under their stable names."""
+    """Return copies of all weights by stable name."""
     import numpy as np
 
     return {name: np.asarray(weight) for name, weight in stable_names(model).items()}
 
 
 def hash_arrays(arrays: Mapping[str, np.ndarray]) -> str:
-    """Return the SHA-256 of named arrays (names, number formats, shapes and numbers), as hex; order does not matter."""
+    """Return the SHA-256 of named arrays (names, dtypes, shapes and values), as hex; independent of order."""
     digest = hashlib.sha256()
     for name in sorted(arrays):
         array = arrays[name]
@@ -200,7 +199,7 @@ def _name_weights(model: keras.Model, prefix: str, counters: dict[str, int], nam
 
 
 def _stable_layer_name(layer: keras.Layer, counters: dict[str, int]) -> str:
-    """Return a layer's name, or class and own count if Keras made the name up."""
+    """Return a layer's name, or its class and a new count if Keras generated the name."""
     made_up = snake_case(type(layer).__name__)
     if not re.fullmatch(rf"{made_up}(_\d+)?", layer.name):
         return str(layer.name)
@@ -209,21 +208,21 @@ def _stable_layer_name(layer: keras.Layer, counters: dict[str, int]) -> str:
 
 
 def snake_case(name: str) -> str:
-    """Return a class name as Keras turns it into a layer name: BatchNormalization, batch_normalization."""
+    """Convert a class name to a layer name as Keras does: BatchNormalization to batch_normalization."""
     name = re.sub(r"(.)([A-Z][a-z]+)", r"\1_\2", name)
     return re.sub(r"([a-z])([A-Z])", r"\1_\2", name).lower()
 
 
 def is_to_be_fetched(entry: BackboneEntry, source: str) -> bool:
-    """Return whether weights have to come over the network."""
+    """Return whether weights have to be downloaded."""
     return source == IMAGENET and not locate_weights(entry, source).is_file()
 
 
 def fetch_imagenet_file(entry: BackboneEntry) -> Path:
-    """Return the path of the ImageNet weights in Keras' folder, downloading them there if they are missing.
+    """Return the path of the ImageNet weights in Keras' folder, downloading them if necessary.
 
     Raises:
-        BackboneError: they are not there and cannot be downloaded.
+        BackboneError: they are missing and cannot be downloaded.
     """
     import keras
 

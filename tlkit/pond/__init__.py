@@ -1,9 +1,8 @@
-"""A fictional pond and its fish, drawn on the spot: a data set for trying tlkit without a network.
+"""A fictional pond and its fish, drawn on the spot: a data set for trying tlkit offline.
 
-    draw_pond         the whole set in a folder: photos/, photos.csv, new-photos/
-
-`plan` decides what is drawn, `picture` composes one picture out of `water`, `scenery` and `fish`, `album` writes the
-files. The pictures are the same to the pixel on every machine with the same Pillow and numpy.
+`draw_pond` draws it into a folder: photos/, photos.csv and new-photos/. `plan` chooses the images, `picture` composes one
+from `water`, `scenery` and `fish`, and `album` writes the files. Pixels are the same on every machine with the same Pillow
+and numpy.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Write the pond's pictures into a folder, once, and never over a file that is not the pond's own.
+"""Write the pond's images to a folder, without overwriting other files.
 
-The folder's `pond.json` lists every file with its sha256. It is written before the first picture, without hashes, so
-that an interrupted drawing can be told from a stranger's folder; and again when all is done. A file that is there already
-must be the one that would be written.
+`pond.json` lists every file with its sha256. It is written before the first image, without hashes, to recognise an
+interrupted run, and again at the end. Existing files must be identical to those that would be written.
 """
 
 from __future__ import annotations
@@ -30,7 +29,7 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Pond:
-    """Where the pictures lie, and how many were drawn now or were there already."""
+    """The folder of the images, and the numbers of drawn and reused images."""
 
     folder: Path
     num_drawn: int
@@ -38,17 +37,17 @@ class Pond:
 
     @property
     def photos(self) -> Path:
-        """Return the folder of labelled pictures, by split and class."""
+        """The folder of labelled images, by split and class."""
         return self.folder / "photos"
 
     @property
     def table(self) -> Path:
-        """Return the table of labelled pictures with boxes, boats, hours and cameras."""
+        """The table of labelled images with boxes, boats, hours and cameras."""
         return self.folder / TABLE
 
     @property
     def new_photos(self) -> Path:
-        """Return the folder of pictures without labels, one of them torn."""
+        """The folder of images without labels, one of them truncated."""
         return self.folder / "new-photos"
 
 
@@ -60,17 +59,17 @@ def draw_pond(
     seed: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Pond:
-    """Draw the pond's pictures, or find them drawn.
+    """Draw the pond's images, reusing existing ones.
 
     Args:
-        folder: Where `photos/`, `photos.csv`, `new-photos/` and `pond.json` go; made if need be.
-        photos_per_kind: For each split, how many pictures of every kind of fish.
-        num_new: How many pictures without labels, besides a torn file.
-        seed: The same seed gives the same pictures.
-        advance: Is told of every picture finished.
+        folder: Folder for `photos/`, `photos.csv`, `new-photos/` and `pond.json`; created if necessary.
+        photos_per_kind: Number of images of every kind of fish, for each split.
+        num_new: Number of images without labels, without the truncated file.
+        seed: The same seed gives the same images.
+        advance: Called with the number of new images.
 
     Returns:
-        What is in the folder now.
+        The content of the folder.
 
     Raises:
         DataError: The folder contains other files, another pond, or changed or added images.

@@ -1,9 +1,9 @@
 """The four kinds of fish in the pond, as numbers, and the coats that they all wear.
 
-The coats are shared on purpose: every kind comes in every coat, so that a picture's mean colour does not tell the kind
-and a network has to look at shape and pattern. Lengths are in body lengths, from the nose (u = 0) to the root of the
-tail fin (u = 1); heights are measured from the axis of the body, downward. A spot on the body is (u, part): the part of
-the way from the axis to the belly's edge, or to the back's if it is negative.
+Every kind comes in every coat, so that the mean colour does not reveal the kind, and a network has to use shape and
+pattern. Lengths are in body lengths, from the nose (u = 0) to the root of the tail fin (u = 1); heights are measured
+from the axis of the body, downward. A spot on the body is (u, part): the part of the way from the axis to the belly's
+edge, or to the back's if it is negative.
 """
 
 from __future__ import annotations

@@ -1,8 +1,7 @@
-"""Decide what is drawn: which kind of fish, taken from which boat, at what hour, for which split.
+"""Plan the images: kind of fish, boat, hour and split.
 
-Six boats go out, each with a camera of its own, and each in the waters where some kinds are more common. So the size of
-a picture tells the boat, and the boat hints at the kind: a leak that real fishery photographs have too, and that a
-model must not be praised for using.
+Six boats have their own cameras, and fish in waters where some kinds are more common. So the image size reveals the
+boat, and the boat hints at the kind: a leak that real fishery photographs have too.
 """
 
 from __future__ import annotations
@@ -23,7 +22,7 @@ NUM_NEW_PHOTOS = 8
 
 @dataclass(frozen=True)
 class Boat:
-    """A boat, its camera, and the chance of each kind of fish (in the order of KINDS) to be seen from it."""
+    """A boat, its camera, and its probability of each kind of fish, in the order of KINDS."""
 
     name: str
     camera: tuple[int, int]
@@ -42,7 +41,7 @@ BOATS = (
 
 @dataclass(frozen=True)
 class PlannedPhoto:
-    """One picture that will be drawn; `path` is relative to the demo's folder."""
+    """A planned image; `path` is relative to the demo's folder."""
 
     path: PurePosixPath
     kind: Kind
@@ -52,20 +51,20 @@ class PlannedPhoto:
     number: int
 
     def start_random(self, seed: int) -> np.random.Generator:
-        """Return the generator from which this picture alone is drawn."""
+        """Return this image's own random generator."""
         return np.random.Generator(np.random.PCG64([POND_VERSION, seed, self.number]))
 
 
 def plan_photos(photos_per_kind: dict[str, int], num_new: int, *, seed: int) -> tuple[PlannedPhoto, ...]:
-    """Plan all pictures of a pond.
+    """Plan all images of a pond.
 
     Args:
-        photos_per_kind: For each split, how many pictures of every kind.
-        num_new: How many unlabelled pictures besides; their split is "new".
-        seed: The same seed plans the same pictures.
+        photos_per_kind: Number of images of every kind, for each split.
+        num_new: Number of unlabelled images; their split is "new".
+        seed: The same seed gives the same plan.
 
     Returns:
-        The pictures in the order of their numbers, which say nothing about kind, boat or split.
+        The images in the order of their numbers, which are independent of kind, boat and split.
     """
     random = np.random.Generator(np.random.PCG64([POND_VERSION, seed]))
     chosen = [(split, kind) for split, count in photos_per_kind.items() for kind in KINDS for _ in range(count)]

@@ -1,7 +1,7 @@
-"""Engines: what runs the frozen part of a backbone, and the proofs that it computes the backbone's own features.
+"""Engines that run the frozen part of a backbone, and checks of their features.
 
-Every engine takes uint8 images and gives float32 features, in batches of one size: a row's value then depends on its
-image alone, not on how many images happened to be left over.
+Every engine takes uint8 images and returns float32 features, in batches of fixed size, so that a row depends only on
+its image.
 """
 
 from __future__ import annotations
@@ -32,9 +32,9 @@ class Engine:
 
     Attributes:
         name: keras or openvino.
-        precision: Number format of its products: float32 or bfloat16.
-        batch_size: Images that it takes at a time.
-        num_parallel: Batches that are worth computing at the same time, each in a thread of its own.
+        precision: Precision of its products: float32 or bfloat16.
+        batch_size: Batch size.
+        num_parallel: Number of batches that can usefully be computed in parallel threads.
         compute: uint8 (batch_size, height, width, 3), RGB, 0..255 -> float32 (batch_size, ...). Safe to call from
             several threads.
     """
@@ -48,11 +48,11 @@ class Engine:
 
 @dataclass(frozen=True)
 class Agreement:
-    """How near an engine's features of some images are to those of float32 Keras.
+    """How close an engine's features are to those of float32 Keras.
 
     Attributes:
-        median: Median cosine similarity of the pooled features, -1..1. In each place of a map rounding shows more.
-        lowest: Lowest cosine similarity of the features as they are, -1..1.
+        median: Median cosine similarity of the pooled features, -1..1.
+        lowest: Lowest cosine similarity of the unpooled features, -1..1; rounding affects them more.
     """
 
     median: float
@@ -60,19 +60,19 @@ class Agreement:
 
     @property
     def is_close(self) -> bool:
-        """Whether the features are as good as float32 Keras' own."""
+        """Whether the features are as good as those of float32 Keras."""
         return self.median >= LOWEST_MEDIAN_SIMILARITY and self.lowest >= LOWEST_SIMILARITY
 
 
 def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) -> Engine:
     """Return the trunk with its batch norm folded, as one TensorFlow graph.
 
-    The first batch traces it, which takes seconds. Weights are copied: changing the trunk's later has no effect.
+    The first batch traces it, which takes seconds. Weights are copied, so later changes of the trunk have no effect.
 
     Args:
         trunk: RGB, float (n, height, width, 3), 0..255 -> features.
-        precision: float32 or bfloat16, which is fast only where the processor or the GPU has it.
-        batch_size: Images that are given at a time.
+        precision: float32 or bfloat16, which is only fast with hardware support.
+        batch_size: Batch size.
     """
     folded = fold_batch_norm(trunk, dtype="mixed_bfloat16" if precision == "bfloat16" else "float32")
 
@@ -87,10 +87,10 @@ def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) ->
 
 
 def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uint8]) -> Agreement:
-    """Compare an engine's features with those of the trunk itself in float32.
+    """Compare an engine's features with those of the trunk in float32.
 
     Args:
-        engine: What is judged.
+        engine: The engine.
         trunk: The model that it runs.
         images: Real images, at least one and at most a batch of them: uint8 (n, height, width, 3), 0..255.
     """
@@ -103,7 +103,7 @@ def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uin
 
 
 def _pool(features: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the mean over the places of a map, (n, channels); pooled features as they are."""
+    """Return the spatial mean of maps, (n, channels); pooled features unchanged."""
     pooled: NDArray[np.float32] = features.reshape(len(features), -1, features.shape[-1]).mean(axis=1)
     return pooled
 
@@ -124,7 +124,7 @@ def _cosine(one: NDArray[np.float64], other: NDArray[np.float64]) -> float:
 
 
 def check_agreement(engine: Engine, agreement: Agreement) -> None:
-    """Refuse an engine whose features are not those of float32 Keras.
+    """Refuse an engine whose features differ from those of float32 Keras.
 
     Raises:
         NumericsError: The median similarity is below 0.998, or the lowest below 0.99.
@@ -141,19 +141,19 @@ def check_agreement(engine: Engine, agreement: Agreement) -> None:
 
 
 def check_cut(backbone: Backbone, boundary: str, tail: keras.Model, images: np.ndarray) -> float:
-    """Check that tail(trunk(x)) is backbone(x), before features are cached or trained on.
+    """Check that tail(trunk(x)) equals backbone(x), before features are cached or used.
 
     Args:
         backbone: The network.
-        boundary: Where it is cut; not `top`, where nothing is.
-        tail: What is to be trained above the boundary.
+        boundary: Where it is cut; not `top`.
+        tail: The part above the boundary.
         images: A few real images, uint8 (n, height, width, 3), 0..255.
 
     Returns:
         The largest |tail(trunk(x)) - backbone(x)|, relative to the largest |backbone(x)|.
 
     Raises:
-        NumericsError: the difference is larger than 1e-4, or not a number.
+        NumericsError: the difference is larger than 1e-4, or NaN.
     """
     pixels = keras.ops.convert_to_tensor(images, "float32")
     whole = np.asarray(backbone.model(pixels, training=False))

@@ -1,7 +1,7 @@
-"""Trunks run by OpenVINO: converted from Keras once, kept on the disk, and read from there in a fraction of a second.
+"""Trunks run by OpenVINO: converted from Keras once, saved, and loaded in a fraction of a second.
 
-A converted trunk is a folder that is written aside and renamed when it is whole: `trunk.xml` (the graph), `trunk.bin`
-(the weights) and `trunk.json` (what it is a trunk of, and the checksums; a folder that does not match them is made anew).
+A converted trunk is a folder, written atomically: `trunk.xml` (the graph), `trunk.bin` (the weights) and `trunk.json`
+(description and checksums; a folder that does not match them is written again).
 """
 
 from __future__ import annotations
@@ -49,15 +49,15 @@ def make_openvino_engine(
 ) -> Engine:
     """Return the trunk compiled by OpenVINO for this processor.
 
-    Converting takes 1 to 20 seconds; it is kept in `root`, and takes less than a second when it is needed again.
+    Conversion takes 1 to 20 seconds. The result is saved in `root`, and loads in less than a second.
 
     Args:
         trunk: RGB, float (n, height, width, 3), 0..255 -> features.
-        precision: float32 or bfloat16, which is fast only where the processor has it.
-        batch_size: Images that are given at a time.
-        description: All that makes this trunk another than others; it is the name under which it is kept.
-        root: Where converted trunks lie.
-        warn: Called with a sentence if the converted trunk cannot be kept there.
+        precision: float32 or bfloat16, which is only fast with hardware support.
+        batch_size: Batch size.
+        description: Identifies the trunk; its hash is the folder's name.
+        root: Root of converted trunks.
+        warn: Called with a sentence if the converted trunk cannot be saved.
     """
     import keras
 
@@ -89,12 +89,12 @@ def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
         return trunk(tf.cast(images, tf.float32), training=False)
 
     model = import_converter()(run.get_concrete_function())
-    # EfficientNets' activations, which have gradients of their own, come out as 49 more outputs: a quarter of the speed.
+    # EfficientNets' activations have custom gradients and become 49 extra outputs, at a quarter of the speed.
     return openvino.Model([model.output(0)], model.get_parameters())
 
 
 def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
-    """Return a converted trunk; None where there is none, or a damaged one."""
+    """Return a converted trunk; None if it is missing or damaged."""
     try:
         kept = read_json(folder / TRUNK_NOTE)
         if kept["sha256"] != {name: hash_file(folder / name) for name in (TRUNK_GRAPH, TRUNK_WEIGHTS)}:
@@ -107,18 +107,18 @@ def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
 
 
 def _write_trunk(model: openvino.Model, folder: Path, description: dict[str, Any]) -> None:
-    """Write a converted trunk aside and rename it; one that another process has just written stays.
+    """Write a converted trunk atomically, unless another process just has.
 
     Raises:
-        OSError: The disk refuses.
-        RuntimeError: The disk refuses OpenVINO.
+        OSError: A file cannot be written.
+        RuntimeError: OpenVINO cannot write its files.
     """
     folder.parent.mkdir(parents=True, exist_ok=True)
     aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
     aside.mkdir()
     try:
         write_json(aside / TRUNK_NOTE, {"description": description, "sha256": save_network(model, aside / TRUNK_GRAPH)})
-        if folder.exists():  # damaged, or it would have been read
+        if folder.exists():  # damaged, since it could not be read
             shutil.rmtree(folder)
         aside.rename(folder)
         flush_folder(folder.parent)

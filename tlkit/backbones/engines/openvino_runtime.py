@@ -1,6 +1,6 @@
-"""OpenVINO itself: imported quickly and so that it tells nobody, and compiled models, run one request after another.
+"""OpenVINO: fast import without telemetry, and compiled models.
 
-Nothing here needs Keras, so that a model that OpenVINO runs is ready in a fraction of a second.
+Nothing here needs Keras, so an OpenVINO model is ready in a fraction of a second.
 """
 
 from __future__ import annotations
@@ -31,14 +31,14 @@ CONVERTER = "openvino.tools.ovc"
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
 
 Run = Callable[[Sequence[NDArray[Any]]], list[NDArray[np.float32]]]
-"""The inputs of a model, in its order -> its outputs, in its order. Safe to call from several threads."""
+"""From the inputs of a model to its outputs, both in order. Thread-safe."""
 
 
 def import_openvino() -> Any:
-    """Return the module `openvino`, imported so that it tells nobody and without its converter, which is slow to load.
+    """Import and return `openvino`, without telemetry and without its converter, which is slow to load.
 
-    Where the package openvino_telemetry can be imported, every conversion is reported to Intel through Google
-    Analytics; where it cannot, OpenVINO does without.
+    If the package openvino_telemetry can be imported, OpenVINO reports every conversion to Intel through Google
+    Analytics.
 
     Raises:
         ImportError: OpenVINO is not installed, or does not run on this system.
@@ -50,7 +50,7 @@ def import_openvino() -> Any:
 
 
 def import_converter() -> Callable[[Any], openvino.Model]:
-    """Return the function that makes an OpenVINO model of a TensorFlow function; it tells nobody, either.
+    """Return the function that converts a TensorFlow function to an OpenVINO model, without telemetry.
 
     Raises:
         ImportError: OpenVINO is not installed, or does not run on this system.
@@ -72,10 +72,10 @@ def has_openvino() -> bool:
 
 
 def require_openvino() -> None:
-    """Check that there is an OpenVINO.
+    """Check that OpenVINO is installed.
 
     Raises:
-        BackboneError: There is none.
+        BackboneError: It is not.
     """
     if not has_openvino():
         raise BackboneError(
@@ -90,11 +90,11 @@ def compile_model(model: openvino.Model, precision: str) -> tuple[Run, int]:
 
     Args:
         model: A model of static shapes.
-        precision: float32 or bfloat16, which is fast only where the processor has it.
+        precision: float32 or bfloat16, which is only fast with hardware support.
 
     Returns:
-        What runs it, in whichever request is free (it waits for one if none is), and how many threads are worth
-        calling that at the same time.
+        A function that runs it in a free request, waiting for one if necessary, and the number of threads that can
+        usefully call it in parallel.
 
     Raises:
         RuntimeError: OpenVINO cannot run the model.
@@ -122,11 +122,11 @@ def compile_model(model: openvino.Model, precision: str) -> tuple[Run, int]:
 
 
 def save_network(model: openvino.Model, graph: Path) -> dict[str, str]:
-    """Write a network's graph, and its weights beside it as .bin, down to the disk; return their sha256 by name.
+    """Write a network's graph, and its weights as .bin, flushed to disk; return their sha256 by name.
 
     Raises:
-        RuntimeError: The disk refuses OpenVINO.
-        OSError: The disk refuses.
+        RuntimeError: OpenVINO cannot write its files.
+        OSError: A file cannot be written.
     """
     files = (graph, graph.with_suffix(".bin"))
     with waiting_for(f"the disk to take {graph}"):
@@ -144,7 +144,7 @@ def hash_file(path: Path) -> str:
 
 @contextmanager
 def _hidden(*names: str) -> Iterator[None]:
-    """Let modules that have not been imported yet look as if they were not installed."""
+    """Make modules that are not imported yet appear not to be installed."""
     before = {name: sys.modules.get(name) for name in names}
     sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
     try:
