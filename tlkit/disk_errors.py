@@ -1,4 +1,4 @@
-"""What a disk refuses, or the memory, in the user's words, whichever library reports it.
+"""Turn disk and memory errors of all libraries into errors for users.
 
 Python's own errors carry the number of the system's. HDF5 and safetensors, TensorFlow and OpenVINO report the same in
 the text of errors of their own.

@@ -1,11 +1,11 @@
 """The new layers on top of a backbone: feature and metadata in, outputs and a box out, a small Keras model.
 
-Each head takes the backbone's feature (a pooled vector or a map), and metadata beside it if there are any. It returns
-logits, so that a loss and a later calibration both see unsquashed numbers, and with them a box if one is learnt. The
-last layers start at zero: an untrained head is undecided, and no random start has to be unlearned (with few images it
-never is). Layer names are fixed: a bundle addresses weights by them.
+Each head takes the backbone's feature (a pooled vector or a map), and metadata if there are any. It returns logits for
+the loss and for calibration, and a box if requested. The last layers are initialised with zeros, so an untrained head
+has no random preference, which few images might not unlearn. Layer names are fixed, because bundles address weights by
+them.
 
-A head is one record in `HEADS`. Settings and checks read what it is; Keras is imported when one is built.
+Each head is a record in `HEADS`, which settings and checks use; Keras is only imported to build one.
 """
 
 from __future__ import annotations
@@ -26,19 +26,20 @@ LINEAR = "linear"
 
 @dataclass(frozen=True)
 class Head:
-    """What a kind of head is.
+    """A kind of head.
 
     Attributes:
         kind: Its name.
-        summary: What it is, in a few words.
-        build_body: From the feature to what the last layer takes; called with the feature, dropout and units.
-        pooling: What it wants of the backbone: "avg", a pooled vector, or "none", the feature map.
-        sees_places: Whether its last layer knows where in the map something is, as a box needs it.
-        scores_places: Whether its last layer scores every place of the map, and the mean of the scores is the logit. A
-            head with such a score map has no layer of all features that a box or metadata could join.
+        summary: A short description.
+        build_body: Builds the layers between the feature and the last layer; called with the feature, dropout and
+            units.
+        pooling: The pooling of the backbone: "avg" for a vector, or "none" for the feature map.
+        sees_places: Whether its last layer sees positions in the map, which boxes require.
+        scores_places: Whether its last layer scores every position of the map, and the logit is the mean. Such a head
+            has no layer for boxes or metadata.
         is_affine: Whether a trained head is an affine function of its feature, so that a logit is a sum of contributions.
-        has_units: Whether it has a layer whose width can be set.
-        takes_any_size: Whether its weights fit maps of every size, and so images of every size.
+        has_units: Whether the width of a layer can be set.
+        takes_any_size: Whether its weights fit maps, and so images, of any size.
     """
 
     kind: str
@@ -65,11 +66,11 @@ def build_head(
     Args:
         kind: A key of `HEADS`.
         feature_shape: Without the batch axis: (channels,) for a pooled vector, (height, width, channels) for a map.
-        outputs: What it predicts.
-        metadata_width: Numbers of metadata of each image; they go through batch norm and join in the last layer, as in
-            the notes. The part of that layer which sees them is a layer of its own (the sum of two layers is one layer
-            on both inputs), so that it can be trained first; see `metadata_part`.
-        dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2 as the notes do.
+        outputs: The outputs.
+        metadata_width: Number of metadata values per image. They go through batch norm and a separate last layer, whose
+            logits are added (the sum of two layers is one layer on both inputs), so that it can be trained first; see
+            `metadata_part`.
+        dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2.
         units: Width of the dense layers or number of filters; not used by a head without such a layer.
 
     Returns:
@@ -111,13 +112,13 @@ def build_head(
 
 
 def join_kinds(ability: str) -> str:
-    """Return the kinds of head that have an ability, such as `sees_places`: "linear, dense or flat"."""
+    """Return the kinds of head with an ability, such as `sees_places`: "dense or flat"."""
     *first, last = [kind for kind, head in HEADS.items() if getattr(head, ability)]
     return f"{', '.join(first)} or {last}" if first else last
 
 
 def metadata_part(head: keras.Model) -> keras.Model:
-    """Return the part of a head that knows nothing but the metadata; it shares the head's layers.
+    """Return the part of a head that uses only metadata; it shares the head's layers.
 
     Args:
         head: From `build_head`, with metadata.
@@ -134,7 +135,7 @@ def metadata_part(head: keras.Model) -> keras.Model:
 
 
 def call_head(head: keras.Model, feature: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
-    """Return a head's outputs by name, given what it takes of features and of metadata."""
+    """Call a head, and return its outputs by name."""
     given = {"feature": feature, "metadata": metadata}
     outputs: dict[str, Any] = head({name: given[name] for name in head.input}, training=training)
     return outputs
@@ -147,7 +148,7 @@ def _build_last_layer(num_answers: int, name: str) -> keras.Layer:
 
 
 def _build_linear(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
-    """Standardise the pooled vector; scale and shift would add nothing to the dense layer's, and cost as much."""
+    """Standardise the pooled vector; scale and shift would be redundant with the dense layer."""
     from keras import layers
 
     x = layers.BatchNormalization(momentum=0.9, center=False, scale=False, name="standardise")(feature)
@@ -155,14 +156,16 @@ def _build_linear(feature: keras.KerasTensor, dropout: float, units: int) -> ker
 
 
 def _build_flat(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
-    """Flatten the whole map: what is where counts, as in digits."""
+    """Flatten the whole map, so that positions matter, as in digits."""
     from keras import layers
 
     return layers.Dropout(dropout, name="dropout")(layers.Flatten(name="flatten")(feature))
 
 
 def _build_dense(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
-    """Build the course notes' Fisheries layers: pool, norm, dropout p/4, then two dense layers with norm and dropout."""
+    """Build the Fisheries head of the course notes: pool, norm, dropout p/4, then two dense layers with norm and
+    dropout.
+    """
     from keras import layers
 
     if min(feature.shape[1:3]) < 2:
@@ -183,7 +186,7 @@ def _build_dense(feature: keras.KerasTensor, dropout: float, units: int) -> kera
 
 
 def _build_conv(feature: keras.KerasTensor, dropout: float, units: int) -> keras.KerasTensor:
-    """Build two 3x3 convolutions at the map's own resolution, so that the score map keeps the picture's layout."""
+    """Build two 3x3 convolutions at the map's resolution, so that the score map keeps the image's layout."""
     from keras import layers
 
     x = layers.BatchNormalization(momentum=0.9, name="norm_0")(feature)

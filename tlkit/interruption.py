@@ -1,4 +1,4 @@
-"""Ctrl-C and SIGTERM: the work stops once, says what is kept, and ends the process at once when asked again.
+"""Handle Ctrl-C and SIGTERM: stop and report what is kept; on a second signal, exit immediately.
 
 The first signal raises `KeyboardInterrupt` in the main thread, so files that are written aside are removed and shards
 that were collected are kept. From then on further signals raise nothing: cleaning up is not interrupted. One that comes
@@ -33,7 +33,7 @@ class Terminated(KeyboardInterrupt):
 
 @contextmanager
 def kept_if_interrupted(note: str) -> Iterator[None]:
-    """Say what is kept, and how to go on, if the block is interrupted.
+    """Report what is kept, and how to continue, if the block is interrupted.
 
     Of blocks within each other the outermost speaks: it knows the command.
 

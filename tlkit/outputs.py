@@ -1,4 +1,4 @@
-"""What a model says of an image, and how it is written: a class, several labels or a value, and a box beside it."""
+"""Kinds of outputs of a model: a class, several labels or a value, and optionally a box."""
 
 from __future__ import annotations
 

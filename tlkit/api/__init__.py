@@ -21,9 +21,7 @@ from tlkit.api.probes import *
 from tlkit.api.training import *
 from tlkit.api.upkeep import *
 
-if (
-    not TYPE_CHECKING
-):  # Type checkers export what is imported with *, unless there is an `__all__`, which they cannot compute.
+if not TYPE_CHECKING:  # Type checkers re-export star imports, but cannot evaluate this `__all__`.
     from tlkit.api import features, models, probes, training, upkeep
 
     __all__ = [*features.__all__, *models.__all__, *probes.__all__, *training.__all__, *upkeep.__all__]

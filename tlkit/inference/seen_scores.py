@@ -21,7 +21,7 @@ class SeenScores:
 
     Attributes:
         reports: Reports by exposure, if there are such images.
-        seen: The images that the model has seen, as far as known.
+        seen: The images that the model is known to have seen.
     """
 
     reports: Mapping[str, Report]

@@ -42,7 +42,7 @@ class ResolvedBackbone:
         image_size: (height, width) of the input, in pixels.
         fit: How an image is resized to that size.
         feature_dtype: Number format of the cached features.
-        engine: What computes the frozen part; auto: whichever is faster.
+        engine: Engine of the frozen part; auto for the faster one.
         precision: Its arithmetic; auto: bfloat16 where the hardware has it.
     """
 

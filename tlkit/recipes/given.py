@@ -1,4 +1,4 @@
-"""Settings as somebody gives them: by the names of the command line's options, as far as they are given.
+"""Given settings, by the names of the command line's options.
 
 A setting that is not given is None, which lets a recipe or an earlier run decide before the default does.
 """

@@ -225,10 +225,10 @@ def choose_inputs(
 ) -> Inputs:
     """Hold a split's cached features in memory if they fit, else read them in windows of many batches.
 
-    A window is the next part of the epoch's random order, so the run is bitwise the same whatever the size of memory.
-    All its rows are requested at once, and the cache reads them in disk order. Shuffling whole chunks instead is not
-    faster (30,000 maps of 50 kB, disk cold, windows of a sixth: 179 MB/s against 107 to 143; 375,000 vectors of 4 kB:
-    178 against 111 to 124).
+    A window is the next part of the epoch's random order, so the result does not depend on the size of memory. All its
+    rows are requested at once, and the cache reads them in disk order. Shuffling whole chunks instead is not faster
+    (30,000 maps of 50 kB, disk cold, windows of a sixth: 179 MB/s against 107 to 143; 375,000 vectors of 4 kB: 178
+    against 111 to 124).
 
     Args:
         read: Fetches features by image and view.

@@ -60,7 +60,7 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
     Args:
         rates: One rate for each trainable variable, in the order in which the variables are given to `apply`.
         weight_decay: Fraction of a weight removed per step at rate 1.
-        held: Places of the variables that move at their rate whatever the factor.
+        held: Indices of the variables whose rate is not multiplied by the factor.
     """
 
     def __init__(self, rates: Sequence[float], *, weight_decay: float, held: Collection[int] = ()) -> None:

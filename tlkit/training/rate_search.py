@@ -30,7 +30,7 @@ class FoundRate:
 
     Attributes:
         sweep: Rates and losses.
-        suggestions: What they suggest; None if the loss fell at no rate.
+        suggestions: Suggested rates; None if the loss never fell.
     """
 
     sweep: Sweep
@@ -49,10 +49,10 @@ def search_rate(
     """Sweep the rate of a stage that is about to start, and draw the losses.
 
     Args:
-        model: What the stage trains; it is left as it was.
-        backbone: Knows the group of each weight.
-        data: What the stage trains on.
-        plan: The stage, whose rate is to be found.
+        model: The model of the stage; it is not changed.
+        backbone: The network, for the layer group of each weight.
+        data: The data of the stage.
+        plan: The stage.
         run: The settings.
         picture: The PNG to draw.
     """
@@ -127,7 +127,7 @@ def recall_rate(plan: StagePlan, found_rate: Checkpoint) -> StagePlan:
 
 
 def describe_search(found: FoundRate) -> dict[str, Any]:
-    """Return what `--json` prints of a sweep."""
+    """Return the JSON values of a sweep."""
     sweep, suggestions = found.sweep, found.suggestions
     return {
         "suggestion": suggestions.chosen if suggestions else None,

@@ -40,12 +40,12 @@ class StageOutcome:
     """The result of a stage.
 
     Attributes:
-        plan: The stage, with the rate that was found where one was to be.
+        plan: The stage, with the found learning rate if it was searched.
         progress: Its history and best epoch.
         rates: The table of layer groups and rates.
-        skipped: Images that turned out unusable on the way.
-        num_validation: Validation images that it was judged by.
-        rate_is_found: Whether its learning rate was looked for.
+        skipped: Images that became unusable.
+        num_validation: Number of validation images.
+        rate_is_found: Whether its learning rate was searched.
         engine: The engine and precision that computed its features; None at the pixels, and where it was finished
             before.
     """
@@ -71,7 +71,7 @@ def run_stage(
 
     Args:
         classifier: The model; its weights are changed.
-        plan: What to do.
+        plan: The stage.
         run: Images, settings and caches.
         state: Folder of the run's state.
         on_epoch: Called after each epoch with the stage's history so far.
@@ -139,7 +139,7 @@ def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
 
 @contextlib.contextmanager
 def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: Run) -> Iterator[StageInputs]:
-    """Provide what a stage reads, once its cut is checked; training steps inside compute in the run's precision."""
+    """Check the cut of a stage and open its inputs; training steps inside use the run's precision."""
     _print_batch_norm(classifier.backbone.tail(plan.boundary), run.recipe.bn, run.console)
     if model.tail is not None:
         _check_cut(classifier, plan.boundary, model.tail, run)
@@ -151,7 +151,7 @@ def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: 
 
 
 def begin_with_metadata(classifier: Classifier, plan: StagePlan, inputs: StageInputs, run: Run) -> bool:
-    """Train the metadata's part of a new head first; return whether there is one."""
+    """Train the metadata part of a new head first, if there is one; return whether it was trained."""
     if plan.keeps_start or not classifier.spec.metadata.columns:
         return False
     progress = fit_metadata(classifier.head, inputs.data, run.recipe.training)

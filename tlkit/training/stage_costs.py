@@ -144,7 +144,7 @@ def measure_features(
             choice_seconds = time.perf_counter() - started
             for kind in (0, 1):
                 row_seconds[kind] = _time_rows(rows, kind, engine, cache)
-        if len(rows.missing):  # what goes on with the cache finds the engine chosen, converted and compared
+        if len(rows.missing):  # a later start finds the engine chosen, converted and compared
             started = time.perf_counter()
             rows.open_engine(QUIET)
             start_seconds = time.perf_counter() - started

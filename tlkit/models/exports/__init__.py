@@ -1,4 +1,4 @@
-"""The formats that a model is exported to: one module a format, which holds all that is known of it in its `EXPORT`."""
+"""Export formats: one module per format, with its record `EXPORT`."""
 
 from __future__ import annotations
 
