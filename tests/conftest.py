@@ -163,7 +163,7 @@ def blank_figures() -> Iterator[pytest.MonkeyPatch]:
 
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlkit.reports.figures.canvas.save_png", save_blank)
-        patch.setattr("tlkit.runs.mistake_sheets.TileMaker.make", lambda *_: None)
+        patch.setattr("tlkit.runs.mistake_tiles.TileMaker.make_all", lambda *_, **__: None)
         yield patch
 
 
@@ -171,9 +171,9 @@ def blank_figures() -> Iterator[pytest.MonkeyPatch]:
 def drawn_figures(blank_figures: pytest.MonkeyPatch) -> Iterator[None]:
     """Let figures be drawn, as for users."""
     from tlkit.reports.figures import canvas
-    from tlkit.runs.mistake_sheets import TileMaker
+    from tlkit.runs.mistake_tiles import TileMaker
 
-    blanks = ((canvas, "save_png", canvas.save_png), (TileMaker, "make", TileMaker.make))
+    blanks = ((canvas, "save_png", canvas.save_png), (TileMaker, "make_all", TileMaker.make_all))
     blank_figures.undo()
     yield
     for place, name, blank in blanks:

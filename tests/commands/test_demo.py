@@ -35,7 +35,8 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     story = capfd.readouterr().out
     assert payload["photos"] == {"drawn": 28, "reused": 0}
     assert payload["run"] == folder / "round-1" / "unfrozen"
-    assert (payload["run"] / "report.html").is_file()
+    for report in (payload["run"] / "report.html", folder / "round-1" / "evaluation" / "report.html"):
+        assert 'data-layer="heat map"' in report.read_text("utf-8")
     assert (folder / "round-1" / "evaluation" / "confusion.png").is_file()
     assert set(payload["test"]) == {"accuracy", "macro_f1"}
     assert {"boat", "hour", "image-size"} <= set(payload["verdicts"])

@@ -89,6 +89,14 @@ def test_a_value_is_judged_by_its_error() -> None:
     assert verdicts.list_common_mistakes() == []
 
 
+@pytest.mark.parametrize(
+    ("verdicts", "row", "output"),
+    [(judge_classes(), 1, 2), (judge_labels(), 0, 1), (judge_labels(), 1, 0), (judge_values(), 2, 0)],
+)
+def test_the_output_that_is_wrong_is_explained(verdicts: Verdicts, row: int, output: int) -> None:
+    assert verdicts.find_output(row) == output
+
+
 @pytest.mark.parametrize("judge", [judge_classes, judge_labels, judge_values])
 def test_every_kind_can_tell_images_apart(judge: object) -> None:
     verdicts = judge() if callable(judge) else None

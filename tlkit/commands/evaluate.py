@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +33,7 @@ from tlkit.reports.output_folder import (
 from tlkit.runs.evaluation_folder import Evaluation, write_evaluation
 from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_images_to_evaluate
 from tlkit.runs.folder import describe_unfinished
+from tlkit.runs.heat_maps import reopen_model
 from tlkit.runs.origin import describe_origin
 from tlkit.tasks import find_task
 from tlkit.tasks.report import Report
@@ -141,6 +143,10 @@ def run_evaluate(
                 origin=describe_origin(spec, data=images.source, command=command),
                 caution=by_exposure.qualify(),
                 num_ranked=top_k or NUM_RANKED_CLASSES,
+                root=images.root,
+                open_model=partial(reopen_model, folder, predictor, loader_version=LOADER_VERSION, console=console)
+                if folder
+                else None,
             )
             write_evaluation(out, evaluation, console)
         _print_results(report, by_exposure, images.split, payload, console)

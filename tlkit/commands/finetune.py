@@ -117,13 +117,12 @@ def _run(run: Run, plan: RunPlan, folder: RunFolder, started: float) -> dict[str
     report = compute_task_report(classifier.spec, scores) if scores else None
     seconds = time.perf_counter() - started
     write_run_report(
-        run.manifest,
+        run,
         folder,
         history,
-        spec=classifier.spec,
+        classifier=classifier,
         scored=(scores, report) if scores and report else None,
         seconds=seconds,
-        console=run.console,
     )
     summary = {
         "run": str(folder.path),

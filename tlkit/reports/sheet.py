@@ -163,10 +163,11 @@ def _render_controls(sheet: Sheet, tiles: Sequence[Tile]) -> Html:
         parts.append(f'<button type="button" class="export" {attributes}>{escape_text(sheet.export.label)}</button>')
     if not parts:
         return Html("")
+    if not sheet.is_strip:
+        parts += ['<button type="reset">Show all</button>', '<p class="shown" role="status"></p>']
     controls = "\n".join(parts)
     return Html(
-        f'<form class="controls" role="search" aria-label="{escape_text(sheet.title)}" hidden>\n{controls}\n'
-        '<button type="reset">Show all</button>\n<p class="shown" role="status"></p>\n</form>'
+        f'<form class="controls" role="search" aria-label="{escape_text(sheet.title)}" hidden>\n{controls}\n</form>'
     )
 
 

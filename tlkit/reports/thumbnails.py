@@ -14,6 +14,8 @@ PAGE_BYTES = 5_000_000
 """How large a page with pictures may become."""
 MIN_PICTURE_BYTES = 2_000
 """What a thumbnail that one can still recognize takes."""
+LARGEST_EDGE_PX = 448
+PIXELS_A_BYTE = 8
 _SHARE_OF_PICTURES = 0.8
 _BASE64 = 4 / 3
 _QUALITIES = (82, 70, 55, 40, 25)
@@ -44,6 +46,11 @@ class PictureBudget:
     def share(self, num_pictures: int) -> int:
         """Return how many bytes each of so many pictures may take."""
         return self.picture_bytes // max(1, num_pictures)
+
+
+def choose_edge_px(max_bytes: int) -> int:
+    """Return the longer edge for which a photo of good quality takes about so many bytes, at most 448."""
+    return min(LARGEST_EDGE_PX, int((max_bytes * PIXELS_A_BYTE) ** 0.5))
 
 
 def make_thumbnail(picture: Image.Image | NDArray[Any], *, edge_px: int = 224, max_bytes: int = 12_000) -> bytes:

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit.data.manifest import SkippedFile
+from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
 from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores
 from tlkit.inference.task_report import draw_box_sheet, draw_task_pictures
 from tlkit.models.spec import BundleSpec
+from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.reports.page import Page, write_page
@@ -23,9 +26,13 @@ from tlkit.reports.run_page import (
     render_skipped_section,
     render_table_section,
 )
+from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.mistake_sheets import clear_mistakes, show_mistakes
 from tlkit.runs.report import budget_pictures
 from tlkit.tasks.report import Report, ScoreTable
+
+if TYPE_CHECKING:
+    from tlkit.models.classifier import Classifier
 
 REPORT_FILE = "report.json"
 OTHER_FILES = (
@@ -58,6 +65,8 @@ class Evaluation:
         origin: Where the figures come from, by name.
         caution: A caveat about the figures.
         num_ranked: Classes or labels that predictions.csv ranks.
+        root: The folder of the images.
+        open_model: Opens the model for heat maps, which there are none of without it: see `HeatMaps`.
     """
 
     name: str
@@ -71,6 +80,8 @@ class Evaluation:
     origin: dict[str, str]
     caution: str
     num_ranked: int
+    root: Path
+    open_model: Callable[[], tuple[Classifier, ResolvedBackbone]] | None = None
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> None:
@@ -85,8 +96,9 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
         name, titles, rows = score_file
         write_csv(folder / name, titles, rows)
     write_scored(folder / "predictions.csv", scores, spec, top_k=evaluation.num_ranked, skipped=skipped)
-    with OptionalSteps(console).step(REPORT_NAME):
-        _write_page(folder, evaluation, console)
+    steps = OptionalSteps(console)
+    with steps.step(REPORT_NAME):
+        _write_page(folder, evaluation, steps, console)
     document = {
         **evaluation.payload,
         "class_names": spec.class_names,
@@ -96,8 +108,18 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
     write_json(folder / REPORT_FILE, document)
 
 
-def _write_page(folder: Path, evaluation: Evaluation, console: Console) -> None:
-    sheets = show_mistakes(evaluation.scores, evaluation.spec, folder, budget=budget_pictures(folder), console=console)
+def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, console: Console) -> None:
+    heat_maps = None
+    if evaluation.open_model:
+        heat_maps = HeatMaps(evaluation.open_model, evaluation.root, default_cache_root(), steps, console)
+    sheets = show_mistakes(
+        evaluation.scores,
+        evaluation.spec,
+        folder,
+        budget=budget_pictures(folder),
+        console=console,
+        heat_maps=heat_maps,
+    )
     report = evaluation.report
     several = evaluation.by_exposure if len(evaluation.by_exposure[1]) > 1 else ((), [])
     sections = [

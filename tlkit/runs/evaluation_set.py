@@ -22,9 +22,10 @@ from tlkit.runs.recipe import describe_answer
 
 @dataclass(frozen=True)
 class EvaluationSet:
-    """Labelled images; `source` describes their origin, `split` is the requested split, if any."""
+    """Labelled images; `source` describes their origin, `root` is their folder, `split` is the requested split, if any."""
 
     source: str
+    root: Path
     split: str | None
     records: tuple[ImageRecord, ...]
     skipped: tuple[SkippedFile, ...]
@@ -67,7 +68,7 @@ def read_images_to_evaluate(
     for sentence in odd.describe():
         console.warn(sentence)
     source = f"{data}, split {split}" if split else str(data)
-    return EvaluationSet(source, split, manifest.records, manifest.skipped)
+    return EvaluationSet(source, manifest.root, split, manifest.records, manifest.skipped)
 
 
 def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
@@ -88,7 +89,7 @@ def _read_own_images(run: Path, split: str | None) -> EvaluationSet:
             expected="a split with images: train, validation or test",
             fix=f"tlkit evaluate {run} DATA, with other labelled images.",
         )
-    return EvaluationSet(f"the run's own {chosen} split", chosen, records, ())
+    return EvaluationSet(f"the run's own {chosen} split", manifest.root, chosen, records, ())
 
 
 def find_run_folder(run: Path) -> Path | None:

@@ -1,46 +1,36 @@
-"""The mistakes of a scored set as sheets of a page and as the picture files of a folder.
-
-Each file is opened once for all that is shown of it.
-"""
+"""The mistakes of a scored set as sheets of a page and as the picture files of a folder."""
 
 from __future__ import annotations
 
 import dataclasses
-import os
 from collections.abc import Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 
-from PIL import Image
-
-from tlkit.data.image_file import ImageFile
-from tlkit.data.images import UnusableImage
-from tlkit.files import written_aside
 from tlkit.inference.scoring import Scores
 from tlkit.models.spec import BundleSpec
-from tlkit.reports.captions import CaptionLine
 from tlkit.reports.confusion_table import render_confusion
 from tlkit.reports.console import Console
-from tlkit.reports.figures.canvas import RIGHT, WRONG
 from tlkit.reports.markup import Cell, Link, Table
-from tlkit.reports.overlays import JPEG_QUALITY, draw_box, draw_overlay
 from tlkit.reports.page import Section
-from tlkit.reports.sheet import Facets, Group, Sheet, Tile, render_sheet, values_of
+from tlkit.reports.sheet import Facets, Sheet, render_sheet, values_of
 from tlkit.reports.sorting import fold_name, number_name, safe_name
-from tlkit.reports.thumbnails import PictureBudget, make_thumbnail
-from tlkit.runs.mistakes import MAX_OF_A_COMMON, ChosenImages, Mistakes, choose_mistakes, find_unknown
-from tlkit.tasks.verdicts import ClassVerdicts, Verdict
+from tlkit.reports.thumbnails import PictureBudget
+from tlkit.runs.heat_maps import HeatMaps
+from tlkit.runs.mistake_tiles import IMAGES, OUTCOME, TileMaker, describe_number
+from tlkit.runs.mistakes import MAX_OF_A_COMMON, Mistakes, choose_mistakes
+from tlkit.tasks.verdicts import ClassVerdicts
 
 MISTAKES_FOLDER = "mistakes"
 FILE_PATTERN = "[0-9][0-9][0-9]-*.jpg"
 """Matches the files that `write_mistake_files` writes into the folder."""
 MAX_FILES = 60
-FILE_EDGE_PX = 640
-BOX_LINE_PX = 5
 _MAX_NAME = 120
-IMAGES, BOXES = "mistakes", "worst-boxes"
-OUTCOME = "outcome"
+BOXES = "worst-boxes"
+HEAT_MAP_NOTE = (
+    " Heat maps show what speaks for the predicted class, the wrong label or a higher value (orange), and what speaks "
+    "against it (blue)."
+)
 
 
 @dataclass(frozen=True)
@@ -98,7 +88,13 @@ class MistakeSheets:
 
 
 def show_mistakes(
-    scores: Scores, spec: BundleSpec, folder: Path, *, budget: PictureBudget, console: Console
+    scores: Scores,
+    spec: BundleSpec,
+    folder: Path,
+    *,
+    budget: PictureBudget,
+    console: Console,
+    heat_maps: HeatMaps | None = None,
 ) -> MistakeSheets:
     """Read the images to look at, write the worst into `mistakes/`, and return the sheets.
 
@@ -108,26 +104,26 @@ def show_mistakes(
         folder: Where `mistakes/` goes; files of an earlier one are replaced.
         budget: Bytes for the pictures of the page.
         console: Shows progress.
+        heat_maps: Makes the heat maps; None for none.
 
     Raises:
         OSError: A file cannot be written.
     """
     mistakes = choose_mistakes(scores, spec)
-    maker = TileMaker(scores, spec, mistakes)
     placed = [*(row for group in (*mistakes.groups, mistakes.boxes) for row in group.rows)]
     placed += [row for each in mistakes.common for row in each.rows[:MAX_OF_A_COMMON]]
     rows = sorted(set(placed))
-    max_bytes = budget.share(len(placed))
+    maker = TileMaker(scores, spec, mistakes)
     files = _name_files(mistakes, scores, folder / MISTAKES_FOLDER)
-    with ThreadPoolExecutor(os.cpu_count()) as pool, console.progress("Drawing mistakes", len(rows)) as advance:
-        for _ in pool.map(lambda row: maker.make(row, max_bytes, files.get(row)), rows):
-            advance(1)
+    maker.make_all(
+        rows, files, share=lambda number: budget.share(number * len(placed)), console=console, heat_maps=heat_maps
+    )
     groups = [maker.group(group) for group in mistakes.groups]
     images = Sheet(
         IMAGES,
         "Images behind the scores",
         groups,
-        _describe_choice(mistakes, scores),
+        _describe_choice(mistakes, scores) + (HEAT_MAP_NOTE if maker.has_maps else ""),
         {OUTCOME: "Outcome", **mistakes.verdicts.facets},
     )
     strips = Sheet("common-mistakes", "Most frequent mistakes", maker.list_strips(), is_strip=True, has_search=False)
@@ -136,7 +132,7 @@ def show_mistakes(
         "Worst boxes",
         [dataclasses.replace(maker.group(mistakes.boxes), title="", note="")],
         "The true box is blue, the predicted one orange. IoU is the area that both share, as a fraction of the area that "
-        f"they cover together. {_describe_number(mistakes.boxes)}",
+        f"they cover together. {describe_number(mistakes.boxes)}",
         mistakes.verdicts.facets,
     )
     sheets = [sheet for sheet in (strips, images, boxes) if any(group.tiles for group in sheet.groups)]
@@ -154,101 +150,11 @@ def clear_mistakes(folder: Path) -> None:
         place.rmdir()
 
 
-class TileMaker:
-    """Makes tiles, each image's once; a file that has become unreadable has none."""
-
-    def __init__(self, scores: Scores, spec: BundleSpec, mistakes: Mistakes) -> None:
-        self._scores = scores
-        self._spec = spec
-        self._mistakes = mistakes
-        self._unknown = set(find_unknown(scores, spec).tolist())
-        self._tiles: dict[int, Tile] = {}
-
-    def make(self, row: int, max_bytes: int, file: Path | None) -> None:
-        """Read an image, keep its tile, and write its picture to a file if there is to be one."""
-        verdict = self._mistakes.verdicts.describe(row)
-        lines = [*verdict.lines, *self._list_remarks(row)]
-        try:
-            picture = self._read(row)
-        except UnusableImage:  # it was scored a moment ago; a picture of it is not worth a failure
-            return
-        if file is not None:
-            with written_aside(file, is_flushed=False) as out:
-                caption = [CaptionLine(line, is_bright=place == 0) for place, line in enumerate(lines)]
-                draw_overlay(picture, caption).save(out, format="JPEG", quality=JPEG_QUALITY)
-        self._tiles[row] = self._describe(row, verdict, lines, make_thumbnail(picture, max_bytes=max_bytes))
-
-    def group(self, chosen: ChosenImages) -> Group:
-        """Return some images as a group of tiles, which says how many there are."""
-        tiles = [dataclasses.replace(tile, tone=chosen.tone) for tile in self._take(chosen.rows)]
-        if chosen is self._mistakes.boxes:
-            ious = self._mistakes.ious
-            rows = [row for row in chosen.rows if row in self._tiles]
-            tiles = [
-                dataclasses.replace(tile, badge=f"IoU {ious[row]:.2f}") for tile, row in zip(tiles, rows, strict=True)
-            ]
-        return Group(chosen.title, tiles, _describe_number(chosen))
-
-    def list_strips(self) -> list[Group]:
-        """Return the common mistakes, each as a strip of pictures with a link to all that are shown of it."""
-        strips = []
-        for each in self._mistakes.common:
-            tiles = [
-                dataclasses.replace(tile, facets={}, tone="wrong") for tile in self._take(each.rows[:MAX_OF_A_COMMON])
-            ]
-            number = len(each.rows)
-            link = Link(
-                f"{number:,} image{'s' * (number > 1)}", IMAGES, each.facets, f"{number:,} images: {each.title}"
-            )
-            strips.append(Group(each.title, tiles, link=link))
-        return strips
-
-    def _take(self, rows: Sequence[int]) -> list[Tile]:
-        return [self._tiles[row] for row in rows if row in self._tiles]
-
-    def _read(self, row: int) -> Image.Image:
-        """Return the upright picture, small, with its boxes."""
-        record = self._scores.records[row]
-        image = ImageFile.read(record.path, self._spec.grey)
-        picture = image.decode((FILE_EDGE_PX // 2, FILE_EDGE_PX // 2))
-        picture.thumbnail((FILE_EDGE_PX, FILE_EDGE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
-        if self._scores.boxes is not None:
-            for box, colour in ((record.box, RIGHT), (self._scores.boxes[row], WRONG)):
-                if box is not None:
-                    left, top, right, bottom = box
-                    width, height = record.width, record.height
-                    fractions = (left / width, top / height, right / width, bottom / height)
-                    picture = draw_box(picture, fractions, colour, line_px=BOX_LINE_PX)
-        return picture
-
-    def _list_remarks(self, row: int) -> list[str]:
-        remarks = []
-        if row in self._mistakes.ious:
-            remarks.append(f"IoU {self._mistakes.ious[row]:.2f}")
-        if row in self._unknown:
-            remarks.append("unlike the training images")
-        return remarks
-
-    def _describe(self, row: int, verdict: Verdict, lines: Sequence[str], thumbnail: bytes) -> Tile:
-        verdicts, path = self._mistakes.verdicts, self._scores.records[row].path
-        outcomes = [] if verdicts.is_right is None else ["right" if verdicts.is_right[row] else "wrong"]
-        if row in self._unknown:
-            outcomes.append("unknown")
-        facets = {**verdict.facets, OUTCOME: outcomes}
-        return Tile(thumbnail, path.name, lines, verdict.badge, facets=facets, search=str(path))
-
-
 def _describe_choice(mistakes: Mistakes, scores: Scores) -> str:
     shown = sum(len(group.rows) for group in mistakes.groups)
     total = len(scores.records)
     number = f"All {total:,} images are here." if shown == total else f"{shown:,} of {total:,} images are here."
     return f"{number} Numbers in the tables above that are links lead to them; click a picture to enlarge it."
-
-
-def _describe_number(chosen: ChosenImages) -> str:
-    if len(chosen.rows) == chosen.num_images:
-        return f"{chosen.num_images:,} image{'s' * (chosen.num_images != 1)}."
-    return f"{len(chosen.rows):,} of {chosen.num_images:,} shown; all are in predictions.csv."
 
 
 def _name_files(mistakes: Mistakes, scores: Scores, folder: Path) -> dict[int, Path]:

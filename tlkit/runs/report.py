@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.inference.predictions import write_scored
@@ -26,15 +27,18 @@ from tlkit.reports.rates import write_rate
 from tlkit.reports.run_page import PICTURES, REPORT_NAME, RunPage, render_picture_section, write_report
 from tlkit.reports.thumbnails import PAGE_BYTES, PictureBudget
 from tlkit.runs.folder import RunFolder
+from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.history import RunHistory
 from tlkit.runs.mistake_sheets import clear_mistakes, show_mistakes
 from tlkit.runs.origin import describe_origin
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.report import Report
 from tlkit.training.meters import Figures
+from tlkit.training.run import Run
 from tlkit.training.schedules import Course
 
 if TYPE_CHECKING:
+    from tlkit.models.classifier import Classifier
     from tlkit.training.stage import StageOutcome
 
 NUM_SHEET_IMAGES = 4
@@ -80,16 +84,16 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
 
 
 def write_run_report(
-    manifest: Manifest,
+    run: Run,
     folder: RunFolder,
     history: RunHistory,
     *,
-    spec: BundleSpec,
+    classifier: Classifier,
     scored: tuple[Scores, Report] | None,
     seconds: float,
-    console: Console,
 ) -> None:
     """Write curves.png, the task's picture, predictions.csv, mistakes/ and report.html; views.png is there already."""
+    manifest, console, spec = run.manifest, run.console, classifier.spec
     steps, outcomes = history.steps, history.outcomes
     with steps.step("curves.png"):
         draw_history(folder.path / "curves.png", history.rows, [list_learning_rates(outcome) for outcome in outcomes])
@@ -106,7 +110,20 @@ def write_run_report(
         score_table = report.score_table()
         with steps.step("The pictures of mistakes"):
             clear_mistakes(folder.path)
-            sheets = show_mistakes(scores, spec, folder.path, budget=budget_pictures(folder.path), console=console)
+            sheets = show_mistakes(
+                scores,
+                spec,
+                folder.path,
+                budget=budget_pictures(folder.path),
+                console=console,
+                heat_maps=HeatMaps(
+                    lambda: (classifier, run.backbone.at(TOP, run.recipe.made_by)),
+                    manifest.root,
+                    run.cache_root,
+                    steps,
+                    console,
+                ),
+            )
             score_table = sheets.link_scores(score_table)
             seen = [sheets.show_confusion(), *sheets.sections]
     if not seen or seen[0] is None:

@@ -81,6 +81,10 @@ class Verdicts(ABC):
         """Return one image in words."""
 
     @abstractmethod
+    def find_output(self, row: int) -> int:
+        """Return the output to explain: the predicted class, or the label that is wrong; 0 for values."""
+
+    @abstractmethod
     def find_behind(self, column: str, row_name: str) -> Mapping[str, str]:
         """Return the facets of the images behind a cell of the report's `score_table`; none: those of all images."""
 
@@ -130,6 +134,10 @@ class ClassVerdicts(Verdicts):
             lines = (f"true: {true} {chances[0]}", f"predicted: {predicted} {chances[1]}")
         name = f"true {true}" if true == predicted else f"true {true} as {predicted}"
         return Verdict(lines, chances[1], name, {"true": true, "predicted": predicted})
+
+    def find_output(self, row: int) -> int:
+        """Return the predicted class."""
+        return int(self.predicted[row])
 
     def find_behind(self, column: str, row_name: str) -> Mapping[str, str]:
         """Return those predicted as the class for precision, those of the class for all else."""
@@ -203,6 +211,10 @@ class LabelVerdicts(Verdicts):
         name = " ".join([*(f"missed {name}" for name, _ in missed), *(f"wrong {name}" for name, _ in added)])
         return Verdict(lines or ("no label, rightly",), f"{num_wrong} wrong" if num_wrong else "right", name, facets)
 
+    def find_output(self, row: int) -> int:
+        """Return the label whose probability is the most wrong."""
+        return int(np.abs(self.true[row] - self.probabilities[row]).argmax())
+
     def find_behind(self, column: str, row_name: str) -> Mapping[str, str]:
         """Return those predicted to have the label for precision and threshold, those that have it for all else."""
         if row_name not in self.label_names:
@@ -255,6 +267,10 @@ class ValueVerdicts(Verdicts):
         facets = {"quarter": self._find_quarter(row), "error": "too high" if predicted > true else "too low"}
         lines = (f"true: {format_value(true)}", f"predicted: {format_value(predicted)}")
         return Verdict(lines, error, f"true {format_value(true)} off by {error}", facets)
+
+    def find_output(self, row: int) -> int:
+        """Return the value."""
+        return 0
 
     def find_behind(self, column: str, row_name: str) -> Mapping[str, str]:
         """Return those of the quarter."""

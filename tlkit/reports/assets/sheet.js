@@ -50,11 +50,12 @@
     for (const group of sheet.root.querySelectorAll(".group")) {
       group.hidden = !group.querySelector(".tile:not([hidden])");
     }
-    if (!sheet.form) return;
+    const status = sheet.form?.querySelector(".shown");
+    if (!status) return;
     const chosen = [...sheet.query].map(([name, value]) => `${nameFacet(sheet, name)}: ${value}`);
     const what = chosen.length ? ` (${chosen.join(", ")})` : "";
     const total = sheet.tiles.length;
-    sheet.form.querySelector(".shown").textContent =
+    status.textContent =
       number === total ? `All ${total} pictures of this sheet.` : `${number} of the ${total} pictures of this sheet${what}.`;
   }
 
@@ -104,6 +105,7 @@
   function makeDialog() {
     const node = make("dialog", document.body);
     node.setAttribute("aria-label", "Enlarged picture");
+    node.tabIndex = -1;
     const parts = { node, pictures: make("div", node, "pictures"), text: make("div", node, "text") };
     const buttons = make("div", node, "buttons");
     for (const [label, step] of [["Previous", -1], ["Next", 1], ["Close", 0]]) {
@@ -134,7 +136,9 @@
       make("p", dialog.text, "").append(line.cloneNode(true));
     }
     if (tile.dataset.search) make("p", dialog.text, "note", tile.dataset.search);
-    if (!dialog.node.open) dialog.node.showModal();
+    if (dialog.node.open) return;
+    dialog.node.showModal();
+    dialog.node.focus();
   }
 
   function addPicture(source, alternative, title) {
