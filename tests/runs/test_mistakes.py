@@ -115,6 +115,29 @@ def test_numbers_with_images_behind_them_are_links(cats: tuple[MistakeSheets, Pa
     assert rows == [("cat", precision, "-"), ("mean", *whole)]
 
 
+def test_the_counts_of_the_scored_split_are_links(cats: tuple[MistakeSheets, Path]) -> None:
+    sheets, _ = cats
+    table = ("class", "train", "validation"), [("cat", "5", "2"), ("cow", "1", "0"), ("total", "6", "2")]
+    link = Link("2", "mistakes", {"true": "cat"}, "2: images, validation images, cat")
+    whole = Link("2", "mistakes", {}, "2: images, validation images, total")
+    assert sheets.link_counts(table, "validation")[1] == [("cat", "5", link), ("cow", "1", "0"), ("total", "6", whole)]
+
+
+@pytest.mark.usefixtures("drawn_figures")
+def test_confusions_of_many_classes_are_listed(tmp_path: Path) -> None:
+    names = [f"class {number}" for number in range(31)]
+    records = make_records([names[0], names[0], names[5]], tmp_path / "photos")
+    draw(records)
+    answers = np.eye(31, dtype=np.float32)[[3, 3, 5]]
+    sheets = show_mistakes(
+        Scores(records, answers, None, ()), make_spec(names), tmp_path, budget=PictureBudget(), console=QUIET
+    )
+    first, *others = sheets.list_sections(tmp_path)
+    assert (first.title, len(others)) == ("Mistakes by frequency", 2)
+    assert "class 0 predicted as class 3" in first.body
+    assert 'data-show="true=class+0&amp;predicted=class+3"' in first.body
+
+
 def test_the_worst_images_are_files_that_sort(cats: tuple[MistakeSheets, Path]) -> None:
     _, folder = cats
     (folder / "mistakes" / "my notes.txt").touch()
@@ -126,10 +149,7 @@ def test_the_worst_images_are_files_that_sort(cats: tuple[MistakeSheets, Path]) 
 
 def test_the_page_leads_from_a_count_to_its_images(cats: tuple[MistakeSheets, Path], open_page: OpenPage) -> None:
     sheets, folder = cats
-    sections = [sheets.show_confusion(), *sheets.sections]
-    page = open_page(
-        write_page(folder / "page.html", Page(ATTACK, "", [each for each in sections if each])), width=NARROW_PX
-    )
+    page = open_page(write_page(folder / "page.html", Page(ATTACK, "", sheets.list_sections(folder))), width=NARROW_PX)
     assert page.locator("#mistakes .tile strong").all_inner_texts() == ["1.png", "2.png", "0.png"]
     assert page.locator("#mistakes .tile").nth(1).inner_text().splitlines()[-1] == "unlike the training images"
     page.get_by_role("link", name=f"1: images, {ATTACK} predicted as cat").click()

@@ -42,7 +42,7 @@ def test_a_class_is_judged_by_the_probability_of_the_true_one() -> None:
     assert verdicts.is_right is not None
     assert verdicts.margins is not None
     assert verdicts.is_right.tolist() == [True, False, False, True]
-    np.testing.assert_allclose(verdicts.margins, [0.8, 0.2, 0.5, 0.3], rtol=1e-6)
+    np.testing.assert_allclose(verdicts.margins, [0.9, 0.5, 0.7, 0.6], rtol=1e-6)
     assert verdicts.rank(np.arange(4)).tolist() == [2, 1, 3, 0]
     assert verdicts.describe(1) == Verdict(
         ("true: cat 20.0%", "predicted: dog 50.0%"), "50.0%", "true cat as dog", {"true": "cat", "predicted": "dog"}

@@ -232,7 +232,7 @@ def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
         ("The pictures, by split and kind", pond.photos),
         ("Their boxes, boats, hours, cameras", pond.table),
         ("The report of the run", results / UNFROZEN / "report.html"),
-        ("Which kinds were confused", results / EVALUATION / "confusion.png"),
+        ("Which pictures it gets wrong, and why", results / EVALUATION / "report.html"),
         ("What the metadata give away", results / METADATA),
         ("The best and the worst boxes", results / FISHERIES_EVALUATION / "boxes.png"),
         ("The new pictures with predictions", results / PREVIEWS),

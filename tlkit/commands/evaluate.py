@@ -132,7 +132,7 @@ def run_evaluate(
         if out:
             command = shlex.join(["tlkit", "evaluate", str(run), *([str(data)] if data else [])])
             evaluation = Evaluation(
-                name=f"{run} on {f'the {images.split} images' if images.split else 'other images'}",
+                name=f"{run} on {f'the {images.split} images' if data is None else data}",
                 measured_on=images.split or "",
                 report=report,
                 scores=scores,

@@ -125,8 +125,7 @@ def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, cons
     sections = [
         render_table_section("Scores by whether the model has seen the images", "", several),
         render_score_section(sheets.link_scores(report.score_table())),
-        sheets.show_confusion() or render_picture_section(folder, "confusion.png"),
-        *sheets.sections,
+        *sheets.list_sections(folder),
         *(render_picture_section(folder, name) for name in ("reliability.png", "labels.png", "predicted.png")),
         render_skipped_section([(str(item.path), item.reason) for item in evaluation.skipped]),
     ]

@@ -13,6 +13,7 @@ from tlkit.reports.confusion_table import render_confusion
 from tlkit.reports.console import Console
 from tlkit.reports.markup import Cell, Link, Table
 from tlkit.reports.page import Section
+from tlkit.reports.run_page import render_picture_section, render_table_section
 from tlkit.reports.sheet import Facets, Sheet, render_sheet, values_of
 from tlkit.reports.sorting import fold_name, number_name, safe_name
 from tlkit.reports.thumbnails import PictureBudget
@@ -25,6 +26,7 @@ MISTAKES_FOLDER = "mistakes"
 FILE_PATTERN = "[0-9][0-9][0-9]-*.jpg"
 """Matches the files that `write_mistake_files` writes into the folder."""
 MAX_FILES = 60
+MAX_LISTED = 50
 _MAX_NAME = 120
 BOXES = "worst-boxes"
 HEAT_MAP_NOTE = (
@@ -66,6 +68,41 @@ class MistakeSheets:
             )
             for row in rows
         ]
+
+    def link_counts(self, table: Table, split: str) -> Table:
+        """Return a table of images per class and split with the counts of one split linked."""
+        columns, rows = table
+        place = columns.index(split) if split in columns else None
+        return columns, [
+            tuple(
+                self._link(IMAGES, str(cell), self._find_named(str(row[0])), f"{split} images, {row[0]}")
+                if number == place and cell != "0"
+                else cell
+                for number, cell in enumerate(row)
+            )
+            for row in rows
+        ]
+
+    def list_sections(self, folder: Path) -> list[Section]:
+        """Return the confusions, linked, and the sections with pictures.
+
+        Args:
+            folder: Holds confusion.png, which stands in for a matrix that does not fit onto a page.
+        """
+        confusion = self.show_confusion()
+        tables = [confusion] if confusion else [render_picture_section(folder, "confusion.png"), self._list_common()]
+        return [*(section for section in tables if section), *self.sections]
+
+    def _list_common(self) -> Section | None:
+        """Return the most frequent mistakes as a table of links; None if there are none."""
+        common = self.mistakes.verdicts.list_common_mistakes()
+        rows = [(each.title, self._link(IMAGES, f"{len(each.rows):,}", each.facets, each.title)) for each in common]
+        note = "" if len(rows) <= MAX_LISTED else f"The first {MAX_LISTED} of {len(rows):,}."
+        return render_table_section("Mistakes by frequency", note, (("mistake", "images"), rows[:MAX_LISTED]))
+
+    def _find_named(self, name: str) -> Mapping[str, str]:
+        """Return the facets of the images of a class or label; those of all images for other names."""
+        return self.mistakes.verdicts.find_behind("images", name)
 
     def show_confusion(self) -> Section | None:
         """Return the confusion matrix with linked counts, if there is one that fits onto a page."""

@@ -24,7 +24,7 @@ from tlkit.reports.figures import draw_contact_sheet, draw_history
 from tlkit.reports.markup import Table
 from tlkit.reports.page import Section
 from tlkit.reports.rates import write_rate
-from tlkit.reports.run_page import PICTURES, REPORT_NAME, RunPage, render_picture_section, write_report
+from tlkit.reports.run_page import PICTURES, REPORT_NAME, RunPage, write_report
 from tlkit.reports.thumbnails import PAGE_BYTES, PictureBudget
 from tlkit.runs.folder import RunFolder
 from tlkit.runs.heat_maps import HeatMaps
@@ -99,7 +99,8 @@ def write_run_report(
         draw_history(folder.path / "curves.png", history.rows, [list_learning_rates(outcome) for outcome in outcomes])
     facts: dict[str, str] = {}
     score_table: Table = ((), ())
-    seen: list[Section | None] = []
+    class_table: Table = manifest.class_table()
+    seen: list[Section] = []
     if scored:
         scores, report = scored
         with steps.step("The pictures of the scores"):
@@ -125,20 +126,19 @@ def write_run_report(
                 ),
             )
             score_table = sheets.link_scores(score_table)
-            seen = [sheets.show_confusion(), *sheets.sections]
-    if not seen or seen[0] is None:
-        seen.insert(0, render_picture_section(folder.path, "confusion.png"))
-    recipe = read_recipe(folder.recipe)
+            class_table = sheets.link_counts(class_table, "validation")
+            seen = sheets.list_sections(folder.path)
     with steps.step(REPORT_NAME):
+        recipe = read_recipe(folder.recipe)
         page = RunPage(
             title=folder.path.name,
             facts={**facts, "seconds": f"{seconds:,.0f}"},
-            class_table=manifest.class_table(),
+            class_table=class_table,
             stage_table=stage_table(outcomes, spec.outputs.score_name),
             score_table=score_table,
             recipe=folder.recipe.read_text("utf-8"),
             origin=describe_origin(spec, data=recipe.inputs.data or str(manifest.root), command=recipe.made_by.command),
-            seen=[section for section in seen if section],
+            seen=seen,
             skipped=[(str(item.path), item.reason) for item in manifest.skipped],
             notices=manifest.notices,
             caution=qualify_validation(folder.path, manifest) if scored else "",

@@ -116,14 +116,13 @@ class Classification(Task):
         return compute_classification_report(targets.astype(np.int64), outputs, spec.class_names, top_k=top_k)
 
     def judge(self, targets: NDArray[Any], outputs: NDArray[Any], spec: OutputSpec) -> ClassVerdicts:
-        """Return true and predicted class; the margin is the lead over the second class."""
+        """Return true and predicted class; the margin is the probability of the predicted one."""
         rows = np.arange(len(outputs))
         predicted = outputs.argmax(axis=1)
-        leads = np.sort(np.pad(outputs, ((0, 0), (1, 0))), axis=1)[:, -2:]
         return ClassVerdicts(
             losses=-np.log(np.maximum(outputs[rows, targets].astype(np.float64), TINY)),
             is_right=predicted == targets,
-            margins=(leads[:, 1] - leads[:, 0]).astype(np.float64),
+            margins=outputs[rows, predicted].astype(np.float64),
             true=targets,
             predicted=predicted,
             probabilities=outputs,

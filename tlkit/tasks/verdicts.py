@@ -61,7 +61,7 @@ class Verdicts(ABC):
     Attributes:
         losses: float64 (n,): the higher, the worse.
         is_right: bool (n,): whether nothing is wrong with the answer; None for values, which are never quite right.
-        margins: float64 (n,): how far an answer is from being another one, 0 or above; None for values.
+        margins: float64 (n,), 0..1: how sure an answer is; None for values.
         facets: Titles by the names of what images can be found by.
         worst_title: Heading of the images with the highest loss.
     """
