@@ -102,7 +102,7 @@ def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
 
 
 @pytest.fixture(scope="module")
-def gradual(photos: Path, finished: Path, untraced_module: None) -> dict[str, Any]:
+def gradual(photos: Path, finished: Path) -> dict[str, Any]:
     """The summary of a run that unfreezes gradually and whose sweeps suggest nothing."""
     stage = Stage(unfreeze="all", gradual=True, epochs=1, batch_size=8, lr=FIND)
     recipe = Recipe(backbone=BackboneSettings(name="mnist_cnn", image_size=32), head=FOUND_TWICE.head, stages=(stage,))
