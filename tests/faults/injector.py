@@ -9,6 +9,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import gc
 import json
 import os
 import shutil
@@ -204,6 +205,7 @@ def _run_plan(
         for name in sorted({*names.read_text().split()} - {*sys.modules}):  # so that not every fork has to
             with contextlib.suppress(ImportError):  # names that only look like modules
                 importlib.import_module(name)
+        gc.freeze()  # or each fork would copy the memory in which the search for garbage notes what it saw
         while (operation := operation + every) <= num_changes:
             run_once(operation, fault)
             runs += 1
