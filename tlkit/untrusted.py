@@ -1,8 +1,8 @@
-"""What a stranger wrote: opened, parsed and quoted without following, running or printing anything of it.
+"""Open, parse and quote untrusted files safely.
 
-A bundle is handed from person to person. Its files may be links, pipes or far too large, its JSON nested a million
-deep, its texts full of terminal control characters. Everything that reads one goes through these functions, so that at
-worst it ends in a `BundleError`.
+Bundles come from other people. Their files may be links, pipes or far too large, JSON may be nested a million levels
+deep, and texts may contain terminal control characters. All readers use these functions, which at worst raise a
+`BundleError`.
 """
 
 from __future__ import annotations
@@ -24,29 +24,29 @@ DIRECTION_CONTROLS = frozenset("\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068
 
 
 def refusal(found: str, *, expected: str, fix: str = FOREIGN_FIX) -> BundleError:
-    """Return the error for a bundle that is not as tlkit writes it."""
+    """Return the error for an invalid bundle."""
     return BundleError(found, expected=expected, fix=fix)
 
 
 def shorten(text: str) -> str:
-    """Return the text cut to a length that fits an error message."""
+    """Truncate a text for an error message."""
     return text if len(text) <= MAX_QUOTED_LENGTH else text[: MAX_QUOTED_LENGTH - 3] + "..."
 
 
 def quote(value: Any) -> str:
-    """Return a stranger's value as short text without control characters (`repr` escapes what is not printable)."""
+    """Return an untrusted value as short text without control characters (`repr` escapes them)."""
     return shorten(repr(value))
 
 
 def is_clean_text(value: Any, *, max_length: int) -> bool:
     """Return whether a value is text that can be printed and written as UTF-8.
 
-    Refused are control characters (a terminal obeys them), line separators, halves of surrogate pairs and the
-    characters that reverse the direction of writing. Joiners, which many scripts and emoji need, are fine.
+    Refuses control characters, which affect terminals, line separators, lone surrogates, and characters that change the
+    writing direction. Joiners, which many scripts and emoji need, are allowed.
     """
     if not isinstance(value, str) or not 0 < len(value) <= max_length:
         return False
-    if value.isprintable():  # then it has none of these; asking this way is much faster
+    if value.isprintable():  # then it has none of these; this is much faster
         return True
     return not any(
         unicodedata.category(character) in FORBIDDEN_CATEGORIES or character in DIRECTION_CONTROLS
@@ -55,7 +55,7 @@ def is_clean_text(value: Any, *, max_length: int) -> bool:
 
 
 def open_regular_file(path: Path, *, max_bytes: int) -> BinaryIO:
-    """Open a file for reading if it is a plain file of a sane size.
+    """Open a regular file of limited size for reading.
 
     Links are not followed, so no file outside the folder is read; a pipe or device does not block.
 

@@ -85,9 +85,9 @@ def test_a_plan_tells_of_every_step_and_way_and_what_to_do(planned: dict[str, An
     trained = [step for step in planned["steps"] if step["num_epochs"]]
     assert [step["num_epochs"] for step in trained] == [30, 15, 15]
     assert all(step["seconds"] >= step["num_epochs"] * step["epoch_seconds"] > 0 for step in trained)
-    assert [way["unfreeze"] for way in planned["ways"]] == ["none", "conv2", "all"]
-    for way in planned["ways"]:
-        assert way["seconds"] == pytest.approx(sum(way["parts"].values()))
+    assert [each["unfreeze"] for each in planned["strategies"]] == ["none", "conv2", "all"]
+    for strategy in planned["strategies"]:
+        assert strategy["seconds"] == pytest.approx(sum(strategy["parts"].values()))
     assert planned["evidence"]["trial"] is None
     assert planned["advice"]["train"] == "the dense head alone"
     assert planned["advice"]["reasons"] == ("Deeper training was not tried: 48 images are too few.",)

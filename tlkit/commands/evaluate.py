@@ -79,10 +79,10 @@ def run_evaluate(
     Args:
         run: A run folder, or a bundle folder if `data` is given.
         data: Labelled images; None for those that the run held out: its test split, or else its validation split.
-        options: Options of an evaluation.
-        console: Tells the story.
-        settings: How `data` is read, if it is a table.
-        open_model: Returns the run's model, after all checks; None: `open_classifier` with its defaults.
+        options: Split, views and outputs.
+        console: Prints progress and results.
+        settings: How `data` is read.
+        open_model: Opens the run's model, after all checks; None for `open_classifier` with its defaults.
 
     Raises:
         BundleError: The model is missing, damaged or invalid.

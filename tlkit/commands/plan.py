@@ -47,7 +47,7 @@ def run_plan(
         console: Prints progress and results.
 
     Returns:
-        The JSON result: `images` by split, `steps` and `ways` with their cost, the `evidence` with the
+        The JSON result: `images` by split, `steps` and `strategies` with their cost, the `evidence` with the
         `learning_curve`, the `advice` with its `reasons` and `command`, the `picture` and the `seconds`.
 
     Raises:

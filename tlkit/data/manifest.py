@@ -32,7 +32,7 @@ MANIFEST_FILES = ("manifest.json", "manifest.csv", "skipped.csv")
 FINDINGS_FILE = "findings.csv"
 SPLITS = ("train", "validation", "test")
 _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left", "top", "right", "bottom")
-_SET_ASIDE_COLUMNS = ("path", "reason")
+_SKIPPED_COLUMNS = ("path", "reason")
 _FINDING_COLUMNS = ("path", "finding")
 _FORMAT_VERSION = 3
 
@@ -217,7 +217,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     skipped = ((_shorten(item.path, root), item.reason) for item in manifest.skipped)
     tables = (
         _format_csv(_record_columns(manifest.metadata_columns), records),
-        _format_csv(_SET_ASIDE_COLUMNS, skipped),
+        _format_csv(_SKIPPED_COLUMNS, skipped),
     )
     write_text(folder / common_file, json.dumps({**common, "sha256": hash_document(common, *tables)}, indent=2) + "\n")
     write_text(folder / records_file, tables[0])
@@ -261,7 +261,7 @@ def read_manifest(folder: Path) -> Manifest:
         if not {*find_task(task).find_names(answers)} <= {*class_names} or not {r.split for r in records} <= {*SPLITS}:
             raise ValueError("manifest.csv has an unknown class or split")
         skipped = tuple(
-            SkippedFile(root / path, why) for path, why in _parse_csv(skipped_file, tables[1], _SET_ASIDE_COLUMNS)
+            SkippedFile(root / path, why) for path, why in _parse_csv(skipped_file, tables[1], _SKIPPED_COLUMNS)
         )
         if common.pop("sha256") != hash_document(common, *tables):
             raise ValueError("the checksum does not match")

@@ -101,7 +101,7 @@ class PlanCosts:
         """Return plain numbers, lists and dicts, fit for JSON."""
         return {
             "steps": [asdict(step) for step in self.steps],
-            "ways": [
+            "strategies": [
                 {"unfreeze": each.strategy.unfreeze, "seconds": each.seconds, "parts": dict(each.parts)}
                 for each in self.strategies
             ],
