@@ -11,7 +11,7 @@ from tlkit.reports.console import Console
 if TYPE_CHECKING:
     from tlkit.api.model import Model
 
-__all__ = ["drift", "evaluate", "load", "predict", "suggest"]
+__all__ = ["drift", "evaluate", "explain_images", "load", "predict", "suggest"]
 
 
 def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Model:
@@ -226,3 +226,50 @@ def drift(
 
     options = DriftOptions(out=as_path(out), seed=seed, engine=engine, precision=precision)
     return run_drift(Path(run), [str(source) for source in sources], options, console=console or quiet_console())
+
+
+def explain_images(
+    run: Place,
+    *sources: Place,
+    out: Place,
+    class_name: str | None = None,
+    method: str = "auto",
+    boundary: str | None = None,
+    number: int = 24,
+    neighbours: int = 3,
+    table: Place | None = None,
+    image_column: str | None = None,
+    console: Console | None = None,
+) -> Result:
+    """Show what speaks for a model's answers: `tlkit explain`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        sources: Folders, globs or files.
+        out: Folder for explanations.html and the pictures of the maps.
+        class_name: Class or label to explain; None: what is predicted for each photo.
+        method: auto, or a method that starts from the feature map or from the pixels: see the guide.
+        boundary: Boundary whose feature map is explained; None: the top.
+        number: Photos to explain, at most.
+        neighbours: Nearest training photos to show beside each photo.
+        table: Table with the metadata that the model takes beside the images.
+        image_column: Its column of paths; None: found by its name.
+        console: Tells the story; None: only warnings are printed.
+
+    Returns:
+        The `page`, and for each of the `photos` its `explanations`, each with its `map`, the mean output while the
+        evidence is covered (`deletion`) and while other places are (`deletion_by_guess`), and the `nearest` training
+        photos.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.explain import ExplainOptions, run_explain
+
+    return run_explain(
+        Path(run),
+        tuple(str(source) for source in sources),
+        Path(out),
+        ExplainOptions(class_name, method, boundary, number, neighbours, as_path(table), image_column),
+        console=console or quiet_console(),
+    )

@@ -59,6 +59,7 @@ SECTIONS = {
     },
     "Look": {
         "evaluate": "Evaluate a run on labelled images.",
+        "explain": "Show what speaks for a run's answers, as heat maps.",
         "leak": "Find metadata that give the answer away.",
         "drift": "Compare new images with a run's, and estimate the score on them.",
         "suggest": "Suggest which unlabelled images to label next.",

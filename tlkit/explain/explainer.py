@@ -58,6 +58,10 @@ class Explainer:
             self._tail = None if self._tail is None else change(self._tail)
         metadata = tf.TensorSpec((None, classifier.spec.metadata.width), tf.float32)
         features = tf.TensorSpec((None, *self.feature_shape), tf.float32)
+        images = tf.TensorSpec((None, *classifier.spec.image_size, 3), tf.uint8)
+        self._maps = tf.function(
+            lambda pictures: self.trunk(tf.cast(pictures, tf.float32), training=False), input_signature=[images]
+        )
         self._outputs = tf.function(self.forward, input_signature=[features, metadata])
         self._gradients = tf.function(
             self._compute_gradients, input_signature=[features, metadata, tf.TensorSpec((None,), tf.int64)]
@@ -89,7 +93,8 @@ class Explainer:
         Args:
             images: uint8 (n, height, width, 3), RGB, 0..255.
         """
-        return np.asarray(self.trunk(tf.cast(tf.constant(images), tf.float32), training=False), np.float32)
+        found: NDArray[np.float32] = np.asarray(self._maps(tf.constant(images)), np.float32)
+        return found
 
     def forward(self, features: tf.Tensor, metadata: tf.Tensor) -> tf.Tensor:
         """Return the outputs, float32 (n, num_outputs), of maps, in inference mode."""

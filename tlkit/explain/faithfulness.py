@@ -22,7 +22,7 @@ PictureScorer = Callable[[NDArray[np.uint8]], NDArray[np.floating[Any]]]
 """Takes pictures, uint8 (m, height, width, 3), and returns the output that is explained for each, (m,)."""
 
 NUM_STEPS = 8
-NUM_SHIFTS = 3
+NUM_SHIFTS = 2
 GRID = 14
 BLUR_SHARE = 0.1
 """Radius of the blur that covers parts of a picture, as a share of its edge."""
@@ -58,7 +58,7 @@ def score_deletion(
     """Cover a picture step by step in the order of a map, and of the same map at random places.
 
     A shifted map covers areas of the same shape, so that the comparison is about where the evidence is, not about how
-    much harm a scattered cover does. Costs 28 pictures through the network.
+    much harm a scattered cover does. Costs 21 pictures through the network.
 
     Petsiuk et al., 2018, https://arxiv.org/abs/1806.07421.
 
@@ -100,7 +100,7 @@ def points_into_box(evidence: NDArray[np.floating[Any]], box: Box) -> bool:
     row, column = np.unravel_index(int(np.argmax(evidence)), evidence.shape)
     down, across = (row + 0.5) / evidence.shape[0], (column + 0.5) / evidence.shape[1]
     left, top, right, bottom = box
-    return bool(left <= across <= right and top <= down <= bottom)
+    return bool(left < across < right and top < down < bottom)
 
 
 def measure_energy_in_box(evidence: NDArray[np.floating[Any]], box: Box) -> float:

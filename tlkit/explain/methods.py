@@ -1,15 +1,16 @@
-"""The methods of explanation, by name, and the functions that apply any of them to feature maps and to pictures."""
+"""The methods of explanation, by name, and the functions that apply any of them to feature maps and to pictures.
+
+Names are known without TensorFlow: a method's module is imported when it is used.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import importlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
-
-from tlkit.explain import feature_maps, pixel_maps
 
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
@@ -24,22 +25,36 @@ class Method:
     Attributes:
         name: What the user types.
         summary: What a place of the map holds, in a few words.
-        compute: From an explainer, feature maps, targets and metadata to maps.
+        function: Module and function that compute the maps.
     """
 
     name: str
     summary: str
-    compute: Callable[..., NDArray[np.float32]]
+    function: str
+
+    def compute(
+        self,
+        explainer: Explainer,
+        inputs: NDArray[Any],
+        targets: NDArray[np.int64],
+        metadata: NDArray[np.float32] | None,
+    ) -> NDArray[np.float32]:
+        """Return the maps of feature maps or of pictures, as the function's module says."""
+        module, name = self.function.split(".")
+        found: NDArray[np.float32] = getattr(importlib.import_module(f"tlkit.explain.{module}"), name)(
+            explainer, inputs, targets, metadata
+        )
+        return found
 
 
 FEATURE_METHODS = {
     method.name: method
     for method in (
-        Method("exact", "the score of the place, as the head sums it up", feature_maps.compute_exact),
-        Method("gradcam", "channels weighted by their mean gradient", feature_maps.compute_gradcam),
-        Method("hirescam", "gradient times feature", feature_maps.compute_hirescam),
-        Method("occlusion", "the fall of the output without the place", feature_maps.compute_map_occlusion),
-        Method("rise", "the output with and without the place, under random masks", feature_maps.compute_map_rise),
+        Method("exact", "the score of the place, as the head sums it up", "feature_maps.compute_exact"),
+        Method("gradcam", "channels weighted by their mean gradient", "feature_maps.compute_gradcam"),
+        Method("hirescam", "gradient times feature", "feature_maps.compute_hirescam"),
+        Method("occlusion", "the fall of the output without the place", "feature_maps.compute_map_occlusion"),
+        Method("rise", "the output with and without the place, under random masks", "feature_maps.compute_map_rise"),
     )
 }
 """Methods that start from a feature map."""
@@ -48,15 +63,15 @@ PIXEL_METHODS = {
     method.name: method
     for method in (
         Method(
-            "pixel-occlusion", "the fall of the output where a patch is blurred", pixel_maps.compute_pixel_occlusion
+            "pixel-occlusion", "the fall of the output where a patch is blurred", "pixel_maps.compute_pixel_occlusion"
         ),
         Method(
-            "pixel-rise", "the output with and without the place, under random masks", pixel_maps.compute_pixel_rise
+            "pixel-rise", "the output with and without the place, under random masks", "pixel_maps.compute_pixel_rise"
         ),
-        Method("integrated-gradients", "what the pixel adds from grey on", pixel_maps.compute_integrated_gradients),
-        Method("smoothgrad", "size of the mean gradient under noise", pixel_maps.compute_smoothgrad),
-        Method("guided-backprop", "size of the gradient through active ReLUs", pixel_maps.compute_guided_backprop),
-        Method("saliency", "size of the gradient", pixel_maps.compute_saliency),
+        Method("integrated-gradients", "what the pixel adds from grey on", "pixel_maps.compute_integrated_gradients"),
+        Method("smoothgrad", "size of the mean gradient under noise", "pixel_maps.compute_smoothgrad"),
+        Method("guided-backprop", "size of the gradient through active ReLUs", "pixel_maps.compute_guided_backprop"),
+        Method("saliency", "size of the gradient", "pixel_maps.compute_saliency"),
     )
 }
 """Methods that go through the whole network."""
@@ -87,8 +102,10 @@ def explain_features(
         float32 (n, h, w), signed: positive where a place speaks for the output. With `exact` the mean over the places
         is the logit, or the value in standard deviations, less what metadata add to it.
     """
+    from tlkit.explain.feature_maps import has_exact
+
     if method == AUTO:
-        method = "exact" if feature_maps.has_exact(explainer, targets) else DEFAULT
+        method = "exact" if has_exact(explainer, targets) else DEFAULT
     if len(features) == 0:
         return np.zeros((0, *explainer.feature_shape[:2]), np.float32)
     return FEATURE_METHODS[method].compute(explainer, features, targets, metadata)

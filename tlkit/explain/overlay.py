@@ -13,7 +13,7 @@ from PIL import Image, ImageDraw
 
 from tlkit.reports.lettering import load_font
 
-STRONGEST_ALPHA = 0.85
+STRONGEST_ALPHA = 0.7
 GREY_LIGHTNESS = (0.25, 0.80)
 """OKLab lightness of black and of white in the picture below the colours."""
 LIGHTNESS = (0.45, 0.80)

@@ -118,7 +118,7 @@ class BoxReport:
 def compute_box_scores(true: Sequence[Box], predicted: Sequence[Box]) -> BoxScores:
     """Compare boxes, left, top, right, bottom in pixels, image by image; at least one."""
     boxes, others = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
-    each = _compute_iou(boxes, others)
+    each = measure_iou(boxes, others)
     return BoxScores(
         iou=compute_bootstrap_interval(float(each.mean()), lambda counts: each @ counts / len(each), len(each)),
         share_good=compute_wilson_interval(int((each > GOOD_IOU).sum()), len(each)),
@@ -127,7 +127,8 @@ def compute_box_scores(true: Sequence[Box], predicted: Sequence[Box]) -> BoxScor
     )
 
 
-def _compute_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+def measure_iou(boxes: NDArray[np.float64], others: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the IoU of each pair of boxes (left, top, right, bottom), float64 (n, 4): float64 (n,), 0..1."""
     overlap = np.clip(np.minimum(boxes[:, 2:], others[:, 2:]) - np.maximum(boxes[:, :2], others[:, :2]), 0, None)
     shared = overlap.prod(axis=1)
     areas = [(each[:, 2] - each[:, 0]) * (each[:, 3] - each[:, 1]) for each in (boxes, others)]

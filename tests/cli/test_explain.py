@@ -1,0 +1,95 @@
+"""`tlkit explain` from the words on the command line to the page and the pictures."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from PIL import Image
+
+RunCli = Callable[..., Any]
+
+pytestmark = pytest.mark.usefixtures("bundles_are_read_once", "untraced")
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Path]) -> Path:
+    """A model with random weights."""
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("cat", "dog"))
+
+
+@pytest.fixture
+def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
+    root = make_image_folder(tmp_path / "photos", {"striped red": 2})
+    (root / "broken.jpg").write_bytes(b"\xff\xd8\xff")
+    return root
+
+
+def test_explain_writes_a_page_and_a_picture_of_each_map(
+    run_cli: RunCli, bundle: Path, photos: Path, tmp_path: Path
+) -> None:
+    out = tmp_path / "explanations"
+    result = run_cli("explain", bundle, photos, "--out", out, "--json")
+    payload = result.json()
+    assert result.exit_code == 0
+    assert (payload["images"], payload["errors"], payload["maps"], payload["left_out"]) == (3, 1, 2, 0)
+    assert "Warning: 1 of 3 photos could not be read; the page says why." in result.stderr
+    assert "is a bundle without its run, so the nearest training photos are not known." in result.stderr
+    page = (out / "explanations.html").read_text("utf-8")
+    assert "striped red_000.png" in page
+    assert "broken.jpg" in page
+    for photo in payload["photos"]:
+        for explanation in photo["explanations"]:
+            with Image.open(explanation["map"]) as picture:
+                assert picture.width > picture.height
+            assert explanation["gain"] == pytest.approx(
+                explanation["deletion_by_guess"] - explanation["deletion"], abs=2e-4
+            )
+
+
+def test_a_class_is_explained_by_name_and_the_rest_is_counted(
+    run_cli: RunCli, bundle: Path, photos: Path, tmp_path: Path
+) -> None:
+    words = ("--class", "dog", "--method", "occlusion", "--boundary", "block3", "--number", 1)
+    result = run_cli("explain", bundle, photos / "striped red", "--out", tmp_path / "out", *words)
+    assert result.exit_code == 0
+    assert "1 more photos are not explained; --number sets how many are." in result.stdout
+    assert [path.name for path in (tmp_path / "out" / "maps").iterdir()] == ["striped red_000-dog.png"]
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        (
+            ("--class", "dgo"),
+            "Error: --class dgo: the model has no such class.\n  Expected: one of cat, dog\n  Fix: did you mean 'dog'?",
+        ),
+        (("--method", "gradcan"), "Error: --method gradcan: there is no such method."),
+        (
+            ("--method", "saliency", "--boundary", "block2"),
+            "Error: --boundary block2 has no effect: --method saliency starts from the pixels.\n"
+            "  Expected: --boundary only with auto, exact, gradcam, hirescam, occlusion, rise\n"
+            "  Fix: leave out --boundary.",
+        ),
+        (
+            ("--boundary", "pixels"),
+            "Error: --boundary pixels has no feature map.\n  Expected: one of stem, block1, block2, block3, top\n"
+            "  Fix: choose a method that starts from the pixels, such as --method pixel-occlusion.",
+        ),
+    ],
+)
+def test_what_cannot_be_explained_is_refused_before_anything_is_written(
+    run_cli: RunCli, bundle: Path, photos: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    result = run_cli("explain", bundle, photos, "--out", tmp_path / "out", *words)
+    assert result.exit_code == 1
+    assert result.stderr.startswith(message)
+    assert not (tmp_path / "out").exists()
+
+
+def test_an_output_folder_inside_the_photos_is_refused(run_cli: RunCli, bundle: Path, photos: Path) -> None:
+    result = run_cli("explain", bundle, photos, "--out", photos / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Error: --out {photos / 'out'} is inside the data folder {photos}.")

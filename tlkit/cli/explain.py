@@ -1,0 +1,80 @@
+"""`tlkit explain`: show what speaks for a run's answers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tlkit.cli.options import output_options
+
+if TYPE_CHECKING:
+    from tlkit.reports.console import Console
+
+
+@click.command(epilog="\b\nExample: tlkit explain runs/first new-photos/ --out explanations/")
+@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("sources", nargs=-1, required=True)
+@click.option(
+    "--out",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="Folder for explanations.html and the pictures of the maps.",
+)
+@click.option("--class", "class_name", metavar="NAME", help="Class or label to explain (default: what is predicted).")
+@click.option(
+    "--method",
+    default="auto",
+    show_default=True,
+    help="auto; from the feature map: exact, gradcam, hirescam, occlusion, rise; from the pixels: pixel-occlusion, "
+    "pixel-rise, integrated-gradients, smoothgrad, guided-backprop, saliency.",
+)
+@click.option("--boundary", help="Boundary whose feature map is explained (default: top).")
+@click.option("--number", type=click.IntRange(min=1), default=24, show_default=True, help="Photos to explain, at most.")
+@click.option(
+    "--neighbours",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="Nearest training photos to show beside each photo.",
+)
+@click.option(
+    "--table", type=click.Path(path_type=Path), help="Table with the metadata that the model takes beside the images."
+)
+@click.option("--image-column", help="Column of paths in the table (default: found by its name).")
+@output_options
+def explain(
+    run: Path,
+    sources: tuple[str, ...],
+    out: Path,
+    class_name: str | None,
+    method: str,
+    boundary: str | None,
+    number: int,
+    neighbours: int,
+    table: Path | None,
+    image_column: str | None,
+    console: Console,
+) -> None:
+    """Explain what a run answers for photos.
+
+    SOURCES are folders, glob patterns or image files. For each photo the page shows where the evidence for the answer is,
+    how much that map tells beyond a guess, and the training photos that look most alike to the network.
+    """
+    from tlkit import api
+
+    result = api.explain_images(
+        run,
+        *sources,
+        out=out,
+        class_name=class_name,
+        method=method,
+        boundary=boundary,
+        number=number,
+        neighbours=neighbours,
+        table=table,
+        image_column=image_column,
+        console=console,
+    )
+    console.result(result)

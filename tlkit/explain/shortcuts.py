@@ -1,0 +1,104 @@
+"""Find classes whose evidence lies at the border of the pictures or outside the object: what a model may have learnt
+instead of the object.
+
+A class is compared with the others of the same model, and with what its maps would hold at the border by chance: objects
+differ in size, so that no fixed share is suspicious by itself. Nothing but numpy.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.explain.faithfulness import measure_energy_in_box
+from tlkit.outputs import Box
+
+BORDER_SHARE = 1 / 7
+"""Width of the border, as a share of the edge; it covers .49 of the picture."""
+MIN_PHOTOS = 10
+"""Photos of a class below which nothing is said about it."""
+MIN_BORDER_SHARE = 0.65
+MIN_OUTSIDE_SHARE = 0.6
+MIN_EXCESS = 0.1
+"""How much above the median of all classes a share has to be."""
+
+
+@dataclass(frozen=True)
+class EvidencePlaces:
+    """Where the evidence for a class lies, over its photos.
+
+    Attributes:
+        class_name: The class.
+        num_photos: Photos with any evidence for it.
+        border: Mean share of the evidence in the border, 0..1; .49 of the picture belongs to it.
+        outside: Mean share outside the box of the object; None without boxes.
+        reason: Why the class is named as a possible shortcut; empty if it is not.
+    """
+
+    class_name: str
+    num_photos: int
+    border: float
+    outside: float | None
+    reason: str
+
+    @property
+    def is_suspicious(self) -> bool:
+        """Whether the class may be recognized by something else than its object."""
+        return bool(self.reason)
+
+
+def find_shortcuts(
+    maps: NDArray[np.floating[Any]],
+    targets: NDArray[np.int64],
+    class_names: Sequence[str],
+    boxes: Sequence[Box | None] | None = None,
+) -> list[EvidencePlaces]:
+    """Return where the evidence for each class lies, and name the classes that it speaks against.
+
+    Args:
+        maps: Evidence for the true class of photos that the model gets right, float (n, h, w), as `explain_features`
+            gives it.
+        targets: The classes, int64 (n,).
+        class_names: All classes.
+        boxes: The object of each photo in fractions of the network's input, 0..1; None where it is not known.
+
+    Returns:
+        One entry for each class with ten photos or more, in the order of the classes.
+    """
+    middle = (BORDER_SHARE, BORDER_SHARE, 1 - BORDER_SHARE, 1 - BORDER_SHARE)
+    centred = maps - maps.min(axis=(1, 2), keepdims=True)
+    border = 1 - np.array([measure_energy_in_box(one, middle) for one in centred])
+    outside = np.array(
+        [
+            np.nan if box is None else 1 - measure_energy_in_box(one, box)
+            for one, box in zip(centred, boxes or [None] * len(maps), strict=True)
+        ]
+    )
+    found = []
+    for number, name in enumerate(class_names):
+        of_class = (targets == number) & np.isfinite(border)
+        if of_class.sum() < MIN_PHOTOS:
+            continue
+        known = outside[of_class & np.isfinite(outside)]
+        share = float(known.mean()) if len(known) >= MIN_PHOTOS else None
+        found.append((name, int(of_class.sum()), float(border[of_class].mean()), share))
+    typical_border = float(np.median([entry[2] for entry in found])) if found else 0.0
+    shares = [entry[3] for entry in found if entry[3] is not None]
+    typical_outside = float(np.median(shares)) if len(shares) > 1 else 0.0
+    return [
+        EvidencePlaces(name, count, on_border, share, _judge(on_border, typical_border, share, typical_outside))
+        for name, count, on_border, share in found
+    ]
+
+
+def _judge(border: float, typical_border: float, outside: float | None, typical_outside: float) -> str:
+    """Return a sentence on what is suspicious, or nothing."""
+    if outside is not None and outside > max(MIN_OUTSIDE_SHARE, typical_outside + MIN_EXCESS):
+        return f"{outside:.0%} of the evidence lies outside the object's box"
+    if border > max(MIN_BORDER_SHARE, typical_border + MIN_EXCESS):
+        return f"{border:.0%} of the evidence lies in the border of the pictures, against {typical_border:.0%} in the median class"
+    return ""
