@@ -87,7 +87,7 @@ class TargetReader(Protocol):
 
 @dataclass(frozen=True)
 class FixedTargets:
-    """Targets without boxes, which do not depend on the view; `answers` as in Truth, for all images."""
+    """Targets without boxes, which do not depend on the view; `answers` as in Targets, for all images."""
 
     answers: NDArray[np.generic]
 
@@ -99,7 +99,7 @@ class FixedTargets:
 
 @dataclass(frozen=True)
 class TargetTable:
-    """Targets of cached views, computed once for all epochs; arrays as in Truth, of (num_images, num_views) rows."""
+    """Targets of cached views, computed once for all epochs; arrays as in Targets, of (num_images, num_views) rows."""
 
     answers: NDArray[np.generic]
     boxes: NDArray[np.float32]
