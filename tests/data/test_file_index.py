@@ -129,14 +129,14 @@ def test_another_loader_looks_again(
 def test_what_does_not_follow_from_the_bytes_is_not_remembered(
     tmp_path: Path, photos: list[Path], reads: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def fail(content: bytes) -> None:
+    def fail(content: bytes, **how: object) -> None:
         try:
             raise MemoryError
         except MemoryError as error:
             raise UnusableImage("more pixels than memory can hold") from error
 
     with monkeypatch.context() as patch:
-        patch.setattr(file_index, "check_image", fail)
+        patch.setattr(file_index, "decode_image", fail)
         assert FileIndex(tmp_path).look(photos[:1])[0].reason == "more pixels than memory can hold"
     assert FileIndex(tmp_path).look(photos[:1])[0].reason is None
     assert len(reads) == 2

@@ -11,7 +11,7 @@ from tlkit.cli.options import output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
-DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name != "boxes"]
+DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "group_by")]
 
 
 @click.command(epilog="\b\nExample: tlkit leak photos.csv --group-by patient --out metadata.png")

@@ -9,9 +9,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.data.near_copies import SplitCopies, find_split_copies
 from tlkit.data.seen_images import write_earlier_images
 from tlkit.errors import RunError
 from tlkit.features.cache import default_cache_root
@@ -19,8 +21,10 @@ from tlkit.inference.task_report import compute_task_report
 from tlkit.interruption import kept_if_interrupted
 from tlkit.probes.leak_warning import warn_of_leaks
 from tlkit.recipes import Recipe, read_recipe, write_recipe
+from tlkit.recipes.settings import SIMILARITY
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.runs.copies import ScoreWithoutCopies, note_split_copies, score_without_copies
 from tlkit.runs.finalize import finish_model, forget_choices
 from tlkit.runs.folder import RunFolder, describe_unfinished, open_run_folder
 from tlkit.runs.history import RunHistory
@@ -79,15 +83,23 @@ def run_finetune(
         with kept_if_interrupted(f"{out} keeps its progress: run the same command with --resume to continue."):
             if resume and not folder.has_begun:
                 console.say(f"There is nothing to resume in {out} yet: the run starts.")
-            run = _open_run(plan, data, folder, cache_root or default_cache_root(), console)
-            return _run(run, plan, folder, started)
+            run, copies = _open_run(plan, data, folder, cache_root or default_cache_root(), console)
+            return _run(run, copies, plan, folder, started)
 
 
-def _open_run(plan: RunPlan, data: Path, folder: RunFolder, cache_root: Path, console: Console) -> Run:
+def _open_run(
+    plan: RunPlan, data: Path, folder: RunFolder, cache_root: Path, console: Console
+) -> tuple[Run, SplitCopies]:
     """Read the images, or the manifest of an interrupted run, and record the inputs of the run."""
     recipe = plan.recipe
+    compare = partial(
+        find_split_copies,
+        can_be_grouped=recipe.data.group_by != SIMILARITY,
+        progress=partial(console.progress, "Comparing splits"),
+    )
     if folder.has_begun:
         manifest = folder.read_manifest()
+        copies = compare(manifest)
         recipe = dataclasses.replace(recipe, made_by=read_recipe(folder.recipe).made_by)
     else:
         manifest = fetch_inputs(data, plan, cache_root, console)
@@ -95,11 +107,13 @@ def _open_run(plan: RunPlan, data: Path, folder: RunFolder, cache_root: Path, co
         warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
         if plan.earlier:
             write_earlier_images(folder.path, plan.earlier.seen)
+        copies = compare(manifest)
+        manifest = note_split_copies(manifest, copies)
         folder.write_start(recipe, manifest)
-    return Run(check_engines(recipe, console), plan.backbone, manifest, cache_root, console)
+    return Run(check_engines(recipe, console), plan.backbone, manifest, cache_root, console), copies
 
 
-def _run(run: Run, plan: RunPlan, folder: RunFolder, started: float) -> dict[str, Any]:
+def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, started: float) -> dict[str, Any]:
     print_images(run.manifest, run.console)
     start_keras(run.recipe.training.seed)
     classifier = build_classifier(run, plan.earlier.path if plan.earlier else None)
@@ -116,6 +130,7 @@ def _run(run: Run, plan: RunPlan, folder: RunFolder, started: float) -> dict[str
     write_model(folder, classifier, run.manifest, history.outcomes, networks)
     report = compute_task_report(classifier.spec, scores) if scores else None
     seconds = time.perf_counter() - started
+    beside_copies = score_without_copies(classifier.spec, scores, copies)
     write_run_report(
         run,
         folder,
@@ -128,12 +143,13 @@ def _run(run: Run, plan: RunPlan, folder: RunFolder, started: float) -> dict[str
         "run": str(folder.path),
         "validation": summarise_stages(history.outcomes),
         **({**report.to_payload(), "chose_epoch": True} if report else {}),
+        **({"near_copies": beside_copies.to_payload()} if beside_copies else {}),
         "not_made": steps.not_made,
         "seconds": round(seconds, 2),
         "versions": read_versions(),
     }
     folder.write_summary(summary)
-    _print_end(run, folder, steps, report)
+    _print_end(run, folder, steps, report, beside_copies)
     return summary
 
 
@@ -183,10 +199,14 @@ def _save_stage_model(run: Run, classifier: Classifier, folder: RunFolder, outco
         run.console.warn(f"{error.found} Training continues, and writes the model at the end.")
 
 
-def _print_end(run: Run, folder: RunFolder, steps: OptionalSteps, report: Report | None) -> None:
+def _print_end(
+    run: Run, folder: RunFolder, steps: OptionalSteps, report: Report | None, beside_copies: ScoreWithoutCopies | None
+) -> None:
     console = run.console
     if report:
         console.say(f"\nSaved model on the validation images: {report.headline()}")
+        if beside_copies:
+            console.say(beside_copies.sentence())
         console.say(qualify_validation(folder.path, run.manifest))
     if steps.not_made:
         missing = ", ".join(each["what"] for each in steps.not_made)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import AbstractContextManager, nullcontext
+from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
@@ -26,6 +27,7 @@ from tlkit.data.formats.layout import find_layout, has_class_folders, lies_below
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedFile
+from tlkit.data.near_copies import key_by_similarity
 from tlkit.data.records import Progress, describe_record, look_with, read_records
 from tlkit.data.splits import complete_splits, sample_records
 from tlkit.errors import DataError, SettingError
@@ -94,7 +96,9 @@ def read_dataset(
     _check_strict(settings, skipped)
     ordered_names = tuple(names if class_names is None else class_names)
     records = sample_records(records, find_task(settings.task), seed, fraction=settings.sample)
-    records = complete_splits(data, ordered_names, records, settings, seed, earlier.splits if earlier else {})
+    find_keys = partial(key_by_similarity, grey=earlier.grey if earlier else (), progress=progress)
+    keep = earlier.splits if earlier else {}
+    records = complete_splits(data, ordered_names, records, settings, seed, keep, find_keys)
     check_trainable(data, find_task(settings.task), ordered_names, records, with_boxes=boxes is not None)
     return _build_manifest(found, settings, ordered_names, records, skipped, boxes, earlier.grey if earlier else None)
 

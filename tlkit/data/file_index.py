@@ -10,6 +10,7 @@ files are read again; a damaged index is rebuilt, and one that is locked, read-o
 
 from __future__ import annotations
 
+import base64
 import contextlib
 import dataclasses
 import hashlib
@@ -24,12 +25,15 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import NamedTuple, Self
 
-from tlkit.data.images import LOADER_VERSION, UnusableImage, check_image, read_content
+from PIL import Image
+
+from tlkit.data.images import LOADER_VERSION, UnusableImage, decode_image, read_content
 from tlkit.outputs import GreyRange
 from tlkit.waiting import waiting_for
 
 RACY_SECONDS = 2.0
-_SCHEMA_VERSION = 5
+THUMBNAIL_EDGE = 16
+_SCHEMA_VERSION = 6
 _SCHEMA = "CREATE TABLE files (path BLOB PRIMARY KEY, entry BLOB NOT NULL) WITHOUT ROWID"
 _DIGEST_BYTES = 16
 _LONGEST_WAIT_SECONDS = 5.0
@@ -64,6 +68,8 @@ class FileFacts:
         format: Pillow's name of the format; empty if the file is unusable.
         mode: Pillow's name of the mode; empty if the file is unusable.
         camera: The camera's make and model from EXIF; empty if there are none.
+        thumbnail: The whole upright picture in grey, stretched to 16 x 16 pixels, row by row, 0..255; empty if the file
+            is unusable.
     """
 
     path: Path
@@ -77,6 +83,7 @@ class FileFacts:
     format: str = ""
     mode: str = ""
     camera: str = ""
+    thumbnail: bytes = dataclasses.field(default=b"", repr=False)
 
 
 class _Stamp(NamedTuple):
@@ -192,7 +199,7 @@ class _Memo:
         """Continue without the index if it fails, and remove a damaged one so that the next check rebuilds it."""
         try:
             yield
-        except sqlite3.Error as error:
+        except (sqlite3.Error, UnicodeDecodeError) as error:  # messages may quote a damaged index
             if self._connection is not None:
                 self._connection.close()  # rolls back an open transaction
                 self._connection = None
@@ -217,8 +224,9 @@ def _prepare(connection: sqlite3.Connection) -> None:
 def _encode(stamp: _Stamp, facts: FileFacts) -> tuple[bytes, bytes]:
     """Encode a row: the key, and a digest of key and facts followed by the facts."""
     key = _key(facts.path)
-    _, *known = dataclasses.astuple(facts)
-    content = json.dumps([*stamp, LOADER_VERSION, *known]).encode()
+    _, *known, thumbnail = dataclasses.astuple(facts)
+    picture = base64.b64encode(thumbnail).decode()
+    content = json.dumps([*stamp, LOADER_VERSION, *known, picture]).encode()
     return key, _digest(key, content) + content
 
 
@@ -232,9 +240,22 @@ def _decode(key: bytes, entry: object, path: Path, stamp: _Stamp | None) -> File
     size, mtime_ns, ctime_ns, loader_version, *known = json.loads(content)
     if loader_version != LOADER_VERSION or stamp != _Stamp(size, mtime_ns, ctime_ns):
         return None
-    sha256, width, height, orientation, reason, grey, num_bytes, *names = known
-    found = GreyRange(*grey) if grey else None
-    return FileFacts(path, sha256, width, height, orientation, reason, found, num_bytes, *map(sys.intern, names))
+    sha256, width, height, orientation, reason, grey, num_bytes, *names, picture = known
+    file_format, mode, camera = map(sys.intern, names)
+    return FileFacts(
+        path,
+        sha256,
+        width,
+        height,
+        orientation,
+        reason,
+        GreyRange(*grey) if grey else None,
+        num_bytes,
+        file_format,
+        mode,
+        camera,
+        base64.b64decode(picture),
+    )
 
 
 def _digest(key: bytes, content: bytes) -> bytes:
@@ -267,11 +288,13 @@ def _examine(path: Path) -> tuple[FileFacts, bool]:
         return FileFacts(path, "", 0, 0, 1, error.reason), False
     sha256 = hashlib.sha256(content).hexdigest()
     try:
-        facts = check_image(content)
+        decoded = decode_image(content, target=(THUMBNAIL_EDGE, THUMBNAIL_EDGE))
     except UnusableImage as error:
         return FileFacts(path, sha256, 0, 0, 1, error.reason, num_bytes=len(content)), not isinstance(
             error.__cause__, MemoryError
         )
+    facts = decoded.facts
+    small = decoded.picture.resize((THUMBNAIL_EDGE, THUMBNAIL_EDGE), Image.Resampling.BOX, reducing_gap=2.0)
     return FileFacts(
         path,
         sha256,
@@ -284,4 +307,5 @@ def _examine(path: Path) -> tuple[FileFacts, bool]:
         facts.format,
         facts.mode,
         sys.intern(facts.camera),
+        small.convert("L").tobytes(),
     ), True

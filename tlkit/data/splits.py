@@ -10,13 +10,13 @@ import dataclasses
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tlkit.data.class_checks import check_enough_images
 from tlkit.data.manifest import SPLITS, ImageRecord
 from tlkit.errors import DataError, SettingError
-from tlkit.recipes.settings import DataSettings
+from tlkit.recipes.settings import SIMILARITY, DataSettings
 from tlkit.tasks import Task, find_task
 
 
@@ -155,24 +155,37 @@ def complete_splits(
     settings: DataSettings,
     seed: int,
     keep: Mapping[str, str],
+    find_keys: Callable[[Sequence[ImageRecord]], Mapping[str, str]],
 ) -> list[ImageRecord]:
-    """Return the records, all with a split; missing splits are taken from training, or from all images."""
+    """Return the records, all with a split; missing splits are taken from training, or from all images.
+
+    With `group_by = similarity`, images to whose hashes `find_keys` gives the same key stay together, as equal files do.
+    """
     given = {record.split for record in records} - {NOT_GIVEN}
     _check_fractions(data, settings, given)
     validation_fraction = 0.0 if "validation" in given else settings.validation_fraction
+    groups_copies = settings.group_by == SIMILARITY
     if validation_fraction == settings.test_fraction == 0:
+        if groups_copies:
+            raise SettingError(
+                f"group_by is {SIMILARITY}, but {data} has all its splits already.",
+                expected="data of which a split is made here",
+                fix="remove --group-by, or use a folder of class folders without split folders.",
+            )
         return records
     pool = [record for record in records if record.split in (NOT_GIVEN, "train")]
     task = find_task(settings.task)
     check_enough_images(data, task, names, pool)
+    keys = find_keys(pool) if groups_copies else {record.sha256: record.sha256 for record in pool}
+    kept = {keys[sha256]: keep[sha256] for sha256 in keys if sha256 in keep}
     assigned = iter(
         assign_splits(
-            [record.sha256 for record in pool],
+            [keys[record.sha256] for record in pool],
             task.find_strata([record.answer for record in pool]),
             validation_fraction=validation_fraction,
             test_fraction=settings.test_fraction,
             seed=seed,
-            keep=keep,
+            keep=kept,
         )
     )
     return [

@@ -42,6 +42,7 @@ CLASS_WEIGHTS = ("none", "balanced")
 FEATURE_DTYPES = ("float16", "float32")
 TARGET_SCALES = ("linear", "log")
 ENGINES = ("auto", "keras", "openvino")
+SIMILARITY = "similarity"
 PRECISIONS = ("auto", "float32", "bfloat16")
 
 
@@ -70,6 +71,12 @@ class DataSettings:
         0.0,
         "Fraction of the images to hold out for the final test if the data has no such split.",
         rule=FRACTION_BELOW_ONE,
+    )
+    group_by: str = setting(
+        "bytes",
+        "Images that a split keeps together: bytes, those with equal files; similarity: near copies, too, re-encoded, "
+        "resized, mirrored or turned.",
+        choices=("bytes", SIMILARITY),
     )
     task: str = setting(
         "classification",

@@ -26,7 +26,7 @@ _LIKE_DETAIL, _LIKE_FEATURES = 0.87, 0.7  # cosines from which on a pair is comp
 _NUM_LIKE_DETAIL, _NUM_LIKE_FEATURES = 5, 6
 _PAIRS_PER_PICTURE = 1.5  # to be laid over each other, of a data set in which all pictures are alike
 _COMPARED_EDGE = 32
-_MIN_PICTURES_FOR_MEAN = 50
+_MIN_PICTURES_FOR_MEAN, _NUM_AVERAGED = 50, 250
 _AT_ONCE = 4096
 _WHOLE, _UPRIGHT = 0.97, 1.5  # scale, and degrees: nothing is cut off, and nothing turned
 
@@ -105,7 +105,7 @@ def find_copies(
         advance: Called with the number of pictures that have been compared since the last call, len(sides.first) in all.
     """
     first, second, orientation = _propose_by_detail(small, sides)
-    average = _average(small)
+    average = _average(read, sides) if len(first) or features is not None else None
     found = _compare_whole(first, second, orientation, read, average)
     advance(len(sides.first) // 2)
     if features is not None:
@@ -118,6 +118,8 @@ def find_copies(
 def _propose_by_detail(small: Pictures, sides: Sides) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return pairs whose detail is alike in some orientation of the second, and that orientation."""
     described = describe(small)
+    if len(small) >= _MIN_PICTURES_FOR_MEAN:
+        described -= described.mean(axis=0)
     found = []
     for number in range(8):
         turned = turn(described.reshape(-1, DESCRIBED_EDGE, DESCRIBED_EDGE), INVERSE[number]).reshape(described.shape)
@@ -220,12 +222,11 @@ def _correlate(first: NDArray[np.uint8], second: NDArray[np.uint8], average: Gre
     return agreement
 
 
-def _average(small: Pictures) -> Grey | None:
-    """Return the mean detail of all pictures, float32 (1024,); None of too few or too small ones."""
-    if len(small) < _MIN_PICTURES_FOR_MEAN or small.shape[-1] < _COMPARED_EDGE:
+def _average(read: ReadPictures, sides: Sides) -> Grey | None:
+    """Return the mean detail of some of the pictures, float (1024,); None of too few."""
+    rows = np.unique(sides.first if sides.second is None else np.concatenate([sides.first, sides.second]))
+    if len(rows) < _MIN_PICTURES_FOR_MEAN:
         return None
-    total = np.zeros(_COMPARED_EDGE**2, np.float64)
-    for start in range(0, len(small), _AT_ONCE):
-        block = small[start : start + _AT_ONCE]
-        total += measure_detail(block, _COMPARED_EDGE).sum(axis=0, dtype=np.float64)
-    return (total / len(small)).astype(np.float32)
+    some = rows[np.linspace(0, len(rows) - 1, min(len(rows), _NUM_AVERAGED)).astype(np.int64)]
+    mean: Grey = measure_detail(read(np.unique(some)), _COMPARED_EDGE).mean(axis=0)
+    return mean
