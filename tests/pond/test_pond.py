@@ -94,6 +94,25 @@ def test_the_new_photos_have_no_labels_and_one_is_torn(pond_folder: Path) -> Non
         picture.load()
 
 
+def test_the_volunteers_folder_has_wrong_labels_and_changed_copies_of_training_images(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlkit.pond.untidy.ONE_IN", 2)
+    pond = draw_pond(tmp_path / "pond", photos_per_kind={"train": 2, "test": 1}, num_new=1)
+    assert {path.relative_to(pond.folder).as_posix() for path in pond.volunteers.rglob("*.jpg")} == {
+        str(each.path) for each in pond.untidy
+    }
+    assert sum(each.is_mislabelled for each in pond.untidy) == 4
+    assert sorted(each.change for each in pond.untidy if each.change) == ["compressed", "mirrored", "small", "turned"]
+    for each in pond.untidy:
+        assert (each.path.parent.name != each.source.kind.name) == each.is_mislabelled
+        content = (pond.folder / each.path).read_bytes()
+        assert (content == (pond.folder / each.source.path).read_bytes()) == (not each.change)
+        with Image.open(pond.folder / each.path) as picture, Image.open(pond.folder / each.source.path) as original:
+            expected = {"turned": original.size[::-1], "small": (original.width // 2, original.height // 2)}
+            assert picture.size == expected.get(each.change, original.size)
+
+
 @pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
 def test_the_box_holds_the_whole_fish_tightly(kind: object, monkeypatch: pytest.MonkeyPatch) -> None:
     layers = []

@@ -1,7 +1,7 @@
 """A fictional pond and its fish, drawn on the spot: a data set for trying tlkit offline.
 
-`draw_pond` draws it into a folder: photos/, photos.csv and new-photos/. `plan` chooses the images, `picture` composes one
-from `water`, `scenery` and `fish`, and `album` writes the files. Pixels are the same on every machine with the same Pillow
+`draw_pond` draws it into a folder: photos/, photos.csv, volunteers/ and new-photos/. `plan` chooses the images, `picture`
+composes one from `water`, `scenery` and `fish`, `untidy` mislabels and copies some, and `album` writes the files. Pixels are the same on every machine with the same Pillow
 and numpy.
 """
 

@@ -18,6 +18,7 @@ from tlkit.errors import DataError
 from tlkit.files import PARTIAL_PATTERN, format_csv_row, read_json, written_aside
 from tlkit.pond.picture import draw_picture
 from tlkit.pond.plan import NUM_NEW_PHOTOS, PHOTOS_PER_KIND, POND_VERSION, plan_photos
+from tlkit.pond.untidy import FOLDER, UntidyPhoto, plan_untidy
 
 MARKER = "pond.json"
 TABLE = "photos.csv"
@@ -29,11 +30,12 @@ COLUMNS = (
 
 @dataclass(frozen=True)
 class Pond:
-    """The folder of the images, and the numbers of drawn and reused images."""
+    """The folder of the images, the numbers of drawn and reused images, and what is in the untidy folder."""
 
     folder: Path
     num_drawn: int
     num_reused: int
+    untidy: tuple[UntidyPhoto, ...]
 
     @property
     def photos(self) -> Path:
@@ -44,6 +46,11 @@ class Pond:
     def table(self) -> Path:
         """The table of labelled images with boxes, boats, hours and cameras."""
         return self.folder / TABLE
+
+    @property
+    def volunteers(self) -> Path:
+        """The folder of training images with wrong labels and copies among them."""
+        return self.folder / FOLDER
 
     @property
     def new_photos(self) -> Path:
@@ -62,7 +69,7 @@ def draw_pond(
     """Draw the pond's images, reusing existing ones.
 
     Args:
-        folder: Folder for `photos/`, `photos.csv`, `new-photos/` and `pond.json`; created if necessary.
+        folder: Folder for `photos/`, `photos.csv`, `volunteers/`, `new-photos/` and `pond.json`; created if necessary.
         photos_per_kind: Number of images of every kind of fish, for each split.
         num_new: Number of images without labels, without the truncated file.
         seed: The same seed gives the same images.
@@ -76,11 +83,14 @@ def draw_pond(
     """
     photos = plan_photos(dict(photos_per_kind), num_new, seed=seed)
     plan = {"pond_version": POND_VERSION, "seed": seed, "photos_per_kind": dict(photos_per_kind), "num_new": num_new}
+    untidy = plan_untidy(photos, seed=seed)
     known = _read_marker(folder, plan)
-    _check_strangers(folder, {str(photo.path) for photo in photos} | {str(BROKEN)})
+    _check_strangers(
+        folder, {str(path) for path in (*(photo.path for photo in photos), *(copy.path for copy in untidy), BROKEN)}
+    )
     if known and _is_complete(folder, known):
         advance(len(photos))
-        return Pond(folder, 0, len(photos))
+        return Pond(folder, 0, len(photos), untidy)
 
     if not (folder / MARKER).exists():
         _write_marker(folder, plan, {})
@@ -98,8 +108,10 @@ def draw_pond(
         advance(1)
     _write_own(folder, str(BROKEN), content.getvalue()[: len(content.getvalue()) // 3], hashes)
     _write_own(folder, TABLE, "".join(map(format_csv_row, rows)).encode(), hashes)
+    for copy in untidy:
+        _write_own(folder, str(copy.path), copy.make((folder / copy.source.path).read_bytes()), hashes)
     _write_marker(folder, plan, hashes)
-    return Pond(folder, num_drawn, len(photos) - num_drawn)
+    return Pond(folder, num_drawn, len(photos) - num_drawn, untidy)
 
 
 def _read_marker(folder: Path, plan: Mapping[str, object]) -> dict[str, str]:
@@ -124,7 +136,7 @@ def _read_marker(folder: Path, plan: Mapping[str, object]) -> dict[str, str]:
 
 
 def _check_strangers(folder: Path, paths: set[str]) -> None:
-    for part in ("photos", "new-photos"):
+    for part in ("photos", "new-photos", FOLDER):
         for found in sorted((folder / part).rglob("*")):
             name = found.relative_to(folder).as_posix()
             if found.is_file() and name not in paths and not found.match(PARTIAL_PATTERN):
