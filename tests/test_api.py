@@ -7,6 +7,7 @@ import csv
 import doctest
 import importlib
 import json
+import re
 import subprocess
 import sys
 from collections.abc import Callable
@@ -49,6 +50,15 @@ def test_the_public_names_are_these() -> None:
     assert set(tlkit.__all__) <= set(dir(tlkit))
     with pytest.raises(AttributeError, match="module 'tlkit' has no attribute 'train'"):
         _ = tlkit.train  # type: ignore[attr-defined]  # type checkers know it, too
+
+
+def test_the_report_of_a_run_has_a_map_of_its_validation_images(run: dict[str, Any]) -> None:
+    page = (Path(run["run"]) / "report.html").read_text("utf-8")
+    found = re.search(r'<script type="application/json" id="map-data">(.*?)</script>', page)
+    assert found
+    drawn = json.loads(found[1])
+    assert len(drawn["names"]) == len(drawn["pictured"]) == run["images"]
+    assert [each["title"] for each in drawn["colorings"]] == ["class", "prediction", "answer"]
 
 
 def test_importing_tlkit_loads_nothing_heavy() -> None:

@@ -257,7 +257,7 @@ def _write_page(
     )
     facts = {"suggested images": f"{len(suggestions):,}"}
     if replay is not None:
-        facts["over random images"] = describe_gain(spec.task, replay.gain).replace(" (95% interval", " (")
+        facts["over random images"] = describe_gain(spec.task, replay.gain).replace(" (95% interval ", " (")
     write_page(
         path,
         Page(

@@ -29,6 +29,9 @@ from tlkit.outputs import Box
 Item = TypeVar("Item")
 Note = TypeVar("Note")
 
+MAX_FLOAT16 = 65504.0
+"""The largest feature that is kept."""
+
 
 @dataclass(frozen=True, eq=False)
 class Scores:
@@ -40,7 +43,7 @@ class Scores:
         boxes: In pixels of the upright images; None if the model predicts none.
         failures: Images that have become unusable since they were checked.
         distances: Distance from the training images, float32 (n,), 0..1; None if the model does not measure it.
-        features: Pooled features, float32 (n, channels), if they were asked for.
+        features: Pooled features, float16 (n, channels), if they were asked for.
     """
 
     records: tuple[ImageRecord, ...]
@@ -48,7 +51,7 @@ class Scores:
     boxes: tuple[Box, ...] | None
     failures: tuple[SkippedFile, ...]
     distances: NDArray[np.float32] | None = None
-    features: NDArray[np.float32] | None = None
+    features: NDArray[np.float16] | None = None
 
     def take(self, places: Sequence[int]) -> Scores:
         """Return the scores of some of the images, by index."""
@@ -101,7 +104,7 @@ def score_records(
             metadata = spec.metadata.encode([record.metadata])[0]
             return Loaded([(pixels, metadata) for pixels in render_views(image, spec, views)])
 
-    features: list[NDArray[np.float32]] = []
+    features: list[NDArray[np.float16]] = []
     compute = classifier.predict_with_features if with_features else classifier.predict
     for record, row, _ in answer_items(classifier, records, load, num_views=views.num_views, compute=compute):
         if isinstance(row, LoadFailure):
@@ -109,7 +112,7 @@ def score_records(
         else:
             scored.append(record)
             rows.append(row[np.newaxis, : spec.row_width])
-            features.append(row[spec.row_width :])
+            features.append(np.clip(row[spec.row_width :], -MAX_FLOAT16, MAX_FLOAT16).astype(np.float16))
         if advance:
             advance(1)
     outputs = split_rows(np.concatenate(rows), spec)

@@ -51,8 +51,8 @@ class Sample:
     looks: Looks
 
     @property
-    def features(self) -> NDArray[np.float32]:
-        """Pooled features, float32 (n, channels)."""
+    def features(self) -> NDArray[np.float16]:
+        """Pooled features, float16 (n, channels)."""
         assert self.scores.features is not None
         return self.scores.features
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shlex
 from collections.abc import Sequence
 from pathlib import Path
@@ -21,15 +22,19 @@ from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe, read_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
+from tlkit.reports.map import Coloring
 from tlkit.reports.markup import Table
 from tlkit.reports.page import Section
 from tlkit.reports.rates import write_rate
 from tlkit.reports.run_page import PICTURES, REPORT_NAME, RunPage, write_report
+from tlkit.reports.sheet import values_of
 from tlkit.reports.thumbnails import PAGE_BYTES, PictureBudget
 from tlkit.runs.folder import RunFolder
 from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.history import RunHistory
+from tlkit.runs.image_map import make_map
 from tlkit.runs.mistake_sheets import clear_mistakes, show_mistakes
+from tlkit.runs.mistakes import Mistakes
 from tlkit.runs.origin import describe_origin
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.report import Report
@@ -46,13 +51,14 @@ NUM_SHEET_VIEWS = 6
 MAX_STEPS_DRAWN = 2000
 MAX_FAILURES_TOLD = 5
 NUM_RANKED = 3
+MAP_BYTES = 1_000_000
 
 
 def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
     """Score the validation images from their files through the whole model, as `tlkit predict` would."""
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:
-        scores = score_records(classifier, records, advance=advance)
+        scores = score_records(classifier, records, with_features=True, advance=advance)
     for item in scores.failures[:MAX_FAILURES_TOLD]:
         console.warn(f"{item.path} is skipped in validation: {item.reason}.")
     if more := len(scores.failures[MAX_FAILURES_TOLD:]):
@@ -115,7 +121,7 @@ def write_run_report(
                 scores,
                 spec,
                 folder.path,
-                budget=budget_pictures(folder.path),
+                budget=budget_pictures(folder.path, reserved_bytes=MAP_BYTES),
                 console=console,
                 heat_maps=HeatMaps(
                     lambda: (classifier, run.backbone.at(TOP, run.recipe.made_by)),
@@ -128,6 +134,9 @@ def write_run_report(
             score_table = sheets.link_scores(score_table)
             class_table = sheets.link_counts(class_table, "validation")
             seen = sheets.list_sections(folder.path)
+            with steps.step("The map"):
+                if section := _draw_map(scores, sheets.mistakes, manifest, console):
+                    seen = [*seen, section]
     with steps.step(REPORT_NAME):
         recipe = read_recipe(folder.recipe)
         page = RunPage(
@@ -146,10 +155,27 @@ def write_run_report(
         write_report(folder.path, page)
 
 
-def budget_pictures(folder: Path) -> PictureBudget:
-    """Return what the page of a folder has for pictures of images, beside the figures that it holds."""
+def _draw_map(scores: Scores, mistakes: Mistakes, manifest: Manifest, console: Console) -> Section | None:
+    """Return the map of the validation images, coloured by class, prediction and whether the answer is right."""
+    if scores.features is None:
+        return None
+    places = range(len(scores.records))
+    colorings = []
+    facets = [mistakes.verdicts.describe(place).facets for place in places]
+    if all("predicted" in each for each in facets):
+        colorings.append(Coloring("prediction", [", ".join(values_of(each, "predicted")) for each in facets]))
+    is_right = mistakes.verdicts.is_right
+    if is_right is not None:
+        colorings.append(Coloring("answer", ["right" if is_right[place] else "wrong" for place in places]))
+    first = [row for group in mistakes.groups for row in group.rows]
+    shown = dataclasses.replace(manifest, records=scores.records)
+    return make_map(scores.features, shown, console=console, colorings=colorings, first=first, max_bytes=MAP_BYTES)
+
+
+def budget_pictures(folder: Path, *, reserved_bytes: int = 0) -> PictureBudget:
+    """Return what the page of a folder has for pictures of images, beside its figures and what is reserved."""
     figures = sum((folder / name).stat().st_size for name in PICTURES if (folder / name).is_file())
-    return PictureBudget(max(PAGE_BYTES - figures * 4 // 3, PAGE_BYTES // 4))
+    return PictureBudget(max(PAGE_BYTES - reserved_bytes - figures * 4 // 3, PAGE_BYTES // 4))
 
 
 def list_learning_rates(outcome: StageOutcome) -> dict[str, list[float]]:
