@@ -42,8 +42,8 @@ def run(photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any
 
 def test_the_public_names_are_these() -> None:
     assert tlkit.__all__ == [
-        "Console", "Manifest", "Model", "Prediction", "TlkitError", "__version__", "compare", "compute_features",
-        "demo", "describe_backbone", "drift", "evaluate", "explain_images", "finetune", "leak", "list_backbones", "list_caches",
+        "Console", "Manifest", "Model", "Prediction", "TlkitError", "__version__", "apply_moves", "audit_images",
+        "compare", "compute_features", "demo", "describe_backbone", "drift", "evaluate", "explain_images", "finetune", "leak", "list_backbones", "list_caches",
         "load", "lr_find", "plan", "precompute", "predict", "prune_caches", "read_data", "run", "suggest", "verify_caches",
     ]  # fmt: skip
     assert all(getattr(tlkit, name) for name in tlkit.__all__)

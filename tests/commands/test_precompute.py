@@ -334,7 +334,7 @@ def test_where_nothing_is_missing_the_network_is_not_built(photos: Path, monkeyp
     def build(*arguments: object) -> object:
         raise AssertionError("the network is built although its features are known")
 
-    monkeypatch.setattr("tlkit.commands.precompute.build_backbone_for", build)
+    monkeypatch.setattr("tlkit.features.ensure.build_backbone_for", build)
     second = precompute(photos)
     assert (second["hits"], second["misses"], second["cache"]) == (34, 0, first["cache"])
     for change in ({"boundary": "conv1"}, {"views": dataclasses.replace(THREE_VIEWS, seed=1)}):

@@ -15,6 +15,7 @@ Each module lists its public names in `__all__`, and nothing lists them again.
 
 from typing import TYPE_CHECKING
 
+from tlkit.api.audits import *
 from tlkit.api.features import *
 from tlkit.api.models import *
 from tlkit.api.probes import *
@@ -22,6 +23,6 @@ from tlkit.api.training import *
 from tlkit.api.upkeep import *
 
 if not TYPE_CHECKING:  # Type checkers re-export star imports, but cannot evaluate this `__all__`.
-    from tlkit.api import features, models, probes, training, upkeep
+    from tlkit.api import audits, features, models, probes, training, upkeep
 
-    __all__ = [*features.__all__, *models.__all__, *probes.__all__, *training.__all__, *upkeep.__all__]
+    __all__ = [*audits.__all__, *features.__all__, *models.__all__, *probes.__all__, *training.__all__, *upkeep.__all__]

@@ -62,7 +62,7 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Estimate:
-    """An estimated number of images, with the bounds of its 90% interval."""
+    """An estimated number of images, with the bounds of its 95% interval."""
 
     number: float
     low: float

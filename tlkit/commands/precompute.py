@@ -19,20 +19,8 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
 from tlkit.features.cache import default_cache_root
-from tlkit.features.ensure import (
-    DatasetFeatures,
-    build_backbone_for,
-    check_boundary,
-    ensure_features,
-    find_features,
-)
-from tlkit.features.request import FeatureRequest
-from tlkit.features.trunk_notes import (
-    TrunkRequest,
-    describe_trunk,
-    find_known_trunk,
-    note_trunk,
-)
+from tlkit.features.ensure import DatasetFeatures, check_boundary, find_or_compute_features
+from tlkit.features.trunk_notes import TrunkRequest, find_known_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runs.preparation import print_images
@@ -114,18 +102,7 @@ def ensure_dataset_features(
     if find_known_trunk(request, cache_root) is None:
         fetch_weights(backbone, data)
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
-    features = find_features(manifest, request, views, cache_root, console)
-    if features is None:
-        network = build_backbone_for(backbone, pooling, views.seed)
-        with console.disk_warning(f"{cache_root}: the hash of the weights cannot be recorded there"):
-            note_trunk(request, describe_trunk(network, boundary), cache_root)
-        features = ensure_features(
-            manifest,
-            network,
-            FeatureRequest(backbone, boundary, views),
-            cache_root=cache_root,
-            console=console,
-        )
+    features = find_or_compute_features(manifest, request, views, cache_root=cache_root, console=console)
     if data_settings.strict:
         features.refuse_skipped()
     return manifest, features

@@ -28,6 +28,7 @@ from tlkit.features.trunk_notes import (
     describe_trunk,
     find_known_trunk,
     has_one_off_weights,
+    note_trunk,
 )
 from tlkit.interruption import kept_if_interrupted
 from tlkit.recipes import ResolvedBackbone
@@ -236,6 +237,28 @@ def find_features(
     _note_use(cache, manifest, console, is_one_off=False)
     splits, skipped = requested.by_split(requested.find(cache), {})
     return DatasetFeatures(cache, splits, skipped, requested.num_rows, 0, 0.0)
+
+
+def find_or_compute_features(
+    manifest: Manifest, request: TrunkRequest, views: ViewPlan, *, cache_root: Path, console: Console
+) -> DatasetFeatures:
+    """Return the features of a data set; the network is only built if the cache lacks some.
+
+    Raises: As `ensure_features`.
+    """
+    found = find_features(manifest, request, views, cache_root, console)
+    if found is not None:
+        return found
+    network = build_backbone_for(request.backbone, request.pooling, request.seed)
+    with console.disk_warning(f"{cache_root}: the hash of the weights cannot be recorded there"):
+        note_trunk(request, describe_trunk(network, request.boundary), cache_root)
+    return ensure_features(
+        manifest,
+        network,
+        FeatureRequest(request.backbone, request.boundary, views),
+        cache_root=cache_root,
+        console=console,
+    )
 
 
 def ensure_features(

@@ -1,0 +1,32 @@
+"""`tlkit audit`: find wrong labels, copies, outliers and poor pictures in a data set."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from tlkit.cli.options import output_options, settings_options
+from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
+from tlkit.reports.console import Console
+
+
+@click.command(epilog="\b\nExample: tlkit audit photos --backbone resnet50 --out audits/photos")
+@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.option("--run", type=click.Path(path_type=Path), help="Audit the images of a run, with its splits and backbone.")
+@click.option("--out", type=click.Path(path_type=Path), help="Folder to create (default: in audits/, after the data).")
+@settings_options(BackboneSettings)
+@settings_options(TrainingSettings, only=("seed",))
+@settings_options(DataSettings)
+@output_options
+def audit(data: Path | None, run: Path | None, out: Path | None, console: Console, **options: Any) -> None:
+    """Look for what is wrong with the images of DATA: labels, copies, outliers, poor pictures.
+
+    This compares all images by the features of a pretrained backbone and writes a page to look through, audit.html;
+    findings.csv; labels.csv, which ranks all labels by how probably they are wrong; and moves.csv, a list of proposed
+    moves that `tlkit apply` carries out. Nothing of the data is changed.
+    """
+    from tlkit import api
+
+    console.result(api.audit_images(data, run=run, out=out, console=console, **options))
