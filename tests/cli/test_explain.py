@@ -93,3 +93,57 @@ def test_an_output_folder_inside_the_photos_is_refused(run_cli: RunCli, bundle: 
     result = run_cli("explain", bundle, photos, "--out", photos / "out")
     assert result.exit_code == 1
     assert result.stderr.startswith(f"Error: --out {photos / 'out'} is inside the data folder {photos}.")
+
+
+def test_filters_are_shown_without_photos(run_cli: RunCli, bundle: Path, tmp_path: Path) -> None:
+    payload = run_cli("explain", bundle, "--filters", "--out", tmp_path / "out", "--json").json()
+    assert payload["images"] == 0
+    assert "Filters of the first layer" in payload_page(payload)
+    with Image.open(tmp_path / "out" / "filters.png") as picture:
+        assert picture.mode == "RGB"
+
+
+def payload_page(payload: dict[str, Any]) -> str:
+    """Return the text of the page that a result names."""
+    return Path(payload["page"]).read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("words", "message"),
+    [
+        ((), "Error: There is nothing to explain.\n  Expected: photos, --filters or --channels\n"),
+        (("--channels", "3,x"), "Error: --channels 3,x: not a list of channels.\n"),
+        (("-",), "Error: -: paths on standard input are not read.\n"),
+    ],
+)
+def test_what_is_not_asked_for_properly_is_refused(
+    run_cli: RunCli, bundle: Path, tmp_path: Path, words: tuple[str, ...], message: str
+) -> None:
+    result = run_cli("explain", bundle, *words, "--out", tmp_path / "out")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(message)
+
+
+def test_channels_need_the_training_photos_of_a_run(run_cli: RunCli, bundle: Path, tmp_path: Path) -> None:
+    result = run_cli("explain", bundle, "--channels", "0", "--out", tmp_path / "out")
+    assert result.stderr.startswith(
+        f"Error: --channels: {bundle} is a bundle without its run, so its training photos are not known.\n"
+    )
+
+
+def test_a_run_shows_its_nearest_training_photos_and_the_patches_of_channels(
+    run_cli: RunCli, tmp_path: Path, make_image_folder: Callable[..., Path]
+) -> None:
+    data = make_image_folder(tmp_path / "data", {"red": 8, "striped blue": 8})
+    words = ("--backbone", "mnist_cnn", "--image-size", 32, "--head", "conv", "--epochs", 1, "--views", 1)
+    run = tmp_path / "run"
+    assert run_cli("finetune", data, "--out", run, *words).exit_code == 0
+    out = tmp_path / "out"
+    photo = data / "red" / "red_000.png"
+    payload = run_cli("explain", run, photo, "--out", out, "--channels", "1", "--neighbours", 2, "--json").json()
+    (shown,) = payload["photos"]
+    assert len(shown["nearest"]) == 2
+    assert shown["nearest"][0]["answer"] == "red"
+    assert "Channel 1 at top" in payload_page(payload)
+    result = run_cli("explain", run, "--out", out, "--channels", "99")
+    assert result.stderr.startswith("Error: --channels 99: the map at top has 64 channels.\n")

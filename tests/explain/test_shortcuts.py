@@ -9,13 +9,14 @@ NAMES = ("cat", "dog", "owl")
 
 
 def draw_maps(places: list[tuple[int, int]], *, count: int = 12) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
-    """Return maps of noise with the evidence of each class around a place, 2 by 2 cells."""
+    """Return maps of noise with the evidence of each class in 2 by 2 cells, most in the upper left one."""
     rng = np.random.default_rng(0)
     maps = rng.random((count * len(places), 7, 7)).astype(np.float32)
     targets = np.repeat(np.arange(len(places)), count)
     for one, target in zip(maps, targets, strict=True):
         row, column = places[target]
         one[row : row + 2, column : column + 2] += 20
+        one[row, column] += 10
     return maps, targets
 
 
@@ -24,16 +25,15 @@ def test_a_class_whose_evidence_lies_in_the_border_is_named() -> None:
     cat, dog, owl = find_shortcuts(maps, targets, NAMES)
     assert not cat.is_suspicious
     assert not owl.is_suspicious
-    assert dog.border > 0.65
-    typical = sorted(each.border for each in (cat, dog, owl))[1]
-    assert dog.reason == (
-        f"{dog.border:.0%} of the evidence lies in the border of the pictures, against {typical:.0%} in the median class"
-    )
+    assert dog.border > max(cat.border, owl.border)
+    assert dog.reason == "the evidence is strongest at the same place in the border of the pictures: top right"
     assert (dog.class_name, dog.num_photos, dog.outside) == ("dog", 12, None)
 
 
-def test_nothing_is_said_where_all_classes_are_alike_or_photos_are_few() -> None:
-    maps, targets = draw_maps([(0, 5), (5, 0), (0, 0)])
+def test_nothing_is_said_where_places_vary_or_photos_are_few() -> None:
+    maps, targets = draw_maps([(2, 3), (0, 5), (3, 2)])
+    for number, one in enumerate(maps):
+        one[:] = np.roll(one, (number, 3 * number), axis=(0, 1))
     assert not any(each.is_suspicious for each in find_shortcuts(maps, targets, NAMES))
     maps, targets = draw_maps([(2, 3), (0, 5), (3, 2)], count=9)
     assert find_shortcuts(maps, targets, NAMES) == []

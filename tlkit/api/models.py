@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -237,6 +238,8 @@ def explain_images(
     boundary: str | None = None,
     number: int = 24,
     neighbours: int = 3,
+    filters: bool = False,
+    channels: str | Sequence[int] = (),
     table: Place | None = None,
     image_column: str | None = None,
     console: Console | None = None,
@@ -252,6 +255,8 @@ def explain_images(
         boundary: Boundary whose feature map is explained; None: the top.
         number: Photos to explain, at most.
         neighbours: Nearest training photos to show beside each photo.
+        filters: Whether the page shows the filters of the first layer, too.
+        channels: Channels of the map at the boundary whose most exciting patches of training photos are shown, too.
         table: Table with the metadata that the model takes beside the images.
         image_column: Its column of paths; None: found by its name.
         console: Tells the story; None: only warnings are printed.
@@ -264,12 +269,22 @@ def explain_images(
     Raises:
         TlkitError: Any problem that the user can solve.
     """
-    from tlkit.commands.explain import ExplainOptions, run_explain
+    from tlkit.commands.explain import ExplainOptions, read_channels, run_explain
 
     return run_explain(
         Path(run),
         tuple(str(source) for source in sources),
         Path(out),
-        ExplainOptions(class_name, method, boundary, number, neighbours, as_path(table), image_column),
+        ExplainOptions(
+            class_name=class_name,
+            method=method,
+            boundary=boundary,
+            number=number,
+            neighbours=neighbours,
+            filters=filters,
+            channels=read_channels(channels),
+            table=as_path(table),
+            image_column=image_column,
+        ),
         console=console or quiet_console(),
     )

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 @click.command(epilog="\b\nExample: tlkit explain runs/first new-photos/ --out explanations/")
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("sources", nargs=-1, required=True)
+@click.argument("sources", nargs=-1)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -39,6 +39,13 @@ if TYPE_CHECKING:
     show_default=True,
     help="Nearest training photos to show beside each photo.",
 )
+@click.option("--filters", is_flag=True, help="Also show the filters of the first layer.")
+@click.option(
+    "--channels",
+    metavar="LIST",
+    default="",
+    help="Also show the training photos' patches that excite channels of the map at --boundary most, such as 3,17.",
+)
 @click.option(
     "--table", type=click.Path(path_type=Path), help="Table with the metadata that the model takes beside the images."
 )
@@ -53,6 +60,8 @@ def explain(
     boundary: str | None,
     number: int,
     neighbours: int,
+    filters: bool,
+    channels: str,
     table: Path | None,
     image_column: str | None,
     console: Console,
@@ -60,7 +69,8 @@ def explain(
     """Explain what a run answers for photos.
 
     SOURCES are folders, glob patterns or image files. For each photo the page shows where the evidence for the answer is,
-    how much that map tells beyond a guess, and the training photos that look most alike to the network.
+    how much that map tells beyond a guess, and the training photos that look most alike to the network. --filters and
+    --channels show what the network looks for, and need no photos.
     """
     from tlkit import api
 
@@ -73,6 +83,8 @@ def explain(
         boundary=boundary,
         number=number,
         neighbours=neighbours,
+        filters=filters,
+        channels=channels,
         table=table,
         image_column=image_column,
         console=console,

@@ -4,17 +4,17 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.backbones.catalogue import PIXELS, TOP, find_backbone
+from tlkit.backbones.catalogue import TOP, find_backbone
 from tlkit.data.images import LOADER_VERSION
-from tlkit.data.manifest import read_manifest
+from tlkit.data.manifest import Manifest, read_manifest
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import OUTPUT_MARKER, find_images
-from tlkit.errors import SettingError, name_fix
-from tlkit.explain.methods import AUTO, FEATURE_METHODS, PIXEL_METHODS
+from tlkit.errors import SettingError
+from tlkit.explain.methods import AUTO, check_method
 from tlkit.explain.outputs import choose_outputs, find_output
 from tlkit.features.cache import default_cache_root
 from tlkit.models.opening import open_classifier
@@ -29,15 +29,17 @@ from tlkit.runs.folder import describe_unfinished
 
 if TYPE_CHECKING:
     from tlkit.explain.neighbours import TrainingPhotos
-    from tlkit.explain.pages import ExplainedPhoto
+    from tlkit.explain.pages import ExplainedPhoto, ExplanationFolder
     from tlkit.explain.photos import Explanation
     from tlkit.explain.records import MapSource
     from tlkit.models.classifier import Classifier
     from tlkit.models.predictor import Predictor
 
 EXPLANATIONS = "explanations"
-MAP_METHODS = (AUTO, *FEATURE_METHODS)
-"""Methods that start from a feature map at a boundary."""
+NUM_PATCHES = 12
+"""Patches that are shown of each channel."""
+MAX_CHANNEL_PHOTOS = 1000
+"""Training photos among which patches are looked for, spread evenly."""
 
 
 @dataclass(frozen=True)
@@ -46,10 +48,12 @@ class ExplainOptions:
 
     Attributes:
         class_name: The class or label that is explained; None: what the model predicts for each photo.
-        method: One of `MAP_METHODS`, computed at `boundary`, or of `PIXEL_METHODS`.
+        method: `auto`, or one of `FEATURE_METHODS`, from the map at `boundary`, or of `PIXEL_METHODS`.
         boundary: Where the map is taken; None: the top.
         number: Photos that are explained, at most.
         neighbours: Training photos that are shown beside each.
+        filters: Whether the filters of the first layer are shown.
+        channels: Channels of the map whose most exciting patches of training photos are shown.
         table: Holds the metadata that the model takes beside the images.
         image_column: Its column of paths; None: found by its name.
     """
@@ -59,6 +63,8 @@ class ExplainOptions:
     boundary: str | None = None
     number: int = 24
     neighbours: int = 3
+    filters: bool = False
+    channels: tuple[int, ...] = ()
     table: Path | None = None
     image_column: str | None = None
 
@@ -73,6 +79,7 @@ class _Models:
     classifier: Classifier
     predictor: Predictor
     source: MapSource
+    manifest: Manifest | None
     training: TrainingPhotos | None
 
 
@@ -96,16 +103,16 @@ def run_explain(
         RunError: `out` is in the way of something or in use.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
-    _check_method(options, spec)
+    check_method(options.method, options.boundary, spec)
+    _check_asked(sources, options, run)
     find_output(options.class_name, spec)
     if notice := describe_unfinished(run):
         console.warn(notice)
     data_folders = [Path(source) for source in sources if Path(source).is_dir()]
     check_output_folder(out, option="--out", kind=EXPLANATIONS, marker=OUTPUT_MARKER, data_folders=data_folders)
-    images = find_images(sources)
-    assert images.files is not None, "standard input is not read"
-    chosen = images.files[: options.number]
-    metadata = MetadataSource(spec.metadata, options.table, image_column=options.image_column, images=images.files)
+    files = (find_images(sources).files or []) if sources else []
+    chosen = files[: options.number]
+    metadata = MetadataSource(spec.metadata, options.table, image_column=options.image_column, images=files)
     for notice in metadata.notices:
         console.say(notice)
     models = _open_models(run, spec, options, console)
@@ -119,6 +126,7 @@ def run_explain(
             for photo in _explain_photos(models, chosen, metadata, options):
                 folder.add(photo)
                 advance(1)
+        _show_network(models, options, folder)
         page = folder.write_page(run, method=options.method, boundary=options.boundary or TOP)
     payload = {
         "run": run,
@@ -127,7 +135,7 @@ def run_explain(
         "method": options.method,
         "boundary": options.boundary or TOP,
         "images": len(chosen),
-        "left_out": len(images.files) - len(chosen),
+        "left_out": len(files) - len(chosen),
         **folder.summarise(),
         "seconds": round(time.perf_counter() - start, 3),
     }
@@ -135,30 +143,74 @@ def run_explain(
     return payload
 
 
-def _check_method(options: ExplainOptions, spec: BundleSpec) -> None:
-    methods = (*MAP_METHODS, *PIXEL_METHODS)
-    if options.method not in methods:
+def read_channels(text: str | Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of channels in a text such as "3,17", or those given.
+
+    Raises:
+        SettingError: They are no whole numbers from 0 on.
+    """
+    parts = (
+        [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else list(map(str, text))
+    )
+    if not all(part.isdecimal() for part in parts):
         raise SettingError(
-            f"--method {options.method}: there is no such method.",
-            expected=f"one of {', '.join(methods)}",
-            fix=name_fix(options.method, methods),
+            f"--channels {text}: not a list of channels.",
+            expected="whole numbers from 0 on, with commas between them",
+            fix="--channels 3,17",
         )
-    if options.boundary is None:
+    return tuple(map(int, parts))
+
+
+def _check_asked(sources: Sequence[str], options: ExplainOptions, run: Path) -> None:
+    if not sources and not options.filters and not options.channels:
+        raise SettingError(
+            "There is nothing to explain.",
+            expected="photos, --filters or --channels",
+            fix=f"tlkit explain {run} PHOTOS --out {EXPLANATIONS}/",
+        )
+    if "-" in sources:
+        raise SettingError(
+            "-: paths on standard input are not read.",
+            expected="folders, patterns or files",
+            fix="name the photos, or their folder.",
+        )
+    if options.channels and find_run_folder(run) is None:
+        raise SettingError(
+            f"--channels: {run} is a bundle without its run, so its training photos are not known.",
+            expected="a run folder with its manifest.csv",
+            fix="leave out --channels.",
+        )
+
+
+def _show_network(models: _Models, options: ExplainOptions, folder: ExplanationFolder) -> None:
+    """Add the filters of the first layer and the patches that excite channels, as far as they are asked for."""
+    from tlkit.explain.channels import crop_patch, draw_filters, find_patches
+    from tlkit.explain.explainer import Explainer
+    from tlkit.explain.records import MapReader
+    from tlkit.inference.scoring import load_record
+
+    if not options.filters and not options.channels:
         return
-    entry = find_backbone(spec.backbone)
-    boundary = entry.boundary(options.boundary)
-    if options.method in PIXEL_METHODS:
-        raise SettingError(
-            f"--boundary {options.boundary} has no effect: --method {options.method} starts from the pixels.",
-            expected=f"--boundary only with {', '.join(MAP_METHODS)}",
-            fix="leave out --boundary.",
-        )
-    if boundary == PIXELS:
-        raise SettingError(
-            "--boundary pixels has no feature map.",
-            expected=f"one of {', '.join(entry.boundaries[1:])}",
-            fix="choose a method that starts from the pixels, such as --method pixel-occlusion.",
-        )
+    classifier = models.classifier
+    explainer = Explainer(classifier, options.boundary or TOP)
+    if options.filters:
+        is_bgr = classifier.backbone.entry.preprocessing == "caffe"
+        folder.add_filters(draw_filters(explainer.trunk, is_bgr=is_bgr))
+    if options.channels:
+        num_channels = explainer.feature_shape[-1]
+        if max(options.channels) >= num_channels:
+            raise SettingError(
+                f"--channels {max(options.channels)}: the map at {explainer.boundary} has {num_channels:,} channels.",
+                expected=f"numbers from 0 to {num_channels - 1}",
+                fix="choose others, or another --boundary.",
+            )
+        assert models.manifest is not None, "checked by _check_asked"
+        train = models.manifest.in_split("train")
+        step = -(-len(train) // MAX_CHANNEL_PHOTOS)
+        reader = MapReader(explainer, replace(models.manifest, records=train[::step]), models.source)
+        for channel, patches in find_patches(reader, list(options.channels), NUM_PATCHES).items():
+            crops = [crop_patch(load_record(patch.record, classifier.spec), patch.centre) for patch in patches]
+            folder.add_channel(channel, explainer.boundary, patches, crops)
 
 
 def _open_models(run: Path, spec: BundleSpec, options: ExplainOptions, console: Console) -> _Models:
@@ -175,12 +227,13 @@ def _open_models(run: Path, spec: BundleSpec, options: ExplainOptions, console: 
     classifier = predictor if isinstance(predictor, Classifier) else read_bundle(run, loader_version=LOADER_VERSION)
     folder = find_run_folder(run)
     source = MapSource(_find_backbone(folder, spec), default_cache_root(), console)
+    manifest = read_manifest(folder) if folder else None
     training = None
-    if folder is None and options.neighbours:
+    if manifest is None and options.neighbours:
         console.say(f"{run} is a bundle without its run, so the nearest training photos are not known.")
-    elif folder is not None and options.neighbours:
-        training = read_training_photos(read_manifest(folder), classifier, predictor, source)
-    return _Models(classifier, predictor, source, training)
+    elif manifest is not None and options.neighbours:
+        training = read_training_photos(manifest, classifier, predictor, source)
+    return _Models(classifier, predictor, source, manifest, training)
 
 
 def _find_backbone(folder: Path | None, spec: BundleSpec) -> ResolvedBackbone:

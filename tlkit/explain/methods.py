@@ -12,6 +12,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import PIXELS, find_backbone
+from tlkit.errors import SettingError, name_fix
+from tlkit.models.spec import BundleSpec
+
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
 
@@ -78,6 +82,39 @@ PIXEL_METHODS = {
 
 DEFAULT = "gradcam"
 """What `auto` takes where the head does not say exactly what each place contributes; see docs/explain.md."""
+
+
+def check_method(method: str, boundary: str | None, spec: BundleSpec) -> None:
+    """Refuse a method that does not exist, or a boundary that does not go with it; None stands for the top.
+
+    Raises:
+        BackboneError: The backbone has no such boundary.
+        SettingError: There is no such method, or it takes no map at this boundary.
+    """
+    map_methods = (AUTO, *FEATURE_METHODS)
+    methods = (*map_methods, *PIXEL_METHODS)
+    if method not in methods:
+        raise SettingError(
+            f"--method {method}: there is no such method.",
+            expected=f"one of {', '.join(methods)}",
+            fix=name_fix(method, methods),
+        )
+    if boundary is None:
+        return
+    entry = find_backbone(spec.backbone)
+    name = entry.boundary(boundary)
+    if method in PIXEL_METHODS:
+        raise SettingError(
+            f"--boundary {boundary} has no effect: --method {method} starts from the pixels.",
+            expected=f"--boundary only with {', '.join(map_methods)}",
+            fix="leave out --boundary.",
+        )
+    if name == PIXELS:
+        raise SettingError(
+            "--boundary pixels has no feature map.",
+            expected=f"one of {', '.join(entry.boundaries[1:])}",
+            fix="choose a method that starts from the pixels, such as --method pixel-occlusion.",
+        )
 
 
 def explain_features(

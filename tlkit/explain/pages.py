@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -13,6 +14,7 @@ from PIL import Image
 
 from tlkit.data.image_file import ImageFile
 from tlkit.data.images import UnusableImage
+from tlkit.explain.channels import Patch
 from tlkit.explain.neighbours import Neighbour
 from tlkit.explain.overlay import draw_legend, overlay_map
 from tlkit.explain.photos import Explanation
@@ -21,7 +23,7 @@ from tlkit.files import written_aside
 from tlkit.inference.predictions import write_caption
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import format_value
-from tlkit.reports.markup import Html, escape_text, join_html, make_data_url
+from tlkit.reports.markup import Html, escape_text, join_html, make_data_url, render_picture
 from tlkit.reports.page import Page, Section, write_page
 from tlkit.reports.sheet import Group, Sheet, Tile, render_sheet
 from tlkit.reports.sorting import fold_name, number_name
@@ -29,6 +31,8 @@ from tlkit.reports.thumbnails import PictureBudget, make_thumbnail
 from tlkit.tasks.predictions import Prediction
 
 PAGE_NAME = "explanations.html"
+FILTERS_NAME = "filters.png"
+CHANNEL_NOTE = "The patches of training photos that excite each channel most, one a photo, strongest first."
 MAPS = "maps"
 PICTURE_PX = 480
 """Longer edge of a photo and its map in `maps`."""
@@ -74,6 +78,8 @@ class ExplanationFolder:
     num_photos: int
     num_neighbours: int
     _tiles: list[Tile] = field(default_factory=list)
+    _sections: list[Section] = field(default_factory=list)
+    _groups: list[Group] = field(default_factory=list)
     _rows: list[dict[str, Any]] = field(default_factory=list)
     _taken: set[str] = field(default_factory=set)
 
@@ -124,6 +130,32 @@ class ExplanationFolder:
         )
         self._tiles.append(tile)
 
+    def add_filters(self, drawn: NDArray[np.uint8] | None) -> None:
+        """Add the filters of the first layer, uint8 (height, width, 3); None: it has none of the three colours."""
+        if drawn is None:
+            body = Html("<p>The first layer is no convolution of the three colours.</p>")
+        else:
+            file = io.BytesIO()
+            Image.fromarray(drawn).save(file, format="PNG")
+            with written_aside(self.path / FILTERS_NAME, is_flushed=False) as target:
+                target.write(file.getvalue())
+            body = render_picture(file.getvalue(), "Filters of the first layer")
+        self._sections.append(Section("Filters of the first layer", body, "Each on its own scale; grey is zero."))
+
+    def add_channel(
+        self, channel: int, boundary: str, patches: Sequence[Patch], crops: Sequence[NDArray[np.uint8]]
+    ) -> None:
+        """Add the patches of training photos that excite a channel most, each uint8 (edge, edge, 3)."""
+        tiles = [
+            Tile(
+                make_thumbnail(crop, edge_px=THUMBNAIL_PX // 2, max_bytes=6_000),
+                patch.record.path.name,
+                [f"{patch.record.answer}, activation {format_value(round(patch.activation, 3))}"],
+            )
+            for patch, crop in zip(patches, crops, strict=True)
+        ]
+        self._groups.append(Group(f"Channel {channel} at {boundary}", tiles))
+
     def summarise(self) -> dict[str, Any]:
         """Return what `--json` prints of the photos."""
         gains = [each["gain"] for row in self._rows for each in row["explanations"]]
@@ -142,7 +174,11 @@ class ExplanationFolder:
         sections = [Section("How to read the maps", join_html([picture]), HOW_TO_READ)]
         facets = {"answer": "Answer"} if self.spec.class_names else {}
         sheet = render_sheet(Sheet("photos", "Photos", [Group("", self._tiles)], facets=facets))
-        sections += [sheet] if sheet else []
+        strips = render_sheet(
+            Sheet("channels", "Channels", self._groups, CHANNEL_NOTE, is_strip=True, has_search=False)
+        )
+        sections = [*sections, sheet] if sheet else []
+        sections += [*self._sections, *([strips] if strips else [])]
         failed = [row for row in self._rows if row["error"]]
         if failed:
             items = [Html(f"<li>{escape_text(str(row['path']))}: {escape_text(row['error'])}</li>") for row in failed]

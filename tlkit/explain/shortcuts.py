@@ -1,8 +1,8 @@
 """Find classes whose evidence lies at the border of the pictures or outside the object: what a model may have learnt
 instead of the object.
 
-A class is compared with the others of the same model, and with what its maps would hold at the border by chance: objects
-differ in size, so that no fixed share is suspicious by itself. Nothing but numpy.
+What stands at the same place of every photo of a class, such as a mark, a caption or a ruler, shows in the mean of its
+maps: objects vary, so their mean is strongest in the middle. Nothing but numpy.
 """
 
 from __future__ import annotations
@@ -21,10 +21,13 @@ BORDER_SHARE = 1 / 7
 """Width of the border, as a share of the edge; it covers .49 of the picture."""
 MIN_PHOTOS = 10
 """Photos of a class below which nothing is said about it."""
-MIN_BORDER_SHARE = 0.65
+MIN_STRENGTH = 0.8
+"""Strength of the mean map at its strongest place, in standard deviations of a map: below, the class has no usual place."""
+MIN_LEAD = 0.1
+"""How much stronger a place in the border has to be than any other."""
 MIN_OUTSIDE_SHARE = 0.6
 MIN_EXCESS = 0.1
-"""How much above the median of all classes a share has to be."""
+"""How much above the median of all classes the share outside boxes has to be."""
 
 
 @dataclass(frozen=True)
@@ -85,20 +88,37 @@ def find_shortcuts(
             continue
         known = outside[of_class & np.isfinite(outside)]
         share = float(known.mean()) if len(known) >= MIN_PHOTOS else None
-        found.append((name, int(of_class.sum()), float(border[of_class].mean()), share))
-    typical_border = float(np.median([entry[2] for entry in found])) if found else 0.0
+        place = _find_place_in_border(maps[of_class])
+        found.append((name, int(of_class.sum()), float(border[of_class].mean()), share, place))
     shares = [entry[3] for entry in found if entry[3] is not None]
-    typical_outside = float(np.median(shares)) if len(shares) > 1 else 0.0
+    typical = float(np.median(shares)) if len(shares) > 1 else 0.0
     return [
-        EvidencePlaces(name, count, on_border, share, _judge(on_border, typical_border, share, typical_outside))
-        for name, count, on_border, share in found
+        EvidencePlaces(name, count, on_border, share, _judge(place, share, typical))
+        for name, count, on_border, share, place in found
     ]
 
 
-def _judge(border: float, typical_border: float, outside: float | None, typical_outside: float) -> str:
+def _find_place_in_border(maps: NDArray[np.floating[Any]]) -> str:
+    """Return where in the border the mean map of a class is strongest; empty if that is elsewhere, or hardly so."""
+    centred = maps - maps.mean(axis=(1, 2), keepdims=True)
+    mean = (centred / np.maximum(centred.std(axis=(1, 2), keepdims=True), 1e-12)).mean(axis=0)
+    down, across = ((np.arange(size) + 0.5) / size for size in mean.shape)
+    edges = [(middles < BORDER_SHARE, middles > 1 - BORDER_SHARE) for middles in (down, across)]
+    rows, columns = (low | high for low, high in edges)
+    in_border = rows[:, np.newaxis] | columns
+    if in_border.all():
+        return ""
+    strongest = float(mean[in_border].max())
+    if strongest < MIN_STRENGTH or strongest < float(mean[~in_border].max()) + MIN_LEAD:
+        return ""
+    row, column = np.argwhere(in_border & (mean == strongest))[0]
+    vertical = "top" if down[row] < 1 / 3 else "bottom" if down[row] > 2 / 3 else ""
+    horizontal = "left" if across[column] < 1 / 3 else "right" if across[column] > 2 / 3 else ""
+    return " ".join(word for word in (vertical, horizontal) if word)
+
+
+def _judge(place: str, outside: float | None, typical_outside: float) -> str:
     """Return a sentence on what is suspicious, or nothing."""
     if outside is not None and outside > max(MIN_OUTSIDE_SHARE, typical_outside + MIN_EXCESS):
         return f"{outside:.0%} of the evidence lies outside the object's box"
-    if border > max(MIN_BORDER_SHARE, typical_border + MIN_EXCESS):
-        return f"{border:.0%} of the evidence lies in the border of the pictures, against {typical_border:.0%} in the median class"
-    return ""
+    return f"the evidence is strongest at the same place in the border of the pictures: {place}" if place else ""
