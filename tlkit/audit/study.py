@@ -10,6 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.audit.copies import group_copies, make_copy_findings
+from tlkit.audit.events import find_events
 from tlkit.audit.findings import Audit, Finding, sort_findings
 from tlkit.audit.held_out import NUM_PASSES
 from tlkit.audit.labels import LabelAudit, audit_labels, make_label_findings
@@ -69,6 +70,7 @@ def study_images(
         notices.append("Labels were not compared: all images have the same one, or there are fewer than three.")
     findings += find_outliers(records, nearest, cosines, copies.groups)
     findings += find_poor_pictures(records, looks)
+    findings += find_events(records, features, looks)
     audit = Audit(
         len(records),
         tuple(sort_findings(findings)),
