@@ -71,6 +71,16 @@ def test_the_navigation_leads_to_every_section(tmp_path: Path) -> None:
         assert {("href", f"#{anchor}"), ("id", anchor)} <= set(attributes)
 
 
+def test_sections_of_one_title_have_anchors_of_their_own(tmp_path: Path) -> None:
+    attributes = write(tmp_path, Page("first", "", [Section("Scores", Html(""))] * 2)).attributes
+    assert [value for name, value in attributes if name == "id"] == [
+        "scores",
+        "scores-title",
+        "scores-2",
+        "scores-2-title",
+    ]
+
+
 def test_text_that_looks_like_html_stays_text(tmp_path: Path) -> None:
     table = render_table(((EVIL,), [(EVIL,), (Link(EVIL, "mistakes", {"true": EVIL}, EVIL),)]), label=EVIL)
     page = Page(EVIL, EVIL, [Section(EVIL, table, EVIL), Section("b", Html(""))], {EVIL: EVIL}, {EVIL: EVIL}, EVIL)

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import base64
 import hashlib
+from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -74,6 +75,7 @@ def write_page(path: Path, page: Page) -> Path:
     Raises:
         OSError: The disk does not take the file.
     """
+    sections = _give_anchors(page.sections)
     style = "".join(read_asset(name) for name in _list_once([PAGE_STYLE], *(each.styles for each in page.sections)))
     scripts = [read_asset(name) for name in _list_once(*(each.scripts for each in page.sections))]
     html = (
@@ -82,8 +84,8 @@ def write_page(path: Path, page: Page) -> Path:
         '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{escape_text(page.title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
-        f"{_render_head(page)}\n{_render_navigation(page.sections)}\n<main>\n"
-        + join_html([_render_section(section) for section in page.sections])
+        f"{_render_head(page)}\n{_render_navigation(sections)}\n<main>\n"
+        + join_html([_render_section(section) for section in sections])
         + "\n</main>\n<footer>Made by tlkit. This page is one file, without links to others, and can be passed on as it "
         "is.</footer>\n" + "\n".join(f"<script>{script}</script>" for script in scripts) + "\n</body>\n</html>\n"
     )
@@ -96,6 +98,17 @@ def write_page(path: Path, page: Page) -> Path:
 def read_asset(name: str) -> str:
     """Return a style sheet or script of tlkit."""
     return (ASSETS / name).read_text("utf-8")
+
+
+def _give_anchors(sections: Sequence[Section]) -> list[Section]:
+    """Return the sections, each with an anchor of its own: a second one of the same title is numbered."""
+    counts: Counter[str] = Counter()
+    given = []
+    for section in sections:
+        counts[section.address] += 1
+        number = counts[section.address]
+        given.append(replace(section, anchor=section.address if number == 1 else f"{section.address}-{number}"))
+    return given
 
 
 def _list_once(*groups: Sequence[str]) -> list[str]:

@@ -38,7 +38,7 @@ PICTURES = {
         "Each dot is an equal number of images. Below the line the model is overconfident, above it underconfident.",
     ),
     "labels.png": (
-        "Scores by label",
+        "Average precision by label",
         "The best label is at the top. Average precision measures how well a label's probabilities rank the images, "
         "independent of the threshold; precision and recall are measured at the label's threshold.",
     ),
