@@ -28,6 +28,7 @@ from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import describe_unfinished
 
 if TYPE_CHECKING:
+    from tlkit.explain.explainer import Explainer
     from tlkit.explain.neighbours import TrainingPhotos
     from tlkit.explain.pages import ExplainedPhoto, ExplanationFolder
     from tlkit.explain.photos import Explanation
@@ -77,6 +78,7 @@ class _Models:
     """A run's model by Keras, whose gradients explain it, and by the fastest engine; and its training photos."""
 
     classifier: Classifier
+    explainer: Explainer
     predictor: Predictor
     source: MapSource
     manifest: Manifest | None
@@ -182,28 +184,29 @@ def _check_asked(sources: Sequence[str], options: ExplainOptions, run: Path) -> 
         )
 
 
+def _check_channels(channels: Sequence[int], explainer: Explainer) -> None:
+    num_channels = explainer.feature_shape[-1]
+    if channels and max(channels) >= num_channels:
+        raise SettingError(
+            f"--channels {max(channels)}: the map at {explainer.boundary} has {num_channels:,} channels.",
+            expected=f"numbers from 0 to {num_channels - 1}",
+            fix="choose others, or another --boundary.",
+        )
+
+
 def _show_network(models: _Models, options: ExplainOptions, folder: ExplanationFolder) -> None:
     """Add the filters of the first layer and the patches that excite channels, as far as they are asked for."""
     from tlkit.explain.channels import crop_patch, draw_filters, find_patches
-    from tlkit.explain.explainer import Explainer
     from tlkit.explain.records import MapReader
     from tlkit.inference.scoring import load_record
 
     if not options.filters and not options.channels:
         return
-    classifier = models.classifier
-    explainer = Explainer(classifier, options.boundary or TOP)
+    classifier, explainer = models.classifier, models.explainer
     if options.filters:
         is_bgr = classifier.backbone.entry.preprocessing == "caffe"
         folder.add_filters(draw_filters(explainer.trunk, is_bgr=is_bgr))
     if options.channels:
-        num_channels = explainer.feature_shape[-1]
-        if max(options.channels) >= num_channels:
-            raise SettingError(
-                f"--channels {max(options.channels)}: the map at {explainer.boundary} has {num_channels:,} channels.",
-                expected=f"numbers from 0 to {num_channels - 1}",
-                fix="choose others, or another --boundary.",
-            )
         assert models.manifest is not None, "checked by _check_asked"
         train = models.manifest.in_split("train")
         step = -(-len(train) // MAX_CHANNEL_PHOTOS)
@@ -219,12 +222,15 @@ def _open_models(run: Path, spec: BundleSpec, options: ExplainOptions, console: 
     from tlkit.runtime import start_keras
 
     start_keras()
+    from tlkit.explain.explainer import Explainer
     from tlkit.explain.neighbours import read_training_photos
     from tlkit.explain.records import MapSource
     from tlkit.models.classifier import Classifier
     from tlkit.models.saving import read_bundle
 
     classifier = predictor if isinstance(predictor, Classifier) else read_bundle(run, loader_version=LOADER_VERSION)
+    explainer = Explainer(classifier, options.boundary or TOP)
+    _check_channels(options.channels, explainer)
     folder = find_run_folder(run)
     source = MapSource(_find_backbone(folder, spec), default_cache_root(), console)
     manifest = read_manifest(folder) if folder else None
@@ -233,7 +239,7 @@ def _open_models(run: Path, spec: BundleSpec, options: ExplainOptions, console: 
         console.say(f"{run} is a bundle without its run, so the nearest training photos are not known.")
     elif manifest is not None and options.neighbours:
         training = read_training_photos(manifest, classifier, predictor, source)
-    return _Models(classifier, predictor, source, manifest, training)
+    return _Models(classifier, explainer, predictor, source, manifest, training)
 
 
 def _find_backbone(folder: Path | None, spec: BundleSpec) -> ResolvedBackbone:
@@ -251,7 +257,6 @@ def _explain_photos(
     """Yield each photo with its prediction, the maps of its outputs, and the nearest training photos."""
     from tlkit.data.image_file import ImageFile
     from tlkit.data.images import UnusableImage
-    from tlkit.explain.explainer import Explainer
     from tlkit.explain.pages import ExplainedPhoto
     from tlkit.explain.photos import explain_photo
     from tlkit.inference.files import describe_row
@@ -259,7 +264,6 @@ def _explain_photos(
 
     spec = models.classifier.spec
     asked = find_output(options.class_name, spec)
-    explainer = Explainer(models.classifier, options.boundary or TOP)
     for path in paths:
         try:
             image = ImageFile.read(path, spec.grey)
@@ -276,7 +280,7 @@ def _explain_photos(
         prediction = describe_row(str(path), image.upright_size, row, spec, top_k=3)
         outputs = choose_outputs(row, spec) if asked is None else [asked]
         explanations: list[Explanation] = explain_photo(
-            explainer, models.predictor, pixels, encoded[0], outputs, method=options.method
+            models.explainer, models.predictor, pixels, encoded[0], outputs, method=options.method
         )
         nearest = (
             models.training.find_nearest(models.predictor.compute_features(pixels[None]), options.neighbours)[0]
