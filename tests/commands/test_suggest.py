@@ -8,7 +8,7 @@ import pytest
 
 from tests.commands.watched_run import ColourModel, draw, install, write_run
 from tlkit.commands.suggest import SuggestOptions, describe_replay, run_suggest
-from tlkit.errors import DataError, RunError
+from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metrics.intervals import Interval
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.probes import suggestions
@@ -100,6 +100,17 @@ def test_only_images_of_the_run_are_an_error(tmp_path: Path, monkeypatch: pytest
         "  Fix: name a folder with new images."
     )
     assert not (tmp_path / "out").exists()
+
+
+def test_paths_from_standard_input_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    model = ColourModel()
+    install(monkeypatch, "suggest", model)
+    with pytest.raises(SettingError) as error:
+        run_suggest(write_run(tmp_path / "run", model, num_each=3), ["-"], console=Console())
+    assert str(error.value) == (
+        "-: paths are not read from standard input here.\n  Expected: folders, patterns or image files\n"
+        "  Fix: name the folder with the images."
+    )
 
 
 def test_a_bundle_without_its_run_is_an_error(

@@ -6,6 +6,7 @@ compare the two, and write the list with a page of pictures.
 
 from __future__ import annotations
 
+import shlex
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -28,6 +29,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.runs.folder import describe_unfinished
 from tlkit.runs.new_images import draw_sample, read_new_images, read_run_images
+from tlkit.runs.origin import describe_origin
 
 DRIFT = "drift"
 MAX_KNOWN = 1000
@@ -70,6 +72,7 @@ def run_drift(
         BackboneError: The engine asked for is not installed.
         DataError: There is no usable new image, or none of the run's held-out images can be read any more.
         RunError: The bundle is without its run, or `out` is in the way of something or in use.
+        SettingError: The sources are those of standard input.
     """
     started = time.perf_counter()
     spec = read_spec(run, loader_version=LOADER_VERSION)
@@ -90,7 +93,9 @@ def run_drift(
                 f"With {len(images.records)} new images the intervals are wide, and small changes stay unseen."
             )
         drift = compute_drift(spec, known, new, seed=options.seed)
-        write_drift(out, drift, new, spec, data=", ".join(sources), run=run)
+        command = shlex.join(["tlkit", "drift", str(run), *sources])
+        origin = describe_origin(spec, data=", ".join(sources), command=command)
+        write_drift(out, drift, new, spec, title=f"New images for {folder.resolve().name}", origin=origin)
     _say(drift, new, console)
     console.say(f"Written: {out / CSV_FILE}, {out / PAGE_FILE}")
     return {

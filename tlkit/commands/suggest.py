@@ -6,8 +6,9 @@ choice on the run's labelled images, and write the list with a page of pictures.
 
 from __future__ import annotations
 
+import shlex
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -113,6 +114,7 @@ def run_suggest(
         BackboneError: The engine asked for is not installed.
         DataError: There is no usable image that the run has not seen.
         RunError: The bundle is without its run, or `out` is in the way of something or in use.
+        SettingError: The sources are those of standard input.
     """
     started = time.perf_counter()
     spec = read_spec(run, loader_version=LOADER_VERSION)
@@ -140,7 +142,9 @@ def run_suggest(
         replay = _replay(spec, manifest, known, len(chosen), options.seed, console)
         lesson = describe_replay(spec.task, replay)
         write_csv(out / CSV_FILE, CSV_COLUMNS, [[getattr(each, name) for name in CSV_COLUMNS] for each in suggestions])
-        _write_page(out / PAGE_FILE, suggestions, lesson, replay, spec, ", ".join(sources))
+        command = shlex.join(["tlkit", "suggest", str(run), *sources, "--number", str(options.number)])
+        origin = describe_origin(spec, data=", ".join(sources), command=command)
+        _write_page(out / PAGE_FILE, suggestions, lesson, replay, spec, origin)
     payload = {
         "run": run,
         "images": len(images.records),
@@ -233,7 +237,12 @@ def _describe_numbers(replay: Replay) -> dict[str, Any]:
 
 
 def _write_page(
-    path: Path, suggestions: Sequence[Suggestion], lesson: str, replay: Replay | None, spec: BundleSpec, data: str
+    path: Path,
+    suggestions: Sequence[Suggestion],
+    lesson: str,
+    replay: Replay | None,
+    spec: BundleSpec,
+    origin: Mapping[str, str],
 ) -> None:
     shown = suggestions[:_MAX_TILES]
     max_bytes = PictureBudget().share(len(shown))
@@ -265,7 +274,7 @@ def _write_page(
             "Suggestions of tlkit.",
             [sheet] if sheet else [],
             facts,
-            describe_origin(spec, data=data, command=None),
+            origin,
             lesson,
         ),
     )

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from tlkit.inference.predictions import make_prediction
@@ -16,7 +16,6 @@ from tlkit.reports.run_page import render_table_section
 from tlkit.reports.sheet import Group, Sheet, Tile, render_sheet
 from tlkit.reports.thumbnails import PictureBudget
 from tlkit.runs.new_images import name_answer, read_thumbnail
-from tlkit.runs.origin import describe_origin
 
 CSV_FILE, PAGE_FILE = "drift.csv", "drift.html"
 CSV_COLUMNS = (
@@ -52,8 +51,19 @@ def describe_drift(drift: Drift) -> list[str]:
     return sentences
 
 
-def write_drift(folder: Path, drift: Drift, new: Sample, spec: BundleSpec, *, data: str, run: Path) -> None:
-    """Write drift.csv, in the order to look at the images, and drift.html."""
+def write_drift(
+    folder: Path, drift: Drift, new: Sample, spec: BundleSpec, *, title: str, origin: Mapping[str, str]
+) -> None:
+    """Write drift.csv, in the order to look at the images, and drift.html.
+
+    Args:
+        folder: Where they go.
+        drift: What is different.
+        new: The new images.
+        spec: The model's.
+        title: The page's.
+        origin: Where the figures come from, by name.
+    """
     rows = [_list_cells(rank, place, drift, new, spec) for rank, place in enumerate(drift.order, start=1)]
     write_csv(folder / CSV_FILE, CSV_COLUMNS, rows)
     write = format_value if drift.quantity == "mean absolute error" else "{:.3f}".format
@@ -75,11 +85,11 @@ def write_drift(folder: Path, drift: Drift, new: Sample, spec: BundleSpec, *, da
         ),
     ]
     page = Page(
-        f"New images for {run.name}",
+        title,
         "Comparison by tlkit.",
         [section for section in sections if section],
         facts,
-        describe_origin(spec, data=data, command=None),
+        origin,
         " ".join(describe_drift(drift)),
     )
     write_page(folder / PAGE_FILE, page)

@@ -14,8 +14,8 @@ from tlkit.data.images import UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile, read_manifest
 from tlkit.data.records import describe_record, look_with
 from tlkit.data.seen_images import read_seen_images
-from tlkit.data.sources import find_images
-from tlkit.errors import DataError, RunError
+from tlkit.data.sources import STDIN, find_images
+from tlkit.errors import DataError, RunError, SettingError
 from tlkit.features.cache import default_cache_root
 from tlkit.inference.scoring import count_files
 from tlkit.metadata.columns import IMAGE_FACTS, texts_of
@@ -76,7 +76,14 @@ def read_new_images(sources: Sequence[str], folder: Path, spec: BundleSpec, cons
 
     Raises:
         DataError: There is no usable image, or none that the run has not seen.
+        SettingError: The sources are those of standard input.
     """
+    if STDIN in sources:
+        raise SettingError(
+            "-: paths are not read from standard input here.",
+            expected="folders, patterns or image files",
+            fix="name the folder with the images.",
+        )
     paths = find_images(sources).files
     index = FileIndex(default_cache_root())
     seen = set(read_seen_images(folder).splits)
