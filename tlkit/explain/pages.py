@@ -102,12 +102,14 @@ class ExplanationFolder:
             return
         picture = _reduce(photo.image.decode((PICTURE_PX, PICTURE_PX)), PICTURE_PX)
         layers: dict[str, bytes] = {}
+        shown = [np.asarray(picture)]
         lines = [f"{line.text} {line.figure}".strip() for line in write_caption(photo.prediction, self.spec)]
         for explanation in photo.explanations:
             drawn = self._draw(picture, explanation, photo.image.upright_size)
             target = self._write(path, explanation, picture, drawn)
             title = "Heat map" if explanation is photo.explanations[0] else f"Heat map of {explanation.name}"
             layers[title] = self._shrink(drawn)
+            shown.append(drawn)
             lines.append(_describe(explanation))
             row["explanations"].append(_summarise(explanation, target))
         row["answer"] = lines[0] if lines else ""
@@ -120,7 +122,7 @@ class ExplanationFolder:
                 layers[f"Training photo {number}"] = thumbnail
                 lines.append(f"Training photo {number}: {neighbour.record.answer} (cosine {neighbour.cosine:.2f})")
         tile = Tile(
-            self._shrink(np.asarray(picture)),
+            self._shrink(np.concatenate(shown[:2], axis=1)),
             path.name,
             lines,
             tone="plain",
@@ -222,7 +224,7 @@ class ExplanationFolder:
             return None
 
     def _shrink(self, picture: NDArray[np.uint8]) -> bytes:
-        num_pictures = self.num_photos * (2 + self.num_neighbours)
+        num_pictures = self.num_photos * (3 + self.num_neighbours)
         return make_thumbnail(picture, edge_px=THUMBNAIL_PX, max_bytes=min(25_000, PictureBudget().share(num_pictures)))
 
 
