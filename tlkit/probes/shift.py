@@ -25,7 +25,7 @@ _NUM_RESAMPLES = 400
 _WEIGHTS = np.array([0.25, 0.375, 0.375])
 _MARGIN, _MARGIN_OF_CHANGE = 0.02, 0.35
 """What resampling cannot know: a part of the score, and of its expected change. With them, 43 of 45 intervals held the
-true accuracy: `benchmarks/shift.md`."""
+true accuracy: see `benchmarks/shift.py`."""
 
 
 @dataclass(frozen=True)

@@ -41,7 +41,7 @@ def make_map(
 ) -> Section | None:
     """Return a page's section with one point for each image; None without images.
 
-    Up to 20,000 images are laid out by t-SNE, which takes seconds to half a minute, and up to 50,000 are shown; of more,
+    Up to 20,000 images are laid out by t-SNE, which takes seconds to a minute, and up to 50,000 are shown; of more,
     a sample. Some 2,000 have their pictures on the page.
 
     Args:
