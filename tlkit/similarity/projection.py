@@ -36,7 +36,7 @@ def project_features(
 ) -> NDArray[np.float32]:
     """Lay features out in the plane: float32 (n, 2), centred, so that neighbours stay neighbours.
 
-    20,000 rows take about half a minute; of more, 20,000 are laid out and each of the others is placed among
+    20,000 rows take about a minute; of more, 20,000 are laid out and each of the others is placed among
     its nearest ones.
 
     Args:
