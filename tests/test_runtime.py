@@ -26,19 +26,17 @@ from tlkit.runtime import (
 )
 
 
-def test_keras_starts_without_a_word() -> None:
+def test_keras_starts_and_computes_in_bfloat16_without_a_word() -> None:
     environment = {name: value for name, value in os.environ.items() if name != "TF_CPP_MIN_LOG_LEVEL"}
-    done = subprocess.run(
-        [
-            sys.executable,
-            "-c",
-            "from tlkit.runtime import start_keras; start_keras(); import gc, keras; print(gc.isenabled())",
-        ],
-        capture_output=True,
-        text=True,
-        env=environment,
-        check=True,
+    code = (
+        "from tlkit.runtime import graph_precision, start_keras\n"
+        "start_keras()\n"
+        "import gc, keras, tensorflow as tf\n"
+        "print(gc.isenabled())\n"
+        "with graph_precision('bfloat16'):\n"
+        "    tf.function(lambda rows: tf.nn.relu(rows @ rows))(tf.ones((64, 64)))\n"
     )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     assert (done.stdout, done.stderr) == ("True\n", "")
 
 

@@ -46,9 +46,10 @@ def start_keras(seed: int | None = None) -> None:
             import tensorflow as tf
 
             tf.constant(0)  # the first operation prints another line
-            tf.get_logger().setLevel("ERROR")  # it warns of retracing, which several models in a process make normal
     import keras
+    import tensorflow as tf
 
+    tf.get_logger().setLevel("ERROR")  # it warns of retracing, which several models in a process make normal
     if seed is not None:
         keras.utils.set_random_seed(seed)
 

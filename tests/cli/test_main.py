@@ -72,6 +72,17 @@ def test_help_of_every_command_imports_nothing_heavy() -> None:
     assert list_heavy_imports(*(f"{name} --help" for name in COMMANDS)) == "IMPORTED"
 
 
+def test_no_command_loads_tensorflow_before_it_starts_silently() -> None:
+    code = (
+        "import importlib, pkgutil, sys, tlkit.commands as commands\n"
+        "for module in pkgutil.iter_modules(commands.__path__, 'tlkit.commands.'):\n"
+        "    importlib.import_module(module.name)\n"
+        "    print(*({'keras', 'tensorflow'} & sys.modules.keys() and [module.name]), end='')\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert (done.stdout, done.stderr) == ("", "")
+
+
 def test_help_lists_every_command_in_its_section(run_cli: Any) -> None:
     result = run_cli("--help")
     listed: dict[str, list[str]] = {}

@@ -23,7 +23,7 @@ from tlkit.errors import SettingError
 from tlkit.models.storage import read_spec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
-from tlkit.training import first_model
+from tlkit.training import metadata_weights
 
 pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
 
@@ -347,8 +347,8 @@ def patches(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_image_and_metadata_go_in_and_class_and_box_come_out_at_every_boundary(
     patches: Path, tmp_path: Path, unfreeze: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    short = dataclasses.replace(first_model.METADATA_STAGE, epochs=3)
-    monkeypatch.setattr(first_model, "METADATA_STAGE", short)
+    short = dataclasses.replace(metadata_weights.METADATA_STAGE, epochs=3)
+    monkeypatch.setattr(metadata_weights, "METADATA_STAGE", short)
     data = DataSettings(metadata="hour,image-size", boxes="photos.csv")
     options: dict[str, Any] = {"unfreeze": unfreeze, "epochs": 2, "lr": 1e-3}
     summary = train(patches, tmp_path / "run", data=data, head="dense", backbone=SMALLEST, **options)

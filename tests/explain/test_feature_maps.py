@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable
 from typing import Any
 
@@ -13,6 +14,7 @@ from tlkit.explain.explainer import Explainer
 from tlkit.explain.methods import FEATURE_METHODS, explain_features
 from tlkit.heads import HEADS
 from tlkit.outputs import MULTILABEL, REGRESSION
+from tlkit.runtime import start_keras
 
 pytestmark = pytest.mark.usefixtures("untraced")
 Make = Callable[..., Any]
@@ -108,3 +110,20 @@ def test_a_head_without_scores_of_places_has_no_exact_map(make_classifier: Make)
     with pytest.raises(ValueError, match=r"^Expected a head that scores places or is affine, and targets that are"):
         explain_features(explainer, features, np.array([0]), method="exact")
     assert explain_features(explainer, features[:0], np.array([], np.int64)).shape == (0, 4, 4)
+
+
+def test_many_explainers_are_traced_once_each_and_without_a_warning(
+    traced: None, make_classifier: Make, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(logging.getLogger("tensorflow"), "propagate", True)
+    caplog.set_level(logging.WARNING, "tensorflow")
+    start_keras()
+    for _ in range(5):
+        explainer = Explainer(make_classifier("linear"))
+        for count in (1, 2, 65):
+            features = np.ones((count, *explainer.feature_shape), np.float32)
+            explain_features(explainer, features, np.zeros(count, np.int64))
+            explainer.compute_outputs(features)
+        traced_functions = (explainer._outputs, explainer._gradients)
+        assert [each.experimental_get_tracing_count() for each in traced_functions] == [1, 1]
+    assert caplog.messages == []

@@ -1,77 +1,27 @@
-"""The initial model of a run: an earlier one, or a new one for the data."""
+"""The initial model of a run: an earlier one, or a new one for the data; without Keras until it is built."""
 
 from __future__ import annotations
 
-import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING
-
-import keras
-import numpy as np
-from keras import ops
 
 from tlkit.backbones.weights import fetch_imagenet_file, is_to_be_fetched
 from tlkit.data.dataset import check_exists
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
-from tlkit.heads import metadata_part
 from tlkit.metadata.columns import parse_metadata
 from tlkit.metadata.encoding import describe_columns, fit_encoding
 from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import DataSettings, ResolvedBackbone, ResolvedStage, TrainingSettings
+from tlkit.recipes import DataSettings, ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
 from tlkit.tasks import find_task
-from tlkit.training.batches import Batches, FixedTargets, HeldInputs
-from tlkit.training.checkpoint import Progress
-from tlkit.training.held_out import fit_unwatched
-from tlkit.training.loop import StageData
-from tlkit.training.mixing import NO_MIXING
 from tlkit.training.run import Run
-from tlkit.training.steps import StageModel
 
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
-
-
-METADATA_STAGE = ResolvedStage(name="metadata", epochs=100, batch_size=32, lr=2e-2, lr_ratio=1.0, patience=15)
-MAX_STEPS_OF_AN_EPOCH = 50
-
-
-def fit_metadata(head: keras.Model, data: StageData, training: TrainingSettings) -> Progress:
-    """Train only the metadata weights of a head.
-
-    Takes a few seconds, because no image is read.
-
-    Args:
-        head: Untrained, with metadata.
-        data: The images of the stage that follows.
-        training: Seed, weight decay, label smoothing and focal loss; the box's loss is not used.
-
-    Returns:
-        The progress: `start` has the figures before, `best` those of metadata alone.
-    """
-    norm = head.get_layer("metadata_norm")
-    norm.moving_mean.assign(data.train.metadata.mean(axis=0))
-    norm.moving_variance.assign(data.train.metadata.var(axis=0))
-    plain = StageData(
-        _without_images(data.train), _without_images(data.validation), dataclasses.replace(data.outputs, has_box=False)
-    )
-    model = StageModel(tail=None, head=metadata_part(head), tail_trains=False)
-    rates = [METADATA_STAGE.head_rate] * len(model.trainable_variables)
-    return fit_unwatched(model, plain, rates, METADATA_STAGE, training, keeps_start=True)
-
-
-def _without_images(batches: Batches) -> Batches:
-    """Return the same batches with empty images and without mixing."""
-    num_images = batches.num_images
-    batch_size = max(METADATA_STAGE.batch_size, -(-num_images // MAX_STEPS_OF_AN_EPOCH))
-    plan = dataclasses.replace(batches.plan, batch_size=batch_size, num_views=1, mixing=NO_MIXING)
-    inputs = HeldInputs(ops.zeros((num_images, 1)), num_views=1)
-    answers = batches.read_targets(np.arange(num_images), np.zeros(num_images, np.int64)).answers
-    return dataclasses.replace(batches, plan=plan, inputs=inputs, read_targets=FixedTargets(answers))
 
 
 def fetch_weights(backbone: ResolvedBackbone, data: Path) -> None:

@@ -22,9 +22,9 @@ from tlkit.reports.console import Console
 from tlkit.reports.run_page import SWEEP_NAME
 from tlkit.runtime import graph_precision
 from tlkit.training.checkpoint import Checkpoint, Progress, restore, snapshot
-from tlkit.training.first_model import fit_metadata
 from tlkit.training.layer_groups import GroupRate
 from tlkit.training.loop import StageCallbacks, fit_stage
+from tlkit.training.metadata_weights import fit_metadata
 from tlkit.training.rate_search import find_stage_rate, recall_rate, remember_rate
 from tlkit.training.run import Run
 from tlkit.training.stage_inputs import StageInputs, open_stage_inputs
