@@ -66,9 +66,10 @@ def test_files_move_without_replacing_any_and_move_back(data: Path, tmp_path: Pa
     assert list_files(tmp_path) == before
 
 
+@pytest.mark.parametrize("goes_on", [False, True])
 @pytest.mark.parametrize("place", ["before the link", "between link and unlink"])
 def test_after_an_interruption_the_same_moves_go_on_or_back(
-    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str
+    data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, place: str, goes_on: bool
 ) -> None:
     before, journal = list_files(data), tmp_path / "journal"
     calls = []
@@ -88,6 +89,12 @@ def test_after_an_interruption_the_same_moves_go_on_or_back(
             carry_out(plan(data, make_moves(data)), journal, no_advance)
     with journal.open("a") as file:
         file.write('["/cut off')
+    if goes_on:
+        carry_out(plan(data, make_moves(data), read_journal(journal)), journal, no_advance)
+        assert sorted(list_files(data)) == ["train/dog/1-2.png", "train/dog/1.png", "train/dog/2.png"]
+        undo_steps(read_journal(journal), data, no_advance)
+        assert list_files(data) == before
+        return
     assert undo_steps(read_journal(journal), data, no_advance) == (1 if place == "before the link" else 2)
     assert list_files(data) == before
 
@@ -108,6 +115,7 @@ def test_what_has_moved_already_is_left_out(data: Path, tmp_path: Path) -> None:
         ("train/cat/link.png", "train/cat/link.png is a link in {root}."),
         ("out/cat/x.png", "out/cat/x.png leads out of the data folder in {root}."),
         ("train/cat/2.png", "train/cat/2.png has changed since it was audited."),
+        ("train/dog/1.png", "train/dog/1.png is in the folder of dog already."),
         ("loose.png", "loose.png does not lie in a folder of its class cat."),
         ("away/cat/5.png", "away/cat/5.png: the class dog has no folder in {root}/away."),
     ],
@@ -122,7 +130,7 @@ def test_what_is_not_a_file_of_the_data_stops_everything(data: Path, tmp_path: P
     (data / "away/dog").symlink_to(outside)
     sha256 = "ff" if name.endswith("2.png") else hashlib.sha256(name.encode()).hexdigest()
     with pytest.raises(DataError) as error:
-        plan(data, [Move(name, "move", "cat", "dog", sha256)])
+        plan(data, [Move(name, "move", "dog" if "/dog/" in name else "cat", "dog", sha256)])
     assert error.value.found == message.format(root=data.resolve())
 
 
@@ -149,6 +157,28 @@ def test_undo_refuses_a_file_that_has_changed_and_a_place_that_is_taken(data: Pa
     with pytest.raises(RunError) as error:
         undo_steps(read_journal(journal), data, no_advance)
     assert error.value.found == f"{step.target} has changed since it was moved."
+
+
+def test_undo_names_a_file_that_is_gone(data: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    first, second, _ = plan(data, make_moves(data))
+    carry_out([first, second], journal, no_advance)
+    second.target.unlink()
+    with pytest.raises(RunError) as error:
+        undo_steps(read_journal(journal), data, no_advance)
+    assert error.value.found == f"{second.target} is gone, so it cannot move back to {second.source}."
+    assert first.target.exists()
+
+
+def test_undo_keeps_a_file_whose_old_place_has_a_link_to_it(data: Path, tmp_path: Path) -> None:
+    journal = tmp_path / "journal"
+    (step, *_) = plan(data, make_moves(data)[1:2])
+    carry_out([step], journal, no_advance)
+    step.source.symlink_to(step.target)
+    with pytest.raises(RunError) as error:
+        undo_steps(read_journal(journal), data, no_advance)
+    assert error.value.found == f"{step.source} exists, so {step.target} cannot move back."
+    assert step.target.read_text() == "train/cat/2.png"
 
 
 def test_a_target_that_has_appeared_since_is_not_replaced(data: Path, tmp_path: Path) -> None:

@@ -74,8 +74,9 @@ def test_moves_come_back_as_they_were_written(tmp_path: Path) -> None:
         ),
         (HEAD + "a,move\n", "{path}, row 2: 2 cells.\n  Expected: 6 cells\n  Fix: correct the row, or remove it."),
         (
-            HEAD + "a,remove,cat,,ff,\na,move,cat,dog,ff,\n",
-            "{path}: a stands in two rows.\n  Expected: one row per file\n  Fix: remove one of the rows.",
+            HEAD + "a,remove,cat,,ff,\n./a,move,cat,dog,ff,\n",
+            "{path}: ./a stands in two rows that differ.\n  Expected: one action per file\n"
+            "  Fix: remove one of the rows.",
         ),
         (
             None,
@@ -91,3 +92,9 @@ def test_a_list_that_is_not_one_is_refused(tmp_path: Path, content: str | None, 
     with pytest.raises(DataError) as error:
         read_moves(path)
     assert str(error.value) == message.format(path=path)
+
+
+def test_rows_that_say_the_same_for_two_reasons_are_one_move(tmp_path: Path) -> None:
+    path = tmp_path / "moves.csv"
+    path.write_text(HEAD + "a,remove,cat,,ff,a copy\na,remove,cat,,ff,blank\n")
+    assert [move.reason for move in read_moves(path)] == ["a copy"]

@@ -136,3 +136,26 @@ def test_moves_are_not_applied_to_a_table(tmp_path: Path) -> None:
         f"{tmp_path / 'photos.csv'} is a table.\n  Expected: the folder of class folders that was audited\n"
         "  Fix: correct the answers in the table itself, by the columns path and to of the list."
     )
+
+
+def test_removed_files_never_go_to_a_folder_with_other_files(tmp_path: Path) -> None:
+    data = draw_image_folder(tmp_path / "photos", {"a": 2, "b": 2})
+    (tmp_path / "photos.removed").mkdir()
+    (tmp_path / "photos.removed" / "mine.txt").touch()
+    with pytest.raises(RunError) as error:
+        run_apply(tmp_path / "moves.csv", data, removed=None, undo=False, dry_run=False, console=QUIET)
+    assert error.value.found == f"--removed {tmp_path / 'photos.removed'} contains other files."
+
+
+def test_a_folder_is_not_a_list_of_moves(tmp_path: Path) -> None:
+    data = draw_image_folder(tmp_path / "photos", {"a": 2, "b": 2})
+    with pytest.raises(DataError) as error:
+        run_apply(tmp_path, data, removed=None, undo=False, dry_run=False, console=QUIET)
+    assert str(error.value) == (
+        f"{tmp_path} is a folder.\n  Expected: a list of moves\n  Fix: give {tmp_path / 'moves.csv'}."
+    )
+    moves = data.parent / "file" / "moves.csv"
+    moves.parent.touch()
+    with pytest.raises(RunError) as caught:
+        run_apply(moves, data, removed=None, undo=False, dry_run=False, console=QUIET)
+    assert caught.value.found == f"{moves}.journal.lock cannot be written (Not a directory)."

@@ -12,6 +12,7 @@ import os
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
+from typing import BinaryIO
 
 from tlkit.audit.moves import MOVE, Move
 from tlkit.errors import DataError, RunError, name_fix
@@ -63,6 +64,7 @@ def plan_steps(moves: Sequence[Move], data: Path, removed: Path, done: Sequence[
     """
     root = data.resolve()
     moved = {step.source for step in done if not step.source.exists() and step.target.exists()}
+    halfway = {step.source: step.target for step in done if _has_both_names(step)}
     taken: set[Path] = set()
     steps = []
     for move in moves:
@@ -70,7 +72,7 @@ def plan_steps(moves: Sequence[Move], data: Path, removed: Path, done: Sequence[
         if source in moved:
             continue
         _check_file(move, source, root)
-        target = _choose_target(move, source, root, removed.resolve(), taken)
+        target = halfway.get(source) or _choose_target(move, source, root, removed.resolve(), taken)
         taken.add(target)
         steps.append(Step(source, target, move.sha256))
     return steps
@@ -83,6 +85,7 @@ def carry_out(steps: Iterable[Step], journal: Path, advance: Callable[[int], Non
         RunError: A target exists by now, or the disk does not allow a move. What has moved can be undone.
     """
     with journal.open("ab") as file:
+        _cut_off_partial_line(journal, file)
         for step in steps:
             file.write(step.to_line())
             file.flush()
@@ -90,6 +93,12 @@ def carry_out(steps: Iterable[Step], journal: Path, advance: Callable[[int], Non
             _move(step.source, step.target)
             advance(1)
     flush_folder(journal.parent)
+
+
+def _cut_off_partial_line(journal: Path, file: BinaryIO) -> None:
+    """Remove what a crash has left of a last line, so that the next line does not become part of it."""
+    content = read_regular_file(journal, max_bytes=_MAX_BYTES)
+    file.truncate(content.rfind(b"\n") + 1)
 
 
 def read_journal(journal: Path) -> list[Step]:
@@ -116,15 +125,13 @@ def undo_steps(steps: Sequence[Step], data: Path, advance: Callable[[int], None]
     """Move files back, the last first, and return how many moved. What never moved, or is back already, is left alone.
 
     Raises:
-        RunError: A file has changed since it was moved, or its old place is taken.
+        RunError: A file is gone or has changed since it was moved, or its old place is taken.
     """
-    root = data.resolve()
-    for step in steps:
-        _check_undo(step, root)
+    check_undo(steps, data)
     number = 0
     for step in reversed(steps):
         if step.target.exists():
-            if step.source.exists():  # the process died between the two names of the file
+            if _has_both_names(step):
                 step.target.unlink()
             else:
                 _move(step.target, step.source)
@@ -180,6 +187,12 @@ def _choose_target(move: Move, source: Path, root: Path, removed: Path, taken: s
             fix=name_fix(move.to, siblings),
         )
     target = folder.joinpath(*inside.parts[place + 1 :])
+    if target == source:
+        raise DataError(
+            f"{move.path} is in the folder of {move.to} already.",
+            expected="another class in `to`",
+            fix="remove the row.",
+        )
     if not target.parent.resolve().is_relative_to(root):
         raise DataError(
             f"{move.path} would leave the data folder through a link.",
@@ -207,7 +220,9 @@ def _move(source: Path, target: Path) -> None:
         try:
             os.link(source, target, follow_symlinks=False)
         except FileExistsError:
-            raise
+            if not _has_both_names(Step(source, target, "")):
+                raise
+            source.unlink()
         except (OSError, NotImplementedError):  # a file system without hard links
             if os.path.lexists(target):
                 raise FileExistsError(17, "File exists", str(target)) from None
@@ -224,7 +239,31 @@ def _move(source: Path, target: Path) -> None:
         ) from error
 
 
-def _check_undo(step: Step, root: Path) -> None:
+def check_undo(steps: Sequence[Step], data: Path) -> None:
+    """Check that all steps can be undone; see `undo_steps`."""
+    root = data.resolve()
+    found = {step.source for step in steps if os.path.lexists(step.source) or step.target.exists()}
+    for step in steps:
+        _check_way_back(step, root)
+        if step.source not in found:
+            raise RunError(
+                f"{step.target} is gone, so it cannot move back to {step.source}.",
+                expected="the files where they were moved",
+                fix="put it back. If it is not wanted any more, delete its lines in the journal beside the list.",
+            )
+
+
+def _has_both_names(step: Step) -> bool:
+    """Return whether the process died between the two names that a file has while it moves."""
+    try:
+        source, target = step.source.lstat(), step.target.lstat()
+    except OSError:
+        return False
+    # Links and mounted folders lead to the same file, too, but have no second name that could be removed.
+    return os.path.samestat(source, target) and source.st_nlink > 1
+
+
+def _check_way_back(step: Step, root: Path) -> None:
     if not step.source.parent.resolve().is_relative_to(root):
         raise RunError(
             f"{step.source} was not moved in {root}.",
@@ -233,8 +272,7 @@ def _check_undo(step: Step, root: Path) -> None:
         )
     if not step.target.exists():
         return
-    same = step.source.exists() and step.source.samefile(step.target)
-    if step.source.exists() and not same:
+    if os.path.lexists(step.source) and not _has_both_names(step):
         raise RunError(
             f"{step.source} exists, so {step.target} cannot move back.",
             expected="a free place",

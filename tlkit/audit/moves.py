@@ -10,7 +10,7 @@ import csv
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 
 from tlkit.audit.findings import Finding, shorten_path
 from tlkit.data.manifest import ImageRecord, Manifest
@@ -96,7 +96,7 @@ def read_moves(path: Path) -> list[Move]:
     """Read a list that an audit or its page wrote, and that may have been edited.
 
     Raises:
-        DataError: It cannot be read, or a row is not as it must be.
+        DataError: It cannot be read, a row is not as it must be, or two rows contradict each other.
     """
     try:
         text = read_regular_file(path, max_bytes=_MAX_BYTES).decode("utf-8-sig", "surrogateescape")
@@ -112,17 +112,22 @@ def read_moves(path: Path) -> list[Move]:
             expected=f"the line {','.join(COLUMNS)}",
             fix="use the moves.csv of `tlkit audit`, or the one that its page saves.",
         )
-    moves = [_parse(path, number, row) for number, row in enumerate(rows[1:], 2) if row]
-    seen: set[str] = set()
-    for move in moves:
-        if move.path in seen:
-            raise DataError(
-                f"{path}: {move.path} stands in two rows.",
-                expected="one row per file",
-                fix="remove one of the rows.",
-            )
-        seen.add(move.path)
-    return moves
+    moves: dict[PurePosixPath, Move] = {}
+    for number, row in enumerate(rows[1:], 2):
+        if row:
+            _add(path, moves, _parse(path, number, row))
+    return list(moves.values())
+
+
+def _add(path: Path, moves: dict[PurePosixPath, Move], move: Move) -> None:
+    """Add a row; the page writes one for each finding of a file, which may say the same for several reasons."""
+    first = moves.setdefault(PurePosixPath(move.path), move)
+    if (first.action, first.given, first.to, first.sha256) != (move.action, move.given, move.to, move.sha256):
+        raise DataError(
+            f"{path}: {move.path} stands in two rows that differ.",
+            expected="one action per file",
+            fix="remove one of the rows.",
+        )
 
 
 def _parse(path: Path, number: int, row: list[str]) -> Move:

@@ -5,20 +5,21 @@ The story: read the list and the journal of what has moved already, check every 
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
-from tlkit.audit.applying import Step, carry_out, find_journal, plan_steps, read_journal, undo_steps
+from tlkit.audit.applying import Step, carry_out, check_undo, find_journal, plan_steps, read_journal, undo_steps
 from tlkit.audit.findings import shorten_path
-from tlkit.audit.moves import read_moves
+from tlkit.audit.moves import MOVES_FILE, read_moves
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import DataError, RunError
 from tlkit.files import held_lock
 from tlkit.interruption import kept_if_interrupted
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_outside, make_output_folder
+from tlkit.reports.output_folder import check_output_folder, make_output_folder
 
 REMOVED = "removed files"
 _MAX_SHOWN = 20
@@ -55,11 +56,15 @@ def run_apply(
             else "check the path.",
         )
     removed = (removed or data.resolve().with_name(f"{data.resolve().name}.removed")).resolve()
-    check_outside(removed, option="--removed", data_folders=[data])
+    check_output_folder(removed, option="--removed", kind=REMOVED, marker=OUTPUT_MARKER, data_folders=[data])
+    if moves.is_dir():
+        raise DataError(f"{moves} is a folder.", expected="a list of moves", fix=f"give {moves / MOVES_FILE}.")
     journal = find_journal(moves)
     with _held(journal):
         if undo:
-            steps = [step.turn_round() for step in reversed(read_journal(journal)) if step.target.exists()]
+            done = read_journal(journal)
+            check_undo(done, data)
+            steps = [step.turn_round() for step in reversed(done) if step.target.exists()]
         else:
             steps = plan_steps(read_moves(moves), data, removed, read_journal(journal))
         _print_steps(steps, data.resolve(), console)
@@ -91,6 +96,12 @@ def _held(journal: Path) -> Iterator[None]:
         except FileNotFoundError as error:
             raise DataError(
                 f"{journal.parent} does not exist.", expected="the folder of an audit", fix="check the path."
+            ) from error
+        except OSError as error:
+            raise RunError(
+                f"{lock} cannot be written ({error.strerror or error}).",
+                expected="a list in a folder that can be written to, for the journal of what has moved",
+                fix="copy the list to such a folder.",
             ) from error
         try:
             yield
@@ -126,6 +137,7 @@ def _print_result(number: int, moves: Path, data: Path, *, undo: bool, dry_run: 
     if dry_run:
         console.say(f"{files} would move{' back' if undo else ''}; nothing was changed.")
     elif undo:
-        console.say(f"{files} moved back.")
+        console.say(f"{files} moved back." if number else f"There is nothing to undo: {moves} has moved no file.")
     else:
-        console.say(f"{files} moved. To undo: tlkit apply {moves} {data} --undo")
+        command = shlex.join(["tlkit", "apply", str(moves), str(data), "--undo"])
+        console.say(f"{files} moved. To undo: {command}")

@@ -7,6 +7,7 @@ compare everything with everything else, and write down what was found. Nothing 
 from __future__ import annotations
 
 import dataclasses
+import shlex
 import tempfile
 import time
 from collections.abc import Sequence
@@ -285,4 +286,6 @@ def _print_result(audit: Audit, moves: Sequence[Move] | None, root: Path, out: P
         console.say(notice)
     console.say(f"Written: {out / PAGE_FILE}")
     if moves:
-        console.say(f"Nothing was moved. To carry out {len(moves):,} moves: tlkit apply {out / MOVES_FILE} {root}")
+        number = "the move" if len(moves) == 1 else f"the {len(moves):,} moves"
+        command = shlex.join(["tlkit", "apply", str(out / MOVES_FILE), str(root)])
+        console.say(f"Nothing was moved. To carry out {number}: {command}")
