@@ -69,6 +69,17 @@ def test_a_copy_of_the_whole_picture_is_found_without_features(
     assert (found.scale.tolist(), found.angle.tolist()) == ([1], [0])
 
 
+@pytest.mark.parametrize("name", ["turned clockwise", "turned over", "flipped"])
+def test_a_turned_copy_is_found_among_photos_with_one_background(
+    draw_photo: Callable[[int], Image.Image], shrink: Shrink, name: str
+) -> None:
+    """What all photos share stays where it is when one of them is turned."""
+    background = draw_photo(99)
+    photos = [Image.blend(background, draw_photo(seed), 0.5) for seed in range(60)]
+    found = find([*photos, CHANGES[name][0](photos[5])], shrink)
+    assert (found.first.tolist(), found.second.tolist()) == ([5], [60])
+
+
 def test_what_undoes_a_turn_is_told_of_the_second_picture(photos: list[Image.Image], shrink: Shrink) -> None:
     found = find([photos[5].transpose(TURN.ROTATE_270), *photos], shrink)
     assert ORIENTATIONS[found.orientation[0]] == "turned by 270°"

@@ -1,13 +1,14 @@
 """Demonstrate all steps on a small data set that is drawn on the spot, with the small network that ships with tlkit.
 
 The steps: draw fish in a pond, compute features, train a head, unfreeze the highest layers, evaluate the model on test
-images, test the metadata for leaks, train a second model that takes metadata and predicts boxes, predict new images,
-and print what to do next. Nothing is downloaded.
+images, show where it looks, test the metadata for leaks, train a second model that takes metadata and predicts boxes,
+predict new images, audit a folder with wrong labels and copies, and print what to do next. Nothing is downloaded.
 """
 
 from __future__ import annotations
 
 import contextlib
+import csv
 import dataclasses
 import io
 import itertools
@@ -15,8 +16,11 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from tlkit.audit.findings import FINDINGS_FILE
 from tlkit.backbones.catalogue import TOP
+from tlkit.commands.audit import LABELS_FILE, AuditRequest, run_audit
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
+from tlkit.commands.explain import ExplainOptions, run_explain
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.commands.precompute import run_precompute
@@ -31,6 +35,7 @@ NUM_VIEWS = 4
 POLICY = "standard"
 SEED = TrainingSettings().seed
 UNFREEZE = "block4"
+EXPLAINED_ONE_IN = 5
 HEAD_STAGE = Stage(name="head", epochs=20, views=NUM_VIEWS, policy=POLICY)
 UNFROZEN_STAGE = Stage(
     name=f"unfreeze-{UNFREEZE}", unfreeze=UNFREEZE, epochs=8, views=NUM_VIEWS, policy=POLICY, lr=1e-3, lr_ratio=3
@@ -46,11 +51,13 @@ FISHERIES = Recipe(
 HEAD = "head"
 UNFROZEN = "unfrozen"
 EVALUATION = "evaluation"
+EXPLANATIONS = "explanations"
 METADATA = "metadata.png"
 FISHERIES_RUN = "fisheries"
 FISHERIES_EVALUATION = "fisheries-evaluation"
 PREVIEWS = "previews"
 PREDICTIONS = "predictions.csv"
+AUDIT = "audit"
 """What a run of the demo writes into its own folder, `round-N`."""
 
 
@@ -64,7 +71,8 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     Returns:
         The JSON result: `folder`, `photos` (drawn and reused), `run` (the first model), `validation` (before and after
         each of its stages), `test` (accuracy with its interval, and macro-F1), `verdicts` (on each column of metadata),
-        `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions` and `previews`.
+        `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions`, `previews`, `explanations`, and
+        `audit` (its `page`, and of the planted wrong labels and copies how many there are and how many it found).
 
     Raises:
         DataError: The folder contains other files.
@@ -76,9 +84,11 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     head = _train_head(pond, results, console)
     unfrozen = _unfreeze(pond, results, console)
     scores = _evaluate(results, console)
+    _explain(pond, results, console)
     leaks = _find_leaks(pond, results, console)
     fisheries = _train_fisheries(pond, results, console)
     _predict(pond, results, console)
+    audit = _audit(pond, results, console)
     _print_next_steps(pond, results, console)
     return {
         "folder": folder,
@@ -90,6 +100,8 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
         "fisheries": {"run": results / FISHERIES_RUN, "accuracy": fisheries["accuracy"], "boxes": fisheries["boxes"]},
         "predictions": results / PREDICTIONS,
         "previews": results / PREVIEWS,
+        "explanations": results / EXPLANATIONS,
+        "audit": audit,
     }
 
 
@@ -174,10 +186,20 @@ def _evaluate(results: Path, console: Console) -> dict[str, Any]:
     )
 
 
+def _explain(pond: Pond, results: Path, console: Console) -> None:
+    _print_step(
+        console,
+        "6. Where it looks (tlkit explain)",
+        "Heat maps over some test pictures: what speaks for the predicted kind, and the training pictures most like each.",
+    )
+    tests = [str(path) for path in sorted((pond.photos / "test").rglob("*.jpg"))[::EXPLAINED_ONE_IN]]
+    run_explain(results / UNFROZEN, tests, results / EXPLANATIONS, ExplainOptions(), console=console)
+
+
 def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     _print_step(
         console,
-        "6. Metadata (tlkit leak)",
+        "7. Metadata (tlkit leak)",
         "A table has the boat and the hour of each picture, its file the image size of the camera. Each boat fishes its own",
         "waters, so the boat suggests the fish: the size of a picture alone predicts far better than chance,",
         "and a model that relies on it does worse on a new boat.",
@@ -196,7 +218,7 @@ def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
 def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     _print_step(
         console,
-        "7. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
+        "8. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
         "The course notes' model for the Fisheries contest: the size of the picture joins the features,",
         "and the head predicts a box around the fish in addition to its kind.",
     )
@@ -213,7 +235,7 @@ def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, A
 def _predict(pond: Pond, results: Path, console: Console) -> None:
     _print_step(
         console,
-        "8. New pictures (tlkit predict)",
+        "9. New pictures (tlkit predict)",
         f"{NUM_NEW_PHOTOS} pictures without labels, and a truncated file, as most folders have one.",
         "The truncated file gets a row with the reason, and does not stop the others.",
     )
@@ -227,16 +249,41 @@ def _predict(pond: Pond, results: Path, console: Console) -> None:
     )
 
 
+def _audit(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
+    wrong = {pond.folder / photo.path for photo in pond.untidy if photo.is_mislabelled}
+    copies = {pond.folder / photo.path for photo in pond.untidy if photo.change}
+    _print_step(
+        console,
+        "10. A folder that is not tidy (tlkit audit)",
+        f"Volunteers sorted the training pictures again: {len(wrong)} are in a wrong folder, and {len(copies)} are there twice,",
+        "the second time mirrored, turned, smaller or compressed. The audit does not know which.",
+    )
+    request = AuditRequest(pond.volunteers, None, DataSettings(), BackboneSettings(name="tiny"), SEED, results / AUDIT)
+    page = run_audit(request, console=console)["page"]
+    with (results / AUDIT / LABELS_FILE).open(encoding="utf-8", newline="") as file:
+        doubtful = [pond.volunteers / row["path"] for row in csv.DictReader(file)][: 2 * len(wrong)]
+    with (results / AUDIT / FINDINGS_FILE).open(encoding="utf-8", newline="") as file:
+        twice = {pond.volunteers / row["path"] for row in csv.DictReader(file) if row["kind"] in ("copy", "conflict")}
+    found = {"labels": len(wrong & set(doubtful)), "copies": len(copies & twice)}
+    console.say(
+        f"Of the {len(wrong)} wrong labels, {found['labels']} are among the {len(doubtful)} most doubtful; "
+        f"of the {len(copies)} copies, {found['copies']} were found."
+    )
+    return {"page": page, "planted": {"labels": len(wrong), "copies": len(copies)}, "found": found}
+
+
 def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
     places = (
         ("The pictures, by split and kind", pond.photos),
         ("Their boxes, boats, hours, cameras", pond.table),
         ("The report of the run", results / UNFROZEN / "report.html"),
         ("Which pictures it gets wrong, and why", results / EVALUATION / "report.html"),
+        ("Where the network looks", results / EXPLANATIONS / "explanations.html"),
         ("What the metadata give away", results / METADATA),
         ("The best and the worst boxes", results / FISHERIES_EVALUATION / "boxes.png"),
         ("The new pictures with predictions", results / PREVIEWS),
         ("The predictions as a table", results / PREDICTIONS),
+        ("Wrong labels and copies", results / AUDIT / "audit.html"),
     )
     console.say("\nResults")
     for what, place in places:
@@ -254,6 +301,7 @@ def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
         "tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first",
         "tlkit evaluate runs/first",
         "tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
+        "tlkit audit photos/",
     )
 
 

@@ -118,12 +118,12 @@ def find_copies(
 def _propose_by_detail(small: Pictures, sides: Sides) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
     """Return pairs whose detail is alike in some orientation of the second, and that orientation."""
     described = describe(small)
-    if len(small) >= _MIN_PICTURES_FOR_MEAN:
-        described -= described.mean(axis=0)
+    common = described.mean(axis=0) if len(small) >= _MIN_PICTURES_FOR_MEAN else np.zeros((), np.float32)
     found = []
     for number in range(8):
         turned = turn(described.reshape(-1, DESCRIBED_EDGE, DESCRIBED_EDGE), INVERSE[number]).reshape(described.shape)
-        first, second, cosines = sides.search(turned, described, _NUM_LIKE_DETAIL, _LIKE_DETAIL)
+        # What all pictures share is not turned with them.
+        first, second, cosines = sides.search(turned - common, described - common, _NUM_LIKE_DETAIL, _LIKE_DETAIL)
         found.append((first, second, np.full(len(first), number), cosines))
     first, second, orientation, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if sides.second is None:
