@@ -20,6 +20,7 @@ from tlkit.reports.console import Console
 @pytest.fixture
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PHOTOS_PER_KIND", {"train": 3, "validation": 1, "test": 1})
+    monkeypatch.setattr("tlkit.pond.untidy.ONE_IN", 12)
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
     monkeypatch.setattr("tlkit.runs.model.NUM_GOLDEN_IMAGES", 1)
     head, unfrozen = (dataclasses.replace(stage, epochs=1, views=2) for stage in (demo.HEAD_STAGE, demo.UNFROZEN_STAGE))
@@ -40,6 +41,10 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     assert (folder / "round-1" / "evaluation" / "confusion.png").is_file()
     assert set(payload["test"]) == {"accuracy", "macro_f1"}
     assert {"boat", "hour", "image-size"} <= set(payload["verdicts"])
+    assert (payload["explanations"] / "explanations.html").is_file()
+    assert payload["audit"]["planted"] == {"labels": 1, "copies": 1}
+    assert payload["audit"]["found"]["copies"] == 1
+    assert payload["audit"]["page"].is_file()
     assert payload["fisheries"]["boxes"]["images"] == 4
     for name in ("metadata.png", "fisheries-evaluation/boxes.png"):
         with Image.open(folder / "round-1" / name) as picture:
@@ -83,7 +88,9 @@ def test_a_second_demo_keeps_the_pictures_and_the_results_of_the_first(
     scores = {"accuracy": 0.5, "macro_f1": 0.5, "boxes": {}}
     monkeypatch.setattr(demo, "run_evaluate", lambda *arguments, **settings: scores)
     monkeypatch.setattr(demo, "run_leak", lambda *arguments, **settings: {"columns": []})
-    monkeypatch.setattr(demo, "run_predict", lambda *arguments, **settings: {})
+    for name in ("run_predict", "run_explain"):
+        monkeypatch.setattr(demo, name, lambda *arguments, **settings: {})
+    monkeypatch.setattr(demo, "_audit", lambda *arguments, **settings: {})
     first = run_demo(tmp_path, console=Console(verbosity=-1))
     second = run_demo(tmp_path, console=Console(verbosity=-1))
     assert (first["photos"], second["photos"]) == ({"drawn": 28, "reused": 0}, {"drawn": 0, "reused": 28})

@@ -18,7 +18,7 @@ from typing import Any
 
 from tlkit.audit.findings import FINDINGS_FILE
 from tlkit.backbones.catalogue import TOP
-from tlkit.commands.audit import LABELS_FILE, AuditRequest, run_audit
+from tlkit.commands.audit import AuditRequest, run_audit
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.explain import ExplainOptions, run_explain
 from tlkit.commands.finetune import run_finetune
@@ -33,20 +33,19 @@ from tlkit.reports.console import Console
 
 NUM_VIEWS = 4
 POLICY = "standard"
+TINY = BackboneSettings(name="tiny")
 SEED = TrainingSettings().seed
 UNFREEZE = "block4"
-EXPLAINED_ONE_IN = 5
 HEAD_STAGE = Stage(name="head", epochs=20, views=NUM_VIEWS, policy=POLICY)
 UNFROZEN_STAGE = Stage(
     name=f"unfreeze-{UNFREEZE}", unfreeze=UNFREEZE, epochs=8, views=NUM_VIEWS, policy=POLICY, lr=1e-3, lr_ratio=3
 )
 FISHERIES = Recipe(
     data=DataSettings(metadata=ALL_IMAGE_FACTS, boxes="photos.csv"),
-    backbone=BackboneSettings(name="tiny"),
+    backbone=TINY,
     stages=(dataclasses.replace(HEAD_STAGE, epochs=30), UNFROZEN_STAGE),
 )
 """recipes/fisheries.toml, which an installed tlkit does not have at hand."""
-
 
 HEAD = "head"
 UNFROZEN = "unfrozen"
@@ -106,11 +105,10 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
 
 
 def _draw(folder: Path, console: Console) -> Pond:
-    names = ", ".join(kind.name for kind in KINDS)
     _print_step(
         console,
         "1. Pictures",
-        f"Cameras under six boats see four kinds of fish: {names}.",
+        f"Cameras under six boats see four kinds of fish: {', '.join(kind.name for kind in KINDS)}.",
         "Every kind comes in every colour, so a network must look at shape and pattern.",
         "Everything is drawn here, the same each time.",
     )
@@ -123,7 +121,7 @@ def _draw(folder: Path, console: Console) -> Pond:
 
 
 def _make_recipe(stage: Stage) -> Recipe:
-    return Recipe(backbone=BackboneSettings(name="tiny"), stages=(stage,))
+    return Recipe(backbone=TINY, stages=(stage,))
 
 
 def _make_results_folder(folder: Path) -> Path:
@@ -145,7 +143,7 @@ def _precompute(pond: Pond, console: Console) -> None:
     run_precompute(
         pond.photos,
         data_settings=DataSettings(),
-        backbone_settings=BackboneSettings(name="tiny"),
+        backbone_settings=TINY,
         boundary=TOP,
         head=HeadSettings(),
         views=ViewPlan(POLICY, NUM_VIEWS, SEED),
@@ -181,19 +179,18 @@ def _evaluate(results: Path, console: Console) -> dict[str, Any]:
         f"Pictures that training has not seen. Guessing gets {1 / len(KINDS):.0%} of them right.",
         "The interval shows how far to trust an accuracy on so few pictures.",
     )
-    return run_evaluate(
-        results / UNFROZEN, None, EvaluateOptions(out=results / EVALUATION), console=console, settings=DataSettings()
-    )
+    options = EvaluateOptions(out=results / EVALUATION)
+    return run_evaluate(results / UNFROZEN, None, options, console=console, settings=DataSettings())
 
 
 def _explain(pond: Pond, results: Path, console: Console) -> None:
     _print_step(
         console,
         "6. Where it looks (tlkit explain)",
-        "Heat maps over some test pictures: what speaks for the predicted kind, and the training pictures most like each.",
+        "Heat maps over test pictures: what speaks for the predicted kind, and the training pictures most like each.",
     )
-    tests = [str(path) for path in sorted((pond.photos / "test").rglob("*.jpg"))[::EXPLAINED_ONE_IN]]
-    run_explain(results / UNFROZEN, tests, results / EXPLANATIONS, ExplainOptions(), console=console)
+    some = [str(path) for path in sorted(pond.photos.glob("test/*/*.jpg"))[::5]]
+    run_explain(results / UNFROZEN, some, results / EXPLANATIONS, ExplainOptions(), console=console)
 
 
 def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
@@ -207,7 +204,7 @@ def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     return run_leak(
         pond.table,
         data_settings=DataSettings(),
-        backbone_settings=BackboneSettings(name="tiny"),
+        backbone_settings=TINY,
         group_by="boat",
         seed=SEED,
         out=results / METADATA,
@@ -223,13 +220,8 @@ def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, A
         "and the head predicts a box around the fish in addition to its kind.",
     )
     run_finetune(FISHERIES, pond.table, results / FISHERIES_RUN, console=console)
-    return run_evaluate(
-        results / FISHERIES_RUN,
-        None,
-        EvaluateOptions(out=results / FISHERIES_EVALUATION),
-        console=console,
-        settings=DataSettings(),
-    )
+    options = EvaluateOptions(out=results / FISHERIES_EVALUATION)
+    return run_evaluate(results / FISHERIES_RUN, None, options, console=console, settings=DataSettings())
 
 
 def _predict(pond: Pond, results: Path, console: Console) -> None:
@@ -250,24 +242,21 @@ def _predict(pond: Pond, results: Path, console: Console) -> None:
 
 
 def _audit(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    wrong = {pond.folder / photo.path for photo in pond.untidy if photo.is_mislabelled}
-    copies = {pond.folder / photo.path for photo in pond.untidy if photo.change}
+    wrong, copies = pond.list_mislabelled(), pond.list_copies()
     _print_step(
         console,
         "10. A folder that is not tidy (tlkit audit)",
         f"Volunteers sorted the training pictures again: {len(wrong)} are in a wrong folder, and {len(copies)} are there twice,",
         "the second time mirrored, turned, smaller or compressed. The audit does not know which.",
     )
-    request = AuditRequest(pond.volunteers, None, DataSettings(), BackboneSettings(name="tiny"), SEED, results / AUDIT)
+    request = AuditRequest(pond.volunteers, None, DataSettings(), TINY, SEED, results / AUDIT)
     page = run_audit(request, console=console)["page"]
-    with (results / AUDIT / LABELS_FILE).open(encoding="utf-8", newline="") as file:
-        doubtful = [pond.volunteers / row["path"] for row in csv.DictReader(file)][: 2 * len(wrong)]
     with (results / AUDIT / FINDINGS_FILE).open(encoding="utf-8", newline="") as file:
-        twice = {pond.volunteers / row["path"] for row in csv.DictReader(file) if row["kind"] in ("copy", "conflict")}
-    found = {"labels": len(wrong & set(doubtful)), "copies": len(copies & twice)}
+        findings = [(row["kind"], row["path"]) for row in csv.DictReader(file)]
+    labels, twice = ({path for kind, path in findings if kind == name} for name in ("label", "copy"))
+    found = {"labels": len(wrong & labels), "copies": len(copies & twice)}
     console.say(
-        f"Of the {len(wrong)} wrong labels, {found['labels']} are among the {len(doubtful)} most doubtful; "
-        f"of the {len(copies)} copies, {found['copies']} were found."
+        f"Found: {found['labels']} wrong labels of {len(wrong)}, among {len(labels)} suspects; {found['copies']} copies of {len(copies)}."
     )
     return {"page": page, "planted": {"labels": len(wrong), "copies": len(copies)}, "found": found}
 
@@ -277,7 +266,7 @@ def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
         ("The pictures, by split and kind", pond.photos),
         ("Their boxes, boats, hours, cameras", pond.table),
         ("The report of the run", results / UNFROZEN / "report.html"),
-        ("Which pictures it gets wrong, and why", results / EVALUATION / "report.html"),
+        ("The pictures that it gets wrong", results / EVALUATION / "report.html"),
         ("Where the network looks", results / EXPLANATIONS / "explanations.html"),
         ("What the metadata give away", results / METADATA),
         ("The best and the worst boxes", results / FISHERIES_EVALUATION / "boxes.png"),
@@ -288,7 +277,7 @@ def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
     console.say("\nResults")
     for what, place in places:
         console.say(f"   {what:<36}{place}")
-    photos, better = shlex.quote(str(pond.photos)), shlex.quote(str(results / "mobilenet"))
+    photos, better = (shlex.quote(str(path)) for path in (pond.photos, results / "mobilenet"))
     _print_step(
         console,
         "Next: the same pictures with a larger backbone (its weights, 9 MB, are downloaded once)",
@@ -300,8 +289,8 @@ def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
         "With your own photos, one folder per class",
         "tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first",
         "tlkit evaluate runs/first",
+        "tlkit audit --run runs/first",
         "tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
-        "tlkit audit photos/",
     )
 
 

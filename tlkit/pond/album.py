@@ -52,6 +52,14 @@ class Pond:
         """The folder of training images with wrong labels and copies among them."""
         return self.folder / FOLDER
 
+    def list_mislabelled(self) -> set[str]:
+        """Return the paths in `volunteers` of the images in a wrong folder."""
+        return {photo.name for photo in self.untidy if photo.is_mislabelled}
+
+    def list_copies(self) -> set[str]:
+        """Return the paths in `volunteers` of the changed copies."""
+        return {photo.name for photo in self.untidy if photo.change}
+
     @property
     def new_photos(self) -> Path:
         """The folder of images without labels, one of them truncated."""

@@ -44,6 +44,11 @@ class UntidyPhoto:
     change: str = ""
     is_mislabelled: bool = False
 
+    @property
+    def name(self) -> str:
+        """Its path in the folder of volunteers: CLASS/NAME."""
+        return self.path.relative_to(FOLDER).as_posix()
+
     def make(self, content: bytes) -> bytes:
         """Return the file of this image, from the file of the image that it shows."""
         if not self.change:
