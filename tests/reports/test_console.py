@@ -65,6 +65,16 @@ def test_verbosity_decides_what_of_the_story_is_told(verbosity: int, words: list
     assert "{" not in captured.out
 
 
+@pytest.mark.parametrize("verbosity", [-1, 0, 1])
+def test_messages_of_a_side_step_are_details_and_its_warnings_stay(verbosity: int, capsys: Capture) -> None:
+    console = Console(verbosity=verbosity)
+    aside = console.for_details()
+    aside.say("60 rows found.")
+    aside.warn("The disk is full.")
+    console.warn("The disk is full.")
+    assert capsys.readouterr() == ("60 rows found.\n" if verbosity == 1 else "", "Warning: The disk is full.\n")
+
+
 def test_under_json_standard_output_holds_the_object_alone(capsys: Capture) -> None:
     print_everything(Console(json=True))
     captured = capsys.readouterr()

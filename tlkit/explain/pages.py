@@ -126,7 +126,7 @@ class ExplanationFolder:
             path.name,
             lines,
             tone="plain",
-            facets={"answer": row["answer"]} if self.spec.class_names else {},
+            facets={"answer": _list_answers(photo.prediction)} if self.spec.class_names else {},
             search=str(path),
             layers=layers,
         )
@@ -226,6 +226,11 @@ class ExplanationFolder:
     def _shrink(self, picture: NDArray[np.uint8]) -> bytes:
         num_pictures = self.num_photos * (3 + self.num_neighbours)
         return make_thumbnail(picture, edge_px=THUMBNAIL_PX, max_bytes=min(25_000, PictureBudget().share(num_pictures)))
+
+
+def _list_answers(prediction: Prediction) -> Sequence[str]:
+    """Return the class, or the labels that are given."""
+    return [name for name, _ in prediction.ranked[:1]] if prediction.labels is None else prediction.labels
 
 
 def _describe(explanation: Explanation) -> str:

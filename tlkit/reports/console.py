@@ -7,6 +7,7 @@ tables. File and class names are data, so their control characters are escaped a
 
 from __future__ import annotations
 
+import copy
 import functools
 import json
 import math
@@ -39,16 +40,26 @@ class Console:
     Args:
         verbosity: -1 for warnings and results only (`-q`), 0 for messages, 1 for details too (`-v`).
         json: Write messages to standard error, and one JSON object to standard output by `result`.
+
+    Attributes:
+        message_verbosity: The verbosity from which messages and tables are written.
     """
 
     def __init__(self, *, verbosity: int = 0, json: bool = False) -> None:
         self.verbosity = verbosity
         self.json = json
         self._warnings: set[str] = set()
+        self.message_verbosity = 0
+
+    def for_details(self) -> Console:
+        """Return a console for a side step: its messages are details; warnings and progress stay."""
+        console = copy.copy(self)
+        console.message_verbosity = 1
+        return console
 
     def say(self, text: str) -> None:
         """Write a message, except with `-q`."""
-        if self.verbosity >= 0:
+        if self.verbosity >= self.message_verbosity:
             write_line(self._story_stream(), text)
 
     def detail(self, text: str) -> None:
@@ -72,7 +83,7 @@ class Console:
 
     def table(self, title: str, columns: Sequence[str], rows: Sequence[Sequence[str]]) -> None:
         """Write a table, except with `-q`; numeric columns are right-aligned."""
-        if self.verbosity >= 0:
+        if self.verbosity >= self.message_verbosity:
             write_table(self._story_stream(), title, columns, rows)
 
     @contextmanager

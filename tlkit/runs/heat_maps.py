@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -21,6 +22,8 @@ from tlkit.runs.recipe import check_engines
 from tlkit.runtime import start_keras
 
 if TYPE_CHECKING:
+    from tlkit.explain.explainer import Explainer
+    from tlkit.explain.records import ExplainedRecords
     from tlkit.models.classifier import Classifier
 
 HEAT_MAPS = "The heat maps of mistakes"
@@ -31,7 +34,7 @@ class HeatMaps:
     """Makes heat maps; a failure is noted, and gives none.
 
     Attributes:
-        open_model: Returns the model and how its features are computed. It is called when the first map is asked for.
+        open_model: Returns the model and how its features are computed. It is called once, for the first maps.
         root: The folder of the images.
         cache_root: Where the caches lie.
         steps: Keeps account of a failure.
@@ -45,35 +48,50 @@ class HeatMaps:
     console: Console
 
     def explain(self, records: Sequence[ImageRecord], outputs: NDArray[np.int64]) -> dict[Path, NDArray[np.float32]]:
-        """Return what speaks for one output of each image; feature maps are cached.
+        """Return what speaks for one output of each image, over the whole upright picture.
 
         Args:
             records: The images; one that cannot be read any more has no map.
             outputs: Class or label of each, int64 (n,); 0 for a value.
 
         Returns:
-            float32 (h, w) over the whole upright picture, NaN where the network does not see it; by path.
+            float32 (h, w), NaN where the network does not see the picture; by path. Empty after a failure.
         """
         maps: dict[Path, NDArray[np.float32]] = {}
         with self.steps.step(HEAT_MAPS):
-            maps.update(self._explain(records, outputs))
+            explained = self.explain_inputs(records, outputs)
+            from tlkit.explain.records import place_map
+
+            spec = self._model[0].classifier.spec
+            for record, evidence in zip(explained.records, explained.maps, strict=True):
+                size = (record.height, record.width)
+                maps[record.path] = place_map(evidence, picture_size=size, image_size=spec.image_size, fit=spec.fit)
         return maps
 
-    def _explain(self, records: Sequence[ImageRecord], outputs: NDArray[np.int64]) -> dict[Path, NDArray[np.float32]]:
+    def explain_inputs(self, records: Sequence[ImageRecord], outputs: NDArray[np.int64]) -> ExplainedRecords:
+        """Return what speaks for one output of each image, over the network's input; feature maps are cached.
+
+        Args:
+            records: As for `explain`.
+            outputs: As for `explain`.
+
+        Raises:
+            TlkitError: The model cannot be opened, or its features cannot be computed or stored.
+        """
+        explainer, backbone = self._model
+        from tlkit.explain.records import MapSource, explain_records
+
+        spec = explainer.classifier.spec
+        manifest = Manifest(self.root, spec.class_names, tuple(records), task=spec.task, grey=spec.grey)
+        source = MapSource(backbone, self.cache_root, self.console.for_details())
+        return explain_records(explainer, manifest, outputs, source)
+
+    @cached_property
+    def _model(self) -> tuple[Explainer, ResolvedBackbone]:
         classifier, backbone = self.open_model()
         from tlkit.explain.explainer import Explainer
-        from tlkit.explain.records import MapSource, explain_records, place_map
 
-        spec = classifier.spec
-        manifest = Manifest(self.root, spec.class_names, tuple(records), task=spec.task, grey=spec.grey)
-        source = MapSource(backbone, self.cache_root, self.console)
-        explained = explain_records(Explainer(classifier), manifest, outputs, source)
-        return {
-            record.path: place_map(
-                evidence, picture_size=(record.height, record.width), image_size=spec.image_size, fit=spec.fit
-            )
-            for record, evidence in zip(explained.records, explained.maps, strict=True)
-        }
+        return Explainer(classifier), backbone
 
 
 def reopen_model(
