@@ -47,6 +47,13 @@ def test_features_that_have_moved_are_different_and_others_are_not(num_new: int)
     assert alike.separability < 0.75
 
 
+def test_images_are_told_apart_where_there_are_more_features_than_images() -> None:
+    rng = np.random.default_rng(4)
+    known, new = rng.normal(size=(32, 200)), rng.normal(size=(40, 200))
+    assert compare_features(known, new + 2 * (np.arange(200) % 2)).separability > 0.95
+    assert 0.3 < compare_features(known, new).separability < 0.7
+
+
 def test_a_single_image_can_be_compared() -> None:
     rng = np.random.default_rng(3)
     found = compare_features(rng.normal(size=(20, 4)), rng.normal(size=(1, 4)))

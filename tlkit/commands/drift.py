@@ -89,9 +89,8 @@ def run_drift(
         known = _look_at(predictor, held_out, "Held-out images", f"{folder}'s held-out images", console)
         new = _look_at(predictor, images.records, "New images", ", ".join(sources), console)
         if len(images.records) < FEW_IMAGES:
-            console.warn(
-                f"With {len(images.records)} new images the intervals are wide, and small changes stay unseen."
-            )
+            number = "a single new image" if len(images.records) == 1 else f"{len(images.records)} new images"
+            console.warn(f"With {number} the intervals are wide, and small changes stay unseen.")
         drift = compute_drift(spec, known, new, seed=options.seed)
         command = shlex.join(["tlkit", "drift", str(run), *sources])
         origin = describe_origin(spec, data=", ".join(sources), command=command)

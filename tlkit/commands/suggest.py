@@ -166,9 +166,12 @@ def describe_replay(task: str, replay: Replay | None) -> str:
     if replay is None:
         return f"The run has fewer than {MIN_REPLAYED} labelled images: too few to tell whether choosing beats chance."
     gain = describe_gain(task, replay.gain)
+    unit = "" if find_task(task).has_names else " of R²"
+    added = "one chosen image" if replay.num_added == 1 else f"{replay.num_added} chosen images"
+    others = "a random one" if replay.num_added == 1 else "as many random ones"
     how = (
-        f"In {replay.num_repeats} replays on the run's labelled images, {replay.num_added} chosen images brought {gain} "
-        f"over as many random ones, from {replay.num_start} labelled images on."
+        f"In {replay.num_repeats} replays on the run's labelled images, {added} brought {gain}{unit} "
+        f"over {others}, from {replay.num_start} labelled images on."
     )
     return {
         "gain": f"Choosing pays here. {how}",
@@ -227,7 +230,7 @@ def _say_reason(prediction: Prediction, uncertainty: float, spec: BundleSpec) ->
         reasons.append(f"unsure: {first} or {second} ({probability:.2f})")
     elif uncertainty >= _UNSURE:
         reasons.append("unsure of a label")
-    return "; ".join(reasons) or "unlike the others that are suggested"
+    return "; ".join(reasons) or "little doubt; unlike the images suggested before it"
 
 
 def _describe_numbers(replay: Replay) -> dict[str, Any]:

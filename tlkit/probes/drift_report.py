@@ -38,10 +38,13 @@ def describe_drift(drift: Drift) -> list[str]:
         sentences.append(f"To the network they are not different from the run's images (p = {shift.p_value:.2g}).")
     else:
         how = "clearly" if shift.separability >= _CLEARLY_APART else "slightly"
-        sentences.append(
-            f"To the network they are {how} different (p = {shift.p_value:.2g}): of a new and a known image, a linear "
-            f"classifier names the new one {shift.separability:.0%} of the time."
-        )
+        sentence = f"To the network they are {how} different (p = {shift.p_value:.2g})"
+        if shift.separability > 0.5:
+            sentence += (
+                ": of a new and a known image, a linear classifier names the new one "
+                f"{shift.separability:.0%} of the time"
+            )
+        sentences.append(f"{sentence}.")
     if drift.unknown is not None:
         sentences.append(f"Unknown to the model: {drift.unknown.in_words('{:.1%}'.format)}.")
     if looks := drift.describe_looks():

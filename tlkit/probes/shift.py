@@ -15,7 +15,6 @@ from numpy.typing import NDArray
 from tlkit.metrics.intervals import Interval
 from tlkit.probes.ridge import Matrix, RidgePath
 from tlkit.probes.suggestions import estimate_residuals
-from tlkit.similarity.projection import compute_components
 from tlkit.similarity.search import measure_lengths, scale_rows
 
 NUM_PERMUTATIONS = 999
@@ -109,7 +108,7 @@ def compare_features(
     found = float(weights @ kernel @ weights)
     as_far = np.einsum("ij,ij->j", orders, kernel @ orders) >= found - 1e-7
     p_value = float((1 + as_far.sum()) / (1 + NUM_PERMUTATIONS))
-    return FeatureShift(_measure_separability(rows, is_new), p_value)
+    return FeatureShift(_measure_separability(unit, is_new), p_value)
 
 
 def _measure_separability(rows: NDArray[np.float32], is_new: NDArray[np.bool_]) -> float:
@@ -121,8 +120,10 @@ def _measure_separability(rows: NDArray[np.float32], is_new: NDArray[np.bool_]) 
         found.append((closeness, left_out))
         return (closeness,)
 
-    RidgePath(compute_components(rows), targets).fit(rank)
-    scores = max(found, key=lambda each: each[0])[1][:, 0]
+    RidgePath(rows, targets).fit(rank)
+    # The mean of all others is higher for a known image than for a new one, whatever they look like.
+    means = (targets.sum() - targets) / (len(targets) - 1)
+    scores = (max(found, key=lambda each: each[0])[1] - means)[:, 0]
     ranks = _rank(scores)[is_new]
     return float((ranks.sum() - len(ranks) * (len(ranks) + 1) / 2) / (len(ranks) * (~is_new).sum()))
 
