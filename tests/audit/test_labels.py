@@ -44,6 +44,7 @@ def test_swapped_classes_come_first_with_the_class_they_look_like() -> None:
     assert found is not None
     assert sorted(np.argsort(-found.wrong)[:4].tolist()) == swapped
     assert [found.suggested[place] for place in swapped] == [names[true[place]] for place in swapped]
+    assert found.estimate is not None
     assert found.estimate.low <= 4 <= found.estimate.high
 
 
@@ -53,7 +54,8 @@ def test_random_labels_name_no_suspects() -> None:
     answers = [names[label] for label in rng.integers(0, 2, NUM_IMAGES)]
     found = audit(make_manifest(answers, "classification", names), rng.normal(size=(NUM_IMAGES, 20)).astype(np.float32))
     assert found is not None
-    assert not (found.wrong > 0.5).any()
+    assert not found.wrong.any()
+    assert found.estimate is None
     assert [(pair.first, pair.second) for pair in found.confusable] == [("cat", "dog")]
 
 
@@ -102,10 +104,14 @@ def test_classes_that_look_the_same_are_named() -> None:
 
 def test_a_finding_says_how_probable_it_is_and_what_its_neighbours_say() -> None:
     manifest = make_manifest(["cat", "dog", "dog", "cat"], "classification", ("cat", "dog"))
-    judged = LabelAudit(np.array([0.876, 0.1, 0.05, 0.3]), ("dog", "cat", "cat", "dog"), None)  # type: ignore[arg-type]
+    judged = LabelAudit(np.array([0.876, 0.1, 0.05, 0.3]), ("dog", "cat", "cat", "dog"), None, 4)
     nearest = np.array([[1, 2, 3], [0, 2, 3], [0, 1, 3], [0, 0, 0]])
     first, second = make_label_findings(manifest.records, judged, nearest)
     assert first.evidence == "Wrong with a probability of 88%; the other images suggest dog, as do 2 of the 3 nearest."
     assert [path.name for path in first.others] == ["1.png", "2.png", "3.png"]
     assert (first.given, first.suggested, first.score) == ("cat", "dog", 0.876)
     assert second.evidence == "Wrong with a probability of 30%; the other images suggest dog."
+    (unlabelled,) = make_label_findings(
+        manifest.records[:1], LabelAudit(np.array([0.5]), ("",), None, 1), np.array([[0]])
+    )
+    assert unlabelled.evidence == "Wrong with a probability of 50%; the other images suggest no label at all."

@@ -98,3 +98,9 @@ def test_rows_that_say_the_same_for_two_reasons_are_one_move(tmp_path: Path) -> 
     path = tmp_path / "moves.csv"
     path.write_text(HEAD + "a,remove,cat,,ff,a copy\na,remove,cat,,ff,blank\n")
     assert [move.reason for move in read_moves(path)] == ["a copy"]
+
+
+def test_a_spreadsheet_may_save_the_list_with_semicolons(tmp_path: Path) -> None:
+    path = tmp_path / "moves.csv"
+    path.write_text("\ufeff" + HEAD.replace(",", ";") + "a,b.png;move;cat;dog;ff;\n", "utf-8")
+    assert [(move.path, move.to) for move in read_moves(path)] == [("a,b.png", "dog")]

@@ -49,6 +49,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (root / "red" / "red00.png").rename(root / "blue" / "wrong.png")
     shutil.copy(root / "red" / "red01.png", root / "red" / "copy.png")
     shutil.copy(root / "red" / "red02.png", root / "blue" / "conflict.png")
+    (root / "red" / "broken.png").touch()
     return root
 
 
@@ -65,6 +66,7 @@ def test_an_audit_writes_what_it_found(photos: Path, audited: tuple[Path, dict[s
         "findings.csv",
         "labels.csv",
         "moves.csv",
+        "skipped.csv",
         "summary.json",
     ]
     labels = read_rows(out / "labels.csv")
@@ -76,6 +78,9 @@ def test_an_audit_writes_what_it_found(photos: Path, audited: tuple[Path, dict[s
     assert {row["path"] for row in findings if row["kind"] == "copy"} == {"red/copy.png", "red/red01.png"}
     assert json.loads((out / "summary.json").read_text())["findings"] == payload["findings"]
     assert payload["findings"]["copy"] == 2
+    assert payload["skipped"] == 1
+    assert read_rows(out / "skipped.csv") == [{"path": "red/broken.png", "reason": "empty file"}]
+    assert "broken.png" in (out / "audit.html").read_text()
 
 
 def test_nothing_of_the_data_changes_until_the_list_is_applied(

@@ -104,6 +104,7 @@ class Audit:
         wrong_labels: Estimated number of wrong labels; None if it was not estimated.
         confusable: Pairs of classes that are hard to tell apart, the hardest first.
         notices: Remarks about the data set or about what was not looked at, one sentence each.
+        num_judged: Number of labels judged; with several labels, their number times that of the images.
     """
 
     num_images: int
@@ -111,6 +112,7 @@ class Audit:
     wrong_labels: Estimate | None = None
     confusable: tuple[ClassPair, ...] = ()
     notices: tuple[str, ...] = ()
+    num_judged: int = 0
 
     def counts(self) -> dict[str, int]:
         """Return the number of images per kind, in the order of KINDS, without kinds that were not found."""

@@ -38,13 +38,16 @@ class LabelAudit:
     Attributes:
         wrong: Probability that an image's answer is wrong, float64 (n,).
         suggested: The answer that the features suggest instead, as text.
-        estimate: Number of wrong answers; with several labels, number of wrong labels.
+        estimate: Number of wrong answers; with several labels, number of wrong labels. None if the features do not
+            predict the classes better than chance: then no answer is judged.
+        num_judged: Number of answers; with several labels, number of labels times images.
         confusable: Pairs of classes that the features hardly tell apart.
     """
 
     wrong: NDArray[np.float64]
     suggested: tuple[str, ...]
-    estimate: Estimate
+    estimate: Estimate | None
+    num_judged: int
     confusable: tuple[ClassPair, ...] = ()
 
 
@@ -98,8 +101,10 @@ def make_label_findings(records: Sequence[ImageRecord], audit: LabelAudit, neare
         record, wrong = records[place], float(audit.wrong[place])
         neighbours = tuple(records[other] for other in nearest[place])
         agreeing = sum(other.answer == audit.suggested[place] for other in neighbours)
-        evidence = f"Wrong with a probability of {wrong:.0%}; the other images suggest {audit.suggested[place]}"
-        evidence += f", as do {agreeing} of the {len(neighbours)} nearest." if agreeing else "."
+        suggested = audit.suggested[place] or "no label at all"
+        evidence = f"Wrong with a probability of {wrong:.0%}; the other images suggest {suggested}"
+        verb = "does" if agreeing == 1 else "do"
+        evidence += f", as {verb} {agreeing} of the {len(neighbours)} nearest." if agreeing else "."
         findings.append(
             Finding(
                 "label",
@@ -120,7 +125,19 @@ def _audit_classes(
 ) -> LabelAudit:
     noise = measure_label_noise(predictions, labels)
     suggested = tuple(names[label] for label in noise.suggested)
-    return LabelAudit(noise.wrong, suggested, noise.estimate, find_confusable(names, labels, noise.probabilities))
+    confusable = find_confusable(names, labels, noise.probabilities)
+    if not _beats_chance(labels, noise.probabilities):
+        return LabelAudit(np.zeros(len(labels)), suggested, None, len(labels), confusable)
+    return LabelAudit(noise.wrong, suggested, noise.estimate, len(labels), confusable)
+
+
+def _beats_chance(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.float64]) -> bool:
+    """Return whether the mean recall of held-out predictions is above chance by more than two standard errors."""
+    predicted = (probabilities / (probabilities.mean(axis=0) + _TINY)).argmax(axis=1)
+    present, sizes = np.unique(labels, return_counts=True)
+    recall = float(np.mean([(predicted[labels == label] == label).mean() for label in present]))
+    chance = 1.0 / len(present)
+    return recall > chance + 2.0 * float(np.sqrt(chance * (1.0 - chance) * (1.0 / sizes).sum())) / len(present)
 
 
 def find_confusable(
@@ -168,7 +185,7 @@ def _audit_several_labels(
     suggested = tuple(
         LABEL_SEPARATOR.join(name for name, is_set in zip(names, row, strict=True) if is_set) for row in flipped
     )
-    return LabelAudit(wrong.max(axis=1), suggested, Estimate(*map(float, bounds)))
+    return LabelAudit(wrong.max(axis=1), suggested, Estimate(*map(float, bounds)), targets.size)
 
 
 def _audit_values(values: NDArray[np.floating[Any]], predicted: NDArray[np.float32], *, is_log: bool) -> LabelAudit:
@@ -191,4 +208,9 @@ def _audit_values(values: NDArray[np.floating[Any]], predicted: NDArray[np.float
     shown = np.exp(predicted) if is_log else predicted
     number = len(values)
     estimate = Estimate(fraction * number, float(possible.min()) * number, float(possible.max()) * number)
-    return LabelAudit(odds / (1 + odds), tuple(f"{value:.4g}" for value in shown), estimate)
+    return LabelAudit(odds / (1 + odds), tuple(_shorten(value) for value in shown), estimate, number)
+
+
+def _shorten(value: float) -> str:
+    """Return a value with four digits that count, written out."""
+    return f"{float(f'{value:.4g}'):.12g}"

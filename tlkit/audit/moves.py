@@ -100,7 +100,9 @@ def read_moves(path: Path) -> list[Move]:
     """
     try:
         text = read_regular_file(path, max_bytes=_MAX_BYTES).decode("utf-8-sig", "surrogateescape")
-        rows = list(csv.reader(io.StringIO(text, newline=""), strict=True))
+        # Spreadsheets in many languages save with semicolons.
+        separator = next((each for each in ";\t" if text.startswith(f"{COLUMNS[0]}{each}")), ",")
+        rows = list(csv.reader(io.StringIO(text, newline=""), delimiter=separator, strict=True))
     except OSError as error:
         raise _unreadable(path, error.strerror or str(error)) from error
     except csv.Error as error:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -13,6 +14,7 @@ from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.outputs import GreyRange
 from tlkit.reports.markup import Html, Link, escape_text, render_list, render_table
 from tlkit.reports.page import Page, Section, write_page
+from tlkit.reports.run_page import render_skipped_section
 from tlkit.reports.sheet import Choice, Export, Group, Sheet, Tile, render_sheet
 from tlkit.reports.thumbnails import PAGE_BYTES, PictureBudget, make_thumbnail
 
@@ -79,7 +81,8 @@ def write_audit_page(
             "Findings",
             groups,
             "The first of each kind is the one to look at first. Nothing has been moved. Choose below a picture what to "
-            f"do with it, save the list, and run `tlkit apply {MOVES_FILE}`; --undo takes everything back. Only wrong "
+            f"do with it, save the list, and run: {shlex.join(['tlkit', 'apply', MOVES_FILE, str(root)])}. With --undo "
+            "the same command takes everything back. Only wrong "
             f"labels with a probability of at least {SURE_FROM:.0%} and surplus copies with the same bytes, label and "
             "split are chosen at first."
             if can_move
@@ -89,6 +92,7 @@ def write_audit_page(
         )
     )
     sections = [_render_counts(audit), sheet, _render_confusable(audit), image_map, _render_notices(audit)]
+    sections.append(render_skipped_section([(shorten_path(item.path, root), item.reason) for item in manifest.skipped]))
     facts = {"images": f"{audit.num_images:,}"}
     if audit.wrong_labels:
         facts["wrong labels, estimated"] = str(audit.wrong_labels)
@@ -156,7 +160,7 @@ def _render_counts(audit: Audit) -> Section:
     note = ""
     if audit.wrong_labels:
         note = (
-            f"Estimated from held-out predictions: {audit.wrong_labels} of the {audit.num_images:,} labels are wrong, with "
+            f"Estimated from held-out predictions: {audit.wrong_labels} of the {audit.num_judged:,} labels are wrong, with "
             "a 95% interval. The estimate holds if labels are wrong independently of how clear the picture is."
         )
     return Section("Summary", render_table((("images", "finding"), rows), label="Number of images per finding"), note)

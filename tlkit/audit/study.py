@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +17,14 @@ from tlkit.audit.held_out import NUM_PASSES
 from tlkit.audit.labels import LabelAudit, audit_labels, make_label_findings
 from tlkit.audit.outliers import NUM_NEIGHBOURS, find_outliers
 from tlkit.audit.quality import find_poor_pictures
+from tlkit.data.class_checks import name_some
 from tlkit.data.looks import Looks
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.reports.console import Console
 from tlkit.similarity.search import find_neighbours
+from tlkit.tasks import find_task
+
+_FEW_IMAGES = 5
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,6 +71,7 @@ def study_images(
     notices = []
     if labels:
         findings += make_label_findings(records, labels, nearest)
+        notices += _name_limits(manifest, records, labels)
     else:
         notices.append("Labels were not compared: all images have the same one, or there are fewer than three.")
     findings += find_outliers(records, nearest, cosines, copies.groups)
@@ -77,5 +83,21 @@ def study_images(
         labels.estimate if labels else None,
         labels.confusable if labels else (),
         tuple(notices),
+        labels.num_judged if labels else 0,
     )
     return Study(audit, labels)
+
+
+def _name_limits(manifest: Manifest, records: Sequence[ImageRecord], labels: LabelAudit) -> list[str]:
+    """Return a notice if the other images cannot, or can hardly, speak for a label."""
+    if labels.estimate is None:
+        return ["Wrong labels were not looked for: the features do not predict the classes better than chance."]
+    task = find_task(manifest.task)
+    sizes = Counter(name for record in records for name in task.names_of(record.answer))
+    small = [name for name in manifest.class_names if 0 < sizes[name] < _FEW_IMAGES]
+    if not small:
+        return []
+    return [
+        f"{task.nouns[len(small) > 1].capitalize()} {name_some(small)}: fewer than {_FEW_IMAGES} images, so the "
+        "probabilities that their labels are wrong are hardly more than a guess."
+    ]

@@ -48,6 +48,7 @@ from tlkit.version import __version__
 
 AUDIT = "an audit"
 LABELS_FILE = "labels.csv"
+SKIPPED_FILE = "skipped.csv"
 SUMMARY_FILE = "summary.json"
 _NUM_FIRST = 5
 _ROWS_AT_ONCE = 4096
@@ -78,8 +79,9 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
     """Audit a data set and return what `--json` prints.
 
     Returns:
-        The number of `images`, of `findings` by kind and of proposed `moves`, the estimate of `wrong_labels`, the
-        `confusable` classes, the `first` findings to look at, the paths of the files, and the `seconds`.
+        The number of `images`, of `skipped` files, of `findings` by kind and of proposed `moves`, the estimate of
+        `wrong_labels`, the `confusable` classes, the `first` findings to look at, the paths of the files, and the
+        `seconds`.
 
     Raises:
         SettingError: A setting is wrong, or does not apply.
@@ -122,7 +124,7 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
         )
         payload = _write_folder(out, study, records, manifest, moves)
     payload["seconds"] = round(time.perf_counter() - started, 2)
-    _print_result(study.audit, moves, manifest.root, out, console)
+    _print_result(study.audit, moves, manifest, out, console)
     return payload
 
 
@@ -226,11 +228,14 @@ def _write_folder(
 ) -> dict[str, Any]:
     audit = study.audit
     write_findings(out / FINDINGS_FILE, audit.findings, manifest.root)
-    if study.labels:
+    (out / LABELS_FILE).unlink(missing_ok=True)  # of an earlier audit in this folder
+    if study.labels and study.labels.estimate:
         _write_labels(out / LABELS_FILE, study.labels, records, manifest.root)
     write_moves(out / MOVES_FILE, moves or ())
+    _write_skipped(out / SKIPPED_FILE, manifest)
     payload = {
         **audit.to_payload(),
+        "skipped": len(manifest.skipped),
         "moves": len(moves or ()),
         "first": [
             {"kind": each.kind, "path": each.path, "given": each.given, "suggested": each.suggested}
@@ -259,6 +264,12 @@ def _write_labels(path: Path, labels: LabelAudit, records: Sequence[ImageRecord]
     write_text(path, "".join(map(format_csv_row, (("path", "split", "given", "suggested", "wrong"), *rows))))
 
 
+def _write_skipped(path: Path, manifest: Manifest) -> None:
+    """Write the files that are not usable, with their reasons."""
+    rows = ((shorten_path(item.path, manifest.root), item.reason) for item in manifest.skipped)
+    write_text(path, "".join(map(format_csv_row, (("path", "reason"), *rows))))
+
+
 def _describe_origin(data: Path, backbone: ResolvedBackbone) -> dict[str, str]:
     return {
         "data": str(data),
@@ -269,8 +280,8 @@ def _describe_origin(data: Path, backbone: ResolvedBackbone) -> dict[str, str]:
     }
 
 
-def _print_result(audit: Audit, moves: Sequence[Move] | None, root: Path, out: Path, console: Console) -> None:
-    counts = audit.counts()
+def _print_result(audit: Audit, moves: Sequence[Move] | None, manifest: Manifest, out: Path, console: Console) -> None:
+    counts, root = audit.counts(), manifest.root
     if counts:
         console.table("Findings", ("images", "finding"), [(f"{n:,}", KINDS[kind]) for kind, n in counts.items()])
         first = [
@@ -279,11 +290,15 @@ def _print_result(audit: Audit, moves: Sequence[Move] | None, root: Path, out: P
         ]
         console.table("Look at these first", ("image", "label", "suggested", "evidence"), first)
     if audit.wrong_labels:
-        console.say(f"Wrong labels: {audit.wrong_labels} of {audit.num_images:,}, estimated with a 95% interval.")
+        console.say(f"Wrong labels: {audit.wrong_labels} of {audit.num_judged:,}, estimated with a 95% interval.")
     for pair in audit.confusable:
         console.say(f"{pair.first} and {pair.second} are hard to tell apart: {pair.accuracy:.0%} right.")
     for notice in audit.notices:
         console.say(notice)
+    if manifest.skipped:
+        unusable = manifest.skipped[0]
+        number = "1 file is" if len(manifest.skipped) == 1 else f"{len(manifest.skipped):,} files are"
+        console.say(f"{number} not usable; the first: {shorten_path(unusable.path, root)} ({unusable.reason}).")
     console.say(f"Written: {out / PAGE_FILE}")
     if moves:
         number = "the move" if len(moves) == 1 else f"the {len(moves):,} moves"
