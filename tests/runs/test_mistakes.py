@@ -28,9 +28,9 @@ QUIET = Console(verbosity=-1)
 ATTACK = '<img src=x onerror="document.title=1">'
 
 
-def make_spec(class_names: Sequence[str] = (), **more: object) -> BundleSpec:
+def make_spec(class_names: Sequence[str] = (), *, image_size: tuple[int, int] = (64, 64), **more: object) -> BundleSpec:
     head = HeadSettings(kind="linear")
-    return BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", head, tuple(class_names), **more)  # type: ignore[arg-type]
+    return BundleSpec("tiny", image_size, "squash", LOADER_VERSION, "avg", head, tuple(class_names), **more)  # type: ignore[arg-type]
 
 
 def make_records(

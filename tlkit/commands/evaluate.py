@@ -35,6 +35,7 @@ from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_image
 from tlkit.runs.folder import describe_unfinished
 from tlkit.runs.heat_maps import reopen_model
 from tlkit.runs.origin import describe_origin
+from tlkit.runs.shortcuts import summarise_shortcuts
 from tlkit.tasks import find_task
 from tlkit.tasks.report import Report
 
@@ -148,7 +149,7 @@ def run_evaluate(
                 if folder
                 else None,
             )
-            write_evaluation(out, evaluation, console)
+            payload |= summarise_shortcuts(write_evaluation(out, evaluation, console))
         _print_results(report, by_exposure, images.split, payload, console)
         _warn(skipped, console)
         if out:

@@ -32,6 +32,7 @@ from tlkit.runs.model import summarise_stages, write_model
 from tlkit.runs.preparation import RunPlan, fetch_inputs, plan_run, print_images
 from tlkit.runs.recipe import check_data, check_engines, name_inputs, record_engine, record_versions
 from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
+from tlkit.runs.shortcuts import summarise_shortcuts
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.tasks.report import Report
 from tlkit.training.first_model import build_classifier, print_metadata
@@ -131,7 +132,7 @@ def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, starte
     report = compute_task_report(classifier.spec, scores) if scores else None
     seconds = time.perf_counter() - started
     beside_copies = score_without_copies(classifier.spec, scores, copies)
-    write_run_report(
+    shortcuts = write_run_report(
         run,
         folder,
         history,
@@ -144,6 +145,7 @@ def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, starte
         "validation": summarise_stages(history.outcomes),
         **({**report.to_payload(), "chose_epoch": True} if report else {}),
         **({"near_copies": beside_copies.to_payload()} if beside_copies else {}),
+        **summarise_shortcuts(shortcuts),
         "not_made": steps.not_made,
         "seconds": round(seconds, 2),
         "versions": read_versions(),

@@ -24,7 +24,9 @@ MIN_PHOTOS = 10
 MIN_STRENGTH = 0.8
 """Strength of the mean map at its strongest place, in standard deviations of a map: below, the class has no usual place."""
 MIN_LEAD = 0.1
-"""How much stronger a place in the border has to be than any other."""
+"""How much stronger a place in the border has to be than any inner one that does not touch it."""
+MIN_PEAK = 1.2
+"""How far a place has to rise above the median of the border: an empty background speaks for a class all round."""
 MIN_OUTSIDE_SHARE = 0.6
 MIN_EXCESS = 0.1
 """How much above the median of all classes the share outside boxes has to be."""
@@ -52,6 +54,14 @@ class EvidencePlaces:
     def is_suspicious(self) -> bool:
         """Whether the class may be recognized by something else than its object."""
         return bool(self.reason)
+
+    @property
+    def sentence(self) -> str:
+        """What is suspicious, for a report."""
+        return (
+            f"The model may recognize {self.class_name} by something other than the object: over {self.num_photos} images "
+            f"that it gets right, {self.reason}."
+        )
 
 
 def find_shortcuts(
@@ -106,12 +116,14 @@ def _find_place_in_border(maps: NDArray[np.floating[Any]]) -> str:
     edges = [(middles < BORDER_SHARE, middles > 1 - BORDER_SHARE) for middles in (down, across)]
     rows, columns = (low | high for low, high in edges)
     in_border = rows[:, np.newaxis] | columns
-    if in_border.all():
-        return ""
     strongest = float(mean[in_border].max())
-    if strongest < MIN_STRENGTH or strongest < float(mean[~in_border].max()) + MIN_LEAD:
-        return ""
     row, column = np.argwhere(in_border & (mean == strongest))[0]
+    is_near = (abs(np.arange(mean.shape[0]) - row) <= 1)[:, np.newaxis] & (abs(np.arange(mean.shape[1]) - column) <= 1)
+    elsewhere = mean[~in_border & ~is_near]
+    if len(elsewhere) == 0 or strongest < max(
+        MIN_STRENGTH, float(elsewhere.max()) + MIN_LEAD, float(np.median(mean[in_border])) + MIN_PEAK
+    ):
+        return ""
     vertical = "top" if down[row] < 1 / 3 else "bottom" if down[row] > 2 / 3 else ""
     horizontal = "left" if across[column] < 1 / 3 else "right" if across[column] > 2 / 3 else ""
     return " ".join(word for word in (vertical, horizontal) if word)

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.data.manifest import SkippedFile
+from tlkit.explain.shortcuts import EvidencePlaces
 from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
 from tlkit.inference.predictions import write_scored
@@ -29,6 +30,7 @@ from tlkit.reports.run_page import (
 from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.mistake_sheets import clear_mistakes, show_mistakes
 from tlkit.runs.report import budget_pictures
+from tlkit.runs.shortcuts import look_for_shortcuts, render_shortcuts, summarise_shortcuts
 from tlkit.tasks.report import Report, ScoreTable
 
 if TYPE_CHECKING:
@@ -84,8 +86,12 @@ class Evaluation:
     open_model: Callable[[], tuple[Classifier, ResolvedBackbone]] | None = None
 
 
-def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> None:
-    """Replace what an earlier evaluation has left; the report comes last."""
+def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> list[EvidencePlaces]:
+    """Replace what an earlier evaluation has left; the report comes last.
+
+    Returns:
+        Classes that the model may recognize by something other than the object.
+    """
     report, scores, spec, skipped = evaluation.report, evaluation.scores, evaluation.spec, evaluation.skipped
     for name in (REPORT_FILE, *OTHER_FILES):
         (folder / name).unlink(missing_ok=True)
@@ -97,18 +103,21 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
         write_csv(folder / name, titles, rows)
     write_scored(folder / "predictions.csv", scores, spec, top_k=evaluation.num_ranked, skipped=skipped)
     steps = OptionalSteps(console)
+    shortcuts: list[EvidencePlaces] = []
     with steps.step(REPORT_NAME):
-        _write_page(folder, evaluation, steps, console)
+        shortcuts = _write_page(folder, evaluation, steps, console)
     document = {
         **evaluation.payload,
+        **summarise_shortcuts(shortcuts),
         "class_names": spec.class_names,
         **report.details(),
         "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
     }
     write_json(folder / REPORT_FILE, document)
+    return shortcuts
 
 
-def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, console: Console) -> None:
+def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, console: Console) -> list[EvidencePlaces]:
     heat_maps = None
     if evaluation.open_model:
         heat_maps = HeatMaps(evaluation.open_model, evaluation.root, default_cache_root(), steps, console)
@@ -120,11 +129,15 @@ def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, cons
         console=console,
         heat_maps=heat_maps,
     )
+    shortcuts: list[EvidencePlaces] = []
+    if heat_maps:
+        shortcuts = look_for_shortcuts(evaluation.scores, sheets.mistakes.verdicts, evaluation.spec, heat_maps)
     report = evaluation.report
     several = evaluation.by_exposure if len(evaluation.by_exposure[1]) > 1 else ((), [])
     sections = [
         render_table_section("Scores by whether the model has seen the images", "", several),
         render_score_section(sheets.link_scores(report.score_table())),
+        render_shortcuts(shortcuts),
         *sheets.list_sections(folder),
         *(render_picture_section(folder, name) for name in ("reliability.png", "labels.png", "predicted.png")),
         render_skipped_section([(str(item.path), item.reason) for item in evaluation.skipped]),
@@ -141,3 +154,4 @@ def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, cons
             caution=evaluation.caution,
         ),
     )
+    return shortcuts

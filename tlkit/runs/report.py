@@ -13,6 +13,7 @@ import numpy as np
 from tlkit.backbones.catalogue import TOP
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
+from tlkit.explain.shortcuts import EvidencePlaces
 from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores, load_record_views, score_records
 from tlkit.inference.task_report import draw_task_pictures
@@ -36,6 +37,7 @@ from tlkit.runs.image_map import make_map
 from tlkit.runs.mistake_sheets import clear_mistakes, show_mistakes
 from tlkit.runs.mistakes import Mistakes
 from tlkit.runs.origin import describe_origin
+from tlkit.runs.shortcuts import look_for_shortcuts, render_shortcuts
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.report import Report
 from tlkit.training.meters import Figures
@@ -97,8 +99,12 @@ def write_run_report(
     classifier: Classifier,
     scored: tuple[Scores, Report] | None,
     seconds: float,
-) -> None:
-    """Write curves.png, the task's picture, predictions.csv, mistakes/ and report.html; views.png is there already."""
+) -> list[EvidencePlaces]:
+    """Write curves.png, the task's picture, predictions.csv, mistakes/ and report.html; views.png is there already.
+
+    Returns:
+        Classes that the model may recognize by something other than the object.
+    """
     manifest, console, spec = run.manifest, run.console, classifier.spec
     steps, outcomes = history.steps, history.outcomes
     with steps.step("curves.png"):
@@ -107,6 +113,7 @@ def write_run_report(
     score_table: Table = ((), ())
     class_table: Table = manifest.class_table()
     seen: list[Section] = []
+    shortcuts: list[EvidencePlaces] = []
     if scored:
         scores, report = scored
         with steps.step("The pictures of the scores"):
@@ -117,23 +124,25 @@ def write_run_report(
         score_table = report.score_table()
         with steps.step("The pictures of mistakes"):
             clear_mistakes(folder.path)
+            heat_maps = HeatMaps(
+                lambda: (classifier, run.backbone.at(TOP, run.recipe.made_by)),
+                manifest.root,
+                run.cache_root,
+                steps,
+                console,
+            )
             sheets = show_mistakes(
                 scores,
                 spec,
                 folder.path,
                 budget=budget_pictures(folder.path, reserved_bytes=MAP_BYTES),
                 console=console,
-                heat_maps=HeatMaps(
-                    lambda: (classifier, run.backbone.at(TOP, run.recipe.made_by)),
-                    manifest.root,
-                    run.cache_root,
-                    steps,
-                    console,
-                ),
+                heat_maps=heat_maps,
             )
             score_table = sheets.link_scores(score_table)
             class_table = sheets.link_counts(class_table, "validation")
-            seen = sheets.list_sections(folder.path)
+            shortcuts = look_for_shortcuts(scores, sheets.mistakes.verdicts, spec, heat_maps)
+            seen = [*filter(None, [render_shortcuts(shortcuts)]), *sheets.list_sections(folder.path)]
             with steps.step("The map"):
                 if section := _draw_map(scores, sheets.mistakes, manifest, console):
                     seen = [*seen, section]
@@ -153,6 +162,7 @@ def write_run_report(
             caution=qualify_validation(folder.path, manifest) if scored else "",
         )
         write_report(folder.path, page)
+    return shortcuts
 
 
 def _draw_map(scores: Scores, mistakes: Mistakes, manifest: Manifest, console: Console) -> Section | None:
