@@ -5,7 +5,7 @@ r"""Measure which maps of evidence tell the truth, on the runs of four heads.
 Each run has a test split. For every method:
 
 - both: two photos of different classes side by side; the strongest evidence for each class lies in its own half. A map
-  that knows nothing of the class never gets both; a random one gets a quarter.
+  that knows nothing of the class never gets both; a random one gets a fifth.
 - own half: the share of the evidence for a class that lies in its own half; .5 by chance.
 - head, network: rank correlation (absolute, mean) with the map of the same network whose head, or all of whose weights,
   are random; near 0 is good.
