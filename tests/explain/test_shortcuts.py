@@ -50,6 +50,12 @@ def test_evidence_outside_the_box_is_named_where_boxes_are_known() -> None:
     assert dog.reason.endswith("of the evidence lies outside the object's box")
 
 
+def test_boxes_decide_where_they_are_known() -> None:
+    maps, targets = draw_maps([(2, 3), (0, 5), (3, 2)])
+    boxes = [(5 / 7, 0.0, 1.0, 2 / 7) if target == 1 else (2 / 7, 2 / 7, 5 / 7, 5 / 7) for target in targets]
+    assert not any(each.is_suspicious for each in find_shortcuts(maps, targets, NAMES, boxes))
+
+
 def test_maps_without_any_evidence_count_for_nothing() -> None:
     assert find_shortcuts(np.zeros((12, 7, 7)), np.zeros(12, np.int64), NAMES) == []
     assert find_shortcuts(np.zeros((0, 7, 7)), np.zeros(0, np.int64), NAMES) == []

@@ -131,6 +131,7 @@ def _find_place_in_border(maps: NDArray[np.floating[Any]]) -> str:
 
 def _judge(place: str, outside: float | None, typical_outside: float) -> str:
     """Return a sentence on what is suspicious, or nothing."""
-    if outside is not None and outside > max(MIN_OUTSIDE_SHARE, typical_outside + MIN_EXCESS):
-        return f"{outside:.0%} of the evidence lies outside the object's box"
+    if outside is not None:
+        is_high = outside > max(MIN_OUTSIDE_SHARE, typical_outside + MIN_EXCESS)
+        return f"{outside:.0%} of the evidence lies outside the object's box" if is_high else ""
     return f"the evidence is strongest at the same place in the border of the pictures: {place}" if place else ""
