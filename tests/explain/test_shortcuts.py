@@ -8,7 +8,7 @@ from tlkit.explain.shortcuts import find_shortcuts
 NAMES = ("cat", "dog", "owl")
 
 
-def draw_maps(places: list[tuple[int, int]], *, count: int = 12) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
+def draw_maps(places: list[tuple[int, int]], *, count: int = 22) -> tuple[NDArray[np.float32], NDArray[np.int64]]:
     """Return maps of noise with the evidence of each class in 2 by 2 cells, most in the upper left one."""
     rng = np.random.default_rng(0)
     maps = rng.random((count * len(places), 7, 7)).astype(np.float32)
@@ -27,7 +27,7 @@ def test_a_class_whose_evidence_lies_in_the_border_is_named() -> None:
     assert not owl.is_suspicious
     assert dog.border > max(cat.border, owl.border)
     assert dog.reason == "the evidence is strongest at the same place in the border of the pictures: top right"
-    assert (dog.class_name, dog.num_photos, dog.outside) == ("dog", 12, None)
+    assert (dog.class_name, dog.num_photos, dog.outside) == ("dog", 22, None)
 
 
 def test_nothing_is_said_where_places_vary_or_photos_are_few() -> None:
@@ -35,7 +35,7 @@ def test_nothing_is_said_where_places_vary_or_photos_are_few() -> None:
     for number, one in enumerate(maps):
         one[:] = np.roll(one, (number, 3 * number), axis=(0, 1))
     assert not any(each.is_suspicious for each in find_shortcuts(maps, targets, NAMES))
-    maps, targets = draw_maps([(2, 3), (0, 5), (3, 2)], count=9)
+    maps, targets = draw_maps([(2, 3), (0, 5), (3, 2)], count=19)
     assert find_shortcuts(maps, targets, NAMES) == []
 
 
@@ -57,5 +57,5 @@ def test_boxes_decide_where_they_are_known() -> None:
 
 
 def test_maps_without_any_evidence_count_for_nothing() -> None:
-    assert find_shortcuts(np.zeros((12, 7, 7)), np.zeros(12, np.int64), NAMES) == []
+    assert find_shortcuts(np.zeros((22, 7, 7)), np.zeros(22, np.int64), NAMES) == []
     assert find_shortcuts(np.zeros((0, 7, 7)), np.zeros(0, np.int64), NAMES) == []

@@ -27,7 +27,7 @@ from tlkit.runs.shortcuts import choose_rows, look_for_shortcuts, place_box, ren
 pytestmark = pytest.mark.usefixtures("untraced")
 EDGE_PX, MARK_PX = 96, 24
 NAMES = ("cat", "dog", "owl")
-NUM_OF_A_CLASS = 12
+NUM_OF_A_CLASS = 22
 
 
 def draw_photos(folder: Path, *, is_marked: bool) -> tuple[ImageRecord, ...]:
@@ -92,7 +92,7 @@ def test_a_class_that_is_recognized_by_a_mark_is_named(
     records = draw_photos(tmp_path, is_marked=True)
     found, _ = look(records, lambda: open_trained(records), cache_root)
     sentence = (
-        "The model may recognize dog by something other than the object: over 12 images that it gets right, the evidence "
+        "The model may recognize dog by something other than the object: over 22 images that it gets right, the evidence "
         "is strongest at the same place in the border of the pictures: bottom right."
     )
     assert [each.sentence for each in found] == [sentence]
@@ -103,7 +103,7 @@ def test_a_class_that_is_recognized_by_a_mark_is_named(
     assert section is not None
     assert f"<li>{sentence}</li>" in section.body
     (entry,) = summarise_shortcuts(found)["shortcuts"]
-    assert (entry["class_name"], entry["num_photos"], entry["outside"]) == ("dog", 12, None)
+    assert (entry["class_name"], entry["num_photos"], entry["outside"]) == ("dog", 22, None)
 
 
 def test_no_class_is_named_where_objects_decide(tmp_path: Path, cache_root: Path) -> None:
@@ -121,7 +121,7 @@ def test_a_model_that_cannot_be_opened_costs_the_search_alone(tmp_path: Path, ca
 
 
 def test_the_search_takes_some_images_of_each_class_that_are_right() -> None:
-    true = np.repeat(np.arange(4), [200, 60, 12, 9])
+    true = np.repeat(np.arange(4), [200, 60, 22, 19])
     scores = Scores(make_records([f"{label}" for label in true]), np.eye(4, dtype=np.float32)[true], None, ())
     scores.answers[::2] = np.roll(scores.answers[::2], 1, axis=1)
     verdicts = choose_mistakes(scores, make_spec(["0", "1", "2", "3"])).verdicts

@@ -19,7 +19,7 @@ from tlkit.outputs import Box
 
 BORDER_SHARE = 1 / 7
 """Width of the border, as a share of the edge; it covers .49 of the picture."""
-MIN_PHOTOS = 10
+MIN_PHOTOS = 20
 """Photos of a class below which nothing is said about it."""
 MIN_STRENGTH = 0.8
 """Strength of the mean map at its strongest place, in standard deviations of a map: below, the class has no usual place."""
@@ -80,7 +80,7 @@ def find_shortcuts(
         boxes: The object of each photo in fractions of the network's input, 0..1; None where it is not known.
 
     Returns:
-        One entry for each class with ten photos or more, in the order of the classes.
+        One entry for each class with 20 photos or more, in the order of the classes.
     """
     middle = (BORDER_SHARE, BORDER_SHARE, 1 - BORDER_SHARE, 1 - BORDER_SHARE)
     centred = maps - maps.min(axis=(1, 2), keepdims=True)
