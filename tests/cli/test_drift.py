@@ -20,7 +20,7 @@ def test_drift_json_has_the_expected_score_beside_the_measured_one(
     monkeypatch.setattr(shift, "NUM_PERMUTATIONS", 99)
     monkeypatch.chdir(tmp_path)
     model = ColourModel()
-    install(monkeypatch, "drift", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model, num_each=6)
     draw(tmp_path / "new" / "1.png", (200, 2, 3))
     payload = run_cli("drift", run, "new", "--seed", "3", "--json").json()

@@ -20,7 +20,7 @@ def test_suggest_json_has_the_suggestions_and_the_replay(
     monkeypatch.setattr(suggestions, "NUM_REPEATS", 2)
     monkeypatch.chdir(tmp_path)
     model = ColourModel()
-    install(monkeypatch, "suggest", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model)
     draw(tmp_path / "new" / "1.png", (1, 2, 3))
     payload = run_cli("suggest", run, "new", "--number", "2", "--seed", "3", "--json").json()

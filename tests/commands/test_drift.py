@@ -7,11 +7,12 @@ from typing import Any
 import pytest
 
 from tests.commands.watched_run import ColourModel, draw, install, write_run
-from tlkit.commands.drift import DriftOptions, run_drift
+from tlkit.commands.drift import run_drift
 from tlkit.errors import DataError
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.probes import shift
 from tlkit.reports.console import Console
+from tlkit.runs.new_images import ComparisonOptions
 
 
 @pytest.fixture(autouse=True)
@@ -21,14 +22,14 @@ def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def drift(run: Path, data: Path, **options: Any) -> dict[str, Any]:
-    return run_drift(run, [str(data)], DriftOptions(**options), console=Console())
+    return run_drift(run, [str(data)], ComparisonOptions(**options), console=Console())
 
 
 def test_darker_doubtful_and_unknown_images_are_found(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ColourModel()
-    install(monkeypatch, "drift", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model)
     for number in range(20):
         draw(tmp_path / "new" / f"dark-{number:02d}.png", (30 + number, 5, 40), size=(48, 32))
@@ -56,7 +57,7 @@ def test_images_like_the_run_s_are_not_different(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ColourModel()
-    install(monkeypatch, "drift", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model)
     for number in range(0, 30, 3):
         draw(tmp_path / "new" / f"blue-{number}.png", (41 + number, 31, 221 - number))
@@ -70,7 +71,7 @@ def test_images_like_the_run_s_are_not_different(
 @pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])
 def test_every_task_tells_something_of_a_few_photos(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ColourModel(task, (0.5, 0.5) if task == MULTILABEL else ())
-    install(monkeypatch, "drift", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model, num_each=9)
     for number in range(3):
         draw(tmp_path / "new" / f"{number}.png", (80 + number, 10, 60))
@@ -83,7 +84,7 @@ def test_every_task_tells_something_of_a_few_photos(task: str, tmp_path: Path, m
 
 def test_a_run_whose_images_are_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ColourModel()
-    install(monkeypatch, "drift", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model, num_each=3)
     new = draw(tmp_path / "new" / "1.png", (1, 2, 3)).parent
     for path in (tmp_path / "photos").rglob("*.png"):

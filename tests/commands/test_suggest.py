@@ -41,7 +41,7 @@ def test_doubtful_and_unknown_images_are_suggested_with_reasons(
     tmp_path: Path, new_photos: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ColourModel()
-    install(monkeypatch, "suggest", model)
+    install(monkeypatch, model)
     out = tmp_path / "out"
     payload = suggest(write_run(tmp_path / "run", model), new_photos, number=3, out=out)
     reasons = {Path(each["path"]).name: each["reason"] for each in payload["suggestions"]}
@@ -65,7 +65,7 @@ def test_labels_and_values_have_suggestions_too(
     task: str, tmp_path: Path, new_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = ColourModel(task, (0.5, 0.5) if task == MULTILABEL else ())
-    install(monkeypatch, "suggest", model)
+    install(monkeypatch, model)
     payload = suggest(write_run(tmp_path / "run", model), new_photos, number=5, out=tmp_path / "out")
     assert len(payload["suggestions"]) == 5
     assert payload["replay"]["added"] == 5
@@ -76,7 +76,7 @@ def test_images_of_the_run_are_left_out_and_files_that_are_none_are_counted(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model = ColourModel()
-    install(monkeypatch, "suggest", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model, num_each=4)
     (tmp_path / "photos" / "broken.png").write_bytes(b"no image")
     draw(tmp_path / "photos" / "new.png", (1, 2, 3))
@@ -91,7 +91,7 @@ def test_images_of_the_run_are_left_out_and_files_that_are_none_are_counted(
 
 def test_only_images_of_the_run_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ColourModel()
-    install(monkeypatch, "suggest", model)
+    install(monkeypatch, model)
     run = write_run(tmp_path / "run", model, num_each=3)
     with pytest.raises(DataError) as error:
         suggest(run, tmp_path / "photos", out=tmp_path / "out")
@@ -104,7 +104,7 @@ def test_only_images_of_the_run_are_an_error(tmp_path: Path, monkeypatch: pytest
 
 def test_paths_from_standard_input_are_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     model = ColourModel()
-    install(monkeypatch, "suggest", model)
+    install(monkeypatch, model)
     with pytest.raises(SettingError) as error:
         run_suggest(write_run(tmp_path / "run", model, num_each=3), ["-"], console=Console())
     assert str(error.value) == (
@@ -116,7 +116,7 @@ def test_paths_from_standard_input_are_an_error(tmp_path: Path, monkeypatch: pyt
 def test_a_bundle_without_its_run_is_an_error(
     tmp_path: Path, new_photos: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install(monkeypatch, "suggest", ColourModel())
+    install(monkeypatch, ColourModel())
     with pytest.raises(RunError) as error:
         suggest(tmp_path / "bundle", new_photos)
     assert str(error.value) == (

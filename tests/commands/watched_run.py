@@ -76,8 +76,8 @@ def write_run(folder: Path, model: ColourModel, num_each: int = 30) -> Path:
     return folder
 
 
-def install(monkeypatch: pytest.MonkeyPatch, command: str, model: Any) -> None:
-    """Let a command find the model in place of a bundle."""
-    monkeypatch.setattr(f"tlkit.commands.{command}.read_spec", lambda *_, **__: model.spec)
-    monkeypatch.setattr(f"tlkit.commands.{command}.open_classifier", lambda *_, **__: model)
+def install(monkeypatch: pytest.MonkeyPatch, model: Any) -> None:
+    """Let commands find the model in place of a bundle."""
+    monkeypatch.setattr("tlkit.runs.new_images.read_spec", lambda *_, **__: model.spec)
+    monkeypatch.setattr("tlkit.runs.new_images.open_classifier", lambda *_, **__: model)
     monkeypatch.setattr("tlkit.runs.evaluation_set.find_bundle", lambda run: run / "bundle")

@@ -223,9 +223,10 @@ def drift(
     Raises:
         TlkitError: Any problem that the user can solve.
     """
-    from tlkit.commands.drift import DriftOptions, run_drift
+    from tlkit.commands.drift import run_drift
+    from tlkit.runs.new_images import ComparisonOptions
 
-    options = DriftOptions(out=as_path(out), seed=seed, engine=engine, precision=precision)
+    options = ComparisonOptions(out=as_path(out), seed=seed, engine=engine, precision=precision)
     return run_drift(Path(run), [str(source) for source in sources], options, console=console or quiet_console())
 
 

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from tlkit.files import format_csv_row, write_text
+from tlkit.reports.printed_table import write_csv
 
 FINDINGS_FILE = "findings.csv"
 KINDS = {
@@ -25,8 +25,6 @@ KINDS = {
     "bright": "very bright",
     "blurred": "blurred",
     "tiny": "very small",
-    "text": "only text",
-    "shortcut": "class recognized by its background",
 }
 """Each kind of finding with its description, in the order of a report."""
 _COLUMNS = ("kind", "path", "split", "given", "suggested", "score", "group", "evidence", "others")
@@ -176,7 +174,7 @@ def write_findings(path: Path, findings: Sequence[Finding], root: Path) -> None:
         )
         for each in sort_findings(findings)
     ]
-    write_text(path, "".join(map(format_csv_row, (_COLUMNS, *rows))))
+    write_csv(path, _COLUMNS, rows)
 
 
 def shorten_path(path: Path, root: Path) -> str:

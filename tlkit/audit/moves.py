@@ -15,8 +15,9 @@ from pathlib import Path, PurePosixPath
 from tlkit.audit.findings import Finding, shorten_path
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import DataError
-from tlkit.files import format_csv_row, read_regular_file, write_text
+from tlkit.files import read_regular_file
 from tlkit.outputs import normalize_name
+from tlkit.reports.printed_table import write_csv
 from tlkit.tasks import find_task
 
 MOVES_FILE = "moves.csv"
@@ -89,7 +90,7 @@ def propose_moves(findings: Iterable[Finding], records: Sequence[ImageRecord], m
 
 def write_moves(path: Path, moves: Iterable[Move]) -> None:
     """Write the list as CSV."""
-    write_text(path, "".join(map(format_csv_row, (COLUMNS, *(move.to_row() for move in moves)))))
+    write_csv(path, COLUMNS, [move.to_row() for move in moves])
 
 
 def read_moves(path: Path) -> list[Move]:

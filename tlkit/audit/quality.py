@@ -1,4 +1,4 @@
-"""Pictures of poor quality: blank, very dark or bright, blurred, very small, or only text.
+"""Pictures of poor quality: blank, very dark or bright, blurred or very small.
 
 Each threshold is absolute, so that a set of night shots is not accused, and relative as well, so that a picture is only
 listed where it differs from the others: a scan on black ground is usual among its like.

@@ -12,7 +12,6 @@ import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from pathlib import Path
 from typing import Any
 
@@ -36,15 +35,16 @@ from tlkit.errors import SettingError
 from tlkit.features.cache import FeatureCache, default_cache_root
 from tlkit.features.ensure import find_or_compute_features
 from tlkit.features.trunk_notes import TrunkRequest, find_known_trunk
-from tlkit.files import format_csv_row, write_json, write_text
+from tlkit.files import write_json
 from tlkit.recipes import BackboneSettings, DataSettings, ResolvedBackbone, resolve_backbone
 from tlkit.recipes.reading import RECIPE_FILE, read_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.map import Coloring
 from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.reports.page import Section
+from tlkit.reports.printed_table import write_csv
 from tlkit.runs.image_map import make_map
-from tlkit.version import __version__
+from tlkit.runs.origin import describe_moment
 
 AUDIT = "an audit"
 LABELS_FILE = "labels.csv"
@@ -119,9 +119,8 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
             image_map = _draw_map(study.audit, records, rows, manifest, console)
         can_move = data.is_dir() and has_class_folders(records, manifest)
         moves = propose_moves(study.audit.findings, records, manifest) if can_move else None
-        write_audit_page(
-            out / PAGE_FILE, study.audit, records, moves, manifest, _describe_origin(data, backbone), image_map
-        )
+        origin = {"data": str(data), "backbone": backbone.entry.name, "boundary": TOP, **describe_moment()}
+        write_audit_page(out / PAGE_FILE, study.audit, records, moves, manifest, origin, image_map)
         payload = _write_folder(out, study, records, manifest, moves)
     payload["seconds"] = round(time.perf_counter() - started, 2)
     _print_result(study.audit, moves, manifest, out, console)
@@ -232,7 +231,8 @@ def _write_folder(
     if study.labels and study.labels.estimate:
         _write_labels(out / LABELS_FILE, study.labels, records, manifest.root)
     write_moves(out / MOVES_FILE, moves or ())
-    _write_skipped(out / SKIPPED_FILE, manifest)
+    skipped = [(shorten_path(item.path, manifest.root), item.reason) for item in manifest.skipped]
+    write_csv(out / SKIPPED_FILE, ("path", "reason"), skipped)
     payload = {
         **audit.to_payload(),
         "skipped": len(manifest.skipped),
@@ -261,23 +261,7 @@ def _write_labels(path: Path, labels: LabelAudit, records: Sequence[ImageRecord]
         )
         for place in order
     )
-    write_text(path, "".join(map(format_csv_row, (("path", "split", "given", "suggested", "wrong"), *rows))))
-
-
-def _write_skipped(path: Path, manifest: Manifest) -> None:
-    """Write the files that are not usable, with their reasons."""
-    rows = ((shorten_path(item.path, manifest.root), item.reason) for item in manifest.skipped)
-    write_text(path, "".join(map(format_csv_row, (("path", "reason"), *rows))))
-
-
-def _describe_origin(data: Path, backbone: ResolvedBackbone) -> dict[str, str]:
-    return {
-        "data": str(data),
-        "backbone": backbone.entry.name,
-        "boundary": TOP,
-        "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
-        "tlkit": __version__,
-    }
+    write_csv(path, ("path", "split", "given", "suggested", "wrong"), rows)
 
 
 def _print_result(audit: Audit, moves: Sequence[Move] | None, manifest: Manifest, out: Path, console: Console) -> None:

@@ -9,26 +9,21 @@ from __future__ import annotations
 import shlex
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
 
-from tlkit.data.images import LOADER_VERSION
 from tlkit.data.looks import read_looks
 from tlkit.data.manifest import ImageRecord
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import DataError
 from tlkit.inference.scoring import score_records
-from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
-from tlkit.models.storage import read_spec
 from tlkit.probes.drift import Drift, Sample, compute_drift
 from tlkit.probes.drift_report import CSV_FILE, PAGE_FILE, describe_drift, write_drift
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_output_folder, held_output_folder
-from tlkit.runs.folder import describe_unfinished
-from tlkit.runs.new_images import draw_sample, read_new_images, read_run_images
+from tlkit.reports.output_folder import held_output_folder
+from tlkit.runs.new_images import ComparisonOptions, draw_sample, open_comparison
 from tlkit.runs.origin import describe_origin
 
 DRIFT = "drift"
@@ -36,28 +31,11 @@ MAX_KNOWN = 1000
 FEW_IMAGES = 30
 
 
-@dataclass(frozen=True)
-class DriftOptions:
-    """How new images are compared.
-
-    Attributes:
-        out: Folder for drift.csv and drift.html; None: in `drift/`, named after the images.
-        seed: Seed of samples, permutations and resamples.
-        engine: One of `PREDICTION_ENGINES`.
-        precision: float32, or bfloat16 with OpenVINO.
-    """
-
-    out: Path | None = None
-    seed: int = 0
-    engine: str = "auto"
-    precision: str = "float32"
-
-
-DEFAULTS = DriftOptions()
+DEFAULTS = ComparisonOptions()
 
 
 def run_drift(
-    run: Path, sources: Sequence[str], options: DriftOptions = DEFAULTS, *, console: Console
+    run: Path, sources: Sequence[str], options: ComparisonOptions = DEFAULTS, *, console: Console
 ) -> dict[str, Any]:
     """Compare new images with a run's and return the result for scripts.
 
@@ -75,18 +53,12 @@ def run_drift(
         SettingError: The sources are those of standard input.
     """
     started = time.perf_counter()
-    spec = read_spec(run, loader_version=LOADER_VERSION)
-    if notice := describe_unfinished(run):
-        console.warn(notice)
-    folder, manifest = read_run_images(run, purpose="compare new ones with")
-    out = options.out or Path(DRIFT) / (Path(sources[0]).resolve().stem or "images")
-    data_folders = [Path(source) for source in sources if Path(source).is_dir()]
-    check_output_folder(out, option="--out", kind=DRIFT, marker=OUTPUT_MARKER, data_folders=data_folders)
-    images = read_new_images(sources, folder, spec, console)
-    predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision)
+    opened = open_comparison(run, sources, options, kind=DRIFT, purpose="compare new ones with", console=console)
+    manifest, images, predictor, out = opened.manifest, opened.images, opened.predictor, opened.out
+    spec = predictor.spec
     with held_output_folder(out, kind=DRIFT, marker=OUTPUT_MARKER):
         held_out = draw_sample([each for each in manifest.records if each.split != "train"], MAX_KNOWN, options.seed)
-        known = _look_at(predictor, held_out, "Held-out images", f"{folder}'s held-out images", console)
+        known = _look_at(predictor, held_out, "Held-out images", f"{opened.folder}'s held-out images", console)
         new = _look_at(predictor, images.records, "New images", ", ".join(sources), console)
         if len(images.records) < FEW_IMAGES:
             number = "a single new image" if len(images.records) == 1 else f"{len(images.records)} new images"
@@ -94,7 +66,7 @@ def run_drift(
         drift = compute_drift(spec, known, new, seed=options.seed)
         command = shlex.join(["tlkit", "drift", str(run), *sources])
         origin = describe_origin(spec, data=", ".join(sources), command=command)
-        write_drift(out, drift, new, spec, title=f"New images for {folder.resolve().name}", origin=origin)
+        write_drift(out, drift, new, spec, title=f"New images for {opened.folder.resolve().name}", origin=origin)
     _say(drift, new, console)
     console.say(f"Written: {out / CSV_FILE}, {out / PAGE_FILE}")
     return {

@@ -16,16 +16,13 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import DataError
 from tlkit.inference.predictions import make_prediction
 from tlkit.inference.scoring import Scores, score_records
-from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor, to_deviations
 from tlkit.models.spec import BundleSpec
-from tlkit.models.storage import read_spec
 from tlkit.outputs import format_value
 from tlkit.probes.probe import describe_gain
 from tlkit.probes.suggestions import (
@@ -39,13 +36,12 @@ from tlkit.probes.suggestions import (
     select_batch,
 )
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_output_folder, held_output_folder
+from tlkit.reports.output_folder import held_output_folder
 from tlkit.reports.page import Page, write_page
 from tlkit.reports.printed_table import write_csv
 from tlkit.reports.sheet import Group, Sheet, Tile, render_sheet
 from tlkit.reports.thumbnails import PictureBudget
-from tlkit.runs.folder import describe_unfinished
-from tlkit.runs.new_images import draw_sample, name_answer, read_new_images, read_run_images, read_thumbnail
+from tlkit.runs.new_images import ComparisonOptions, draw_sample, name_answer, open_comparison, read_thumbnail
 from tlkit.runs.origin import describe_origin
 from tlkit.tasks import find_task
 from tlkit.tasks.predictions import Prediction
@@ -58,22 +54,14 @@ _MAX_TILES = 400
 
 
 @dataclass(frozen=True)
-class SuggestOptions:
+class SuggestOptions(ComparisonOptions):
     """What is suggested.
 
     Attributes:
         number: Images to suggest, at least 1.
-        out: Folder for suggestions.csv and suggestions.html; None: in `suggestions/`, named after the images.
-        seed: Seed of the choice and of the replay.
-        engine: One of `PREDICTION_ENGINES`.
-        precision: float32, or bfloat16 with OpenVINO.
     """
 
     number: int = 20
-    out: Path | None = None
-    seed: int = 0
-    engine: str = "auto"
-    precision: str = "float32"
 
 
 DEFAULTS = SuggestOptions()
@@ -117,15 +105,9 @@ def run_suggest(
         SettingError: The sources are those of standard input.
     """
     started = time.perf_counter()
-    spec = read_spec(run, loader_version=LOADER_VERSION)
-    if notice := describe_unfinished(run):
-        console.warn(notice)
-    folder, manifest = read_run_images(run, purpose="replay the choice on")
-    out = options.out or Path(SUGGESTIONS) / (Path(sources[0]).resolve().stem or "images")
-    data_folders = [Path(source) for source in sources if Path(source).is_dir()]
-    check_output_folder(out, option="--out", kind=SUGGESTIONS, marker=OUTPUT_MARKER, data_folders=data_folders)
-    images = read_new_images(sources, folder, spec, console)
-    predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision)
+    opened = open_comparison(run, sources, options, kind=SUGGESTIONS, purpose="replay the choice on", console=console)
+    manifest, images, predictor, out = opened.manifest, opened.images, opened.predictor, opened.out
+    spec = predictor.spec
     with held_output_folder(out, kind=SUGGESTIONS, marker=OUTPUT_MARKER):
         known = _score_known(predictor, manifest, options.seed, console)
         with console.progress("Predicting", len(images.records)) as advance:

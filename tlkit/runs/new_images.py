@@ -1,4 +1,4 @@
-"""Images without labels, beside those of a run: what `tlkit suggest` and `tlkit drift` look at."""
+"""A run and images without labels: what `tlkit suggest` and `tlkit drift` look at."""
 
 from __future__ import annotations
 
@@ -10,20 +10,25 @@ from pathlib import Path
 import numpy as np
 
 from tlkit.data.file_index import FileIndex
-from tlkit.data.images import UnusableImage, read_content, read_picture
+from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile, read_manifest
 from tlkit.data.records import describe_record, look_with
 from tlkit.data.seen_images import read_seen_images
-from tlkit.data.sources import STDIN, find_images
+from tlkit.data.sources import OUTPUT_MARKER, STDIN, find_images
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.features.cache import default_cache_root
 from tlkit.inference.scoring import count_files
 from tlkit.metadata.columns import IMAGE_FACTS, texts_of
+from tlkit.models.opening import open_classifier
+from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import read_spec
 from tlkit.outputs import GreyRange, format_value
 from tlkit.reports.console import Console
+from tlkit.reports.output_folder import check_output_folder
 from tlkit.reports.thumbnails import make_thumbnail
 from tlkit.runs.evaluation_set import find_run_folder
+from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks.predictions import Prediction
 
 UNLABELLED = ""
@@ -43,6 +48,74 @@ class NewImages:
     records: tuple[ImageRecord, ...]
     skipped: tuple[SkippedFile, ...]
     num_seen: int
+
+
+@dataclass(frozen=True)
+class ComparisonOptions:
+    """How new images are compared with a run.
+
+    Attributes:
+        out: Output folder; None: a folder named after the images.
+        seed: Seed of samples and of whatever else is drawn.
+        engine: One of `PREDICTION_ENGINES`.
+        precision: float32, or bfloat16 with OpenVINO.
+    """
+
+    out: Path | None = None
+    seed: int = 0
+    engine: str = "auto"
+    precision: str = "float32"
+
+
+@dataclass(frozen=True, eq=False)
+class Comparison:
+    """A run's model and images, opened, and new images.
+
+    Attributes:
+        folder: The run's folder.
+        manifest: The run's images.
+        images: The new images.
+        predictor: The run's model.
+        out: Output folder; checked, and not yet made.
+    """
+
+    folder: Path
+    manifest: Manifest
+    images: NewImages
+    predictor: Predictor
+    out: Path
+
+
+def open_comparison(
+    run: Path, sources: Sequence[str], options: ComparisonOptions, *, kind: str, purpose: str, console: Console
+) -> Comparison:
+    """Open a run's model and images, and look at new image files.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        sources: Folders, globs or files.
+        options: The output folder and the engine.
+        kind: What is written; also the folder in which the output folder is, if none is named.
+        purpose: As for `read_run_images`.
+        console: Shows progress.
+
+    Raises:
+        BundleError: The model is missing, damaged or foreign.
+        BackboneError: The engine asked for is not installed.
+        DataError: There is no usable new image.
+        RunError: The bundle is without its run, or `out` is in the way of something or in use.
+        SettingError: The sources are those of standard input.
+    """
+    spec = read_spec(run, loader_version=LOADER_VERSION)
+    if notice := describe_unfinished(run):
+        console.warn(notice)
+    folder, manifest = read_run_images(run, purpose=purpose)
+    out = options.out or Path(kind) / (Path(sources[0]).resolve().stem or "images")
+    data_folders = [Path(source) for source in sources if Path(source).is_dir()]
+    check_output_folder(out, option="--out", kind=kind, marker=OUTPUT_MARKER, data_folders=data_folders)
+    images = read_new_images(sources, folder, spec, console)
+    predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision)
+    return Comparison(folder, manifest, images, predictor, out)
 
 
 def read_run_images(run: Path, *, purpose: str) -> tuple[Path, Manifest]:

@@ -25,6 +25,13 @@ def describe_origin(spec: BundleSpec, *, data: str, command: str | None) -> dict
         "backbone": f"{spec.backbone}, {spec.provenance.weights_source} weights, {width} × {height} px",
         "boundary": f"{boundary}: {trained.get(spec.unfrozen, f'{spec.unfrozen} and above were trained')}",
         **({"command": command} if command else {}),
+        **describe_moment(),
+    }
+
+
+def describe_moment() -> dict[str, str]:
+    """Return the date and the versions by name."""
+    return {
         "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         "versions": ", ".join(f"{name} {version}" for name, version in read_versions().items()),
     }
