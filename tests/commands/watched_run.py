@@ -13,6 +13,7 @@ from PIL import Image
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, write_manifest
+from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, REGRESSION, Target
 from tlkit.recipes import HeadSettings
@@ -26,13 +27,19 @@ class ColourModel:
     batch_size = 4
     num_parallel = 1
 
-    def __init__(self, task: str = CLASSIFICATION, thresholds: tuple[float, ...] = ()) -> None:
+    def __init__(
+        self,
+        task: str = CLASSIFICATION,
+        thresholds: tuple[float, ...] = (),
+        metadata: MetadataEncoding = NO_METADATA,
+    ) -> None:
+        self.metadata_seen: list[list[float]] = []
         target = Target("light", 0.0, 1.0, is_log=False) if task == REGRESSION else None
         names = () if task == REGRESSION else CLASS_NAMES
         head = HeadSettings(kind="linear")
         self.spec = BundleSpec(
             "tiny", (8, 8), "squash", LOADER_VERSION, "avg", head, names, task=task, target=target,
-            thresholds=thresholds, unknown_above=0.5,
+            thresholds=thresholds, unknown_above=0.5, metadata=metadata,
         )  # fmt: skip
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -44,6 +51,8 @@ class ColourModel:
     def predict_with_features(
         self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
+        if metadata is not None:
+            self.metadata_seen += metadata.tolist()
         means = images.mean(axis=(1, 2)) / 255
         if self.spec.task == REGRESSION:
             answers = means.mean(axis=1, keepdims=True)
@@ -68,10 +77,18 @@ def write_run(folder: Path, model: ColourModel, num_each: int = 30) -> Path:
             light = sum(colour) / 765 + 0.01 * (number % 3)
             answer = f"{light:.4f}" if model.spec.task == REGRESSION else name
             split = "validation" if number % 3 == 0 else "train"
-            records.append(ImageRecord(path, sha256(path.read_bytes()).hexdigest(), 24, 16, split, answer))
+            texts = ("Heron",) * len(model.spec.metadata.columns)
+            records.append(ImageRecord(path, sha256(path.read_bytes()).hexdigest(), 24, 16, split, answer, None, texts))
     folder.mkdir()
     write_manifest(
-        Manifest(folder.parent / "photos", model.spec.class_names, tuple(records), task=model.spec.task), folder
+        Manifest(
+            folder.parent / "photos",
+            model.spec.class_names,
+            tuple(records),
+            task=model.spec.task,
+            metadata_columns=model.spec.metadata.names,
+        ),
+        folder,
     )
     return folder
 

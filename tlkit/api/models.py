@@ -165,6 +165,8 @@ def suggest(
     number: int = 20,
     out: Place | None = None,
     seed: int = 0,
+    table: Place | None = None,
+    image_column: str | None = None,
     engine: str = "auto",
     precision: str = "float32",
     console: Console | None = None,
@@ -177,6 +179,8 @@ def suggest(
         number: Images to suggest, at least 1.
         out: Folder for suggestions.csv and suggestions.html; None: in `suggestions/`, named after the images.
         seed: Seed of the choice and of the replay.
+        table: As in `predict`.
+        image_column: As in `predict`.
         engine: As in `predict`.
         precision: As in `predict`.
         console: As in `predict`.
@@ -191,7 +195,15 @@ def suggest(
     """
     from tlkit.commands.suggest import SuggestOptions, run_suggest
 
-    options = SuggestOptions(number=number, out=as_path(out), seed=seed, engine=engine, precision=precision)
+    options = SuggestOptions(
+        number=number,
+        out=as_path(out),
+        seed=seed,
+        table=as_path(table),
+        image_column=image_column,
+        engine=engine,
+        precision=precision,
+    )
     return run_suggest(Path(run), [str(source) for source in sources], options, console=console or quiet_console())
 
 
@@ -200,6 +212,8 @@ def drift(
     *sources: Place,
     out: Place | None = None,
     seed: int = 0,
+    table: Place | None = None,
+    image_column: str | None = None,
     engine: str = "auto",
     precision: str = "float32",
     console: Console | None = None,
@@ -211,6 +225,8 @@ def drift(
         sources: Folders, globs or files of new images, without labels. Images that the run has are left out.
         out: Folder for drift.csv and drift.html; None: in `drift/`, named after the images.
         seed: Seed of samples, permutations and resamples.
+        table: As in `predict`.
+        image_column: As in `predict`.
         engine: As in `predict`.
         precision: As in `predict`.
         console: As in `predict`.
@@ -226,7 +242,9 @@ def drift(
     from tlkit.commands.drift import run_drift
     from tlkit.runs.new_images import ComparisonOptions
 
-    options = ComparisonOptions(out=as_path(out), seed=seed, engine=engine, precision=precision)
+    options = ComparisonOptions(
+        out=as_path(out), seed=seed, table=as_path(table), image_column=image_column, engine=engine, precision=precision
+    )
     return run_drift(Path(run), [str(source) for source in sources], options, console=console or quiet_console())
 
 

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import engine_options, output_options
+from tlkit.cli.options import engine_options, output_options, table_options
 
 if TYPE_CHECKING:
     from tlkit.reports.console import Console
@@ -22,10 +22,19 @@ if TYPE_CHECKING:
     help="Folder for drift.csv and drift.html (default: in drift/, named after the images).",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of samples, permutations and resamples.")
+@table_options
 @engine_options
 @output_options
 def drift(
-    run: Path, sources: tuple[str, ...], out: Path | None, seed: int, engine: str, precision: str, console: Console
+    run: Path,
+    sources: tuple[str, ...],
+    out: Path | None,
+    seed: int,
+    table: Path | None,
+    image_column: str | None,
+    engine: str,
+    precision: str,
+    console: Console,
 ) -> None:
     """Compare new, unlabelled images with those that RUN held out, and estimate the score on them.
 
@@ -34,4 +43,16 @@ def drift(
     """
     from tlkit import api
 
-    console.result(api.drift(run, *sources, out=out, seed=seed, engine=engine, precision=precision, console=console))
+    console.result(
+        api.drift(
+            run,
+            *sources,
+            out=out,
+            seed=seed,
+            table=table,
+            image_column=image_column,
+            engine=engine,
+            precision=precision,
+            console=console,
+        )
+    )

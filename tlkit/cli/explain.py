@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import output_options
+from tlkit.cli.options import output_options, table_options
 
 if TYPE_CHECKING:
     from tlkit.reports.console import Console
@@ -46,10 +46,7 @@ if TYPE_CHECKING:
     default="",
     help="Also show the training photos' patches that excite channels of the map at --boundary most, such as 3,17.",
 )
-@click.option(
-    "--table", type=click.Path(path_type=Path), help="Table with the metadata that the model takes beside the images."
-)
-@click.option("--image-column", help="Column of paths in the table (default: found by its name).")
+@table_options
 @output_options
 def explain(
     run: Path,

@@ -135,6 +135,20 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--table` and `--image-column` for the metadata of new images."""
+    table = click.option(
+        "--table",
+        type=click.Path(path_type=Path),
+        help="Table with the metadata that the model takes, by image path.",
+    )
+    image_column = click.option(
+        "--image-column", help="Column of --table with image paths (default: detected by name)."
+    )
+    decorated: Callable[..., Any] = table(image_column(function))
+    return decorated
+
+
 def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--views` and `--policy` for a saved model."""
     views = click.option(

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import engine_options, output_options, view_options
+from tlkit.cli.options import engine_options, output_options, table_options, view_options
 
 if TYPE_CHECKING:
     from tlkit.reports.console import Console
@@ -40,12 +40,7 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     help="Folder for copies sorted into one subfolder per class, and into unknown and uncertain.",
 )
-@click.option(
-    "--table",
-    type=click.Path(path_type=Path),
-    help="Table with the metadata that the model takes, by image path.",
-)
-@click.option("--image-column", help="Column of --table with image paths (default: detected by name).")
+@table_options
 @click.option(
     "--batch-size",
     type=click.IntRange(min=1),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import engine_options, output_options
+from tlkit.cli.options import engine_options, output_options, table_options
 
 if TYPE_CHECKING:
     from tlkit.reports.console import Console
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     help="Folder for suggestions.csv and suggestions.html (default: in suggestions/, named after the images).",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice and of the replay.")
+@table_options
 @engine_options
 @output_options
 def suggest(
@@ -33,6 +34,8 @@ def suggest(
     number: int,
     out: Path | None,
     seed: int,
+    table: Path | None,
+    image_column: str | None,
     engine: str,
     precision: str,
     console: Console,
@@ -45,6 +48,15 @@ def suggest(
     from tlkit import api
 
     payload = api.suggest(
-        run, *sources, number=number, out=out, seed=seed, engine=engine, precision=precision, console=console
+        run,
+        *sources,
+        number=number,
+        out=out,
+        seed=seed,
+        table=table,
+        image_column=image_column,
+        engine=engine,
+        precision=precision,
+        console=console,
     )
     console.result(payload)

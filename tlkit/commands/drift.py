@@ -6,7 +6,6 @@ compare the two, and write the list with a page of pictures.
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Sequence
 from functools import partial
@@ -64,7 +63,7 @@ def run_drift(
             number = "a single new image" if len(images.records) == 1 else f"{len(images.records)} new images"
             console.warn(f"With {number} the intervals are wide, and small changes stay unseen.")
         drift = compute_drift(spec, known, new, seed=options.seed)
-        command = shlex.join(["tlkit", "drift", str(run), *sources])
+        command = options.describe_command("drift", run, sources)
         origin = describe_origin(spec, data=", ".join(sources), command=command)
         write_drift(out, drift, new, spec, title=f"New images for {opened.folder.resolve().name}", origin=origin)
     _say(drift, new, console)

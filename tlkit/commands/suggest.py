@@ -6,7 +6,6 @@ choice on the run's labelled images, and write the list with a page of pictures.
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -124,7 +123,7 @@ def run_suggest(
         replay = _replay(spec, manifest, known, len(chosen), options.seed, console)
         lesson = describe_replay(spec.task, replay)
         write_csv(out / CSV_FILE, CSV_COLUMNS, [[getattr(each, name) for name in CSV_COLUMNS] for each in suggestions])
-        command = shlex.join(["tlkit", "suggest", str(run), *sources, "--number", str(options.number)])
+        command = f"{options.describe_command('suggest', run, sources)} --number {options.number}"
         origin = describe_origin(spec, data=", ".join(sources), command=command)
         _write_page(out / PAGE_FILE, suggestions, lesson, replay, spec, origin)
     payload = {

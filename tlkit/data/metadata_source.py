@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import threading
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Protocol
 
@@ -134,7 +134,7 @@ class MetadataSource:
         self.notices = (*table.notices, *notices, *finder.describe_readings())
 
     def find(self, path: Path, image: ImageFile) -> tuple[str, ...] | None:
-        """Return an image's metadata as texts; None if the table has no row for it. Thread-safe; call it once per image.
+        """Return the metadata of an image that has been read: see `look_up`.
 
         Args:
             path: The image.
@@ -143,15 +143,24 @@ class MetadataSource:
         Raises:
             UnusableImage: The file cannot be decoded.
         """
-        values: dict[str, str] = {}
+        return self.look_up(
+            path, describe_facts(image.facts, num_bytes=len(image.content)) if self._takes_facts else {}
+        )
+
+    def look_up(self, path: Path, facts: Mapping[str, str]) -> tuple[str, ...] | None:
+        """Return an image's metadata as texts; None if the table has no row for it. Thread-safe; call it once per image.
+
+        Args:
+            path: The image.
+            facts: Its IMAGE_FACTS, if the model takes any of them.
+        """
+        values = dict(facts)
         if self._rows is not None:
             place = Path(os.path.abspath(path))  # noqa: PTH100 - takes ".." away, which Path.absolute does not
             row = self._rows.get(place, self._by_name.get(fold_name(place.name)))
             if row is None:
                 return None
             values.update(row)
-        if self._takes_facts:
-            values.update(describe_facts(image.facts, num_bytes=len(image.content)))
         texts = texts_of(values, self._encoding.names)
         with self._odd_lock:
             self._odd.add(texts)

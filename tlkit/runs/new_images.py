@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Sequence
+import shlex
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -12,13 +13,13 @@ import numpy as np
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION, UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile, read_manifest
-from tlkit.data.records import describe_record, look_with
+from tlkit.data.metadata_source import MetadataSource, describe_facts
+from tlkit.data.records import look_with
 from tlkit.data.seen_images import read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER, STDIN, find_images
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.features.cache import default_cache_root
 from tlkit.inference.scoring import count_files
-from tlkit.metadata.columns import IMAGE_FACTS, texts_of
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
@@ -59,12 +60,23 @@ class ComparisonOptions:
         seed: Seed of samples and of whatever else is drawn.
         engine: One of `PREDICTION_ENGINES`.
         precision: float32, or bfloat16 with OpenVINO.
+        table: Holds the metadata that the model takes beside the images.
+        image_column: Its column of paths; None: found by its name.
     """
 
     out: Path | None = None
     seed: int = 0
     engine: str = "auto"
     precision: str = "float32"
+    table: Path | None = None
+    image_column: str | None = None
+
+    def describe_command(self, name: str, run: Path, sources: Sequence[str]) -> str:
+        """Return the command line, as far as it says what is looked at."""
+        words = ["tlkit", name, str(run), *sources]
+        for option, value in (("--table", self.table), ("--image-column", self.image_column)):
+            words += [option, str(value)] if value is not None else []
+        return shlex.join(words)
 
 
 @dataclass(frozen=True, eq=False)
@@ -102,9 +114,9 @@ def open_comparison(
     Raises:
         BundleError: The model is missing, damaged or foreign.
         BackboneError: The engine asked for is not installed.
-        DataError: There is no usable new image.
+        DataError: There is no usable new image, or the table cannot be read.
         RunError: The bundle is without its run, or `out` is in the way of something or in use.
-        SettingError: The sources are those of standard input.
+        SettingError: The sources are those of standard input, or metadata are missing.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
     if notice := describe_unfinished(run):
@@ -113,7 +125,7 @@ def open_comparison(
     out = options.out or Path(kind) / (Path(sources[0]).resolve().stem or "images")
     data_folders = [Path(source) for source in sources if Path(source).is_dir()]
     check_output_folder(out, option="--out", kind=kind, marker=OUTPUT_MARKER, data_folders=data_folders)
-    images = read_new_images(sources, folder, spec, console)
+    images = read_new_images(sources, folder, spec, options, console)
     predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision)
     return Comparison(folder, manifest, images, predictor, out)
 
@@ -138,18 +150,21 @@ def read_run_images(run: Path, *, purpose: str) -> tuple[Path, Manifest]:
     return folder, read_manifest(folder)
 
 
-def read_new_images(sources: Sequence[str], folder: Path, spec: BundleSpec, console: Console) -> NewImages:
+def read_new_images(
+    sources: Sequence[str], folder: Path, spec: BundleSpec, options: ComparisonOptions, console: Console
+) -> NewImages:
     """Look at image files that have no labels.
 
     Args:
         sources: Folders, globs or files.
         folder: The run's folder; its own images are left out.
-        spec: The model's. Metadata from a table are unknown for new images and count as missing.
+        spec: The model's.
+        options: The table of metadata.
         console: Shows progress, and says what is left out.
 
     Raises:
-        DataError: There is no usable image, or none that the run has not seen.
-        SettingError: The sources are those of standard input.
+        DataError: There is no usable image, or none that the run has not seen, or the table cannot be read.
+        SettingError: The sources are those of standard input, or metadata are missing.
     """
     if STDIN in sources:
         raise SettingError(
@@ -158,42 +173,52 @@ def read_new_images(sources: Sequence[str], folder: Path, spec: BundleSpec, cons
             fix="name the folder with the images.",
         )
     paths = find_images(sources).files
-    index = FileIndex(default_cache_root())
-    seen = set(read_seen_images(folder).splits)
-    names = [request.name for request in spec.metadata.requests]
-    if columns := [name for name in names if name not in IMAGE_FACTS]:
-        console.warn(f"The model takes {', '.join(columns)}, unknown for these images: they count as missing.")
+    metadata = MetadataSource(spec.metadata, options.table, image_column=options.image_column, images=paths)
+    for notice in metadata.notices:
+        console.say(notice)
+    images = _sort_out(paths, set(read_seen_images(folder).splits), metadata, console)
+    for sentence in metadata.describe_odd_values():
+        console.warn(sentence)
+    _check_any(images, ", ".join(sources), console)
+    return images
+
+
+def _sort_out(paths: Sequence[Path], seen: Collection[str], metadata: MetadataSource, console: Console) -> NewImages:
     records: dict[str, ImageRecord] = {}
     skipped, num_seen = [], 0
-    for fact in look_with(index, lambda total: console.progress("Checking", total))(
-        [path.absolute() for path in paths]
-    ):
+    look = look_with(FileIndex(default_cache_root()), lambda total: console.progress("Checking", total))
+    for fact in look([path.absolute() for path in paths]):
         if fact.reason is not None:
             skipped.append(SkippedFile(fact.path, fact.reason))
         elif fact.sha256 in seen:
             num_seen += 1
+        elif (texts := metadata.look_up(fact.path, describe_facts(fact, num_bytes=fact.num_bytes))) is None:
+            skipped.append(SkippedFile(fact.path, f"no row for it in {metadata.table_name}"))
         else:
             record = ImageRecord(fact.path, fact.sha256, fact.width, fact.height, "test", UNLABELLED, facts=fact)
-            texts = texts_of(describe_record(record), names)
             records.setdefault(fact.sha256, dataclasses.replace(record, metadata=texts))
-    described = ", ".join(sources)
+    return NewImages(tuple(records.values()), tuple(skipped), num_seen)
+
+
+def _check_any(images: NewImages, described: str, console: Console) -> None:
+    skipped, num_seen = images.skipped, images.num_seen
     if num_seen:
         console.say(f"{num_seen:,} of the images {'is' if num_seen == 1 else 'are'} the run's own and left out.")
     if skipped:
         console.warn(f"{count_files(len(skipped))} cannot be used, such as {skipped[0].path}: {skipped[0].reason}.")
-    if not records and num_seen:
+    if images.records:
+        return
+    if num_seen:
         raise DataError(
             f"{described}: all {num_seen:,} images are the run's own.",
             expected="images that the run has not seen",
             fix="name a folder with new images.",
         )
-    if not records:
-        raise DataError(
-            f"{described}: none of {len(skipped):,} files is a usable image; {skipped[0].path}: {skipped[0].reason}.",
-            expected="images in JPEG, PNG, WebP, TIFF or another common format",
-            fix="check the folder.",
-        )
-    return NewImages(tuple(records.values()), tuple(skipped), num_seen)
+    raise DataError(
+        f"{described}: none of {len(skipped):,} files is a usable image; {skipped[0].path}: {skipped[0].reason}.",
+        expected="images in JPEG, PNG, WebP, TIFF or another common format",
+        fix="check the folder.",
+    )
 
 
 def draw_sample(records: Sequence[ImageRecord], most: int, seed: int) -> tuple[ImageRecord, ...]:
