@@ -98,8 +98,10 @@ def read_lock() -> dict[str, str]:
 
 def test_the_lock_satisfies_pyproject_with_exact_versions() -> None:
     project = tomllib.loads((ROOT / "pyproject.toml").read_text(encoding="utf-8"))["project"]
-    locked = read_lock()
-    for line in (*project["dependencies"], *project["optional-dependencies"]["dev"]):
+    locked, extras = read_lock(), project["optional-dependencies"]
+    own = next(requirement for requirement in map(Requirement, extras["dev"]) if requirement.name == project["name"])
+    others = [line for line in extras["dev"] if Requirement(line).name != project["name"]]
+    for line in (*project["dependencies"], *others, *(line for name in own.extras for line in extras[name])):
         requirement = Requirement(line)
         assert requirement.specifier.contains(locked[canonicalize_name(requirement.name)]), f"{line}: run `make lock`"
 
