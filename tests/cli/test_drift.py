@@ -23,11 +23,12 @@ def test_drift_json_has_the_expected_score_beside_the_measured_one(
     model = ColourModel()
     install(monkeypatch, model)
     run = write_run(tmp_path / "run", model, num_each=6)
-    draw(tmp_path / "new" / "1.png", (200, 2, 3))
+    for number in range(1, 6):
+        draw(tmp_path / "new" / f"{number}.png", (200, 2 * number, 3))
     payload = run_cli("drift", run, "new", "--seed", "3", "--json").json()
     assert set(payload["expected"]) == set(payload["measured"]) == {"value", "low", "high"}
     assert set(payload["looks"]) == {"brightness", "contrast", "sharpness", "megapixels"}
-    assert payload["look_first"] == [str(tmp_path / "new" / "1.png")]
+    assert len(payload["look_first"]) == len(payload["novelty"]) == 5
     assert {path.name for path in Path(payload["out"]).glob("*.*")} >= {"drift.csv", "drift.html"}
 
 

@@ -69,17 +69,68 @@ def test_images_like_the_run_s_are_not_different(
 
 
 @pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])
-def test_every_task_tells_something_of_a_few_photos(task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_every_task_tells_something_of_five_photos(
+    task: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
     model = ColourModel(task, (0.5, 0.5) if task == MULTILABEL else ())
     install(monkeypatch, model)
     run = write_run(tmp_path / "run", model, num_each=9)
-    for number in range(3):
+    for number in range(5):
         draw(tmp_path / "new" / f"{number}.png", (80 + number, 10, 60))
     payload = drift(run, tmp_path / "new", out=tmp_path / "out")
     names = {CLASSIFICATION: "accuracy", MULTILABEL: "labels right", REGRESSION: "mean absolute error"}
     assert payload["quantity"] == names[task]
     assert payload["expected"]["low"] <= payload["expected"]["value"] <= payload["expected"]["high"]
-    assert (payload["images"], payload["compared_with"]) == (3, 6)
+    assert (payload["images"], payload["compared_with"]) == (5, 6)
+    assert "With 5 new images the intervals are wide" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])
+@pytest.mark.parametrize(("number", "words"), [(1, "One image is"), (4, "4 images are")])
+def test_a_few_photos_are_described_one_by_one_and_never_called_different(
+    task: str,
+    number: int,
+    words: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    model = ColourModel(task, (0.5, 0.5) if task == MULTILABEL else ())
+    install(monkeypatch, model)
+    run = write_run(tmp_path / "run", model, num_each=12)
+    for place in range(number):
+        draw(tmp_path / "new" / f"{place}.png", (200, 29 + 70 * place, 30), size=(400, 300))
+    payload = drift(run, tmp_path / "new", out=tmp_path / "out")
+    assert (payload["expected"], payload["features"], payload["looks"]) == (None, None, {})
+    shown = capsys.readouterr()
+    quantity = payload["quantity"]
+    assert (
+        f"{words} too few to tell whether such images differ from the run's, or what {quantity} to expect on them: that "
+        "takes at least 5, better 30 or more."
+    ) in " ".join(shown.out.split())
+    assert "different" not in shown.out
+    assert "Warning" not in shown.err
+    page = (tmp_path / "out" / "drift.html").read_text()
+    assert "too few images" in page
+    assert "What is different" not in page
+    with (tmp_path / "out" / "drift.csv").open(newline="") as file:
+        rows = sorted(csv.DictReader(file), key=lambda row: row["path"])
+    assert [float(row["novelty"]) for row in rows] == [0, 1, 1, 1][:number]
+
+
+def test_a_model_without_distances_measures_novelty_by_its_features(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    model = ColourModel(measures_distance=False)
+    install(monkeypatch, model)
+    run = write_run(tmp_path / "run", model)
+    draw(tmp_path / "new" / "alike.png", (211, 30, 48))
+    draw(tmp_path / "new" / "green.png", (20, 240, 30))
+    drift(run, tmp_path / "new", out=tmp_path / "out")
+    with (tmp_path / "out" / "drift.csv").open(newline="") as file:
+        novelty = {Path(row["path"]).stem: float(row["novelty"]) for row in csv.DictReader(file)}
+    assert novelty["green"] == 1
+    assert novelty["alike"] < 0.5
 
 
 def test_a_run_whose_images_are_gone_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

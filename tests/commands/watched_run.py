@@ -32,6 +32,8 @@ class ColourModel:
         task: str = CLASSIFICATION,
         thresholds: tuple[float, ...] = (),
         metadata: MetadataEncoding = NO_METADATA,
+        *,
+        measures_distance: bool = True,
     ) -> None:
         self.metadata_seen: list[list[float]] = []
         target = Target("light", 0.0, 1.0, is_log=False) if task == REGRESSION else None
@@ -39,7 +41,7 @@ class ColourModel:
         head = HeadSettings(kind="linear")
         self.spec = BundleSpec(
             "tiny", (8, 8), "squash", LOADER_VERSION, "avg", head, names, task=task, target=target,
-            thresholds=thresholds, unknown_above=0.5, metadata=metadata,
+            thresholds=thresholds, unknown_above=0.5 if measures_distance else None, metadata=metadata,
         )  # fmt: skip
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
@@ -58,7 +60,7 @@ class ColourModel:
             answers = means.mean(axis=1, keepdims=True)
         else:
             answers = means[:, [2, 0]] / np.maximum(means[:, [2, 0]].sum(axis=1, keepdims=True), 1e-6)
-        distances = means[:, 1:2]
+        distances = means[:, 1 : 1 + self.spec.measures_distance]
         return np.concatenate([answers, distances, means, 1 - means], axis=1).astype(np.float32)
 
 

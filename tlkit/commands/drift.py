@@ -18,8 +18,8 @@ from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import DataError
 from tlkit.inference.scoring import score_records
 from tlkit.models.predictor import Predictor
-from tlkit.probes.drift import Drift, Sample, compute_drift
-from tlkit.probes.drift_report import CSV_FILE, PAGE_FILE, describe_drift, write_drift
+from tlkit.probes.drift import MIN_COMPARED, Drift, Sample, compute_drift
+from tlkit.probes.drift_report import CSV_FILE, ENOUGH_IMAGES, PAGE_FILE, describe_drift, write_drift
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import held_output_folder
 from tlkit.runs.new_images import ComparisonOptions, draw_sample, open_comparison
@@ -27,9 +27,6 @@ from tlkit.runs.origin import describe_origin
 
 DRIFT = "drift"
 MAX_KNOWN = 1000
-FEW_IMAGES = 30
-
-
 DEFAULTS = ComparisonOptions()
 
 
@@ -59,9 +56,10 @@ def run_drift(
         held_out = draw_sample([each for each in manifest.records if each.split != "train"], MAX_KNOWN, options.seed)
         known = _look_at(predictor, held_out, "Held-out images", f"{opened.folder}'s held-out images", console)
         new = _look_at(predictor, images.records, "New images", ", ".join(sources), console)
-        if len(images.records) < FEW_IMAGES:
-            number = "a single new image" if len(images.records) == 1 else f"{len(images.records)} new images"
-            console.warn(f"With {number} the intervals are wide, and small changes stay unseen.")
+        if MIN_COMPARED <= len(new.scores.records) < ENOUGH_IMAGES:
+            console.warn(
+                f"With {len(new.scores.records)} new images the intervals are wide, and small changes stay unseen."
+            )
         drift = compute_drift(spec, known, new, seed=options.seed)
         command = options.describe_command("drift", run, sources)
         origin = describe_origin(spec, data=", ".join(sources), command=command)
@@ -102,10 +100,15 @@ def _look_at(
 def _say(drift: Drift, new: Sample, console: Console) -> None:
     for sentence in describe_drift(drift):
         console.say(sentence)
+    is_each_told = drift.expected is None
     first = [
-        (new.scores.records[place].path.name, drift.reasons[place])
+        (new.scores.records[place].path.name, f"{drift.novelty[place]:.0%}", drift.reasons[place])
         for place in drift.order[:10]
-        if drift.reasons[place]
+        if drift.reasons[place] or is_each_told
     ]
     if first:
-        console.table("Look at these first", ("image", "reason"), first)
+        title = "Each image by itself" if is_each_told else "Look at these first"
+        console.table(title, ("image", "farther than", "reason"), first)
+        console.say(
+            "Farther than: the part of the held-out images that are nearer to the training images than this one."
+        )

@@ -23,6 +23,7 @@ from tlkit.probes.shift import (
     list_decisions,
 )
 from tlkit.probes.suggestions import compute_uncertainty, estimate_residuals
+from tlkit.similarity.search import find_neighbours
 from tlkit.tasks import find_task
 
 LOOKS = {
@@ -36,6 +37,8 @@ SIGNIFICANT = 0.05
 MIN_EFFECT = 0.1
 """A difference is named if the chance of a higher value is so far from one half."""
 NO_CAMERA = "(not known)"
+MIN_COMPARED = 5
+"""Fewer new images are described one by one: of four that happen to be alike, a test would say that they differ."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -70,9 +73,10 @@ class Drift:
     Attributes:
         quantity: What the score is: "accuracy", "labels right" or "mean absolute error".
         measured: The score on the run's held-out images, with its interval.
-        expected: The score to expect on the new images.
-        features: How far their features are away.
-        looks: The figures of LOOKS that can be compared.
+        expected: The score to expect on the new images; None with fewer than MIN_COMPARED.
+        features: How far their features are away; likewise.
+        looks: The figures of LOOKS that can be compared; empty with fewer than MIN_COMPARED.
+        novelty: Of each new image, the part of known images that are more like the training images, 0..1.
         unknown: The part of new images that the model flags as unknown; None if it cannot.
         cameras: Cameras by name: the part of the known and of the new images.
         answers: Classes or labels by name, likewise, as the model answers.
@@ -82,9 +86,10 @@ class Drift:
 
     quantity: str
     measured: Interval
-    expected: Interval
-    features: FeatureShift
+    expected: Interval | None
+    features: FeatureShift | None
     looks: dict[str, Difference]
+    novelty: list[float]
     unknown: Interval | None
     cameras: dict[str, tuple[float, float]]
     answers: dict[str, tuple[float, float]]
@@ -95,10 +100,11 @@ class Drift:
         """Return what `--json` prints of it."""
         return {
             "quantity": self.quantity,
-            "expected": asdict(self.expected),
+            "expected": None if self.expected is None else asdict(self.expected),
             "measured": asdict(self.measured),
-            "features": asdict(self.features),
+            "features": None if self.features is None else asdict(self.features),
             "looks": {name: asdict(found) for name, found in self.looks.items()},
+            "novelty": self.novelty,
             "unknown": None if self.unknown is None else asdict(self.unknown),
             "cameras": {name: {"known": known, "new": new} for name, (known, new) in self.cameras.items()},
             "answers": {name: {"known": known, "new": new} for name, (known, new) in self.answers.items()},
@@ -130,20 +136,23 @@ def compute_drift(spec: BundleSpec, known: Sample, new: Sample, *, seed: int = 0
         new: Images without labels; at least 1.
         seed: Seed of permutations and resamples.
     """
-    features = compare_features(known.features, new.features, seed=seed)
+    is_enough = len(new.scores.records) >= MIN_COMPARED
+    features = compare_features(known.features, new.features, seed=seed) if is_enough else None
     quantity, measured, expected = _estimate(spec, known, new, features, seed)
     unknown = None
     if new.scores.distances is not None and spec.unknown_above is not None:
         num_unknown = int((new.scores.distances > spec.unknown_above).sum())
         unknown = compute_wilson_interval(num_unknown, len(new.scores.records))
     doubts = [_doubt(spec, sample, known) for sample in (known, new)]
-    order, reasons = _rank(spec, known, new, doubts)
+    novelty = _measure_novelty(known, new)
+    order, reasons = _rank(spec, known, new, novelty, doubts)
     return Drift(
         quantity,
         measured,
         expected,
         features,
-        {name: compare_values(known.figure(name), new.figure(name), seed=seed) for name in LOOKS},
+        {name: compare_values(known.figure(name), new.figure(name), seed=seed) for name in LOOKS} if is_enough else {},
+        novelty.tolist(),
         unknown,
         _compare_shares(
             [each or NO_CAMERA for each in known.looks.cameras], [each or NO_CAMERA for each in new.looks.cameras]
@@ -155,8 +164,8 @@ def compute_drift(spec: BundleSpec, known: Sample, new: Sample, *, seed: int = 0
 
 
 def _estimate(
-    spec: BundleSpec, known: Sample, new: Sample, shift: FeatureShift, seed: int
-) -> tuple[str, Interval, Interval]:
+    spec: BundleSpec, known: Sample, new: Sample, shift: FeatureShift | None, seed: int
+) -> tuple[str, Interval, Interval | None]:
     task = find_task(spec.task)
     targets = task.make_targets([record.answer for record in known.scores.records], spec.class_names)
     if not task.has_names:
@@ -164,11 +173,10 @@ def _estimate(
         half = 1.96 * float(residuals.std()) / max(1, len(residuals)) ** 0.5
         error = float(residuals.mean())
         measured = Interval(error, max(0.0, error - half), error + half)
-        return (
-            "mean absolute error",
-            measured,
-            estimate_error(known.features, residuals, new.features, shift, seed=seed),
-        )
+        if shift is None:
+            return "mean absolute error", measured, None
+        expected = estimate_error(known.features, residuals, new.features, shift, seed=seed)
+        return "mean absolute error", measured, expected
     if task.is_exclusive:
         is_right = (known.scores.answers.argmax(axis=1) == targets)[:, None]
     else:
@@ -177,6 +185,8 @@ def _estimate(
     decisions = [list_decisions(each.scores.answers, is_exclusive=task.is_exclusive) for each in (known, new)]
     measured = compute_wilson_interval(int(is_right.sum()), is_right.size)
     quantity = "accuracy" if task.is_exclusive else "labels right"
+    if shift is None:
+        return quantity, measured, None
     return quantity, measured, estimate_score(decisions[0], is_right, decisions[1], seed=seed)
 
 
@@ -190,16 +200,17 @@ def _doubt(spec: BundleSpec, sample: Sample, known: Sample) -> NDArray[np.float6
 
 
 def _rank(
-    spec: BundleSpec, known: Sample, new: Sample, doubts: Sequence[NDArray[np.float64]]
+    spec: BundleSpec,
+    known: Sample,
+    new: Sample,
+    novelty: NDArray[np.float64],
+    doubts: Sequence[NDArray[np.float64]],
 ) -> tuple[list[int], list[str]]:
     """Return new images in the order to look at them, and the reasons: unknown, unlike in looks, doubtful."""
     number = len(new.scores.records)
     is_unknown = np.zeros(number, np.bool_)
-    novelty = np.zeros(number)
-    if known.scores.distances is not None and new.scores.distances is not None:
-        novelty = _place_among(known.scores.distances, new.scores.distances)
-        if spec.unknown_above is not None:
-            is_unknown = new.scores.distances > spec.unknown_above
+    if new.scores.distances is not None and spec.unknown_above is not None:
+        is_unknown = new.scores.distances > spec.unknown_above
     doubt = _place_among(doubts[0], doubts[1])
     reasons: list[list[str]] = [["unlike the training images"] if each else [] for each in is_unknown]
     for name, (less, more) in LOOKS.items():
@@ -214,6 +225,20 @@ def _rank(
     odd = np.array([len(each) for each in reasons])
     order = np.lexsort((-novelty - doubt, -np.maximum(novelty, doubt), -odd, ~is_unknown))
     return order.tolist(), ["; ".join(each) for each in reasons]
+
+
+def _measure_novelty(known: Sample, new: Sample) -> NDArray[np.float64]:
+    """Return the part of known images that are nearer to the training images than each new one, float64 (m,), 0..1.
+
+    A model that does not measure this distance lends its features: then the known images take the training images' place.
+    """
+    if known.scores.distances is not None and new.scores.distances is not None:
+        return _place_among(known.scores.distances, new.scores.distances)
+    if len(known.features) < 2:
+        return np.zeros(len(new.features))
+    _, own = find_neighbours(known.features, known.features, 1, exclude_self=True)
+    _, cosines = find_neighbours(new.features, known.features, 1)
+    return _place_among(-own[:, 0], -cosines[:, 0])
 
 
 def _place_among(known: NDArray[np.floating[Any]], new: NDArray[np.floating[Any]]) -> NDArray[np.float64]:

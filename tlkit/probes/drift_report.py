@@ -8,7 +8,7 @@ from pathlib import Path
 from tlkit.inference.predictions import make_prediction
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import format_value
-from tlkit.probes.drift import LOOKS, SIGNIFICANT, Drift, Sample
+from tlkit.probes.drift import LOOKS, MIN_COMPARED, SIGNIFICANT, Drift, Sample
 from tlkit.reports.markup import Table
 from tlkit.reports.page import Page, Section, write_page
 from tlkit.reports.printed_table import write_csv
@@ -19,21 +19,33 @@ from tlkit.runs.new_images import name_answer, read_thumbnail
 
 CSV_FILE, PAGE_FILE = "drift.csv", "drift.html"
 CSV_COLUMNS = (
-    "rank", "path", "predicted", "probability", "distance", "unknown", *LOOKS, "width", "height", "camera", "reason",
+    "rank", "path", "predicted", "probability", "distance", "novelty", "unknown", *LOOKS, "width", "height", "camera",
+    "reason",
 )  # fmt: skip
 _MAX_TILES = 300
 _MAX_SHARES = 12
 _CLEARLY_APART = 0.75
+ENOUGH_IMAGES = 30
+"""With fewer new images, intervals are wide."""
 
 
 def describe_drift(drift: Drift) -> list[str]:
     """Return what is different, a sentence each; the expected score first."""
     write = format_value if drift.quantity == "mean absolute error" else "{:.3f}".format
+    shift, number = drift.features, len(drift.order)
+    if shift is None or drift.expected is None:
+        images = "One image is" if number == 1 else f"{number} images are"
+        sentences = [
+            f"{images} too few to tell whether such images differ from the run's, or what {drift.quantity} to expect on "
+            f"them: that takes at least {MIN_COMPARED}, better {ENOUGH_IMAGES} or more."
+        ]
+        if cameras := drift.list_new_cameras():
+            sentences.append(f"From cameras that the run's images do not have: {', '.join(cameras[:5])}.")
+        return sentences
     sentences = [
         f"Expected {drift.quantity} on these images: {drift.expected.in_words(write)}; measured on the run's held-out "
         f"images: {drift.measured.in_words(write)}."
     ]
-    shift = drift.features
     if shift.p_value > SIGNIFICANT:
         sentences.append(f"To the network they are not different from the run's images (p = {shift.p_value:.2g}).")
     else:
@@ -71,14 +83,14 @@ def write_drift(
     write_csv(folder / CSV_FILE, CSV_COLUMNS, rows)
     write = format_value if drift.quantity == "mean absolute error" else "{:.3f}".format
     facts = {
-        f"expected {drift.quantity}": drift.expected.in_brief(write),
+        f"expected {drift.quantity}": "too few images" if drift.expected is None else drift.expected.in_brief(write),
         f"held-out {drift.quantity}": drift.measured.in_brief(write),
         "new images": f"{len(drift.order):,}",
     }
     if drift.unknown is not None:
         facts["unknown"] = drift.unknown.in_brief("{:.1%}".format)
     sections = [
-        render_table_section("What is different", _HOW_TO_READ, _tabulate_looks(drift)),
+        render_table_section("What is different", _HOW_TO_READ, _tabulate_looks(drift)) if drift.looks else None,
         _render_tiles(drift, new, spec),
         render_table_section("Cameras", "The part of the images from each.", _tabulate_shares("camera", drift.cameras)),
         render_table_section(
@@ -96,6 +108,11 @@ def write_drift(
         " ".join(describe_drift(drift)),
     )
     write_page(folder / PAGE_FILE, page)
+
+
+def describe_novelty(novelty: float) -> str:
+    """Return how far an image is from the training images, in words."""
+    return f"farther from the training images than {novelty:.0%} of the held-out ones"
 
 
 _HOW_TO_READ = (
@@ -128,7 +145,7 @@ def _list_cells(rank: int, place: int, drift: Drift, new: Sample, spec: BundleSp
     size = (int(looks.width[place]), int(looks.height[place]))
     unknown = "yes" if prediction.is_unknown else "no"
     return (
-        rank, path, *name_answer(prediction), prediction.distance, unknown, *figures, *size, looks.cameras[place],
+        rank, path, *name_answer(prediction), prediction.distance, f"{drift.novelty[place]:.3f}", unknown, *figures, *size, looks.cameras[place],
         drift.reasons[place],
     )  # fmt: skip
 
@@ -147,7 +164,7 @@ def _render_tiles(drift: Drift, new: Sample, spec: BundleSpec) -> Section | None
             sure = f" ({probability:.2f})" if probability is not None else ""
             reasons = [each for each in drift.reasons[place].split("; ") if each]
             tone = "unsure" if prediction.is_unknown else "plain"
-            lines = (f"{predicted}{sure}", *reasons)
+            lines = (f"{predicted}{sure}", describe_novelty(drift.novelty[place]), *reasons)
             facets = {"reason": reasons or "nothing in particular"}
             tiles.append(Tile(picture, path.name, lines, str(rank), tone, facets, str(path)))
     note = "Unknown pictures first, then those with an odd look or a doubtful answer."
