@@ -34,6 +34,8 @@ VALUES = BundleSpec(
 class Echo:
     """Says of an image, which is its row, that row; notes the sizes of the batches."""
 
+    engine = "echo"
+
     def __init__(self, spec: BundleSpec, *, batch_size: int = 4, num_parallel: int = 1) -> None:
         self.spec, self.batch_size, self.num_parallel = spec, batch_size, num_parallel
         self.sizes: list[int] = []

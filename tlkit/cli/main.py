@@ -68,6 +68,7 @@ SECTIONS = {
     },
     "Ship": {
         "predict": "Classify images with a run.",
+        "serve": "Answer over HTTP with a run.",
     },
     "Keep house": {
         "cache": "List, verify or prune cached features.",

@@ -64,19 +64,24 @@ class CollectedRows:
 
     def write(self, prediction: Prediction) -> None:
         """Add one row."""
-        row: dict[str, Any] = {"path": prediction.path}
-        if prediction.value is not None:
-            row["value"] = prediction.value
-        else:
-            ranked = prediction.ranked
-            row["classes"] = [{"class_name": name, "probability": probability} for name, probability in ranked]
-        if prediction.labels is not None:
-            row["labels"] = prediction.labels
-        row["error"] = prediction.error or None
-        if prediction.distance is not None:
-            row |= {"unknown": prediction.is_unknown, "distance": prediction.distance}
-        if prediction.is_uncertain is not None:
-            row["uncertain"] = prediction.is_uncertain
-        if prediction.box is not None:
-            row["box"] = dict(zip(BOX_COLUMNS, prediction.box, strict=True))
-        self.rows.append(row)
+        self.rows.append(describe_prediction(prediction))
+
+
+def describe_prediction(prediction: Prediction) -> dict[str, Any]:
+    """Return a prediction as a row of JSON."""
+    row: dict[str, Any] = {"path": prediction.path}
+    if prediction.value is not None:
+        row["value"] = prediction.value
+    else:
+        ranked = prediction.ranked
+        row["classes"] = [{"class_name": name, "probability": probability} for name, probability in ranked]
+    if prediction.labels is not None:
+        row["labels"] = prediction.labels
+    row["error"] = prediction.error or None
+    if prediction.distance is not None:
+        row |= {"unknown": prediction.is_unknown, "distance": prediction.distance}
+    if prediction.is_uncertain is not None:
+        row["uncertain"] = prediction.is_uncertain
+    if prediction.box is not None:
+        row["box"] = dict(zip(BOX_COLUMNS, prediction.box, strict=True))
+    return row

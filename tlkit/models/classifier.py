@@ -34,11 +34,13 @@ class Classifier:
         spec: The model's description.
         backbone: RGB float, 0..255, to feature.
         head: Feature to logits.
+        engine: Keras.
         batch_size: Batch size; it affects the last bits of TensorFlow's sums.
         num_parallel: 1: a single batch uses all processors.
         novelty: Measures the distance from the training images; None if the model does not.
     """
 
+    engine = "Keras"
     num_parallel = 1
 
     def __init__(self, spec: BundleSpec, backbone: Backbone, head: keras.Model, novelty: Novelty | None = None) -> None:

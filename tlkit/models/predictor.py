@@ -41,11 +41,13 @@ class Predictor(Protocol):
 
     Attributes:
         spec: Its description.
+        engine: What runs it, in words.
         batch_size: Number of images per call. It may affect the last bits of a row; the other images never do.
         num_parallel: Number of threads that can usefully call `predict` in parallel.
     """
 
     spec: BundleSpec
+    engine: str
     batch_size: int
     num_parallel: int
 

@@ -119,7 +119,7 @@ class Console:
     def result(self, payload: Mapping[str, object]) -> None:
         """Write the result as one JSON object to standard output, with `--json`."""
         if self.json:
-            sys.stdout.write(json.dumps(_to_json(payload), allow_nan=False) + "\n")
+            sys.stdout.write(json.dumps(to_json(payload), allow_nan=False) + "\n")
             sys.stdout.flush()
 
     def _story_stream(self) -> TextIO:
@@ -245,16 +245,16 @@ def _report_now_and_then(meter: Meter) -> Advance:
     return advance
 
 
-def _to_json(value: Any) -> Any:
+def to_json(value: Any) -> Any:
     """Convert `value` to JSON types: paths to text, NumPy numbers to numbers, NaN and infinity to null."""
     if isinstance(value, Mapping):
-        return {str(key): _to_json(item) for key, item in value.items()}
+        return {str(key): to_json(item) for key, item in value.items()}
     if isinstance(value, (list, tuple)):
-        return [_to_json(item) for item in value]
+        return [to_json(item) for item in value]
     if isinstance(value, os.PathLike):
         return os.fspath(value)
     if hasattr(value, "tolist"):
-        return _to_json(value.tolist())
+        return to_json(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):
         return None
     return value

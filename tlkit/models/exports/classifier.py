@@ -42,6 +42,7 @@ class ExportedClassifier:
         self, export: Export, spec: BundleSpec, network: Network, novelty: Novelty | None, precision: str = "float32"
     ) -> None:
         self.export = export
+        self.engine = export.title
         self.spec = spec
         self.network = network
         self.novelty = novelty

@@ -1,0 +1,1 @@
+"""Answer over HTTP: a model, a bounded queue, limits against hostile requests, metrics and a page."""

@@ -1,0 +1,265 @@
+"""The routes of the server, as a Starlette application."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
+from functools import partial
+from http import HTTPStatus
+from typing import Any, TypeVar
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+
+from tlkit.inference.tally import describe_prediction
+from tlkit.reports.console import to_json
+from tlkit.runtime import read_resident_memory
+from tlkit.serving.access import Access
+from tlkit.serving.bodies import BodyReader
+from tlkit.serving.gate import AccessCheck, Gate, Log, answer_error
+from tlkit.serving.limits import Limits
+from tlkit.serving.metrics import CONTENT_TYPE, PREDICTED, UNKNOWN, UNREADABLE, Metrics
+from tlkit.serving.model import AnsweredImage, ServedModel
+from tlkit.serving.openapi import describe_api
+from tlkit.serving.pool import QueueFull, WorkerPool
+from tlkit.serving.refusals import RequestError, describe_error
+from tlkit.serving.uploads import Upload, read_uploads
+from tlkit.untrusted import quote
+from tlkit.version import __version__
+
+Result = TypeVar("Result")
+
+DEFAULT_TOP_K = 3
+SMALL_BODY_BYTES = 2**18
+"""A larger body is parsed in a thread, so that others do not wait for it."""
+
+
+class JsonResponse(JSONResponse):
+    """JSON with the numbers that `--json` prints."""
+
+    def render(self, content: Any) -> bytes:
+        """Return the text as UTF-8."""
+        return json.dumps(to_json(content), allow_nan=False, ensure_ascii=False).encode("utf-8", "replace")
+
+
+@dataclass(frozen=True)
+class Identity:
+    """What the server says of itself: the run's name and the engine's."""
+
+    name: str
+    engine: str
+
+
+class Service:
+    """Answers requests.
+
+    Args:
+        model: The model.
+        identity: What it is called.
+        limits: The limits.
+        pool: The threads that compute.
+    """
+
+    def __init__(self, model: ServedModel, identity: Identity, limits: Limits, pool: WorkerPool) -> None:
+        self.model = model
+        self.identity = identity
+        self.limits = limits
+        self.pool = pool
+        self.bodies = BodyReader(limits)
+        self.metrics = Metrics(
+            {
+                ("tlkit_queue_length", "Images that wait for a thread."): lambda: pool.num_waiting,
+                ("tlkit_threads_busy", "Threads at work."): lambda: pool.num_running,
+                ("tlkit_held_bytes", "Bytes of bodies in memory."): lambda: self.bodies.num_held_bytes,
+                ("process_resident_memory_bytes", "Memory of the process."): read_resident_memory,
+            }
+        )
+
+    async def predict(self, request: Request) -> Response:
+        """Answer POST /predict."""
+        async with self._read(request) as (uploads, top_k):
+            jobs = [partial(self.model.predict, upload, top_k=top_k) for upload in uploads]
+            answers = await self._compute(jobs)
+            self._count(answers)
+            rows = [describe_prediction(answer.prediction) for answer in answers]
+            payload: dict[str, Any] = {"predictions": rows, "errors": sum(row["error"] is not None for row in rows)}
+            if notices := self.model.describe_metadata(uploads):
+                payload["notices"] = notices
+        if payload["errors"] < len(rows):
+            return JsonResponse(payload)
+        return JsonResponse(payload | describe_error(_unreadable(answers)), HTTPStatus.UNPROCESSABLE_ENTITY)
+
+    async def info(self, request: Request) -> Response:
+        """Answer GET /info."""
+        spec = self.model.spec
+        return JsonResponse(
+            {
+                "name": self.identity.name,
+                "tlkit": __version__,
+                "engine": self.identity.engine,
+                "backbone": spec.backbone,
+                "task": spec.task,
+                "class_names": spec.class_names,
+                "target": spec.target.name if spec.target else None,
+                "thresholds": spec.thresholds,
+                "has_box": spec.has_box,
+                "image_size": spec.image_size,
+                "fit": spec.fit,
+                "unknown_above": spec.unknown_above,
+                "metadata": self.model.describe_columns(),
+                "max_images": self.limits.max_images,
+                "max_body_bytes": self.limits.max_body_bytes,
+            }
+        )
+
+    async def health(self, request: Request) -> Response:
+        """Answer GET /health."""
+        return JsonResponse({"status": "ok"})
+
+    async def show_metrics(self, request: Request) -> Response:
+        """Answer GET /metrics."""
+        return Response(self.metrics.render(), media_type=CONTENT_TYPE)
+
+    async def describe(self, request: Request) -> Response:
+        """Answer GET /openapi.json."""
+        return JsonResponse(describe_api(self.model.spec, self.limits))
+
+    @asynccontextmanager
+    async def _read(self, request: Request) -> AsyncIterator[tuple[list[Upload], int]]:
+        """Yield the images of a request and the number of classes to rank."""
+        query = _read_query(request)
+        top_k = _read_top_k(query.pop("top_k", str(DEFAULT_TOP_K)))
+        content_type = request.headers.get("content-type", "")
+        async with self.bodies.read(request) as body:
+            parse = partial(read_uploads, body, content_type, query, self.model.spec, max_images=self.limits.max_images)
+            yield (parse() if len(body) <= SMALL_BODY_BYTES else await asyncio.to_thread(parse)), top_k
+
+    async def _compute(self, jobs: Sequence[Callable[[], Result]]) -> list[Result]:
+        """Run jobs in the pool, and return their results in order.
+
+        Raises:
+            RequestError: The queue is full, or the time is over.
+        """
+        try:
+            futures = self.pool.submit(jobs)
+        except QueueFull as full:
+            raise _busy("The queue is full.", full.seconds) from full
+        try:
+            async with asyncio.timeout(self.limits.answer_seconds):
+                return await asyncio.gather(*map(asyncio.wrap_future, futures))
+        except TimeoutError as error:
+            raise _busy(f"There was no answer after {self.limits.answer_seconds:g} s.", 1) from error
+
+    def _count(self, answers: Sequence[AnsweredImage]) -> None:
+        for answer in answers:
+            self.metrics.count_images(UNREADABLE if answer.prediction.error else PREDICTED)
+            if answer.prediction.is_unknown:
+                self.metrics.count_images(UNKNOWN)
+
+
+def build_app(service: Service, access: Access, log: Log) -> Starlette:
+    """Return the application.
+
+    Args:
+        service: Answers the requests.
+        access: Says which.
+        log: Receives a line for each.
+    """
+    routes = [
+        Route("/predict", service.predict, methods=["POST"]),
+        Route("/info", service.info),
+        Route("/health", service.health),
+        Route("/metrics", service.show_metrics),
+        Route("/openapi.json", service.describe),
+    ]
+    paths = frozenset(route.path for route in routes)
+    middleware = [Middleware(Gate, paths=paths, metrics=service.metrics, log=log)]
+    if access.allowed_origins:
+        middleware.append(
+            Middleware(
+                CORSMiddleware,
+                allow_origins=list(access.allowed_origins),
+                allow_methods=["GET", "POST"],
+                allow_headers=["Authorization", "Content-Type"],
+            )
+        )
+    middleware.append(Middleware(AccessCheck, access=access))
+    handlers: dict[Any, Any] = {RequestError: answer_error, HTTPException: _answer_http, Exception: _answer_bug}
+    return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
+
+
+def _read_query(request: Request) -> dict[str, str]:
+    pairs = request.query_params.multi_items()
+    if len(dict(pairs)) < len(pairs):
+        raise RequestError(
+            HTTPStatus.BAD_REQUEST,
+            "A parameter of the address appears twice.",
+            expected="each parameter once",
+            fix="remove one of them.",
+        )
+    return dict(pairs)
+
+
+def _read_top_k(text: str) -> int:
+    if text.isascii() and text.isdecimal() and 1 <= len(text) <= 6 and int(text):
+        return int(text)
+    raise RequestError(
+        HTTPStatus.BAD_REQUEST,
+        f"top_k is {quote(text)}.",
+        expected="a whole number from 1 on",
+        fix=f"leave it out for {DEFAULT_TOP_K}.",
+    )
+
+
+def _unreadable(answers: Sequence[AnsweredImage]) -> RequestError:
+    first = answers[0].prediction
+    which = "The image" if len(answers) == 1 else f"Each of {len(answers):,} images, such as {quote(first.path)},"
+    return RequestError(
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+        f"{which} cannot be read: {first.error}.",
+        expected="images in JPEG, PNG, WebP, TIFF or another common format",
+        fix="check the file.",
+    )
+
+
+def _busy(found: str, seconds: int) -> RequestError:
+    return RequestError(
+        HTTPStatus.SERVICE_UNAVAILABLE,
+        found,
+        expected="fewer requests at a time",
+        fix=f"send the request again in {seconds} s.",
+        headers={"Retry-After": str(seconds)},
+    )
+
+
+async def _answer_http(request: Request, error: Exception) -> Response:
+    """Answer what Starlette itself refuses: another path or method."""
+    assert isinstance(error, HTTPException)
+    allowed = (error.headers or {}).get("Allow", "")
+    refusal = RequestError(
+        HTTPStatus(error.status_code),
+        f"{request.method} {quote(request.url.path)}: {HTTPStatus(error.status_code).phrase.lower()}.",
+        expected=f"the method {allowed}" if allowed else "a path of /openapi.json",
+        fix="check the address and the method.",
+        headers=error.headers,
+    )
+    return await answer_error(request, refusal)
+
+
+async def _answer_bug(request: Request, error: Exception) -> Response:
+    """Answer after an unexpected exception, whose traceback the server writes to standard error."""
+    refusal = RequestError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The server has failed.",
+        expected="an answer",
+        fix="look at the server's standard error; please report the traceback there.",
+    )
+    return await answer_error(request, refusal)
