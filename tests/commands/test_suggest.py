@@ -56,7 +56,7 @@ def test_doubtful_and_unknown_images_are_suggested_with_reasons(
     assert [row["path"] for row in rows] == [str(each["path"]) for each in payload["suggestions"]]
     page = (out / "suggestions.html").read_text()
     assert all(name in page for name in reasons)
-    assert payload["replay"]["verdict"] in ("gain", "no gain", "loss")
+    assert payload["replay"]["verdict"] in ("gain", "no gain", "loss", "unclear")
     assert "replays on the run's labelled images, 3 chosen images brought" in capsys.readouterr().out
 
 
@@ -129,6 +129,7 @@ def test_a_bundle_without_its_run_is_an_error(
     ("low", "high", "words"),
     [
         (0.01, 0.03, "Choosing pays here. "),
+        (-0.05, 0.07, "The run has too few labelled images to tell whether choosing beats chance. "),
         (-0.01, 0.05, "No gain over random images could be measured here. "),
         (-0.03, -0.01, "Random images did better here: label a random sample instead. "),
     ],

@@ -3,9 +3,10 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tlkit.metrics.intervals import Interval
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.probes import suggestions
-from tlkit.probes.suggestions import compute_uncertainty, estimate_residuals, replay_batches, select_batch
+from tlkit.probes.suggestions import Replay, compute_uncertainty, estimate_residuals, replay_batches, select_batch
 
 
 def test_an_image_is_the_more_unsure_the_nearer_its_two_most_probable_classes_are() -> None:
@@ -57,14 +58,35 @@ def draw_classes(num_images: int, num_rare: int) -> tuple[np.ndarray, np.ndarray
     return np.eye(3)[labels], features.astype(np.float32)
 
 
-def test_the_replay_finds_no_gain_where_features_are_noise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_replay_finds_no_gain_where_features_are_noise_and_says_that_images_are_few(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     monkeypatch.setattr(suggestions, "NUM_REPEATS", 10)
     rng = np.random.default_rng(0)
     replay = replay_batches(CLASSIFICATION, np.eye(2)[rng.integers(2, size=120)], rng.normal(size=(120, 8)), 10)
     assert replay is not None
-    assert replay.verdict == "no gain"
+    assert replay.verdict == "unclear"
     assert replay.gain.low < 0 < replay.gain.high
     assert (replay.num_start, replay.num_pool, replay.num_test, replay.num_added) == (40, 40, 40, 10)
+
+
+def test_the_replay_learns_from_few_images_with_many_features(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(suggestions, "NUM_REPEATS", 5)
+    rng = np.random.default_rng(0)
+    labels = np.arange(60) % 3
+    features = np.eye(3)[labels] @ rng.normal(size=(3, 400)) + 2.5 * rng.normal(size=(60, 400))
+    replay = replay_batches(CLASSIFICATION, np.eye(3)[labels], features, 10)
+    assert replay is not None
+    assert replay.before > 0.8
+
+
+@pytest.mark.parametrize(
+    ("low", "high", "verdict"),
+    [(0.01, 0.2, "gain"), (-0.2, -0.01, "loss"), (-0.03, 0.04, "no gain"), (-0.05, 0.05, "unclear")],
+)
+def test_a_wide_interval_around_nothing_is_unclear(low: float, high: float, verdict: str) -> None:
+    replay = Replay(20, 5, 20, 20, 20, 0.5, 0.6, 0.6, Interval((low + high) / 2, low, high))
+    assert replay.verdict == verdict
 
 
 @pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])

@@ -187,7 +187,7 @@ def suggest(
 
     Returns:
         The `suggestions`, first one first, each with `rank`, `path`, `predicted`, `probability` and `reason`; and the
-        `replay` on the run's labelled images, with its `verdict` (gain, no gain or loss) and the `gain` over random
+        `replay` on the run's labelled images, with its `verdict` (gain, no gain, loss or unclear) and the `gain` over random
         images, or None with too few labelled images.
 
     Raises:

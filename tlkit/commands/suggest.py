@@ -156,6 +156,7 @@ def describe_replay(task: str, replay: Replay | None) -> str:
     )
     return {
         "gain": f"Choosing pays here. {how}",
+        "unclear": f"The run has too few labelled images to tell whether choosing beats chance. {how}",
         "no gain": f"No gain over random images could be measured here. {how}",
         "loss": f"Random images did better here: label a random sample instead. {how}",
     }[replay.verdict]
