@@ -25,7 +25,7 @@ from tlkit.inference.files import predict_files
 from tlkit.inference.scoring import Scores, load_record, score_records
 from tlkit.metadata.encoding import NO_METADATA
 from tlkit.models.classifier import assemble_classifier
-from tlkit.models.exports.classifier import ExportedClassifier
+from tlkit.models.networks.classifier import NetworkClassifier
 from tlkit.models.opening import open_classifier
 from tlkit.models.saving import write_bundle
 from tlkit.models.spec import BundleSpec
@@ -91,7 +91,7 @@ def test_training_evaluation_and_prediction_report_the_very_same_numbers(
 ) -> None:
     bundle, reported = finished
     model = open_classifier(bundle, loader_version=LOADER_VERSION)
-    assert isinstance(model, ExportedClassifier)
+    assert isinstance(model, NetworkClassifier)
     records = manifest.in_split("validation")
     evaluated = score_records(model, records)
     assert evaluated.records == reported.records
@@ -154,7 +154,7 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
     def refuse(*_: object) -> None:
         raise NumericsError("OpenVINO gives other answers.", expected="the same", fix="none.")
 
-    monkeypatch.setattr("tlkit.models.exports.classifier.convert_classifier", refuse)
+    monkeypatch.setattr("tlkit.models.networks.classifier.convert_classifier", refuse)
     classifier = assemble_classifier(
         BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
         weights="bundled",

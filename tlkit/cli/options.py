@@ -15,7 +15,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 
 from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
-from tlkit.models.exports import EXPORTS, PREDICTION_ENGINES
+from tlkit.models.networks import NETWORK_FORMATS, PREDICTION_ENGINES
 from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.given import setting_flag, setting_parameter
 from tlkit.recipes.settings import POLICIES, PRECISIONS
@@ -121,7 +121,7 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
         type=click.Choice(PREDICTION_ENGINES),
         default="auto",
         show_default=True,
-        help=f"Engine that runs the model; auto: {' or '.join(EXPORTS)} if it is installed and the run has a network for it, "
+        help=f"Engine that runs the model; auto: {' or '.join(NETWORK_FORMATS)} if it is installed and the run has a network for it, "
         "else keras.",
     )
     precision = click.option(

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tlkit.errors import SettingError, name_fix
-from tlkit.models.exports import EXPORTS, PREDICTION_ENGINES, find_export
-from tlkit.models.exports.base import Export
+from tlkit.models.networks import NETWORK_FORMATS, PREDICTION_ENGINES, find_network_format
+from tlkit.models.networks.base import NetworkFormat
 from tlkit.models.predictor import Predictor
 from tlkit.models.storage import find_bundle, read_description
 from tlkit.runtime import start_keras
@@ -23,7 +23,7 @@ def open_classifier(
         path: A run folder, or the bundle folder.
         loader_version: The version of this tlkit's image loader (`tlkit.data.images.LOADER_VERSION`).
         engine: One of `PREDICTION_ENGINES`: keras, which takes 3 to 9 seconds to start; openvino, less than one; or
-            auto: the first of `EXPORTS` that runs here and for which the bundle has a network, else keras.
+            auto: the first of `NETWORK_FORMATS` that runs here and for which the bundle has a network, else keras.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Batch size of Keras; None for its default.
 
@@ -35,18 +35,18 @@ def open_classifier(
     """
     folder = find_bundle(path)
     spec, hashes = read_description(folder, loader_version=loader_version)
-    export = _choose_export(engine, folder, hashes)
-    _check_precision(precision, export)
-    if export is not None:
+    network_format = _choose_format(engine, folder, hashes)
+    _check_precision(precision, network_format)
+    if network_format is not None:
         if batch_size is not None:
             raise SettingError(
-                f"--batch-size {batch_size} has no effect: {export.title} computes one image at a time.",
+                f"--batch-size {batch_size} has no effect: {network_format.title} computes one image at a time.",
                 expected="--batch-size only with Keras",
                 fix="leave out --batch-size, or use --engine keras.",
             )
-        from tlkit.models.exports.classifier import read_exported_classifier
+        from tlkit.models.networks.classifier import read_network_classifier
 
-        return read_exported_classifier(export, folder, spec, hashes, precision=precision)
+        return read_network_classifier(network_format, folder, spec, hashes, precision=precision)
     start_keras()
     from tlkit.models.saving import read_bundle
 
@@ -56,7 +56,7 @@ def open_classifier(
     return classifier
 
 
-def _choose_export(engine: str, folder: Path, hashes: Mapping[str, str]) -> Export | None:
+def _choose_format(engine: str, folder: Path, hashes: Mapping[str, str]) -> NetworkFormat | None:
     """Return the format to run the model in; None for Keras."""
     if engine not in PREDICTION_ENGINES:
         raise SettingError(
@@ -64,25 +64,25 @@ def _choose_export(engine: str, folder: Path, hashes: Mapping[str, str]) -> Expo
             expected=f"one of {', '.join(PREDICTION_ENGINES)}",
             fix=name_fix(engine, PREDICTION_ENGINES),
         )
-    if engine not in EXPORTS:
-        candidates = map(find_export, EXPORTS if engine == "auto" else ())
-        return next((export for export in candidates if export.is_in(hashes) and export.is_available), None)
-    export = find_export(engine)
-    export.require()
-    if not export.is_in(hashes):
+    if engine not in NETWORK_FORMATS:
+        candidates = map(find_network_format, NETWORK_FORMATS if engine == "auto" else ())
+        return next((each for each in candidates if each.is_in(hashes) and each.is_available), None)
+    network_format = find_network_format(engine)
+    network_format.require()
+    if not network_format.is_in(hashes):
         raise refusal(
-            f"--engine {engine}: {folder} has no model for {export.title}.",
-            expected=f"a bundle saved with {export.title} installed",
+            f"--engine {engine}: {folder} has no model for {network_format.title}.",
+            expected=f"a bundle saved with {network_format.title} installed",
             fix="use --engine keras, or leave out --engine.",
         )
-    return export
+    return network_format
 
 
-def _check_precision(precision: str, export: Export | None) -> None:
-    title, precisions = (export.title, export.precisions) if export else ("Keras", ("float32",))
+def _check_precision(precision: str, network_format: NetworkFormat | None) -> None:
+    title, precisions = (network_format.title, network_format.precisions) if network_format else ("Keras", ("float32",))
     if precision in precisions:
         return
-    capable = [each.title for each in map(find_export, EXPORTS) if precision in each.precisions]
+    capable = [each.title for each in map(find_network_format, NETWORK_FORMATS) if precision in each.precisions]
     raise SettingError(
         f"--precision {precision} has no effect: {title} predicts in {' or '.join(precisions)}.",
         expected=f"--precision {precision} only with {' or '.join(capable)}, and a bundle that has a model for it"

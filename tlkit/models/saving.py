@@ -20,8 +20,8 @@ from tlkit.backbones.weight_files import BACKBONE_PREFIX
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
 from tlkit.errors import BackboneError, BundleError, NumericsError
 from tlkit.models.classifier import Classifier, build_head_of, check_pooling, name_head_weights
-from tlkit.models.exports.base import Network
 from tlkit.models.golden import check_golden_samples, predict_one_by_one
+from tlkit.models.networks.base import Network
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import (
     GOLDEN_FILE,
@@ -56,7 +56,7 @@ def write_bundle(
         golden_images: uint8 (n, height, width, 3), RGB, 0..255, 1 <= n <= 32. They are part of the bundle, so its
             recipients can see them.
         golden_metadata: Metadata of the images, float32 (n, width); None if the model takes none.
-        networks: The same model in other formats, by the names in `EXPORTS`.
+        networks: The same model in other formats, by the names in `NETWORK_FORMATS`.
 
     Raises:
         BundleError: If `folder` is something else.

@@ -4,7 +4,7 @@
     weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
     golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
     novelty.safetensors    what the distance from the training images is measured by, if it is
-    openvino.xml, .bin     the same model in another format; so for each of `EXPORTS` that it was saved in
+    openvino.xml, .bin     the same model in another format; so for each of `NETWORK_FORMATS` that it was saved in
 
 A new bundle is written next to the old one, and replaces it by renaming. A process killed between the two renames
 leaves the old bundle as `bundle.previous`, where `find_bundle` finds it.
@@ -25,7 +25,7 @@ import numpy as np
 
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.files import flush_folder, write_text
-from tlkit.models.exports import EXPORTS, find_export
+from tlkit.models.networks import NETWORK_FORMATS, find_network_format
 from tlkit.models.novelty import MAX_DIRECTIONS, Novelty
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 from tlkit.models.tensors import TensorFile, TensorKind, open_tensors, write_tensors
@@ -34,7 +34,7 @@ from tlkit.recipes.reading import RECIPE_FILE
 from tlkit.untrusted import check_keys, open_regular_file, parse_json, quote, refusal
 
 if TYPE_CHECKING:
-    from tlkit.models.exports.base import Network
+    from tlkit.models.networks.base import Network
 
 BUNDLE_FOLDER = "bundle"
 PREVIOUS_SUFFIX = ".previous"
@@ -110,9 +110,9 @@ def read_description(folder: Path, *, loader_version: int) -> tuple[BundleSpec, 
     seal, hashes = (document.pop(key, None) if isinstance(document, dict) else None for key in ("sha256", "files"))
     spec = parse_spec(document, place=str(path), loader_version=loader_version)
     names = [WEIGHTS_FILE, GOLDEN_FILE, *([NOVELTY_FILE] if spec.measures_distance else [])]
-    for export in map(find_export, EXPORTS):
-        if isinstance(hashes, dict) and not hashes.keys().isdisjoint(export.files):
-            names += export.files
+    for network_format in map(find_network_format, NETWORK_FORMATS):
+        if isinstance(hashes, dict) and not hashes.keys().isdisjoint(network_format.files):
+            names += network_format.files
     files = check_keys(hashes, tuple(names), place=f"{path}: files")
     for name, sha256 in files.items():
         if not isinstance(sha256, str) or not SHA256.allows(sha256):
@@ -230,7 +230,7 @@ def write_files(
         golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
             (n, row_width): probabilities, or a value in deviations, then the box and the distance.
         novelty: `mean` and `directions`, float32 arrays as in `Novelty`, if distances are measured.
-        networks: The same model in other formats, by the names in `EXPORTS`.
+        networks: The same model in other formats, by the names in `NETWORK_FORMATS`.
 
     Raises:
         BundleError: If `folder` is something else, or the new bundle could not be read again.
@@ -271,7 +271,7 @@ def _write_partial(
     if novelty:
         files[NOVELTY_FILE] = write_tensors(partial / NOVELTY_FILE, novelty)
     for name, network in (networks or {}).items():
-        files |= find_export(name).save(network, partial)
+        files |= find_network_format(name).save(network, partial)
     write_text(partial / SPEC_FILE, _description_text(spec, files))
 
 

@@ -1,7 +1,7 @@
 """Finalize a trained model: calibration, thresholds and novelty detection.
 
 All are chosen on the validation images: the threshold of each label, the temperature of the probabilities, and the
-distance from the training images above which an image is unknown. The model works without them and without its exports,
+distance from the training images above which an image is unknown. The model works without them and without its networks,
 so each is an optional step.
 """
 
@@ -25,8 +25,8 @@ from tlkit.features.extract import Loaded, run_batches
 from tlkit.inference.scoring import Scores, reasons, render_views
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
-from tlkit.models.exports import EXPORTS, find_export
-from tlkit.models.exports.base import Network
+from tlkit.models.networks import NETWORK_FORMATS, find_network_format
+from tlkit.models.networks.base import Network
 from tlkit.models.novelty import NEVER, Novelty, choose_unknown_above, fit_novelty, pool_features
 from tlkit.models.predictor import cool
 from tlkit.models.spec import BundleSpec
@@ -39,7 +39,7 @@ from tlkit.training.run import Run
 
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
-    from tlkit.models.exports.classifier import ExportedClassifier
+    from tlkit.models.networks.classifier import NetworkClassifier
 
 MAX_SPANNING_IMAGES = 500
 UNCHOSEN_THRESHOLD = 0.5
@@ -52,7 +52,7 @@ def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tupl
 
     Returns:
         Its scores on the validation images, computed as in prediction, or None if none can be read; and its networks in
-        export formats, by name.
+        network formats, by name.
 
     Args:
         classifier: The trained model; values chosen by an earlier run are discarded.
@@ -70,7 +70,7 @@ def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tupl
         scores = _choose_limits(classifier, scores, run.recipe.training.false_alarms, run.console)
     else:
         steps.fail(SCORES, f"none of the {len(scores.failures):,} images can be read")
-    return scores if scores.records else None, {each.export.name: each.network for each in converted}
+    return scores if scores.records else None, {each.format.name: each.network for each in converted}
 
 
 def forget_choices(spec: BundleSpec) -> BundleSpec:
@@ -99,15 +99,17 @@ def _choose_limits(classifier: Classifier, scores: Scores, false_alarms: float, 
     return scores
 
 
-def _convert(classifier: Classifier, manifest: Manifest, steps: OptionalSteps) -> list[ExportedClassifier]:
-    """Export the classifier to all formats available here."""
-    from tlkit.models.exports.classifier import convert_classifier
+def _convert(classifier: Classifier, manifest: Manifest, steps: OptionalSteps) -> list[NetworkClassifier]:
+    """NetworkFormat the classifier to all formats available here."""
+    from tlkit.models.networks.classifier import convert_classifier
 
     converted = []
-    for export in [export for export in map(find_export, EXPORTS) if export.is_available]:
-        with steps.step(f"The network for {export.title}"):
+    for network_format in [
+        network_format for network_format in map(find_network_format, NETWORK_FORMATS) if network_format.is_available
+    ]:
+        with steps.step(f"The network for {network_format.title}"):
             samples = read_golden_samples(manifest, classifier.spec)
-            converted.append(convert_classifier(export, classifier, samples.images, samples.metadata))
+            converted.append(convert_classifier(network_format, classifier, samples.images, samples.metadata))
     return converted
 
 

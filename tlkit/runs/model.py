@@ -19,7 +19,7 @@ from tlkit.runs.folder import RunFolder
 
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
-    from tlkit.models.exports.base import Network
+    from tlkit.models.networks.base import Network
     from tlkit.training.checkpoint import Progress
     from tlkit.training.stage import StageOutcome
 

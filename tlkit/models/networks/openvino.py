@@ -22,8 +22,8 @@ from tlkit.backbones.engines.openvino_runtime import (
     require_openvino,
     save_network,
 )
-from tlkit.models.exports.base import Export, check_hash
-from tlkit.models.exports.openvino_graph import check_graph_size, check_graph_text, not_ours
+from tlkit.models.networks.base import NetworkFormat, check_hash
+from tlkit.models.networks.openvino_graph import check_graph_size, check_graph_text, not_ours
 from tlkit.models.predictor import output_names
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import WEIGHTS_FILE, check_weight_names
@@ -76,7 +76,7 @@ def read(folder: Path, spec: BundleSpec, hashes: Mapping[str, str]) -> tuple[ope
     num_weight_bytes = _limit_weights(folder, spec)
     graph = _read_checked(place, hashes, max_bytes=MAX_GRAPH_BYTES).data.tobytes()
     check_graph_text(graph, place, num_weight_bytes=num_weight_bytes)
-    weights = _read_checked(folder / EXPORT.files[1], hashes, max_bytes=num_weight_bytes)
+    weights = _read_checked(folder / NETWORK_FORMAT.files[1], hashes, max_bytes=num_weight_bytes)
     model = import_openvino().Core().read_model(model=graph, weights=weights)
     channels = _check_model(model, spec, place)
     check_graph_size(model, place, num_pixels=math.prod(spec.image_size), num_weight_bytes=num_weight_bytes)
@@ -145,7 +145,7 @@ def _check_model(model: openvino.Model, spec: BundleSpec, place: Path) -> int:
     return channels
 
 
-EXPORT = Export(
+NETWORK_FORMAT = NetworkFormat(
     name="openvino",
     title="OpenVINO",
     package="openvino",

@@ -19,8 +19,8 @@ from tlkit.heads import HEADS
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.models import golden
 from tlkit.models.classifier import Classifier, assemble_classifier
-from tlkit.models.exports.classifier import ExportedClassifier, convert_classifier
-from tlkit.models.exports.openvino import EXPORT, save
+from tlkit.models.networks.classifier import NetworkClassifier, convert_classifier
+from tlkit.models.networks.openvino import NETWORK_FORMAT, save
 from tlkit.models.novelty import fit_novelty
 from tlkit.models.opening import open_classifier
 from tlkit.models.saving import read_bundle, write_bundle
@@ -68,12 +68,12 @@ def classifier() -> Classifier:
 
 
 @pytest.fixture(scope="module")
-def converted(openvino: Any, classifier: Classifier) -> ExportedClassifier:
-    return convert_classifier(EXPORT, classifier, draw_images(1), np.zeros((1, 0), np.float32))
+def converted(openvino: Any, classifier: Classifier) -> NetworkClassifier:
+    return convert_classifier(NETWORK_FORMAT, classifier, draw_images(1), np.zeros((1, 0), np.float32))
 
 
 @pytest.fixture(scope="module")
-def written(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier, converted: ExportedClassifier) -> Path:
+def written(tmp_path_factory: pytest.TempPathFactory, classifier: Classifier, converted: NetworkClassifier) -> Path:
     """A bundle that carries its model for OpenVINO."""
     folder = tmp_path_factory.mktemp("written") / "bundle"
     write_bundle(folder, classifier, classifier.spec, draw_images(2), None, {"openvino": converted.network})
@@ -86,9 +86,9 @@ def folder(written: Path, tmp_path: Path) -> Path:
     return Path(shutil.copytree(written, tmp_path / "bundle"))
 
 
-def open_it(folder: Path, **options: Any) -> ExportedClassifier:
+def open_it(folder: Path, **options: Any) -> NetworkClassifier:
     model = open_classifier(folder, loader_version=1, **{"engine": "openvino", **options})
-    assert isinstance(model, ExportedClassifier)
+    assert isinstance(model, NetworkClassifier)
     return model
 
 
@@ -97,7 +97,7 @@ def test_openvino_gives_the_answers_of_keras_and_from_a_bundle_too(name: str, tm
     classifier = make_classifier(SPECS[name])
     images = draw_images(3)
     metadata = np.random.default_rng(2).normal(size=(3, classifier.spec.metadata.width)).astype(np.float32)
-    converted = convert_classifier(EXPORT, classifier, images, metadata)
+    converted = convert_classifier(NETWORK_FORMAT, classifier, images, metadata)
     rows = converted.predict(images, metadata)
     expected = classifier.predict(images, metadata)
     assert rows.dtype == np.float32
@@ -108,15 +108,15 @@ def test_openvino_gives_the_answers_of_keras_and_from_a_bundle_too(name: str, tm
     np.testing.assert_array_equal(open_it(tmp_path).predict(images, metadata), rows)
 
 
-def test_a_conversion_that_answers_otherwise_is_refused(classifier: Classifier, converted: ExportedClassifier) -> None:
-    export = dataclasses.replace(EXPORT, convert=lambda _: converted.network)
+def test_a_conversion_that_answers_otherwise_is_refused(classifier: Classifier, converted: NetworkClassifier) -> None:
+    network_format = dataclasses.replace(NETWORK_FORMAT, convert=lambda _: converted.network)
     other = make_classifier(seed=6)
     images, metadata = draw_images(1), np.zeros((1, 0), np.float32)
     difference = np.abs(other.predict(images)[:, :3] - converted.predict(images)[:, :3]).max()
     other.novelty = None
     other.spec = dataclasses.replace(other.spec, unknown_above=None)
     with pytest.raises(NumericsError) as caught:
-        convert_classifier(export, other, images, metadata)
+        convert_classifier(network_format, other, images, metadata)
     assert str(caught.value) == (
         f"the outputs of OpenVINO differ from those of Keras by up to {difference:.2g}.\n"
         "  Expected: at most 0.001\n"
@@ -125,7 +125,7 @@ def test_a_conversion_that_answers_otherwise_is_refused(classifier: Classifier, 
 
 
 def test_a_bundle_gives_what_was_converted_and_one_image_the_same_as_among_others(
-    written: Path, converted: ExportedClassifier
+    written: Path, converted: NetworkClassifier
 ) -> None:
     model = open_it(written)
     images = draw_images(7, seed=1)
@@ -135,14 +135,16 @@ def test_a_bundle_gives_what_was_converted_and_one_image_the_same_as_among_other
         np.testing.assert_array_equal(model.predict(images[number : number + 1])[0], rows[number])
 
 
-def test_images_that_are_not_bytes_of_the_right_size_are_a_bug_of_the_caller(converted: ExportedClassifier) -> None:
+def test_images_that_are_not_bytes_of_the_right_size_are_a_bug_of_the_caller(converted: NetworkClassifier) -> None:
     with pytest.raises(ValueError, match=r"Expected uint8 images .* Received: dtype=float32"):
         converted.predict(np.zeros((1, 32, 32, 3), np.float32))
 
 
 def test_bfloat16_is_near_and_proves_itself_in_float32(written: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     checked: list[Any] = []
-    monkeypatch.setattr("tlkit.models.exports.classifier.check_golden_samples", lambda model, *_: checked.append(model))
+    monkeypatch.setattr(
+        "tlkit.models.networks.classifier.check_golden_samples", lambda model, *_: checked.append(model)
+    )
     model = open_it(written, precision="bfloat16")
     assert len(checked) == 1
     assert checked[0] is not model
@@ -184,7 +186,7 @@ def test_the_network_of_another_model_is_refused_by_the_golden_samples(
 ) -> None:
     other = make_classifier(seed=6)
     images = draw_images(2)
-    save(convert_classifier(EXPORT, other, images, np.zeros((2, 0), np.float32)).network, folder)
+    save(convert_classifier(NETWORK_FORMAT, other, images, np.zeros((2, 0), np.float32)).network, folder)
     rehash(folder)
     with pytest.raises(BundleError, match=r"golden.safetensors: the model's outputs differ from the saved ones by"):
         open_it(folder)
@@ -319,8 +321,8 @@ def test_a_network_of_another_description_is_refused_before_it_is_compiled(
 ) -> None:
     save(build_network(openvino, kind), folder)
     rehash(folder)
-    export = dataclasses.replace(EXPORT, compile=lambda *_: pytest.fail("it was compiled"))
-    monkeypatch.setattr("tlkit.models.exports.openvino.EXPORT", export)
+    network_format = dataclasses.replace(NETWORK_FORMAT, compile=lambda *_: pytest.fail("it was compiled"))
+    monkeypatch.setattr("tlkit.models.networks.openvino.NETWORK_FORMAT", network_format)
     with pytest.raises(BundleError, match=rf"openvino.xml: {found}"):
         open_it(folder)
 
@@ -338,7 +340,7 @@ def test_keras_never_opens_what_is_meant_for_openvino(folder: Path, classifier: 
 def test_auto_is_openvino_where_the_bundle_carries_it_and_it_is_installed(
     written: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert isinstance(open_classifier(written, loader_version=1), ExportedClassifier)
+    assert isinstance(open_classifier(written, loader_version=1), NetworkClassifier)
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert isinstance(open_classifier(written, loader_version=1), Classifier)
     with pytest.raises(BackboneError):

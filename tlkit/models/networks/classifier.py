@@ -13,8 +13,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
-from tlkit.models.exports.base import KERAS_FIX, Export, Network
 from tlkit.models.golden import GOLDEN_TOLERANCE, check_golden_samples, predict_one_by_one
+from tlkit.models.networks.base import KERAS_FIX, Network, NetworkFormat
 from tlkit.models.novelty import Novelty
 from tlkit.models.predictor import check_inputs, compute_rows, output_names
 from tlkit.models.spec import BundleSpec
@@ -25,13 +25,13 @@ if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
 
 
-class ExportedClassifier:
-    """A network in an export format; each request has one image, several run in parallel.
+class NetworkClassifier:
+    """A network of some format; each request has one image, several run in parallel.
 
     A row depends only on its image. See `tlkit.models.predictor.Predictor` for the other attributes.
 
     Attributes:
-        export: The format.
+        format: Its format.
         network: The network, as an object of the format's library.
         novelty: Measures the distance from the training images; None if the model does not.
     """
@@ -39,14 +39,19 @@ class ExportedClassifier:
     batch_size = 1
 
     def __init__(
-        self, export: Export, spec: BundleSpec, network: Network, novelty: Novelty | None, precision: str = "float32"
+        self,
+        network_format: NetworkFormat,
+        spec: BundleSpec,
+        network: Network,
+        novelty: Novelty | None,
+        precision: str = "float32",
     ) -> None:
-        self.export = export
-        self.engine = export.title
+        self.format = network_format
+        self.engine = network_format.title
         self.spec = spec
         self.network = network
         self.novelty = novelty
-        self._run, self.num_parallel = export.compile(network, precision)
+        self._run, self.num_parallel = network_format.compile(network, precision)
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Compute one row per image; see `Predictor.predict`."""
@@ -80,12 +85,12 @@ class ExportedClassifier:
 
 
 def convert_classifier(
-    export: Export, classifier: Classifier, images: NDArray[np.uint8], metadata: NDArray[np.float32]
-) -> ExportedClassifier:
-    """Convert a classifier to an export format. Takes 1 to 20 seconds with OpenVINO.
+    network_format: NetworkFormat, classifier: Classifier, images: NDArray[np.uint8], metadata: NDArray[np.float32]
+) -> NetworkClassifier:
+    """Convert a classifier to a network. Takes 1 to 20 seconds with OpenVINO.
 
     Args:
-        export: An available format.
+        network_format: An available format.
         classifier: The trained model.
         images: Images on which both are compared: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
         metadata: Their metadata, float32 (n, width).
@@ -95,33 +100,35 @@ def convert_classifier(
     """
     samples: dict[str, NDArray[Any]] = {"images": images, "metadata": metadata}
     try:
-        converted = ExportedClassifier(export, classifier.spec, export.convert(classifier), classifier.novelty)
+        converted = NetworkClassifier(
+            network_format, classifier.spec, network_format.convert(classifier), classifier.novelty
+        )
         answers = predict_one_by_one(converted, samples)
     except RuntimeError as error:
         raise NumericsError(
-            f"{export.title} cannot convert or run the model ({error})",
-            expected=f"a model that {export.title} can run",
+            f"{network_format.title} cannot convert or run the model ({error})",
+            expected=f"a model that {network_format.title} can run",
             fix="use --engine keras, and please report this as a bug in tlkit.",
         ) from error
     difference = float(np.abs(answers - predict_one_by_one(classifier, samples)).max())
     if not difference <= GOLDEN_TOLERANCE:  # also fails for NaN
         raise NumericsError(
-            f"the outputs of {export.title} differ from those of Keras by up to {difference:.2g}.",
+            f"the outputs of {network_format.title} differ from those of Keras by up to {difference:.2g}.",
             expected=f"at most {GOLDEN_TOLERANCE:g}",
             fix="use --engine keras, and please report this as a bug in tlkit.",
         )
     return converted
 
 
-def read_exported_classifier(
-    export: Export, folder: Path, spec: BundleSpec, hashes: Mapping[str, str], *, precision: str
-) -> ExportedClassifier:
-    """Read a bundle's model in an export format, and check it on the golden samples.
+def read_network_classifier(
+    network_format: NetworkFormat, folder: Path, spec: BundleSpec, hashes: Mapping[str, str], *, precision: str
+) -> NetworkClassifier:
+    """Read a bundle's network, and check it on the golden samples.
 
     The check uses float32, like the saved samples; then the model is compiled in the requested precision.
 
     Args:
-        export: An available format.
+        network_format: An available format.
         folder: The bundle folder.
         spec: Its description.
         hashes: The sha256 of its files, in hex, by name.
@@ -131,14 +138,16 @@ def read_exported_classifier(
         BundleError: A file is missing, damaged or invalid, or the model's outputs differ from the saved ones.
     """
     try:
-        network, channels = export.read(folder, spec, hashes)
+        network, channels = network_format.read(folder, spec, hashes)
         novelty = read_novelty(folder, hashes[NOVELTY_FILE], channels) if spec.measures_distance else None
-        classifier = ExportedClassifier(export, spec, network, novelty)
+        classifier = NetworkClassifier(network_format, spec, network, novelty)
         check_golden_samples(classifier, folder, hashes[GOLDEN_FILE])
-        return classifier if precision == "float32" else ExportedClassifier(export, spec, network, novelty, precision)
+        if precision == "float32":
+            return classifier
+        return NetworkClassifier(network_format, spec, network, novelty, precision)
     except RuntimeError as error:
         raise refusal(
-            f"{folder / export.files[0]}: {export.title} {version(export.package)} cannot read or run it "
+            f"{folder / network_format.files[0]}: {network_format.title} {version(network_format.package)} cannot read or run it "
             f"({quote(str(error))}).",
             expected="a network as tlkit writes it",
             fix=KERAS_FIX,

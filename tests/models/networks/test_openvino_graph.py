@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from tlkit.errors import BundleError
-from tlkit.models.exports.openvino_graph import check_graph_text
+from tlkit.models.networks.openvino_graph import check_graph_text
 
 PLACE = Path("bundle/openvino.xml")
 NUM_WEIGHT_BYTES = 1_000_000

@@ -1,4 +1,4 @@
-"""The interface of export formats: one record per format, used for training, saving and opening."""
+"""The interface of formats of networks: one record per format, used for training, saving and opening."""
 
 from __future__ import annotations
 
@@ -23,8 +23,8 @@ Network = Any
 
 
 @dataclass(frozen=True)
-class Export:
-    """An export format. Errors of its library are passed on as RuntimeError.
+class NetworkFormat:
+    """A format of networks. Errors of its library are passed on as RuntimeError.
 
     Attributes:
         name: Name of the format, of its module, and of the engine that runs it.

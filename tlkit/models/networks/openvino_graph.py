@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.errors import BundleError
-from tlkit.models.exports.base import KERAS_FIX
+from tlkit.models.networks.base import KERAS_FIX
 from tlkit.untrusted import quote, refusal
 
 if TYPE_CHECKING:
