@@ -100,13 +100,11 @@ def _choose_limits(classifier: Classifier, scores: Scores, false_alarms: float, 
 
 
 def _convert(classifier: Classifier, manifest: Manifest, steps: OptionalSteps) -> list[NetworkClassifier]:
-    """NetworkFormat the classifier to all formats available here."""
+    """Convert the classifier to every format available here."""
     from tlkit.models.networks.classifier import convert_classifier
 
     converted = []
-    for network_format in [
-        network_format for network_format in map(find_network_format, NETWORK_FORMATS) if network_format.is_available
-    ]:
+    for network_format in [each for each in map(find_network_format, NETWORK_FORMATS) if each.is_available]:
         with steps.step(f"The network for {network_format.title}"):
             samples = read_golden_samples(manifest, classifier.spec)
             converted.append(convert_classifier(network_format, classifier, samples.images, samples.metadata))
