@@ -134,13 +134,13 @@ FILES = "an object with exactly these keys: weights.safetensors, golden.safetens
         ({**GOOD, "/etc/passwd": "0" * 64}, " has an unknown key '/etc/passwd'.", FILES),
         (
             {**GOOD, "openvino.xml": "0" * 64},
-            " has no key 'openvino.bin'.",
-            f"{FILES}, openvino.xml, openvino.bin",
+            " has no key 'openvino.safetensors'.",
+            f"{FILES}, openvino.xml, openvino.safetensors",
         ),
         (
-            {**GOOD, "openvino.bin": "0" * 64},
+            {**GOOD, "openvino.safetensors": "0" * 64},
             " has no key 'openvino.xml'.",
-            f"{FILES}, openvino.xml, openvino.bin",
+            f"{FILES}, openvino.xml, openvino.safetensors",
         ),
         (
             {**GOOD, "weights.safetensors": "0" * 63},

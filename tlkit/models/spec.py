@@ -33,7 +33,7 @@ from tlkit.recipes.settings import FITS
 from tlkit.tasks import Outputs, find_task
 from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 
-FORMAT_VERSION = 3
+FORMAT_VERSION = 4
 MAX_FLOAT32 = 3.5e38
 MAX_IMAGE_SIZE = 2048
 MAX_CLASSES = 100_000

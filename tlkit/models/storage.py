@@ -4,7 +4,7 @@
     weights.safetensors    every weight by its stable name, `backbone/…` and `head/…`
     golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
     novelty.safetensors    what the distance from the training images is measured by, if it is
-    openvino.xml, .bin     the same model in another format; so for each of `NETWORK_FORMATS` that it was saved in
+    openvino.*             the same model in another format; so for each of `NETWORK_FORMATS` that it was saved in
 
 A new bundle is written next to the old one, and replaces it by renaming. A process killed between the two renames
 leaves the old bundle as `bundle.previous`, where `find_bundle` finds it.
@@ -271,7 +271,7 @@ def _write_partial(
     if novelty:
         files[NOVELTY_FILE] = write_tensors(partial / NOVELTY_FILE, novelty)
     for name, network in (networks or {}).items():
-        files |= find_network_format(name).save(network, partial)
+        files |= find_network_format(name).save(network, partial, weights)
     write_text(partial / SPEC_FILE, _description_text(spec, files))
 
 

@@ -30,5 +30,5 @@ def test_a_format_is_available_where_what_it_requires_is_there() -> None:
 
 def test_a_bundle_carries_a_format_if_it_has_its_network() -> None:
     record = find_network_format("openvino")
-    assert record.is_in({"openvino.xml": "00", "openvino.bin": "00"})
+    assert record.is_in({"openvino.xml": "00", "openvino.safetensors": "00"})
     assert not record.is_in({"weights.safetensors": "00"})

@@ -8,6 +8,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+from numpy.typing import NDArray
+
 from tlkit.backbones.engines.openvino_runtime import Run
 from tlkit.errors import BackboneError
 from tlkit.models.spec import BundleSpec
@@ -34,7 +37,8 @@ class NetworkFormat:
         precisions: Precisions in which it can run, including float32.
         require: Raises `BackboneError` if the format is not available here.
         convert: Converts a classifier to a network. May be slow.
-        save: Writes the files to a folder, flushed to disk, and returns their sha256 by name; raises OSError.
+        save: Writes the files to a bundle folder, flushed to disk, given the bundle's weights, which they need not
+            repeat; returns their sha256 by name; raises OSError.
         read: Reads an untrusted network from a bundle folder with this description, given the sha256 of the bundle's
             files by name; returns it and the width of its feature. Raises `BundleError` if it is invalid.
         compile: Compiles a network in one of `precisions`; returns a function that runs it, and the number of threads
@@ -48,7 +52,7 @@ class NetworkFormat:
     precisions: tuple[str, ...]
     require: Callable[[], None]
     convert: Callable[[Classifier], Network]
-    save: Callable[[Network, Path], dict[str, str]]
+    save: Callable[[Network, Path, Mapping[str, NDArray[np.float32]]], dict[str, str]]
     read: Callable[[Path, BundleSpec, Mapping[str, str]], tuple[Network, int]]
     compile: Callable[[Network, str], tuple[Run, int]]
 

@@ -1,17 +1,21 @@
 """The OpenVINO format: read and run without TensorFlow, ready within a second.
 
-`openvino.xml` is the whole network, from pixels to logits, and `openvino.bin` its weights. They are read by OpenVINO's
-own parser, so it only gets bytes with the hash in bundle.json and a graph that was checked (`openvino_graph`). The
-result is compared with the description before it is compiled, and with the golden samples before it is used.
+`openvino.xml` is the whole network, from pixels to logits. Its constants are rebuilt from the bundle's weights and
+`openvino.safetensors` (`shared_weights`). OpenVINO's own parser reads them, so it only gets bytes with the hash in
+bundle.json and a graph that was checked (`openvino_graph`). The result is compared with the description before it is
+compiled, and with the golden samples before it is used.
 """
 
 from __future__ import annotations
 
 import math
-import os
+import xml.etree.ElementTree as ElementTree
 from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.backbones.engines.openvino_runtime import (
@@ -24,10 +28,11 @@ from tlkit.backbones.engines.openvino_runtime import (
 )
 from tlkit.models.networks.base import NetworkFormat, check_hash
 from tlkit.models.networks.openvino_graph import check_graph_size, check_graph_text, not_ours
+from tlkit.models.networks.shared_weights import read_constants, share_constants
 from tlkit.models.predictor import output_names
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import WEIGHTS_FILE, check_weight_names
-from tlkit.models.tensors import open_tensors
+from tlkit.models.tensors import TensorFile, open_tensors
 from tlkit.untrusted import open_regular_file, quote
 
 if TYPE_CHECKING:
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
 
     from tlkit.models.classifier import Classifier
 
-GRAPH_FILE = "openvino.xml"
+GRAPH_FILE, CONSTANTS_FILE = "openvino.xml", "openvino.safetensors"
 MAX_GRAPH_BYTES = 4 * 1024**2
 MAX_HEAD_BYTES = 2**30
 ROOM_FOR_SHAPES = 2**20
@@ -73,11 +78,18 @@ def read(folder: Path, spec: BundleSpec, hashes: Mapping[str, str]) -> tuple[ope
         RuntimeError: OpenVINO cannot read it.
     """
     place = folder / GRAPH_FILE
-    num_weight_bytes = _limit_weights(folder, spec)
-    graph = _read_checked(place, hashes, max_bytes=MAX_GRAPH_BYTES).data.tobytes()
-    check_graph_text(graph, place, num_weight_bytes=num_weight_bytes)
-    weights = _read_checked(folder / NETWORK_FORMAT.files[1], hashes, max_bytes=num_weight_bytes)
-    model = import_openvino().Core().read_model(model=graph, weights=weights)
+    graph = _read_graph(place, hashes)
+    with open_tensors(folder / WEIGHTS_FILE) as file:
+        num_weight_bytes = _limit_weights(file, spec, place=str(folder / WEIGHTS_FILE))
+        check_graph_text(graph, place, num_weight_bytes=num_weight_bytes)
+        entries = {entry.name: entry for entry in file.entries}
+        constants, num_bytes = read_constants(
+            folder / CONSTANTS_FILE, hashes[CONSTANTS_FILE], entries, max_bytes=num_weight_bytes
+        )
+        openvino = import_openvino()
+        block = openvino.Tensor(openvino.Type.u8, [num_bytes])
+        constants.rebuild(block.data, file.read(hashes[WEIGHTS_FILE]))
+    model = openvino.Core().read_model(model=graph, weights=block)
     channels = _check_model(model, spec, place)
     check_graph_size(model, place, num_pixels=math.prod(spec.image_size), num_weight_bytes=num_weight_bytes)
     return model, channels
@@ -94,39 +106,44 @@ def describe_ports(spec: BundleSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
     return ports | {name: ("f32", (1, widths[name])) for name in output_names(spec)}
 
 
-def save(model: openvino.Model, folder: Path) -> dict[str, str]:
-    """Write a network's two files to a folder, flushed to disk, and return their sha256 by name.
+def save(model: openvino.Model, folder: Path, weights: Mapping[str, NDArray[np.float32]]) -> dict[str, str]:
+    """Write a network's files to a bundle folder, flushed to disk, and return their sha256 by name.
 
     Raises:
         OSError: They cannot be written.
     """
     place = folder / GRAPH_FILE
+    block_file = place.with_suffix(".bin")
     try:
-        return save_network(model, place)
+        hashes = save_network(model, place)
     except RuntimeError as error:
         raise OSError(f"OpenVINO cannot write {place}: {error}") from error
+    layers = ElementTree.parse(place).getroot().iterfind("layers/layer[@type='Const']/data[@element_type='f32']")  # noqa: S314 - OpenVINO has just written it
+    constants = [
+        (int(data.attrib["offset"]), tuple(int(edge) for edge in data.attrib["shape"].split(",") if edge))
+        for data in layers
+    ]
+    shared = share_constants(np.fromfile(block_file, np.uint8), constants, weights)
+    block_file.unlink()
+    return {GRAPH_FILE: hashes[GRAPH_FILE], CONSTANTS_FILE: shared.write(folder / CONSTANTS_FILE)}
 
 
-def _limit_weights(folder: Path, spec: BundleSpec) -> int:
-    """Return the maximum size of OpenVINO's weights: that of Keras' weights, whose header is checked.
+def _limit_weights(file: TensorFile, spec: BundleSpec, *, place: str) -> int:
+    """Return the size limit of OpenVINO's constants: the size of the bundle's weights, whose header is checked.
 
     Raises:
-        BundleError: The header of Keras' weights is invalid.
+        BundleError: The header is invalid.
     """
-    place = folder / WEIGHTS_FILE
-    with open_tensors(place) as file:
-        check_weight_names(file, spec, place=str(place))
-        num_bytes = max(entry.end for entry in file.entries)
+    check_weight_names(file, spec, place=place)
+    num_bytes = max(entry.end for entry in file.entries)
     return min(num_bytes, 8 * BACKBONES[spec.backbone].num_parameters + MAX_HEAD_BYTES) + ROOM_FOR_SHAPES
 
 
-def _read_checked(path: Path, hashes: Mapping[str, str], *, max_bytes: int) -> openvino.Tensor:
-    """Return a file's bytes, in memory owned by OpenVINO, after checking their hash against bundle.json."""
-    openvino = import_openvino()
-    with open_regular_file(path, max_bytes=max_bytes) as stream:
-        content = openvino.Tensor(openvino.Type.u8, [os.fstat(stream.fileno()).st_size])
-        stream.readinto(content.data)  # type: ignore[attr-defined]
-    check_hash(path, content.data, hashes)
+def _read_graph(path: Path, hashes: Mapping[str, str]) -> bytes:
+    """Return the bytes of the graph, after checking their hash against bundle.json."""
+    with open_regular_file(path, max_bytes=MAX_GRAPH_BYTES) as stream:
+        content = stream.read(MAX_GRAPH_BYTES)
+    check_hash(path, content, hashes)
     return content
 
 
@@ -149,7 +166,7 @@ NETWORK_FORMAT = NetworkFormat(
     name="openvino",
     title="OpenVINO",
     package="openvino",
-    files=(GRAPH_FILE, "openvino.bin"),
+    files=(GRAPH_FILE, CONSTANTS_FILE),
     precisions=tuple(PRECISIONS),
     require=require_openvino,
     convert=convert,
