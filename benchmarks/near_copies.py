@@ -57,6 +57,8 @@ KINDS: dict[str, Change] = {
     "cut by 15%": partial(cut, keep=0.85),
     "cut by 30%": partial(cut, keep=0.7),
     "mirrored, cut by 15%": lambda picture, rng: cut(picture.transpose(TURN.FLIP_LEFT_RIGHT), rng, 0.85),
+    "turned 90, cut by 15%": lambda picture, rng: cut(picture.transpose(TURN.ROTATE_90), rng, 0.85),
+    "turned 180, cut by 15%": lambda picture, rng: cut(picture.transpose(TURN.ROTATE_180), rng, 0.85),
     "rotated 5": lambda picture, rng: picture.rotate(5, Image.Resampling.BILINEAR),
 }
 
