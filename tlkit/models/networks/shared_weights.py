@@ -29,6 +29,8 @@ MIN_BYTES = 1024
 MAX_ULPS = 3
 """A factor is at most this many units in the last place away from the quotient of a product and a weight."""
 FLOAT_BYTES = 4
+SAMPLE, RELATIVE_ERROR = 16, 1e-5
+"""A weight whose first numbers are not in proportion to a constant's is not looked at further."""
 
 Weights = Mapping[str, NDArray[np.float32]]
 
@@ -215,33 +217,35 @@ def _find_factors(products: NDArray[np.float32], weights: NDArray[np.float32]) -
     """Return the factor of each entry of the first axis, if they give all products exactly; float32 (n,)."""
     if len(weights) == weights.size:
         return None  # any two vectors are multiples of each other, entry by entry
-    weights, products = (array.reshape(len(array), -1) for array in (weights, products))
-    rows = np.arange(len(weights))
-    largest = np.abs(weights).argmax(axis=1)
+    some, same = (array[:1].flat[:SAMPLE][np.newaxis] for array in (weights, products))
+    if np.abs(some * _divide(same, some) - same).max() > RELATIVE_ERROR * np.abs(same).max():
+        return None
+    weights, products = (np.ascontiguousarray(array).reshape(len(array), -1) for array in (weights, products))
+    higher = lower = factors = _divide(products, weights)
+    is_exact = np.zeros(len(weights), bool)
+    for _ in range(MAX_ULPS + 1):
+        for candidates in (higher, lower):
+            is_new = ~is_exact & (_bits(weights * candidates[:, np.newaxis]) == _bits(products)).all(axis=1)
+            factors = np.where(is_new, candidates, factors)
+            is_exact |= is_new
+        if is_exact.all():
+            return factors
+        higher, lower = np.nextafter(higher, np.float32(np.inf)), np.nextafter(lower, np.float32(-np.inf))
+    return None
+
+
+def _divide(products: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return the quotients at the largest weight of each row, float32 (n,); 0 for rows of zeros."""
+    rows, largest = np.arange(len(weights)), np.abs(weights).argmax(axis=1)
     divisors = weights[rows, largest]
-    factors: NDArray[np.float32] = np.divide(
+    quotients: NDArray[np.float32] = np.divide(
         products[rows, largest], divisors, out=np.zeros_like(divisors), where=divisors != 0
     )
-    if not np.allclose(weights[:1] * factors[:1, np.newaxis], products[:1], rtol=1e-5, atol=0):
-        return None
-    for row in rows:
-        candidates = _list_neighbours(factors[row])
-        exact = [value for value in candidates if _is_same(weights[row] * value, products[row])]
-        if not exact:
-            return None
-        factors[row] = exact[0]
-    return factors
+    return quotients
 
 
-def _list_neighbours(value: np.float32) -> list[np.float32]:
-    """Return a number, and those around it, nearest first."""
-    neighbours = [value]
-    for direction in (np.float32(np.inf), np.float32(-np.inf)):
-        other = value
-        for _ in range(MAX_ULPS):
-            other = np.nextafter(other, direction)
-            neighbours.append(other)
-    return neighbours
+def _bits(values: NDArray[np.float32]) -> NDArray[np.uint32]:
+    return values.view(np.uint32)
 
 
 def _is_same(first: NDArray[np.float32], second: NDArray[np.float32]) -> bool:
