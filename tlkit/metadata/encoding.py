@@ -108,7 +108,8 @@ class CategoryColumn:
         return len(self.values) + 2
 
     @cached_property
-    def _places(self) -> Mapping[str, int]:
+    def places(self) -> Mapping[str, int]:
+        """The input that each value of the vocabulary sets to 1, by its normalized form."""
         places = {fold_category(value): place for place, value in enumerate(self.values)}
         if is_boolean(places):
             places |= {digit: places[word] for digit, word in BOOLEAN_DIGITS.items() if word in places}
@@ -117,14 +118,14 @@ class CategoryColumn:
     def encode(self, texts: Sequence[str]) -> NDArray[np.float32]:
         """Return float32 (n, width), one 1 in each row."""
         unknown, missing = len(self.values), len(self.values) + 1
-        places = [missing if is_missing(text) else self._places.get(fold_category(text), unknown) for text in texts]
+        places = [missing if is_missing(text) else self.places.get(fold_category(text), unknown) for text in texts]
         encoded = np.zeros((len(texts), self.width), np.float32)
         encoded[np.arange(len(texts)), places] = 1.0
         return encoded
 
     def knows(self, text: str) -> bool:
         """Return whether a value, in any spelling, is in the vocabulary."""
-        return fold_category(text) in self._places
+        return fold_category(text) in self.places
 
     def describe(self) -> str:
         """Describe the column in words."""
