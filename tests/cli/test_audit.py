@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from tests.conftest import draw_image_folder
+from tests.origin import name_origin, read_origin
 
 RunCli = Callable[..., Any]
 SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32")
@@ -25,6 +26,9 @@ def test_an_audit_says_what_it_found_and_where(
     payload = run_cli("audit", "photos", *SMALLEST, "--json").json()
     assert payload["images"] == 12
     assert payload["page"] == "audits/photos/audit.html"
+    page = tmp_path / payload["page"]
+    assert name_origin(page) == "data, backbone, boundary, command, date, versions"
+    assert read_origin(page)["command"] == f"tlkit audit photos {' '.join(SMALLEST)} --json"
 
 
 def test_a_run_decides_over_the_settings(run_cli: RunCli, tmp_path: Path) -> None:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands.watched_run import ColourModel, draw, install, write_run
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
+from tests.origin import name_origin, read_origin
 from tlkit.probes import shift
 
 RunCli = Callable[..., Any]
@@ -30,6 +31,8 @@ def test_drift_json_has_the_expected_score_beside_the_measured_one(
     assert set(payload["looks"]) == {"brightness", "contrast", "sharpness", "megapixels"}
     assert len(payload["look_first"]) == len(payload["novelty"]) == 5
     assert {path.name for path in Path(payload["out"]).glob("*.*")} >= {"drift.csv", "drift.html"}
+    assert name_origin(Path(payload["out"]) / "drift.html") == "data, backbone, boundary, command, date, versions"
+    assert read_origin(Path(payload["out"]) / "drift.html")["command"].startswith("tlkit drift ")
 
 
 def test_drift_takes_metadata_from_the_rows_of_a_table(

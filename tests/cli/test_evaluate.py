@@ -8,6 +8,8 @@ from typing import Any
 
 import pytest
 
+from tests.origin import name_origin, read_origin
+
 RunCli = Callable[..., Any]
 
 
@@ -58,6 +60,9 @@ def test_evaluate_tells_the_story_and_writes_the_folder(
     assert result.exit_code == 0
     assert f"Evaluating {bundle} on 3 images, each in 2 standard views: {photos}." in " ".join(result.stdout.split())
     assert "mean of the classes" in result.stdout
+    page = tmp_path / "out" / "report.html"
+    assert name_origin(page) == "data, backbone, boundary, command, date, versions"
+    assert read_origin(page)["command"] == f"tlkit evaluate {bundle} {photos} --views 2 --out {tmp_path / 'out'}"
     assert "(95% interval " in result.stdout
     assert f"Written: {tmp_path / 'out'}" in result.stdout
     assert (tmp_path / "out" / "confusion.png").exists()

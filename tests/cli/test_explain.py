@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.origin import read_origin
+
 RunCli = Callable[..., Any]
 
 pytestmark = pytest.mark.usefixtures("bundles_are_read_once", "untraced")
@@ -40,6 +42,10 @@ def test_explain_writes_a_page_and_a_picture_of_each_map(
     page = (out / "explanations.html").read_text("utf-8")
     assert "striped red_000.png" in page
     assert "broken.jpg" in page
+    origin = read_origin(out / "explanations.html")
+    assert ", ".join(origin) == "data, backbone, boundary, command, date, versions, method, map"
+    assert origin["command"] == f"tlkit explain {bundle} {photos} --out {out} --json"
+    assert (origin["data"], origin["method"], origin["map"]) == (str(photos), "auto", "at top")
     for photo in payload["photos"]:
         for explanation in photo["explanations"]:
             with Image.open(explanation["map"]) as picture:

@@ -10,6 +10,7 @@ import pytest
 
 from tests.commands.watched_run import ColourModel, draw, install, write_run
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
+from tests.origin import name_origin, read_origin
 from tlkit.probes import suggestions
 
 RunCli = Callable[..., Any]
@@ -29,6 +30,8 @@ def test_suggest_json_has_the_suggestions_and_the_replay(
     assert payload["replay"]["repeats"] == 2
     assert payload["out"] == "suggestions/new"
     assert {path.name for path in Path(payload["out"]).glob("*.*")} >= {"suggestions.csv", "suggestions.html"}
+    assert name_origin(Path(payload["out"]) / "suggestions.html") == "data, backbone, boundary, command, date, versions"
+    assert read_origin(Path(payload["out"]) / "suggestions.html")["command"].startswith("tlkit suggest ")
 
 
 def test_suggest_takes_metadata_from_the_rows_of_a_table(

@@ -43,7 +43,7 @@ def page(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder.add(ExplainedPhoto(Prediction(f"{ATTACK}.png", error="truncated")))
     folder.add_filters(pictures[2])
     folder.add_channel(3, "block2", [Patch(record, (0.5, 0.5), 1.5)], [pictures[2]])
-    return folder.write_page(Path("runs/first"), method="auto", boundary="top")
+    return folder.write_page("Explanations of first", {"data": "new/", "command": "tlkit explain runs/first new/"})
 
 
 def test_the_page_shows_each_photo_with_its_map_and_what_the_map_tells(page: Path, open_page: OpenPage) -> None:

@@ -288,7 +288,8 @@ def explain_images(
     Raises:
         TlkitError: Any problem that the user can solve.
     """
-    from tlkit.commands.explain import ExplainOptions, read_channels, run_explain
+    from tlkit.commands.explain import ExplainOptions, run_explain
+    from tlkit.explain.channels import read_channels
 
     return run_explain(
         Path(run),

@@ -57,7 +57,6 @@ def finetune(
     start_from: Place | None = None,
     resume: bool = False,
     console: Console | None = None,
-    command: str | None = None,
     **settings: Any,
 ) -> Result:
     """Train a classifier on images: `tlkit finetune`.
@@ -68,7 +67,6 @@ def finetune(
         start_from: An earlier run whose model to train further.
         resume: Continue the interrupted run in `out`.
         console: Prints progress and results; None to print only warnings.
-        command: Command to record in the recipe.
         settings: Settings of the stage, such as `unfreeze`, `epochs` and `lr`, and of a recipe's sections.
 
     Returns:
@@ -88,7 +86,7 @@ def finetune(
     recipe = make_finetune_recipe(stage=stage, sections=given_sections(settings), start_from=as_path(start_from))
     if reach := describe_reach(stage, recipe):
         console.say(reach)
-    return _train(recipe, Path(data), out, as_path(start_from), resume=resume, console=console, command=command)
+    return _train(recipe, Path(data), out, as_path(start_from), resume=resume, console=console)
 
 
 def run(
@@ -99,7 +97,6 @@ def run(
     start_from: Place | None = None,
     resume: bool = False,
     console: Console | None = None,
-    command: str | None = None,
     **settings: Any,
 ) -> Result:
     """Run all stages of a recipe file: `tlkit run`.
@@ -111,7 +108,6 @@ def run(
         start_from: As in `finetune`; None for the run in the recipe, if any.
         resume: As in `finetune`.
         console: As in `finetune`.
-        command: As in `finetune`.
         settings: Settings that replace the recipe's.
 
     Returns:
@@ -133,7 +129,6 @@ def run(
         as_path(chosen.inputs.start_from),
         resume=resume,
         console=console or quiet_console(),
-        command=command,
     )
 
 
@@ -145,11 +140,10 @@ def _train(
     *,
     resume: bool,
     console: Console,
-    command: str | None,
 ) -> Result:
     from tlkit.commands.finetune import run_finetune
     from tlkit.runs.recipe import choose_run_folder
 
     folder = choose_run_folder(data, as_path(out), resume=resume)
-    recipe = dataclasses.replace(recipe, made_by=dataclasses.replace(recipe.made_by, command=command))
+    recipe = dataclasses.replace(recipe, made_by=dataclasses.replace(recipe.made_by, command=console.command))
     return run_finetune(recipe, data, folder, console=console, start_from=start_from, resume=resume)

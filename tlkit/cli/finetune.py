@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import command_line, output_options, run_options, settings_options
+from tlkit.cli.options import output_options, run_options, settings_options
 from tlkit.recipes import Stage
 from tlkit.reports.console import Console
 
@@ -36,7 +36,6 @@ def finetune(
         start_from=start_from,
         resume=resume,
         console=console,
-        command=command_line(),
         **options,
     )
     console.result(payload)

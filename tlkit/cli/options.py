@@ -99,12 +99,6 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
-def command_line() -> str | None:
-    """Return the command line as typed, or None outside of the `tlkit` command."""
-    typed: str | None = click.get_current_context().meta.get(COMMAND_LINE)
-    return typed
-
-
 def start_from_option(function: Function) -> Function:
     """Add `--start-from`."""
     return click.option(
@@ -184,7 +178,8 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     def command(*args: Any, verbose: bool, quiet: bool, as_json: bool, **kwargs: Any) -> Any:
         if verbose and quiet:
             raise click.UsageError("-v and -q are mutually exclusive.")
-        console = Console(verbosity=1 if verbose else -1 if quiet else 0, json=as_json)
+        typed = click.get_current_context().meta.get(COMMAND_LINE)
+        console = Console(verbosity=1 if verbose else -1 if quiet else 0, json=as_json, command=typed)
         if not quiet:
             announce_waits()
         return function(*args, console=console, **kwargs)

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from tlkit.cli.options import command_line, output_options, run_options
+from tlkit.cli.options import output_options, run_options
 from tlkit.reports.console import Console
 
 
@@ -41,7 +41,6 @@ def run(
         start_from=start_from,
         resume=resume,
         console=console,
-        command=command_line(),
         **options,
     )
     console.result(payload)

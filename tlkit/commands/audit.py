@@ -44,7 +44,7 @@ from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.reports.page import Section
 from tlkit.reports.printed_table import write_csv
 from tlkit.runs.image_map import make_map
-from tlkit.runs.origin import describe_moment
+from tlkit.runs.origin import describe_making
 
 AUDIT = "an audit"
 LABELS_FILE = "labels.csv"
@@ -119,7 +119,12 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
             image_map = _draw_map(study.audit, records, rows, manifest, console)
         can_move = data.is_dir() and has_class_folders(records, manifest)
         moves = propose_moves(study.audit.findings, records, manifest) if can_move else None
-        origin = {"data": str(data), "backbone": backbone.entry.name, "boundary": TOP, **describe_moment()}
+        origin = {
+            "data": str(data),
+            "backbone": backbone.entry.name,
+            "boundary": TOP,
+            **describe_making(console.command),
+        }
         write_audit_page(out / PAGE_FILE, study.audit, records, moves, manifest, origin, image_map)
         payload = _write_folder(out, study, records, manifest, moves)
     payload["seconds"] = round(time.perf_counter() - started, 2)

@@ -61,8 +61,7 @@ def run_drift(
                 f"With {len(new.scores.records)} new images the intervals are wide, and small changes stay unseen."
             )
         drift = compute_drift(spec, known, new, seed=options.seed)
-        command = options.describe_command("drift", run, sources)
-        origin = describe_origin(spec, data=", ".join(sources), command=command)
+        origin = describe_origin(spec, data=", ".join(sources), command=console.command)
         write_drift(out, drift, new, spec, title=f"New images for {opened.folder.resolve().name}", origin=origin)
     _say(drift, new, console)
     console.say(f"Written: {out / CSV_FILE}, {out / PAGE_FILE}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shlex
 import time
 from collections.abc import Callable
 from contextlib import ExitStack
@@ -131,7 +130,6 @@ def run_evaluate(
             payload["unknown"] = int((scores.distances > spec.unknown_above).sum())
         payload["seconds"] = seconds
         if out:
-            command = shlex.join(["tlkit", "evaluate", str(run), *([str(data)] if data else [])])
             evaluation = Evaluation(
                 name=f"{run} on {f'the {images.split} images' if data is None else data}",
                 measured_on=images.split or "",
@@ -141,7 +139,7 @@ def run_evaluate(
                 skipped=skipped,
                 payload=payload,
                 spec=spec,
-                origin=describe_origin(spec, data=images.source, command=command),
+                origin=describe_origin(spec, data=images.source, command=console.command),
                 caution=by_exposure.qualify(),
                 num_ranked=top_k or NUM_RANKED_CLASSES,
                 root=images.root,

@@ -14,6 +14,7 @@ from tlkit.data.manifest import Manifest, read_manifest
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import OUTPUT_MARKER, find_images
 from tlkit.errors import SettingError
+from tlkit.explain.channels import check_channels
 from tlkit.explain.methods import AUTO, check_method
 from tlkit.explain.outputs import choose_outputs, find_output
 from tlkit.features.cache import default_cache_root
@@ -26,6 +27,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import describe_unfinished
+from tlkit.runs.origin import describe_origin
 
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
@@ -129,7 +131,9 @@ def run_explain(
                 folder.add(photo)
                 advance(1)
         _show_network(models, options, folder)
-        page = folder.write_page(run, method=options.method, boundary=options.boundary or TOP)
+        origin = describe_origin(spec, data=", ".join(sources) or "the run's own images", command=console.command)
+        origin |= {"method": options.method, "map": f"at {options.boundary or TOP}"}
+        page = folder.write_page(f"Explanations of {run.name}", origin)
     payload = {
         "run": run,
         "out": out,
@@ -143,24 +147,6 @@ def run_explain(
     }
     _say(payload, console)
     return payload
-
-
-def read_channels(text: str | Sequence[int]) -> tuple[int, ...]:
-    """Return the numbers of channels in a text such as "3,17", or those given.
-
-    Raises:
-        SettingError: They are no whole numbers from 0 on.
-    """
-    parts = (
-        [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else list(map(str, text))
-    )
-    if not all(part.isdecimal() for part in parts):
-        raise SettingError(
-            f"--channels {text}: not a list of channels.",
-            expected="whole numbers from 0 on, with commas between them",
-            fix="--channels 3,17",
-        )
-    return tuple(map(int, parts))
 
 
 def _check_asked(sources: Sequence[str], options: ExplainOptions, run: Path) -> None:
@@ -181,16 +167,6 @@ def _check_asked(sources: Sequence[str], options: ExplainOptions, run: Path) -> 
             f"--channels: {run} is a bundle without its run, so its training photos are not known.",
             expected="a run folder with its manifest.csv",
             fix="leave out --channels.",
-        )
-
-
-def _check_channels(channels: Sequence[int], explainer: Explainer) -> None:
-    num_channels = explainer.feature_shape[-1]
-    if channels and max(channels) >= num_channels:
-        raise SettingError(
-            f"--channels {max(channels)}: the map at {explainer.boundary} has {num_channels:,} channels.",
-            expected=f"numbers from 0 to {num_channels - 1}",
-            fix="choose others, or another --boundary.",
         )
 
 
@@ -230,7 +206,7 @@ def _open_models(run: Path, spec: BundleSpec, options: ExplainOptions, console: 
 
     classifier = predictor if isinstance(predictor, Classifier) else read_bundle(run, loader_version=LOADER_VERSION)
     explainer = Explainer(classifier, options.boundary or TOP)
-    _check_channels(options.channels, explainer)
+    check_channels(options.channels, explainer)
     folder = find_run_folder(run)
     source = MapSource(_find_backbone(folder, spec), default_cache_root(), console)
     manifest = read_manifest(folder) if folder else None

@@ -123,8 +123,7 @@ def run_suggest(
         replay = _replay(spec, manifest, known, len(chosen), options.seed, console)
         lesson = describe_replay(spec.task, replay)
         write_csv(out / CSV_FILE, CSV_COLUMNS, [[getattr(each, name) for name in CSV_COLUMNS] for each in suggestions])
-        command = f"{options.describe_command('suggest', run, sources)} --number {options.number}"
-        origin = describe_origin(spec, data=", ".join(sources), command=command)
+        origin = describe_origin(spec, data=", ".join(sources), command=console.command)
         _write_page(out / PAGE_FILE, suggestions, lesson, replay, spec, origin)
     payload = {
         "run": run,

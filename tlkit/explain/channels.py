@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 import heapq
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.manifest import ImageRecord
-from tlkit.explain.records import MapReader
+from tlkit.errors import SettingError
+
+if TYPE_CHECKING:
+    import keras
+
+    from tlkit.explain.explainer import Explainer
+    from tlkit.explain.records import MapReader
 
 FILTER_PX = 44
 GAP_PX = 4
@@ -31,6 +38,39 @@ class Patch:
     record: ImageRecord
     centre: tuple[float, float]
     activation: float
+
+
+def read_channels(text: str | Sequence[int]) -> tuple[int, ...]:
+    """Return the numbers of channels in a text such as "3,17", or those given.
+
+    Raises:
+        SettingError: They are no whole numbers from 0 on.
+    """
+    parts = (
+        [part.strip() for part in text.split(",") if part.strip()] if isinstance(text, str) else list(map(str, text))
+    )
+    if not all(part.isdecimal() for part in parts):
+        raise SettingError(
+            f"--channels {text}: not a list of channels.",
+            expected="whole numbers from 0 on, with commas between them",
+            fix="--channels 3,17",
+        )
+    return tuple(map(int, parts))
+
+
+def check_channels(channels: Sequence[int], explainer: Explainer) -> None:
+    """Check that a map has these channels.
+
+    Raises:
+        SettingError: It has fewer.
+    """
+    num_channels = explainer.feature_shape[-1]
+    if channels and max(channels) >= num_channels:
+        raise SettingError(
+            f"--channels {max(channels)}: the map at {explainer.boundary} has {num_channels:,} channels.",
+            expected=f"numbers from 0 to {num_channels - 1}",
+            fix="choose others, or another --boundary.",
+        )
 
 
 def draw_filters(trunk: keras.Model, *, is_bgr: bool) -> NDArray[np.uint8] | None:
@@ -102,6 +142,8 @@ def crop_patch(pixels: NDArray[np.uint8], centre: tuple[float, float]) -> NDArra
 
 
 def _find_first_kernel(trunk: keras.Model) -> NDArray[np.float32] | None:
+    import keras
+
     for layer in trunk.layers:
         if isinstance(layer, keras.Model):
             kernel = _find_first_kernel(layer)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -169,8 +169,13 @@ class ExplanationFolder:
             "photos": self._rows,
         }
 
-    def write_page(self, run: Path, *, method: str, boundary: str) -> Path:
-        """Write the page and return its path."""
+    def write_page(self, title: str, origin: Mapping[str, str]) -> Path:
+        """Write the page and return its path.
+
+        Args:
+            title: Its heading.
+            origin: Where the maps come from, by name.
+        """
         legend = make_thumbnail(draw_legend(THUMBNAIL_PX), edge_px=THUMBNAIL_PX)
         picture = Html(f'<p><img alt="Colours of evidence, from against to for" src="{make_data_url(legend)}"></p>')
         sections = [Section("How to read the maps", join_html([picture]), HOW_TO_READ)]
@@ -189,10 +194,9 @@ class ExplanationFolder:
         facts = {"photos": f"{len(self._tiles):,}"}
         if summary["maps"]:
             facts["maps better than a guess"] = f"{summary['better_than_a_guess']:,} of {summary['maps']:,}"
-        origin = {"run": str(run), "backbone": self.spec.backbone, "method": method, "boundary": boundary}
         return write_page(
             self.path / PAGE_NAME,
-            Page(f"Explanations of {run.name}", "What speaks for the answers.", sections, facts, origin),
+            Page(title, "What speaks for the answers.", sections, facts, origin),
         )
 
     def _draw(self, picture: Image.Image, explanation: Explanation, upright_size: tuple[int, int]) -> NDArray[np.uint8]:

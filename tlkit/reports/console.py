@@ -40,14 +40,16 @@ class Console:
     Args:
         verbosity: -1 for warnings and results only (`-q`), 0 for messages, 1 for details too (`-v`).
         json: Write messages to standard error, and one JSON object to standard output by `result`.
+        command: The command line as typed; None from Python.
 
     Attributes:
         message_verbosity: The verbosity from which messages and tables are written.
     """
 
-    def __init__(self, *, verbosity: int = 0, json: bool = False) -> None:
+    def __init__(self, *, verbosity: int = 0, json: bool = False, command: str | None = None) -> None:
         self.verbosity = verbosity
         self.json = json
+        self.command = command
         self._warnings: set[str] = set()
         self.message_verbosity = 0
 

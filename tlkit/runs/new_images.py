@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import dataclasses
-import shlex
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -70,13 +69,6 @@ class ComparisonOptions:
     precision: str = "float32"
     table: Path | None = None
     image_column: str | None = None
-
-    def describe_command(self, name: str, run: Path, sources: Sequence[str]) -> str:
-        """Return the command line, as far as it says what is looked at."""
-        words = ["tlkit", name, str(run), *sources]
-        for option, value in (("--table", self.table), ("--image-column", self.image_column)):
-            words += [option, str(value)] if value is not None else []
-        return shlex.join(words)
 
 
 @dataclass(frozen=True, eq=False)

@@ -10,12 +10,12 @@ from tlkit.runtime import read_versions
 
 
 def describe_origin(spec: BundleSpec, *, data: str, command: str | None) -> dict[str, str]:
-    """Return data, backbone, boundary, command, date and versions by name.
+    """Return data, backbone, boundary, command, date and versions of a page about a model, by name.
 
     Args:
         spec: The model's.
         data: What the figures were measured on or the model was trained on.
-        command: The command line, if it is known.
+        command: The command line, if it is known: see `Console`.
     """
     height, width = spec.image_size
     boundary = find_backbone(spec.backbone).boundary_below(spec.unfrozen)
@@ -24,14 +24,14 @@ def describe_origin(spec: BundleSpec, *, data: str, command: str | None) -> dict
         "data": data,
         "backbone": f"{spec.backbone}, {spec.provenance.weights_source} weights, {width} × {height} px",
         "boundary": f"{boundary}: {trained.get(spec.unfrozen, f'{spec.unfrozen} and above were trained')}",
-        **({"command": command} if command else {}),
-        **describe_moment(),
+        **describe_making(command),
     }
 
 
-def describe_moment() -> dict[str, str]:
-    """Return the date and the versions by name."""
+def describe_making(command: str | None) -> dict[str, str]:
+    """Return the command line, if it is known, the date and the versions, by name."""
     return {
+        **({"command": command} if command else {}),
         "date": f"{datetime.now().astimezone():%Y-%m-%d %H:%M %Z}",
         "versions": ", ".join(f"{name} {version}" for name, version in read_versions().items()),
     }
