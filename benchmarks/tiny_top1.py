@@ -32,7 +32,7 @@ def main(folder: Path, image_size: int) -> None:
     """Print top-1 and top-5 accuracy with their 95% intervals."""
     start_keras()
     from tlkit.backbones.build import build_backbone
-    from tlkit.backbones.weight_files import HEAD_PREFIX
+    from tlkit.backbones.catalogue import HEAD_PREFIX
     from tlkit.heads import build_head, call_head
 
     with safe_open(BUNDLED_FILES["tiny"], framework="numpy") as file:

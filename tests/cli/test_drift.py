@@ -9,8 +9,8 @@ from typing import Any
 import pytest
 
 from tests.commands.watched_run import ColourModel, draw, install, write_run
-from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
 from tests.origin import name_origin, read_origin
+from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
 from tlkit.probes import shift
 
 RunCli = Callable[..., Any]

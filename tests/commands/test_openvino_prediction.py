@@ -67,10 +67,17 @@ def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPat
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     root = tmp_path_factory.mktemp("finished")
-    scores, networks = finish_model(classifier, make_run(RECIPE, manifest, root / "cache"), OptionalSteps(QUIET))
+    scores, converted = finish_model(classifier, make_run(RECIPE, manifest, root / "cache"), OptionalSteps(QUIET))
     assert scores is not None
     golden = np.stack([load_record(record, spec) for record in manifest.in_split("validation")[:2]])
-    write_bundle(root / "bundle", classifier, classifier.spec, golden, None, networks)
+    write_bundle(
+        root / "bundle",
+        classifier,
+        classifier.spec,
+        golden,
+        None,
+        {each.format.name: each.network for each in converted},
+    )
     return root / "bundle", scores
 
 
@@ -144,7 +151,7 @@ def test_a_run_by_keras_alone_carries_no_network_networks(
     settings = dataclasses.replace(RECIPE.backbone, engine="keras")
     recipe = dataclasses.replace(RECIPE, backbone=settings)
     steps = OptionalSteps(QUIET)
-    assert finish_model(classifier, make_run(recipe, manifest, tmp_path), steps)[1] == {}
+    assert finish_model(classifier, make_run(recipe, manifest, tmp_path), steps)[1] == []
     assert steps.not_made == []
 
 
@@ -161,8 +168,8 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
         seed=0,
     )
     steps = OptionalSteps(QUIET)
-    scores, networks = finish_model(classifier, make_run(RECIPE, manifest, tmp_path), steps)
-    assert networks == {}
+    scores, converted = finish_model(classifier, make_run(RECIPE, manifest, tmp_path), steps)
+    assert converted == []
     assert scores is not None
     assert len(scores.records) == len(manifest.in_split("validation"))
     warnings = capsys.readouterr().err

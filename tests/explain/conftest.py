@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
 from numpy.typing import NDArray
+from PIL import Image
 
+from tlkit.data.file_index import FileIndex
+from tlkit.data.manifest import ImageRecord
 from tlkit.heads import HEADS
 from tlkit.metadata.columns import ColumnRequest
 from tlkit.metadata.encoding import NO_METADATA, fit_encoding
@@ -27,6 +31,20 @@ def draw_pictures(count: int, *, seed: int = 0) -> NDArray[np.uint8]:
     for picture, (top, left) in zip(pictures, rng.integers(0, EDGE - 12, (count, 2)), strict=True):
         picture[top : top + 12, left : left + 12] = 230
     return pictures
+
+
+def write_pictures(folder: Path, index: Path) -> tuple[ImageRecord, ...]:
+    """Write three of these pictures to files, and return their records."""
+    for number, picture in enumerate(draw_pictures(3)):
+        Image.fromarray(picture).save(folder / f"{number}.png")
+    facts = FileIndex(index).look(sorted(folder.glob("*.png")))
+    return tuple(ImageRecord(fact.path, fact.sha256, fact.width, fact.height, "test", "cat") for fact in facts)
+
+
+def read_weights(classifier: Any) -> dict[str, NDArray[np.float32]]:
+    """Return the weights of a classifier's head, as `read_head_weights` gives them."""
+    named = classifier.named_weights()
+    return {name.removeprefix("head/"): np.asarray(named[name]) for name in named if name.startswith("head/")}
 
 
 @cache

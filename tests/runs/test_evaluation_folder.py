@@ -37,7 +37,6 @@ def make_evaluation(photos: Path, by_exposure: ScoreTable = ((), [])) -> Evaluat
         origin=describe_origin(spec, data="photos/test", command="tlkit evaluate runs/first"),
         caution="The run has seen none of them.",
         num_ranked=2,
-        root=photos,
     )
 
 

@@ -49,12 +49,12 @@ def finish(
     recipe: Recipe = RECIPE,
 ) -> Scores | None:
     """Finish a model as a run does, by default one that has trained nothing but the head."""
-    scores, networks = finish_model(
+    scores, converted = finish_model(
         classifier,
         Run(recipe, resolve_backbone(recipe.backbone), manifest, cache_root, Console()),
         steps or OptionalSteps(Console()),
     )
-    assert networks == {}
+    assert converted == []
     return scores
 
 

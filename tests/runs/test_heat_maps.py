@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -21,12 +22,12 @@ from tlkit.runs.mistake_sheets import show_mistakes
 pytestmark = pytest.mark.usefixtures("drawn_figures")
 
 
-def refuse() -> tuple[object, object]:
+def refuse() -> dict[str, NDArray[np.float32]]:
     raise BundleError("The bundle is damaged.", expected="a whole one", fix="train again.")
 
 
-def make_heat_maps(folder: Path, steps: OptionalSteps) -> HeatMaps:
-    return HeatMaps(refuse, folder, folder / "cache", steps, QUIET)  # type: ignore[arg-type]
+def make_heat_maps(steps: OptionalSteps) -> HeatMaps:
+    return HeatMaps(SimpleNamespace(spec=make_spec(["cat", "dog"])), refuse, steps, QUIET)
 
 
 def score(folder: Path) -> Scores:
@@ -47,7 +48,7 @@ def test_the_predicted_class_is_explained_on_a_layer_of_each_tile(
         return {record.path: np.eye(7, dtype=np.float32) for record in records[:2]}
 
     monkeypatch.setattr(HeatMaps, "explain", explain)
-    heat_maps = make_heat_maps(tmp_path, OptionalSteps(QUIET))
+    heat_maps = make_heat_maps(OptionalSteps(QUIET))
     sheets = show_mistakes(
         score(tmp_path), make_spec(["cat", "dog"]), tmp_path, budget=PictureBudget(), console=QUIET, heat_maps=heat_maps
     )
@@ -65,7 +66,7 @@ def test_a_model_that_cannot_be_opened_costs_the_maps_alone(tmp_path: Path) -> N
         tmp_path,
         budget=PictureBudget(),
         console=QUIET,
-        heat_maps=make_heat_maps(tmp_path, steps),
+        heat_maps=make_heat_maps(steps),
     )
     assert steps.not_made == [{"what": "The heat maps of mistakes", "reason": "The bundle is damaged"}]
     assert len(sheets.sections) == 2
@@ -76,5 +77,5 @@ def test_a_model_of_one_class_has_nothing_to_explain(tmp_path: Path) -> None:
     steps = OptionalSteps(QUIET)
     scores = Scores(make_records(["cat"], box=(0.0, 0.0, 9.0, 9.0)), np.ones((1, 1), np.float32), ((0, 0, 9, 9),), ())
     spec = make_spec(["cat"], has_box=True)
-    show_mistakes(scores, spec, tmp_path, budget=PictureBudget(), console=QUIET, heat_maps=make_heat_maps(tmp_path, steps))  # fmt: skip
+    show_mistakes(scores, spec, tmp_path, budget=PictureBudget(), console=QUIET, heat_maps=make_heat_maps(steps))  # fmt: skip
     assert steps.not_made == []

@@ -4,20 +4,20 @@ from __future__ import annotations
 
 import dataclasses
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
 
+from tests.explain.conftest import read_weights
 from tests.runs.test_heat_maps import refuse
 from tests.runs.test_mistakes import make_records, make_spec
-from tlkit.backbones.catalogue import find_backbone
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord
 from tlkit.explain.shortcuts import EvidencePlaces
 from tlkit.inference.scoring import Scores
-from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.heat_maps import HeatMaps
@@ -69,28 +69,26 @@ def fit_head(classifier: Any, records: tuple[ImageRecord, ...]) -> None:
     weights["head/logits/bias"].assign(np.zeros(3))
 
 
-def open_trained(records: tuple[ImageRecord, ...]) -> tuple[Any, ResolvedBackbone]:
+def train(records: tuple[ImageRecord, ...]) -> Any:
     from tlkit.models.classifier import assemble_classifier
 
     classifier = assemble_classifier(make_spec(NAMES, image_size=(EDGE_PX, EDGE_PX)), weights="bundled", seed=0)
     fit_head(classifier, records)
-    size = (EDGE_PX, EDGE_PX)
-    return classifier, ResolvedBackbone(find_backbone("tiny"), "bundled", size, "squash", "float32", "keras", "float32")
+    return classifier
 
 
-def look(records: tuple[ImageRecord, ...], open_model: Any, cache_root: Path) -> tuple[list[EvidencePlaces], Any]:
+def look(records: tuple[ImageRecord, ...], classifier: Any, weights: Any) -> tuple[list[EvidencePlaces], Any]:
     scores = Scores(records, np.eye(3, dtype=np.float32)[np.repeat(np.arange(3), NUM_OF_A_CLASS)], None, ())
     spec = make_spec(NAMES, image_size=(EDGE_PX, EDGE_PX))
     console = Console()
-    heat_maps = HeatMaps(open_model, records[0].path.parents[1], cache_root, OptionalSteps(console), console)
+    heat_maps = HeatMaps(classifier, weights, OptionalSteps(console), console)
     return look_for_shortcuts(scores, choose_mistakes(scores, spec).verdicts, spec, heat_maps), heat_maps.steps
 
 
-def test_a_class_that_is_recognized_by_a_mark_is_named(
-    tmp_path: Path, cache_root: Path, capfd: pytest.CaptureFixture[str]
-) -> None:
+def test_a_class_that_is_recognized_by_a_mark_is_named(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     records = draw_photos(tmp_path, is_marked=True)
-    found, _ = look(records, lambda: open_trained(records), cache_root)
+    classifier = train(records)
+    found, _ = look(records, classifier, lambda: read_weights(classifier))
     sentence = (
         "The model may recognize dog by something other than the object: over 22 images that it gets right, the evidence "
         "is strongest at the same place in the border of the pictures: bottom right."
@@ -106,16 +104,17 @@ def test_a_class_that_is_recognized_by_a_mark_is_named(
     assert (entry["class_name"], entry["num_photos"], entry["outside"]) == ("dog", 22, None)
 
 
-def test_no_class_is_named_where_objects_decide(tmp_path: Path, cache_root: Path) -> None:
+def test_no_class_is_named_where_objects_decide(tmp_path: Path) -> None:
     records = draw_photos(tmp_path, is_marked=False)
-    found, steps = look(records, lambda: open_trained(records), cache_root)
+    classifier = train(records)
+    found, steps = look(records, classifier, lambda: read_weights(classifier))
     assert (found, steps.not_made) == ([], [])
     assert render_shortcuts(found) is None
     assert summarise_shortcuts(found) == {}
 
 
-def test_a_model_that_cannot_be_opened_costs_the_search_alone(tmp_path: Path, cache_root: Path) -> None:
-    found, steps = look(draw_photos(tmp_path, is_marked=False), refuse, cache_root)
+def test_a_model_that_cannot_be_opened_costs_the_search_alone(tmp_path: Path) -> None:
+    found, steps = look(draw_photos(tmp_path, is_marked=False), SimpleNamespace(spec=make_spec(NAMES)), refuse)
     assert found == []
     assert steps.not_made == [{"what": "The search for shortcuts", "reason": "The bundle is damaged"}]
 

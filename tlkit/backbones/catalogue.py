@@ -14,6 +14,8 @@ from tlkit.errors import BackboneError, name_fix
 
 PIXELS = "pixels"
 TOP = "top"
+BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"
+"""Prefixes of names of weights in a bundle."""
 HEAD_GROUP = "head"
 """The head's name in tables of learning rates by layer group."""
 POOLINGS = ("avg", "none")

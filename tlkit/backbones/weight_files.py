@@ -17,13 +17,9 @@ import keras
 import numpy as np
 from safetensors import SafetensorError, safe_open
 
-from tlkit.backbones.catalogue import BackboneEntry
+from tlkit.backbones.catalogue import BACKBONE_PREFIX, HEAD_PREFIX, BackboneEntry
 from tlkit.backbones.weights import snake_case, stable_names, unreadable_weights
 from tlkit.errors import BackboneError
-
-BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"
-"""Prefixes of names of weights in a bundle."""
-
 
 MAX_NAMES = 100_000
 _DAMAGE = (

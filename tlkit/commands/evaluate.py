@@ -22,7 +22,7 @@ from tlkit.inference.task_report import compute_task_report
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
-from tlkit.models.storage import read_spec
+from tlkit.models.storage import read_head_weights, read_spec
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import (
@@ -32,7 +32,6 @@ from tlkit.reports.output_folder import (
 from tlkit.runs.evaluation_folder import Evaluation, write_evaluation
 from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_images_to_evaluate
 from tlkit.runs.folder import describe_unfinished
-from tlkit.runs.heat_maps import reopen_model
 from tlkit.runs.origin import describe_origin
 from tlkit.runs.shortcuts import summarise_shortcuts
 from tlkit.tasks import find_task
@@ -142,10 +141,8 @@ def run_evaluate(
                 origin=describe_origin(spec, data=images.source, command=console.command),
                 caution=by_exposure.qualify(),
                 num_ranked=top_k or NUM_RANKED_CLASSES,
-                root=images.root,
-                open_model=partial(reopen_model, folder, predictor, loader_version=LOADER_VERSION, console=console)
-                if folder
-                else None,
+                predictor=predictor,
+                read_weights=partial(read_head_weights, run, loader_version=LOADER_VERSION),
             )
             payload |= summarise_shortcuts(write_evaluation(out, evaluation, console))
         _print_results(report, by_exposure, images.split, payload, console)

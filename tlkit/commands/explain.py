@@ -31,10 +31,10 @@ from tlkit.runs.origin import describe_origin
 
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
+    from tlkit.explain.map_reader import MapSource
     from tlkit.explain.neighbours import TrainingPhotos
     from tlkit.explain.pages import ExplainedPhoto, ExplanationFolder
     from tlkit.explain.photos import Explanation
-    from tlkit.explain.records import MapSource
     from tlkit.models.classifier import Classifier
     from tlkit.models.predictor import Predictor
 
@@ -173,7 +173,7 @@ def _check_asked(sources: Sequence[str], options: ExplainOptions, run: Path) -> 
 def _show_network(models: _Models, options: ExplainOptions, folder: ExplanationFolder) -> None:
     """Add the filters of the first layer and the patches that excite channels, as far as they are asked for."""
     from tlkit.explain.channels import crop_patch, draw_filters, find_patches
-    from tlkit.explain.records import MapReader
+    from tlkit.explain.map_reader import MapReader
     from tlkit.inference.scoring import load_record
 
     if not options.filters and not options.channels:
@@ -199,8 +199,8 @@ def _open_models(run: Path, spec: BundleSpec, options: ExplainOptions, console: 
 
     start_keras()
     from tlkit.explain.explainer import Explainer
+    from tlkit.explain.map_reader import MapSource
     from tlkit.explain.neighbours import read_training_photos
-    from tlkit.explain.records import MapSource
     from tlkit.models.classifier import Classifier
     from tlkit.models.saving import read_bundle
 

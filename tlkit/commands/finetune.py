@@ -127,7 +127,8 @@ def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, starte
     for stage in plan.stages:
         run = _run_stage(run, stage, classifier, folder, history)
 
-    scores, networks = finish_model(classifier, run, steps)
+    scores, converted = finish_model(classifier, run, steps)
+    networks = {each.format.name: each.network for each in converted}
     write_model(folder, classifier, run.manifest, history.outcomes, networks)
     report = compute_task_report(classifier.spec, scores) if scores else None
     seconds = time.perf_counter() - started
@@ -136,7 +137,7 @@ def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, starte
         run,
         folder,
         history,
-        classifier=classifier,
+        predictor=converted[0] if converted else classifier,
         scored=(scores, report) if scores and report else None,
         seconds=seconds,
     )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     import keras
 
     from tlkit.explain.explainer import Explainer
-    from tlkit.explain.records import MapReader
+    from tlkit.explain.map_reader import MapReader
 
 FILTER_PX = 44
 GAP_PX = 4

@@ -12,7 +12,7 @@ from tlkit.backbones.catalogue import TOP
 from tlkit.data.image_file import ImageFile
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import PICTURE_ITSELF
-from tlkit.explain.records import MapSource
+from tlkit.explain.map_reader import MapSource
 from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest

@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import dataclasses
 from datetime import UTC, datetime
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
@@ -15,8 +16,7 @@ import numpy as np
 import tensorflow as tf
 
 from tlkit.backbones.build import Backbone, build_backbone
-from tlkit.backbones.catalogue import TOP
-from tlkit.backbones.weight_files import BACKBONE_PREFIX, HEAD_PREFIX
+from tlkit.backbones.catalogue import BACKBONE_PREFIX, HEAD_PREFIX, TOP
 from tlkit.backbones.weights import finalize_normalization, stable_names
 from tlkit.heads import build_head, call_head
 from tlkit.models.novelty import Novelty
@@ -95,6 +95,19 @@ class Classifier:
         """Compute answers and pooled features: see `tlkit.models.predictor.Predictor.predict_with_features`."""
         outputs = self._run(images, metadata)
         return np.concatenate([compute_rows(self.spec, outputs, self.novelty), outputs["feature"]], axis=1)
+
+    def compute_maps(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
+        """Compute the last feature maps; see `tlkit.models.predictor.Predictor.compute_maps`."""
+        maps: np.ndarray[Any, Any] = self._maps(tf.constant(images)).numpy()
+        return maps
+
+    @cached_property
+    def _maps(self) -> Any:
+        trunk, _ = self.backbone.split_at_map(TOP)
+        pictures = tf.TensorSpec((None, *self.spec.image_size, 3), tf.uint8)
+        return tf.function(
+            lambda images: trunk(tf.cast(images, tf.float32), training=False), input_signature=[pictures]
+        )
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by its name in a bundle, `backbone/…` and `head/…`."""

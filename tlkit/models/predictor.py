@@ -70,6 +70,13 @@ class Predictor(Protocol):
     def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the pooled features that the head sees, float32 (n, channels), of images as in `predict`."""
 
+    def compute_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the backbone's last feature maps, before any pooling, of images as in `predict`.
+
+        Returns:
+            float32 (n, h, w, channels).
+        """
+
     def predict_with_features(
         self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:

@@ -15,8 +15,7 @@ import keras
 import numpy as np
 
 from tlkit.backbones.build import Backbone, build_backbone
-from tlkit.backbones.catalogue import TOP
-from tlkit.backbones.weight_files import BACKBONE_PREFIX
+from tlkit.backbones.catalogue import BACKBONE_PREFIX, TOP
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
 from tlkit.errors import BackboneError, BundleError, NumericsError
 from tlkit.models.classifier import Classifier, build_head_of, check_pooling, name_head_weights

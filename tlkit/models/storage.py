@@ -23,7 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from tlkit.backbones.catalogue import BACKBONES
+from tlkit.backbones.catalogue import BACKBONE_PREFIX, BACKBONES, HEAD_PREFIX
 from tlkit.files import flush_folder, write_text
 from tlkit.models.networks import NETWORK_FORMATS, find_network_format
 from tlkit.models.novelty import MAX_DIRECTIONS, Novelty
@@ -138,7 +138,7 @@ def check_weight_names(weights: TensorFile, spec: BundleSpec, *, place: str) -> 
     Raises:
         BundleError: If a name belongs to no part of the model, or the size of the backbone is far off.
     """
-    parts = ("backbone/", "head/")
+    parts = (BACKBONE_PREFIX, HEAD_PREFIX)
     for entry in weights.entries:
         if not entry.name.startswith(parts):
             raise refusal(
@@ -170,6 +170,27 @@ def golden_kinds(golden: TensorFile, spec: BundleSpec, *, place: str) -> dict[st
     if spec.metadata.width:
         kinds["metadata"] = ("F32", (count, spec.metadata.width))
     return kinds
+
+
+def read_head_weights(path: Path, *, loader_version: int) -> dict[str, np.ndarray[Any, Any]]:
+    """Return the weights of a bundle's head by name, float32, without the prefix of the head.
+
+    Args:
+        path: A run folder, or the bundle folder.
+        loader_version: As for `read_spec`.
+
+    Raises:
+        BundleError: If the bundle is missing, damaged or not as tlkit writes it.
+    """
+    folder = find_bundle(path)
+    spec, hashes = read_description(folder, loader_version=loader_version)
+    with open_tensors(folder / WEIGHTS_FILE) as file:
+        check_weight_names(file, spec, place=str(folder / WEIGHTS_FILE))
+        return {
+            name.removeprefix(HEAD_PREFIX): array
+            for name, array in file.read(hashes[WEIGHTS_FILE])
+            if name.startswith(HEAD_PREFIX)
+        }
 
 
 def read_novelty(folder: Path, sha256: str, num_channels: int) -> Novelty:

@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
 
 from tlkit.data.manifest import SkippedFile
 from tlkit.explain.shortcuts import EvidencePlaces
-from tlkit.features.cache import default_cache_root
 from tlkit.files import write_json
 from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores
 from tlkit.inference.task_report import draw_box_sheet, draw_task_pictures
+from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.reports.page import Page, write_page
@@ -32,9 +34,6 @@ from tlkit.runs.mistake_sheets import clear_mistakes, show_mistakes
 from tlkit.runs.report import budget_pictures
 from tlkit.runs.shortcuts import look_for_shortcuts, render_shortcuts, summarise_shortcuts
 from tlkit.tasks.report import Report, ScoreTable
-
-if TYPE_CHECKING:
-    from tlkit.models.classifier import Classifier
 
 REPORT_FILE = "report.json"
 OTHER_FILES = (
@@ -67,8 +66,8 @@ class Evaluation:
         origin: Where the figures come from, by name.
         caution: A caveat about the figures.
         num_ranked: Classes or labels that predictions.csv ranks.
-        root: The folder of the images.
-        open_model: Opens the model for heat maps, which there are none of without it: see `HeatMaps`.
+        predictor: The model, for heat maps; None for none.
+        read_weights: Returns the weights of its head: see `HeatMaps`.
     """
 
     name: str
@@ -82,8 +81,8 @@ class Evaluation:
     origin: dict[str, str]
     caution: str
     num_ranked: int
-    root: Path
-    open_model: Callable[[], tuple[Classifier, ResolvedBackbone]] | None = None
+    predictor: Predictor | None = None
+    read_weights: Callable[[], Mapping[str, NDArray[np.float32]]] = dict
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> list[EvidencePlaces]:
@@ -119,8 +118,8 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
 
 def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, console: Console) -> list[EvidencePlaces]:
     heat_maps = None
-    if evaluation.open_model:
-        heat_maps = HeatMaps(evaluation.open_model, evaluation.root, default_cache_root(), steps, console)
+    if evaluation.predictor is not None:
+        heat_maps = HeatMaps(evaluation.predictor, evaluation.read_weights, steps, console)
     sheets = show_mistakes(
         evaluation.scores,
         evaluation.spec,

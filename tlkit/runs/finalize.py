@@ -26,7 +26,6 @@ from tlkit.inference.scoring import Scores, reasons, render_views
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
 from tlkit.models.networks import NETWORK_FORMATS, find_network_format
-from tlkit.models.networks.base import Network
 from tlkit.models.novelty import NEVER, Novelty, choose_unknown_above, fit_novelty, pool_features
 from tlkit.models.predictor import cool
 from tlkit.models.spec import BundleSpec
@@ -47,12 +46,14 @@ DISTANCE = "The distance from the training images"
 SCORES = "The scores on the validation images"
 
 
-def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tuple[Scores | None, dict[str, Network]]:
+def finish_model(
+    classifier: Classifier, run: Run, steps: OptionalSteps
+) -> tuple[Scores | None, list[NetworkClassifier]]:
     """Complete a classifier's spec and novelty detector.
 
     Returns:
-        Its scores on the validation images, computed as in prediction, or None if none can be read; and its networks in
-        network formats, by name.
+        Its scores on the validation images, computed as in prediction, or None if none can be read; and the same model
+        in network formats, the fastest first.
 
     Args:
         classifier: The trained model; values chosen by an earlier run are discarded.
@@ -70,7 +71,9 @@ def finish_model(classifier: Classifier, run: Run, steps: OptionalSteps) -> tupl
         scores = _choose_limits(classifier, scores, run.recipe.training.false_alarms, run.console)
     else:
         steps.fail(SCORES, f"none of the {len(scores.failures):,} images can be read")
-    return scores if scores.records else None, {each.format.name: each.network for each in converted}
+    for each in converted:
+        each.spec = classifier.spec
+    return scores if scores.records else None, converted
 
 
 def forget_choices(spec: BundleSpec) -> BundleSpec:

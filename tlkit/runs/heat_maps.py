@@ -2,50 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.catalogue import TOP
-from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.manifest import ImageRecord
+from tlkit.explain.numpy_head import NumpyHead
+from tlkit.explain.records import ExplainedRecords, explain_records, place_map
 from tlkit.models.predictor import Predictor
-from tlkit.recipes import ResolvedBackbone, read_recipe, resolve_backbone
-from tlkit.recipes.reading import RECIPE_FILE
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
-from tlkit.runs.recipe import check_engines
-from tlkit.runtime import start_keras
-
-if TYPE_CHECKING:
-    from tlkit.explain.explainer import Explainer
-    from tlkit.explain.records import ExplainedRecords
-    from tlkit.models.classifier import Classifier
 
 HEAT_MAPS = "The heat maps of mistakes"
 
 
 @dataclass(frozen=True)
 class HeatMaps:
-    """Makes heat maps; a failure is noted, and gives none.
+    """Makes heat maps, each once; a failure is noted, and gives none.
 
     Attributes:
-        open_model: Returns the model and how its features are computed. It is called once, for the first maps.
-        root: The folder of the images.
-        cache_root: Where the caches lie.
+        predictor: The model.
+        read_weights: Returns the weights of its head: see `read_head_weights`. It is called once, for the first maps.
         steps: Keeps account of a failure.
         console: Shows progress.
     """
 
-    open_model: Callable[[], tuple[Classifier, ResolvedBackbone]]
-    root: Path
-    cache_root: Path
+    predictor: Predictor
+    read_weights: Callable[[], Mapping[str, NDArray[np.float32]]]
     steps: OptionalSteps
     console: Console
+    _known: dict[tuple[Path, int], NDArray[np.float32] | None] = field(default_factory=dict)
 
     def explain(self, records: Sequence[ImageRecord], outputs: NDArray[np.int64]) -> dict[Path, NDArray[np.float32]]:
         """Return what speaks for one output of each image, over the whole upright picture.
@@ -60,58 +50,35 @@ class HeatMaps:
         maps: dict[Path, NDArray[np.float32]] = {}
         with self.steps.step(HEAT_MAPS):
             explained = self.explain_inputs(records, outputs)
-            from tlkit.explain.records import place_map
-
-            spec = self._model[0].classifier.spec
+            spec = self.predictor.spec
             for record, evidence in zip(explained.records, explained.maps, strict=True):
                 size = (record.height, record.width)
                 maps[record.path] = place_map(evidence, picture_size=size, image_size=spec.image_size, fit=spec.fit)
         return maps
 
     def explain_inputs(self, records: Sequence[ImageRecord], outputs: NDArray[np.int64]) -> ExplainedRecords:
-        """Return what speaks for one output of each image, over the network's input; feature maps are cached.
+        """Return what speaks for one output of each image, over the network's input.
 
         Args:
             records: As for `explain`.
             outputs: As for `explain`.
 
         Raises:
-            TlkitError: The model cannot be opened, or its features cannot be computed or stored.
+            TlkitError: The weights of the head cannot be read, or the model has no feature map.
         """
-        explainer, backbone = self._model
-        from tlkit.explain.records import MapSource, explain_records
-
-        spec = explainer.classifier.spec
-        manifest = Manifest(self.root, spec.class_names, tuple(records), task=spec.task, grey=spec.grey)
-        source = MapSource(backbone, self.cache_root, self.console.for_details())
-        return explain_records(explainer, manifest, outputs, source)
+        keys = [(record.path, int(output)) for record, output in zip(records, outputs, strict=True)]
+        new = [place for place, key in enumerate(keys) if key not in self._known]
+        if new:
+            chosen = [records[place] for place in new]
+            explained = explain_records(self.predictor, self._head, chosen, outputs[new], self.console)
+            self._known.update(dict.fromkeys(keys[place] for place in new))
+            for record, target, evidence in zip(explained.records, explained.targets, explained.maps, strict=True):
+                self._known[record.path, int(target)] = evidence
+        maps = {place: found for place, key in enumerate(keys) if (found := self._known[key]) is not None}
+        places = list(maps)
+        stacked = np.stack(list(maps.values())) if maps else np.zeros((0, 1, 1), np.float32)
+        return ExplainedRecords(tuple(records[place] for place in places), stacked, outputs[places])
 
     @cached_property
-    def _model(self) -> tuple[Explainer, ResolvedBackbone]:
-        classifier, backbone = self.open_model()
-        from tlkit.explain.explainer import Explainer
-
-        return Explainer(classifier), backbone
-
-
-def reopen_model(
-    folder: Path, predictor: Predictor, *, loader_version: int, console: Console
-) -> tuple[Classifier, ResolvedBackbone]:
-    """Return a run's model as Keras has it, and how its features are computed.
-
-    Args:
-        folder: The run.
-        predictor: Its model, by any engine.
-        loader_version: The version of this tlkit's image loader.
-        console: Shows which engines of the run are not there.
-
-    Raises:
-        TlkitError: The recipe or the bundle is damaged.
-    """
-    recipe = check_engines(read_recipe(folder / RECIPE_FILE), console)
-    start_keras()
-    from tlkit.models.classifier import Classifier
-    from tlkit.models.saving import read_bundle
-
-    classifier = predictor if isinstance(predictor, Classifier) else read_bundle(folder, loader_version=loader_version)
-    return classifier, resolve_backbone(recipe.backbone).at(TOP, recipe.made_by)
+    def _head(self) -> NumpyHead:
+        return NumpyHead(self.predictor.spec, self.read_weights())

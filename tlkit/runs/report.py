@@ -5,12 +5,13 @@ from __future__ import annotations
 import dataclasses
 import shlex
 from collections.abc import Sequence
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
-from tlkit.backbones.catalogue import TOP
+from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.explain.shortcuts import EvidencePlaces
@@ -19,6 +20,7 @@ from tlkit.inference.scoring import Scores, load_record_views, score_records
 from tlkit.inference.task_report import draw_task_pictures
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import read_head_weights
 from tlkit.outputs import QUANTITIES
 from tlkit.recipes import Recipe, read_recipe
 from tlkit.reports.console import Console
@@ -45,7 +47,6 @@ from tlkit.training.run import Run
 from tlkit.training.schedules import Course
 
 if TYPE_CHECKING:
-    from tlkit.models.classifier import Classifier
     from tlkit.training.stage import StageOutcome
 
 NUM_SHEET_IMAGES = 4
@@ -96,7 +97,7 @@ def write_run_report(
     folder: RunFolder,
     history: RunHistory,
     *,
-    classifier: Classifier,
+    predictor: Predictor,
     scored: tuple[Scores, Report] | None,
     seconds: float,
 ) -> list[EvidencePlaces]:
@@ -105,7 +106,7 @@ def write_run_report(
     Returns:
         Classes that the model may recognize by something other than the object.
     """
-    manifest, console, spec = run.manifest, run.console, classifier.spec
+    manifest, console, spec = run.manifest, run.console, predictor.spec
     steps, outcomes = history.steps, history.outcomes
     with steps.step("curves.png"):
         draw_history(folder.path / "curves.png", history.rows, [list_learning_rates(outcome) for outcome in outcomes])
@@ -124,13 +125,8 @@ def write_run_report(
         score_table = report.score_table()
         with steps.step("The pictures of mistakes"):
             clear_mistakes(folder.path)
-            heat_maps = HeatMaps(
-                lambda: (classifier, run.backbone.at(TOP, run.recipe.made_by)),
-                manifest.root,
-                run.cache_root,
-                steps,
-                console,
-            )
+            read_weights = partial(read_head_weights, folder.path, loader_version=LOADER_VERSION)
+            heat_maps = HeatMaps(predictor, read_weights, steps, console)
             sheets = show_mistakes(
                 scores,
                 spec,

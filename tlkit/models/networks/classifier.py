@@ -5,6 +5,7 @@ outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,6 +13,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.engines.openvino_runtime import Run
 from tlkit.errors import NumericsError
 from tlkit.models.golden import GOLDEN_TOLERANCE, check_golden_samples, predict_one_by_one
 from tlkit.models.networks.base import KERAS_FIX, Network, NetworkFormat
@@ -64,6 +66,25 @@ class NetworkClassifier:
         """Compute pooled features; see `Predictor.compute_features`."""
         metadata = np.zeros((1, self.spec.metadata.width), np.float32)
         return np.concatenate([self._run_one(image[np.newaxis], metadata)["feature"] for image in images])
+
+    def compute_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Compute the last feature maps; see `Predictor.compute_maps`.
+
+        Raises:
+            NumericsError: The network has no such map.
+        """
+        return np.concatenate([self._run_to_map([image[np.newaxis]])[0] for image in images])
+
+    @cached_property
+    def _run_to_map(self) -> Run:
+        try:
+            return self.format.compile(self.format.cut_at_map(self.network), "float32")[0]
+        except RuntimeError as error:
+            raise NumericsError(
+                f"{self.format.title} has no feature map of this network ({error})",
+                expected="a network whose feature is the mean of a map",
+                fix="use --engine keras, and please report this as a bug in tlkit.",
+            ) from error
 
     def predict_with_features(
         self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None

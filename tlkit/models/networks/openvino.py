@@ -128,6 +128,23 @@ def save(model: openvino.Model, folder: Path, weights: Mapping[str, NDArray[np.f
     return {GRAPH_FILE: hashes[GRAPH_FILE], CONSTANTS_FILE: shared.write(folder / CONSTANTS_FILE)}
 
 
+def cut_at_map(model: openvino.Model) -> openvino.Model:
+    """Return the part of a network up to the map whose mean is its feature: `images` in, float32 (1, h, w, channels) out.
+
+    Raises:
+        RuntimeError: The feature is no mean of a map.
+    """
+    openvino = import_openvino()
+    mean = model.output("feature").get_node().input_value(0).get_node()
+    if mean.get_type_name() != "ReduceMean" or len(mean.get_input_shape(0)) != 4:
+        raise RuntimeError(f"the feature comes from {mean.get_type_name()}, not from the mean of a map")
+    features = mean.input_value(0)
+    axes = {int(axis) % 4 for axis in mean.input_value(1).get_node().get_data()}
+    if axes == {2, 3}:
+        features = openvino.opset13.transpose(features, np.array([0, 2, 3, 1])).output(0)
+    return openvino.Model([openvino.opset13.result(features)], [model.input("images").get_node()])
+
+
 def _limit_weights(file: TensorFile, spec: BundleSpec, *, place: str) -> int:
     """Return the size limit of OpenVINO's constants: the size of the bundle's weights, whose header is checked.
 
@@ -172,5 +189,6 @@ NETWORK_FORMAT = NetworkFormat(
     convert=convert,
     save=save,
     read=read,
+    cut_at_map=cut_at_map,
     compile=compile_model,
 )

@@ -1,0 +1,61 @@
+"""Heads in numpy: what Keras says, without Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.explain.conftest import read_weights
+from tlkit.errors import BundleError
+from tlkit.explain.explainer import Explainer
+from tlkit.explain.methods import explain_features
+from tlkit.explain.numpy_head import NumpyHead
+from tlkit.heads import HEADS
+from tlkit.outputs import MULTILABEL, REGRESSION
+
+pytestmark = pytest.mark.usefixtures("untraced")
+Make = Callable[..., Any]
+
+
+@pytest.mark.parametrize("kind", HEADS)
+def test_every_head_explains_like_keras(kind: str, make_classifier: Make) -> None:
+    for keywords in ({}, {"task": MULTILABEL}, {"task": REGRESSION}, {"has_metadata": HEADS[kind].takes_metadata}):
+        classifier = make_classifier(kind, edge=80, **keywords)
+        explainer = Explainer(classifier)
+        assert explainer.feature_shape[:2] == (5, 5)
+        rng = np.random.default_rng(0)
+        features = np.maximum(rng.normal(size=(4, *explainer.feature_shape)), 0).astype(np.float32)
+        targets = rng.integers(0, classifier.spec.outputs.num_answers, 4)
+        metadata = rng.normal(size=(4, classifier.spec.metadata.width)).astype(np.float32)
+        expected = explain_features(explainer, features, targets, metadata)
+        found = NumpyHead(classifier.spec, read_weights(classifier)).explain(features, targets)
+        assert found.dtype == np.float32
+        assert np.abs(found - expected).max() < 1e-5 * max(1, np.abs(expected).max())
+        assert np.ptp(expected, axis=(1, 2)).min() > 1e-3
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "shape"),
+    [
+        ("linear", "logits/kernel", (224, 3)),
+        ("flat", "logits/bias", (3,)),
+        ("conv", "norm_2/gamma", (8,)),
+        ("dense", "dense_1/kernel", (896, 8)),
+    ],
+)
+def test_weights_of_another_head_are_refused(
+    kind: str, name: str, shape: tuple[int, ...], make_classifier: Make
+) -> None:
+    classifier = make_classifier(kind, edge=80)
+    size = Explainer(classifier).feature_shape
+    for change, found in ((np.zeros((2, 2), np.float32), "(2, 2)"), (None, "None")):
+        weights = read_weights(classifier) | ({name: change} if change is not None else {})
+        if change is None:
+            del weights[name]
+        with pytest.raises(BundleError) as caught:
+            NumpyHead(classifier.spec, weights).explain(np.zeros((1, *size), np.float32), np.zeros(1, np.int64))
+        assert caught.value.found == f"the weight {name!r} of the head has the shape {found}."
+        assert caught.value.expected == f"{shape}, as a {kind} head on this backbone has"

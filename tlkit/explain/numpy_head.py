@@ -1,0 +1,165 @@
+"""A trained head in numpy: what speaks for its answers, place by place, without Keras and its seconds of start-up.
+
+The maps are those of the method `auto` of `tlkit.explain.methods.explain_features`: exact where the head scores places or
+is affine, and Grad-CAM with a dense head, whose gradient is written out here.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.models.spec import BundleSpec
+from tlkit.untrusted import quote, refusal
+
+EPSILON = 1e-3
+"""Of Keras' batch normalisation."""
+KERNEL = 3
+Weights = Mapping[str, NDArray[np.float32]]
+Maps = NDArray[np.float32]
+Targets = NDArray[np.int64]
+
+
+class NumpyHead:
+    """A head that explains its answers.
+
+    Args:
+        spec: The model's.
+        weights: The head's by name, as `tlkit.models.storage.read_head_weights` gives them.
+    """
+
+    def __init__(self, spec: BundleSpec, weights: Weights) -> None:
+        self._weights = weights
+        self._num_answers = spec.outputs.num_answers
+        self._units = spec.head.units
+        self._kind = spec.head.kind
+        explain: dict[str, Callable[[Maps, Targets], Maps]] = {
+            "linear": self._explain_linear,
+            "flat": self._explain_flat,
+            "conv": self._explain_conv,
+            "dense": self._explain_dense,
+        }
+        self._explain = explain[self._kind]
+
+    def explain(self, features: NDArray[np.floating[Any]], targets: Targets) -> Maps:
+        """Return the evidence for one answer of each image.
+
+        Args:
+            features: The backbone's last maps, float (n, h, w, channels).
+            targets: The class or label, 0 for a value: int64 (n,), 0..num_answers - 1.
+
+        Returns:
+            float32 (n, h, w), as `explain_features` gives it with the method `auto`.
+
+        Raises:
+            BundleError: The weights do not belong to such a head on such maps.
+        """
+        self._check(features.shape[1:])
+        return self._explain(features.astype(np.float32), targets)
+
+    def _check(self, feature_shape: tuple[int, ...]) -> None:
+        height, width, channels = feature_shape
+        units, answers = self._units, self._num_answers
+        shapes: dict[str, dict[str, tuple[int, ...]]] = {
+            "linear": {**_norm_shapes("standardise", channels)[1], "logits/kernel": (channels, answers)},
+            "flat": {"logits/kernel": (height * width * channels, answers)},
+            "conv": {
+                **_norm_shapes("norm_0", channels)[0],
+                "conv_1/kernel": (KERNEL, KERNEL, channels, units),
+                "conv_2/kernel": (KERNEL, KERNEL, units, units),
+                "score_map/kernel": (KERNEL, KERNEL, units, answers),
+                "score_map/bias": (answers,),
+            },
+            "dense": {
+                **_norm_shapes("norm_0", channels)[0],
+                "dense_1/kernel": (height // 2 * (width // 2) * channels, units),
+                "dense_2/kernel": (units, units),
+                "logits/kernel": (units, answers),
+            },
+        }
+        expected = shapes[self._kind]
+        if self._kind in ("conv", "dense"):
+            for number in (1, 2):
+                expected |= {**_norm_shapes(f"norm_{number}", units)[0], f"{self._kind}_{number}/bias": (units,)}
+        if self._kind in ("linear", "flat"):
+            expected["logits/bias"] = (answers,)
+        for name, shape in expected.items():
+            found = self._weights[name].shape if name in self._weights else None
+            if found != shape:
+                raise refusal(
+                    f"the weight {quote(name)} of the head has the shape {found}.",
+                    expected=f"{shape}, as a {self._kind} head on this backbone has",
+                )
+
+    def _explain_linear(self, features: Maps, targets: Targets) -> Maps:
+        scale, shift = self._norm("standardise")
+        kernel = self._weights["logits/kernel"]
+        constants = self._weights["logits/bias"] + shift @ kernel
+        maps: Maps = np.einsum("nhwc,cn->nhw", features, scale[:, np.newaxis] * kernel[:, targets], optimize=True)
+        return maps + constants[targets][:, np.newaxis, np.newaxis]
+
+    def _explain_flat(self, features: Maps, targets: Targets) -> Maps:
+        height, width, channels = features.shape[1:]
+        kernel = self._weights["logits/kernel"].reshape(height, width, channels, -1)
+        maps: Maps = np.einsum("nhwc,hwcn->nhw", features, kernel[..., targets], optimize=True)
+        constants = self._weights["logits/bias"][targets]
+        return maps * np.float32(height * width) + constants[:, np.newaxis, np.newaxis]
+
+    def _explain_conv(self, features: Maps, targets: Targets) -> Maps:
+        scale, shift = self._norm("norm_0")
+        x = features * scale + shift
+        for number in (1, 2):
+            x = np.maximum(
+                _convolve(x, self._weights[f"conv_{number}/kernel"], self._weights[f"conv_{number}/bias"]), 0
+            )
+            scale, shift = self._norm(f"norm_{number}")
+            x = x * scale + shift
+        scores = _convolve(x, self._weights["score_map/kernel"], self._weights["score_map/bias"])
+        return scores[np.arange(len(scores)), :, :, targets]
+
+    def _explain_dense(self, features: Maps, targets: Targets) -> Maps:
+        """Return Grad-CAM: the weight of a channel is the sum of its gradient, wherever the maxima of the pooling lie."""
+        num, height, width, channels = features.shape
+        rows, columns = height // 2, width // 2
+        windows = features[:, : 2 * rows, : 2 * columns].reshape(num, rows, 2, columns, 2, channels)
+        scale_0, shift_0 = self._norm("norm_0")
+        x = (windows.max(axis=(2, 4)) * scale_0 + shift_0).reshape(num, -1)
+        slopes = []
+        for number in (1, 2):
+            x = np.maximum(x @ self._weights[f"dense_{number}/kernel"] + self._weights[f"dense_{number}/bias"], 0)
+            scale, shift = self._norm(f"norm_{number}")
+            slopes.append((x > 0) * scale)
+            x = x * scale + shift
+        gradient = self._weights["logits/kernel"][:, targets].T
+        for number in (2, 1):
+            gradient = (gradient * slopes[number - 1]) @ self._weights[f"dense_{number}/kernel"].T
+        weights = gradient.reshape(num, rows * columns, channels).sum(axis=1) * scale_0
+        maps: Maps = np.einsum("nhwc,nc->nhw", features, weights, optimize=True)
+        return maps
+
+    def _norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+        """Return a batch normalisation in inference mode as factor and summand of each channel."""
+        scale = 1 / np.sqrt(self._weights[f"{name}/moving_variance"] + np.float32(EPSILON))
+        scale = scale * self._weights.get(f"{name}/gamma", np.float32(1))
+        return scale, self._weights.get(f"{name}/beta", np.float32(0)) - self._weights[f"{name}/moving_mean"] * scale
+
+
+def _norm_shapes(name: str, channels: int) -> tuple[dict[str, tuple[int, ...]], dict[str, tuple[int, ...]]]:
+    """Return the shapes of a batch normalisation's weights, with and without gamma and beta."""
+    plain: dict[str, tuple[int, ...]] = {f"{name}/{part}": (channels,) for part in ("moving_mean", "moving_variance")}
+    return {**plain, **{f"{name}/{part}": (channels,) for part in ("gamma", "beta")}}, plain
+
+
+def _convolve(features: Maps, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Maps:
+    """Return a 3 × 3 convolution with zeros around the map, float32 (n, h, w, filters)."""
+    reach = KERNEL // 2
+    height, width = features.shape[1:3]
+    padded = np.pad(features, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
+    found = np.broadcast_to(bias, (len(features), height, width, len(bias))).astype(np.float32)
+    for down in range(KERNEL):
+        for across in range(KERNEL):
+            found += padded[:, down : down + height, across : across + width] @ kernel[down, across]
+    return found
