@@ -50,6 +50,9 @@ class ColourModel:
     def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return self.predict_with_features(images)[:, self.spec.row_width :]
 
+    def compute_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        return self.compute_features(images)[:, np.newaxis, np.newaxis]
+
     def predict_with_features(
         self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
