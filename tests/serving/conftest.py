@@ -54,6 +54,10 @@ class ColourModel:
         box = np.full((len(images), 4 * self.spec.has_box), 0.5)
         return np.concatenate([shares, box, distance], axis=1).astype(np.float32)
 
+    def compute_maps(self, images: Any) -> Any:
+        """Return the features, as maps of one place."""
+        return self.compute_features(images)[:, np.newaxis, np.newaxis]
+
     def compute_features(self, images: Any) -> Any:
         """Return the mean colour."""
         return images.astype(np.float32).mean(axis=(1, 2))
