@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tlkit.audit.findings import Finding
-from tlkit.audit.moves import Move, has_class_folders, propose_moves, read_moves, write_moves
+from tlkit.audit.moves import Move, has_class_folders, note_obstacles, propose_moves, read_moves, write_moves
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import DataError
 
@@ -38,6 +38,28 @@ def test_only_sure_label_errors_and_surplus_copies_of_one_split_are_proposed() -
     assert propose_moves(findings, records, Manifest(ROOT, ("cat", "dog"), tuple(records))) == [
         Move("cat/1.png", "move", "cat", "dog", "a", "Because."),
         Move("cat/4.png", "remove", "cat", "", "c", "Because."),
+    ]
+
+
+def test_links_are_not_proposed_nor_are_the_files_that_they_lead_to(tmp_path: Path) -> None:
+    (tmp_path / "cat").mkdir()
+    (tmp_path / "cat" / "2.png").touch()
+    (tmp_path / "cat" / "1.png").symlink_to(tmp_path / "cat" / "2.png")
+    (tmp_path / "out").symlink_to(ROOT)
+    records = [
+        ImageRecord(tmp_path / name, sha256, 9, 9, "train", "cat")
+        for name, sha256 in (("cat/1.png", "a"), ("cat/2.png", "a"), ("out/3.png", "b"))
+    ]
+    findings = [make_finding(record, "copy") for record in records[:2]]
+    findings += [make_finding(record, "label", 1.0, "dog") for record in (records[0], records[2])]
+    findings.append(make_finding(records[0], "blurred"))
+    assert propose_moves(findings, records, Manifest(tmp_path, ("cat", "dog"), tuple(records))) == []
+    assert [finding.evidence for finding in note_obstacles(findings, tmp_path)] == [
+        "Because. The file is a link, so `tlkit apply` cannot move it.",
+        "Because.",
+        "Because. The file is a link, so `tlkit apply` cannot move it.",
+        "Because. The file leads out of the data folder, so `tlkit apply` cannot move it.",
+        "Because.",
     ]
 
 

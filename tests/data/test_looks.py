@@ -101,6 +101,12 @@ def test_a_file_that_cannot_be_decoded_or_has_changed_is_a_failure_with_its_reas
     assert looks.grey[0].max() == looks.width[0] == 0
 
 
+def test_a_tiny_picture_is_enlarged_without_a_blur(tmp_path: Path) -> None:
+    tiny = draw_noise((32, 32)).convert("L")
+    tiny.save(tmp_path / "tiny.png")
+    assert (read(tmp_path / "tiny.png").grey[0] == np.kron(np.asarray(tiny), np.ones((2, 2), np.uint8))).all()
+
+
 @pytest.mark.parametrize("contrast", [1.0, 0.1])
 def test_sharpness_falls_with_blur_whatever_the_contrast(contrast: float) -> None:
     edges = Image.fromarray(

@@ -7,7 +7,14 @@ from pathlib import Path
 import pytest
 
 from tlkit.errors import RunError
-from tlkit.reports.output_folder import LOCK_FILE, check_output_folder, held_output_folder, make_output_folder
+from tlkit.reports.output_folder import (
+    LOCK_FILE,
+    check_output_folder,
+    choose_output_folder,
+    held_output_folder,
+    make_output_folder,
+    name_after,
+)
 
 MARKER = ".tlkit-output"
 
@@ -98,3 +105,35 @@ def test_a_folder_whose_last_holder_has_removed_its_mark_is_marked_again(tmp_pat
         (tmp_path / MARKER).unlink()
     with held_output_folder(tmp_path, kind="run", marker=MARKER):
         assert (tmp_path / MARKER).exists()
+
+
+def test_a_name_is_a_folders_whole_name_a_files_without_its_suffix_and_a_patterns_folder(tmp_path: Path) -> None:
+    (tmp_path / "photos.v1").mkdir()
+    (tmp_path / "labels.v1.csv").touch()
+    names = [name_after(tmp_path / each) for each in ("photos.v1", "labels.v1.csv", "photos.v1/*.jp*g", "not-there.v2")]
+    assert names == ["photos.v1", "labels.v1", "photos.v1", "not-there.v2"]
+    assert name_after("/") == "images"
+
+
+def test_a_folder_about_the_same_is_used_again_and_one_about_something_else_is_left_alone(tmp_path: Path) -> None:
+    def choose(about: str, kind: str = "audit") -> str:
+        folder = choose_output_folder(tmp_path, "photos", about=about, kind=kind, marker=MARKER)
+        with held_output_folder(folder, kind=kind, marker=MARKER, about=about):
+            (folder / "page.html").touch()
+        return folder.name
+
+    assert [choose(about) for about in ("/a/photos", "/b\udcff/\n", "/b\udcff/\n", "/a/photos", "/c/photos")] == [
+        "photos",
+        "photos-2",
+        "photos-2",
+        "photos",
+        "photos-3",
+    ]
+    assert choose("/a/photos", kind="drift") == "photos-4"
+
+
+def test_a_folder_that_is_used_for_something_else_is_marked_anew(tmp_path: Path) -> None:
+    for about in ("/a/photos", "/b/photos"):
+        with held_output_folder(tmp_path / "out", kind="audit", marker=MARKER, about=about):
+            pass
+    assert (tmp_path / "out" / MARKER).read_text().splitlines()[2:] == ['About: "/b/photos"']

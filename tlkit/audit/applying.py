@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO
 
-from tlkit.audit.moves import MOVE, Move
+from tlkit.audit.moves import MOVE, Move, find_obstacle
 from tlkit.errors import DataError, RunError, name_fix
 from tlkit.files import flush_folder, open_regular_file, read_regular_file
 from tlkit.outputs import normalize_name
@@ -148,10 +148,7 @@ def _check_file(move: Move, source: Path, root: Path) -> None:
             expected=f"a path relative to {root}",
             fix="remove the row.",
         )
-    if not source.is_file() or source.is_symlink() or not source.parent.resolve().is_relative_to(root):
-        found = (
-            "is a link" if source.is_symlink() else "leads out of the data folder" if source.exists() else "is missing"
-        )
+    if found := find_obstacle(source, root) or ("" if source.is_file() else "is missing"):
         raise DataError(
             f"{move.path} {found} in {root}.",
             expected="the files that were audited, not links",

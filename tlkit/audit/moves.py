@@ -7,6 +7,7 @@ SURE_FROM, and copies with the same bytes, split and answer are removed but for 
 from __future__ import annotations
 
 import csv
+import dataclasses
 import io
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
@@ -25,6 +26,7 @@ MOVE, REMOVE = "move", "remove"
 SURE_FROM = 0.9
 COLUMNS = ("path", "action", "from", "to", "sha256", "reason")
 _MAX_BYTES = 2**28
+_MOVABLE = ("label", "copy", "conflict")
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,11 +66,28 @@ def has_class_folders(records: Sequence[ImageRecord], manifest: Manifest) -> boo
     return is_exclusive and all(record.answer in map(normalize_name, record.path.parent.parts) for record in records)
 
 
+def find_obstacle(path: Path, root: Path) -> str:
+    """Return why a file of a data set cannot be moved, in words that follow its name; empty if it can."""
+    if path.is_symlink():
+        return "is a link"
+    return "" if path.parent.resolve().is_relative_to(root.resolve()) else "leads out of the data folder"
+
+
+def note_obstacles(findings: Iterable[Finding], root: Path) -> list[Finding]:
+    """Return the findings, with a sentence in the evidence of those whose file would move if it could."""
+    noted = []
+    for finding in findings:
+        obstacle = find_obstacle(finding.path, root) if finding.kind in _MOVABLE else ""
+        sentence = f" The file {obstacle}, so `tlkit apply` cannot move it." if obstacle else ""
+        noted.append(dataclasses.replace(finding, evidence=f"{finding.evidence}{sentence}"))
+    return noted
+
+
 def propose_moves(findings: Iterable[Finding], records: Sequence[ImageRecord], manifest: Manifest) -> list[Move]:
     """Return what an audit proposes: sure label errors, and copies with the same bytes, answer and split but one.
 
     Args:
-        findings: What was found.
+        findings: What was found. A file that cannot be moved is left alone, and is no copy that would be enough to keep.
         records: The images.
         manifest: The data set, whose classes are folders: see `has_class_folders`.
     """
@@ -78,6 +97,8 @@ def propose_moves(findings: Iterable[Finding], records: Sequence[ImageRecord], m
     kept: set[tuple[str, str, str]] = set()
     for finding in findings:
         record = by_path[finding.path]
+        if find_obstacle(record.path, root):
+            continue
         if finding.kind == "label" and finding.score >= SURE_FROM and finding.suggested:
             moves[record.path] = make_move(finding, record, root, action=MOVE)
         elif finding.kind == "copy":

@@ -8,7 +8,7 @@ from itertools import groupby
 from pathlib import Path
 
 from tlkit.audit.findings import KINDS, Audit, Finding, shorten_path
-from tlkit.audit.moves import COLUMNS, MOVE, MOVES_FILE, REMOVE, SURE_FROM, Move, make_move
+from tlkit.audit.moves import COLUMNS, MOVE, MOVES_FILE, REMOVE, SURE_FROM, Move, find_obstacle, make_move
 from tlkit.data.images import UnusableImage, read_content, read_picture
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.outputs import GreyRange
@@ -114,6 +114,8 @@ def choose_shown(findings: Iterable[Finding]) -> list[Finding]:
 def _list_choices(finding: Finding, record: ImageRecord, root: Path, proposed: Mapping[str, Move]) -> Sequence[Choice]:
     keep = Choice("leave as it is")
     remove = Choice("remove", make_move(finding, record, root, action=REMOVE).to_row())
+    if find_obstacle(record.path, root):
+        return ()
     choices = [keep, remove]
     if finding.suggested:
         choices.insert(

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tlkit.audit.findings import FINDINGS_FILE, KINDS, Audit, shorten_path, write_findings
 from tlkit.audit.labels import LabelAudit
-from tlkit.audit.moves import MOVES_FILE, Move, has_class_folders, propose_moves, write_moves
+from tlkit.audit.moves import MOVES_FILE, Move, has_class_folders, note_obstacles, propose_moves, write_moves
 from tlkit.audit.page import MAP_BYTES, PAGE_FILE, write_audit_page
 from tlkit.audit.study import Study, study_images
 from tlkit.backbones.catalogue import TOP
@@ -40,7 +40,7 @@ from tlkit.recipes import BackboneSettings, DataSettings, ResolvedBackbone, reso
 from tlkit.recipes.reading import RECIPE_FILE, read_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.map import Coloring
-from tlkit.reports.output_folder import check_output_folder, held_output_folder
+from tlkit.reports.output_folder import check_output_folder, choose_output_folder, held_output_folder, name_after
 from tlkit.reports.page import Section
 from tlkit.reports.printed_table import write_csv
 from tlkit.runs.image_map import make_map
@@ -95,11 +95,14 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
     backbone = resolve_backbone(request.backbone_settings)
     check_weights(backbone.entry, backbone.weights)
     data = _locate_data(request)
-    out = request.out or Path("audits") / data.resolve().stem
+    about = str((request.run or data).resolve())
+    out = request.out or choose_output_folder(
+        Path("audits"), name_after(data), about=about, kind=AUDIT, marker=OUTPUT_MARKER
+    )
     check_output_folder(
         out, option="--out", kind=AUDIT, marker=OUTPUT_MARKER, data_folders=[data] if data.is_dir() else []
     )
-    with held_output_folder(out, kind=AUDIT, marker=OUTPUT_MARKER):
+    with held_output_folder(out, kind=AUDIT, marker=OUTPUT_MARKER, about=about):
         manifest = _read_images(request, data, backbone, console)
         records, cache, positions = _find_rows(manifest, backbone, request.seed, console)
         looks = read_looks(records, grey=manifest.grey, progress=lambda total: console.progress("Pictures", total))
@@ -117,8 +120,11 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
                 console=console,
             )
             image_map = _draw_map(study.audit, records, rows, manifest, console)
-        can_move = data.is_dir() and has_class_folders(records, manifest)
-        moves = propose_moves(study.audit.findings, records, manifest) if can_move else None
+        moves = None
+        if data.is_dir() and has_class_folders(records, manifest):
+            findings = tuple(note_obstacles(study.audit.findings, manifest.root))
+            study = dataclasses.replace(study, audit=dataclasses.replace(study.audit, findings=findings))
+            moves = propose_moves(findings, records, manifest)
         origin = {
             "data": str(data),
             "backbone": backbone.entry.name,

@@ -52,7 +52,7 @@ def run_drift(
     opened = open_comparison(run, sources, options, kind=DRIFT, purpose="compare new ones with", console=console)
     manifest, images, predictor, out = opened.manifest, opened.images, opened.predictor, opened.out
     spec = predictor.spec
-    with held_output_folder(out, kind=DRIFT, marker=OUTPUT_MARKER):
+    with held_output_folder(out, kind=DRIFT, marker=OUTPUT_MARKER, about=opened.about):
         held_out = draw_sample([each for each in manifest.records if each.split != "train"], MAX_KNOWN, options.seed)
         known = _look_at(predictor, held_out, "Held-out images", f"{opened.folder}'s held-out images", console)
         new = _look_at(predictor, images.records, "New images", ", ".join(sources), console)

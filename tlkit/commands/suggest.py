@@ -107,7 +107,7 @@ def run_suggest(
     opened = open_comparison(run, sources, options, kind=SUGGESTIONS, purpose="replay the choice on", console=console)
     manifest, images, predictor, out = opened.manifest, opened.images, opened.predictor, opened.out
     spec = predictor.spec
-    with held_output_folder(out, kind=SUGGESTIONS, marker=OUTPUT_MARKER):
+    with held_output_folder(out, kind=SUGGESTIONS, marker=OUTPUT_MARKER, about=opened.about):
         known = _score_known(predictor, manifest, options.seed, console)
         with console.progress("Predicting", len(images.records)) as advance:
             scores = score_records(predictor, images.records, with_features=True, advance=advance)

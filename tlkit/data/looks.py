@@ -152,20 +152,32 @@ def _look_at(record: ImageRecord, grey: Sequence[GreyRange]) -> _Look | SkippedF
     digest = hashlib.sha256(picture.tobytes())
     digest.update(f"{picture.size}".encode())
     grey_picture = picture.convert("L")
-    thumbnail = np.asarray(grey_picture.resize((THUMBNAIL_EDGE, THUMBNAIL_EDGE), Image.Resampling.BILINEAR))
+    # Interpolation would blur a tiny picture, and so tell it from the one that it was shrunk from.
+    is_tiny = max(grey_picture.size) <= THUMBNAIL_EDGE // 2
+    filtering = Image.Resampling.BOX if is_tiny else Image.Resampling.BILINEAR
+    thumbnail = np.asarray(grey_picture.resize((THUMBNAIL_EDGE, THUMBNAIL_EDGE), filtering))
     grey_picture.thumbnail((SHARPNESS_EDGE, SHARPNESS_EDGE), Image.Resampling.BILINEAR)
     values = np.asarray(grey_picture, np.float32) / 255
+    brightness, contrast = _measure_light(grey_picture)
     return _Look(
         thumbnail,
         facts.width,
         facts.height,
-        float(values.mean()),
-        float(values.std()),
+        brightness,
+        contrast,
         measure_sharpness(values),
         int.from_bytes(digest.digest()[:8], "little"),
         facts.taken,
         facts.camera,
     )
+
+
+def _measure_light(grey_picture: Image.Image) -> tuple[float, float]:
+    """Return the mean and the standard deviation of a grey picture, of 0..1."""
+    counts = np.array(grey_picture.histogram(), np.float64)
+    levels = np.arange(256) / 255
+    mean = counts @ levels / counts.sum()
+    return float(mean), float(np.sqrt(counts @ (levels - mean) ** 2 / counts.sum()))
 
 
 def measure_sharpness(grey: NDArray[np.floating[Any]]) -> float:
@@ -178,17 +190,23 @@ def measure_sharpness(grey: NDArray[np.floating[Any]]) -> float:
     Args:
         grey: Float (height, width).
     """
-    return min(_measure_loss(grey), _measure_loss(grey.T))
+    return min(_measure_loss(grey, axis) for axis in (0, 1))
 
 
-def _measure_loss(values: NDArray[np.floating[Any]]) -> float:
-    """Return the part of the differences along the columns, 0..1, that a running mean removes."""
-    before = np.abs(np.diff(values, axis=0))
+def _measure_loss(values: NDArray[np.floating[Any]], axis: int) -> float:
+    """Return the part of the differences along an axis, 0..1, that a running mean removes."""
+    length = values.shape[axis] - 1
+    before = np.abs(np.diff(values, axis=axis))
     total = float(before.sum(dtype=np.float64))
     if total == 0:
         return 0.0
-    padded = np.pad(values, ((_FILTER_EDGE // 2 + 1, _FILTER_EDGE // 2), (0, 0)), mode="edge")
-    sums = np.cumsum(padded, axis=0)
-    blurred = (sums[_FILTER_EDGE:] - sums[:-_FILTER_EDGE]) / _FILTER_EDGE
-    after = np.abs(np.diff(blurred, axis=0))
-    return float(np.maximum(before - after, 0).sum(dtype=np.float64)) / total
+    widths = [(0, 0), (0, 0)]
+    widths[axis] = _FILTER_EDGE // 2, _FILTER_EDGE // 2
+    padded = np.pad(values, widths, mode="edge")
+    first, last = (
+        padded[start : start + length] if axis == 0 else padded[:, start : start + length]
+        for start in (0, _FILTER_EDGE)
+    )
+    # Two neighbouring means differ by what leaves the one and enters the other.
+    before -= np.abs(last - first) / _FILTER_EDGE
+    return float(np.maximum(before, 0, out=before).sum(dtype=np.float64)) / total

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.backbones.weights import RANDOM
 from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.given import list_words
+from tlkit.reports.output_folder import name_after
 from tlkit.runs.preparation import RunPlan, plan_run
 from tlkit.runs.recipe import make_finetune_recipe
 
@@ -53,7 +54,7 @@ class Strategy:
     def format_command(self, data: Path) -> str:
         """Return the command line for a data set."""
         kind = "head" if self.unfreeze == "none" else self.unfreeze
-        run = Path("runs") / f"{data.resolve().stem}-{kind}"
+        run = Path("runs") / f"{name_after(data)}-{kind}"
         return shlex.join(["tlkit", "finetune", str(data), *self.command, "--out", str(run)])
 
 

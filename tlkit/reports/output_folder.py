@@ -6,14 +6,18 @@ are not read as images, and a marked folder of the same kind may be overwritten.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Iterator, Sequence
-from contextlib import ExitStack, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
+from itertools import count
 from pathlib import Path
 
 from tlkit.errors import RunError, SettingError
 from tlkit.files import PARTIAL_PATTERN, held_lock, write_text
 
 LOCK_FILE = ".lock"
+_ABOUT = "About: "
+_WILDCARDS = frozenset("*?[")
 
 
 def check_output_folder(folder: Path, *, option: str, kind: str, marker: str, data_folders: Sequence[Path]) -> None:
@@ -58,6 +62,35 @@ def check_outside(path: Path, *, option: str, data_folders: Sequence[Path]) -> N
             )
 
 
+def name_after(path: Path | str) -> str:
+    """Return a name for what is made from a path: a folder's whole name, a file's without its suffix.
+
+    Of a pattern, such as photos/*.jpg, it is the name of the folder without wildcards.
+    """
+    path = Path(path).resolve()
+    while not path.exists() and _WILDCARDS.intersection(path.name):
+        path = path.parent
+    return (path.stem if path.is_file() else path.name) or "images"
+
+
+def choose_output_folder(parent: Path, name: str, *, about: str, kind: str, marker: str) -> Path:
+    """Return the folder to use if none is given: PARENT/NAME, or NAME-2, NAME-3 … if that one is about something else.
+
+    Args:
+        parent: The folder that it is in.
+        name: See `name_after`. Data sets in different places may share it.
+        about: What the content is made from, in one line, as for `held_output_folder`.
+        kind: As for `check_output_folder`.
+        marker: Likewise.
+    """
+    names = (name if number == 1 else f"{name}-{number}" for number in count(1))
+    return next(
+        folder
+        for folder in (parent / each for each in names)
+        if not folder.is_dir() or holds_nothing(folder) or _read_marker(folder / marker) == (kind, about)
+    )
+
+
 def choose_picture(out: Path | None, data: Path, name: str) -> Path:
     """Return the path of a figure about a data set: `out`, or runs/DATA-NAME.png.
 
@@ -65,7 +98,7 @@ def choose_picture(out: Path | None, data: Path, name: str) -> Path:
         RunError: It is inside the data.
         SettingError: It is a folder, or not a PNG file.
     """
-    picture = out or Path("runs") / f"{data.resolve().stem}-{name}.png"
+    picture = out or Path("runs") / f"{name_after(data)}-{name}.png"
     check_outside(picture, option="--out", data_folders=[data] if data.is_dir() else [])
     if picture.suffix.lower() != ".png" or picture.is_dir():
         raise SettingError(
@@ -76,10 +109,11 @@ def choose_picture(out: Path | None, data: Path, name: str) -> Path:
     return picture
 
 
-def make_output_folder(folder: Path, *, kind: str, marker: str) -> None:
-    """Create the folder and mark it as tlkit output."""
+def make_output_folder(folder: Path, *, kind: str, marker: str, about: str = "") -> None:
+    """Create the folder and mark it as tlkit output, made from what `about` names in one line."""
     folder.mkdir(parents=True, exist_ok=True)
-    write_text(folder / marker, f"{kind}\nWritten by tlkit, which does not read images from this folder.\n")
+    note = f"{_ABOUT}{json.dumps(about)}\n" if about else ""
+    write_text(folder / marker, f"{kind}\nWritten by tlkit, which does not read images from this folder.\n{note}")
 
 
 def holds_nothing(folder: Path) -> bool:
@@ -89,14 +123,20 @@ def holds_nothing(folder: Path) -> bool:
 
 def is_output_folder(folder: Path, *, kind: str, marker: str) -> bool:
     """Return whether a folder is marked for this kind of output."""
-    return _read_kind(folder / marker) == kind
+    return _read_marker(folder / marker)[0] == kind
 
 
 @contextmanager
-def held_output_folder(folder: Path, *, kind: str, marker: str) -> Iterator[None]:
+def held_output_folder(folder: Path, *, kind: str, marker: str, about: str = "") -> Iterator[None]:
     """Create an output folder if necessary, and lock it against other processes for the block.
 
     The marker is written under the lock, because a previous process whose start failed may be removing the folder.
+
+    Args:
+        folder: The folder.
+        kind: As for `check_output_folder`.
+        marker: Likewise.
+        about: What its content is made from, in one line, where `choose_output_folder` chooses among such folders.
 
     Raises:
         RunError: Another process is using it.
@@ -111,13 +151,17 @@ def held_output_folder(folder: Path, *, kind: str, marker: str) -> Iterator[None
                 expected="one process in a folder at a time",
                 fix="wait for it to finish, or use another folder.",
             ) from error
-        if not is_output_folder(folder, kind=kind, marker=marker):
-            make_output_folder(folder, kind=kind, marker=marker)
+        if _read_marker(folder / marker) != (kind, about):
+            make_output_folder(folder, kind=kind, marker=marker, about=about)
         yield
 
 
-def _read_kind(marker: Path) -> str | None:
+def _read_marker(marker: Path) -> tuple[str, str]:
+    """Return the kind of content and what it is about; empty where they are not known."""
     if not marker.is_file():
-        return None
-    lines = marker.read_text("utf-8", errors="replace").splitlines()
-    return lines[0] if lines else None
+        return "", ""
+    kind, *notes = marker.read_text("utf-8", errors="surrogateescape").splitlines() or [""]
+    about = next((line.removeprefix(_ABOUT) for line in notes if line.startswith(_ABOUT)), '""')
+    with suppress(ValueError):
+        return kind, str(json.loads(about))
+    return kind, ""

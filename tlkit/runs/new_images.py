@@ -25,7 +25,7 @@ from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
 from tlkit.outputs import GreyRange, format_value
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_output_folder
+from tlkit.reports.output_folder import check_output_folder, choose_output_folder, name_after
 from tlkit.reports.thumbnails import make_thumbnail
 from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import describe_unfinished
@@ -81,6 +81,7 @@ class Comparison:
         images: The new images.
         predictor: The run's model.
         out: Output folder; checked, and not yet made.
+        about: What its content is made from, for `held_output_folder`.
     """
 
     folder: Path
@@ -88,6 +89,7 @@ class Comparison:
     images: NewImages
     predictor: Predictor
     out: Path
+    about: str
 
 
 def open_comparison(
@@ -114,12 +116,14 @@ def open_comparison(
     if notice := describe_unfinished(run):
         console.warn(notice)
     folder, manifest = read_run_images(run, purpose=purpose)
-    out = options.out or Path(kind) / (Path(sources[0]).resolve().stem or "images")
+    about = " and ".join(str(path.resolve()) for path in (folder, *map(Path, sources)))
+    name = name_after(sources[0])
+    out = options.out or choose_output_folder(Path(kind), name, about=about, kind=kind, marker=OUTPUT_MARKER)
     data_folders = [Path(source) for source in sources if Path(source).is_dir()]
     check_output_folder(out, option="--out", kind=kind, marker=OUTPUT_MARKER, data_folders=data_folders)
     images = read_new_images(sources, folder, spec, options, console)
     predictor = open_classifier(run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision)
-    return Comparison(folder, manifest, images, predictor, out)
+    return Comparison(folder, manifest, images, predictor, out, about)
 
 
 def read_run_images(run: Path, *, purpose: str) -> tuple[Path, Manifest]:

@@ -32,6 +32,7 @@ from tlkit.recipes import (
 )
 from tlkit.recipes.given import setting_flag
 from tlkit.reports.console import Console
+from tlkit.reports.output_folder import name_after
 from tlkit.runs.folder import EarlierRun, read_earlier_run
 from tlkit.runtime import has_bfloat16, read_versions
 
@@ -282,5 +283,5 @@ def choose_run_folder(data: Path, out: Path | None, *, resume: bool) -> Path:
             expected="--out with the folder of the interrupted run",
             fix="add --out RUN.",
         )
-    name = data.resolve().stem
+    name = name_after(data)
     return next(path for number in range(1, 1_000_000) if not (path := Path("runs") / f"{name}-{number}").exists())
