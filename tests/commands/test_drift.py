@@ -10,7 +10,7 @@ from tests.commands.watched_run import ColourModel, draw, install, write_run
 from tlkit.commands.drift import run_drift
 from tlkit.errors import DataError
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
-from tlkit.probes import shift
+from tlkit.probes import expected_score, shift
 from tlkit.reports.console import Console
 from tlkit.runs.new_images import ComparisonOptions
 
@@ -18,7 +18,7 @@ from tlkit.runs.new_images import ComparisonOptions
 @pytest.fixture(autouse=True)
 def few_permutations(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(shift, "NUM_PERMUTATIONS", 199)
-    monkeypatch.setattr(shift, "_NUM_RESAMPLES", 50)
+    monkeypatch.setattr(expected_score, "_NUM_RESAMPLES", 50)
 
 
 def drift(run: Path, data: Path, **options: Any) -> dict[str, Any]:

@@ -82,7 +82,7 @@ def test_the_replay_learns_from_few_images_with_many_features(monkeypatch: pytes
 
 @pytest.mark.parametrize(
     ("low", "high", "verdict"),
-    [(0.01, 0.2, "gain"), (-0.2, -0.01, "loss"), (-0.03, 0.04, "no gain"), (-0.05, 0.05, "unclear")],
+    [(0.01, 0.2, "gain"), (-0.2, -0.01, "loss"), (-0.01, 0.02, "no gain"), (-0.02, 0.03, "unclear")],
 )
 def test_a_wide_interval_around_nothing_is_unclear(low: float, high: float, verdict: str) -> None:
     replay = Replay(20, 5, 20, 20, 20, 0.5, 0.6, 0.6, Interval((low + high) / 2, low, high))

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Sequence
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,10 +21,12 @@ from tlkit.inference.scoring import score_records
 from tlkit.models.predictor import Predictor
 from tlkit.probes.drift import MIN_COMPARED, Drift, Sample, compute_drift
 from tlkit.probes.drift_report import CSV_FILE, ENOUGH_IMAGES, PAGE_FILE, describe_drift, write_drift
+from tlkit.probes.rehearsal import CHANGES, MAX_REHEARSED, rehearse
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import held_output_folder
 from tlkit.runs.new_images import ComparisonOptions, draw_sample, open_comparison
 from tlkit.runs.origin import describe_origin
+from tlkit.tasks import find_task
 
 DRIFT = "drift"
 MAX_KNOWN = 1000
@@ -55,6 +58,10 @@ def run_drift(
     with held_output_folder(out, kind=DRIFT, marker=OUTPUT_MARKER, about=opened.about):
         held_out = draw_sample([each for each in manifest.records if each.split != "train"], MAX_KNOWN, options.seed)
         known = _look_at(predictor, held_out, "Held-out images", f"{opened.folder}'s held-out images", console)
+        if find_task(spec.task).has_names and len(images.records) >= MIN_COMPARED:
+            changed = draw_sample(known.scores.records, MAX_REHEARSED, options.seed)
+            with console.progress("Held-out images, changed", len(CHANGES) * len(changed)) as advance:
+                known = replace(known, rehearsed=rehearse(predictor, changed, advance=advance))
         new = _look_at(predictor, images.records, "New images", ", ".join(sources), console)
         if MIN_COMPARED <= len(new.scores.records) < ENOUGH_IMAGES:
             console.warn(

@@ -82,6 +82,7 @@ def score_records(
     *,
     views: ViewPlan = PICTURE_ITSELF,
     with_features: bool = False,
+    alter: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     advance: Callable[[int], None] | None = None,
 ) -> Scores:
     """Read images and compute the model's predictions; metadata come from the records.
@@ -91,6 +92,7 @@ def score_records(
         records: The images.
         views: The views to average over; see `answer_items`.
         with_features: Whether to return the pooled features, too, from the same pass of the network.
+        alter: Changes the network's input, uint8 (height, width, 3), of each view.
         advance: Called with the number of images since the last call.
     """
     spec = classifier.spec
@@ -102,7 +104,8 @@ def score_records(
         with reasons():
             image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256)
             metadata = spec.metadata.encode([record.metadata])[0]
-            return Loaded([(pixels, metadata) for pixels in render_views(image, spec, views)])
+            rendered = render_views(image, spec, views)
+            return Loaded([(alter(pixels) if alter else pixels, metadata) for pixels in rendered])
 
     features: list[NDArray[np.float16]] = []
     compute = classifier.predict_with_features if with_features else classifier.predict

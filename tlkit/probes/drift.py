@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from typing import Any
 
 import numpy as np
@@ -13,15 +13,9 @@ from tlkit.data.looks import Looks
 from tlkit.inference.scoring import Scores
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
 from tlkit.models.spec import BundleSpec
-from tlkit.probes.shift import (
-    Difference,
-    FeatureShift,
-    compare_features,
-    compare_values,
-    estimate_error,
-    estimate_score,
-    list_decisions,
-)
+from tlkit.probes.expected_score import estimate_error, estimate_score, list_decisions
+from tlkit.probes.rehearsal import Answers, Rehearsal
+from tlkit.probes.shift import Difference, FeatureShift, compare_features, compare_values
 from tlkit.probes.suggestions import compute_uncertainty, estimate_residuals
 from tlkit.similarity.search import find_neighbours
 from tlkit.tasks import find_task
@@ -36,6 +30,8 @@ LOOKS = {
 SIGNIFICANT = 0.05
 MIN_EFFECT = 0.1
 """A difference is named if the chance of a higher value is so far from one half."""
+VAGUE = 0.3
+"""An interval of an accuracy that is wider is too wide to be of use."""
 NO_CAMERA = "(not known)"
 MIN_COMPARED = 5
 """Fewer new images are described one by one: of four that happen to be alike, a test would say that they differ."""
@@ -48,10 +44,12 @@ class Sample:
     Attributes:
         scores: The model's answers, with features; all records can be read.
         looks: What they look like, in the same order.
+        rehearsed: The answers to some of them, changed in the ways of `tlkit.probes.rehearsal.CHANGES`.
     """
 
     scores: Scores
     looks: Looks
+    rehearsed: Mapping[str, Scores] = field(default_factory=dict)
 
     @property
     def features(self) -> NDArray[np.float16]:
@@ -101,6 +99,7 @@ class Drift:
         return {
             "quantity": self.quantity,
             "expected": None if self.expected is None else asdict(self.expected),
+            "too_wide": self.is_vague,
             "measured": asdict(self.measured),
             "features": None if self.features is None else asdict(self.features),
             "looks": {name: asdict(found) for name, found in self.looks.items()},
@@ -109,6 +108,14 @@ class Drift:
             "cameras": {name: {"known": known, "new": new} for name, (known, new) in self.cameras.items()},
             "answers": {name: {"known": known, "new": new} for name, (known, new) in self.answers.items()},
         }
+
+    @property
+    def is_vague(self) -> bool:
+        """Whether the expected score's interval is too wide to be of use: 30 points, or the value itself."""
+        if self.expected is None:
+            return True
+        limit = self.expected.value if self.quantity == "mean absolute error" else VAGUE
+        return self.expected.high - self.expected.low > limit
 
     def describe_looks(self) -> list[str]:
         """Return the significant differences in words, the p-values corrected for their number (Holm 1979)."""
@@ -177,17 +184,41 @@ def _estimate(
             return "mean absolute error", measured, None
         expected = estimate_error(known.features, residuals, new.features, shift, seed=seed)
         return "mean absolute error", measured, expected
-    if task.is_exclusive:
-        is_right = (known.scores.answers.argmax(axis=1) == targets)[:, None]
-    else:
-        limits = np.array(spec.thresholds)
-        is_right = (known.scores.answers >= limits) == (targets > 0.5)
-    decisions = [list_decisions(each.scores.answers, is_exclusive=task.is_exclusive) for each in (known, new)]
-    measured = compute_wilson_interval(int(is_right.sum()), is_right.size)
+    answers = judge_answers(spec, known.scores)
+    measured = compute_wilson_interval(int(answers.is_right.sum()), answers.is_right.size)
     quantity = "accuracy" if task.is_exclusive else "labels right"
     if shift is None:
         return quantity, measured, None
-    return quantity, measured, estimate_score(decisions[0], is_right, decisions[1], seed=seed)
+    decisions = list_decisions(new.scores.answers, is_exclusive=task.is_exclusive)
+    expected = estimate_score(
+        answers,
+        decisions,
+        rehearsals=pair_rehearsals(spec, known.scores, known.rehearsed),
+        separability=shift.separability,
+        seed=seed,
+    )
+    return quantity, measured, expected
+
+
+def pair_rehearsals(spec: BundleSpec, known: Scores, rehearsed: Mapping[str, Scores]) -> list[Rehearsal]:
+    """Return the answers to known images before and after each change."""
+    places = {record.path: place for place, record in enumerate(known.records)}
+    pairs = []
+    for scores in rehearsed.values():
+        before = known.take([places[record.path] for record in scores.records])
+        pairs.append(Rehearsal(judge_answers(spec, before), judge_answers(spec, scores)))
+    return pairs
+
+
+def judge_answers(spec: BundleSpec, scores: Scores) -> Answers:
+    """Return the answers to labelled images, each with whether it is right."""
+    task = find_task(spec.task)
+    targets = task.make_targets([record.answer for record in scores.records], spec.class_names)
+    if task.is_exclusive:
+        is_right = (scores.answers.argmax(axis=1) == targets)[:, None]
+    else:
+        is_right = (scores.answers >= np.array(spec.thresholds)) == (targets > 0.5)
+    return Answers(list_decisions(scores.answers, is_exclusive=task.is_exclusive), is_right)
 
 
 def _doubt(spec: BundleSpec, sample: Sample, known: Sample) -> NDArray[np.float64]:

@@ -25,6 +25,7 @@ CSV_COLUMNS = (
 _MAX_TILES = 300
 _MAX_SHARES = 12
 _CLEARLY_APART = 0.75
+_MANY_UNKNOWN = 0.2
 ENOUGH_IMAGES = 30
 """With fewer new images, intervals are wide."""
 
@@ -46,6 +47,10 @@ def describe_drift(drift: Drift) -> list[str]:
         f"Expected {drift.quantity} on these images: {drift.expected.in_words(write)}; measured on the run's held-out "
         f"images: {drift.measured.in_words(write)}."
     ]
+    if drift.is_vague:
+        sentences.append(
+            "This interval is too wide to rely on: label a few dozen of the images that are listed first, and evaluate them."
+        )
     if shift.p_value > SIGNIFICANT:
         sentences.append(f"To the network they are not different from the run's images (p = {shift.p_value:.2g}).")
     else:
@@ -59,6 +64,8 @@ def describe_drift(drift: Drift) -> list[str]:
         sentences.append(f"{sentence}.")
     if drift.unknown is not None:
         sentences.append(f"Unknown to the model: {drift.unknown.in_words('{:.1%}'.format)}.")
+        if drift.unknown.value >= _MANY_UNKNOWN:
+            sentences.append("If these show nothing that the model has learnt, no answer to them is right.")
     if looks := drift.describe_looks():
         sentences.append(f"They are {'; '.join(looks)}.")
     if cameras := drift.list_new_cameras():
@@ -164,7 +171,8 @@ def _render_tiles(drift: Drift, new: Sample, spec: BundleSpec) -> Section | None
             sure = f" ({probability:.2f})" if probability is not None else ""
             reasons = [each for each in drift.reasons[place].split("; ") if each]
             tone = "unsure" if prediction.is_unknown else "plain"
-            lines = (f"{predicted}{sure}", describe_novelty(drift.novelty[place]), *reasons)
+            novelty = [describe_novelty(drift.novelty[place])] if drift.features is None else []
+            lines = (f"{predicted}{sure}", *novelty, *reasons)
             facets = {"reason": reasons or "nothing in particular"}
             tiles.append(Tile(picture, path.name, lines, str(rank), tone, facets, str(path)))
     note = "Unknown pictures first, then those with an odd look or a doubtful answer."
