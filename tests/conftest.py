@@ -151,6 +151,14 @@ def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
 
 
 @pytest.fixture(scope="session", autouse=True)
+def one_golden_image() -> Iterator[None]:
+    """Let a bundle check itself by one image instead of four, which are predicted one by one."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.runs.model.NUM_GOLDEN_IMAGES", 1)
+        yield
+
+
+@pytest.fixture(scope="session", autouse=True)
 def blank_figures() -> Iterator[pytest.MonkeyPatch]:
     """Let figures be laid out, and saved as an empty picture of their size: to draw the four of a run takes a second.
 

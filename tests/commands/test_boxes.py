@@ -139,7 +139,6 @@ def test_predictions_are_boxes_in_pixels_of_the_picture(run: Path, photos: Path,
 def test_boxes_are_trained_at_every_boundary(
     unfreeze: str, run: Path, photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tlkit.runs.model.NUM_GOLDEN_IMAGES", 1)
     stage = Stage(unfreeze=unfreeze, epochs=1, lr=1e-4, batch_size=16)
     summary = run_finetune(make_recipe(photos, stage), photos, tmp_path / "run", console=QUIET, start_from=run)
     (stage,) = summary["validation"]

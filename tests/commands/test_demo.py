@@ -22,14 +22,13 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PHOTOS_PER_KIND", {"train": 3, "validation": 1, "test": 1})
     monkeypatch.setattr("tlkit.pond.untidy.ONE_IN", 12)
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
-    monkeypatch.setattr("tlkit.runs.model.NUM_GOLDEN_IMAGES", 1)
     head, unfrozen = (dataclasses.replace(stage, epochs=1, views=2) for stage in (demo.HEAD_STAGE, demo.UNFROZEN_STAGE))
     monkeypatch.setattr(demo, "HEAD_STAGE", head)
     monkeypatch.setattr(demo, "UNFROZEN_STAGE", unfrozen)
     monkeypatch.setattr(demo, "FISHERIES", dataclasses.replace(demo.FISHERIES, stages=(head, unfrozen)))
 
 
-@pytest.mark.usefixtures("short_training", "drawn_figures", "untraced")
+@pytest.mark.usefixtures("short_training", "drawn_figures", "untraced", "bundles_are_read_once")
 def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     folder = tmp_path / "the demo"
     payload = run_demo(folder, console=Console())

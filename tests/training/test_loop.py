@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -41,10 +42,19 @@ def build() -> Backbone:
     return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
 
 
-@pytest.fixture
-def backbone() -> Backbone:
-    """A network to be trained."""
+@pytest.fixture(scope="module")
+def trained() -> Backbone:
+    """The network that is trained again and again."""
     return build()
+
+
+@pytest.fixture
+def backbone(trained: Backbone) -> Iterator[Backbone]:
+    """A network to be trained, whose weights come back afterwards."""
+    before = copy_weights(trained)
+    yield trained
+    for name, weight in trained.named_weights().items():
+        weight.assign(before[name])
 
 
 @pytest.fixture(scope="module")

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +16,8 @@ from tlkit.recipes import FIND, BackboneSettings, HeadSettings, Recipe, Stage, r
 from tlkit.reports.console import Console
 from tlkit.training.loop import StageCallbacks
 from tlkit.training.rate_finder import sweep_rates
+
+pytestmark = pytest.mark.usefixtures("untraced_module")
 
 QUIET = Console(verbosity=-1)
 FOUND_TWICE = Recipe(
@@ -38,8 +40,16 @@ def photos(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable
     return make_image_folder(tmp_path_factory.mktemp("data") / "photos", layout)
 
 
+@pytest.fixture(scope="module", autouse=True)
+def short_sweeps() -> Iterator[None]:
+    """Let a sweep take a quarter of its steps."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.training.rate_finder.NUM_STEPS", 40)
+        yield
+
+
 @pytest.fixture(scope="module")
-def finished(photos: Path) -> Path:
+def finished(photos: Path, untraced_module: None, short_sweeps: None) -> Path:
     """A run whose two stages found their rates."""
     out = photos.parent / "run"
     run_finetune(FOUND_TWICE, photos, out, console=QUIET)

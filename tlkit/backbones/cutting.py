@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 import re
+import weakref
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -59,14 +60,23 @@ class _Block:
     edge: int | None
 
 
-def record_steps(model: keras.Model) -> tuple[keras.Model, tuple[Step, ...]]:
-    """Replay a functional model's graph and record every call, in order.
+Recording = tuple[keras.Model, tuple[Step, ...]]
+"""A model with the same layers and weights as another on its own graph, and the steps of that graph."""
+
+_recordings: weakref.WeakKeyDictionary[keras.Model, Recording] = weakref.WeakKeyDictionary()
+
+
+def record_steps(model: keras.Model) -> Recording:
+    """Replay a functional model's graph and record every call, in order; once per model, since that takes long.
 
     Nested models (ConvNeXt's stem) count as one operation.
-
-    Returns:
-        A model with the same layers and weights on its own graph, and the steps of that graph.
     """
+    if model not in _recordings:
+        _recordings[model] = _replay(model)
+    return _recordings[model]
+
+
+def _replay(model: keras.Model) -> Recording:
     steps: list[Step] = []
 
     def call(operation: Any, *arguments: Any, **keywords: Any) -> Any:
