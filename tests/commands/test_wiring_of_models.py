@@ -56,10 +56,11 @@ def table(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
-def run(table: Path, run_cli: RunCli) -> Path:
-    """A run on that table, made once; what it says is kept in `story.txt`."""
+def run(table: Path, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A run on that table, made once, with as many golden images as for users; `story.txt` holds what it prints."""
     folder = table.parent / "run"
     if not folder.exists():
+        monkeypatch.setattr("tlkit.runs.model.NUM_GOLDEN_IMAGES", 4)
         result = run_cli("finetune", table, *OPTIONS.split(), "--out", folder)
         assert result.exit_code == 0, result.stderr
         (table.parent / "story.txt").write_text(result.stdout)
