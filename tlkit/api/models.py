@@ -233,8 +233,9 @@ def drift(
 
     Returns:
         The `expected` score on the new images and the one `measured` on the run's held-out images, each with its
-        interval; how far the `features` and the `looks` differ; the part that is `unknown`; the `cameras` and
-        `answers`; and the paths to `look_first` at.
+        interval, and whether the first is `too_wide` to be of use; how far the `features` and the `looks` differ; the
+        `novelty` of each image, 0..1; the part that is `unknown`; the `cameras` and `answers`; and the paths to
+        `look_first` at. With fewer than five new images, `expected` and `features` are None and `looks` is empty.
 
     Raises:
         TlkitError: Any problem that the user can solve.
