@@ -111,11 +111,26 @@ def test_a_slightly_rotated_picture_is_found_with_its_angle(photos: list[Image.I
     assert abs(found.angle[0]) == pytest.approx(5, abs=0.7)
 
 
-def test_pictures_with_dissimilar_features_are_not_laid_over_each_other(
-    photos: list[Image.Image], shrink: Shrink
+@pytest.mark.parametrize("corner", [(0, 0), (24, 18), (12, 9), (24, 0)])
+@pytest.mark.parametrize("orientation", [None, TURN.ROTATE_90, TURN.ROTATE_180, TURN.TRANSVERSE])
+def test_a_part_that_was_cut_anywhere_and_turned_is_found_without_features(
+    photos: list[Image.Image], shrink: Shrink, corner: tuple[int, int], orientation: TURN | None
+) -> None:
+    left, top = corner
+    part = photos[5].crop((left, top, left + 136, top + 102))
+    found = find([*photos, part if orientation is None else part.transpose(orientation)], shrink)
+    assert (found.first.tolist(), found.second.tolist()) == ([5], [NUM_PHOTOS])
+    assert found.scale[0] == pytest.approx(0.85, abs=0.02)
+
+
+def test_in_a_large_data_set_parts_are_found_by_features_alone(
+    photos: list[Image.Image], shrink: Shrink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     part = photos[5].crop((20, 6, 156, 108))
+    monkeypatch.setattr("tlkit.similarity.copies.MAX_PICTURES", NUM_PHOTOS)
+    assert len(find([*photos, part], shrink)) == 0
     assert len(find([*photos, part], shrink, np.eye(NUM_PHOTOS + 1, dtype=np.float32))) == 0
+    assert len(find([*photos, part], shrink, draw_features([*range(NUM_PHOTOS), 5]))) == 1
 
 
 def test_only_the_two_sides_are_compared(photos: list[Image.Image], shrink: Shrink) -> None:

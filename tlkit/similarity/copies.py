@@ -1,8 +1,9 @@
 """Pairs of pictures that show the same pixels: candidates from small pictures and from features, then compared closely.
 
 A copy of the whole picture, re-encoded, resized, brightened, mirrored or turned, has the same detail at 16 x 16 pixels in
-one of eight orientations; all pairs are searched for it. A part of a picture, or a slightly rotated one, has similar
-features; what comes nearest is laid over the picture. Features alone decide nothing: photos of one scene, or of one kind
+one of eight orientations; all pairs are searched for it. A part of a picture has the detail of a window of it, and a small
+part or a slightly rotated picture has similar features; what comes nearest is laid over the picture. Features alone decide
+nothing: photos of one scene, or of one kind
 of part before the same ground, have similar features, too.
 """
 
@@ -17,14 +18,15 @@ from numpy.typing import NDArray
 
 from tlkit.similarity.alignment import align_pairs
 from tlkit.similarity.groups import join_pairs
+from tlkit.similarity.parts import MAX_PICTURES, propose_parts
 from tlkit.similarity.pictures import DESCRIBED_EDGE, INVERSE, Grey, Pictures, describe, measure_detail, orient, turn
 from tlkit.similarity.search import find_neighbours
 
 MIN_AGREEMENT = 0.92
 """Correlation of the detail of two pictures from which on they are copies. Different photos rarely exceed 0.9."""
 _LIKE_DETAIL, _LIKE_FEATURES = 0.87, 0.7  # cosines from which on a pair is compared closely
-_NUM_LIKE_DETAIL, _NUM_LIKE_FEATURES = 5, 6
-_PAIRS_PER_PICTURE = 1.5  # to be laid over each other, of a data set in which all pictures are alike
+_NUM_LIKE_DETAIL, _NUM_LIKE_FEATURES = 5, 3
+_PAIRS_PER_PICTURE = 2.0  # to be laid over each other, of a data set in which all pictures are alike
 _COMPARED_EDGE = 32
 _MIN_PICTURES_FOR_MEAN, _NUM_AVERAGED = 50, 250
 _AT_ONCE = 4096
@@ -99,20 +101,39 @@ def find_copies(
 
     Args:
         small: All pictures, grey, stretched to a square of at least 16 pixels: (n, edge, edge), 0..255.
-        features: Their features, float (n, channels); without them, cut and rotated copies are not found.
+        features: Their features, float (n, channels); without them, rotated copies, and those of which a third is missing,
+            are not found.
         read: Reads pictures of some rows, ascending: grey squares of 64 pixels, uint8 (m, 64, 64).
         sides: Which rows are compared.
         advance: Called with the number of pictures that have been compared since the last call, len(sides.first) in all.
     """
     first, second, orientation = _propose_by_detail(small, sides)
-    average = _average(read, sides) if len(first) or features is not None else None
+    average = _average(read, sides)
     found = _compare_whole(first, second, orientation, read, average)
-    advance(len(sides.first) // 2)
+    count = _Countdown(len(sides.first), advance)
+    count.reach(0.2)
+    proposals = [_propose_by_windows(small, sides)]
+    count.reach(0.5)
     if features is not None:
-        first, second = _propose_by_features(features, sides, join_pairs(len(small), found.first, found.second))
-        found = found.join(*_compare_parts(first, second, read, average))
-    advance(len(sides.first) - len(sides.first) // 2)
+        proposals.append(sides.search(features, features, _NUM_LIKE_FEATURES, _LIKE_FEATURES))
+    count.reach(0.6)
+    first, second = _choose(proposals, join_pairs(len(small), found.first, found.second), len(sides.first))
+    found = found.join(*_compare_parts(first, second, read, average, count))
+    count.reach(1.0)
     return found
+
+
+class _Countdown:
+    """Reports how much is done of work in several steps, in units of the whole."""
+
+    def __init__(self, total: int, advance: Callable[[int], None]) -> None:
+        self._total, self._advance, self._done = total, advance, 0
+
+    def reach(self, fraction: float) -> None:
+        """Report that a fraction of the whole is done."""
+        done = round(fraction * self._total)
+        self._advance(done - self._done)
+        self._done = done
 
 
 def _propose_by_detail(small: Pictures, sides: Sides) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.int64]]:
@@ -157,28 +178,51 @@ def _compare_whole(
     )
 
 
-def _propose_by_features(
-    features: NDArray[np.floating[Any]], sides: Sides, groups: NDArray[np.int64]
+Proposal = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+
+
+def _propose_by_windows(small: Pictures, sides: Sides) -> Proposal:
+    """Return pairs of which one may be a part of the other."""
+    if len(sides.first) + (0 if sides.second is None else len(sides.second)) > MAX_PICTURES:
+        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+    if sides.second is None:
+        return propose_parts(small, sides.first, sides.first)
+    first, second, cosines = propose_parts(small, sides.first, sides.second)
+    swapped = propose_parts(small, sides.second, sides.first)
+    return (
+        np.concatenate([first, swapped[1]]),
+        np.concatenate([second, swapped[0]]),
+        np.concatenate([cosines, swapped[2]]),
+    )
+
+
+def _choose(
+    proposals: list[Proposal], groups: NDArray[np.int64], num_pictures: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return pairs with similar features, the most similar first, one for any two groups of copies found so far."""
-    first, second, cosines = sides.search(features, features, _NUM_LIKE_FEATURES, _LIKE_FEATURES)
+    """Return the pairs to lay over each other, the most similar of each proposal first, one for any two groups so far."""
+    ordered = [[each[np.argsort(-cosines, kind="stable")] for each in pair] for *pair, cosines in proposals]
+    share = round(_PAIRS_PER_PICTURE * num_pictures / len(proposals))
     own = np.where(groups < 0, len(groups) + np.arange(len(groups)), groups)
-    low, high = np.minimum(own[first], own[second]), np.maximum(own[first], own[second])
-    order = np.argsort(-cosines, kind="stable")
-    order = order[low[order] != high[order]]
-    _, kept = np.unique(np.stack([low[order], high[order]]), axis=1, return_index=True)
-    chosen = order[np.sort(kept)][: round(_PAIRS_PER_PICTURE * len(sides.first))]
-    return first[chosen], second[chosen]
+    chosen: list[list[NDArray[np.int64]]] = []
+    for first, second in ordered:
+        low, high = np.minimum(own[first], own[second]), np.maximum(own[first], own[second])
+        apart = np.flatnonzero(low != high)
+        _, kept = np.unique(np.stack([low, high])[:, apart], axis=1, return_index=True)
+        some = apart[np.sort(kept)][:share]
+        chosen.append([np.minimum(first[some], second[some]), np.maximum(first[some], second[some])])
+    pairs = np.unique(np.concatenate(chosen, axis=1), axis=1)
+    return pairs[0], pairs[1]
 
 
 def _compare_parts(
-    first: NDArray[np.int64], second: NDArray[np.int64], read: ReadPictures, average: Grey | None
+    first: NDArray[np.int64], second: NDArray[np.int64], read: ReadPictures, average: Grey | None, count: _Countdown
 ) -> Iterator[CopyPairs]:
     """Yield those pairs of which one agrees with a part of the other."""
     for start in range(0, len(first), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         one, other = _read_pairs(first[part], second[part], read)
         lies = align_pairs(one, other)
+        count.reach(0.6 + 0.4 * min(1.0, (start + _AT_ONCE) / len(first)))
         orientation = np.where(lies.part_is_first, INVERSE[lies.orientation], lies.orientation)
         scale = lies.scale.min(axis=1)
         # Of pictures that lie wholly on each other, what all pictures share must not decide.
