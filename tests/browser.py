@@ -41,36 +41,74 @@ def open_page(chromium: Any) -> Iterator[OpenPage]:
 
     At the end of the test no page may have asked for anything but the file itself, nor have written to the console.
     """
-    contexts: list[Any] = []
-    problems: list[str] = []
-    opened: set[str] = set()
+    visits = Visits(chromium)
 
-    def open_file(
-        path: Path, *, fragment: str = "", width: int = WIDE_PX, dark: bool = False, scripts: bool = True
-    ) -> Any:
-        scheme = "dark" if dark else "light"
-        context = chromium.new_context(
-            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
-        )
-        contexts.append(context)
-        page = context.new_page()
-        page.set_default_timeout(10_000)
+    def open_file(path: Path, *, fragment: str = "", **settings: Any) -> Any:
         address = path.resolve().as_uri()
-        opened.add(address)
-        page.on("request", lambda request: check(request.url.partition("#")[0]))
-        page.on("console", lambda message: problems.append(f"console: {message.text}"))
-        page.on("pageerror", lambda error: problems.append(f"error: {error}"))
-        page.goto(address + fragment, wait_until="load")
-        return page
-
-    def check(address: str) -> None:
-        if address not in opened and not address.startswith(("data:", "blob:")):
-            problems.append(f"request: {address}")
+        return visits.open(address + fragment, allowed=lambda asked: asked == address, **settings)
 
     yield open_file
-    for context in contexts:
-        context.close()
-    assert problems == []
+    visits.close()
+
+
+@pytest.fixture
+def open_served(chromium: Any) -> Iterator[OpenPage]:
+    """`open_served(address, width=1280, dark=False, scripts=True)`: open the page of a server, as `open_page` does.
+
+    It may ask for what the same server has.
+    """
+    visits = Visits(chromium)
+    yield lambda address, **settings: visits.open(
+        address, allowed=lambda asked: asked.startswith(f"{address}/"), **settings
+    )
+    visits.close()
+
+
+class Visits:
+    """The pages that a test opens.
+
+    Args:
+        browser: The browser.
+    """
+
+    def __init__(self, browser: Any) -> None:
+        self._browser = browser
+        self._contexts: list[Any] = []
+        self._problems: list[str] = []
+
+    def open(
+        self,
+        address: str,
+        *,
+        allowed: Callable[[str], bool],
+        width: int = WIDE_PX,
+        dark: bool = False,
+        scripts: bool = True,
+    ) -> Any:
+        """Open a page, which may ask for what is `allowed` and for `data:` and `blob:`."""
+        scheme = "dark" if dark else "light"
+        context = self._browser.new_context(
+            viewport={"width": width, "height": 900}, color_scheme=scheme, java_script_enabled=scripts
+        )
+        self._contexts.append(context)
+        page = context.new_page()
+        page.set_default_timeout(10_000)
+
+        def check(asked: str) -> None:
+            if not allowed(asked) and not asked.startswith(("data:", "blob:")):
+                self._problems.append(f"request: {asked}")
+
+        page.on("request", lambda request: check(request.url.partition("#")[0]))
+        page.on("console", lambda message: self._problems.append(f"console: {message.text}"))
+        page.on("pageerror", lambda error: self._problems.append(f"error: {error}"))
+        page.goto(address, wait_until="load")
+        return page
+
+    def close(self) -> None:
+        """Close all pages, and fail if one of them was not quiet."""
+        for context in self._contexts:
+            context.close()
+        assert self._problems == []
 
 
 def find_overflow(page: Any) -> int:

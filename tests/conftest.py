@@ -27,7 +27,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tests.browser import chromium, open_page  # noqa: F401 - fixtures for pages
+from tests.browser import chromium, open_page, open_served  # noqa: F401 - fixtures for pages
 from tlkit.errors import BundleError
 
 # Keras reads these when it is first imported, which a test module may do before any fixture runs.

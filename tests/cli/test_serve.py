@@ -20,6 +20,7 @@ from tlkit.commands import serve as command
 from tlkit.commands.serve import ServeOptions, run_serve
 from tlkit.errors import SettingError
 from tlkit.reports.console import Console
+from tlkit.serving import training_photos
 
 RunCli = Callable[..., Any]
 TOKEN = "s3cret-s3cret-s3cret"
@@ -30,6 +31,7 @@ def colour_model(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
     """Let any run be the model of `tests/serving/conftest.py`."""
     monkeypatch.setattr(command, "read_spec", lambda *_, **__: SPEC)
     monkeypatch.setattr(command, "open_classifier", lambda *_, **__: ColourModel())
+    monkeypatch.setattr(training_photos, "find_run_folder", lambda _: None)
     monkeypatch.delenv("TLKIT_TOKEN", raising=False)
     run = tmp_path / "run"
     run.mkdir()

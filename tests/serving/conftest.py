@@ -6,7 +6,7 @@ import dataclasses
 import io
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -16,6 +16,7 @@ import pytest
 
 from tests.conftest import COLORS, draw_image
 from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import ImageRecord
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import HeadSettings
@@ -25,6 +26,7 @@ from tlkit.serving.limits import Limits
 from tlkit.serving.model import ServedModel
 from tlkit.serving.pool import WorkerPool
 from tlkit.serving.server import bind_socket, make_server
+from tlkit.serving.training_photos import TrainingPhotos
 
 NAMES = ("blue", "green", "red")
 METADATA = MetadataEncoding((NumberColumn("weight", 2.0, 1.0, 0.0, 5.0), CategoryColumn("place", ("lake", "sea"))))
@@ -100,9 +102,14 @@ def serve_model() -> Iterator[ServeModel]:
     running: list[Served] = []
 
     def serve(
-        model: ColourModel | None = None, *, limits: Limits | None = None, threads: int = 2, **rules: Any
+        model: ColourModel | None = None,
+        *,
+        limits: Limits | None = None,
+        threads: int = 2,
+        records: Sequence[ImageRecord] = (),
+        **rules: Any,
     ) -> Served:
-        served = start(model or ColourModel(), limits or Limits(), threads, rules)
+        served = start(model or ColourModel(), limits or Limits(), threads, records, rules)
         running.append(served)
         return served
 
@@ -111,10 +118,14 @@ def serve_model() -> Iterator[ServeModel]:
         served.stop()
 
 
-def start(model: ColourModel, limits: Limits, threads: int, rules: dict[str, Any]) -> Served:
+def start(
+    model: ColourModel, limits: Limits, threads: int, records: Sequence[ImageRecord], rules: dict[str, Any]
+) -> Served:
     """Start a server on a free port."""
     pool = WorkerPool(threads, limits.max_waiting)
-    service = Service(ServedModel(model), Identity("first", model.engine), limits, pool)
+    photos = TrainingPhotos(records, model, lambda: pool.num_running > 0)
+    identity = Identity("first", model.engine, needs_token="token" in rules)
+    service = Service(ServedModel(model), identity, limits, pool, photos)
     log: list[str] = []
     bound = bind_socket("127.0.0.1", 0)
     is_ready = threading.Event()
@@ -125,6 +136,7 @@ def start(model: ColourModel, limits: Limits, threads: int, rules: dict[str, Any
     thread = threading.Thread(target=server.run, kwargs={"sockets": [bound]})
     thread.start()
     assert is_ready.wait(10)
+    photos.start()
     address = f"http://127.0.0.1:{bound.getsockname()[1]}"
     client = httpx.Client(base_url=address, timeout=20)
 
@@ -132,6 +144,7 @@ def start(model: ColourModel, limits: Limits, threads: int, rules: dict[str, Any
         client.close()
         server.stop()
         thread.join(20)
+        photos.stop()
         pool.close()
         bound.close()
         assert not thread.is_alive()

@@ -302,6 +302,9 @@ def test_the_description_names_what_the_model_takes_and_gives(serve_model: Serve
     row = schema["properties"]["predictions"]["items"]["properties"]
     answered = served.client.post("/predict", files={"image": ("a.png", RED)}).json()["predictions"][0]
     assert row.keys() == answered.keys()
+    explain = document["paths"]["/explain"]["post"]["responses"]["200"]["content"]["application/json"]["schema"]
+    explained = served.client.post("/explain?weight=3&place=sea", content=RED, headers={"content-type": "image/png"})
+    assert set(explain["required"]) == set(explained.json())
     paths = set(document["paths"])
     assert {path for path in paths if served.client.get(path).status_code == 404} == set()
 
@@ -311,3 +314,17 @@ def test_names_of_files_are_repeated_and_never_used(serve_model: ServeModel, tmp
     answer = serve_model().client.post("/predict", json={"image": base64.b64encode(RED).decode(), "name": name})
     assert answer.json()["predictions"][0]["path"] == name[:255]
     assert "\\u0000" in json.dumps(answer.json())
+
+
+def test_an_explanation_has_the_prediction_and_the_picture(serve_model: ServeModel) -> None:
+    client = serve_model().client
+    predicted = client.post("/predict", files={"image": ("red.png", RED)}).json()["predictions"][0]
+    answer = client.post("/explain", files={"image": ("red.png", RED)}).json()
+    assert answer["prediction"] == predicted
+    assert answer["size"] == [32, 40]
+    assert answer["picture"].startswith("data:image/jpeg;base64,")
+    assert answer["nearest"] == []
+    two = client.post("/explain", files=[("image", ("a.png", RED)), ("image", ("b.png", BLUE))])
+    assert error_of(two) == (400, "The request has 2 images.")
+    broken = client.post("/explain", files={"image": ("a.png", b"no image")})
+    assert error_of(broken) == (422, "The image cannot be read: not an image.")

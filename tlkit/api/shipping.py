@@ -21,6 +21,7 @@ def serve(
     allowed_origins: Sequence[str] = (),
     max_upload: int = 32,
     max_images: int = 16,
+    neighbours: int = 3,
     queue: int = 64,
     timeout: float = 30.0,
     threads: int | None = None,
@@ -39,6 +40,7 @@ def serve(
         allowed_origins: Web sites whose pages may ask, such as "https://example.org".
         max_upload: Largest body of a request, in megabytes.
         max_images: The most images of a request.
+        neighbours: Training photos that explain an answer, if the run has them; 0 shows none to clients.
         queue: The most images that wait for a thread.
         timeout: How long a request may wait and compute, in seconds.
         threads: Threads that compute; None for one a processor.
@@ -59,6 +61,7 @@ def serve(
         max_body_bytes=max_upload * MEGABYTE,
         max_held_bytes=max(Limits.max_held_bytes, max_upload * MEGABYTE),
         max_images=max_images,
+        num_neighbours=neighbours,
         max_waiting=max(queue, max_images),
         answer_seconds=timeout,
     )

@@ -38,6 +38,13 @@ if TYPE_CHECKING:
 )
 @click.option("--max-images", type=click.IntRange(min=1), default=16, show_default=True, help="Images in a request.")
 @click.option(
+    "--neighbours",
+    type=click.IntRange(min=0),
+    default=3,
+    show_default=True,
+    help="Training photos to show beside an answer, if RUN has them; 0 shows none to clients.",
+)
+@click.option(
     "--queue",
     type=click.IntRange(min=0),
     default=64,
@@ -64,6 +71,7 @@ def serve(
     allow_origin: tuple[str, ...],
     max_upload: int,
     max_images: int,
+    neighbours: int,
     queue: int,
     timeout: float,
     threads: int | None,
@@ -71,7 +79,8 @@ def serve(
     precision: str,
     console: Console,
 ) -> None:
-    """Serve RUN over HTTP: POST /predict answers what `tlkit predict --json` says of the same pictures.
+    """Serve RUN over HTTP: POST /predict answers what `tlkit predict --json` says of the same pictures, and
+    the page at / shows it to people.
 
     It needs the extra packages of `pip install 'tlkit[serve]'`. Only this machine can reach the server unless --host says
     otherwise. SIGTERM or Ctrl-C stops it when running requests are answered.
@@ -87,6 +96,7 @@ def serve(
         allowed_origins=allow_origin,
         max_upload=max_upload,
         max_images=max_images,
+        neighbours=neighbours,
         queue=queue,
         timeout=timeout,
         threads=threads,

@@ -89,6 +89,7 @@ def run_serve(
     from tlkit.serving.model import ServedModel
     from tlkit.serving.pool import WorkerPool
     from tlkit.serving.server import bind_socket, make_server
+    from tlkit.serving.training_photos import TrainingPhotos, read_training_records
 
     with bind_socket(options.host, options.port) as bound:
         predictor = open_classifier(
@@ -96,12 +97,16 @@ def run_serve(
         )
         pool = WorkerPool(options.threads or os.cpu_count() or 1, options.limits.max_waiting)
         name = run.resolve().name
-        service = Service(ServedModel(predictor), Identity(name, predictor.engine), options.limits, pool)
+        records = read_training_records(run) if options.limits.num_neighbours else ()
+        photos = TrainingPhotos(records, predictor, lambda: pool.num_running > 0)
+        identity = Identity(name, predictor.engine, needs_token=access.token is not None)
+        service = Service(ServedModel(predictor), identity, options.limits, pool, photos)
         address = _name_address(options.host, bound.getsockname()[1])
 
         def announce() -> None:
             seconds = format_duration(time.perf_counter() - start)
             console.say(f"Serving {run} at {address} ({predictor.engine}, ready in {seconds}). Ctrl-C stops it.")
+            photos.start()
             on_ready(address, server.stop)
 
         server = make_server(
@@ -113,6 +118,7 @@ def run_serve(
         try:
             server.run(sockets=[bound])
         finally:
+            photos.stop()
             pool.close()
     payload = {
         "run": run,

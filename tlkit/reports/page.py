@@ -116,14 +116,15 @@ def _list_once(*groups: Sequence[str]) -> list[str]:
 
 
 def _make_policy(style: str, scripts: Sequence[str]) -> str:
-    allowed = " ".join(map(_hash, scripts)) or "'none'"
+    allowed = " ".join(map(hash_source, scripts)) or "'none'"
     return (
-        f"default-src 'none'; img-src data:; style-src {_hash(style)}; script-src {allowed}; base-uri 'none'; "
+        f"default-src 'none'; img-src data:; style-src {hash_source(style)}; script-src {allowed}; base-uri 'none'; "
         "form-action 'none'"
     )
 
 
-def _hash(source: str) -> str:
+def hash_source(source: str) -> str:
+    """Return a style sheet or script as a content security policy allows it."""
     digest = hashlib.sha256(source.encode("utf-8")).digest()
     return f"'sha256-{base64.b64encode(digest).decode('ascii')}'"
 

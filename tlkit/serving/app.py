@@ -16,7 +16,7 @@ from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
 from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import Request
-from starlette.responses import JSONResponse, Response
+from starlette.responses import HTMLResponse, JSONResponse, Response
 from starlette.routing import Route
 
 from tlkit.inference.tally import describe_prediction
@@ -24,13 +24,16 @@ from tlkit.reports.console import to_json
 from tlkit.runtime import read_resident_memory
 from tlkit.serving.access import Access
 from tlkit.serving.bodies import BodyReader
+from tlkit.serving.explanation import explain_upload
 from tlkit.serving.gate import AccessCheck, Gate, Log, answer_error
 from tlkit.serving.limits import Limits
 from tlkit.serving.metrics import CONTENT_TYPE, PREDICTED, UNKNOWN, UNREADABLE, Metrics
 from tlkit.serving.model import AnsweredImage, ServedModel
 from tlkit.serving.openapi import describe_api
+from tlkit.serving.page import render_page
 from tlkit.serving.pool import QueueFull, WorkerPool
 from tlkit.serving.refusals import RequestError, describe_error
+from tlkit.serving.training_photos import TrainingPhotos
 from tlkit.serving.uploads import Upload, read_uploads
 from tlkit.untrusted import quote
 from tlkit.version import __version__
@@ -52,10 +55,11 @@ class JsonResponse(JSONResponse):
 
 @dataclass(frozen=True)
 class Identity:
-    """What the server says of itself: the run's name and the engine's."""
+    """What the server says of itself: the run's name, the engine's, and whether it asks for a token."""
 
     name: str
     engine: str
+    needs_token: bool = False
 
 
 class Service:
@@ -66,14 +70,19 @@ class Service:
         identity: What it is called.
         limits: The limits.
         pool: The threads that compute.
+        photos: The training photos.
     """
 
-    def __init__(self, model: ServedModel, identity: Identity, limits: Limits, pool: WorkerPool) -> None:
+    def __init__(
+        self, model: ServedModel, identity: Identity, limits: Limits, pool: WorkerPool, photos: TrainingPhotos
+    ) -> None:
         self.model = model
+        self.photos = photos
         self.identity = identity
         self.limits = limits
         self.pool = pool
         self.bodies = BodyReader(limits)
+        self._page = render_page(identity.name, model.spec, needs_token=identity.needs_token)
         self.metrics = Metrics(
             {
                 ("tlkit_queue_length", "Images that wait for a thread."): lambda: pool.num_waiting,
@@ -97,6 +106,32 @@ class Service:
             return JsonResponse(payload)
         return JsonResponse(payload | describe_error(_unreadable(answers)), HTTPStatus.UNPROCESSABLE_ENTITY)
 
+    async def explain(self, request: Request) -> Response:
+        """Answer POST /explain."""
+        async with self._read(request) as (uploads, top_k):
+            if len(uploads) > 1:
+                raise RequestError(
+                    HTTPStatus.BAD_REQUEST,
+                    f"The request has {len(uploads)} images.",
+                    expected="one image to explain",
+                    fix="send one request for each.",
+                )
+            explain = partial(explain_upload, self.model, self.photos, num_neighbours=self.limits.num_neighbours)
+            (explanation,) = await self._compute([partial(explain, uploads[0], top_k=top_k)])
+            self._count([explanation.answered])
+            payload = explanation.describe()
+            if notices := self.model.describe_metadata(uploads):
+                payload["notices"] = notices
+        if not explanation.answered.prediction.error:
+            return JsonResponse(payload)
+        return JsonResponse(
+            payload | describe_error(_unreadable([explanation.answered])), HTTPStatus.UNPROCESSABLE_ENTITY
+        )
+
+    async def page(self, request: Request) -> Response:
+        """Answer GET /."""
+        return HTMLResponse(self._page.html, headers={"Content-Security-Policy": self._page.policy})
+
     async def info(self, request: Request) -> Response:
         """Answer GET /info."""
         spec = self.model.spec
@@ -115,6 +150,7 @@ class Service:
                 "fit": spec.fit,
                 "unknown_above": spec.unknown_above,
                 "metadata": self.model.describe_columns(),
+                "training_photos": self.photos.describe(),
                 "max_images": self.limits.max_images,
                 "max_body_bytes": self.limits.max_body_bytes,
             }
@@ -174,7 +210,9 @@ def build_app(service: Service, access: Access, log: Log) -> Starlette:
         log: Receives a line for each.
     """
     routes = [
+        Route("/", service.page),
         Route("/predict", service.predict, methods=["POST"]),
+        Route("/explain", service.explain, methods=["POST"]),
         Route("/info", service.info),
         Route("/health", service.health),
         Route("/metrics", service.show_metrics),

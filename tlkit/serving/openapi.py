@@ -15,6 +15,7 @@ Schema = dict[str, Any]
 
 FRACTION: Schema = {"type": "number", "minimum": 0, "maximum": 1}
 TEXT: Schema = {"type": "string"}
+PICTURE: Schema = {"type": "string", "description": "A picture as a data: address."}
 ERROR: Schema = {
     "type": "object",
     "required": ["error"],
@@ -65,6 +66,12 @@ def describe_api(spec: BundleSpec, limits: Limits) -> Schema:
         "requestBody": {"required": True, "content": describe_bodies(spec)},
         "responses": answers,
     }
+    explain = {
+        **predict,
+        "summary": "Predict an image and explain the answer.",
+        "operationId": "explain",
+        "responses": answers | {"200": _answer("The prediction and what speaks for it.", _describe_explanation(spec))},
+    }
     return {
         "openapi": "3.1.0",
         "info": {
@@ -77,6 +84,7 @@ def describe_api(spec: BundleSpec, limits: Limits) -> Schema:
         "security": [{}, {"token": []}],
         "paths": {
             "/predict": {"post": predict},
+            "/explain": {"post": explain},
             "/info": {"get": _get("The model and the limits.", "info", "application/json")},
             "/health": {"get": _get("Whether the server runs.", "health", "application/json")},
             "/metrics": {"get": _get("Counters in the text format of Prometheus.", "metrics", "text/plain")},
@@ -137,6 +145,21 @@ def _describe_predictions(spec: BundleSpec) -> Schema:
             "predictions": {"type": "array", "items": _describe_row(spec)},
             "errors": {"type": "integer", "description": "Images that could not be read."},
             "notices": {"type": "array", "items": TEXT, "description": "Metadata that are missing or odd."},
+        },
+    }
+
+
+def _describe_explanation(spec: BundleSpec) -> Schema:
+    photo = {"name": TEXT, "answer": TEXT, "cosine": {"type": "number"}, "picture": PICTURE}
+    return {
+        "type": "object",
+        "required": ["prediction", "size", "picture", "nearest"],
+        "properties": {
+            "prediction": _describe_row(spec),
+            "size": {"type": "array", "items": {"type": "integer"}, "description": "Height and width in pixels."},
+            "picture": PICTURE,
+            "nearest": {"type": "array", "items": {"type": "object", "properties": photo}},
+            "notices": {"type": "array", "items": TEXT},
         },
     }
 
