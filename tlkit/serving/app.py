@@ -299,5 +299,6 @@ async def _answer_bug(request: Request, error: Exception) -> Response:
         "The server has failed.",
         expected="an answer",
         fix="look at the server's standard error; please report the traceback there.",
+        headers={"Connection": "close"},  # uvicorn closes it
     )
     return await answer_error(request, refusal)
