@@ -25,7 +25,7 @@ ROWS = [
 
 
 COLUMNS = PredictionColumns(top_k=2)
-LABELS = PredictionColumns(task=MULTILABEL, top_k=2, with_truth=True, with_box=True)
+LABELS = PredictionColumns(task=MULTILABEL, top_k=2, with_targets=True, with_box=True)
 LABEL_ROWS = [
     Prediction(
         "a.jpg",
@@ -37,7 +37,7 @@ LABEL_ROWS = [
     Prediction("b.jpg", (("dog", 0.1), ("cat", 0.0)), labels=(), true_labels=()),
     Prediction("c.jpg", error="empty file"),
 ]
-VALUES = PredictionColumns(task=REGRESSION, value_name="probability", with_truth=True, with_box=True)
+VALUES = PredictionColumns(task=REGRESSION, value_name="probability", with_targets=True, with_box=True)
 VALUE_ROWS = [
     Prediction("a.jpg", box=(1.0, 2.0, 3.0, 4.0), value=324_987.3, true_value=0.1),
     Prediction("b.jpg", error="empty file"),
@@ -167,7 +167,7 @@ def test_each_row_is_there_as_soon_as_it_is_written(tmp_path: Path, suffix: str)
 
 def test_the_true_class_stands_beside_the_path_where_it_is_known(tmp_path: Path) -> None:
     row = Prediction("a.jpg", (("cat", 0.5), ("dog", 0.25)), true_class_name="eel", true_probability=0.125)
-    write(tmp_path / "p.csv", [row], PredictionColumns(top_k=2, with_truth=True))
+    write(tmp_path / "p.csv", [row], PredictionColumns(top_k=2, with_targets=True))
     assert (tmp_path / "p.csv").read_text().splitlines() == [
         "path,true_class_name,true_class_probability,class_name,probability,class_name_2,probability_2,error",
         "a.jpg,eel,0.125,cat,0.5,dog,0.25,",
@@ -242,7 +242,7 @@ def test_values_in_json_lines_and_parquet_keep_all_their_digits(tmp_path: Path) 
 
 @pytest.mark.parametrize("name", ["path", "error", "left", "true_value", "Bottom"])
 def test_a_value_called_like_another_column_gets_a_name_of_its_own(name: str) -> None:
-    columns = PredictionColumns(task=REGRESSION, value_name=name, with_truth=True, with_box=True)
+    columns = PredictionColumns(task=REGRESSION, value_name=name, with_targets=True, with_box=True)
     assert columns.value_column == f"predicted_{name}"
     assert len(columns.names()) == 8
 

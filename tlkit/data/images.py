@@ -204,8 +204,8 @@ def _decode_content(
         is_jpeg = picture.format in ("JPEG", "MPO")
         if smallest is not None and is_jpeg:
             picture.draft(mode, _turn_as_stored(smallest, picture)[::-1])
-        opened_size, wanted = picture.size, smallest or (0, 0)
-        before = known.get((opened_size, None)) or known.get((opened_size, wanted))
+        opened_size, target_size = picture.size, smallest or (0, 0)
+        before = known.get((opened_size, None)) or known.get((opened_size, target_size))
         if before is not None:
             return before
         with budget.take(check_costs(picture, content, stored_pixels=width * height)):
@@ -222,7 +222,7 @@ def _decode_content(
         width, height = height, width
     facts = ImageFacts(width, height, orientation, picture.format or "unknown", mode, measured, camera, taken)
     decoded = DecodedImage(rgb, facts)
-    known[opened_size, wanted if is_large else None] = decoded
+    known[opened_size, target_size if is_large else None] = decoded
     return decoded
 
 

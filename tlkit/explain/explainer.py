@@ -100,8 +100,8 @@ class Explainer:
         """Return the outputs, float32 (n, num_outputs), of maps, in inference mode."""
         if self._tail is not None:
             features = self._tail(features, training=False)
-        said = call_head(self._head, features, metadata, training=False)
-        return tf.concat([tf.cast(said[name], tf.float32) for name in ("answer", "box") if name in said], axis=1)
+        outputs = call_head(self._head, features, metadata, training=False)
+        return tf.concat([tf.cast(outputs[name], tf.float32) for name in ("answer", "box") if name in outputs], axis=1)
 
     def compute_outputs(
         self, features: NDArray[np.floating[Any]], metadata: NDArray[np.float32] | None = None

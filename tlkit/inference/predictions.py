@@ -37,7 +37,7 @@ class PredictionColumns:
         task: One of `tlkit.outputs.TASKS`.
         top_k: Number of ranked classes or labels, at least 1; not used for values.
         value_name: Name of the values and of their column, which is prefixed by "predicted_" if the name is taken.
-        with_truth: Whether to include true_class_name and true_class_probability, true_labels, or true_value.
+        with_targets: Whether to include true_class_name and true_class_probability, true_labels, or true_value.
         with_uncertain: Whether to include the flag for improbable classes.
         with_box: Whether to include the box.
         with_distance: Whether to include the distance from the training images.
@@ -46,7 +46,7 @@ class PredictionColumns:
     task: str = CLASSIFICATION
     top_k: int = 1
     value_name: str = "value"
-    with_truth: bool = False
+    with_targets: bool = False
     with_uncertain: bool = False
     with_box: bool = False
     with_distance: bool = False
@@ -56,7 +56,7 @@ class PredictionColumns:
         """The name of the column with the predicted value."""
         is_taken = self.value_name.casefold() in {
             "path",
-            find_task(self.task).truth_column,
+            find_task(self.task).target_column,
             *BOX_COLUMNS,
             *DISTANCE_COLUMNS,
             "error",
@@ -68,7 +68,7 @@ class PredictionColumns:
         task = find_task(self.task)
         return {
             "path": TEXT,
-            **(task.truth_columns() if self.with_truth else {}),
+            **(task.target_columns() if self.with_targets else {}),
             **task.prediction_columns(top_k=self.top_k, value_column=self.value_column),
             **({UNCERTAIN: TEXT} if self.with_uncertain else {}),
             **(dict.fromkeys(BOX_COLUMNS, SINGLE) if self.with_box else {}),
@@ -129,14 +129,14 @@ def _yes_or_no(value: bool) -> str:
 
 
 def choose_prediction_columns(
-    spec: BundleSpec, *, top_k: int, with_truth: bool = False, with_uncertain: bool = False
+    spec: BundleSpec, *, top_k: int, with_targets: bool = False, with_uncertain: bool = False
 ) -> PredictionColumns:
     """Return the columns for a model's predictions; `top_k` is at least 1."""
     return PredictionColumns(
         task=spec.task,
         top_k=min(top_k, max(1, len(spec.class_names))),
         value_name=spec.target.name if spec.target else "value",
-        with_truth=with_truth,
+        with_targets=with_targets,
         with_uncertain=with_uncertain,
         with_box=spec.has_box,
         with_distance=spec.measures_distance,
@@ -184,7 +184,7 @@ def write_scored(path: Path, scores: Scores, spec: BundleSpec, *, top_k: int, sk
     Raises:
         RunError: The file cannot be written.
     """
-    columns = choose_prediction_columns(spec, top_k=top_k, with_truth=True)
+    columns = choose_prediction_columns(spec, top_k=top_k, with_targets=True)
     boxes = scores.boxes or [None] * len(scores.records)
     distances = [None] * len(scores.records) if scores.distances is None else scores.distances
     with open_predictions(path, columns) as writer:

@@ -1,4 +1,4 @@
-"""One fish: where it is, its outline and colours, and its body, skin on a rounded form lit through moving water."""
+"""The pose, outline, colours and body of one fish. The body is a rounded form with a skin, lit through moving water."""
 
 from __future__ import annotations
 
@@ -21,18 +21,18 @@ _RED: Field = np.array([0.80, 0.24, 0.15], np.float32)
 
 @dataclass(frozen=True)
 class Pose:
-    """A fish's place in the picture: the map from lengths along its body to pixels, and back.
+    """The position and shape of a fish in the picture: the mapping from body coordinates to pixels, and back.
 
     A point of the fish is (u, v): u from the nose (0) to the root of the tail (1), v downward from the axis, both in body
-    lengths. The map bends the axis, foreshortens the fish as it turns towards the camera, mirrors, rotates and places it.
+    lengths. The map bends the axis, foreshortens the fish as it turns towards the camera, then mirrors, rotates and moves it.
 
     Args:
         center: Pixel (x, y) at which the axis' point u = 0.5 lies before bending.
         length_px: Length of the body without its tail fin.
-        angle_degrees: Rotation of the whole fish; the picture's light stays where it is.
-        facing: 1 with the nose to the left, -1 to the right.
-        squeeze: Apparent part of the length, 0..1, of a fish that turns from the side view.
-        bend: Second and third order curvature of the axis; the tail of a swimming fish has both.
+        angle_degrees: Rotation of the whole fish; the light does not rotate.
+        facing: 1 if it faces left, -1 if it faces right.
+        squeeze: Apparent length as a fraction of the true one, 0..1; below 1 the fish is turned away from the side view.
+        bend: Second and third order curvature of the axis; a swimming fish's tail has both.
     """
 
     center: tuple[float, float]
@@ -53,7 +53,7 @@ class Pose:
         return axis
 
     def place(self, points: Field) -> Field:
-        """Return the pixels (..., 2) of points (..., 2) of the fish."""
+        """Convert points on the fish, (..., 2), to pixels, (..., 2)."""
         u, v = points[..., 0], points[..., 1]
         across = (u - 0.5) * (self.length_px * self.squeeze * self.facing)
         down = (v + self._axis_at(u)) * self.length_px
@@ -61,7 +61,7 @@ class Pose:
         return np.stack([across * cosine - down * sine, across * sine + down * cosine], axis=-1) + self.center
 
     def find(self, x: Field, y: Field) -> tuple[Field, Field]:
-        """Return (u, v) of the pixels (x, y), of the shape that both have when broadcast."""
+        """Convert pixel coordinates x and y to (u, v); both are broadcast."""
         cosine, sine = self._turn
         x, y = x - self.center[0], y - self.center[1]
         u = (x * cosine + y * sine) * (self.facing / (self.length_px * self.squeeze)) + 0.5
@@ -70,15 +70,15 @@ class Pose:
 
 @dataclass(frozen=True)
 class Fish:
-    """One fish on the canvas that it is drawn on.
+    """One fish and its canvas.
 
     Args:
-        kind: What fish it is.
-        pose: Its place on the canvas.
-        canvas: A clear RGBA canvas.
-        profile: Its half heights above and below the axis, (2, _PROFILE_STEPS) from nose to tail root.
-        coat: Its colours, as in COATS.
-        haze: How far it has faded into the water, 0..1.
+        kind: Its kind.
+        pose: Its position and shape on the canvas.
+        canvas: A transparent RGBA canvas.
+        profile: Heights above and below the axis, (2, _PROFILE_STEPS), from the nose to the root of the tail.
+        coat: Its colours, one of COATS or a blend of two.
+        haze: How much the water hides it, 0..1.
     """
 
     kind: Kind
@@ -89,22 +89,22 @@ class Fish:
     haze: float
 
     def heights_at(self, u: Field) -> Field:
-        """Return the heights (2, ...) of the back over the axis and of the belly under it."""
+        """Return the heights of the back above the axis and of the belly below it, (2, ...)."""
         return self.profile[:, np.clip(u * (_PROFILE_STEPS - 1), 0, _PROFILE_STEPS - 1).astype(np.int32)]
 
     def find_spots(self, spots: Field) -> Field:
-        """Return the points (..., 2), (u, v), of spots (..., 2), (u, part) as in `kinds`."""
+        """Convert spots, (u, part) as in `kinds`, to points (u, v); both (..., 2)."""
         u, part = spots[..., 0], spots[..., 1]
         back, belly = self.heights_at(u)
         return np.stack([u, part * np.where(part > 0, belly, back)], axis=-1)
 
     def tones(self, pigments: Field, alpha: float = 1.0) -> list[Ink]:
-        """Return pigments (n, 3) as they look in the light around this fish."""
+        """Return how pigments, (n, 3), look in the light around this fish."""
         return self.canvas.tones(pigments, np.full(len(pigments), self.pose.center[1]), self.haze, alpha)
 
 
 def choose_fish(kind: Kind, pose: Pose, canvas: Canvas) -> Fish:
-    """Draw one fish of a kind: its build, and its coat between two of those that all kinds wear."""
+    """Choose the proportions and colours of one fish of a kind at random; its coat is a blend of two in COATS."""
     random = canvas.random
     first, second = COATS[random.integers(0, len(COATS), 2)]
     coat = mix(first, second, random.uniform(0.0, 0.35)) * random.uniform(0.86, 1.14)
@@ -114,7 +114,7 @@ def choose_fish(kind: Kind, pose: Pose, canvas: Canvas) -> Fish:
 
 
 def paint_body(fish: Fish) -> None:
-    """Paint the body without fins."""
+    """Paint the body, without fins."""
     left, top, right, bottom = _frame_around(fish)
     x = np.arange(left, right, dtype=np.float32)[None, :] + 0.5
     y = np.arange(top, bottom, dtype=np.float32)[:, None] + 0.5

@@ -1,8 +1,8 @@
-"""Smooth curves, waves and noise that come out the same on every machine.
+"""Smooth curves, waves and noise that are identical on every machine.
 
 The pond's pictures must be the same to the byte wherever they are drawn. Sines and exponentials of whole arrays differ
-in the last bit from one processor to the next, so the pond does without: arrays see only + - * /, square roots,
-comparisons and look-ups in tables that were rounded first, and noise is enlarged by Pillow in whole numbers.
+in the last bit between processors, so the pond avoids them: arrays use only + - * /, square roots, comparisons and
+look-ups in rounded tables, and Pillow enlarges noise in integers.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 Field = NDArray[np.floating[Any]]
-"""Numbers over an area or along a curve; a colour is one of three channels, 0..1."""
+"""Values over an area or along a curve; a colour has three channels, 0..1."""
 
 _WAVE_STEPS = 4096
 _WAVE: Field = np.array(
@@ -30,25 +30,25 @@ def wave(turns: Field) -> Field:
 
 
 def ramp(values: Field, low: float, high: float) -> Field:
-    """Return the smooth step from 0 at `low` to 1 at `high` (`low` may be the larger one)."""
+    """Return a smooth step from 0 at `low` to 1 at `high`; `low` may be the larger one."""
     part = np.clip((values - low) * (1 / (high - low)), 0, 1)
     smooth: Field = part * part * (3 - 2 * part)
     return smooth
 
 
 def mix(first: Field, second: Field, part: float | Field) -> Field:
-    """Return what lies `part` of the way from `first` to `second`."""
+    """Interpolate linearly: `first` at part 0, `second` at part 1."""
     return first + (second - first) * part
 
 
 def noise(random: np.random.Generator, size: tuple[int, int], cells: tuple[int, int]) -> Field:
-    """Draw smooth noise, 0..1, of `size` (width, height) whose lumps are about `size / cells` pixels large."""
+    """Draw smooth noise, 0..1, of `size` (width, height), with lumps of about `size / cells` pixels."""
     grid = random.integers(0, 256, (cells[1] + 1, cells[0] + 1), dtype=np.uint8)
     return np.asarray(Image.fromarray(grid).resize(size, Image.Resampling.BICUBIC), dtype=np.float32) / 255
 
 
 def cloud(random: np.random.Generator, size: tuple[int, int], cells: int, octaves: int = 3) -> Field:
-    """Draw noise, 0..1, that has large lumps with smaller ones on them."""
+    """Draw noise, 0..1, with lumps of several sizes."""
     down = cells * size[1] // size[0]
     layers = [noise(random, size, (cells << octave, max(1, down << octave))) / 2**octave for octave in range(octaves)]
     total: Field = np.sum(layers, axis=0) / (2 - 2 / 2**octaves)
@@ -56,7 +56,7 @@ def cloud(random: np.random.Generator, size: tuple[int, int], cells: int, octave
 
 
 def caustics(x: Field, y: Field, phase: float) -> Field:
-    """Return the net of light that ripples throw, 0..1, at coordinates whose unit is about one mesh."""
+    """Return the caustics below a rippled surface, 0..1; a mesh of the net is about one unit of the coordinates wide."""
     bent_x, bent_y = x, y
     light = np.zeros(1, dtype=np.float32)
     for turn in range(3):
@@ -71,12 +71,12 @@ def caustics(x: Field, y: Field, phase: float) -> Field:
 
 
 def smooth_curve(heights: Field, steps: int, stations: Field | None = None) -> Field:
-    """Return `steps` heights of a curve without corners through `heights`, or as many points of one through points.
+    """Sample a smooth curve through heights or points at `steps` places.
 
     Args:
         heights: The heights (n,) or points (n, 2) to pass through.
-        steps: How many to return, evenly spaced from the first station to the last.
-        stations: Where the heights stand, from 0 to 1; evenly spaced if not given.
+        steps: Number of samples, evenly spaced from the first station to the last.
+        stations: Positions of the heights, 0..1; None for even spacing.
     """
     x = np.linspace(0, 1, len(heights)) if stations is None else stations
     slopes = np.gradient(heights, x, axis=0)

@@ -1,4 +1,4 @@
-"""Draw a whole fish, from the far side to the near one: barbels, fins with their rays, body, eye and mouth."""
+"""Draw a whole fish from back to front: barbels, fins with their rays, body, eye and mouth."""
 
 from __future__ import annotations
 
@@ -16,17 +16,17 @@ _IRISES: Field = np.array([(0.95, 0.78, 0.30), (0.90, 0.62, 0.25), (0.86, 0.88, 
 
 
 def draw_fish(kind: Kind, pose: Pose, scene: Scene, random: np.random.Generator, size: tuple[int, int]) -> Image.Image:
-    """Draw one fish of a kind on a clear ground.
+    """Draw one fish on a transparent background.
 
     Args:
-        kind: What fish.
-        pose: Where, in pixels of the drawing.
-        scene: The water and the light around it.
-        random: Source of its coat, build and marks, and of how it holds its fins.
+        kind: Its kind.
+        pose: Its position and shape, in pixels of the drawing.
+        scene: The water and light around it.
+        random: Generator of its coat, proportions, marks and the posture of its fins.
         size: Width and height of the drawing.
 
     Returns:
-        RGBA picture of `size`; where alpha is 0 there is no fish.
+        An RGBA picture of `size`; alpha is 0 outside the fish.
     """
     fish = choose_fish(kind, pose, Canvas(Image.new("RGBA", size), scene, random))
     for barbel in kind.barbels[::2]:

@@ -1,9 +1,9 @@
-"""The four kinds of fish in the pond, as numbers, and the coats that they all wear.
+"""The four kinds of fish in the pond, described by numbers, and the coats that they share.
 
-Every kind comes in every coat, so that the mean colour does not reveal the kind, and a network has to use shape and
-pattern. Lengths are in body lengths, from the nose (u = 0) to the root of the tail fin (u = 1); heights are measured
-from the axis of the body, downward. A spot on the body is (u, part): the part of the way from the axis to the belly's
-edge, or to the back's if it is negative.
+Every kind comes in every coat, so the mean colour does not reveal the kind: a network has to use shape and pattern.
+Lengths are in body lengths, from the nose (u = 0) to the root of the tail fin (u = 1); heights are measured from the
+axis of the body, downward. A spot on the body is (u, part): the part of the way from the axis to the belly's edge, or
+to the back's if it is negative.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ COATS: Field = np.array(
     np.float32,
 )
 STATIONS: Field = np.array([0.0, 0.03, 0.09, 0.15, 0.23, 0.32, 0.45, 0.61, 0.75, 0.87, 0.95, 1.0])
-"""Where along the body the heights of a kind's back and belly are given."""
+"""Positions along the body at which the heights of back and belly are given."""
 
 
 @dataclass(frozen=True)
@@ -35,10 +35,10 @@ class Fin:
     """A fan of rays.
 
     Args:
-        start: Spot where the first ray grows.
-        end: Spot where the last ray grows.
+        start: Spot of the first ray's root.
+        end: Spot of the last ray's root.
         num_rays: Number of rays.
-        edge: How far (u, v) rays reach beyond their roots, evenly spaced from the first ray to the last.
+        edge: Lengths (u, v) of rays, evenly spaced from the first ray to the last.
     """
 
     start: Point
@@ -53,18 +53,18 @@ class Kind:
 
     Args:
         name: Its class name.
-        skin: Its pattern, one of those that `paint_skin` knows.
+        skin: Its pattern; see `paint_skin`.
         back: Heights of the back at STATIONS.
         belly: Depths of the belly at STATIONS.
-        fins: Tail, back and belly fins: what is seen behind the body.
-        side_fins: Fins that each flank has.
-        eye: Spot of the eye.
-        eye_radius: Its size.
+        fins: Tail, back and belly fins, which are drawn behind the body.
+        side_fins: The fins on each flank.
+        eye: Spot of the eye's centre.
+        eye_radius: Radius of the eye.
         mouth: Points (u, v) of the mouth's line.
-        gill: Where the gill cover ends.
+        gill: Position u of the end of the gill cover.
         scales: Length of a scale; 0 for none.
-        lengths: Shortest and greatest length in a picture, as a part of its shorter side.
-        barbels: Of each whisker the spot of its root, and how far (u, v) from there its middle and its end lie; every
+        lengths: Shortest and longest length, as fractions of the picture's shorter side.
+        barbels: For each barbel, the spot of its root and the offsets (u, v) of its middle and its end from there; every
             second one is on the far side.
     """
 

@@ -1,6 +1,6 @@
-"""Compose one picture: water, scenery, the fish, weeds before it, the camera's grain; and the box around the fish.
+"""Compose one picture from water, scenery, fish, weeds in front of it and camera noise, and find the fish's box.
 
-A picture is drawn SUPERSAMPLING times as large and reduced at the end, so that edges are smooth and scales are fine.
+A picture is drawn SUPERSAMPLING times as large and then reduced, for smooth edges and fine scales.
 Every random choice comes from the picture's own generator, in a fixed order.
 """
 
@@ -23,7 +23,7 @@ SUPERSAMPLING = 3
 
 
 class Box(NamedTuple):
-    """The fish's box in pixels of the picture: left and upper edge, right and lower edge (not included)."""
+    """The fish's box in pixels of the picture: left, top, right and bottom; right and bottom are exclusive."""
 
     x_min: int
     y_min: int
@@ -37,14 +37,14 @@ def draw_picture(
     """Draw one fish of a kind in the pond.
 
     Args:
-        kind: What fish.
+        kind: The kind.
         size: Width and height of the picture in pixels.
         hour: Hour of the day, 5 to 22.
-        random: Source of everything else; the same generator gives the same picture.
+        random: Generator of everything else; the same state gives the same picture.
 
     Returns:
-        The RGB picture, and the box around the whole fish within the frame, fins and barbels included, whether weeds
-        hide parts of it or not.
+        The RGB picture, and the box around the part of the fish within the frame, including fins, barbels and what
+        weeds hide.
     """
     scene = choose_scene(size, hour, random)
     large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)

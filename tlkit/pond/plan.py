@@ -1,7 +1,7 @@
 """Plan the images: kind of fish, boat, hour and split.
 
-Six boats have their own cameras, and fish in waters where some kinds are more common. So the image size reveals the
-boat, and the boat hints at the kind: a leak that real fishery photographs have too.
+Each of six boats has its own camera and fishes where some kinds are more common. So the image size reveals the boat,
+and the boat hints at the kind: a leak that real photographs of catches have, too.
 """
 
 from __future__ import annotations
@@ -14,7 +14,7 @@ import numpy as np
 from tlkit.pond.kinds import KINDS, Kind
 
 POND_VERSION = 3
-"""Rises with every change of the drawing, since the pictures then change too."""
+"""Raised with every change of the drawing, which changes the pictures."""
 
 PHOTOS_PER_KIND = {"train": 60, "validation": 15, "test": 15}
 NUM_NEW_PHOTOS = 8
@@ -51,7 +51,7 @@ class PlannedPhoto:
     number: int
 
     def start_random(self, seed: int) -> np.random.Generator:
-        """Return this image's own random generator."""
+        """Return the image's own random generator."""
         return np.random.Generator(np.random.PCG64([POND_VERSION, seed, self.number]))
 
 

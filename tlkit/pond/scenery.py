@@ -1,6 +1,6 @@
-"""Weeds, lily pads, branches, stones and bubbles: what hides a fish, or looks like one to a careless eye.
+"""Draw weeds, lily pads, branches, stones and bubbles, which hide a fish or can be mistaken for one.
 
-Places and lengths are in pixels of the canvas; `haze`, 0..1, is how far a thing has faded into the water.
+Positions and lengths are in pixels of the canvas; `haze`, 0..1, is how much the water hides an object.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ _STONES: Field = np.array([(0.66, 0.64, 0.58), (0.48, 0.48, 0.50), (0.70, 0.56, 
 
 
 def plant_weeds(canvas: Canvas, most: int, *, ground: float, haze: float) -> None:
-    """Draw up to `most` weeds, tufts of ribbons and leafy stems, that grow at the height `ground`, 0 (top) to 1."""
+    """Draw up to `most` weeds, tufts of ribbons or leafy stems, rooted at the height `ground`, 0 (top) to 1."""
     random, (width, height) = canvas.random, canvas.size
     for _ in range(random.integers(most + 1)):
         root = np.array([random.uniform(0, width), ground * height])
@@ -60,7 +60,7 @@ def _sway(canvas: Canvas, foot: Field, tall: float, lean: float, part: Field) ->
 
 
 def draw_lily_pads(canvas: Canvas) -> None:
-    """Draw lily pads that float at the top, seen from below, with their stems."""
+    """Draw floating lily pads with their stems, seen from below."""
     random, (width, height) = canvas.random, canvas.size
     pigments = np.array([(0.26, 0.26, 0.12), (0.14, 0.24, 0.09), (0.55, 0.66, 0.26)])
     stalk, shade, rim = canvas.tones(pigments, np.array([0.5 * height, 0, 0]), random.uniform(0.1, 0.4))
@@ -75,7 +75,7 @@ def draw_lily_pads(canvas: Canvas) -> None:
 
 
 def draw_branch(canvas: Canvas) -> None:
-    """Draw a sunken branch that reaches into the picture from a side."""
+    """Draw a sunken branch that reaches into the picture from one side."""
     random, (width, height) = canvas.random, canvas.size
     side = random.choice((-1, 1))
     start = np.array([width * (0.5 - 0.55 * side), height * random.uniform(0.70, 0.98)])
@@ -102,7 +102,7 @@ def _grow_branch(canvas: Canvas, start: Field, stride: Field, thick: float, bark
 
 
 def draw_stones(canvas: Canvas) -> None:
-    """Scatter pebbles over the floor, small far away and large near the camera."""
+    """Scatter pebbles over the floor, larger towards the camera."""
     random, (width, height) = canvas.random, canvas.size
     room = 1 - canvas.scene.floor_top
     if room <= 0:

@@ -1,7 +1,7 @@
-"""Paint the marks on a fish's skin: flat, in body lengths, before the body's roundness is known.
+"""Paint the marks on a fish's skin, unrolled and in body lengths.
 
-A skin is an RGB picture of the flank whose channels are no colours: how strongly each point takes the coat's dark mark,
-the pale of the belly, and red.
+A skin is an image of the flank whose three channels are not colours but the strength of the coat's dark mark, of the
+belly's pale tone, and of red.
 """
 
 from __future__ import annotations
@@ -12,7 +12,7 @@ from PIL import Image, ImageDraw
 from tlkit.pond.fields import Field, cloud, ramp
 
 SKIN_WIDTH, SKIN_HEIGHT = 420, 320
-"""Pixels of a skin, SKIN_WIDTH of them for the length of the body; the axis runs through the middle."""
+"""Size of a skin in pixels; SKIN_WIDTH is the length of the body, and the axis runs through the middle."""
 
 
 def paint_skin(pattern: str, random: np.random.Generator) -> Field:
@@ -20,10 +20,10 @@ def paint_skin(pattern: str, random: np.random.Generator) -> Field:
 
     Args:
         pattern: "bars", "marbling", "flecks" or "spots".
-        random: Source of the individual's differences.
+        random: Generator of individual differences.
 
     Returns:
-        float32 (SKIN_HEIGHT, SKIN_WIDTH, 3), 0..1: strength of dark mark, pale and red.
+        float32 (SKIN_HEIGHT, SKIN_WIDTH, 3), 0..1: strengths of dark mark, pale tone and red.
     """
     painters = {"bars": _paint_bars, "flecks": _paint_flecks, "spots": _paint_spots, "marbling": _paint_marbling}
     return np.asarray(painters[pattern](random), dtype=np.float32) / 255

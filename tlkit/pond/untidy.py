@@ -1,6 +1,6 @@
-"""The training images as volunteers sorted them: some in the wrong class, some twice. Something for `tlkit audit` to find.
+"""The training images as volunteers sorted them, with wrong labels and copies for `tlkit audit` to find.
 
-Every 20th image has the label of another kind, and every 20th has a second, changed copy, each kind of change in turn.
+Every 20th image has the label of another kind, and every 20th has an altered copy; the kinds of alteration take turns.
 """
 
 from __future__ import annotations
@@ -34,9 +34,9 @@ class UntidyPhoto:
 
     Attributes:
         path: Its path, relative to the demo's folder: `volunteers/CLASS/NAME`.
-        source: The training image that it shows.
-        change: What was done to a copy; "" for the image itself.
-        is_mislabelled: Whether its folder names another kind than the one it shows.
+        source: The training image that it is made from.
+        change: The alteration of a copy; "" for the image itself.
+        is_mislabelled: Whether it is in the folder of another kind.
     """
 
     path: PurePosixPath
@@ -50,7 +50,7 @@ class UntidyPhoto:
         return self.path.relative_to(FOLDER).as_posix()
 
     def make(self, content: bytes) -> bytes:
-        """Return the file of this image, from the file of the image that it shows."""
+        """Make this image's file from that of its source."""
         if not self.change:
             return content
         copy = io.BytesIO()

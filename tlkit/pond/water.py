@@ -1,4 +1,4 @@
-"""The pond itself, at the picture's own size: water by the hour, shafts of light, the floor and what lights it."""
+"""Paint the background: water at an hour of the day, shafts of light, and the lit floor."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ _FLOORS: Field = np.array([(0.62, 0.54, 0.38), (0.44, 0.38, 0.28), (0.50, 0.50, 
 
 @dataclass(frozen=True)
 class Scene:
-    """What one picture's water, light and floor are like.
+    """The water, light and floor of one picture.
 
     Args:
         size: Width and height of the picture in pixels.
@@ -37,10 +37,10 @@ class Scene:
         deep: Colour of the water far below.
         sun: Colour and strength of the light from above.
         floor: Colour of the floor.
-        floor_top: Height at which the floor begins, 0 (top) to 1 (bottom); greater where none is seen.
+        floor_top: Height at which the floor begins, 0 (top) to 1 (bottom); above 1 if it is out of sight.
         shafts: Strength of the shafts of light, 0..1.
-        ripple: Strength of the net of light on the floor, 0..1.
-        lamp: Strength of the camera's own lamp, 0..1; it burns when daylight does not suffice.
+        ripple: Strength of the caustics on the floor, 0..1.
+        lamp: Strength of the camera's lamp, 0..1, which is on in low light.
     """
 
     size: tuple[int, int]
@@ -54,16 +54,16 @@ class Scene:
     lamp: float
 
     def water_at(self, height: float | Field) -> Field:
-        """Return the colours (..., 3) of the water at heights, 0 (top) to 1 (bottom of the picture)."""
+        """Return the colours of the water, (..., 3), at heights, 0 (top) to 1 (bottom of the picture)."""
         return mix(self.near, self.deep, np.clip(height, 0, 1)[..., None])
 
     def sun_at(self, height: float | Field) -> Field:
-        """Return the colours (..., 3) of the light from above at heights; its channels may exceed 1."""
+        """Return the colours of the light from above, (..., 3), at heights; channels may exceed 1."""
         return self.sun * (1.15 - 0.35 * np.asarray(height)[..., None]) * (1 + 0.25 * self.lamp)
 
 
 def choose_scene(size: tuple[int, int], hour: int, random: np.random.Generator) -> Scene:
-    """Draw the water, the light and the floor of one picture taken at an hour."""
+    """Choose the water, light and floor of a picture taken at an hour."""
     later = max(1, int(np.searchsorted(_HOURS, hour)))
     part = (hour - _HOURS[later - 1]) / (_HOURS[later] - _HOURS[later - 1])
     near, deep, sun = mix(_LIGHTS[later - 1], _LIGHTS[later], part)
@@ -85,7 +85,7 @@ def choose_scene(size: tuple[int, int], hour: int, random: np.random.Generator) 
 
 
 def paint_water(scene: Scene, random: np.random.Generator) -> Image.Image:
-    """Return an RGB picture of the scene's size: all that lies behind weeds and fish."""
+    """Return the background, behind weeds and fish, as an RGB picture of the scene's size."""
     width, height = scene.size
     x = ((np.arange(width, dtype=np.float32) + 0.5) / width)[None, :]
     y = ((np.arange(height, dtype=np.float32) + 0.5) / height)[:, None]

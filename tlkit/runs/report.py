@@ -204,11 +204,11 @@ def stage_table(outcomes: Sequence[StageOutcome], score_name: str) -> tuple[tupl
         kept = str(progress.best_epoch) if progress.best_epoch else "0 (rolled back)"
         if progress.average_is_kept:
             kept = f"mean of {progress.num_averaged}"
-        told = [f"{values[name]:.3f}" for name in figures for values in (progress.start, progress.best)]
+        before_after = [f"{values[name]:.3f}" for name in figures for values in (progress.start, progress.best)]
         plan = outcome.plan
         rate = write_rate(plan.stage.head_rate) + (" (found)" if outcome.rate_is_found else "")
         done = str(progress.epochs_done)
-        rows.append((plan.stage.name, plan.boundary, rate, done, kept, *told))
+        rows.append((plan.stage.name, plan.boundary, rate, done, kept, *before_after))
     return columns, rows
 
 

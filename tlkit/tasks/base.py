@@ -74,7 +74,7 @@ class Task(ABC):
         has_names: Whether its targets are class or label names rather than numbers.
         is_exclusive: Whether an image has exactly one of the names.
         conflict: Description of a file with two targets.
-        truth_column: The column of true targets in a file of predictions.
+        target_column: The column of true targets in a file of predictions.
         summed: Keys of `measure`; the score is computed from their sums.
         blends_targets: Whether mixing two images mixes their targets; otherwise their losses are mixed.
     """
@@ -86,7 +86,7 @@ class Task(ABC):
     has_names: ClassVar[bool] = True
     is_exclusive: ClassVar[bool] = False
     conflict: ClassVar[str] = "with more than one answer"
-    truth_column: ClassVar[str]
+    target_column: ClassVar[str]
     summed: ClassVar[tuple[str, ...]] = ("images", "right")
     blends_targets: ClassVar[bool] = False
 
@@ -259,9 +259,9 @@ class Task(ABC):
     def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
         """Return the output columns, by name in order, with their kinds (`tlkit.reports.row_file`)."""
 
-    def truth_columns(self) -> dict[str, str]:
+    def target_columns(self) -> dict[str, str]:
         """Return the columns of true targets, likewise."""
-        return {self.truth_column: TEXT}
+        return {self.target_column: TEXT}
 
     @abstractmethod
     def predict(

@@ -38,7 +38,7 @@ class Classification(Task):
     answer_noun = "class"
     is_exclusive = True
     conflict = "under more than one class"
-    truth_column = "true_class_name"
+    target_column = "true_class_name"
 
     def parse_answer(self, text: str) -> str:
         """Return the name in Unicode's composed form."""
@@ -143,9 +143,9 @@ class Classification(Task):
             rows.append((each.confidence, interval.value, interval.low, interval.high, each.num_images))
         draw_reliability(folder / "reliability.png", rows, error=report.calibration.error)
 
-    def truth_columns(self) -> dict[str, str]:
+    def target_columns(self) -> dict[str, str]:
         """Return the columns of the true class and its probability."""
-        return {**super().truth_columns(), TRUE_PROBABILITY_COLUMN: SINGLE}
+        return {**super().target_columns(), TRUE_PROBABILITY_COLUMN: SINGLE}
 
     def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
         """Return the columns of the most probable classes and their probabilities."""
@@ -164,7 +164,7 @@ class Classification(Task):
     def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
         """Return the cells."""
         return {
-            self.truth_column: prediction.true_class_name,
+            self.target_column: prediction.true_class_name,
             TRUE_PROBABILITY_COLUMN: prediction.true_probability,
             **list_ranked_values(prediction),
         }

@@ -32,7 +32,7 @@ class Multilabel(Task):
     score_name = "label_accuracy"
     nouns = ("label", "labels")
     answer_noun = "labels"
-    truth_column = "true_labels"
+    target_column = "true_labels"
 
     def parse_answer(self, text: str) -> str:
         """Return the distinct labels, sorted; an empty target is valid."""
@@ -161,7 +161,7 @@ class Multilabel(Task):
     def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
         """Return the cells."""
         return {
-            self.truth_column: join_names(prediction.true_labels),
+            self.target_column: join_names(prediction.true_labels),
             LABELS_COLUMN: join_names(prediction.labels),
             **list_ranked_values(prediction),
         }

@@ -34,7 +34,7 @@ class Regression(Task):
     nouns = ("value", "values")
     answer_noun = "value"
     has_names = False
-    truth_column = "true_value"
+    target_column = "true_value"
     summed = ("images", "values", "squares", "squared_errors")
     blends_targets = True
 
@@ -149,9 +149,9 @@ class Regression(Task):
         assert spec.target is not None
         draw_predicted(folder / "predicted.png", targets[:, 0], outputs[:, 0], spec.target.name)
 
-    def truth_columns(self) -> dict[str, str]:
+    def target_columns(self) -> dict[str, str]:
         """Return the true value."""
-        return {self.truth_column: DOUBLE}
+        return {self.target_column: DOUBLE}
 
     def prediction_columns(self, *, top_k: int, value_column: str) -> dict[str, str]:
         """Return the value."""
@@ -168,7 +168,7 @@ class Regression(Task):
 
     def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
         """Return the cells."""
-        return {self.truth_column: prediction.true_value, value_column: prediction.value}
+        return {self.target_column: prediction.true_value, value_column: prediction.value}
 
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
         """Return one line."""
