@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
+import shutil
 import threading
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
@@ -43,10 +44,17 @@ def pond_folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
+@pytest.fixture(scope="module")
+def drawn_pond(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    folder = tmp_path_factory.mktemp("small") / "pond"
+    draw_pond(folder, photos_per_kind={"train": 1}, num_new=1)
+    return folder
+
+
 @pytest.fixture
-def small_pond(tmp_path: Path) -> Path:
-    draw_pond(tmp_path / "pond", photos_per_kind={"train": 1}, num_new=1)
-    return tmp_path / "pond"
+def small_pond(drawn_pond: Path, tmp_path: Path) -> Path:
+    """A pond of the test's own, which it may change."""
+    return shutil.copytree(drawn_pond, tmp_path / "pond")
 
 
 def test_a_second_pond_is_the_same_to_the_byte(pond_folder: Path, tmp_path: Path) -> None:
