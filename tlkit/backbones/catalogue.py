@@ -253,7 +253,7 @@ def find_backbone(name: str) -> BackboneEntry:
     """Return the entry of a backbone.
 
     Raises:
-        BackboneError: there is none of that name.
+        BackboneError: no backbone has this name.
     """
     if name not in BACKBONES:
         raise BackboneError(

@@ -1,7 +1,7 @@
-"""What pictures look like: a small grey picture of each file, and figures of light and sharpness, from one decoding.
+"""Decode each file once, to a small grey picture and measures of its light and sharpness.
 
 Files are decoded in threads, reduced where their format allows it, within the memory that all decoders share. For other
-ways to look at a file, such as a thumbnail in colour, `ImageFile` is the way.
+uses, such as a thumbnail in colour, use `ImageFile`.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _CHUNK = 500
 
 @dataclass(frozen=True, eq=False)
 class Looks:
-    """What a number of pictures look like. Values of a file that cannot be decoded are zeros.
+    """The looks of pictures. Values of a file that cannot be decoded are zeros.
 
     Attributes:
         is_usable: Whether the file could be decoded, bool (n,).
@@ -70,7 +70,7 @@ class Looks:
         return len(self.is_usable)
 
     def take(self, places: Sequence[int]) -> Looks:
-        """Return the looks of some of the pictures, by their places."""
+        """Return the looks of the pictures at some positions."""
         arrays = {
             field.name: getattr(self, field.name)[list(places)]
             for field in dataclasses.fields(self)
@@ -81,7 +81,7 @@ class Looks:
 
 @dataclass(frozen=True, eq=False)
 class _Look:
-    """What one picture looks like; attributes as in `Looks`."""
+    """The looks of one picture; attributes as in `Looks`."""
 
     grey: NDArray[np.uint8]
     width: int
@@ -95,7 +95,7 @@ class _Look:
 
 
 def read_looks(records: Sequence[ImageRecord], *, grey: Sequence[GreyRange] = (), progress: Progress) -> Looks:
-    """Decode every file once and return what its picture looks like. Takes some 5 kB of memory a picture.
+    """Decode every file once and return the looks of its picture, about 5 kB each.
 
     Args:
         records: The files; one whose bytes have changed since it was checked counts as a failure.

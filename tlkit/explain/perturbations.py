@@ -1,4 +1,4 @@
-"""Maps from what an output does when parts of the input are covered; nothing but numpy.
+"""Maps of how an output changes when parts of the input are covered, with numpy alone.
 
 The input may be a picture or a feature map: both are arrays (height, width, channels), and covering a part replaces it by
 a fill. Covers are laid out on a grid over the input, so that a method costs the same on a large map as on a small one.
@@ -51,7 +51,7 @@ def compute_rise(
 ) -> NDArray[np.float32]:
     """Return how much higher the output is where a place is visible under random smooth masks than on average.
 
-    Petsiuk et al., 2018, https://arxiv.org/abs/1806.07421, with the mean subtracted, so that the sign means something.
+    Petsiuk et al., 2018, https://arxiv.org/abs/1806.07421, with the mean subtracted, so that positive values are evidence for the output.
 
     Args:
         inputs: As in `compute_occlusion`.

@@ -1,8 +1,8 @@
-"""A sheet: pictures with captions, in groups, that can be searched, filtered, enlarged and decided on.
+"""A sheet: groups of captioned pictures that readers can search, filter, enlarge and decide on.
 
-Without scripts all pictures and captions are there. With them a sheet has a search box, a list for each facet, larger
-pictures on a click, and the keyboard: arrows go through the large pictures, Escape closes them. A `Link` anywhere on
-the page shows some tiles: its query names facets and values.
+Without scripts, it shows all pictures and captions. With scripts, it has a search box, a filter for each facet, and
+enlarged pictures on a click; there, arrow keys move to the next one and Escape closes. A `Link` anywhere on the page
+can filter the tiles: its query names facets and values.
 """
 
 from __future__ import annotations
@@ -16,17 +16,17 @@ from tlkit.reports.page import Section
 
 SHEET_STYLE, SHEET_SCRIPT = "sheet.css", "sheet.js"
 Facets = Mapping[str, str | Sequence[str]]
-"""What a tile can be found by: values by the names of the sheet's facets."""
+"""The values that a tile is filtered by, by the names of the sheet's facets."""
 TONES = ("plain", "right", "wrong", "unsure")
 
 
 @dataclass(frozen=True)
 class Choice:
-    """Something that can be done about a tile.
+    """An action that a reader can choose for a tile.
 
     Attributes:
-        label: In a few words: "move to dog".
-        row: The line that the exported table then has; None: no line.
+        label: A few words, such as "move to dog".
+        row: The row that it adds to the exported table; None for none.
     """
 
     label: str
@@ -39,16 +39,16 @@ class Tile:
 
     Attributes:
         picture: A JPEG or PNG file: see `make_thumbnail`.
-        title: Mostly the file's name.
+        title: Usually the file's name.
         lines: Lines of the caption.
         badge: A word or number on the picture: "0.97".
         tone: The badge's and frame's colour, one of `TONES`.
         facets: Values by the names of the sheet's facets; a tile may have several values of one.
-        search: Words by which it is found besides title, lines and facets, such as the path.
+        search: More words to search in, such as the path, besides title, lines and facets.
         detail: A larger picture for the enlarged view, if there is one.
-        layers: Further pictures of the same, by name: {"heat map": ...}. The sheet can show them in the photos' place;
-            the enlarged view shows them beside it.
-        choices: What can be done about it, the one that is proposed first.
+        layers: Other renderings of the picture, by name: {"heat map": ...}. The sheet can show them in place of the
+            photos; the enlarged view shows them beside the photo.
+        choices: The possible actions, the proposed one first.
     """
 
     picture: bytes
@@ -65,12 +65,12 @@ class Tile:
 
 @dataclass(frozen=True)
 class Group:
-    """Tiles under a heading of their own.
+    """Tiles under a common heading.
 
     Attributes:
         title: The heading; empty for none.
-        tiles: The tiles, those to look at first first.
-        note: A sentence below it: what is not shown, and where it is.
+        tiles: The tiles, the most important first.
+        note: A sentence below the heading: what is omitted, and where to find it.
         link: Leads to more of them.
     """
 
@@ -82,11 +82,11 @@ class Group:
 
 @dataclass(frozen=True)
 class Export:
-    """A table that the page writes from what was chosen for each tile.
+    """A table that the page makes from the actions chosen for its tiles.
 
     Attributes:
-        file_name: Name of the file that the browser saves: "moves.csv".
-        columns: Its first line.
+        file_name: Name of the saved file, such as "moves.csv".
+        columns: Its header.
         label: The button's text.
     """
 
@@ -139,7 +139,7 @@ def render_sheet(sheet: Sheet) -> Section | None:
 
 
 def _render_controls(sheet: Sheet, tiles: Sequence[Tile]) -> Html:
-    """Return search box and lists; hidden until the script is there, which they need."""
+    """Return the search box and filters, hidden until the script shows them."""
     parts: list[str] = []
     if sheet.has_search:
         parts.append('<label>Search<input type="search" name="search" autocomplete="off"></label>')
