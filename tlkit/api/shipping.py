@@ -1,14 +1,76 @@
-"""Hand a trained model on: `tlkit serve`."""
+"""Hand a trained model on: `tlkit export`, `tlkit serve`."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
-from tlkit.api.arguments import Place, Result, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, quiet_console
+from tlkit.recipes.given import check_known, collect_settings
+from tlkit.recipes.settings import DataSettings
 from tlkit.reports.console import Console
 
-__all__ = ["serve"]
+__all__ = ["export", "list_export_formats", "serve"]
+
+
+def export(
+    run: Place,
+    *,
+    formats: str | Sequence[str] = ("openvino",),
+    precisions: str | Sequence[str] = ("float32",),
+    out: Place | None = None,
+    data: Place | None = None,
+    allow: float | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Result:
+    """Export a trained model for people and devices without tlkit, and prove each file: `tlkit export`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        formats: One or several of keras, savedmodel, onnx, litert and openvino.
+        precisions: One or several of float32, float16, dynamic and int8; each is used for the formats that have it.
+        out: Folder for the files; None: in `exports/`, after the run's name.
+        data: Labelled images to prove the files on; None for those that the run held out.
+        allow: How much lower the score of dynamic and int8 may be, 0..1; None: not beyond chance.
+        console: As in `finetune`.
+        settings: Settings of `[data]` for reading `data`.
+
+    Returns:
+        `files`, each with its largest and mean difference from the run's answers, agreement, score with its 95% interval,
+        size and time for an image; the run's own `bundle_score`; what they were `measured_on`; and `out`.
+
+    Raises:
+        TlkitError: Any problem that the user can solve; a `NumericsError` if a file does not answer as the run does.
+    """
+    check_known(settings, DataSettings, of="export")
+    from tlkit.commands.export import ExportRequest, run_export
+
+    request = ExportRequest(
+        Path(run),
+        (formats,) if isinstance(formats, str) else tuple(formats),
+        (precisions,) if isinstance(precisions, str) else tuple(precisions),
+        as_path(out),
+        as_path(data),
+        collect_settings(DataSettings, settings),
+        allow,
+    )
+    return run_export(request, console=console or quiet_console())
+
+
+def list_export_formats(*, console: Console | None = None) -> Result:
+    """List the formats of `export`: `tlkit export --list`.
+
+    Args:
+        console: As in `finetune`.
+
+    Returns:
+        `formats`, each with its `precisions`, its `use`, its `runtime`, and whether it `is_installed`.
+    """
+    from tlkit.commands.export import run_list
+
+    return run_list(console=console or quiet_console())
 
 
 def serve(

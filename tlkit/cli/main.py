@@ -68,6 +68,7 @@ SECTIONS = {
     },
     "Ship": {
         "predict": "Classify images with a run.",
+        "export": "Write a run for people and devices without tlkit.",
         "serve": "Answer over HTTP with a run.",
     },
     "Keep house": {

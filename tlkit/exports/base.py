@@ -44,7 +44,7 @@ class Export:
         name: Name of the format, and of its module.
         title: Name for people.
         use: What it is for, in a few words.
-        packages: Modules that write the format and run it in the proof.
+        packages: Modules that write the format and, last, the one that runs it.
         extra: Extra of tlkit that installs them; empty if they come with tlkit.
         precisions: Some of `PRECISIONS`, float32 first.
         calibrated: Those of them that need calibration images.
@@ -69,9 +69,19 @@ class Export:
         return tuple(package for package in self.packages if importlib.util.find_spec(package) is None)
 
     @property
+    def runtime(self) -> str:
+        """The package that a recipient installs to run the format."""
+        return self.packages[-1].replace("_", "-")
+
+    @property
     def runner(self) -> str:
         """Name of the script that asks a model of this format, in `readers/`."""
         return f"predict_{self.name}.py"
+
+    @property
+    def installation(self) -> str:
+        """The command that installs what the format needs here."""
+        return f"pip install 'tlkit[{self.extra}]'" if self.extra else f"pip install {' '.join(self.packages)}"
 
     def require(self) -> None:
         """Check that the format can be written and proved here.
@@ -83,7 +93,7 @@ class Export:
             raise SettingError(
                 f"--format {self.name}: {' and '.join(missing)} cannot be imported.",
                 expected=f"the packages that write and run {self.title}",
-                fix=f"pip install 'tlkit[{self.extra}]'" if self.extra else f"pip install {' '.join(missing)}",
+                fix=self.installation,
             )
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,7 +20,9 @@ def write(
 ) -> Sequence[Path]:
     """Write `model.keras`; `model.json` is added to its archive."""
     path = folder / EXPORT.file
-    model.network.save(path)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", DeprecationWarning)  # Keras 3.15 reads its variables in an old way of NumPy's
+        model.network.save(path)
     with zipfile.ZipFile(path, "a") as archive:
         archive.writestr(MODEL_JSON, format_document(model.document))
     return [path]

@@ -7,7 +7,7 @@ network is inside: the temperature, the scale of a value, the corners of a box, 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import TOP
+from tlkit.exports.model_json import build_document, describe_ports
 from tlkit.heads import LINEAR
 from tlkit.models.classifier import Classifier
 from tlkit.models.novelty import Novelty
@@ -23,8 +24,6 @@ from tlkit.tasks import find_task
 
 IMAGE, METADATA = "image", "metadata"
 PROBABILITIES, VALUE, BOX, MAP, DISTANCE = "probabilities", "value", "box", "map", "distance"
-SCORE_MAP = "score_map"
-"""The layer of a head that scores places."""
 SMALLEST_LENGTH = 1e-30
 """A squared length below it is taken for 0."""
 _CORNERS = ((1, 0, 1, 0), (0, 1, 0, 1), (-0.5, 0, 0.5, 0), (0, -0.5, 0, 0.5))
@@ -48,7 +47,7 @@ class ShippedModel:
 
     network: keras.Model
     spec: BundleSpec
-    document: Mapping[str, Any] = field(default_factory=dict)
+    document: Mapping[str, Any]
 
     @property
     def input_names(self) -> tuple[str, ...]:
@@ -60,13 +59,21 @@ class ShippedModel:
         """Names of the outputs, in order."""
         return tuple(self.network.output)
 
+    def compute_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the output `map` for images, uint8 (n, height, width, 3), RGB, 0..255: float32 (n, h, w, outputs)."""
+        shapes = {IMAGE: images.shape, METADATA: (len(images), self.spec.metadata.width)}
+        given = {name: np.zeros(shapes[name], np.float32) for name in self.input_names}
+        given[IMAGE][:] = images
+        maps: NDArray[np.float32] = np.asarray(self.network(given, training=False)[MAP])
+        return maps
 
-def build_shipped_model(classifier: Classifier, document: Mapping[str, Any] | None = None) -> ShippedModel:
+
+def build_shipped_model(classifier: Classifier, *, bundle_sha256: str = "unknown") -> ShippedModel:
     """Build the network that is exported. It shares the classifier's layers and weights.
 
     Args:
         classifier: The trained model.
-        document: The content of `model.json`.
+        bundle_sha256: Hash of the bundle's description, which `model.json` names, in hex.
     """
     spec = classifier.spec
     inputs = {IMAGE: keras.Input((*spec.image_size, 3), name=IMAGE)}
@@ -82,7 +89,7 @@ def build_shipped_model(classifier: Classifier, document: Mapping[str, Any] | No
     if spec.has_box:
         outputs[BOX] = _multiply(answers["box"], np.array(_CORNERS, np.float32), "corners")
     if spec.head.record.scores_places:
-        outputs[MAP] = answers[SCORE_MAP]
+        outputs[MAP] = answers[MAP]
     elif spec.head.kind == LINEAR and _is_mean(tail):
         outputs[MAP] = _score_places(classifier.head, feature_map)
     if spec.measures_distance:
@@ -90,14 +97,25 @@ def build_shipped_model(classifier: Classifier, document: Mapping[str, Any] | No
         pooled = keras.layers.GlobalAveragePooling2D(name="feature")(features) if features.ndim == 4 else features
         outputs[DISTANCE] = _measure_distance(pooled, classifier.novelty)
     network = _flatten(keras.Model(inputs, outputs, name="tlkit_model"))
-    return ShippedModel(network, spec, document or {})
+    shapes = {name: tuple(tensor.shape[1:]) for name, tensor in network.output.items()}
+    document = build_document(spec, bundle_sha256=bundle_sha256) | describe_ports(spec, shapes)
+    return ShippedModel(network, spec, document)
 
 
 def _call_head(classifier: Classifier, inputs: dict[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
-    """Return the head's outputs by name; of a head that scores places also their scores."""
-    head, outputs = classifier.head, dict(classifier.head.output)
+    """Return the head's outputs by name; of a head that scores places also their scores.
+
+    Its layers are copied under names of their own: a backbone may have a `conv_1`, too.
+    """
+
+    def rename(layer: keras.Layer) -> keras.Layer:
+        return layer.__class__.from_config({**layer.get_config(), "name": f"head_{layer.name}"})
+
+    head = keras.models.clone_model(classifier.head, clone_function=rename)
+    head.set_weights(classifier.head.get_weights())
+    outputs = dict(head.output)
     if classifier.spec.head.record.scores_places:
-        outputs[SCORE_MAP] = head.get_layer(SCORE_MAP).output
+        outputs[MAP] = head.get_layer("head_score_map").output
     called: dict[str, keras.KerasTensor] = keras.Function(head.input, outputs).call(inputs)
     return called
 
@@ -162,12 +180,15 @@ def _score_places(head: keras.Model, feature_map: keras.KerasTensor) -> keras.Ke
 def _measure_distance(features: keras.KerasTensor, novelty: Novelty) -> keras.KerasTensor:
     """Return the distance of pooled features; see `Novelty.measure`.
 
-    The residual itself is computed: in float32, the small difference of two squared lengths would be noise.
+    The residual itself is computed: in float32, the small difference of two squared lengths would be noise. Features are
+    scaled to the order of 1 first, because the squares of tiny ones would be 0.
     """
     ops, directions = keras.ops, novelty.directions
-    centre = keras.layers.BatchNormalization(center=False, scale=False, epsilon=0.0, trainable=False, name="centre")
+    centre = keras.layers.BatchNormalization(center=False, epsilon=0.0, trainable=False, name="centre")
     centred = centre(features)
-    centre.set_weights([novelty.mean, np.ones_like(novelty.mean)])
+    size = float(np.sqrt(np.square(novelty.mean.astype(np.float64)).mean())) or 1.0
+    one = np.ones_like(novelty.mean)
+    centre.set_weights([one / np.float32(size), novelty.mean, one])
     within = _multiply(_multiply(centred, directions.T, "project"), directions, "project_back")
     outside = ops.sum(ops.square(ops.subtract(centred, within)), axis=-1)
     whole = ops.maximum(ops.sum(ops.square(centred), axis=-1), SMALLEST_LENGTH)

@@ -238,20 +238,20 @@ def main(open_model, name):
     parser.add_argument("images", nargs="*", help="files, or folders of them")
     parser.add_argument("--table", help="CSV file with a column `image` and the metadata columns of the model")
     parser.add_argument("--model", help=f"folder of the model (default: {name}-float32, or another {name}-*)")
-    parser.add_argument("--map", action="store_true", help="also print the map of scores, if the model has one")
+    parser.add_argument("--maps", type=int, default=0, help="also print the map of the first images, if there is one")
     options = parser.parse_args()
     found = sorted(FOLDER.glob(f"{name}-*"), key=lambda folder: folder.name != f"{name}-float32")
     folders = [Path(options.model)] if options.model else found
     if not folders:
         sys.exit(f"There is no folder {name}-* in {FOLDER}.")
     run = open_model(folders[0])
-    for path, row in find_images(options.images, options.table):
+    for number, (path, row) in enumerate(find_images(options.images, options.table)):
         try:
             outputs, facts, seconds = ask(run, path, row)
         except (OSError, ValueError, KeyError) as error:
             print(json.dumps({"image": path, "error": f"{type(error).__name__}: {error}"}), flush=True)
             continue
         answer = {"image": path, **describe_answer(outputs, facts), "seconds": seconds}
-        if options.map and "map" in outputs:
+        if number < options.maps and "map" in outputs:
             answer["map"] = outputs["map"].tolist()
         print(json.dumps(answer), flush=True)

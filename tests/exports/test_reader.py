@@ -1,0 +1,157 @@
+"""The reader that an export ships gives the model exactly what tlkit's own loader gives it."""
+
+from __future__ import annotations
+
+import dataclasses
+import importlib.util
+import json
+import shutil
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import tlkit.exports
+from tests.conftest import draw_image
+from tlkit.data.box_views import recover_box
+from tlkit.data.image_file import ImageFile
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.metadata_source import describe_facts
+from tlkit.exports.model_json import build_document
+from tlkit.metadata.columns import IMAGE_FACTS
+from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
+from tlkit.models.spec import BundleSpec
+from tlkit.outputs import GreyRange
+from tlkit.recipes import HeadSettings
+
+READER = Path(tlkit.exports.__file__).parent / "readers" / "tlkit_reader.py"
+ENCODING = MetadataEncoding(
+    (
+        NumberColumn("area", 120.0, 35.0, 40.0, 200.0),
+        NumberColumn("flag", 0.4, 0.5, 0.0, 1.0),
+        CategoryColumn("town", ("Delft", "Utrecht (city)", "1.5")),
+        CategoryColumn("sold", ("true", "false")),
+        *(NumberColumn(name, 40.0, 9.0, 1.0, 90.0) for name in ("image-width", "image-aspect", "image-bytes")),
+        CategoryColumn("image-format", ("JPEG", "PNG")),
+    )
+)
+SPEC = BundleSpec(
+    "tiny", (32, 32), "squash", LOADER_VERSION, "avg", HeadSettings("linear"), ("a", "b"), metadata=ENCODING,
+    grey=(GreyRange("16-bit", 0.0, 4095.0), GreyRange("float", -1.0, 3.0)),
+)  # fmt: skip
+
+
+def load_reader(folder: Path, spec: BundleSpec) -> ModuleType:
+    """Return the reader as it stands in an export of a model."""
+    (folder / "readers").mkdir(parents=True)
+    shutil.copy(READER, folder / "readers")
+    (folder / "model.json").write_text(json.dumps(build_document(spec, bundle_sha256="0")), "utf-8")
+    module_spec = importlib.util.spec_from_file_location("tlkit_reader", folder / "readers" / READER.name)
+    assert module_spec is not None
+    assert module_spec.loader is not None
+    module = importlib.util.module_from_spec(module_spec)
+    module_spec.loader.exec_module(module)
+    return module
+
+
+def draw_transparent(size: tuple[int, int]) -> Image.Image:
+    picture = draw_image("striped red", 3, size).convert("RGBA")
+    picture.putalpha(Image.fromarray(np.tile(np.arange(size[0], dtype=np.uint8) * 3, (size[1], 1))))
+    return picture
+
+
+def save_rotated(path: Path, size: tuple[int, int]) -> None:
+    exif = Image.Exif()
+    exif[274] = 6
+    draw_image("striped blue", 1, size).save(path, exif=exif, quality=95)
+
+
+DEEP = np.random.default_rng(1).integers(0, 4096, (40, 50)).astype(np.uint16)
+PICTURES: dict[str, Any] = {
+    "photo.jpg": lambda path: draw_image("striped red", 1, (300, 200)).save(path, quality=90),
+    "rotated.jpg": lambda path: save_rotated(path, (300, 170)),
+    "small.png": lambda path: draw_image("striped red", 2, (20, 17)).save(path),
+    "thin.png": lambda path: draw_image("striped red", 2, (900, 3)).save(path),
+    "transparent.png": lambda path: draw_transparent((60, 45)).save(path),
+    "palette.gif": lambda path: draw_image("striped green", 2, (70, 33)).convert("P").save(path),
+    "printed.jpg": lambda path: draw_image("striped green", 2, (70, 33)).convert("CMYK").save(path),
+    "grey.png": lambda path: draw_image("striped green", 2, (70, 33)).convert("L").save(path),
+    "deep.png": lambda path: Image.fromarray(DEEP).save(path),
+    "float.tif": lambda path: Image.fromarray(DEEP.astype(np.float32) / 1000 - 1).save(path),
+}
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
+def test_pixels_are_those_of_the_loader(fit: str, tmp_path: Path) -> None:
+    spec = dataclasses.replace(SPEC, fit=fit)
+    reader = load_reader(tmp_path / "ship", spec)
+    for name, save in PICTURES.items():
+        path = tmp_path / name
+        save(path)
+        ours = ImageFile.read(path, spec.grey).render(image_size=spec.image_size, fit=fit)
+        pixels, _ = reader.read_image(path)
+        np.testing.assert_array_equal(pixels, ours, err_msg=name)
+
+
+def test_very_large_pictures_are_reduced_alike(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlkit.data.images._LARGE_PIXELS", 2**14)
+    reader = load_reader(tmp_path / "ship", SPEC)
+    monkeypatch.setattr(reader, "LARGE", 2**14)
+    path = tmp_path / "large.png"
+    draw_image("striped red", 1, (403, 301)).save(path)
+    ours = ImageFile.read(path).render(image_size=SPEC.image_size, fit="squash")
+    np.testing.assert_array_equal(reader.read_image(path)[0], ours)
+
+
+def test_an_image_whose_grey_has_no_levels_is_refused(tmp_path: Path) -> None:
+    reader = load_reader(tmp_path / "ship", dataclasses.replace(SPEC, grey=()))
+    PICTURES["deep.png"](tmp_path / "deep.png")
+    with pytest.raises(
+        ValueError, match=r"^16-bit grey, of which the training images had none, so that black and white "
+    ):
+        reader.read_image(tmp_path / "deep.png")
+
+
+@pytest.mark.parametrize(
+    "texts",
+    [
+        ("120", "1", "Delft", "true"),
+        (" 1e2 ", "0", "  UTRECHT  (City) ", "TRUE"),
+        ("-9999", "true", "1.50", "1"),
+        ("nan", "no", "Paris", "0"),
+        ("n/a", "2", "", "no"),
+        ("1e31", "maybe", "?", "perhaps"),
+        ("99999999", "-", "delft", "#N/A"),
+        ("inf", "yes", "1.5000", "False"),
+        ("12,5", "", "nan", "1.0"),
+    ],
+)
+def test_metadata_are_encoded_as_in_training(texts: tuple[str, ...], tmp_path: Path) -> None:
+    reader = load_reader(tmp_path / "ship", SPEC)
+    path = tmp_path / "rotated.jpg"
+    save_rotated(path, (60, 40))
+    image = ImageFile.read(path)
+    facts = describe_facts(image.facts, num_bytes=len(image.content))
+    names = ("area", "flag", "town", "sold")
+    row = [dict(zip(names, texts, strict=True)).get(name) or facts.get(name, "") for name in ENCODING.names]
+
+    _, found = reader.read_image(path)
+
+    assert {name: found[name] for name in IMAGE_FACTS} == facts
+    encoded = reader.read_metadata({**found, **dict(zip(names, texts, strict=True))})
+    np.testing.assert_allclose(encoded, ENCODING.encode([row])[0], rtol=1e-6)
+
+
+@pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
+def test_boxes_lie_where_predict_puts_them(fit: str, tmp_path: Path) -> None:
+    reader = load_reader(tmp_path / "ship", dataclasses.replace(SPEC, fit=fit))
+    centre = np.array([0.4, 0.5, 0.7, 0.3])
+    corners = (0.4 - 0.35, 0.5 - 0.15, 0.4 + 0.35, 0.5 + 0.15)
+
+    box = reader.place_box(corners, 300, 120)
+
+    ours = recover_box(centre, picture_size=(120, 300), image_size=SPEC.image_size, fit=fit)
+    np.testing.assert_allclose(box, ours, atol=1e-9)

@@ -1,0 +1,42 @@
+"""Read the training images from which a quantised network takes the ranges of its numbers."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import numpy as np
+
+from tlkit.data.manifest import read_manifest
+from tlkit.errors import DataError
+from tlkit.exports.base import MAX_CALIBRATION_IMAGES, CalibrationImages
+from tlkit.inference.scoring import load_record
+from tlkit.models.spec import BundleSpec
+from tlkit.runs.evaluation_set import find_run_folder
+
+
+def read_calibration_images(run: Path, spec: BundleSpec) -> CalibrationImages:
+    """Read up to 100 training images of a run, evenly spread over its manifest.
+
+    Args:
+        run: A run folder, or the bundle folder in it.
+        spec: The model's description.
+
+    Raises:
+        DataError: There is no run, or none of its training images can be read.
+    """
+    folder = find_run_folder(run)
+    records = () if folder is None else read_manifest(folder).in_split("train")
+    images, rows = [], []
+    for record in records[:: max(1, -(-len(records) // MAX_CALIBRATION_IMAGES))]:
+        try:
+            images.append(load_record(record, spec))
+        except DataError:  # those that are left are enough
+            continue
+        rows.append(record.metadata)
+    if not images:
+        raise DataError(
+            f"{run} has no training images from which a quantised model could take the ranges of its numbers.",
+            expected="a run folder whose training images are where they were",
+            fix="restore them, or leave out --precision int8.",
+        )
+    return CalibrationImages(np.stack(images), spec.metadata.encode(rows))
