@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 
 from tests.explain.conftest import draw_pictures, read_weights, write_pictures
+from tlkit.errors import NumericsError
 from tlkit.explain.explainer import Explainer
 from tlkit.explain.methods import explain_features
 from tlkit.explain.numpy_head import NumpyHead
@@ -45,6 +46,25 @@ def test_images_are_explained_like_their_pixels_and_lost_files_left_out(
     assert [record.path.name for record in found.records] == ["0.png", "2.png"]
     assert np.array_equal(found.targets, [0, 2])
     assert np.abs(found.maps - expected[[0, 2]]).max() < 1e-3
+
+
+def test_a_network_whose_feature_is_no_mean_of_a_map_has_no_heat_maps(
+    openvino: Any, make_classifier: Callable[..., Any]
+) -> None:
+    classifier = make_classifier("linear")
+    network = NETWORK_FORMAT.convert(classifier)
+    feature = network.output("feature").get_node().input_value(0)
+    doubled = openvino.opset13.add(feature, feature)
+    network.output("feature").get_node().input(0).replace_source_output(doubled.output(0))
+    doubled.output(0).get_tensor().set_names({"feature"})
+    predictor = NetworkClassifier(NETWORK_FORMAT, classifier.spec, network, None)
+    with pytest.raises(NumericsError) as caught:
+        predictor.compute_maps(draw_pictures(1))
+    assert str(caught.value) == (
+        "OpenVINO has no feature map of this network (the feature comes from Add, not from the mean of a map)\n"
+        "  Expected: a network whose feature is the mean of a map\n"
+        "  Fix: use --engine keras, and please report this as a bug in tlkit."
+    )
 
 
 def test_a_map_lies_where_the_network_saw_the_picture() -> None:

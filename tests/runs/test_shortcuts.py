@@ -16,8 +16,10 @@ from tests.runs.test_heat_maps import refuse
 from tests.runs.test_mistakes import make_records, make_spec
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord
+from tlkit.explain.records import ExplainedRecords
 from tlkit.explain.shortcuts import EvidencePlaces
 from tlkit.inference.scoring import Scores
+from tlkit.recipes import HeadSettings
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.heat_maps import HeatMaps
@@ -102,6 +104,28 @@ def test_a_class_that_is_recognized_by_a_mark_is_named(tmp_path: Path, capfd: py
     assert f"<li>{sentence}</li>" in section.body
     (entry,) = summarise_shortcuts(found)["shortcuts"]
     assert (entry["class_name"], entry["num_photos"], entry["outside"]) == ("dog", 22, None)
+
+
+def test_a_head_that_weighs_each_place_by_itself_is_judged_by_boxes_alone(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    answers = [name for name in NAMES for _ in range(NUM_OF_A_CLASS)]
+    maps = np.zeros((len(answers), 7, 7), np.float32)
+    maps[:NUM_OF_A_CLASS, 6, 6] = 1
+    maps[NUM_OF_A_CLASS:, 3, 3] = 1
+    named = {}
+    for kind, box in (("flat", None), ("linear", None), ("flat", (4.0, 4.0, 36.0, 28.0))):
+        records = make_records(answers, box=box)
+        scores = Scores(records, np.eye(3, dtype=np.float32)[np.repeat(np.arange(3), NUM_OF_A_CLASS)], None, ())
+        spec = dataclasses.replace(make_spec(NAMES), head=HeadSettings(kind=kind))
+        monkeypatch.setattr(
+            HeatMaps, "explain_inputs", lambda _, records, targets: ExplainedRecords(records, maps, targets)
+        )
+        console = Console(verbosity=-1)
+        heat_maps = HeatMaps(SimpleNamespace(spec=spec), refuse, OptionalSteps(console), console)
+        found = look_for_shortcuts(scores, choose_mistakes(scores, spec).verdicts, spec, heat_maps)
+        named[kind, box is not None] = [each.class_name for each in found]
+    assert named == {("flat", False): [], ("linear", False): ["cat"], ("flat", True): ["cat"]}
 
 
 def test_no_class_is_named_where_objects_decide(tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ picture, int64 (n,), and metadata or None, and returns float32 (n, rows, columns
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import lru_cache
 from typing import Any
 
 import keras
@@ -91,7 +92,7 @@ def compute_guided_backprop(
     Raises:
         SettingError: The network has no ReLU.
     """
-    guided = Explainer(explainer.classifier, explainer.boundary, change=guide_gradients)
+    guided = _open_guided(explainer)
     if not any(isinstance(layer, PositiveGradient) for layer in guided.trunk.layers):
         raise SettingError(
             f"guided-backprop needs ReLU, which {explainer.classifier.spec.backbone} does not have.",
@@ -115,6 +116,12 @@ def compute_pixel_rise(
     """Return RISE: the output with and without each place, under 400 random masks that blur the picture."""
     fill = np.stack([blur_picture(picture) for picture in pictures])
     return compute_rise(pictures, fill, make_picture_scorer(explainer, targets, metadata))
+
+
+@lru_cache(maxsize=1)
+def _open_guided(explainer: Explainer) -> Explainer:
+    """Return the same model with guided gradients, which is traced once for all photos of a command."""
+    return Explainer(explainer.classifier, explainer.boundary, change=guide_gradients)
 
 
 def make_picture_scorer(explainer: Explainer, targets: Targets, metadata: Metadata = None) -> Scorer:

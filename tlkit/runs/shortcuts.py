@@ -35,7 +35,8 @@ def look_for_shortcuts(
 ) -> list[EvidencePlaces]:
     """Return the classes whose evidence lies in the border or outside the box, and warn of each.
 
-    A failure is noted, and gives none. So does a task without classes of which an image has one.
+    A failure is noted, and gives none. So does a task without classes of which an image has one,
+    and, without boxes, a head that weighs each place by itself.
 
     Args:
         scores: The images.
@@ -53,7 +54,9 @@ def look_for_shortcuts(
             explained = heat_maps.explain_inputs(records, verdicts.true[rows].astype(np.int64))
             boxes = [place_box(record, spec) for record in explained.records]
             found = find_shortcuts(explained.maps, explained.targets, spec.class_names, boxes)
-    suspicious = [each for each in found if each.is_suspicious]
+    head = spec.head.record
+    weighs_places = head.is_affine and head.sees_places  # a mean map then shows weights, whatever the photos show
+    suspicious = [each for each in found if each.is_suspicious and not (weighs_places and each.outside is None)]
     for each in suspicious:
         heat_maps.console.warn(each.sentence)
     return suspicious
