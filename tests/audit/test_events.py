@@ -25,7 +25,18 @@ def make_looks(taken: list[str], cameras: list[str]) -> Looks:
     grey = np.zeros((num, THUMBNAIL_EDGE, THUMBNAIL_EDGE), np.uint8)
     times = np.array(taken, "datetime64[s]")
     return Looks(
-        np.ones(num, np.bool_), grey, whole, whole, flat, flat, flat, whole.astype(np.uint64), times, tuple(cameras), ()
+        np.ones(num, np.bool_),
+        grey,
+        whole,
+        whole,
+        flat,
+        flat,
+        flat,
+        flat,
+        whole.astype(np.uint64),
+        times,
+        tuple(cameras),
+        (),
     )
 
 

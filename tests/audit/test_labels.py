@@ -73,6 +73,35 @@ def test_a_missing_label_of_several_is_suggested() -> None:
     assert found.suggested[place] == "boat|sea"
 
 
+def test_labels_of_several_that_features_do_not_predict_are_not_judged() -> None:
+    rng = np.random.default_rng(6)
+    true = (rng.random((NUM_IMAGES, 3)) < 0.5).astype(float)
+    names = ("boat", "luck", "sea")
+    answers = ["|".join(name for name, is_set in zip(names, row, strict=True) if is_set) for row in true]
+    manifest = make_manifest(answers, "multilabel", names)
+    known = audit(manifest, draw_features(2.0 * true * [1, 0, 1]))
+    assert known is not None
+    assert known.not_judged == ("luck",)
+    assert known.num_judged == 2 * NUM_IMAGES
+    assert (known.wrong < 0.2).all()
+    unknown = audit(manifest, draw_features(0.0 * true))
+    assert unknown is not None
+    assert (unknown.estimate, unknown.num_judged, unknown.not_judged) == (None, 0, names)
+    assert not unknown.wrong.any()
+    assert unknown.suggested == tuple(answers)
+
+
+@pytest.mark.parametrize("is_log", [False, True])
+def test_values_that_features_do_not_predict_are_not_judged(is_log: bool) -> None:
+    rng = np.random.default_rng(7)
+    values = np.exp(rng.normal(size=(NUM_IMAGES, 1)))
+    answers = [str(value) for value in values[:, 0]]
+    found = audit(make_manifest(answers, "regression"), draw_features(0.0 * values), is_log=is_log)
+    assert found is not None
+    assert found.estimate is None
+    assert not found.wrong.any()
+
+
 @pytest.mark.parametrize("is_log", [False, True])
 def test_a_slipped_digit_of_a_value_is_found(is_log: bool) -> None:
     rng = np.random.default_rng(5)

@@ -51,3 +51,24 @@ def test_the_suggestion_is_another_class() -> None:
     labels = np.array([0, 1, 1, 0])
     scores = np.array([[2.0, 1.0, 0.0], [1.0, 2.0, 0.0], [2.0, 0.0, 1.0], [3.0, 0.0, 2.0]])
     assert measure_label_noise([scores], labels).suggested.tolist() == [1, 0, 0, 2]
+
+
+def test_planted_confusions_are_ranked_better_than_by_the_probability_of_the_label() -> None:
+    rng = np.random.default_rng(0)
+    scores = rng.normal(size=(NUM_IMAGES, NUM_CLASSES)) * 3.0
+    noisy = scores + rng.gumbel(size=scores.shape)
+    labels = noisy.argmax(axis=1)
+    is_wrong = np.zeros(NUM_IMAGES, np.bool_)
+    is_wrong[rng.choice(NUM_IMAGES, 50, replace=False)] = True
+    scores[np.arange(NUM_IMAGES), labels] = np.where(is_wrong, -np.inf, scores[np.arange(NUM_IMAGES), labels])
+    runner_up = scores.argmax(axis=1)
+    original = np.where(np.isfinite(scores), scores, 6.0)
+    swapped = np.where(is_wrong, runner_up, labels)
+    noise = measure_label_noise([0.3 * original], swapped)
+    given = noise.probabilities[np.arange(NUM_IMAGES), swapped]
+    assert average_precision(is_wrong, noise.wrong) > average_precision(is_wrong, 1 - given) + 0.05
+
+
+def average_precision(is_wrong: NDArray[np.bool_], doubt: NDArray[np.float64]) -> float:
+    found = is_wrong[np.argsort(-doubt, kind="stable")]
+    return float((np.cumsum(found) / np.arange(1, len(found) + 1))[found].mean())

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image, ImageFilter
+from PIL import Image, ImageDraw, ImageFilter, ImageFont
 
 from tlkit.audit.quality import find_poor_pictures
 from tlkit.data.file_index import FileIndex
@@ -71,3 +71,34 @@ def test_a_set_of_dark_pictures_is_not_accused(tmp_path: Path) -> None:
     for number in range(12):
         draw(number).point([value // 12 for value in range(256)] * 3).save(tmp_path / f"{number:02}.png")
     assert find_poor_pictures(*look(tmp_path)) == []
+
+
+@pytest.mark.parametrize("kind", ["blank", "dark", "bright", "tiny", "text"])
+def test_half_a_set_that_failed_is_found(tmp_path: Path, kind: str) -> None:
+    failed = {
+        "blank": lambda number: Image.new("RGB", (240, 180), (200, 180, number)),
+        "dark": lambda number: draw(number).point([value // 12 for value in range(256)] * 3),
+        "bright": lambda number: draw(number).point([255 - value // 12 for value in range(256)] * 3),
+        "tiny": lambda number: draw(number, (30, 20)),
+        "text": draw_page,
+    }[kind]
+    for number in range(10):
+        draw(number).save(tmp_path / f"{number:02}.png")
+        failed(number + 10).save(tmp_path / f"{number + 10:02}.png")
+    found = find_poor_pictures(*look(tmp_path))
+    assert sorted((finding.kind, finding.path.stem) for finding in found) == [(kind, str(10 + n)) for n in range(10)]
+
+
+def test_a_set_of_pages_is_not_accused_of_being_text(tmp_path: Path) -> None:
+    for number in range(12):
+        draw_page(number).save(tmp_path / f"{number:02}.png")
+    assert find_poor_pictures(*look(tmp_path)) == []
+
+
+def draw_page(seed: int) -> Image.Image:
+    """Draw lines of text."""
+    page = Image.new("L", (500, 700), 250)
+    rng = np.random.default_rng(seed)
+    lines = [" ".join("pond" * int(length) for length in rng.integers(1, 3, 8)) for _ in range(24)]
+    ImageDraw.Draw(page).text((30, 30), "\n".join(lines), fill=20, font=ImageFont.load_default(16))
+    return page

@@ -21,6 +21,7 @@ KINDS = {
     "event": "taken in one burst or at one event",
     "outlier": "unlike all other images",
     "blank": "blank",
+    "text": "nothing but text or line drawings",
     "dark": "very dark",
     "bright": "very bright",
     "blurred": "blurred",

@@ -39,9 +39,10 @@ class LabelAudit:
         wrong: Probability that an image's answer is wrong, float64 (n,).
         suggested: The answer that the features suggest instead, as text.
         estimate: Number of wrong answers; with several labels, number of wrong labels. None if the features do not
-            predict the classes better than chance: then no answer is judged.
-        num_judged: Number of answers; with several labels, number of labels times images.
+            predict the answers better than chance: then no answer is judged.
+        num_judged: Number of answers; with several labels, number of labels that are judged times images.
         confusable: Pairs of classes that the features hardly tell apart.
+        not_judged: Labels, of several, that the features do not predict better than chance.
     """
 
     wrong: NDArray[np.float64]
@@ -49,6 +50,7 @@ class LabelAudit:
     estimate: Estimate | None
     num_judged: int
     confusable: tuple[ClassPair, ...] = ()
+    not_judged: tuple[str, ...] = ()
 
 
 def audit_labels(
@@ -172,28 +174,41 @@ def _audit_several_labels(
     """Judge each label of each image; an image is as wrong as its most doubtful label."""
     wrong = np.zeros(targets.shape)
     bounds = np.zeros(3)
-    for label in range(len(names)):
+    num_judged, not_judged = 0, []
+    for label, name in enumerate(names):
         given = targets[:, label].astype(np.int64)
         if given.min() == given.max():
             continue
         noise = measure_label_noise(
             [np.column_stack([1 - part[:, label], part[:, label]]) for part in predictions], given
         )
+        if not _beats_chance(given, noise.probabilities):
+            not_judged.append(name)
+            continue
+        num_judged += len(given)
         wrong[:, label] = noise.wrong
         bounds += (noise.estimate.number, noise.estimate.low, noise.estimate.high)
-    flipped = (targets > 0) ^ (wrong >= np.minimum(LISTED_FROM, wrong.max(axis=1, keepdims=True)))
+    flipped = (targets > 0) ^ ((wrong > 0) & (wrong >= np.minimum(LISTED_FROM, wrong.max(axis=1, keepdims=True))))
     suggested = tuple(
         LABEL_SEPARATOR.join(name for name, is_set in zip(names, row, strict=True) if is_set) for row in flipped
     )
-    return LabelAudit(wrong.max(axis=1), suggested, Estimate(*map(float, bounds)), targets.size)
+    estimate = Estimate(*map(float, bounds)) if num_judged else None
+    return LabelAudit(wrong.max(axis=1), suggested, estimate, num_judged, not_judged=tuple(not_judged))
 
 
 def _audit_values(values: NDArray[np.floating[Any]], predicted: NDArray[np.float32], *, is_log: bool) -> LabelAudit:
     """Judge values: a fraction ε of them is arbitrary within the range, the others lie around the prediction.
 
-    The distances of those follow a Laplace distribution, whose heavy tails keep hard images from being errors.
+    The distances of those follow a Laplace distribution, whose heavy tails keep hard images from being errors. No value
+    is judged if the mean distance is not below that from the median of all values by more than two standard errors.
     """
     distances = np.abs(values - predicted).astype(np.float64)
+    shown = np.exp(predicted) if is_log else predicted
+    suggested = tuple(_shorten(value) for value in shown)
+    number = len(values)
+    gains = np.abs(values - np.median(values)) - distances
+    if gains.mean() <= 2.0 * gains.std() / np.sqrt(number):
+        return LabelAudit(np.zeros(number), suggested, None, number)
     usual = max(float(np.median(distances)) / np.log(2.0), _TINY)
     spread = max(float(np.ptp(values)), _TINY)
     likelihoods = np.empty((len(_SCALES), len(_FRACTIONS)))
@@ -205,10 +220,8 @@ def _audit_values(values: NDArray[np.floating[Any]], predicted: NDArray[np.float
     fraction, scale = float(_FRACTIONS[place]), float(_SCALES[scale_place] * usual)
     assumed = max(fraction, 1.0 / len(values))
     odds = assumed / (1 - assumed) / spread * (2 * scale) * np.exp(np.minimum(distances / scale, 700.0))
-    shown = np.exp(predicted) if is_log else predicted
-    number = len(values)
     estimate = Estimate(fraction * number, float(possible.min()) * number, float(possible.max()) * number)
-    return LabelAudit(odds / (1 + odds), tuple(_shorten(value) for value in shown), estimate, number)
+    return LabelAudit(odds / (1 + odds), suggested, estimate, number)
 
 
 def _shorten(value: float) -> str:

@@ -23,8 +23,10 @@ from tlkit.metrics.intervals import compute_wilson_interval
 
 Matrix = NDArray[np.float64]
 
-_CONFUSED = (0.02, 0.5)
+_CONFUSED = (0.02, 0.9)
 """Bounds of the part of the wrong labels that name the class which looks most like the true one, not an arbitrary one."""
+_CONFUSIONS_SEEN = 0.45
+"""Part of such confusions that the first look counts, too; measured with planted ones."""
 _TEMPERATURES = np.logspace(-0.7, 2.2, 60)
 _FRACTIONS = np.concatenate([[0.0], np.logspace(-3.5, -0.5, 50)])
 _SUREST = (0.1, 0.2, 0.3, 0.4, 0.5)
@@ -79,7 +81,8 @@ def measure_label_noise(scores: list[NDArray[np.floating[Any]]], labels: NDArray
 
     sure = _count_contradictions(best > given, np.maximum(best, given))
     fraction = _combine(clear, sure)
-    confused_part = float(np.clip(1.0 - clear.value / max(sure.value, _TINY), *_CONFUSED))
+    unseen = 1.0 - clear.value / max(sure.value, _TINY)
+    confused_part = float(np.clip(unseen / (1.0 - _CONFUSIONS_SEEN), *_CONFUSED))
     assumed = max(fraction.value, 1.0 / len(labels))
     arbitrary = (1.0 - given) / ((probabilities.shape[1] - 1) * (given + _TINY))
     confused = np.where(best > given, best / (1.0 - best + _TINY), 0.0)

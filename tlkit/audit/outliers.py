@@ -63,14 +63,18 @@ def find_outliers(
     return findings
 
 
-def measure_deviations(values: NDArray[np.floating[Any]], *, min_spread: float = 0.0) -> NDArray[np.float64]:
+def measure_deviations(
+    values: NDArray[np.floating[Any]], *, among: NDArray[np.bool_] | None = None, min_spread: float = 0.0
+) -> NDArray[np.float64]:
     """Return how far values lie above the median, float (n,), in robust standard deviations; 0 for NaN.
 
     Args:
         values: Float (n,).
+        among: The values whose median and spread count, bool (n,); None for all.
         min_spread: The least standard deviation, for values that hardly differ; with 0 and equal values all are 0.
     """
-    known = values[np.isfinite(values)].astype(np.float64)
+    finite = np.isfinite(values)
+    known = values[finite if among is None else finite & among].astype(np.float64)
     deviations = np.zeros(len(values))
     if not len(known):
         return deviations
@@ -78,7 +82,6 @@ def measure_deviations(values: NDArray[np.floating[Any]], *, min_spread: float =
     spread = max(min_spread, _TO_DEVIATION * float(np.median(known[known >= middle] - middle)))
     if spread <= 1e-9 * max(1.0, abs(middle)):
         return deviations
-    finite = np.isfinite(values)
     deviations[finite] = (values[finite] - middle) / spread
     return deviations
 

@@ -1,7 +1,8 @@
-"""Pictures of poor quality: blank, very dark or bright, blurred or very small.
+"""Pictures of poor quality: blank, nothing but text, very dark or bright, blurred or very small.
 
-Each threshold is absolute, so that a set of night shots is not accused, and relative as well, so that a picture is only
-listed where it differs from the others: a scan on black ground is usual among its like.
+A blank picture is always listed. Every other threshold is absolute and relative as well: a picture is only listed where
+it differs clearly from those that pass the absolute one, and where these are at least a quarter of the set. So neither a
+set of night shots nor one of scanned pages is accused, and half a set of failed photos is.
 """
 
 from __future__ import annotations
@@ -22,6 +23,8 @@ Values = NDArray[np.floating[Any]]
 
 BLANK_CONTRAST = 0.005
 _MIN_DEVIATION, _MIN_SPREAD = 3.0, 0.1
+_MIN_USUAL = 0.25
+"""A picture is judged by those within the limit if they are at least this part of the set."""
 
 
 @dataclass(frozen=True)
@@ -78,19 +81,30 @@ def find_poor_pictures(records: Sequence[ImageRecord], looks: Looks) -> list[Fin
     """
     findings = []
     is_blank = looks.is_usable & (looks.contrast < BLANK_CONTRAST)
-    if is_blank.mean() < 0.5:
-        for place in np.flatnonzero(is_blank).tolist():
-            score = 1.0 - float(looks.contrast[place])
-            findings.append(_make(records[place], "blank", score, "It has hardly more than a single colour."))
+    for place in np.flatnonzero(is_blank).tolist():
+        score = 1.0 - float(looks.contrast[place])
+        findings.append(_make(records[place], "blank", score, "It has hardly more than a single colour."))
+    is_seen = looks.is_usable & ~is_blank
+    is_text = is_seen & (looks.strokes > 0)
+    if _are_usual(is_seen & ~is_text, is_seen):
+        for place in np.flatnonzero(is_text).tolist():
+            evidence = f"Strokes on an even ground cover {looks.strokes[place]:.0%} of it; it shows nothing else."
+            findings.append(_make(records[place], "text", 1.0 - float(looks.strokes[place]), evidence))
     for check in _CHECKS:
-        values = np.where(looks.is_usable & ~is_blank, check.measure(looks), np.nan)
-        deviations = measure_deviations(values, min_spread=_MIN_SPREAD)
-        with np.errstate(invalid="ignore"):
-            found = np.flatnonzero((values >= check.limit) & (deviations >= _MIN_DEVIATION))
-        for place in found.tolist():
+        values = check.measure(looks)
+        is_beyond = is_seen & (values >= check.limit)
+        is_usual = is_seen & ~is_beyond
+        if not _are_usual(is_usual, is_seen):
+            continue
+        deviations = measure_deviations(values, among=is_usual, min_spread=_MIN_SPREAD)
+        for place in np.flatnonzero(is_beyond & (deviations >= _MIN_DEVIATION)).tolist():
             score = score_deviation(float(deviations[place]), _MIN_DEVIATION)
             findings.append(_make(records[place], check.kind, score, check.describe(looks, place)))
     return findings
+
+
+def _are_usual(some: NDArray[np.bool_], pictures: NDArray[np.bool_]) -> bool:
+    return bool(some.any()) and int(some.sum()) >= _MIN_USUAL * int(pictures.sum())
 
 
 def _make(record: ImageRecord, kind: str, score: float, evidence: str) -> Finding:

@@ -90,14 +90,22 @@ def study_images(
 
 def _name_limits(manifest: Manifest, records: Sequence[ImageRecord], labels: LabelAudit) -> list[str]:
     """Return a notice if the other images cannot, or can hardly, speak for a label."""
-    if labels.estimate is None:
-        return ["Wrong labels were not looked for: the features do not predict the classes better than chance."]
     task = find_task(manifest.task)
+    if labels.estimate is None:
+        wrong = "labels" if task.has_names else "values"
+        return [
+            f"Wrong {wrong} were not looked for: the features do not predict the {task.nouns[1]} better than chance."
+        ]
+    notices = []
+    if labels.not_judged:
+        notices.append(
+            f"Not judged, because the features do not predict them better than chance: {name_some(labels.not_judged)}."
+        )
     sizes = Counter(name for record in records for name in task.names_of(record.answer))
     small = [name for name in manifest.class_names if 0 < sizes[name] < _FEW_IMAGES]
-    if not small:
-        return []
-    return [
-        f"{task.nouns[len(small) > 1].capitalize()} {name_some(small)}: fewer than {_FEW_IMAGES} images, so the "
-        "probabilities that their labels are wrong are hardly more than a guess."
-    ]
+    if small:
+        notices.append(
+            f"{task.nouns[len(small) > 1].capitalize()} {name_some(small)}: fewer than {_FEW_IMAGES} images, so the "
+            "probabilities that their labels are wrong are hardly more than a guess."
+        )
+    return notices

@@ -1,4 +1,4 @@
-"""Decode each file once, to a small grey picture and measures of its light and sharpness.
+"""Decode each file once, to a small grey picture and measures of its light, sharpness and text.
 
 Files are decoded in threads, reduced where their format allows it, within the memory that all decoders share. For other
 uses, such as a thumbnail in colour, use `ImageFile`.
@@ -23,6 +23,7 @@ from tlkit.data.image_file import ImageFile
 from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.records import Progress
+from tlkit.data.strokes import measure_strokes
 from tlkit.outputs import GreyRange
 from tlkit.waiting import waiting_for
 
@@ -48,6 +49,8 @@ class Looks:
         contrast: Standard deviation of the grey picture, float32 (n,), 0..0.5; 0 for one that is blank.
         sharpness: Float32 (n,), 0..1: the part of the differences between neighbouring pixels that blurring removes; see
             `measure_sharpness`.
+        strokes: Float32 (n,), 0..1: the part that strokes cover in a picture that shows nothing else, such as a page of
+            text; 0 for all others. See `measure_strokes`.
         pixel_hash: Equal for files of the same format and size with the same pixels, uint64 (n,).
         taken: When the photo was taken, by the camera's clock: datetime64[s] (n,), NaT where that is not known.
         cameras: Make and model of each camera; empty where they are not known.
@@ -61,6 +64,7 @@ class Looks:
     brightness: NDArray[np.float32]
     contrast: NDArray[np.float32]
     sharpness: NDArray[np.float32]
+    strokes: NDArray[np.float32]
     pixel_hash: NDArray[np.uint64]
     taken: NDArray[np.datetime64]
     cameras: tuple[str, ...]
@@ -89,6 +93,7 @@ class _Look:
     brightness: float
     contrast: float
     sharpness: float
+    strokes: float
     pixel_hash: int
     taken: datetime | None
     camera: str
@@ -126,7 +131,7 @@ def read_looks(records: Sequence[ImageRecord], *, grey: Sequence[GreyRange] = ()
 
 def _make_empty_looks(num_rows: int) -> dict[str, NDArray[Any]]:
     types = {"width": np.int64, "height": np.int64, "pixel_hash": np.uint64, "is_usable": np.bool_}
-    figures = dict.fromkeys(("brightness", "contrast", "sharpness"), np.float32)
+    figures = dict.fromkeys(("brightness", "contrast", "sharpness", "strokes"), np.float32)
     return {
         "grey": np.zeros((num_rows, THUMBNAIL_EDGE, THUMBNAIL_EDGE), np.uint8),
         "taken": np.full(num_rows, "NaT", "datetime64[s]"),
@@ -166,6 +171,7 @@ def _look_at(record: ImageRecord, grey: Sequence[GreyRange]) -> _Look | SkippedF
         brightness,
         contrast,
         measure_sharpness(values),
+        measure_strokes(np.asarray(grey_picture)),
         int.from_bytes(digest.digest()[:8], "little"),
         facts.taken,
         facts.camera,
