@@ -41,6 +41,8 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     assert set(payload["test"]) == {"accuracy", "macro_f1"}
     assert {"boat", "hour", "image-size"} <= set(payload["verdicts"])
     assert (payload["explanations"] / "explanations.html").is_file()
+    assert [file["agrees"] for file in payload["export"]["files"]] == [True]
+    assert (payload["export"]["out"] / "README.md").is_file()
     assert payload["audit"]["planted"] == {"labels": 1, "copies": 1}
     assert payload["audit"]["found"]["copies"] == 1
     assert payload["audit"]["page"].is_file()
@@ -89,6 +91,7 @@ def test_a_second_demo_keeps_the_pictures_and_the_results_of_the_first(
     monkeypatch.setattr(demo, "run_leak", lambda *arguments, **settings: {"columns": []})
     for name in ("run_predict", "run_explain"):
         monkeypatch.setattr(demo, name, lambda *arguments, **settings: {})
+    monkeypatch.setattr(demo, "_export", lambda *arguments: {"files": []})
     monkeypatch.setattr(demo, "_audit", lambda *arguments, **settings: {})
     first = run_demo(tmp_path, console=Console(verbosity=-1))
     second = run_demo(tmp_path, console=Console(verbosity=-1))

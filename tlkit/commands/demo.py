@@ -2,7 +2,8 @@
 
 The steps: draw fish in a pond, compute features, train a head, unfreeze the highest layers, evaluate the model on test
 images, show where it looks, test the metadata for leaks, train a second model that takes metadata and predicts boxes,
-predict new images, audit a folder with wrong labels and copies, and print what to do next. Nothing is downloaded.
+predict new images, export the model for others, audit a folder with wrong labels and copies, and print what to do next.
+Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -21,11 +22,13 @@ from tlkit.backbones.catalogue import TOP
 from tlkit.commands.audit import AuditRequest, run_audit
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.explain import ExplainOptions, run_explain
+from tlkit.commands.export import ExportRequest, run_export
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.commands.precompute import run_precompute
 from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.views import ViewPlan
+from tlkit.exports.choice import choose_installed
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
@@ -47,6 +50,8 @@ FISHERIES = Recipe(
 )
 """recipes/fisheries.toml, which an installed tlkit does not have at hand."""
 
+EXPORT_FORMATS = ("onnx", "openvino", "keras")
+"""Of these, the first that is installed is exported."""
 HEAD = "head"
 UNFROZEN = "unfrozen"
 EVALUATION = "evaluation"
@@ -56,6 +61,7 @@ FISHERIES_RUN = "fisheries"
 FISHERIES_EVALUATION = "fisheries-evaluation"
 PREVIEWS = "previews"
 PREDICTIONS = "predictions.csv"
+EXPORT = "export"
 AUDIT = "audit"
 """What a run of the demo writes into its own folder, `round-N`."""
 
@@ -70,8 +76,8 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     Returns:
         The JSON result: `folder`, `photos` (drawn and reused), `run` (the first model), `validation` (before and after
         each of its stages), `test` (accuracy with its interval, and macro-F1), `verdicts` (on each column of metadata),
-        `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions`, `previews`, `explanations`, and
-        `audit` (its `page`, and of the planted wrong labels and copies how many there are and how many it found).
+        `fisheries` (the second model's `run`, `accuracy` and `boxes`), `predictions`, `previews`, `explanations`,
+        `export` (its `out` and the proofs of its `files`), and `audit` (its `page`, and of the planted wrong labels and copies how many there are and how many it found).
 
     Raises:
         DataError: The folder contains other files.
@@ -87,6 +93,7 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     leaks = _find_leaks(pond, results, console)
     fisheries = _train_fisheries(pond, results, console)
     _predict(pond, results, console)
+    export = _export(results, console)
     audit = _audit(pond, results, console)
     _print_next_steps(pond, results, console)
     return {
@@ -100,6 +107,7 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
         "predictions": results / PREDICTIONS,
         "previews": results / PREVIEWS,
         "explanations": results / EXPLANATIONS,
+        "export": {"out": results / EXPORT, "files": export["files"]},
         "audit": audit,
     }
 
@@ -198,8 +206,7 @@ def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
         console,
         "7. Metadata (tlkit leak)",
         "A table has the boat and the hour of each picture, its file the image size of the camera. Each boat fishes its own",
-        "waters, so the boat suggests the fish: the size of a picture alone predicts far better than chance,",
-        "and a model that relies on it does worse on a new boat.",
+        "waters: the size of a picture alone predicts far better than chance, and misleads on a new boat.",
     )
     return run_leak(
         pond.table,
@@ -241,11 +248,21 @@ def _predict(pond: Pond, results: Path, console: Console) -> None:
     )
 
 
+def _export(results: Path, console: Console) -> dict[str, Any]:
+    _print_step(
+        console,
+        "10. A model for others (tlkit export)",
+        "A file that runs without tlkit. A fresh process is asked about the test pictures: it must answer as the run does.",
+    )
+    request = ExportRequest(results / UNFROZEN, (choose_installed(EXPORT_FORMATS),), out=results / EXPORT)
+    return run_export(request, console=console)
+
+
 def _audit(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     wrong, copies = pond.list_mislabelled(), pond.list_copies()
     _print_step(
         console,
-        "10. A folder that is not tidy (tlkit audit)",
+        "11. A folder that is not tidy (tlkit audit)",
         f"Volunteers sorted the training pictures again: {len(wrong)} are in a wrong folder, and {len(copies)} are there twice,",
         "the second time mirrored, turned, smaller or compressed. The audit does not know which.",
     )
@@ -272,6 +289,7 @@ def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
         ("The best and the worst boxes", results / FISHERIES_EVALUATION / "boxes.png"),
         ("The new pictures with predictions", results / PREVIEWS),
         ("The predictions as a table", results / PREDICTIONS),
+        ("The model for others", results / EXPORT / "README.md"),
         ("Wrong labels and copies", results / AUDIT / "audit.html"),
     )
     console.say("\nResults")
@@ -291,6 +309,8 @@ def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
         "tlkit evaluate runs/first",
         "tlkit audit --run runs/first",
         "tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
+        "tlkit export runs/first --out ship/",
+        "tlkit serve runs/first",
     )
 
 

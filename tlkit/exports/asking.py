@@ -53,8 +53,8 @@ def ask_export(
         table, noise = Path(scratch) / "images.csv", Path(scratch) / "errors.txt"
         _write_table(table, questions)
         program = [str(out / READERS / export.runner), "--model", str(folder), "--table", str(table)]
-        # Without PYTHONPATH and its like: what the recipient's own Python imports is enough.
-        command = [sys.executable, "-E", "-X", "utf8", *program, "--maps", str(num_maps)]
+        # Without PYTHONPATH and its like, as a recipient would; and without leaving compiled files in the folder.
+        command = [sys.executable, "-E", "-B", "-X", "utf8", *program, "--maps", str(num_maps)]
         rows: list[dict[str, Any]] = []
         with (
             noise.open("wb") as errors,

@@ -47,6 +47,11 @@ def choose_pairs(formats: Sequence[str], precisions: Sequence[str]) -> list[Pair
     return [(export, each) for export in exports for each in dict.fromkeys(precisions) if each in export.precisions]
 
 
+def choose_installed(formats: Sequence[str]) -> str:
+    """Return the first of some formats that is installed here, or the last."""
+    return next((name for name in formats if name in EXPORTS and not find_export(name).missing_packages), formats[-1])
+
+
 def list_formats() -> list[dict[str, Any]]:
     """Return what there is, a row for each format: its names, precisions, what it is for, and what is not installed."""
     return [
