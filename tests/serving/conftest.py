@@ -22,6 +22,8 @@ from tlkit.models.spec import BundleSpec
 from tlkit.recipes import HeadSettings
 from tlkit.serving.access import Access
 from tlkit.serving.app import Identity, Service, build_app
+from tlkit.serving.explanation import Explaining
+from tlkit.serving.heat_maps import HeatMaps
 from tlkit.serving.limits import Limits
 from tlkit.serving.model import ServedModel
 from tlkit.serving.pool import WorkerPool
@@ -32,6 +34,13 @@ NAMES = ("blue", "green", "red")
 METADATA = MetadataEncoding((NumberColumn("weight", 2.0, 1.0, 0.0, 5.0), CategoryColumn("place", ("lake", "sea"))))
 SPEC = BundleSpec("tiny", (32, 32), "squash", LOADER_VERSION, "avg", HeadSettings("linear"), NAMES, unknown_above=0.5)
 WITH_METADATA = dataclasses.replace(SPEC, metadata=METADATA)
+HEAD = {
+    "standardise/moving_mean": np.zeros(3, np.float32),
+    "standardise/moving_variance": np.ones(3, np.float32),
+    "logits/kernel": np.eye(3, dtype=np.float32)[::-1].copy(),
+    "logits/bias": np.zeros(3, np.float32),
+}
+"""A head whose logits are the mean colours."""
 
 
 class ColourModel:
@@ -56,13 +65,14 @@ class ColourModel:
         box = np.full((len(images), 4 * self.spec.has_box), 0.5)
         return np.concatenate([shares, box, distance], axis=1).astype(np.float32)
 
-    def compute_maps(self, images: Any) -> Any:
-        """Return the features, as maps of one place."""
-        return self.compute_features(images)[:, np.newaxis, np.newaxis]
-
     def compute_features(self, images: Any) -> Any:
         """Return the mean colour."""
         return images.astype(np.float32).mean(axis=(1, 2))
+
+    def compute_maps(self, images: Any) -> Any:
+        """Return the colours of 4 × 4 places."""
+        num, height, width, _ = images.shape
+        return images.reshape(num, 4, height // 4, 4, width // 4, 3).astype(np.float32).mean(axis=(2, 4))
 
     def predict_with_features(self, images: Any, metadata: Any = None) -> Any:
         """Return both."""
@@ -125,7 +135,8 @@ def start(
     pool = WorkerPool(threads, limits.max_waiting)
     photos = TrainingPhotos(records, model, lambda: pool.num_running > 0)
     identity = Identity("first", model.engine, needs_token="token" in rules)
-    service = Service(ServedModel(model), identity, limits, pool, photos)
+    maps = HeatMaps(model, lambda: HEAD)
+    service = Service(Explaining(ServedModel(model), maps, photos, 3), identity, limits, pool)
     log: list[str] = []
     bound = bind_socket("127.0.0.1", 0)
     is_ready = threading.Event()

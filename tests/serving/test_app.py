@@ -3,15 +3,19 @@
 from __future__ import annotations
 
 import base64
+import io
 import json
 import threading
 from pathlib import Path
 
 import httpx
+import numpy as np
 import pytest
+from PIL import Image
 
 from tests.serving.conftest import SPEC, WITH_METADATA, ColourModel, ServeModel, encode_image, wait_until
 from tlkit.data.metadata_source import MetadataSource
+from tlkit.errors import NumericsError
 from tlkit.inference.files import predict_files
 from tlkit.inference.tally import CollectedRows
 from tlkit.serving.limits import Limits
@@ -328,3 +332,34 @@ def test_an_explanation_has_the_prediction_and_the_picture(serve_model: ServeMod
     assert error_of(two) == (400, "The request has 2 images.")
     broken = client.post("/explain", files={"image": ("a.png", b"no image")})
     assert error_of(broken) == (422, "The image cannot be read: not an image.")
+
+
+def test_an_explanation_shows_where_the_evidence_is(serve_model: ServeModel) -> None:
+    picture = Image.new("RGB", (64, 32), "blue")
+    picture.paste((200, 0, 0), (0, 0, 40, 32))
+    file = io.BytesIO()
+    picture.save(file, "PNG")
+    client = serve_model().client
+    answer = client.post("/explain", content=file.getvalue(), headers={"content-type": "image/png"}).json()
+    (explanation,) = answer["explanations"]
+    assert explanation["output"] == answer["prediction"]["classes"][0]["class_name"] == "red"
+    png = client.post("/explain", content=file.getvalue(), headers={"content-type": "image/png", "accept": "image/png"})
+    assert png.headers["content-type"] == "image/png"
+    assert base64.b64decode(explanation["map"].partition(",")[2]) == png.content
+    drawn = np.asarray(Image.open(io.BytesIO(png.content))).astype(int)
+    assert drawn.shape == (32, 64, 3)
+    orange, other = drawn[16, 16], drawn[16, 60]
+    assert orange[0] - orange[2] > 50 > other[0] - other[2]
+
+
+def test_a_model_without_a_map_is_explained_without_one(
+    serve_model: ServeModel, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def refuse(self: ColourModel, images: object) -> None:
+        raise NumericsError("no map", expected="a map", fix="none.")
+
+    monkeypatch.setattr(ColourModel, "compute_maps", refuse)
+    client = serve_model().client
+    assert client.post("/explain", files={"image": ("red.png", RED)}).json()["explanations"] == []
+    png = client.post("/explain", files={"image": ("red.png", RED)}, headers={"accept": "image/png"})
+    assert error_of(png)[0] == 406

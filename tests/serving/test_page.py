@@ -47,7 +47,7 @@ def test_a_picture_is_answered_with_all_that_the_model_says(
 ) -> None:
     records = [make_record(name, path) for name, path in pictures.items()]
     served = serve_model(ColourModel(BOXED), records=records)
-    wait_until(lambda: served.service.photos.describe()["ready"] == 3)
+    wait_until(lambda: served.service.explaining.photos.describe()["ready"] == 3)
     page = open_served(served.address, width=width, dark=dark)
     page.get_by_label("weight").fill("3")
     page.get_by_label("place").select_option("sea")
@@ -61,6 +61,11 @@ def test_a_picture_is_answered_with_all_that_the_model_says(
     assert outline["x"] - frame["x"] == pytest.approx(frame["width"] / 4, abs=1)
     assert outline["height"] == pytest.approx(frame["height"] / 2, abs=1)
     assert red.locator(".unlike").count() == 0
+    picture = red.locator(".frame img")
+    assert picture.get_attribute("src").startswith("data:image/png")
+    red.get_by_role("button", name="Picture").click()
+    assert picture.get_attribute("src").startswith("data:image/jpeg")
+    assert red.get_by_role("button", name="Why red").get_attribute("aria-pressed") == "false"
     assert grey.locator(".unlike").inner_text() == "Unlike the training images: check this one yourself."
     assert page.get_by_role("status").inner_text().startswith(("red.png: red, ", "grey.png: "))
     assert served.service.model.predictor.asked[-1].tolist() == BOXED.metadata.encode([("3", "sea")]).tolist()  # type: ignore[attr-defined]

@@ -42,6 +42,7 @@ def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Mod
 def predict(
     run: Place,
     *sources: Place,
+    watch: Place | None = None,
     out: Place | None = None,
     overlay: Place | None = None,
     sort_into: Place | None = None,
@@ -63,6 +64,8 @@ def predict(
     Args:
         run: A run folder, or the bundle in it.
         sources: Folders, globs, files, or "-" for paths on `stdin`, which are predicted as they arrive.
+        watch: Folder to watch instead of sources: its files are predicted, then each that arrives, until the process is
+            interrupted. A CSV or JSON lines file `out` grows, and what it has is skipped.
         out: File for the rows: .csv, .jsonl or .parquet; None to return them, or to write them to `stdout`.
         overlay: Folder for copies with the prediction drawn on them.
         sort_into: Folder for copies in one folder per class.
@@ -103,6 +106,7 @@ def predict(
             batch_size=batch_size,
             table=as_path(table),
             image_column=image_column,
+            watch=as_path(watch),
         ),
         console=console,
         stdin=stdin,

@@ -123,7 +123,6 @@ def serve(
         max_body_bytes=max_upload * MEGABYTE,
         max_held_bytes=max(Limits.max_held_bytes, max_upload * MEGABYTE),
         max_images=max_images,
-        num_neighbours=neighbours,
         max_waiting=max(queue, max_images),
         answer_seconds=timeout,
     )
@@ -134,6 +133,7 @@ def serve(
         allowed_hosts=tuple(allowed_hosts),
         allowed_origins=tuple(allowed_origins),
         limits=limits,
+        neighbours=neighbours,
         threads=threads,
         engine=engine,
         precision=precision,

@@ -19,7 +19,14 @@ if TYPE_CHECKING:
     epilog="\b\nExample: tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
 )
 @click.argument("run", type=click.Path(path_type=Path))
-@click.argument("sources", nargs=-1, required=True)
+@click.argument("sources", nargs=-1)
+@click.option(
+    "--watch",
+    type=click.Path(path_type=Path),
+    metavar="FOLDER",
+    help="Folder to watch instead of SOURCES: predict its files, then each that arrives, until Ctrl-C. A CSV or JSON "
+    "lines file of --out grows; what it has is skipped.",
+)
 @click.option(
     "--out",
     type=click.Path(path_type=Path),
@@ -52,6 +59,7 @@ if TYPE_CHECKING:
 def predict(
     run: Path,
     sources: tuple[str, ...],
+    watch: Path | None,
     out: Path | None,
     top_k: int,
     min_probability: float | None,
@@ -77,6 +85,7 @@ def predict(
     payload = api.predict(
         run,
         *sources,
+        watch=watch,
         out=out,
         overlay=overlay,
         sort_into=sort_into,

@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections.abc import Sequence
-from contextlib import ExitStack
+from contextlib import ExitStack, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, BinaryIO
 
+from tlkit.data.hot_folder import HotFolder
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import MetadataSource
-from tlkit.data.sources import OUTPUT_MARKER, find_images
+from tlkit.data.sources import OUTPUT_MARKER, FoundImages, find_images
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.errors import SettingError
 from tlkit.inference.files import OVERLAYS, SORTED_IMAGES, PredictionCopies, predict_files
@@ -20,6 +21,7 @@ from tlkit.inference.predictions import (
     PredictionWriter,
     choose_prediction_columns,
     flag_uncertain,
+    open_prediction_log,
     open_predictions,
 )
 from tlkit.inference.scoring import count_files
@@ -32,6 +34,7 @@ from tlkit.outputs import format_value
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, check_outside
 from tlkit.reports.row_file import check_rows_path, describe_partial_rows
+from tlkit.reports.row_log import check_log_path
 from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN
@@ -59,6 +62,7 @@ class PredictOptions:
         batch_size: Batch size of Keras; None for that of training. Others may change the last bits.
         table: Table with the metadata that the model takes.
         image_column: Its column of paths; None to find it by name.
+        watch: A folder whose files are predicted as they arrive, until the process is interrupted.
     """
 
     top_k: int = 3
@@ -69,6 +73,7 @@ class PredictOptions:
     batch_size: int | None = None
     table: Path | None = None
     image_column: str | None = None
+    watch: Path | None = None
 
 
 DEFAULTS = PredictOptions()
@@ -107,8 +112,9 @@ def run_predict(
     _check_min_probability(options.min_probability, spec)
     if notice := describe_unfinished(run):
         console.warn(notice)
-    _check_outputs(outputs, sources, spec)
-    images = find_images(sources, stdin)
+    _check_watch(options.watch, sources, outputs)
+    _check_outputs(outputs, [str(options.watch)] if options.watch else sources, spec)
+    images = FoundImages(iter(()), None) if options.watch else find_images(sources, stdin)
     metadata = MetadataSource(spec.metadata, options.table, image_column=options.image_column, images=images.files)
     for notice in metadata.notices:
         console.say(notice)
@@ -125,20 +131,15 @@ def run_predict(
     collected = CollectedRows()
     copies = PredictionCopies(outputs.overlay, outputs.sort_into, spec, console)
     with ExitStack() as stack:
-        writer: PredictionWriter = collected
-        target = outputs.out or (None if console.json else stdout)
-        if target is not None:
-            columns = choose_prediction_columns(
-                spec, top_k=options.top_k, with_uncertain=options.min_probability is not None
-            )
-            if outputs.out:
-                stack.enter_context(kept_if_interrupted(describe_partial_rows(outputs.out)))
-            writer = stack.enter_context(open_predictions(target, columns))
+        opened, arrivals = _open_writer(stack, spec, outputs, options, None if console.json else stdout, console)
+        writer: PredictionWriter = opened or collected
         advance = stack.enter_context(console.progress("Predicting", images.number))
-        for paths in images.groups:
+        for paths in arrivals.watch() if arrivals else images.groups:
             for file in predict_files(
                 classifier, paths, metadata, top_k=options.top_k, views=options.views, make_preview=copies.make_preview
             ):
+                if arrivals and not arrivals.is_done(file.path, is_readable=not file.prediction.error):
+                    continue
                 file = dataclasses.replace(file, prediction=flag_uncertain(file.prediction, options.min_probability))
                 writer.write(file.prediction)
                 tally.add(file.prediction)
@@ -155,12 +156,12 @@ def run_predict(
         "seconds": round(seconds, 3),
         "images_per_second": round(tally.num_images / seconds, 3),
     }
-    if writer is collected:
+    if opened is None:
         payload["predictions"] = collected.rows
     copies.warn_of_failures()
     for sentence in metadata.describe_odd_values():
         console.warn(sentence)
-    _warn(payload, spec, console)
+    _warn(payload, spec, console, is_watch=options.watch is not None)
     if outputs.out or console.json:
         _print_results(payload, outputs, console)
     return payload
@@ -175,6 +176,57 @@ def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> N
         expected="--min-probability only with a model of two classes or more",
         fix="leave out --min-probability.",
     )
+
+
+def _check_watch(watch: Path | None, sources: Sequence[str], outputs: PredictOutputs) -> None:
+    if watch is None and not sources:
+        raise SettingError(
+            "There are no images to predict.",
+            expected="folders, patterns, files, or - for paths on standard input",
+            fix="name some, or a folder with --watch.",
+        )
+    if watch is None:
+        return
+    if sources:
+        raise SettingError(
+            f"--watch {watch}: there are other sources, such as {sources[0]}.",
+            expected="--watch alone; it predicts what the folder has, and then what arrives",
+            fix="leave out the sources, or --watch.",
+        )
+    if not watch.is_dir():
+        raise SettingError(f"--watch {watch}: no such folder.", expected="a folder", fix="check the path.")
+    if outputs.out is None:
+        raise SettingError(
+            f"--watch {watch}: there is no --out.",
+            expected="a CSV or JSON lines file that grows, so that a later process knows what is done",
+            fix="--out predictions.csv",
+        )
+    check_log_path(outputs.out)
+
+
+def _open_writer(
+    stack: ExitStack,
+    spec: BundleSpec,
+    outputs: PredictOutputs,
+    options: PredictOptions,
+    stdout: BinaryIO | None,
+    console: Console,
+) -> tuple[PredictionWriter | None, HotFolder | None]:
+    """Return what writes the rows, if anything, and the folder to watch, if any; `stack` closes them."""
+    columns = choose_prediction_columns(spec, top_k=options.top_k, with_uncertain=options.min_probability is not None)
+    if options.watch:
+        assert outputs.out is not None, "checked by _check_watch"
+        writer, done = stack.enter_context(open_prediction_log(outputs.out, columns))
+        stack.enter_context(suppress(KeyboardInterrupt))  # which is how watching ends
+        before = f" {outputs.out} has {len(done):,} rows already." if done else ""
+        console.say(f"Watching {options.watch} until Ctrl-C.{before}")
+        return writer, HotFolder(options.watch, done, warn=console.warn)
+    target = outputs.out or stdout
+    if target is None:
+        return None, None
+    if outputs.out:
+        stack.enter_context(kept_if_interrupted(describe_partial_rows(outputs.out)))
+    return stack.enter_context(open_predictions(target, columns)), None
 
 
 def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleSpec) -> None:
@@ -202,9 +254,9 @@ def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: Bundle
         )
 
 
-def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console) -> None:
+def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console, *, is_watch: bool) -> None:
     num_files = payload["images"]
-    if not num_files:
+    if not num_files and not is_watch:
         console.warn("standard input had no paths, so there are no rows.")
     if payload["errors"]:
         console.warn(f"{payload['errors']:,} of {count_files(num_files)} could not be read; the rows say why.")

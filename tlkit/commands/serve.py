@@ -7,13 +7,14 @@ import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import SettingError
 from tlkit.models.opening import open_classifier
-from tlkit.models.storage import read_spec
+from tlkit.models.storage import read_head_weights, read_spec
 from tlkit.reports.console import Console, format_duration
 from tlkit.runs.folder import describe_unfinished
 from tlkit.serving.access import Access
@@ -33,6 +34,7 @@ class ServeOptions:
         allowed_hosts: Further names of the server.
         allowed_origins: Web sites whose pages may ask.
         limits: The limits.
+        neighbours: Training photos that explain an answer; 0 shows none to clients.
         threads: Number of threads that compute; None for one a processor.
         engine: One of `PREDICTION_ENGINES`.
         precision: float32, or bfloat16 with OpenVINO.
@@ -44,6 +46,7 @@ class ServeOptions:
     allowed_hosts: tuple[str, ...] = ()
     allowed_origins: tuple[str, ...] = ()
     limits: Limits = field(default_factory=Limits)
+    neighbours: int = 3
     threads: int | None = None
     engine: str = "auto"
     precision: str = "float32"
@@ -85,7 +88,9 @@ def run_serve(
         )
 
     from tlkit.serving.app import Identity, Service, build_app
+    from tlkit.serving.explanation import Explaining
     from tlkit.serving.gate import OTHER_ROUTE
+    from tlkit.serving.heat_maps import HeatMaps
     from tlkit.serving.model import ServedModel
     from tlkit.serving.pool import WorkerPool
     from tlkit.serving.server import bind_socket, make_server
@@ -97,10 +102,12 @@ def run_serve(
         )
         pool = WorkerPool(options.threads or os.cpu_count() or 1, options.limits.max_waiting)
         name = run.resolve().name
-        records = read_training_records(run) if options.limits.num_neighbours else ()
+        records = read_training_records(run) if options.neighbours else ()
         photos = TrainingPhotos(records, predictor, lambda: pool.num_running > 0)
         identity = Identity(name, predictor.engine, needs_token=access.token is not None)
-        service = Service(ServedModel(predictor), identity, options.limits, pool, photos)
+        maps = HeatMaps(predictor, partial(read_head_weights, run, loader_version=LOADER_VERSION))
+        explaining = Explaining(ServedModel(predictor), maps, photos, options.neighbours)
+        service = Service(explaining, identity, options.limits, pool)
         address = _name_address(options.host, bound.getsockname()[1])
 
         def announce() -> None:

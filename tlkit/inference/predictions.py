@@ -17,6 +17,7 @@ from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, Box
 from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format_percent
 from tlkit.reports.row_file import SINGLE, TEXT, RowWriter, open_rows
+from tlkit.reports.row_log import open_row_log
 from tlkit.tasks import find_task
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction, shorten_float32
 
@@ -111,6 +112,17 @@ def open_predictions(out: Path | BinaryIO, columns: PredictionColumns) -> Iterat
     """
     with open_rows(out, columns.kinds()) as write:
         yield _RowByRow(columns, write)
+
+
+@contextmanager
+def open_prediction_log(out: Path, columns: PredictionColumns) -> Iterator[tuple[PredictionWriter, frozenset[str]]]:
+    """Yield a writer that adds to a file, and the paths that the file has rows for; see `open_row_log`.
+
+    Raises:
+        RunError: The file has other rows, or cannot be written.
+    """
+    with open_row_log(out, columns.names()) as log:
+        yield _RowByRow(columns, log.write), log.paths
 
 
 class _RowByRow:

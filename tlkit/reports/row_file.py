@@ -66,20 +66,23 @@ def open_rows(out: Path | BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWri
 
 @contextmanager
 def _open_csv(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
-    def write(cells: Sequence[Any]) -> None:
-        write_line(file, format_csv_row(cells).encode("utf-8", "surrogateescape"))
+    write_line(file, format_csv_line(tuple(kinds)))
+    yield lambda values: write_line(file, format_csv_line(list(values.values())))
 
-    write(tuple(kinds))
-    yield lambda values: write(list(values.values()))
+
+def format_csv_line(cells: Sequence[Any]) -> bytes:
+    """Return a row of CSV as a line; a file name keeps its bytes."""
+    return format_csv_row(cells).encode("utf-8", "surrogateescape")
 
 
 @contextmanager
 def _open_json_lines(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
-    def write(values: Mapping[str, Any]) -> None:
-        # Invalid UTF-8 in a name becomes escapes such as \udce9, which Python converts back.
-        write_line(file, json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n")
+    yield lambda values: write_line(file, format_json_line(values))
 
-    yield write
+
+def format_json_line(values: Mapping[str, Any]) -> bytes:
+    """Return a row of JSON lines; invalid UTF-8 in a name becomes escapes, which Python converts back."""
+    return json.dumps(values, ensure_ascii=False).encode("utf-8", "backslashreplace") + b"\n"
 
 
 @contextmanager

@@ -24,16 +24,15 @@ from tlkit.reports.console import to_json
 from tlkit.runtime import read_resident_memory
 from tlkit.serving.access import Access
 from tlkit.serving.bodies import BodyReader
-from tlkit.serving.explanation import explain_upload
-from tlkit.serving.gate import AccessCheck, Gate, Log, answer_error
+from tlkit.serving.explanation import Explaining, Explanation
+from tlkit.serving.gate import AccessCheck, Gate, Log, answer_bug, answer_error, answer_http_error
 from tlkit.serving.limits import Limits
 from tlkit.serving.metrics import CONTENT_TYPE, PREDICTED, UNKNOWN, UNREADABLE, Metrics
-from tlkit.serving.model import AnsweredImage, ServedModel
+from tlkit.serving.model import AnsweredImage
 from tlkit.serving.openapi import describe_api
 from tlkit.serving.page import render_page
 from tlkit.serving.pool import QueueFull, WorkerPool
 from tlkit.serving.refusals import RequestError, describe_error
-from tlkit.serving.training_photos import TrainingPhotos
 from tlkit.serving.uploads import Upload, read_uploads
 from tlkit.untrusted import quote
 from tlkit.version import __version__
@@ -66,23 +65,20 @@ class Service:
     """Answers requests.
 
     Args:
-        model: The model.
+        explaining: The model, and what explains its answers.
         identity: What it is called.
         limits: The limits.
         pool: The threads that compute.
-        photos: The training photos.
     """
 
-    def __init__(
-        self, model: ServedModel, identity: Identity, limits: Limits, pool: WorkerPool, photos: TrainingPhotos
-    ) -> None:
-        self.model = model
-        self.photos = photos
+    def __init__(self, explaining: Explaining, identity: Identity, limits: Limits, pool: WorkerPool) -> None:
+        self.model = explaining.model
+        self.explaining = explaining
         self.identity = identity
         self.limits = limits
         self.pool = pool
         self.bodies = BodyReader(limits)
-        self._page = render_page(identity.name, model.spec, needs_token=identity.needs_token)
+        self._page = render_page(identity.name, self.model.spec, needs_token=identity.needs_token)
         self.metrics = Metrics(
             {
                 ("tlkit_queue_length", "Images that wait for a thread."): lambda: pool.num_waiting,
@@ -108,6 +104,7 @@ class Service:
 
     async def explain(self, request: Request) -> Response:
         """Answer POST /explain."""
+        as_png = request.headers.get("accept", "").split(";")[0].strip() == "image/png"
         async with self._read(request) as (uploads, top_k):
             if len(uploads) > 1:
                 raise RequestError(
@@ -116,14 +113,13 @@ class Service:
                     expected="one image to explain",
                     fix="send one request for each.",
                 )
-            explain = partial(explain_upload, self.model, self.photos, num_neighbours=self.limits.num_neighbours)
-            (explanation,) = await self._compute([partial(explain, uploads[0], top_k=top_k)])
+            (explanation,) = await self._compute([partial(self.explaining.explain, uploads[0], top_k=top_k)])
             self._count([explanation.answered])
             payload = explanation.describe()
             if notices := self.model.describe_metadata(uploads):
                 payload["notices"] = notices
         if not explanation.answered.prediction.error:
-            return JsonResponse(payload)
+            return _answer_map(explanation) if as_png else JsonResponse(payload)
         return JsonResponse(
             payload | describe_error(_unreadable([explanation.answered])), HTTPStatus.UNPROCESSABLE_ENTITY
         )
@@ -150,7 +146,7 @@ class Service:
                 "fit": spec.fit,
                 "unknown_above": spec.unknown_above,
                 "metadata": self.model.describe_columns(),
-                "training_photos": self.photos.describe(),
+                "training_photos": self.explaining.photos.describe(),
                 "max_images": self.limits.max_images,
                 "max_body_bytes": self.limits.max_body_bytes,
             }
@@ -230,7 +226,7 @@ def build_app(service: Service, access: Access, log: Log) -> Starlette:
             )
         )
     middleware.append(Middleware(AccessCheck, access=access))
-    handlers: dict[Any, Any] = {RequestError: answer_error, HTTPException: _answer_http, Exception: _answer_bug}
+    handlers: dict[Any, Any] = {RequestError: answer_error, HTTPException: answer_http_error, Exception: answer_bug}
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
 
@@ -268,6 +264,18 @@ def _unreadable(answers: Sequence[AnsweredImage]) -> RequestError:
     )
 
 
+def _answer_map(explanation: Explanation) -> Response:
+    """Return the first heat map as a PNG file."""
+    if explanation.maps:
+        return Response(explanation.maps[0][1], media_type="image/png")
+    raise RequestError(
+        HTTPStatus.NOT_ACCEPTABLE,
+        "There is no heat map: the model has one class, or its network has no feature map.",
+        expected="a model of two classes or more, labels or a value",
+        fix="ask for JSON.",
+    )
+
+
 def _busy(found: str, seconds: int) -> RequestError:
     return RequestError(
         HTTPStatus.SERVICE_UNAVAILABLE,
@@ -276,29 +284,3 @@ def _busy(found: str, seconds: int) -> RequestError:
         fix=f"send the request again in {seconds} s.",
         headers={"Retry-After": str(seconds)},
     )
-
-
-async def _answer_http(request: Request, error: Exception) -> Response:
-    """Answer what Starlette itself refuses: another path or method."""
-    assert isinstance(error, HTTPException)
-    allowed = (error.headers or {}).get("Allow", "")
-    refusal = RequestError(
-        HTTPStatus(error.status_code),
-        f"{request.method} {quote(request.url.path)}: {HTTPStatus(error.status_code).phrase.lower()}.",
-        expected=f"the method {allowed}" if allowed else "a path of /openapi.json",
-        fix="check the address and the method.",
-        headers=error.headers,
-    )
-    return await answer_error(request, refusal)
-
-
-async def _answer_bug(request: Request, error: Exception) -> Response:
-    """Answer after an unexpected exception, whose traceback the server writes to standard error."""
-    refusal = RequestError(
-        HTTPStatus.INTERNAL_SERVER_ERROR,
-        "The server has failed.",
-        expected="an answer",
-        fix="look at the server's standard error; please report the traceback there.",
-        headers={"Connection": "close"},  # uvicorn closes it
-    )
-    return await answer_error(request, refusal)

@@ -13,6 +13,7 @@ from tlkit.outputs import LABEL_SEPARATOR, GreyRange
 from tlkit.reports.markup import make_data_url
 from tlkit.reports.thumbnails import make_thumbnail
 from tlkit.runs.new_images import read_thumbnail
+from tlkit.serving.heat_maps import HeatMaps
 from tlkit.serving.model import AnsweredImage, ServedModel
 from tlkit.serving.training_photos import TrainingPhotos
 from tlkit.serving.uploads import Upload
@@ -29,11 +30,13 @@ class Explanation:
     Attributes:
         answered: The answer.
         picture: The upright picture, a JPEG file; None if the image cannot be read.
+        maps: What is explained, each with a heat map on the picture, a PNG file.
         nearest: The nearest training photos, nearest first, each with its cosine and a JPEG file.
     """
 
     answered: AnsweredImage
     picture: bytes | None = None
+    maps: tuple[tuple[str, bytes], ...] = ()
     nearest: tuple[tuple[ImageRecord, float, bytes], ...] = ()
 
     def describe(self) -> dict[str, Any]:
@@ -43,6 +46,7 @@ class Explanation:
             "prediction": describe_prediction(self.answered.prediction),
             "size": image.upright_size if image else None,
             "picture": make_data_url(self.picture) if self.picture else None,
+            "explanations": [{"output": name, "map": make_data_url(content)} for name, content in self.maps],
             "nearest": [
                 {
                     "name": record.path.name,
@@ -55,27 +59,46 @@ class Explanation:
         }
 
 
-def explain_upload(
-    model: ServedModel, photos: TrainingPhotos, upload: Upload, *, top_k: int, num_neighbours: int
-) -> Explanation:
-    """Predict an image and explain the answer; thread-safe.
+@dataclass(frozen=True, eq=False)
+class Explaining:
+    """What explains answers; thread-safe.
 
-    Args:
+    Attributes:
         model: The model.
+        heat_maps: Draws its heat maps.
         photos: The training photos.
-        upload: The image and its metadata.
-        top_k: Number of ranked classes or labels, at least 1.
-        num_neighbours: Number of training photos.
+        num_neighbours: Number of training photos beside an answer.
     """
-    answered = model.predict(upload, top_k=top_k)
-    if answered.image is None or answered.features is None:
-        return Explanation(answered)
-    try:
-        picture = answered.image.decode((PICTURE_PX, PICTURE_PX))
-    except UnusableImage:  # too large to be shown, and not for the network
-        return Explanation(answered)
-    nearest = _read_nearest(photos.find_nearest(answered.features, num_neighbours), model.spec.grey)
-    return Explanation(answered, make_thumbnail(picture, edge_px=PICTURE_PX, max_bytes=PICTURE_BYTES), nearest)
+
+    model: ServedModel
+    heat_maps: HeatMaps
+    photos: TrainingPhotos
+    num_neighbours: int
+
+    def explain(self, upload: Upload, *, top_k: int) -> Explanation:
+        """Predict an image and explain the answer.
+
+        Args:
+            upload: The image and its metadata.
+            top_k: Number of ranked classes or labels, at least 1.
+        """
+        answered = self.model.predict(upload, top_k=top_k)
+        image, pixels, row = answered.image, answered.pixels, answered.row
+        if image is None or pixels is None or row is None:
+            return Explanation(answered)
+        try:
+            picture = image.decode((PICTURE_PX, PICTURE_PX)).copy()
+        except UnusableImage:  # too large to be shown, and not for the network
+            return Explanation(answered)
+        picture.thumbnail((PICTURE_PX, PICTURE_PX))
+        spec = self.model.spec
+        found = self.photos.find_nearest(row[spec.row_width :], self.num_neighbours)
+        return Explanation(
+            answered,
+            make_thumbnail(picture, edge_px=PICTURE_PX, max_bytes=PICTURE_BYTES),
+            tuple(self.heat_maps.draw(pixels, row[: spec.row_width], picture, image.upright_size)),
+            _read_nearest(found, spec.grey),
+        )
 
 
 def _read_nearest(

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from http import HTTPStatus
 
 from starlette.datastructures import Headers
+from starlette.exceptions import HTTPException
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -32,6 +34,32 @@ async def answer_error(request: Request, error: Exception) -> Response:
     """Return a `RequestError` as JSON."""
     assert isinstance(error, RequestError)
     return JSONResponse(describe_error(error), error.status, headers=error.headers)
+
+
+async def answer_http_error(request: Request, error: Exception) -> Response:
+    """Answer what Starlette itself refuses: another path or method."""
+    assert isinstance(error, HTTPException)
+    allowed = (error.headers or {}).get("Allow", "")
+    refusal = RequestError(
+        HTTPStatus(error.status_code),
+        f"{request.method} {quote(request.url.path)}: {HTTPStatus(error.status_code).phrase.lower()}.",
+        expected=f"the method {allowed}" if allowed else "a path of /openapi.json",
+        fix="check the address and the method.",
+        headers=error.headers,
+    )
+    return await answer_error(request, refusal)
+
+
+async def answer_bug(request: Request, error: Exception) -> Response:
+    """Answer after an unexpected exception, whose traceback the server writes to standard error."""
+    refusal = RequestError(
+        HTTPStatus.INTERNAL_SERVER_ERROR,
+        "The server has failed.",
+        expected="an answer",
+        fix="look at the server's standard error; please report the traceback there.",
+        headers={"Connection": "close"},  # uvicorn closes it
+    )
+    return await answer_error(request, refusal)
 
 
 class AccessCheck:

@@ -15,7 +15,6 @@ class Limits:
         max_body_bytes: The largest body of a request.
         max_held_bytes: The most bytes of bodies that are held at a time; further requests are refused.
         max_images: The most images of a request.
-        num_neighbours: Training photos that explain an answer.
         max_waiting: The most images that wait for a thread.
         answer_seconds: How long a request may wait and compute.
         header_seconds: How long a client may take to send the head of a request.
@@ -28,7 +27,6 @@ class Limits:
     max_body_bytes: int = 32 * MEGABYTE
     max_held_bytes: int = 256 * MEGABYTE
     max_images: int = 16
-    num_neighbours: int = 3
     max_waiting: int = 64
     answer_seconds: float = 30.0
     header_seconds: float = 10.0

@@ -34,19 +34,12 @@ class AnsweredImage:
         image: The file; None if it cannot be read.
         pixels: The network's input, uint8 (height, width, 3), RGB, 0..255; None if it cannot be read.
         row: As `Predictor.predict_with_features` gives it; None if it cannot be read.
-        row_width: Number of outputs in the row; features follow.
     """
 
     prediction: Prediction
     image: ImageFile | None = None
     pixels: NDArray[np.uint8] | None = None
     row: NDArray[np.float32] | None = None
-    row_width: int = 0
-
-    @property
-    def features(self) -> NDArray[np.float32] | None:
-        """The pooled features, float32 (channels,)."""
-        return None if self.row is None else self.row[self.row_width :]
 
 
 class ServedModel:
@@ -79,9 +72,8 @@ class ServedModel:
             return AnsweredImage(describe_row(upload.name, None, failure, self.spec, top_k=top_k))
         with self._turns:
             row = self.predictor.predict_with_features(pixels[np.newaxis], encoded)[0]
-        width = self.spec.row_width
-        prediction = describe_row(upload.name, image.upright_size, row[:width], self.spec, top_k=top_k)
-        return AnsweredImage(prediction, image, pixels, row, width)
+        prediction = describe_row(upload.name, image.upright_size, row[: self.spec.row_width], self.spec, top_k=top_k)
+        return AnsweredImage(prediction, image, pixels, row)
 
     def describe_metadata(self, uploads: Sequence[Upload]) -> list[str]:
         """Return sentences about metadata that are missing, or that training never saw."""

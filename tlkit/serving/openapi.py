@@ -153,11 +153,15 @@ def _describe_explanation(spec: BundleSpec) -> Schema:
     photo = {"name": TEXT, "answer": TEXT, "cosine": {"type": "number"}, "picture": PICTURE}
     return {
         "type": "object",
-        "required": ["prediction", "size", "picture", "nearest"],
+        "required": ["prediction", "size", "picture", "explanations", "nearest"],
         "properties": {
             "prediction": _describe_row(spec),
             "size": {"type": "array", "items": {"type": "integer"}, "description": "Height and width in pixels."},
             "picture": PICTURE,
+            "explanations": {
+                "type": "array",
+                "items": {"type": "object", "properties": {"output": TEXT, "map": PICTURE}},
+            },
             "nearest": {"type": "array", "items": {"type": "object", "properties": photo}},
             "notices": {"type": "array", "items": TEXT},
         },
