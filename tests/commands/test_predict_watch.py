@@ -79,7 +79,6 @@ def test_files_are_predicted_as_they_arrive_and_never_twice(
 @pytest.mark.parametrize(
     ("words", "found"),
     [
-        ([], "There are no images to predict."),
         (["--watch", "FOLDER"], "--watch FOLDER: there is no --out."),
         (["FOLDER", "--watch", "FOLDER", "--out", "rows.csv"], "--watch FOLDER: there are other sources, such as FOLDER."),
         (["--watch", "FOLDER/none", "--out", "rows.csv"], "--watch FOLDER/none: no such folder."),

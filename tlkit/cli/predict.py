@@ -80,6 +80,8 @@ def predict(
     and answers each line as it arrives. Each file gets one row, in the order of the sources; if a file cannot be read,
     its row gives the reason instead of classes.
     """
+    if not sources and watch is None:
+        raise click.UsageError("Missing argument 'SOURCES...', or --watch.")
     from tlkit import api
 
     payload = api.predict(

@@ -179,12 +179,6 @@ def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> N
 
 
 def _check_watch(watch: Path | None, sources: Sequence[str], outputs: PredictOutputs) -> None:
-    if watch is None and not sources:
-        raise SettingError(
-            "There are no images to predict.",
-            expected="folders, patterns, files, or - for paths on standard input",
-            fix="name some, or a folder with --watch.",
-        )
     if watch is None:
         return
     if sources:
