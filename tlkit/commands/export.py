@@ -132,8 +132,8 @@ def _export_all(
         try:
             with waiting_for(f"the export {name}"):
                 export.write(model, written, precision, calibration)
-            comparison = prove(model, reference, out, written, export, precision, console=console)
-            fault = comparison.find_fault(precision, allowed_loss=request.allow)
+            comparison, fault = prove(model, reference, out, written, export, precision, console=console)
+            fault = fault or comparison.find_fault(precision, allowed_loss=request.allow)
             proofs.append(Proof(name, export, precision, measure_bytes(written), comparison, fault))
             if not fault:
                 folder.keep(written)

@@ -70,6 +70,7 @@ class ExportFolder:
     def finish(self, proofs: Sequence[Proof], source: str, num_images: int) -> None:
         """Write the proof and the README of what agrees."""
         payload = {
+            "bundle_sha256": self._model.document["provenance"]["bundle_sha256"],
             "measured_on": source,
             "images": num_images,
             "versions": read_versions(),

@@ -45,7 +45,7 @@ def build_document(spec: BundleSpec, *, bundle_sha256: str) -> dict[str, Any]:
             "steps": [
                 "decode the image; turn it upright by its EXIF orientation",
                 "convert it to RGB, 0..255, with transparent parts over white",
-                "scale grey of more than 8 bits from black to white as given in grey",
+                *(["scale grey of more than 8 bits from black to white as given in grey"] if spec.grey else []),
                 f"resize: bilinear with antialiasing, {_FITS[spec.fit]}",
                 "give the pixels as they are: RGB, 0..255, not scaled, not normalised",
             ],

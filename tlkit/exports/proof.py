@@ -19,7 +19,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tlkit.data.images import LOADER_VERSION
-from tlkit.errors import RunError
+from tlkit.errors import NumericsError, RunError
 from tlkit.exports.asking import Question, ask_export
 from tlkit.exports.base import Export, name_folder
 from tlkit.exports.comparison import Comparison, Reference, compare
@@ -143,7 +143,7 @@ def prove(
     precision: str,
     *,
     console: Console,
-) -> Comparison:
+) -> tuple[Comparison, str]:
     """Ask an exported model about the images, and compare its answers with the bundle's.
 
     Args:
@@ -155,13 +155,16 @@ def prove(
         precision: The precision.
         console: Shows progress.
 
-    Raises:
-        NumericsError: The model cannot be read or run.
+    Returns:
+        The comparison, and why there is none, if the model cannot be read or run.
     """
     questions = reference.questions
-    with console.progress(f"Proving {name_folder(export, precision)}", len(questions)) as advance:
-        rows = ask_export(out, export, folder, questions, num_maps=NUM_MAPS, advance=advance)
-    return compare(model.spec, reference, rows, _compute_maps(model, reference))
+    try:
+        with console.progress(f"Proving {name_folder(export, precision)}", len(questions)) as advance:
+            rows = ask_export(out, export, folder, questions, num_maps=NUM_MAPS, advance=advance)
+    except NumericsError as error:
+        return Comparison(len(questions), "", np.nan, np.nan), error.found
+    return compare(model.spec, reference, rows, _compute_maps(model, reference)), ""
 
 
 def _compute_maps(model: ShippedModel, reference: Reference) -> Sequence[NDArray[np.float32]]:

@@ -62,14 +62,12 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
         "",
     ]
     lines += [f"{number}. {step}" for number, step in enumerate(document["reading"]["steps"], start=1)]
+    height, width = document["image_size"]
     lines += [
         "",
-        f"The input is {document['image_size'][1]} × {document['image_size'][0]} pixels. `readers/tlkit_reader.py`",
+        f"The input is {width} × {height} pixels. `readers/tlkit_reader.py` does this in a few lines. A resize",
     ]
-    lines += [
-        "does this in a few lines. An ordinary resize without antialiasing, BGR in place of RGB or pixels from 0 to 1"
-    ]
-    lines += ["give other answers, and no error."]
+    lines += ["without antialiasing, BGR in place of RGB, or pixels from 0 to 1 give other answers, and no error."]
     return "\n".join(lines) + "\n"
 
 
