@@ -84,7 +84,7 @@ def rehash(edit_description: Callable[..., None]) -> Callable[[Path], None]:
     """`rehash(folder)`: name the present hashes in bundle.json, as somebody would who alters a bundle on purpose."""
 
     def update(folder: Path) -> None:
-        files = [path for path in folder.iterdir() if path.name != "bundle.json"]
+        files = [path for path in folder.iterdir() if path.name not in ("bundle.json", "README.md")]
         hashes = {path.name: hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
         edit_description(folder, lambda document: document.update(files=hashes))
 

@@ -39,6 +39,7 @@ class BackboneEntry:
         num_parameters: Number of weights without the classifier, including moving statistics.
         block_pattern: Regular expression whose first group is the block of a layer; None if Keras does not name blocks.
         merge_by_resolution: Whether blocks with maps of the same size form one layer group.
+        weights_license: SPDX identifier of the licence of its published weights; empty if unknown, or if there are none.
     """
 
     name: str
@@ -52,6 +53,7 @@ class BackboneEntry:
     num_parameters: int
     block_pattern: str | None
     merge_by_resolution: bool
+    weights_license: str
 
     @property
     def boundaries(self) -> tuple[str, ...]:
@@ -135,6 +137,7 @@ class _Family:
     block_pattern: str | None
     merge_by_resolution: bool = False
     default_weights: str = "imagenet"
+    weights_license: str = ""
 
 
 def _numbered(word: str, count: int) -> tuple[str, ...]:
@@ -142,12 +145,24 @@ def _numbered(word: str, count: int) -> tuple[str, ...]:
     return tuple(f"{word}{number}" for number in range(1, count + 1))
 
 
-_TINY = _Family("tiny", "inside", 32, ("stem", *_numbered("block", 4)), r"^(stem|block\d)", default_weights="bundled")
+_APACHE = "Apache-2.0"
+
+_TINY = _Family(
+    "tiny",
+    "inside",
+    32,
+    ("stem", *_numbered("block", 4)),
+    r"^(stem|block\d)",
+    default_weights="bundled",
+    weights_license=_APACHE,
+)
 _MNIST_CNN = _Family("mnist_cnn", "inside", 10, _numbered("conv", 2), r"^(conv\d)_", default_weights="random")
-_VGG = _Family("vgg", "caffe", 32, _numbered("block", 5), r"^(block\d)_")
-_RESNET = _Family("resnet", "caffe", 32, _numbered("conv", 5), r"^(conv\d)_")
+_VGG = _Family("vgg", "caffe", 32, _numbered("block", 5), r"^(block\d)_", weights_license="CC-BY-4.0")
+_RESNET = _Family("resnet", "caffe", 32, _numbered("conv", 5), r"^(conv\d)_", weights_license="MIT")
 _RESNET_V2 = _Family("resnet_v2", "tf", 32, _numbered("conv", 5), r"^(conv\d)_")
-_MOBILENET = _Family("mobilenet", "tf", 32, _numbered("group", 5), r"^conv_(?:dw|pw)_(\d+)", True)
+_MOBILENET = _Family(
+    "mobilenet", "tf", 32, _numbered("group", 5), r"^conv_(?:dw|pw)_(\d+)", True, weights_license=_APACHE
+)
 _MOBILENET_V2 = _Family(
     "mobilenet_v2",
     "tf",
@@ -155,6 +170,7 @@ _MOBILENET_V2 = _Family(
     _numbered("group", 5),
     r"^(Conv1|bn_Conv1|expanded_conv|block_\d+|Conv_1)(?:_|$)",
     True,
+    weights_license=_APACHE,
 )
 _MOBILENET_V3 = _Family(
     "mobilenet_v3",
@@ -163,16 +179,36 @@ _MOBILENET_V3 = _Family(
     _numbered("group", 5),
     r"^(expanded_conv(?:_\d+)?|conv(?:_1)?)(?:_[a-z]|$)",
     True,
+    weights_license=_APACHE,
 )
-_EFFICIENTNET = _Family("efficientnet", "inside", 32, ("stem", *_numbered("block", 7), "top"), r"^(stem|block\d|top)")
+_EFFICIENTNET = _Family(
+    "efficientnet",
+    "inside",
+    32,
+    ("stem", *_numbered("block", 7), "top"),
+    r"^(stem|block\d|top)",
+    weights_license=_APACHE,
+)
 _EFFICIENTNET_V2_B = _Family(
-    "efficientnet_v2", "inside", 32, ("stem", *_numbered("block", 6), "top"), r"^(stem|block\d|top)"
+    "efficientnet_v2",
+    "inside",
+    32,
+    ("stem", *_numbered("block", 6), "top"),
+    r"^(stem|block\d|top)",
+    weights_license=_APACHE,
 )
 _EFFICIENTNET_V2_ML = _Family(
-    "efficientnet_v2", "inside", 32, ("stem", *_numbered("block", 7), "top"), r"^(stem|block\d|top)"
+    "efficientnet_v2",
+    "inside",
+    32,
+    ("stem", *_numbered("block", 7), "top"),
+    r"^(stem|block\d|top)",
+    weights_license=_APACHE,
 )
-_DENSENET = _Family("densenet", "torch", 32, _numbered("conv", 5), r"^(?:conv|pool)(\d)[_/]")
-_XCEPTION = _Family("xception", "tf", 71, _numbered("block", 14), r"^(block\d+)_")
+_DENSENET = _Family(
+    "densenet", "torch", 32, _numbered("conv", 5), r"^(?:conv|pool)(\d)[_/]", weights_license="BSD-3-Clause"
+)
+_XCEPTION = _Family("xception", "tf", 71, _numbered("block", 14), r"^(block\d+)_", weights_license="MIT")
 _CONVNEXT = _Family(
     "convnext",
     "inside",
@@ -180,10 +216,11 @@ _CONVNEXT = _Family(
     _numbered("group", 4),
     r"_(stem|downsampling_block_\d|stage_\d_block_\d+)(?:_|$)",
     True,
+    weights_license="MIT",
 )
-_INCEPTION = _Family("inception", "tf", 75, _numbered("group", 5), None, True)
-_INCEPTION_RESNET = _Family("inception_resnet", "tf", 75, _numbered("group", 5), None, True)
-_NASNET = _Family("nasnet", "tf", 32, ("stem", "cells"), None, True)
+_INCEPTION = _Family("inception", "tf", 75, _numbered("group", 5), None, True, weights_license=_APACHE)
+_INCEPTION_RESNET = _Family("inception_resnet", "tf", 75, _numbered("group", 5), None, True, weights_license=_APACHE)
+_NASNET = _Family("nasnet", "tf", 32, ("stem", "cells"), None, True, weights_license=_APACHE)
 
 # name, function of keras.applications, family, default edge in pixels, parameters without the classifier
 _MEMBERS: tuple[tuple[str, str, _Family, int, int], ...] = (
@@ -244,6 +281,7 @@ BACKBONES: dict[str, BackboneEntry] = {
         num_parameters=num_parameters,
         block_pattern=family.block_pattern,
         merge_by_resolution=family.merge_by_resolution,
+        weights_license=family.weights_license,
     )
     for name, keras_name, family, edge_px, num_parameters in _MEMBERS
 }

@@ -19,6 +19,7 @@ from tlkit.errors import RunError
 from tlkit.features.cache import default_cache_root
 from tlkit.inference.task_report import compute_task_report
 from tlkit.interruption import kept_if_interrupted
+from tlkit.models.about import format_size, measure_bundle
 from tlkit.probes.leak_warning import warn_of_leaks
 from tlkit.recipes import Recipe, read_recipe, write_recipe
 from tlkit.recipes.settings import SIMILARITY
@@ -217,5 +218,6 @@ def _print_end(
             f"The model is saved, but not everything else could be made: {missing}. Run the same command with "
             "--resume to make it later."
         )
+    console.say(f"Model: {folder.bundle} ({format_size(measure_bundle(folder.bundle))})")
     console.say(f"Report: {folder.path / 'report.html'}")
     console.say(f"Next: tlkit predict {folder.path} IMAGES…    tlkit evaluate {folder.path} LABELLED-IMAGES")

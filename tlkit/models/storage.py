@@ -5,6 +5,7 @@
     golden.safetensors     a few images, their metadata, and what the model said of them when it was saved
     novelty.safetensors    what the distance from the training images is measured by, if it is
     openvino.*             the same model in another format; so for each of `NETWORK_FORMATS` that it was saved in
+    README.md              for people (about.py); it has no sha256, and nothing reads it
 
 A new bundle is written next to the old one, and replaces it by renaming. A process killed between the two renames
 leaves the old bundle as `bundle.previous`, where `find_bundle` finds it.
@@ -25,6 +26,7 @@ import numpy as np
 
 from tlkit.backbones.catalogue import BACKBONE_PREFIX, BACKBONES, HEAD_PREFIX
 from tlkit.files import flush_folder, write_text
+from tlkit.models.about import README_FILE, describe_bundle, measure_files
 from tlkit.models.networks import NETWORK_FORMATS, find_network_format
 from tlkit.models.novelty import MAX_DIRECTIONS, Novelty
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
@@ -293,7 +295,13 @@ def _write_partial(
         files[NOVELTY_FILE] = write_tensors(partial / NOVELTY_FILE, novelty)
     for name, network in (networks or {}).items():
         files |= find_network_format(name).save(network, partial, weights)
-    write_text(partial / SPEC_FILE, _description_text(spec, files))
+    write_description(partial, spec, files)
+
+
+def write_description(folder: Path, spec: BundleSpec, files: Mapping[str, str]) -> None:
+    """Write bundle.json, given the sha256 of the other files, and README.md."""
+    write_text(folder / SPEC_FILE, _description_text(spec, files))
+    write_text(folder / README_FILE, describe_bundle(spec, measure_files(folder, (SPEC_FILE, *files))))
 
 
 def _description_text(spec: BundleSpec, files: Mapping[str, str]) -> str:
