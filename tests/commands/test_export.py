@@ -14,11 +14,16 @@ from typing import Any
 
 import pytest
 
+from tests.exports.conftest import draw_images, make_classifier
 from tlkit.commands.export import ExportRequest, run_export
+from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import NumericsError
 from tlkit.exports import find_export
 from tlkit.exports.base import FLOAT32
 from tlkit.exports.folder import _PROGRAMS
+from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
+from tlkit.models.spec import BundleSpec
+from tlkit.recipes import HeadSettings
 from tlkit.reports.console import Console
 
 pytestmark = pytest.mark.usefixtures("openvino", "bundles_are_read_once")
@@ -101,6 +106,29 @@ def test_golden_samples_are_the_least_that_is_proved(bundle: Path, tmp_path: Pat
     assert found["bundle_score"] is None
 
 
+@pytest.mark.usefixtures("untraced")
+def test_metadata_box_and_distance_are_proved_too(tmp_path: Path) -> None:
+    from tlkit.models.saving import write_bundle
+
+    columns = (NumberColumn("weight", 3.0, 2.0, -3.0, 3.0), CategoryColumn("boat", ("Anna", "Berta")))
+    head = HeadSettings("dense", units=8)
+    spec = BundleSpec(
+        "mnist_cnn", (32, 32), "pad", LOADER_VERSION, "none", head, ("a", "b"), "multilabel", None, (0.5, 0.5),
+        MetadataEncoding(columns), has_box=True,
+    )  # fmt: skip
+    classifier = make_classifier(spec)
+    metadata = spec.metadata.encode([("12", "Anna"), ("", "Carla"), ("-1.5", "")])
+    write_bundle(tmp_path / "bundle", classifier, classifier.spec, draw_images(3), metadata)
+
+    [file] = run_export(ExportRequest(tmp_path / "bundle", out=tmp_path / "ship"), console=QUIET)["files"]
+
+    assert file["agrees"]
+    assert file["same_by_label"] == {"a": 1.0, "b": 1.0}
+    assert max(file["box_difference"], file["distance_difference"]) < 1e-4
+    assert file["smallest_iou"] > 0.999
+    assert "The model also takes weight, boat" in (tmp_path / "ship" / "README.md").read_text("utf-8")
+
+
 @pytest.fixture
 def broken_programs(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Let exports ship a reader that gives BGR."""
@@ -135,7 +163,6 @@ def test_a_saved_model_has_named_inputs_and_outputs_and_its_weights_once(bundle:
     import numpy as np
     import tensorflow as tf
 
-    from tlkit.data.images import LOADER_VERSION
     from tlkit.exports.shipped import build_shipped_model
     from tlkit.models.saving import read_bundle
 

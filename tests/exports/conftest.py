@@ -7,7 +7,7 @@ import json
 import shutil
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 import pytest
@@ -18,8 +18,12 @@ from tlkit.exports import find_export
 from tlkit.exports.base import Export
 from tlkit.exports.folder import _PROGRAMS
 from tlkit.exports.model_json import build_document
+from tlkit.models.novelty import fit_novelty
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import HeadSettings
+
+if TYPE_CHECKING:
+    from tlkit.models.classifier import Classifier
 
 SPEC = BundleSpec("tiny", (32, 32), "squash", LOADER_VERSION, "avg", HeadSettings("linear"), ("dark", "bright", "red"))
 """What a `ToyModel` says that it is."""
@@ -47,6 +51,24 @@ def open_model(folder):
 
 main(open_model, "toy")
 """
+
+
+def draw_images(count: int) -> NDArray[np.uint8]:
+    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+
+
+def make_classifier(spec: BundleSpec) -> Classifier:
+    """Return a model with opinions, also of what only inference sees, that measures distances."""
+    from tlkit.models.classifier import assemble_classifier
+
+    classifier = assemble_classifier(spec, weights="random", seed=5)
+    rng = np.random.default_rng(5)
+    for variable in classifier.head.weights:
+        noise = rng.normal(size=variable.shape, scale=0.05)
+        variable.assign(np.asarray(variable) + (np.abs(noise) if "variance" in variable.path else noise))
+    classifier.novelty = fit_novelty(rng.normal(size=(40, classifier.backbone.feature_shape("top")[-1])))
+    classifier.spec = dataclasses.replace(classifier.spec, unknown_above=0.75)
+    return classifier
 
 
 class ToyModel:

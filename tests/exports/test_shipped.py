@@ -8,11 +8,12 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tests.exports.conftest import draw_images, make_classifier
 from tlkit.backbones.catalogue import BACKBONES
 from tlkit.exports.shipped import build_shipped_model
 from tlkit.heads import HEADS
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
-from tlkit.models.classifier import Classifier, assemble_classifier
+from tlkit.models.classifier import assemble_classifier
 from tlkit.models.novelty import fit_novelty
 from tlkit.models.predictor import to_values
 from tlkit.models.spec import BundleSpec
@@ -44,22 +45,6 @@ CASES = {
     "value, linear, metadata": dataclasses.replace(VALUE, metadata=METADATA),
     "logarithm of a value, conv": with_head(VALUE, "conv", target=Target("kg", 1.0, 0.5, is_log=True)),
 }
-
-
-def draw_images(count: int) -> np.ndarray[Any, Any]:
-    return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
-
-
-def make_classifier(spec: BundleSpec) -> Classifier:
-    """Return a model with opinions, also of what only inference sees, that measures distances."""
-    classifier = assemble_classifier(spec, weights="random", seed=5)
-    rng = np.random.default_rng(5)
-    for variable in classifier.head.weights:
-        noise = rng.normal(size=variable.shape, scale=0.05)
-        variable.assign(np.asarray(variable) + (np.abs(noise) if "variance" in variable.path else noise))
-    classifier.novelty = fit_novelty(rng.normal(size=(40, classifier.backbone.feature_shape("top")[-1])))
-    classifier.spec = dataclasses.replace(classifier.spec, unknown_above=0.75)
-    return classifier
 
 
 def call(network: Any, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
