@@ -71,6 +71,16 @@ def test_a_quantised_export_may_not_lose_more_than_chance() -> None:
     assert fault.startswith("the score is worse beyond chance: by -0.300 (95% interval -0.4")
 
 
+def test_a_certain_but_negligible_loss_is_accepted() -> None:
+    ours = np.linspace(80, 120, NUM)[:, np.newaxis]
+    found = compare(
+        VALUE, make_reference(ours, ours), [{**row, "value": row["value"][0]} for row in answer(ours + 0.5, "value")]
+    )
+
+    assert found.is_worse
+    assert found.find_fault("int8") == ""
+
+
 def test_a_loss_is_compared_with_what_is_allowed() -> None:
     few = SURE.copy()
     few[:2] = 1 - few[:2]

@@ -155,3 +155,28 @@ def test_boxes_lie_where_predict_puts_them(fit: str, tmp_path: Path) -> None:
 
     ours = recover_box(centre, picture_size=(120, 300), image_size=SPEC.image_size, fit=fit)
     np.testing.assert_allclose(box, ours, atol=1e-9)
+
+
+def test_rows_belong_to_images_by_path_or_by_name(tmp_path: Path) -> None:
+    reader = load_reader(tmp_path / "ship", SPEC)
+    photos, elsewhere = tmp_path / "data" / "photos", tmp_path / "new"
+    for folder in (photos, elsewhere):
+        folder.mkdir(parents=True)
+        for name in ("1.jpg", "notes.txt", "2.PNG"):
+            (folder / name).touch()
+    table = tmp_path / "data" / "houses.csv"
+    table.write_text("image,area\nphotos/1.jpg,30\n", "utf-8")
+
+    both = [
+        (Path(path).name, row.get("area")) for path, row in reader.find_images([str(tmp_path / "data")], str(table))
+    ]
+
+    assert both == [("1.jpg", "30"), ("2.PNG", None)]
+    assert [row.get("area") for _, row in reader.find_images([str(elsewhere / "1.jpg")], str(table))] == ["30"]
+    assert [path for path, _ in reader.find_images([], str(table))] == [str(photos / "1.jpg")]
+
+
+def test_a_missing_row_is_an_error_that_names_the_column(tmp_path: Path) -> None:
+    reader = load_reader(tmp_path / "ship", SPEC)
+    with pytest.raises(ValueError, match=r"^the model needs area, for which --table has no row$"):
+        reader.read_metadata({})

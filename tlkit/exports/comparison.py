@@ -20,6 +20,9 @@ from tlkit.tasks.box_report import measure_iou
 from tlkit.tasks.scored_outputs import ScoredOutputs, compute_mean_interval
 from tlkit.tasks.thresholds import apply_thresholds
 
+NEGLIGIBLE_LOSS = 0.005
+"""A lower loss of accuracy, R² or IoU is accepted even where it is certain, as it is with values on many images."""
+
 
 @dataclass(frozen=True, eq=False)
 class Reference:
@@ -106,9 +109,9 @@ class Comparison:
         if self.gain is not None and allowed_loss is not None:
             lost = -self.gain.value
             return f"the score is {lost:.3f} lower, and --allow is {allowed_loss:g}" if lost > allowed_loss else ""
-        if self.is_worse and self.gain is not None:
+        if self.is_worse and self.gain is not None and self.gain.value < -NEGLIGIBLE_LOSS:
             return f"the score is worse beyond chance: by {self.gain.in_words('{:+.3f}'.format)}"
-        if self.box_gain is not None and self.box_gain.high < 0:
+        if self.box_gain is not None and self.box_gain.high < 0 and self.box_gain.value < -NEGLIGIBLE_LOSS:
             return f"the boxes are worse beyond chance: IoU {self.box_gain.in_words('{:+.3f}'.format)}"
         return ""
 

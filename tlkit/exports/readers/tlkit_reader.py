@@ -133,6 +133,8 @@ def read_metadata(texts):
     metadata = MODEL["metadata"]
     encoded = []
     for column in metadata["columns"]:
+        if column["name"] not in texts:
+            raise ValueError(f"the model needs {column['name']}, for which --table has no row")
         text = texts[column["name"]]
         is_missing = text.strip().lower() in metadata["missing"]
         encode = encode_number if column["kind"] == "number" else encode_category
@@ -205,19 +207,23 @@ def place_box(fractions, width, height):
 
 
 def find_images(given, table):
-    """Yield each image with its row of the table, if any."""
-    rows = {}
-    if table:
-        with Path(table).open(encoding="utf-8-sig", newline="") as file:
-            rows = {row["image"]: row for row in csv.DictReader(file)}
+    """Yield each image with its row of the table, if any: that of its path, seen from the table, or of its name."""
+    rows = read_table(table) if table else {}
     if not given:
-        yield from rows.items()
+        yield from ((str(path), row) for path, row in rows.items())
+    names = {path.name: row for path, row in rows.items()}
     for place in map(Path, given):
-        files = sorted(place.rglob("*")) if place.is_dir() else [place]
-        for path in files:
-            if place.is_dir() and path.suffix.lower() not in SUFFIXES:
-                continue
-            yield str(path), rows.get(str(path), rows.get(path.name, {}))
+        is_folder = place.is_dir()
+        for path in sorted(place.rglob("*")) if is_folder else [place]:
+            if not is_folder or path.suffix.lower() in SUFFIXES:
+                yield str(path), rows.get(path.absolute(), names.get(path.name, {}))
+
+
+def read_table(table):
+    """Return the rows of a table by the image's path."""
+    folder = Path(table).absolute().parent
+    with Path(table).open(encoding="utf-8-sig", errors="surrogateescape", newline="") as file:
+        return {folder / row["image"]: row for row in csv.DictReader(file)}
 
 
 def ask(run, path, row):
@@ -248,7 +254,7 @@ def main(open_model, name):
     for number, (path, row) in enumerate(find_images(options.images, options.table)):
         try:
             outputs, facts, seconds = ask(run, path, row)
-        except (OSError, ValueError, KeyError) as error:
+        except (OSError, ValueError) as error:
             print(json.dumps({"image": path, "error": f"{type(error).__name__}: {error}"}), flush=True)
             continue
         answer = {"image": path, **describe_answer(outputs, facts), "seconds": seconds}
