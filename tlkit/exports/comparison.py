@@ -20,6 +20,8 @@ from tlkit.tasks.box_report import measure_iou
 from tlkit.tasks.scored_outputs import ScoredOutputs, compute_mean_interval
 from tlkit.tasks.thresholds import apply_thresholds
 
+MAP_FACTOR = 5
+"""A place's score may differ by as much more than a probability, which is made from the mean of all places."""
 NEGLIGIBLE_LOSS = 0.005
 """A lower loss of accuracy, R² or IoU is accepted even where it is certain, as it is with values on many images."""
 
@@ -116,18 +118,17 @@ class Comparison:
         return ""
 
     def _find_difference(self, tolerance: float) -> str:
-        differences = {
-            "a probability"
-            if self.largest_in_unit is None
-            else "a value, in standard deviations,": self.largest_difference,
-            "an edge of a box": self.box_difference,
-            "the distance from the training images": self.distance_difference,
-            "a map": self.map_difference,
-        }
+        answer = "a probability" if self.largest_in_unit is None else "a value, in standard deviations,"
+        found = (
+            (answer, self.largest_difference, tolerance),
+            ("an edge of a box", self.box_difference, tolerance),
+            ("the distance from the training images", self.distance_difference, tolerance),
+            ("a map", self.map_difference, MAP_FACTOR * tolerance),
+        )
         faults = [
-            f"{what} differs by {difference:.2g}, more than {tolerance:g}"
-            for what, difference in differences.items()
-            if difference is not None and not difference <= tolerance  # also for NaN
+            f"{what} differs by {difference:.2g}, more than {limit:g}"
+            for what, difference, limit in found
+            if difference is not None and not difference <= limit  # also for NaN
         ]
         return " and ".join(faults)
 
