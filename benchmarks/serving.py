@@ -3,7 +3,8 @@
     python benchmarks/serving.py RUN PHOTOS --requests 10000
 
 The server runs in a process of its own on the loopback. What `tlkit predict` does with the same pictures, before and after,
-is the measure of the engine: other programs on the machine slow both.
+is the measure of the engine: other programs on the machine slow both. The clients take their share of the processor, too, so
+the processor time of an image says what serving itself costs.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import argparse
 import http.client
 import itertools
 import json
+import os
 import socket
 import statistics
 import subprocess
@@ -40,6 +42,7 @@ def main() -> None:
     paths = sorted(path for path in arguments.photos.rglob("*") if path.suffix.lower() in (".jpg", ".jpeg", ".png"))
     paths = paths[:MOST_PICTURES]
     predicted, own = predict(arguments.run, paths)
+    own_cpu = measure_cpu(arguments.run, paths)
     expected = [{**row, "path": "image"} for row in predicted]
     contents = [path.read_bytes() for path in paths]
     with socket.create_server(("127.0.0.1", 0)) as free:
@@ -64,6 +67,7 @@ def main() -> None:
         ask_all(port, contents, expected, clients=4, number=min(200, arguments.requests), seconds=60)
         before = read_memory(port)
         print(f"memory after 200 requests: {before / 1e6:.0f} MB")
+        done, cpu_before = 0, read_cpu_seconds(server.pid)
         for clients in CLIENTS:
             result = ask_all(
                 port,
@@ -77,6 +81,9 @@ def main() -> None:
             engine = (own + again) / 2
             own = again
             print(f"{clients:3} clients: {result}; predict {engine:.1f} images/s, ratio {result.rate / engine:.2f}")
+            done += len(result.latencies)
+        each = 1000 * (read_cpu_seconds(server.pid) - cpu_before) / done
+        print(f"processor time of an image: predict {own_cpu:.1f} ms, serve {each:.1f} ms, ratio {own_cpu / each:.2f}")
         after = read_memory(port)
         print(f"memory at the end: {after / 1e6:.0f} MB ({(after - before) / 1e6:+.0f} MB)")
     finally:
@@ -88,6 +95,21 @@ def predict(run: Path, paths: Sequence[Path]) -> tuple[list[dict[str, Any]], flo
     """Return the rows of `tlkit predict`, and its images a second, once the model is open."""
     payload = tlkit.predict(run, *paths)
     return payload["predictions"], payload["images_per_second"]
+
+
+def measure_cpu(run: Path, paths: Sequence[Path]) -> float:
+    """Return the processor time that `tlkit predict` takes for a further image, in milliseconds."""
+    begin = time.process_time()
+    predict(run, paths[:1])
+    opened = time.process_time()
+    predict(run, paths)
+    return 1000 * (time.process_time() - opened - (opened - begin)) / (len(paths) - 1)
+
+
+def read_cpu_seconds(process: int) -> float:
+    """Return the processor time of a process so far (Linux)."""
+    fields = Path(f"/proc/{process}/stat").read_text("utf-8").rpartition(")")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
 
 class Result:

@@ -33,6 +33,8 @@ from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, 
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model
+from tlkit.serving.model import ServedModel
+from tlkit.serving.uploads import Upload
 from tlkit.training.run import Run
 
 pytestmark = pytest.mark.usefixtures("openvino")
@@ -175,3 +177,14 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
     warnings = capsys.readouterr().err
     assert warnings == "Warning: The network for OpenVINO could not be made: OpenVINO gives other answers.\n"
     assert steps.not_made == [{"what": "The network for OpenVINO", "reason": "OpenVINO gives other answers"}]
+
+
+def test_a_server_answers_with_the_predictions_of_predict_to_the_bit(
+    finished: tuple[Path, Scores], manifest: Manifest
+) -> None:
+    paths = [record.path for record in manifest.in_split("validation")[:4]]
+    model = open_classifier(finished[0], loader_version=LOADER_VERSION)
+    files = predict_files(model, paths, MetadataSource(NO_METADATA, None), top_k=2)
+    served = ServedModel(open_classifier(finished[0], loader_version=LOADER_VERSION))
+    answers = [served.predict(Upload(str(path), path.read_bytes(), {}), top_k=2).prediction for path in paths]
+    assert answers == [file.prediction for file in files]
