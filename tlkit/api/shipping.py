@@ -1,4 +1,4 @@
-"""Hand a trained model on: `tlkit export`, `tlkit serve`."""
+"""Hand a trained model on: `tlkit export`, `tlkit serve`, `tlkit card`."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ from tlkit.recipes.given import check_known, collect_settings
 from tlkit.recipes.settings import DataSettings
 from tlkit.reports.console import Console
 
-__all__ = ["export", "list_export_formats", "serve"]
+__all__ = ["card", "export", "list_export_formats", "serve"]
 
 
 def export(
@@ -139,3 +139,35 @@ def serve(
         precision=precision,
     )
     return run_serve(Path(run), options, console=console or quiet_console())
+
+
+def card(
+    run: Place,
+    *,
+    out: Place | None = None,
+    license: str | None = None,
+    dataset: str | None = None,
+    evaluation: Place | None = None,
+    console: Console | None = None,
+) -> Result:
+    """Write a model card from what a run records: `tlkit card`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        out: The file; None for README.md in `run`. Figures of the run in the same folder are shown.
+        license: Licence of the model, as hubs name it, such as "mit".
+        dataset: Name of the data set on a hub, such as "user/birds".
+        evaluation: A folder of `evaluate(..., out=...)`, whose scores stand before those of the run.
+        console: As in `finetune`.
+
+    Returns:
+        `out`, the `pictures` that it shows, and the `license`.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.card import run_card
+    from tlkit.runs.card_record import CardOptions
+
+    options = CardOptions(license, dataset, as_path(evaluation))
+    return run_card(Path(run), options, out=as_path(out), console=console or quiet_console())

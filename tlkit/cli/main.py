@@ -70,6 +70,7 @@ SECTIONS = {
         "predict": "Classify images with a run.",
         "export": "Write a run for people and devices without tlkit.",
         "serve": "Answer over HTTP with a run.",
+        "card": "Write a model card for a run.",
     },
     "Keep house": {
         "cache": "List, verify or prune cached features.",

@@ -161,6 +161,21 @@ def view_options(function: Callable[..., Any]) -> Callable[..., Any]:
     return decorated
 
 
+def card_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add what only the user knows of a model: `--license`, `--dataset` and `--evaluation`."""
+    licence = click.option(
+        "--license", metavar="NAME", help="Licence of the model, as hubs name it, such as mit or apache-2.0."
+    )
+    dataset = click.option("--dataset", metavar="NAME", help="Name of the data set on a hub, such as user/birds.")
+    evaluation = click.option(
+        "--evaluation",
+        type=click.Path(path_type=Path),
+        help="Folder of `tlkit evaluate --out`; its scores stand before those of the run.",
+    )
+    decorated: Callable[..., Any] = licence(dataset(evaluation(function)))
+    return decorated
+
+
 def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `-v`, `-q` and `--json`, and pass the command a `console` made from them."""
 

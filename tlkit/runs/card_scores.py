@@ -1,0 +1,181 @@
+"""Scores as a run or an evaluation records them in JSON, for the tables and the header of a model card."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from tlkit.errors import RunError, describe_damage
+from tlkit.files import read_json
+from tlkit.metrics.intervals import Interval
+from tlkit.models.spec import BundleSpec
+from tlkit.reports.markdown import escape_markdown, format_table
+from tlkit.runs.evaluation_folder import REPORT_FILE
+
+MAX_MISTAKES = 8
+MAX_ROWS = 200
+MEASURES = {
+    "accuracy": ("accuracy", "accuracy"),
+    "top_k_accuracy": ("top-k accuracy", "top_k_accuracy"),
+    "macro_f1": ("macro-F1", "f1"),
+    "mean_average_precision": ("mean average precision", "mean_average_precision"),
+    "micro_f1": ("micro-F1", "f1"),
+    "all_labels_right": ("images with all labels right", "subset_accuracy"),
+    "mean_absolute_error": ("mean absolute error", "mae"),
+    "guess_error": ("mean absolute error of always predicting the median", ""),
+    "median_absolute_error": ("median absolute error", "median_absolute_error"),
+    "root_mean_squared_error": ("root mean squared error", "rmse"),
+    "r2": ("R²", "r_squared"),
+    "calibration": ("calibration error", "expected_calibration_error"),
+    "iou": ("mean IoU of the boxes", "mean_iou"),
+    "share_above_0.5": ("boxes with an IoU above 0.5", ""),
+    "error_px": ("mean error of an edge of the box, in pixels", ""),
+}
+"""Scores by their keys in JSON: what each is called, and as which metric a hub knows it; empty for none."""
+OF_CLASSES = frozenset({"accuracy", "top_k_accuracy", "macro_f1", "calibration"})
+"""Scores that mean nothing with a single class."""
+_COLUMNS = {
+    "class_name": "class",
+    "label_name": "label",
+    "low": "from",
+    "high": "to",
+    "threshold": "threshold",
+    "average_precision": "average precision",
+    "precision": "precision",
+    "recall": "recall",
+    "f1": "F1",
+    "support": "images",
+    "num_images": "images",
+    "mean_absolute_error": "mean absolute error",
+    "mean_error": "mean of predicted - true",
+}
+
+
+@dataclass(frozen=True)
+class Measure:
+    """A score.
+
+    Attributes:
+        name: For people.
+        metric: Name of the metric on a hub; empty for none.
+        value: The score.
+        interval: Its 95% interval, if there is one.
+    """
+
+    name: str
+    metric: str
+    value: float
+    interval: Interval | None
+
+
+@dataclass(frozen=True)
+class RecordedScores:
+    """The scores of a set of images.
+
+    Attributes:
+        title: The images, in words: "the validation images".
+        split: train, validation or test; empty for other images.
+        payload: The scores, as `Report.to_payload` gives them.
+        note: What to know about them; empty for nothing.
+    """
+
+    title: str
+    split: str
+    payload: Mapping[str, Any]
+    note: str = ""
+
+    def list_measures(self, spec: BundleSpec) -> list[Measure]:
+        """Return the scores that are defined."""
+        return list(self._measure(spec))
+
+    def _measure(self, spec: BundleSpec) -> Iterator[Measure]:
+        values = {**self.payload, **(self.payload.get("boxes") or {})}
+        values["calibration"] = (self.payload.get("calibration") or {}).get("error")
+        values["top_k_accuracy"] = (self.payload.get("top_k_accuracy") or {}).get("interval")
+        for key, (name, metric) in MEASURES.items():
+            value = values.get(key)
+            if value is None or (key in OF_CLASSES and spec.has_one_class):
+                continue
+            interval = Interval(**value) if isinstance(value, Mapping) else None
+            yield Measure(name, metric, float(interval.value if interval else value), interval)
+
+    def describe(self, spec: BundleSpec) -> list[list[str]]:
+        """Return blocks of Markdown: the scores, and those of each class, label or quarter of the values."""
+        rows = []
+        for measure in self.list_measures(spec):
+            interval = measure.interval
+            bounds = f"{format_score(interval.low)} to {format_score(interval.high)}" if interval else ""
+            rows.append((measure.name, format_score(measure.value), bounds))
+        number = f"{int(self.payload['images']):,}"
+        return [
+            [f"### On {escape_markdown(self.title)} ({number})"],
+            *([[self.note]] if self.note else []),
+            format_table(("score", "value", "95% interval"), rows),
+            self._describe_each(),
+        ]
+
+    def _describe_each(self) -> list[str]:
+        each: Sequence[Mapping[str, Any]] = next(
+            (self.payload[key] for key in ("classes", "labels", "quarters") if self.payload.get(key)), ()
+        )
+        if not 1 < len(each) <= MAX_ROWS:
+            return []
+        keys = [key for key in _COLUMNS if key in each[0]]
+        return format_table(
+            [_COLUMNS[key] for key in keys], [[_format_cell(row.get(key)) for key in keys] for row in each]
+        )
+
+    def list_mistakes(self) -> list[tuple[str, str, str]]:
+        """Return the most frequent mistakes: true class, predicted class and number of images, as Markdown."""
+        return [
+            (
+                escape_markdown(str(each["true_class_name"])),
+                escape_markdown(str(each["predicted_class_name"])),
+                f"{int(each['count']):,}",
+            )
+            for each in (self.payload.get("mistakes") or ())[:MAX_MISTAKES]
+        ]
+
+
+def read_evaluation(folder: Path, spec: BundleSpec) -> RecordedScores:
+    """Read the scores that `tlkit evaluate --out` has written.
+
+    Raises:
+        RunError: They are missing, damaged or those of a model with other classes.
+    """
+    path = folder / REPORT_FILE
+    try:
+        report = read_json(path)
+        split, class_names = report["split"], tuple(report["class_names"])
+        data = f"images of {Path(report['data']).name}" if report["data"] else ""
+    except (OSError, KeyError, TypeError, ValueError) as error:
+        raise RunError(
+            f"--evaluation {folder}: {REPORT_FILE} cannot be read ({describe_damage(error)}).",
+            expected="a folder that `tlkit evaluate --out` has written",
+            fix=f"tlkit evaluate RUN --out {folder}",
+        ) from error
+    if class_names != spec.class_names:
+        raise RunError(
+            f"--evaluation {folder} is of a model with other classes.",
+            expected=f"{len(spec.class_names):,} classes, those of this run",
+            fix="evaluate this run, or leave out --evaluation.",
+        )
+    title = " ".join(
+        filter(None, [data, f"the {split} images" if split and not data else f"({split})" if split else ""])
+    )
+    return RecordedScores(title or "other images", split or "", report)
+
+
+def format_score(value: float) -> str:
+    """Return a score with three decimals, and larger numbers with six digits."""
+    return f"{value:z.3f}" if abs(value) < 10 else f"{value:,.6g}"
+
+
+def _format_cell(value: Any) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, str):
+        return escape_markdown(value)
+    return f"{value:,}" if isinstance(value, int) else format_score(float(value))
