@@ -11,14 +11,16 @@ import numpy as np
 import pytest
 
 from tests.exports.conftest import SPEC, ToyModel
+from tlkit.data.manifest import ImageRecord
 from tlkit.errors import RunError
 from tlkit.exports.asking import Question, ask_export
 from tlkit.exports.base import Export
-from tlkit.exports.comparison import Comparison
+from tlkit.exports.comparison import Comparison, Reference
 from tlkit.exports.proof import decode_metadata, prove, read_reference
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
+from tlkit.runs.evaluation_set import EvaluationSet
 
 QUIET = Console(verbosity=-1)
 Ship = Callable[..., Path]
@@ -92,6 +94,25 @@ def test_images_of_which_none_can_be_read_are_no_proof(photos: Path, monkeypatch
         pytest.fail("there is nothing to compare")
 
     assert caught.value.found == f"None of the 8 images of {photos} can be read."
+
+
+def test_where_the_runs_images_are_gone_the_golden_samples_are_what_is_left(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    record = ImageRecord(tmp_path / "gone.jpg", "0" * 64, 8, 8, "test", "dark")
+    images = EvaluationSet("the run's own test split", tmp_path, "test", (record,), ())
+    golden = Reference("2 golden samples of the bundle", [], np.zeros((0, 3)), [])
+    monkeypatch.setattr("tlkit.exports.proof.find_run_folder", lambda run: run)
+    monkeypatch.setattr("tlkit.exports.proof.read_images_to_evaluate", lambda *_, **__: images)
+    monkeypatch.setattr("tlkit.exports.proof._read_golden", lambda *_: golden)
+
+    with read_reference(tmp_path, None, ToyModel(), settings=DataSettings(), console=QUIET) as reference:  # type: ignore[arg-type]
+        assert reference is golden
+
+    warning = (
+        "The run's own images are gone: only the golden samples of its bundle can be compared. --data gives others."
+    )
+    assert warning in " ".join(capsys.readouterr().err.split())
 
 
 def test_metadata_of_golden_samples_become_texts_that_are_encoded_as_they_were() -> None:

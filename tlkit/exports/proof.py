@@ -41,7 +41,6 @@ if TYPE_CHECKING:
 
 NUM_MAPS = 8
 NO_SUCH_VALUE = "\ufffd"
-GOLDEN_SOURCE = "golden samples of the bundle"
 
 
 @dataclass(frozen=True)
@@ -209,7 +208,9 @@ def _read_golden(run: Path, spec: BundleSpec, scratch: Path) -> Reference:
     rows = split_rows(golden["answers"], spec)
     boxes = None if rows.boxes is None else [recover(box, spec.image_size, spec) for box in rows.boxes]
     sizes = [spec.image_size] * len(questions)
-    source = f"the {len(questions)} {GOLDEN_SOURCE}"
+    source = (
+        "a golden sample of the bundle" if len(questions) == 1 else f"{len(questions)} golden samples of the bundle"
+    )
     return Reference(source, questions, rows.answers, sizes, boxes, rows.distances, pixels=golden["images"][:NUM_MAPS])
 
 
