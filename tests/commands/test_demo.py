@@ -67,6 +67,7 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     assert [stage["stage"] for stage in payload["validation"]] == ["head", "unfreeze-block4"]
     assert "stem            992           0   frozen" in story
     assert f"tlkit finetune '{folder}/photos' --backbone mobilenet_v2 --out '{folder}/round-1/mobilenet'" in story
+    assert f"tlkit serve '{folder}/round-1/unfrozen'" in story
     for place in (payload["predictions"], payload["previews"], payload["run"] / "report.html", folder / "photos.csv"):
         assert str(place) in story
 

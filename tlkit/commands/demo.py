@@ -2,8 +2,7 @@
 
 The steps: draw fish in a pond, compute features, train a head, unfreeze the highest layers, evaluate the model on test
 images, show where it looks, test the metadata for leaks, train a second model that takes metadata and predicts boxes,
-predict new images, export the model for others, audit a folder with wrong labels and copies, and print what to do next.
-Nothing is downloaded.
+predict new images, export the model, audit an untidy folder, and print what to do next. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -253,6 +252,7 @@ def _export(results: Path, console: Console) -> dict[str, Any]:
         console,
         "10. A model for others (tlkit export)",
         "A file that runs without tlkit. A fresh process is asked about the test pictures: it must answer as the run does.",
+        f"The same run answers over HTTP, with a page to drop pictures on: tlkit serve {shlex.quote(str(results / UNFROZEN))}",
     )
     request = ExportRequest(results / UNFROZEN, (choose_installed(EXPORT_FORMATS),), out=results / EXPORT)
     return run_export(request, console=console)
