@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tlkit.exports.base import Export
 
-EXPORTS = ("keras", "savedmodel", "openvino")
+EXPORTS = ("keras", "savedmodel", "onnx", "litert", "openvino")
 """The formats by name, each a module of this package."""
 
 

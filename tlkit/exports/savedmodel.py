@@ -19,7 +19,16 @@ EXTRA_ASSETS = "assets.extra"
 def write(
     model: ShippedModel, folder: Path, precision: str, calibration: CalibrationImages | None = None
 ) -> Sequence[Path]:
-    """Write `saved_model/` with the signature `serving_default`, whose inputs and outputs have the model's names.
+    """Write `saved_model/` with the signature `serving_default`, whose inputs and outputs have the model's names."""
+    path = save_network(model, folder / EXPORT.file)
+    extra = path / EXTRA_ASSETS
+    extra.mkdir()
+    (extra / MODEL_JSON).write_text(format_document(model.document), "utf-8")
+    return [path]
+
+
+def save_network(model: ShippedModel, path: Path) -> Path:
+    """Write the network alone as a SavedModel, and return its folder.
 
     Keras' own `export` stores all weights twice.
     """
@@ -37,12 +46,8 @@ def write(
 
     module = tf.Module()
     module.weights = [weight.value for weight in network.weights]
-    path = folder / EXPORT.file
     tf.saved_model.save(module, path, signatures={"serving_default": serve.get_concrete_function()})
-    extra = path / EXTRA_ASSETS
-    extra.mkdir()
-    (extra / MODEL_JSON).write_text(format_document(model.document), "utf-8")
-    return [path]
+    return path
 
 
 EXPORT = Export(
