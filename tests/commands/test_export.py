@@ -29,7 +29,7 @@ from tlkit.reports.console import Console
 pytestmark = pytest.mark.usefixtures("openvino", "bundles_are_read_once")
 
 QUIET = Console(verbosity=-1)
-NAMES = ("keras-float32", "openvino-float16", "openvino-float32")
+NAMES = ("keras-float32", "onnx-float16", "onnx-float32", "openvino-float16", "openvino-float32")
 
 
 @pytest.fixture(scope="module")
@@ -47,7 +47,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable
 def shipped(openvino: Any, bundle: Path, photos: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Any]:
     """What `run_export` returns, with an earlier export in its folder."""
     out = tmp_path_factory.mktemp("ship") / "ship"
-    request = ExportRequest(bundle, ("keras", "openvino"), ("float32", "float16"), out, photos)
+    request = ExportRequest(bundle, ("keras", "onnx", "openvino"), ("float32", "float16"), out, photos)
     return run_export(request, console=QUIET)
 
 
@@ -58,6 +58,7 @@ def test_every_file_agrees_with_the_run(shipped: dict[str, Any], photos: Path) -
     assert all(file["agrees"] and file["same_answer"] == 1.0 for file in files.values())
     assert files["openvino-float32"]["largest_difference"] < 1e-4
     assert files["openvino-float32"]["map_difference"] < 1e-4
+    assert files["onnx-float32"]["largest_difference"] < 1e-4
     assert files["openvino-float16"]["bytes"] < 0.6 * files["openvino-float32"]["bytes"]
     assert (shipped["measured_on"], shipped["images"]) == (str(photos), 6)
     assert shipped["bundle_score"]["value"] == files["openvino-float32"]["score"]["value"]
