@@ -10,7 +10,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.exports.test_shipped import CASES, call, draw_images, make_classifier
+from tests.exports.conftest import draw_images, make_classifier
+from tests.exports.test_shipped import CASES, call
 from tlkit.exports import litert
 from tlkit.exports.base import CalibrationImages
 from tlkit.exports.shipped import ShippedModel, build_shipped_model

@@ -10,7 +10,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.exports.test_shipped import CASES, CLASSES, call, draw_images, make_classifier
+from tests.exports.conftest import draw_images, make_classifier
+from tests.exports.test_shipped import CASES, CLASSES, call
 from tlkit.errors import NumericsError
 from tlkit.exports import onnx
 from tlkit.exports.shipped import ShippedModel, build_shipped_model
