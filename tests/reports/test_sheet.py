@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
+import io
 from pathlib import Path
 from typing import Any
 
 import pytest
-from PIL import Image
+from PIL import Image, ImageStat
 
 from tests.browser import NARROW_PX, WIDE_PX, OpenPage, find_barriers, find_overflow
 from tests.reports.test_page import EVIL, Parsed
-from tlkit.reports.markup import Link, render_table
+from tlkit.reports.markup import Link, make_data_url, render_table
 from tlkit.reports.page import Page, Section, write_page
 from tlkit.reports.sheet import Choice, Export, Group, Sheet, Tile, render_sheet
 from tlkit.reports.thumbnails import make_thumbnail
@@ -81,6 +82,25 @@ def test_without_scripts_every_picture_is_there(page_path: Path, open_page: Open
     page = open_page(page_path, scripts=False)
     assert names_shown(page) == ["1.jpg", "2.jpg", "3.jpg", "4.jpg"]
     assert page.locator(".controls").is_hidden()
+
+
+@pytest.mark.parametrize("scripts", [False, True])
+def test_a_picture_that_is_shown_twice_is_stored_once(tmp_path: Path, open_page: OpenPage, scripts: bool) -> None:
+    picture = make_thumbnail(Image.effect_noise((60, 40), 50).convert("RGB"))
+    tiles = [Tile(picture, "1.jpg"), Tile(make_thumbnail(Image.new("RGB", (40, 60), "teal")), "2.jpg")]
+    groups = [Group("Highest loss", tiles), Group("Least sure", [Tile(picture, "1.jpg, again")])]
+    section = render_sheet(Sheet("mistakes", "Mistakes", groups))
+    assert section is not None
+    path = write_page(tmp_path / "page.html", Page("run", "Report.", [section]))
+    assert path.read_text().count(make_data_url(picture)) == 1
+    page = open_page(path, scripts=scripts)
+    shown = [Image.open(io.BytesIO(photo.screenshot())).convert("L") for photo in page.locator(".photo").all()]
+    once, other, again = (ImageStat.Stat(photo.crop((50, 50, 100, 100))).stddev[0] for photo in shown)
+    assert (once > 20, other, again > 20) == (True, 0, True)
+    if scripts:
+        page.get_by_role("button", name="1.jpg, again").press("Enter")
+        enlarged = page.get_by_role("dialog").locator("img")
+        assert enlarged.evaluate("image => getComputedStyle(image).content").startswith('url("data:image/jpeg')
 
 
 @pytest.mark.parametrize("dark", [False, True], ids=["light", "dark"])

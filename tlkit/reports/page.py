@@ -1,6 +1,6 @@
 """Write a page: one self-contained HTML file with a head, a navigation and sections, without a request to anywhere.
 
-Pictures are inlined. A content security policy allows the page's own style and scripts by their hashes and nothing else,
+Pictures are inlined, each once however often it is shown. A content security policy allows the page's own style and scripts by their hashes and nothing else,
 so that HTML in a class or file name has no effect even where it would get past the escaping. A page is readable without
 scripts.
 """
@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -20,6 +21,9 @@ from tlkit.reports.markup import Html, escape_text, join_html, make_anchor
 
 ASSETS = Path(__file__).with_name("assets")
 PAGE_STYLE = "page.css"
+_INLINED = re.compile(r' src="(data:image/[^"]{500,})"')
+_PLACEHOLDER = "data:image/gif;base64,R0lGODlhAQABAIAAAAAAAP///yH5BAEAAAAALAAAAAABAAEAAAIBRAA7"
+"""A transparent pixel: the source of a picture that the style sheet fills in."""
 
 
 @dataclass(frozen=True)
@@ -78,6 +82,8 @@ def write_page(path: Path, page: Page) -> Path:
     sections = _give_anchors(page.sections)
     style = "".join(read_asset(name) for name in _list_once([PAGE_STYLE], *(each.styles for each in page.sections)))
     scripts = [read_asset(name) for name in _list_once(*(each.scripts for each in page.sections))]
+    body, repeated = _store_once(join_html([_render_section(section) for section in sections]))
+    style += repeated
     html = (
         '<!doctype html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
         f'<meta http-equiv="Content-Security-Policy" content="{_make_policy(style, scripts)}">\n'
@@ -85,7 +91,7 @@ def write_page(path: Path, page: Page) -> Path:
         '<meta name="color-scheme" content="light dark">\n<link rel="icon" href="data:,">\n'
         f"<title>{escape_text(page.title)}</title>\n<style>{style}</style>\n</head>\n<body>\n"
         f"{_render_head(page)}\n{_render_navigation(sections)}\n<main>\n"
-        + join_html([_render_section(section) for section in sections])
+        + body
         + "\n</main>\n<footer>Made by tlkit. This page is one file, without links to others, and can be passed on as it "
         "is.</footer>\n" + "\n".join(f"<script>{script}</script>" for script in scripts) + "\n</body>\n</html>\n"
     )
@@ -98,6 +104,22 @@ def write_page(path: Path, page: Page) -> Path:
 def read_asset(name: str) -> str:
     """Return a style sheet or script of tlkit."""
     return (ASSETS / name).read_text("utf-8")
+
+
+def _store_once(body: Html) -> tuple[Html, str]:
+    """Return a body without the pictures that it shows more than once, and the rules of style that fill them in.
+
+    A style sheet does so without scripts, too. `sheet.js` knows the attribute.
+    """
+    counts = Counter(_INLINED.findall(body))
+    numbers = {source: number for number, source in enumerate(each for each, count in counts.items() if count > 1)}
+
+    def refer(found: re.Match[str]) -> str:
+        number = numbers.get(found[1])
+        return found[0] if number is None else f' src="{_PLACEHOLDER}" data-same="{number}"'
+
+    rules = [f'img[data-same="{number}"]{{content:url("{source}")}}' for source, number in numbers.items()]
+    return Html(_INLINED.sub(refer, body)), "\n".join(rules)
 
 
 def _give_anchors(sections: Sequence[Section]) -> list[Section]:

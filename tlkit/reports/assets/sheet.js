@@ -128,9 +128,9 @@
     const photo = button.querySelector(".photo");
     dialog.pictures.replaceChildren();
     dialog.text.replaceChildren();
-    addPicture(button.dataset.detail ?? photo.src, photo.alt, "");
+    addPicture(photo, photo.alt, "", button.dataset.detail);
     for (const layer of button.querySelectorAll("[data-layer]")) {
-      addPicture(layer.src, `${photo.alt}, ${layer.dataset.layer}`, layer.dataset.layer);
+      addPicture(layer, `${photo.alt}, ${layer.dataset.layer}`, layer.dataset.layer);
     }
     for (const line of tile.querySelectorAll(".caption > *")) {
       make("p", dialog.text, "").append(line.cloneNode(true));
@@ -141,10 +141,12 @@
     dialog.node.focus();
   }
 
-  function addPicture(source, alternative, title) {
+  function addPicture(shown, alternative, title, larger) {
     const figure = make("figure", dialog.pictures);
     const image = make("img", figure);
-    image.src = source;
+    image.src = larger ?? shown.src;
+    // The style sheet fills in a picture that the page shows several times.
+    if (!larger && shown.dataset.same) image.dataset.same = shown.dataset.same;
     image.alt = alternative;
     if (title) make("figcaption", figure, "", title);
   }
