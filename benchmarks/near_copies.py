@@ -3,7 +3,7 @@
     python benchmarks/near_copies.py copies clothing/train houses/ --weights mobilenet_v2_1.0_224_no_top.weights.h5
     python benchmarks/near_copies.py search --rows 100000 --rows 1000000
 
-`copies` takes photos of each folder, plants copies of 14 kinds, 40 of each, computes features by tlkit, and prints the
+`copies` takes photos of each folder, plants copies of 16 kinds, 40 of each, computes features by tlkit, and prints the
 part of each kind that ends in the group of its original, and the pairs of other photos that were called copies: look at
 them, since real data sets have copies of their own. `search` times a block of queries on made-up rows and states what all
 of them would take. The figures are in near_copies.md.

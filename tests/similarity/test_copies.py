@@ -123,6 +123,18 @@ def test_a_part_that_was_cut_anywhere_and_turned_is_found_without_features(
     assert found.scale[0] == pytest.approx(0.85, abs=0.02)
 
 
+def test_a_part_has_to_agree_better_than_a_whole_picture(
+    draw_photo: Callable[[int], Image.Image], photos: list[Image.Image], shrink: Shrink
+) -> None:
+    other = draw_photo(77)
+    agreements = []
+    for weight in np.arange(0.1, 0.5, 0.02):
+        part = Image.blend(photos[5], other, weight).crop((0, 0, 136, 102))
+        agreements += find([*photos, part], shrink).agreement.tolist()
+    assert len(agreements) > 2
+    assert min(agreements) >= 0.95
+
+
 def test_in_a_large_data_set_parts_are_found_by_features_alone(
     photos: list[Image.Image], shrink: Shrink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

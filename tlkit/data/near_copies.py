@@ -1,7 +1,9 @@
-"""Near copies: images that show the same picture in other bytes, re-encoded, resized, brightened, mirrored or turned.
+"""Near copies: images that show the same picture in other bytes, re-encoded, resized, brightened, mirrored, turned or
+slightly cut.
 
 They are found by the detail of their pixels, without a network: candidates from the small pictures of the file index, of
-which alone the files are decoded again. Cut and rotated copies are found by `tlkit audit`, which has features.
+which alone the files are decoded again. Rotated copies, and those of which a third is missing, are found by `tlkit audit`,
+which has features.
 """
 
 from __future__ import annotations
