@@ -7,6 +7,7 @@
     ├── CacheError        the feature cache cannot be read or written
     ├── BundleError       a saved model is damaged, foreign or hostile
     ├── RunError          an output folder is in the way, or cannot be resumed
+    ├── HubError          a model hub refuses, or cannot be reached
     └── NumericsError     a self-check of the numbers failed (overflow, a cut that does not add up)
 
 The command line turns any of these into three lines and exit code 1. Anything else is a bug.
@@ -62,6 +63,10 @@ class BundleError(TlkitError):
 
 class RunError(TlkitError):
     """An output folder is in the way, or cannot be resumed."""
+
+
+class HubError(TlkitError):
+    """A model hub refuses, or cannot be reached."""
 
 
 class NumericsError(TlkitError):

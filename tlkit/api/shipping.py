@@ -1,4 +1,4 @@
-"""Hand a trained model on: `tlkit export`, `tlkit serve`, `tlkit card`."""
+"""Hand a trained model on: `tlkit export`, `tlkit serve`, `tlkit card`, `tlkit push`, `tlkit pull`."""
 
 from __future__ import annotations
 
@@ -7,11 +7,15 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.api.arguments import Place, Result, as_path, quiet_console
+from tlkit.errors import SettingError, name_fix
 from tlkit.recipes.given import check_known, collect_settings
 from tlkit.recipes.settings import DataSettings
 from tlkit.reports.console import Console
 
-__all__ = ["card", "export", "list_export_formats", "serve"]
+__all__ = ["card", "export", "export_container", "list_export_formats", "pull", "push", "serve"]
+
+GOLDEN_IMAGES = ("keep", "drawn")
+"""What may become of the golden images of an uploaded model."""
 
 
 def export(
@@ -57,6 +61,25 @@ def export(
         allow,
     )
     return run_export(request, console=console or quiet_console())
+
+
+def export_container(run: Place, *, out: Place | None = None, console: Console | None = None) -> Result:
+    """Write a Dockerfile that serves a trained model, with a copy of its bundle: `tlkit export --docker`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        out: Folder for the files; None: in `exports/`, after the run's name.
+        console: As in `finetune`.
+
+    Returns:
+        `out`, and the `files` in it.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.export import run_container
+
+    return run_container(Path(run), as_path(out), console=console or quiet_console())
 
 
 def list_export_formats(*, console: Console | None = None) -> Result:
@@ -171,3 +194,74 @@ def card(
 
     options = CardOptions(license, dataset, as_path(evaluation))
     return run_card(Path(run), options, out=as_path(out), console=console or quiet_console())
+
+
+def push(
+    run: Place,
+    repository: str,
+    *,
+    golden_images: str = "drawn",
+    private: bool = True,
+    license: str | None = None,
+    dataset: str | None = None,
+    evaluation: Place | None = None,
+    console: Console | None = None,
+) -> Result:
+    """Upload a model and its card to a model hub: `tlkit push`.
+
+    Args:
+        run: A run folder, or the bundle in it.
+        repository: Its name on the hub, such as "anna/clothing"; it is made if needed.
+        golden_images: "keep": upload the golden images, which are photos of the data; "drawn": drawn pictures instead.
+        private: Whether only the owner can see it.
+        license: As in `card`.
+        dataset: As in `card`.
+        evaluation: As in `card`.
+        console: As in `finetune`.
+
+    Returns:
+        The `url`, the `commit`, and the `files` with their `bytes` together.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.push import PushOptions, run_push
+    from tlkit.runs.card_record import CardOptions
+
+    if golden_images not in GOLDEN_IMAGES:
+        raise SettingError(
+            f"golden_images is {golden_images!r}.",
+            expected=f"one of {', '.join(GOLDEN_IMAGES)}",
+            fix=name_fix(golden_images, GOLDEN_IMAGES),
+        )
+    options = PushOptions(golden_images == "keep", private, CardOptions(license, dataset, as_path(evaluation)))
+    return run_push(Path(run), repository, options, console=console or quiet_console())
+
+
+def pull(
+    repository: str,
+    *,
+    out: Place | None = None,
+    revision: str | None = None,
+    max_size: int = 2000,
+    console: Console | None = None,
+) -> Result:
+    """Download a model from a model hub, and check it before it can be used: `tlkit pull`.
+
+    Args:
+        repository: Its name on the hub, such as "anna/clothing".
+        out: New folder for the model; None: in `models/`, by the name of the repository.
+        revision: A branch, a tag or a commit; None for the newest.
+        max_size: The most that is downloaded, in megabytes.
+        console: As in `finetune`.
+
+    Returns:
+        `out`, the `commit`, the `files` with their `bytes` together, and what was `not_downloaded`.
+
+    Raises:
+        TlkitError: Any problem that the user can solve.
+    """
+    from tlkit.commands.pull import run_pull
+
+    folder = as_path(out) or Path("models") / repository.rpartition("/")[2]
+    return run_pull(repository, folder, revision=revision, max_megabytes=max_size, console=console or quiet_console())

@@ -37,6 +37,11 @@ if TYPE_CHECKING:
     help="How much lower the score of dynamic and int8 may be (default: not beyond chance).",
 )
 @click.option("--list", "lists", is_flag=True, help="List the formats, what each is for, and what is installed.")
+@click.option(
+    "--docker",
+    is_flag=True,
+    help="Instead write a Dockerfile that serves RUN, with a copy of its bundle (default folder: exports/RUN-docker).",
+)
 @settings_options(DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes"))
 @output_options
 def export(
@@ -47,6 +52,7 @@ def export(
     data: Path | None,
     allow: float | None,
     lists: bool,
+    docker: bool,
     console: Console,
     **settings: Any,
 ) -> None:
@@ -63,6 +69,9 @@ def export(
         return
     if run is None:
         raise click.UsageError("Missing argument 'RUN'.")
+    if docker:
+        console.result(api.export_container(run, out=out, console=console))
+        return
     console.result(
         api.export(
             run,

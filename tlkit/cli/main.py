@@ -71,6 +71,8 @@ SECTIONS = {
         "export": "Write a run for people and devices without tlkit.",
         "serve": "Answer over HTTP with a run.",
         "card": "Write a model card for a run.",
+        "push": "Upload a run's model and its card to a model hub.",
+        "pull": "Download a model from a model hub, and check it.",
     },
     "Keep house": {
         "cache": "List, verify or prune cached features.",

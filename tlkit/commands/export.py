@@ -23,10 +23,13 @@ from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.runs.folder import describe_unfinished
+from tlkit.sharing.container import write_container
 from tlkit.waiting import waiting_for
 
 EXPORT = "exports"
 """The kind of the output folder."""
+CONTAINER = "a container"
+"""The kind of the folder that Docker builds from."""
 DEFAULT_FORMATS = ("openvino",)
 
 
@@ -160,3 +163,27 @@ def _check_proofs(proofs: Sequence[Proof], request: ExportRequest) -> None:
         if quantised
         else "leave it out, and please report this as a bug in tlkit.",
     )
+
+
+def run_container(run: Path, out: Path | None, *, console: Console) -> dict[str, Any]:
+    """Write a folder from which Docker builds a server of the model, and return the result for scripts.
+
+    Args:
+        run: A run folder, or the bundle folder in it.
+        out: The folder; None: in `exports/`, after the run's name.
+        console: Tells the story.
+
+    Raises:
+        BundleError: The model is missing, damaged or foreign.
+        RunError: The folder is in the way of something or in use.
+    """
+    read_spec(run, loader_version=LOADER_VERSION)
+    if notice := describe_unfinished(run):
+        console.warn(notice)
+    folder = out or Path("exports") / f"{run.resolve().name}-docker"
+    check_output_folder(folder, option="--out", kind=CONTAINER, marker=OUTPUT_MARKER, data_folders=[])
+    with held_output_folder(folder, kind=CONTAINER, marker=OUTPUT_MARKER):
+        names = write_container(run, folder)
+    console.say(f"Written: {', '.join(names)} in {folder}")
+    console.say(f"Next: docker build -t my-model {folder}")
+    return {"run": run, "out": folder, "files": names}
