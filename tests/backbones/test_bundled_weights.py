@@ -62,9 +62,9 @@ def test_two_drawn_pictures_have_the_features_that_they_had() -> None:
 
 @pytest.fixture(scope="module")
 def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small pond: 12 photos of each kind to train on, 10 to validate."""
+    """A small pond: 10 photos of each kind to train on, 6 to validate."""
     return draw_pond(
-        tmp_path_factory.mktemp("pond"), photos_per_kind={"train": 12, "validation": 10, "test": 0}, num_new=0
+        tmp_path_factory.mktemp("pond"), photos_per_kind={"train": 10, "validation": 6, "test": 0}, num_new=0
     ).photos
 
 

@@ -10,6 +10,7 @@ import hashlib
 import os
 from collections.abc import Iterator
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 import numpy as np
@@ -255,34 +256,14 @@ def test_a_family_falls_into_the_groups_of_the_catalogue(built: tuple[Family, Ba
     assert backbone.model.count_params() == backbone.entry.num_parameters
 
 
-def test_trunk_and_tail_together_are_the_backbone_at_every_boundary(built: tuple[Family, Backbone]) -> None:
-    _, backbone = built
-    rng = np.random.default_rng(0)
-    for weight in backbone.model.weights:
-        if weight.name == "moving_variance":  # fresh statistics would let the signal of deep networks die
-            weight.assign(rng.uniform(0.05, 0.2, weight.shape))
-    images = rng.integers(0, 256, (1, *backbone.image_size, 3)).astype(np.float32)
-    boundaries = backbone.entry.boundaries[1:-1]
-    if len(boundaries) > 3 and "TLKIT_TEST_SLOW" not in os.environ:
-        boundaries = (boundaries[0], boundaries[len(boundaries) // 2], boundaries[-1])
-    trunks = [trunk for boundary in boundaries if (trunk := backbone.trunk(boundary))]
-    outputs = [*(trunk.output for trunk in trunks), backbone.groups[-1].output]
-    *all_features, whole = keras.Model(trunks[0].input, outputs)(images, training=False)  # one pass for all of them
-    assert np.abs(whole).max() > 0
-    for boundary, features in zip(boundaries, all_features, strict=True):
-        tail = backbone.tail(boundary)
-        assert tail is not None
-        assert features.shape[1:] == backbone.feature_shape(boundary)
-        np.testing.assert_array_equal(np.asarray(tail(features, training=False)), np.asarray(whole))
-
-
 @dataclass(frozen=True)
 class Trained:
-    """A family's member as if it were trained, a random image, and what it gives for it."""
+    """A family's member as if it were trained, a random image, and what it and its trunks give for it."""
 
     backbone: Backbone
     images: NDArray[np.float32]
     outputs: NDArray[np.float32]
+    features: dict[str, Any]
 
     def compute_difference(self, other: keras.Model) -> float:
         """Return the largest difference from another model's outputs, in parts of the largest output."""
@@ -292,7 +273,10 @@ class Trained:
 
 @pytest.fixture(scope="module")
 def trained(built: tuple[Family, Backbone]) -> Trained:
-    """The family after its batch norm has got weights and statistics as of a trained network."""
+    """The family after its batch norm has got weights and statistics as of a trained network.
+
+    Fresh statistics would let the signal of deep networks die.
+    """
     _, backbone = built
     rng = np.random.default_rng(1)
     for weight in backbone.model.weights:
@@ -302,7 +286,22 @@ def trained(built: tuple[Family, Backbone]) -> Trained:
             weight.assign(rng.normal(0, 0.2, weight.shape))
     finalize_normalization(backbone.model)
     images = np.random.default_rng(1).integers(0, 256, (1, *backbone.image_size, 3)).astype(np.float32)
-    return Trained(backbone, images, np.asarray(backbone.model(images, training=False)))
+    boundaries = backbone.entry.boundaries[1:-1]
+    if len(boundaries) > 3 and "TLKIT_TEST_SLOW" not in os.environ:
+        boundaries = (boundaries[0], boundaries[len(boundaries) // 2], boundaries[-1])
+    trunks = [trunk for boundary in boundaries if (trunk := backbone.trunk(boundary))]
+    outputs = [*(trunk.output for trunk in trunks), backbone.groups[-1].output]
+    *features, whole = keras.Model(trunks[0].input, outputs)(images, training=False)  # one pass for all of them
+    return Trained(backbone, images, np.asarray(whole), dict(zip(boundaries, features, strict=True)))
+
+
+def test_trunk_and_tail_together_are_the_backbone_at_every_boundary(trained: Trained) -> None:
+    assert np.abs(trained.outputs).max() > 0
+    for boundary, features in trained.features.items():
+        tail = trained.backbone.tail(boundary)
+        assert tail is not None
+        assert features.shape[1:] == trained.backbone.feature_shape(boundary)
+        np.testing.assert_array_equal(np.asarray(tail(features, training=False)), trained.outputs)
 
 
 def test_a_folded_family_computes_the_same(built: tuple[Family, Backbone], trained: Trained) -> None:

@@ -42,7 +42,7 @@ def test_every_recipe_that_ships_runs_whole(
 ) -> None:
     """On the smallest backbone, its layer groups in the place of the recipe's own, and with few epochs."""
     recipe = read_recipe(path)
-    monkeypatch.setattr("tlkit.training.rate_finder.NUM_STEPS", 20)
+    monkeypatch.setattr("tlkit.training.rate_finder.NUM_STEPS", 12)
     stages = [
         dataclasses.replace(_shorten(stage), unfreeze=_translate(stage.unfreeze, recipe))
         for stage in resolve_stages(recipe)

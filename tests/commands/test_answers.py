@@ -23,6 +23,7 @@ from tlkit.errors import SettingError
 from tlkit.models.storage import read_spec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.reports.console import Console
+from tlkit.runs.finalize import UNCHOSEN_THRESHOLD
 from tlkit.training import metadata_weights
 
 pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
@@ -114,6 +115,7 @@ def test_several_labels_are_learnt(labels_run: Path) -> None:
     assert payload["validation"][0]["after"]["label_accuracy"] > 0.8
     spec = read_spec(labels_run, loader_version=LOADER_VERSION)
     assert (spec.task, spec.class_names, len(spec.thresholds)) == ("multilabel", ("red", "striped"), 2)
+    assert UNCHOSEN_THRESHOLD not in spec.thresholds
     assert (labels_run / "labels.png").is_file()
 
 
@@ -176,6 +178,10 @@ def test_a_value_is_learnt_in_its_own_unit(values_run: Path) -> None:
     assert payload["mean_absolute_error"]["value"] < 0.6 * payload["guess_error"]
     assert payload["r2"]["value"] > 0.5
     assert payload["validation"][0]["after"]["r2"] > 0.7, "of the logarithm"
+    target = read_spec(values_run, loader_version=LOADER_VERSION).target
+    assert target is not None
+    manifest = read_manifest(values_run)
+    assert target.mean == pytest.approx(np.log(manifest.targets(manifest.in_split("train"))).mean())
     assert (values_run / "predicted.png").is_file()
 
 

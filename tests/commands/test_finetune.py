@@ -22,6 +22,7 @@ from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
+from tlkit.data.seen_images import read_seen_images
 from tlkit.errors import BackboneError, DataError, RunError, SettingError
 from tlkit.inference.scoring import score_records
 from tlkit.models.saving import read_bundle
@@ -41,7 +42,7 @@ def make_recipe(*stages: Stage, **sections: Any) -> Recipe:
         "backbone": BackboneSettings(name="mnist_cnn", weights="random", image_size=32),
         "head": HeadSettings(kind="linear"),
     }
-    small = tuple(dataclasses.replace(stage, batch_size=8) for stage in stages or (HEAD,))
+    small = tuple(dataclasses.replace(stage, batch_size=12) for stage in stages or (HEAD,))
     return Recipe(**(settings | sections), stages=small)
 
 
@@ -260,6 +261,7 @@ def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finishe
     assert hash_weights(out) == before
 
 
+@pytest.mark.usefixtures("untraced")
 def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "run"
     run_and_copy(make_recipe(), photos, tmp_path / "whole", {1: out}, monkeypatch)
@@ -289,6 +291,7 @@ def test_an_existing_folder_is_never_overwritten(photos: Path, tmp_path: Path) -
     assert not (photos / "run").exists()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_stage_that_makes_nothing_better_is_rolled_back(
     photos: Path, finished: Finished, tmp_path: Path, make_image_folder: Callable[..., Path]
 ) -> None:
@@ -341,12 +344,16 @@ def test_a_run_that_starts_from_another_keeps_its_split(tmp_path: Path, make_ima
     first, second = tmp_path / "first", tmp_path / "second"
     run_finetune(make_recipe(), data, first, console=QUIET)
     make_image_folder(tmp_path / "photos", {"red": 6}, start=50)
+    gone = read_manifest(first).in_split("train")[0]
+    gone.path.unlink()
     recipe = make_recipe(Stage(epochs=1), training=TrainingSettings(seed=9))
     run_finetune(recipe, data, second, console=QUIET, start_from=first)
     before = {record.sha256: record.split for record in read_manifest(first).records}
     after = {record.sha256: record.split for record in read_manifest(second).records}
+    assert before.pop(gone.sha256) == "train"
     assert len(after) == len(before) + 6
     assert before.items() <= after.items()
+    assert read_seen_images(second).splits[gone.sha256] == "train", "the model goes on knowing it"
 
 
 def test_another_backbone_than_that_of_the_run_to_start_from_is_refused(

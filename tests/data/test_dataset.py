@@ -18,6 +18,7 @@ from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Finding, Manifest, SkippedFile, write_manifest
 from tlkit.errors import DataError, SettingError
+from tlkit.outputs import GreyRange
 from tlkit.recipes.settings import DataSettings
 
 MakeFolder = Callable[..., Path]
@@ -318,6 +319,12 @@ def test_pinned_class_names_give_the_labels(fill: Callable[..., Path], read: Cal
         "green": 1,
         "blue": 2,
     }
+
+
+def test_the_grey_levels_of_an_earlier_model_are_kept(fill: Callable[..., Path], read: Callable[..., Manifest]) -> None:
+    fill({"red": 3, "blue": 3})
+    grey = (GreyRange("16-bit", 0.0, 4095.0),)
+    assert read(earlier=EarlierImages(("blue", "red"), grey=grey)).grey == grey
 
 
 def test_missing_data_are_an_error(tmp_path: Path, read: Callable[..., Manifest]) -> None:

@@ -55,6 +55,15 @@ def test_an_epoch_shows_every_image_once_in_batches_of_nearly_equal_size() -> No
         assert [image for image, _ in inputs] == answers
 
 
+def test_metadata_and_weights_go_with_their_image() -> None:
+    plan = EpochPlan(num_images=20, batch_size=6, num_views=1, seed=0)
+    numbers = np.arange(20, dtype=np.float32)
+    batches = dataclasses.replace(make_batches(plan), metadata=numbers[:, None], weights=numbers + 100)
+    for block in batches.epoch(0):
+        np.testing.assert_array_equal(np.asarray(block.metadata)[:, 0], block.targets.answers)
+        np.testing.assert_array_equal(np.asarray(block.weights), block.targets.answers + 100)
+
+
 def test_order_and_views_follow_from_seed_and_epoch_alone() -> None:
     plan = EpochPlan(num_images=50, batch_size=8, num_views=4, seed=7)
 

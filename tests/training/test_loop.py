@@ -259,6 +259,18 @@ def test_mixing_and_focal_loss_change_what_is_trained_on_and_not_how_validation_
     assert progress.rows[0]["train_loss"] == pytest.approx(np.log(2) * (0.25 if focal else 1), rel=1e-4)
 
 
+def test_weight_decay_keeps_the_weights_small(frozen: Backbone, tmp_path: Path) -> None:
+    """A decay of 10 at a rate of 0.1 removes a weight whole before each step, so that only the last step counts."""
+    losses = []
+    for decay in (0.0, 10.0):
+        folder = tmp_path / str(decay)
+        folder.mkdir()
+        stage = Stage(name="s", epochs=4, lr=0.1, schedule="constant", patience=0)
+        progress = fit(frozen, stage, folder, boundary="top", training=TrainingSettings(weight_decay=decay))
+        losses.append(progress.rows[-1]["validation_loss"])
+    assert losses[1] > 2 * losses[0]
+
+
 @pytest.mark.usefixtures("traced")
 def test_mixtures_keep_the_training_loss_from_vanishing(frozen: Backbone, tmp_path: Path) -> None:
     losses = []

@@ -24,8 +24,8 @@ FOUND_TWICE = Recipe(
     backbone=BackboneSettings(name="mnist_cnn", weights="random", image_size=32),
     head=HeadSettings(kind="linear"),
     stages=(
-        Stage(epochs=3, batch_size=8, lr=FIND, patience=0),
-        Stage(unfreeze="conv2", epochs=2, batch_size=8, lr=FIND, lr_ratio=10, patience=0),
+        Stage(epochs=3, batch_size=12, lr=FIND, patience=0),
+        Stage(unfreeze="conv2", epochs=2, batch_size=12, lr=FIND, lr_ratio=10, patience=0),
     ),
 )
 
@@ -42,9 +42,9 @@ def photos(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable
 
 @pytest.fixture(scope="module", autouse=True)
 def short_sweeps() -> Iterator[None]:
-    """Let a sweep take a quarter of its steps."""
+    """Let a sweep take few steps."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tlkit.training.rate_finder.NUM_STEPS", 40)
+        patch.setattr("tlkit.training.rate_finder.NUM_STEPS", 24)
         yield
 
 
@@ -114,11 +114,11 @@ def test_a_killed_run_goes_on_to_the_bit_with_the_rates_that_it_found(
 @pytest.fixture(scope="module")
 def gradual(photos: Path, finished: Path) -> dict[str, Any]:
     """The summary of a run that unfreezes gradually and whose sweeps suggest nothing."""
-    stage = Stage(unfreeze="all", gradual=True, epochs=1, batch_size=8, lr=FIND)
+    stage = Stage(unfreeze="all", gradual=True, epochs=1, batch_size=12, lr=FIND)
     recipe = Recipe(backbone=BackboneSettings(name="mnist_cnn", image_size=32), head=FOUND_TWICE.head, stages=(stage,))
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlkit.training.rate_search.suggest_rates", lambda sweep: None)
-        patch.setattr("tlkit.training.rate_finder.NUM_STEPS", 20)
+        patch.setattr("tlkit.training.rate_finder.NUM_STEPS", 12)
         return run_finetune(recipe, photos, photos.parent / "gradual", console=QUIET, start_from=finished)
 
 

@@ -1,0 +1,68 @@
+"""What a stage trains on follows from its settings; no network runs here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
+from tlkit.errors import DataError
+from tlkit.features.ensure import DatasetFeatures
+from tlkit.models.spec import BundleSpec
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_backbone
+from tlkit.reports.console import Console
+from tlkit.training.batches import Inputs, ReadInputs
+from tlkit.training.mixing import NO_MIXING, Mixing
+from tlkit.training.run import Run
+from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
+from tlkit.training.stage_plan import StagePlan
+
+CLASSES = ("carp", "eel")
+SPEC = BundleSpec("mnist_cnn", (32, 32), "squash", LOADER_VERSION, "avg", HeadSettings("linear"), CLASSES)
+TINY = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)
+
+
+def make_run(folder: Path, **data: Any) -> Run:
+    """Return a run on five images in the split train, and two in the split validation."""
+    records = tuple(
+        ImageRecord(folder / f"{number}.png", f"{number:064}", 32, 32, split, CLASSES[number % 2])
+        for number, split in enumerate(["train"] * 5 + ["validation"] * 2)
+    )
+    recipe = Recipe(data=DataSettings(**data), backbone=TINY)
+    return Run(recipe, resolve_backbone(TINY), Manifest(folder, CLASSES, records), folder, Console(verbosity=-1))
+
+
+def test_training_images_are_mixed_as_the_stage_says_and_validation_images_are_not(tmp_path: Path) -> None:
+    run = make_run(tmp_path)
+    plan = StagePlan(ResolvedStage(name="s", mixup=0.3, cutmix=0.7), "pixels", 1, keeps_start=False)
+    records = {split: run.manifest.in_split(split) for split in ("train", "validation")}
+    inputs: dict[str, Inputs] = {
+        split: ReadInputs(lambda images, views: np.zeros((len(images), 32, 32, 3))) for split in records
+    }
+    data = join_stage_data(records, inputs, plan, run, spec=SPEC, num_views=0)
+    assert data.train.plan.mixing == Mixing(0.3, 0.7)
+    assert data.validation.plan.mixing == NO_MIXING
+
+
+def test_a_strict_stage_refuses_an_image_that_became_unusable(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    cache: Any = None
+    gone = SkippedFile(tmp_path / "3.png", "no such file")
+    features = DatasetFeatures(cache, {}, (gone,), hits=0, misses=7, seconds=0.0)
+    monkeypatch.setattr("tlkit.training.stage_inputs.ensure_features", lambda *_, **__: features)
+
+    class Model:
+        spec, backbone = SPEC, None
+
+    plan = StagePlan(ResolvedStage(name="s"), "top", 1, keeps_start=False)
+    model: Any = Model()
+    with pytest.raises(DataError) as problem, open_stage_inputs(model, plan, make_run(tmp_path, strict=True)):
+        pass
+    assert str(problem.value) == (
+        f"{tmp_path}/3.png: no such file.\n"
+        "  Expected: only usable images, because of --strict\n"
+        "  Fix: fix or remove the file, or remove --strict to skip it."
+    )
