@@ -32,7 +32,7 @@ from tlkit.reports.console import Console
 from tlkit.training.loop import StageCallbacks
 
 QUIET = Console(verbosity=-1)
-HEAD = Stage(epochs=8, lr=0.01)
+HEAD = Stage(epochs=8, lr=0.02)
 TINY = BackboneSettings(name="tiny", weights="random", image_size=32)
 
 
@@ -268,7 +268,7 @@ def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, m
     with pytest.raises(RunError) as problem:
         run_finetune(make_recipe(dataclasses.replace(HEAD, lr=0.5)), photos, out, console=QUIET, resume=True)
     assert str(problem.value) == (
-        f"--resume: {out} was started with other settings: stage 1.lr: 0.01 → 0.5.\n"
+        f"--resume: {out} was started with other settings: stage 1.lr: 0.02 → 0.5.\n"
         "  Expected: the original settings, so that the result is the same as without interruption\n"
         "  Fix: use the same options, or start a new run with another --out."
     )
