@@ -142,7 +142,6 @@ def test_the_last_groups_hold_a_quarter_of_the_weights_and_leave_something_froze
     assert find_last_groups(build_backbone("mnist_cnn", pooling="avg", weights="random")) == "conv2"
 
 
-@pytest.mark.usefixtures("traced")
 def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
