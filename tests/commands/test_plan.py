@@ -25,6 +25,7 @@ from tlkit.errors import SettingError
 from tlkit.probes.plan_trial import choose_size, shorten
 from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.recipes import Recipe, Stage, resolve_stages
+from tlkit.recipes.defaults import HEAD_DEFAULTS
 from tlkit.reports.console import Console
 
 pytestmark = pytest.mark.usefixtures("untraced_module")
@@ -148,6 +149,7 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     """Flat colours are told apart without training the backbone, also by a linear head, which is then advised."""
     monkeypatch.setattr("tlkit.probes.plan_evidence.MIN_TRIED", 48)
     monkeypatch.setattr("tlkit.probes.plan_trial.MAX_EPOCHS", 1)
+    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=8, lr=1e-2))
     monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 2)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
