@@ -10,7 +10,7 @@ import pytest
 import tlkit.exports
 from tlkit.errors import SettingError
 from tlkit.exports import EXPORTS, find_export
-from tlkit.exports.base import FLOAT32, PRECISIONS, name_folder
+from tlkit.exports.base import FLOAT32, INT8, PRECISIONS, name_folder
 
 READERS = Path(tlkit.exports.__file__).parent / "readers"
 
@@ -36,4 +36,18 @@ def test_a_format_whose_packages_are_missing_is_refused() -> None:
         "--format keras: no_such_package cannot be imported.\n"
         "  Expected: the packages that write and run Keras\n"
         "  Fix: pip install 'tlkit[some]'"
+    )
+
+
+def test_a_package_that_only_int8_needs_is_asked_for_only_with_int8() -> None:
+    export = dataclasses.replace(find_export("openvino"), packages=("numpy",), int8_packages=("no_such_package",))
+
+    export.require(FLOAT32)
+    with pytest.raises(SettingError) as caught:
+        export.require(INT8)
+
+    assert str(caught.value) == (
+        "--format openvino --precision int8: no_such_package cannot be imported.\n"
+        "  Expected: the packages that write OpenVINO with numbers of 8 bits\n"
+        "  Fix: pip install 'tlkit[onnx]'"
     )

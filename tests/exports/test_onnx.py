@@ -14,6 +14,7 @@ from tests.exports.conftest import draw_images, make_classifier
 from tests.exports.test_shipped import CASES, CLASSES, call
 from tlkit.errors import NumericsError
 from tlkit.exports import onnx
+from tlkit.exports.base import CalibrationImages
 from tlkit.exports.shipped import ShippedModel, build_shipped_model
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
@@ -55,6 +56,21 @@ def test_float16_halves_the_weights_and_moves_the_answers_little(tmp_path: Path)
     assert half.stat().st_size < 0.52 * full.stat().st_size
     difference = ask(half, images, metadata)["probabilities"] - ask(full, images, metadata)["probabilities"]
     assert 0 < np.abs(difference).max() < 0.02
+
+
+def test_int8_is_small_and_moves_the_answers_little(tmp_path: Path) -> None:
+    model = build_shipped_model(make_classifier(CASES["classes, conv, batch norm"]))
+    (tmp_path / "full").mkdir()
+    images, metadata = draw_images(3), np.zeros((3, 0), np.float32)
+    calibration = CalibrationImages(images, metadata)
+
+    (full,) = onnx.write(model, tmp_path / "full", "float32", calibration)
+    (small,) = onnx.write(model, tmp_path, "int8", calibration)
+
+    assert small.stat().st_size < 0.35 * full.stat().st_size
+    exact, rounded = ask(full, images, metadata), ask(small, images, metadata)
+    assert tuple(rounded) == model.output_names
+    assert 0 < np.abs(rounded["probabilities"] - exact["probabilities"]).max() < 0.05
 
 
 def test_the_description_of_the_model_is_in_the_file(tmp_path: Path) -> None:

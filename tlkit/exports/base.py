@@ -51,6 +51,7 @@ class Export:
         file: Name of the file, or folder, that the runtime opens.
         write: Writes a shipped model in a precision into an empty folder, and returns the files. Takes seconds to
             minutes.
+        int8_packages: Modules that write int8 besides; the extra `onnx` installs them.
     """
 
     name: str
@@ -62,11 +63,12 @@ class Export:
     calibrated: tuple[str, ...]
     file: str
     write: Callable[[ShippedModel, Path, str, CalibrationImages | None], Sequence[Path]]
+    int8_packages: tuple[str, ...] = ()
 
     @property
     def missing_packages(self) -> tuple[str, ...]:
         """The packages that are not installed."""
-        return tuple(package for package in self.packages if importlib.util.find_spec(package) is None)
+        return _find_missing(self.packages)
 
     @property
     def runtime(self) -> str:
@@ -83,8 +85,8 @@ class Export:
         """The command that installs what the format needs here."""
         return f"pip install 'tlkit[{self.extra}]'" if self.extra else f"pip install {' '.join(self.packages)}"
 
-    def require(self) -> None:
-        """Check that the format can be written and proved here.
+    def require(self, precision: str = FLOAT32) -> None:
+        """Check that the format can be written and proved here in a precision.
 
         Raises:
             SettingError: A package is missing.
@@ -95,6 +97,16 @@ class Export:
                 expected=f"the packages that write and run {self.title}",
                 fix=self.installation,
             )
+        if precision == INT8 and (missing := _find_missing(self.int8_packages)):
+            raise SettingError(
+                f"--format {self.name} --precision {INT8}: {' and '.join(missing)} cannot be imported.",
+                expected=f"the packages that write {self.title} with numbers of 8 bits",
+                fix="pip install 'tlkit[onnx]'",
+            )
+
+
+def _find_missing(packages: Sequence[str]) -> tuple[str, ...]:
+    return tuple(package for package in packages if importlib.util.find_spec(package) is None)
 
 
 def name_folder(export: Export, precision: str) -> str:

@@ -43,8 +43,10 @@ def choose_pairs(formats: Sequence[str], precisions: Sequence[str]) -> list[Pair
                 expected=f"--precision {export.precisions[0]}",
                 fix="add this precision, or leave out the format.",
             )
-        export.require()
-    return [(export, each) for export in exports for each in dict.fromkeys(precisions) if each in export.precisions]
+    pairs = [(export, each) for export in exports for each in dict.fromkeys(precisions) if each in export.precisions]
+    for export, precision in pairs:
+        export.require(precision)
+    return pairs
 
 
 def choose_installed(formats: Sequence[str]) -> str:

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.errors import NumericsError
-from tlkit.exports.base import FLOAT16, FLOAT32, CalibrationImages, Export
+from tlkit.exports.base import FLOAT16, FLOAT32, INT8, CalibrationImages, Export
 from tlkit.exports.model_json import MODEL_JSON, format_document
 from tlkit.version import __version__
 
@@ -28,16 +28,18 @@ def write(
 ) -> Sequence[Path]:
     """Write `model.onnx`. Its inputs `image` and `metadata` are float32; the batch may have any size.
 
-    With float16 the weights take half the space; a processor computes in float32 none the less.
+    With float16 the weights take half the space; a processor computes in float32 none the less. With int8 the backbone
+    computes with numbers of 8 bits; the last layer and the distance stay in float32.
 
     Raises:
         NumericsError: ONNX has no way to write a layer of the model, or the file would be too large.
     """
-    return [save(convert(model), model, folder / EXPORT.file, half=precision == FLOAT16)]
+    graph = convert(model, calibration if precision == INT8 else None)
+    return [save(graph, model, folder / EXPORT.file, half=precision == FLOAT16)]
 
 
-def convert(model: ShippedModel) -> Graph:
-    """Return the graph of a model.
+def convert(model: ShippedModel, calibration: CalibrationImages | None) -> Graph:
+    """Return the graph of a model; with calibration images, one that is quantized.
 
     Raises:
         NumericsError: There is no way to write a layer of the model.
@@ -45,13 +47,18 @@ def convert(model: ShippedModel) -> Graph:
     from tlkit.exports.onnx_writer.convert import UnknownLayerError, convert_model
 
     try:
-        return convert_model(model.network)
+        graph = convert_model(model.network)
     except UnknownLayerError as error:
         raise NumericsError(
             f"--format onnx: the layer {error} cannot be written.",
             expected="layers that tlkit can write as ONNX",
             fix="choose another format, and please report this as a bug in tlkit.",
         ) from error
+    if calibration is None:
+        return graph
+    from tlkit.exports.calibration import quantize
+
+    return quantize(graph, calibration)
 
 
 def save(graph: Graph, model: ShippedModel, path: Path, *, half: bool = False) -> Path:
@@ -80,8 +87,8 @@ EXPORT = Export(
     use="onnxruntime on every system and in browsers, and most other runtimes",
     packages=("onnx", "onnxruntime"),
     extra="onnx",
-    precisions=(FLOAT32, FLOAT16),
-    calibrated=(),
+    precisions=(FLOAT32, FLOAT16, INT8),
+    calibrated=(INT8,),
     file="model.onnx",
     write=write,
 )

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
 from tlkit.backbones.engines.openvino_runtime import import_converter, import_openvino
-from tlkit.exports.base import FLOAT16, FLOAT32, CalibrationImages, Export
+from tlkit.exports.base import FLOAT16, FLOAT32, INT8, CalibrationImages, Export
 from tlkit.exports.model_json import format_document
 
 if TYPE_CHECKING:
+    import openvino
+
     from tlkit.exports.shipped import ShippedModel
 
 DOCUMENT_KEY = ["tlkit", "model_json"]
@@ -22,8 +25,21 @@ def write(
 ) -> Sequence[Path]:
     """Write `model.xml` and `model.bin`. The input `image` is uint8; `metadata` is float32; the batch may have any size.
 
-    With float16 the weights take half the space; a processor computes in float32 none the less.
+    With float16 the weights take half the space; a processor computes in float32 none the less. With int8 the file holds
+    the graph that the format ONNX has.
+
+    Raises:
+        NumericsError: int8 is asked for, and ONNX has no way to write a layer of the model.
     """
+    graph = _read_quantized(model, calibration) if precision == INT8 else _convert(model)
+    graph.set_rt_info(format_document(model.document), DOCUMENT_KEY)
+    path = folder / EXPORT.file
+    import_openvino().save_model(graph, path, compress_to_fp16=precision == FLOAT16)
+    return [path, path.with_suffix(".bin")]
+
+
+def _convert(model: ShippedModel) -> openvino.Model:
+    """Convert a model to an OpenVINO graph."""
     import tensorflow as tf
 
     network = model.network
@@ -37,15 +53,25 @@ def write(
         return [outputs[name] for name in model.output_names]
 
     converted = import_converter()(run.get_concrete_function())
-    openvino = import_openvino()
     # EfficientNets' activations have custom gradients and become extra outputs, at a quarter of the speed.
-    graph = openvino.Model(converted.outputs[: len(model.output_names)], converted.get_parameters(), "tlkit_model")
+    outputs = converted.outputs[: len(model.output_names)]
+    graph = import_openvino().Model(outputs, converted.get_parameters(), "tlkit_model")
     for port, name in zip((*graph.inputs, *graph.outputs), (*dtypes, *model.output_names), strict=True):
         port.get_tensor().set_names({name})
-    graph.set_rt_info(format_document(model.document), DOCUMENT_KEY)
-    path = folder / EXPORT.file
-    openvino.save_model(graph, path, compress_to_fp16=precision == FLOAT16)
-    return [path, path.with_suffix(".bin")]
+    return graph
+
+
+def _read_quantized(model: ShippedModel, calibration: CalibrationImages | None) -> openvino.Model:
+    """Return a quantized graph of a model, through a temporary file in ONNX."""
+    from tlkit.exports import onnx
+
+    openvino = import_openvino()
+    with TemporaryDirectory() as scratch:
+        path = onnx.save(onnx.convert(model, calibration), model, Path(scratch) / onnx.EXPORT.file)
+        graph = openvino.Core().read_model(path)  # reads the weights, too
+    process = openvino.preprocess.PrePostProcessor(graph)
+    process.input("image").tensor().set_element_type(openvino.Type.u8)
+    return process.build()
 
 
 EXPORT = Export(
@@ -54,8 +80,9 @@ EXPORT = Export(
     use="Intel and Arm processors, Intel graphics; Python, C and C++",
     packages=("openvino",),
     extra="",
-    precisions=(FLOAT32, FLOAT16),
-    calibrated=(),
+    precisions=(FLOAT32, FLOAT16, INT8),
+    calibrated=(INT8,),
     file="model.xml",
     write=write,
+    int8_packages=("onnx", "onnxruntime"),
 )

@@ -1,0 +1,36 @@
+"""OpenVINO files with 8-bit numbers: what ONNX files have, with OpenVINO's own input and description."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+
+from tests.exports.conftest import draw_images, make_classifier
+from tests.exports.test_shipped import CASES, call
+from tlkit.exports import openvino as export
+from tlkit.exports.base import CalibrationImages
+from tlkit.exports.shipped import build_shipped_model
+
+pytest.importorskip("onnx", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
+pytest.importorskip("onnxruntime", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
+
+
+def test_int8_takes_whole_pixels_and_answers_nearly_as_the_network(openvino: Any, tmp_path: Path) -> None:
+    model = build_shipped_model(make_classifier(CASES["classes, conv, batch norm"]))
+    images, metadata = draw_images(3), np.zeros((3, 0), np.float32)
+
+    files = export.write(model, tmp_path, "int8", CalibrationImages(images, metadata))
+
+    graph = openvino.Core().read_model(files[0])
+    assert [file.name for file in files] == ["model.xml", "model.bin"]
+    assert graph.input("image").get_element_type() == openvino.Type.u8
+    assert json.loads(graph.get_rt_info(export.DOCUMENT_KEY).astype(str)) == model.document
+    outputs = openvino.compile_model(graph, "CPU")(images)
+    difference = outputs["probabilities"] - call(model.network, images, metadata)["probabilities"]
+    assert 0 < np.abs(difference).max() < 0.05
+    num_weights = sum(int(np.prod(weight.shape)) for weight in model.network.weights)
+    assert files[1].stat().st_size < 0.35 * 4 * num_weights
