@@ -18,6 +18,7 @@ from tlkit.exports import find_export
 from tlkit.exports.base import Export
 from tlkit.exports.folder import _PROGRAMS
 from tlkit.exports.model_json import build_document
+from tlkit.exports.proof import Proof
 from tlkit.models.novelty import fit_novelty
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import HeadSettings
@@ -69,6 +70,11 @@ def make_classifier(spec: BundleSpec) -> Classifier:
     classifier.novelty = fit_novelty(rng.normal(size=(40, classifier.backbone.feature_shape("top")[-1])))
     classifier.spec = dataclasses.replace(classifier.spec, unknown_above=0.75)
     return classifier
+
+
+def make_proof(name: str) -> Proof:
+    """Return the proof of a format's float32 model, without its figures."""
+    return Proof(f"{name}-float32", find_export(name), "float32", 4, None, "")  # type: ignore[arg-type]
 
 
 class ToyModel:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -19,6 +20,30 @@ from tlkit_reader import ask, describe_answer
 run = open_model(Path("{folder}"))
 outputs, facts, seconds = ask(run, "photo.jpg", {row})
 print(describe_answer(outputs, facts))
+"""
+_BROWSER_PROGRAM = """\
+import * as ort from "./readers/ort.wasm.min.mjs";
+import {{ describeAnswer, readImage{metadata} }} from "./readers/tlkit_reader.js";
+
+ort.env.wasm.numThreads = 1;
+const model = await (await fetch("model.json")).json();
+const session = await ort.InferenceSession.create("{folder}/model.onnx");
+const {{ pixels, width, height }} = await readImage(await (await fetch("photo.jpg")).blob(), model);
+const inputs = {{ image: new ort.Tensor("float32", pixels, [1, ...model.image_size, 3]) }};
+{row}const outputs = await session.run(inputs);
+const numbers = Object.fromEntries(Object.entries(outputs).map(([name, tensor]) => [name, tensor.data]));
+window.answer = describeAnswer(numbers, width, height, model);
+"""
+_BROWSER_ROW = """\
+const row = readMetadata({row}, model);
+inputs.metadata = new ort.Tensor("float32", row, [1, row.length]);
+"""
+_NATIVE_PROGRAM = """\
+pip install openvino
+OPENVINO=$(python -c "import openvino, pathlib; print(pathlib.Path(openvino.__file__).parent / 'cmake')")
+cmake -S readers/cpp -B build -DOpenVINO_DIR=$OPENVINO
+cmake --build build
+build/predict {folder} photo.jpg
 """
 
 
@@ -55,6 +80,9 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
         _PROGRAM.format(format=proofs[0].export.name, folder=proofs[0].name, row=_example_row(document)) + "```",
         "",
     ]
+    folders = {proof.export.name: proof.name for proof in reversed(proofs)}
+    lines += _describe_browser(folders["onnx"], document) if "onnx" in folders else []
+    lines += _describe_native(folders["openvino"]) if "openvino" in folders and not document["metadata"] else []
     lines += [
         "## Without these programs",
         "",
@@ -69,6 +97,37 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
     ]
     lines += ["without antialiasing, BGR in place of RGB, or pixels from 0 to 1 give other answers, and no error."]
     return "\n".join(lines) + "\n"
+
+
+def _describe_browser(folder: str, document: Mapping[str, Any]) -> list[str]:
+    metadata, row = "", ""
+    if document["metadata"]:
+        texts = {column["name"]: "" for column in document["metadata"]["columns"]}
+        metadata, row = ", readMetadata", _BROWSER_ROW.format(row=json.dumps(texts, ensure_ascii=False))
+    return [
+        "## In a browser",
+        "",
+        "Copy three files from the folder `dist/` of the npm package `onnxruntime-web` (tried with 1.22) into `readers/`:",
+        "`ort.wasm.min.mjs`, `ort-wasm-simd-threaded.mjs` and `ort-wasm-simd-threaded.wasm`. Then",
+        f"`python -m http.server 8000` in this folder, and open <http://localhost:8000/readers/?precision={folder.partition('-')[2]}>: a page that takes pictures and shows",
+        "the answers. It asks no other host. In a page of your own, beside this file:",
+        "",
+        "```js",
+        _BROWSER_PROGRAM.format(folder=folder, metadata=metadata, row=row) + "```",
+        "",
+    ]
+
+
+def _describe_native(folder: str) -> list[str]:
+    return [
+        "## In C++",
+        "",
+        "`readers/cpp/` has a program of OpenVINO's C++ interface; it reads JPEG with libjpeg, PNG with libpng, and PPM:",
+        "",
+        "```sh",
+        _NATIVE_PROGRAM.format(folder=folder) + "```",
+        "",
+    ]
 
 
 def _describe_task(document: Mapping[str, Any]) -> str:
