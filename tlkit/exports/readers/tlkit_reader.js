@@ -35,18 +35,28 @@ export function resize(rgba, width, height, model) {
   const [left, top, right, bottom] = findFrame(width, height, model);
   const across = findPart(left, right, width, columns);
   const down = findPart(top, bottom, height, rows);
-  const wide = filter(rgba, 4, height, width, across);
-  // The second pass runs along the columns: the same filter on rows and columns exchanged.
   const shownColumns = across.last - across.first;
   const shownRows = down.last - down.first;
-  const shown = filter(exchange(wide, height, shownColumns), 3, shownColumns, height, down);
+  let upright;
+  if (startsDown(height - shownRows, width - shownColumns)) {
+    const low = filter(exchange(rgba, height, width, 4), 3, width, height, down);
+    upright = filter(exchange(low, width, shownRows), 3, shownRows, width, across);
+  } else {
+    const narrow = filter(rgba, 4, height, width, across);
+    const shown = filter(exchange(narrow, height, shownColumns), 3, shownColumns, height, down);
+    upright = exchange(shown, shownColumns, shownRows);
+  }
   const sheet = new Uint8ClampedArray(rows * columns * 3).fill(GREY);
-  const upright = exchange(shown, shownColumns, shownRows);
   for (let row = 0; row < shownRows; row++) {
     const line = upright.subarray(row * shownColumns * 3, (row + 1) * shownColumns * 3);
     sheet.set(line, ((down.first + row) * columns + across.first) * 3);
   }
   return sheet;
+}
+
+/** Say which pass comes first, as measured of Pillow 13: each rounds to 8 bits. Earlier releases start across. */
+function startsDown(rowsLost, columnsLost) {
+  return rowsLost > 0 && rowsLost > 2 * columnsLost;
 }
 
 /** Resize each of `lines` lines of `length` pixels: a triangle as wide as a pixel of the result, rounded to 8 bits. */
@@ -81,11 +91,12 @@ function findWeights(first, last, centre, support) {
   return weights.map((weight) => Math.trunc(0.5 + (weight / total) * 2 ** BITS));
 }
 
-function exchange(pixels, rows, columns) {
-  const result = new Uint8ClampedArray(pixels.length);
+/** Return the RGB of pixels with rows and columns exchanged. */
+function exchange(pixels, rows, columns, channels = 3) {
+  const result = new Uint8ClampedArray(rows * columns * 3);
   for (let row = 0; row < rows; row++) {
     for (let column = 0; column < columns; column++) {
-      const [from, to] = [(row * columns + column) * 3, (column * rows + row) * 3];
+      const [from, to] = [(row * columns + column) * channels, (column * rows + row) * 3];
       for (let channel = 0; channel < 3; channel++) result[to + channel] = pixels[from + channel];
     }
   }
