@@ -165,12 +165,12 @@ def native_precision(engine: str) -> str:
     return "bfloat16" if has_bfloat16() else "float32"
 
 
-def read_versions() -> dict[str, str]:
-    """Return the versions that a result depends on, by name."""
+def read_versions(*packages: str) -> dict[str, str]:
+    """Return the versions that a result depends on, by name: of what tlkit always uses, and of these packages."""
     from importlib.metadata import PackageNotFoundError, version
 
     versions = {"tlkit": __version__, "python": platform.python_version()}
-    for name in ("keras", "tensorflow", "openvino", "numpy", "pillow", "h5py"):
+    for name in ("keras", "tensorflow", "openvino", "numpy", "pillow", "h5py", *packages):
         with contextlib.suppress(PackageNotFoundError):  # there is no OpenVINO for every system
             versions[name] = version(name)
     return versions

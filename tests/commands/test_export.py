@@ -71,6 +71,7 @@ def test_the_folder_holds_the_models_their_programs_and_the_proof(shipped: dict[
         "README.md", "model.json", "proof.json", "readers", *NAMES,
     }  # fmt: skip
     proof = json.loads((out / "proof.json").read_text("utf-8"))
+    assert {"keras", "onnx", "onnxruntime", "openvino"} <= {*proof["versions"]}
     assert [file["name"] for file in proof["files"]] == [file["name"] for file in shipped["files"]]
     document = json.loads((out / "model.json").read_text("utf-8"))
     assert [port["name"] for port in document["outputs"]] == ["probabilities", "map"]

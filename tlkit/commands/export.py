@@ -11,7 +11,7 @@ from typing import Any
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import NumericsError
-from tlkit.exports.base import FLOAT32, name_folder
+from tlkit.exports.base import FLOAT32, TOLERANCES, name_folder
 from tlkit.exports.choice import Pair, choose_pairs, list_formats
 from tlkit.exports.comparison import Reference
 from tlkit.exports.folder import PROOF_FILE, ExportFolder, measure_bytes
@@ -155,7 +155,7 @@ def _check_proofs(proofs: Sequence[Proof], request: ExportRequest) -> None:
     faults = [proof for proof in proofs if proof.fault]
     if not faults:
         return
-    quantised = any(proof.comparison.is_worse for proof in faults)
+    quantised = any(proof.precision not in TOLERANCES for proof in faults)
     raise NumericsError(
         "; ".join(f"{proof.name}: {proof.fault}" for proof in faults) + ".",
         expected=f"the answers of {request.run}; a file with others is removed",

@@ -73,7 +73,7 @@ class ExportFolder:
             "bundle_sha256": self._model.document["provenance"]["bundle_sha256"],
             "measured_on": source,
             "images": num_images,
-            "versions": read_versions(),
+            "versions": read_versions(*(package for proof in proofs for package in proof.export.packages)),
             "files": [proof.to_payload() for proof in proofs],
         }
         write_json(self.path / PROOF_FILE, to_json(payload))
