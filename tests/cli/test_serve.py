@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import signal
 import socket
@@ -151,3 +152,17 @@ def test_the_help_loads_no_server() -> None:
         "assert not {'starlette', 'uvicorn', 'numpy'} & set(sys.modules)"
     )
     subprocess.run([sys.executable, "-c", program], check=True, capture_output=True)
+
+
+def test_a_server_leaves_the_log_handlers_of_others_open() -> None:
+    class Handler(logging.Handler):
+        is_closed = False
+
+        def close(self) -> None:
+            self.is_closed = True
+            super().close()
+
+    handler = Handler()
+    make_server(Starlette(), Limits(), count_invalid=lambda: None, announce=lambda: None)
+    assert not handler.is_closed
+    handler.close()

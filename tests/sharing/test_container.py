@@ -35,7 +35,7 @@ def test_the_dockerfile_installs_this_version_and_runs_as_nobody_in_particular()
     given = dict(instructions)
     assert re.fullmatch(r"python:3\.\d+-slim", given["FROM"])
     assert f'"tlkit[serve]=={__version__}" && useradd' in given["RUN"]
-    assert given["COPY"] == "--chmod=a+rX bundle/ /model/bundle/"
+    assert given["COPY"] == "--chmod=755 bundle/ /model/bundle/"
     assert (given["USER"], given["EXPOSE"]) == ("tlkit", "8000")
 
 

@@ -115,7 +115,7 @@ def _list_files(
 
 def _download(api: HfApi, repository: str, commit: str, sizes: dict[str, int], folder: Path, console: Console) -> None:
     """Download files, all of one commit, those of the description first; finished ones are not downloaded again."""
-    with console.progress("Downloading", sum(sizes.values())) as advance:
+    with console.progress("Downloading", sum(sizes.values()), "bytes") as advance:
         for name, size in sizes.items():
             meter = Meter(advance)
             api.hf_hub_download(repository, name, revision=commit, local_dir=folder, tqdm_class=meter.make_bar_class())

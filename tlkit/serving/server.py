@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import logging
 import signal
 import socket
 import threading
@@ -103,6 +104,8 @@ def make_server(
         count_invalid: Called for each request that is not HTTP.
         announce: Called when the server is ready.
     """
+    logger = logging.getLogger("uvicorn")
+    logger.handlers, logger.propagate = [logging.lastResort or logging.StreamHandler()], False
     connections = Connections(limits, count_invalid)
     http: Any = connections.make
     config = uvicorn.Config(
@@ -113,6 +116,7 @@ def make_server(
         lifespan="off",
         interface="asgi3",
         access_log=False,
+        log_config=None,  # its own would close all handlers that exist, and TensorFlow's takes standard error along
         log_level="error",
         server_header=False,
         proxy_headers=False,

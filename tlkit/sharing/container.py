@@ -27,7 +27,7 @@ FROM python:{python}-slim
 RUN pip install --no-cache-dir "tlkit[serve]=={version}" \\
     && useradd --create-home --uid 10001 tlkit
 
-COPY --chmod=a+rX {bundle}/ /model/{bundle}/
+COPY --chmod=755 {bundle}/ /model/{bundle}/
 
 USER tlkit
 WORKDIR /home/tlkit
