@@ -3,8 +3,7 @@
 A copy of the whole picture, re-encoded, resized, brightened, mirrored or turned, has the same detail at 16 x 16 pixels in
 one of eight orientations; all pairs are searched for it. A part of a picture has the detail of a window of it, and a small
 part or a slightly rotated picture has similar features; what comes nearest is laid over the picture. Features alone decide
-nothing: photos of one scene, or of one kind
-of part before the same ground, have similar features, too.
+nothing: photos of one scene, or of one kind of part before the same ground, have similar features, too.
 """
 
 from __future__ import annotations
@@ -97,6 +96,7 @@ def find_copies(
     read: ReadPictures,
     sides: Sides,
     *,
+    has_parts: bool = True,
     advance: Callable[[int], None] = lambda count: None,
 ) -> CopyPairs:
     """Find copies among pictures.
@@ -107,12 +107,16 @@ def find_copies(
             are not found.
         read: Reads pictures of some rows, ascending: grey squares of 64 pixels, uint8 (m, 64, 64).
         sides: Which rows are compared.
+        has_parts: Whether parts of pictures are looked for, too; then most pictures are read.
         advance: Called with the number of pictures that have been compared since the last call, len(sides.first) in all.
     """
     first, second, orientation = _propose_by_detail(small, sides)
-    average = _average(read, sides)
+    average = _average(read, sides) if len(first) or has_parts else None
     found = _compare_whole(first, second, orientation, read, average)
     count = _Countdown(len(sides.first), advance)
+    if not has_parts:
+        count.reach(1.0)
+        return found
     count.reach(0.2)
     proposals = [_propose_by_windows(small, sides)]
     count.reach(0.5)
