@@ -78,9 +78,8 @@ def check_command_line(line: str) -> None:
     """Assert that a line names commands and options that exist; values are not looked at."""
     words = shlex.split(line, comments=True)[1:]
     command: click.Command = cli
-    context = click.Context(
-        cli, info_name="tlkit", **cli.context_settings
-    )  # commands keep the help option of the first
+    # A command keeps the help option that it has in the first context.
+    context = click.Context(cli, info_name="tlkit", **cli.context_settings)
     while isinstance(command, click.Group) and words and not words[0].startswith("-"):
         found = command.get_command(context, words.pop(0))
         assert found is not None, line
