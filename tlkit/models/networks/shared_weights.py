@@ -81,20 +81,24 @@ class SharedConstants:
             weights: The bundle's weights by name, each once, in any order.
         """
         users = defaultdict(list)
-        is_rest = np.ones(len(block), bool)
         for place, factors in zip(self.places, self.factors, strict=True):
             users[place.weight].append((place, factors))
+        made = []
         for name, weight in weights:
             for place, factors in users[name]:
                 end = place.begin + weight.nbytes
-                is_rest[place.begin : end] = False
+                made.append((place.begin, end))
                 ordered = weight.transpose(place.axes)
                 target = block[place.begin : end].view(np.float32).reshape(ordered.shape)
                 if place.factor_axis is None:
                     target[...] = ordered
                 else:
                     np.multiply(ordered, _align(factors, place.factor_axis, ordered.ndim), out=target)
-        block[is_rest] = self.rest
+        position = num_copied = 0
+        for begin, end in [*sorted(made), (len(block), len(block))]:
+            block[position:begin] = self.rest[num_copied : num_copied + begin - position]
+            num_copied += begin - position
+            position = end
 
 
 def share_constants(
