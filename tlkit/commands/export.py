@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -17,8 +16,9 @@ from tlkit.exports.comparison import Reference
 from tlkit.exports.folder import PROOF_FILE, ExportFolder, measure_bytes
 from tlkit.exports.proof import Proof, prove, read_reference
 from tlkit.exports.training_images import read_calibration_images
+from tlkit.models.copying import hash_bundle
 from tlkit.models.opening import open_classifier
-from tlkit.models.storage import SPEC_FILE, find_bundle, read_spec
+from tlkit.models.storage import read_spec
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, held_output_folder
@@ -124,7 +124,7 @@ def _export_all(
     from tlkit.exports.shipped import build_shipped_model
     from tlkit.models.saving import read_bundle
 
-    sha256 = hashlib.sha256((find_bundle(request.run) / SPEC_FILE).read_bytes()).hexdigest()
+    sha256 = hash_bundle(request.run)
     model = build_shipped_model(read_bundle(request.run, loader_version=LOADER_VERSION), bundle_sha256=sha256)
     needs_images = any(precision in export.calibrated for export, precision in pairs)
     calibration = read_calibration_images(request.run, model.spec) if needs_images else None

@@ -1,4 +1,4 @@
-"""Copy a bundle: the files that it names, each checked against its sha256, and nothing else of its folder."""
+"""Copy a bundle, the files that it names, each checked against its sha256, and nothing else of its folder; and name it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,24 @@ from typing import Any
 import numpy as np
 
 from tlkit.models.spec import BundleSpec
-from tlkit.models.storage import GOLDEN_FILE, read_description, write_description
+from tlkit.models.storage import GOLDEN_FILE, SPEC_FILE, find_bundle, read_description, write_description
 from tlkit.models.tensors import write_tensors
 from tlkit.untrusted import open_regular_file, refusal
 
 MAX_FILE_BYTES = 4 * 1024**3
 _BLOCK_BYTES = 1024**2
+
+
+def hash_bundle(path: Path) -> str:
+    """Return the sha256, in hex, of a bundle's description, which holds the hashes of all else in it.
+
+    Args:
+        path: A run folder, or the bundle folder.
+
+    Raises:
+        BundleError: There is no bundle.
+    """
+    return hashlib.sha256((find_bundle(path) / SPEC_FILE).read_bytes()).hexdigest()
 
 
 def check_files(folder: Path, hashes: Mapping[str, str]) -> None:

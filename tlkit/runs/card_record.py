@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import re
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -11,8 +10,9 @@ from typing import Any
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest, read_manifest
+from tlkit.models.copying import hash_bundle
 from tlkit.models.spec import BundleSpec
-from tlkit.models.storage import SPEC_FILE, find_bundle, read_spec
+from tlkit.models.storage import read_spec
 from tlkit.recipes import Recipe, read_recipe
 from tlkit.runs.card_scores import RecordedScores, read_evaluation
 from tlkit.runs.evaluation_set import find_run_folder
@@ -99,7 +99,7 @@ def read_record(run: Path, options: CardOptions) -> RunRecord:
         RunError: The summary of the run or the evaluation is damaged.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
-    sha256 = hashlib.sha256((find_bundle(run) / SPEC_FILE).read_bytes()).hexdigest()
+    sha256 = hash_bundle(run)
     evaluated = (read_evaluation(options.evaluation, spec),) if options.evaluation else ()
     folder = find_run_folder(run)
     if folder is None:

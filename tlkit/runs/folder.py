@@ -10,7 +10,6 @@ failed start. A lock that ends with its process keeps other processes out of the
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 from collections.abc import Iterator, Mapping
@@ -25,8 +24,9 @@ from tlkit.data.seen_images import EARLIER_IMAGES_FILE, UNKNOWN_IMAGES, SeenImag
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import RunError, describe_damage
 from tlkit.files import read_json, remove_partials, write_json
+from tlkit.models.copying import hash_bundle
 from tlkit.models.spec import BundleSpec
-from tlkit.models.storage import SPEC_FILE, find_bundle, read_spec
+from tlkit.models.storage import read_spec
 from tlkit.recipes import Recipe, list_differences, read_recipe, write_recipe
 from tlkit.recipes.reading import RECIPE_FILE
 from tlkit.reports.optional_steps import describe_problem
@@ -290,7 +290,7 @@ def read_earlier_run(path: Path) -> EarlierRun:
         BundleError: If there is no finished model.
     """
     spec = read_spec(path, loader_version=LOADER_VERSION)
-    sha256 = hashlib.sha256((find_bundle(path) / SPEC_FILE).read_bytes()).hexdigest()
+    sha256 = hash_bundle(path)
     if not (path / MANIFEST_FILE).is_file():
         return EarlierRun(path, spec, UNKNOWN_IMAGES, recipe=None, sha256=sha256)
     return EarlierRun(path, spec, read_seen_images(path), read_recipe(path / RECIPE_FILE), sha256)
