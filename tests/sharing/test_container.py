@@ -9,6 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import click
 import pytest
 
 from tests.runs.test_card import write_zeros
@@ -48,7 +49,7 @@ def test_its_command_serves_the_model_to_all_and_checks_the_token() -> None:
     assert (program, name) == ("tlkit", "serve")
     serve = cli.get_command(None, "serve")  # type: ignore[arg-type]  # the context is not used
     assert serve is not None
-    context = serve.make_context("serve", words)
+    context = serve.make_context("serve", words, parent=click.Context(cli, **cli.context_settings))
     assert (str(context.params["run"]), context.params["host"], context.params["port"]) == (
         "/model/bundle", "0.0.0.0", 8000,
     )  # fmt: skip
