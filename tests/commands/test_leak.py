@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import csv
+import html
 import io
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -19,7 +20,7 @@ from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
-from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.manifest import ImageRecord, Manifest, read_manifest
 from tlkit.data.records import describe_record
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS
@@ -382,5 +383,8 @@ def test_a_run_warns_once_where_the_file_tells_the_class_and_is_silent_otherwise
     outcome = capsys.readouterr()
     assert (outcome.out, outcome.err) == ("", warn(read(catches)))
     assert outcome.err.count("\n") == 1
+    notice = read_manifest(tmp_path / "catches").notices[-1]
+    assert outcome.err == f"Warning: {notice} Run `tlkit leak` for details.\n"
+    assert html.escape(notice) in (tmp_path / "catches" / "report.html").read_text("utf-8")
     finetune(flat, tmp_path / "flat")
     assert capsys.readouterr() == ("", "")

@@ -220,5 +220,5 @@ def test_the_table_of_values_has_a_row_for_each_split(tmp_path: Path) -> None:
     manifest = make_task_manifest(tmp_path, REGRESSION, ["12345.678", "0", "0.25"])
     assert manifest.class_table() == (
         ("split", "images", "lowest", "median", "highest"),
-        (("train", "3", "0", "0.25", "12,345.7"),),
+        (("train", "3", "0", "0.250", "12,346"),),
     )

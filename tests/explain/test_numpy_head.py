@@ -11,7 +11,7 @@ import pytest
 from tests.explain.conftest import read_weights
 from tlkit.errors import BundleError
 from tlkit.explain.explainer import Explainer
-from tlkit.explain.methods import explain_features
+from tlkit.explain.methods import DEFAULT, explain_features
 from tlkit.explain.numpy_head import NumpyHead
 from tlkit.heads import HEADS
 from tlkit.outputs import MULTILABEL, REGRESSION
@@ -35,6 +35,25 @@ def test_every_head_explains_like_keras(kind: str, make_classifier: Make) -> Non
         assert found.dtype == np.float32
         assert np.abs(found - expected).max() < 1e-5 * max(1, np.abs(expected).max())
         assert np.ptp(expected, axis=(1, 2)).min() > 1e-3
+
+
+@pytest.mark.parametrize(("kind", "has_metadata"), [("dense", True), ("flat", False)])
+def test_the_box_is_explained_like_keras(kind: str, has_metadata: bool, make_classifier: Make) -> None:
+    classifier = make_classifier(kind, edge=80, has_box=True, has_metadata=has_metadata)
+    explainer = Explainer(classifier)
+    rng = np.random.default_rng(0)
+    features = np.maximum(rng.normal(size=(3, *explainer.feature_shape)), 0).astype(np.float32)
+    metadata = rng.normal(size=(3, classifier.spec.metadata.width)).astype(np.float32)
+    coordinates = [
+        explain_features(explainer, features, np.full(3, number), metadata, method=DEFAULT) for number in range(3, 7)
+    ]
+    expected = np.sqrt(np.sum(np.square(coordinates), axis=0))
+    boxes = explainer.compute_outputs(features, metadata)[:, 3:]
+    found = NumpyHead(classifier.spec, read_weights(classifier)).explain_box(features, boxes)
+    assert np.abs(found - expected).max() < 1e-5 * expected.max()
+    weights = read_weights(classifier) | {"box/kernel": np.zeros((2, 2), np.float32)}
+    with pytest.raises(BundleError, match="the weight 'box/kernel' of the head has the shape"):
+        NumpyHead(classifier.spec, weights).explain_box(features, boxes)
 
 
 @pytest.mark.parametrize(

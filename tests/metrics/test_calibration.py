@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.metrics.calibration import compute_calibration, fit_temperature
+from tlkit.metrics.calibration import compute_calibration, fit_temperature, measure_calibration_error
 from tlkit.outputs import CLASSIFICATION
 from tlkit.tasks import find_task
 
@@ -19,6 +19,20 @@ def draw_honest() -> tuple[np.ndarray, np.ndarray]:
     probabilities = find_task(CLASSIFICATION).activate(logits)
     labels = (probabilities.cumsum(axis=1) < rng.random((NUM_IMAGES, 1))).sum(axis=1)
     return logits, labels
+
+
+def test_the_interval_of_the_error_covers_that_of_very_many_images_and_is_not_that_of_the_larger_resampled_errors() -> (
+    None
+):
+    rng = np.random.default_rng(0)
+    hits = 0
+    for _ in range(60):
+        confidences = rng.uniform(0.5, 1, 300)
+        labels = (rng.random(300) > confidences - 0.1).astype(int)
+        probabilities = np.stack([confidences, 1 - confidences], axis=1)
+        interval = measure_calibration_error(labels, probabilities, compute_calibration(labels, probabilities))
+        hits += interval.low <= 0.1 <= interval.high
+    assert hits > 52
 
 
 @pytest.mark.parametrize("temperature", [0.5, 1.0, 3.0])

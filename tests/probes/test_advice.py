@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from tlkit.metrics.intervals import Interval
+from tlkit.metrics.intervals import Interval, compute_mean_interval
 from tlkit.outputs import CLASSIFICATION
 from tlkit.probes.advice import (
     EVERYTHING,
@@ -21,7 +21,7 @@ from tlkit.probes.advice import (
 )
 from tlkit.probes.learning_curve import LearningCurve
 from tlkit.tasks import find_task
-from tlkit.tasks.scored_outputs import ScoredClasses, ScoredOutputs, compute_mean_interval
+from tlkit.tasks.scored_outputs import ScoredClasses, ScoredOutputs
 
 NUM_IMAGES = 600
 NO_FALL = Interval(0.0, -0.02, 0.02)

@@ -115,13 +115,14 @@ def test_a_card_says_what_the_run_records(make_run: MakeRun) -> None:
 
     for line in (
         "# first",
-        r"It says which of 2 classes an image shows: `cat`, `do\|g`.",
-        "- 6 images of `photos of birds` are used, 1 files are skipped.",
+        r"The model says which of 2 classes an image shows: `cat`, `do\|g`.",
+        "- 6 images of `photos of birds` are used, 1 file is skipped.",
         r"| do\|g | 2 | 1 | 3 |",
         "| head | `top` | 0.001 | 9 | 4 |",
         "### On the validation images (4)",
         "| accuracy | 0.750 | 0.301 to 0.954 |",
-        r"| do\|g | 1.000 | 0.667 | 0.800 | 3 |",
+        "| calibration error | 0.000 | 0.000 to 0.312 |",
+        r"| do\|g | 1.000 (0.342 to 1.000) | 0.667 (0.208 to 0.939) | 0.800 (0.344 to 0.968) | 3 |",
         "### On those without a near copy among the training images (3)",
         "![True and predicted classes](confusion.png)",
         r"| do\|g | cat | 1 |",
@@ -159,7 +160,7 @@ def test_several_labels(make_run: MakeRun) -> None:
     text = write_card(make_run(spec, report, answers=("cat", f"cat{LABEL_SEPARATOR}dog")))
 
     assert "| mean average precision | " in text
-    assert "| label | threshold | average precision | precision | recall | F1 | images |" in text
+    assert "| label | threshold | precision | recall | F1 | images |" in text
     assert "calibrated" not in text
 
 
@@ -170,7 +171,7 @@ def test_a_value(make_run: MakeRun) -> None:
     report = compute_regression_report(np.array([1e5, 2e5, 3e5, 4e5]), np.array([1.1e5, 2e5, 2.5e5, 4e5]), "price_usd")
     text = write_card(make_run(spec, report, answers=("100000.0", "200000.0")))
 
-    assert "It estimates `price_usd` from an image." in text
+    assert "The model estimates `price_usd` from an image." in text
     assert "| mean absolute error | 15,000 | " in text
     header = yaml.safe_load(text.split("---\n")[1])
     assert "pipeline_tag" not in header

@@ -135,7 +135,8 @@ def start(
     pool = WorkerPool(threads, limits.max_waiting)
     photos = TrainingPhotos(records, model, lambda: pool.num_running > 0)
     identity = Identity("first", model.engine, needs_token="token" in rules)
-    maps = HeatMaps(model, lambda: HEAD)
+    box = np.ones((3 + model.spec.metadata.width, 4), np.float32)
+    maps = HeatMaps(model, lambda: HEAD | {"box/kernel": box})
     service = Service(Explaining(ServedModel(model), maps, photos, 3), identity, limits, pool)
     log: list[str] = []
     bound = bind_socket("127.0.0.1", 0)

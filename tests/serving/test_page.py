@@ -66,6 +66,8 @@ def test_a_picture_is_answered_with_all_that_the_model_says(
     red.get_by_role("button", name="Picture").click()
     assert picture.get_attribute("src").startswith("data:image/jpeg")
     assert red.get_by_role("button", name="Why red").get_attribute("aria-pressed") == "false"
+    red.get_by_role("button", name="Why its box").click()
+    assert picture.get_attribute("src").startswith("data:image/png")
     assert grey.locator(".unlike").inner_text() == "Unlike the training images: check this one yourself."
     assert page.get_by_role("status").inner_text().startswith(("red.png: red, ", "grey.png: "))
     assert served.service.model.predictor.asked[-1].tolist() == BOXED.metadata.encode([("3", "sea")]).tolist()  # type: ignore[attr-defined]

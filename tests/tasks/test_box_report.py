@@ -13,7 +13,7 @@ SQUARE = (10.0, 10.0, 30.0, 30.0)
 
 def test_equal_boxes_agree_wholly() -> None:
     scores = compute_box_scores([SQUARE] * 5, [SQUARE] * 5)
-    assert (scores.iou.value, scores.iou.low, scores.iou.high, scores.error_px) == (1.0, 1.0, 1.0, 0.0)
+    assert (scores.iou.value, scores.iou.low, scores.iou.high, scores.error_px.value) == (1.0, 1.0, 1.0, 0.0)
     assert scores.share_good.value == 1.0
 
 
@@ -22,7 +22,7 @@ def test_shifted_and_separate_boxes_agree_by_what_they_share() -> None:
     scores = compute_box_scores([SQUARE, SQUARE], [shifted, separate])
     np.testing.assert_allclose(scores.each, [1 / 3, 0.0])
     assert scores.share_good.value == 0.0
-    assert scores.error_px == pytest.approx((10 + 0 + 10 + 0 + 90 + 0 + 90 + 0) / 8)
+    assert scores.error_px.value == pytest.approx((10 + 0 + 10 + 0 + 90 + 0 + 90 + 0) / 8)
 
 
 def test_the_interval_narrows_with_more_images() -> None:

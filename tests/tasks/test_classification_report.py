@@ -83,7 +83,14 @@ def test_the_payload_is_json_and_the_table_has_a_row_for_each_class_and_the_mean
     report = compute_classification_report(np.array([0, 1]), one_hot([0, 0], 3), ["a", "b", "c"])
     payload = json.loads(json.dumps(report.to_payload(), allow_nan=False))
     assert set(payload["accuracy"]) == {"value", "low", "high"}
-    assert payload["classes"][1] == {"class_name": "b", "precision": None, "recall": 0.0, "f1": 0.0, "support": 1}
+    assert payload["classes"][1] == {
+        "class_name": "b",
+        "precision": None,
+        "recall": 0.0,
+        "f1": 0.0,
+        "support": 1,
+        "claimed": 0,
+    }
     assert report.score_table() == (
         ("class", "precision", "recall", "F1", "images"),
         [
@@ -102,8 +109,8 @@ def test_the_headline_and_the_facts_have_the_interval() -> None:
     )
     assert report.facts() == {
         "accuracy": "0.900 (0.596 to 0.982)",
-        "macro-F1": "0.474",
-        "calibration error": "0.100",
+        "macro-F1": "0.474 (0.412 to 1.000)",
+        "calibration error": "0.100 (0.000 to 0.300)",
         "images": "10",
     }
 

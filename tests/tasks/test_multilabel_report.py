@@ -86,8 +86,8 @@ def test_the_words_and_the_table_have_every_figure() -> None:
     )
     assert report.facts() == {
         "mAP": "0.917 (0.667 to 1.000)",
-        "micro-F1": "0.667",
-        "macro-F1": "0.489",
+        "micro-F1": "0.667 (0.500 to 1.000)",
+        "macro-F1": "0.489 (0.333 to 1.000)",
         "all labels right": "0.500 (0.150 to 0.850)",
         "images": "4",
     }
@@ -115,6 +115,7 @@ def test_the_payload_is_json_and_names_the_labels_that_are_left_out() -> None:
         "recall": None,
         "f1": 0.0,
         "support": 0,
+        "claimed": 1,
     }
 
 

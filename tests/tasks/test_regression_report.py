@@ -132,9 +132,9 @@ def test_the_words_have_thousands_apart_and_say_what_a_guess_would_do() -> None:
     )
     assert report.facts() == {
         "mean absolute error": "75,000 (12,500 to 162,500)",
-        "always predicting the median": "150,000",
-        "median absolute error": "50,000",
-        "root mean squared error": "106,066",
+        "always predicting the median": "150,000 (50,000 to 275,000)",
+        "median absolute error": "50,000 (0 to 200,000)",
+        "root mean squared error": "106,066 (25,000 to 175,000)",
         "R²": "0.679 (0.000 to 0.750)",
         "images": "4",
     }
@@ -159,6 +159,7 @@ def test_the_payload_is_json() -> None:
         "num_images": 1,
         "mean_absolute_error": 1.0,
         "mean_error": 1.0,
+        "intervals": {key: {"value": 1.0, "low": 1.0, "high": 1.0} for key in ("mean_absolute_error", "mean_error")},
     }
 
 

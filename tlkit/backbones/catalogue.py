@@ -145,6 +145,12 @@ def _numbered(word: str, count: int) -> tuple[str, ...]:
     return tuple(f"{word}{number}" for number in range(1, count + 1))
 
 
+# Licences of published weights, looked up in 2026. The pages of Keras' applications (keras.io, release 2.2) name them for
+# VGG (robots.ox.ac.uk/~vgg/research/very_deep), ResNet (KaimingHe/deep-residual-networks), ResNet V2
+# (facebook/fb.resnet.torch, with a grant of patents), Xception (trained for Keras), Inception, Inception-ResNet,
+# MobileNet, MobileNet V2, NASNet (all tensorflow/models) and DenseNet (liuzhuang13/DenseNet). For later families it is the
+# licence of the project that they were converted from: tensorflow/models (MobileNet V3), tensorflow/tpu (EfficientNet),
+# google/automl (EfficientNet V2), facebookresearch/ConvNeXt.
 _APACHE = "Apache-2.0"
 
 _TINY = _Family(
@@ -159,7 +165,7 @@ _TINY = _Family(
 _MNIST_CNN = _Family("mnist_cnn", "inside", 10, _numbered("conv", 2), r"^(conv\d)_", default_weights="random")
 _VGG = _Family("vgg", "caffe", 32, _numbered("block", 5), r"^(block\d)_", weights_license="CC-BY-4.0")
 _RESNET = _Family("resnet", "caffe", 32, _numbered("conv", 5), r"^(conv\d)_", weights_license="MIT")
-_RESNET_V2 = _Family("resnet_v2", "tf", 32, _numbered("conv", 5), r"^(conv\d)_")
+_RESNET_V2 = _Family("resnet_v2", "tf", 32, _numbered("conv", 5), r"^(conv\d)_", weights_license="BSD-3-Clause")
 _MOBILENET = _Family(
     "mobilenet", "tf", 32, _numbered("group", 5), r"^conv_(?:dw|pw)_(\d+)", True, weights_license=_APACHE
 )

@@ -101,22 +101,23 @@ def _open_run(
     )
     if folder.has_begun:
         manifest = folder.read_manifest()
+        print_images(manifest, console)
         copies = compare(manifest)
         recipe = dataclasses.replace(recipe, made_by=read_recipe(folder.recipe).made_by)
     else:
         manifest = fetch_inputs(data, plan, cache_root, console)
         recipe = record_versions(check_data(recipe, manifest), console)
-        warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
         if plan.earlier:
             write_earlier_images(folder.path, plan.earlier.seen)
         copies = compare(manifest)
         manifest = note_split_copies(manifest, copies)
+        print_images(manifest, console)
+        manifest = warn_of_leaks(manifest, recipe.data, seed=recipe.training.seed, console=console)
         folder.write_start(recipe, manifest)
     return Run(check_engines(recipe, console), plan.backbone, manifest, cache_root, console), copies
 
 
 def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, started: float) -> dict[str, Any]:
-    print_images(run.manifest, run.console)
     start_keras(run.recipe.training.seed)
     classifier = build_classifier(run, plan.earlier.path if plan.earlier else None)
     print_metadata(run.manifest, classifier.spec, run.console)

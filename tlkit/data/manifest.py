@@ -22,7 +22,7 @@ from numpy.typing import NDArray
 
 from tlkit.errors import DataError, SettingError, describe_damage
 from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
-from tlkit.outputs import CLASSIFICATION, Box, GreyRange
+from tlkit.outputs import CLASSIFICATION, Box, GreyRange, format_value
 from tlkit.tasks import find_task
 
 if TYPE_CHECKING:
@@ -178,12 +178,12 @@ class Manifest:
         named_rows = zip((*self.class_names, last), rows, strict=True)
         return (
             (task.nouns[0], *splits, "total"),
-            tuple((name, *map(str, row), str(sum(row))) for name, row in named_rows),
+            tuple((name, *(f"{number:,}" for number in (*row, sum(row)))) for name, row in named_rows),
         )
 
     def _describe_values(self, split: str) -> tuple[str, ...]:
         values = self.targets(self.in_split(split))
-        return split, f"{len(values):,}", *(f"{value:,.6g}" for value in np.quantile(values, [0, 0.5, 1]))
+        return split, f"{len(values):,}", *(format_value(float(value)) for value in np.quantile(values, [0, 0.5, 1]))
 
 
 def write_manifest(manifest: Manifest, folder: Path) -> None:

@@ -35,6 +35,8 @@ class NumpyHead:
         self._weights = weights
         self._num_answers = spec.outputs.num_answers
         self._units = spec.head.units
+        self._num_metadata = spec.metadata.width
+        self._has_box = spec.has_box
         self._kind = spec.head.kind
         explain: dict[str, Callable[[Maps, Targets], Maps]] = {
             "linear": self._explain_linear,
@@ -59,6 +61,30 @@ class NumpyHead:
         """
         self._check(features.shape[1:])
         return self._explain(features.astype(np.float32), targets)
+
+    def explain_box(self, features: NDArray[np.floating[Any]], boxes: NDArray[np.float32]) -> Maps:
+        """Return how much each place matters for the box of each image, by Grad-CAM.
+
+        Args:
+            features: As for `explain`.
+            boxes: The boxes that the model predicts, cx, cy, w, h, float32 (n, 4), 0..1.
+
+        Returns:
+            float32 (n, h, w), at least 0: the length of the maps of the four coordinates.
+
+        Raises:
+            BundleError: As `explain`.
+        """
+        self._check(features.shape[1:])
+        features = features.astype(np.float32)
+        kernel = self._weights["box/kernel"]
+        kernel = kernel[: len(kernel) - self._num_metadata]
+        slopes = boxes * (1 - boxes)  # of the sigmoid
+        squares = [
+            self._compute_cam(features, slopes[:, [place]] * kernel[:, place]) ** 2 for place in range(boxes.shape[1])
+        ]
+        maps: Maps = np.sqrt(np.sum(squares, axis=0))
+        return maps
 
     def _check(self, feature_shape: tuple[int, ...]) -> None:
         height, width, channels = feature_shape
@@ -86,6 +112,8 @@ class NumpyHead:
                 expected |= {**_norm_shapes(f"norm_{number}", units)[0], f"{self._kind}_{number}/bias": (units,)}
         if self._kind in ("linear", "flat"):
             expected["logits/bias"] = (answers,)
+        if self._has_box:
+            expected["box/kernel"] = (expected.get("logits/kernel", (0,))[0] + self._num_metadata, 4)
         for name, shape in expected.items():
             found = self._weights[name].shape if name in self._weights else None
             if found != shape:
@@ -121,7 +149,24 @@ class NumpyHead:
         return scores[np.arange(len(scores)), :, :, targets]
 
     def _explain_dense(self, features: Maps, targets: Targets) -> Maps:
-        """Return Grad-CAM: the weight of a channel is the sum of its gradient, wherever the maxima of the pooling lie."""
+        return self._compute_cam(features, self._weights["logits/kernel"][:, targets].T)
+
+    def _compute_cam(self, features: Maps, gradient: Maps) -> Maps:
+        """Return Grad-CAM: the weight of a channel is the sum of its gradient.
+
+        Args:
+            features: float32 (n, h, w, channels).
+            gradient: Of what is explained, by the inputs of the last layer: float32 (n, inputs).
+        """
+        channels = features.shape[3]
+        if self._kind == "dense":
+            gradient = self._pull_back(features, gradient)
+        weights = gradient.reshape(len(features), -1, channels).sum(axis=1)
+        maps: Maps = np.einsum("nhwc,nc->nhw", features, weights, optimize=True)
+        return maps
+
+    def _pull_back(self, features: Maps, gradient: Maps) -> Maps:
+        """Return the gradient by the largest values of the windows of the pooling, float32 (n, windows * channels)."""
         num, height, width, channels = features.shape
         rows, columns = height // 2, width // 2
         windows = features[:, : 2 * rows, : 2 * columns].reshape(num, rows, 2, columns, 2, channels)
@@ -133,12 +178,9 @@ class NumpyHead:
             scale, shift = self._norm(f"norm_{number}")
             slopes.append((x > 0) * scale)
             x = x * scale + shift
-        gradient = self._weights["logits/kernel"][:, targets].T
         for number in (2, 1):
             gradient = (gradient * slopes[number - 1]) @ self._weights[f"dense_{number}/kernel"].T
-        weights = gradient.reshape(num, rows * columns, channels).sum(axis=1) * scale_0
-        maps: Maps = np.einsum("nhwc,nc->nhw", features, weights, optimize=True)
-        return maps
+        return (gradient.reshape(num, -1, channels) * scale_0).reshape(num, -1)
 
     def _norm(self, name: str) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
         """Return a batch normalisation in inference mode as factor and summand of each channel."""

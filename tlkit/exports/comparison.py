@@ -11,13 +11,13 @@ from numpy.typing import NDArray
 
 from tlkit.exports.asking import Question
 from tlkit.exports.base import TOLERANCES
-from tlkit.metrics.intervals import Interval
+from tlkit.metrics.intervals import Interval, compute_mean_interval
 from tlkit.models.predictor import to_deviations
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
 from tlkit.tasks import find_task
 from tlkit.tasks.box_report import measure_iou
-from tlkit.tasks.scored_outputs import ScoredOutputs, compute_mean_interval
+from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.tasks.thresholds import apply_thresholds
 
 MAP_FACTOR = 5

@@ -17,21 +17,6 @@ def mean_of_defined(values: Sequence[float | None]) -> float | None:
     return sum(defined) / len(defined) if defined else None
 
 
-def compute_precision(right: int, claimed: int) -> float | None:
-    """Return the precision; None if no image was given the name."""
-    return right / claimed if claimed else None
-
-
-def compute_recall(right: int, support: int) -> float | None:
-    """Return the recall; None if no image has the name."""
-    return right / support if support else None
-
-
-def compute_f1(right: int, claimed: int, support: int) -> float | None:
-    """Return the harmonic mean of precision and recall; None if no image has the name or was given it."""
-    return 2 * right / (support + claimed) if support + claimed else None
-
-
 def compute_average_precisions(
     labels: NDArray[np.bool_], scores: NDArray[np.floating[Any]]
 ) -> tuple[float | None, ...]:

@@ -12,6 +12,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.metrics.intervals import Interval, compute_bootstrap_interval
+
 NUM_BINS = 15
 LOWEST_TEMPERATURE, HIGHEST_TEMPERATURE = 0.2, 20.0
 _NUM_HALVINGS = 60
@@ -62,6 +64,32 @@ def compute_calibration(
     )
     gaps = sum(each.num_images * abs(each.confidence - each.accuracy) for each in bins)
     return Calibration(gaps / len(labels), bins)
+
+
+def measure_calibration_error(
+    labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]], calibration: Calibration
+) -> Interval:
+    """Return the expected calibration error with its 95% bootstrap interval over images.
+
+    The absolute gaps of a resample are larger than those of the images themselves, so the interval is moved by the
+    mean difference (Efron and Tibshirani 1993, "An Introduction to the Bootstrap", chapter 10).
+
+    Args:
+        labels: Integer (n,), n >= 1.
+        probabilities: Float (n, classes), 0..1.
+        calibration: What `compute_calibration` gives for them.
+    """
+    confidences = probabilities.max(axis=1).astype(np.float64)
+    order = np.argsort(confidences, kind="stable")
+    gaps = (confidences - (probabilities.argmax(axis=1) == labels))[order]
+    starts = np.cumsum([0, *(each.num_images for each in calibration.bins[:-1])])
+
+    def compute(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        errors: NDArray[np.float64] = np.abs(np.add.reduceat(counts[order] * gaps[:, None], starts, axis=0)).sum(axis=0)
+        return errors / len(gaps)
+
+    interval = compute_bootstrap_interval(calibration.error, compute, len(gaps), is_biased=True)
+    return Interval(interval.value, max(0.0, interval.low), interval.high)
 
 
 def fit_temperature(labels: NDArray[np.integer[Any]], probabilities: NDArray[np.floating[Any]]) -> float:

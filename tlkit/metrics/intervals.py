@@ -84,6 +84,7 @@ def compute_bootstrap_interval(
     num_images: int,
     *,
     num_passes: int = 1,
+    is_biased: bool = False,
 ) -> Interval:
     """Return a value with its 95 % percentile bootstrap interval over images.
 
@@ -97,12 +98,20 @@ def compute_bootstrap_interval(
             each, float (r,); undefined values are NaN and left out.
         num_images: At least 1.
         num_passes: Number of passes of `compute` over the images, at least 1.
+        is_biased: Whether resamples have larger or smaller values than the images themselves, as sums of absolute
+            differences have; the interval is then moved by the mean difference.
     """
     num_resamples = max(MIN_RESAMPLES, min(MAX_RESAMPLES, _MAX_DRAWS // (num_images * num_passes)))
     figures = np.concatenate([compute(counts) for counts in _iterate_resamples(num_images, num_resamples)])
     defined = figures[~np.isnan(figures)]
     low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
-    return Interval(value, low=min(value, float(low)), high=max(value, float(high)))
+    shift = value - float(defined.mean()) if is_biased and len(defined) else 0.0
+    return Interval(value, low=min(value, float(low) + shift), high=max(value, float(high) + shift))
+
+
+def compute_mean_interval(values: NDArray[np.floating[Any]]) -> Interval:
+    """Return the mean of a value of each image, float (n,), with its 95 % bootstrap interval."""
+    return compute_bootstrap_interval(float(values.mean()), lambda counts: values @ counts / len(values), len(values))
 
 
 def _iterate_resamples(num_images: int, num_resamples: int) -> Iterator[NDArray[np.float64]]:

@@ -21,18 +21,18 @@ MEANINGS = {
 """The files of every bundle; others belong to networks."""
 
 
-def describe_model(spec: BundleSpec) -> str:
-    """Return in a sentence what a model answers, as Markdown."""
+def describe_model(spec: BundleSpec, subject: str = "It") -> str:
+    """Return in a sentence what a model answers, as Markdown; `subject` begins it."""
     names = [quote_code(name) for name in spec.class_names]
     listed = ", ".join(names[:MAX_NAMES]) + (f" and {len(names) - MAX_NAMES:,} more" if len(names) > MAX_NAMES else "")
     if spec.target is not None:
-        answer = f"It estimates {quote_code(spec.target.name)} from an image"
+        answer = f"{subject} estimates {quote_code(spec.target.name)} from an image"
     elif find_task(spec.task).has_labels:
-        answer = f"It says which of {len(names):,} labels an image has, any number of them: {listed}"
+        answer = f"{subject} says which of {len(names):,} labels an image has, any number of them: {listed}"
     elif spec.has_one_class:
-        answer = f"It knows one class, {listed}"
+        answer = f"{subject} knows one class, {listed}"
     else:
-        answer = f"It says which of {len(names):,} classes an image shows: {listed}"
+        answer = f"{subject} says which of {len(names):,} classes an image shows: {listed}"
     return answer + ("; and where the object is, as a box." if spec.has_box else ".")
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+
 from tlkit.data.manifest import Manifest
 from tlkit.data.records import describe_record
 from tlkit.data.splits import limit_records
@@ -18,13 +20,17 @@ MIN_IMAGES = 20
 """With fewer images, training does not look for leaking columns, because chance would find some."""
 
 
-def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> None:
-    """Warn in one line about leaks in the metadata in use and in the facts about the image files."""
+def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, console: Console) -> Manifest:
+    """Warn in one line about leaks in the metadata in use and in the facts about the image files.
+
+    Returns:
+        The manifest, with a notice of each leak.
+    """
     if find_task(manifest.task).is_exclusive and len(manifest.class_names) < 2:
-        return
+        return manifest
     records = limit_records(list(manifest.for_training().records), find_task(manifest.task), seed, at_most=MAX_IMAGES)
     if len({record.sha256 for record in records}) < MIN_IMAGES:
-        return
+        return manifest
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]
     texts = [
         texts_of(
@@ -41,5 +47,7 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
         duplicates=[record.sha256 for record in records],
         seed=seed,
     )
-    if leaks:
-        console.warn(" ".join(leak.sentence for leak in leaks) + " Run `tlkit leak` for details.")
+    sentences = [leak.sentence for leak in leaks]
+    if sentences:
+        console.warn(" ".join(sentences) + " Run `tlkit leak` for details.")
+    return dataclasses.replace(manifest, notices=(*manifest.notices, *sentences))

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from tlkit.errors import DataError
 from tlkit.features.cache import FeatureCache
 from tlkit.heads import LINEAR
+from tlkit.metrics.intervals import compute_mean_interval
 from tlkit.models.classifier import Classifier
 from tlkit.probes.advice import TrialResult
 from tlkit.probes.cross_validation import divide_fold
@@ -22,7 +23,7 @@ from tlkit.recipes import HeadSettings, ResolvedStage
 from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
 from tlkit.tasks import Outputs, find_task
-from tlkit.tasks.scored_outputs import ScoredOutputs, compute_mean_interval
+from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.training.depths import Deeper, answer_at_two_depths
 from tlkit.training.held_out import FeatureSource, HeadTraining, Parts, answer_held_out
 

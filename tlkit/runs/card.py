@@ -48,7 +48,7 @@ def format_card(record: RunRecord, pictures: Sequence[str] = ()) -> str:
             header,
             [MARKER],
             [f"# {escape_markdown(record.name)}"],
-            [describe_model(record.spec), *filter(None, [describe_metadata(record.spec)])],
+            [describe_model(record.spec, "The model"), *filter(None, [describe_metadata(record.spec)])],
             *_describe_use(record),
             *_describe_data(record),
             *_describe_training(record),
@@ -90,30 +90,39 @@ def _describe_data(record: RunRecord) -> list[list[str]]:
         return []
     columns, rows = manifest.class_table()
     named = f" of {quote_code(record.data_name)}" if record.data_name else ""
-    facts = [f"- {len(manifest.records):,} images{named} are used, {len(manifest.skipped):,} files are skipped."]
+    num_skipped = len(manifest.skipped)
+    skipped = f"{num_skipped:,} file{'s are' if num_skipped != 1 else ' is'} skipped"
+    facts = [f"- {len(manifest.records):,} images{named} are used, {skipped}."]
     data = recipe.data
     if recipe.inputs.start_from:
         facts.append("- The run continues from another one, whose images keep their splits.")
+    shares = [f"{data.validation_fraction:.0%} of the training images are held out for validation"]
+    if data.test_fraction:
+        shares.append(f"{data.test_fraction:.0%} of all images for the test")
+    strata = ", by class" if find_task(manifest.task).is_exclusive else ""
     facts.append(
-        f"- Splits that the data names are kept. Otherwise {data.validation_fraction:.0%} of the training images are held out "
-        f"for validation and {data.test_fraction:.0%} of all images for the test, by class, with seed {recipe.training.seed}."
+        f"- Splits that the data names are kept. Where it names none, {' and '.join(shares)}{strata}, with seed "
+        f"{recipe.training.seed}."
     )
     together = "Near copies" if data.group_by == SIMILARITY else "Equal files"
     facts.append(f"- {together} share a split.")
     if data.sample < 1:
         facts.append(f"- Only {data.sample:.0%} of the images are used.")
-    shortcuts = [EvidencePlaces(**each).sentence for each in record.summary.get("shortcuts", ())]
-    found = [record.hide_folders(text) for text in (*manifest.notices, *shortcuts)]
-    shown = [f"- {escape_markdown(text)}" for text in found[:MAX_NOTICES]]
-    if len(found) > MAX_NOTICES:
-        shown.append(f"- … and {len(found) - MAX_NOTICES:,} more.")
     cells = [[escape_markdown(row[0]), *row[1:]] for row in rows]
     return [
         ["## Data"],
         facts,
         format_table(columns, cells),
-        *([["### Found in the data"], shown] if shown else []),
+        *_list_findings("Found in the data", manifest.notices, record),
     ]
+
+
+def _list_findings(title: str, found: Sequence[str], record: RunRecord) -> list[list[str]]:
+    """Return sentences under a title, at most `MAX_NOTICES`; nothing without any."""
+    shown = [f"- {escape_markdown(record.hide_folders(text))}" for text in found[:MAX_NOTICES]]
+    if len(found) > MAX_NOTICES:
+        shown.append(f"- … and {len(found) - MAX_NOTICES:,} more.")
+    return [[f"### {title}"], shown] if shown else []
 
 
 def _describe_training(record: RunRecord) -> list[list[str]]:
@@ -152,12 +161,16 @@ def _describe_scores(record: RunRecord, pictures: Sequence[str]) -> list[list[st
     blocks = [["## Scores"]]
     for scores in record.scores:
         blocks += scores.describe(spec)
-    blocks += [[f"![{PICTURES[name]}]({name})"] for name in pictures]
+    if spec.target is not None:
+        blocks.append([f"Errors are in the unit of {quote_code(spec.target.name)}."])
+    blocks += [[f"![{PICTURES[name]}]({name})"] for name in pictures if not spec.has_one_class]
     if copies := record.summary.get("near_copies"):
         without = RecordedScores("those without a near copy among the training images", "", copies["without"])
         blocks += without.describe(spec)[:1] + without.describe(spec)[1:2]
     if mistakes := record.scores[0].list_mistakes():
         blocks += [["### Most frequent mistakes"], format_table(("class", "predicted as", "images"), mistakes)]
+    shortcuts = [EvidencePlaces(**each).sentence for each in record.scores[0].payload.get("shortcuts", ())]
+    blocks += _list_findings("Possible shortcuts", shortcuts, record)
     return blocks
 
 
@@ -231,4 +244,4 @@ def _describe_provenance(record: RunRecord) -> list[list[str]]:
             ("precision of training", made_by.precision or ""),
         ]
     known = [(name, quote_code(record.hide_folders(text))) for name, text in rows if text and text != "unknown"]
-    return [["## Provenance"], format_table(("", ""), known)]
+    return [["## Provenance"], format_table(("record", "value"), known)]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
 from tlkit.runs.card_record import RunRecord
@@ -11,6 +12,9 @@ from tlkit.runs.card_scores import RecordedScores
 
 _PIPELINES = {"classification": "image-classification", "multilabel": "image-classification"}
 """What a hub calls a task; it has no name for values."""
+
+_LOADERS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}
+"""What a hub calls the reader of a table; folders have `imagefolder`."""
 
 
 def make_header(record: RunRecord) -> dict[str, Any]:
@@ -35,10 +39,10 @@ def _make_result(record: RunRecord, scores: RecordedScores) -> dict[str, Any] | 
     measures = [measure for measure in scores.list_measures(record.spec) if measure.metric]
     if not measures:
         return None
-    name = record.options.dataset or record.data_name or "images"
+    own_name = record.options.dataset or record.data_name or "images"
     dataset = {
-        "name": name,
-        "type": record.options.dataset or "imagefolder",
+        "name": scores.data_name or own_name,
+        "type": _name_type(scores.data_name or own_name),
         **({"split": scores.split} if scores.split else {}),
     }
     listed = []
@@ -48,6 +52,13 @@ def _make_result(record: RunRecord, scores: RecordedScores) -> dict[str, Any] | 
         )
         listed.append({"type": measure.metric, "value": measure.value, "name": f"{measure.name}{low_high}"})
     return {"task": {"type": _PIPELINES.get(record.spec.task, "other")}, "dataset": dataset, "metrics": listed}
+
+
+def _name_type(name: str) -> str:
+    """Return what a hub calls a data set: itself if it has it, and otherwise how its files are read."""
+    if "/" in name:
+        return name
+    return _LOADERS.get(Path(name).suffix.lower(), "imagefolder")
 
 
 def to_yaml(value: Any, indent: int = 0) -> list[str]:

@@ -106,7 +106,7 @@ def read_record(run: Path, options: CardOptions) -> RunRecord:
         return RunRecord(run.resolve().name, spec, sha256, evaluated, options=options)
     found = RunFolder(folder)
     summary = found.read_summary() if found.is_finished else {}
-    note = "These images also chose the epoch, so the scores are slightly optimistic."
+    note = "These images also chose the epoch, so the scores are optimistic."
     own = (RecordedScores("the validation images", "validation", summary, note),) if "images" in summary else ()
     manifest, recipe = read_manifest(folder), read_recipe(found.recipe)
     return RunRecord(folder.resolve().name, spec, sha256, (*evaluated, *own), manifest, recipe, summary, options)

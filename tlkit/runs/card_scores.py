@@ -9,8 +9,10 @@ from typing import Any
 
 from tlkit.errors import RunError, describe_damage
 from tlkit.files import read_json
+from tlkit.metrics.f1 import measure_name
 from tlkit.metrics.intervals import Interval
 from tlkit.models.spec import BundleSpec
+from tlkit.outputs import format_value
 from tlkit.reports.markdown import escape_markdown, format_table
 from tlkit.runs.evaluation_folder import REPORT_FILE
 
@@ -42,7 +44,6 @@ _COLUMNS = {
     "low": "from",
     "high": "to",
     "threshold": "threshold",
-    "average_precision": "average precision",
     "precision": "precision",
     "recall": "recall",
     "f1": "F1",
@@ -51,6 +52,7 @@ _COLUMNS = {
     "mean_absolute_error": "mean absolute error",
     "mean_error": "mean of predicted - true",
 }
+"""What is known of each class, label or quarter of the values, by keys in JSON; all have an interval, or are certain."""
 
 
 @dataclass(frozen=True)
@@ -79,23 +81,27 @@ class RecordedScores:
         split: train, validation or test; empty for other images.
         payload: The scores, as `Report.to_payload` gives them.
         note: What to know about them; empty for nothing.
+        data_name: Name of the data set; None for that of the run.
     """
 
     title: str
     split: str
     payload: Mapping[str, Any]
     note: str = ""
+    data_name: str | None = None
 
     def list_measures(self, spec: BundleSpec) -> list[Measure]:
         """Return the scores that are defined."""
         return list(self._measure(spec))
 
     def _measure(self, spec: BundleSpec) -> Iterator[Measure]:
-        values = {**self.payload, **(self.payload.get("boxes") or {})}
+        boxes = self.payload.get("boxes") or {}
+        values = {**self.payload, **boxes}
         values["calibration"] = (self.payload.get("calibration") or {}).get("error")
         values["top_k_accuracy"] = (self.payload.get("top_k_accuracy") or {}).get("interval")
+        intervals = {**self.payload.get("intervals", {}), **boxes.get("intervals", {})}
         for key, (name, metric) in MEASURES.items():
-            value = values.get(key)
+            value = intervals.get(key, values.get(key))
             if value is None or (key in OF_CLASSES and spec.has_one_class):
                 continue
             interval = Interval(**value) if isinstance(value, Mapping) else None
@@ -123,9 +129,7 @@ class RecordedScores:
         if not 1 < len(each) <= MAX_ROWS:
             return []
         keys = [key for key in _COLUMNS if key in each[0]]
-        return format_table(
-            [_COLUMNS[key] for key in keys], [[_format_cell(row.get(key)) for key in keys] for row in each]
-        )
+        return format_table([_COLUMNS[key] for key in keys], [_format_row(row, keys) for row in each])
 
     def list_mistakes(self) -> list[tuple[str, str, str]]:
         """Return the most frequent mistakes: true class, predicted class and number of images, as Markdown."""
@@ -149,7 +153,7 @@ def read_evaluation(folder: Path, spec: BundleSpec) -> RecordedScores:
     try:
         report = read_json(path)
         split, class_names = report["split"], tuple(report["class_names"])
-        data = f"images of {Path(report['data']).name}" if report["data"] else ""
+        data_name = Path(report["data"]).name if report["data"] else None
     except (OSError, KeyError, TypeError, ValueError) as error:
         raise RunError(
             f"--evaluation {folder}: {REPORT_FILE} cannot be read ({describe_damage(error)}).",
@@ -162,15 +166,25 @@ def read_evaluation(folder: Path, spec: BundleSpec) -> RecordedScores:
             expected=f"{len(spec.class_names):,} classes, those of this run",
             fix="evaluate this run, or leave out --evaluation.",
         )
-    title = " ".join(
-        filter(None, [data, f"the {split} images" if split and not data else f"({split})" if split else ""])
-    )
-    return RecordedScores(title or "other images", split or "", report)
+    if data_name:
+        title = f"images of {data_name}" + (f", split {split}" if split else "")
+    else:
+        title = f"the {split} images" if split else "other images"
+    return RecordedScores(title, split or "", report, data_name=data_name)
 
 
 def format_score(value: float) -> str:
-    """Return a score with three decimals, and larger numbers with six digits."""
-    return f"{value:z.3f}" if abs(value) < 10 else f"{value:,.6g}"
+    """Return a score with three decimals, and a larger number as people read it."""
+    return f"{value:z.3f}" if abs(value) < 10 else format_value(value)
+
+
+def _format_row(row: Mapping[str, Any], keys: Sequence[str]) -> list[str]:
+    """Return the cells of a class, a label or a quarter of the values, with their intervals."""
+    intervals = {key: Interval(**each) for key, each in row.get("intervals", {}).items()}
+    if "claimed" in row:
+        support, claimed, recall = int(row["support"]), int(row["claimed"]), row["recall"] or 0.0
+        intervals |= measure_name(round(recall * support), claimed, support)
+    return [intervals[key].in_brief(format_score) if key in intervals else _format_cell(row.get(key)) for key in keys]
 
 
 def _format_cell(value: Any) -> str:

@@ -13,7 +13,7 @@ from PIL import Image
 
 from tlkit.errors import TlkitError
 from tlkit.explain.numpy_head import NumpyHead
-from tlkit.explain.outputs import choose_outputs, name_output
+from tlkit.explain.outputs import box_output, choose_outputs, name_output
 from tlkit.explain.overlay import overlay_map
 from tlkit.explain.records import place_map
 from tlkit.models.predictor import Predictor
@@ -39,7 +39,7 @@ class HeatMaps:
     def draw(
         self, pixels: NDArray[np.uint8], row: NDArray[np.float32], picture: Image.Image, upright_size: tuple[int, int]
     ) -> list[tuple[str, bytes]]:
-        """Return a map for each class or label that is predicted, or for the value; none for a box.
+        """Return a map for each class or label that is predicted, or for the value, and for the box.
 
         Args:
             pixels: The network's input, uint8 (height, width, 3), RGB, 0..255.
@@ -51,15 +51,19 @@ class HeatMaps:
             What is explained, and a PNG file of the size of the picture; empty if the model has no maps.
         """
         spec = self._predictor.spec
-        outputs = [output for output in choose_outputs(row, spec) if output < spec.outputs.num_answers]
+        outputs = choose_outputs(row, spec)
         if not outputs or not self._is_ready(pixels):
             return []
         assert self._head is not None
-        maps = np.repeat(self._predictor.compute_maps(pixels[np.newaxis]), len(outputs), axis=0)
-        evidence = self._head.explain(maps, np.array(outputs, np.int64))
+        maps = self._predictor.compute_maps(pixels[np.newaxis])
+        first = spec.outputs.num_answers
         drawn = []
-        for output, each in zip(outputs, evidence, strict=True):
-            placed = place_map(each, picture_size=upright_size, image_size=spec.image_size, fit=spec.fit)
+        for output in outputs:
+            if output == box_output(spec):
+                evidence = self._head.explain_box(maps, row[np.newaxis, first : first + 4])
+            else:
+                evidence = self._head.explain(maps, np.array([output]))
+            placed = place_map(evidence[0], picture_size=upright_size, image_size=spec.image_size, fit=spec.fit)
             drawn.append((name_output(output, spec), _encode(overlay_map(np.asarray(picture), placed))))
         return drawn
 

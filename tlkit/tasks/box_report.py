@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.average_precision import mean_of_defined
-from tlkit.metrics.intervals import Interval, compute_bootstrap_interval, compute_wilson_interval
+from tlkit.metrics.intervals import Interval, compute_mean_interval, compute_wilson_interval
 from tlkit.outputs import Box
 from tlkit.tasks.report import Report, ScoreFile, ScoreTable, format_fraction
 
@@ -24,20 +24,20 @@ class BoxScores:
     Attributes:
         iou: Mean intersection over union, with its 95% interval by bootstrap (Efron and Tibshirani 1993).
         share_good: Fraction of the images with an IoU above 0.5, with its 95% interval.
-        error_px: Mean distance of a predicted edge from the true one, in pixels of the original images.
+        error_px: Mean distance of a predicted edge from the true one, in pixels of the original images, likewise.
         each: IoU of each image, float64 (n,), 0..1.
     """
 
     iou: Interval
     share_good: Interval
-    error_px: float
+    error_px: Interval
     each: NDArray[np.float64]
 
     def headline(self) -> str:
         """Return the scores in a sentence, with their 95% interval."""
         return (
             f"Boxes: mean IoU {self.iou.in_words()}, above {GOOD_IOU:g} on {self.share_good.value:.0%} of "
-            f"{len(self.each):,} images, edges {self.error_px:.1f} px off on average."
+            f"{len(self.each):,} images, edges {self.error_px.value:.1f} px off on average."
         )
 
     def facts(self) -> dict[str, str]:
@@ -53,7 +53,8 @@ class BoxScores:
             "images": len(self.each),
             "iou": asdict(self.iou),
             "share_above_0.5": asdict(self.share_good),
-            "error_px": self.error_px,
+            "error_px": self.error_px.value,
+            "intervals": {"error_px": asdict(self.error_px)},
         }
 
 
@@ -120,9 +121,9 @@ def compute_box_scores(true: Sequence[Box], predicted: Sequence[Box]) -> BoxScor
     boxes, others = np.asarray(true, np.float64), np.asarray(predicted, np.float64)
     each = measure_iou(boxes, others)
     return BoxScores(
-        iou=compute_bootstrap_interval(float(each.mean()), lambda counts: each @ counts / len(each), len(each)),
+        iou=compute_mean_interval(each),
         share_good=compute_wilson_interval(int((each > GOOD_IOU).sum()), len(each)),
-        error_px=float(np.abs(boxes - others).mean()),
+        error_px=compute_mean_interval(np.abs(boxes - others).mean(axis=1)),
         each=each,
     )
 

@@ -6,15 +6,16 @@ is the most probable one, the first if tied.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metrics.average_precision import compute_f1, compute_precision, compute_recall, mean_of_defined
-from tlkit.metrics.calibration import Calibration, compute_calibration
+from tlkit.metrics.average_precision import mean_of_defined
+from tlkit.metrics.calibration import Calibration, compute_calibration, measure_calibration_error
+from tlkit.metrics.f1 import compute_f1, compute_precision, compute_recall, measure_macro_f1
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
 from tlkit.tasks.report import ScoreFile, ScoreTable, check_finite, format_fraction
 from tlkit.tasks.verdicts import count_confusions
@@ -25,7 +26,7 @@ class ClassScore:
     """The scores of one class.
 
     `precision` is None if no image was given this class, `recall` is None if the set has no image of it, and `f1` is
-    None if both are. `support` is the number of images of this class.
+    None if both are. `support` is the number of images of this class, `claimed` that of images that were given it.
     """
 
     class_name: str
@@ -33,6 +34,7 @@ class ClassScore:
     recall: float | None
     f1: float | None
     support: int
+    claimed: int
 
 
 @dataclass(frozen=True)
@@ -57,8 +59,8 @@ class ClassificationReport:
     """The scores of a set of images.
 
     `confusion` is int64 (classes, classes): rows are true classes, columns predicted ones. `mistakes` are the confused
-    pairs, most frequent first. `calibration` compares confidence with accuracy. `top_k_accuracy` is None unless
-    requested.
+    pairs, most frequent first. `calibration` compares confidence with accuracy. `intervals` has macro-F1 and the
+    calibration error with their intervals. `top_k_accuracy` is None unless requested.
     """
 
     num_images: int
@@ -68,6 +70,7 @@ class ClassificationReport:
     confusion: NDArray[np.int64]
     mistakes: tuple[Mistake, ...]
     calibration: Calibration
+    intervals: Mapping[str, Interval]
     top_k_accuracy: TopKAccuracy | None = None
 
     def to_payload(self) -> dict[str, Any]:
@@ -78,6 +81,7 @@ class ClassificationReport:
             **({"top_k_accuracy": asdict(self.top_k_accuracy)} if self.top_k_accuracy else {}),
             "macro_f1": self.macro_f1,
             "calibration": asdict(self.calibration),
+            "intervals": {key: asdict(interval) for key, interval in self.intervals.items()},
             "classes": [asdict(score) for score in self.classes],
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
@@ -117,8 +121,8 @@ class ClassificationReport:
         return {
             "accuracy": self.accuracy.in_brief(),
             **({f"top-{top_k.k} accuracy": top_k.interval.in_brief()} if top_k else {}),
-            "macro-F1": f"{self.macro_f1:.3f}",
-            "calibration error": f"{self.calibration.error:.3f}",
+            "macro-F1": self.intervals["macro_f1"].in_brief(),
+            "calibration error": self.intervals["calibration"].in_brief(),
             "images": f"{self.num_images:,}",
         }
 
@@ -183,16 +187,22 @@ def compute_classification_report(
     confusion = count_confusions(labels, predicted, num_classes)
 
     classes = tuple(_score_class(confusion, label, name) for label, name in enumerate(class_names))
-    macro_f1 = mean_of_defined([score.f1 for score in classes])
+    every = np.arange(num_classes)
+    macro_f1 = measure_macro_f1(labels[:, np.newaxis] == every, predicted[:, np.newaxis] == every)
     assert macro_f1 is not None, "at least one class occurs in a set that has images"
+    calibration = compute_calibration(labels, probabilities)
     return ClassificationReport(
         num_images=len(labels),
         accuracy=compute_wilson_interval(int(np.trace(confusion)), len(labels)),
-        macro_f1=macro_f1,
+        macro_f1=macro_f1.value,
         classes=classes,
         confusion=confusion,
         mistakes=_rank_mistakes(confusion, class_names),
-        calibration=compute_calibration(labels, probabilities),
+        calibration=calibration,
+        intervals={
+            "macro_f1": macro_f1,
+            "calibration": measure_calibration_error(labels, probabilities, calibration),
+        },
         top_k_accuracy=None if top_k is None else _measure_top_k(labels, probabilities, top_k),
     )
 
@@ -215,6 +225,7 @@ def _score_class(confusion: NDArray[np.int64], label: int, class_name: str) -> C
         recall=compute_recall(right, support),
         f1=compute_f1(right, claimed, support),
         support=support,
+        claimed=claimed,
     )
 
 

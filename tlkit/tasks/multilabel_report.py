@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,14 +11,12 @@ from numpy.typing import NDArray
 
 from tlkit.metrics.average_precision import (
     compute_average_precisions,
-    compute_f1,
-    compute_precision,
-    compute_recall,
     mean_of_defined,
     measure_mean_average_precision,
 )
+from tlkit.metrics.f1 import compute_f1, compute_precision, compute_recall, measure_macro_f1, measure_micro_f1
 from tlkit.metrics.intervals import Interval, compute_wilson_interval
-from tlkit.tasks.report import ScoreFile, ScoreTable, check_finite, format_fraction
+from tlkit.tasks.report import ScoreFile, ScoreTable, check_finite, format_brief, format_fraction
 from tlkit.tasks.thresholds import apply_thresholds
 
 
@@ -34,6 +32,7 @@ class LabelScore:
         recall: None if no image has the label.
         f1: Harmonic mean of precision and recall; None if both are None.
         support: Number of images with the label.
+        claimed: Number of images that were given it.
     """
 
     label_name: str
@@ -43,6 +42,7 @@ class LabelScore:
     recall: float | None
     f1: float | None
     support: int
+    claimed: int
 
 
 @dataclass(frozen=True)
@@ -55,6 +55,7 @@ class MultilabelReport:
             label.
         micro_f1: F1 over all pairs of image and label; None if no label occurs or is predicted.
         macro_f1: Mean F1 of the labels that occur or are predicted; None as for `micro_f1`.
+        intervals: Both with their intervals, unless they are None.
         all_right: Fraction of the images with all labels right, with its interval.
         labels: The scores of each label.
     """
@@ -63,6 +64,7 @@ class MultilabelReport:
     mean_average_precision: Interval | None
     micro_f1: float | None
     macro_f1: float | None
+    intervals: Mapping[str, Interval]
     all_right: Interval
     labels: tuple[LabelScore, ...]
 
@@ -79,9 +81,9 @@ class MultilabelReport:
     def facts(self) -> dict[str, str]:
         """Return the key figures by name."""
         return {
-            "mAP": self.mean_average_precision.in_brief() if self.mean_average_precision else "-",
-            "micro-F1": format_fraction(self.micro_f1),
-            "macro-F1": format_fraction(self.macro_f1),
+            "mAP": format_brief(self.mean_average_precision),
+            "micro-F1": format_brief(self.intervals.get("micro_f1")),
+            "macro-F1": format_brief(self.intervals.get("macro_f1")),
             "all labels right": self.all_right.in_brief(),
             "images": f"{self.num_images:,}",
         }
@@ -123,6 +125,7 @@ class MultilabelReport:
             "mean_average_precision": asdict(mean) if mean else None,
             "micro_f1": self.micro_f1,
             "macro_f1": self.macro_f1,
+            "intervals": {key: asdict(interval) for key, interval in self.intervals.items()},
             "all_labels_right": asdict(self.all_right),
             "labels": [asdict(score) for score in self.labels],
             "labels_without_images": [score.label_name for score in self.labels if not score.support],
@@ -171,14 +174,17 @@ def compute_multilabel_report(
             recall=compute_recall(int(right[label]), int(support[label])),
             f1=compute_f1(int(right[label]), int(claimed[label]), int(support[label])),
             support=int(support[label]),
+            claimed=int(claimed[label]),
         )
         for label, name in enumerate(label_names)
     )
+    micro_f1, macro_f1 = measure_micro_f1(is_true, is_predicted), measure_macro_f1(is_true, is_predicted)
     return MultilabelReport(
         num_images=len(labels),
         mean_average_precision=measure_mean_average_precision(is_true, probabilities),
-        micro_f1=compute_f1(int(right.sum()), int(claimed.sum()), int(support.sum())),
-        macro_f1=mean_of_defined([score.f1 for score in scores]),
+        micro_f1=micro_f1.value if micro_f1 else None,
+        macro_f1=macro_f1.value if macro_f1 else None,
+        intervals={key: each for key, each in (("micro_f1", micro_f1), ("macro_f1", macro_f1)) if each},
         all_right=compute_wilson_interval(int((is_true == is_predicted).all(axis=1).sum()), len(labels)),
         labels=scores,
     )

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from functools import partial
 from typing import Any
@@ -9,7 +10,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metrics.intervals import Interval, compute_bootstrap_interval
+from tlkit.metrics.intervals import Interval, compute_bootstrap_interval, compute_mean_interval
 from tlkit.outputs import format_value
 from tlkit.tasks.report import ScoreTable, check_finite
 from tlkit.tasks.verdicts import name_quarter
@@ -26,6 +27,7 @@ class QuarterScore:
         mean_absolute_error: In the unit of the values.
         mean_error: Mean of predicted minus true. Positive for small values and negative for large ones shows a bias
             towards the mean.
+        intervals: Both errors with their bootstrap intervals.
     """
 
     low: float
@@ -33,6 +35,7 @@ class QuarterScore:
     num_images: int
     mean_absolute_error: float
     mean_error: float
+    intervals: Mapping[str, Interval]
 
 
 @dataclass(frozen=True)
@@ -48,6 +51,7 @@ class RegressionReport:
         guess_error: Mean absolute error of always predicting the median of the true values.
         r2: Coefficient of determination with its bootstrap interval: 1 is perfect, 0 is no better than always
             predicting the mean. None if all true values are equal.
+        intervals: The errors without one above, with their bootstrap intervals.
         quarters: The scores by quarter of the true values, ascending; fewer than four if there are too few values.
     """
 
@@ -58,6 +62,7 @@ class RegressionReport:
     median_absolute_error: float
     guess_error: float
     r2: Interval | None
+    intervals: Mapping[str, Interval]
     quarters: tuple[QuarterScore, ...]
 
     def details(self) -> dict[str, Any]:
@@ -83,9 +88,9 @@ class RegressionReport:
         """Return the key figures by name."""
         return {
             "mean absolute error": self.mean_absolute_error.in_brief(format_value),
-            "always predicting the median": format_value(self.guess_error),
-            "median absolute error": format_value(self.median_absolute_error),
-            "root mean squared error": format_value(self.root_mean_squared_error),
+            "always predicting the median": self.intervals["guess_error"].in_brief(format_value),
+            "median absolute error": self.intervals["median_absolute_error"].in_brief(format_value),
+            "root mean squared error": self.intervals["root_mean_squared_error"].in_brief(format_value),
             "R²": self.r2.in_brief() if self.r2 else "-",
             "images": f"{self.num_images:,}",
         }
@@ -114,6 +119,7 @@ class RegressionReport:
             "median_absolute_error": self.median_absolute_error,
             "guess_error": self.guess_error,
             "r2": asdict(self.r2) if self.r2 else None,
+            "intervals": {key: asdict(interval) for key, interval in self.intervals.items()},
             "quarters": [asdict(quarter) for quarter in self.quarters],
         }
 
@@ -144,18 +150,35 @@ def compute_regression_report(
     true = values.astype(np.float64)
     errors = predicted.astype(np.float64) - true
     absolute = np.abs(errors)
+    mean_square = compute_mean_interval(errors**2)
+    intervals = {
+        "root_mean_squared_error": Interval(*np.sqrt([mean_square.value, mean_square.low, mean_square.high]).tolist()),
+        "median_absolute_error": _measure_median(absolute),
+        "guess_error": compute_mean_interval(np.abs(true - np.median(true))),
+    }
     return RegressionReport(
         name=name,
         num_images=len(true),
-        mean_absolute_error=compute_bootstrap_interval(
-            float(absolute.mean()), lambda counts: absolute @ counts / len(absolute), len(true)
-        ),
-        root_mean_squared_error=float(np.sqrt(np.mean(errors**2))),
-        median_absolute_error=float(np.median(absolute)),
-        guess_error=float(np.abs(true - np.median(true)).mean()),
+        mean_absolute_error=compute_mean_interval(absolute),
+        root_mean_squared_error=intervals["root_mean_squared_error"].value,
+        median_absolute_error=intervals["median_absolute_error"].value,
+        guess_error=intervals["guess_error"].value,
         r2=_measure_r2(true, errors),
+        intervals=intervals,
         quarters=_score_quarters(true, errors),
     )
+
+
+def _measure_median(absolute: NDArray[np.float64]) -> Interval:
+    order = np.argsort(absolute)
+    middle = (len(absolute) + 1) / 2
+
+    def compute(counts: NDArray[np.float64]) -> NDArray[np.float64]:
+        places = (np.cumsum(counts[order], axis=0) < middle).sum(axis=0)
+        medians: NDArray[np.float64] = absolute[order][places]
+        return medians
+
+    return compute_bootstrap_interval(float(np.median(absolute)), compute, len(absolute))
 
 
 def _measure_r2(true: NDArray[np.float64], errors: NDArray[np.float64]) -> Interval | None:
@@ -196,8 +219,10 @@ def _score_quarters(true: NDArray[np.float64], errors: NDArray[np.float64]) -> t
             low=float(true[chosen].min()),
             high=float(true[chosen].max()),
             num_images=int(chosen.sum()),
-            mean_absolute_error=float(np.abs(errors[chosen]).mean()),
-            mean_error=float(errors[chosen].mean()),
+            mean_absolute_error=absolute.value,
+            mean_error=signed.value,
+            intervals={"mean_absolute_error": absolute, "mean_error": signed},
         )
         for chosen in _split_quarters(true)
+        for absolute, signed in [(compute_mean_interval(np.abs(errors[chosen])), compute_mean_interval(errors[chosen]))]
     )

@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.errors import NumericsError
+from tlkit.metrics.intervals import Interval
 
 ScoreTable = tuple[tuple[str, ...], list[tuple[str, ...]]]
 """Column titles, and rows of texts; "-" for undefined values."""
@@ -47,6 +48,11 @@ class Report(Protocol):
 def format_fraction(value: float | None) -> str:
     """Format a fraction with three decimals; "-" if undefined."""
     return "-" if value is None else f"{value:.3f}"
+
+
+def format_brief(interval: Interval | None) -> str:
+    """Format a fraction with its interval; "-" if undefined."""
+    return interval.in_brief() if interval else "-"
 
 
 def check_finite(answers: NDArray[np.floating[Any]], *, kind: str) -> None:

@@ -19,6 +19,7 @@ from tlkit.metrics.intervals import (
     Z_95,
     Interval,
     compute_bootstrap_interval,
+    compute_mean_interval,
     compute_paired_interval,
     compute_wilson_interval,
 )
@@ -151,13 +152,6 @@ class ScoredValues(ScoredOutputs):
     def is_better_than(self, other: Self) -> bool:
         """Use the mean difference of the squared errors."""
         return compute_mean_interval(other.each - self.each).low > 0
-
-
-def compute_mean_interval(values: NDArray[np.float64]) -> Interval:
-    """Return the mean of a value for each image, float64 (n,), with its 95 % bootstrap interval."""
-    return compute_bootstrap_interval(
-        float(values.mean()), lambda counts: values @ counts / len(values), num_images=len(values)
-    )
 
 
 def _compute_r2(errors: Any, spreads: Any) -> NDArray[np.float64]:
