@@ -109,7 +109,8 @@ def test_a_hub_reads_the_header(make_run: MakeRun) -> None:
 def test_a_card_says_what_the_run_records(make_run: MakeRun) -> None:
     report = compute_classification_report(LABELS, NEARLY, SPEC.class_names)
     copies = {"validation": 1, "without": report.to_payload() | {"images": 3}}
-    run = make_run(SPEC, report, near_copies=copies)
+    places = {"class_name": "cat", "num_photos": 30, "border": 0.9, "outside": None, "reason": "it is at the border"}
+    run = make_run(SPEC, report, near_copies=copies, shortcuts=[places])
     (run / "confusion.png").touch()
     text = write_card(run)
 
@@ -126,6 +127,9 @@ def test_a_card_says_what_the_run_records(make_run: MakeRun) -> None:
         "### On those without a near copy among the training images (3)",
         "![True and predicted classes](confusion.png)",
         r"| do\|g | cat | 1 |",
+        "### Possible shortcuts",
+        "- The model may recognize cat by something other than the object: over 30 images that it gets right, it is at "
+        "the border.",
         "- Probabilities are calibrated on the validation images: temperature 1.5.",
         "- What lies outside the central square of an image is not seen.",
         "- No images were held out for a test.",
@@ -200,6 +204,19 @@ def test_the_scores_of_an_evaluation_stand_first(make_run: MakeRun, tmp_path: Pa
 
     assert text.index("### On the test images (7)") < text.index("### On the validation images (4)")
     assert "held out for a test." not in text
+    assert text.count("These images also chose the epoch") == 1
+    write_json(folder / "report.json", document | {"data": "/home/anna/more.csv"})
+    other = write_card(run, evaluation=folder)
+    assert "### On images of more.csv, split test (7)" in other
+    results = yaml.safe_load(other.split("---\n")[1])["model-index"][0]["results"]
+    assert [(each["dataset"]["name"], each["dataset"]["type"]) for each in results] == [
+        ("more.csv", "csv"),
+        ("photos of birds", "imagefolder"),
+    ]
+    write_json(folder / "report.json", document | {"split": "validation"})
+    again = write_card(run, evaluation=folder)
+    assert "### On the validation images (7)\n\nThese images also chose the epoch" in again
+    assert "### On the validation images (4)" not in again
     write_json(folder / "report.json", document | {"class_names": ["cat"]})
     with pytest.raises(RunError, match=r"test is of a model with other classes\."):
         write_card(run, evaluation=folder)

@@ -23,7 +23,7 @@ from tlkit.recipes import HeadSettings
 from tlkit.serving.access import Access
 from tlkit.serving.app import Identity, Service, build_app
 from tlkit.serving.explanation import Explaining
-from tlkit.serving.heat_maps import HeatMaps
+from tlkit.serving.heat_maps import HeadWeights, HeatMaps
 from tlkit.serving.limits import Limits
 from tlkit.serving.model import ServedModel
 from tlkit.serving.pool import WorkerPool
@@ -117,9 +117,10 @@ def serve_model() -> Iterator[ServeModel]:
         limits: Limits | None = None,
         threads: int = 2,
         records: Sequence[ImageRecord] = (),
+        weights: HeadWeights = HEAD,
         **rules: Any,
     ) -> Served:
-        served = start(model or ColourModel(), limits or Limits(), threads, records, rules)
+        served = start(model or ColourModel(), limits or Limits(), threads, records, weights, rules)
         running.append(served)
         return served
 
@@ -129,14 +130,19 @@ def serve_model() -> Iterator[ServeModel]:
 
 
 def start(
-    model: ColourModel, limits: Limits, threads: int, records: Sequence[ImageRecord], rules: dict[str, Any]
+    model: ColourModel,
+    limits: Limits,
+    threads: int,
+    records: Sequence[ImageRecord],
+    weights: HeadWeights,
+    rules: dict[str, Any],
 ) -> Served:
     """Start a server on a free port."""
     pool = WorkerPool(threads, limits.max_waiting)
     photos = TrainingPhotos(records, model, lambda: pool.num_running > 0)
     identity = Identity("first", model.engine, needs_token="token" in rules)
     box = np.ones((3 + model.spec.metadata.width, 4), np.float32)
-    maps = HeatMaps(model, lambda: HEAD | {"box/kernel": box})
+    maps = HeatMaps(model, lambda: {"box/kernel": box, **weights})
     service = Service(Explaining(ServedModel(model), maps, photos, 3), identity, limits, pool)
     log: list[str] = []
     bound = bind_socket("127.0.0.1", 0)

@@ -13,6 +13,7 @@ from typing import Any
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import SettingError
+from tlkit.features.spec import default_cache_root
 from tlkit.models.opening import open_classifier
 from tlkit.models.storage import read_head_weights, read_spec
 from tlkit.reports.console import Console, format_duration
@@ -94,7 +95,7 @@ def run_serve(
     from tlkit.serving.model import ServedModel
     from tlkit.serving.pool import WorkerPool
     from tlkit.serving.server import bind_socket, make_server
-    from tlkit.serving.training_photos import TrainingPhotos, read_training_records
+    from tlkit.serving.training_photos import TrainingPhotos, open_cache, read_training_records
 
     with bind_socket(options.host, options.port) as bound:
         predictor = open_classifier(
@@ -103,7 +104,8 @@ def run_serve(
         pool = WorkerPool(options.threads or os.cpu_count() or 1, options.limits.max_waiting)
         name = run.resolve().name
         records = read_training_records(run) if options.neighbours else ()
-        photos = TrainingPhotos(records, predictor, lambda: pool.num_running > 0)
+        cache = partial(open_cache, predictor, run=run, precision=options.precision, root=default_cache_root())
+        photos = TrainingPhotos(records, predictor, lambda: pool.num_running > 0, cache)
         identity = Identity(name, predictor.engine, needs_token=access.token is not None)
         maps = HeatMaps(predictor, partial(read_head_weights, run, loader_version=LOADER_VERSION))
         explaining = Explaining(ServedModel(predictor), maps, photos, options.neighbours)

@@ -14,7 +14,7 @@ from tlkit.models.copying import hash_bundle
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
 from tlkit.recipes import Recipe, read_recipe
-from tlkit.runs.card_scores import RecordedScores, read_evaluation
+from tlkit.runs.card_scores import CHOSE_EPOCH, RecordedScores, read_evaluation
 from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import RunFolder
 
@@ -106,7 +106,7 @@ def read_record(run: Path, options: CardOptions) -> RunRecord:
         return RunRecord(run.resolve().name, spec, sha256, evaluated, options=options)
     found = RunFolder(folder)
     summary = found.read_summary() if found.is_finished else {}
-    note = "These images also chose the epoch, so the scores are optimistic."
-    own = (RecordedScores("the validation images", "validation", summary, note),) if "images" in summary else ()
+    own = (RecordedScores("the validation images", "validation", summary, CHOSE_EPOCH),) if "images" in summary else ()
+    own = () if {each.title for each in own} & {each.title for each in evaluated} else own
     manifest, recipe = read_manifest(folder), read_recipe(found.recipe)
     return RunRecord(folder.resolve().name, spec, sha256, (*evaluated, *own), manifest, recipe, summary, options)

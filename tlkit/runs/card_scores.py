@@ -16,6 +16,7 @@ from tlkit.outputs import format_value
 from tlkit.reports.markdown import escape_markdown, format_table
 from tlkit.runs.evaluation_folder import REPORT_FILE
 
+CHOSE_EPOCH = "These images also chose the epoch, so the scores are optimistic."
 MAX_MISTAKES = 8
 MAX_ROWS = 200
 MEASURES = {
@@ -170,7 +171,8 @@ def read_evaluation(folder: Path, spec: BundleSpec) -> RecordedScores:
         title = f"images of {data_name}" + (f", split {split}" if split else "")
     else:
         title = f"the {split} images" if split else "other images"
-    return RecordedScores(title, split or "", report, data_name=data_name)
+    note = CHOSE_EPOCH if split == "validation" and not data_name else ""
+    return RecordedScores(title, split or "", report, note, data_name)
 
 
 def format_score(value: float) -> str:
