@@ -9,7 +9,7 @@ import numpy as np
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import DataError
 from tlkit.exports.base import MAX_CALIBRATION_IMAGES, CalibrationImages
-from tlkit.inference.scoring import load_record
+from tlkit.inference.scoring import read_usable
 from tlkit.models.spec import BundleSpec
 from tlkit.runs.evaluation_set import find_run_folder
 
@@ -26,17 +26,13 @@ def read_calibration_images(run: Path, spec: BundleSpec) -> CalibrationImages:
     """
     folder = find_run_folder(run)
     records = () if folder is None else read_manifest(folder).in_split("train")
-    images, rows = [], []
-    for record in records[:: max(1, -(-len(records) // MAX_CALIBRATION_IMAGES))]:
-        try:
-            images.append(load_record(record, spec))
-        except DataError:  # those that are left are enough
-            continue
-        rows.append(record.metadata)
-    if not images:
+    step = max(1, -(-len(records) // MAX_CALIBRATION_IMAGES))
+    found = list(read_usable(records[::step], spec))
+    if not found:
         raise DataError(
             f"{run} has no training images from which a quantised model could take the ranges of its numbers.",
             expected="a run folder whose training images are where they were",
             fix="restore them, or leave out --precision int8.",
         )
-    return CalibrationImages(np.stack(images), spec.metadata.encode(rows))
+    images = np.stack([image for _, image in found])
+    return CalibrationImages(images, spec.metadata.encode([record.metadata for record, _ in found]))

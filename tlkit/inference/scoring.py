@@ -239,6 +239,19 @@ def count_files(number: int) -> str:
     return f"{number:,} file{'' if number == 1 else 's'}"
 
 
+def read_usable(records: Iterable[ImageRecord], spec: BundleSpec) -> Iterator[tuple[ImageRecord, NDArray[np.uint8]]]:
+    """Yield the images that are still as they were when their manifest was made, each with its record, in order.
+
+    Each image is uint8 (height, width, 3), RGB, 0..255, of the model's size; it is read when it is asked for.
+    """
+    for record in records:
+        try:
+            image = load_record(record, spec)
+        except DataError:
+            continue
+        yield record, image
+
+
 def load_record(record: ImageRecord, spec: BundleSpec, view: View | None = None) -> NDArray[np.uint8]:
     """Read a required image of a manifest; see `load_record_views`."""
     return load_record_views(record, spec, (view,))[0]

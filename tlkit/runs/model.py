@@ -5,14 +5,15 @@ from __future__ import annotations
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.errors import DataError, RunError
-from tlkit.inference.scoring import load_record
+from tlkit.errors import RunError
+from tlkit.inference.scoring import read_usable
 from tlkit.models.spec import BundleSpec
 from tlkit.reports.optional_steps import describe_problem
 from tlkit.runs.folder import RunFolder
@@ -45,19 +46,12 @@ def read_golden_samples(manifest: Manifest, spec: BundleSpec) -> GoldenSamples:
 
     If none can be read, a grey image is used, so that the model can be saved.
     """
-    images, rows = [], []
-    for record in _list_candidates(manifest.in_split("validation")):
-        try:
-            images.append(load_record(record, spec))
-        except DataError:  # scoring reports missing images
-            continue
-        rows.append(record.metadata)
-        if len(images) == NUM_GOLDEN_IMAGES:
-            break
-    if not images:
-        images.append(np.full((*spec.image_size, 3), GREY, np.uint8))
-        rows.append(manifest.records[0].metadata)
-    return GoldenSamples(np.stack(images), spec.metadata.encode(rows))
+    candidates = _list_candidates(manifest.in_split("validation"))
+    found = list(islice(read_usable(candidates, spec), NUM_GOLDEN_IMAGES))
+    if not found:
+        found.append((manifest.records[0], np.full((*spec.image_size, 3), GREY, np.uint8)))
+    images = np.stack([image for _, image in found])
+    return GoldenSamples(images, spec.metadata.encode([record.metadata for record, _ in found]))
 
 
 def _list_candidates(records: Sequence[ImageRecord]) -> Iterator[ImageRecord]:
