@@ -12,6 +12,7 @@ pytest.importorskip("onnx", reason="pip install 'tlkit[onnx]' brings onnx and on
 pytest.importorskip("onnxruntime", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
 
 from tlkit.exports import calibration
+from tlkit.exports.graph_running import compute_values
 from tlkit.exports.onnx_writer.quantization import plan_quantization, quantize_graph
 
 IMAGES = CalibrationImages(
@@ -40,7 +41,7 @@ def make_graph() -> Graph:
 
 def compute(graph: Graph, name: str) -> np.ndarray[tuple[int, ...], np.dtype[np.float32]]:
     """Return a value of a graph for all images."""
-    return np.concatenate([array for (array,) in calibration._run(graph, [name], IMAGES)])
+    return np.concatenate([array for (array,) in compute_values(graph, [name], IMAGES)])
 
 
 def test_a_quantized_graph_answers_nearly_as_the_graph_and_keeps_its_last_layer() -> None:

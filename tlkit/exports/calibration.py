@@ -7,20 +7,20 @@ is measured on images). Without it, the shifts add up over the layers of a netwo
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.exports.base import CalibrationImages
-from tlkit.exports.onnx_writer.graph import Graph, Value, drop_unread
-from tlkit.exports.onnx_writer.proto import build_proto
+from tlkit.exports.graph_running import compile_part, compute_values, cut_after, give_inputs
+from tlkit.exports.onnx_writer.graph import Graph
 from tlkit.exports.onnx_writer.quantization import plan_quantization, quantize_graph, shift_bias
 from tlkit.exports.shipped import DISTANCE, MAP
 
 NUM_CORRECTION_IMAGES = 32
-"""Images from which shifts are measured; each layer of the quantized graph runs on them, with all before it."""
+MAX_CORRECTION_PIXELS = 2**21
+"""Images from which shifts are measured, and their pixels, in all: maps take up to 300 bytes of memory per pixel."""
 
 
 def quantize(graph: Graph, images: CalibrationImages) -> Graph:
@@ -42,7 +42,7 @@ def quantize(graph: Graph, images: CalibrationImages) -> Graph:
 def measure_ranges(graph: Graph, names: Sequence[str], images: CalibrationImages) -> dict[str, tuple[float, float]]:
     """Return the lowest and the highest number of each value of a graph on images; 0 lies within."""
     limits = np.zeros((len(names), 2))
-    for arrays in _run(graph, names, images):
+    for arrays in compute_values(graph, names, images):
         for row, array in zip(limits, arrays, strict=True):
             row[:] = min(row[0], float(array.min())), max(row[1], float(array.max()))
     return {name: (float(low), float(high)) for name, (low, high) in zip(names, limits, strict=True)}
@@ -51,52 +51,45 @@ def measure_ranges(graph: Graph, names: Sequence[str], images: CalibrationImages
 def correct_biases(quantized: Graph, graph: Graph, layers: Sequence[str], images: CalibrationImages) -> None:
     """Add to the bias of each layer of a quantized graph what its output lacks in the mean, channel by channel.
 
-    Layers are corrected in order, so that each makes up for its own error and for what is left of those before it.
+    Layers are corrected in order, so that each makes up for its own error and for what is left of those before it. The
+    quantized graph runs once, in parts that end with a layer.
 
     Args:
         quantized: A graph from `quantize_graph`; its biases change.
         graph: The graph that was quantized.
         layers: Names of the outputs of its layers, in order.
-        images: Training images, some of which are used.
+        images: Training images, some of which are used. Memory holds, for those, the maps that later parts need.
     """
-    step = -(-len(images.images) // NUM_CORRECTION_IMAGES)
-    some = CalibrationImages(images.images[::step], images.metadata[::step])
     biased = [layer for layer in layers if len(quantized.nodes[layer].inputs) > 2]
-    wanted = _measure_means(graph, biased, some)
-    for layer, mean in zip(biased, wanted, strict=True):
-        shift_bias(quantized, layer, mean - _measure_means(quantized, [layer], some)[0])
+    some = _choose_some(images)
+    means = _average(compute_values(graph, biased, some))
+    rows = list(give_inputs(some))
+    for mean, (layer, nodes, later) in zip(means, cut_after(quantized, biased), strict=True):
+        run = compile_part(quantized, nodes, [name for name in nodes if name in later or name == layer])
+        for number, row in enumerate(rows):
+            computed = row | run(row)
+            rows[number] = {name: computed[name] for name in computed if name in later or name == layer}
+        (found,) = _average([row[layer]] for row in rows)
+        shift = shift_bias(quantized, layer, mean - found)
+        for row in rows:
+            row[layer] += shift.reshape(-1, 1, 1) if row[layer].ndim == 4 else shift
 
 
-def _measure_means(graph: Graph, layers: Sequence[str], images: CalibrationImages) -> list[NDArray[np.float64]]:
-    """Return the mean output of each channel of some layers."""
-    sums: list[Any] = [0.0] * len(layers)
-    for arrays in _run(graph, layers, images):
-        for index, array in enumerate(arrays):
-            others = (0, 2, 3) if array.ndim == 4 else tuple(range(array.ndim - 1))
-            sums[index] = sums[index] + array.mean(axis=others, dtype=np.float64)
-    return [np.asarray(each) / len(images.images) for each in sums]
+def _choose_some(images: CalibrationImages) -> CalibrationImages:
+    """Return up to 32 images, evenly spread, but fewer large ones."""
+    total, height, width, _ = images.images.shape
+    number = max(1, min(NUM_CORRECTION_IMAGES, MAX_CORRECTION_PIXELS // (height * width)))
+    step = -(-total // number)
+    return CalibrationImages(images.images[::step], images.metadata[::step])
 
 
-def _run(graph: Graph, names: Sequence[str], images: CalibrationImages) -> Iterator[list[NDArray[np.float32]]]:
-    """Compute values of a graph for one image after the other."""
-    import onnxruntime
-    from onnx import helper
-
-    part = Graph(
-        inputs=graph.inputs,
-        outputs={name: Value(name, ()) for name in names},
-        nodes=dict(graph.nodes),
-        constants=dict(graph.constants),
-    )
-    drop_unread(part)
-    proto = build_proto(part, half=False, properties={}, producer="tlkit", version="")
-    del proto.graph.output[:]
-    inputs = {value.name for value in graph.inputs}
-    proto.graph.output.extend(helper.make_empty_tensor_value_info(name) for name in names if name not in inputs)
-    session = onnxruntime.InferenceSession(proto.SerializeToString(), providers=["CPUExecutionProvider"])
-    used = [port.name for port in session.get_inputs()]
-    asked = [port.name for port in session.get_outputs()]
-    for image, row in zip(images.images, images.metadata, strict=True):
-        given = {"image": image[np.newaxis].astype(np.float32), "metadata": row[np.newaxis].astype(np.float32)}
-        computed = dict(zip(asked, session.run(asked, {name: given[name] for name in used}), strict=True)) | given
-        yield [computed[name] for name in names]
+def _average(rows: Iterable[Sequence[NDArray[np.float32]]]) -> list[NDArray[np.float64]]:
+    """Return the mean of each channel of some values, which come image by image."""
+    found = [
+        [
+            array.mean(axis=(0, 2, 3) if array.ndim == 4 else (*range(array.ndim - 1),), dtype=np.float64)
+            for array in row
+        ]
+        for row in rows
+    ]
+    return [np.mean(means, axis=0) for means in zip(*found, strict=True)]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
@@ -148,12 +148,18 @@ def count_readers(graph: Graph) -> Counter[str]:
     return Counter(name for node in graph.nodes.values() for name in node.inputs)
 
 
-def drop_unread(graph: Graph) -> None:
-    """Remove nodes and constants that no output depends on."""
-    needed = set(graph.outputs)
+def find_needed(graph: Graph, names: Iterable[str]) -> set[str]:
+    """Return the names of some values, and of all values and constants on which they depend."""
+    needed = set(names)
     for output in reversed(graph.nodes):
         if output in needed:
             needed.update(graph.nodes[output].inputs)
+    return needed
+
+
+def drop_unread(graph: Graph) -> None:
+    """Remove nodes and constants that no output depends on."""
+    needed = find_needed(graph, graph.outputs)
     graph.nodes = {output: node for output, node in graph.nodes.items() if output in needed}
     graph.constants = {name: array for name, array in graph.constants.items() if name in needed}
 

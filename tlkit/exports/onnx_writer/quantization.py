@@ -14,13 +14,14 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.exports.onnx_writer.graph import Graph, Node, count_readers
+from tlkit.exports.onnx_writer.graph import Graph, Node, count_readers, find_needed
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 JOINED = ("Relu", "Clip")
 """Operations that run as a part of the layer before them."""
-SAME_RANGE = ("MaxPool", "Transpose", "Reshape", "Flatten")
-"""Operations whose output has no value that the input has not."""
+MAX_SMALL_DENSE = 2**19
+"""A dense layer on vectors with at most so many weights stays in float32: it takes little time and space, and what rounding
+changes there is not averaged over places."""
 
 
 @dataclass(frozen=True)
@@ -37,16 +38,16 @@ class Plan:
 
 
 def plan_quantization(graph: Graph, answers: Iterable[str]) -> Plan:
-    """Choose what is quantized: the layers on the way to the answers, but the last one before each.
+    """Choose what is quantized: the layers on the way to the answers, but the last one before each and small dense ones.
 
     Args:
         graph: A finished graph.
         answers: Outputs that count; what leads only to others stays in float32.
     """
-    needed = _find_needed(graph, answers)
+    needed = find_needed(graph, answers)
     weighted = [name for name in graph.nodes if name in needed and _is_layer(graph, name)]
-    inner = _find_needed(graph, [graph.nodes[name].inputs[0] for name in weighted])
-    layers = [name for name in weighted if name in inner]
+    inner = find_needed(graph, [graph.nodes[name].inputs[0] for name in weighted])
+    layers = [name for name in weighted if name in inner and not _is_small_dense(graph, name)]
     readers = count_readers(graph)
     values: dict[str, None] = {}
     for layer in layers:
@@ -80,12 +81,15 @@ def quantize_graph(graph: Graph, plan: Plan, ranges: Mapping[str, tuple[float, f
     return result
 
 
-def shift_bias(graph: Graph, layer: str, shift: NDArray[np.float64]) -> None:
-    """Add a shift per channel to the bias of a layer of a quantized graph, to the nearest step of its 32-bit numbers."""
+def shift_bias(graph: Graph, layer: str, shift: NDArray[np.float64]) -> NDArray[np.float32]:
+    """Add a shift per channel to the bias of a layer of a quantized graph, and return it as its 32-bit numbers have it."""
     name = graph.nodes[layer].inputs[2].removesuffix("/rounded")
     limit = np.iinfo(np.int32)
-    shifted = graph.constants[f"{name}/quantized"] + np.rint(shift / graph.constants[f"{name}/scale"])
-    graph.constants[f"{name}/quantized"] = np.clip(shifted, limit.min, limit.max).astype(np.int32)
+    before, scale = graph.constants[f"{name}/quantized"].astype(np.float64), graph.constants[f"{name}/scale"]
+    after = np.clip(before + np.rint(shift / scale), limit.min, limit.max)
+    graph.constants[f"{name}/quantized"] = after.astype(np.int32)
+    added: NDArray[np.float32] = ((after - before) * scale).astype(np.float32)
+    return added
 
 
 def _is_layer(graph: Graph, name: str) -> bool:
@@ -93,13 +97,9 @@ def _is_layer(graph: Graph, name: str) -> bool:
     return node.kind in WEIGHTED and node.inputs[1] in graph.constants
 
 
-def _find_needed(graph: Graph, values: Iterable[str]) -> set[str]:
-    """Return the names of values, and of all on which they depend."""
-    needed = set(values)
-    for output in reversed(graph.nodes):
-        if output in needed:
-            needed.update(graph.nodes[output].inputs)
-    return needed
+def _is_small_dense(graph: Graph, name: str) -> bool:
+    node = graph.nodes[name]
+    return node.kind == "Gemm" and graph.constants[node.inputs[1]].size <= MAX_SMALL_DENSE
 
 
 def _find_joined(graph: Graph, layer: str, readers: Mapping[str, int]) -> str:
