@@ -82,7 +82,10 @@ def test_every_task_tells_something_of_five_photos(
     assert payload["quantity"] == names[task]
     assert payload["expected"]["low"] <= payload["expected"]["value"] <= payload["expected"]["high"]
     assert (payload["images"], payload["compared_with"]) == (5, 6)
-    assert "With 5 new images the intervals are wide" in capsys.readouterr().err
+    shown = capsys.readouterr()
+    assert "With 5 new images the intervals are wide" in shown.err
+    assert "Unknown to the model: 0 of 5." in shown.out
+    assert "0 of 5</dd>" in (tmp_path / "out" / "drift.html").read_text()
 
 
 @pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])
@@ -113,6 +116,7 @@ def test_a_few_photos_are_described_one_by_one_and_never_called_different(
     page = (tmp_path / "out" / "drift.html").read_text()
     assert "too few images" in page
     assert "What is different" not in page
+    assert f"<dt>unknown</dt><dd>{number // 2} of {number}</dd>" in page
     with (tmp_path / "out" / "drift.csv").open(newline="") as file:
         rows = sorted(csv.DictReader(file), key=lambda row: row["path"])
     assert [float(row["novelty"]) for row in rows] == [0, 1, 1, 1][:number]

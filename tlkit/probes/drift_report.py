@@ -63,7 +63,8 @@ def describe_drift(drift: Drift) -> list[str]:
             )
         sentences.append(f"{sentence}.")
     if drift.unknown is not None:
-        sentences.append(f"Unknown to the model: {drift.unknown.in_words('{:.1%}'.format)}.")
+        share = _count_unknown(drift) or drift.unknown.in_words("{:.1%}".format)
+        sentences.append(f"Unknown to the model: {share}.")
         if drift.unknown.value >= _MANY_UNKNOWN:
             sentences.append("If these show nothing that the model has learnt, no answer to them is right.")
     if looks := drift.describe_looks():
@@ -95,7 +96,7 @@ def write_drift(
         "new images": f"{len(drift.order):,}",
     }
     if drift.unknown is not None:
-        facts["unknown"] = drift.unknown.in_brief("{:.1%}".format)
+        facts["unknown"] = _count_unknown(drift) or drift.unknown.in_brief("{:.1%}".format)
     sections = [
         render_table_section("What is different", _HOW_TO_READ, _tabulate_looks(drift)) if drift.looks else None,
         _render_tiles(drift, new, spec),
@@ -115,6 +116,14 @@ def write_drift(
         " ".join(describe_drift(drift)),
     )
     write_page(folder / PAGE_FILE, page)
+
+
+def _count_unknown(drift: Drift) -> str:
+    """Return the number of unknown images among a few, of which an interval would say nothing; nothing of many."""
+    number = len(drift.order)
+    if drift.unknown is None or number >= ENOUGH_IMAGES:
+        return ""
+    return f"{round(drift.unknown.value * number)} of {number}"
 
 
 def describe_novelty(novelty: float) -> str:
