@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
 import pytest
 
 from tests.explain.conftest import draw_pictures, read_weights, write_pictures
+from tlkit.data.views import ViewPlan
 from tlkit.errors import NumericsError
 from tlkit.explain.explainer import Explainer
 from tlkit.explain.methods import explain_features
 from tlkit.explain.numpy_head import NumpyHead
 from tlkit.explain.records import explain_records, place_map
+from tlkit.inference.evidence import EvidenceCollector
+from tlkit.inference.scoring import score_records
 from tlkit.models.networks.classifier import NetworkClassifier
 from tlkit.models.networks.openvino import NETWORK_FORMAT
+from tlkit.models.spec import BundleSpec
+from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
+from tlkit.recipes import HeadSettings
 from tlkit.reports.console import Console
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -46,6 +54,61 @@ def test_images_are_explained_like_their_pixels_and_lost_files_left_out(
     assert [record.path.name for record in found.records] == ["0.png", "2.png"]
     assert np.array_equal(found.targets, [0, 2])
     assert np.abs(found.maps - expected[[0, 2]]).max() < 1e-3
+
+
+@pytest.mark.parametrize("task", [CLASSIFICATION, MULTILABEL, REGRESSION])
+def test_images_are_explained_in_the_pass_that_scores_them(
+    task: str, make_classifier: Callable[..., Any], tmp_path: Path, cache_root: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    classifier = make_classifier("dense", task=task, has_box=True)
+    answer = {MULTILABEL: "cat|dog", REGRESSION: "100"}.get(task, "cat")
+    records = [replace(record, answer=answer) for record in write_pictures(tmp_path, cache_root)]
+    records[1].path.unlink()
+    head = NumpyHead(classifier.spec, read_weights(classifier))
+    scores = score_records(classifier, records, explain=head.explain, with_features=True)
+    plain = score_records(classifier, records, with_features=True)
+    assert len(scores.failures) == 1
+    for part in ("answers", "features", "distances"):
+        np.testing.assert_array_equal(getattr(scores, part), getattr(plain, part))
+    assert plain.evidence is None
+    assert scores.explained is not None
+    assert scores.evidence is not None
+    wrong = np.abs(scores.answers - {MULTILABEL: [1, 1, 0]}.get(task, 0))
+    assert scores.explained.tolist() == ([0, 0] if task == REGRESSION else wrong.argmax(axis=1).tolist())
+    expected = explain_records(classifier, head, scores.records, scores.explained, Console(verbosity=-1))
+    assert np.abs(scores.evidence - expected.maps).max() < 1e-4
+    last = scores.take([1]).evidence
+    assert last is not None
+    assert np.array_equal(last, scores.evidence[1:])
+
+    assert score_records(classifier, records, explain=lambda *_: None).evidence is None
+    assert score_records(classifier, records, explain=head.explain, views=ViewPlan("standard", 2, 0)).evidence is None
+    monkeypatch.setattr("tlkit.inference.scoring.MAX_EXPLAINED", 2)
+    assert score_records(classifier, records, explain=head.explain).evidence is None
+
+
+def test_maps_are_explained_a_few_at_a_time_and_no_more_after_a_failure() -> None:
+    record: Any = SimpleNamespace(answer="cat")
+    spec = BundleSpec("tiny", (8, 8), "squash", 1, "avg", HeadSettings(), ("cat", "dog"))
+    for limit, expected in ((99, [32, 32, 6]), (1, [32, 32])):
+        sizes: list[int] = []
+
+        def explain(maps: Any, targets: Any, sizes: list[int] = sizes, limit: int = limit) -> Any:
+            sizes.append(len(maps))
+            return maps[..., 0] + targets[:, np.newaxis, np.newaxis] if len(sizes) <= limit else None
+
+        collector = EvidenceCollector(spec, (1, 2, 3), explain)
+        for number in range(70):
+            row = np.array([number % 2, 0.5], np.float32)
+            collector.add(record, row, np.full(6, number, np.float32))
+        answers, evidence = collector.finish()
+        assert sizes == expected
+        if limit == 1:
+            assert (answers, evidence) == (None, None)
+        else:
+            assert answers is not None
+            assert answers.tolist() == [1, 0] * 35
+            np.testing.assert_array_equal(evidence, np.repeat([[[n + 1 - n % 2]] for n in range(70)], 2, axis=2))
 
 
 def test_a_network_whose_feature_is_no_mean_of_a_map_has_no_heat_maps(

@@ -37,7 +37,7 @@ class Echo:
     engine = "echo"
 
     def __init__(self, spec: BundleSpec, *, batch_size: int = 4, num_parallel: int = 1) -> None:
-        self.spec, self.batch_size, self.num_parallel = spec, batch_size, num_parallel
+        self.spec, self.batch_size, self.num_parallel, self.map_shape = spec, batch_size, num_parallel, (1, 2, 7)
         self.sizes: list[int] = []
         self._lock = threading.Lock()
 
@@ -58,6 +58,10 @@ class Echo:
     def predict_with_features(self, images: Any, metadata: Any = None) -> Any:
         """Return the images and, behind each, itself doubled."""
         return np.concatenate([images, 2 * images], axis=1)
+
+    def predict_with_maps(self, images: Any, metadata: Any = None) -> Any:
+        """Return the images, each doubled behind itself, and a map of 1 × 2 places behind that."""
+        return np.concatenate([images, 2 * images, images, 3 * images], axis=1)
 
 
 def row_of(item: int, index: int) -> tuple[Any, Any]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Sequence
 from pathlib import Path
 from types import SimpleNamespace
@@ -71,6 +72,26 @@ def test_a_model_that_cannot_be_opened_costs_the_maps_alone(tmp_path: Path) -> N
     assert steps.not_made == [{"what": "The heat maps of mistakes", "reason": "The bundle is damaged"}]
     assert len(sheets.sections) == 2
     assert "Heat maps" not in sheets.sections[1].note
+
+
+def test_what_was_explained_while_images_were_scored_is_not_explained_again(tmp_path: Path) -> None:
+    steps = OptionalSteps(QUIET)
+    heat_maps = make_heat_maps(steps)  # which cannot explain anything itself
+    scores = score(tmp_path)
+    explained, evidence = np.array([0, 0, 1]), np.arange(12, dtype=np.float32).reshape(3, 2, 2)
+    heat_maps.take(dataclasses.replace(scores, explained=explained, evidence=evidence))
+    maps = heat_maps.explain(scores.records, explained)
+    assert steps.not_made == []
+    assert [maps[record.path].tolist() for record in scores.records] == evidence.tolist()
+    assert heat_maps.explain(scores.records, 1 - explained) == {}
+    assert steps.not_made == [{"what": "The heat maps of mistakes", "reason": "The bundle is damaged"}]
+
+
+def test_weights_that_cannot_be_read_cost_the_evidence_alone() -> None:
+    steps = OptionalSteps(QUIET)
+    maps = np.zeros((2, 1, 1, 3), np.float32)
+    assert make_heat_maps(steps).explain_maps(maps, np.zeros(2, np.int64)) is None
+    assert steps.not_made == [{"what": "The heat maps of mistakes", "reason": "The bundle is damaged"}]
 
 
 def test_a_model_of_one_class_has_nothing_to_explain(tmp_path: Path) -> None:

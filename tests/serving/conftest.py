@@ -48,6 +48,7 @@ class ColourModel:
 
     engine = "colours"
     num_parallel = 4
+    map_shape = None
 
     def __init__(self, spec: BundleSpec = SPEC, work: Callable[[], object] = lambda: None) -> None:
         self.spec = spec
@@ -77,6 +78,10 @@ class ColourModel:
     def predict_with_features(self, images: Any, metadata: Any = None) -> Any:
         """Return both."""
         return np.concatenate([self.predict(images, metadata), self.compute_features(images)], axis=1)
+
+    def predict_with_maps(self, images: Any, metadata: Any = None) -> Any:
+        """Not asked for where there is no `map_shape`."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, eq=False)

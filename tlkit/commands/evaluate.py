@@ -25,6 +25,7 @@ from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_head_weights, read_spec
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
+from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.reports.output_folder import (
     check_output_folder,
     held_output_folder,
@@ -32,6 +33,7 @@ from tlkit.reports.output_folder import (
 from tlkit.runs.evaluation_folder import Evaluation, write_evaluation
 from tlkit.runs.evaluation_set import EvaluationSet, find_run_folder, read_images_to_evaluate
 from tlkit.runs.folder import describe_unfinished
+from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.origin import describe_origin
 from tlkit.runs.shortcuts import summarise_shortcuts
 from tlkit.tasks import find_task
@@ -107,9 +109,14 @@ def run_evaluate(
         console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
         predictor = open_model() if open_model else open_classifier(run, loader_version=LOADER_VERSION)
+        heat_maps = None
+        if out:
+            weights = partial(read_head_weights, run, loader_version=LOADER_VERSION)
+            heat_maps = HeatMaps(predictor, weights, OptionalSteps(console), console)
         start = time.perf_counter()
         with console.progress("Scoring", len(images.records)) as advance:
-            scores = score_records(predictor, images.records, views=views, advance=advance)
+            explain = heat_maps.explain_maps if heat_maps else None
+            scores = score_records(predictor, images.records, views=views, advance=advance, explain=explain)
         seconds = time.perf_counter() - start
         _check_scored(run, scores, images)
 
@@ -128,7 +135,8 @@ def run_evaluate(
         if scores.distances is not None and spec.unknown_above is not None:
             payload["unknown"] = int((scores.distances > spec.unknown_above).sum())
         payload["seconds"] = seconds
-        if out:
+        if out and heat_maps:
+            heat_maps.take(scores)
             evaluation = Evaluation(
                 name=f"{run} on {f'the {images.split} images' if data is None else data}",
                 measured_on=images.split or "",
@@ -141,8 +149,7 @@ def run_evaluate(
                 origin=describe_origin(spec, data=images.source, command=console.command),
                 caution=by_exposure.qualify(),
                 num_ranked=top_k or NUM_RANKED_CLASSES,
-                predictor=predictor,
-                read_weights=partial(read_head_weights, run, loader_version=LOADER_VERSION),
+                heat_maps=heat_maps,
             )
             payload |= summarise_shortcuts(write_evaluation(out, evaluation, console))
         _print_results(report, by_exposure, images.split, payload, console)

@@ -40,15 +40,20 @@ def overlay_map(
         uint8, like `pixels`.
     """
     height, width = pixels.shape[:2]
-    seen = resize_map(np.isfinite(evidence).astype(np.float32), (height, width)) > 0.5
     values = resize_map(np.nan_to_num(evidence, nan=0.0, posinf=0.0, neginf=0.0), (height, width))
     largest = float(np.abs(values).max()) if strongest is None else strongest
-    amounts = np.clip(values / max(largest, 1e-12), -1, 1)
-    colours = _COLOURS[np.rint((amounts + 1) / 2 * (NUM_COLOURS - 1)).astype(np.intp)]
-    grey = _GREYS[np.rint(pixels @ np.array([0.299, 0.587, 0.114])).astype(np.intp)] * np.where(seen, 1.0, 0.35)
-    alpha = (STRONGEST_ALPHA * np.abs(amounts) * seen)[..., np.newaxis]
-    found: NDArray[np.uint8] = np.rint(colours * alpha + grey[..., np.newaxis] * (1 - alpha)).astype(np.uint8)
-    return found
+    amounts = np.clip(values / np.float32(max(largest, 1e-12)), -1, 1)
+    alpha = np.abs(amounts) * np.float32(255 * STRONGEST_ALPHA)
+    grey = Image.fromarray(pixels).convert("L").point(_GREYS)
+    is_known = np.isfinite(evidence)
+    if not is_known.all():
+        seen = resize_map(is_known.astype(np.float32), (height, width)) > 0.5
+        alpha *= seen
+        grey = Image.composite(grey, grey.point(_UNSEEN), Image.fromarray(seen))
+    colours = Image.fromarray(np.rint((amounts + 1) * np.float32((NUM_COLOURS - 1) / 2)).astype(np.uint8))
+    colours.putpalette(_PALETTE)
+    mask = Image.fromarray(np.rint(alpha).astype(np.uint8))
+    return np.asarray(Image.composite(colours.convert("RGB"), grey.convert("RGB"), mask))
 
 
 def resize_map(evidence: NDArray[np.floating], size: tuple[int, int]) -> NDArray[np.float32]:
@@ -104,4 +109,6 @@ def _make_colours() -> NDArray[np.float64]:
 
 
 _COLOURS = _make_colours()
-_GREYS = _to_rgb(np.linspace(*GREY_LIGHTNESS, 256), np.zeros(256), 0.0)[:, 0]
+_PALETTE = np.rint(_COLOURS).astype(np.uint8).tobytes()
+_GREYS = np.rint(_to_rgb(np.linspace(*GREY_LIGHTNESS, 256), np.zeros(256), 0.0)[:, 0]).astype(int).tolist()
+_UNSEEN = [round(0.35 * value) for value in range(256)]

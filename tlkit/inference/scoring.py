@@ -8,6 +8,7 @@ each image.
 from __future__ import annotations
 
 import contextlib
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, TypeVar
@@ -22,6 +23,7 @@ from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import PICTURE_ITSELF, View, ViewPlan
 from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure, run_batches
+from tlkit.inference.evidence import EvidenceCollector, Explain
 from tlkit.models.predictor import Predictor, to_values
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
@@ -31,6 +33,7 @@ Note = TypeVar("Note")
 
 MAX_FLOAT16 = 65504.0
 """The largest feature that is kept."""
+MAX_EXPLAINED = 2000
 
 
 @dataclass(frozen=True, eq=False)
@@ -44,6 +47,8 @@ class Scores:
         failures: Images that have become unusable since they were checked.
         distances: Distance from the training images, float32 (n,), 0..1; None if the model does not measure it.
         features: Pooled features, float16 (n, channels), if they were asked for.
+        explained: The output that the evidence speaks for, int64 (n,), if evidence was asked for.
+        evidence: Maps of evidence, float32 (n, h, w), over the network's input, if they were asked for.
     """
 
     records: tuple[ImageRecord, ...]
@@ -52,16 +57,21 @@ class Scores:
     failures: tuple[SkippedFile, ...]
     distances: NDArray[np.float32] | None = None
     features: NDArray[np.float16] | None = None
+    explained: NDArray[np.int64] | None = None
+    evidence: NDArray[np.float32] | None = None
 
     def take(self, places: Sequence[int]) -> Scores:
         """Return the scores of some of the images, by index."""
+
+        def pick(values: NDArray[Any] | None) -> Any:
+            return None if values is None else values[list(places)]
+
         return Scores(
             tuple(self.records[place] for place in places),
-            self.answers[list(places)],
+            pick(self.answers),
             None if self.boxes is None else tuple(self.boxes[place] for place in places),
             (),
-            None if self.distances is None else self.distances[list(places)],
-            None if self.features is None else self.features[list(places)],
+            *map(pick, (self.distances, self.features, self.explained, self.evidence)),
         )
 
     def pair_boxes(self) -> tuple[list[ImageRecord], list[Box], list[Box]]:
@@ -84,6 +94,7 @@ def score_records(
     with_features: bool = False,
     alter: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None,
     advance: Callable[[int], None] | None = None,
+    explain: Explain | None = None,
 ) -> Scores:
     """Read images and compute the model's predictions; metadata come from the records.
 
@@ -94,8 +105,10 @@ def score_records(
         with_features: Whether to return the pooled features, too, from the same pass of the network.
         alter: Changes the network's input, uint8 (height, width, 3), of each view.
         advance: Called with the number of images since the last call.
+        explain: Gives the evidence for an answer of each image, from the same pass of the network; see `choose_answer`.
+            There is none with several views, or of more than 2,000 images, of which a report shows few.
     """
-    spec = classifier.spec
+    spec, width = classifier.spec, classifier.spec.row_width
     scored: list[ImageRecord] = []
     failures: list[SkippedFile] = []
     rows = [np.empty((0, spec.row_width), np.float32)]
@@ -109,13 +122,22 @@ def score_records(
 
     features: list[NDArray[np.float16]] = []
     compute = classifier.predict_with_features if with_features else classifier.predict
+    collector = None
+    if explain and classifier.map_shape and views.num_views == 1 and len(records) <= MAX_EXPLAINED:
+        collector = EvidenceCollector(spec, classifier.map_shape, explain)
+        compute = classifier.predict_with_maps
+    num_values = math.prod(classifier.map_shape or ()) if collector else 0
     for record, row, _ in answer_items(classifier, records, load, num_views=views.num_views, compute=compute):
         if isinstance(row, LoadFailure):
             failures.append(SkippedFile(record.path, row.reason))
         else:
             scored.append(record)
-            rows.append(row[np.newaxis, : spec.row_width])
-            features.append(np.clip(row[spec.row_width :], -MAX_FLOAT16, MAX_FLOAT16).astype(np.float16))
+            end = len(row) - num_values
+            rows.append(row[np.newaxis, :width])
+            if with_features:
+                features.append(np.clip(row[width:end], -MAX_FLOAT16, MAX_FLOAT16).astype(np.float16))
+            if collector:
+                collector.add(record, row[:width], row[end:])
         if advance:
             advance(1)
     outputs = split_rows(np.concatenate(rows), spec)
@@ -129,7 +151,8 @@ def score_records(
         boxes,
         tuple(failures),
         outputs.distances,
-        np.stack(features) if with_features and features else None,
+        np.stack(features) if features else None,
+        *(collector.finish() if collector else (None, None)),
     )
 
 

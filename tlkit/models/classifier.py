@@ -20,7 +20,7 @@ from tlkit.backbones.catalogue import BACKBONE_PREFIX, HEAD_PREFIX, TOP
 from tlkit.backbones.weights import finalize_normalization, stable_names
 from tlkit.heads import build_head, call_head
 from tlkit.models.novelty import Novelty
-from tlkit.models.predictor import BATCH_SIZE, check_inputs, compute_rows
+from tlkit.models.predictor import BATCH_SIZE, MapShape, check_inputs, compute_rows
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import check_spec
 from tlkit.untrusted import refusal
@@ -98,21 +98,53 @@ class Classifier:
 
     def compute_maps(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Compute the last feature maps; see `tlkit.models.predictor.Predictor.compute_maps`."""
-        maps: np.ndarray[Any, Any] = self._maps(tf.constant(images)).numpy()
-        return maps
+        return self._run_with_maps(images, np.zeros((len(images), self.spec.metadata.width), np.float32))["map"]
+
+    def predict_with_maps(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Compute answers, pooled features and maps: see `tlkit.models.predictor.Predictor.predict_with_maps`."""
+        outputs = self._run_with_maps(images, metadata)
+        behind = [outputs[name].reshape(len(images), -1) for name in ("feature", "map")]
+        return np.concatenate([compute_rows(self.spec, outputs, self.novelty), *behind], axis=1)
 
     @cached_property
-    def _maps(self) -> Any:
-        trunk, _ = self.backbone.split_at_map(TOP)
-        pictures = tf.TensorSpec((None, *self.spec.image_size, 3), tf.uint8)
-        return tf.function(
-            lambda images: trunk(tf.cast(images, tf.float32), training=False), input_signature=[pictures]
-        )
+    def map_shape(self) -> MapShape:
+        """Shape of an image's last feature map."""
+        height, width, channels = self._parts[0].output.shape[1:]
+        return height, width, channels
+
+    def _run_with_maps(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the outputs of `_run` and `map`, (n, h, w, channels)."""
+        given = tf.constant(images), tf.constant(check_inputs(self.spec, images, metadata))
+        return {name: value.numpy() for name, value in self._compute_with_maps(*given).items()}
+
+    @cached_property
+    def _parts(self) -> tuple[keras.Model, keras.Model | None]:
+        return self.backbone.split_at_map(TOP)
+
+    @cached_property
+    def _compute_with_maps(self) -> Any:
+        trunk, pooling = self._parts
+
+        def run(images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
+            maps = trunk(tf.cast(images, tf.float32), training=False)
+            features = maps if pooling is None else pooling(maps, training=False)
+            return {**self._answer(features, metadata), "map": maps}
+
+        return tf.function(run, input_signature=self._compute.input_signature)
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by its name in a bundle, `backbone/…` and `head/…`."""
         backbone = {BACKBONE_PREFIX + name: variable for name, variable in self.backbone.named_weights().items()}
         return backbone | name_head_weights(self.head)
+
+    def copy_head_weights(self) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the weights of the head, as `read_head_weights` reads them from a bundle."""
+        named = name_head_weights(self.head)
+        return {name.removeprefix(HEAD_PREFIX): np.array(variable) for name, variable in named.items()}
 
     def at_image_size(self, image_size: tuple[int, int]) -> Classifier:
         """Return a copy, with its own weights, for another image size.
@@ -140,7 +172,9 @@ class Classifier:
             images: uint8 (n, height, width, 3), RGB, 0..255.
             metadata: float32 (n, width), width >= 0.
         """
-        features = self.backbone.model(tf.cast(images, tf.float32), training=False)
+        return self._answer(self.backbone.model(tf.cast(images, tf.float32), training=False), metadata)
+
+    def _answer(self, features: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)
         return {**outputs, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
 

@@ -32,6 +32,8 @@ def to_values(target: Target, deviations: NDArray[np.floating[Any]]) -> NDArray[
     return np.exp(numbers) if target.is_log else numbers
 
 
+MapShape = tuple[int, int, int]
+"""Of a feature map: height, width, channels."""
 BATCH_SIZE = 32
 """Batch size of Keras, for prediction and for features."""
 
@@ -50,6 +52,10 @@ class Predictor(Protocol):
     engine: str
     batch_size: int
     num_parallel: int
+
+    @property
+    def map_shape(self) -> MapShape | None:
+        """Shape of an image's last feature map; None if the model has none."""
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Compute the outputs, and box and distance if the model has them, in one row per image.
@@ -84,6 +90,17 @@ class Predictor(Protocol):
 
         Returns:
             float32 (n, row_width + channels).
+        """
+
+    def predict_with_maps(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute the rows of `predict_with_features` with the maps of `compute_maps` behind them, in one pass.
+
+        Only a model with a `map_shape` can.
+
+        Returns:
+            float32 (n, row_width + channels + h * w * channels).
         """
 
 

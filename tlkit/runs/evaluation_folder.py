@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
-
-import numpy as np
-from numpy.typing import NDArray
 
 from tlkit.data.manifest import SkippedFile
 from tlkit.explain.shortcuts import EvidencePlaces
@@ -16,7 +12,6 @@ from tlkit.files import write_json
 from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores
 from tlkit.inference.task_report import draw_box_sheet, draw_task_pictures
-from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
@@ -66,8 +61,7 @@ class Evaluation:
         origin: Where the figures come from, by name.
         caution: A caveat about the figures.
         num_ranked: Classes or labels that predictions.csv ranks.
-        predictor: The model, for heat maps; None for none.
-        read_weights: Returns the weights of its head: see `HeatMaps`.
+        heat_maps: Makes heat maps; None for none.
     """
 
     name: str
@@ -81,8 +75,7 @@ class Evaluation:
     origin: dict[str, str]
     caution: str
     num_ranked: int
-    predictor: Predictor | None = None
-    read_weights: Callable[[], Mapping[str, NDArray[np.float32]]] = dict
+    heat_maps: HeatMaps | None = None
 
 
 def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> list[EvidencePlaces]:
@@ -101,10 +94,9 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
         name, titles, rows = score_file
         write_csv(folder / name, titles, rows)
     write_scored(folder / "predictions.csv", scores, spec, top_k=evaluation.num_ranked, skipped=skipped)
-    steps = OptionalSteps(console)
     shortcuts: list[EvidencePlaces] = []
-    with steps.step(REPORT_NAME):
-        shortcuts = _write_page(folder, evaluation, steps, console)
+    with OptionalSteps(console).step(REPORT_NAME):
+        shortcuts = _write_page(folder, evaluation, console)
     document = {
         **evaluation.payload,
         **summarise_shortcuts(shortcuts),
@@ -116,10 +108,8 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
     return shortcuts
 
 
-def _write_page(folder: Path, evaluation: Evaluation, steps: OptionalSteps, console: Console) -> list[EvidencePlaces]:
-    heat_maps = None
-    if evaluation.predictor is not None:
-        heat_maps = HeatMaps(evaluation.predictor, evaluation.read_weights, steps, console)
+def _write_page(folder: Path, evaluation: Evaluation, console: Console) -> list[EvidencePlaces]:
+    heat_maps = evaluation.heat_maps
     sheets = show_mistakes(
         evaluation.scores,
         evaluation.spec,

@@ -31,6 +31,7 @@ from tlkit.models.predictor import cool
 from tlkit.models.spec import BundleSpec
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.model import read_golden_samples
 from tlkit.runs.report import score_validation
 from tlkit.tasks import find_task
@@ -66,7 +67,9 @@ def finish_model(
     if classifier.novelty is not None:
         classifier.spec = dataclasses.replace(classifier.spec, unknown_above=NEVER)
     converted = [] if run.backbone.engine == "keras" else _convert(classifier, run.manifest, steps)
-    scores = score_validation(converted[0] if converted else classifier, run.manifest, run.console)
+    predictor = converted[0] if converted else classifier
+    heat_maps = HeatMaps(predictor, classifier.copy_head_weights, steps, run.console)
+    scores = score_validation(predictor, run.manifest, run.console, heat_maps.explain_maps)
     if scores.records:
         scores = _choose_limits(classifier, scores, run.recipe.training.false_alarms, run.console)
     else:

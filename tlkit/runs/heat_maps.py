@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 from tlkit.data.manifest import ImageRecord
 from tlkit.explain.numpy_head import NumpyHead
 from tlkit.explain.records import ExplainedRecords, explain_records, place_map
+from tlkit.inference.scoring import Scores
 from tlkit.models.predictor import Predictor
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
@@ -36,6 +37,27 @@ class HeatMaps:
     steps: OptionalSteps
     console: Console
     _known: dict[tuple[Path, int], NDArray[np.float32] | None] = field(default_factory=dict)
+
+    def explain_maps(self, maps: NDArray[np.float32], outputs: NDArray[np.int64]) -> NDArray[np.float32] | None:
+        """Return the evidence for one output of each feature map while images are scored: see `score_records`.
+
+        Args:
+            maps: float32 (n, h, w, channels).
+            outputs: As for `explain`.
+
+        Returns:
+            float32 (n, h, w); None after a failure, and for a model of one class, which has nothing to explain.
+        """
+        if not self.predictor.spec.has_one_class:
+            with self.steps.step(HEAT_MAPS):
+                return self._head.explain(maps, outputs)
+        return None
+
+    def take(self, scores: Scores) -> None:
+        """Take over the evidence that was collected while images were scored."""
+        if scores.evidence is not None and scores.explained is not None:
+            for record, output, evidence in zip(scores.records, scores.explained, scores.evidence, strict=True):
+                self._known[record.path, int(output)] = evidence
 
     def explain(self, records: Sequence[ImageRecord], outputs: NDArray[np.int64]) -> dict[Path, NDArray[np.float32]]:
         """Return what speaks for one output of each image, over the whole upright picture.

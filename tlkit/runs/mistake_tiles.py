@@ -150,7 +150,7 @@ class TileMaker:
         if evidence is None:
             return None
         small = picture.copy()
-        small.thumbnail((HEAT_MAP_EDGE_PX, HEAT_MAP_EDGE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        small.thumbnail((HEAT_MAP_EDGE_PX, HEAT_MAP_EDGE_PX), Image.Resampling.BILINEAR)  # it turns grey, under colours
         return Image.fromarray(overlay_map(np.asarray(small), evidence))
 
     def _list_remarks(self, row: int) -> list[str]:

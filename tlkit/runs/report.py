@@ -15,6 +15,7 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.explain.shortcuts import EvidencePlaces
+from tlkit.inference.evidence import Explain
 from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores, load_record_views, score_records
 from tlkit.inference.task_report import draw_task_pictures
@@ -57,11 +58,13 @@ NUM_RANKED = 3
 MAP_BYTES = 1_000_000
 
 
-def score_validation(classifier: Predictor, manifest: Manifest, console: Console) -> Scores:
+def score_validation(
+    classifier: Predictor, manifest: Manifest, console: Console, explain: Explain | None = None
+) -> Scores:
     """Score the validation images from their files through the whole model, as `tlkit predict` would."""
     records = manifest.in_split("validation")
     with console.progress("Validating the saved model", len(records)) as advance:
-        scores = score_records(classifier, records, with_features=True, advance=advance)
+        scores = score_records(classifier, records, with_features=True, advance=advance, explain=explain)
     for item in scores.failures[:MAX_FAILURES_TOLD]:
         console.warn(f"{item.path} is skipped in validation: {item.reason}.")
     if more := len(scores.failures[MAX_FAILURES_TOLD:]):
@@ -127,6 +130,7 @@ def write_run_report(
             clear_mistakes(folder.path)
             read_weights = partial(read_head_weights, folder.path, loader_version=LOADER_VERSION)
             heat_maps = HeatMaps(predictor, read_weights, steps, console)
+            heat_maps.take(scores)
             sheets = show_mistakes(
                 scores,
                 spec,

@@ -110,6 +110,12 @@ def test_openvino_gives_the_answers_of_keras_and_from_a_bundle_too(name: str, tm
     assert rows.shape == expected.shape == (3, classifier.spec.row_width)
     np.testing.assert_allclose(rows, expected, atol=1e-4)
     assert np.ptp(rows, axis=0).min() > 2e-4
+    maps = classifier.compute_maps(images)
+    assert maps.shape == (3, *classifier.map_shape) == (3, *(converted.map_shape or ()))
+    np.testing.assert_allclose(converted.compute_maps(images), maps, atol=1e-4)
+    for model in (classifier, converted):
+        parts = [model.predict_with_features(images, metadata), model.compute_maps(images).reshape(3, -1)]
+        np.testing.assert_array_equal(model.predict_with_maps(images, metadata), np.concatenate(parts, axis=1))
     write_bundle(tmp_path / "bundle", classifier, classifier.spec, images, metadata, {"openvino": converted.network})
     np.testing.assert_array_equal(open_it(tmp_path).predict(images, metadata), rows)
 

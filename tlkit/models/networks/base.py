@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.engines.openvino_runtime import Run
 from tlkit.errors import BackboneError
+from tlkit.models.predictor import MapShape
 from tlkit.models.spec import BundleSpec
 from tlkit.untrusted import refusal
 
@@ -41,7 +42,8 @@ class NetworkFormat:
             repeat; returns their sha256 by name; raises OSError.
         read: Reads an untrusted network from a bundle folder with this description, given the sha256 of the bundle's
             files by name; returns it and the width of its feature. Raises `BundleError` if it is invalid.
-        cut_at_map: Returns a network that ends at the last feature map: one image in, float32 (1, h, w, channels) out.
+        add_map: Returns a network with its last feature map, float32 (1, h, w, channels), as a further output, and the
+            map's (h, w, channels); raises RuntimeError if it has none.
         compile: Compiles a network in one of `precisions`; returns a function that runs it, and the number of threads
             that can usefully call it in parallel.
     """
@@ -55,7 +57,7 @@ class NetworkFormat:
     convert: Callable[[Classifier], Network]
     save: Callable[[Network, Path, Mapping[str, NDArray[np.float32]]], dict[str, str]]
     read: Callable[[Path, BundleSpec, Mapping[str, str]], tuple[Network, int]]
-    cut_at_map: Callable[[Network], Network]
+    add_map: Callable[[Network], tuple[Network, MapShape]]
     compile: Callable[[Network, str], tuple[Run, int]]
 
     @property

@@ -5,7 +5,6 @@ outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -13,12 +12,11 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.engines.openvino_runtime import Run
 from tlkit.errors import NumericsError
 from tlkit.models.golden import GOLDEN_TOLERANCE, check_golden_samples, predict_one_by_one
 from tlkit.models.networks.base import KERAS_FIX, Network, NetworkFormat
 from tlkit.models.novelty import Novelty
-from tlkit.models.predictor import check_inputs, compute_rows, output_names
+from tlkit.models.predictor import MapShape, check_inputs, compute_rows, output_names
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import GOLDEN_FILE, NOVELTY_FILE, read_novelty
 from tlkit.untrusted import quote, refusal
@@ -53,19 +51,21 @@ class NetworkClassifier:
         self.spec = spec
         self.network = network
         self.novelty = novelty
+        self.map_shape: MapShape | None = None
+        self._why_no_map = ""
+        try:
+            network, self.map_shape = network_format.add_map(network)
+        except RuntimeError as error:
+            self._why_no_map = str(error)
         self._run, self.num_parallel = network_format.compile(network, precision)
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Compute one row per image; see `Predictor.predict`."""
-        metadata = check_inputs(self.spec, images, metadata)
-        return np.concatenate(
-            [self._predict_one(image[np.newaxis], row[np.newaxis]) for image, row in zip(images, metadata, strict=True)]
-        )
+        return self._compute_rows(images, metadata)
 
     def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute pooled features; see `Predictor.compute_features`."""
-        metadata = np.zeros((1, self.spec.metadata.width), np.float32)
-        return np.concatenate([self._run_one(image[np.newaxis], metadata)["feature"] for image in images])
+        return self._compute_without_metadata(images, "feature")
 
     def compute_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute the last feature maps; see `Predictor.compute_maps`.
@@ -73,36 +73,46 @@ class NetworkClassifier:
         Raises:
             NumericsError: The network has no such map.
         """
-        return np.concatenate([self._run_to_map([image[np.newaxis]])[0] for image in images])
-
-    @cached_property
-    def _run_to_map(self) -> Run:
-        try:
-            return self.format.compile(self.format.cut_at_map(self.network), "float32")[0]
-        except RuntimeError as error:
+        if self.map_shape is None:
             raise NumericsError(
-                f"{self.format.title} has no feature map of this network ({error})",
+                f"{self.format.title} has no feature map of this network ({self._why_no_map})",
                 expected="a network whose feature is the mean of a map",
                 fix="use --engine keras, and please report this as a bug in tlkit.",
-            ) from error
+            )
+        return self._compute_without_metadata(images, "map")
 
     def predict_with_features(
         self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:
         """Compute answers and pooled features: see `Predictor.predict_with_features`."""
+        return self._compute_rows(images, metadata, "feature")
+
+    def predict_with_maps(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute answers, pooled features and maps: see `Predictor.predict_with_maps`."""
+        return self._compute_rows(images, metadata, "feature", "map")
+
+    def _compute_rows(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None, *names: str
+    ) -> NDArray[np.float32]:
+        """Return each image's row with some outputs behind it: float32 (n, width)."""
         metadata = check_inputs(self.spec, images, metadata)
         rows = []
-        for image, row in zip(images, metadata, strict=True):
-            outputs = self._run_one(image[np.newaxis], row[np.newaxis])
-            rows.append(np.concatenate([compute_rows(self.spec, outputs, self.novelty), outputs["feature"]], axis=1))
+        for image, given in zip(images, metadata, strict=True):
+            outputs = self._run_one(image[np.newaxis], given[np.newaxis])
+            behind = [outputs[name].reshape(1, -1) for name in names]
+            rows.append(np.concatenate([compute_rows(self.spec, outputs, self.novelty), *behind], axis=1))
         return np.concatenate(rows)
 
-    def _predict_one(self, image: NDArray[np.uint8], metadata: NDArray[np.float32]) -> NDArray[np.float32]:
-        return compute_rows(self.spec, self._run_one(image, metadata), self.novelty)
+    def _compute_without_metadata(self, images: NDArray[np.uint8], name: str) -> NDArray[np.float32]:
+        metadata = np.zeros((1, self.spec.metadata.width), np.float32)
+        return np.concatenate([self._run_one(image[np.newaxis], metadata)[name] for image in images])
 
     def _run_one(self, image: NDArray[np.uint8], metadata: NDArray[np.float32]) -> dict[str, NDArray[np.float32]]:
         outputs = self._run([image, metadata] if self.spec.metadata.width else [image])
-        return dict(zip(output_names(self.spec), outputs, strict=True))
+        names = (*output_names(self.spec), *(("map",) if self.map_shape else ()))
+        return dict(zip(names, outputs, strict=True))
 
 
 def convert_classifier(

@@ -29,7 +29,7 @@ from tlkit.backbones.engines.openvino_runtime import (
 from tlkit.models.networks.base import NetworkFormat, check_hash
 from tlkit.models.networks.openvino_graph import check_graph_size, check_graph_text, not_ours
 from tlkit.models.networks.shared_weights import read_constants, share_constants
-from tlkit.models.predictor import output_names
+from tlkit.models.predictor import MapShape, output_names
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import WEIGHTS_FILE, check_weight_names
 from tlkit.models.tensors import TensorFile, open_tensors
@@ -128,8 +128,8 @@ def save(model: openvino.Model, folder: Path, weights: Mapping[str, NDArray[np.f
     return {GRAPH_FILE: hashes[GRAPH_FILE], CONSTANTS_FILE: shared.write(folder / CONSTANTS_FILE)}
 
 
-def cut_at_map(model: openvino.Model) -> openvino.Model:
-    """Return the part of a network up to the map whose mean is its feature: `images` in, float32 (1, h, w, channels) out.
+def add_map(model: openvino.Model) -> tuple[openvino.Model, MapShape]:
+    """Return a network with the map whose mean is its feature as a further output, and the map's shape.
 
     Raises:
         RuntimeError: The feature is no mean of a map.
@@ -140,9 +140,13 @@ def cut_at_map(model: openvino.Model) -> openvino.Model:
         raise RuntimeError(f"the feature comes from {mean.get_type_name()}, not from the mean of a map")
     features = mean.input_value(0)
     axes = {int(axis) % 4 for axis in mean.input_value(1).get_node().get_data()}
+    if axes not in ({1, 2}, {2, 3}) or features.get_shape()[0] != 1:
+        raise RuntimeError(f"the feature is the mean over the axes {sorted(axes)} of {list(features.get_shape())}")
     if axes == {2, 3}:
         features = openvino.opset13.transpose(features, np.array([0, 2, 3, 1])).output(0)
-    return openvino.Model([openvino.opset13.result(features)], [model.input("images").get_node()])
+    outputs = [*(port.get_node() for port in model.outputs), openvino.opset13.result(features)]
+    _, height, width, channels = features.get_shape()
+    return openvino.Model(outputs, model.get_parameters()), (height, width, channels)
 
 
 def _limit_weights(file: TensorFile, spec: BundleSpec, *, place: str) -> int:
@@ -189,6 +193,6 @@ NETWORK_FORMAT = NetworkFormat(
     convert=convert,
     save=save,
     read=read,
-    cut_at_map=cut_at_map,
+    add_map=add_map,
     compile=compile_model,
 )
