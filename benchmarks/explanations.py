@@ -2,28 +2,33 @@ r"""Measure which maps of evidence tell the truth, on runs with different heads 
 
     python -m benchmarks.explanations runs/linear runs/dense runs/conv runs/flat [--boxes raccoon_labels.csv]
 
-The runs have the same test split. Four tables are printed, a row for each method and a column for each run; a figure is
-followed by half the width of its 95% interval over the pictures:
+The runs have the same test split, of which photos are drawn that all of them get right. A table is printed for each of:
 
 - both, own half: two photos of different classes side by side. Whether the strongest evidence for each class lies in its
   own half; the share of the evidence for a class that does.
 - head, network: rank correlation (absolute) with the map of the same network whose head, or all of whose weights, are
   random: the values of each weight shuffled.
-- ins - del: insertion minus deletion of the probability.
+- insertion, deletion: mean probability with the strongest evidence shown first, and covered first; their difference
+  against that of three guesses that know nothing of the class, on the same photos.
 - pointing: the strongest evidence lies in the box of the object (only with --boxes).
 
-The runs share what lies below the head, so that masked pictures go through it once for all of them.
+Shares have Wilson intervals, means bootstrap intervals, of 95%. What lies below the head is the same in all runs, so that
+masked pictures go through it once, in OpenVINO, as in the commands.
 """
 
 from __future__ import annotations
 
 import csv
-import dataclasses
 import hashlib
+import json
 import os
-from collections import defaultdict
-from collections.abc import Iterator, Sequence
+import time
+import zlib
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 
@@ -40,105 +45,127 @@ from tlkit.explain.faithfulness import (
     make_mosaic,
     measure_energy_in_box,
     points_into_box,
-    score_insertion_minus_deletion,
+    score_insertion_and_deletion,
 )
 from tlkit.explain.feature_maps import compute_activation_norm, has_exact
-from tlkit.explain.methods import FEATURE_METHODS, PIXEL_METHODS, explain_pictures
+from tlkit.explain.methods import DEFAULT, FEATURE_METHODS, PIXEL_METHODS, explain_pictures
 from tlkit.inference.scoring import load_record
-from tlkit.models.opening import open_classifier
-from tlkit.models.predictor import Predictor
+from tlkit.metrics.intervals import compute_wilson_interval
+from tlkit.models.classifier import Classifier
+from tlkit.models.networks.classifier import NetworkClassifier
+from tlkit.models.networks.openvino import NETWORK_FORMAT
 from tlkit.models.saving import read_bundle
 from tlkit.outputs import Box
 from tlkit.runtime import start_keras
+from tlkit.tasks import find_task
+from tlkit.tasks.scored_outputs import compute_mean_interval
 
 Features = NDArray[np.float32]
-BASELINES = ("(activation norm)", "(centre)", "(random)")
-TABLES = (("both", "own half"), ("head", "network"), ("ins - del",), ("pointing",))
-MAX_KEPT_BATCHES = 400
+Figures = dict[str, dict[str, dict[str, list[float]]]]
+"""By run, method and measure, one figure for each photo."""
+
+RANDOM, CENTRE, NORM = "(random)", "(centre)", "(activation norm)"
+BASELINES = (NORM, CENTRE, RANDOM)
+SHARED_MASKS = ("pixel-occlusion", "pixel-rise")
+"""Methods whose masked pictures are the same for all heads and classes."""
+SHARES = ("both", "pointing")
+TABLES = (
+    ("both",),
+    ("own half",),
+    ("head", "network"),
+    ("insertion", "deletion"),
+    *((f"gain over {name}",) for name in BASELINES),
+    ("pointing",),
+)
+SAMPLES_AT_ONCE = 8
+"""Samples whose feature maps are kept for all heads, for methods that start from a feature map."""
+PART_OF_SAMPLES = {"integrated-gradients": 6, "smoothgrad": 6, **dict.fromkeys(SHARED_MASKS, 5)}
+"""Samples are divided by this for methods that take a hundred passes for a photo, and by 2 for others from the pixels."""
 
 
-@dataclasses.dataclass(eq=False)
-class Network:
-    """A run's model as it is, with a random head and with random weights everywhere."""
+class Trunk:
+    """Computes the feature maps of a classifier as it is now, each batch once."""
 
-    name: str
-    explainer: Explainer
-    randomised: dict[str, Explainer]
-    predictor: Predictor
-
-    def list_methods(self, names: Sequence[str]) -> list[str]:
-        """Return those of the methods that go with its head."""
-        return [name for name in names if name != "exact" or has_exact(self.explainer, np.zeros(1, np.int64))]
-
-
-class SharedTrunk:
-    """Computes feature maps for several explainers with the same weights below the cut, each batch once."""
-
-    def __init__(self, explainer: Explainer) -> None:
-        self._compute = explainer.compute_features
+    def __init__(self, classifier: Classifier) -> None:
+        self._network = NetworkClassifier(NETWORK_FORMAT, classifier.spec, NETWORK_FORMAT.convert(classifier), None)
         self._kept: dict[str, Features] = {}
 
     def __call__(self, images: NDArray[np.uint8]) -> Features:
         """Return the maps of images, as `Explainer.compute_features` does."""
         key = hashlib.sha1(np.ascontiguousarray(images).tobytes()).hexdigest()
         if key not in self._kept:
-            if len(self._kept) >= MAX_KEPT_BATCHES:
-                self._kept.clear()
-            self._kept[key] = self._compute(images)
+            parts = np.array_split(images, min(len(images), self._network.num_parallel))
+            with ThreadPoolExecutor(len(parts)) as pool:
+                self._kept[key] = np.concatenate(list(pool.map(self._network.compute_maps, parts)))
         return self._kept[key]
 
     def forget(self) -> None:
-        """Forget the maps of one picture, for the next."""
+        """Forget what has been computed."""
         self._kept.clear()
 
 
-def compute_map(name: str, explainer: Explainer, picture: NDArray[np.uint8], target: int, seed: int) -> Features:
-    """Return the map of one picture, float32 (rows, columns), by a method or a baseline."""
-    size = explainer.feature_shape[:2]
-    targets = np.array([target], np.int64)
-    if name == "(centre)":
-        return make_centre_map((size[0], size[1]))
-    if name == "(random)":
-        return np.random.default_rng(seed).random(size).astype(np.float32)
-    if name == "(activation norm)":
-        features = explainer.compute_features(picture[np.newaxis])
-        maps = compute_activation_norm(explainer, features, targets)
-    else:
-        maps = explain_pictures(explainer, picture[np.newaxis], targets, method=name)
-    found: Features = maps[0]
-    return found
+class Network:
+    """A run's model, whose weights are its own, or random in its head or everywhere.
+
+    Args:
+        run: The run's folder.
+        trunks: What computes the maps with its own weights and with random ones; empty before the first run.
+    """
+
+    def __init__(self, run: Path, trunks: dict[str, Trunk]) -> None:
+        self.name = run.name
+        self._classifier = read_bundle(run, loader_version=LOADER_VERSION)
+        self._variables = self._classifier.named_weights()
+        self._own = {name: np.asarray(variable) for name, variable in self._variables.items()}
+        self.explainer = Explainer(self._classifier)
+        self._trunks = trunks
+        for variant in ("own", "network"):
+            if variant not in trunks:
+                self._assign(variant)
+                trunks[variant] = Trunk(self._classifier)
+        self.use("own")
+
+    @property
+    def spec(self) -> Any:
+        """The model's description."""
+        return self._classifier.spec
+
+    def hash_trunk(self) -> str:
+        """Return a hash of the weights below the head."""
+        below = [self._own[name].tobytes() for name in sorted(self._own) if not name.startswith("head/")]
+        return hashlib.sha1(b"".join(below)).hexdigest()
+
+    def use(self, variant: str) -> None:
+        """Take its own weights (`own`), or shuffled ones in the `head` or in the whole `network`."""
+        self._assign(variant)
+        trunk = self._trunks["network" if variant == "network" else "own"]
+        self.explainer.compute_features = trunk  # type: ignore[method-assign]
+
+    def _assign(self, variant: str) -> None:
+        for name, variable in self._variables.items():
+            values = self._own[name]
+            if variant == "network" or (variant == "head" and name.startswith("head/")):
+                rng = np.random.default_rng(zlib.crc32(name.encode()))
+                values = rng.permutation(values.ravel()).reshape(values.shape)
+            variable.assign(values)
+
+    def predict(self, pictures: NDArray[np.uint8]) -> NDArray[np.float32]:
+        """Return the probabilities, float32 (n, classes)."""
+        logits = self.explainer.compute_outputs(self.explainer.compute_features(pictures))
+        logits = logits[:, : len(self.spec.class_names)]
+        return find_task(self.spec.task).activate(logits, temperature=self.spec.temperature)
+
+    def has(self, method: str) -> bool:
+        """Return whether the method goes with the head."""
+        return method != "exact" or has_exact(self.explainer, np.zeros(1, np.int64))
+
+    @property
+    def default(self) -> str:
+        """The method that `auto` takes."""
+        return "exact" if self.has("exact") else DEFAULT
 
 
-def open_networks(runs: Sequence[Path]) -> tuple[list[Network], list[SharedTrunk]]:
-    """Open all runs; those below one trunk share what it computes."""
-    networks = []
-    for run in runs:
-        explainer = Explainer(read_bundle(run, loader_version=LOADER_VERSION))
-        randomised = {"head": randomise(run, all_weights=False), "network": randomise(run, all_weights=True)}
-        networks.append(Network(run.name, explainer, randomised, open_classifier(run, loader_version=LOADER_VERSION)))
-    own, random = SharedTrunk(networks[0].explainer), SharedTrunk(networks[0].randomised["network"])
-    for each in networks:
-        for explainer, trunk in (
-            (each.explainer, own),
-            (each.randomised["head"], own),
-            (each.randomised["network"], random),
-        ):
-            explainer.compute_features = trunk  # type: ignore[method-assign]
-    return networks, [own, random]
-
-
-def randomise(run: Path, *, all_weights: bool) -> Explainer:
-    """Return the explainer of a run with a head of random weights, or a network of them: values of each weight shuffled."""
-    classifier = read_bundle(run, loader_version=LOADER_VERSION)
-    rng = np.random.default_rng(0)
-    for name, variable in classifier.named_weights().items():
-        if all_weights or name.startswith("head/"):
-            values = np.asarray(variable)
-            variable.assign(rng.permutation(values.ravel()).reshape(values.shape))
-    return Explainer(classifier)
-
-
-@dataclasses.dataclass(frozen=True, eq=False)
+@dataclass(frozen=True, eq=False)
 class Sample:
     """A test photo that all models get right, another of a different class, and the box of the first, if it has one."""
 
@@ -147,76 +174,168 @@ class Sample:
     other: NDArray[np.uint8]
     other_target: int
     box: Box | None
+    is_upright: bool
+
+    @property
+    def mosaic(self) -> tuple[NDArray[np.uint8], Box, Box]:
+        """Both photos, half of each, and where they lie."""
+        return make_mosaic(self.picture, self.other, is_upright=self.is_upright)
+
+
+def open_networks(runs: Sequence[Path]) -> tuple[list[Network], list[Trunk]]:
+    """Open all runs, and return what they share, too.
+
+    Raises:
+        click.UsageError: Their backbones differ.
+    """
+    trunks: dict[str, Trunk] = {}
+    networks = [Network(run, trunks) for run in runs]
+    if len({each.hash_trunk() for each in networks}) > 1:
+        raise click.UsageError("The runs' backbones have different weights; compare runs that train the head alone.")
+    return networks, list(trunks.values())
 
 
 def draw_samples(
-    networks: Sequence[Network], records: list[ImageRecord], boxes: dict[str, Box], num: int
+    networks: Sequence[Network], records: Sequence[ImageRecord], boxes: Mapping[str, Box], num: int
 ) -> list[Sample]:
     """Draw pairs of test photos of different classes that every model gets right; with boxes, the first has one."""
     rng = np.random.default_rng(0)
-    spec = networks[0].predictor.spec
-    chosen = [records[place] for place in rng.permutation(len(records))[: 8 * num]]
+    spec = networks[0].spec
+    chosen = [records[place] for place in rng.permutation(len(records))[: 6 * num]]
     pictures = np.stack([load_record(record, spec) for record in chosen])
     truth = np.array([spec.class_names.index(record.answer) for record in chosen])
-    is_right = np.ones(len(chosen), bool)
-    for each in networks:
-        is_right &= each.predictor.predict(pictures)[:, : len(spec.class_names)].argmax(axis=1) == truth
-    right = np.flatnonzero(is_right)
+    answers = np.stack([each.predict(pictures).argmax(axis=1) for each in networks])
+    right = np.flatnonzero((answers == truth).all(axis=0))
     firsts = [place for place in right if not boxes or chosen[place].path.name in boxes][:num]
     samples = []
-    for first in firsts:
+    for number, first in enumerate(firsts):
         other = int(rng.choice(right[truth[right] != truth[first]]))
         box = boxes.get(chosen[first].path.name)
-        samples.append(Sample(pictures[first], int(truth[first]), pictures[other], int(truth[other]), box))
+        samples.append(
+            Sample(pictures[first], int(truth[first]), pictures[other], int(truth[other]), box, bool(number % 2))
+        )
     return samples
 
 
-def measure(network: Network, name: str, sample: Sample, number: int) -> Iterator[tuple[str, float]]:
-    """Yield the figures of a method on one sample, by the names in `TABLES`."""
-    evidence = compute_map(name, network.explainer, sample.picture, sample.target, 3 * number)
-    mosaic, *halves = make_mosaic(sample.picture, sample.other, is_upright=bool(number % 2))
-    hits: list[bool] = []
-    for half, target in zip(halves, (sample.target, sample.other_target), strict=True):
-        found = compute_map(name, network.explainer, mosaic, target, 3 * number + 1 + len(hits))
-        hits.append(points_into_box(found, half))
-        yield "own half", measure_energy_in_box(found, half)
-    yield "both", float(all(hits))
-    for weights, other in network.randomised.items():
-        changed = compute_map(name, other, sample.picture, sample.target, 3 * number + 5000)
-        yield weights, abs(correlate_ranks(evidence, changed))
-
-    def score(rows: NDArray[np.uint8]) -> NDArray[np.float32]:
-        probabilities: NDArray[np.float32] = network.predictor.predict(rows)[:, sample.target]
-        return probabilities
-
-    yield "ins - del", score_insertion_minus_deletion(sample.picture, evidence, score)
-    if sample.box is not None:
-        yield "pointing", float(points_into_box(evidence, sample.box))
+def compute_maps(
+    name: str, explainer: Explainer, pictures: NDArray[np.uint8], targets: Sequence[int], seed: Sequence[int]
+) -> Features:
+    """Return the maps of pictures, float32 (n, rows, columns), by a method or a baseline."""
+    size, chosen = explainer.feature_shape[:2], np.array(targets, np.int64)
+    if name == CENTRE:
+        return np.repeat(make_centre_map((size[0], size[1]))[np.newaxis], len(pictures), axis=0)
+    if name == RANDOM:
+        return np.random.default_rng(seed).random((len(pictures), *size)).astype(np.float32)
+    if name == NORM:
+        return compute_activation_norm(explainer, explainer.compute_features(pictures), chosen)
+    return explain_pictures(explainer, pictures, chosen, method=name)
 
 
-def write_figure(values: Sequence[float]) -> str:
-    """Return a mean and half the width of its 95% interval: ".82 ± .12"."""
-    known = np.array(values)[np.isfinite(values)]
+def measure(name: str, network: Network, samples: Sequence[Sample], place: int) -> dict[str, list[float]]:
+    """Return the figures of a method on samples, the first of which has this number, by the names in `TABLES`."""
+    pictures, targets = np.stack([each.picture for each in samples]), [each.target for each in samples]
+    mosaics = np.stack([each.mosaic[0] for each in samples])
+    seeds = ([place, number] for number in range(5))
+    own = compute_maps(name, network.explainer, pictures, targets, next(seeds))
+    first = compute_maps(name, network.explainer, mosaics, targets, next(seeds))
+    second = compute_maps(name, network.explainer, mosaics, [each.other_target for each in samples], next(seeds))
+    figures: dict[str, list[float]] = {}
+
+    def add(measure: str, *values: float) -> None:
+        figures.setdefault(measure, []).extend(values)
+
+    for sample, *maps in zip(samples, first, second, strict=True):
+        halves = list(zip(maps, sample.mosaic[1:], strict=True))
+        add("both", float(all(points_into_box(found, half) for found, half in halves)))
+        add("own half", float(np.mean([measure_energy_in_box(found, half) for found, half in halves])))
+    for sample, evidence in zip(samples, own, strict=True):
+        if sample.box is not None:
+            add("pointing", float(points_into_box(evidence, sample.box)))
+    for variant in ("head", "network"):
+        network.use(variant)
+        changed = compute_maps(name, network.explainer, pictures, targets, next(seeds))
+        add(variant, *(abs(correlate_ranks(one, other)) for one, other in zip(own, changed, strict=True)))
+    network.use("own")
+    for sample, evidence in zip(samples, own, strict=True):
+
+        def score(rows: NDArray[np.uint8], target: int = sample.target) -> Features:
+            return network.predict(rows)[:, target]
+
+        inserted, deleted = score_insertion_and_deletion(sample.picture, evidence, score)
+        add("insertion", inserted)
+        add("deletion", deleted)
+    return figures
+
+
+def measure_all(
+    name: str, networks: Sequence[Network], samples: Sequence[Sample], forget: Callable[[], None], figures: Figures
+) -> None:
+    """Add a method's figures for all networks, a few samples at a time where heads share feature maps."""
+    step = 1 if name in SHARED_MASKS else len(samples) if name in PIXEL_METHODS else SAMPLES_AT_ONCE
+    found: dict[str, dict[str, list[float]]] = {each.name: {} for each in networks if each.has(name)}
+    for place in range(0, len(samples), step):
+        for each in networks:
+            if each.has(name):
+                for key, values in measure(name, each, samples[place : place + step], place).items():
+                    found[each.name].setdefault(key, []).extend(values)
+        forget()
+    for run, by_measure in found.items():
+        figures.setdefault(run, {})[name] = by_measure
+
+
+def find_values(figures: Mapping[str, Mapping[str, Sequence[float]]], method: str, measure: str) -> NDArray[np.float64]:
+    """Return a run's figures, float64 (n,): empty where they were not measured, NaN where a photo has none."""
+    of_method = figures.get(method, {})
+    if not measure.startswith("gain over "):
+        return np.array(of_method.get(measure, ()), np.float64)
+    gains = [
+        np.subtract(each["insertion"], each["deletion"]) for each in (of_method, figures.get(measure[10:], {})) if each
+    ]
+    num = min(map(len, gains)) if len(gains) == 2 else 0
+    return np.array(gains[0][:num] - gains[1][:num] if num else (), np.float64)
+
+
+def write_cell(values: NDArray[np.float64], measure: str) -> str:
+    """Return a mean with its interval, ".82 (.68 to .91)", and "–" where there is none."""
+    known = values[np.isfinite(values)]
     if not len(known):
-        return "-"
-    half = 1.96 * known.std(ddof=1) / np.sqrt(len(known)) if len(known) > 1 else float("nan")
-    return f"{known.mean():.2f} ± {half:.2f}".replace("0.", ".")
+        return "–"
+    if measure in SHARES:
+        interval = compute_wilson_interval(int(known.sum()), len(known))
+    else:
+        interval = compute_mean_interval(known)
+    return interval.in_brief("{:z.2f}".format).replace("0.", ".").replace("-", "−")
 
 
-def print_tables(networks: Sequence[Network], figures: dict[tuple[str, str, str], list[float]]) -> None:
-    """Print a table for each of `TABLES`, as far as it was measured."""
-    names = list(dict.fromkeys(method for _, method, _ in figures))
+def write_tables(figures: Figures, defaults: Mapping[str, str]) -> str:
+    """Return a table for each of `TABLES`, as far as it was measured, with the default of each head in bold."""
+    lines = []
+    names = [
+        name
+        for name in (*FEATURE_METHODS, *PIXEL_METHODS, *BASELINES)
+        if any(name in each for each in figures.values())
+    ]
     for columns in TABLES:
-        if not any(column == columns[0] for *_, column in figures):
-            continue
-        click.echo(f"\n| {' / '.join(columns)} | {' | '.join(each.name for each in networks)} |")
-        click.echo("|---|" + "---|" * len(networks))
+        rows = []
         for name in names:
-            cells = []
-            for each in networks:
-                known = [figures.get((each.name, name, column), []) for column in columns]
-                cells.append(", ".join(map(write_figure, known)) if known[0] else "")
-            click.echo(f"| {name} | {' | '.join(cells)} |")
+            cells, nums = [], [0]
+            for run, of_run in figures.items():
+                parts = [find_values(of_run, name, column) for column in columns]
+                nums += map(len, parts)
+                cell = ", ".join(
+                    write_cell(part, column) for part, column in zip(parts, columns, strict=True) if len(part)
+                )
+                cells.append(f"**{cell}**" if cell and defaults.get(run) == name else cell or "–")
+            if max(nums):
+                rows.append(f"| {name} | {max(nums)} | {' | '.join(cells)} |")
+        if rows:
+            lines += [
+                "",
+                f"| {', '.join(columns)} | photos | {' | '.join(figures)} |",
+                "|---" * (len(figures) + 2) + "|",
+                *rows,
+            ]
+    return "\n".join(lines)
 
 
 def read_boxes(path: Path) -> dict[str, Box]:
@@ -234,31 +353,33 @@ def read_boxes(path: Path) -> dict[str, Box]:
 @click.command()
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--boxes", type=click.Path(exists=True, path_type=Path), help="Table of boxes of test images, in pixels.")
-@click.option("--method", "methods", multiple=True, help="A method (default: all, and the baselines).")
-@click.option("--number", default=40, show_default=True, help="Photos and mosaics for methods that start from the map.")
-@click.option("--slow", default=8, show_default=True, help="The same for methods that start from the pixels.")
-def main(runs: tuple[Path, ...], boxes: Path | None, methods: tuple[str, ...], number: int, slow: int) -> None:
+@click.option("--method", "methods", multiple=True, help="A method or baseline (default: all).")
+@click.option("--number", default=60, show_default=True, help="Photos and mosaics; fewer for methods from the pixels.")
+@click.option(
+    "--figures", "file", type=click.Path(path_type=Path), help="A JSON file that keeps figures between calls."
+)
+def main(runs: tuple[Path, ...], boxes: Path | None, methods: tuple[str, ...], number: int, file: Path | None) -> None:
     """Print the tables."""
     start_keras()
     networks, trunks = open_networks(runs)
     manifest = read_manifest(runs[0])
     records = list(manifest.in_split("test") or manifest.in_split("validation"))
-    samples = draw_samples(networks, records, read_boxes(boxes) if boxes else {}, max(number, slow))
-    chosen = methods or (*FEATURE_METHODS, *PIXEL_METHODS, *BASELINES)
-    figures: dict[tuple[str, str, str], list[float]] = defaultdict(list)
-    for place, sample in enumerate(samples):
-        names = [name for name in chosen if place < (slow if name in PIXEL_METHODS else number)]
-        for name in names:
-            for each in networks:
-                if name in each.list_methods(names):
-                    for column, value in measure(each, name, sample, place):
-                        figures[each.name, name, column].append(value)
-            for trunk in trunks:
-                trunk.forget()
-        click.echo(f"{place + 1} of {len(samples)}", err=True)
-    counts = f"{min(number, len(samples))} samples, {min(slow, len(samples))} for methods that start from the pixels"
-    click.echo(f"\n{counts}")
-    print_tables(networks, figures)
+    samples = draw_samples(networks, records, read_boxes(boxes) if boxes else {}, number)
+
+    def forget() -> None:
+        for trunk in trunks:
+            trunk.forget()
+
+    figures: Figures = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
+    for name in methods or (*FEATURE_METHODS, *PIXEL_METHODS, *BASELINES):
+        start = time.process_time()
+        part = PART_OF_SAMPLES.get(name, 2) if name in PIXEL_METHODS else 1
+        measure_all(name, networks, samples[: -(-number // part)], forget, figures)
+        if file:
+            file.write_text(json.dumps(figures), "utf-8")
+        click.echo(f"{name}: {time.process_time() - start:.0f} s of processor time", err=True)
+    click.echo(write_tables(figures, {each.name: each.default for each in networks}))
+    click.echo(f"\n{time.process_time():.0f} s of processor time")
 
 
 if __name__ == "__main__":

@@ -13,7 +13,7 @@ from tlkit.explain.faithfulness import (
     measure_energy_in_box,
     points_into_box,
     score_deletion,
-    score_insertion_minus_deletion,
+    score_insertion_and_deletion,
 )
 
 PICTURE = np.zeros((56, 56, 3), np.uint8)
@@ -36,11 +36,13 @@ def test_a_true_map_deletes_faster_than_a_guess_and_a_false_one_slower() -> None
     assert score_deletion(PICTURE, TRUE_MAP, measure_square) == found
 
 
-def test_insertion_minus_deletion_tells_true_from_false() -> None:
+def test_insertion_and_deletion_tell_true_from_false() -> None:
     fine = np.kron(TRUE_MAP, np.ones((8, 8), np.float32))
     for evidence in (TRUE_MAP, fine):
-        assert score_insertion_minus_deletion(PICTURE, evidence, measure_square) > 0.2
-    assert score_insertion_minus_deletion(PICTURE, -TRUE_MAP, measure_square) < -0.2
+        inserted, deleted = score_insertion_and_deletion(PICTURE, evidence, measure_square)
+        assert inserted > deleted + 0.2
+    inserted, deleted = score_insertion_and_deletion(PICTURE, -TRUE_MAP, measure_square)
+    assert inserted < deleted - 0.2
 
 
 def test_evidence_is_measured_in_a_box() -> None:

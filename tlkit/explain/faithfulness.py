@@ -79,17 +79,17 @@ def score_deletion(
     return DeletionScore(float(outputs[0]), float(outputs[1:].mean()))
 
 
-def score_insertion_minus_deletion(
+def score_insertion_and_deletion(
     picture: NDArray[np.uint8], evidence: NDArray[np.floating[Any]], score: PictureScorer
-) -> float:
-    """Return the mean output while the strongest evidence is shown first, less that while it is covered first."""
+) -> tuple[float, float]:
+    """Return the mean output while the strongest evidence is shown first, and while it is covered first."""
     grid = _to_grid(evidence)
     visible = np.concatenate([_cover_in_order(-grid), _cover_in_order(grid)])
     covered = mask_inputs(
         picture[np.newaxis], blur_picture(picture)[np.newaxis], resize_masks(visible, picture.shape[:2])
     )
     outputs = np.asarray(score(covered.astype(np.uint8)), np.float64).reshape(2, -1).mean(axis=1)
-    return float(outputs[0] - outputs[1])
+    return float(outputs[0]), float(outputs[1])
 
 
 def points_into_box(evidence: NDArray[np.floating[Any]], box: Box) -> bool:
