@@ -10,7 +10,7 @@ The runs have the same test split, of which photos are drawn that all of them ge
   random: the values of each weight shuffled.
 - insertion, deletion: mean probability with the strongest evidence shown first, and covered first; their difference
   against that of three guesses that know nothing of the class, on the same photos.
-- pointing: the strongest evidence lies in the box of the object (only with --boxes).
+- pointing: the strongest evidence lies in the box of the object; with --boxes this alone is measured.
 
 Shares have Wilson intervals, means bootstrap intervals, of 95%. What lies below the head is the same in all runs, so that
 masked pictures go through it once, in OpenVINO, as in the commands.
@@ -69,18 +69,27 @@ BASELINES = (NORM, CENTRE, RANDOM)
 SHARED_MASKS = ("pixel-occlusion", "pixel-rise")
 """Methods whose masked pictures are the same for all heads and classes."""
 SHARES = ("both", "pointing")
+STEPS = ("insertion", "deletion")
 TABLES = (
     ("both",),
     ("own half",),
     ("head", "network"),
-    ("insertion", "deletion"),
+    STEPS,
     *((f"gain over {name}",) for name in BASELINES),
     ("pointing",),
 )
 SAMPLES_AT_ONCE = 8
 """Samples whose feature maps are kept for all heads, for methods that start from a feature map."""
-PART_OF_SAMPLES = {"integrated-gradients": 6, "smoothgrad": 6, **dict.fromkeys(SHARED_MASKS, 5)}
-"""Samples are divided by this for methods that take a hundred passes for a photo, and by 2 for others from the pixels."""
+PART_OF_SAMPLES = {
+    "rise": 4,
+    "saliency": 2,
+    "guided-backprop": 2,
+    "smoothgrad": 5,
+    "pixel-occlusion": 5,
+    "integrated-gradients": 6,
+    "pixel-rise": 8,
+}
+"""Slow methods get a part of the samples: their number is divided by this."""
 
 
 class Trunk:
@@ -234,36 +243,36 @@ def compute_maps(
 def measure(name: str, network: Network, samples: Sequence[Sample], place: int) -> dict[str, list[float]]:
     """Return the figures of a method on samples, the first of which has this number, by the names in `TABLES`."""
     pictures, targets = np.stack([each.picture for each in samples]), [each.target for each in samples]
-    mosaics = np.stack([each.mosaic[0] for each in samples])
-    seeds = ([place, number] for number in range(5))
-    own = compute_maps(name, network.explainer, pictures, targets, next(seeds))
-    first = compute_maps(name, network.explainer, mosaics, targets, next(seeds))
-    second = compute_maps(name, network.explainer, mosaics, [each.other_target for each in samples], next(seeds))
-    figures: dict[str, list[float]] = {}
-
-    def add(measure: str, *values: float) -> None:
-        figures.setdefault(measure, []).extend(values)
-
-    for sample, *maps in zip(samples, first, second, strict=True):
-        halves = list(zip(maps, sample.mosaic[1:], strict=True))
-        add("both", float(all(points_into_box(found, half) for found, half in halves)))
-        add("own half", float(np.mean([measure_energy_in_box(found, half) for found, half in halves])))
-    for sample, evidence in zip(samples, own, strict=True):
-        if sample.box is not None:
-            add("pointing", float(points_into_box(evidence, sample.box)))
-    for variant in ("head", "network"):
+    own = compute_maps(name, network.explainer, pictures, targets, (place, 0))
+    if samples[0].box is not None:
+        pairs = zip(samples, own, strict=True)
+        return {"pointing": [float(points_into_box(evidence, each.box)) for each, evidence in pairs if each.box]}
+    figures = measure_specificity(name, network, samples, place)
+    for number, variant in enumerate(("head", "network"), start=3):
         network.use(variant)
-        changed = compute_maps(name, network.explainer, pictures, targets, next(seeds))
-        add(variant, *(abs(correlate_ranks(one, other)) for one, other in zip(own, changed, strict=True)))
+        changed = compute_maps(name, network.explainer, pictures, targets, (place, number))
+        figures[variant] = [abs(correlate_ranks(one, other)) for one, other in zip(own, changed, strict=True)]
     network.use("own")
     for sample, evidence in zip(samples, own, strict=True):
 
         def score(rows: NDArray[np.uint8], target: int = sample.target) -> Features:
             return network.predict(rows)[:, target]
 
-        inserted, deleted = score_insertion_and_deletion(sample.picture, evidence, score)
-        add("insertion", inserted)
-        add("deletion", deleted)
+        for key, value in zip(STEPS, score_insertion_and_deletion(sample.picture, evidence, score), strict=True):
+            figures.setdefault(key, []).append(value)
+    return figures
+
+
+def measure_specificity(name: str, network: Network, samples: Sequence[Sample], place: int) -> dict[str, list[float]]:
+    """Return whether the evidence for each class of a mosaic lies in its own half, and the share that does."""
+    mosaics = np.stack([each.mosaic[0] for each in samples])
+    targets = [[each.target for each in samples], [each.other_target for each in samples]]
+    maps = [compute_maps(name, network.explainer, mosaics, each, (place, 1 + n)) for n, each in enumerate(targets)]
+    figures: dict[str, list[float]] = {"both": [], "own half": []}
+    for sample, *evidence in zip(samples, *maps, strict=True):
+        halves = list(zip(evidence, sample.mosaic[1:], strict=True))
+        figures["both"].append(float(all(points_into_box(found, half) for found, half in halves)))
+        figures["own half"].append(float(np.mean([measure_energy_in_box(found, half) for found, half in halves])))
     return figures
 
 
@@ -354,7 +363,7 @@ def read_boxes(path: Path) -> dict[str, Box]:
 @click.argument("runs", nargs=-1, required=True, type=click.Path(exists=True, path_type=Path))
 @click.option("--boxes", type=click.Path(exists=True, path_type=Path), help="Table of boxes of test images, in pixels.")
 @click.option("--method", "methods", multiple=True, help="A method or baseline (default: all).")
-@click.option("--number", default=60, show_default=True, help="Photos and mosaics; fewer for methods from the pixels.")
+@click.option("--number", default=32, show_default=True, help="Photos and mosaics; fewer for slow methods.")
 @click.option(
     "--figures", "file", type=click.Path(path_type=Path), help="A JSON file that keeps figures between calls."
 )
@@ -373,8 +382,7 @@ def main(runs: tuple[Path, ...], boxes: Path | None, methods: tuple[str, ...], n
     figures: Figures = json.loads(file.read_text("utf-8")) if file and file.is_file() else {}
     for name in methods or (*FEATURE_METHODS, *PIXEL_METHODS, *BASELINES):
         start = time.process_time()
-        part = PART_OF_SAMPLES.get(name, 2) if name in PIXEL_METHODS else 1
-        measure_all(name, networks, samples[: -(-number // part)], forget, figures)
+        measure_all(name, networks, samples[: -(-len(samples) // PART_OF_SAMPLES.get(name, 1))], forget, figures)
         if file:
             file.write_text(json.dumps(figures), "utf-8")
         click.echo(f"{name}: {time.process_time() - start:.0f} s of processor time", err=True)

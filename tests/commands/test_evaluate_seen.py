@@ -33,6 +33,7 @@ class ColourModel:
     spec = BundleSpec("tiny", (8, 8), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), CLASS_NAMES)
     batch_size = 1
     num_parallel = 1
+    map_shape = None
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         means = images.mean(axis=(1, 2))
