@@ -36,6 +36,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
+from benchmarks.explanation_tables import BASELINES, CENTRE, NORM, RANDOM, STEPS, Figures, write_tables
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, read_manifest
 from tlkit.explain.explainer import Explainer
@@ -50,7 +51,6 @@ from tlkit.explain.faithfulness import (
 from tlkit.explain.feature_maps import compute_activation_norm, has_exact
 from tlkit.explain.methods import DEFAULT, FEATURE_METHODS, PIXEL_METHODS, explain_pictures
 from tlkit.inference.scoring import load_record
-from tlkit.metrics.intervals import compute_wilson_interval
 from tlkit.models.classifier import Classifier
 from tlkit.models.networks.classifier import NetworkClassifier
 from tlkit.models.networks.openvino import NETWORK_FORMAT
@@ -58,26 +58,10 @@ from tlkit.models.saving import read_bundle
 from tlkit.outputs import Box
 from tlkit.runtime import start_keras
 from tlkit.tasks import find_task
-from tlkit.tasks.scored_outputs import compute_mean_interval
 
 Features = NDArray[np.float32]
-Figures = dict[str, dict[str, dict[str, list[float]]]]
-"""By run, method and measure, one figure for each photo."""
-
-RANDOM, CENTRE, NORM = "(random)", "(centre)", "(activation norm)"
-BASELINES = (NORM, CENTRE, RANDOM)
 SHARED_MASKS = ("pixel-occlusion", "pixel-rise")
 """Methods whose masked pictures are the same for all heads and classes."""
-SHARES = ("both", "pointing")
-STEPS = ("insertion", "deletion")
-TABLES = (
-    ("both",),
-    ("own half",),
-    ("head", "network"),
-    STEPS,
-    *((f"gain over {name}",) for name in BASELINES),
-    ("pointing",),
-)
 SAMPLES_AT_ONCE = 8
 """Samples whose feature maps are kept for all heads, for methods that start from a feature map."""
 PART_OF_SAMPLES = {
@@ -290,61 +274,6 @@ def measure_all(
         forget()
     for run, by_measure in found.items():
         figures.setdefault(run, {})[name] = by_measure
-
-
-def find_values(figures: Mapping[str, Mapping[str, Sequence[float]]], method: str, measure: str) -> NDArray[np.float64]:
-    """Return a run's figures, float64 (n,): empty where they were not measured, NaN where a photo has none."""
-    of_method = figures.get(method, {})
-    if not measure.startswith("gain over "):
-        return np.array(of_method.get(measure, ()), np.float64)
-    gains = [
-        np.subtract(each["insertion"], each["deletion"]) for each in (of_method, figures.get(measure[10:], {})) if each
-    ]
-    num = min(map(len, gains)) if len(gains) == 2 else 0
-    return np.array(gains[0][:num] - gains[1][:num] if num else (), np.float64)
-
-
-def write_cell(values: NDArray[np.float64], measure: str) -> str:
-    """Return a mean with its interval, ".82 (.68 to .91)", and "–" where there is none."""
-    known = values[np.isfinite(values)]
-    if not len(known):
-        return "–"
-    if measure in SHARES:
-        interval = compute_wilson_interval(int(known.sum()), len(known))
-    else:
-        interval = compute_mean_interval(known)
-    return interval.in_brief("{:z.2f}".format).replace("0.", ".").replace("-", "−")
-
-
-def write_tables(figures: Figures, defaults: Mapping[str, str]) -> str:
-    """Return a table for each of `TABLES`, as far as it was measured, with the default of each head in bold."""
-    lines = []
-    names = [
-        name
-        for name in (*FEATURE_METHODS, *PIXEL_METHODS, *BASELINES)
-        if any(name in each for each in figures.values())
-    ]
-    for columns in TABLES:
-        rows = []
-        for name in names:
-            cells, nums = [], [0]
-            for run, of_run in figures.items():
-                parts = [find_values(of_run, name, column) for column in columns]
-                nums += map(len, parts)
-                cell = ", ".join(
-                    write_cell(part, column) for part, column in zip(parts, columns, strict=True) if len(part)
-                )
-                cells.append(f"**{cell}**" if cell and defaults.get(run) == name else cell or "–")
-            if max(nums):
-                rows.append(f"| {name} | {max(nums)} | {' | '.join(cells)} |")
-        if rows:
-            lines += [
-                "",
-                f"| {', '.join(columns)} | photos | {' | '.join(figures)} |",
-                "|---" * (len(figures) + 2) + "|",
-                *rows,
-            ]
-    return "\n".join(lines)
 
 
 def read_boxes(path: Path) -> dict[str, Box]:
