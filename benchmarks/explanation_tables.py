@@ -32,9 +32,8 @@ def find_values(figures: Mapping[str, Mapping[str, Sequence[float]]], method: st
     of_method = figures.get(method, {})
     if not measure.startswith("gain over "):
         return np.array(of_method.get(measure, ()), np.float64)
-    gains = [
-        np.subtract(each["insertion"], each["deletion"]) for each in (of_method, figures.get(measure[10:], {})) if each
-    ]
+    pair = of_method, figures.get(measure.removeprefix("gain over "), {})
+    gains = [np.subtract(*(each[step] for step in STEPS)) for each in pair if STEPS[0] in each]
     num = min(map(len, gains)) if len(gains) == 2 else 0
     return np.array(gains[0][:num] - gains[1][:num] if num else (), np.float64)
 

@@ -144,7 +144,7 @@ class Classifier:
     def copy_head_weights(self) -> dict[str, np.ndarray[Any, Any]]:
         """Return the weights of the head, as `read_head_weights` reads them from a bundle."""
         named = name_head_weights(self.head)
-        return {name.removeprefix(HEAD_PREFIX): np.array(variable) for name, variable in named.items()}
+        return {name.removeprefix(HEAD_PREFIX): np.asarray(variable) for name, variable in named.items()}
 
     def at_image_size(self, image_size: tuple[int, int]) -> Classifier:
         """Return a copy, with its own weights, for another image size.
