@@ -33,7 +33,7 @@ def find_values(figures: Mapping[str, Mapping[str, Sequence[float]]], method: st
     if not measure.startswith("gain over "):
         return np.array(of_method.get(measure, ()), np.float64)
     pair = of_method, figures.get(measure.removeprefix("gain over "), {})
-    gains = [np.subtract(*(each[step] for step in STEPS)) for each in pair if STEPS[0] in each]
+    gains = [np.subtract(each[STEPS[0]], each[STEPS[1]]) for each in pair if STEPS[0] in each]
     num = min(map(len, gains)) if len(gains) == 2 else 0
     return np.array(gains[0][:num] - gains[1][:num] if num else (), np.float64)
 

@@ -63,7 +63,8 @@ class EvidenceCollector:
         if self._explain is None or not self._waiting:
             return
         maps = np.stack(self._waiting).reshape(-1, *self._map_shape)
-        found = self._explain(maps, np.array(self._answers[-len(maps) :], np.int64))
+        with np.errstate(invalid="ignore", over="ignore"):  # a network without finite maps has no finite scores either
+            found = self._explain(maps, np.array(self._answers[-len(maps) :], np.int64))
         self._waiting.clear()
         if found is None:
             self._explain = None
