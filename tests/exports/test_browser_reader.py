@@ -103,7 +103,7 @@ def embed(path: Path) -> str:
 @pytest.mark.parametrize("fit", ["squash", "crop", "pad"])
 def test_a_browser_reads_the_pixels_of_the_python_reader(fit: str, page: Any, tmp_path: Path) -> None:
     reader = load_reader(tmp_path / "python", dataclasses.replace(SPEC, fit=fit))
-    names = ("small.png", "thin.png", "transparent.png", "palette.gif", "grey.png", "rotated.jpg")
+    names = ("small.png", "thin.png", "transparent.png", "palette.gif", "grey.png", "rotated.jpg", "printed.jpg")
     for name in names:
         PICTURES[name](tmp_path / name)
 
@@ -114,6 +114,21 @@ def test_a_browser_reads_the_pixels_of_the_python_reader(fit: str, page: Any, tm
         difference = np.abs(np.reshape(found, expected.shape) - expected)
         # Another decoder, and the whole JPEG where Python's reader takes half of it.
         assert (difference.mean() < 3) if name.endswith(".jpg") else (difference.max() <= 1), name
+
+
+def test_grey_of_16_bits_is_refused(page: Any, tmp_path: Path) -> None:
+    PICTURES["deep.png"](tmp_path / "deep.png")
+    Image.fromarray(np.zeros((9, 9), np.uint8)).save(tmp_path / "plain.png")
+    script = """([deep, plain, model]) => Promise.allSettled([deep, plain].map(
+      async (text) => reader.readImage(await (await fetch(text)).blob(), model)))"""
+    model = build_document(SPEC, bundle_sha256="0")
+
+    deep, plain = page.evaluate(script, [embed(tmp_path / "deep.png"), embed(tmp_path / "plain.png"), model])
+
+    assert plain["status"] == "fulfilled"
+    assert str(deep["reason"]).endswith(
+        "it is grey of 16 bits, of which a browser sees 8; the programs in Python and C++ read it"
+    )
 
 
 def test_the_resize_is_that_of_pillow(page: Any, tmp_path: Path) -> None:

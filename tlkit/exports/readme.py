@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shlex
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -43,7 +44,7 @@ pip install openvino
 OPENVINO=$(python -c "import openvino, pathlib; print(pathlib.Path(openvino.__file__).parent / 'cmake')")
 cmake -S readers/cpp -B build -DOpenVINO_DIR=$OPENVINO
 cmake --build build
-build/predict {folder} photo.jpg
+build/predict {folder} {metadata}photo.jpg
 """
 
 
@@ -82,7 +83,7 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
     ]
     folders = {proof.export.name: proof.name for proof in reversed(proofs)}
     lines += _describe_browser(folders["onnx"], document) if "onnx" in folders else []
-    lines += _describe_native(folders["openvino"]) if "openvino" in folders and not document["metadata"] else []
+    lines += _describe_native(folders["openvino"], document) if "openvino" in folders else []
     lines += [
         "## Without these programs",
         "",
@@ -118,14 +119,17 @@ def _describe_browser(folder: str, document: Mapping[str, Any]) -> list[str]:
     ]
 
 
-def _describe_native(folder: str) -> list[str]:
+def _describe_native(folder: str, document: Mapping[str, Any]) -> list[str]:
+    columns = document["metadata"]["columns"] if document["metadata"] else ()
+    metadata = "".join(f"--metadata {shlex.quote(column['name'] + '=')} " for column in columns)
     return [
         "## In C++",
         "",
-        "`readers/cpp/` has a program of OpenVINO's C++ interface; it reads JPEG with libjpeg, PNG with libpng, and PPM:",
+        "`readers/cpp/` has a program of OpenVINO's C++ interface; it reads JPEG with libjpeg, PNG with libpng, and PPM.",
+        *(["`--metadata` gives a value for the photos after it; an empty one is missing."] if metadata else []),
         "",
         "```sh",
-        _NATIVE_PROGRAM.format(folder=folder) + "```",
+        _NATIVE_PROGRAM.format(folder=folder, metadata=metadata) + "```",
         "",
     ]
 

@@ -11,10 +11,12 @@ const BITS = 22; // of the fraction of a weight, as in Pillow
 /**
  * Return the model's input as a Float32Array (height, width, 3), RGB, 0..255, and the size of the upright picture.
  *
- * The picture is a File, Blob, ImageBitmap, or an image or canvas element. Throws if the browser cannot decode it.
+ * The picture is a File, Blob, ImageBitmap, or an image or canvas element. Throws if the browser cannot decode it, or would
+ * decode it otherwise than the model needs.
  */
 export async function readImage(picture, model) {
   const isFile = picture instanceof Blob;
+  if (isFile) await refuseDeepGrey(picture);
   const settings = { imageOrientation: "from-image", colorSpaceConversion: "none" };
   const bitmap = isFile ? await createImageBitmap(picture, settings) : picture;
   const width = bitmap.naturalWidth ?? bitmap.width;
@@ -27,6 +29,16 @@ export async function readImage(picture, model) {
   const { data } = context.getImageData(0, 0, width, height);
   if (isFile) bitmap.close();
   return { pixels: Float32Array.from(resize(data, width, height, model)), width, height };
+}
+
+/** Throw if a file is a PNG of 16-bit grey: a browser would keep the upper 8 bits, whatever is black and white. */
+async function refuseDeepGrey(file) {
+  const head = new Uint8Array(await file.slice(0, 26).arrayBuffer());
+  const isPng = String.fromCharCode(...head.subarray(1, 4)) === "PNG";
+  const [bits, colours] = [head[24], head[25]];
+  if (isPng && bits === 16 && colours === 0) {
+    throw new Error("it is grey of 16 bits, of which a browser sees 8; the programs in Python and C++ read it");
+  }
 }
 
 /** Return RGBA pixels of an upright picture at the input's size, as RGB: Pillow's bilinear resize, to one level of 255. */

@@ -1,5 +1,5 @@
 // Pictures as the exported model expects them: upright RGB, 0..255, resized by a bilinear filter with antialiasing, as
-// Pillow does it. JPEG and PNG need libjpeg and libpng; PPM (P6, 8 bits) is always read.
+// Pillow does it. Needs json.h, JPEG and PNG need libjpeg and libpng; PPM (P6, 8 bits) is always read.
 
 #pragma once
 
@@ -12,6 +12,8 @@
 #include <stdexcept>
 #include <string>
 #include <vector>
+
+#include "json.h"
 
 #ifdef WITH_JPEG
 #include <jpeglib.h>
@@ -146,26 +148,84 @@ inline Image read_ppm(const std::string& path) {
   return image;
 }
 
+// The values of grey of 16 bits that are black and white in the training images; white is 0 if they had none.
+struct Levels {
+  double black = 0, white = 0;
+};
+
+inline Levels find_levels(const Json& reading) {
+  for (const Json& levels : reading.at("grey").items)
+    if (levels.at("kind").text == "16-bit") return {levels.at("black").number, levels.at("white").number};
+  return {};
+}
+
+inline uint8_t scale_grey(int value, const Levels& levels) {
+  const int64_t white = static_cast<int64_t>(levels.white);
+  if (levels.black == 0) return static_cast<uint8_t>((std::min<int64_t>(value, white) * 510 + white) / (2 * white));
+  const double scaled = (value - levels.black) / (levels.white - levels.black);
+  return static_cast<uint8_t>(std::nearbyint(std::clamp(scaled, 0.0, 1.0) * 255));
+}
+
 #ifdef WITH_PNG
-inline Image read_png(const std::string& path) {
-  png_image file{};
-  file.version = PNG_IMAGE_VERSION;
-  if (!png_image_begin_read_from_file(&file, path.c_str())) throw std::runtime_error(file.message);
-  const bool is_deep = file.format & PNG_FORMAT_FLAG_LINEAR;
-  file.format = PNG_FORMAT_RGBA;
-  std::vector<uint8_t> pixels(is_deep ? 0 : PNG_IMAGE_SIZE(file));
-  if (is_deep || !png_image_finish_read(&file, nullptr, pixels.data(), 0, nullptr)) {
-    const std::string fault = is_deep ? "a PNG of 16 bits, which this program does not read" : file.message;
-    png_image_free(&file);
-    throw std::runtime_error(fault);
+struct PngFile {
+  png_structp png = nullptr;
+  png_infop info = nullptr;
+  std::string fault;
+  std::vector<uint8_t> samples;
+  int depth = 0;
+};
+
+inline void decode_png(PngFile& from, std::FILE* file) {
+  png_init_io(from.png, file);
+  png_read_info(from.png, from.info);
+  const bool is_deep_grey =
+      png_get_bit_depth(from.png, from.info) == 16 && png_get_color_type(from.png, from.info) == PNG_COLOR_TYPE_GRAY;
+  if (!is_deep_grey) {
+    png_set_strip_16(from.png);
+    png_set_expand(from.png);
+    png_set_gray_to_rgb(from.png);
+    png_set_add_alpha(from.png, 0xFF, PNG_FILLER_AFTER);
   }
-  Image image(static_cast<int>(file.height), static_cast<int>(file.width));
-  for (size_t at = 0; at < pixels.size() / 4; ++at)
-    for (int channel = 0; channel < 3; ++channel) {  // over white
-      const int alpha = pixels[4 * at + 3];
-      const int mixed = pixels[4 * at + channel] * alpha + 255 * (255 - alpha);
-      image.pixels[3 * at + channel] = static_cast<uint8_t>((mixed + 127) / 255);
+  const int passes = png_set_interlace_handling(from.png);
+  png_read_update_info(from.png, from.info);
+  from.depth = png_get_bit_depth(from.png, from.info);
+  const size_t width = png_get_rowbytes(from.png, from.info), height = png_get_image_height(from.png, from.info);
+  from.samples.resize(width * height);
+  for (int pass = 0; pass < passes; ++pass)
+    for (size_t row = 0; row < height; ++row) png_read_row(from.png, &from.samples[row * width], nullptr);
+  png_read_end(from.png, nullptr);
+}
+
+inline Image read_png(const std::string& path, const Levels& levels) {
+  std::FILE* file = std::fopen(path.c_str(), "rb");
+  if (!file) throw std::runtime_error("cannot be opened");
+  PngFile from;
+  const auto fail = [](png_structp png, png_const_charp message) {
+    *static_cast<std::string*>(png_get_error_ptr(png)) = message;
+    png_longjmp(png, 1);
+  };
+  from.png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &from.fault, fail, [](png_structp, png_const_charp) {});
+  from.info = png_create_info_struct(from.png);
+  if (!setjmp(png_jmpbuf(from.png))) decode_png(from, file);
+  Image image(static_cast<int>(png_get_image_height(from.png, from.info)),
+              static_cast<int>(png_get_image_width(from.png, from.info)));
+  png_destroy_read_struct(&from.png, &from.info, nullptr);
+  std::fclose(file);
+  if (from.depth == 16 && levels.white == 0 && from.fault.empty())
+    from.fault = "16-bit grey, of which the training images had none, so that black and white are not known";
+  if (!from.fault.empty()) throw std::runtime_error(from.fault);
+  for (size_t at = 0; at < image.pixels.size() / 3; ++at) {
+    uint8_t* pixel = &image.pixels[3 * at];
+    if (from.depth == 16) {
+      std::fill_n(pixel, 3, scale_grey(from.samples[2 * at] << 8 | from.samples[2 * at + 1], levels));
+      continue;
     }
+    for (int channel = 0; channel < 3; ++channel) {  // over white
+      const int alpha = from.samples[4 * at + 3];
+      const int mixed = from.samples[4 * at + channel] * alpha + 255 * (255 - alpha);
+      pixel[channel] = static_cast<uint8_t>((mixed + 127) / 255);
+    }
+  }
   return image;
 }
 #endif
@@ -198,7 +258,20 @@ inline int find_orientation(const jpeg_marker_struct* marker) {
   return 1;
 }
 
-inline void decode_jpeg(jpeg_decompress_struct& decoder, std::FILE* file, int rows, int columns, Image& image) {
+// Turn a row of cyan, magenta, yellow and black into RGB, as Pillow does; Adobe's programs store them inverted.
+inline void mix_inks(const std::vector<uint8_t>& inks, bool is_inverted, uint8_t* row) {
+  for (size_t at = 0; at < inks.size(); at += 4) {
+    const int light = is_inverted ? inks[at + 3] : 255 - inks[at + 3];
+    for (int channel = 0; channel < 3; ++channel) {
+      const int ink = is_inverted ? 255 - inks[at + channel] : inks[at + channel];
+      const int product = ink * light + 128;
+      *row++ = static_cast<uint8_t>(std::clamp(light - ((product + (product >> 8)) >> 8), 0, 255));
+    }
+  }
+}
+
+inline void decode_jpeg(jpeg_decompress_struct& decoder, std::FILE* file, int rows, int columns, Image& image,
+                        std::vector<uint8_t>& inks) {
   jpeg_stdio_src(&decoder, file);
   jpeg_save_markers(&decoder, JPEG_APP0 + 1, 0xFFFF);
   jpeg_read_header(&decoder, TRUE);
@@ -206,12 +279,16 @@ inline void decode_jpeg(jpeg_decompress_struct& decoder, std::FILE* file, int ro
   const int room = std::min(decoder.image_width / (2 * columns), decoder.image_height / (2 * rows));
   decoder.scale_num = 1;
   decoder.scale_denom = room >= 8 ? 8 : room >= 4 ? 4 : room >= 2 ? 2 : 1;
-  decoder.out_color_space = JCS_RGB;
+  const bool is_cmyk = decoder.num_components == 4;
+  decoder.out_color_space = is_cmyk ? JCS_CMYK : JCS_RGB;
   jpeg_start_decompress(&decoder);
   image = Image(static_cast<int>(decoder.output_height), static_cast<int>(decoder.output_width));
+  inks.resize(is_cmyk ? size_t(4) * decoder.output_width : 0);
   while (decoder.output_scanline < decoder.output_height) {
-    JSAMPROW line = image.at(static_cast<int>(decoder.output_scanline), 0);
+    uint8_t* row = image.at(static_cast<int>(decoder.output_scanline), 0);
+    JSAMPROW line = is_cmyk ? inks.data() : row;
     jpeg_read_scanlines(&decoder, &line, 1);
+    if (is_cmyk) mix_inks(inks, decoder.saw_Adobe_marker, row);
   }
   image = turn(std::move(image), find_orientation(decoder.marker_list));
   jpeg_finish_decompress(&decoder);
@@ -221,6 +298,7 @@ inline Image read_jpeg(const std::string& path, int rows, int columns) {
   std::FILE* file = std::fopen(path.c_str(), "rb");
   if (!file) throw std::runtime_error("cannot be opened");
   Image image(0, 0);
+  std::vector<uint8_t> inks;
   jpeg_decompress_struct decoder{};
   JpegFault fault{};
   decoder.err = jpeg_std_error(&fault.manager);
@@ -233,7 +311,7 @@ inline Image read_jpeg(const std::string& path, int rows, int columns) {
   const bool has_failed = setjmp(fault.place) != 0;
   if (!has_failed) {
     jpeg_create_decompress(&decoder);
-    decode_jpeg(decoder, file, rows, columns, image);
+    decode_jpeg(decoder, file, rows, columns, image, inks);
   }
   char message[JMSG_LENGTH_MAX] = "";
   if (has_failed) fault.manager.format_message(reinterpret_cast<j_common_ptr>(&decoder), message);
@@ -245,7 +323,8 @@ inline Image read_jpeg(const std::string& path, int rows, int columns) {
 #endif
 
 // Return an upright picture for an input of `rows` and `columns`. Throws std::runtime_error if it cannot be read.
-inline Image read_image(const std::string& path, [[maybe_unused]] int rows, [[maybe_unused]] int columns) {
+inline Image read_image(const std::string& path, [[maybe_unused]] int rows, [[maybe_unused]] int columns,
+                        [[maybe_unused]] const Levels& levels) {
   std::ifstream file(path, std::ios::binary);
   if (!file) throw std::runtime_error("cannot be opened");
   [[maybe_unused]] const int first = file.get();
@@ -254,7 +333,7 @@ inline Image read_image(const std::string& path, [[maybe_unused]] int rows, [[ma
   if (first == 0xFF) return read_jpeg(path, rows, columns);
 #endif
 #ifdef WITH_PNG
-  if (first == 0x89) return read_png(path);
+  if (first == 0x89) return read_png(path, levels);
 #endif
   return read_ppm(path);
 }
