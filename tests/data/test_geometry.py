@@ -59,3 +59,23 @@ def test_a_placement_that_shows_nothing_is_a_bug() -> None:
     placement = Placement((20.0, 0.0, 30.0, 4.0), image_size=(4, 10))
     with pytest.raises(AssertionError, match="must show some of the picture"):
         placement.render(Image.new("RGB", (8, 4)), lambda picture: picture)
+
+
+@pytest.mark.parametrize(("size", "first"), [((97, 301), "rows"), ((301, 97), "columns"), ((200, 260), "columns")])
+def test_each_axis_is_resized_by_itself_so_that_pillow_has_no_order_to_choose(
+    size: tuple[int, int], first: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.fromarray(np.random.default_rng(0).integers(0, 256, (size[1], size[0], 3), np.uint8))
+    across = (0, 0, *size), (32, size[1])
+    down = (0, 0, *size), (size[0], 32)
+    box, middle = down if first == "rows" else across
+    by_hand = picture.resize(middle, Image.Resampling.BILINEAR, box=box).resize((32, 32), Image.Resampling.BILINEAR)
+    resize, sizes = Image.Image.resize, []
+
+    def watch(self: Image.Image, wanted: tuple[int, int], *settings: object, **more: object) -> Image.Image:
+        sizes.append((self.size, wanted))
+        return resize(self, wanted, *settings, **more)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(Image.Image, "resize", watch)
+    assert np.array_equal(np.asarray(View().render(picture, image_size=(32, 32), fit="squash")), np.asarray(by_hand))
+    assert [sum(a != b for a, b in zip(before, after, strict=True)) for before, after in sizes] == [1, 1]

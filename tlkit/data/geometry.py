@@ -134,8 +134,25 @@ def _resample(picture: Image.Image, window: Box, width_height: tuple[int, int]) 
         _inside(window[axis], window[axis + 2], picture.size[axis], width_height[axis]) for axis in (0, 1)
     )
     shown_width_height = columns.stop - columns.start, rows.stop - rows.start
-    shown = picture.resize(shown_width_height, _RESAMPLING, box=(left, top, right, bottom))
+    shown = _resize(picture, shown_width_height, (left, top, right, bottom))
     return shown, (columns.start, rows.start)
+
+
+def _resize(picture: Image.Image, width_height: tuple[int, int], box: Box) -> Image.Image:
+    """Resize one axis after the other, in the order that Pillow 13 chooses.
+
+    Each pass rounds to 8 bits, so the order matters, and earlier releases of Pillow choose another one.
+    """
+    (width, height), (left, top, right, bottom) = width_height, box
+
+    def across(part: Image.Image) -> Image.Image:
+        return part.resize((width, part.height), _RESAMPLING, box=(left, 0, right, part.height))
+
+    def down(part: Image.Image) -> Image.Image:
+        return part.resize((part.width, height), _RESAMPLING, box=(0, top, part.width, bottom))
+
+    rows_lost, columns_lost = picture.height - height, picture.width - width
+    return across(down(picture)) if rows_lost > max(0, 2 * columns_lost) else down(across(picture))
 
 
 def _extend(shown: Image.Image, corner: tuple[int, int], width_height: tuple[int, int], *, mirror: bool) -> Image.Image:

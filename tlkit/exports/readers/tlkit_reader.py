@@ -44,7 +44,16 @@ def resize(picture, width, height):
     x0, x1, first_x, last_x = find_part(left, right, picture.width, width)
     y0, y1, first_y, last_y = find_part(top, bottom, picture.height, height)
     size = (last_x - first_x, last_y - first_y)
-    shown = picture.resize(size, Image.Resampling.BILINEAR, box=(x0, y0, x1, y1))
+
+    def across(part):
+        return part.resize((size[0], part.height), Image.Resampling.BILINEAR, box=(x0, 0, x1, part.height))
+
+    def down(part):
+        return part.resize((part.width, size[1]), Image.Resampling.BILINEAR, box=(0, y0, part.width, y1))
+
+    # Each pass rounds to 8 bits. Pillow 13 orders them like this by itself, earlier releases do not.
+    rows_lost, columns_lost = picture.height - size[1], picture.width - size[0]
+    shown = across(down(picture)) if rows_lost > max(0, 2 * columns_lost) else down(across(picture))
     if size == (width, height):
         return shown
     sheet = Image.new("RGB", (width, height), GREY)
