@@ -81,3 +81,14 @@ def test_a_shift_of_the_mean_is_taken_back() -> None:
     assert min(find_shifts()) > 0.01
     calibration.correct_biases(quantized, graph, plan.layers, IMAGES)
     assert max(find_shifts()) < 0.001
+
+
+def test_products_with_two_neighbouring_weights_fit_into_16_bits() -> None:
+    graph = make_graph()
+    graph.constants["kernel"][0, :2, 1, 1] = 9.0, 8.5
+
+    quantized = calibration.quantize(graph, IMAGES)
+
+    kernel = quantized.constants["kernel/quantized"].transpose(0, 2, 3, 1).reshape(5, -1).astype(int)
+    assert 255 * np.abs(kernel[:, 1:] + kernel[:, :-1]).max() < 2**15
+    assert np.abs(kernel).max(axis=1).min() > 60

@@ -137,6 +137,17 @@ def test_distances_and_maps_are_compared() -> None:
     )
 
 
+def test_a_quantised_export_must_know_what_is_unknown() -> None:
+    reference = make_reference(SURE, distances=np.full(NUM, 0.5))
+
+    found = compare(CLASSES, reference, answer(SURE, distance=0.61))
+
+    assert found.find_fault("int8", allowed_loss=0.5) == (
+        "the distance from the training images differs by 0.11, more than 0.1"
+    )
+    assert compare(CLASSES, reference, answer(SURE, distance=0.59)).find_fault("int8") == ""
+
+
 def test_an_image_that_the_reader_cannot_read_is_a_fault() -> None:
     rows = [*answer(SURE[1:]), {"image": "y.tif", "error": "ValueError: no"}]
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from pathlib import Path
 from typing import Any
@@ -11,8 +12,10 @@ import pytest
 
 from tests.exports.conftest import draw_images, make_classifier
 from tests.exports.test_shipped import CASES, call
+from tlkit.exports import onnx
 from tlkit.exports import openvino as export
 from tlkit.exports.base import CalibrationImages
+from tlkit.exports.onnx_writer.graph import Graph
 from tlkit.exports.shipped import build_shipped_model
 
 pytest.importorskip("onnx", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
@@ -34,3 +37,13 @@ def test_int8_takes_whole_pixels_and_answers_nearly_as_the_network(openvino: Any
     assert 0 < np.abs(difference).max() < 0.05
     num_weights = sum(int(np.prod(weight.shape)) for weight in model.network.weights)
     assert files[1].stat().st_size < 0.35 * 4 * num_weights
+
+
+def test_a_model_is_quantized_once_for_onnx_and_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = build_shipped_model(make_classifier(CASES["classes, conv, batch norm"]))
+    images = CalibrationImages(draw_images(3), np.zeros((3, 0), np.float32))
+    graph, another = onnx.convert(model, images), Graph()
+    monkeypatch.setattr("tlkit.exports.calibration.quantize", lambda *_: another)
+
+    assert onnx.convert(model, images) is graph
+    assert onnx.convert(model, dataclasses.replace(images)) is another

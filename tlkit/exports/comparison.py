@@ -26,6 +26,11 @@ NEGLIGIBLE_LOSS = 0.005
 """A lower loss of accuracy, R² or IoU is accepted even where it is certain, as it is with values on many images."""
 
 
+MAX_DISTANCE_DIFFERENCE = 0.1
+"""By how much a quantised export's distance from the training images may differ: beyond, other images would be unknown."""
+DISTANCE_WORDS = "the distance from the training images"
+
+
 @dataclass(frozen=True, eq=False)
 class Reference:
     """What the bundle answers for the images of a proof.
@@ -108,6 +113,8 @@ class Comparison:
             return self._find_difference(TOLERANCES[precision])
         if not np.isfinite(self.largest_difference):
             return "an output is not finite"
+        if self.distance_difference is not None and not self.distance_difference <= MAX_DISTANCE_DIFFERENCE:
+            return _describe_excess(DISTANCE_WORDS, self.distance_difference, MAX_DISTANCE_DIFFERENCE)
         if self.gain is not None and allowed_loss is not None:
             lost = -self.gain.value
             return f"the score is {lost:.3f} lower, and --allow is {allowed_loss:g}" if lost > allowed_loss else ""
@@ -122,11 +129,11 @@ class Comparison:
         found = (
             (answer, self.largest_difference, tolerance),
             ("an edge of a box", self.box_difference, tolerance),
-            ("the distance from the training images", self.distance_difference, tolerance),
+            (DISTANCE_WORDS, self.distance_difference, tolerance),
             ("a map", self.map_difference, MAP_FACTOR * tolerance),
         )
         faults = [
-            f"{what} differs by {difference:.2g}, more than {limit:g}"
+            _describe_excess(what, difference, limit)
             for what, difference, limit in found
             if difference is not None and not difference <= limit  # also for NaN
         ]
@@ -180,6 +187,10 @@ def compare(
         latency_ms=1000 * float(np.median([row["seconds"] for row in rows])),
         **facts,
     )
+
+
+def _describe_excess(what: str, difference: float, limit: float) -> str:
+    return f"{what} differs by {difference:.2g}, more than {limit:g}"
 
 
 def _decide(probabilities: NDArray[np.float64], spec: BundleSpec) -> NDArray[Any]:

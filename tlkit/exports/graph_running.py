@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -61,6 +62,7 @@ def compile_part(graph: Graph, nodes: Mapping[str, Node], names: Sequence[str]) 
         nodes: The nodes by the name of their output.
         names: Which of their outputs are wanted; what no node makes is left out.
     """
+    os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # onnxruntime reports its use to Microsoft since 1.32
     import onnxruntime
     from onnx import TensorProto, helper
 

@@ -4,22 +4,21 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from tlkit.errors import NumericsError
 from tlkit.exports.base import DYNAMIC, FLOAT16, FLOAT32, INT8, CalibrationImages, Export
+from tlkit.exports.graph_running import give_inputs
+from tlkit.exports.litert_quantization import SIGNATURE, quantize
 from tlkit.exports.model_json import MODEL_JSON, format_document
 from tlkit.exports.savedmodel import save_network
 
 if TYPE_CHECKING:
     from tlkit.exports.shipped import ShippedModel
 
-SIGNATURE = "serving_default"
 FIXED_DATE = (1980, 1, 1, 0, 0, 0)
 """Of the document in the file, so that equal models are equal files."""
 
@@ -29,8 +28,8 @@ def write(
 ) -> Sequence[Path]:
     """Write `model.tflite`. Its signature `serving_default` has the model's names, float32, and a batch of any size.
 
-    With float16 and `dynamic` only the weights are smaller; with int8 all layers compute with whole numbers that have 8
-    bits, and the ports stay float32. The file is also a ZIP archive, in which `model.json` is.
+    With float16 and `dynamic` only the weights are smaller; with int8 the backbone computes with numbers of 8 bits, and the
+    last layers, the distance and the ports stay float32. The file is also a ZIP archive, in which `model.json` is.
 
     Raises:
         NumericsError: TensorFlow cannot convert the model.
@@ -41,9 +40,9 @@ def write(
     with TemporaryDirectory() as scratch:
         # The other routes write a file without its weights, and say nothing.
         converter = tf.lite.TFLiteConverter.from_saved_model(str(save_network(model, Path(scratch) / "saved_model")))
-        _set_precision(converter, precision, model, calibration)
+        _set_precision(converter, precision)
         try:
-            content = _convert(converter)
+            content = _convert(converter, model, calibration if precision == INT8 else None)
         except ConverterError as error:
             raise NumericsError(
                 f"--format litert: TensorFlow cannot convert the model ({error}).",
@@ -57,7 +56,7 @@ def write(
     return [path]
 
 
-def _set_precision(converter: Any, precision: str, model: ShippedModel, calibration: CalibrationImages | None) -> None:
+def _set_precision(converter: Any, precision: str) -> None:
     """Tell a converter how to store weights and how to compute."""
     import tensorflow as tf
 
@@ -66,26 +65,24 @@ def _set_precision(converter: Any, precision: str, model: ShippedModel, calibrat
     if precision == FLOAT16:
         converter.target_spec.supported_types = [tf.float16]
     if precision == INT8:
-        assert calibration is not None, "the record says that int8 is calibrated"
         # What has no 8-bit form, such as an error function, stays in float32.
         sets = tf.lite.OpsSet
         converter.target_spec.supported_ops = [sets.TFLITE_BUILTINS_INT8, sets.TFLITE_BUILTINS]
-        converter.representative_dataset = lambda: _feed(model, calibration)
 
 
-def _convert(converter: Any) -> bytes:
+def _convert(converter: Any, model: ShippedModel, calibration: CalibrationImages | None) -> bytes:
+    """Return the content of a file; with calibration images, of a quantized one."""
     with warnings.catch_warnings():
         # The converter calibrates by an interpreter that programs should no longer use.
         warnings.filterwarnings("ignore", "(?s).*tf.lite.Interpreter is deprecated", UserWarning)
-        content: bytes = converter.convert()
-    return content
-
-
-def _feed(model: ShippedModel, calibration: CalibrationImages) -> Iterator[tuple[str, dict[str, Any]]]:
-    """Give the inputs of one image after the other."""
-    for image, row in zip(calibration.images, calibration.metadata, strict=True):
-        given = {"image": image[np.newaxis].astype(np.float32), "metadata": row[np.newaxis]}
-        yield SIGNATURE, {name: given[name] for name in model.input_names}
+        if calibration is None:
+            content: bytes = converter.convert()
+            return content
+        names = model.input_names
+        converter.representative_dataset = lambda: (
+            (SIGNATURE, {name: inputs[name] for name in names}) for inputs in give_inputs(calibration)
+        )
+        return quantize(converter, calibration)
 
 
 EXPORT = Export(

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
+from weakref import WeakKeyDictionary
 
 from tlkit.errors import NumericsError
 from tlkit.exports.base import FLOAT16, FLOAT32, INT8, CalibrationImages, Export
@@ -21,6 +22,8 @@ if TYPE_CHECKING:
 
 MAX_BYTES = 2**31 - 1
 """A larger message is no valid file of its format."""
+_QUANTIZED: WeakKeyDictionary[ShippedModel, tuple[CalibrationImages, Graph]] = WeakKeyDictionary()
+"""The quantized graph of each model, as long as the model is used, and the images from which its ranges come."""
 
 
 def write(
@@ -29,7 +32,7 @@ def write(
     """Write `model.onnx`. Its inputs `image` and `metadata` are float32; the batch may have any size.
 
     With float16 the weights take half the space; a processor computes in float32 none the less. With int8 the backbone
-    computes with numbers of 8 bits; the last layer and the distance stay in float32.
+    computes with numbers of 8 bits; the last layers and the distance stay in float32.
 
     Raises:
         NumericsError: ONNX has no way to write a layer of the model, or the file would be too large.
@@ -39,26 +42,33 @@ def write(
 
 
 def convert(model: ShippedModel, calibration: CalibrationImages | None) -> Graph:
-    """Return the graph of a model; with calibration images, one that is quantized.
+    """Return the graph of a model; with calibration images, one that is quantized, once for all formats.
 
     Raises:
         NumericsError: There is no way to write a layer of the model.
     """
+    if calibration is None:
+        return _convert_network(model)
+    images, graph = _QUANTIZED.get(model, (None, None))
+    if graph is None or images is not calibration:
+        from tlkit.exports.calibration import quantize
+
+        graph = quantize(_convert_network(model), calibration)
+        _QUANTIZED[model] = calibration, graph
+    return graph
+
+
+def _convert_network(model: ShippedModel) -> Graph:
     from tlkit.exports.onnx_writer.convert import UnknownLayerError, convert_model
 
     try:
-        graph = convert_model(model.network)
+        return convert_model(model.network)
     except UnknownLayerError as error:
         raise NumericsError(
             f"--format onnx: the layer {error} cannot be written.",
             expected="layers that tlkit can write as ONNX",
             fix="choose another format, and please report this as a bug in tlkit.",
         ) from error
-    if calibration is None:
-        return graph
-    from tlkit.exports.calibration import quantize
-
-    return quantize(graph, calibration)
 
 
 def save(graph: Graph, model: ShippedModel, path: Path, *, half: bool = False) -> Path:

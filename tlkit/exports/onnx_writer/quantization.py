@@ -132,7 +132,7 @@ def _quantize_weights(graph: Graph, node: Node, input_scale: np.float32) -> list
     axis = 0 if node.kind == "Conv" else 1
     array = graph.constants[weight]
     others = tuple(each for each in range(array.ndim) if each != axis)
-    largest = np.abs(array).max(axis=others)
+    largest = np.maximum(np.abs(array).max(axis=others), _find_largest_sum(array, axis))
     scale = np.maximum(largest / 127, np.finfo(np.float32).tiny).astype(np.float32)
     if bias:  # a scale so small that the bias does not fit into 32 bits would be that of a channel without weights
         smallest = np.abs(graph.constants[bias[0]]) / (input_scale * np.float32(2**30))
@@ -144,6 +144,21 @@ def _quantize_weights(graph: Graph, node: Node, input_scale: np.float32) -> list
         step = (scale * input_scale).astype(np.float32)
         names.append(_add_stored(graph, bias[0], np.rint(graph.constants[bias[0]] / step).astype(np.int32), step, 0))
     return names
+
+
+def _find_largest_sum(array: NDArray[np.float32], axis: int) -> NDArray[np.float32]:
+    """Return the largest absolute sum of two weights of each output channel that a processor may multiply together.
+
+    Without VNNI it adds the products of two neighbours in 16 bits; they fit if the weights add up to 128 at most.
+    """
+    rows = np.moveaxis(array, axis, 0)
+    if rows.ndim == 4:  # neighbours are channels; a depthwise convolution has none
+        rows = rows.transpose(0, 2, 3, 1)
+        if rows.shape[3] == 1:
+            return np.zeros(len(rows), np.float32)
+    rows = rows.reshape(len(rows), -1)
+    sums: NDArray[np.float32] = np.abs(rows[:, 1:] + rows[:, :-1]).max(axis=1, initial=0)
+    return sums
 
 
 def _add_stored(graph: Graph, name: str, rounded: NDArray[Any], scale: NDArray[np.float32], axis: int) -> str:

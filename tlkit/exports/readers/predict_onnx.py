@@ -1,5 +1,9 @@
 """Ask the ONNX model: `python predict_onnx.py PHOTOS`. Needs onnxruntime."""
 
+import os
+
+os.environ.setdefault("ORT_DISABLE_TELEMETRY", "1")  # some releases report their use to Microsoft
+
 import numpy as np
 import onnxruntime
 from tlkit_reader import main
