@@ -25,6 +25,7 @@ from PIL import Image, ImageEnhance
 
 import tlkit
 from tlkit.audit.copies import group_copies
+from tlkit.audit.outliers import NUM_NEIGHBOURS
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.looks import read_looks
@@ -110,7 +111,8 @@ def measure(name: str, data: Path, backbone: str, weights: str | None) -> None:
     started = time.process_time()
     looks = read_looks(records, progress=partial(console.progress, "Looking at pictures"))
     looked = time.process_time()
-    groups = group_copies(records, features, looks).groups
+    nearest = find_neighbours(features, features, NUM_NEIGHBOURS, exclude_self=True)
+    groups = group_copies(records, nearest, looks).groups
     compared = time.process_time()
     kinds, numbers = zip(*(path.stem.rsplit("_", 1) for path in paths), strict=True)
     group_of = {

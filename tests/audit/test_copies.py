@@ -12,6 +12,7 @@ from PIL import Image, ImageEnhance
 from tlkit.audit.copies import Copies, group_copies, make_copy_findings
 from tlkit.data.looks import read_looks
 from tlkit.data.manifest import ImageRecord
+from tlkit.similarity.search import find_neighbours
 
 
 @contextmanager
@@ -56,7 +57,8 @@ def read_records(folder: Path, *names: str, **changed: str) -> list[ImageRecord]
 
 def find(records: list[ImageRecord]) -> Copies:
     features = np.stack([_feature(record.path.name) for record in records])
-    return group_copies(records, features, read_looks(records, progress=no_progress))
+    nearest = find_neighbours(features, features, 10, exclude_self=True)
+    return group_copies(records, nearest, read_looks(records, progress=no_progress))
 
 
 def _feature(name: str) -> np.ndarray:

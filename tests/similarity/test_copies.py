@@ -9,6 +9,7 @@ from PIL import Image, ImageEnhance
 
 from tlkit.similarity.copies import CopyPairs, Sides, find_copies
 from tlkit.similarity.pictures import ORIENTATIONS
+from tlkit.similarity.search import find_neighbours
 
 Shrink = Callable[[list[Image.Image]], np.ndarray]
 Change = Callable[[Image.Image], Image.Image]
@@ -46,7 +47,8 @@ def find(
     pictures: list[Image.Image], shrink: Shrink, features: np.ndarray | None = None, sides: Sides | None = None
 ) -> CopyPairs:
     small = shrink(pictures)
-    return find_copies(small, features, lambda rows: small[rows], sides or Sides(np.arange(len(pictures))))
+    nearest = None if features is None else find_neighbours(features, features, 10, exclude_self=True)
+    return find_copies(small, nearest, lambda rows: small[rows], sides or Sides(np.arange(len(pictures))))
 
 
 @pytest.fixture

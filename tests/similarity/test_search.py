@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from tlkit.similarity import search
-from tlkit.similarity.search import find_neighbours
+from tlkit.similarity.search import find_neighbours, find_similar_pairs
 
 
 def draw_rows(num_rows: int, seed: int, dtype: type = np.float32) -> np.ndarray:
@@ -76,3 +76,40 @@ def test_a_row_of_zeros_and_rows_of_extreme_length_have_proper_cosines() -> None
     indices, cosines = find_neighbours(np.ones((1, 24), np.float32), base, 3)
     assert indices.tolist() == [[1, 0, 2]]
     np.testing.assert_allclose(cosines, [[1, 0, -1]], atol=1e-6)
+
+
+@pytest.mark.parametrize("most", [10, 10**6], ids=["many equal", "few equal"])
+@pytest.mark.usefixtures("small_blocks")
+def test_neighbours_of_many_are_the_same_whether_cosines_are_sampled_or_sorted(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_MAX_FOUND", most)
+    monkeypatch.setattr(search, "_ROWS_AT_ONCE", 300)
+    rows = draw_rows(700, 9)
+    indices, _ = find_neighbours(rows[:20], rows, 5)
+    np.testing.assert_array_equal(indices, np.argsort(-compute_cosines(rows[:20], rows), axis=1)[:, :5])
+
+
+@pytest.mark.parametrize("most", [2, 10**6], ids=["many similar", "few similar"])
+@pytest.mark.usefixtures("small_blocks")
+def test_similar_pairs_are_those_above_the_limit_the_best_of_each_query(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(search, "_MAX_FOUND", most)
+    queries, base = draw_rows(30, 1, np.float16), draw_rows(41, 2)
+    expected = compute_cosines(queries, base)
+    found = find_similar_pairs(queries, base, 41, above=0.3)
+    assert sorted(zip(*found[:2], strict=True)) == list(zip(*np.nonzero(expected > 0.3), strict=True))
+    np.testing.assert_allclose(found[2], expected[found[0], found[1]], atol=1e-3)
+    first, second, _ = find_similar_pairs(queries, base, 2, above=0.3)
+    order = np.argsort(-expected, axis=1)[:, :2]
+    best = [(row, column) for row in range(30) for column in order[row] if expected[row, column] > 0.3]
+    assert sorted(zip(first, second, strict=True)) == sorted(best)
+
+
+@pytest.mark.usefixtures("small_blocks")
+def test_pairs_of_one_set_are_found_once() -> None:
+    rows = draw_rows(60, 4)
+    first, second, _ = find_similar_pairs(rows, rows, 60, above=0.2, only_after=True)
+    expected = np.nonzero(np.triu(compute_cosines(rows, rows) > 0.2, 1))
+    assert sorted(zip(first, second, strict=True)) == list(zip(*expected, strict=True))

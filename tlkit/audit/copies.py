@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Hashable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,7 +11,7 @@ from numpy.typing import NDArray
 from tlkit.audit.findings import Finding
 from tlkit.data.looks import Looks
 from tlkit.data.manifest import ImageRecord
-from tlkit.similarity.copies import CopyPairs, Sides, find_copies
+from tlkit.similarity.copies import CopyPairs, Neighbours, Sides, find_copies
 from tlkit.similarity.groups import join_pairs
 
 SAME_FILE, SAME_PIXELS = "the same file as", "the same pixels as"
@@ -65,7 +64,7 @@ class Copies:
 
 def group_copies(
     records: Sequence[ImageRecord],
-    features: NDArray[np.floating[Any]] | None,
+    nearest: Neighbours | None,
     looks: Looks,
     *,
     advance: Callable[[int], None] = lambda count: None,
@@ -76,8 +75,8 @@ def group_copies(
 
     Args:
         records: The images.
-        features: One row for each, float (n, channels); without them rotated copies are not found, nor those of which a third is
-            missing.
+        nearest: The images that are nearest to each by their features, int64 (n, k), and the cosines, float32 (n, k); without
+            them rotated copies are not found, nor those of which a third is missing.
         looks: What each looks like.
         advance: Called with the number of images compared since the last call, at most len(records) in all.
     """
@@ -89,7 +88,7 @@ def group_copies(
     distinct[same_file[1]] = distinct[same_pixels[1]] = False
     distinct &= looks.is_usable
     rows = np.flatnonzero(distinct)
-    similar = find_copies(looks.grey, features, lambda some: looks.grey[some], Sides(rows), advance=advance)
+    similar = find_copies(looks.grey, nearest, lambda some: looks.grey[some], Sides(rows), advance=advance)
     first, second = (
         np.concatenate(parts) for parts in zip(same_file, same_pixels, (similar.first, similar.second), strict=True)
     )

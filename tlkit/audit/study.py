@@ -34,10 +34,12 @@ class Study:
     Attributes:
         audit: What was found.
         labels: The judgement of every answer; None if there was nothing to compare.
+        nearest: The nearest images of each, int64 (n, 10), fewer of a small data set.
     """
 
     audit: Audit
     labels: LabelAudit | None
+    nearest: NDArray[np.int64]
 
 
 def study_images(
@@ -64,7 +66,7 @@ def study_images(
     with console.progress("Neighbours", len(records)) as advance:
         nearest, cosines = find_neighbours(features, features, NUM_NEIGHBOURS, exclude_self=True, advance=advance)
     with console.progress("Copies", len(records)) as advance:
-        copies = group_copies(records, features, looks, advance=advance)
+        copies = group_copies(records, (nearest, cosines), looks, advance=advance)
     findings: list[Finding] = make_copy_findings(records, copies)
     with console.progress("Labels", NUM_PASSES * len(records), "rows") as advance:
         labels = audit_labels(manifest, records, features, copies.groups, is_log=is_log, seed=seed, advance=advance)
@@ -85,7 +87,7 @@ def study_images(
         tuple(notices),
         labels.num_judged if labels else 0,
     )
-    return Study(audit, labels)
+    return Study(audit, labels, nearest)
 
 
 def _name_limits(manifest: Manifest, records: Sequence[ImageRecord], labels: LabelAudit) -> list[str]:

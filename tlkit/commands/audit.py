@@ -119,7 +119,7 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
                 seed=request.seed,
                 console=console,
             )
-            image_map = _draw_map(study.audit, records, rows, manifest, console)
+            image_map = _draw_map(study, records, rows, manifest, console)
         moves = None
         if data.is_dir() and has_class_folders(records, manifest):
             findings = tuple(note_obstacles(study.audit.findings, manifest.root))
@@ -215,17 +215,23 @@ def _map_rows(cache: FeatureCache, positions: NDArray[np.int64], folder: Path) -
 
 
 def _draw_map(
-    audit: Audit, records: Sequence[ImageRecord], rows: NDArray[np.floating[Any]], manifest: Manifest, console: Console
+    study: Study, records: Sequence[ImageRecord], rows: NDArray[np.floating[Any]], manifest: Manifest, console: Console
 ) -> Section | None:
     """Return the map, coloured by class, split and finding."""
     places = {record.path: place for place, record in enumerate(records)}
     kinds = ["none"] * len(records)
-    for finding in reversed(audit.findings):
+    for finding in reversed(study.audit.findings):
         kinds[places[finding.path]] = KINDS[finding.kind]
-    first = list(dict.fromkeys(places[finding.path] for finding in audit.findings))
+    first = list(dict.fromkeys(places[finding.path] for finding in study.audit.findings))
     shown = dataclasses.replace(manifest, records=tuple(records))
     return make_map(
-        rows, shown, console=console, colorings=[Coloring("finding", kinds)], first=first, max_bytes=MAP_BYTES
+        rows,
+        shown,
+        console=console,
+        colorings=[Coloring("finding", kinds)],
+        first=first,
+        nearest=study.nearest,
+        max_bytes=MAP_BYTES,
     )
 
 

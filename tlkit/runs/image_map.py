@@ -37,6 +37,7 @@ def make_map(
     console: Console,
     colorings: Sequence[Coloring] = (),
     first: Sequence[int] = (),
+    nearest: NDArray[np.int64] | None = None,
     max_bytes: int = 2_000_000,
 ) -> Section | None:
     """Return a page's section with one point for each image; None without images.
@@ -50,15 +51,20 @@ def make_map(
         console: Shows the progress.
         colorings: What points can be coloured by beside class and split, such as predictions and findings: n values each.
         first: Places of images that must not be missing in a sample, such as those with findings; important ones first.
+        nearest: The nearest images of each, int64 (n, 8 or more), if they are known.
         max_bytes: What the pictures may take in the page.
     """
     records, root = manifest.records, manifest.root
     shown = _choose(len(records), first, MAX_POINTS)
-    pictured = _choose(len(records), [place for place in first if place in set(shown.tolist())], MAX_PICTURES, of=shown)
+    is_shown = set(shown.tolist())
+    pictured = _choose(len(records), [place for place in first if place in is_shown], MAX_PICTURES, of=shown)
     with console.progress("Map", NUM_STEPS, "steps", closes=False) as advance:
         points = project_features(features[shown], advance=advance)
     k = min(_MAX_NEIGHBOURS, max(2, _MAX_NEIGHBOUR_CELLS // max(1, len(shown))))
-    neighbours, _ = find_neighbours(features[shown], features[shown], k, exclude_self=True)
+    if nearest is not None and len(shown) == len(records):
+        neighbours = nearest[:, :k]
+    else:
+        neighbours, _ = find_neighbours(features[shown], features[shown], k, exclude_self=True)
     known = [_color_by_answer([record.answer for record in records], manifest.task)]
     if len({record.split for record in records}) > 1:
         known.append(Coloring("split", [record.split for record in records]))

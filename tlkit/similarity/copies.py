@@ -19,7 +19,7 @@ from tlkit.similarity.alignment import align_pairs
 from tlkit.similarity.groups import join_pairs
 from tlkit.similarity.parts import MAX_PICTURES, propose_parts
 from tlkit.similarity.pictures import DESCRIBED_EDGE, INVERSE, Grey, Pictures, describe, measure_detail, orient, turn
-from tlkit.similarity.search import find_neighbours
+from tlkit.similarity.search import Pairs, find_similar_pairs, no_pairs
 
 MIN_AGREEMENT = 0.92
 """Correlation of the detail of two pictures from which on they are copies. Different photos rarely exceed 0.9."""
@@ -33,6 +33,7 @@ _MIN_PICTURES_FOR_MEAN, _NUM_AVERAGED = 50, 250
 _AT_ONCE = 4096
 _WHOLE, _UPRIGHT = 0.97, 1.5  # scale, and degrees: nothing is cut off, and nothing turned
 
+Neighbours = tuple[NDArray[np.int64], NDArray[np.float32]]
 ReadPictures = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
 
 
@@ -80,19 +81,27 @@ class Sides:
     first: NDArray[np.int64]
     second: NDArray[np.int64] | None = None
 
-    def search(
-        self, queries: NDArray[Any], base: NDArray[Any], k: int, above: float
-    ) -> tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]:
-        """Return pairs of rows, first and second, whose cosine is above a limit, among each row's `k` neighbours."""
+    def propose(self, queries: NDArray[Any], base: NDArray[Any], k: int, above: float) -> Pairs:
+        """Return pairs of rows whose cosine is above a limit, at most `k` for each row of the first side."""
         others = self.first if self.second is None else self.second
-        found, cosines = find_neighbours(queries[self.first], base[others], k, exclude_self=self.second is None)
-        places, columns = np.nonzero(cosines > above)
-        return self.first[places], others[found[places, columns]], cosines[places, columns]
+        first, second, cosines = find_similar_pairs(
+            queries[self.first], base[others], k, above=above, only_after=self.second is None
+        )
+        return self.first[first], others[second], cosines
+
+    def choose_nearest(self, nearest: Neighbours, k: int, above: float) -> Pairs:
+        """Return the pairs of each row of the first side with its `k` nearest of the other."""
+        is_other = np.zeros(len(nearest[0]), np.bool_)
+        is_other[self.first if self.second is None else self.second] = True
+        indices, cosines = nearest[0][self.first], nearest[1][self.first]
+        wanted = is_other[indices] & (cosines > above)
+        places, columns = np.nonzero(wanted & (wanted.cumsum(axis=1) <= k))
+        return self.first[places], indices[places, columns], cosines[places, columns]
 
 
 def find_copies(
     small: Pictures,
-    features: NDArray[np.floating[Any]] | None,
+    nearest: Neighbours | None,
     read: ReadPictures,
     sides: Sides,
     *,
@@ -103,8 +112,8 @@ def find_copies(
 
     Args:
         small: All pictures, grey, stretched to a square of at least 16 pixels: (n, edge, edge), 0..255.
-        features: Their features, float (n, channels); without them, rotated copies, and those of which a third is missing,
-            are not found.
+        nearest: The rows that are nearest to each by their features, int64 (n, k), and the cosines, float32 (n, k); without
+            them, rotated copies, and those of which a third is missing, are not found.
         read: Reads pictures of some rows, ascending: grey squares of 64 pixels, uint8 (m, 64, 64).
         sides: Which rows are compared.
         has_parts: Whether parts of pictures are looked for, too; then most pictures are read.
@@ -120,9 +129,8 @@ def find_copies(
     count.reach(0.2)
     proposals = [_propose_by_windows(small, sides)]
     count.reach(0.5)
-    if features is not None:
-        proposals.append(sides.search(features, features, _NUM_LIKE_FEATURES, _LIKE_FEATURES))
-    count.reach(0.6)
+    if nearest is not None:
+        proposals.append(sides.choose_nearest(nearest, _NUM_LIKE_FEATURES, _LIKE_FEATURES))
     first, second = _choose(proposals, join_pairs(len(small), found.first, found.second), len(sides.first))
     found = found.join(*_compare_parts(first, second, read, average, count))
     count.reach(1.0)
@@ -150,7 +158,7 @@ def _propose_by_detail(small: Pictures, sides: Sides) -> tuple[NDArray[np.int64]
     for number in range(8):
         turned = turn(described.reshape(-1, DESCRIBED_EDGE, DESCRIBED_EDGE), INVERSE[number]).reshape(described.shape)
         # What all pictures share is not turned with them.
-        first, second, cosines = sides.search(turned - common, described - common, _NUM_LIKE_DETAIL, _LIKE_DETAIL)
+        first, second, cosines = sides.propose(turned - common, described - common, _NUM_LIKE_DETAIL, _LIKE_DETAIL)
         found.append((first, second, np.full(len(first), number), cosines))
     first, second, orientation, cosines = (np.concatenate(parts) for parts in zip(*found, strict=True))
     if sides.second is None:
@@ -184,13 +192,10 @@ def _compare_whole(
     )
 
 
-Proposal = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
-
-
-def _propose_by_windows(small: Pictures, sides: Sides) -> Proposal:
+def _propose_by_windows(small: Pictures, sides: Sides) -> Pairs:
     """Return pairs of which one may be a part of the other."""
     if len(sides.first) + (0 if sides.second is None else len(sides.second)) > MAX_PICTURES:
-        return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+        return no_pairs()
     if sides.second is None:
         return propose_parts(small, sides.first, sides.first)
     first, second, cosines = propose_parts(small, sides.first, sides.second)
@@ -203,7 +208,7 @@ def _propose_by_windows(small: Pictures, sides: Sides) -> Proposal:
 
 
 def _choose(
-    proposals: list[Proposal], groups: NDArray[np.int64], num_pictures: int
+    proposals: list[Pairs], groups: NDArray[np.int64], num_pictures: int
 ) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
     """Return the pairs to lay over each other, the most similar of each proposal first, one for any two groups so far."""
     ordered = [[each[np.argsort(-cosines, kind="stable")] for each in pair] for *pair, cosines in proposals]
@@ -228,7 +233,7 @@ def _compare_parts(
         part = slice(start, start + _AT_ONCE)
         one, other = _read_pairs(first[part], second[part], read)
         lies = align_pairs(one, other)
-        count.reach(0.6 + 0.4 * min(1.0, (start + _AT_ONCE) / len(first)))
+        count.reach(0.5 + 0.5 * min(1.0, (start + _AT_ONCE) / len(first)))
         orientation = np.where(lies.part_is_first, INVERSE[lies.orientation], lies.orientation)
         scale = lies.scale.min(axis=1)
         # Of pictures that lie wholly on each other, what all pictures share must not decide.

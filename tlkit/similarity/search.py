@@ -7,15 +7,20 @@ many rows there are; the rows themselves may be a memory map of float16. Time gr
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 Rows = NDArray[np.floating[Any]]
+Pairs = tuple[NDArray[np.int64], NDArray[np.int64], NDArray[np.float32]]
+"""Places of queries, int64 (p,), of rows, int64 (p,), and their cosines, float32 (p,)."""
 
-_QUERIES_AT_ONCE, _ROWS_AT_ONCE = 2048, 4096
+_QUERIES_AT_ONCE, _ROWS_AT_ONCE = 4096, 2048
+_SAMPLED_PER_NEIGHBOUR = 8
+_MAX_FOUND = 1_000_000
+"""Cosines of a block that are sorted at once; a block of equal rows has more above the limit."""
 
 
 def find_neighbours(
@@ -54,6 +59,56 @@ def find_neighbours(
     return indices, cosines
 
 
+def find_similar_pairs(queries: Rows, base: Rows, k: int, *, above: float, only_after: bool = False) -> Pairs:
+    """Find the pairs of a query and a row of the base whose cosine is above a limit.
+
+    Costs less than `find_neighbours` where few pairs are so similar.
+
+    Args:
+        queries: Float (n, channels), finite, of any length.
+        base: Float (m, channels), likewise.
+        k: Of each query at most so many pairs are returned, the most similar.
+        above: The limit, -1..1.
+        only_after: Compare each query only with rows that come after its own position, as for all pairs of one set.
+    """
+    lengths = measure_lengths(base)
+    found: list[Pairs] = [no_pairs()]
+    for start in range(0, len(queries), _QUERIES_AT_ONCE):
+        part = slice(start, start + _QUERIES_AT_ONCE)
+        block = scale_rows(queries[part], measure_lengths(queries[part]))
+        best = no_pairs()
+        for first in range(start // _ROWS_AT_ONCE * _ROWS_AT_ONCE if only_after else 0, len(base), _ROWS_AT_ONCE):
+            rows = slice(first, first + _ROWS_AT_ONCE)
+            similarities = block @ scale_rows(base[rows], lengths[rows]).T
+            if only_after and first < start + len(block):
+                places = np.arange(start, start + len(block))[:, None]
+                similarities[places >= np.arange(first, first + similarities.shape[1])] = -np.inf
+            best = keep_best(best, _find_above(similarities, np.float32(above), k, first), k)
+        found.append((best[0] + start, best[1], np.clip(best[2], -1.0, 1.0)))
+    return join(found)
+
+
+def no_pairs() -> Pairs:
+    """Return the pairs to begin with."""
+    return np.zeros(0, np.int64), np.zeros(0, np.int64), np.zeros(0, np.float32)
+
+
+def join(found: Sequence[Pairs]) -> Pairs:
+    """Return pairs together."""
+    places, columns, cosines = zip(*found, strict=True)
+    return np.concatenate(places), np.concatenate(columns), np.concatenate(cosines)
+
+
+def keep_best(known: Pairs, new: Pairs, k: int) -> Pairs:
+    """Return the `k` most similar pairs of each query, of known and new ones together, sorted by query and cosine."""
+    places, columns, cosines = join([known, new])
+    order = np.lexsort((columns, -cosines, places))
+    places = places[order]
+    firsts = np.searchsorted(places, places)
+    kept = np.arange(len(places)) - firsts < k
+    return places[kept], columns[order][kept], cosines[order][kept]
+
+
 def measure_lengths(rows: Rows) -> NDArray[np.float32]:
     """Return the Euclidean length of each row, float (n, channels): float32 (n,); 1 for a row of zeros."""
     lengths = np.empty(len(rows), np.float32)
@@ -78,8 +133,8 @@ def _search_block(
 ) -> tuple[NDArray[np.int64], NDArray[np.float32]]:
     """Return the neighbours of unit rows; `first` is the place in the base of the first of them, if they are of it."""
     num_queries = len(queries)
-    indices = np.full((num_queries, k), len(base), np.int64)
-    cosines = np.full((num_queries, k), -np.inf, np.float32)
+    limits = np.full((num_queries, 1), -np.inf, np.float32)
+    best = no_pairs()
     for start in range(0, len(base), _ROWS_AT_ONCE):
         part = slice(start, start + _ROWS_AT_ONCE)
         similarities = queries @ scale_rows(base[part], lengths[part]).T
@@ -87,27 +142,45 @@ def _search_block(
             own = np.arange(first, first + num_queries) - start
             inside = np.flatnonzero((own >= 0) & (own < similarities.shape[1]))
             similarities[inside, own[inside]] = -np.inf
-        _merge(indices, cosines, similarities, start)
-    return indices, np.clip(cosines, -1.0, 1.0)
+        if len(best[0]) < k * num_queries:
+            # Before the lists are full everything is better than nothing: only the best k of the block can enter.
+            best = keep_best(best, _take_best(similarities, k, start), k)
+        else:
+            best = keep_best(best, _find_above(similarities, limits, k, start), k)
+        if len(best[0]) == k * num_queries:
+            limits = best[2].reshape(num_queries, k)[:, -1:]
+    return best[1].reshape(num_queries, k), np.clip(best[2].reshape(num_queries, k), -1.0, 1.0)
 
 
-def _merge(
-    indices: NDArray[np.int64], cosines: NDArray[np.float32], similarities: NDArray[np.float32], start: int
-) -> None:
-    """Update the best of each query, (n, k), in place by similarities to the rows from `start` on, (n, rows)."""
-    num_queries, k = indices.shape
-    if similarities.shape[1] > k and not np.isfinite(cosines[:, -1]).all():
-        # Before the lists are full everything is better than nothing: only the best k of the block can enter.
-        columns = np.argpartition(similarities, similarities.shape[1] - k, axis=1)[:, -k:].ravel()
-        rows = np.repeat(np.arange(num_queries), k)
-    else:
-        rows, columns = np.nonzero(similarities > cosines[:, -1:])
-    if not len(rows):
-        return
-    all_rows = np.concatenate([np.repeat(np.arange(num_queries), k), rows])
-    all_indices = np.concatenate([indices.ravel(), columns + start])
-    all_cosines = np.concatenate([cosines.ravel(), similarities[rows, columns]])
-    order = np.lexsort((all_indices, -all_cosines, all_rows))
-    firsts = np.searchsorted(all_rows[order], np.arange(num_queries))
-    kept = order[firsts[:, None] + np.arange(k)]
-    indices[:], cosines[:] = all_indices[kept], all_cosines[kept]
+def _find_above(
+    similarities: NDArray[np.float32], limits: NDArray[np.float32] | np.float32, k: int, start: int
+) -> Pairs:
+    """Return the pairs whose cosine, of (n, rows), is above a limit, (n, 1) or one; of very many, the best of each query.
+
+    `start` is the place of the first row.
+    """
+    is_above = similarities > limits
+    found = np.flatnonzero(is_above)
+    if len(found) > _MAX_FOUND:
+        return _take_best(np.where(is_above, similarities, -np.inf), k, start)
+    places, columns = np.divmod(found, similarities.shape[1])
+    return places, columns + start, similarities.ravel()[found]
+
+
+def _take_best(similarities: NDArray[np.float32], k: int, start: int) -> Pairs:
+    """Return at least the `k` highest finite cosines of each row, (n, rows), and few others."""
+    num_rows, num_columns = similarities.shape
+    size = num_columns // (_SAMPLED_PER_NEIGHBOUR * k)
+    if size > 1:
+        # The k-th highest of the maxima of parts of a row is at most its k-th highest value, and close to it.
+        parts = similarities[:, : num_columns // size * size].reshape(num_rows, size, -1).max(axis=1)
+        limits = np.partition(parts, parts.shape[1] - k, axis=1)[:, -k][:, None]
+        found = np.flatnonzero(similarities >= limits)
+        if len(found) <= _MAX_FOUND:
+            places, columns = np.divmod(found, num_columns)
+            return places, columns + start, similarities.ravel()[found]
+    kept = min(k, num_columns)
+    columns = np.argpartition(similarities, num_columns - kept, axis=1)[:, -kept:]
+    best = np.take_along_axis(similarities, columns, axis=1)
+    places, ranks = np.nonzero(np.isfinite(best))
+    return places, columns[places, ranks] + start, best[places, ranks]
