@@ -95,11 +95,15 @@ def measure_label_noise(scores: list[NDArray[np.floating[Any]]], labels: NDArray
 def _fit(scores: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) -> tuple[float, _Fraction]:
     """Return the most probable temperature, and the most probable fraction of arbitrary labels with its interval."""
     step = -(-len(labels) // _MAX_FITTED)
-    scores, labels = scores[::step].astype(np.float64), labels[::step]
-    rows, others = np.arange(len(labels)), scores.shape[1] - 1
+    labels = labels[::step]
+    gaps = (scores[::step] - scores[::step].max(axis=1, keepdims=True)).astype(np.float32)
+    rows, others = np.arange(len(labels)), gaps.shape[1] - 1
+    own = gaps[rows, labels].astype(np.float64)
     likelihoods = np.empty((len(_TEMPERATURES), len(_FRACTIONS)))
+    weights = np.empty_like(gaps)
     for place, temperature in enumerate(_TEMPERATURES):
-        given = np.exp(_log_softmax(scores * temperature)[rows, labels])[:, None]
+        np.exp(np.multiply(gaps, np.float32(temperature), out=weights), out=weights)
+        given = (np.exp(own * temperature) / weights.sum(axis=1))[:, None]
         mixed = (1.0 - _FRACTIONS) * given + _FRACTIONS / others * (1.0 - given)
         likelihoods[place] = np.log(mixed + 1e-300).sum(axis=0) * step
     temperature_place, fraction_place = np.unravel_index(likelihoods.argmax(), likelihoods.shape)

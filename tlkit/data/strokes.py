@@ -41,7 +41,7 @@ def measure_strokes(grey: Grey) -> float:
     """
     if max(grey.shape) < _MIN_EDGE or min(grey.shape) < _CELLS:
         return 0.0
-    filled = [_filter(_filter(grey, first), second) for first, second in ((_max, _min), (_min, _max))]
+    filled = [_filter(_filter(grey, first), second) for first, second in ((_MAX, _MIN), (_MIN, _MAX))]
     variations = [_add_up_differences(ground) for ground in filled]
     ground, remaining = filled[int(np.argmin(variations))], min(variations)
     variation = _add_up_differences(grey)
@@ -59,17 +59,16 @@ def measure_strokes(grey: Grey) -> float:
     return covered if is_text else 0.0
 
 
-def _max(first: Grey, second: Grey) -> Grey:
-    return np.maximum(first, second)
+_MAX, _MIN = (np.maximum, 0), (np.minimum, 255)
+"""A choice of two values, and the value that is never chosen."""
 
 
-def _min(first: Grey, second: Grey) -> Grey:
-    return np.minimum(first, second)
-
-
-def _filter(grey: Grey, choose: _Choose) -> Grey:
+def _filter(grey: Grey, choice: tuple[_Choose, int]) -> Grey:
     """Return the largest or smallest value of the square window around each pixel."""
-    padded = np.pad(grey, _WINDOW // 2, mode="edge")
+    choose, nothing = choice
+    reach = _WINDOW // 2
+    padded = np.full((grey.shape[0] + 2 * reach, grey.shape[1] + 2 * reach), nothing, np.uint8)
+    padded[reach:-reach, reach:-reach] = grey
     return _filter_rows(_filter_rows(padded, choose).T, choose).T
 
 
@@ -83,8 +82,8 @@ def _filter_rows(values: Grey, choose: _Choose) -> Grey:
 
 
 def _add_up_differences(grey: Grey) -> float:
-    values = grey.astype(np.int16)
-    return float(sum(np.abs(np.diff(values, axis=axis)).sum(dtype=np.int64) for axis in (0, 1)))
+    pairs = (grey[1:], grey[:-1]), (grey[:, 1:], grey[:, :-1])
+    return float(sum((np.maximum(*pair) - np.minimum(*pair)).sum(dtype=np.int64) for pair in pairs))
 
 
 def _find_largest_step(grey: Grey) -> int:

@@ -14,29 +14,35 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.lib.stride_tricks import sliding_window_view
 from numpy.typing import NDArray
 
 from tlkit.similarity.pictures import (
     BLUR,
-    DESCRIBED_EDGE,
     FAINT,
     Grey,
     blur_matrix,
-    describe,
+    measure_detail,
+    measure_window,
     normalise,
     orient,
     subtract_blur,
     window_matrix,
 )
 
-WORTH_FITTING, WORTH_REFINING = 0.5, 0.8
-"""Correlations, at the best window and after a coarse fit, from which on a pair is fitted further."""
+WORTH_FITTING, WORTH_REFINING = 0.5, (0.5, 0.8, 0.85)
+"""Correlations, at the best window and after the fit at each size, from which on a pair is fitted further."""
 MIN_OVERLAP = 0.6
 """Fraction of the smaller picture that must lie within the other."""
-_LARGEST_EDGE = 23
-"""Edge of the whole in pixels when a window of it has 16: such a window is 0.7 of the edge."""
-_SIZES, _STEPS_OF_FIT = (DESCRIBED_EDGE, 2 * DESCRIBED_EDGE), (6, 3)
+_MIN_AREA = 0.05
+_SEARCHED_EDGE = 8
+WINDOWS = [
+    (scale, left, top)
+    for scale, offsets in ((1.0, (0.0,)), (0.87, (0.0, 0.065, 0.13)), (0.74, (0.02, 0.13, 0.24)))
+    for left in offsets
+    for top in offsets
+]
+"""Scale, left and top, fractions of the edge, of the windows from which a fit begins."""
+_SIZES, _STEPS_OF_FIT = (8, 16, 32), (4, 4, 3)
 _PAIRS_AT_ONCE = 64
 
 
@@ -119,41 +125,17 @@ def _align_block(found: Alignment, rows: slice, first: Grey, second: Grey) -> No
 def find_window(whole: Grey, part: Grey) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
     """Find the window of each whole picture that is most like the part in any orientation, both (n, edge, edge).
 
-    The whole is shrunk until a window of it has as many pixels as the part; windows lie half a pixel's diagonal apart.
-
     Returns:
         Its correlation, float32 (n,); the orientation of the part, int64 (n,); and the window as scale, left and top,
         fractions of the whole's edge, float32 (n, 3).
     """
-    num_pairs = len(whole)
-    details = orient(describe(part).reshape(num_pairs, DESCRIBED_EDGE, DESCRIBED_EDGE))
-    details = np.ascontiguousarray(details.reshape(num_pairs, 8, -1).transpose(0, 2, 1))
-    best = np.full(num_pairs, -1, np.float32)
-    orientation, window = np.zeros(num_pairs, np.int64), np.ones((num_pairs, 3), np.float32)
-    for edge, margin in [
-        (edge, margin)
-        for edge in range(DESCRIBED_EDGE, _LARGEST_EDGE + 1)
-        for margin in (0, 0.5)
-        if edge - 2 * margin >= DESCRIBED_EDGE
-    ]:
-        size = edge - round(2 * margin)
-        shrink = window_matrix(size / edge, margin / edge, edge=whole.shape[-1], size=size)
-        detail = subtract_blur(shrink @ whole @ shrink.T)
-        num = size - DESCRIBED_EDGE + 1
-        windows = sliding_window_view(detail, (DESCRIBED_EDGE, DESCRIBED_EDGE), axis=(1, 2)).reshape(
-            num_pairs, num**2, -1
-        )
-        lengths = np.sqrt(np.einsum("nwi,nwi->nw", windows, windows))
-        scores = (windows @ details) / np.maximum(lengths, FAINT * DESCRIBED_EDGE)[:, :, None]
-        scores = scores.reshape(num_pairs, -1)
-        places = scores.argmax(axis=1)
-        highest = scores[np.arange(num_pairs), places]
-        better = highest > best
-        best[better], orientation[better] = highest[better], places[better] % 8
-        top, left = np.divmod(places // 8, num)
-        scale = np.full(num_pairs, DESCRIBED_EDGE)
-        window[better] = (np.stack([scale, left + margin, top + margin], axis=1) / edge)[better]
-    return best, orientation, window
+    details = measure_detail(part, _SEARCHED_EDGE).reshape(-1, _SEARCHED_EDGE, _SEARCHED_EDGE)
+    turned = orient(details).reshape(len(part), 8, -1)
+    windows = np.stack([measure_window(whole, window, _SEARCHED_EDGE) for window in WINDOWS], axis=2)
+    scores = (turned @ windows).reshape(len(whole), -1)
+    places = scores.argmax(axis=1)
+    orientation, window = np.divmod(places, len(WINDOWS))
+    return scores[np.arange(len(whole)), places], orientation, np.array(WINDOWS, np.float32)[window]
 
 
 def _fit(whole: Grey, part: Grey, window: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
@@ -163,15 +145,27 @@ def _fit(whole: Grey, part: Grey, window: NDArray[np.float32]) -> tuple[NDArray[
     maps[:, :, 2] = window[:, 1:] + window[:, :1] / 2 - 0.5
     agreement = np.zeros(len(whole), np.float32)
     chosen = np.arange(len(whole))
-    for size, num_steps in zip(_SIZES, _STEPS_OF_FIT, strict=True):
+    for size, num_steps, worth in zip(_SIZES, _STEPS_OF_FIT, WORTH_REFINING, strict=True):
+        maps[chosen], agreement[chosen] = _fit_at(size, num_steps, whole[chosen], part[chosen], maps[chosen])
+        chosen = chosen[(agreement[chosen] >= worth) & (np.abs(np.linalg.det(maps[chosen, :, :2])) > _MIN_AREA)]
         if not len(chosen):
-            break
-        shrink = window_matrix(1.0, 0.0, edge=whole.shape[-1], size=2 * size)
-        one, other = (shrink @ pictures[chosen] @ shrink.T for pictures in (whole, part))
-        maps[chosen] = fitted = _improve(maps[chosen], one, other, size, num_steps)
-        agreement[chosen] = _compare(one, other, fitted, size)
-        chosen = chosen[agreement[chosen] >= WORTH_REFINING]
+            return agreement, maps
+    # What a turned picture has in its corners lies beyond the other, seen from that.
+    back = np.linalg.inv(maps[chosen, :, :2])
+    shift = -back @ maps[chosen, :, 2:]
+    _, reverse = _fit_at(size, num_steps, part[chosen], whole[chosen], np.concatenate([back, shift], axis=2))
+    agreement[chosen] = np.maximum(agreement[chosen], reverse)
     return agreement, maps
+
+
+def _fit_at(
+    size: int, num_steps: int, whole: Grey, part: Grey, maps: NDArray[np.float64]
+) -> tuple[NDArray[np.float64], NDArray[np.float32]]:
+    """Return maps fitted at a size in pixels, and the agreement."""
+    shrink = window_matrix(1.0, 0.0, edge=whole.shape[-1], size=2 * size)
+    one, other = (shrink @ pictures @ shrink.T for pictures in (whole, part))
+    maps = _improve(maps, one, other, size, num_steps)
+    return maps, _compare(one, other, maps, size)
 
 
 def _improve(maps: NDArray[np.float64], whole: Grey, part: Grey, size: int, num_steps: int) -> NDArray[np.float64]:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.similarity.pictures import FAINT, Grey, Pictures, normalise, subtract_blur, turn, window_matrix
+from tlkit.similarity.pictures import Grey, Pictures, measure_detail, measure_window, turn
 from tlkit.similarity.search import Pairs, join, keep_best, no_pairs
 
 MAX_PICTURES = 30_000
@@ -18,7 +18,7 @@ MAX_PICTURES = 30_000
 _EDGE = 8
 _SCALE, _OFFSETS = 0.87, (0.02, 0.11)
 _LIKE, _NUM_LIKE = 0.78, 3
-_PARTS_AT_ONCE, _WHOLES_AT_ONCE, _PICTURES_AT_ONCE = 256, 1024, 4096
+_PARTS_AT_ONCE, _WHOLES_AT_ONCE = 256, 1024
 
 
 def propose_parts(small: Pictures, parts: NDArray[np.int64], wholes: NDArray[np.int64]) -> Pairs:
@@ -31,29 +31,17 @@ def propose_parts(small: Pictures, parts: NDArray[np.int64], wholes: NDArray[np.
         parts: Rows, int64 (m,).
         wholes: Rows, int64 (k,); no picture is a part of itself.
     """
-    windows = [_describe(small[wholes], top, left, _SCALE) for top in _OFFSETS for left in _OFFSETS]
+    windows = [measure_window(small[wholes], (_SCALE, left, top), _EDGE) for top in _OFFSETS for left in _OFFSETS]
     common = np.mean([each.mean(axis=0) for each in windows], axis=0)
     bases = [_scale(each - common) for each in windows]
     found = [no_pairs()]
     for start in range(0, len(parts), _PARTS_AT_ONCE):
         rows = parts[start : start + _PARTS_AT_ONCE]
-        details = _describe(small[rows], 0.0, 0.0, 1.0).reshape(-1, _EDGE, _EDGE)
+        details = measure_detail(small[rows], _EDGE).reshape(-1, _EDGE, _EDGE)
         queries = [_scale(turn(details, number).reshape(len(rows), -1) - common) for number in range(8)]
         places, columns, cosines = _search(queries, bases, rows, wholes)
         found.append((rows[places], wholes[columns], cosines))
     return join(found)
-
-
-def _describe(pictures: Pictures, top: float, left: float, scale: float) -> Grey:
-    """Return the detail of a window of each picture, float32 (n, 64)."""
-    edge = pictures.shape[-1]
-    rows, columns = (window_matrix(scale, offset, edge=edge, size=_EDGE) for offset in (top, left))
-    detail = np.empty((len(pictures), _EDGE**2), np.float32)
-    for start in range(0, len(pictures), _PICTURES_AT_ONCE):
-        part = slice(start, start + _PICTURES_AT_ONCE)
-        seen = rows @ pictures[part].astype(np.float32) @ columns.T
-        detail[part] = normalise(subtract_blur(seen), FAINT * _EDGE)
-    return detail
 
 
 def _scale(details: Grey) -> Grey:

@@ -62,11 +62,21 @@ def describe(pictures: Pictures) -> Grey:
 
 def measure_detail(pictures: Pictures, size: int) -> Grey:
     """Return the detail of whole pictures at a size in pixels, float32 (n, size²); see `describe`."""
-    shrink = window_matrix(1.0, 0.0, edge=pictures.shape[-1], size=size)
+    return measure_window(pictures, (1.0, 0.0, 0.0), size)
+
+
+def measure_window(pictures: Pictures, window: tuple[float, float, float], size: int) -> Grey:
+    """Return the detail of a window of each picture, (n, edge, edge), at a size in pixels: float32 (n, size²).
+
+    The window is its scale, left and top, fractions of the edge; the whole is (1, 0, 0).
+    """
+    scale, left, top = window
+    edge = pictures.shape[-1]
+    rows, columns = (window_matrix(scale, offset, edge=edge, size=size) for offset in (top, left))
     detail = np.empty((len(pictures), size * size), np.float32)
     for start in range(0, len(pictures), _AT_ONCE):
-        block = pictures[start : start + _AT_ONCE].astype(np.float32)
-        detail[start : start + _AT_ONCE] = normalise(subtract_blur(shrink @ block @ shrink.T), FAINT * size)
+        block = pictures[start : start + _AT_ONCE].astype(np.float32, copy=False)
+        detail[start : start + _AT_ONCE] = normalise(subtract_blur(rows @ block @ columns.T), FAINT * size)
     return detail
 
 

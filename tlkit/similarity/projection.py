@@ -10,6 +10,7 @@ The same features and seed give the same map. Distances between far groups, and 
 from __future__ import annotations
 
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -115,18 +116,21 @@ def _lay_out(components: NDArray[np.float32], advance: Callable[[int], None]) ->
     grid = GridRepulsion()
     repel = compute_repulsion if num_rows <= MAX_EXACT_POINTS else grid.compute
     gains, velocity = np.ones_like(points), np.zeros_like(points)
-    for step in range(NUM_STEPS):
-        if is_interrupted():
-            raise KeyboardInterrupt
-        is_early = step < _STEPS_EXAGGERATED
-        exaggeration, momentum = (_EXAGGERATION, 0.5) if is_early else (1.0, 0.8)
-        rate = num_rows / _EXAGGERATION if is_early else max(200.0, num_rows / _EXAGGERATION)
-        gradient = 4 * (exaggeration * attraction.compute(points) - repel(points))
-        gains = np.maximum(np.where((gradient > 0) != (velocity > 0), gains + 0.2, gains * 0.8), 0.01)
-        velocity = (momentum * velocity - rate * gains * gradient).astype(np.float32)
-        points = points + velocity
-        points -= points.mean(axis=0)
-        advance(1)
+    with ThreadPoolExecutor(1, thread_name_prefix="repel") as pool:
+        for step in range(NUM_STEPS):
+            if is_interrupted():
+                raise KeyboardInterrupt
+            is_early = step < _STEPS_EXAGGERATED
+            exaggeration, momentum = (_EXAGGERATION, 0.5) if is_early else (1.0, 0.8)
+            rate = num_rows / _EXAGGERATION if is_early else max(200.0, num_rows / _EXAGGERATION)
+            pushes = pool.submit(repel, points)
+            pulls = attraction.compute(points)
+            gradient = 4 * (exaggeration * pulls - pushes.result())
+            gains = np.maximum(np.where((gradient > 0) != (velocity > 0), gains + 0.2, gains * 0.8), 0.01)
+            velocity = (momentum * velocity - rate * gains * gradient).astype(np.float32)
+            points = points + velocity
+            points -= points.mean(axis=0)
+            advance(1)
     return points
 
 
