@@ -19,6 +19,7 @@ from numpy.typing import NDArray
 from tlkit.similarity.pictures import (
     BLUR,
     FAINT,
+    INVERSE,
     Grey,
     blur_matrix,
     measure_detail,
@@ -26,22 +27,26 @@ from tlkit.similarity.pictures import (
     normalise,
     orient,
     subtract_blur,
+    turn,
     window_matrix,
 )
 
 WORTH_FITTING, WORTH_REFINING = 0.5, (0.5, 0.8, 0.85)
-"""Correlations, at the best window and after the fit at each size, from which on a pair is fitted further."""
+"""Correlations, at the best window and after the fit at each size, from which on a guess is fitted further."""
 MIN_OVERLAP = 0.6
 """Fraction of the smaller picture that must lie within the other."""
+UPRIGHT = 1.5
+"""Degrees up to which a picture is not rotated."""
 _MIN_AREA = 0.05
 _SEARCHED_EDGE = 8
-WINDOWS = [
+_WINDOWS = [
     (scale, left, top)
-    for scale, offsets in ((1.0, (0.0,)), (0.87, (0.0, 0.065, 0.13)), (0.74, (0.02, 0.13, 0.24)))
+    for scale, offsets in ((1.0, (0.0,)), (0.87, (0.0, 0.065, 0.13)), (0.72, (0.01, 0.1, 0.18, 0.27)))
     for left in offsets
     for top in offsets
 ]
 """Scale, left and top, fractions of the edge, of the windows from which a fit begins."""
+_NUM_GUESSES = 2
 _SIZES, _STEPS_OF_FIT = (8, 16, 32), (4, 4, 3)
 _PAIRS_AT_ONCE = 64
 
@@ -100,62 +105,101 @@ def align_pairs(
 
 
 def _align_block(found: Alignment, rows: slice, first: Grey, second: Grey) -> None:
-    score, orientation, window = find_window(first, second)
-    other_score, other_orientation, other_window = find_window(second, first)
-    is_first = other_score > score
-    found.part_is_first[rows] = is_first
-    orientation = found.orientation[rows] = np.where(is_first, other_orientation, orientation)
-    score = np.maximum(score, other_score)
-    window = np.where(is_first[:, None], other_window, window)
-    found.scale[rows] = window[:, :1]
-    chosen = np.flatnonzero(score >= WORTH_FITTING)
-    if not len(chosen):
-        return
-    swapped = is_first[chosen, None, None]
-    whole = np.where(swapped, second[chosen], first[chosen])
-    part = np.where(swapped, first[chosen], second[chosen])
-    part = np.ascontiguousarray(orient(part)[np.arange(len(chosen)), orientation[chosen]])
-    agreement, maps = _fit(whole, part, window[chosen])
-    places = np.arange(rows.start, rows.stop)[chosen]
-    found.agreement[places] = agreement
-    found.scale[places] = np.linalg.norm(maps[:, :, :2], axis=1)[:, ::-1]
-    found.angle[places] = np.degrees(np.arctan2(maps[:, 1, 0] - maps[:, 0, 1], maps[:, 0, 0] + maps[:, 1, 1]))
+    guesses = [_guess(first, second, part_is_first=False), _guess(second, first, part_is_first=True)]
+    guess = _Guess(*(np.concatenate([getattr(each, name) for each in guesses]) for name in vars(guesses[0])))
+    guess = guess.take(np.flatnonzero(guess.score >= WORTH_FITTING))
+    for size, num_steps, worth in zip(_SIZES, _STEPS_OF_FIT, WORTH_REFINING, strict=True):
+        if not len(guess.pair):
+            return
+        whole, part = guess.look_up(first, second)
+        guess.maps[:], guess.score[:] = _fit_at(size, num_steps, whole, part, guess.maps)
+        guess = guess.take(guess.find_best())
+        pairs = guess.pair + rows.start
+        found.agreement[pairs] = guess.score
+        found.orientation[pairs], found.part_is_first[pairs] = guess.orientation, guess.part_is_first
+        found.scale[pairs] = np.linalg.norm(guess.maps[:, :, :2], axis=1)[:, ::-1]
+        found.angle[pairs] = np.degrees(
+            np.arctan2(guess.maps[:, 1, 0] - guess.maps[:, 0, 1], guess.maps[:, 0, 0] + guess.maps[:, 1, 1])
+        )
+        is_flat = np.abs(np.linalg.det(guess.maps[:, :, :2])) < _MIN_AREA
+        guess = guess.take(np.flatnonzero((guess.score >= worth) & ~is_flat))
+    _finish(found, guess, rows.start, first, second)
 
 
-def find_window(whole: Grey, part: Grey) -> tuple[NDArray[np.float32], NDArray[np.int64], NDArray[np.float32]]:
-    """Find the window of each whole picture that is most like the part in any orientation, both (n, edge, edge).
+def _finish(found: Alignment, guess: _Guess, start: int, first: Grey, second: Grey) -> None:
+    """Look at the pairs that lie on each other the other way round."""
+    # Of two whole pictures it may have been the larger one that was taken for the part.
+    pairs = guess.pair[np.linalg.det(guess.maps[:, :, :2]) > 1] + start
+    found.orientation[pairs] = INVERSE[found.orientation[pairs]]
+    found.part_is_first[pairs] = ~found.part_is_first[pairs]
+    found.scale[pairs] = 1 / found.scale[pairs]
+    # What a rotated picture has in its corners lies beyond the other, seen from that.
+    guess = guess.take(np.flatnonzero(np.abs(found.angle[guess.pair + start]) >= UPRIGHT))
+    if len(guess.pair):
+        whole, part = guess.look_up(first, second)
+        reverse = _fit_at(_SIZES[-1], _STEPS_OF_FIT[-1], part, whole, _invert(guess.maps))[1]
+        pairs = guess.pair + start
+        found.agreement[pairs] = np.maximum(found.agreement[pairs], reverse)
 
-    Returns:
-        Its correlation, float32 (n,); the orientation of the part, int64 (n,); and the window as scale, left and top,
-        fractions of the whole's edge, float32 (n, 3).
+
+@dataclass(frozen=True, eq=False)
+class _Guess:
+    """How pairs may lie on each other; a pair has several.
+
+    Attributes:
+        pair: Place of the pair, int64 (m,).
+        score: Correlation, float32 (m,).
+        orientation: Of the part, int64 (m,).
+        part_is_first: Whether the first picture is the part, bool (m,).
+        maps: From the part's places to the whole's, both -0.5..0.5: float64 (m, 2, 3).
     """
+
+    pair: NDArray[np.int64]
+    score: NDArray[np.float32]
+    orientation: NDArray[np.int64]
+    part_is_first: NDArray[np.bool_]
+    maps: NDArray[np.float64]
+
+    def take(self, places: NDArray[np.int64]) -> _Guess:
+        """Return the guesses at some places."""
+        return _Guess(*(value[places] for value in vars(self).values()))
+
+    def find_best(self) -> NDArray[np.int64]:
+        """Return the place of the best guess of each pair."""
+        order = np.lexsort((-self.score, self.pair))
+        return order[np.unique(self.pair[order], return_index=True)[1]]
+
+    def look_up(self, first: Grey, second: Grey) -> tuple[Grey, Grey]:
+        """Return the wholes, and the parts in their orientations."""
+        swapped = self.part_is_first[:, None, None]
+        whole = np.where(swapped, second[self.pair], first[self.pair])
+        part = np.where(swapped, first[self.pair], second[self.pair])
+        for number in range(1, 8):
+            chosen = self.orientation == number
+            part[chosen] = turn(part[chosen], number)
+        return whole, part
+
+
+def _guess(whole: Grey, part: Grey, *, part_is_first: bool) -> _Guess:
+    """Return the most similar window of each whole, for the two orientations of the part that are most like one."""
     details = measure_detail(part, _SEARCHED_EDGE).reshape(-1, _SEARCHED_EDGE, _SEARCHED_EDGE)
     turned = orient(details).reshape(len(part), 8, -1)
-    windows = np.stack([measure_window(whole, window, _SEARCHED_EDGE) for window in WINDOWS], axis=2)
-    scores = (turned @ windows).reshape(len(whole), -1)
-    places = scores.argmax(axis=1)
-    orientation, window = np.divmod(places, len(WINDOWS))
-    return scores[np.arange(len(whole)), places], orientation, np.array(WINDOWS, np.float32)[window]
+    windows = np.stack([measure_window(whole, window, _SEARCHED_EDGE) for window in _WINDOWS], axis=2)
+    scores = turned @ windows
+    orientation = np.argsort(-scores.max(axis=2), axis=1)[:, :_NUM_GUESSES].ravel()
+    pair = np.repeat(np.arange(len(part)), _NUM_GUESSES)
+    of_orientation = scores[pair, orientation]
+    scale, left, top = np.array(_WINDOWS)[of_orientation.argmax(axis=1)].T
+    maps = np.zeros((len(pair), 2, 3))
+    maps[:, 0, 0] = maps[:, 1, 1] = scale
+    maps[:, 0, 2], maps[:, 1, 2] = left + scale / 2 - 0.5, top + scale / 2 - 0.5
+    return _Guess(pair, of_orientation.max(axis=1), orientation, np.full(len(pair), part_is_first), maps)
 
 
-def _fit(whole: Grey, part: Grey, window: NDArray[np.float32]) -> tuple[NDArray[np.float32], NDArray[np.float64]]:
-    """Fit the map from the part's places to the whole's, both -0.5..0.5; return the agreement and (n, 2, 3) maps."""
-    maps = np.zeros((len(whole), 2, 3))
-    maps[:, 0, 0] = maps[:, 1, 1] = window[:, 0]
-    maps[:, :, 2] = window[:, 1:] + window[:, :1] / 2 - 0.5
-    agreement = np.zeros(len(whole), np.float32)
-    chosen = np.arange(len(whole))
-    for size, num_steps, worth in zip(_SIZES, _STEPS_OF_FIT, WORTH_REFINING, strict=True):
-        maps[chosen], agreement[chosen] = _fit_at(size, num_steps, whole[chosen], part[chosen], maps[chosen])
-        chosen = chosen[(agreement[chosen] >= worth) & (np.abs(np.linalg.det(maps[chosen, :, :2])) > _MIN_AREA)]
-        if not len(chosen):
-            return agreement, maps
-    # What a turned picture has in its corners lies beyond the other, seen from that.
-    back = np.linalg.inv(maps[chosen, :, :2])
-    shift = -back @ maps[chosen, :, 2:]
-    _, reverse = _fit_at(size, num_steps, part[chosen], whole[chosen], np.concatenate([back, shift], axis=2))
-    agreement[chosen] = np.maximum(agreement[chosen], reverse)
-    return agreement, maps
+def _invert(maps: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the maps that undo affine maps, (n, 2, 3)."""
+    back = np.linalg.inv(maps[:, :, :2])
+    return np.concatenate([back, -back @ maps[:, :, 2:]], axis=2)
 
 
 def _fit_at(

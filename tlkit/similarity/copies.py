@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.similarity.alignment import align_pairs
+from tlkit.similarity.alignment import UPRIGHT, align_pairs
 from tlkit.similarity.groups import join_pairs
 from tlkit.similarity.parts import MAX_PICTURES, propose_parts
 from tlkit.similarity.pictures import DESCRIBED_EDGE, INVERSE, Grey, Pictures, describe, measure_detail, orient, turn
@@ -24,14 +24,16 @@ from tlkit.similarity.search import Pairs, find_similar_pairs, no_pairs
 MIN_AGREEMENT = 0.92
 """Correlation of the detail of two pictures from which on they are copies. Different photos rarely exceed 0.9."""
 MIN_PART_AGREEMENT = 0.95
-"""The same where one was laid over the other to fit. Photos of dark skirts on bright grounds reach 0.943."""
+"""The same where one was laid over the other to fit. Photos of dark skirts on bright grounds reach 0.94."""
+MIN_UNEVEN_AGREEMENT, _EVEN = 0.97, 0.02
+"""The same where one had to be squeezed to fit, by more than this: a part of the same shape need not be."""
 _LIKE_DETAIL, _LIKE_FEATURES = 0.87, 0.7  # cosines from which on a pair is compared closely
 _NUM_LIKE_DETAIL, _NUM_LIKE_FEATURES = 5, 3
 _PAIRS_PER_PICTURE = 2.0  # to be laid over each other, of a data set in which all pictures are alike
 _COMPARED_EDGE = 32
 _MIN_PICTURES_FOR_MEAN, _NUM_AVERAGED = 50, 250
 _AT_ONCE = 4096
-_WHOLE, _UPRIGHT = 0.97, 1.5  # scale, and degrees: nothing is cut off, and nothing turned
+_WHOLE = 0.97  # scale from which on nothing is cut off
 
 Neighbours = tuple[NDArray[np.int64], NDArray[np.float32]]
 ReadPictures = Callable[[NDArray[np.int64]], NDArray[np.uint8]]
@@ -237,12 +239,13 @@ def _compare_parts(
         orientation = np.where(lies.part_is_first, INVERSE[lies.orientation], lies.orientation)
         scale = lies.scale.min(axis=1)
         # Of pictures that lie wholly on each other, what all pictures share must not decide.
-        is_whole = (scale >= _WHOLE) & (np.abs(lies.angle) < _UPRIGHT)
+        is_whole = (scale >= _WHOLE) & (np.abs(lies.angle) < UPRIGHT)
         agreement = lies.agreement.copy()
         if average is not None:
             individual = _correlate(one, _turn_each(other, orientation), average)
             agreement = np.where(is_whole, np.minimum(agreement, individual), agreement)
-        kept = np.flatnonzero(agreement >= MIN_PART_AGREEMENT)
+        is_even = np.abs(np.log(lies.scale[:, 0] / lies.scale[:, 1])) <= _EVEN
+        kept = np.flatnonzero(agreement >= np.where(is_even, MIN_PART_AGREEMENT, MIN_UNEVEN_AGREEMENT))
         yield CopyPairs(
             first[part][kept],
             second[part][kept],
