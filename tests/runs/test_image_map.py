@@ -52,6 +52,14 @@ def test_a_map_has_a_point_a_name_and_a_picture_for_each_image(tmp_path: Path) -
     assert drawn["neighboursEach"] == 5
 
 
+def test_neighbours_that_are_known_are_taken_and_not_looked_for(tmp_path: Path) -> None:
+    manifest = make_manifest(tmp_path, 12)
+    looked_for = draw_map(manifest)["neighbours"]
+    known = (np.arange(12)[:, None] + np.arange(1, 11)) % 12
+    taken = draw_map(manifest, nearest=known)["neighbours"]
+    assert taken == draw_map(manifest, nearest=known[:, :8])["neighbours"] != looked_for
+
+
 def test_values_are_coloured_by_ranges_in_their_order(tmp_path: Path) -> None:
     coloring = draw_map(make_manifest(tmp_path, 14, REGRESSION))["colorings"][0]
     assert coloring["ordered"]
