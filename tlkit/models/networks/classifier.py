@@ -5,7 +5,6 @@ outputs.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -177,6 +176,8 @@ def read_network_classifier(
             return classifier
         return NetworkClassifier(network_format, spec, network, novelty, precision)
     except RuntimeError as error:
+        from importlib.metadata import version  # takes 40 ms, for a message
+
         raise refusal(
             f"{folder / network_format.files[0]}: {network_format.title} {version(network_format.package)} cannot read or run it "
             f"({quote(str(error))}).",
