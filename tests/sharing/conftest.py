@@ -27,6 +27,12 @@ class FakeHub:
     requests: list[str] = field(default_factory=list)
     cut: str = ""
     """A file whose download fails."""
+    part_bytes: int = 0
+    """Size of the parts in which large files come; 0 for one piece."""
+    refuses_large: bool = False
+    """Whether the place for large files answers 403."""
+    parts: dict[str, dict[int, bytes]] = field(default_factory=dict)
+    """The large files that have come, by their sha256 and by part."""
 
 
 class Handler(BaseHTTPRequestHandler):
@@ -69,13 +75,62 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer(b"", 500)
         return self.answer(data, ETag=f'"{hashlib.sha256(data).hexdigest()}"', X_Repo_Commit=COMMIT)
 
-    def do_POST(self) -> None:
-        body = self.rfile.read(int(self.headers["Content-Length"])) if "Content-Length" in self.headers else b""
-        if not body:
-            while size := int(self.rfile.readline(), 16):
-                body += self.rfile.read(size)
-                self.rfile.readline()
+    def read_body(self) -> bytes:
+        """Return the body of a request, which may come in chunks."""
+        if "Content-Length" in self.headers:
+            return self.rfile.read(int(self.headers["Content-Length"]))
+        chunks = []
+        while size := int(self.rfile.readline(), 16):
+            chunks.append(self.rfile.read(size))
             self.rfile.readline()
+        self.rfile.readline()
+        return b"".join(chunks)
+
+    def do_PUT(self) -> None:
+        _, _, oid, part = self.path.split("/")
+        body = self.read_body()
+        if self.hub.refuses_large:
+            self.answer(status=403)
+            return
+        self.hub.parts.setdefault(oid, {})[int(part)] = body
+        self.answer(ETag=f'"{part}"')
+
+    def plan_upload(self, oid: str, size: int) -> dict[str, Any]:
+        """Say where the parts of a large file go, as git-lfs and the hub agree on it."""
+        place = f"{self.hub.address}/lfs/{oid}"
+        step = self.hub.part_bytes
+        header = (
+            {"chunk_size": str(step)} | {str(n + 1): f"{place}/{n}" for n in range(-(-size // step))} if step else {}
+        )
+        upload = {"href": f"{place}/complete" if step else f"{place}/0", "header": header}
+        return {"oid": oid, "size": size, "actions": {"upload": upload, "verify": {"href": f"{place}/verify"}}}
+
+    def take_large_file(self, oid: str) -> bytes:
+        """Return a large file that has come, whole."""
+        parts = self.hub.parts[oid]
+        data = b"".join(parts[number] for number in range(len(parts)))
+        assert hashlib.sha256(data).hexdigest() == oid
+        return data
+
+    def take_large(self, body: bytes) -> None:
+        """Say which files are large, where they go, and whether they have come."""
+        request = json.loads(body)
+        if "/preupload/" in self.path:
+            names = [each["path"] for each in request["files"]]
+            modes = {name: "lfs" if name.endswith(".safetensors") else "regular" for name in names}
+            self.answer(
+                {"files": [{"path": name, "uploadMode": mode, "shouldIgnore": False} for name, mode in modes.items()]}
+            )
+        elif self.path.endswith("/batch"):
+            self.answer({"objects": [self.plan_upload(**each) for each in request["objects"]]})
+        else:
+            oid, last = self.path.split("/")[2:]
+            expected = len(self.hub.parts[oid]) if last == "complete" else len(self.take_large_file(oid))
+            found = len(request["parts"]) if last == "complete" else request["size"]
+            self.answer({}, 200 if found == expected else 400)
+
+    def do_POST(self) -> None:
+        body = self.read_body()
         self.hub.requests.append(f"POST {self.path}")
         if self.path == "/api/repos/create":
             request = json.loads(body)
@@ -89,17 +144,16 @@ class Handler(BaseHTTPRequestHandler):
             return self.answer({"url": f"{self.hub.address}/{name}"})
         if self.path == "/api/validate-yaml":
             return self.answer({"errors": [], "warnings": []})
-        if "/preupload/" in self.path:
-            names = [each["path"] for each in json.loads(body)["files"]]
-            return self.answer(
-                {"files": [{"path": name, "uploadMode": "regular", "shouldIgnore": False} for name in names]}
-            )
+        if "/preupload/" in self.path or "/lfs/" in self.path:
+            return self.take_large(body)
         repository = "/".join(self.path.split("/")[3:5])
         files = self.hub.files[repository]
         for line in body.splitlines():
             change = json.loads(line)
             if change["key"] == "file":
                 files[change["value"]["path"]] = base64.b64decode(change["value"]["content"])
+            elif change["key"] == "lfsFile":
+                files[change["value"]["path"]] = self.take_large_file(change["value"]["oid"])
             elif change["key"] == "deletedFile":
                 del files[change["value"]["path"]]
         return self.answer({"commitUrl": f"{self.hub.address}/{repository}/commit/{COMMIT}", "commitOid": COMMIT})
@@ -116,6 +170,7 @@ def hub(monkeypatch: pytest.MonkeyPatch) -> Iterator[FakeHub]:
     monkeypatch.setattr(constants, "ENDPOINT", hub.address)
     template = constants.HUGGINGFACE_CO_URL_TEMPLATE.replace("https://huggingface.co", hub.address)
     monkeypatch.setattr(constants, "HUGGINGFACE_CO_URL_TEMPLATE", template)
+    monkeypatch.setattr(constants, "HF_HUB_DISABLE_XET", True)  # it talks to another server, in its own protocol
     monkeypatch.setenv("HF_TOKEN", "hf_" + "s" * 34)
     threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01}, daemon=True).start()
     yield hub

@@ -23,7 +23,10 @@ from tlkit.sharing.contents import choose_files
 from tlkit.sharing.golden import draw_shapes
 from tlkit.sharing.hub import check_repository
 
-pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
+pytestmark = [
+    pytest.mark.usefixtures("bundles_are_read_once"),
+    pytest.mark.filterwarnings("ignore:Use 'content=:DeprecationWarning"),  # huggingface_hub 2.4 uploads large files so
+]
 
 QUIET = Console(verbosity=-1)
 NAME = "anna/colours"
@@ -56,6 +59,25 @@ def test_what_was_pushed_is_pulled_and_checked(
     assert (out / "bundle" / "bundle.json").read_bytes() == (bundle / "bundle.json").read_bytes()
     assert f"tlkit pull {NAME} --out model\n" in (out / "README.md").read_text("utf-8")
     assert [path.name for path in out.parent.iterdir()] == ["colours"]
+
+
+@pytest.mark.parametrize("part_bytes", [0, 2**12])
+def test_large_files_go_to_the_place_that_the_hub_names(
+    hub: FakeHub, bundle: Path, tmp_path: Path, part_bytes: int
+) -> None:
+    hub.part_bytes = part_bytes
+    run_push(bundle, NAME, PushOptions(keeps_golden_images=True), console=QUIET)
+
+    assert {*hub.parts} == {hashlib.sha256(path.read_bytes()).hexdigest() for path in bundle.glob("*.safetensors")}
+    assert (len(hub.parts) < sum(map(len, hub.parts.values()))) is (part_bytes > 0)
+    assert hub.files[NAME]["bundle/weights.safetensors"] == (bundle / "weights.safetensors").read_bytes()
+
+
+def test_a_large_file_that_is_refused_is_an_error_in_words(hub: FakeHub, bundle: Path) -> None:
+    hub.refuses_large = True
+    with pytest.raises(HubError) as refused:
+        run_push(bundle, NAME, PushOptions(keeps_golden_images=True), console=QUIET)
+    assert refused.value.found == f"{NAME}: the hub refuses access, or has no such repository (status 403)."
 
 
 def test_photos_are_replaced_by_drawn_pictures_with_fresh_answers(hub: FakeHub, bundle: Path, tmp_path: Path) -> None:

@@ -91,24 +91,37 @@ def explained_errors(repository: str) -> Iterator[None]:
     from huggingface_hub import errors
 
     transport_error: type[Exception] = vars(errors)["HTTPError"]  # of the HTTP library, which is another by version
+    unreachable = (transport_error, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
     try:
         yield
-    except errors.HfHubHTTPError as error:
-        status = error.response.status_code
-        if status in FORBIDDEN or (status == UNKNOWN and isinstance(error, errors.RepositoryNotFoundError)):
+    except (errors.HfHubHTTPError, *unreachable, RuntimeError, ValueError) as error:
+        cause = error.__cause__ if isinstance(error, RuntimeError) and error.__cause__ else error
+        if isinstance(cause, errors.HfHubHTTPError):
+            raise _explain_status(repository, cause.response.status_code, cause) from error
+        if isinstance(cause, unreachable):
             raise HubError(
-                f"{repository}: the hub refuses access, or has no such repository (status {status}).",
-                expected="a repository that exists, and the right to use it",
-                fix="check its name; `hf auth login` logs in, and the variable HF_TOKEN does without a login.",
+                f"{repository}: the hub cannot be reached ({type(cause).__name__}).",
+                expected="a connection to the hub; the variable HF_ENDPOINT names another one",
+                fix="check the connection and try again; the same command continues.",
             ) from error
         raise HubError(
-            f"{repository}: the hub answers with status {status}.",
-            expected="a hub that answers",
-            fix="try again later; the same command continues.",
+            f"{repository}: the hub's library fails ({shorten(str(cause))}).",
+            expected="files that the hub takes and gives",
+            fix="try again later; with the variable HF_HUB_DISABLE_XET=1 large files take another way.",
         ) from error
-    except (transport_error, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled) as error:
-        raise HubError(
-            f"{repository}: the hub cannot be reached ({type(error).__name__}).",
-            expected="a connection to the hub; the variable HF_ENDPOINT names another one",
-            fix="check the connection and try again; the same command continues.",
-        ) from error
+
+
+def _explain_status(repository: str, status: int, error: Exception) -> HubError:
+    from huggingface_hub.errors import RepositoryNotFoundError
+
+    if status in FORBIDDEN or (status == UNKNOWN and isinstance(error, RepositoryNotFoundError)):
+        return HubError(
+            f"{repository}: the hub refuses access, or has no such repository (status {status}).",
+            expected="a repository that exists, and the right to use it",
+            fix="check its name; `hf auth login` logs in, and the variable HF_TOKEN does without a login.",
+        )
+    return HubError(
+        f"{repository}: the hub answers with status {status}.",
+        expected="a hub that answers",
+        fix="try again later; the same command continues.",
+    )
