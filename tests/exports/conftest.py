@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.exports import find_export
-from tlkit.exports.base import Export
+from tlkit.exports.base import CalibrationImages, Export
 from tlkit.exports.folder import _PROGRAMS
 from tlkit.exports.model_json import build_document
 from tlkit.exports.proof import Proof
@@ -56,6 +56,10 @@ main(open_model, "toy")
 
 def draw_images(count: int) -> NDArray[np.uint8]:
     return np.random.default_rng(0).integers(0, 256, (count, 32, 32, 3), np.uint8)
+
+
+CALIBRATION = CalibrationImages(draw_images(3), np.zeros((3, 0), np.float32))
+"""Always the same images, from which a model is quantized only once."""
 
 
 def make_classifier(spec: BundleSpec) -> Classifier:

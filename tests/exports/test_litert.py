@@ -12,13 +12,13 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.exports.conftest import draw_images, make_classifier
-from tests.exports.test_shipped import CASES, call
+from tests.exports.conftest import draw_images
+from tests.exports.test_shipped import build_case, call
 from tlkit.exports import litert
 from tlkit.exports.base import CalibrationImages
 from tlkit.exports.graph_running import give_inputs
 from tlkit.exports.litert_quantization import Content, compute_values, correct_biases
-from tlkit.exports.shipped import ShippedModel, build_shipped_model
+from tlkit.exports.shipped import ShippedModel
 
 interpreter = pytest.importorskip("ai_edge_litert.interpreter", reason="pip install 'tlkit[litert]' brings LiteRT")
 
@@ -27,7 +27,7 @@ CASE = "labels, dense, metadata, box"
 
 @pytest.fixture(scope="module")
 def model() -> ShippedModel:
-    return build_shipped_model(make_classifier(CASES[CASE]))
+    return build_case(CASE)[1]
 
 
 IMAGES = CalibrationImages(

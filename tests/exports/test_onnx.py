@@ -10,12 +10,11 @@ import keras
 import numpy as np
 import pytest
 
-from tests.exports.conftest import draw_images, make_classifier
-from tests.exports.test_shipped import CASES, CLASSES, call
+from tests.exports.conftest import CALIBRATION, draw_images
+from tests.exports.test_shipped import CASES, CLASSES, build_case, call
 from tlkit.errors import NumericsError
 from tlkit.exports import onnx
-from tlkit.exports.base import CalibrationImages
-from tlkit.exports.shipped import ShippedModel, build_shipped_model
+from tlkit.exports.shipped import ShippedModel
 
 onnxruntime = pytest.importorskip("onnxruntime", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
 pytest.importorskip("onnx", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
@@ -33,7 +32,7 @@ def ask(path: Path, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any]
 @pytest.mark.parametrize("case", CASES)
 def test_a_file_answers_as_the_network(case: str, tmp_path: Path) -> None:
     spec = CASES[case]
-    model = build_shipped_model(make_classifier(spec))
+    _, model = build_case(case)
     images, metadata = draw_images(3), np.full((3, spec.metadata.width), 0.5, np.float32)
 
     (path,) = onnx.write(model, tmp_path, "float32")
@@ -46,7 +45,7 @@ def test_a_file_answers_as_the_network(case: str, tmp_path: Path) -> None:
 
 
 def test_float16_halves_the_weights_and_moves_the_answers_little(tmp_path: Path) -> None:
-    model = build_shipped_model(make_classifier(CASES["classes, conv, batch norm"]))
+    model = build_case("classes, conv, batch norm")[1]
     (tmp_path / "full").mkdir()
     images, metadata = draw_images(3), np.zeros((3, 0), np.float32)
 
@@ -59,13 +58,12 @@ def test_float16_halves_the_weights_and_moves_the_answers_little(tmp_path: Path)
 
 
 def test_int8_is_small_and_moves_the_answers_little(tmp_path: Path) -> None:
-    model = build_shipped_model(make_classifier(CASES["classes, conv, batch norm"]))
+    model = build_case("classes, conv, batch norm")[1]
     (tmp_path / "full").mkdir()
-    images, metadata = draw_images(3), np.zeros((3, 0), np.float32)
-    calibration = CalibrationImages(images, metadata)
+    images, metadata = CALIBRATION.images, CALIBRATION.metadata
 
-    (full,) = onnx.write(model, tmp_path / "full", "float32", calibration)
-    (small,) = onnx.write(model, tmp_path, "int8", calibration)
+    (full,) = onnx.write(model, tmp_path / "full", "float32", CALIBRATION)
+    (small,) = onnx.write(model, tmp_path, "int8", CALIBRATION)
 
     assert small.stat().st_size < 0.35 * full.stat().st_size
     exact, rounded = ask(full, images, metadata), ask(small, images, metadata)
@@ -74,7 +72,7 @@ def test_int8_is_small_and_moves_the_answers_little(tmp_path: Path) -> None:
 
 
 def test_the_description_of_the_model_is_in_the_file(tmp_path: Path) -> None:
-    model = build_shipped_model(make_classifier(CLASSES))
+    model = build_case("classes, linear")[1]
     (path,) = onnx.write(model, tmp_path, "float32")
 
     metadata = onnxruntime.InferenceSession(path).get_modelmeta()
@@ -101,7 +99,7 @@ def test_a_layer_that_onnx_cannot_have_is_an_error(tmp_path: Path) -> None:
 
 def test_a_model_beyond_the_limit_of_a_file_is_an_error(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(onnx, "MAX_BYTES", 1000)
-    model = build_shipped_model(make_classifier(CLASSES))
+    model = build_case("classes, linear")[1]
 
     with pytest.raises(NumericsError, match=r"^--format onnx: the model takes \d+ bytes\.") as caught:
         onnx.write(model, tmp_path, "float32")

@@ -10,23 +10,21 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tests.exports.conftest import draw_images, make_classifier
-from tests.exports.test_shipped import CASES, call
+from tests.exports.conftest import CALIBRATION
+from tests.exports.test_shipped import build_case, call
 from tlkit.exports import onnx
 from tlkit.exports import openvino as export
-from tlkit.exports.base import CalibrationImages
 from tlkit.exports.onnx_writer.graph import Graph
-from tlkit.exports.shipped import build_shipped_model
 
 pytest.importorskip("onnx", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
 pytest.importorskip("onnxruntime", reason="pip install 'tlkit[onnx]' brings onnx and onnxruntime")
 
 
 def test_int8_takes_whole_pixels_and_answers_nearly_as_the_network(openvino: Any, tmp_path: Path) -> None:
-    model = build_shipped_model(make_classifier(CASES["classes, conv, batch norm"]))
-    images, metadata = draw_images(3), np.zeros((3, 0), np.float32)
+    model = build_case("classes, conv, batch norm")[1]
+    images, metadata = CALIBRATION.images, CALIBRATION.metadata
 
-    files = export.write(model, tmp_path, "int8", CalibrationImages(images, metadata))
+    files = export.write(model, tmp_path, "int8", CALIBRATION)
 
     graph = openvino.Core().read_model(files[0])
     assert [file.name for file in files] == ["model.xml", "model.bin"]
@@ -40,10 +38,9 @@ def test_int8_takes_whole_pixels_and_answers_nearly_as_the_network(openvino: Any
 
 
 def test_a_model_is_quantized_once_for_onnx_and_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
-    model = build_shipped_model(make_classifier(CASES["classes, conv, batch norm"]))
-    images = CalibrationImages(draw_images(3), np.zeros((3, 0), np.float32))
-    graph, another = onnx.convert(model, images), Graph()
+    model = build_case("classes, conv, batch norm")[1]
+    graph, another = onnx.convert(model, CALIBRATION), Graph()
     monkeypatch.setattr("tlkit.exports.calibration.quantize", lambda *_: another)
 
-    assert onnx.convert(model, images) is graph
-    assert onnx.convert(model, dataclasses.replace(images)) is another
+    assert onnx.convert(model, CALIBRATION) is graph
+    assert onnx.convert(model, dataclasses.replace(CALIBRATION)) is another

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 from typing import Any
 
 import numpy as np
@@ -10,10 +11,10 @@ import pytest
 
 from tests.exports.conftest import draw_images, make_classifier
 from tlkit.backbones.catalogue import BACKBONES
-from tlkit.exports.shipped import build_shipped_model
+from tlkit.exports.shipped import ShippedModel, build_shipped_model
 from tlkit.heads import HEADS
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
-from tlkit.models.classifier import assemble_classifier
+from tlkit.models.classifier import Classifier, assemble_classifier
 from tlkit.models.novelty import fit_novelty
 from tlkit.models.predictor import to_values
 from tlkit.models.spec import BundleSpec
@@ -47,6 +48,13 @@ CASES = {
 }
 
 
+@functools.cache
+def build_case(case: str) -> tuple[Classifier, ShippedModel]:
+    """Return the model of a case and what is exported of it; all tests share them, so none may change them."""
+    classifier = make_classifier(CASES[case])
+    return classifier, build_shipped_model(classifier)
+
+
 def call(network: Any, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any]) -> dict[str, np.ndarray[Any, Any]]:
     given = {"image": images.astype(np.float32), "metadata": metadata}
     outputs = network({name: given[name] for name in network.input}, training=False)
@@ -56,9 +64,8 @@ def call(network: Any, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, A
 @pytest.mark.parametrize("case", CASES)
 def test_the_outputs_are_those_of_the_bundle(case: str) -> None:
     spec = CASES[case]
-    classifier = make_classifier(spec)
+    classifier, model = build_case(case)
     images, metadata = draw_images(3), np.full((3, spec.metadata.width), 0.5, np.float32)
-    model = build_shipped_model(classifier)
 
     outputs = call(model.network, images, metadata)
 
@@ -77,9 +84,10 @@ def test_the_outputs_are_those_of_the_bundle(case: str) -> None:
 
 @pytest.mark.parametrize("case", ["classes, linear", "classes, conv, batch norm"])
 def test_the_mean_of_a_map_is_the_logit(case: str) -> None:
-    classifier, images = make_classifier(CASES[case]), draw_images(2)
+    classifier, model = build_case(case)
+    images = draw_images(2)
 
-    outputs = call(build_shipped_model(classifier).network, images, np.zeros((2, 0), np.float32))
+    outputs = call(model.network, images, np.zeros((2, 0), np.float32))
 
     assert outputs["map"].shape[1:3] == classifier.backbone.split_at_map("top")[0].output.shape[1:3]
     np.testing.assert_allclose(outputs["map"].mean(axis=(1, 2)), classifier.logits(images), rtol=1e-4, atol=1e-5)
