@@ -9,7 +9,11 @@ from typing import Any
 
 import pytest
 
+from tests.data.test_near_copies import draw_folder
 from tlkit.backbones.build import Backbone
+from tlkit.commands.finetune import run_finetune
+from tlkit.recipes import BackboneSettings, Recipe, Stage
+from tlkit.reports.console import Console
 
 RunCli = Callable[..., Any]
 pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
@@ -23,7 +27,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Path]) -> Path:
     """A model with batch norm."""
-    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("red", "striped"))
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("red", "striped"), backbone="tiny")
 
 
 @pytest.mark.parametrize("command", ["finetune", "lr-find"])
@@ -54,6 +58,18 @@ def test_small_batches_are_warned_of_and_a_wrong_cut_is_refused_before_a_feature
     )
     assert error.startswith("tiny cut at 'block3' gives other features than the whole network: relative difference ")
     assert not (cache_root / "features").exists()
+
+
+def test_near_copies_on_both_sides_of_the_split_are_noted_before_training(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    photos = draw_folder(tmp_path / "photos", split="train", copies_in="validation")
+    monkeypatch.setattr("tlkit.commands.finetune._run", lambda run, *_: {"manifest": run.manifest})
+    recipe = Recipe(backbone=BackboneSettings(name="mnist_cnn", weights="random", image_size=32), stages=(Stage(),))
+    manifest = run_finetune(recipe, photos, tmp_path / "run", console=Console(verbosity=-1))["manifest"]
+    copies = sum(path.suffix == ".jpg" for path in photos.rglob("*.*"))
+    assert manifest.notices[-1].startswith(f"Of {copies} images compared, {copies} validation images have a near copy")
+    assert (tmp_path / "run" / "findings.csv").read_text().count("near copy of a training image") == copies
 
 
 @pytest.mark.usefixtures("untraced")

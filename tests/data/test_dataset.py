@@ -16,7 +16,7 @@ from tlkit.data import file_index
 from tlkit.data.dataset import read_dataset, read_evaluation_set
 from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
-from tlkit.data.manifest import Finding, Manifest, SkippedFile, write_manifest
+from tlkit.data.manifest import Finding, ImageRecord, Manifest, SkippedFile, write_manifest
 from tlkit.errors import DataError, SettingError
 from tlkit.outputs import GreyRange
 from tlkit.recipes.settings import DataSettings
@@ -325,6 +325,23 @@ def test_the_grey_levels_of_an_earlier_model_are_kept(fill: Callable[..., Path],
     fill({"red": 3, "blue": 3})
     grey = (GreyRange("16-bit", 0.0, 4095.0),)
     assert read(earlier=EarlierImages(("blue", "red"), grey=grey)).grey == grey
+
+
+def test_images_are_compared_in_the_grey_levels_of_an_earlier_model(
+    fill: Callable[..., Path], read: Callable[..., Manifest], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen = []
+
+    def key(records: Sequence[ImageRecord], *, grey: Sequence[GreyRange], progress: object) -> dict[str, str]:
+        seen.append(grey)
+        return {record.sha256: record.sha256 for record in records}
+
+    monkeypatch.setattr("tlkit.data.dataset.key_by_similarity", key)
+    fill({"red": 3, "blue": 3})
+    grey = (GreyRange("16-bit", 0.0, 4095.0),)
+    read(earlier=EarlierImages(("blue", "red"), grey=grey), group_by="similarity")
+    read(group_by="similarity")
+    assert seen == [grey, ()]
 
 
 def test_missing_data_are_an_error(tmp_path: Path, read: Callable[..., Manifest]) -> None:

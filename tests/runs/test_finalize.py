@@ -16,13 +16,22 @@ from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
-from tlkit.data.manifest import Manifest
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.errors import DataError
 from tlkit.inference.scoring import Scores
 from tlkit.models.classifier import Classifier, assemble_classifier
 from tlkit.models.novelty import NEVER
 from tlkit.models.saving import read_bundle, write_bundle
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, resolve_backbone
+from tlkit.recipes import (
+    BackboneSettings,
+    DataSettings,
+    HeadSettings,
+    Recipe,
+    Stage,
+    TrainingSettings,
+    resolve_backbone,
+)
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.runs.finalize import finish_model
@@ -162,3 +171,23 @@ def test_few_validation_images_make_nothing_unknown(
     finish(classifier, small, cache_root=tmp_path)
     assert classifier.spec.unknown_above == NEVER
     assert "With 10 validation images, no picture will be flagged as unknown" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("seed", [0, 1])
+def test_where_there_are_more_training_images_than_needed_the_seed_chooses_them(
+    finished: tuple[Classifier, Scores], manifest: Manifest, seed: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    chosen: list[ImageRecord] = []
+
+    def note(classifier: Classifier, some: Manifest, run: Run) -> None:
+        chosen.extend(some.records)
+        raise DataError("Enough is known.", expected="no more", fix="none.")
+
+    monkeypatch.setattr("tlkit.runs.finalize.MAX_SPANNING_IMAGES", 8)
+    monkeypatch.setattr("tlkit.runs.finalize._read_features", note)
+    monkeypatch.setattr("tlkit.runs.finalize.score_validation", lambda *_: Scores((), np.zeros((0, 2)), None, ()))
+    recipe = dataclasses.replace(RECIPE, training=TrainingSettings(seed=seed))
+    finish(finished[0], manifest, cache_root=tmp_path, recipe=recipe)
+    train = manifest.in_split("train")
+    places = np.sort(np.random.default_rng(seed).permutation(len(train))[:8])
+    assert chosen == [train[place] for place in places]

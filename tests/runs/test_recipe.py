@@ -10,7 +10,7 @@ import pytest
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.seen_images import UNKNOWN_IMAGES
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import SECTIONS, BackboneSettings, HeadSettings, Recipe
+from tlkit.recipes import SECTIONS, BackboneSettings, DataSettings, HeadSettings, Recipe, TrainingSettings
 from tlkit.runs.folder import EarlierRun
 from tlkit.runs.recipe import describe_reach, make_finetune_recipe
 
@@ -65,18 +65,33 @@ def test_nothing_is_said_of_training_from_random_weights() -> None:
     assert describe_reach(stage, make_recipe(stage, weights="random")) == ""
 
 
+def install_earlier(recipe: Recipe, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let `folder` be the run of a recipe, with a linear head on the tiny backbone."""
+    spec = BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("eel", "carp"))
+    earlier = EarlierRun(folder, spec, UNKNOWN_IMAGES, recipe, "0" * 64)
+    monkeypatch.setattr("tlkit.runs.recipe.read_earlier_run", lambda path: earlier)
+    monkeypatch.setattr("tlkit.runs.recipe.find_bundle", lambda path: path)
+
+
 @pytest.mark.parametrize(("unfreeze", "engine"), [("all", "auto"), ("block4", "keras"), ("none", "keras")])
 def test_the_engine_of_an_earlier_run_is_taken_over_where_it_has_something_to_run(
     unfreeze: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    spec = BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("eel", "carp"))
-    recipe = Recipe(backbone=BackboneSettings(name="tiny", engine="keras"))
-    earlier = EarlierRun(tmp_path, spec, UNKNOWN_IMAGES, recipe, "0" * 64)
-    monkeypatch.setattr("tlkit.runs.recipe.read_earlier_run", lambda path: earlier)
-    monkeypatch.setattr("tlkit.runs.recipe.find_bundle", lambda path: path)
+    install_earlier(Recipe(backbone=BackboneSettings(name="tiny", engine="keras")), tmp_path, monkeypatch)
     sections: dict[str, dict[str, Any]] = {"data": {}, "backbone": {}, "head": {}, "training": {}}
     made = make_finetune_recipe(stage={"unfreeze": unfreeze}, sections=sections, start_from=tmp_path)
     assert made.backbone.engine == engine
     asked = {**sections, "backbone": {"engine": "openvino"}}
     made = make_finetune_recipe(stage={"unfreeze": unfreeze}, sections=asked, start_from=tmp_path)
     assert made.backbone.engine == "openvino"
+
+
+def test_the_split_of_an_earlier_run_is_taken_over_and_its_sample_and_training_are_not(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    data = DataSettings(group_by="boat", sample=0.5)
+    install_earlier(Recipe(data=data, training=TrainingSettings(seed=7, focal=2.0)), tmp_path, monkeypatch)
+    sections: dict[str, dict[str, Any]] = {name: {} for name in SECTIONS}
+    made = make_finetune_recipe(stage={}, sections=sections, start_from=tmp_path)
+    assert (made.data.group_by, made.data.sample) == ("boat", DataSettings().sample)
+    assert made.training == TrainingSettings(seed=7)

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import contextlib
+import io
+import tempfile
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -44,12 +46,14 @@ RECIPE = Recipe(
 
 @dataclass(frozen=True)
 class Handed:
-    """What the training got, and what the stage gave back."""
+    """What the training got, and what the stage gave back and printed."""
 
     model: Any
     rates: list[float]
+    keeps_start: bool
     in_bfloat16: bool
     outcome: StageOutcome
+    printed: str
 
 
 class NoData:
@@ -63,37 +67,57 @@ class NoData:
     engine = None
 
 
+Hand = Callable[..., Handed]
+
+
 @pytest.fixture(scope="module")
-def handed(
+def run_untrained(
     tmp_path_factory: pytest.TempPathFactory, make_image_folder: Callable[..., Path], untraced_module: None
-) -> Handed:
+) -> Hand:
+    """`run_untrained(recipe, best_epoch=1, metadata_first=False)`: run the only stage of a recipe, but not its training.
+
+    With `metadata_first` the head has been trained on metadata alone.
+    """
     root = tmp_path_factory.mktemp("stage")
     photos = make_image_folder(root / "photos", {"red": 4, "green": 4})
     manifest = read_dataset(photos, DataSettings(), seed=0, index=FileIndex(root / "cache"))
     spec = BundleSpec("tiny", (32, 32), "squash", LOADER_VERSION, "avg", RECIPE.head, manifest.class_names)
     backbone = resolve_backbone(BACKBONE)
-    found: dict[str, Any] = {}
+    classifier = assemble_classifier(spec, weights="random", seed=0)
 
     @contextlib.contextmanager
     def open_nothing(*_: object) -> Iterator[NoData]:
         yield NoData()
 
-    def fit(model: Any, data: Any, *, rates: list[float], **_: object) -> Progress:
-        options = tf.config.optimizer.get_experimental_options()
-        found.update(model=model, rates=rates, in_bfloat16=options["auto_mixed_precision_onednn_bfloat16"])
-        return Progress(epochs_done=1, best_epoch=1)
+    def run(recipe: Recipe, *, best_epoch: int = 1, metadata_first: bool = False) -> Handed:
+        found: dict[str, Any] = {}
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tlkit.training.stage.open_stage_inputs", open_nothing)
-        patch.setattr("tlkit.training.stage.fit_stage", fit)
-        outcome = run_stage(
-            assemble_classifier(spec, weights="random", seed=0),
-            plan_stages(RECIPE, backbone, None)[0],
-            Run(RECIPE, backbone, manifest, root, Console(verbosity=-1)),
-            state=root / "state",
-            on_epoch=lambda rows: None,
-        )
-    return Handed(**found, outcome=outcome)
+        def fit(model: Any, data: Any, *, rates: list[float], keeps_start: bool, **_: object) -> Progress:
+            options = tf.config.optimizer.get_experimental_options()
+            in_bfloat16 = options.get("auto_mixed_precision_onednn_bfloat16", False)
+            found.update(model=model, rates=rates, keeps_start=keeps_start, in_bfloat16=in_bfloat16)
+            return Progress(epochs_done=1, best_epoch=best_epoch)
+
+        with pytest.MonkeyPatch.context() as patch, contextlib.redirect_stderr(io.StringIO()) as printed:
+            patch.setattr("tlkit.training.stage.open_stage_inputs", open_nothing)
+            patch.setattr("tlkit.training.stage.fit_stage", fit)
+            patch.setattr("tlkit.training.stage.begin_with_metadata", lambda *_: metadata_first)
+            outcome = run_stage(
+                classifier,
+                plan_stages(recipe, backbone, None)[0],
+                Run(recipe, backbone, manifest, root, Console(verbosity=-1)),
+                state=Path(tempfile.mkdtemp(dir=root)),
+                on_epoch=lambda rows: None,
+            )
+        return Handed(**found, outcome=outcome, printed=printed.getvalue())
+
+    return run
+
+
+@pytest.fixture(scope="module")
+def handed(run_untrained: Hand) -> Handed:
+    """The stage of the recipe above."""
+    return run_untrained(RECIPE)
 
 
 def test_the_backbone_moves_more_slowly_than_the_head(handed: Handed) -> None:
@@ -115,3 +139,15 @@ def test_training_computes_in_the_precision_of_the_recipe(handed: Handed) -> Non
 
 def test_the_outcome_counts_the_validation_images_that_were_there(handed: Handed) -> None:
     assert handed.outcome.num_validation == 7
+
+
+@pytest.mark.parametrize("metadata_first", [False, True])
+@pytest.mark.parametrize("best_epoch", [0, 1])
+def test_a_head_trained_on_metadata_alone_is_kept_unless_the_image_improves_on_it(
+    run_untrained: Hand, metadata_first: bool, best_epoch: int
+) -> None:
+    recipe = Recipe(backbone=BACKBONE, head=RECIPE.head, stages=(Stage(name="s", epochs=1),))
+    handed = run_untrained(recipe, best_epoch=best_epoch, metadata_first=metadata_first)
+    assert handed.keeps_start == metadata_first
+    ignored = "Warning: The image did not improve validation over metadata alone: the model ignores it.\n"
+    assert handed.printed == (ignored if metadata_first and not best_epoch else "")
