@@ -9,8 +9,10 @@ import gc
 import hashlib
 import io
 import json
+import logging
 import os
 import shutil
+import signal
 import sys
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -25,7 +27,7 @@ os.environ.setdefault("TF_NUM_INTEROP_THREADS", "1")
 
 import numpy as np
 import pytest
-from PIL import Image
+from PIL import Image, ImageFile
 
 from tests.browser import chromium, open_page, open_served  # noqa: F401 - fixtures for pages
 from tlkit.errors import BundleError
@@ -39,13 +41,20 @@ os.environ["TLKIT_CACHE"] = tempfile.mkdtemp(prefix="tlkit-test-cache-")
 for folder in (os.environ["KERAS_HOME"], os.environ["TLKIT_CACHE"]):
     atexit.register(shutil.rmtree, folder, ignore_errors=True)
 
+VARIABLES = frozenset(os.environ.keys() - {"PYTEST_CURRENT_TEST"})
+"""Environment variables of a process that runs tests; libraries set others when they are imported."""
+
 gc.disable()  # until all is imported
 
 
 def pytest_collection_finish() -> None:
-    """Let the garbage collector look at what the tests make, and not each time at all that they have imported."""
+    """Let the garbage collector look at what the tests make, and not each time at all that they have imported.
+
+    Networks are made of so many objects that its usual thresholds would let it look again and again.
+    """
     gc.collect()
     gc.freeze()
+    gc.set_threshold(20_000, 20, 20)
     gc.enable()
 
 
@@ -220,8 +229,54 @@ def traced(untraced: None) -> Iterator[None]:
         yield
 
 
+def read_process_state() -> dict[str, Any]:
+    """Return what any code can change for all that runs after it in the same process, by name."""
+    state: dict[str, Any] = {
+        "environment variables": {
+            name: value for name, value in os.environ.items() if name in VARIABLES or name.startswith("TLKIT_")
+        },
+        "working directory": Path.cwd(),
+        "sys.path": list(sys.path),
+        "standard streams": (sys.__stdout__, sys.__stderr__),
+        "signal handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
+        "logging": (logging.root.level, list(logging.root.handlers), logging.root.manager.disable),
+        "Pillow's limits": (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES),
+    }
+    if keras := sys.modules.get("keras"):
+        state["Keras' settings"] = (
+            keras.config.floatx(),
+            keras.config.image_data_format(),
+            keras.config.dtype_policy().name,
+        )
+    if matplotlib := sys.modules.get("matplotlib"):
+        state["matplotlib's settings"] = dict.copy(matplotlib.rcParams)
+    if main := sys.modules.get("tlkit.cli.main"):
+        commands = [
+            command
+            for name in main.COMMANDS
+            if (module := sys.modules.get(f"tlkit.cli.{name.replace('-', '_')}"))
+            if (command := vars(module).get(name.replace("-", "_")))
+        ]
+        # A command keeps the option that it made in its first context.
+        helps = [(command.name, option.opts) for command in commands if (option := command._help_option)]
+        state["help options"] = [each for each in helps if each[1] != main.cli.context_settings["help_option_names"]]
+    return state
+
+
 @pytest.fixture(autouse=True)
-def cache_root(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch) -> Path:
+def nothing_is_left_behind() -> Iterator[None]:
+    """Fail the test that leaves the process in another state, and not another one that happens to run after it."""
+    before = read_process_state()
+    yield
+    after = read_process_state()
+    changed = [name for name, value in after.items() if value != before.get(name, value)]
+    assert changed == [], f"all tests after this one have { ({name: after[name] for name in changed}) }"
+
+
+@pytest.fixture(autouse=True)
+def cache_root(
+    nothing_is_left_behind: None, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> Path:
     """A cache folder of the test's own, which `TLKIT_CACHE` names; outside `tmp_path`, where the data may lie."""
     root = tmp_path_factory.mktemp("cache")
     monkeypatch.setenv("TLKIT_CACHE", str(root))
@@ -260,8 +315,10 @@ def run_cli(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch)
     return run
 
 
-def write_untrained_bundle(folder: Path, class_names: Sequence[str], *, fit: str = "squash") -> Path:
-    """Write a linear model on `tiny` with random weights, 64 pixels, and return its folder.
+def write_untrained_bundle(
+    folder: Path, class_names: Sequence[str], *, fit: str = "squash", backbone: str = "mnist_cnn"
+) -> Path:
+    """Write a linear model on a backbone with random weights, 64 pixels, and return its folder.
 
     A new head is all zeros and says the same of every image. This one has opinions, and not the same one of all flat
     colours.
@@ -272,19 +329,20 @@ def write_untrained_bundle(folder: Path, class_names: Sequence[str], *, fit: str
     from tlkit.models.spec import BundleSpec
     from tlkit.recipes import HeadSettings
 
-    spec = BundleSpec("tiny", (64, 64), fit, LOADER_VERSION, "avg", HeadSettings(kind="linear"), tuple(class_names))
+    spec = BundleSpec(backbone, (64, 64), fit, LOADER_VERSION, "avg", HeadSettings(kind="linear"), tuple(class_names))
     classifier = assemble_classifier(spec, weights="random", seed=1)
     kernel, bias = classifier.head.trainable_weights[-2:]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     colors = np.array([COLORS[name] for name in ("red", "green", "yellow")], np.uint8)
-    bias.assign(-classifier.logits(np.tile(colors[:, None, None], (1, 64, 64, 1))).mean(axis=0))
-    write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
+    with run_eagerly(True):
+        bias.assign(-classifier.logits(np.tile(colors[:, None, None], (1, 64, 64, 1))).mean(axis=0))
+        write_bundle(folder, classifier, classifier.spec, np.zeros((1, 64, 64, 3), np.uint8))
     return folder
 
 
 @pytest.fixture(scope="session")
 def make_bundle() -> Callable[..., Path]:
-    """`make_bundle(folder, class_names, fit="squash")`: see `write_untrained_bundle`."""
+    """`make_bundle(folder, class_names, fit="squash", backbone="mnist_cnn")`: see `write_untrained_bundle`."""
     return write_untrained_bundle
 
 

@@ -27,7 +27,7 @@ def cache(tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPa
 
 
 def compare(run_cli: RunCli, photos: Path, *words: object) -> Any:
-    return run_cli("compare", photos, "--image-size", 64, "--engine", "keras", "-q", "--json", *words)
+    return run_cli("compare", photos, "--image-size", 32, "--engine", "keras", "-q", "--json", *words)
 
 
 @pytest.mark.usefixtures("untraced")

@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 RunCli = Callable[..., Any]
-TINY = ("--backbone", "tiny", "--weights", "random", "--image-size", "64")
+SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32")
 
 
 def draw_catches(root: Path, widths: tuple[int, int]) -> Path:
@@ -46,7 +46,7 @@ def test_what_is_harmless_is_told_without_the_word(
 ) -> None:
     folder = tmp_path_factory.mktemp("work")
     monkeypatch.chdir(folder)
-    result = run_cli("leak", even, *TINY, "--json", "-v")
+    result = run_cli("leak", even, *SMALLEST, "--json", "-v")
     assert result.exit_code == 0
     assert "leak" not in (result.stdout + result.stderr).lower()
     payload = result.json()
@@ -59,7 +59,7 @@ def test_what_is_harmless_is_told_without_the_word(
 
 def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telling: Path, tmp_path: Path) -> None:
     picture = tmp_path / "new" / "picture.png"
-    result = run_cli("leak", telling, *TINY, "--group-by", "boat", "--out", picture)
+    result = run_cli("leak", telling, *SMALLEST, "--group-by", "boat", "--out", picture)
     assert result.exit_code == 0
     assert re.search(r"image-width +leaks +1\.000 +1\.000 to 1\.000 +1\.000", result.stdout)
     assert re.search(r"boat +harmless", result.stdout)
@@ -102,7 +102,7 @@ def test_what_cannot_be_judged_is_refused_before_tensorflow_is_loaded(
     run_cli: RunCli, even: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
     monkeypatch.setattr("tlkit.commands.leak.build_backbone_for", lambda *words: pytest.fail("TensorFlow was started"))
-    result = run_cli("leak", even, *TINY, *words)
+    result = run_cli("leak", even, *SMALLEST, *words)
     assert (result.exit_code, result.stderr) == (1, message)
 
 

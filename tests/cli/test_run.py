@@ -76,6 +76,7 @@ def test_every_recipe_that_ships_gives_its_own_command(path: Path) -> None:
     assert "Measured" in header
 
 
+@pytest.mark.usefixtures("untraced")
 def test_an_option_replaces_the_recipe_s_setting(photos: Path, tmp_path: Path, run_cli: Callable[..., Any]) -> None:
     recipe = tmp_path / "recipe.toml"
     recipe.write_text('[backbone]\nname = "vgg16"\n[training]\nseed = 4\n[[stage]]\nepochs = 1\n', encoding="utf-8")

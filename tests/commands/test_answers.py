@@ -44,8 +44,8 @@ def save(pixels: np.ndarray[Any, Any], path: Path) -> Path:
     return path
 
 
-TINY = BackboneSettings(name="tiny", weights="bundled", image_size=64)
 SMALLEST = BackboneSettings(name="mnist_cnn", weights="random", image_size=32)
+SHORT_METADATA_STAGE = dataclasses.replace(metadata_weights.METADATA_STAGE, epochs=30)
 
 
 def train(
@@ -54,15 +54,14 @@ def train(
     *,
     data: DataSettings,
     head: str = "linear",
-    backbone: BackboneSettings = TINY,
     **stage: Any,
 ) -> dict[str, Any]:
     recipe = Recipe(
         data=data,
-        backbone=backbone,
+        backbone=SMALLEST,
         head=HeadSettings(kind=head, dropout=0.1, units=512 if head == "linear" else 64),
         training=TrainingSettings(),
-        stages=(Stage(**{"epochs": 60, "lr": 1e-2, "batch_size": 16, "patience": 0, **stage}),),
+        stages=(Stage(**{"epochs": 24, "lr": 2e-2, "batch_size": 16, "patience": 0, **stage}),),
     )
     return run_finetune(recipe, table, out, console=QUIET)
 
@@ -246,7 +245,9 @@ def boats(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def boats_run(boats: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     out = tmp_path_factory.mktemp("boats-run") / "run"
     data = DataSettings(metadata="boat,hour", test_fraction=0.2)
-    train(boats, out, data=data, head="dense", backbone=SMALLEST, epochs=30, lr=5e-3)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(metadata_weights, "METADATA_STAGE", SHORT_METADATA_STAGE)
+        train(boats, out, data=data, head="dense", epochs=6, lr=1e-2)
     return out
 
 
@@ -357,7 +358,7 @@ def test_image_and_metadata_go_in_and_class_and_box_come_out_at_every_boundary(
     monkeypatch.setattr(metadata_weights, "METADATA_STAGE", short)
     data = DataSettings(metadata="hour,image-size", boxes="photos.csv")
     options: dict[str, Any] = {"unfreeze": unfreeze, "epochs": 2, "lr": 1e-3}
-    summary = train(patches, tmp_path / "run", data=data, head="dense", backbone=SMALLEST, **options)
+    summary = train(patches, tmp_path / "run", data=data, head="dense", **options)
     assert set(summary["validation"][0]["after"]) == {"loss", "accuracy", "iou"}
     spec = read_spec(tmp_path / "run", loader_version=LOADER_VERSION)
     assert spec.has_box

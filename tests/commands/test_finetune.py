@@ -8,7 +8,7 @@ import hashlib
 import itertools
 import json
 import shutil
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -54,23 +54,45 @@ def photos(tmp_path: Path, make_image_folder: Callable[..., Path]) -> Path:
 
 
 @pytest.fixture(scope="module")
-def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[[Recipe, Path], Path]:
-    """`finished(recipe, photos)`: the folder of a finished run, made once; the pictures are the same in every test."""
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Callable[..., Path]:
+    """`finished(recipe, photos, copied_after=())`: the folder of a finished run, made once; all tests have the same pictures.
+
+    Beside it lie copies of it, `after-N`, as a kill after so many epochs would leave it, counted over all stages.
+    """
     made: list[tuple[Recipe, Path]] = []
 
-    def get(recipe: Recipe, photos: Path) -> Path:
+    def get(recipe: Recipe, photos: Path, copied_after: Collection[int] = ()) -> Path:
         for known, folder in made:
-            if known == recipe:
+            if known == recipe and all((folder.parent / f"after-{number}").exists() for number in copied_after):
                 return folder
         folder = tmp_path_factory.mktemp("finished") / "run"
-        run_finetune(recipe, photos, folder, console=QUIET)
+        copies = {number: folder.parent / f"after-{number}" for number in copied_after}
+        run_and_copy(recipe, photos, folder, copies)
         made.append((recipe, folder))
         return folder
 
     return get
 
 
-Finished = Callable[[Recipe, Path], Path]
+Finished = Callable[..., Path]
+
+
+def run_and_copy(recipe: Recipe, data: Path, out: Path, copies: Mapping[int, Path]) -> None:
+    """Make a run, and copy its folder as a kill would leave it after so many epochs, counted over all stages."""
+    epochs = itertools.count()
+    original = StageCallbacks.__init__
+
+    def copying(self: StageCallbacks, on_epoch: Any, *others: Any) -> None:
+        def copy(rows: Any) -> None:
+            if killed := copies.get(next(epochs)):
+                shutil.copytree(out, killed)
+            on_epoch(rows)
+
+        original(self, copy, *others)
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(StageCallbacks, "__init__", copying)
+        run_finetune(recipe, data, out, console=QUIET)
 
 
 def hash_weights(run: Path) -> str:
@@ -171,39 +193,10 @@ def test_training_on_cached_features_equals_training_on_pictures(
     np.testing.assert_allclose(losses[0], losses[1], rtol=2e-4, atol=2e-5)
 
 
-def test_the_same_recipe_data_and_seed_give_the_same_run(photos: Path, tmp_path: Path) -> None:
-    recipe = make_recipe(dataclasses.replace(HEAD, views=3), Stage(unfreeze="conv2", epochs=2))
-    one, two = tmp_path / "one", tmp_path / "two"
-    for out in (one, two):
-        run_finetune(recipe, photos, out, console=QUIET)
-    assert hash_weights(one) == hash_weights(two)
-    assert read_history(one) == read_history(two)
-
-
 @pytest.fixture(autouse=True)
 def save_early(monkeypatch: pytest.MonkeyPatch) -> None:
     """Let the state be saved as if the epochs of a test took long."""
     monkeypatch.setattr("tlkit.training.call_sizes.SECONDS_WORTH_SAVING", 0.0)
-
-
-def run_and_copy(
-    recipe: Recipe, data: Path, out: Path, copies: Mapping[int, Path], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    """Make a run, and copy its folder as a kill would leave it after so many epochs, counted over all stages."""
-    epochs = itertools.count()
-    original = StageCallbacks.__init__
-
-    def copying(self: StageCallbacks, on_epoch: Any, *others: Any) -> None:
-        def copy(rows: Any) -> None:
-            if killed := copies.get(next(epochs)):
-                shutil.copytree(out, killed)
-            on_epoch(rows)
-
-        original(self, copy, *others)
-
-    with monkeypatch.context() as patch:
-        patch.setattr(StageCallbacks, "__init__", copying)
-        run_finetune(recipe, data, out, console=QUIET)
 
 
 CACHED_THEN_UNFROZEN = make_recipe(
@@ -216,7 +209,7 @@ SMALL_THEN_LARGE_FROM_SCRATCH = make_recipe(
 )
 UNFROZEN_TWICE = make_recipe(
     Stage(unfreeze="block4", epochs=1, lr=0.001, patience=0),
-    Stage(unfreeze="block3", epochs=2, lr=0.001, average=2, patience=0),
+    Stage(unfreeze="block4", epochs=2, lr=0.001, average=2, patience=0),
     backbone=BackboneSettings(name="tiny", image_size=32),
     training=TrainingSettings(bn="train"),
 )
@@ -235,21 +228,28 @@ def test_a_killed_run_resumes_to_the_bit(
     recipe: Recipe,
     after_epochs: list[int],
     photos: Path,
+    finished: Finished,
     tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
     request: pytest.FixtureRequest,
 ) -> None:
     if recipe is not MIXED:
         request.getfixturevalue("untraced")
-    undisturbed = tmp_path / "undisturbed"
-    copies = {number: tmp_path / f"killed-after-{number}" for number in after_epochs}
-    run_and_copy(recipe, photos, undisturbed, copies, monkeypatch)
-    for killed in copies.values():
+    undisturbed = finished(recipe, photos, after_epochs)
+    data = Path(read_recipe(undisturbed / "recipe.toml").inputs.data or "")
+    for number in after_epochs:
+        killed = shutil.copytree(undisturbed.parent / f"after-{number}", tmp_path / f"killed-after-{number}")
         assert not (killed / "summary.json").exists()
-        run_finetune(recipe, photos, killed, console=QUIET, resume=True)
+        run_finetune(recipe, data, killed, console=QUIET, resume=True)
         assert hash_weights(killed) == hash_weights(undisturbed)
         assert read_history(killed) == read_history(undisturbed)
         assert not (killed / "state").exists()
+
+
+def test_the_same_recipe_data_and_seed_give_the_same_run(photos: Path, finished: Finished, tmp_path: Path) -> None:
+    one, two = finished(MIXED, photos), tmp_path / "two"
+    run_finetune(MIXED, photos, two, console=QUIET)
+    assert hash_weights(one) == hash_weights(two)
+    assert read_history(one) == read_history(two)
 
 
 def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finished, tmp_path: Path) -> None:
@@ -262,13 +262,18 @@ def test_resuming_a_finished_run_changes_nothing(photos: Path, finished: Finishe
 
 
 @pytest.mark.usefixtures("untraced")
-def test_resuming_with_other_settings_is_refused(photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    out = tmp_path / "run"
-    run_and_copy(make_recipe(), photos, tmp_path / "whole", {1: out}, monkeypatch)
+def test_resuming_with_other_settings_is_refused(photos: Path, finished: Finished) -> None:
+    whole = finished(SMALL_THEN_LARGE_FROM_SCRATCH, photos, [2])
+    other = dataclasses.replace(SMALL_THEN_LARGE_FROM_SCRATCH.stages[0], lr=0.5)
+    recipe = dataclasses.replace(
+        SMALL_THEN_LARGE_FROM_SCRATCH, stages=(other, *SMALL_THEN_LARGE_FROM_SCRATCH.stages[1:])
+    )
+    out = whole.parent / "after-2"
+    data = Path(read_recipe(whole / "recipe.toml").inputs.data or "")
     with pytest.raises(RunError) as problem:
-        run_finetune(make_recipe(dataclasses.replace(HEAD, lr=0.5)), photos, out, console=QUIET, resume=True)
+        run_finetune(recipe, data, out, console=QUIET, resume=True)
     assert str(problem.value) == (
-        f"--resume: {out} was started with other settings: stage 1.lr: 0.02 → 0.5.\n"
+        f"--resume: {out} was started with other settings: stage 1.lr: 0.002 → 0.5.\n"
         "  Expected: the original settings, so that the result is the same as without interruption\n"
         "  Fix: use the same options, or start a new run with another --out."
     )
@@ -415,11 +420,11 @@ def test_a_backbone_without_batch_norm_refuses_a_way_to_train_it(photos: Path, t
 
 @pytest.mark.usefixtures("untraced")
 def test_a_file_that_changes_while_pictures_are_trained_on_stops_the_run_and_loses_nothing(
-    photos: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    photos: Path, tmp_path: Path
 ) -> None:
     recipe = make_recipe(Stage(unfreeze="all", epochs=3, patience=0))
     out = tmp_path / "run"
-    run_and_copy(recipe, photos, tmp_path / "whole", {1: out}, monkeypatch)
+    run_and_copy(recipe, photos, tmp_path / "whole", {1: out})
     victim = photos / "train" / "red" / "red_000.png"
     shutil.copy(victim, tmp_path / "kept.png")
     victim.write_bytes(b"ruined")

@@ -195,7 +195,7 @@ def test_a_training_opens_a_file_to_check_it_to_compute_its_features_and_to_vali
             pixels = rng.integers(0, 256, (24, 20, 3), np.uint8)
             pixels[..., 0] = red
             Image.fromarray(pixels).save(photos / name / f"{number}.png")
-    words = ("--backbone", "tiny", "--image-size", 32, "--views", 2, "--epochs", 1, "--out", tmp_path / "run")
+    words = ("--backbone", "mnist_cnn", "--image-size", 32, "--views", 2, "--epochs", 1, "--out", tmp_path / "run")
     assert run_cli("finetune", photos, *words).exit_code == 0
     num_opened = sum(reads.opened.values())
     few = 50  # for the engine's check, the picture of the views, the check of the cut, and the golden samples

@@ -40,7 +40,7 @@ from tlkit.training.run import Run
 pytestmark = pytest.mark.usefixtures("openvino")
 
 QUIET = Console(verbosity=-1)
-RECIPE = Recipe(backbone=BackboneSettings(name="tiny", image_size=64))
+RECIPE = Recipe(backbone=BackboneSettings(name="mnist_cnn", weights="random", image_size=32))
 SLOW = ("tensorflow", "keras", "h5py", "pyarrow", "matplotlib", "rich", "safetensors", "openvino.tools.ovc")
 PREDICT = f"""
 import sys
@@ -64,8 +64,10 @@ def make_run(recipe: Recipe, manifest: Manifest, cache_root: Path) -> Run:
 @pytest.fixture(scope="module")
 def finished(openvino: Any, manifest: Manifest, tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Scores]:
     """A bundle as training leaves it, and the scores that training reports."""
-    spec = BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red"))
-    classifier = assemble_classifier(spec, weights="bundled", seed=0)
+    spec = BundleSpec(
+        "mnist_cnn", (32, 32), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")
+    )
+    classifier = assemble_classifier(spec, weights="random", seed=0)
     kernel = classifier.head.trainable_weights[-2]
     kernel.assign(np.random.default_rng(0).normal(size=kernel.shape, scale=0.1))
     root = tmp_path_factory.mktemp("finished")
@@ -145,8 +147,10 @@ def test_a_run_by_keras_alone_carries_no_network_networks(
     finished: tuple[Path, Scores], manifest: Manifest, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     classifier = assemble_classifier(
-        BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
-        weights="bundled",
+        BundleSpec(
+            "mnist_cnn", (32, 32), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")
+        ),
+        weights="random",
         seed=0,
     )
     monkeypatch.setattr(openvino_runtime, "import_converter", lambda: pytest.fail("a network was converted"))
@@ -165,8 +169,10 @@ def test_a_network_that_answers_otherwise_is_left_out_with_a_warning(
 
     monkeypatch.setattr("tlkit.models.networks.classifier.convert_classifier", refuse)
     classifier = assemble_classifier(
-        BundleSpec("tiny", (64, 64), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")),
-        weights="bundled",
+        BundleSpec(
+            "mnist_cnn", (32, 32), "squash", LOADER_VERSION, "avg", HeadSettings(kind="linear"), ("green", "red")
+        ),
+        weights="random",
         seed=0,
     )
     steps = OptionalSteps(QUIET)

@@ -13,9 +13,17 @@ import pytest
 from tlkit.features.engine_choice import Choice, list_choices
 from tlkit.recipes import ResolvedBackbone, read_recipe
 
+pytestmark = pytest.mark.usefixtures("untraced")
+
 RunCli = Callable[..., Any]
 SMALLEST = ("--backbone", "mnist_cnn", "--weights", "random", "--image-size", "32", "--precision", "float32")
 SHORT = ("--epochs", "2", "--batch-size", "8")
+
+
+@pytest.fixture(autouse=True)
+def short_sweeps(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let the search for a rate take few steps."""
+    monkeypatch.setattr("tlkit.training.rate_finder.NUM_STEPS", 12)
 
 
 @pytest.fixture(scope="module")
@@ -88,7 +96,6 @@ def test_a_run_that_starts_from_another_repeats_from_another_folder(
     assert recipe.made_by.versions.startswith("tlkit ")
 
 
-@pytest.mark.usefixtures("untraced")
 def test_a_run_with_boxes_metadata_and_views_repeats(
     table: Path, tmp_path: Path, run_in_work: RunCli, run_cli: RunCli, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -48,6 +48,14 @@ def read_weights(classifier: Any) -> dict[str, NDArray[np.float32]]:
 
 
 @cache
+def build_backbone_once(name: str, **settings: Any) -> Any:
+    """Return the same backbone, which no test changes, to all classifiers of the same size."""
+    from tlkit.backbones.build import build_backbone
+
+    return build_backbone(name, **settings)
+
+
+@cache
 def build_classifier(
     head: str = "linear",
     *,
@@ -78,7 +86,9 @@ def build_classifier(
         has_box=has_box,
         metadata=encoding,
     )
-    classifier = assemble_classifier(spec, weights="random", seed=1)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.models.classifier.build_backbone", build_backbone_once)
+        classifier = assemble_classifier(spec, weights="random", seed=1)
     rng = np.random.default_rng(0)
     for name, variable in classifier.named_weights().items():
         if name.startswith("head/"):

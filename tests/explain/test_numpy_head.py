@@ -23,7 +23,7 @@ Make = Callable[..., Any]
 @pytest.mark.parametrize("kind", HEADS)
 def test_every_head_explains_like_keras(kind: str, make_classifier: Make) -> None:
     for keywords in ({}, {"task": MULTILABEL}, {"task": REGRESSION}, {"has_metadata": HEADS[kind].takes_metadata}):
-        classifier = make_classifier(kind, edge=80, **keywords)
+        classifier = make_classifier(kind, backbone="mnist_cnn", edge=28, **keywords)
         explainer = Explainer(classifier)
         assert explainer.feature_shape[:2] == (5, 5)
         rng = np.random.default_rng(0)

@@ -27,12 +27,12 @@ from tlkit.reports.console import Console
 
 KERAS, OPENVINO = Choice("keras", "float32"), Choice("openvino", "float32")
 KERAS_BF16, OPENVINO_BF16 = Choice("keras", "bfloat16"), Choice("openvino", "bfloat16")
-AUTO = BackboneSettings(name="tiny", weights="random", feature_dtype="float32")
+AUTO = BackboneSettings(name="mnist_cnn", weights="random", feature_dtype="float32")
 
 
 @pytest.fixture(scope="module")
 def backbone() -> Backbone:
-    return build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
+    return build_backbone("mnist_cnn", image_size=(32, 32), pooling="avg", weights="random")
 
 
 def show_nothing(total: int) -> contextlib.AbstractContextManager[Callable[[int], None]]:

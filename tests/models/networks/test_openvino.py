@@ -33,16 +33,15 @@ pytestmark = pytest.mark.usefixtures("openvino")
 KERAS_FIX = "use --engine keras, which does not open this file, or get the bundle from its source again."
 PAIR = ("openvino.xml", "openvino.safetensors")
 METADATA = MetadataEncoding((NumberColumn("weight", 0.0, 1.0, -3.0, 3.0),))
-SPEC = BundleSpec("tiny", (32, 32), "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
-SMALLEST = dataclasses.replace(SPEC, backbone="mnist_cnn")
+SPEC = BundleSpec("mnist_cnn", (32, 32), "squash", 1, "avg", HeadSettings("linear"), ("a", "b", "c"))
 SPECS = {
     **{
-        kind: dataclasses.replace(SMALLEST, pooling=head.pooling, head=HeadSettings(kind, units=8))
+        kind: dataclasses.replace(SPEC, pooling=head.pooling, head=HeadSettings(kind, units=8))
         for kind, head in HEADS.items()
     },
-    "batch norm": SPEC,
+    "batch norm": dataclasses.replace(SPEC, backbone="tiny"),
     "box and metadata": dataclasses.replace(
-        SMALLEST, pooling="none", head=HeadSettings("dense", units=8), has_box=True, metadata=METADATA
+        SPEC, pooling="none", head=HeadSettings("dense", units=8), has_box=True, metadata=METADATA
     ),
 }
 
