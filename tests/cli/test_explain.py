@@ -19,7 +19,7 @@ pytestmark = pytest.mark.usefixtures("bundles_are_read_once", "untraced")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Path]) -> Path:
     """A model with random weights."""
-    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("cat", "dog"))
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("cat", "dog"), backbone="tiny")
 
 
 @pytest.fixture

@@ -21,6 +21,7 @@ from tlkit.reports.console import Console
 def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(demo, "PHOTOS_PER_KIND", {"train": 3, "validation": 1, "test": 1})
     monkeypatch.setattr("tlkit.pond.untidy.ONE_IN", 12)
+    monkeypatch.setattr("tlkit.pond.picture.SUPERSAMPLING", 1)
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
     head, unfrozen = (dataclasses.replace(stage, epochs=1, views=2) for stage in (demo.HEAD_STAGE, demo.UNFROZEN_STAGE))
     monkeypatch.setattr(demo, "HEAD_STAGE", head)
