@@ -38,7 +38,7 @@ pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Path]) -> Path:
     """A model with random weights."""
-    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", CLASS_NAMES)
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", CLASS_NAMES, backbone="tiny")
 
 
 @pytest.fixture(scope="module")

@@ -34,7 +34,7 @@ NAMES = ("keras-float32", "onnx-float16", "onnx-float32", "openvino-float16", "o
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory, make_bundle: Callable[..., Path]) -> Path:
-    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("red", "striped"), fit="crop")
+    return make_bundle(tmp_path_factory.mktemp("model") / "bundle", ("red", "striped"), fit="crop", backbone="tiny")
 
 
 @pytest.fixture(scope="module")
