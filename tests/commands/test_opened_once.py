@@ -99,6 +99,7 @@ class RedModel:
 
     batch_size = 4
     num_parallel = 1
+    map_shape = None
 
     def __init__(self, *, has_box: bool = False, metadata: MetadataEncoding = NO_METADATA) -> None:
         self.spec = BundleSpec(
