@@ -18,6 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 # Networks and matrices are so small here that threads only wait for each other. NumPy reads this when it is imported.
@@ -157,6 +158,14 @@ def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
         pytest.skip("OpenVINO is not installed; `pip install openvino` lifts this where there is a build of it")
     yield import_openvino()
     hidden_openvino.setitem(sys.modules, "openvino", None)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def garbage_is_left_to_python() -> Iterator[None]:
+    """Let no stage of a training look for garbage in all that the tests before it have made."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("tlkit.runtime.gc", SimpleNamespace(collect=lambda: 0))
+        yield
 
 
 @pytest.fixture(scope="session", autouse=True)

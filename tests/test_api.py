@@ -21,7 +21,7 @@ from PIL import Image
 import tlkit
 from tlkit.errors import DataError, SettingError
 
-pytestmark = pytest.mark.usefixtures("bundles_are_read_once")
+pytestmark = pytest.mark.usefixtures("bundles_are_read_once", "untraced_module")
 
 ROOT = Path(__file__).parent.parent
 FAST: dict[str, Any] = {"backbone": "mnist_cnn", "head": "linear", "epochs": 1, "engine": "keras"}

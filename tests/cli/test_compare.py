@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -10,6 +11,7 @@ import pytest
 from PIL import Image
 
 from tlkit.cli.compare import split_names
+from tlkit.recipes.defaults import HEAD_DEFAULTS
 
 CANDIDATES = "tiny,tiny:random"
 RunCli = Callable[..., Any]
@@ -54,10 +56,12 @@ def test_boundaries_of_one_backbone_are_ranked(run_cli: RunCli, photos: Path, tm
     assert candidates["tiny at block1"]["parameters"] < candidates["tiny at top"]["parameters"] / 10
 
 
+@pytest.mark.usefixtures("untraced")
 def test_heads_and_views_are_ranked_by_trainings_with_what_a_run_costs(
     run_cli: RunCli, make_image_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 2)
+    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=3))
     few = make_image_folder(tmp_path / "photos", {"striped green": 3, "red": 4})
     words = ["--backbones", "mnist_cnn:random", "--engine", "keras", "--image-size", "32", "--heads", "linear"]
     words += ["--views", "1,2", "--out", str(tmp_path / "c.png"), "-q", "--json"]

@@ -11,6 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from tlkit.recipes import read_recipe
+from tlkit.recipes.defaults import HEAD_DEFAULTS
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -57,8 +58,9 @@ def test_a_head_then_a_group_then_everything(photos: Path, tmp_path: Path, run_c
 
 
 def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
-    photos: Path, tmp_path: Path, run_cli: Callable[..., Any]
+    photos: Path, tmp_path: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=3))
     out = tmp_path / "run"
     options = ("--unfreeze", "conv2", "--views", "2", "--policy", "strong", "--epochs", "1", "--out", out, "--json")
     result = run_cli("finetune", photos, *SMALLEST, "--test-fraction", "0.2", *options)
@@ -73,7 +75,7 @@ def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
     assert run_cli(*command, "--json").json()["split"] == "test"
     assert [stage["stage"] for stage in payload["validation"]] == ["1-head", "2-unfreeze-conv2"]
     head, unfrozen = read_recipe(out / "recipe.toml").stages
-    assert (head.views, head.policy, head.epochs) == (2, "strong", 30)
+    assert (head.views, head.policy, head.epochs) == (2, "strong", 3)
     assert (unfrozen.views, unfrozen.policy, unfrozen.epochs) == (2, "strong", 1)
 
 
