@@ -258,12 +258,14 @@ def test_a_family_falls_into_the_groups_of_the_catalogue(built: tuple[Family, Ba
 
 @dataclass(frozen=True)
 class Trained:
-    """A family's member as if it were trained, a random image, and what it and its trunks give for it."""
+    """A family's member as if it were trained, a random image, and what it, its trunks and its last map give for it."""
 
     backbone: Backbone
     images: NDArray[np.float32]
     outputs: NDArray[np.float32]
     features: dict[str, Any]
+    last_map: NDArray[np.float32]
+    above_the_map: keras.Model | None
 
     def compute_difference(self, other: keras.Model) -> float:
         """Return the largest difference from another model's outputs, in parts of the largest output."""
@@ -290,9 +292,11 @@ def trained(built: tuple[Family, Backbone]) -> Trained:
     if len(boundaries) > 3 and "TLKIT_TEST_SLOW" not in os.environ:
         boundaries = (boundaries[0], boundaries[len(boundaries) // 2], boundaries[-1])
     trunks = [trunk for boundary in boundaries if (trunk := backbone.trunk(boundary))]
-    outputs = [*(trunk.output for trunk in trunks), backbone.groups[-1].output]
-    *features, whole = keras.Model(trunks[0].input, outputs)(images, training=False)  # one pass for all of them
-    return Trained(backbone, images, np.asarray(whole), dict(zip(boundaries, features, strict=True)))
+    below, above = backbone.split_at_map("top")
+    outputs = [*(trunk.output for trunk in trunks), below.output, backbone.groups[-1].output]
+    *features, last_map, whole = keras.Model(trunks[0].input, outputs)(images, training=False)  # one pass for all
+    known = dict(zip(boundaries, features, strict=True))
+    return Trained(backbone, images, np.asarray(whole), known, np.asarray(last_map), above)
 
 
 def test_trunk_and_tail_together_are_the_backbone_at_every_boundary(trained: Trained) -> None:
@@ -302,6 +306,18 @@ def test_trunk_and_tail_together_are_the_backbone_at_every_boundary(trained: Tra
         assert tail is not None
         assert features.shape[1:] == trained.backbone.feature_shape(boundary)
         np.testing.assert_array_equal(np.asarray(tail(features, training=False)), trained.outputs)
+
+
+def test_the_feature_is_the_mean_of_the_map_that_explains_answers(trained: Trained) -> None:
+    assert trained.last_map.ndim == 4
+    assert trained.above_the_map is not None
+    above = [type(layer) for layer in trained.above_the_map.layers]
+    if trained.backbone.entry.family == "convnext":  # it normalises the mean, so that places do not add up
+        assert above[1:] == [keras.layers.GlobalAveragePooling2D, keras.layers.LayerNormalization]
+        return
+    largest = np.abs(trained.outputs).max()
+    np.testing.assert_allclose(trained.last_map.mean(axis=(1, 2)), trained.outputs, rtol=0, atol=1e-6 * largest)
+    assert above == [keras.layers.InputLayer, keras.layers.GlobalAveragePooling2D]
 
 
 def test_a_folded_family_computes_the_same(built: tuple[Family, Backbone], trained: Trained) -> None:

@@ -123,11 +123,27 @@ def test_a_network_whose_feature_is_no_mean_of_a_map_has_no_heat_maps(
     predictor = NetworkClassifier(NETWORK_FORMAT, classifier.spec, network, None)
     with pytest.raises(NumericsError) as caught:
         predictor.compute_maps(draw_pictures(1))
+    assert predictor.map_shape is None
     assert str(caught.value) == (
-        "OpenVINO has no feature map of this network (the feature comes from Add, not from the mean of a map)\n"
-        "  Expected: a network whose feature is the mean of a map\n"
-        "  Fix: use --engine keras, and please report this as a bug in tlkit."
+        "there are no heat maps of this network: the feature comes from Add, not from the mean of a map\n"
+        "  Expected: a network whose feature is the mean of its last map, or the map itself\n"
+        "  Fix: `tlkit explain`, which asks Keras for gradients, or a head that sees places, such as dense."
     )
+
+
+def test_a_network_that_normalises_the_mean_has_no_heat_maps(make_classifier: Callable[..., Any]) -> None:
+    import keras
+
+    from tlkit.models.classifier import Classifier
+
+    known = make_classifier("linear")
+    classifier = Classifier(known.spec, known.backbone, known.head)
+    trunk, pooling = known.backbone.split_at_map("top")
+    normalised = keras.layers.LayerNormalization()(pooling.output)  # as ConvNeXt does
+    classifier.__dict__["_parts"] = trunk, keras.Model(pooling.input, normalised)
+    assert classifier.map_shape is None
+    with pytest.raises(NumericsError, match="its feature is normalised after the mean of the last map"):
+        classifier.compute_maps(draw_pictures(1))
 
 
 def test_a_map_lies_where_the_network_saw_the_picture() -> None:

@@ -119,12 +119,11 @@ def run_explain(
     metadata = MetadataSource(spec.metadata, options.table, image_column=options.image_column, images=files)
     for notice in metadata.notices:
         console.say(notice)
-    models = _open_models(run, spec, options, console)
-
     from tlkit.explain.pages import ExplanationFolder
 
-    start = time.perf_counter()
     with held_output_folder(out, kind=EXPLANATIONS, marker=OUTPUT_MARKER):
+        models = _open_models(run, spec, options, console)
+        start = time.perf_counter()
         folder = ExplanationFolder(out, spec, num_photos=len(chosen), num_neighbours=options.neighbours)
         with console.progress("Explaining", len(chosen)) as advance:
             for photo in _explain_photos(models, chosen, metadata, options):

@@ -196,12 +196,18 @@ def _norm_shapes(name: str, channels: int) -> tuple[dict[str, tuple[int, ...]], 
 
 
 def _convolve(features: Maps, kernel: NDArray[np.float32], bias: NDArray[np.float32]) -> Maps:
-    """Return a 3 × 3 convolution with zeros around the map, float32 (n, h, w, filters)."""
+    """Return a 3 × 3 convolution with zeros around the map, float32 (n, h, w, filters).
+
+    One product of matrices gives what each place adds to each of its nine neighbours, which is then summed.
+    """
     reach = KERNEL // 2
-    height, width = features.shape[1:3]
-    padded = np.pad(features, ((0, 0), (reach, reach), (reach, reach), (0, 0)))
-    found = np.broadcast_to(bias, (len(features), height, width, len(bias))).astype(np.float32)
+    num, height, width, channels = features.shape
+    filters = len(bias)
+    together = kernel.transpose(2, 0, 1, 3).reshape(channels, -1)
+    parts = (features.reshape(-1, channels) @ together).reshape(num, height, width, KERNEL, KERNEL, filters)
+    found = np.zeros((num, height + 2 * reach, width + 2 * reach, filters), np.float32)
     for down in range(KERNEL):
         for across in range(KERNEL):
-            found += padded[:, down : down + height, across : across + width] @ kernel[down, across]
-    return found
+            top, left = KERNEL - 1 - down, KERNEL - 1 - across
+            found[:, top : top + height, left : left + width] += parts[:, :, :, down, across]
+    return found[:, reach : reach + height, reach : reach + width] + bias

@@ -20,7 +20,7 @@ from tlkit.backbones.catalogue import BACKBONE_PREFIX, HEAD_PREFIX, TOP
 from tlkit.backbones.weights import finalize_normalization, stable_names
 from tlkit.heads import build_head, call_head
 from tlkit.models.novelty import Novelty
-from tlkit.models.predictor import BATCH_SIZE, MapShape, check_inputs, compute_rows
+from tlkit.models.predictor import BATCH_SIZE, MapShape, check_inputs, compute_rows, refuse_maps
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import check_spec
 from tlkit.untrusted import refusal
@@ -98,6 +98,8 @@ class Classifier:
 
     def compute_maps(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Compute the last feature maps; see `tlkit.models.predictor.Predictor.compute_maps`."""
+        if self.map_shape is None:
+            raise refuse_maps("its feature is normalised after the mean of the last map")
         return self._run_with_maps(images, np.zeros((len(images), self.spec.metadata.width), np.float32))["map"]
 
     def predict_with_maps(
@@ -109,9 +111,12 @@ class Classifier:
         return np.concatenate([compute_rows(self.spec, outputs, self.novelty), *behind], axis=1)
 
     @cached_property
-    def map_shape(self) -> MapShape:
-        """Shape of an image's last feature map."""
-        height, width, channels = self._parts[0].output.shape[1:]
+    def map_shape(self) -> MapShape | None:
+        """Shape of an image's last feature map; None if the feature is not its mean or the map itself."""
+        trunk, pooling = self._parts
+        if pooling is not None and not isinstance(pooling.layers[-1], keras.layers.GlobalAveragePooling2D):
+            return None
+        height, width, channels = trunk.output.shape[1:]
         return height, width, channels
 
     def _run_with_maps(

@@ -8,6 +8,7 @@ from typing import Any, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.errors import NumericsError
 from tlkit.models.novelty import Novelty
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, Target
@@ -55,7 +56,7 @@ class Predictor(Protocol):
 
     @property
     def map_shape(self) -> MapShape | None:
-        """Shape of an image's last feature map; None if the model has none."""
+        """Shape of an image's last feature map; None if the feature is not its mean, as in ConvNeXt, or the map itself."""
 
     def predict(self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None) -> NDArray[np.float32]:
         """Compute the outputs, and box and distance if the model has them, in one row per image.
@@ -81,6 +82,9 @@ class Predictor(Protocol):
 
         Returns:
             float32 (n, h, w, channels).
+
+        Raises:
+            NumericsError: The model has no `map_shape`.
         """
 
     def predict_with_features(
@@ -102,6 +106,15 @@ class Predictor(Protocol):
         Returns:
             float32 (n, row_width + channels + h * w * channels).
         """
+
+
+def refuse_maps(reason: str) -> NumericsError:
+    """Return the error of a network without feature maps from which its answers can be explained."""
+    return NumericsError(
+        f"there are no heat maps of this network: {reason}",
+        expected="a network whose feature is the mean of its last map, or the map itself",
+        fix="`tlkit explain`, which asks Keras for gradients, or a head that sees places, such as dense.",
+    )
 
 
 def output_names(spec: BundleSpec) -> tuple[str, ...]:

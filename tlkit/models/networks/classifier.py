@@ -15,7 +15,7 @@ from tlkit.errors import NumericsError
 from tlkit.models.golden import GOLDEN_TOLERANCE, check_golden_samples, predict_one_by_one
 from tlkit.models.networks.base import KERAS_FIX, Network, NetworkFormat
 from tlkit.models.novelty import Novelty
-from tlkit.models.predictor import MapShape, check_inputs, compute_rows, output_names
+from tlkit.models.predictor import MapShape, check_inputs, compute_rows, output_names, refuse_maps
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import GOLDEN_FILE, NOVELTY_FILE, read_novelty
 from tlkit.untrusted import quote, refusal
@@ -73,11 +73,7 @@ class NetworkClassifier:
             NumericsError: The network has no such map.
         """
         if self.map_shape is None:
-            raise NumericsError(
-                f"{self.format.title} has no feature map of this network ({self._why_no_map})",
-                expected="a network whose feature is the mean of a map",
-                fix="use --engine keras, and please report this as a bug in tlkit.",
-            )
+            raise refuse_maps(self._why_no_map)
         return self._compute_without_metadata(images, "map")
 
     def predict_with_features(
