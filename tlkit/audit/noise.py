@@ -34,6 +34,7 @@ _LIKELIHOOD_DROP = 1.92
 """Half the 95% quantile of the chi-squared distribution with one degree of freedom."""
 _MAX_FITTED = 20_000
 _TINY = 1e-9
+_LEAST = np.float32(1e-37)
 
 
 @dataclass(frozen=True, eq=False)
@@ -98,14 +99,14 @@ def _fit(scores: NDArray[np.floating[Any]], labels: NDArray[np.integer[Any]]) ->
     labels = labels[::step]
     gaps = (scores[::step] - scores[::step].max(axis=1, keepdims=True)).astype(np.float32)
     rows, others = np.arange(len(labels)), gaps.shape[1] - 1
-    own = gaps[rows, labels].astype(np.float64)
+    own, fractions = gaps[rows, labels], _FRACTIONS.astype(np.float32)
     likelihoods = np.empty((len(_TEMPERATURES), len(_FRACTIONS)))
     weights = np.empty_like(gaps)
     for place, temperature in enumerate(_TEMPERATURES):
         np.exp(np.multiply(gaps, np.float32(temperature), out=weights), out=weights)
-        given = (np.exp(own * temperature) / weights.sum(axis=1))[:, None]
-        mixed = (1.0 - _FRACTIONS) * given + _FRACTIONS / others * (1.0 - given)
-        likelihoods[place] = np.log(mixed + 1e-300).sum(axis=0) * step
+        given = (np.exp(own * np.float32(temperature)) / weights.sum(axis=1))[:, None]
+        mixed = fractions / others + (1.0 - fractions - fractions / others) * given
+        likelihoods[place] = np.log(np.maximum(mixed, _LEAST)).sum(axis=0, dtype=np.float64) * step
     temperature_place, fraction_place = np.unravel_index(likelihoods.argmax(), likelihoods.shape)
     near = _FRACTIONS[likelihoods.max(axis=0) > likelihoods.max() - _LIKELIHOOD_DROP]
     fraction = _Fraction(float(_FRACTIONS[fraction_place]), float(near.min()), float(near.max()))

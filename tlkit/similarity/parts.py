@@ -33,7 +33,7 @@ def propose_parts(small: Pictures, parts: NDArray[np.int64], wholes: NDArray[np.
     """
     windows = [measure_window(small[wholes], (_SCALE, left, top), _EDGE) for top in _OFFSETS for left in _OFFSETS]
     common = np.mean([each.mean(axis=0) for each in windows], axis=0)
-    bases = [_scale(each - common) for each in windows]
+    bases = [np.ascontiguousarray(_scale(each - common).T) for each in windows]
     found = [no_pairs()]
     for start in range(0, len(parts), _PARTS_AT_ONCE):
         rows = parts[start : start + _PARTS_AT_ONCE]
@@ -50,7 +50,10 @@ def _scale(details: Grey) -> Grey:
 
 
 def _search(queries: list[Grey], bases: list[Grey], parts: NDArray[np.int64], wholes: NDArray[np.int64]) -> Pairs:
-    """Return places of parts, and of their most similar wholes, by the best orientation and window."""
+    """Return places of parts, and of their most similar wholes, by the best orientation and window.
+
+    Queries have the shape (m, 64) in each orientation, bases (64, k) for each window.
+    """
     best = no_pairs()
     for start in range(0, len(wholes), _WHOLES_AT_ONCE):
         block = slice(start, start + _WHOLES_AT_ONCE)
@@ -58,7 +61,7 @@ def _search(queries: list[Grey], bases: list[Grey], parts: NDArray[np.int64], wh
         product = np.empty_like(highest)
         for query in queries:
             for base in bases:
-                np.maximum(highest, np.matmul(query, base[block].T, out=product), out=highest)
+                np.maximum(highest, np.matmul(query, base[:, block], out=product), out=highest)
         highest[parts[:, None] == wholes[block]] = -1
         found = np.flatnonzero(highest > _LIKE)
         places, columns = np.divmod(found, highest.shape[1])
