@@ -201,14 +201,21 @@ def measure_sharpness(grey: NDArray[np.floating[Any]]) -> float:
 
 def _measure_loss(values: NDArray[np.floating[Any]], axis: int) -> float:
     """Return the part of the differences along an axis, 0..1, that a running mean removes."""
-    rows = values.T if axis == 0 else values
-    length = rows.shape[1] - 1
-    before = np.abs(rows[:, 1:] - rows[:, :-1])
+    length, reach = values.shape[axis] - 1, _FILTER_EDGE // 2
+
+    def cut(array: NDArray[np.floating[Any]], start: int, stop: int) -> NDArray[np.floating[Any]]:
+        return array[start:stop] if axis == 0 else array[:, start:stop]
+
+    before = np.subtract(cut(values, 1, length + 1), cut(values, 0, length))
+    np.abs(before, out=before)
     total = float(before.sum())
     if total == 0:
         return 0.0
-    first, last = (np.repeat(border, _FILTER_EDGE // 2, axis=1) for border in (rows[:, :1], rows[:, -1:]))
-    padded = np.concatenate([first, rows, last], axis=1)
+    first, last = (np.repeat(cut(values, place, place + 1), reach, axis=axis) for place in (0, length))
+    padded = np.concatenate([first, values, last], axis=axis)
     # Two neighbouring means differ by what leaves the one and enters the other.
-    before -= np.abs(padded[:, _FILTER_EDGE : _FILTER_EDGE + length] - padded[:, :length]) / np.float32(_FILTER_EDGE)
+    change = np.subtract(cut(padded, _FILTER_EDGE, _FILTER_EDGE + length), cut(padded, 0, length))
+    np.abs(change, out=change)
+    change /= np.float32(_FILTER_EDGE)
+    before -= change
     return float(np.maximum(before, 0, out=before).sum()) / total
