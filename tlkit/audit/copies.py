@@ -71,7 +71,7 @@ def group_copies(
 ) -> Copies:
     """Find the groups of copies in a data set: equal, re-encoded, resized, brightened, turned, cut or slightly rotated.
 
-    Takes about 3 ms of processor time an image, and 10 kB of memory.
+    Takes about 2 ms of processor time an image in a data set of 10,000, and 10 kB of memory.
 
     Args:
         records: The images.
