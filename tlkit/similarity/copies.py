@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import cache, partial
 from typing import Any
 
 import numpy as np
@@ -122,7 +123,7 @@ def find_copies(
         advance: Called with the number of pictures that have been compared since the last call, len(sides.first) in all.
     """
     first, second, orientation = _propose_by_detail(small, sides)
-    average = _average(read, sides) if len(first) or has_parts else None
+    average = cache(partial(_average, read, sides))
     found = _compare_whole(first, second, orientation, read, average)
     count = _Countdown(len(sides.first), advance)
     if not has_parts:
@@ -179,14 +180,14 @@ def _compare_whole(
     second: NDArray[np.int64],
     orientation: NDArray[np.int64],
     read: ReadPictures,
-    average: Grey | None,
+    average: Callable[[], Grey | None],
 ) -> CopyPairs:
     """Return those pairs whose whole pictures agree, the second turned by its orientation."""
     agreement = np.zeros(len(first), np.float32)
     for start in range(0, len(first), _AT_ONCE):
         part = slice(start, start + _AT_ONCE)
         one, other = _read_pairs(first[part], second[part], read)
-        agreement[part] = _correlate(one, _turn_each(other, orientation[part]), average)
+        agreement[part] = _agree(one, _turn_each(other, orientation[part]), MIN_AGREEMENT, average)
     kept = np.flatnonzero(agreement >= MIN_AGREEMENT)
     ones = np.ones(len(kept), np.float32)
     return CopyPairs(
@@ -228,7 +229,11 @@ def _choose(
 
 
 def _compare_parts(
-    first: NDArray[np.int64], second: NDArray[np.int64], read: ReadPictures, average: Grey | None, count: _Countdown
+    first: NDArray[np.int64],
+    second: NDArray[np.int64],
+    read: ReadPictures,
+    average: Callable[[], Grey | None],
+    count: _Countdown,
 ) -> Iterator[CopyPairs]:
     """Yield those pairs of which one agrees with a part of the other."""
     for start in range(0, len(first), _AT_ONCE):
@@ -239,11 +244,10 @@ def _compare_parts(
         orientation = np.where(lies.part_is_first, INVERSE[lies.orientation], lies.orientation)
         scale = lies.scale.min(axis=1)
         # Of pictures that lie wholly on each other, what all pictures share must not decide.
-        is_whole = (scale >= _WHOLE) & (np.abs(lies.angle) < UPRIGHT)
         agreement = lies.agreement.copy()
-        if average is not None:
-            individual = _correlate(one, _turn_each(other, orientation), average)
-            agreement = np.where(is_whole, np.minimum(agreement, individual), agreement)
+        is_whole = (scale >= _WHOLE) & (np.abs(lies.angle) < UPRIGHT) & (agreement >= MIN_PART_AGREEMENT)
+        turned = _turn_each(other[is_whole], orientation[is_whole])
+        agreement[is_whole] = np.minimum(agreement[is_whole], _agree(one[is_whole], turned, 0.0, average))
         is_even = np.abs(np.log(lies.scale[:, 0] / lies.scale[:, 1])) <= _EVEN
         kept = np.flatnonzero(agreement >= np.where(is_even, MIN_PART_AGREEMENT, MIN_UNEVEN_AGREEMENT))
         yield CopyPairs(
@@ -269,8 +273,19 @@ def _turn_each(pictures: NDArray[Any], orientation: NDArray[np.int64]) -> NDArra
     return orient(pictures)[np.arange(len(pictures)), orientation]
 
 
+def _agree(
+    first: NDArray[np.uint8], second: NDArray[np.uint8], limit: float, average: Callable[[], Grey | None]
+) -> Grey:
+    """Return how well the detail of pictures agrees, float32 (n,), from a limit on without the detail that all share."""
+    agreement = _correlate(first, second, None)
+    likely = np.flatnonzero(agreement >= limit)
+    if len(likely):  # the average takes reading pictures
+        agreement[likely] = _correlate(first[likely], second[likely], average())
+    return agreement
+
+
 def _correlate(first: NDArray[np.uint8], second: NDArray[np.uint8], average: Grey | None) -> Grey:
-    """Return how well the detail of pictures agrees, float32 (n,), the detail that all pictures share left out."""
+    """Return how well the detail of pictures agrees, float32 (n,), at most as well as without a detail that is given."""
     one, other = measure_detail(first, _COMPARED_EDGE), measure_detail(second, _COMPARED_EDGE)
     agreement: Grey = (one * other).sum(axis=1)
     if average is not None:
