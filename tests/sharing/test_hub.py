@@ -21,7 +21,7 @@ from tlkit.models.tensors import write_tensors
 from tlkit.reports.console import Console
 from tlkit.sharing.contents import choose_files
 from tlkit.sharing.golden import draw_shapes
-from tlkit.sharing.hub import check_repository
+from tlkit.sharing.hub import check_repository, explained_errors
 
 pytestmark = [
     pytest.mark.usefixtures("bundles_are_read_once"),
@@ -61,7 +61,7 @@ def test_what_was_pushed_is_pulled_and_checked(
     assert [path.name for path in out.parent.iterdir()] == ["colours"]
 
 
-@pytest.mark.parametrize("part_bytes", [0, 2**12])
+@pytest.mark.parametrize("part_bytes", [0, 2**15])
 def test_large_files_go_to_the_place_that_the_hub_names(
     hub: FakeHub, bundle: Path, tmp_path: Path, part_bytes: int
 ) -> None:
@@ -78,6 +78,19 @@ def test_a_large_file_that_is_refused_is_an_error_in_words(hub: FakeHub, bundle:
     with pytest.raises(HubError) as refused:
         run_push(bundle, NAME, PushOptions(keeps_golden_images=True), console=QUIET)
     assert refused.value.found == f"{NAME}: the hub refuses access, or has no such repository (status 403)."
+
+
+@pytest.mark.parametrize(
+    ("error", "found"),
+    [
+        (ConnectionError("Network error"), "the hub cannot be reached (ConnectionError)."),
+        (ValueError("Malformed response"), "the hub's library fails (Malformed response)."),
+    ],
+)
+def test_what_the_libraries_of_the_hub_raise_is_an_error_in_words(error: Exception, found: str) -> None:
+    with pytest.raises(HubError) as refused, explained_errors(NAME):
+        raise error
+    assert refused.value.found == f"{NAME}: {found}"
 
 
 def test_photos_are_replaced_by_drawn_pictures_with_fresh_answers(hub: FakeHub, bundle: Path, tmp_path: Path) -> None:

@@ -91,7 +91,10 @@ def explained_errors(repository: str) -> Iterator[None]:
     from huggingface_hub import errors
 
     transport_error: type[Exception] = vars(errors)["HTTPError"]  # of the HTTP library, which is another by version
-    unreachable = (transport_error, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled)
+    unreachable = (
+        *(transport_error, errors.LocalEntryNotFoundError, errors.OfflineModeIsEnabled),
+        *(ConnectionError, TimeoutError),  # of hf_xet, by which large files go
+    )
     try:
         yield
     except (errors.HfHubHTTPError, *unreachable, RuntimeError, ValueError) as error:
