@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime", reason="pip install 'tlkit[onnx]' brings onnx
 
 from tlkit.exports import calibration
 from tlkit.exports.graph_running import compute_values
-from tlkit.exports.onnx_writer.quantization import plan_quantization, quantize_graph
+from tlkit.exports.onnx_writer.quantization import drop_outer_roundings, plan_quantization, quantize_graph
 
 IMAGES = CalibrationImages(
     np.random.default_rng(0).integers(100, 256, (8, 6, 6, 3), np.uint8), np.zeros((8, 0), np.float32)
@@ -92,3 +92,19 @@ def test_products_with_two_neighbouring_weights_fit_into_16_bits() -> None:
     kernel = quantized.constants["kernel/quantized"].transpose(0, 2, 3, 1).reshape(5, -1).astype(int)
     assert 255 * np.abs(kernel[:, 1:] + kernel[:, :-1]).max() < 2**15
     assert np.abs(kernel).max(axis=1).min() > 60
+
+
+def test_without_outer_roundings_only_the_inputs_of_layers_are_rounded() -> None:
+    quantized = calibration.quantize(make_graph(), IMAGES)
+
+    inner = drop_outer_roundings(quantized)
+
+    rounded = [
+        [name for name, node in graph.nodes.items() if node.kind == "QuantizeLinear"] for graph in (quantized, inner)
+    ]
+    assert rounded == [
+        ["transpose/quantized", "relu/quantized", "relu_2/quantized"],
+        ["transpose/quantized", "relu/quantized"],
+    ]
+    exact, ours = compute(quantized, "value"), compute(inner, "value")
+    assert 0 < np.abs(ours - exact).max() < 0.02 * np.abs(exact).max()

@@ -26,7 +26,7 @@ def write(
     """Write `model.xml` and `model.bin`. The input `image` is uint8; `metadata` is float32; the batch may have any size.
 
     With float16 the weights take half the space; a processor computes in float32 none the less. With int8 the file holds
-    the graph that the format ONNX has.
+    the graph that the format ONNX has, but for some roundings.
 
     Raises:
         NumericsError: int8 is asked for, and ONNX has no way to write a layer of the model.
@@ -64,10 +64,12 @@ def _convert(model: ShippedModel) -> openvino.Model:
 def _read_quantized(model: ShippedModel, calibration: CalibrationImages | None) -> openvino.Model:
     """Return a quantized graph of a model, through a temporary file in ONNX."""
     from tlkit.exports import onnx
+    from tlkit.exports.onnx_writer.quantization import drop_outer_roundings
 
     openvino = import_openvino()
+    quantized = drop_outer_roundings(onnx.convert(model, calibration))
     with TemporaryDirectory() as scratch:
-        path = onnx.save(onnx.convert(model, calibration), model, Path(scratch) / onnx.EXPORT.file)
+        path = onnx.save(quantized, model, Path(scratch) / onnx.EXPORT.file)
         graph = openvino.Core().read_model(path)  # reads the weights, too
     process = openvino.preprocess.PrePostProcessor(graph)
     process.input("image").tensor().set_element_type(openvino.Type.u8)

@@ -14,7 +14,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.exports.onnx_writer.graph import Graph, Node, count_readers, find_needed
+from tlkit.exports.onnx_writer.graph import Graph, Node, count_readers, drop_unread, find_needed
 
 WEIGHTED = ("Conv", "Gemm", "MatMul")
 JOINED = ("Relu", "Clip")
@@ -90,6 +90,28 @@ def shift_bias(graph: Graph, layer: str, shift: NDArray[np.float64]) -> NDArray[
     graph.constants[f"{name}/quantized"] = after.astype(np.int32)
     added: NDArray[np.float32] = ((after - before) * scale).astype(np.float32)
     return added
+
+
+def drop_outer_roundings(graph: Graph) -> Graph:
+    """Return a quantized graph in which only what a quantized layer reads is rounded.
+
+    onnxruntime computes a layer in whole numbers only if its output is rounded, too. OpenVINO does without, and would
+    round what is concatenated by one scale for all, however different the ranges are.
+    """
+    layers = [node for node in graph.nodes.values() if node.kind in WEIGHTED and node.inputs[1].endswith("/rounded")]
+    read = {node.inputs[0] for node in layers}
+    outer = {
+        output: node.inputs[0].removesuffix("/quantized")
+        for output, node in graph.nodes.items()
+        if node.kind == "DequantizeLinear" and node.inputs[0] in graph.nodes and output not in read
+    }
+    nodes = {
+        output: Node(node.kind, tuple(outer.get(name, name) for name in node.inputs), node.attributes)
+        for output, node in graph.nodes.items()
+    }
+    result = Graph(inputs=graph.inputs, outputs=graph.outputs, nodes=nodes, constants=dict(graph.constants))
+    drop_unread(result)
+    return result
 
 
 def _is_layer(graph: Graph, name: str) -> bool:
