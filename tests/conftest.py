@@ -241,15 +241,14 @@ def traced(untraced: None) -> Iterator[None]:
 def read_process_state() -> dict[str, Any]:
     """Return what any code can change for all that runs after it in the same process, by name."""
     state: dict[str, Any] = {
-        "environment variables": {
-            name: value for name, value in os.environ.items() if name in VARIABLES or name.startswith("TLKIT_")
-        },
         "working directory": Path.cwd(),
         "sys.path": list(sys.path),
         "standard streams": (sys.__stdout__, sys.__stderr__),
         "signal handlers": [signal.getsignal(number) for number in (signal.SIGINT, signal.SIGTERM)],
         "logging": (logging.root.level, list(logging.root.handlers), logging.root.manager.disable),
         "Pillow's limits": (Image.MAX_IMAGE_PIXELS, ImageFile.LOAD_TRUNCATED_IMAGES),
+        "help options": [],
+        **{f"${name}": os.environ[name] for name in os.environ if name in VARIABLES or name.startswith("TLKIT_")},
     }
     if keras := sys.modules.get("keras"):
         state["Keras' settings"] = (
@@ -278,8 +277,9 @@ def nothing_is_left_behind() -> Iterator[None]:
     before = read_process_state()
     yield
     after = read_process_state()
-    changed = [name for name, value in after.items() if value != before.get(name, value)]
-    assert changed == [], f"all tests after this one have { ({name: after[name] for name in changed}) }"
+    imported = {name for name in after.keys() - before.keys() if not name.startswith("$")}  # the library is new
+    changed = {name for name in {*before, *after} - imported if before.get(name) != after.get(name)}
+    assert changed == set(), "this test changes them for all tests after it"
 
 
 @pytest.fixture(autouse=True)
