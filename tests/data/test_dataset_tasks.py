@@ -210,8 +210,8 @@ def test_the_table_of_values_has_their_range_by_split(make_table: MakeTable) -> 
     assert read(make_table("price,split", cells), **VALUES).class_table() == (
         ("split", "images", "lowest", "median", "highest"),
         (
-            ("train", "3", "2", "3", "1e+06"),
-            ("validation", "2", "4.5", "5", "5.5"),
+            ("train", "3", "2", "3", "1,000,000"),
+            ("validation", "2", "4.50", "5", "5.50"),
             ("test", "1", "-7", "-7", "-7"),
         ),
     )
