@@ -35,6 +35,20 @@ def test_the_intervals_are_those_of_resampled_images() -> None:
         assert (interval.low, interval.high) == pytest.approx((low, high), abs=0.02)
 
 
+def test_the_interval_of_a_perfect_score_has_a_width() -> None:
+    is_true = np.eye(3, dtype=bool)[[0] * 13 + [1] * 13 + [2] * 4]
+    macro, micro = measure_macro_f1(is_true, is_true), measure_micro_f1(is_true, is_true)
+    assert macro
+    assert micro
+    lows = [measure_name(count, count, count)["f1"].low for count in (13, 13, 4)]
+    assert (macro.value, macro.low, macro.high) == pytest.approx((1.0, float(np.mean(lows)), 1.0))
+    assert (micro.value, micro.low, micro.high) == (1.0, measure_name(30, 30, 30)["f1"].low, 1.0)
+    none = measure_macro_f1(is_true[:, :2], is_true[:, 1::-1])
+    assert none
+    assert (none.value, none.low) == (0.0, 0.0)
+    assert none.high > 0.1
+
+
 def test_names_that_never_occur_have_no_f1() -> None:
     never = np.zeros((4, 2), bool)
     assert measure_macro_f1(never, never) is None

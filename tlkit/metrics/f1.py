@@ -80,8 +80,17 @@ def _measure(
         means: NDArray[np.float64] = f1.sum(axis=0) / np.where(num_occurring, num_occurring, np.nan)
         return means
 
-    value = float(compute(np.ones((len(is_true), 1)))[0])
-    return None if np.isnan(value) else compute_bootstrap_interval(value, compute, len(is_true), num_passes=NUM_PASSES)
+    once = np.ones((len(is_true), 1))
+    value = float(compute(once)[0])
+    if np.isnan(value):
+        return None
+    interval = compute_bootstrap_interval(value, compute, len(is_true), num_passes=NUM_PASSES)
+    if interval.low < interval.high:
+        return interval
+    # All answers are right, or all wrong, and so are those of every resample.
+    totals = [pool(_count(part, once))[:, 0].astype(int).tolist() for part in (both, is_claimed, is_true)]
+    each = [named["f1"] for counts in zip(*totals, strict=True) if (named := measure_name(*counts))]
+    return Interval(value, float(np.mean([one.low for one in each])), float(np.mean([one.high for one in each])))
 
 
 def _count(is_named: NDArray[np.bool_], counts: NDArray[np.float64]) -> NDArray[np.float64]:
