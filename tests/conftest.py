@@ -164,7 +164,7 @@ def openvino(hidden_openvino: pytest.MonkeyPatch) -> Iterator[Any]:
 def garbage_is_left_to_python() -> Iterator[None]:
     """Let no stage of a training look for garbage in all that the tests before it have made."""
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("tlkit.runtime.gc", SimpleNamespace(collect=lambda: 0))
+        patch.setattr("tlkit.runtime.gc", SimpleNamespace(**{**vars(gc), "collect": lambda: 0}))
         yield
 
 
