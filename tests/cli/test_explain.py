@@ -55,6 +55,14 @@ def test_explain_writes_a_page_and_a_picture_of_each_map(
             )
 
 
+def test_the_page_names_a_few_of_many_files() -> None:
+    from tlkit.commands.explain import _name_sources
+
+    assert _name_sources([]) == "the run's own images"
+    assert _name_sources(["a.png", "b.png", "c.png"]) == "a.png, b.png, c.png"
+    assert _name_sources(["a.png", "b.png", "c.png", "d.png", "e.png"]) == "a.png, b.png, c.png and 2 more"
+
+
 def test_a_class_is_explained_by_name_and_the_rest_is_counted(
     run_cli: RunCli, bundle: Path, photos: Path, tmp_path: Path
 ) -> None:

@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 EXPLANATIONS = "explanations"
 NUM_PATCHES = 12
 """Patches that are shown of each channel."""
+MAX_NAMED_SOURCES = 3
 MAX_CHANNEL_PHOTOS = 1000
 """Training photos among which patches are looked for, spread evenly."""
 
@@ -130,7 +131,7 @@ def run_explain(
                 folder.add(photo)
                 advance(1)
         _show_network(models, options, folder)
-        origin = describe_origin(spec, data=", ".join(sources) or "the run's own images", command=console.command)
+        origin = describe_origin(spec, data=_name_sources(sources), command=console.command)
         origin |= {"method": options.method, "map": f"at {options.boundary or TOP}"}
         page = folder.write_page(f"Explanations of {run.name}", origin)
     payload = {
@@ -146,6 +147,13 @@ def run_explain(
     }
     _say(payload, console)
     return payload
+
+
+def _name_sources(sources: Sequence[str]) -> str:
+    """Return where the photos come from, in words; a pattern may stand for hundreds of files."""
+    named = ", ".join(sources[:MAX_NAMED_SOURCES]) or "the run's own images"
+    more = len(sources) - MAX_NAMED_SOURCES
+    return f"{named} and {more:,} more" if more > 0 else named
 
 
 def _check_asked(sources: Sequence[str], options: ExplainOptions, run: Path) -> None:
