@@ -12,6 +12,8 @@ from dataclasses import dataclass
 
 from tlkit.errors import BackboneError, name_fix
 
+INT8 = "int8"
+"""Precision of a quantized trunk; what is not quantized in it is computed in float32."""
 PIXELS = "pixels"
 TOP = "top"
 BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"

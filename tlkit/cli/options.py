@@ -18,7 +18,7 @@ from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
 from tlkit.models.networks import NETWORK_FORMATS, PREDICTION_ENGINES
 from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.given import setting_flag, setting_parameter
-from tlkit.recipes.settings import POLICIES, PRECISIONS
+from tlkit.recipes.settings import OPEN_PRECISIONS, POLICIES, PRECISIONS
 from tlkit.reports.console import Console, announce_waits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -120,7 +120,7 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     precision = click.option(
         "--precision",
-        type=click.Choice(PRECISIONS[1:]),
+        type=click.Choice([each for each in PRECISIONS if each not in OPEN_PRECISIONS]),
         default="float32",
         show_default=True,
         help="Precision of OpenVINO; bfloat16 changes probabilities by up to 0.01, and is faster if the processor supports it.",

@@ -149,7 +149,7 @@ def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console
             computed.positions,
             head=candidate.head,
             views=candidate.views,
-            precision=candidate.backbone.precision,
+            precision=candidate.backbone.training_precision,
             advance=advance,
         )
     num_rows = np.unique(computed.positions).size  # equal files share theirs
@@ -199,7 +199,7 @@ def _count_below(backbone: Backbone, candidate: Candidate) -> int:
 
 def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: Console) -> float:
     """Return the seconds per view, from file to feature, with the engine of the cache."""
-    engine = work.make_engine(Choice(work.spec.engine, work.spec.precision), warn=console.warn)
+    engine = work.make_engine(Choice.of(work.spec), warn=console.warn)
     manifest = Manifest(Path(), (), tuple(records[:NUM_TIMED_IMAGES]))
     requested = RequestedRows(manifest, views)
     load = partial(requested.load, image_size=work.spec.image_size, fit=work.spec.fit)

@@ -13,6 +13,7 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.backbones.catalogue import INT8
 from tlkit.data.near_copies import SplitCopies, find_split_copies
 from tlkit.data.seen_images import write_earlier_images
 from tlkit.errors import RunError
@@ -213,6 +214,8 @@ def _print_end(
         if beside_copies:
             console.say(beside_copies.sentence())
         console.say(qualify_validation(folder.path, run.manifest))
+        if INT8 in {precision for _, precision in run.recipe.made_by.read_engines().values()}:
+            console.say("It learned from frozen layers in int8; the model and this score compute them in float32.")
     if steps.not_made:
         missing = ", ".join(each["what"] for each in steps.not_made)
         console.warn(

@@ -14,14 +14,16 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.backbones.catalogue import INT8
 from tlkit.errors import NumericsError
 from tlkit.features.cache import CacheSpec, FeatureCache
-from tlkit.features.folder import AGREEMENT_FILE
+from tlkit.features.calibration import CalibrationSample, calibrate, has_quantized_trunk
+from tlkit.features.folder import AGREEMENT_FILE, read_specs
 from tlkit.features.pruning import ENGINES
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.files import read_json, write_json
@@ -47,13 +49,19 @@ images/s, 784 with 32; ResNet50: 127 and 122); Keras with 32 (ResNet50: 105 imag
 
 @dataclass(frozen=True)
 class Choice:
-    """An engine and its precision."""
+    """An engine and its precision; in int8 also the quantized trunk, once there is one."""
 
     engine: str
     precision: str
+    calibration: str = ""
 
     def __str__(self) -> str:
         return f"{self.engine} in {self.precision}"
+
+    @classmethod
+    def of(cls, spec: CacheSpec) -> Self:
+        """Return the choice of a cache."""
+        return cls(spec.engine, spec.precision, spec.calibration)
 
     def describe(self, spec: CacheSpec) -> CacheSpec:
         """Return the specification of a cache with this choice."""
@@ -79,6 +87,7 @@ class Work:
         cache_root: Root of caches and converted trunks.
         num_rows: Number of rows.
         sample: Some of the images, uint8 (n, height, width, 3), n <= 8; None if no file could be read.
+        load_calibration_sample: Returns the images to calibrate int8 on; None if no file can be read.
     """
 
     spec: CacheSpec
@@ -86,6 +95,24 @@ class Work:
     cache_root: Path
     num_rows: int
     sample: NDArray[np.uint8] | None
+    load_calibration_sample: Callable[[], CalibrationSample | None] = lambda: None
+
+    def calibrate(self, console: Console) -> Choice:
+        """Quantize the trunk, and return it as a choice.
+
+        Raises:
+            CacheError: It cannot be saved.
+            NumericsError: It costs too much accuracy.
+        """
+        calibration = calibrate(
+            self.trunk,
+            self.load_calibration_sample,
+            batch_size=BATCH_SIZES["openvino"],
+            description=self._describe_trunk(),
+            root=self.cache_root / ENGINES,
+            console=console,
+        )
+        return Choice("openvino", INT8, calibration)
 
     def make_engine(self, choice: Choice, *, warn: Callable[[str], None]) -> Engine:
         """Return the trunk, ready to run; `warn` is called with a sentence if the converted trunk cannot be saved."""
@@ -93,17 +120,23 @@ class Work:
             from tlkit.backbones.engines.base import make_keras_engine
 
             return make_keras_engine(self.trunk, precision=choice.precision, batch_size=BATCH_SIZES["keras"])
-        from tlkit.backbones.engines.openvino import make_openvino_engine
+        from tlkit.backbones.engines.openvino import make_openvino_engine, make_quantized_engine
 
-        names = ("backbone", "weights_sha256", "boundary", "pooling", "image_size")
+        root, batch_size = self.cache_root / ENGINES, BATCH_SIZES["openvino"]
+        if choice.precision == INT8:
+            return make_quantized_engine(root, choice.calibration, batch_size=batch_size)
         return make_openvino_engine(
             self.trunk,
             precision=choice.precision,
-            batch_size=BATCH_SIZES["openvino"],
-            description={name: getattr(self.spec, name) for name in names},
-            root=self.cache_root / ENGINES,
+            batch_size=batch_size,
+            description=self._describe_trunk(),
+            root=root,
             warn=warn,
         )
+
+    def _describe_trunk(self) -> dict[str, Any]:
+        names = ("backbone", "weights_sha256", "boundary", "pooling", "image_size")
+        return {name: getattr(self.spec, name) for name in names}
 
 
 def find_begun_cache(
@@ -112,7 +145,8 @@ def find_begun_cache(
     """Return the cache to continue, so that its rows are not computed again with another engine.
 
     A complete cache is preferred, whether or not its engine runs here; then, among engines that run, the cache with
-    most of the requested rows, then with most rows. None if there are no rows.
+    most of the requested rows, then with most rows. None if there are no rows. A quantized trunk only goes on where some of
+    the rows are its own: other images would not suit its calibration.
     """
     begun = []
     for choice, cache, num_found in _open_begun(spec, backbone, cache_root, requested):
@@ -120,7 +154,16 @@ def find_begun_cache(
             return cache
         begun.append((num_found, len(cache), choice, cache))
     runnable = list_choices(backbone) if begun else []
-    able = [each for each in begun if each[2] in runnable and (each[1] or each[3].damaged)]
+    able = [
+        (num_found, num_rows, choice, cache)
+        for num_found, num_rows, choice, cache in begun
+        if dataclasses.replace(choice, calibration="") in runnable
+        and (
+            num_found and has_quantized_trunk(cache_root / ENGINES, choice.calibration)
+            if choice.calibration
+            else num_rows or cache.damaged
+        )
+    ]
     return max(able, key=lambda each: each[:2])[3] if able else None
 
 
@@ -136,14 +179,18 @@ def _open_begun(
     spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
 ) -> Iterator[tuple[Choice, FeatureCache, int]]:
     """Yield every choice that has a cache, with the cache and its number of requested rows."""
-    for choice in _list_all(backbone):
+    for choice in _list_all(backbone, spec, cache_root):
         described = choice.describe(spec)
         if described.folder(cache_root).is_dir():
             cache = FeatureCache.open(cache_root, described)
             yield choice, cache, int((requested.find(cache) >= 0).sum())
 
 
-def _list_all(backbone: ResolvedBackbone) -> list[Choice]:
+def _list_all(backbone: ResolvedBackbone, spec: CacheSpec, cache_root: Path) -> list[Choice]:
+    if backbone.precision == INT8:
+        described = [each for each in read_specs(cache_root) if each.precision == INT8]
+        choices = [Choice(each.engine, each.precision, each.calibration) for each in described]
+        return [choice for choice, each in zip(choices, described, strict=True) if choice.describe(spec) == each]
     engines = ("openvino", "keras") if backbone.engine == "auto" else (backbone.engine,)
     precisions = ("bfloat16", "float32") if backbone.precision == "auto" else (backbone.precision,)
     return list(itertools.starmap(Choice, itertools.product(engines, precisions)))
@@ -158,8 +205,10 @@ def list_choices(backbone: ResolvedBackbone) -> list[Choice]:
     from tlkit.backbones.engines.openvino_runtime import has_openvino, require_openvino
     from tlkit.runtime import native_precision
 
-    if backbone.engine == "openvino":
+    if backbone.engine == "openvino" or backbone.precision == INT8:
         require_openvino()
+    if backbone.precision == INT8:
+        return [Choice("openvino", INT8)]
     engines = [backbone.engine] if backbone.engine != "auto" else ["openvino", "keras"] if has_openvino() else ["keras"]
     if backbone.precision != "auto":
         return [Choice(engine, backbone.precision) for engine in engines]
@@ -182,7 +231,7 @@ def select_engine(
         BackboneError: OpenVINO is asked for, and is not installed.
         NumericsError: No allowed engine agrees with float32 Keras.
     """
-    choices = [Choice(begun.spec.engine, begun.spec.precision)] if begun else list_choices(backbone)
+    choices = [Choice.of(begun.spec)] if begun else list_choices(backbone)
     trials: list[TriedEngine] = []
     refusals: list[NumericsError] = []
     for choice in choices:
@@ -234,6 +283,9 @@ def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
     """
     from tlkit.backbones.engines.base import check_agreement, compute_agreement
 
+    if choice.precision == INT8:  # calibrating has judged it
+        choice = choice if choice.calibration else work.calibrate(console)
+        return TriedEngine(choice, work.make_engine(choice, warn=console.warn), None)
     engine = work.make_engine(choice, warn=console.warn)
     agreement = None
     if work.sample is not None and not _was_compared(choice.describe(work.spec).folder(work.cache_root)):

@@ -17,6 +17,7 @@ from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import FeatureCache
+from tlkit.features.calibration import load_calibration_sample
 from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, find_complete_cache, select_engine
 from tlkit.features.extract import FillReport, fill_cache, load_sample
 from tlkit.features.folder import note_use
@@ -108,7 +109,8 @@ class FeatureRows:
             if self._request.is_pooled
             else self._backbone.trunk(self.spec.boundary)
         )
-        work = Work(self.spec, trunk, self._cache_root, len(self.missing), sample)
+        load_more = partial(load_calibration_sample, self.requested, self._load)
+        work = Work(self.spec, trunk, self._cache_root, len(self.missing), sample, load_more)
         return select_engine(work, self._request.backbone, self.cache, console)
 
     def compute(

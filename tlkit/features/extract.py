@@ -208,16 +208,21 @@ def load_sample(
     items: Sequence[Item], load: Callable[[Item], NDArray[np.uint8]], at_most: int
 ) -> NDArray[np.uint8] | None:
     """Return the images of the first items that can be loaded, uint8 (n, height, width, 3); None if there are none."""
+    found = load_all(items[:at_most], load)
+    return np.stack([image for _, image in found]) if found else None
 
-    def try_to_load(item: Item) -> NDArray[np.uint8] | None:
+
+def load_all(items: Sequence[Item], load: Callable[[Item], NDArray[np.uint8]]) -> list[tuple[Item, NDArray[np.uint8]]]:
+    """Return the items that can be loaded, each with its image, uint8 (height, width, 3)."""
+
+    def try_to_load(item: Item) -> tuple[Item, NDArray[np.uint8]] | None:
         try:
-            return load(item)
+            return item, load(item)
         except LoadFailure:
             return None
 
     with waiting_for("the first images to be read and decoded"), ThreadPoolExecutor(thread_name_prefix="load") as pool:
-        found = [image for image in pool.map(try_to_load, items[:at_most]) if image is not None]
-    return np.stack(found) if found else None
+        return [found for found in pool.map(try_to_load, items) if found is not None]
 
 
 def fill_cache(

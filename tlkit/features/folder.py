@@ -113,6 +113,12 @@ def read_spec(folder: Path) -> CacheSpec:
     )
 
 
+def read_specs(root: Path) -> list[CacheSpec]:
+    """Return the specifications of the caches under a cache root that have one."""
+    found = (_read_description(folder) for folder in sorted((root / "features").glob("*")))
+    return [spec for spec in found if spec is not None]
+
+
 def restore_description(folder: Path) -> CacheSpec:
     """Return the result of `read_spec`, and write a lost or damaged description again.
 

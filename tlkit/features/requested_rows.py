@@ -40,6 +40,7 @@ class RequestedRows:
     Rows form a table (num_files, num_views); files outside the training split use only the first column.
 
     Attributes:
+        manifest: The data set.
         views: The views of the training images.
         keys: The names of the views, in order.
         files: One record per distinct file, in the order of the table.
@@ -47,7 +48,7 @@ class RequestedRows:
     """
 
     def __init__(self, manifest: Manifest, views: ViewPlan) -> None:
-        self._manifest = manifest
+        self.manifest = manifest
         self.views = views
         # Pixels of deep grey also depend on the data set's ranges.
         suffix = f"/{hash_grey(manifest.grey)}" if manifest.grey else ""
@@ -89,7 +90,7 @@ class RequestedRows:
         splits = {}
         skipped = []
         for split in SPLITS:
-            records = self._manifest.in_split(split)
+            records = self.manifest.in_split(split)
             numbers = np.array([self.number_of[record.sha256] for record in records], dtype=np.int64)
             part = positions[numbers, : self.views.num_views if split == "train" else 1]
             complete = np.asarray((part >= 0).all(axis=1))
@@ -114,7 +115,7 @@ class RequestedRows:
         record = self.files[self.number_of[rows[0].sha256]]
         drawn = [self.views.draw(record.sha256, self.keys.index(row.view)) for row in rows]
         try:
-            image = ImageFile.read(record.path, self._manifest.grey, expected_sha256=record.sha256)
+            image = ImageFile.read(record.path, self.manifest.grey, expected_sha256=record.sha256)
             return [image.render(image_size=image_size, fit=fit, view=view) for view in drawn]
         except UnusableImage as unusable:
             raise LoadFailure(unusable.reason) from unusable

@@ -32,9 +32,10 @@ class CacheSpec:
         fit: How an image is resized to it.
         loader_version: Version of the image loader.
         engine: Engine that runs the trunk: keras or openvino.
-        precision: Precision of the computation: float32 or bfloat16.
+        precision: Precision of the computation: float32, bfloat16 or int8.
         dtype: dtype of the stored features: float16 or float32.
         feature_shape: Shape of one row.
+        calibration: Hash of the quantized trunk; empty unless the precision is int8.
     """
 
     backbone: str
@@ -48,6 +49,7 @@ class CacheSpec:
     precision: str
     dtype: str
     feature_shape: tuple[int, ...]
+    calibration: str = ""
 
     @property
     def row_bytes(self) -> int:

@@ -17,10 +17,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.intervals import Interval
+from tlkit.metrics.ridge import Matrix
 from tlkit.outputs import QUANTITIES
 from tlkit.probes.folds import Fold, make_stratified_folds
 from tlkit.probes.probe import describe_gain, run_probes
-from tlkit.probes.ridge import Matrix
 from tlkit.tasks import find_task
 
 PARTS = tuple(2.0 ** (step / 2 - 3) for step in range(7))

@@ -124,7 +124,7 @@ def run_trial(
     outputs_of = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
     with (
         console.progress("Trial", len(parts), "folds") as advance,
-        graph_precision(strategy.plan.recipe.backbone.precision),
+        graph_precision(strategy.plan.recipe.training_precision),
     ):
         for part in parts:
             outputs_of["head"][part.test], outputs_of["deeper"][part.test] = trainings.train_both(part)

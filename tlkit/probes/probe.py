@@ -16,8 +16,8 @@ from numpy.typing import NDArray
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
 from tlkit.metadata.numbers import parse_number
 from tlkit.metrics.intervals import Interval
+from tlkit.metrics.ridge import Matrix, RidgePath
 from tlkit.probes.folds import Fold
-from tlkit.probes.ridge import Matrix, RidgePath
 from tlkit.tasks import find_task
 from tlkit.tasks.scored_outputs import ScoredOutputs
 

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.probes.ridge import Matrix, RidgePath
+from tlkit.metrics.ridge import Matrix, RidgePath
 from tlkit.similarity.search import measure_lengths, scale_rows
 
 NUM_PERMUTATIONS = 999

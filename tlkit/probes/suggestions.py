@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 
 from tlkit.metrics.calibration import fit_temperature
 from tlkit.metrics.intervals import Z_95, Interval
-from tlkit.probes.ridge import Matrix, RidgePath
+from tlkit.metrics.ridge import Matrix, RidgePath
 from tlkit.similarity.search import find_neighbours, measure_lengths, scale_rows
 from tlkit.tasks import find_task
 

@@ -7,9 +7,10 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from tlkit.backbones.catalogue import BackboneEntry, find_backbone
+from tlkit.backbones.catalogue import INT8, BackboneEntry, find_backbone
+from tlkit.errors import SettingError
 from tlkit.recipes.origin import MadeBy
-from tlkit.recipes.settings import BackboneSettings, RateSearch, Recipe, Stage
+from tlkit.recipes.settings import OPEN_PRECISIONS, BackboneSettings, RateSearch, Recipe, Stage
 
 DEFAULT_CYCLES = 3
 
@@ -43,7 +44,7 @@ class ResolvedBackbone:
         fit: How an image is resized to that size.
         feature_dtype: Number format of the cached features.
         engine: Engine of the frozen part; auto for the faster one.
-        precision: Its arithmetic; auto: bfloat16 where the hardware has it.
+        precision: Its arithmetic; auto: bfloat16 where the hardware has it; int8 with OpenVINO.
     """
 
     entry: BackboneEntry
@@ -53,6 +54,11 @@ class ResolvedBackbone:
     feature_dtype: str
     engine: str
     precision: str
+
+    @property
+    def training_precision(self) -> str:
+        """Arithmetic of training steps: see `tlkit.runtime.graph_precision`."""
+        return "auto" if self.precision in OPEN_PRECISIONS else self.precision
 
     def at(self, boundary: str, made_by: MadeBy) -> ResolvedBackbone:
         """Return the backbone with `auto` replaced by the engine and precision that the recorded run used at a boundary."""
@@ -67,8 +73,15 @@ def resolve_backbone(settings: BackboneSettings) -> ResolvedBackbone:
 
     Raises:
         BackboneError: The backbone does not exist, or the images are too small for it.
+        SettingError: The engine cannot compute in the precision.
     """
     entry = find_backbone(settings.name)
+    if settings.precision == INT8 and settings.engine == "keras":
+        raise SettingError(
+            "--precision int8 does not go with --engine keras.",
+            expected="OpenVINO, which computes in int8",
+            fix="leave out --engine, or use another --precision.",
+        )
     return ResolvedBackbone(
         entry,
         settings.weights or entry.default_weights,

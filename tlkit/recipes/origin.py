@@ -12,7 +12,7 @@ from dataclasses import dataclass, replace
 
 from tlkit.recipes.fields import NOT_EMPTY, SHA256, Rule, setting
 
-_ENGINE = r"\w+ (keras|openvino) (float32|bfloat16)"
+_ENGINE = r"\w+ (keras|openvino) (float32|bfloat16|int8)"
 _ENGINES = Rule(
     "boundaries, each with its engine and precision: top openvino float32, block4 keras float32",
     lambda value: re.fullmatch(f"{_ENGINE}(, {_ENGINE})*", value) is not None,

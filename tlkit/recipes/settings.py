@@ -14,6 +14,7 @@ from __future__ import annotations
 import enum
 from dataclasses import dataclass, field
 
+from tlkit.backbones.catalogue import INT8
 from tlkit.heads import HEADS, Head
 from tlkit.outputs import TASKS
 from tlkit.recipes.fields import (
@@ -43,7 +44,9 @@ FEATURE_DTYPES = ("float16", "float32")
 TARGET_SCALES = ("linear", "log")
 ENGINES = ("auto", "keras", "openvino")
 SIMILARITY = "similarity"
-PRECISIONS = ("auto", "float32", "bfloat16")
+PRECISIONS = ("auto", "float32", "bfloat16", INT8)
+OPEN_PRECISIONS = ("auto", INT8)
+"""Precisions of the frozen layers that leave that of training steps open."""
 
 
 class RateSearch(enum.Enum):
@@ -141,7 +144,7 @@ class BackboneSettings:
     precision: str = setting(
         "auto",
         "Precision of the frozen layers and of training steps: float32, bfloat16, or auto (bfloat16 if the hardware "
-        "supports it).",
+        "supports it); or int8 for the frozen layers, calibrated on training images, with OpenVINO.",
         choices=PRECISIONS,
     )
 
@@ -301,8 +304,8 @@ class Recipe:
     @property
     def training_precision(self) -> str:
         """Arithmetic of the training steps: where that is open, as in the recipe's run."""
-        is_open = self.backbone.precision == "auto"
-        return (self.made_by.precision if is_open else None) or self.backbone.precision
+        precision = self.backbone.precision
+        return (self.made_by.precision or "auto") if precision in OPEN_PRECISIONS else precision
 
     @property
     def bn(self) -> str:

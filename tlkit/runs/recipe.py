@@ -31,6 +31,7 @@ from tlkit.recipes import (
     resolve_backbone,
 )
 from tlkit.recipes.given import setting_flag
+from tlkit.recipes.settings import OPEN_PRECISIONS
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import name_after
 from tlkit.runs.folder import EarlierRun, read_earlier_run
@@ -118,7 +119,7 @@ def record_versions(recipe: Recipe, console: Console) -> Recipe:
     if recipe.made_by.versions not in (None, versions):
         console.say(f"The recipe was made with {recipe.made_by.versions}; this is {versions}: numbers may differ.")
     precision = None
-    if recipe.backbone.precision == "auto":
+    if recipe.backbone.precision in OPEN_PRECISIONS:
         precision = recipe.made_by.precision or ("bfloat16" if has_bfloat16() else "float32")
     return dataclasses.replace(
         recipe, made_by=dataclasses.replace(recipe.made_by, versions=versions, precision=precision)

@@ -222,7 +222,7 @@ def measure_stage(
                 spec=classifier.spec,
                 num_views=plan.stage.views,
             )
-        stack.enter_context(graph_precision(run.recipe.backbone.precision))
+        stack.enter_context(graph_precision(run.recipe.training_precision))
         taken = time_epoch(model, data, rates=rates, training=run.recipe.training, seconds=SECONDS_OF_A_TRIAL)
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
     allowed = read_free_memory() // SHARE_OF_MEMORY

@@ -53,7 +53,7 @@ def conversions(openvino: Any, monkeypatch: pytest.MonkeyPatch) -> list[None]:
         images = openvino.opset8.parameter([batch_size, 32, 32, 3], np.uint8, "images")
         return openvino.Model([openvino.opset8.convert(images, "f32")], [images])
 
-    monkeypatch.setattr(openvino_engine, "_convert", convert)
+    monkeypatch.setattr(openvino_engine, "convert_trunk", convert)
     return made
 
 
@@ -176,7 +176,7 @@ def test_the_stray_outputs_of_an_efficientnet_are_cut(openvino: Any) -> None:
     images = keras.Input((8, 8, 3))
     hidden = keras.layers.Conv2D(4, 3, activation="silu")(images)
     trunk = keras.Model(images, keras.layers.Conv2D(2, 3, activation="silu")(hidden))
-    model = openvino_engine._convert(trunk, 1)
+    model = openvino_engine.convert_trunk(trunk, 1)
     assert [list(output.shape) for output in model.outputs] == [[1, 4, 4, 2]]
     pixels = np.random.default_rng(0).integers(0, 256, (1, 8, 8, 3), dtype=np.uint8)
     run, _ = compile_model(model, "float32")

@@ -32,7 +32,7 @@ class Engine:
 
     Attributes:
         name: keras or openvino.
-        precision: Precision of its products: float32 or bfloat16.
+        precision: Precision of its products: float32, bfloat16 or int8.
         batch_size: Batch size.
         num_parallel: Number of batches that can usefully be computed in parallel threads.
         compute: uint8 (batch_size, height, width, 3), RGB, 0..255 -> float32 (batch_size, ...). Safe to call from

@@ -1,7 +1,8 @@
 """Trunks run by OpenVINO: converted from Keras once, saved, and loaded in a fraction of a second.
 
 A converted trunk is a folder, written atomically: `trunk.xml` (the graph), `trunk.bin` (the weights) and `trunk.json`
-(description and checksums; a folder that does not match them is written again).
+(description and checksums; a folder that does not match them is written again). A quantized trunk is named by its
+checksums, since its images cannot be had again for certain.
 """
 
 from __future__ import annotations
@@ -16,6 +17,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from tlkit.backbones.catalogue import INT8
 from tlkit.backbones.engines.base import Engine
 from tlkit.backbones.engines.openvino_runtime import (
     TRUNK_GRAPH,
@@ -27,6 +29,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     import_openvino,
     save_network,
 )
+from tlkit.errors import BackboneError
 from tlkit.files import flush_folder, read_json, write_json
 from tlkit.version import __version__
 from tlkit.waiting import waiting_for
@@ -67,8 +70,7 @@ def make_openvino_engine(
     folder = root / _hash({**description, "batch_size": batch_size, **versions})[:FOLDER_NAME_LENGTH]
     model = _read_trunk(core, folder)
     if model is None:
-        with waiting_for("OpenVINO to convert the network"):
-            model = _convert(trunk, batch_size)
+        model = convert_trunk(trunk, batch_size)
         try:
             _write_trunk(model, folder, description)
         except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError
@@ -78,8 +80,58 @@ def make_openvino_engine(
     return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
 
 
-def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
-    """Return the trunk as an OpenVINO model of one static shape that takes uint8 images."""
+def save_quantized_trunk(model: openvino.Model, root: Path, description: dict[str, Any]) -> str:
+    """Save a quantized trunk, and return the hash that names it, as hex.
+
+    Args:
+        model: From `tlkit.backbones.engines.quantization`.
+        root: Root of converted trunks.
+        description: The trunk, and how it was calibrated.
+
+    Raises:
+        OSError: A file cannot be written.
+        RuntimeError: OpenVINO cannot write its files.
+    """
+    root.mkdir(parents=True, exist_ok=True)
+    aside = root / f"{uuid.uuid4().hex[:FOLDER_NAME_LENGTH]}.{uuid.uuid4().hex}"
+    aside.mkdir()
+    try:
+        hashes = save_network(model, aside / TRUNK_GRAPH)
+        calibration = _hash(hashes)
+        write_json(aside / TRUNK_NOTE, {"description": description, "sha256": hashes})
+        if not (root / calibration[:FOLDER_NAME_LENGTH]).exists():
+            aside.rename(root / calibration[:FOLDER_NAME_LENGTH])
+            flush_folder(root)
+        return calibration
+    finally:
+        shutil.rmtree(aside, ignore_errors=True)
+
+
+def make_quantized_engine(root: Path, calibration: str, *, batch_size: int) -> Engine:
+    """Return a quantized trunk compiled by OpenVINO for this processor.
+
+    Args:
+        root: Root of converted trunks.
+        calibration: The hash that names the trunk.
+        batch_size: Batch size with which it was converted.
+
+    Raises:
+        BackboneError: The trunk is damaged.
+    """
+    folder = root / calibration[:FOLDER_NAME_LENGTH]
+    model = _read_trunk(import_openvino().Core(), folder)
+    if model is None:
+        raise BackboneError(
+            f"{folder}: the network in int8 is damaged.",
+            expected="the files that tlkit wrote",
+            fix="remove this folder, and the network is calibrated again.",
+        )
+    run, num_parallel = compile_model(model, "float32")
+    return Engine("openvino", INT8, batch_size, num_parallel, lambda images: run([images])[0])
+
+
+def convert_trunk(trunk: keras.Model, batch_size: int) -> openvino.Model:
+    """Return a trunk as an OpenVINO model of one static shape that takes uint8 images. Takes 1 to 20 seconds."""
     import tensorflow as tf
 
     openvino = import_openvino()
@@ -88,7 +140,8 @@ def _convert(trunk: keras.Model, batch_size: int) -> openvino.Model:
     def run(images: tf.Tensor) -> tf.Tensor:
         return trunk(tf.cast(images, tf.float32), training=False)
 
-    model = import_converter()(run.get_concrete_function())
+    with waiting_for("OpenVINO to convert the network"):
+        model = import_converter()(run.get_concrete_function())
     # EfficientNets' activations have custom gradients and become 49 extra outputs, at a quarter of the speed.
     return openvino.Model([model.output(0)], model.get_parameters())
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from tlkit.probes.ridge import RidgePath, fit_standardiser
+from tlkit.metrics.ridge import RidgePath, fit_standardiser
 
 
 def make_case(num_images: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
