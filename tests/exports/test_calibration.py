@@ -13,7 +13,7 @@ pytest.importorskip("onnxruntime", reason="pip install 'tlkit[onnx]' brings onnx
 
 from tlkit.exports import calibration
 from tlkit.exports.graph_running import compute_values
-from tlkit.exports.onnx_writer.quantization import drop_outer_roundings, plan_quantization, quantize_graph
+from tlkit.exports.onnx_writer.quantization import plan_quantization, quantize_graph
 
 IMAGES = CalibrationImages(
     np.random.default_rng(0).integers(100, 256, (8, 6, 6, 3), np.uint8), np.zeros((8, 0), np.float32)
@@ -94,10 +94,14 @@ def test_products_with_two_neighbouring_weights_fit_into_16_bits() -> None:
     assert np.abs(kernel).max(axis=1).min() > 60
 
 
-def test_without_outer_roundings_only_the_inputs_of_layers_are_rounded() -> None:
-    quantized = calibration.quantize(make_graph(), IMAGES)
+def test_for_openvino_only_the_inputs_of_layers_are_rounded_and_biases_suit_that() -> None:
+    graph = make_graph()
+    quantized = calibration.quantize(graph, IMAGES)
+    layers = plan_quantization(graph, ["value"]).layers
+    name = quantized.nodes[layers[-1]].inputs[2].removesuffix("/rounded") + "/quantized"
+    quantized.constants[name] = quantized.constants[name] + 1000
 
-    inner = drop_outer_roundings(quantized)
+    inner = calibration.fit_to_openvino(quantized, graph, IMAGES)
 
     rounded = [
         [name for name, node in graph.nodes.items() if node.kind == "QuantizeLinear"] for graph in (quantized, inner)
@@ -106,5 +110,7 @@ def test_without_outer_roundings_only_the_inputs_of_layers_are_rounded() -> None
         ["transpose/quantized", "relu/quantized", "relu_2/quantized"],
         ["transpose/quantized", "relu/quantized"],
     ]
-    exact, ours = compute(quantized, "value"), compute(inner, "value")
+    exact, ours = compute(graph, "value"), compute(inner, "value")
     assert 0 < np.abs(ours - exact).max() < 0.02 * np.abs(exact).max()
+    last = [compute(each, layers[-1]) for each in (graph, inner)]
+    assert np.abs((last[0] - last[1]).mean((0, 2, 3))).max() < 0.001 * last[0].std()

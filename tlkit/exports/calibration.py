@@ -15,7 +15,13 @@ from numpy.typing import NDArray
 from tlkit.exports.base import CalibrationImages
 from tlkit.exports.graph_running import compile_part, compute_values, cut_after, give_inputs
 from tlkit.exports.onnx_writer.graph import Graph
-from tlkit.exports.onnx_writer.quantization import plan_quantization, quantize_graph, shift_bias
+from tlkit.exports.onnx_writer.quantization import (
+    Plan,
+    drop_outer_roundings,
+    plan_quantization,
+    quantize_graph,
+    shift_bias,
+)
 from tlkit.exports.shipped import DISTANCE, MAP
 
 NUM_CORRECTION_IMAGES = 32
@@ -32,11 +38,28 @@ def quantize(graph: Graph, images: CalibrationImages) -> Graph:
         graph: A finished graph of a shipped model; it is not changed.
         images: Training images. Memory holds the maps of one.
     """
-    plan = plan_quantization(graph, [name for name in graph.outputs if name not in (MAP, DISTANCE)])
+    plan = _plan(graph)
     ranges = measure_ranges(graph, plan.values, images)
     result = quantize_graph(graph, plan, ranges)
     correct_biases(result, graph, plan.layers, images)
     return result
+
+
+def fit_to_openvino(quantized: Graph, graph: Graph, images: CalibrationImages) -> Graph:
+    """Return a quantized graph without the roundings that OpenVINO does without, and with biases that suit the rest.
+
+    Args:
+        quantized: From `quantize`; it is not changed.
+        graph: The graph that was quantized.
+        images: The training images.
+    """
+    result = drop_outer_roundings(quantized)
+    correct_biases(result, graph, _plan(graph).layers, images)
+    return result
+
+
+def _plan(graph: Graph) -> Plan:
+    return plan_quantization(graph, [name for name in graph.outputs if name not in (MAP, DISTANCE)])
 
 
 def measure_ranges(graph: Graph, names: Sequence[str], images: CalibrationImages) -> dict[str, tuple[float, float]]:

@@ -64,10 +64,11 @@ def _convert(model: ShippedModel) -> openvino.Model:
 def _read_quantized(model: ShippedModel, calibration: CalibrationImages | None) -> openvino.Model:
     """Return a quantized graph of a model, through a temporary file in ONNX."""
     from tlkit.exports import onnx
-    from tlkit.exports.onnx_writer.quantization import drop_outer_roundings
+    from tlkit.exports.calibration import fit_to_openvino
 
     openvino = import_openvino()
-    quantized = drop_outer_roundings(onnx.convert(model, calibration))
+    assert calibration is not None, "the record says that int8 is calibrated"
+    quantized = fit_to_openvino(onnx.convert(model, calibration), onnx.convert(model, None), calibration)
     with TemporaryDirectory() as scratch:
         path = onnx.save(quantized, model, Path(scratch) / onnx.EXPORT.file)
         graph = openvino.Core().read_model(path)  # reads the weights, too
