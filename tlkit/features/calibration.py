@@ -14,13 +14,12 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.engines.openvino_runtime import TRUNK_NOTE
+from tlkit.backbones.engines.openvino_runtime import TRUNK_NOTE, name_quantized_trunk
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import CacheError, NumericsError
 from tlkit.features.extract import load_all
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.features.row_keys import RowKey
-from tlkit.features.spec import FOLDER_NAME_LENGTH
 from tlkit.metrics.ridge import RidgePath
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
@@ -96,7 +95,7 @@ class Verdict:
 
 def has_quantized_trunk(root: Path, calibration: str) -> bool:
     """Return whether a quantized trunk is still there."""
-    return (root / calibration[:FOLDER_NAME_LENGTH] / TRUNK_NOTE).is_file()
+    return (name_quantized_trunk(root, calibration) / TRUNK_NOTE).is_file()
 
 
 def load_calibration_sample(

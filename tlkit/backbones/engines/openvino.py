@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 from tlkit.backbones.catalogue import INT8
 from tlkit.backbones.engines.base import Engine
 from tlkit.backbones.engines.openvino_runtime import (
+    FOLDER_NAME_LENGTH,
     TRUNK_GRAPH,
     TRUNK_NOTE,
     TRUNK_WEIGHTS,
@@ -27,6 +28,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     hash_file,
     import_converter,
     import_openvino,
+    name_quantized_trunk,
     save_network,
 )
 from tlkit.errors import BackboneError
@@ -37,8 +39,6 @@ from tlkit.waiting import waiting_for
 if TYPE_CHECKING:
     import keras
     import openvino
-
-FOLDER_NAME_LENGTH = 16
 
 
 def make_openvino_engine(
@@ -72,7 +72,7 @@ def make_openvino_engine(
     if model is None:
         model = convert_trunk(trunk, batch_size)
         try:
-            _write_trunk(model, folder, description)
+            _write_trunk(model, root, description, name=folder.name)
         except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError
             problem = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
             warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({problem}).")
@@ -92,19 +92,7 @@ def save_quantized_trunk(model: openvino.Model, root: Path, description: dict[st
         OSError: A file cannot be written.
         RuntimeError: OpenVINO cannot write its files.
     """
-    root.mkdir(parents=True, exist_ok=True)
-    aside = root / f"{uuid.uuid4().hex[:FOLDER_NAME_LENGTH]}.{uuid.uuid4().hex}"
-    aside.mkdir()
-    try:
-        hashes = save_network(model, aside / TRUNK_GRAPH)
-        calibration = _hash(hashes)
-        write_json(aside / TRUNK_NOTE, {"description": description, "sha256": hashes})
-        if not (root / calibration[:FOLDER_NAME_LENGTH]).exists():
-            aside.rename(root / calibration[:FOLDER_NAME_LENGTH])
-            flush_folder(root)
-        return calibration
-    finally:
-        shutil.rmtree(aside, ignore_errors=True)
+    return _write_trunk(model, root, description)
 
 
 def make_quantized_engine(root: Path, calibration: str, *, batch_size: int) -> Engine:
@@ -118,7 +106,7 @@ def make_quantized_engine(root: Path, calibration: str, *, batch_size: int) -> E
     Raises:
         BackboneError: The trunk is damaged.
     """
-    folder = root / calibration[:FOLDER_NAME_LENGTH]
+    folder = name_quantized_trunk(root, calibration)
     model = _read_trunk(import_openvino().Core(), folder)
     if model is None:
         raise BackboneError(
@@ -159,22 +147,35 @@ def _read_trunk(core: openvino.Core, folder: Path) -> openvino.Model | None:
         return None
 
 
-def _write_trunk(model: openvino.Model, folder: Path, description: dict[str, Any]) -> None:
-    """Write a converted trunk atomically, unless another process just has.
+def _write_trunk(model: openvino.Model, root: Path, description: dict[str, Any], name: str = "") -> str:
+    """Write a converted trunk atomically, in place of one that is damaged.
+
+    Args:
+        model: The trunk.
+        root: Root of converted trunks.
+        description: Identifies it.
+        name: Name of its folder; empty for the first characters of the hash of its checksums.
+
+    Returns:
+        That hash, as hex.
 
     Raises:
         OSError: A file cannot be written.
         RuntimeError: OpenVINO cannot write its files.
     """
-    folder.parent.mkdir(parents=True, exist_ok=True)
-    aside = folder.with_name(f"{folder.name}.{uuid.uuid4().hex}")
+    root.mkdir(parents=True, exist_ok=True)
+    aside = root / f"{name or uuid.uuid4().hex[:FOLDER_NAME_LENGTH]}.{uuid.uuid4().hex}"
     aside.mkdir()
     try:
-        write_json(aside / TRUNK_NOTE, {"description": description, "sha256": save_network(model, aside / TRUNK_GRAPH)})
+        hashes = save_network(model, aside / TRUNK_GRAPH)
+        checksum = _hash(hashes)
+        write_json(aside / TRUNK_NOTE, {"description": description, "sha256": hashes})
+        folder = root / (name or checksum[:FOLDER_NAME_LENGTH])
         if folder.exists():  # damaged, since it could not be read
             shutil.rmtree(folder)
         aside.rename(folder)
-        flush_folder(folder.parent)
+        flush_folder(root)
+        return checksum
     finally:
         shutil.rmtree(aside, ignore_errors=True)
 

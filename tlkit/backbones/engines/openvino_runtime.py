@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 
 TRUNK_FILES = TRUNK_GRAPH, TRUNK_WEIGHTS, TRUNK_NOTE = ("trunk.xml", "trunk.bin", "trunk.json")
 """The files of a converted trunk: see `tlkit.backbones.engines.openvino`."""
+FOLDER_NAME_LENGTH = 16
 TELEMETRY = "openvino_telemetry"
 CONVERTER = "openvino.tools.ovc"
 PRECISIONS = {"float32": "f32", "bfloat16": "bf16"}
@@ -134,6 +135,11 @@ def save_network(model: openvino.Model, graph: Path) -> dict[str, str]:
         for file in files:
             flush_file(file)
     return {file.name: hash_file(file) for file in files}
+
+
+def name_quantized_trunk(root: Path, calibration: str) -> Path:
+    """Return the folder of a quantized trunk, given the root of converted trunks and the hash that names it."""
+    return root / calibration[:FOLDER_NAME_LENGTH]
 
 
 def hash_file(path: Path) -> str:
