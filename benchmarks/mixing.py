@@ -35,7 +35,7 @@ import click
 import numpy as np
 from numpy.typing import NDArray
 
-from benchmarks.division import divide_for_test
+from benchmarks.division import compute_t_interval, divide_for_test
 from benchmarks.views.cells import TOP
 from benchmarks.views.features import CachedViews, read_divided
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
@@ -64,8 +64,6 @@ QUIET = Console(verbosity=-1)
 NUM_VIEWS = 8
 TEST_VIEWS = (1, 4, 8)
 SMALLEST_PART = 1 / 18
-STUDENT_T = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 6: 2.571, 7: 2.447, 8: 2.365, 9: 2.306, 10: 2.262}
-"""The 97.5% point of Student's distribution by the number of seeds."""
 UNFROZEN = Stage(unfreeze="all", epochs=20, lr=1e-3, lr_ratio=3, patience=0)
 
 
@@ -336,12 +334,11 @@ def find_scores(
 def describe_difference(scores: dict[int, float], others: dict[int, float]) -> str:
     """Return the mean paired difference with its 95% interval by Student's t; nothing where there is none."""
     both = sorted(scores.keys() & others.keys())
-    differences = np.array([scores[seed] - others[seed] for seed in both])
-    if len(both) < 2 or not differences.any():
+    differences = [scores[seed] - others[seed] for seed in both]
+    if len(both) < 2 or not any(differences):
         return ""
-    half = STUDENT_T[len(both)] * differences.std(ddof=1) / len(both) ** 0.5
-    mean = differences.mean()
-    return f"{mean:+.3f} ({mean - half:+.3f} to {mean + half:+.3f})"
+    low, high = compute_t_interval(differences)
+    return f"{np.mean(differences):+.3f} ({low:+.3f} to {high:+.3f})"
 
 
 if __name__ == "__main__":

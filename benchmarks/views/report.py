@@ -7,10 +7,8 @@ from collections.abc import Iterator, Sequence
 
 import numpy as np
 
+from benchmarks.division import compute_t_interval
 from benchmarks.views.cells import BELOW, COUNTS, ONLINE, Cell, Results
-
-T_95 = {2: 12.706, 3: 4.303, 4: 3.182, 5: 2.776, 10: 2.262, 15: 2.145}
-"""Student's t, two-sided, by the number of pairs, or the next lower one."""
 
 Arm = tuple[str, str, str, int]
 """Boundary, head, policy and patience: what a line of a table has in common."""
@@ -70,11 +68,10 @@ def list_differences(results: Results, names: Sequence[str], arm: Arm, count: in
 
 def in_brief(differences: Sequence[float]) -> str:
     """Return the mean with half its 95% interval."""
-    number = len(differences)
-    if number < 2:
+    if len(differences) < 2:
         return ""
-    half = T_95[max(each for each in T_95 if each <= number)] * float(np.std(differences, ddof=1)) / number**0.5
-    return f"{np.mean(differences):+.3f} ± {half:.3f}"
+    low, high = compute_t_interval(differences)
+    return f"{np.mean(differences):+.3f} ± {(high - low) / 2:.3f}"
 
 
 def describe(results: Results, name: str, arm: Arm, count: int) -> str:

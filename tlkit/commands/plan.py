@@ -47,7 +47,8 @@ def run_plan(
         console: Prints progress and results.
 
     Returns:
-        The JSON result: `images` by split, `steps` and `strategies` with their cost, the `evidence` with the
+        The JSON result: `images` by split, `steps` and `strategies` with their cost, what `int8` would save and
+        cost (None if it is no choice), the `evidence` with the
         `learning_curve`, the `advice` with its `reasons` and `command`, the `picture` and the `seconds`.
 
     Raises:
@@ -102,6 +103,8 @@ def _print_costs(costs: PlanCosts, console: Console) -> None:
     console.table("Cost of each step from here, on this machine", *costs.table())
     for note in costs.notes:
         console.say(note)
+    if costs.int8:
+        console.say(costs.int8.describe())
     console.table(
         "Time to a trained model, if no stage stops early",
         ("trained", "time"),

@@ -7,7 +7,7 @@ a cache with its trunk; others calibrate a new one.
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,6 +20,7 @@ from tlkit.errors import CacheError, NumericsError
 from tlkit.features.extract import load_all
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.features.row_keys import RowKey
+from tlkit.files import read_json
 from tlkit.metrics.ridge import RidgePath
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
@@ -96,6 +97,20 @@ class Verdict:
 def has_quantized_trunk(root: Path, calibration: str) -> bool:
     """Return whether a quantized trunk is still there."""
     return (name_quantized_trunk(root, calibration) / TRUNK_NOTE).is_file()
+
+
+def read_verdict(root: Path, calibration: str) -> Verdict:
+    """Return what was found when a quantized trunk was calibrated.
+
+    Raises:
+        OSError: It is no longer there.
+        ValueError: Its note is damaged.
+    """
+    try:
+        found = read_json(name_quantized_trunk(root, calibration) / TRUNK_NOTE)["description"]["calibrated"]
+        return Verdict(**{field.name: found[field.name] for field in fields(Verdict)})
+    except (TypeError, LookupError) as error:
+        raise ValueError("not the note of a quantized trunk") from error
 
 
 def load_calibration_sample(

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from tlkit.backbones.catalogue import PIXELS, TOP
 from tlkit.data.manifest import Manifest
 from tlkit.models.classifier import Classifier
+from tlkit.probes.int8_cost import Int8Cost, measure_int8
 from tlkit.probes.strategies import Strategy
 from tlkit.reports.console import format_duration
 from tlkit.runs.finalize import MAX_SPANNING_IMAGES
@@ -87,11 +88,13 @@ class PlanCosts:
         steps: In order of execution.
         strategies: Cheapest first.
         notes: Caveats about the numbers.
+        int8: What int8 would save and cost; None if it is no choice here.
     """
 
     steps: tuple[Step, ...]
     strategies: tuple[StrategyCost, ...]
     notes: tuple[str, ...]
+    int8: Int8Cost | None
 
     def table(self) -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
         """Return column titles and rows."""
@@ -105,6 +108,7 @@ class PlanCosts:
                 {"unfreeze": each.strategy.unfreeze, "seconds": each.seconds, "parts": dict(each.parts)}
                 for each in self.strategies
             ],
+            "int8": self.int8.to_payload() if self.int8 else None,
         }
 
 
@@ -141,6 +145,8 @@ def measure_strategies(
                 plans[plan.stage.unfreeze] = plan
                 stages[plan.stage.unfreeze] = measure_stage(classifier, plan, run, features.get(plan.boundary))
     costs = {boundary: cost for boundary, (cost, _) in features.items()}
+    first = strategies[0].plan.stages[0]
+    int8 = measure_int8(classifier, first, run, costs[first.boundary]) if first.boundary in costs else None
     steps = []
     for boundary in (*costs, PIXELS):
         if boundary in costs:
@@ -167,7 +173,7 @@ def measure_strategies(
         for name, stage in stages.items()
         if not stage.is_held
     ]
-    return PlanCosts(tuple(steps), tuple(way_costs), tuple(notes))
+    return PlanCosts(tuple(steps), tuple(way_costs), tuple(notes), int8)
 
 
 def list_feature_steps(cost: FeatureCost) -> list[Step]:
