@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.engines.openvino_runtime import TRUNK_NOTE, name_quantized_trunk
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.errors import CacheError, NumericsError
+from tlkit.errors import NumericsError
 from tlkit.features.extract import load_all
+from tlkit.features.folder import unwritable_cache
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.features.row_keys import RowKey
 from tlkit.files import read_json
@@ -201,13 +202,8 @@ def calibrate(
     record = {**description, "calibrated": {**asdict(verdict), "images": sample.names, "versions": read_versions()}}
     try:
         return save_quantized_trunk(quantized, root, record)
-    except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError
-        problem = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-        raise CacheError(
-            f"{root}: the network in int8 cannot be kept there ({problem}).",
-            expected="a folder with enough free space that may be written to",
-            fix="make room with `tlkit cache prune`, or set TLKIT_CACHE to another folder.",
-        ) from error
+    except OSError as error:
+        raise unwritable_cache(root, error) from error
 
 
 def judge(sample: CalibrationSample, features: NDArray[np.float32], in_float32: NDArray[np.float32]) -> Verdict:

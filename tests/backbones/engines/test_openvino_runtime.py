@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -43,3 +45,16 @@ def test_openvino_is_refused_where_it_is_not_installed(monkeypatch: pytest.Monke
         "  Expected: the package openvino, for which there is no build for every processor and system\n"
         "  Fix: install it with `pip install openvino`, or give --engine keras."
     )
+
+
+def test_a_network_that_openvino_cannot_write_is_an_error_of_the_disk(
+    openvino: Any, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def fill_the_disk(model: Any, path: Path, compress_to_fp16: bool) -> None:
+        raise RuntimeError("Exception from src/core:\nCheck failed:\nno space left\n\n")
+
+    monkeypatch.setattr(openvino, "save_model", fill_the_disk)
+    graph = tmp_path / "trunk.xml"
+    with pytest.raises(OSError, match="no space left") as caught:
+        openvino_runtime.save_network(None, graph)
+    assert (caught.value.strerror, caught.value.filename) == ("no space left", str(graph))

@@ -73,9 +73,8 @@ def make_openvino_engine(
         model = convert_trunk(trunk, batch_size)
         try:
             _write_trunk(model, root, description, name=folder.name)
-        except (OSError, RuntimeError) as error:  # OpenVINO reports a full disk as a RuntimeError
-            problem = getattr(error, "strerror", None) or str(error).strip().splitlines()[-1]
-            warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({problem}).")
+        except OSError as error:
+            warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({error.strerror or error}).")
     run, num_parallel = compile_model(model, precision)
     return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
 
@@ -90,7 +89,6 @@ def save_quantized_trunk(model: openvino.Model, root: Path, description: dict[st
 
     Raises:
         OSError: A file cannot be written.
-        RuntimeError: OpenVINO cannot write its files.
     """
     return _write_trunk(model, root, description)
 
@@ -161,7 +159,6 @@ def _write_trunk(model: openvino.Model, root: Path, description: dict[str, Any],
 
     Raises:
         OSError: A file cannot be written.
-        RuntimeError: OpenVINO cannot write its files.
     """
     root.mkdir(parents=True, exist_ok=True)
     aside = root / f"{name or uuid.uuid4().hex[:FOLDER_NAME_LENGTH]}.{uuid.uuid4().hex}"

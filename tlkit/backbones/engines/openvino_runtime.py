@@ -5,6 +5,7 @@ Nothing here needs Keras, so an OpenVINO model is ready in a fraction of a secon
 
 from __future__ import annotations
 
+import errno
 import hashlib
 import importlib
 import queue
@@ -126,12 +127,14 @@ def save_network(model: openvino.Model, graph: Path) -> dict[str, str]:
     """Write a network's graph, and its weights as .bin, flushed to disk; return their sha256 by name.
 
     Raises:
-        RuntimeError: OpenVINO cannot write its files.
         OSError: A file cannot be written.
     """
     files = (graph, graph.with_suffix(".bin"))
     with waiting_for(f"the disk to take {graph}"):
-        import_openvino().save_model(model, graph, compress_to_fp16=False)
+        try:
+            import_openvino().save_model(model, graph, compress_to_fp16=False)
+        except RuntimeError as error:  # such as a full disk, in many lines of which the last one says why
+            raise OSError(errno.EIO, str(error).strip().splitlines()[-1], str(graph)) from error
         for file in files:
             flush_file(file)
     return {file.name: hash_file(file) for file in files}

@@ -114,10 +114,7 @@ def save(model: openvino.Model, folder: Path, weights: Mapping[str, NDArray[np.f
     """
     place = folder / GRAPH_FILE
     block_file = place.with_suffix(".bin")
-    try:
-        hashes = save_network(model, place)
-    except RuntimeError as error:
-        raise OSError(f"OpenVINO cannot write {place}: {error}") from error
+    hashes = save_network(model, place)
     layers = ElementTree.parse(place).getroot().iterfind("layers/layer[@type='Const']/data[@element_type='f32']")  # noqa: S314 - OpenVINO has just written it
     constants = [
         (int(data.attrib["offset"]), tuple(int(edge) for edge in data.attrib["shape"].split(",") if edge))
