@@ -50,6 +50,9 @@ def build_vgg16() -> nn.Module:
 
 
 BUILDERS = {"resnet50": build_resnet50, "vgg16": build_vgg16}
+WIDTHS = {"resnet50": 2048, "vgg16": 512}
+"""Numbers in the pooled vector."""
+NUM_BLOCKS_OF_CONV5 = 3
 
 
 def _convolution(num_inputs: int, num_outputs: int, kernel: int, stride: int = 1) -> list[nn.Module]:

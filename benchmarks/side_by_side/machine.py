@@ -15,7 +15,7 @@ from benchmarks.side_by_side.bench import PEERS, PEERS_ARE_THERE
 from benchmarks.side_by_side.processes import ROOT
 
 PACKAGES = ("tensorflow", "keras", "openvino", "numpy", "pillow", "h5py")
-PEER_PACKAGES = ("torch", "scikit-learn", "pillow", "numpy")
+PEER_PACKAGES = ("torch", "onnxruntime", "scikit-learn", "pillow", "numpy")
 FLAGS = ("avx2", "avx512f", "avx512_vnni", "avx512_bf16", "avx512_fp16", "amx_bf16", "amx_int8", "amx_tile")
 BFLOAT16_FLAGS = {"avx512_bf16", "amx_bf16"}
 

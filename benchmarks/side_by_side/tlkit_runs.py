@@ -11,6 +11,9 @@ from benchmarks.side_by_side.processes import TLKIT, EpochWatch, Finished, run_m
 RANDOM_WEIGHTS = ("--weights", "random", "--feature-dtype", "float32")
 """They do not change the speed, and can give features that are too small for float16."""
 
+OURS: dict[str, tuple[str, ...]] = {"": (), ", int8": ("--precision", "int8")}
+"""Options of tlkit's sides, by what is put behind its name."""
+
 
 def precompute_words(bench: Bench, data: Path, backbone: str, *more: str) -> list[str]:
     """Return `precompute` for pooled vectors, answering in JSON."""
@@ -18,13 +21,13 @@ def precompute_words(bench: Bench, data: Path, backbone: str, *more: str) -> lis
     return [*words, *more, *bench.tlkit_words]
 
 
-def precompute_rate(bench: Bench, data: Path, backbone: str, num_images: int) -> dict[str, float]:
+def precompute_rate(bench: Bench, data: Path, backbone: str, num_images: int, *more: str) -> dict[str, float]:
     """Precompute with an empty cache and random weights; imports stand outside the clock.
 
     Returns:
         Images a second: of the `whole` command, and of `filling` the cache alone.
     """
-    words = precompute_words(bench, data, backbone, *RANDOM_WEIGHTS)
+    words = precompute_words(bench, data, backbone, *RANDOM_WEIGHTS, *more)
     environment = {"TLKIT_CACHE": str(bench.folder("cache"))}
     output = run_module("side_by_side.programs.command", environment=environment, words=words).output
     assert output["payload"]["misses"] == num_images, output

@@ -18,16 +18,20 @@ from numpy.typing import NDArray
 
 from benchmarks.side_by_side.job import run_job
 from tlkit.backbones.build import build_backbone
+from tlkit.backbones.catalogue import INT8
 from tlkit.backbones.engines.base import Engine
 from tlkit.data.image_file import ImageFile
 from tlkit.data.images import LOADER_VERSION, read_content
 from tlkit.features.cache import CacheSpec
+from tlkit.features.calibration import CalibrationSample
 from tlkit.features.engine_choice import Work, list_choices
-from tlkit.recipes import BackboneSettings, resolve_backbone
+from tlkit.recipes import BackboneSettings, ResolvedBackbone, resolve_backbone
+from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
 
 NUM_THREADS = 2
 NUM_WARM_UP_BATCHES = 3
+NUM_CALIBRATION_IMAGES = 64
 MIN_SECONDS = 4.0
 
 Pixels = NDArray[np.uint8]
@@ -38,22 +42,27 @@ def make_load(image_size: tuple[int, int]) -> Callable[[Path], Pixels]:
     return lambda path: ImageFile(read_content(path)).render(image_size=image_size, fit="squash")
 
 
-def make_engine(backbone: str, scratch: Path) -> tuple[Engine, tuple[int, int]]:
-    """Return the engine that precompute tries first for this network, and the size of its pictures."""
+def make_engine(settings: ResolvedBackbone, images: Pixels, scratch: Path) -> Engine:
+    """Return the engine that precompute tries first for this network, or the one in int8, calibrated on images."""
+    backbone = settings.entry.name
     network = build_backbone(backbone, pooling="avg", weights="random", seed=0)
     spec = CacheSpec(backbone, "", "top", "avg", network.image_size, "squash", LOADER_VERSION, "", "", "float32", (1,))
-    work = Work(spec, network.pooled_trunk("top"), scratch, 0, None)
-    return work.make_engine(list_choices(resolve_backbone(BackboneSettings()))[0], warn=print), network.image_size
+    sample = CalibrationSample(images, None, True, ())
+    work = Work(spec, network.pooled_trunk("top"), scratch, 0, None, lambda: sample)
+    choice = work.calibrate(Console(verbosity=-1)) if settings.precision == INT8 else list_choices(settings)[0]
+    return work.make_engine(choice, warn=print)
 
 
-def measure_bound(data: str, backbone: str) -> dict[str, Any]:
+def measure_bound(data: str, backbone: str, int8: bool) -> dict[str, Any]:
     """Return images a second of `decode`, of `forward`, and of the `bound` of both on the same cores, one by one."""
     start_keras()
-    with tempfile.TemporaryDirectory() as scratch:
-        engine, image_size = make_engine(backbone, Path(scratch))
     paths = sorted(path for path in Path(data).rglob("*") if path.is_file())
-    load = make_load(image_size)
-    batch = np.stack([load(paths[index % len(paths)]) for index in range(engine.batch_size)])
+    settings = resolve_backbone(BackboneSettings(backbone, precision=INT8 if int8 else "auto"))
+    load = make_load(settings.image_size)
+    images = np.stack([load(path) for path in paths[:NUM_CALIBRATION_IMAGES]])
+    with tempfile.TemporaryDirectory() as scratch:
+        engine = make_engine(settings, images, Path(scratch))
+    batch = images[np.arange(engine.batch_size) % len(images)]
     decode_rate = _measure_decode(load, paths)
     forward_rate = _measure_forward(engine, batch)
     return {"decode": decode_rate, "forward": forward_rate, "bound": 1 / (1 / decode_rate + 1 / forward_rate)}

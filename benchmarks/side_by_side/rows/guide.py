@@ -15,7 +15,7 @@ from benchmarks.side_by_side.tlkit_runs import finetune_process
 
 BACKBONE = "mobilenet_v2"
 LEARNING_RATE = 1e-3
-GOALS = Goal(10, 30)
+GOALS = Goal(15, 30)
 
 
 @dataclass(frozen=True)

@@ -19,7 +19,7 @@ BACKBONE = "resnet50"
 NUM_CLASSES = 10
 EDGE_PX = 16
 SHARDS = "shard-*.h5"
-GOALS = Goal(8, 12)
+GOALS = Goal(4, 8)
 
 
 @dataclass(frozen=True)

@@ -1,19 +1,23 @@
-"""Epochs with layers unfrozen, beside stock Keras with the same layers frozen."""
+"""Epochs with layers unfrozen, beside stock Keras and PyTorch with the same layers frozen."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from benchmarks.side_by_side.bench import Bench
+from benchmarks.side_by_side.bench import Bench, NotMeasured, find_peers
 from benchmarks.side_by_side.figures import SECONDS, Figure, Goal, Row, compare
+from benchmarks.side_by_side.machine import has_bfloat16
 from benchmarks.side_by_side.pairs import Side, take_turns
 from benchmarks.side_by_side.processes import run_module
 from benchmarks.side_by_side.tlkit_runs import finetune_process
 
 LEARNING_RATE = 1e-5
+IN_PYTORCH = ("resnet50",)
+STOCK = "stock Keras"
 
 
 @dataclass(frozen=True)
@@ -42,7 +46,7 @@ TAIL = Tuning(
     "resnet50",
     "conv5",
     "conv5_",
-    Goal(10, 20),
+    Goal(7, 10),
     "an epoch after the first, validation included; what tlkit caches below conv5 it computes before the first epoch",
 )
 WHOLE, WHOLE_SMALL = (
@@ -58,41 +62,53 @@ WHOLE, WHOLE_SMALL = (
 )
 
 
-def measure_tuning(bench: Bench) -> Iterator[Row]:
-    """Yield a line for each. The weights are random, the same on both sides: they do not change the speed."""
+def measure_tuning(bench: Bench) -> Iterator[Row | NotMeasured]:
+    """Yield a line for each, and each rival. The weights are random: they do not change the speed."""
     sizes = bench.sizes
+    python = ""
+    try:
+        python = find_peers()
+    except NotMeasured as reason:
+        yield reason
     for tuning, wished in ((TAIL, sizes.tail_photos), (WHOLE, sizes.whole_photos), (WHOLE_SMALL, sizes.whole_photos)):
         weights = bench.folder("weights") / f"{tuning.backbone}.weights.h5"
         run_module("peers.keras_files", backbone=tuning.backbone, path=weights)
         data, count = bench.split_photo_folder(wished)
-        yield _measure(bench, tuning, data, count, weights)
+        yield from _measure(bench, tuning, data, count, weights, python)
 
 
-def _measure(bench: Bench, tuning: Tuning, data: Path, count: int, weights: Path) -> Row:
+def _measure(bench: Bench, tuning: Tuning, data: Path, count: int, weights: Path, python: str) -> Iterator[Row]:
     epochs = bench.sizes.tuning_epochs
     given: dict[str, Any] = {
+        "data": data,
         "backbone": tuning.backbone,
-        "weights": weights,
+        "trained": tuning.trained,
         "learning_rate": LEARNING_RATE,
         "epochs": epochs,
     }
+
+    def run(module: str, **more: Any) -> float:
+        return float(run_module(f"peers.{module}", **given, **more).output["seconds"])
+
     sides = [
         Side("tlkit", lambda: _train_with_tlkit(bench, tuning, data, weights)),
-        Side(
-            "stock Keras",
-            lambda: float(
-                run_module("peers.keras_training", data=data, trained=tuning.trained, **given).output["seconds"]
-            ),
-        ),
+        Side(STOCK, lambda: run("keras_training", weights=weights)),
     ]
+    if python and tuning.backbone in IN_PYTORCH:
+        words, bfloat16 = ("autocast bfloat16", True) if has_bfloat16() else ("float32", False)
+        torch_training = partial(run, "torch_training", python=python, bfloat16=bfloat16)
+        sides.append(Side(f"PyTorch {words}", partial(torch_training, compiles=False)))
+        sides.append(Side(f"PyTorch `torch.compile`, {words}", partial(torch_training, compiles=True), 1))
     seconds = take_turns(
         sides,
         bench.sizes.peer_rounds,
         lambda side, value: bench.say(f"  {tuning.backbone}, {tuning.unfreeze}, {side}: {value:.2f} s an epoch"),
     )
-    ours, theirs = (Figure(tuple(seconds[side.name]), SECONDS) for side in sides)
+    ours, *rivals = (Figure(tuple(seconds[side.name]), SECONDS) for side in sides)
     work = f"{tuning.work}, {tuning.backbone}, {count} photos"
-    return Row(work, ours, "stock Keras", theirs, compare(ours, theirs), tuning.goal, tuning.note)
+    for side, theirs in zip(sides[1:], rivals, strict=True):
+        goal, note = (tuning.goal, tuning.note) if side.name == STOCK else (None, "")
+        yield Row(work, ours, side.name, theirs, compare(ours, theirs), goal, note)
 
 
 def _train_with_tlkit(bench: Bench, tuning: Tuning, data: Path, weights: Path) -> float:
