@@ -43,8 +43,10 @@ from tlkit.commands.finetune import run_finetune
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
-from tlkit.features.ensure import build_backbone_for, ensure_features
+from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunk_notes import TrunkRequest
+from tlkit.features.trunks import open_trunk
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import (
     BackboneSettings,
@@ -134,7 +136,7 @@ def open_views(path: Path, weights: str) -> CachedViews:
     records = tuple(dataclasses.replace(record, split="train") for record in manifest.records)
     features = ensure_features(
         dataclasses.replace(manifest, records=records),
-        build_backbone_for(backbone, "none", 0),
+        open_trunk(TrunkRequest(backbone, "none", TOP, 0), default_cache_root(), Console()),
         FeatureRequest(backbone, TOP, ViewPlan("standard", NUM_VIEWS, 0)),
         cache_root=default_cache_root(),
         console=Console(),

@@ -156,6 +156,7 @@ def native_precision(engine: str) -> str:
         engine: openvino, which runs on the processor, or keras, which runs on a GPU where there is one.
     """
     if engine == "keras":
+        start_keras()
         import tensorflow as tf
 
         if gpus := tf.config.list_physical_devices("GPU"):

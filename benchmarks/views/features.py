@@ -17,8 +17,10 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import default_cache_root
-from tlkit.features.ensure import DatasetFeatures, build_backbone_for, ensure_features
+from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunk_notes import TrunkRequest
+from tlkit.features.trunks import open_trunk
 from tlkit.recipes import BackboneSettings, resolve_backbone
 from tlkit.reports.console import Console
 
@@ -113,7 +115,7 @@ class Sets:
             backbone = resolve_backbone(self.backbone)
             features = ensure_features(
                 dataclasses.replace(first, records=records),
-                build_backbone_for(backbone, "none", 0),
+                open_trunk(TrunkRequest(backbone, "none", boundary, 0), default_cache_root(), Console()),
                 FeatureRequest(
                     backbone, boundary, ViewPlan(policy, 1 + NUM_EPOCHS if is_online else MAX_CACHED, VIEW_SEED)
                 ),

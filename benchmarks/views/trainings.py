@@ -12,11 +12,11 @@ from numpy.typing import NDArray
 
 from benchmarks.views.cells import BELOW, ONLINE, TOP, Cell
 from benchmarks.views.features import CachedViews, Sets
+from tlkit.backbones.build import build_backbone
 from tlkit.data.manifest import Manifest
-from tlkit.features.ensure import build_backbone_for
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
-from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_backbone, resolve_stages
+from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.runtime import graph_precision
 from tlkit.tasks import Outputs
 from tlkit.training.batches import InputReader, ReadInputs
@@ -48,7 +48,7 @@ def measure(sets: Sets, cell: Cell) -> dict[str, Any]:
         progress = fit_unwatched(model, data, [stage.head_rate] * len(model.trainable_variables), stage, training)
         if below:
             source = make_source(below, num_cached, head, [below.place_of[sha256] for sha256 in cached.place_of])
-            backbone = build_backbone_for(resolve_backbone(sets.backbone), "none", 0)
+            backbone = build_backbone(sets.backbone.name, pooling="none", weights=sets.backbone.weights, seed=0)
             model = build_stage_model(backbone, network, boundary=BELOW, bn="frozen")
             rates, _ = compute_stage_rates(model, backbone, deeper, boundary=BELOW)
             data = make_stage_data(source, answers, parts, outputs=outputs, stage=deeper, training=training)

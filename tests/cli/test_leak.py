@@ -101,7 +101,7 @@ def test_what_gives_the_answer_away_is_told_with_the_word(run_cli: RunCli, telli
 def test_what_cannot_be_judged_is_refused_before_tensorflow_is_loaded(
     run_cli: RunCli, even: Path, monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], message: str
 ) -> None:
-    monkeypatch.setattr("tlkit.commands.leak.build_backbone_for", lambda *words: pytest.fail("TensorFlow was started"))
+    monkeypatch.setattr("tlkit.commands.leak.open_trunk", lambda *words: pytest.fail("TensorFlow was started"))
     result = run_cli("leak", even, *SMALLEST, *words)
     assert (result.exit_code, result.stderr) == (1, message)
 

@@ -21,6 +21,7 @@ from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
+from tlkit.features.trunks import take_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
 from tlkit.reports.console import Console
 
@@ -66,10 +67,11 @@ def ensure(
     views: ViewPlan = THREE_VIEWS,
     settings: BackboneSettings = SETTINGS,
 ) -> DatasetFeatures:
+    request = FeatureRequest(resolve_backbone(settings), boundary, views)
     return ensure_features(
         manifest,
-        backbone,
-        FeatureRequest(resolve_backbone(settings), boundary, views),
+        take_trunk(backbone, request),
+        request,
         cache_root=cache_root,
         console=QUIET,
     )
@@ -334,7 +336,7 @@ def test_where_nothing_is_missing_the_network_is_not_built(photos: Path, monkeyp
     def build(*arguments: object) -> object:
         raise AssertionError("the network is built although its features are known")
 
-    monkeypatch.setattr("tlkit.features.ensure.build_backbone_for", build)
+    monkeypatch.setattr("tlkit.features.trunks._build_backbone", build)
     second = precompute(photos)
     assert (second["hits"], second["misses"], second["cache"]) == (34, 0, first["cache"])
     for change in ({"boundary": "conv1"}, {"views": dataclasses.replace(THREE_VIEWS, seed=1)}):

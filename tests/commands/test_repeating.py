@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from tlkit.features.engine_choice import Choice, list_choices
+from tlkit.features.allowed_engines import Choice, iterate_choices
 from tlkit.recipes import ResolvedBackbone, read_recipe
 
 pytestmark = pytest.mark.usefixtures("untraced")
@@ -215,11 +215,11 @@ def test_a_run_repeats_with_the_engine_that_it_had_and_does_not_choose_anew(
     assert (recipe.backbone.engine, recipe.made_by.engines) == ("auto", "top keras float32")
     asked = []
 
-    def list_asked(backbone: ResolvedBackbone) -> list[Choice]:
+    def ask(backbone: ResolvedBackbone) -> Iterator[Choice]:
         asked.append(backbone.engine)
-        return list_choices(backbone)
+        return iterate_choices(backbone)
 
-    monkeypatch.setattr("tlkit.features.engine_choice.list_choices", list_asked)
+    monkeypatch.setattr("tlkit.features.engine_choice.iterate_choices", ask)
     monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "empty"))
     assert_same_run(first, repeat(first, tmp_path / "elsewhere", run_cli, monkeypatch))
     assert set(asked) == {"keras"}

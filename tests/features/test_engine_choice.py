@@ -19,9 +19,11 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import BackboneError, NumericsError
 from tlkit.features import engine_choice
-from tlkit.features.engine_choice import Choice, Work, list_choices
+from tlkit.features.allowed_engines import Choice, iterate_choices
+from tlkit.features.engine_choice import Work
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunks import take_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
 from tlkit.reports.console import Console
 
@@ -93,10 +95,11 @@ def bench(monkeypatch: pytest.MonkeyPatch, plain: Engine) -> Bench:
 def ensure(
     manifest: Manifest, backbone: Backbone, cache_root: Path, settings: BackboneSettings = AUTO, **keywords: Any
 ) -> DatasetFeatures:
+    request = FeatureRequest(resolve_backbone(settings), "top", **keywords)
     return ensure_features(
         manifest,
-        backbone,
-        FeatureRequest(resolve_backbone(settings), "top", **keywords),
+        take_trunk(backbone, request),
+        request,
         cache_root=cache_root,
         console=Console(),
     )
@@ -120,14 +123,14 @@ def test_what_is_fastest_as_a_rule_comes_first_and_what_is_sure_to_be_right_last
     bench: Bench, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], has_bfloat16: bool, expected: list[Choice]
 ) -> None:
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: has_bfloat16)
-    assert list_choices(resolve_backbone(dataclasses.replace(AUTO, **given))) == expected
+    assert list(iterate_choices(resolve_backbone(dataclasses.replace(AUTO, **given)))) == expected
 
 
 def test_without_openvino_there_is_keras(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(runtime, "has_bfloat16", lambda: False)
-    assert list_choices(resolve_backbone(AUTO)) == [KERAS]
+    assert list(iterate_choices(resolve_backbone(AUTO))) == [KERAS]
     with pytest.raises(BackboneError, match="--engine openvino: OpenVINO cannot be imported"):
-        list_choices(resolve_backbone(dataclasses.replace(AUTO, engine="openvino")))
+        next(iterate_choices(resolve_backbone(dataclasses.replace(AUTO, engine="openvino"))))
 
 
 @pytest.mark.parametrize("faster", ["openvino", "keras"])

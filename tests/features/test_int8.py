@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import contextlib
 import dataclasses
+import json
 from collections.abc import Callable
 from pathlib import Path
 
@@ -14,9 +15,10 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.errors import BackboneError, NumericsError, SettingError
 from tlkit.features import calibration
-from tlkit.features.engine_choice import list_choices
+from tlkit.features.allowed_engines import iterate_choices
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunks import take_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
 from tlkit.reports.console import Console
 
@@ -46,7 +48,7 @@ def ensure(
     manifest: Manifest, backbone: Backbone, root: Path, settings: BackboneSettings = INT8
 ) -> tuple[DatasetFeatures, np.ndarray]:
     request = FeatureRequest(resolve_backbone(settings), "top")
-    features = ensure_features(manifest, backbone, request, cache_root=root, console=Console())
+    features = ensure_features(manifest, take_trunk(backbone, request), request, cache_root=root, console=Console())
     return features, features.cache.read(features.locate(manifest.records)[:, 0])
 
 
@@ -85,7 +87,8 @@ def test_a_network_that_loses_too_much_is_refused_and_nothing_is_kept(
     monkeypatch.setattr(calibration, "LOWEST_SIMILARITY", 1.1)
     with pytest.raises(NumericsError, match=r"^int8 costs too much here: median cosine similarity"):
         ensure(manifest, backbone, cache_root)
-    assert not list((cache_root / "engines").glob("*"))
+    (trunk,) = (cache_root / "engines").iterdir()
+    assert "calibrated" not in json.loads((trunk / "trunk.json").read_text())["description"], "the one in float32"
     assert not list((cache_root / "features").glob("*"))
 
 
@@ -103,4 +106,4 @@ def test_int8_needs_openvino(monkeypatch: pytest.MonkeyPatch) -> None:
         resolve_backbone(dataclasses.replace(INT8, engine="keras"))
     monkeypatch.setattr("tlkit.backbones.engines.openvino_runtime.has_openvino", lambda: False)
     with pytest.raises(BackboneError, match="OpenVINO cannot be imported"):
-        list_choices(resolve_backbone(INT8))
+        next(iterate_choices(resolve_backbone(INT8)))

@@ -18,6 +18,7 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunks import take_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runtime import Peak
@@ -60,7 +61,7 @@ def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_eng
         "a flush holds the rows, and the file that is made of them"
     )
 
-    features = ensure_features(manifest, backbone, **arguments)
+    features = ensure_features(manifest, take_trunk(backbone, arguments["request"]), **arguments)
     assert (features.hits, features.misses) == (40 + 128, 96)
     assert some.shape == (64, *features.cache.spec.feature_shape)
     assert some.dtype == np.float16

@@ -30,11 +30,12 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.looks import read_looks
 from tlkit.data.manifest import ImageRecord, Manifest, read_manifest
 from tlkit.data.sources import OUTPUT_MARKER
-from tlkit.data.views import PICTURE_ITSELF
 from tlkit.errors import SettingError
 from tlkit.features.cache import FeatureCache, default_cache_root
-from tlkit.features.ensure import find_or_compute_features
-from tlkit.features.trunk_notes import TrunkRequest, find_known_trunk
+from tlkit.features.ensure import ensure_features
+from tlkit.features.request import FeatureRequest
+from tlkit.features.trunk_notes import TrunkRequest, find_note
+from tlkit.features.trunks import open_trunk
 from tlkit.files import write_json
 from tlkit.recipes import BackboneSettings, DataSettings, ResolvedBackbone, resolve_backbone
 from tlkit.recipes.reading import RECIPE_FILE, read_recipe
@@ -164,7 +165,7 @@ def _locate_data(request: AuditRequest) -> Path:
 def _read_images(request: AuditRequest, data: Path, backbone: ResolvedBackbone, console: Console) -> Manifest:
     if request.run is not None:
         return read_manifest(request.run)
-    if find_known_trunk(_describe_trunk(backbone, request.seed), default_cache_root()) is None:
+    if find_note(_describe_trunk(backbone, request.seed), default_cache_root()) is None:
         from tlkit.training.first_model import fetch_weights  # Keras: not needed where the features are cached
 
         fetch_weights(backbone, data)
@@ -190,13 +191,9 @@ def _find_rows(
     manifest: Manifest, backbone: ResolvedBackbone, seed: int, console: Console
 ) -> tuple[list[ImageRecord], FeatureCache, NDArray[np.int64]]:
     """Return the images that have features, the cache, and where in it they lie, int64 (n,)."""
-    features = find_or_compute_features(
-        manifest,
-        _describe_trunk(backbone, seed),
-        PICTURE_ITSELF,
-        cache_root=default_cache_root(),
-        console=console,
-    )
+    cache_root = default_cache_root()
+    trunk = open_trunk(_describe_trunk(backbone, seed), cache_root, console)
+    features = ensure_features(manifest, trunk, FeatureRequest(backbone, TOP), cache_root=cache_root, console=console)
     for item in features.skipped:
         console.warn(f"{item.path} is left out: {item.reason}.")
     parts = [part for part in features.splits.values() if part.records]

@@ -13,20 +13,22 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.catalogue import TOP
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
+from tlkit.features.allowed_engines import Choice
 from tlkit.features.cache import FeatureCache, default_cache_root
-from tlkit.features.engine_choice import Choice, Work
-from tlkit.features.ensure import build_backbone_for, ensure_features
+from tlkit.features.engine_choice import Work
+from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
+from tlkit.features.trunk_notes import TrunkRequest
+from tlkit.features.trunks import open_trunk
 from tlkit.probes.candidates import Candidate, ComparisonRequest, list_candidates
 from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, rank_candidates
 from tlkit.probes.images import Questions, make_questions, read_probe_images
@@ -37,9 +39,6 @@ from tlkit.reports.figures import draw_comparison
 from tlkit.reports.output_folder import choose_picture
 from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
 from tlkit.training.first_model import fetch_weights
-
-if TYPE_CHECKING:
-    from tlkit.backbones.build import Backbone
 
 NUM_TIMED_IMAGES = 96
 
@@ -84,8 +83,8 @@ def run_compare(
         fetch_weights(candidate.backbone, data)
     questions = make_questions(read_probe_images(data, data_settings, seed, cache_root, console), data_settings, seed)
     if requested.is_trained:
+        start_keras()
         console.say(f"{len(candidates)} candidates, each trained {len(questions.folds)} times.")
-    start_keras()  # otherwise its memory would count for the first candidate
     scored = []
     for number, candidate in enumerate(candidates, start=1):
         console.say(f"{number} of {len(candidates)}: {candidate.name}")
@@ -162,22 +161,21 @@ def _judge(candidate: Candidate, questions: Questions, cache_root: Path, console
 
 
 def _compute(candidate: Candidate, questions: Questions, cache_root: Path, console: Console) -> Computed:
-    release_memory()  # otherwise memory of earlier candidates would be reused and not count
-    memory_before = read_resident_memory()
     is_probed = candidate.head is None
     pooling = candidate.head.record.pooling if candidate.head else "avg"
-    backbone = build_backbone_for(candidate.backbone, pooling, questions.seed)
+    request = TrunkRequest(candidate.backbone, pooling, candidate.boundary, questions.seed)
+    trunk = open_trunk(request, cache_root, console, is_pooled=is_probed)
     features = ensure_features(
         questions.manifest,
-        backbone,
+        trunk,
         FeatureRequest(candidate.backbone, candidate.boundary, candidate.views, is_pooled=is_probed),
         cache_root=cache_root,
         console=console,
     )
     positions = features.locate(questions.manifest.records)
-    trunk = backbone.pooled_trunk(candidate.boundary) if is_probed else backbone.trunk(candidate.boundary)
     work = Work(features.cache.spec, trunk, cache_root, 0, None)
-    release_memory()  # converting and checking a trunk takes much memory, but only once
+    release_memory()  # otherwise what was freed before would be reused and not count
+    memory_before = read_resident_memory()
     with watch_peak_memory() as peak:
         seconds_a_view = _time(work, questions.manifest.records, candidate.views, console)
     return Computed(
@@ -185,16 +183,8 @@ def _compute(candidate: Candidate, questions: Questions, cache_root: Path, conso
         positions,
         seconds_a_view,
         None if memory_before is None or peak.value is None else (peak.value - memory_before) / 1e6,
-        _count_below(backbone, candidate),
+        trunk.note.num_parameters,
     )
-
-
-def _count_below(backbone: Backbone, candidate: Candidate) -> int:
-    """Return the number of weights below the boundary."""
-    below = [group.num_parameters for group in backbone.groups]
-    if candidate.boundary != TOP:
-        below = below[: backbone.entry.boundaries.index(candidate.boundary)]
-    return sum(below)
 
 
 def _time(work: Work, records: Sequence[ImageRecord], views: ViewPlan, console: Console) -> float:

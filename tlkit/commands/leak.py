@@ -22,8 +22,10 @@ from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_co
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import SettingError, name_fix
 from tlkit.features.cache import default_cache_root
-from tlkit.features.ensure import build_backbone_for, ensure_features
+from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunk_notes import TrunkRequest
+from tlkit.features.trunks import open_trunk
 from tlkit.metadata.columns import (
     ALL_IMAGE_FACTS,
     IMAGE_FACTS,
@@ -162,7 +164,7 @@ def _read_features(
     """Return the images that have features, and the features, pooled, float32 (n, channels)."""
     features = ensure_features(
         manifest,
-        build_backbone_for(backbone, "avg", seed),
+        open_trunk(TrunkRequest(backbone, "avg", TOP, seed), cache_root, console),
         FeatureRequest(backbone, TOP),
         cache_root=cache_root,
         console=console,

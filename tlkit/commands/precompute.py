@@ -19,8 +19,10 @@ from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
 from tlkit.features.cache import default_cache_root
-from tlkit.features.ensure import DatasetFeatures, check_boundary, find_or_compute_features
-from tlkit.features.trunk_notes import TrunkRequest, find_known_trunk
+from tlkit.features.ensure import DatasetFeatures, check_boundary, ensure_features
+from tlkit.features.request import FeatureRequest
+from tlkit.features.trunk_notes import TrunkRequest, find_note
+from tlkit.features.trunks import open_trunk
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runs.preparation import print_images
@@ -99,10 +101,13 @@ def ensure_dataset_features(
     cache_root = default_cache_root()
     pooling = (head or HeadSettings()).record.pooling
     request = TrunkRequest(backbone, pooling, boundary, views.seed)
-    if find_known_trunk(request, cache_root) is None:
+    if find_note(request, cache_root) is None:
         fetch_weights(backbone, data)
     manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
-    features = find_or_compute_features(manifest, request, views, cache_root=cache_root, console=console)
+    trunk = open_trunk(request, cache_root, console)
+    features = ensure_features(
+        manifest, trunk, FeatureRequest(backbone, boundary, views), cache_root=cache_root, console=console
+    )
     if data_settings.strict:
         features.refuse_skipped()
     return manifest, features

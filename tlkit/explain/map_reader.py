@@ -24,6 +24,7 @@ from tlkit.features.engine_choice import BATCH_SIZES
 from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunks import take_trunk
 from tlkit.inference.scoring import reasons, render_views
 from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
@@ -82,7 +83,11 @@ class MapReader:
             backbone = classifier.backbone
         request = FeatureRequest(self.source.backbone, self.explainer.boundary)
         stored = ensure_features(
-            self.manifest, backbone, request, cache_root=self.source.cache_root, console=self.source.console
+            self.manifest,
+            take_trunk(backbone, request),
+            request,
+            cache_root=self.source.cache_root,
+            console=self.source.console,
         )
         positions = {
             record.sha256: int(row[0])

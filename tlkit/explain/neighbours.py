@@ -16,6 +16,7 @@ from tlkit.explain.map_reader import MapSource
 from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunks import take_trunk
 from tlkit.inference.scoring import reasons, render_views
 from tlkit.models.classifier import Classifier
 from tlkit.models.novelty import pool_features
@@ -73,7 +74,9 @@ def read_training_photos(
     if classifier.spec.unfrozen != "none":
         return _compute(train, predictor, source)
     request = FeatureRequest(source.backbone, TOP)
-    stored = ensure_features(train, classifier.backbone, request, cache_root=source.cache_root, console=source.console)
+    stored = ensure_features(
+        train, take_trunk(classifier.backbone, request), request, cache_root=source.cache_root, console=source.console
+    )
     split = stored.splits["train"]
     positions = split.positions[:, 0]
     parts = [

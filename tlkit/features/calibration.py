@@ -29,7 +29,7 @@ from tlkit.tasks import find_task
 from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
-    import keras
+    import openvino
 
 SHARE = 1 / 8
 """Calibration images for each image to compute: calibrating costs about as much as computing three times as many."""
@@ -149,7 +149,7 @@ def _make_targets(manifest: Manifest, records: Sequence[ImageRecord]) -> tuple[N
 
 
 def calibrate(
-    trunk: keras.Model,
+    convert: Callable[[], openvino.Model],
     load: Callable[[], CalibrationSample | None],
     *,
     batch_size: int,
@@ -160,7 +160,7 @@ def calibrate(
     """Quantize a trunk, judge it, and save it.
 
     Args:
-        trunk: RGB, float (n, height, width, 3), 0..255 -> features.
+        convert: Returns the trunk as an OpenVINO model of `batch_size`.
         load: Returns the images to calibrate on.
         batch_size: Batch size of the quantized trunk.
         description: Identifies the trunk.
@@ -174,7 +174,7 @@ def calibrate(
         CacheError: It cannot be saved.
         NumericsError: It costs too much, or no image can be read.
     """
-    from tlkit.backbones.engines.openvino import convert_trunk, save_quantized_trunk
+    from tlkit.backbones.engines.openvino import save_quantized_trunk
     from tlkit.backbones.engines.quantization import compute_pooled, measure, quantize
 
     sample = load()
@@ -186,7 +186,7 @@ def calibrate(
         )
     padding = [(0, -len(sample.images) % batch_size), (0, 0), (0, 0), (0, 0)]
     images = np.pad(sample.images, padding, mode="wrap")
-    model = convert_trunk(trunk, batch_size)
+    model = convert()
     with waiting_for(f"the network to be calibrated on {len(sample.images):,} images"):
         statistics = measure(model, images)
         quantized = quantize(model, statistics, images)

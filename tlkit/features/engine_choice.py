@@ -7,34 +7,35 @@ others too.
 
 from __future__ import annotations
 
-import dataclasses
 import itertools
 import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Self
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import INT8
 from tlkit.errors import NumericsError
+from tlkit.features.allowed_engines import Choice, can_run, iterate_choices, list_engines
 from tlkit.features.cache import CacheSpec, FeatureCache
 from tlkit.features.calibration import CalibrationSample, calibrate, has_quantized_trunk
 from tlkit.features.folder import AGREEMENT_FILE, read_specs
 from tlkit.features.pruning import ENGINES
 from tlkit.features.requested_rows import RequestedRows
+from tlkit.features.trunks import Trunk
 from tlkit.files import read_json, write_json
 from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
 from tlkit.runtime import read_versions
 
 if TYPE_CHECKING:
-    import keras
+    import openvino
 
-    from tlkit.backbones.engines.base import Agreement, Engine
+    from tlkit.backbones.engines.base import Engine
 
 NUM_SAMPLES = 8
 """Number of images that engines are compared and timed on."""
@@ -48,33 +49,12 @@ images/s, 784 with 32; ResNet50: 127 and 122); Keras with 32 (ResNet50: 105 imag
 
 
 @dataclass(frozen=True)
-class Choice:
-    """An engine and its precision; in int8 also the quantized trunk, once there is one."""
-
-    engine: str
-    precision: str
-    calibration: str = ""
-
-    def __str__(self) -> str:
-        return f"{self.engine} in {self.precision}"
-
-    @classmethod
-    def of(cls, spec: CacheSpec) -> Self:
-        """Return the choice of a cache."""
-        return cls(spec.engine, spec.precision, spec.calibration)
-
-    def describe(self, spec: CacheSpec) -> CacheSpec:
-        """Return the specification of a cache with this choice."""
-        return dataclasses.replace(spec, **asdict(self))
-
-
-@dataclass(frozen=True)
 class TriedEngine:
-    """An accepted engine, with its agreement if it was measured now."""
+    """An accepted engine, with the record of its comparison with Keras if its cache is to get it."""
 
     choice: Choice
     engine: Engine
-    agreement: Agreement | None
+    record: dict[str, Any] | None
 
 
 @dataclass(frozen=True)
@@ -83,7 +63,7 @@ class Work:
 
     Attributes:
         spec: Specification of the cache, without engine and precision.
-        trunk: The part of the network below the boundary.
+        trunk: The part of the network below the boundary; only built to be converted, compared, or run by Keras.
         cache_root: Root of caches and converted trunks.
         num_rows: Number of rows.
         sample: Some of the images, uint8 (n, height, width, 3), n <= 8; None if no file could be read.
@@ -91,7 +71,7 @@ class Work:
     """
 
     spec: CacheSpec
-    trunk: keras.Model
+    trunk: Trunk
     cache_root: Path
     num_rows: int
     sample: NDArray[np.uint8] | None
@@ -105,10 +85,10 @@ class Work:
             NumericsError: It costs too much accuracy.
         """
         calibration = calibrate(
-            self.trunk,
+            lambda: self._convert(console.warn),
             self.load_calibration_sample,
             batch_size=BATCH_SIZES["openvino"],
-            description=self._describe_trunk(),
+            description=identify_trunk(self.spec),
             root=self.cache_root / ENGINES,
             console=console,
         )
@@ -119,24 +99,30 @@ class Work:
         if choice.engine == "keras":
             from tlkit.backbones.engines.base import make_keras_engine
 
-            return make_keras_engine(self.trunk, precision=choice.precision, batch_size=BATCH_SIZES["keras"])
+            return make_keras_engine(self.trunk.model, precision=choice.precision, batch_size=BATCH_SIZES["keras"])
         from tlkit.backbones.engines.openvino import make_openvino_engine, make_quantized_engine
 
-        root, batch_size = self.cache_root / ENGINES, BATCH_SIZES["openvino"]
         if choice.precision == INT8:
-            return make_quantized_engine(root, choice.calibration, batch_size=batch_size)
-        return make_openvino_engine(
-            self.trunk,
-            precision=choice.precision,
-            batch_size=batch_size,
-            description=self._describe_trunk(),
-            root=root,
+            root = self.cache_root / ENGINES
+            return make_quantized_engine(root, choice.calibration, batch_size=BATCH_SIZES["openvino"])
+        return make_openvino_engine(self._convert(warn), precision=choice.precision, batch_size=BATCH_SIZES["openvino"])
+
+    def _convert(self, warn: Callable[[str], None]) -> openvino.Model:
+        from tlkit.backbones.engines.openvino import load_trunk
+
+        return load_trunk(
+            lambda: self.trunk.model,
+            batch_size=BATCH_SIZES["openvino"],
+            description=identify_trunk(self.spec),
+            root=self.cache_root / ENGINES,
             warn=warn,
         )
 
-    def _describe_trunk(self) -> dict[str, Any]:
-        names = ("backbone", "weights_sha256", "boundary", "pooling", "image_size")
-        return {name: getattr(self.spec, name) for name in names}
+
+def identify_trunk(spec: CacheSpec) -> dict[str, Any]:
+    """Return the part of a specification that tells trunks apart."""
+    names = ("backbone", "weights_sha256", "boundary", "pooling", "image_size")
+    return {name: getattr(spec, name) for name in names}
 
 
 def find_begun_cache(
@@ -153,11 +139,10 @@ def find_begun_cache(
         if num_found == requested.num_rows > 0:
             return cache
         begun.append((num_found, len(cache), choice, cache))
-    runnable = list_choices(backbone) if begun else []
     able = [
         (num_found, num_rows, choice, cache)
         for num_found, num_rows, choice, cache in begun
-        if dataclasses.replace(choice, calibration="") in runnable
+        if can_run(choice, backbone)
         and (
             num_found and has_quantized_trunk(cache_root / ENGINES, choice.calibration)
             if choice.calibration
@@ -165,14 +150,6 @@ def find_begun_cache(
         )
     ]
     return max(able, key=lambda each: each[:2])[3] if able else None
-
-
-def find_complete_cache(
-    spec: CacheSpec, backbone: ResolvedBackbone, cache_root: Path, requested: RequestedRows
-) -> FeatureCache | None:
-    """Return a complete cache, if there is one, without heavy imports."""
-    caches = _open_begun(spec, backbone, cache_root, requested)
-    return next((cache for _, cache, num_found in caches if num_found == requested.num_rows > 0), None)
 
 
 def _open_begun(
@@ -196,26 +173,6 @@ def _list_all(backbone: ResolvedBackbone, spec: CacheSpec, cache_root: Path) -> 
     return list(itertools.starmap(Choice, itertools.product(engines, precisions)))
 
 
-def list_choices(backbone: ResolvedBackbone) -> list[Choice]:
-    """Return the allowed engines that run here: first at their native precision, then in float32.
-
-    Raises:
-        BackboneError: OpenVINO is asked for, and is not installed.
-    """
-    from tlkit.backbones.engines.openvino_runtime import has_openvino, require_openvino
-    from tlkit.runtime import native_precision
-
-    if backbone.engine == "openvino" or backbone.precision == INT8:
-        require_openvino()
-    if backbone.precision == INT8:
-        return [Choice("openvino", INT8)]
-    engines = [backbone.engine] if backbone.engine != "auto" else ["openvino", "keras"] if has_openvino() else ["keras"]
-    if backbone.precision != "auto":
-        return [Choice(engine, backbone.precision) for engine in engines]
-    native = [Choice(engine, native_precision(engine)) for engine in engines]
-    return list(dict.fromkeys([*native, *(Choice(engine, "float32") for engine in engines)]))
-
-
 def select_engine(
     work: Work, backbone: ResolvedBackbone, begun: FeatureCache | None, console: Console
 ) -> tuple[Engine, FeatureCache]:
@@ -231,18 +188,19 @@ def select_engine(
         BackboneError: OpenVINO is asked for, and is not installed.
         NumericsError: No allowed engine agrees with float32 Keras.
     """
-    choices = [Choice.of(begun.spec)] if begun else list_choices(backbone)
     trials: list[TriedEngine] = []
     refusals: list[NumericsError] = []
-    for choice in choices:
+    is_choosing = not begun and len(list_engines(backbone)) > 1
+    for choice in [Choice.of(begun.spec)] if begun else iterate_choices(backbone):
         if any(trial.choice.engine == choice.engine for trial in trials):
             continue
-        if trials and not _has_time_for_trials(trials[0].engine, work):
-            break
         try:
             trials.append(_try(choice, work, console))
         except NumericsError as error:
             refusals.append(error)
+            continue
+        if len(trials) > 1 or not (is_choosing and _has_time_for_trials(trials[0].engine, work)):
+            break
     if not trials:
         raise refusals[-1]
     for refusal in refusals:
@@ -251,11 +209,10 @@ def select_engine(
     reason = ", as in the cache" if begun else f" ({rates})" if rates else ""
     console.say(f"Engine: {best.choice}{reason}.")
     cache = begun or FeatureCache.open(work.cache_root, best.choice.describe(work.spec))
-    if best.agreement:
-        record = {**asdict(best.agreement), "versions": read_versions()}
+    if best.record:
         path = cache.folder / AGREEMENT_FILE
         with console.disk_warning(f"{path}: that the engine was checked cannot be noted there"):
-            write_json(path, record)
+            write_json(path, best.record)
     return best.engine, cache
 
 
@@ -276,7 +233,7 @@ def _find_fastest(trials: Sequence[TriedEngine], work: Work) -> tuple[TriedEngin
 
 
 def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
-    """Make an engine and compare it with float32 Keras, unless this was done for its cache.
+    """Make an engine and compare it with float32 Keras, unless this was done for a cache of the same trunk.
 
     Raises:
         NumericsError: The features differ.
@@ -287,11 +244,14 @@ def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
         choice = choice if choice.calibration else work.calibrate(console)
         return TriedEngine(choice, work.make_engine(choice, warn=console.warn), None)
     engine = work.make_engine(choice, warn=console.warn)
-    agreement = None
-    if work.sample is not None and not _was_compared(choice.describe(work.spec).folder(work.cache_root)):
-        agreement = compute_agreement(engine, work.trunk, work.sample)
-        check_agreement(engine, agreement)
-    return TriedEngine(choice, engine, agreement)
+    record = None
+    if work.sample is not None and not _read_record(choice.describe(work.spec), work.cache_root):
+        record = _find_record(choice, work)
+        if record is None:
+            agreement = compute_agreement(engine, work.trunk.model, work.sample)
+            check_agreement(engine, agreement)
+            record = {**asdict(agreement), "versions": read_versions()}
+    return TriedEngine(choice, engine, record)
 
 
 def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int) -> float:
@@ -306,9 +266,18 @@ def _measure_rate(engine: Engine, images: NDArray[np.uint8], *, num_images: int)
     return num_batches * engine.batch_size / (time.perf_counter() - start)
 
 
-def _was_compared(folder: Path) -> bool:
-    """Return whether the engine of the cache in a folder was compared, with these versions."""
+def _find_record(choice: Choice, work: Work) -> dict[str, Any] | None:
+    """Return the record of the same engine on the same trunk from another cache."""
+    trunk = identify_trunk(work.spec)
+    specs = (spec for spec in read_specs(work.cache_root) if (Choice.of(spec), identify_trunk(spec)) == (choice, trunk))
+    records = (_read_record(spec, work.cache_root) for spec in specs)
+    return next((record for record in records if record), None)
+
+
+def _read_record(spec: CacheSpec, cache_root: Path) -> dict[str, Any] | None:
+    """Return the record that the engine of a cache was compared with Keras, with these versions."""
     try:
-        return bool(read_json(folder / AGREEMENT_FILE)["versions"] == read_versions())
+        record: dict[str, Any] = read_json(spec.folder(cache_root) / AGREEMENT_FILE)
+        return record if record["versions"] == read_versions() else None
     except (OSError, ValueError, KeyError, TypeError):
-        return False
+        return None

@@ -14,29 +14,19 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import PIXELS, BackboneEntry
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
-from tlkit.data.views import ViewPlan
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.calibration import load_calibration_sample
-from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, find_complete_cache, select_engine
+from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
 from tlkit.features.extract import FillReport, fill_cache, load_sample
 from tlkit.features.folder import note_use
 from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows, SplitFeatures
-from tlkit.features.trunk_notes import (
-    TrunkRequest,
-    describe_cache,
-    describe_trunk,
-    find_known_trunk,
-    has_one_off_weights,
-    note_trunk,
-)
+from tlkit.features.trunks import Trunk, describe_cache
 from tlkit.interruption import kept_if_interrupted
-from tlkit.recipes import ResolvedBackbone
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
-    from tlkit.backbones.build import Backbone
     from tlkit.backbones.engines.base import Engine
 
 
@@ -48,7 +38,7 @@ class FeatureRows:
 
     Args:
         manifest: The data set.
-        backbone: The network; only the part below the boundary is used.
+        trunk: The part of the network below the boundary.
         request: The requested features.
         cache_root: Root of the caches.
 
@@ -60,14 +50,13 @@ class FeatureRows:
         missing: (file, view) of the missing rows: int64 (n, 2).
     """
 
-    def __init__(self, manifest: Manifest, backbone: Backbone, request: FeatureRequest, cache_root: Path) -> None:
+    def __init__(self, manifest: Manifest, trunk: Trunk, request: FeatureRequest, cache_root: Path) -> None:
         self.requested = RequestedRows(manifest, request.views)
-        trunk = describe_trunk(backbone, request.boundary, is_pooled=request.is_pooled)
-        self.spec = describe_cache(request, trunk, backbone.pooling, backbone.image_size)
+        self.spec = describe_cache(request, trunk)
         self.cache = find_begun_cache(self.spec, request.backbone, cache_root, self.requested)
         self.positions = self.requested.find(self.cache)
         self.missing = self.requested.list_missing(self.positions)
-        self._backbone = backbone
+        self._trunk = trunk
         self._request = request
         self._cache_root = cache_root
 
@@ -104,13 +93,8 @@ class FeatureRows:
         step = max(1, len(self.missing) // NUM_SAMPLES)
         keys = [key for of_file in self.requested.list_files(self.missing[::step]) for key in of_file]
         sample = load_sample(keys, lambda key: self._load([key])[0], NUM_SAMPLES)
-        trunk = (
-            self._backbone.pooled_trunk(self.spec.boundary)
-            if self._request.is_pooled
-            else self._backbone.trunk(self.spec.boundary)
-        )
         load_more = partial(load_calibration_sample, self.requested, self._load)
-        work = Work(self.spec, trunk, self._cache_root, len(self.missing), sample, load_more)
+        work = Work(self.spec, self._trunk, self._cache_root, len(self.missing), sample, load_more)
         return select_engine(work, self._request.backbone, self.cache, console)
 
     def compute(
@@ -209,63 +193,9 @@ def check_boundary(entry: BackboneEntry, boundary: str) -> str:
     return boundary
 
 
-def build_backbone_for(backbone: ResolvedBackbone, pooling: str, seed: int) -> Backbone:
-    """Start Keras and return the network that a recipe describes; `pooling` is "avg" or "none"."""
-    from tlkit.runtime import start_keras
-
-    start_keras()
-    from tlkit.backbones.build import build_backbone
-
-    return build_backbone(
-        backbone.entry.name, image_size=backbone.image_size, pooling=pooling, weights=backbone.weights, seed=seed
-    )
-
-
-def find_features(
-    manifest: Manifest, request: TrunkRequest, views: ViewPlan, cache_root: Path, console: Console
-) -> DatasetFeatures | None:
-    """Return the features if all are cached and this is known without building the network; else None."""
-    trunk = find_known_trunk(request, cache_root)
-    if trunk is None:
-        return None
-    spec = describe_cache(
-        FeatureRequest(request.backbone, request.boundary, views), trunk, request.pooling, request.backbone.image_size
-    )
-    requested = RequestedRows(manifest, views)
-    cache = find_complete_cache(spec, request.backbone, cache_root, requested)
-    if cache is None:
-        return None
-    console.say(f"Features of {spec.backbone} at {spec.boundary}: all {requested.num_rows:,} rows found.")
-    _note_use(cache, manifest, console, is_one_off=False)
-    splits, skipped = requested.by_split(requested.find(cache), {})
-    return DatasetFeatures(cache, splits, skipped, requested.num_rows, 0, 0.0)
-
-
-def find_or_compute_features(
-    manifest: Manifest, request: TrunkRequest, views: ViewPlan, *, cache_root: Path, console: Console
-) -> DatasetFeatures:
-    """Return the features of a data set; the network is only built if the cache lacks some.
-
-    Raises: As `ensure_features`.
-    """
-    found = find_features(manifest, request, views, cache_root, console)
-    if found is not None:
-        return found
-    network = build_backbone_for(request.backbone, request.pooling, request.seed)
-    with console.disk_warning(f"{cache_root}: the hash of the weights cannot be recorded there"):
-        note_trunk(request, describe_trunk(network, request.boundary), cache_root)
-    return ensure_features(
-        manifest,
-        network,
-        FeatureRequest(request.backbone, request.boundary, views),
-        cache_root=cache_root,
-        console=console,
-    )
-
-
 def ensure_features(
     manifest: Manifest,
-    backbone: Backbone,
+    trunk: Trunk,
     request: FeatureRequest,
     *,
     cache_root: Path,
@@ -277,7 +207,7 @@ def ensure_features(
 
     Args:
         manifest: The data set.
-        backbone: The network; only the part below the boundary is used.
+        trunk: The part of the network below the boundary; it is only built if an engine needs it.
         request: The features to compute.
         cache_root: Root of the caches.
         console: Shows progress.
@@ -287,10 +217,10 @@ def ensure_features(
         CacheError: The cache cannot be written, or the disk is too small.
         NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
     """
-    rows = FeatureRows(manifest, backbone, request, cache_root)
+    rows = FeatureRows(manifest, trunk, request, cache_root)
     cache, hits, missing = rows.cache, rows.num_found, rows.missing
     console.say(
-        f"Features of {backbone.entry.name} at {request.boundary}: {hits:,} rows found, {len(missing):,} to compute."
+        f"Features of {rows.spec.backbone} at {request.boundary}: {hits:,} rows found, {len(missing):,} to compute."
     )
     seconds = 0.0
     reasons: dict[str, str] = {}
@@ -306,11 +236,7 @@ def ensure_features(
         console.warn(
             f"{path}: {reason}. What was needed of it is computed again; `tlkit cache verify --remove` cleans up."
         )
-    _note_use(cache, manifest, console, is_one_off=has_one_off_weights(backbone))
+    with console.disk_warning(f"{cache.folder}: what the cache is used for cannot be noted there"):
+        note_use(cache.folder, manifest.root, is_one_off=trunk.is_one_off)
     splits, skipped = rows.requested.by_split(rows.positions, reasons)
     return DatasetFeatures(cache, splits, skipped, hits, len(missing), seconds)
-
-
-def _note_use(cache: FeatureCache, manifest: Manifest, console: Console, *, is_one_off: bool) -> None:
-    with console.disk_warning(f"{cache.folder}: what the cache is used for cannot be noted there"):
-        note_use(cache.folder, manifest.root, is_one_off=is_one_off)

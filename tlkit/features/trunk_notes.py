@@ -2,9 +2,9 @@
 
 The key of a cache contains the hash of the weights below the boundary and the shape of a feature. Both need a built
 network, which takes TensorFlow and seconds, but depend only on the weight file. So they are remembered while size and
-times of the file stay the same.
+times of the file stay the same, together with the number of weights, which `tlkit compare` prints.
 
-If a note cannot be read or written, the network is built. A damaged note leads to a cache that does not exist.
+If a note cannot be read or written, the network is built.
 """
 
 from __future__ import annotations
@@ -19,10 +19,8 @@ from typing import TYPE_CHECKING
 from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
-from tlkit.data.images import LOADER_VERSION
 from tlkit.features.pruning import TRUNKS
-from tlkit.features.request import FeatureRequest
-from tlkit.features.spec import FOLDER_NAME_LENGTH, CacheSpec
+from tlkit.features.spec import FOLDER_NAME_LENGTH
 from tlkit.files import read_json, write_json
 from tlkit.recipes import ResolvedBackbone
 from tlkit.version import __version__
@@ -47,7 +45,7 @@ class TrunkRequest:
     boundary: str
     seed: int
 
-    def note(self, cache_root: Path) -> Path | None:
+    def locate_note(self, cache_root: Path) -> Path | None:
         """Return the path of the note; None if the weight file may still be changing."""
         entry, source = self.backbone.entry, self.backbone.weights
         origin: object = ["random", self.seed]
@@ -67,69 +65,53 @@ class TrunkRequest:
 
 
 @dataclass(frozen=True)
-class Trunk:
-    """A trunk in the key of a cache: the hash of its weights, and the shape of a feature."""
+class TrunkNote:
+    """What is known of a trunk without building it.
+
+    Attributes:
+        weights_sha256: Hash of the weights below the boundary, as hex.
+        feature_shape: Shape of an image's feature, (h, w, channels) or (channels,).
+        num_parameters: Number of weights below the boundary.
+    """
 
     weights_sha256: str
     feature_shape: tuple[int, ...]
+    num_parameters: int
 
 
-def find_known_trunk(request: TrunkRequest, cache_root: Path) -> Trunk | None:
+def find_note(request: TrunkRequest, cache_root: Path) -> TrunkNote | None:
     """Return the note on a trunk, if any."""
-    note = request.note(cache_root)
+    path = request.locate_note(cache_root)
     try:
-        content = read_json(note) if note else None
-        return Trunk(str(content["weights_sha256"]), tuple(map(int, content["feature_shape"]))) if content else None
+        content = read_json(path) if path else None
+        return (
+            TrunkNote(
+                str(content["weights_sha256"]),
+                tuple(map(int, content["feature_shape"])),
+                int(content["num_parameters"]),
+            )
+            if content
+            else None
+        )
     except (OSError, ValueError, TypeError, LookupError):
         return None
 
 
-def note_trunk(request: TrunkRequest, trunk: Trunk, cache_root: Path) -> None:
+def note_trunk(request: TrunkRequest, note: TrunkNote, cache_root: Path) -> None:
     """Remember a trunk of freshly loaded weights.
 
     Raises:
         OSError: The note cannot be written.
     """
-    note = request.note(cache_root)
-    if note:
-        write_json(note, asdict(trunk))
+    path = request.locate_note(cache_root)
+    if path:
+        write_json(path, asdict(note))
 
 
-def describe_trunk(backbone: Backbone, boundary: str, *, is_pooled: bool = False) -> Trunk:
-    """Return the note on a built network."""
-    shape = backbone.feature_shape(boundary)
-    return Trunk(backbone.trunk_sha256(boundary), shape[-1:] if is_pooled else shape)
-
-
-def has_one_off_weights(backbone: Backbone) -> bool:
-    """Return whether a network's weights were trained in this or an earlier run."""
-    is_of_a_bundle = Path(backbone.weights.source).is_dir()
-    return is_of_a_bundle or backbone.trunk_sha256(TOP) != backbone.weights.sha256
-
-
-def describe_cache(request: FeatureRequest, trunk: Trunk, pooling: str, image_size: tuple[int, int]) -> CacheSpec:
-    """Return the specification of features, without the engine.
-
-    Args:
-        request: The requested features.
-        trunk: The trunk.
-        pooling: "avg" or "none", as the network is built.
-        image_size: (height, width) of its input; a stage may have its own.
-    """
-    if request.is_pooled:
-        pooling = "avg"
-    elif request.boundary != TOP:
-        pooling = "none"  # all heads share the features below the top
-    return CacheSpec(
-        backbone=request.backbone.entry.name,
-        weights_sha256=trunk.weights_sha256,
-        boundary=request.boundary,
-        pooling=pooling,
-        image_size=image_size,
-        fit=request.backbone.fit,
-        loader_version=LOADER_VERSION,
-        engine="",
-        precision="",
-        dtype=request.backbone.feature_dtype,
-        feature_shape=trunk.feature_shape,
-    )
+def describe_trunk(backbone: Backbone, boundary: str) -> TrunkNote:
+    """Return the note on a trunk of a built network."""
+    num_parameters = backbone.model.count_params()
+    if boundary != TOP:
+        below = backbone.groups[: backbone.entry.boundaries.index(boundary)]
+        num_parameters = sum(group.num_parameters for group in below)
+    return TrunkNote(backbone.trunk_sha256(boundary), backbone.feature_shape(boundary), num_parameters)

@@ -13,6 +13,7 @@ from tlkit.errors import NumericsError
 from tlkit.features.calibration import Verdict, read_verdict
 from tlkit.features.ensure import FeatureRows
 from tlkit.features.pruning import ENGINES
+from tlkit.features.trunks import take_trunk
 from tlkit.models.classifier import Classifier
 from tlkit.reports.console import Console, format_duration
 from tlkit.training.run import Run
@@ -89,7 +90,7 @@ def measure_int8(classifier: Classifier, plan: StagePlan, run: Run, cost: Featur
         found, _ = measure_features(manifest, classifier.backbone, request, cache_root=run.cache_root, console=QUIET)
     except NumericsError as error:
         return Int8Cost(plan.boundary, 0.0, float_seconds, 0.0, None, error.found)
-    rows = FeatureRows(manifest, classifier.backbone, request, run.cache_root)
+    rows = FeatureRows(manifest, take_trunk(classifier.backbone, request), request, run.cache_root)
     assert rows.cache is not None, "some of its rows were just computed"
     return Int8Cost(
         plan.boundary,

@@ -15,6 +15,7 @@ from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunks import take_trunk
 from tlkit.models.classifier import Classifier
 from tlkit.probes.advice import Evidence
 from tlkit.probes.images import Questions, make_probe_targets, make_questions
@@ -123,7 +124,7 @@ def _find_features(
     """Return the cache with the features of all images, and the row of each view, int64 (n, num_views)."""
     features = ensure_features(
         manifest,
-        classifier.backbone,
+        take_trunk(classifier.backbone, request),
         request,
         cache_root=run.cache_root,
         console=run.console,

@@ -22,6 +22,7 @@ from tlkit.errors import DataError, NumericsError
 from tlkit.features.engine_choice import BATCH_SIZES
 from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
+from tlkit.features.trunks import take_trunk
 from tlkit.inference.scoring import Scores, reasons, render_views
 from tlkit.inference.task_report import choose_task_thresholds, list_targets
 from tlkit.metrics.calibration import fit_temperature
@@ -148,7 +149,8 @@ def _fit_novelty(classifier: Classifier, run: Run) -> Novelty | None:
 def _read_features(classifier: Classifier, manifest: Manifest, run: Run) -> NDArray[np.floating[Any]]:
     """Return features of a frozen backbone, which are in the cache from training the head: (n, ...)."""
     request = run.request_features(TOP)
-    features = ensure_features(manifest, classifier.backbone, request, cache_root=run.cache_root, console=run.console)
+    trunk = take_trunk(classifier.backbone, request)
+    features = ensure_features(manifest, trunk, request, cache_root=run.cache_root, console=run.console)
     return features.cache.read(features.splits["train"].positions[:, 0])
 
 

@@ -23,6 +23,7 @@ from tlkit.data.manifest import Manifest
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import FeatureRows
 from tlkit.features.request import FeatureRequest
+from tlkit.features.trunks import take_trunk
 from tlkit.features.writer import SHARD_BYTES, SHARD_COPIES
 from tlkit.models.classifier import Classifier
 from tlkit.reports.console import Console
@@ -133,7 +134,7 @@ def measure_features(
         NumericsError: No engine gives the features of float32 Keras.
         CacheError: The cache cannot be written.
     """
-    rows = FeatureRows(manifest, backbone, request, cache_root)
+    rows = FeatureRows(manifest, take_trunk(backbone, request), request, cache_root)
     row_seconds, choice_seconds, start_seconds = [0.0, 0.0], 0.0, 0.0
     release_memory()  # as before a stage
     with watch_peak_memory() as peak:

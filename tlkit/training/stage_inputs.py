@@ -17,6 +17,7 @@ from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, draw_view
 from tlkit.features.ensure import DatasetFeatures, ensure_features
+from tlkit.features.trunks import take_trunk
 from tlkit.inference.scoring import load_record
 from tlkit.models.classifier import Classifier
 from tlkit.models.predictor import to_deviations
@@ -76,10 +77,11 @@ def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iter
             }
             yield StageInputs(join_stage_data(records, inputs, plan, run, spec=classifier.spec, num_views=0))
         return
+    request = run.request_stage_features(plan)
     features = ensure_features(
         run.manifest.for_training(),
-        classifier.backbone,
-        run.request_stage_features(plan),
+        take_trunk(classifier.backbone, request),
+        request,
         cache_root=run.cache_root,
         console=run.console,
     )

@@ -17,14 +17,16 @@ import numpy as np
 from numpy.typing import NDArray
 
 from benchmarks.side_by_side.job import run_job
-from tlkit.backbones.build import build_backbone
 from tlkit.backbones.catalogue import INT8
 from tlkit.backbones.engines.base import Engine
 from tlkit.data.image_file import ImageFile
-from tlkit.data.images import LOADER_VERSION, read_content
-from tlkit.features.cache import CacheSpec
+from tlkit.data.images import read_content
+from tlkit.features.allowed_engines import iterate_choices
 from tlkit.features.calibration import CalibrationSample
-from tlkit.features.engine_choice import Work, list_choices
+from tlkit.features.engine_choice import Work
+from tlkit.features.request import FeatureRequest
+from tlkit.features.trunk_notes import TrunkRequest
+from tlkit.features.trunks import describe_cache, open_trunk
 from tlkit.recipes import BackboneSettings, ResolvedBackbone, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
@@ -44,12 +46,11 @@ def make_load(image_size: tuple[int, int]) -> Callable[[Path], Pixels]:
 
 def make_engine(settings: ResolvedBackbone, images: Pixels, scratch: Path) -> Engine:
     """Return the engine that precompute tries first for this network, or the one in int8, calibrated on images."""
-    backbone = settings.entry.name
-    network = build_backbone(backbone, pooling="avg", weights="random", seed=0)
-    spec = CacheSpec(backbone, "", "top", "avg", network.image_size, "squash", LOADER_VERSION, "", "", "float32", (1,))
+    console = Console(verbosity=-1)
+    trunk = open_trunk(TrunkRequest(settings, "avg", "top", 0), scratch, console)
     sample = CalibrationSample(images, None, True, ())
-    work = Work(spec, network.pooled_trunk("top"), scratch, 0, None, lambda: sample)
-    choice = work.calibrate(Console(verbosity=-1)) if settings.precision == INT8 else list_choices(settings)[0]
+    work = Work(describe_cache(FeatureRequest(settings, "top"), trunk), trunk, scratch, 0, None, lambda: sample)
+    choice = work.calibrate(console) if settings.precision == INT8 else next(iterate_choices(settings))
     return work.make_engine(choice, warn=print)
 
 
@@ -57,7 +58,7 @@ def measure_bound(data: str, backbone: str, int8: bool) -> dict[str, Any]:
     """Return images a second of `decode`, of `forward`, and of the `bound` of both on the same cores, one by one."""
     start_keras()
     paths = sorted(path for path in Path(data).rglob("*") if path.is_file())
-    settings = resolve_backbone(BackboneSettings(backbone, precision=INT8 if int8 else "auto"))
+    settings = resolve_backbone(BackboneSettings(backbone, weights="random", precision=INT8 if int8 else "auto"))
     load = make_load(settings.image_size)
     images = np.stack([load(path) for path in paths[:NUM_CALIBRATION_IMAGES]])
     with tempfile.TemporaryDirectory() as scratch:

@@ -18,14 +18,14 @@ warnings: list[str] = []
 
 
 def make_engine(trunk: keras.Model, root: Path, *, precision: str = "float32", **description: Any) -> Engine:
-    return openvino_engine.make_openvino_engine(
-        trunk,
-        precision=precision,
+    model = openvino_engine.load_trunk(
+        lambda: trunk,
         batch_size=BATCH_SIZE,
         description={"backbone": "tiny", **description},
         root=root,
         warn=warnings.append,
     )
+    return openvino_engine.make_openvino_engine(model, precision=precision, batch_size=BATCH_SIZE)
 
 
 @pytest.fixture(scope="module")

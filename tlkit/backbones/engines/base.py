@@ -1,7 +1,7 @@
 """Engines that run the frozen part of a backbone, and checks of their features.
 
 Every engine takes uint8 images and returns float32 features, in batches of fixed size, so that a row depends only on
-its image.
+its image. TensorFlow is only imported to run Keras.
 """
 
 from __future__ import annotations
@@ -10,15 +10,14 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-import keras
 import numpy as np
-import tensorflow as tf
 from numpy.typing import NDArray
 
-from tlkit.backbones.folding import fold_batch_norm
 from tlkit.errors import NumericsError
 
 if TYPE_CHECKING:
+    import keras
+
     from tlkit.backbones.build import Backbone
 
 LARGEST_RELATIVE_DIFFERENCE = 1e-4
@@ -74,6 +73,10 @@ def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) ->
         precision: float32 or bfloat16, which is only fast with hardware support.
         batch_size: Batch size.
     """
+    import tensorflow as tf
+
+    from tlkit.backbones.folding import fold_batch_norm
+
     folded = fold_batch_norm(trunk, dtype="mixed_bfloat16" if precision == "bfloat16" else "float32")
 
     @tf.function(input_signature=[tf.TensorSpec((batch_size, *trunk.input.shape[1:]), tf.uint8)])  # type: ignore[untyped-decorator]
@@ -155,7 +158,7 @@ def check_cut(backbone: Backbone, boundary: str, tail: keras.Model, images: np.n
     Raises:
         NumericsError: the difference is larger than 1e-4, or NaN.
     """
-    pixels = keras.ops.convert_to_tensor(images, "float32")
+    pixels = images.astype(np.float32)
     whole = np.asarray(backbone.model(pixels, training=False))
     trunk = backbone.trunk(boundary)
     parts = np.asarray(tail(pixels if trunk is None else trunk(pixels, training=False), training=False))

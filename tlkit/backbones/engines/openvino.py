@@ -14,6 +14,7 @@ import shutil
 import uuid
 from collections.abc import Callable
 from contextlib import suppress
+from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -41,42 +42,49 @@ if TYPE_CHECKING:
     import openvino
 
 
-def make_openvino_engine(
-    trunk: keras.Model,
+def make_openvino_engine(model: openvino.Model, *, precision: str, batch_size: int) -> Engine:
+    """Return a converted trunk compiled by OpenVINO for this processor.
+
+    Args:
+        model: From `load_trunk`.
+        precision: float32 or bfloat16, which is only fast with hardware support.
+        batch_size: Batch size with which it was converted.
+    """
+    run, num_parallel = compile_model(model, precision)
+    return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
+
+
+def load_trunk(
+    build: Callable[[], keras.Model],
     *,
-    precision: str,
     batch_size: int,
     description: dict[str, Any],
     root: Path,
     warn: Callable[[str], None],
-) -> Engine:
-    """Return the trunk compiled by OpenVINO for this processor.
+) -> openvino.Model:
+    """Return a trunk as an OpenVINO model.
 
-    Conversion takes 1 to 20 seconds. The result is saved in `root`, and loads in less than a second.
+    Conversion takes 1 to 20 seconds. The result is saved in `root`, and loads without TensorFlow in a fraction of a second.
 
     Args:
-        trunk: RGB, float (n, height, width, 3), 0..255 -> features.
-        precision: float32 or bfloat16, which is only fast with hardware support.
+        build: Returns the trunk, RGB, float (n, height, width, 3), 0..255 -> features; called to convert it.
         batch_size: Batch size.
         description: Identifies the trunk; its hash is the folder's name.
         root: Root of converted trunks.
         warn: Called with a sentence if the converted trunk cannot be saved.
     """
-    import keras
-
     openvino = import_openvino()
-    core = openvino.Core()
-    versions = {"tlkit": __version__, "openvino": openvino.__version__, "keras": keras.__version__}
+    versions = {"tlkit": __version__, "openvino": openvino.__version__, "keras": version("keras")}
     folder = root / _hash({**description, "batch_size": batch_size, **versions})[:FOLDER_NAME_LENGTH]
-    model = _read_trunk(core, folder)
-    if model is None:
-        model = convert_trunk(trunk, batch_size)
-        try:
-            _write_trunk(model, root, description, name=folder.name)
-        except OSError as error:
-            warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({error.strerror or error}).")
-    run, num_parallel = compile_model(model, precision)
-    return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
+    model = _read_trunk(openvino.Core(), folder)
+    if model is not None:
+        return model
+    model = convert_trunk(build(), batch_size)
+    try:
+        _write_trunk(model, root, description, name=folder.name)
+    except OSError as error:
+        warn(f"{folder}: the network converted for OpenVINO cannot be kept there ({error.strerror or error}).")
+    return model
 
 
 def save_quantized_trunk(model: openvino.Model, root: Path, description: dict[str, Any]) -> str:

@@ -1,0 +1,84 @@
+"""The engines that may compute the features of a backbone, and those of them that run here."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass
+from typing import Self
+
+from tlkit.backbones.catalogue import INT8
+from tlkit.features.spec import CacheSpec
+from tlkit.recipes import ResolvedBackbone
+
+
+@dataclass(frozen=True)
+class Choice:
+    """An engine and its precision; in int8 also the quantized trunk, once there is one."""
+
+    engine: str
+    precision: str
+    calibration: str = ""
+
+    def __str__(self) -> str:
+        return f"{self.engine} in {self.precision}"
+
+    @classmethod
+    def of(cls, spec: CacheSpec) -> Self:
+        """Return the choice of a cache."""
+        return cls(spec.engine, spec.precision, spec.calibration)
+
+    def describe(self, spec: CacheSpec) -> CacheSpec:
+        """Return the specification of a cache with this choice."""
+        return dataclasses.replace(spec, **asdict(self))
+
+
+def iterate_choices(backbone: ResolvedBackbone) -> Iterator[Choice]:
+    """Yield the allowed engines that run here: first at their native precision, then in float32.
+
+    Keras' native precision needs TensorFlow, so take no more of them than needed.
+
+    Raises:
+        BackboneError: OpenVINO is asked for, and is not installed.
+    """
+    from tlkit.runtime import native_precision
+
+    engines = list_engines(backbone)
+    if backbone.precision != "auto":
+        yield from (Choice(engine, backbone.precision) for engine in engines)
+        return
+    native = []
+    for engine in engines:
+        native.append(Choice(engine, native_precision(engine)))
+        yield native[-1]
+    yield from (choice for choice in (Choice(engine, "float32") for engine in engines) if choice not in native)
+
+
+def list_engines(backbone: ResolvedBackbone) -> list[str]:
+    """Return the allowed engines that run here, the one that is faster as a rule first.
+
+    Raises:
+        BackboneError: OpenVINO is asked for, and is not installed.
+    """
+    from tlkit.backbones.engines.openvino_runtime import has_openvino, require_openvino
+
+    if backbone.engine == "openvino" or backbone.precision == INT8:
+        require_openvino()
+        return ["openvino"]
+    if backbone.engine != "auto":
+        return [backbone.engine]
+    return ["openvino", "keras"] if has_openvino() else ["keras"]
+
+
+def can_run(choice: Choice, backbone: ResolvedBackbone) -> bool:
+    """Return whether a choice among the allowed ones runs here.
+
+    Raises:
+        BackboneError: OpenVINO is asked for, and is not installed.
+    """
+    from tlkit.runtime import native_precision
+
+    if choice.engine not in list_engines(backbone):
+        return False
+    is_native = backbone.precision == "auto" and choice.precision != "float32"
+    return not is_native or choice.precision == native_precision(choice.engine)
