@@ -20,7 +20,13 @@ from tlkit.features import engine_choice, trunks
 
 pytestmark = pytest.mark.usefixtures("openvino")
 
-SETTINGS = {"backbone": "tiny", "image_size": 32, "precision": "float32", "feature_dtype": "float32", "head": "linear"}
+SETTINGS: dict[str, Any] = {
+    "backbone": "tiny",
+    "image_size": 32,
+    "precision": "float32",
+    "feature_dtype": "float32",
+    "head": "linear",
+}
 WITHOUT_KERAS = """
 import json, sys
 for name in ("tensorflow", "keras"):
@@ -79,9 +85,8 @@ def test_further_folders_are_computed_without_tensorflow_and_give_the_same_rows(
 ) -> None:
     first, second, both = folders
     int8 = {**SETTINGS, "precision": "int8"}
-    probe: dict[str, Any] = {"backbones": ["tiny"], "image_size": 32, "precision": "float32", "out": "compared.png"}
-    probe["boundaries"] = ["block2", "top"]
-    monkeypatch.chdir(tmp_path)
+    probe = {"backbones": ["tiny"], "boundaries": ["block2", "top"], "image_size": 32, "precision": "float32"}
+    probe["out"] = str(tmp_path / "compared.png")
     tlkit.precompute(first, **SETTINGS)
     tlkit.precompute(first, **int8)
     tlkit.compare(first, **probe)
