@@ -85,8 +85,8 @@ def test_further_folders_are_computed_without_tensorflow_and_give_the_same_rows(
 ) -> None:
     first, second, both = folders
     int8 = {**SETTINGS, "precision": "int8"}
-    probe = {"backbones": ["tiny"], "boundaries": ["block2", "top"], "image_size": 32, "precision": "float32"}
-    probe["out"] = str(tmp_path / "compared.png")
+    probe: dict[str, Any] = {"backbones": ["tiny"], "boundaries": ["block2", "top"], "out": str(tmp_path / "c.png")}
+    probe |= {"image_size": 32, "precision": "float32"}
     tlkit.precompute(first, **SETTINGS)
     tlkit.precompute(first, **int8)
     tlkit.compare(first, **probe)
