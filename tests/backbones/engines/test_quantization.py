@@ -55,12 +55,12 @@ def test_a_quantized_network_gives_nearly_the_same_features(openvino: Any, netwo
 
 def test_the_mean_that_rounding_shifts_is_given_back(openvino: Any, network: Any, images: np.ndarray) -> None:
     statistics = measure(network, images)
-    means = {key: np.full_like(mean, 3.0) + mean for key, mean in statistics.means.items()}
+    means = [{key: 3.0 + mean for key, mean in batch.items()} for batch in statistics.means]
     quantized = quantize(network, statistics, images)
     found, expected = run(openvino, quantized, images), run(openvino, network, images)
     assert np.abs((found - expected).mean(axis=(0, 1, 2))).max() < 2e-3
     lifted = quantize(network, type(statistics)(statistics.ranges, means, statistics.features), images)
-    assert np.allclose((run(openvino, lifted, images) - expected).mean(axis=(0, 1, 2)), 3.0, atol=2e-3)
+    assert np.allclose((run(openvino, lifted, images) - expected).mean(axis=(0, 1, 2)), 3.0, atol=5e-3)
 
 
 def test_every_layer_and_both_sides_of_a_sum_are_rounded_and_weights_stay_as_they_are(

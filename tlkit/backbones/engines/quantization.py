@@ -11,20 +11,21 @@ https://arxiv.org/abs/1906.04721), from the first layer to the last, each behind
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.engines.openvino_runtime import import_openvino
+from tlkit.backbones.engines.openvino_runtime import compile_model, import_openvino
 
 if TYPE_CHECKING:
     import openvino
 
-NUM_CORRECTION_IMAGES = 32
-"""Images from which shifts are measured. Memory holds the maps between two layers of all of them."""
+NUM_MEASURED_IMAGES = 16
+"""Images from which ranges and shifts are measured. On 32, 64 or 256, features come no closer to those in float32."""
 _WEIGHTED = ("Convolution", "GroupConvolution", "MatMul")
 _NUM_WEIGHT_LEVELS, _NUM_MAP_LEVELS = 255, 256
 _SMALLEST = 1e-12
@@ -39,12 +40,13 @@ class Statistics:
 
     Attributes:
         ranges: The lowest and the highest number of each value to round.
-        means: The mean of each channel of the output of each layer on the first images, float32 (channels,).
+        means: For each of the first batches, the mean of each channel of the output of each layer, float32, in the output's
+            shape with 1 for all other axes.
         features: The pooled feature of each image, float32 (n, channels).
     """
 
     ranges: Mapping[Key, tuple[float, float]]
-    means: Mapping[Key, NDArray[np.float32]]
+    means: Sequence[Mapping[Key, NDArray[np.float32]]]
     features: NDArray[np.float32]
 
 
@@ -56,30 +58,25 @@ def measure(model: openvino.Model, images: NDArray[np.uint8]) -> Statistics:
         images: uint8 (n, height, width, 3), RGB, 0..255; n is a multiple of the batch size.
     """
     ops = import_openvino().opset13
-    model = model.clone()
-    values = _find_values(model)
-    layers = {_key(node.output(0)): node.output(0) for node in _find_layers(model)}
-    asked = [model.output(0).get_node().input_value(0)]
+    watched = model.clone()
+    values = _find_values(watched)
+    layers = {_key(node.output(0)): node.output(0) for node in _find_layers(watched)}
+    asked = [_pool(watched)]
     for value in values.values():
         axes = np.arange(1, value.get_partial_shape().rank.get_length())
         asked += [ops.reduce_min(value, axes).output(0), ops.reduce_max(value, axes).output(0)]
-    asked += [ops.reduce_mean(layer, _other_axes(layer)).output(0) for layer in layers.values()]
-    num_mean_batches = max(1, NUM_CORRECTION_IMAGES // model.input(0).get_shape()[0])
-    features: list[NDArray[np.float32]] = []
-    limits, means = np.zeros((len(values), 2)), [np.zeros(1)] * len(layers)
-    for number, (output, *rest) in enumerate(_run(_make_model(asked, model.get_parameters()), images)):
-        features.append(_pool(output))
-        lows, highs = rest[0 : 2 * len(values) : 2], rest[1 : 2 * len(values) : 2]
-        limits[:, 0] = np.minimum(limits[:, 0], [low.min() for low in lows])
-        limits[:, 1] = np.maximum(limits[:, 1], [high.max() for high in highs])
-        if number < num_mean_batches:
-            means = [mean + part for mean, part in zip(means, rest[2 * len(values) :], strict=True)]
-    num_batches = min(num_mean_batches, len(features))
-    return Statistics(
-        {key: (float(low), float(high)) for key, (low, high) in zip(values, limits, strict=True)},
-        {key: (mean / num_batches).astype(np.float32) for key, mean in zip(layers, means, strict=True)},
-        np.concatenate(features),
-    )
+    asked += [_reduce_to_means(layer) for layer in layers.values()]
+    first, rest = images[:NUM_MEASURED_IMAGES], images[NUM_MEASURED_IMAGES:]
+    batches = list(_run(_make_model(asked, watched.get_parameters()), _split(model, first)))
+    features = [pooled for pooled, *_ in batches]
+    if len(rest):
+        features.append(compute_pooled(model, rest))
+    ranges, num_limits = {}, 2 * len(values)
+    for place, key in enumerate(values):
+        low, high = (np.array([batch[1 + 2 * place + side] for batch in batches]) for side in (0, 1))
+        ranges[key] = min(0.0, float(low.min())), max(0.0, float(high.max()))
+    means = [dict(zip(layers, batch[1 + num_limits :], strict=True)) for batch in batches]
+    return Statistics(ranges, means, np.concatenate(features))
 
 
 def quantize(model: openvino.Model, statistics: Statistics, images: NDArray[np.uint8]) -> openvino.Model:
@@ -90,17 +87,21 @@ def quantize(model: openvino.Model, statistics: Statistics, images: NDArray[np.u
         statistics: From `measure`.
         images: The images that were measured.
     """
+    ops = import_openvino().opset13
     result = _round_values(model, statistics.ranges)
-    shifts = _find_shifts(result, statistics.means, images[:NUM_CORRECTION_IMAGES])
+    shifts = _find_shifts(result, statistics.means, images)
     for node in _find_layers(result):
-        _add_bias(node.output(0), shifts[_key(node.output(0))])
+        value = node.output(0)
+        _redirect(value.get_target_inputs(), ops.add(value, shifts[_key(value)]).output(0))
     result.validate_nodes_and_infer_types()
     return result
 
 
 def compute_pooled(model: openvino.Model, images: NDArray[np.uint8]) -> NDArray[np.float32]:
     """Return the pooled feature of each image, float32 (n, channels); n is a multiple of the batch size."""
-    return np.concatenate([_pool(output) for (output,) in _run(model, images)])
+    model = model.clone()
+    pooled = _make_model([_pool(model)], model.get_parameters())
+    return np.concatenate([features for (features,) in _run(pooled, _split(model, images))])
 
 
 def _round_values(model: openvino.Model, ranges: Mapping[Key, tuple[float, float]]) -> openvino.Model:
@@ -110,9 +111,7 @@ def _round_values(model: openvino.Model, ranges: Mapping[Key, tuple[float, float
     readers = {node.get_friendly_name() for node in (*layers, *_find_sums(model))}
     for key, value in _find_values(model).items():
         targets = [each for each in value.get_target_inputs() if each.get_node().get_friendly_name() in readers]
-        rounded = _round(value, *_choose_range(*ranges[key]), _NUM_MAP_LEVELS)
-        for target in targets:
-            target.replace_source_output(rounded)
+        _redirect(targets, _round(value, *_choose_range(*ranges[key]), _NUM_MAP_LEVELS))
     for node in layers:
         weights = node.input_value(1)
         largest = np.abs(weights.get_node().get_data()).max(axis=_weight_axes(node), keepdims=True)
@@ -123,54 +122,30 @@ def _round_values(model: openvino.Model, ranges: Mapping[Key, tuple[float, float
 
 
 def _find_shifts(
-    model: openvino.Model, means: Mapping[Key, NDArray[np.float32]], images: NDArray[np.uint8]
+    model: openvino.Model, means: Sequence[Mapping[Key, NDArray[np.float32]]], images: NDArray[np.uint8]
 ) -> dict[Key, NDArray[np.float32]]:
     """Return what each layer of a rounded model lacks in the mean, when all before it have got what they lack.
 
-    The network runs once, layer by layer: a model for each part from one layer to the next takes what the part before it
-    has given, its shift included.
+    A copy of the network corrects itself while it runs: behind each layer it adds what the batch's mean lacks.
     """
-    size = model.input(0).get_shape()[0]
-    held: list[dict[Key, NDArray[Any]]] = [
-        {_key(model.input(0)): images[start : start + size]} for start in range(0, len(images), size)
+    ops = import_openvino().opset13
+    model = model.clone()
+    expected: dict[Key, openvino.Node] = {}
+    lacking: list[openvino.Output] = []
+    for node in _find_layers(model):
+        value = node.output(0)
+        readers = value.get_target_inputs()
+        mean = expected[_key(value)] = ops.parameter(means[0][_key(value)].shape, np.float32)
+        lacking.append(ops.subtract(mean, _reduce_to_means(value)).output(0))
+        _redirect(readers, ops.add(value, lacking[-1]).output(0))
+    corrected = _make_model(lacking, [*model.get_parameters(), *expected.values()])
+    inputs = [
+        [*batch, *(mean[key] for key in expected)] for batch, mean in zip(_split(model, images), means, strict=False)
     ]
-    shifts: dict[Key, NDArray[np.float32]] = {}
-    for layer, ends in _list_parts(model):
-        part = model.clone()
-        given = {key: _cut(part, key) for key in held[0]}
-        found = {key: _find_output(part, key) for key in [layer, *(end for end in ends if end not in held[0])]}
-        compiled = _compile(_make_model(list(found.values()), list(given.values())))
-        for values in held:
-            computed = compiled([values[key] for key in given])
-            values.update({key: np.array(computed[number]) for number, key in enumerate(found)})
-        axes = _other_axes(found[layer])
-        shift = means[layer] - np.mean([values[layer].mean(axis=tuple(axes)) for values in held], axis=0)
-        shifts[layer] = shift.astype(np.float32)
-        shape = _bias_shape(found[layer])
-        for number, values in enumerate(held):
-            values[layer] = values[layer] + shifts[layer].reshape(shape)
-            held[number] = {key: values[key] for key in ends}
-    return shifts
-
-
-def _list_parts(model: openvino.Model) -> Iterator[tuple[Key, list[Key]]]:
-    """Yield each layer, with those of its values and of all before it that are read behind it."""
-    nodes = model.get_ordered_ops()
-    places = {node.get_friendly_name(): place for place, node in enumerate(nodes)}
-    layers = {node.get_friendly_name() for node in _find_layers(model)}
-    computed: set[str] = set()
-    last_reads: dict[Key, int] = {}
-    for place, node in enumerate(nodes):
-        name = node.get_friendly_name()
-        sources = [each.get_node().get_friendly_name() for each in node.input_values()]
-        if node.get_type_name() != "Parameter" and computed.isdisjoint(sources):
-            continue  # of weights alone
-        computed.add(name)
-        for output in node.outputs():
-            readers = [places[target.get_node().get_friendly_name()] for target in output.get_target_inputs()]
-            last_reads[_key(output)] = max(readers, default=-1)
-        if name in layers:
-            yield _key(node.output(0)), [key for key, last in last_reads.items() if last > place]
+    return {
+        key: np.mean(parts, axis=0, dtype=np.float32)
+        for key, *parts in zip(expected, *_run(corrected, inputs), strict=True)
+    }
 
 
 def _find_layers(model: openvino.Model) -> list[openvino.Node]:
@@ -230,13 +205,10 @@ def _round(value: openvino.Output, low: Any, high: Any, levels: int) -> openvino
     return ops.fake_quantize(value, low, high, low, high, levels).output(0)
 
 
-def _add_bias(value: openvino.Output, bias: NDArray[np.float32]) -> None:
-    """Add a bias to each channel of the output of a layer."""
-    ops = import_openvino().opset13
-    targets = value.get_target_inputs()
-    shifted = ops.add(value, ops.constant(bias.reshape(_bias_shape(value)))).output(0)
-    for target in targets:
-        target.replace_source_output(shifted)
+def _redirect(readers: Iterable[openvino.Input], value: openvino.Output) -> None:
+    """Give readers another value."""
+    for reader in readers:
+        reader.replace_source_output(value)
 
 
 def _weight_axes(layer: openvino.Node) -> tuple[int, ...]:
@@ -248,30 +220,12 @@ def _weight_axes(layer: openvino.Node) -> tuple[int, ...]:
     return tuple(range(num_kept, len(layer.input_value(1).get_shape())))
 
 
-def _bias_shape(value: openvino.Output) -> tuple[int, ...]:
-    axes = set(_other_axes(value))
-    return tuple(1 if axis in axes else size for axis, size in enumerate(value.get_shape()))
-
-
-def _other_axes(value: openvino.Output) -> NDArray[np.int64]:
-    """Return the axes of the output of a layer other than its channels: NCHW of convolutions, (..., channels) of products."""
+def _reduce_to_means(value: openvino.Output) -> openvino.Output:
+    """Return the mean of each channel of the output of a layer: NCHW of convolutions, (..., channels) of products."""
     number = len(value.get_shape())
-    is_map = value.get_node().get_type_name() != "MatMul"
-    return np.array([axis for axis in range(number) if axis != (1 if is_map else number - 1)])
-
-
-def _cut(model: openvino.Model, key: Key) -> openvino.Node:
-    """Give a value to its readers from outside, and return the new input."""
-    value = _find_output(model, key)
-    parameter = import_openvino().opset13.parameter(value.get_shape(), value.get_element_type())
-    for target in value.get_target_inputs():
-        target.replace_source_output(parameter.output(0))
-    return parameter
-
-
-def _find_output(model: openvino.Model, key: Key) -> openvino.Output:
-    name, number = key
-    return next(node for node in model.get_ops() if node.get_friendly_name() == name).output(number)
+    kept = number - 1 if value.get_node().get_type_name() == "MatMul" else 1
+    axes = np.array([axis for axis in range(number) if axis != kept])
+    return import_openvino().opset13.reduce_mean(value, axes, keep_dims=True).output(0)
 
 
 def _key(value: openvino.Output) -> Key:
@@ -283,19 +237,22 @@ def _make_model(outputs: Sequence[openvino.Output], inputs: Sequence[openvino.No
     return openvino.Model([openvino.opset13.result(output) for output in outputs], list(inputs))
 
 
-def _compile(model: openvino.Model) -> openvino.CompiledModel:
-    return import_openvino().Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+def _pool(model: openvino.Model) -> openvino.Output:
+    """Return the spatial mean of a trunk's maps (n, height, width, channels); pooled features unchanged."""
+    output = model.output(0).get_node().input_value(0)
+    axes = np.arange(1, len(output.get_shape()) - 1)
+    return import_openvino().opset13.reduce_mean(output, axes).output(0) if len(axes) else output
 
 
-def _pool(output: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return the spatial mean of maps (n, height, width, channels); pooled features unchanged."""
-    pooled: NDArray[np.float32] = output.reshape(len(output), -1, output.shape[-1]).mean(axis=1)
-    return pooled
-
-
-def _run(model: openvino.Model, images: NDArray[np.uint8]) -> Iterator[list[NDArray[np.float32]]]:
-    """Yield the outputs of a model for one batch after the other."""
-    compiled, size = _compile(model), model.input(0).get_shape()[0]
+def _split(model: openvino.Model, images: NDArray[np.uint8]) -> Iterator[list[NDArray[Any]]]:
+    """Yield the images of one batch after the other."""
+    size = model.input(0).get_shape()[0]
     for start in range(0, len(images), size):
-        computed = compiled([images[start : start + size]])
-        yield [np.array(computed[number]) for number in range(len(model.outputs))]
+        yield [images[start : start + size]]
+
+
+def _run(model: openvino.Model, inputs: Iterable[Sequence[NDArray[Any]]]) -> Iterator[list[NDArray[np.float32]]]:
+    """Yield the outputs of a model for one batch after the other, computed in parallel."""
+    run, num_parallel = compile_model(model, "float32")
+    with ThreadPoolExecutor(num_parallel, thread_name_prefix="calibrate") as pool:
+        yield from pool.map(run, inputs)
