@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import dataclasses
+import hashlib
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
@@ -53,6 +56,7 @@ def test_a_strict_stage_refuses_an_image_that_became_unusable(tmp_path: Path, mo
     gone = SkippedFile(tmp_path / "3.png", "no such file")
     features = DatasetFeatures(cache, {}, (gone,), hits=0, misses=7, seconds=0.0)
     monkeypatch.setattr("tlkit.training.stage_inputs.ensure_features", lambda *_, **__: features)
+    monkeypatch.setattr("tlkit.training.stage_inputs.take_trunk", lambda *_: None)
 
     class Model:
         spec, backbone = SPEC, None
@@ -66,3 +70,38 @@ def test_a_strict_stage_refuses_an_image_that_became_unusable(tmp_path: Path, mo
         "  Expected: only usable images, because of --strict\n"
         "  Fix: fix or remove the file, or remove --strict to skip it."
     )
+
+
+def test_images_at_the_pixels_stay_in_a_quarter_of_the_free_memory(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run = make_run(tmp_path)
+    records = []
+    for number, record in enumerate(run.manifest.records):
+        Image.new("RGB", (32, 32), (30 * number, 0, 0)).save(record.path)
+        records.append(dataclasses.replace(record, sha256=hashlib.sha256(record.path.read_bytes()).hexdigest()))
+    run = dataclasses.replace(run, manifest=dataclasses.replace(run.manifest, records=tuple(records)))
+
+    class Model:
+        spec = SPEC
+
+    model: Any = Model
+    plan = StagePlan(ResolvedStage(name="s", batch_size=4), "pixels", 1, keeps_start=False)
+    validation_bytes = 2 * 3 * 32 * 32
+
+    def train_without_validation_files(*, free_bytes: int) -> bool:
+        monkeypatch.setattr("tlkit.training.stage_inputs.read_free_memory", lambda: free_bytes)
+        with open_stage_inputs(model, plan, run) as inputs:
+            first = [np.asarray(block.inputs) for block in inputs.data.validation.epoch(0)]
+            hidden = [record.path.rename(record.path.with_suffix(".away")) for record in records[5:]]
+            try:
+                second = [np.asarray(block.inputs) for block in inputs.data.validation.epoch(1)]
+            except DataError:
+                return False
+            finally:
+                for path in hidden:
+                    path.rename(path.with_suffix(".png"))
+        return all(map(np.array_equal, first, second))
+
+    assert train_without_validation_files(free_bytes=4 * validation_bytes)
+    assert not train_without_validation_files(free_bytes=4 * validation_bytes - 4)

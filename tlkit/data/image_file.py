@@ -37,6 +37,9 @@ from tlkit.outputs import GreyRange
 
 CHANGED = "changed since it was checked"
 
+Decoded = dict[Scale, DecodedImage]
+"""What has been decoded of a file so far."""
+
 
 class SourceImage(ABC):
     """An image that can be rendered for a network."""
@@ -88,26 +91,35 @@ class ImageFile(SourceImage):
     Args:
         content: The file's bytes.
         grey: The data set's ranges for grey of more than 8 bits; see `decode_image`.
+        decoded: What has been decoded of it with these ranges so far; further scales are added.
     """
 
-    def __init__(self, content: bytes, grey: Sequence[GreyRange] = ()) -> None:
+    def __init__(self, content: bytes, grey: Sequence[GreyRange] = (), decoded: Decoded | None = None) -> None:
         self.content = content
         self._grey = grey
-        self._decoded: dict[Scale, DecodedImage] = {}
+        self._decoded = {} if decoded is None else decoded
 
     @classmethod
-    def read(cls, path: Path, grey: Sequence[GreyRange] = (), *, expected_sha256: str | None = None) -> Self:
+    def read(
+        cls,
+        path: Path,
+        grey: Sequence[GreyRange] = (),
+        *,
+        expected_sha256: str | None = None,
+        decoded: Decoded | None = None,
+    ) -> Self:
         """Read a file.
 
         Args:
             path: The file.
             grey: As above.
             expected_sha256: The hash of the bytes when the file was checked, if it was.
+            decoded: As above.
 
         Raises:
             UnusableImage: The file cannot be read, or has changed.
         """
-        image = cls(read_content(path), grey)
+        image = cls(read_content(path), grey, decoded)
         if expected_sha256 is not None and image.sha256 != expected_sha256:
             raise UnusableImage(CHANGED)
         return image

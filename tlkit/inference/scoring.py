@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.box_views import recover_box
-from tlkit.data.image_file import ImageFile, SourceImage
+from tlkit.data.image_file import Decoded, ImageFile, SourceImage
 from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import PICTURE_ITSELF, View, ViewPlan
@@ -275,13 +275,23 @@ def read_usable(records: Iterable[ImageRecord], spec: BundleSpec) -> Iterator[tu
         yield record, image
 
 
-def load_record(record: ImageRecord, spec: BundleSpec, view: View | None = None) -> NDArray[np.uint8]:
+def load_record(
+    record: ImageRecord, spec: BundleSpec, view: View | None = None, decoded: Decoded | None = None
+) -> NDArray[np.uint8]:
     """Read a required image of a manifest; see `load_record_views`."""
-    return load_record_views(record, spec, (view,))[0]
+    return load_record_views(record, spec, (view,), decoded)[0]
 
 
-def load_record_views(record: ImageRecord, spec: BundleSpec, views: Sequence[View | None]) -> list[NDArray[np.uint8]]:
+def load_record_views(
+    record: ImageRecord, spec: BundleSpec, views: Sequence[View | None], decoded: Decoded | None = None
+) -> list[NDArray[np.uint8]]:
     """Read a required image of a manifest, and render some views.
+
+    Args:
+        record: The image.
+        spec: Description of the model.
+        views: The views; None is the image itself.
+        decoded: What has been decoded of its file before; what is decoded now is added.
 
     Returns:
         Each uint8 (image_size, image_size, 3), RGB, 0..255.
@@ -290,7 +300,7 @@ def load_record_views(record: ImageRecord, spec: BundleSpec, views: Sequence[Vie
         DataError: The file has changed since the manifest was made.
     """
     try:
-        image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256)
+        image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256, decoded=decoded)
         return [_render(image, spec, view) for view in views]
     except UnusableImage as unusable:
         raise DataError(

@@ -30,7 +30,7 @@ from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision, read_free_memory, release_memory, watch_peak_memory
 from tlkit.training.batches import SHARE_OF_MEMORY
 from tlkit.training.run import Run
-from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
+from tlkit.training.stage_inputs import StageInputs, join_stage_data, open_stage_inputs
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
 from tlkit.training.timing import StandInInputs, time_epoch
@@ -209,27 +209,28 @@ def measure_stage(
     release_memory()  # as before a stage
     with watch_peak_memory() as peak, ExitStack() as stack:
         if features is None:
-            data = stack.enter_context(
-                open_stage_inputs(classifier, plan, dataclasses.replace(run, console=QUIET))
-            ).data
+            inputs = stack.enter_context(open_stage_inputs(classifier, plan, dataclasses.replace(run, console=QUIET)))
         else:
             splits = ("train", "validation")
-            inputs = StandInInputs(keras.ops.convert_to_tensor(features[1]))
+            stand_in = StandInInputs(keras.ops.convert_to_tensor(features[1]))
             data = join_stage_data(
                 {split: run.manifest.in_split(split) for split in splits},
-                dict.fromkeys(splits, inputs),
+                dict.fromkeys(splits, stand_in),
                 plan,
                 run,
                 spec=classifier.spec,
                 num_views=plan.stage.views,
             )
+            inputs = StageInputs(data)
         stack.enter_context(graph_precision(run.recipe.training_precision))
-        taken = time_epoch(model, data, rates=rates, training=run.recipe.training, seconds=SECONDS_OF_A_TRIAL)
+        taken = time_epoch(model, inputs.data, rates=rates, training=run.recipe.training, seconds=SECONDS_OF_A_TRIAL)
+        num_bytes_to_come = inputs.num_bytes_to_come()
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
     allowed = read_free_memory() // SHARE_OF_MEMORY
     memory = None
     if peak.value is not None:
-        memory = peak.value + COPIES_WHILE_FILLED * min(table_bytes, allowed) + _count_state_bytes(model)
+        memory = peak.value + COPIES_WHILE_FILLED * min(table_bytes, allowed) + num_bytes_to_come
+        memory += _count_state_bytes(model)
     return StageCost(
         taken.start_seconds, taken.epoch_seconds, plan.stage.epochs, memory, is_held=table_bytes <= allowed
     )

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import contextlib
+import math
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
@@ -18,13 +19,13 @@ from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, draw_view
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.trunks import take_trunk
-from tlkit.inference.scoring import load_record
 from tlkit.models.classifier import Classifier
 from tlkit.models.predictor import to_deviations
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import ResolvedStage
 from tlkit.runtime import read_free_memory
 from tlkit.training.batches import (
+    SHARE_OF_MEMORY,
     Batches,
     EpochPlan,
     FixedTargets,
@@ -36,6 +37,7 @@ from tlkit.training.batches import (
     TargetTable,
     choose_inputs,
 )
+from tlkit.training.held_images import HeldImages
 from tlkit.training.loop import StageData
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
@@ -51,11 +53,13 @@ class StageInputs:
         data: The batches.
         skipped: Images that could not be read.
         engine: The engine and precision that computed the features; None at the pixels.
+        num_bytes_to_come: Returns the memory that images at the pixels will take once all have been read.
     """
 
     data: StageData
     skipped: tuple[SkippedFile, ...] = ()
     engine: tuple[str, str] | None = None
+    num_bytes_to_come: Callable[[], int] = lambda: 0
 
 
 @contextlib.contextmanager
@@ -70,12 +74,16 @@ def open_stage_inputs(classifier: Classifier, plan: StagePlan, run: Run) -> Iter
     stage, training = plan.stage, run.recipe.training
     if plan.boundary == PIXELS:
         records = {split: run.manifest.in_split(split) for split in ("train", "validation")}
+        held = _share_memory(classifier.spec, num_validation_images=len(records["validation"]))
         with ThreadPoolExecutor(os.cpu_count(), thread_name_prefix="decode") as pool:
             inputs: dict[str, Inputs] = {
-                split: ReadInputs(_make_pixel_reader(chosen, classifier.spec, stage.policy, training.seed, pool))
+                split: ReadInputs(_make_pixel_reader(chosen, held[split], stage.policy, training.seed, pool))
                 for split, chosen in records.items()
             }
-            yield StageInputs(join_stage_data(records, inputs, plan, run, spec=classifier.spec, num_views=0))
+            yield StageInputs(
+                join_stage_data(records, inputs, plan, run, spec=classifier.spec, num_views=0),
+                num_bytes_to_come=lambda: sum(held[split].estimate_growth(len(records[split])) for split in records),
+            )
         return
     request = run.request_stage_features(plan)
     features = ensure_features(
@@ -198,13 +206,20 @@ def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: Resolve
     )
 
 
+def _share_memory(spec: BundleSpec, *, num_validation_images: int) -> dict[str, HeldImages]:
+    """Return what holds the images of each split; those of validation come first, since they are small and need no view."""
+    allowed = read_free_memory() // SHARE_OF_MEMORY
+    needed = min(allowed, num_validation_images * 3 * math.prod(spec.image_size))
+    return {"train": HeldImages(spec, allowed - needed), "validation": HeldImages(spec, needed)}
+
+
 def _make_pixel_reader(
-    records: tuple[ImageRecord, ...], spec: BundleSpec, policy: str, seed: int, pool: ThreadPoolExecutor
+    records: tuple[ImageRecord, ...], held: HeldImages, policy: str, seed: int, pool: ThreadPoolExecutor
 ) -> InputReader:
     """Return a reader of images, uint8 (n, height, width, 3), 0..255, each in the requested view."""
 
     def load(record: ImageRecord, index: int) -> NDArray[np.uint8]:
-        return load_record(record, spec, draw_view(policy, seed=seed, sha256=record.sha256, index=index))
+        return held.load(record, draw_view(policy, seed=seed, sha256=record.sha256, index=index))
 
     def read(images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
         chosen = [records[image] for image in images]
