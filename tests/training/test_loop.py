@@ -408,6 +408,23 @@ def test_the_mean_of_weights_is_taken_where_validation_says_so(
     assert progress.best["loss"] == min(progress.average["loss"], *losses)
 
 
+def test_a_killed_stage_goes_on_with_the_masks_that_it_would_have_had(frozen: Backbone, tmp_path: Path) -> None:
+    stage = Stage(name="s", epochs=3, lr=0.05, patience=0)
+    (tmp_path / "whole").mkdir()
+    whole = fit(frozen, stage, tmp_path / "whole", boundary="top", dropout=0.5)
+
+    class KillAtTwo(list[dict[str, Any]]):
+        def append(self, row: dict[str, Any]) -> None:
+            if row["stage_epoch"] == 2:
+                raise Killed
+
+    with pytest.raises(Killed):
+        fit(frozen, stage, tmp_path, boundary="top", dropout=0.5, rows=KillAtTwo())
+    again = fit(frozen, stage, tmp_path, boundary="top", dropout=0.5)
+    losses = [[row["train_loss"] for row in progress.rows] for progress in (whole, again)]
+    assert losses[0] == losses[1]
+
+
 def test_a_stage_that_was_killed_while_it_averaged_ends_the_same(frozen: Backbone, tmp_path: Path) -> None:
     stage = Stage(name="s", epochs=4, lr=0.05, schedule="constant", average=3, patience=0)
     (tmp_path / "whole").mkdir()

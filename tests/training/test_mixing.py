@@ -14,10 +14,10 @@ from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs
+from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.loop import StageData
 from tlkit.training.metadata_weights import fit_metadata
 from tlkit.training.mixing import Mixing, blend, mix_answers, mix_inputs
-from tlkit.training.steps import CompiledSteps
 
 NOWHERE = np.zeros((2, 0), np.float32)
 SWAPPED = np.array([1, 0], np.int32)

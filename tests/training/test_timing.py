@@ -49,7 +49,7 @@ def test_the_model_is_to_the_bit_as_it_was(model: StageModel) -> None:
     pictures = keras.ops.convert_to_tensor(np.random.default_rng(0).integers(0, 256, (5, 16, 16, 3), dtype=np.uint8))
     rates = [0.1] * len(model.trainable_variables)
     taken = time_epoch(
-        model, make_data(StandInInputs(pictures)), rates=rates, training=TrainingSettings(), seconds=0.05
+        model, make_data(StandInInputs(pictures)), rates=rates, training=TrainingSettings(), num_epochs=1, seconds=0.05
     )
     assert taken.start_seconds > 0
     assert taken.epoch_seconds > 0
@@ -73,6 +73,7 @@ def test_an_epoch_takes_as_long_as_its_batches_do() -> None:
         make_data(ReadInputs(read), batch_size=1),
         rates=[0.1] * len(model.trainable_variables),
         training=TrainingSettings(),
+        num_epochs=1,
         seconds=0.3,
     )
     num_batches = 24 + 4

@@ -16,8 +16,9 @@ from dataclasses import dataclass, field
 
 from tlkit.tasks import Outputs
 from tlkit.training.batches import Block
+from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.meters import Meter
-from tlkit.training.steps import CompiledSteps, Steps
+from tlkit.training.steps import Steps
 
 NUM_CHECKED = 2
 NUM_MEASURED = 8

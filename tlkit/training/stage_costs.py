@@ -223,7 +223,14 @@ def measure_stage(
             )
             inputs = StageInputs(data)
         stack.enter_context(graph_precision(run.recipe.training_precision))
-        taken = time_epoch(model, inputs.data, rates=rates, training=run.recipe.training, seconds=SECONDS_OF_A_TRIAL)
+        taken = time_epoch(
+            model,
+            inputs.data,
+            rates=rates,
+            training=run.recipe.training,
+            num_epochs=plan.stage.epochs,
+            seconds=SECONDS_OF_A_TRIAL,
+        )
         num_bytes_to_come = inputs.num_bytes_to_come()
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
     allowed = read_free_memory() // SHARE_OF_MEMORY

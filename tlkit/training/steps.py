@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
+import collections
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+import dataclasses
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import tensorflow as tf
-from numpy.typing import NDArray
 
 from tlkit.heads import call_head
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs, find_task
-from tlkit.training.batches import Block
+from tlkit.training.batches import EpochPlan
+from tlkit.training.compiled_steps import CompiledSteps
+from tlkit.training.dropout import give_masks
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.losses import compute_box_losses, compute_iou
 from tlkit.training.mixing import MixedTargets, blend, mix_answers, mix_inputs
@@ -62,71 +64,6 @@ class StageModel:
         return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
 
 
-Sums = dict[str, NDArray[np.float32]]
-"""Sums by name, per batch, (batches,), or per image, (images,); `Meter` adds them up."""
-
-
-class CompiledSteps:
-    """Steps over consecutive batches, compiled into one loop outside Python.
-
-    A call from Python costs about as much as a step of a small head, so one call takes many steps. The loop is traced
-    once for all batch sizes; either all blocks are mixed or none.
-
-    Args:
-        step: Called with the factor of the learning rate; the inputs, metadata, answers, boxes, box_weights and weights
-            of a batch; and the arrays of its mix, if any. Returns sums over the batch, scalars by name, or the terms of
-            each image, (n,) by name.
-        names: The names of the sums.
-        by_image: Whether the step returns the terms of each image.
-    """
-
-    def __init__(self, step: Callable[..., dict[str, Any]], names: tuple[str, ...], *, by_image: bool = False) -> None:
-        self._step = step
-        self._names = names
-        self._by_image = by_image
-        self._compiled: Callable[..., Any] | None = None
-
-    def __call__(self, block: Block, batches: slice, factors: Sequence[float]) -> Sums:
-        """Take the steps of some batches of a block.
-
-        Args:
-            block: Contains the batches.
-            batches: The batches to run.
-            factors: Factor of the learning rate for each batch.
-        """
-        targets = block.targets
-        edges = block.edges[batches.start : batches.stop + 1]
-        images = slice(edges[0], edges[-1])
-        mix = block.mix.arrays if block.mix else ()
-        arrays = (block.rows, block.metadata, targets.answers, targets.boxes, targets.box_weights, block.weights, *mix)
-        arguments = [
-            tf.convert_to_tensor(array)
-            for array in (block.inputs, *(array[images] for array in arrays), edges - edges[0])
-        ]
-        arguments.append(tf.constant(factors, tf.float32))
-        if self._compiled is None:
-            specs = [tf.TensorSpec([None, *argument.shape[1:]], argument.dtype) for argument in arguments]
-            self._compiled = tf.function(self._loop, input_signature=specs, autograph=False)
-        sums = self._compiled(*arguments).numpy()
-        return {name: sums[:, column] for column, name in enumerate(self._names)}
-
-    def _loop(self, inputs: Any, rows: Any, *rest: Any) -> Any:
-        """Return the sums per batch, float32 (batches, names), or the terms per image, (images, names)."""
-        *arrays, edges, factors = rest
-        num_batches = tf.size(factors)
-
-        def take_step(number: Any, sums: Any) -> tuple[Any, Any]:
-            start, stop = edges[number], edges[number + 1]
-            chosen = [array[start:stop] for array in arrays]
-            results = self._step(factors[number], tf.gather(inputs, rows[start:stop]), *chosen)
-            return number + 1, sums.write(number, tf.stack([results[name] for name in self._names], axis=-1))
-
-        shape = (None, len(self._names)) if self._by_image else (len(self._names),)
-        sums = tf.TensorArray(tf.float32, size=num_batches, element_shape=shape, infer_shape=not self._by_image)
-        _, sums = tf.while_loop(lambda number, _: number < num_batches, take_step, (0, sums), parallel_iterations=1)
-        return sums.concat() if self._by_image else sums.stack()
-
-
 @dataclass(frozen=True)
 class Steps:
     """The compiled steps of a stage.
@@ -145,16 +82,47 @@ class Steps:
     measure: CompiledSteps | None
 
 
-def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Outputs, training: TrainingSettings) -> Steps:
+STEPS_WORTH_XLA = 1000
+"""Steps of a linear head that save more time than XLA takes to compile: a second or two."""
+
+
+def choose_xla_sizes(model: StageModel, plan: EpochPlan, num_epochs: int) -> frozenset[int]:
+    """Return the batch sizes whose steps XLA compiles: those of a linear head on a processor, if there are many.
+
+    XLA makes one pass over the features of what takes TensorFlow ten. Heads with hidden layers gain nothing by it.
+
+    Args:
+        model: What is trained.
+        plan: The training batches.
+        num_epochs: Maximum number of epochs.
+    """
+    feature = None if model.tail else model.head.input.get("feature")
+    if feature is None or len(feature.shape) > 2 or tf.config.list_physical_devices("GPU"):
+        return frozenset()
+    numbers = collections.Counter(map(len, plan.draw(0)[0]))
+    return frozenset(size for size, number in numbers.items() if number * num_epochs >= STEPS_WORTH_XLA)
+
+
+def compile_steps(
+    model: StageModel,
+    optimizer: GroupedAdamW,
+    *,
+    outputs: Outputs,
+    training: TrainingSettings,
+    xla_sizes: Collection[int] = (),
+) -> Steps:
     """Compile the steps of a stage.
 
     Args:
         model: The tail and head.
         optimizer: Built on `model.trainable_variables`.
         outputs: The outputs of the model.
-        training: Label smoothing, the focal loss's gamma, and the box's loss and its weight.
+        training: Label smoothing, the focal loss's gamma, and the box's loss and its weight; the seed of dropout.
+        xla_sizes: From `choose_xla_sizes`.
     """
     task = find_task(outputs.task)
+    head, dropout = give_masks(model.head, training.seed)
+    masked = dataclasses.replace(model, head=head)
 
     def measure_images(
         predicted: dict[str, Any], targets: MixedTargets, boxes: Any, box_weights: Any, **shaping: float
@@ -183,7 +151,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
             inputs, metadata, shares = mix_given(inputs, metadata, *mix)
             targets = mix_answers(task, answers, weights, mix[0], shares)
         with tf.GradientTape() as tape:
-            predicted = model(inputs, metadata, training=True)
+            predicted = masked(inputs, metadata, training=True)
             figures = measure_images(
                 predicted, targets, boxes, box_weights, label_smoothing=training.label_smoothing, focal=training.focal
             )
@@ -211,7 +179,7 @@ def compile_steps(model: StageModel, optimizer: GroupedAdamW, *, outputs: Output
     norms = model.norms_above_trained
     names = task.summed + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
     return Steps(
-        train=CompiledSteps(train, names),
+        train=CompiledSteps(train, names, dropout=dropout, num_taken=optimizer.iterations, xla_sizes=xla_sizes),
         evaluate=CompiledSteps(evaluate, names, by_image=True),
         measure=CompiledSteps(measure, ("images",)) if norms else None,
     )

@@ -14,9 +14,10 @@ from tlkit.recipes import TrainingSettings
 from tlkit.training.batches import Batches, Block
 from tlkit.training.call_sizes import CallSizer
 from tlkit.training.checkpoint import restore, snapshot
+from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.loop import StageData
-from tlkit.training.steps import CompiledSteps, StageModel, compile_steps
+from tlkit.training.steps import StageModel, choose_xla_sizes, compile_steps
 
 MIN_TIMED_STEPS = 2
 
@@ -57,6 +58,7 @@ def time_epoch(
     *,
     rates: list[float],
     training: TrainingSettings,
+    num_epochs: int,
     seconds: float,
 ) -> EpochTime:
     """Time the steps of `fit_stage` at a learning rate of zero, and restore the model.
@@ -66,12 +68,14 @@ def time_epoch(
         data: Training and validation data; some batches of an epoch are used.
         rates: Learning rate of each of `model.trainable_variables`.
         training: Weight decay and label smoothing.
+        num_epochs: Of the stage.
         seconds: Approximate duration of the measurement, without compilation.
     """
     state = snapshot("trial", model.variables)
     optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
     optimizer.build(model.trainable_variables)
-    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
+    xla_sizes = choose_xla_sizes(model, data.train.plan, num_epochs)
+    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
     try:
         train_start, train_seconds = _time_steps(steps.train, data.train, seconds)
         validation_start, validation_seconds = _time_steps(steps.evaluate, data.validation, seconds / 4)

@@ -1,0 +1,104 @@
+"""What a training step does, beside the same step in plain Keras; and which steps XLA compiles."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from numpy.typing import NDArray
+
+from tlkit.heads import build_head
+from tlkit.outputs import CLASSIFICATION
+from tlkit.recipes import TrainingSettings
+from tlkit.tasks import Outputs
+from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs
+from tlkit.training.dropout import BitDropout, give_masks
+from tlkit.training.layer_groups import GroupedAdamW
+from tlkit.training.steps import STEPS_WORTH_XLA, StageModel, choose_xla_sizes, compile_steps
+
+WIDTH, NUM_IMAGES, NUM_EPOCHS = 24, 23, 6
+SIZES = [8, 8, 7]
+RATE, DECAY = 0.01, 0.1
+THREE_CLASSES = Outputs(CLASSIFICATION, 3)
+
+
+def make_model(kind: str = "linear", shape: tuple[int, ...] = (WIDTH,)) -> StageModel:
+    keras.utils.set_random_seed(0)
+    head = build_head(kind, feature_shape=shape, outputs=THREE_CLASSES, dropout=0.5, units=2)
+    return StageModel(tail=None, head=head, tail_trains=False)
+
+
+def make_batches() -> Batches:
+    features = np.random.default_rng(0).normal(2, 3, (NUM_IMAGES, WIDTH)).astype(np.float16)
+    labels = np.arange(NUM_IMAGES, dtype=np.int32) % 3
+    nothing, weights = np.zeros((NUM_IMAGES, 0), np.float32), np.linspace(0.5, 1.5, NUM_IMAGES, dtype=np.float32)
+    plan = EpochPlan(NUM_IMAGES, batch_size=8, num_views=1, seed=0)
+    return Batches(plan, HeldInputs(tf.constant(features), 1), FixedTargets(labels), nothing, weights)
+
+
+def train(xla_sizes: list[int]) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]]:
+    """Train some epochs; return the weights and statistics, and the losses of the steps."""
+    model = make_model()
+    optimizer = GroupedAdamW([RATE, RATE], weight_decay=DECAY)
+    optimizer.build(model.trainable_variables)
+    training = TrainingSettings(seed=3)
+    steps = compile_steps(model, optimizer, outputs=THREE_CLASSES, training=training, xla_sizes=xla_sizes)
+    blocks = [block for epoch in range(NUM_EPOCHS) for block in make_batches().epoch(epoch)]
+    losses = [steps.train(block, slice(0, block.num_batches), [1.0] * block.num_batches)["loss"] for block in blocks]
+    return [variable.numpy() for variable in model.head.weights], np.concatenate(losses)
+
+
+def train_with_keras() -> tuple[list[NDArray[np.float32]], list[float]]:
+    """Do the same by Keras' own layers, loss and optimizer, but for the masks."""
+    layers = keras.layers
+    norm, dense = layers.BatchNormalization(momentum=0.9, center=False, scale=False), layers.Dense(3, "linear")
+    dense.kernel_initializer = keras.initializers.Zeros()
+    dropout: BitDropout = give_masks(make_model().head, seed=3)[1]
+    optimizer = keras.optimizers.AdamW(RATE, weight_decay=DECAY)
+    loss_of = keras.losses.SparseCategoricalCrossentropy(from_logits=True, reduction="none")
+    losses: list[float] = []
+    for epoch in range(NUM_EPOCHS):
+        (block,) = make_batches().epoch(epoch)
+        for number, (start, stop) in enumerate(zip(block.edges, block.edges[1:], strict=False)):
+            step = epoch * block.num_batches + number
+            with dropout.masks([tf.constant(words) for words in dropout.draw(0, step + 1, 8)], step, stop - start):
+                keep = tf.cast(dropout.layers[0].keep, tf.float32)
+            feature = tf.cast(tf.gather(block.inputs, block.rows[start:stop]), tf.float32)
+            with tf.GradientTape() as tape:
+                logits = dense(norm(feature, training=True) * keep * 2.0)
+                by_image = loss_of(block.targets.answers[start:stop], logits) * block.weights[start:stop]
+                loss = tf.reduce_mean(by_image)
+            if not losses:
+                optimizer.exclude_from_weight_decay(var_list=[dense.bias])
+                optimizer.build(dense.trainable_variables)
+            gradients = tape.gradient(loss, [dense.kernel.value, dense.bias.value])
+            optimizer.apply(gradients, dense.trainable_variables)
+            losses.append(float(tf.reduce_sum(by_image)))
+    return [variable.numpy() for variable in (*norm.weights, *dense.weights)], losses
+
+
+@pytest.mark.parametrize("xla_sizes", [[], [8]])
+def test_a_step_is_that_of_plain_keras_with_the_same_mask_with_and_without_xla(xla_sizes: list[int]) -> None:
+    weights, losses = train(xla_sizes)
+    expected, expected_losses = train_with_keras()
+    np.testing.assert_allclose(losses, expected_losses, rtol=2e-5)
+    for found, wanted in zip(weights, expected, strict=True):
+        np.testing.assert_allclose(found, wanted, rtol=2e-4, atol=2e-6)
+
+
+def test_xla_compiles_the_steps_of_a_linear_head_whose_size_occurs_often() -> None:
+    plan = make_batches().plan
+    assert [len(images) for images in plan.draw(0)[0]] == SIZES
+    model = make_model()
+    assert choose_xla_sizes(model, plan, 1) == set()
+    assert choose_xla_sizes(model, plan, STEPS_WORTH_XLA // 2) == {8}
+    assert choose_xla_sizes(model, plan, STEPS_WORTH_XLA) == {7, 8}
+
+
+def test_xla_does_not_compile_steps_that_gain_nothing_by_it() -> None:
+    plan = make_batches().plan
+    assert choose_xla_sizes(make_model("flat", (4, 4, 2)), plan, STEPS_WORTH_XLA) == set()
+    inputs = keras.Input((WIDTH,))
+    tail = keras.Model(inputs, keras.layers.Dense(WIDTH)(inputs))
+    assert choose_xla_sizes(StageModel(tail, make_model().head, True), plan, STEPS_WORTH_XLA) == set()
