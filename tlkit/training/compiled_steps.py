@@ -138,9 +138,8 @@ class CompiledSteps:
 
         if size:
             return cast("Callable[..., Any]", tf.function(run, autograph=False, jit_compile=True))
-        specs = tf.nest.map_structure(
-            lambda tensor: tf.TensorSpec([None, *tensor.shape[1:]] if tensor.shape.rank else [], tensor.dtype), call
-        )
+        specs = tf.nest.map_structure(lambda tensor: _specify(tensor, num_free=1), call)
+        specs = specs._replace(words=tuple(_specify(words, num_free=2) for words in call.words))
         return cast("Callable[..., Any]", tf.function(run, input_signature=specs, autograph=False))
 
     def _loop(self, call: _Call, size: int | None) -> Any:
@@ -163,6 +162,11 @@ class CompiledSteps:
         )
         _, sums = tf.while_loop(lambda number, _: number < call.num_steps, take_step, (0, sums), parallel_iterations=1)
         return sums.concat() if self._by_image else sums.stack()
+
+
+def _specify(tensor: Any, *, num_free: int) -> Any:
+    """Return what a tensor's place in a call takes: any number of rows, and of what the next free axes count."""
+    return tf.TensorSpec([None] * min(num_free, tensor.shape.rank) + tensor.shape[num_free:], tensor.dtype)
 
 
 def _lengthen(array: NDArray[Any], length: int) -> NDArray[Any]:
