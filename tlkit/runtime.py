@@ -41,7 +41,9 @@ def start_keras(seed: int | None = None) -> None:
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("KERAS_BACKEND", "tensorflow")
     if "keras" not in sys.modules or "tensorflow" not in sys.modules:
-        with _held_standard_error(), _paused_garbage_collection():
+        # Keras looks for Matplotlib for its own galleries, which takes half a second or more.
+        unused = () if "matplotlib" in sys.modules else ("matplotlib",)
+        with _held_standard_error(), _paused_garbage_collection(), hidden_modules(*unused):
             import keras
             import tensorflow as tf
 
@@ -175,6 +177,20 @@ def read_versions(*packages: str) -> dict[str, str]:
         with contextlib.suppress(PackageNotFoundError):  # there is no OpenVINO for every system
             versions[name] = version(name)
     return versions
+
+
+@contextlib.contextmanager
+def hidden_modules(*names: str) -> Iterator[None]:
+    """Make modules that are not imported yet appear not to be installed."""
+    before = {name: sys.modules.get(name) for name in names}
+    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
+    try:
+        yield
+    finally:
+        for name, module in before.items():
+            del sys.modules[name]
+            if module is not None:
+                sys.modules[name] = module
 
 
 @contextlib.contextmanager

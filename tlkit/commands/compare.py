@@ -173,7 +173,7 @@ def _compute(candidate: Candidate, questions: Questions, cache_root: Path, conso
         console=console,
     )
     positions = features.locate(questions.manifest.records)
-    work = Work(features.cache.spec, trunk, cache_root, 0, None)
+    work = Work(features.cache.spec, trunk, cache_root, 0)
     release_memory()  # otherwise what was freed before would be reused and not count
     memory_before = read_resident_memory()
     with watch_peak_memory() as peak:

@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tlkit.backbones.engines.openvino_runtime import import_converter, import_openvino
+from tlkit.backbones.engines.openvino_runtime import constant_vectors, import_converter, import_openvino
 from tlkit.exports.base import FLOAT16, FLOAT32, INT8, CalibrationImages, Export
 from tlkit.exports.model_json import format_document
 
@@ -46,10 +46,11 @@ def _convert(model: ShippedModel) -> openvino.Model:
     dtypes = {name: tf.uint8 if name == "image" else tf.float32 for name in model.input_names}
     specs = [tf.TensorSpec((None, *network.input[name].shape[1:]), dtype, name) for name, dtype in dtypes.items()]
 
-    @tf.function(input_signature=specs)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=specs, autograph=False)  # type: ignore[untyped-decorator]
     def run(*inputs: Any) -> list[Any]:
         given = {name: tf.cast(value, tf.float32) for name, value in zip(dtypes, inputs, strict=True)}
-        outputs = network(given, training=False)
+        with constant_vectors(network):
+            outputs = network(given, training=False)
         return [outputs[name] for name in model.output_names]
 
     converted = import_converter()(run.get_concrete_function())

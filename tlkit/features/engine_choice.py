@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -66,7 +67,7 @@ class Work:
         trunk: The part of the network below the boundary; only built to be converted, compared, or run by Keras.
         cache_root: Root of caches and converted trunks.
         num_rows: Number of rows.
-        sample: Some of the images, uint8 (n, height, width, 3), n <= 8; None if no file could be read.
+        load_sample: Returns some of the images, uint8 (n, height, width, 3), n <= 8; None if no file can be read.
         load_calibration_sample: Returns the images to calibrate int8 on; None if no file can be read.
     """
 
@@ -74,8 +75,13 @@ class Work:
     trunk: Trunk
     cache_root: Path
     num_rows: int
-    sample: NDArray[np.uint8] | None
+    load_sample: Callable[[], NDArray[np.uint8] | None] = lambda: None
     load_calibration_sample: Callable[[], CalibrationSample | None] = lambda: None
+
+    @cached_property
+    def sample(self) -> NDArray[np.uint8] | None:
+        """Images to compare and time engines on, read once."""
+        return self.load_sample()
 
     def calibrate(self, console: Console) -> Choice:
         """Quantize the trunk, and return it as a choice.
@@ -218,7 +224,7 @@ def select_engine(
 
 def _has_time_for_trials(first: Engine, work: Work) -> bool:
     """Return whether the job is long enough for timing another engine to pay off."""
-    if work.sample is None or work.num_rows <= MIN_ROWS_TO_TIME:
+    if work.num_rows <= MIN_ROWS_TO_TIME or work.sample is None:
         return False
     return work.num_rows > SECONDS_WORTH_A_TRIAL * _measure_rate(first, work.sample, num_images=1)
 
@@ -245,9 +251,9 @@ def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
         return TriedEngine(choice, work.make_engine(choice, warn=console.warn), None)
     engine = work.make_engine(choice, warn=console.warn)
     record = None
-    if work.sample is not None and not _read_record(choice.describe(work.spec), work.cache_root):
+    if not _read_record(choice.describe(work.spec), work.cache_root):
         record = _find_record(choice, work)
-        if record is None:
+        if record is None and work.sample is not None:
             agreement = compute_agreement(engine, work.trunk.model, work.sample)
             check_agreement(engine, agreement)
             record = {**asdict(agreement), "versions": read_versions()}

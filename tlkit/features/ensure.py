@@ -92,9 +92,9 @@ class FeatureRows:
         """
         step = max(1, len(self.missing) // NUM_SAMPLES)
         keys = [key for of_file in self.requested.list_files(self.missing[::step]) for key in of_file]
-        sample = load_sample(keys, lambda key: self._load([key])[0], NUM_SAMPLES)
+        load_some = partial(load_sample, keys, lambda key: self._load([key])[0], NUM_SAMPLES)
         load_more = partial(load_calibration_sample, self.requested, self._load)
-        work = Work(self.spec, self._trunk, self._cache_root, len(self.missing), sample, load_more)
+        work = Work(self.spec, self._trunk, self._cache_root, len(self.missing), load_some, load_more)
         return select_engine(work, self._request.backbone, self.cache, console)
 
     def compute(

@@ -49,7 +49,13 @@ def make_engine(settings: ResolvedBackbone, images: Pixels, scratch: Path) -> En
     console = Console(verbosity=-1)
     trunk = open_trunk(TrunkRequest(settings, "avg", "top", 0), scratch, console)
     sample = CalibrationSample(images, None, True, ())
-    work = Work(describe_cache(FeatureRequest(settings, "top"), trunk), trunk, scratch, 0, None, lambda: sample)
+    work = Work(
+        describe_cache(FeatureRequest(settings, "top"), trunk),
+        trunk,
+        scratch,
+        0,
+        load_calibration_sample=lambda: sample,
+    )
     choice = work.calibrate(console) if settings.precision == INT8 else next(iterate_choices(settings))
     return work.make_engine(choice, warn=print)
 

@@ -182,3 +182,15 @@ def test_the_stray_outputs_of_an_efficientnet_are_cut(openvino: Any) -> None:
     run, _ = compile_model(model, "float32")
     found = run([pixels])[0]
     np.testing.assert_allclose(found, np.asarray(trunk(pixels.astype(np.float32))), rtol=1e-3, atol=1e-3)
+
+
+def test_vectors_as_constants_leave_the_converter_the_same_network(openvino: Any, tiny: Backbone) -> None:
+    import tensorflow as tf
+
+    from tlkit.backbones.engines.openvino_runtime import import_converter
+
+    run = tf.function(lambda images: tiny.model(tf.cast(images, tf.float32), training=False))
+    plain = run.get_concrete_function(tf.TensorSpec((BATCH_SIZE, 32, 32, 3), tf.uint8))
+    converted = openvino_engine.convert_trunk(tiny.model, BATCH_SIZE)
+    given, expected = (compile_model(model, "float32")[0] for model in (converted, import_converter()(plain)))
+    np.testing.assert_array_equal(given([draw_images()])[0], expected([draw_images()])[0])

@@ -35,6 +35,25 @@ def test_openvino_tells_nobody_and_its_converter_waits_until_it_is_asked_for() -
     ]
 
 
+FIRST_ARRAY = """
+import builtins
+from tlkit.backbones.engines.openvino_runtime import import_openvino
+openvino, names, real = import_openvino(), [], builtins.__import__
+def note_and_import(name, *arguments, **settings):
+    names.append(name)
+    return real(name, *arguments, **settings)
+builtins.__import__ = note_and_import
+openvino.Type.f32.to_dtype()
+print(names)
+"""
+
+
+@pytest.mark.usefixtures("openvino")
+def test_openvino_has_looked_numpy_up_before_threads_could_wait_for_each_other() -> None:
+    result = subprocess.run([sys.executable, "-c", FIRST_ARRAY], capture_output=True, text=True, check=True)
+    assert result.stdout == "[]\n"
+
+
 def test_openvino_is_refused_where_it_is_not_installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(sys.modules, "openvino", None)
     assert not openvino_runtime.has_openvino()

@@ -26,6 +26,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     TRUNK_NOTE,
     TRUNK_WEIGHTS,
     compile_model,
+    constant_vectors,
     hash_file,
     import_converter,
     import_openvino,
@@ -130,9 +131,12 @@ def convert_trunk(trunk: keras.Model, batch_size: int) -> openvino.Model:
 
     openvino = import_openvino()
 
-    @tf.function(input_signature=[tf.TensorSpec((batch_size, *trunk.input.shape[1:]), tf.uint8)])  # type: ignore[untyped-decorator]
+    signature = [tf.TensorSpec((batch_size, *trunk.input.shape[1:]), tf.uint8)]
+
+    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
     def run(images: tf.Tensor) -> tf.Tensor:
-        return trunk(tf.cast(images, tf.float32), training=False)
+        with constant_vectors(trunk):
+            return trunk(tf.cast(images, tf.float32), training=False)
 
     with waiting_for("OpenVINO to convert the network"):
         model = import_converter()(run.get_concrete_function())

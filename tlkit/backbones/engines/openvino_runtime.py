@@ -20,9 +20,11 @@ from numpy.typing import NDArray
 
 from tlkit.errors import BackboneError
 from tlkit.files import flush_file, open_regular_file
+from tlkit.runtime import hidden_modules
 from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
+    import keras
     import openvino
 
 TRUNK_FILES = TRUNK_GRAPH, TRUNK_WEIGHTS, TRUNK_NOTE = ("trunk.xml", "trunk.bin", "trunk.json")
@@ -46,8 +48,9 @@ def import_openvino() -> Any:
         ImportError: OpenVINO is not installed, or does not run on this system.
     """
     if "openvino" not in sys.modules:
-        with _hidden(TELEMETRY, CONVERTER):
-            import openvino  # noqa: F401
+        with hidden_modules(TELEMETRY, CONVERTER):
+            import openvino
+        openvino.Type.u8.to_dtype()  # looks NumPy up: two threads that did so at once would wait for each other for ever
     return importlib.import_module("openvino")
 
 
@@ -58,10 +61,28 @@ def import_converter() -> Callable[[Any], openvino.Model]:
         ImportError: OpenVINO is not installed, or does not run on this system.
     """
     import_openvino()
-    with _hidden(TELEMETRY):
+    with hidden_modules(TELEMETRY):
         converter = importlib.import_module(CONVERTER)
     convert: Callable[[Any], openvino.Model] = converter.convert_model
     return convert
+
+
+@contextmanager
+def constant_vectors(*models: keras.Model) -> Iterator[None]:
+    """Let the vectors among the weights of models be constants while a function is traced for the converter.
+
+    The converter looks for each variable among all of them, many times. Most are vectors, such as those of batch norm: as
+    constants, they leave half of its time, and the same network to the last bit. Matrices would be copied.
+    """
+    import keras
+    import tensorflow as tf
+
+    vectors = [variable for model in models for variable in model.variables if len(variable.shape) < 2]
+    with tf.init_scope():
+        values = [np.asarray(variable) for variable in vectors]
+    constants = [(variable, tf.constant(value)) for variable, value in zip(vectors, values, strict=True)]
+    with keras.StatelessScope(state_mapping=constants):
+        yield
 
 
 def has_openvino() -> bool:
@@ -149,17 +170,3 @@ def hash_file(path: Path) -> str:
     """Return the sha256 of a file, in hex."""
     with open_regular_file(path) as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
-
-
-@contextmanager
-def _hidden(*names: str) -> Iterator[None]:
-    """Make modules that are not imported yet appear not to be installed."""
-    before = {name: sys.modules.get(name) for name in names}
-    sys.modules.update(dict.fromkeys(names))  # type: ignore[arg-type]
-    try:
-        yield
-    finally:
-        for name, module in before.items():
-            del sys.modules[name]
-            if module is not None:
-                sys.modules[name] = module

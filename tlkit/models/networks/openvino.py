@@ -21,6 +21,7 @@ from tlkit.backbones.catalogue import BACKBONES
 from tlkit.backbones.engines.openvino_runtime import (
     PRECISIONS,
     compile_model,
+    constant_vectors,
     import_converter,
     import_openvino,
     require_openvino,
@@ -57,9 +58,10 @@ def convert(classifier: Classifier) -> openvino.Model:
     if spec.metadata.width:
         signature.append(tf.TensorSpec((1, spec.metadata.width), tf.float32))
 
-    @tf.function(input_signature=signature)  # type: ignore[untyped-decorator]
+    @tf.function(input_signature=signature, autograph=False)  # type: ignore[untyped-decorator]
     def run(images: tf.Tensor, metadata: tf.Tensor = None) -> list[tf.Tensor]:
-        outputs = classifier.forward(images, tf.zeros((1, 0)) if metadata is None else metadata)
+        with constant_vectors(classifier.backbone.model, classifier.head):
+            outputs = classifier.forward(images, tf.zeros((1, 0)) if metadata is None else metadata)
         return [outputs[name] for name in names]
 
     model = import_converter()(run.get_concrete_function())
