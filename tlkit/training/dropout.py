@@ -101,7 +101,9 @@ class BitDropout:
         for layer, drawn in zip(self.layers, words, strict=True):
             bits, word = _choose_word(layer.rate)
             place = step % STEPS_OF_A_DRAW * bits
-            chosen = drawn[step // STEPS_OF_A_DRAW, :num_images, place // (8 * word.itemsize)]
+            # XLA would compile slices anew for every value of a variable that they depend on.
+            planes = ops.take(drawn, step // STEPS_OF_A_DRAW, axis=0)[:num_images]
+            chosen = ops.take(planes, place // (8 * word.itemsize), axis=1)
             if bits < 8 * word.itemsize:
                 shift = ops.cast(place % (8 * word.itemsize), chosen.dtype)
                 chosen = ops.bitwise_and(ops.right_shift(chosen, shift), word.type(2**bits - 1))
