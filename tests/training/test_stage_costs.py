@@ -6,6 +6,7 @@ import dataclasses
 from collections.abc import Callable
 from contextlib import nullcontext
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -19,10 +20,13 @@ from tlkit.data.views import ViewPlan
 from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunks import take_trunk
-from tlkit.recipes import BackboneSettings, DataSettings, resolve_backbone
+from tlkit.recipes import BackboneSettings, DataSettings, Recipe, ResolvedStage, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runtime import Peak
-from tlkit.training.stage_costs import FeatureCost, measure_features
+from tlkit.training.run import Run
+from tlkit.training.stage_costs import FeatureCost, measure_features, measure_stage
+from tlkit.training.stage_inputs import StageInputs
+from tlkit.training.stage_plan import StagePlan
 
 QUIET = Console(verbosity=-1)
 SETTINGS = BackboneSettings(name="mnist_cnn", weights="random", image_size=16, engine="keras")
@@ -81,3 +85,22 @@ def test_the_time_is_that_of_the_missing_rows_of_both_kinds() -> None:
     cost = FeatureCost("top", 4, (100, 300), (50, 200), (0.01, 0.02), 9.0, 3.0, 1000, None)
     assert cost.count_seconds(with_views=False) == pytest.approx(3.5)
     assert cost.count_seconds(with_views=True) == pytest.approx(7.5)
+
+
+def test_the_memory_of_a_stage_at_the_pixels_includes_the_images_that_it_will_hold(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    data: Any = None
+    replaced = {
+        "watch_peak_memory": lambda: nullcontext(Peak(1000)),
+        "build_stage_model": lambda *_, **__: SimpleNamespace(variables=[], trainable_variables=[]),
+        "compute_stage_rates": lambda *_, **__: ((), None),
+        "open_stage_inputs": lambda *_: nullcontext(StageInputs(data, num_bytes_to_come=lambda: 500)),
+        "time_epoch": lambda *_, **__: SimpleNamespace(start_seconds=1.0, epoch_seconds=2.0),
+    }
+    for name, stand_in in replaced.items():
+        monkeypatch.setattr(f"tlkit.training.stage_costs.{name}", stand_in)
+    classifier: Any = SimpleNamespace(backbone=None, head=None)
+    run = Run(Recipe(), resolve_backbone(SETTINGS), Manifest(tmp_path, (), ()), tmp_path, QUIET)
+    plan = StagePlan(ResolvedStage(name="all", epochs=3), "pixels", 1, keeps_start=False)
+    assert measure_stage(classifier, plan, run, None).memory_bytes == 1500

@@ -19,6 +19,7 @@ from tlkit.models.spec import BundleSpec
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, ResolvedStage, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.training.batches import Inputs, ReadInputs
+from tlkit.training.held_images import HeldImages
 from tlkit.training.mixing import NO_MIXING, Mixing
 from tlkit.training.run import Run
 from tlkit.training.stage_inputs import join_stage_data, open_stage_inputs
@@ -103,5 +104,8 @@ def test_images_at_the_pixels_stay_in_a_quarter_of_the_free_memory(
                     path.rename(path.with_suffix(".png"))
         return all(map(np.array_equal, first, second))
 
+    monkeypatch.setattr(HeldImages, "estimate_growth", lambda self, num_images: num_images)
+    with open_stage_inputs(model, plan, run) as inputs:
+        assert inputs.num_bytes_to_come() == 5 + 2
     assert train_without_validation_files(free_bytes=4 * validation_bytes)
     assert not train_without_validation_files(free_bytes=4 * validation_bytes - 4)
