@@ -16,7 +16,7 @@ from tlkit.probes.cross_validation import cross_validate_head, divide_fold
 from tlkit.probes.images import Questions, make_questions
 from tlkit.recipes import DataSettings, HeadSettings, TrainingSettings
 from tlkit.training.checkpoint import Progress
-from tlkit.training.held_out import FeatureSource, HeadTraining, HeldOutAnswers, Parts
+from tlkit.training.held_out import FeatureSource, HeadTraining, HeldOutAnswers, NewHead, Parts
 
 
 def ask(num_images_of_a_class: int, *, seed: int = 0) -> Questions:
@@ -63,7 +63,9 @@ def test_each_fold_trains_the_head_with_the_seed_of_the_questions(monkeypatch: p
     questions = ask(5, seed=7)
     trainings: list[HeadTraining] = []
 
-    def answer(features: FeatureSource, answers: object, parts: Parts, training: HeadTraining) -> HeldOutAnswers:
+    def answer(
+        features: FeatureSource, answers: object, parts: Parts, training: HeadTraining, new_head: NewHead
+    ) -> HeldOutAnswers:
         trainings.append(training)
         return HeldOutAnswers(np.full((len(parts.test), 2), 0.5), Progress(), 1.0, 3)
 

@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes import HeadSettings, Recipe, Stage, TrainingSettings, resolve_stages
 from tlkit.tasks import Outputs
-from tlkit.training.held_out import FeatureSource, HeadTraining, HeldOutAnswers, Parts, answer_held_out
+from tlkit.training.held_out import FeatureSource, HeadTraining, HeldOutAnswers, NewHead, Parts, answer_held_out
+from tlkit.training.steps import Steps, compile_steps
 
 NUM_IMAGES, NUM_VIEWS, WIDTH = 120, 2, 6
 HEAD = HeadSettings(kind="linear", dropout=0.0)
@@ -30,14 +31,13 @@ def make_features(hidden: NDArray[np.floating[Any]], *, num_views: int = 1) -> F
 def try_out(
     features: FeatureSource, answers: NDArray[Any], outputs: Outputs, *, parts: Parts = PARTS, epochs: int = 20
 ) -> HeldOutAnswers:
+    return answer_held_out(features, answers, parts, make_training(outputs, epochs=epochs))
+
+
+def make_training(outputs: Outputs, *, epochs: int) -> HeadTraining:
     stage = Stage(epochs=epochs, batch_size=20, lr=0.05, patience=0)
     (resolved,) = resolve_stages(Recipe(stages=(stage,)))
-    return answer_held_out(
-        features,
-        answers,
-        parts,
-        HeadTraining(outputs=outputs, head=HEAD, stage=resolved, training=TrainingSettings(seed=3)),
-    )
+    return HeadTraining(outputs=outputs, head=HEAD, stage=resolved, training=TrainingSettings(seed=3))
 
 
 @pytest.fixture(scope="module")
@@ -67,6 +67,28 @@ def test_neither_the_answers_that_are_asked_for_nor_another_time_change_anything
         try_out(make_features(hidden), answers, Outputs(CLASSIFICATION, 2), epochs=2) for answers in (labels, others)
     )
     np.testing.assert_array_equal(first.outputs, second.outputs)
+
+
+@pytest.mark.usefixtures("untraced")
+def test_a_head_that_is_trained_anew_answers_as_a_new_one_and_is_compiled_once(
+    hidden: NDArray[Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    compiled = []
+
+    def compile_and_count(*args: Any, **settings: Any) -> Steps:
+        compiled.append(args)
+        return compile_steps(*args, **settings)
+
+    monkeypatch.setattr("tlkit.training.steps.compile_steps", compile_and_count)
+    labels = (hidden[:, 0] > 0).astype(np.int32)
+    features, how = make_features(hidden), make_training(Outputs(CLASSIFICATION, 2), epochs=2)
+    alone = answer_held_out(features, labels, PARTS, how)
+    new_head = NewHead.build(features.shape, how)
+    other, again = (answer_held_out(features, given, PARTS, how, new_head) for given in (1 - labels, labels))
+    assert not np.array_equal(other.outputs, alone.outputs)
+    np.testing.assert_array_equal(again.outputs, alone.outputs)
+    assert again.progress.rows[0]["train_loss"] == alone.progress.rows[0]["train_loss"]
+    assert len(compiled) == 2  # of two heads
 
 
 def test_the_epoch_is_chosen_by_the_images_for_it(hidden: NDArray[Any]) -> None:

@@ -20,7 +20,7 @@ from tlkit.recipes import DataSettings, HeadSettings, Recipe, Stage, TrainingSet
 from tlkit.runtime import graph_precision
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.scored_outputs import ScoredOutputs
-from tlkit.training.held_out import FeatureSource, HeadTraining, Parts, answer_held_out
+from tlkit.training.held_out import FeatureSource, HeadTraining, NewHead, Parts, answer_held_out
 
 
 @dataclass(frozen=True, eq=False)
@@ -75,19 +75,17 @@ def cross_validate_head(
     (stage,) = resolve_stages(Recipe(stages=(Stage(views=views.num_views, policy=views.policy),)))
     parts = []
     predicted = np.zeros(targets.shape)
+    how = HeadTraining(
+        outputs=Outputs(task, targets.shape[1]),
+        head=head,
+        stage=stage,
+        training=TrainingSettings(seed=questions.seed),
+    )
+    new_head = NewHead.build(features.shape, how)
     with graph_precision(precision):
         for fold in questions.folds:
-            held_out = answer_held_out(
-                features,
-                questions.answers,
-                divide_fold(questions, fold),
-                HeadTraining(
-                    outputs=Outputs(task, targets.shape[1]),
-                    head=head,
-                    stage=stage,
-                    training=TrainingSettings(seed=questions.seed),
-                ),
-            )
+            part = divide_fold(questions, fold)
+            held_out = answer_held_out(features, questions.answers, part, how, new_head)
             predicted[fold.test] = held_out.outputs
             parts.append(held_out)
             advance(1)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,8 +25,8 @@ from tlkit.reports.console import Console
 from tlkit.runtime import graph_precision
 from tlkit.tasks import Outputs, find_task
 from tlkit.tasks.scored_outputs import ScoredOutputs
-from tlkit.training.depths import Deeper, answer_at_two_depths
-from tlkit.training.held_out import FeatureSource, HeadTraining, Parts, answer_held_out
+from tlkit.training.depths import Deeper, DepthModels, answer_at_two_depths
+from tlkit.training.held_out import FeatureSource, HeadTraining, NewHead, Parts, answer_held_out
 
 MAX_TRIED, MIN_TRIED = 1250, 60
 """Number of images. The gain of the last groups grows with the number of training images, so few are not enough."""
@@ -120,7 +121,8 @@ def run_trial(
         parts = [divide_fold(questions, fold) for fold in questions.folds]
     except DataError:
         return None
-    trainings = _Trainings(questions, top, inner, strategy, num_train, classifier)
+    num_tried = round(np.mean([len(part.train) for part in parts]))
+    trainings = _Trainings(questions, top, inner, strategy, num_train, num_tried, classifier)
     outputs_of = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
     with (
         console.progress("Trial", len(parts), "folds") as advance,
@@ -156,13 +158,14 @@ def run_trial(
 
 @dataclass(frozen=True, eq=False)
 class _Trainings:
-    """The trainings of each fold; attributes as in `run_trial`."""
+    """The trainings of each fold; attributes as in `run_trial`, and the mean number of images that a fold trains on."""
 
     questions: Questions
     top: TriedFeatures
     inner: TriedFeatures
     strategy: Strategy
     num_train: int
+    num_tried: int
     classifier: Classifier
 
     @property
@@ -172,24 +175,34 @@ class _Trainings:
 
     def train_both(self, part: Parts) -> tuple[NDArray[np.floating], NDArray[np.floating]]:
         """Return the outputs of the head alone, and of the head with the last groups."""
-        last = self.strategy.plan.stages[-1]
-        short = shorten(last.stage, num_train=self.num_train, num_tried=len(part.train))
+        how = self._train_as(self.strategy.plan.recipe.head)
         return answer_at_two_depths(
-            self.top.source(),
-            self.questions.answers,
-            part,
-            self._train_as(self.strategy.plan.recipe.head),
-            Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.strategy.plan.recipe.bn),
+            self.top.source(), self.questions.answers, part, how, self._deeper, self._depth_models
         )
+
+    @cached_property
+    def _deeper(self) -> Deeper:
+        last = self.strategy.plan.stages[-1]
+        short = shorten(last.stage, num_train=self.num_train, num_tried=self.num_tried)
+        return Deeper(self.classifier.backbone, last.boundary, self.inner.source(), short, self.strategy.plan.recipe.bn)
+
+    @cached_property
+    def _depth_models(self) -> DepthModels:
+        how = self._train_as(self.strategy.plan.recipe.head)
+        return DepthModels.build(self.top.source().shape, how, self._deeper)
 
     def train_linear(self, part: Parts) -> NDArray[np.floating]:
         """Return the outputs of a linear head."""
-        return answer_held_out(
-            self.top.source(is_pooled=True),
-            self.questions.answers,
-            part,
-            self._train_as(HeadSettings(kind=LINEAR, dropout=self.strategy.plan.recipe.head.dropout)),
-        ).outputs
+        source = self.top.source(is_pooled=True)
+        return answer_held_out(source, self.questions.answers, part, self._linear, self._new_linear).outputs
+
+    @cached_property
+    def _linear(self) -> HeadTraining:
+        return self._train_as(HeadSettings(kind=LINEAR, dropout=self.strategy.plan.recipe.head.dropout))
+
+    @cached_property
+    def _new_linear(self) -> NewHead:
+        return NewHead.build(self.top.source(is_pooled=True).shape, self._linear)
 
     def _train_as(self, head: HeadSettings) -> HeadTraining:
         outputs = Outputs(self.questions.manifest.task, self.questions.targets.shape[1])

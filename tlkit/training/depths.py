@@ -7,7 +7,7 @@ afterwards.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,12 +18,14 @@ from tlkit.training.checkpoint import restore, snapshot
 from tlkit.training.held_out import (
     FeatureSource,
     HeadTraining,
+    NewHead,
     Parts,
     answer_with,
     fit_unwatched,
     make_stage_data,
     train_head,
 )
+from tlkit.training.steps import StageModel
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 
@@ -46,12 +48,33 @@ class Deeper:
     bn: str
 
 
+@dataclass(frozen=True, eq=False)
+class DepthModels:
+    """The models of both depths, to be trained anew on each fold.
+
+    Attributes:
+        new_head: The head alone.
+        deep: The last groups and the same head.
+    """
+
+    new_head: NewHead
+    deep: StageModel
+
+    @classmethod
+    def build(cls, feature_shape: tuple[int, ...], how: HeadTraining, deeper: Deeper) -> Self:
+        """Build them; arguments as in `answer_at_two_depths`, with the shape of a feature at the top."""
+        new_head = NewHead.build(feature_shape, how)
+        head = new_head.model.head
+        return cls(new_head, build_stage_model(deeper.backbone, head, boundary=deeper.boundary, bn=deeper.bn))
+
+
 def answer_at_two_depths(
     features: FeatureSource,
     answers: NDArray[Any],
     parts: Parts,
     how: HeadTraining,
     deeper: Deeper,
+    models: DepthModels | None = None,
 ) -> tuple[NDArray[np.floating[Any]], NDArray[np.floating[Any]]]:
     """Return the test predictions of the head alone, and of the head with the last groups, as in `HeldOutAnswers`.
 
@@ -61,14 +84,16 @@ def answer_at_two_depths(
         parts: The split of the images.
         how: The head, and how to train it; the second stage uses the same training settings.
         deeper: The second stage.
+        models: Built for both; None to build them.
 
     Raises:
         NumericsError: The training loss is no longer a number.
     """
     training = how.training
-    trained = train_head(features, answers, parts, how)
+    models = models or DepthModels.build(features.shape, how, deeper)
+    trained = train_head(features, answers, parts, how, models.new_head)
     alone = answer_with(trained, features, parts.test)
-    model = build_stage_model(deeper.backbone, trained.model.head, boundary=deeper.boundary, bn=deeper.bn)
+    model = models.deep
     rates, _ = compute_stage_rates(model, deeper.backbone, deeper.stage, boundary=deeper.boundary)
     before = snapshot("before", model.variables)
     data = make_stage_data(

@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from contextlib import nullcontext
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Self
 
 import keras
 import numpy as np
@@ -24,7 +24,7 @@ from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.runtime import read_free_memory
 from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Batches, EpochPlan, FixedTargets, InputReader, choose_inputs
-from tlkit.training.checkpoint import Progress
+from tlkit.training.checkpoint import Arrays, Progress, restore, snapshot
 from tlkit.training.loop import StageCallbacks, StageData, fit_stage
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
@@ -94,7 +94,41 @@ class HeldOutAnswers:
     num_parameters: int
 
 
-def answer_held_out(features: FeatureSource, answers: NDArray[Any], parts: Parts, how: HeadTraining) -> HeldOutAnswers:
+@dataclass(frozen=True, eq=False)
+class NewHead:
+    """A head that can be trained anew, without compiling its steps again.
+
+    Attributes:
+        model: The head, as a model.
+        start: Its untrained weights.
+    """
+
+    model: StageModel
+    start: Arrays
+
+    @classmethod
+    def build(cls, feature_shape: tuple[int, ...], how: HeadTraining) -> Self:
+        """Build a head for features of a shape (without the batch axis)."""
+        keras.utils.set_random_seed(how.training.seed)
+        head = build_head(
+            how.head.kind,
+            feature_shape=feature_shape,
+            outputs=how.outputs,
+            dropout=how.head.dropout,
+            units=how.head.units,
+        )
+        model = StageModel(tail=None, head=head, tail_trains=False)
+        return cls(model, snapshot("start", model.variables))
+
+    def renew(self) -> StageModel:
+        """Return the model with untrained weights."""
+        restore("start", self.model.variables, self.start)
+        return self.model
+
+
+def answer_held_out(
+    features: FeatureSource, answers: NDArray[Any], parts: Parts, how: HeadTraining, new_head: NewHead | None = None
+) -> HeldOutAnswers:
     """Train a new head and predict the test images, each in view 0.
 
     Deterministic: the same arguments give the same outputs.
@@ -104,12 +138,13 @@ def answer_held_out(features: FeatureSource, answers: NDArray[Any], parts: Parts
         answers: Targets of all images: int32 (n,) classes, float32 (n, labels) of 0 and 1, or float (n, 1) values.
         parts: The split of the images.
         how: The head, and how to train it.
+        new_head: Built for these features; None to build one.
 
     Raises:
         NumericsError: The training loss is no longer a number.
     """
     started = time.perf_counter()
-    trained = train_head(features, answers, parts, how)
+    trained = train_head(features, answers, parts, how, new_head)
     return HeldOutAnswers(
         answer_with(trained, features, parts.test),
         trained.progress,
@@ -141,14 +176,12 @@ class Trained:
         return dataclasses.replace(self, model=model)
 
 
-def train_head(features: FeatureSource, answers: NDArray[Any], parts: Parts, how: HeadTraining) -> Trained:
+def train_head(
+    features: FeatureSource, answers: NDArray[Any], parts: Parts, how: HeadTraining, new_head: NewHead | None = None
+) -> Trained:
     """Train a new head; arguments as in `answer_held_out`."""
-    outputs, head, stage, training = how.outputs, how.head, how.stage, how.training
-    keras.utils.set_random_seed(training.seed)
-    network = build_head(
-        head.kind, feature_shape=features.shape, outputs=outputs, dropout=head.dropout, units=head.units
-    )
-    model = StageModel(tail=None, head=network, tail_trains=False)
+    outputs, stage, training = how.outputs, how.stage, how.training
+    model = (new_head or NewHead.build(features.shape, how)).renew()
     target = find_task(outputs.task).fit_target("", answers[parts.train], is_log=False)
     learnt = answers if target is None else to_deviations(target, answers)
     data = make_stage_data(

@@ -23,7 +23,7 @@ from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.meters import Figures, Meter, compute_outcomes
 from tlkit.training.moving_statistics import LastBatches, catch_up, measure_first
 from tlkit.training.schedules import Course
-from tlkit.training.steps import StageModel, Steps, choose_xla_sizes, compile_steps
+from tlkit.training.steps import StageModel, Steps, choose_xla_sizes, prepare_stage
 from tlkit.training.verdicts import decide
 
 Advance = Callable[[int], None]
@@ -90,10 +90,8 @@ def fit_stage(
         NumericsError: The training loss is not finite.
         RunError: The checkpoint belongs to another model.
     """
-    optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
-    optimizer.build(model.trainable_variables)
     xla_sizes = choose_xla_sizes(model, data.train.plan, stage.epochs)
-    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
+    optimizer, steps = prepare_stage(model, rates, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
     sizer, saving, checkpoint = CallSizer(), SaveTimer(), callbacks.checkpoint
     start = snapshot("start", model.variables)
     if saved := checkpoint.read() if checkpoint else None:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import collections
 import contextlib
 import dataclasses
-from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Collection, Hashable, Iterator, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import keras
@@ -32,11 +32,13 @@ class StageModel:
         head: From the backbone's output and metadata to the outputs; see `tlkit.heads`.
         tail_trains: Whether the tail runs in training mode: dropout and stochastic depth are active, and trainable
             batch norm layers update their statistics. Otherwise all statistics are fixed.
+        prepared: What `prepare_stage` has made for it.
     """
 
     tail: keras.Model | None
     head: keras.Model
     tail_trains: bool
+    prepared: dict[Hashable, tuple[GroupedAdamW, Steps]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
         """Return `answer`, float32 (n, num_answers), and, if the head has one, `box`, float32 (n, 4)."""
@@ -183,6 +185,33 @@ def compile_steps(
         evaluate=CompiledSteps(evaluate, names, by_image=True),
         measure=CompiledSteps(measure, ("images",)) if norms else None,
     )
+
+
+def prepare_stage(
+    model: StageModel,
+    rates: Sequence[float],
+    *,
+    outputs: Outputs,
+    training: TrainingSettings,
+    xla_sizes: Collection[int],
+) -> tuple[GroupedAdamW, Steps]:
+    """Return an optimizer in its initial state and the compiled steps of a stage.
+
+    To trace the steps takes longer than a small training: those of an earlier stage of the same model are taken again if
+    nothing differs but the data.
+    """
+    variables = model.trainable_variables
+    key = tuple(map(id, variables)), tuple(rates), outputs, training, frozenset(xla_sizes)
+    if key not in model.prepared:
+        optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
+        optimizer.build(variables)
+        steps = compile_steps(model, optimizer, outputs=outputs, training=training, xla_sizes=xla_sizes)
+        model.prepared[key] = optimizer, steps
+        return optimizer, steps
+    optimizer, steps = model.prepared[key]
+    for variable in optimizer.variables:
+        variable.assign(keras.ops.zeros_like(variable))
+    return optimizer, steps
 
 
 @contextlib.contextmanager
