@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     import openvino
 
 SHARE = 1 / 8
-"""Calibration images for each image to compute: calibrating costs about as much as computing three times as many."""
+"""Calibration images for each image to compute. Most of the cost is their features in both precisions, for the verdict."""
 MIN_IMAGES, MAX_IMAGES = 64, 256
 SEED = 0
 MAX_LOSS = 0.01

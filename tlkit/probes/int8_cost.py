@@ -21,7 +21,7 @@ from tlkit.training.stage_costs import FeatureCost, measure_features
 from tlkit.training.stage_plan import StagePlan
 
 SECONDS_WORTH_CALIBRATING = 60.0
-"""Calibrating takes 10 to 20 seconds: for features that take less than this, int8 saves little."""
+"""Calibrating takes 5 to 15 seconds: for features that take less than this, int8 saves little."""
 QUIET = Console(verbosity=-1)
 
 
