@@ -82,7 +82,7 @@ def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_eng
 
 
 def test_the_time_is_that_of_the_missing_rows_of_both_kinds() -> None:
-    cost = FeatureCost("top", 4, (100, 300), (50, 200), (0.01, 0.02), 9.0, 3.0, 1000, None)
+    cost = FeatureCost("top", 4, (100, 300), (50, 200), (0.01, 0.02), 9.0, 3.0, 1000, "", None)
     assert cost.count_seconds(with_views=False) == pytest.approx(3.5)
     assert cost.count_seconds(with_views=True) == pytest.approx(7.5)
 

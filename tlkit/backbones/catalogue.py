@@ -147,8 +147,8 @@ def _numbered(word: str, count: int) -> tuple[str, ...]:
     return tuple(f"{word}{number}" for number in range(1, count + 1))
 
 
-# Licences of published weights, looked up in 2026, but for MobileNet V3 and EfficientNet. The pages of Keras' applications (keras.io, release 2.2) name them for
-# VGG (robots.ox.ac.uk/~vgg/research/very_deep), ResNet (KaimingHe/deep-residual-networks), ResNet V2
+# Licences of published weights, looked up in 2026, but for MobileNet V3 and EfficientNet. The pages of Keras'
+# applications (keras.io, release 2.2) name them for VGG (robots.ox.ac.uk/~vgg/research/very_deep), ResNet (KaimingHe/deep-residual-networks), ResNet V2
 # (facebook/fb.resnet.torch, with a grant of patents), Xception (trained for Keras), Inception, Inception-ResNet,
 # MobileNet, MobileNet V2, NASNet (all tensorflow/models) and DenseNet (liuzhuang13/DenseNet). For later families it is the
 # licence of the project that they were converted from: tensorflow/models (MobileNet V3), tensorflow/tpu (EfficientNet),

@@ -172,8 +172,7 @@ def _open_begun(
 def _list_all(backbone: ResolvedBackbone, spec: CacheSpec, cache_root: Path) -> list[Choice]:
     if backbone.precision == INT8:
         described = [each for each in read_specs(cache_root) if each.precision == INT8]
-        choices = [Choice(each.engine, each.precision, each.calibration) for each in described]
-        return [choice for choice, each in zip(choices, described, strict=True) if choice.describe(spec) == each]
+        return [Choice.of(each) for each in described if Choice.of(each).describe(spec) == each]
     engines = ("openvino", "keras") if backbone.engine == "auto" else (backbone.engine,)
     precisions = ("bfloat16", "float32") if backbone.precision == "auto" else (backbone.precision,)
     return list(itertools.starmap(Choice, itertools.product(engines, precisions)))

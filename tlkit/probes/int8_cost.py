@@ -11,18 +11,15 @@ from tlkit.backbones.engines.openvino_runtime import has_openvino
 from tlkit.backbones.weights import RANDOM
 from tlkit.errors import NumericsError
 from tlkit.features.calibration import Verdict, read_verdict
-from tlkit.features.ensure import FeatureRows
 from tlkit.features.pruning import ENGINES
-from tlkit.features.trunks import take_trunk
 from tlkit.models.classifier import Classifier
-from tlkit.reports.console import Console, format_duration
+from tlkit.reports.console import format_duration
 from tlkit.training.run import Run
-from tlkit.training.stage_costs import FeatureCost, measure_features
+from tlkit.training.stage_costs import QUIET, FeatureCost, measure_features
 from tlkit.training.stage_plan import StagePlan
 
 SECONDS_WORTH_CALIBRATING = 60.0
 """Calibrating takes 5 to 15 seconds: for features that take less than this, int8 saves little."""
-QUIET = Console(verbosity=-1)
 
 
 @dataclass(frozen=True)
@@ -34,7 +31,7 @@ class Int8Cost:
         seconds: Time for all of them in int8, once calibrated.
         float_seconds: Time for those that are missing without int8.
         calibration_seconds: Time to calibrate and start the engine, which the plan has done.
-        verdict: What int8 costs on the calibration images; None if the quantized trunk was refused or lost.
+        verdict: What int8 costs on the calibration images; None if it was refused.
         refusal: Why int8 was refused; empty if it was not.
     """
 
@@ -47,14 +44,12 @@ class Int8Cost:
 
     def describe(self) -> str:
         """Return what int8 would save and cost, in sentences."""
-        if self.refusal:
+        if self.verdict is None:
             return self.refusal
         times = (
             f"In int8 the features at {self.boundary} take {format_duration(self.seconds)}, not "
             f"{format_duration(self.float_seconds)}"
         )
-        if self.verdict is None:
-            return f"{times}."
         words = self.verdict.describe()
         return f"{times}. On {self.verdict.num_images:,} images: {words}. --precision int8 uses it."
 
@@ -90,12 +85,10 @@ def measure_int8(classifier: Classifier, plan: StagePlan, run: Run, cost: Featur
         found, _ = measure_features(manifest, classifier.backbone, request, cache_root=run.cache_root, console=QUIET)
     except NumericsError as error:
         return Int8Cost(plan.boundary, 0.0, float_seconds, 0.0, None, error.found)
-    rows = FeatureRows(manifest, take_trunk(classifier.backbone, request), request, run.cache_root)
-    assert rows.cache is not None, "some of its rows were just computed"
     return Int8Cost(
         plan.boundary,
         found.count_seconds(with_views=True),
         float_seconds,
         found.choice_seconds,
-        read_verdict(run.cache_root / ENGINES, rows.cache.spec.calibration),
+        read_verdict(run.cache_root / ENGINES, found.calibration),
     )

@@ -58,6 +58,7 @@ class FeatureCost:
         choice_seconds: Time to choose an engine, convert the network and compare the two; 0 if nothing was missing.
         start_seconds: Time until the first missing row is computed, once an engine is chosen; 0 if none is missing.
         row_bytes: Size of a row.
+        calibration: Hash of the quantized trunk; empty unless the precision is int8.
         memory_bytes: Peak memory of the process; None if the system does not report it.
     """
 
@@ -69,6 +70,7 @@ class FeatureCost:
     choice_seconds: float
     start_seconds: float
     row_bytes: int
+    calibration: str
     memory_bytes: int | None
 
     @property
@@ -162,6 +164,7 @@ def measure_features(
         choice_seconds,
         start_seconds,
         rows.spec.row_bytes,
+        rows.cache.spec.calibration,
         None if peak.value is None else peak.value + SHARD_COPIES * min(SHARD_BYTES, missing_bytes),
     )
     return cost, rows.cache.read(found)

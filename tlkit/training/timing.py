@@ -15,9 +15,8 @@ from tlkit.training.batches import Batches, Block
 from tlkit.training.call_sizes import CallSizer
 from tlkit.training.checkpoint import restore, snapshot
 from tlkit.training.compiled_steps import CompiledSteps
-from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.loop import StageData
-from tlkit.training.steps import StageModel, choose_xla_sizes, compile_steps
+from tlkit.training.steps import StageModel, choose_xla_sizes, prepare_stage
 
 MIN_TIMED_STEPS = 2
 
@@ -72,10 +71,8 @@ def time_epoch(
         seconds: Approximate duration of the measurement, without compilation.
     """
     state = snapshot("trial", model.variables)
-    optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
-    optimizer.build(model.trainable_variables)
     xla_sizes = choose_xla_sizes(model, data.train.plan, num_epochs)
-    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
+    _, steps = prepare_stage(model, rates, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
     try:
         train_start, train_seconds = _time_steps(steps.train, data.train, seconds)
         validation_start, validation_seconds = _time_steps(steps.evaluate, data.validation, seconds / 4)

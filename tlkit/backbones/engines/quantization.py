@@ -74,7 +74,7 @@ def measure(model: openvino.Model, images: NDArray[np.uint8]) -> Statistics:
     ranges, num_limits = {}, 2 * len(values)
     for place, key in enumerate(values):
         low, high = (np.array([batch[1 + 2 * place + side] for batch in batches]) for side in (0, 1))
-        ranges[key] = min(0.0, float(low.min())), max(0.0, float(high.max()))
+        ranges[key] = float(low.min()), float(high.max())
     means = [dict(zip(layers, batch[1 + num_limits :], strict=True)) for batch in batches]
     return Statistics(ranges, means, np.concatenate(features))
 
