@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
-from tlkit.features.cache import default_cache_root
+from tlkit.places.cache_root import default_cache_root
 from tlkit.recipes import DataSettings
 
 TEST_FRACTION = 0.2

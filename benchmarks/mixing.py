@@ -42,12 +42,12 @@ from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
-from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import TrunkRequest
 from tlkit.features.trunks import open_trunk
 from tlkit.outputs import CLASSIFICATION
+from tlkit.places.cache_root import default_cache_root
 from tlkit.recipes import (
     BackboneSettings,
     DataSettings,

@@ -8,6 +8,7 @@
     ├── BundleError       a saved model is damaged, foreign or hostile
     ├── RunError          an output folder is in the way, or cannot be resumed
     ├── HubError          a model hub refuses, or cannot be reached
+    ├── PlaceError        object storage or a web server refuses, or cannot be reached
     └── NumericsError     a self-check of the numbers failed (overflow, a cut that does not add up)
 
 The command line turns any of these into three lines and exit code 1. Anything else is a bug.
@@ -67,6 +68,10 @@ class RunError(TlkitError):
 
 class HubError(TlkitError):
     """A model hub refuses, or cannot be reached."""
+
+
+class PlaceError(TlkitError):
+    """Object storage or a web server refuses, or cannot be reached."""
 
 
 class NumericsError(TlkitError):

@@ -16,11 +16,11 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
-from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import TrunkRequest
 from tlkit.features.trunks import open_trunk
+from tlkit.places.cache_root import default_cache_root
 from tlkit.recipes import BackboneSettings, resolve_backbone
 from tlkit.reports.console import Console
 

@@ -21,7 +21,8 @@ from tlkit.features.cache import FeatureCache
 from tlkit.features.folder import read_spec
 from tlkit.features.row_keys import RowKey
 from tlkit.features.shards import PARTIAL_PATTERN, SHARD_PATTERN, Shard, ShardRows, read_blocks
-from tlkit.features.spec import CacheSpec, default_cache_root
+from tlkit.features.spec import CacheSpec
+from tlkit.places.cache_root import default_cache_root
 
 if TYPE_CHECKING:
     from tests.features.conftest import Rows

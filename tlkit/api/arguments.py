@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, overload
 
+from tlkit.errors import SettingError
+from tlkit.places.place import is_place, parse_place, place_text, without_secrets
 from tlkit.recipes.given import check_policy
 from tlkit.recipes.settings import Stage
 from tlkit.reports.console import Console
@@ -13,6 +16,7 @@ if TYPE_CHECKING:
     from tlkit.data.views import ViewPlan
 
 Place = str | Path
+"""A path, or the URL of a place in object storage or on the web."""
 Result = dict[str, Any]
 """What a command prints with `--json`."""
 
@@ -23,8 +27,47 @@ def quiet_console() -> Console:
 
 
 def as_path(place: Place | None) -> Path | None:
-    """Return a path, or None."""
+    """Return the path of something on this machine, or None.
+
+    Raises:
+        SettingError: It is a URL.
+    """
+    if place is not None and is_place(place):
+        raise SettingError(
+            f"{without_secrets(place_text(place) or '')}: only a path on this machine is taken here.",
+            expected="a local path; images, tables and models may be at a URL, and so may --out of `tlkit predict`",
+            fix="use a local path.",
+        )
     return None if place is None else Path(place)
+
+
+@overload
+def fetch(place: Place, console: Console | None) -> Path: ...
+
+
+@overload
+def fetch(place: Place | None, console: Console | None) -> Path | None: ...
+
+
+def fetch(place: Place | None, console: Console | None) -> Path | None:
+    """Return the path of an input; what a URL names is copied to this machine first, as far as it is new or changed.
+
+    Raises:
+        PlaceError: There is nothing, or it cannot be read.
+        SettingError: The URL is of an unknown kind, or obstore is not installed.
+    """
+    if place is None or not is_place(place):
+        return None if place is None else Path(place)
+    from tlkit.places.cache_root import default_cache_root
+    from tlkit.places.copying import copy_place
+
+    # Its messages are details, since standard output may be a table; progress and warnings go to standard error.
+    return copy_place(parse_place(place), default_cache_root(), (console or quiet_console()).for_details())
+
+
+def fetch_sources(sources: Iterable[Place], console: Console | None) -> tuple[str, ...]:
+    """Return sources as text, with the copies of what URLs name."""
+    return tuple(str(fetch(source, console) if is_place(source) else source) for source in sources)
 
 
 def plan_views(num_views: int, policy: str | None, *, seed: int = 0) -> ViewPlan:

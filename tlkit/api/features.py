@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.api.arguments import Place, Result, plan_views, quiet_console
+from tlkit.api.arguments import Place, Result, fetch, plan_views, quiet_console
 from tlkit.backbones.catalogue import TOP
 from tlkit.heads import LINEAR
 from tlkit.recipes.given import check_known, collect_settings, given_settings
@@ -43,9 +43,8 @@ def precompute(data: Place, *, boundary: str = TOP, console: Console | None = No
     """
     from tlkit.commands.precompute import run_precompute
 
-    return run_precompute(
-        Path(data), **_plan_features("precompute", boundary, settings), console=console or quiet_console()
-    )
+    plan = _plan_features("precompute", boundary, settings)
+    return run_precompute(fetch(data, console), **plan, console=console or quiet_console())
 
 
 def compute_features(
@@ -77,9 +76,8 @@ def compute_features(
 
     if boundary == TOP:
         settings.setdefault("head", LINEAR)
-    _, features = ensure_dataset_features(
-        Path(data), **_plan_features("compute_features", boundary, settings), console=console or quiet_console()
-    )
+    plan = _plan_features("compute_features", boundary, settings)
+    _, features = ensure_dataset_features(fetch(data, console), **plan, console=console or quiet_console())
     parts = list(features.splits.values())
     positions = np.concatenate([part.positions[:, 0] for part in parts])
     return features.cache.read(positions), [record.path for part in parts for record in part.records]

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tlkit.api.arguments import Place, Result, as_path, plan_views, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_sources, plan_views, quiet_console
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -34,7 +34,7 @@ def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Mod
     """
     from tlkit.api.model import Model
 
-    model = Model(Path(run), engine=engine, precision=precision)
+    model = Model(fetch(run, None), engine=engine, precision=precision)
     model.open()
     return model
 
@@ -94,8 +94,8 @@ def predict(
     if console is None:
         console = Console(verbosity=-1, json=stdout is None)
     return run_predict(
-        Path(run),
-        tuple(str(source) for source in sources),
+        fetch(run, console),
+        fetch_sources(sources, console),
         PredictOutputs(out=as_path(out), overlay=as_path(overlay), sort_into=as_path(sort_into)),
         PredictOptions(
             top_k=top_k,
@@ -104,7 +104,7 @@ def predict(
             engine=engine,
             precision=precision,
             batch_size=batch_size,
-            table=as_path(table),
+            table=fetch(table, console),
             image_column=image_column,
             watch=as_path(watch),
         ),
@@ -151,7 +151,7 @@ def evaluate(
     """
     from tlkit.api.model import Model
 
-    return Model(Path(run), engine=engine, precision=precision).evaluate(
+    return Model(fetch(run, console), engine=engine, precision=precision).evaluate(
         data,
         split=split,
         top_k=top_k,
@@ -203,12 +203,13 @@ def suggest(
         number=number,
         out=as_path(out),
         seed=seed,
-        table=as_path(table),
+        table=fetch(table, console),
         image_column=image_column,
         engine=engine,
         precision=precision,
     )
-    return run_suggest(Path(run), [str(source) for source in sources], options, console=console or quiet_console())
+    console = console or quiet_console()
+    return run_suggest(fetch(run, console), fetch_sources(sources, console), options, console=console)
 
 
 def drift(
@@ -247,10 +248,8 @@ def drift(
     from tlkit.commands.drift import run_drift
     from tlkit.runs.new_images import ComparisonOptions
 
-    options = ComparisonOptions(
-        out=as_path(out), seed=seed, table=as_path(table), image_column=image_column, engine=engine, precision=precision
-    )
-    return run_drift(Path(run), [str(source) for source in sources], options, console=console or quiet_console())
+    options = ComparisonOptions(as_path(out), seed, engine, precision, fetch(table, console), image_column)
+    return run_drift(fetch(run, console), fetch_sources(sources, console), options, console=console or quiet_console())
 
 
 def explain_images(
@@ -297,8 +296,8 @@ def explain_images(
     from tlkit.explain.channels import read_channels
 
     return run_explain(
-        Path(run),
-        tuple(str(source) for source in sources),
+        fetch(run, console),
+        fetch_sources(sources, console),
         Path(out),
         ExplainOptions(
             class_name=class_name,
@@ -308,7 +307,7 @@ def explain_images(
             neighbours=neighbours,
             filters=filters,
             channels=read_channels(channels),
-            table=as_path(table),
+            table=fetch(table, console),
             image_column=image_column,
         ),
         console=console or quiet_console(),

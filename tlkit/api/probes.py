@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from tlkit.api.arguments import Place, Result, as_path, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch, quiet_console
 from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
 from tlkit.recipes.settings import (
     FIND,
@@ -57,7 +56,7 @@ def compare(
     from tlkit.probes.candidates import ComparisonRequest
 
     return run_compare(
-        Path(data),
+        fetch(data, console),
         requested=ComparisonRequest(backbones, boundaries, heads, policies, [str(number) for number in views]),
         **sections,
         seed=seed,
@@ -93,7 +92,12 @@ def leak(
     from tlkit.commands.leak import run_leak
 
     return run_leak(
-        Path(data), **sections, group_by=group_by, seed=seed, out=as_path(out), console=console or quiet_console()
+        fetch(data, console),
+        **sections,
+        group_by=group_by,
+        seed=seed,
+        out=as_path(out),
+        console=console or quiet_console(),
     )
 
 
@@ -126,7 +130,7 @@ def plan(data: Place, *, out: Place | None = None, console: Console | None = Non
     from tlkit.commands.plan import run_plan
 
     return run_plan(
-        Path(data),
+        fetch(data, console),
         sections=given_sections(settings),
         views=given_settings(Stage, settings),
         out=as_path(out),
@@ -162,7 +166,8 @@ def lr_find(
     from tlkit.runs.recipe import make_finetune_recipe
 
     stage = {**given_settings(Stage, settings), "lr": FIND}
-    recipe = make_finetune_recipe(stage=stage, sections=given_sections(settings), start_from=as_path(start_from))
+    start = fetch(start_from, console)
+    recipe = make_finetune_recipe(stage=stage, sections=given_sections(settings), start_from=start)
     return run_lr_find(
-        recipe, Path(data), out=as_path(out), start_from=as_path(start_from), console=console or quiet_console()
+        recipe, fetch(data, console), out=as_path(out), start_from=start, console=console or quiet_console()
     )

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.api.arguments import Place, Result, as_path, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch, quiet_console
 from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
 from tlkit.recipes.settings import (
     SECTIONS,
@@ -42,11 +42,11 @@ def read_data(data: Place, **settings: Any) -> Manifest:
     check_known(settings, DataSettings, TrainingSettings, of="read_data")
     from tlkit.data.dataset import read_dataset
     from tlkit.data.file_index import FileIndex
-    from tlkit.features.cache import default_cache_root
+    from tlkit.places.cache_root import default_cache_root
 
     seed = collect_settings(TrainingSettings, settings).seed
     return read_dataset(
-        Path(data), collect_settings(DataSettings, settings), seed=seed, index=FileIndex(default_cache_root())
+        fetch(data, None), collect_settings(DataSettings, settings), seed=seed, index=FileIndex(default_cache_root())
     )
 
 
@@ -83,10 +83,11 @@ def finetune(
 
     console = console or quiet_console()
     stage = given_settings(Stage, settings)
-    recipe = make_finetune_recipe(stage=stage, sections=given_sections(settings), start_from=as_path(start_from))
+    sections, start = given_sections(settings), fetch(start_from, console)
+    recipe = make_finetune_recipe(stage=stage, sections=sections, start_from=start)
     if reach := describe_reach(stage, recipe):
         console.say(reach)
-    return _train(recipe, Path(data), out, as_path(start_from), resume=resume, console=console)
+    return _train(recipe, fetch(data, console), out, start, resume=resume, console=console)
 
 
 def run(
@@ -120,13 +121,16 @@ def run(
     from tlkit.runs.recipe import make_recipe_from_file
 
     chosen = make_recipe_from_file(
-        Path(recipe), data=as_path(data), sections=given_sections(settings), start_from=as_path(start_from)
+        Path(recipe),
+        data=fetch(data, console),
+        sections=given_sections(settings),
+        start_from=fetch(start_from, console),
     )
     return _train(
         chosen,
-        Path(str(chosen.inputs.data)),
+        fetch(str(chosen.inputs.data), console),
         out,
-        as_path(chosen.inputs.start_from),
+        fetch(chosen.inputs.start_from, console),
         resume=resume,
         console=console or quiet_console(),
     )

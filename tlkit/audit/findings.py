@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from tlkit.places.copies import show_path
 from tlkit.reports.printed_table import write_csv
 
 FINDINGS_FILE = "findings.csv"
@@ -180,4 +181,4 @@ def write_findings(path: Path, findings: Sequence[Finding], root: Path) -> None:
 
 def shorten_path(path: Path, root: Path) -> str:
     """Return a path relative to the root, with slashes, if it lies below it; otherwise as it is."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else show_path(path)

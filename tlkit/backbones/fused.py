@@ -16,7 +16,6 @@ from keras import ops
 from tlkit.backbones.cutting import record_steps
 from tlkit.backbones.folding import find_joined, has_a_group_for_each_channel
 from tlkit.backbones.strided_depthwise import convolve_strided
-from tlkit.devices import find_practice
 
 
 class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
@@ -28,8 +27,7 @@ class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, convolution: keras.layers.Layer, norm: keras.layers.BatchNormalization | None) -> None:
-        # Weights are read in their own dtype, so that batch norm is multiplied in before they are rounded.
-        super().__init__(name=f"lean_{convolution.name}", autocast=False)
+        super().__init__(name=f"lean_{convolution.name}")
         self.convolution = convolution
         self.norm = norm
         self.built = True
@@ -37,11 +35,8 @@ class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
     def call(self, maps: Any) -> Any:
         """Return the output of layer and batch norm for maps, float (n, ..., channels)."""
         kernels, bias = self._read_weights()
-        maps, *kernels = (ops.cast(each, self.compute_dtype) for each in (maps, *kernels))
         convolved = _convolve(self.convolution, maps, kernels)
-        if bias is not None:
-            convolved = ops.add(convolved, ops.cast(bias, self.compute_dtype))
-        return self.convolution.activation(convolved)
+        return self.convolution.activation(convolved if bias is None else ops.add(convolved, bias))
 
     def _read_weights(self) -> tuple[list[Any], Any]:
         """Return the kernels and the bias, if any, with batch norm applied."""
@@ -93,13 +88,12 @@ def _is_slow(layer: Any) -> bool:
 
 
 def _has_strides(layer: Any) -> bool:
-    """Return whether a layer is a depthwise convolution that `convolve_strided` computes, faster on this device."""
+    """Return whether a layer is a depthwise convolution that `convolve_strided` can compute."""
     return (
         isinstance(layer, keras.layers.DepthwiseConv2D)
         and layer.strides[0] > 1
         and set(layer.dilation_rate) == {1}
         and layer.data_format == "channels_last"
-        and find_practice().rewrites_strided_gradients
     )
 
 

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import output_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
+
 
 @click.command(epilog="\b\nExample: tlkit audit photos --backbone resnet50 --out audits/photos")
-@click.argument("data", type=click.Path(path_type=Path), required=False)
-@click.option("--run", type=click.Path(path_type=Path), help="Audit the images of a run, with its splits and backbone.")
-@click.option("--out", type=click.Path(path_type=Path), help="Folder to create (default: in audits/, after the data).")
+@click.argument("data", type=PATH_OR_URL, required=False)
+@click.option("--run", type=PATH_OR_URL, help="Audit the images of a run, with its splits and backbone.")
+@click.option("--out", type=PATH_OR_URL, help="Folder to create (default: in audits/, after the data).")
 @settings_options(BackboneSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
 @output_options
-def audit(data: Path | None, run: Path | None, out: Path | None, console: Console, **options: Any) -> None:
+def audit(data: Place | None, run: Place | None, out: Place | None, console: Console, **options: Any) -> None:
     """Look for what is wrong with the images of DATA: labels, copies, outliers, poor pictures.
 
     This compares all images by the features of a pretrained backbone and writes a page to look through, audit.html;

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import output_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
 
 DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "metadata")]
 BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if name not in ("name", "weights")]
@@ -19,7 +21,7 @@ BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if na
     epilog="\b\nExamples: tlkit compare photos/ --backbones tiny,mobilenet_v2,resnet50\n"
     "          tlkit compare photos/ --heads linear,dense --views 1,4"
 )
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=PATH_OR_URL)
 @click.option(
     "--backbones",
     default=BackboneSettings().name,
@@ -32,19 +34,19 @@ BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if na
 )
 @click.option("--policies", default="", help="Comma-separated augmentation policies (default: standard).")
 @click.option("--views", default="", help="Comma-separated numbers of cached views (default: 1).")
-@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, named after the data).")
+@click.option("--out", type=PATH_OR_URL, help="PNG to draw (default: in runs/, named after the data).")
 @settings_options(BackboneSettings, only=BACKBONE_OPTIONS)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings, only=DATA_OPTIONS)
 @output_options
 def compare(
-    data: Path,
+    data: Place,
     backbones: str,
     boundaries: str,
     heads: str,
     policies: str,
     views: str,
-    out: Path | None,
+    out: Place | None,
     console: Console,
     **options: Any,
 ) -> None:

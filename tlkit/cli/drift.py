@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import engine_options, output_options, table_options
+from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, table_options
 
 if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
     from tlkit.reports.console import Console
 
 
 @click.command(epilog="\b\nExample: tlkit drift runs/first november/")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH_OR_URL)
 @click.argument("sources", nargs=-1, required=True)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH_OR_URL,
     help="Folder for drift.csv and drift.html (default: in drift/, named after the images).",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of samples, permutations and resamples.")
@@ -26,11 +26,11 @@ if TYPE_CHECKING:
 @engine_options
 @output_options
 def drift(
-    run: Path,
+    run: Place,
     sources: tuple[str, ...],
-    out: Path | None,
+    out: Place | None,
     seed: int,
-    table: Path | None,
+    table: Place | None,
     image_column: str | None,
     engine: str,
     precision: str,

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import engine_options, output_options, settings_options, view_options
+from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, settings_options, view_options
 from tlkit.recipes import DataSettings
 
 if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
     from tlkit.reports.console import Console
 
 
 @click.command(epilog="\b\nExample: tlkit evaluate runs/third photos/test --out evaluations/third")
-@click.argument("run", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.argument("run", type=PATH_OR_URL)
+@click.argument("data", type=PATH_OR_URL, required=False)
 @click.option(
     "--split",
     type=click.Choice(["train", "validation", "test"]),
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH_OR_URL,
     help="Folder for a page with the images behind the scores, plots, predictions.csv and report.json.",
 )
 @settings_options(
@@ -39,11 +39,11 @@ if TYPE_CHECKING:
 @engine_options
 @output_options
 def evaluate(
-    run: Path,
-    data: Path | None,
+    run: Place,
+    data: Place | None,
     split: str | None,
     top_k: int | None,
-    out: Path | None,
+    out: Place | None,
     views: int,
     policy: str | None,
     engine: str,

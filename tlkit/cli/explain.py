@@ -2,23 +2,23 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import output_options, table_options
+from tlkit.cli.options import PATH_OR_URL, output_options, table_options
 
 if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
     from tlkit.reports.console import Console
 
 
 @click.command(epilog="\b\nExample: tlkit explain runs/first new-photos/ --out explanations/")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH_OR_URL)
 @click.argument("sources", nargs=-1)
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH_OR_URL,
     required=True,
     help="Folder for explanations.html and the pictures of the maps.",
 )
@@ -49,9 +49,9 @@ if TYPE_CHECKING:
 @table_options
 @output_options
 def explain(
-    run: Path,
+    run: Place,
     sources: tuple[str, ...],
-    out: Path,
+    out: Place,
     class_name: str | None,
     method: str,
     boundary: str | None,
@@ -59,7 +59,7 @@ def explain(
     neighbours: int,
     filters: bool,
     channels: str,
-    table: Path | None,
+    table: Place | None,
     image_column: str | None,
     console: Console,
 ) -> None:

@@ -2,25 +2,27 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import output_options, run_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, run_options, settings_options
 from tlkit.recipes import Stage
 from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
 
 STAGE_OPTIONS = [name for name in Stage.__dataclass_fields__ if name != "name"]
 
 
 @click.command(epilog="\b\nExample: tlkit finetune photos/ --backbone resnet50 --out runs/first")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=PATH_OR_URL)
 @settings_options(Stage, only=STAGE_OPTIONS)
 @run_options
 @output_options
 def finetune(
-    data: Path, out: Path | None, start_from: Path | None, resume: bool, console: Console, **options: Any
+    data: Place, out: Place | None, start_from: Place | None, resume: bool, console: Console, **options: Any
 ) -> None:
     """Train a classifier on the images in DATA: a folder with one subfolder per class, or a table.
 

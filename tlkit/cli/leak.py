@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import output_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
 
 DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "group_by")]
 
 
 @click.command(epilog="\b\nExample: tlkit leak photos.csv --group-by patient --out metadata.png")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=PATH_OR_URL)
 @click.option("--group-by", help="Column whose groups are held out whole, such as a boat, patient or camera.")
-@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, named after the data).")
+@click.option("--out", type=PATH_OR_URL, help="PNG to draw (default: in runs/, named after the data).")
 @settings_options(BackboneSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings, only=DATA_OPTIONS)
 @output_options
-def leak(data: Path, group_by: str | None, out: Path | None, console: Console, **options: Any) -> None:
+def leak(data: Place, group_by: str | None, out: Place | None, console: Console, **options: Any) -> None:
     """Measure how well metadata predict the answer: alone, compared with the image, and combined with it.
 
     This tests the columns of the table DATA and facts of the image files, or those that --metadata names. A column that

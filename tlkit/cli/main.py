@@ -18,6 +18,7 @@ from tlkit.cli.other_names import suggest_command, suggest_option
 from tlkit.disk_errors import explain_disk_error
 from tlkit.errors import TlkitError
 from tlkit.interruption import describe_interruption, is_interrupted
+from tlkit.places.copies import show_text
 from tlkit.version import __version__
 
 JSON_ASKED_FOR = "tlkit.json"
@@ -157,11 +158,12 @@ def cli() -> None:
 
 def report_problem(error: TlkitError, *, as_json: bool) -> None:
     """Write `error` as three lines on standard error and, with `--json`, as one JSON object on standard output."""
-    click.echo(f"Error: {error}", err=True)
+    click.echo(f"Error: {show_text(str(error))}", err=True)
     if as_json:
         import json
 
-        details = {"found": error.found, "expected": error.expected, "fix": error.fix}
+        texts = {"found": error.found, "expected": error.expected, "fix": error.fix}
+        details = {name: show_text(text) for name, text in texts.items()}
         click.echo(json.dumps({"error": details}))
 
 

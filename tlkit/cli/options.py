@@ -16,12 +16,27 @@ import click
 
 from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
 from tlkit.models.networks import NETWORK_FORMATS, PREDICTION_ENGINES
+from tlkit.places.place import is_place, without_secrets
 from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.given import setting_flag, setting_parameter
 from tlkit.recipes.settings import OPEN_PRECISIONS, POLICIES, PRECISIONS
 from tlkit.reports.console import Console, announce_waits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
+
+
+class PathOrUrl(click.Path):
+    """A path; or the URL of a place, such as s3://bucket/photos, whose slashes a path would lose."""
+
+    def __init__(self) -> None:
+        super().__init__(path_type=Path)
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a URL as text, anything else as a path."""
+        return value if isinstance(value, str) and is_place(value) else super().convert(value, param, ctx)
+
+
+PATH_OR_URL = PathOrUrl()
 
 
 class KeyNumber(click.ParamType[tuple[str, float]]):
@@ -92,7 +107,7 @@ def run_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     out = click.option(
         "--out",
-        type=click.Path(path_type=Path),
+        type=PATH_OR_URL,
         help="Folder to create for the run (default: in runs/, named after the data).",
     )
     decorated: Callable[..., Any] = out(start_from_option(resume(function)))
@@ -103,7 +118,7 @@ def start_from_option(function: Function) -> Function:
     """Add `--start-from`."""
     return click.option(
         "--start-from",
-        type=click.Path(path_type=Path),
+        type=PATH_OR_URL,
         help="Start from the model of an earlier run; its split is kept.",
     )(function)
 
@@ -133,7 +148,7 @@ def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--table` and `--image-column` for the metadata of new images."""
     table = click.option(
         "--table",
-        type=click.Path(path_type=Path),
+        type=PATH_OR_URL,
         help="Table with the metadata that the model takes, by image path.",
     )
     image_column = click.option(
@@ -169,7 +184,7 @@ def card_options(function: Callable[..., Any]) -> Callable[..., Any]:
     dataset = click.option("--dataset", metavar="NAME", help="Name of the data set on a hub, such as user/birds.")
     evaluation = click.option(
         "--evaluation",
-        type=click.Path(path_type=Path),
+        type=PATH_OR_URL,
         help="Folder of `tlkit evaluate --out`; its scores stand before those of the run.",
     )
     decorated: Callable[..., Any] = licence(dataset(evaluation(function)))
@@ -194,7 +209,8 @@ def output_options(function: Callable[..., Any]) -> Callable[..., Any]:
         if verbose and quiet:
             raise click.UsageError("-v and -q are mutually exclusive.")
         typed = click.get_current_context().meta.get(COMMAND_LINE)
-        console = Console(verbosity=1 if verbose else -1 if quiet else 0, json=as_json, command=typed)
+        command = without_secrets(typed) if typed else None  # runs record it
+        console = Console(verbosity=1 if verbose else -1 if quiet else 0, json=as_json, command=command)
         if not quiet:
             announce_waits()
         return function(*args, console=console, **kwargs)

@@ -2,26 +2,28 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import output_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
+
 
 @click.command(epilog="\b\nExample: tlkit plan photos/ --backbone resnet50")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=PATH_OR_URL)
 @settings_options(Stage, only=("views", "policy"))
-@click.option("--out", type=click.Path(path_type=Path), help="PNG to draw (default: in runs/, named after the data).")
+@click.option("--out", type=PATH_OR_URL, help="PNG to draw (default: in runs/, named after the data).")
 @settings_options(BackboneSettings)
 @settings_options(HeadSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
 @output_options
-def plan(data: Path, out: Path | None, console: Console, **options: Any) -> None:
+def plan(data: Place, out: Place | None, console: Console, **options: Any) -> None:
     """Estimate what training on the images in DATA takes on this machine, and how much of the backbone is worth training.
 
     This times a little of every step with the code of finetune: features, the head, the last layer groups, everything.

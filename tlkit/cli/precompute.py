@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from tlkit.backbones.catalogue import TOP
-from tlkit.cli.options import output_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
+
 
 @click.command(epilog="\b\nExample: tlkit precompute photos/ --backbone resnet50 --views 4")
-@click.argument("data", type=click.Path(path_type=Path))
+@click.argument("data", type=PATH_OR_URL)
 @settings_options(BackboneSettings)
 @click.option("--boundary", default=TOP, show_default=True, help="Layer group after which the network is cut, or top.")
 @settings_options(HeadSettings, only=("kind",))
@@ -22,7 +24,7 @@ from tlkit.reports.console import Console
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
 @output_options
-def precompute(data: Path, boundary: str, console: Console, **options: Any) -> None:
+def precompute(data: Place, boundary: str, console: Console, **options: Any) -> None:
     """Compute the features of the images in DATA once and cache them.
 
     DATA is a folder with train, validation and test folders of classes, a folder of classes, or a table (.csv,

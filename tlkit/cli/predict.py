@@ -4,32 +4,32 @@ from __future__ import annotations
 
 import sys
 from io import BufferedReader
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import engine_options, output_options, table_options, view_options
+from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, table_options, view_options
 
 if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
     from tlkit.reports.console import Console
 
 
 @click.command(
     epilog="\b\nExample: tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
 )
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH_OR_URL)
 @click.argument("sources", nargs=-1)
 @click.option(
     "--watch",
-    type=click.Path(path_type=Path),
+    type=PATH_OR_URL,
     metavar="FOLDER",
     help="Folder to watch instead of SOURCES: predict its files, then each that arrives, until Ctrl-C. A CSV or JSON "
     "lines file of --out grows; what it has is skipped.",
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH_OR_URL,
     help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output).",
 )
 @click.option(
@@ -41,10 +41,10 @@ if TYPE_CHECKING:
     metavar="P",
     help="Mark predictions with a lower probability as uncertain: in rows, on overlays and among sorted copies.",
 )
-@click.option("--overlay", type=click.Path(path_type=Path), help="Folder for copies with the prediction drawn on them.")
+@click.option("--overlay", type=PATH_OR_URL, help="Folder for copies with the prediction drawn on them.")
 @click.option(
     "--sort-into",
-    type=click.Path(path_type=Path),
+    type=PATH_OR_URL,
     help="Folder for copies sorted into one subfolder per class, and into unknown and uncertain.",
 )
 @table_options
@@ -57,15 +57,15 @@ if TYPE_CHECKING:
 @engine_options
 @output_options
 def predict(
-    run: Path,
+    run: Place,
     sources: tuple[str, ...],
-    watch: Path | None,
-    out: Path | None,
+    watch: Place | None,
+    out: Place | None,
     top_k: int,
     min_probability: float | None,
-    overlay: Path | None,
-    sort_into: Path | None,
-    table: Path | None,
+    overlay: Place | None,
+    sort_into: Place | None,
+    table: Place | None,
     image_column: str | None,
     batch_size: int | None,
     views: int,

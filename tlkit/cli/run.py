@@ -2,27 +2,29 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import output_options, run_options
+from tlkit.cli.options import PATH_OR_URL, output_options, run_options
 from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
 
 
 @click.command(
     epilog="\b\nExample: tlkit run recipes/six_steps.toml photos/ --out runs/six\n         tlkit run runs/six/recipe.toml"
 )
-@click.argument("recipe", type=click.Path(path_type=Path))
-@click.argument("data", type=click.Path(path_type=Path), required=False)
+@click.argument("recipe", type=PATH_OR_URL)
+@click.argument("data", type=PATH_OR_URL, required=False)
 @run_options
 @output_options
 def run(
-    recipe: Path,
-    data: Path | None,
-    out: Path | None,
-    start_from: Path | None,
+    recipe: Place,
+    data: Place | None,
+    out: Place | None,
+    start_from: Place | None,
     resume: bool,
     console: Console,
     **options: Any,

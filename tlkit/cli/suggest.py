@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import engine_options, output_options, table_options
+from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, table_options
 
 if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
     from tlkit.reports.console import Console
 
 
 @click.command(epilog="\b\nExample: tlkit suggest runs/first unlabelled/ --number 20")
-@click.argument("run", type=click.Path(path_type=Path))
+@click.argument("run", type=PATH_OR_URL)
 @click.argument("sources", nargs=-1, required=True)
 @click.option(
     "--number", type=click.IntRange(min=1), default=20, show_default=True, help="Number of images to suggest."
 )
 @click.option(
     "--out",
-    type=click.Path(path_type=Path),
+    type=PATH_OR_URL,
     help="Folder for suggestions.csv and suggestions.html (default: in suggestions/, named after the images).",
 )
 @click.option("--seed", type=int, default=0, show_default=True, help="Seed of the choice and of the replay.")
@@ -29,12 +29,12 @@ if TYPE_CHECKING:
 @engine_options
 @output_options
 def suggest(
-    run: Path,
+    run: Place,
     sources: tuple[str, ...],
     number: int,
-    out: Path | None,
+    out: Place | None,
     seed: int,
-    table: Path | None,
+    table: Place | None,
     image_column: str | None,
     engine: str,
     precision: str,

@@ -31,12 +31,14 @@ from tlkit.data.looks import read_looks
 from tlkit.data.manifest import ImageRecord, Manifest, read_manifest
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import SettingError
-from tlkit.features.cache import FeatureCache, default_cache_root
+from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import TrunkRequest, find_note
 from tlkit.features.trunks import open_trunk
 from tlkit.files import write_json
+from tlkit.places.cache_root import default_cache_root
+from tlkit.places.roots import find_root
 from tlkit.recipes import BackboneSettings, DataSettings, ResolvedBackbone, resolve_backbone
 from tlkit.recipes.reading import RECIPE_FILE, read_recipe
 from tlkit.reports.console import Console
@@ -159,7 +161,7 @@ def _locate_data(request: AuditRequest) -> Path:
         return request.data
     assert request.run is not None
     recorded = read_recipe(request.run / RECIPE_FILE).inputs.data
-    return Path(recorded) if recorded else read_manifest(request.run).root
+    return find_root(recorded) if recorded else read_manifest(request.run).root
 
 
 def _read_images(request: AuditRequest, data: Path, backbone: ResolvedBackbone, console: Console) -> Manifest:

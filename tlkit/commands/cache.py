@@ -11,8 +11,9 @@ from typing import Any
 from tlkit.errors import CacheError
 from tlkit.features.folder import CacheUse
 from tlkit.features.pruning import PruneReport, PruneRules, prune
-from tlkit.features.spec import CacheSpec, default_cache_root
+from tlkit.features.spec import CacheSpec
 from tlkit.features.upkeep import CacheSummary, VerifyReport, find_caches, list_caches, remove_damaged, verify_cache
+from tlkit.places.cache_root import default_cache_root
 from tlkit.reports.console import Console
 
 

@@ -21,7 +21,7 @@ from numpy.typing import NDArray
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.features.allowed_engines import Choice
-from tlkit.features.cache import FeatureCache, default_cache_root
+from tlkit.features.cache import FeatureCache
 from tlkit.features.engine_choice import Work
 from tlkit.features.ensure import ensure_features
 from tlkit.features.extract import Loaded, run_batches
@@ -29,6 +29,7 @@ from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows
 from tlkit.features.trunk_notes import TrunkRequest
 from tlkit.features.trunks import open_trunk
+from tlkit.places.cache_root import default_cache_root
 from tlkit.probes.candidates import Candidate, ComparisonRequest, list_candidates
 from tlkit.probes.comparison import PROBED, TRAINED, CandidateScore, Cost, Ranking, rank_candidates
 from tlkit.probes.images import Questions, make_questions, read_probe_images

@@ -19,6 +19,7 @@ from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.errors import DataError
 from tlkit.inference.scoring import score_records
 from tlkit.models.predictor import Predictor
+from tlkit.places.copies import show_path
 from tlkit.probes.drift import MIN_COMPARED, Drift, Sample, compute_drift
 from tlkit.probes.drift_report import CSV_FILE, ENOUGH_IMAGES, PAGE_FILE, describe_drift, write_drift
 from tlkit.probes.rehearsal import CHANGES, MAX_REHEARSED, rehearse
@@ -79,7 +80,7 @@ def run_drift(
         "skipped": len(images.skipped) + len(images.records) - len(new.scores.records),
         "already_seen": images.num_seen,
         **drift.to_payload(),
-        "look_first": [str(new.scores.records[place].path) for place in drift.order[:20]],
+        "look_first": [show_path(new.scores.records[place].path) for place in drift.order[:20]],
         "out": out,
         "seconds": round(time.perf_counter() - started, 2),
     }

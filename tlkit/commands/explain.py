@@ -17,10 +17,11 @@ from tlkit.errors import SettingError
 from tlkit.explain.channels import check_channels
 from tlkit.explain.methods import AUTO, check_method
 from tlkit.explain.outputs import choose_outputs, find_output
-from tlkit.features.cache import default_cache_root
 from tlkit.models.opening import open_classifier
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
+from tlkit.places.cache_root import default_cache_root
+from tlkit.places.copies import show_path
 from tlkit.recipes import ResolvedBackbone, read_recipe, resolve_backbone
 from tlkit.recipes.reading import RECIPE_FILE
 from tlkit.reports.console import Console
@@ -253,14 +254,14 @@ def _explain_photos(
             pixels = image.render(image_size=spec.image_size, fit=spec.fit)
             texts = metadata.find(path, image)
         except UnusableImage as unusable:
-            yield ExplainedPhoto(Prediction(str(path), error=unusable.reason))
+            yield ExplainedPhoto(Prediction(show_path(path), error=unusable.reason))
             continue
         if texts is None:
-            yield ExplainedPhoto(Prediction(str(path), error=f"no row for it in {metadata.table_name}"))
+            yield ExplainedPhoto(Prediction(show_path(path), error=f"no row for it in {metadata.table_name}"))
             continue
         encoded = spec.metadata.encode([texts])
         row = models.predictor.predict(pixels[None], encoded)[0]
-        prediction = describe_row(str(path), image.upright_size, row, spec, top_k=3)
+        prediction = describe_row(show_path(path), image.upright_size, row, spec, top_k=3)
         outputs = choose_outputs(row, spec) if asked is None else [asked]
         explanations: list[Explanation] = explain_photo(
             models.explainer, models.predictor, pixels, encoded[0], outputs, method=options.method

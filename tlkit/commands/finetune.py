@@ -17,10 +17,10 @@ from tlkit.backbones.catalogue import INT8
 from tlkit.data.near_copies import SplitCopies, find_split_copies
 from tlkit.data.seen_images import write_earlier_images
 from tlkit.errors import RunError
-from tlkit.features.cache import default_cache_root
 from tlkit.inference.task_report import compute_task_report
 from tlkit.interruption import kept_if_interrupted
 from tlkit.models.about import format_size, measure_bundle
+from tlkit.places.cache_root import default_cache_root
 from tlkit.probes.leak_warning import warn_of_leaks
 from tlkit.recipes import Recipe, read_recipe, write_recipe
 from tlkit.recipes.settings import SIMILARITY

@@ -21,7 +21,6 @@ from tlkit.data.formats.box_columns import find_box
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, list_other_columns
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import SettingError, name_fix
-from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import TrunkRequest
@@ -35,6 +34,7 @@ from tlkit.metadata.columns import (
     quote_column_name,
 )
 from tlkit.metadata.encoding import fit_encoding
+from tlkit.places.cache_root import default_cache_root
 from tlkit.probes.folds import make_group_folds
 from tlkit.probes.images import make_probe_targets, read_probe_images
 from tlkit.probes.leak_columns import LeakColumns, make_leak_columns

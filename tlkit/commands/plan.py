@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from tlkit.backbones.weights import RANDOM
-from tlkit.features.cache import default_cache_root
+from tlkit.places.cache_root import default_cache_root
 from tlkit.probes.advice import Advice, Evidence, advise, advise_without_evidence
 from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.reports.console import Console, format_duration

@@ -18,11 +18,11 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.data.views import ViewPlan
 from tlkit.errors import SettingError
-from tlkit.features.cache import default_cache_root
 from tlkit.features.ensure import DatasetFeatures, check_boundary, ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import TrunkRequest, find_note
 from tlkit.features.trunks import open_trunk
+from tlkit.places.cache_root import default_cache_root
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runs.preparation import print_images

@@ -13,9 +13,9 @@ from typing import Any
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import SettingError
-from tlkit.features.spec import default_cache_root
 from tlkit.models.opening import open_classifier
 from tlkit.models.storage import read_head_weights, read_spec
+from tlkit.places.cache_root import default_cache_root
 from tlkit.reports.console import Console, format_duration
 from tlkit.runs.folder import describe_unfinished
 from tlkit.serving.access import Access

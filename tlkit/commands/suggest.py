@@ -23,6 +23,7 @@ from tlkit.inference.scoring import Scores, score_records
 from tlkit.models.predictor import Predictor, to_deviations
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import format_value
+from tlkit.places.copies import show_path
 from tlkit.probes.probe import describe_gain
 from tlkit.probes.suggestions import (
     MAX_REPLAYED,
@@ -197,7 +198,7 @@ def _replay(
 def _describe(rank: int, place: int, scores: Scores, uncertainty: NDArray[np.float64], spec: BundleSpec) -> Suggestion:
     distance = None if scores.distances is None else scores.distances[place]
     path = scores.records[place].path
-    prediction = make_prediction(str(path), scores.answers[place], None, distance, spec, top_k=2)
+    prediction = make_prediction(show_path(path), scores.answers[place], None, distance, spec, top_k=2)
     predicted, probability = name_answer(prediction)
     return Suggestion(rank, path, predicted, probability, _say_reason(prediction, float(uncertainty[place]), spec))
 
@@ -237,7 +238,13 @@ def _write_page(
             facets = {"predicted": each.predicted} if has_names else {}
             tiles.append(
                 Tile(
-                    picture, each.path.name, lines, str(each.rank), facets=facets, search=str(each.path), tone="unsure"
+                    picture,
+                    each.path.name,
+                    lines,
+                    str(each.rank),
+                    facets=facets,
+                    search=show_path(each.path),
+                    tone="unsure",
                 )
             )
     note = "In the order to label them: unsure ones first, each unlike those before it."

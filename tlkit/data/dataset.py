@@ -33,6 +33,7 @@ from tlkit.data.splits import complete_splits, sample_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
 from tlkit.outputs import GreyRange
+from tlkit.places.copies import list_failures
 from tlkit.recipes.settings import DataSettings
 from tlkit.tasks import find_task
 
@@ -92,7 +93,7 @@ def read_dataset(
     class_names = earlier.class_names if earlier else None
     records, unusable, names = read_records(data, found.items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
-    skipped = (*found.skipped, *unusable)
+    skipped = (*found.skipped, *unusable, *(SkippedFile(*each) for each in list_failures(data).items()))
     _check_strict(settings, skipped)
     ordered_names = tuple(names if class_names is None else class_names)
     records = sample_records(records, find_task(settings.task), seed, fraction=settings.sample)
@@ -133,7 +134,7 @@ def read_evaluation_set(
     items = _choose_split(data, found.items, split)
     records, unusable, _ = read_records(data, items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
-    skipped = (*found.skipped, *unusable)
+    skipped = (*found.skipped, *unusable, *(SkippedFile(*each) for each in list_failures(data).items()))
     _check_strict(settings, skipped)
     records = sample_records(records, find_task(settings.task), seed, fraction=settings.sample)
     records = [dataclasses.replace(record, split="test") for record in records]

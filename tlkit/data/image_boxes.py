@@ -13,7 +13,9 @@ from tlkit.data.class_checks import fold_spelling, name_some
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.box_columns import UNUSED_COLUMN
 from tlkit.data.formats.boxes import read_boxes
-from tlkit.errors import DataError
+from tlkit.errors import DataError, SettingError
+from tlkit.places.copies import find_path, show_path
+from tlkit.places.place import is_place, without_secrets
 
 NO_NAME = "box without a class although others have one; skipped"
 SEVERAL_CLASSES = "image with boxes of several classes; the class of its largest box is used"
@@ -149,7 +151,20 @@ class ImageBoxes:
 
 
 def locate_boxes(data: Path, boxes: str) -> Path:
-    """Return the path of the boxes, relative to the working directory or, if missing there, to the data's folder."""
+    """Return the path of the boxes, relative to the working directory or, if missing there, to the data's folder.
+
+    Raises:
+        SettingError: They are at a place of which there is no copy.
+    """
+    if is_place(boxes):
+        copy = find_path(boxes)
+        if copy is None:
+            raise SettingError(
+                f"--boxes {without_secrets(boxes)} is not in what was copied.",
+                expected="boxes inside the place of the images, or at a local path",
+                fix=f"name them relative to {show_path(data)}.",
+            )
+        return copy
     near_data = _folder_of(data) / boxes
     return near_data if near_data.exists() and not Path(boxes).exists() else Path(boxes)
 

@@ -23,6 +23,8 @@ from numpy.typing import NDArray
 from tlkit.errors import DataError, SettingError, describe_damage
 from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
 from tlkit.outputs import CLASSIFICATION, Box, GreyRange, format_value
+from tlkit.places.copies import show_path
+from tlkit.places.roots import find_root
 from tlkit.tasks import find_task
 
 if TYPE_CHECKING:
@@ -127,7 +129,7 @@ class Manifest:
             name: [getattr(record, name) for record in records]
             for name in ("split", "answer", "sha256", "width", "height")
         }
-        columns["path"] = [str(record.path) for record in records]
+        columns["path"] = [show_path(record.path) for record in records]
         for place, edge in enumerate(("left", "top", "right", "bottom")):
             columns[edge] = [None if record.box is None else record.box[place] for record in records]
         for place, name in enumerate(_record_columns(self.metadata_columns)[len(_RECORD_COLUMNS) :]):
@@ -191,7 +193,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
     common_file, records_file, skipped_file = MANIFEST_FILES
     common = {
         "format_version": _FORMAT_VERSION,
-        "root": str(manifest.root),
+        "root": show_path(manifest.root),
         "task": manifest.task,
         "class_names": manifest.class_names,
         "metadata_columns": manifest.metadata_columns,
@@ -246,7 +248,7 @@ def read_manifest(folder: Path) -> Manifest:
         if common["format_version"] != _FORMAT_VERSION:
             raise ValueError(f"manifest.json has format version {common['format_version']}")
         tables = [_read_text(folder / name) for name in (records_file, skipped_file)]
-        root = Path(common["root"])
+        root = find_root(common["root"])
         task, metadata_columns = common["task"], tuple(common["metadata_columns"])
         records = tuple(
             ImageRecord(
@@ -294,7 +296,7 @@ def _parse_box(cells: Sequence[str]) -> Box | None:
 
 def _shorten(path: Path, root: Path) -> str:
     """Return a path as written in the files: relative to the root if below it, with slashes."""
-    return path.relative_to(root).as_posix() if path.is_relative_to(root) else str(path)
+    return path.relative_to(root).as_posix() if path.is_relative_to(root) else show_path(path)
 
 
 def _read_text(path: Path) -> str:

@@ -13,6 +13,7 @@ from typing import BinaryIO
 from tlkit.data.signatures import IMAGE_SUFFIXES, looks_like_image
 from tlkit.data.standard_input import read_lines
 from tlkit.errors import DataError
+from tlkit.places.copies import list_failures
 
 _FOLDERS = frozenset(
     {
@@ -240,6 +241,9 @@ def _is_of_a_system(match: Path, pattern: str) -> bool:
 
 def _find_in_folder(folder: Path) -> Iterator[Path]:
     """Yield files that look like images, and unreadable folders so that they are reported."""
+    yield from (
+        path for path in list_failures(folder) if path.suffix.lower() in IMAGE_SUFFIXES
+    )  # so that each has a row
     for file in walk_files(folder):
         # A file with a problem may be a pipe, which must not be opened.
         if file.problem is None:

@@ -23,6 +23,7 @@ from tlkit.files import written_aside
 from tlkit.inference.predictions import write_caption
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import format_value
+from tlkit.places.copies import show_path
 from tlkit.reports.markup import Html, escape_text, join_html, make_data_url, render_picture
 from tlkit.reports.page import Page, Section, write_page
 from tlkit.reports.sheet import Group, Sheet, Tile, render_sheet
@@ -96,7 +97,12 @@ class ExplanationFolder:
             OSError: The disk does not take a picture.
         """
         path = Path(photo.prediction.path)
-        row: dict[str, Any] = {"path": path, "error": photo.prediction.error, "explanations": [], "nearest": []}
+        row: dict[str, Any] = {
+            "path": photo.prediction.path,
+            "error": photo.prediction.error,
+            "explanations": [],
+            "nearest": [],
+        }
         self._rows.append(row)
         if photo.image is None:
             return
@@ -115,7 +121,11 @@ class ExplanationFolder:
         row["answer"] = lines[0] if lines else ""
         for number, neighbour in enumerate(photo.nearest, start=1):
             row["nearest"].append(
-                {"path": neighbour.record.path, "answer": neighbour.record.answer, "cosine": neighbour.cosine}
+                {
+                    "path": show_path(neighbour.record.path),
+                    "answer": neighbour.record.answer,
+                    "cosine": neighbour.cosine,
+                }
             )
             thumbnail = self._read_neighbour(neighbour)
             if thumbnail:
@@ -127,7 +137,7 @@ class ExplanationFolder:
             lines,
             tone="plain",
             facets={"answer": _list_answers(photo.prediction)} if self.spec.class_names else {},
-            search=str(path),
+            search=photo.prediction.path,
             layers=layers,
         )
         self._tiles.append(tile)

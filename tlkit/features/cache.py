@@ -33,10 +33,11 @@ from tlkit.features.shards import (
     read_blocks,
     read_shard,
 )
-from tlkit.features.spec import CacheSpec, default_cache_root
+from tlkit.features.shared import open_shared
+from tlkit.features.spec import CacheSpec
 from tlkit.features.writer import SHARD_BYTES, SHARD_SECONDS, CacheWriter
 
-__all__ = ["CacheSpec", "FeatureCache", "RowKey", "default_cache_root"]
+__all__ = ["CacheSpec", "FeatureCache", "RowKey"]
 
 # Each mapped shard holds a file descriptor, of which macOS gives a process 256.
 _MAX_MAPPED_SHARDS = 128
@@ -53,12 +54,14 @@ class FeatureCache:
     Attributes:
         spec: Specification of the rows.
         folder: Folder of the shards.
+        shared: The same cache at a place, if TLKIT_CACHE is a URL; else None.
         damaged: Shards with damage, each with its reason; the damaged rows count as missing.
     """
 
     def __init__(self, root: Path, spec: CacheSpec) -> None:
         self.spec = spec
         self.folder = open_folder(root, spec, user=self)
+        self.shared = open_shared(self.folder)
         self.damaged: dict[Path, str] = {}
         self._shards: list[Shard] = []
         self._verdicts: list[NDArray[np.uint8]] = []
@@ -75,6 +78,7 @@ class FeatureCache:
 
         Raises:
             CacheError: The folder cannot be made.
+            PlaceError: TLKIT_CACHE is a URL, and the place cannot be read.
         """
         cache = cls(root, spec)
         cache.refresh()

@@ -236,6 +236,8 @@ def ensure_features(
         console.warn(
             f"{path}: {reason}. What was needed of it is computed again; `tlkit cache verify --remove` cleans up."
         )
+    for problem in cache.shared.take_problems() if cache.shared else ():
+        console.warn(problem)
     with console.disk_warning(f"{cache.folder}: what the cache is used for cannot be noted there"):
         note_use(cache.folder, manifest.root, is_one_off=trunk.is_one_off)
     splits, skipped = rows.requested.by_split(rows.positions, reasons)

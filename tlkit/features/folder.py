@@ -18,6 +18,7 @@ from tlkit.errors import CacheError
 from tlkit.features.shards import SHARD_PATTERN, DamagedShard, read_shard_spec
 from tlkit.features.spec import CacheSpec
 from tlkit.files import MAX_JSON_BYTES, held_lock, list_files, read_json, read_regular_file, write_json, write_text
+from tlkit.places.copies import show_path
 
 SPEC_FILE = "cache.json"
 USE_FILE = "used.json"
@@ -184,7 +185,7 @@ def note_use(folder: Path, data: Path, *, is_one_off: bool) -> None:
         OSError: The note cannot be written.
     """
     before = read_use(folder)
-    names = dict.fromkeys((str(data), *before.data))
+    names = dict.fromkeys((show_path(data), *before.data))
     now = CacheUse(tuple(names)[:_MAX_DATA_SETS], is_one_off and (before.is_one_off or not before.data))
     if now != before:
         write_json(folder / USE_FILE, asdict(now))

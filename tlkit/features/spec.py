@@ -9,12 +9,9 @@ from __future__ import annotations
 import hashlib
 import json
 import math
-import os
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Self
-
-import platformdirs
 
 FOLDER_NAME_LENGTH = 16
 
@@ -83,9 +80,3 @@ class CacheSpec:
             return cls(**content)
         except (ValueError, TypeError, KeyError, RecursionError) as error:
             raise ValueError("not the description of a cache") from error
-
-
-def default_cache_root() -> Path:
-    """Return $TLKIT_CACHE, or the platform's cache folder for tlkit."""
-    named = os.environ.get("TLKIT_CACHE", "")
-    return Path(named).expanduser().absolute() if named else Path(platformdirs.user_cache_dir("tlkit"))

@@ -52,6 +52,8 @@ class CacheWriter:
     ) -> None:
         self._flush()
         self._cache.refresh()
+        if self._cache.shared:
+            self._cache.shared.finish()
 
     def append(self, rows: Sequence[RowKey], features: NDArray[np.float32]) -> None:
         """Add rows.
@@ -88,9 +90,11 @@ class CacheWriter:
             return
         try:
             with waiting_for(f"the disk to take {len(rows):,} rows of features"):
-                write_shard(self._cache.folder, encode_rows(rows), features, spec=self._cache.spec)
+                shard = write_shard(self._cache.folder, encode_rows(rows), features, spec=self._cache.spec)
         except OSError as error:
             raise unwritable_cache(self._cache.folder, error) from error
+        if self._cache.shared:
+            self._cache.shared.put(shard)
 
 
 def _convert(features: NDArray[np.float32], dtype: str) -> NDArray[np.floating]:

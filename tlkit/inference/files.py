@@ -22,6 +22,7 @@ from tlkit.inference.scoring import answer_items, count_files, reasons, recover,
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
+from tlkit.places.copies import show_path
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import make_output_folder
 from tlkit.reports.sorting import SortedFolders
@@ -185,7 +186,7 @@ def predict_files(
 
     for item, row, note in answer_items(classifier, paths, load, num_views=views.num_views):
         upright_size, preview = note or (None, None)
-        prediction = describe_row(str(item), upright_size, row, spec, top_k=top_k)
+        prediction = describe_row(show_path(item), upright_size, row, spec, top_k=top_k)
         yield PredictedFile(Path(item), prediction, upright_size, preview)
 
 

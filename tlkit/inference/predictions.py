@@ -15,6 +15,7 @@ from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.inference.scoring import Scores
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, Box
+from tlkit.places.copies import show_path
 from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format_percent
 from tlkit.reports.row_file import SINGLE, TEXT, RowWriter, open_rows
 from tlkit.reports.row_log import open_row_log
@@ -201,10 +202,12 @@ def write_scored(path: Path, scores: Scores, spec: BundleSpec, *, top_k: int, sk
     distances = [None] * len(scores.records) if scores.distances is None else scores.distances
     with open_predictions(path, columns) as writer:
         for record, answer, box, distance in zip(scores.records, scores.answers, boxes, distances, strict=True):
-            row = make_prediction(str(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record)
+            row = make_prediction(
+                show_path(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record
+            )
             writer.write(row)
         for item in skipped:
-            writer.write(Prediction(str(item.path), error=item.reason))
+            writer.write(Prediction(show_path(item.path), error=item.reason))
 
 
 def flag_uncertain(prediction: Prediction, min_probability: float | None) -> Prediction:

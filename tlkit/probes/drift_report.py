@@ -8,6 +8,7 @@ from pathlib import Path
 from tlkit.inference.predictions import make_prediction
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import format_value
+from tlkit.places.copies import show_path
 from tlkit.probes.drift import LOOKS, MIN_COMPARED, SIGNIFICANT, Drift, Sample
 from tlkit.reports.markup import Table
 from tlkit.reports.page import Page, Section, write_page
@@ -155,7 +156,7 @@ def _tabulate_shares(title: str, shares: dict[str, tuple[float, float]]) -> Tabl
 def _list_cells(rank: int, place: int, drift: Drift, new: Sample, spec: BundleSpec) -> Sequence[object]:
     scores, looks = new.scores, new.looks
     distance = None if scores.distances is None else scores.distances[place]
-    path = str(scores.records[place].path)
+    path = show_path(scores.records[place].path)
     prediction = make_prediction(path, scores.answers[place], None, distance, spec, top_k=1)
     figures = [f"{new.figure(name)[place]:.4g}" for name in LOOKS]
     size = (int(looks.width[place]), int(looks.height[place]))
@@ -175,7 +176,7 @@ def _render_tiles(drift: Drift, new: Sample, spec: BundleSpec) -> Section | None
         path = scores.records[place].path
         if picture := read_thumbnail(path, spec.grey, max_bytes):
             distance = None if scores.distances is None else scores.distances[place]
-            prediction = make_prediction(str(path), scores.answers[place], None, distance, spec, top_k=1)
+            prediction = make_prediction(show_path(path), scores.answers[place], None, distance, spec, top_k=1)
             predicted, probability = name_answer(prediction)
             sure = f" ({probability:.2f})" if probability is not None else ""
             reasons = [each for each in drift.reasons[place].split("; ") if each]
@@ -183,7 +184,7 @@ def _render_tiles(drift: Drift, new: Sample, spec: BundleSpec) -> Section | None
             novelty = [describe_novelty(drift.novelty[place])] if drift.features is None else []
             lines = (f"{predicted}{sure}", *novelty, *reasons)
             facets = {"reason": reasons or "nothing in particular"}
-            tiles.append(Tile(picture, path.name, lines, str(rank), tone, facets, str(path)))
+            tiles.append(Tile(picture, path.name, lines, str(rank), tone, facets, show_path(path)))
     note = "Unknown pictures first, then those with an odd look or a doubtful answer."
     if len(first) < len(drift.order):
         note += f" The first {len(first):,} of {len(drift.order):,}; all are in {CSV_FILE}."

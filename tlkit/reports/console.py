@@ -19,6 +19,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from typing import Any, Protocol, TextIO
 
+from tlkit.places.copies import show_path, show_text
 from tlkit.reports.printed_table import is_terminal, printable, write_line, write_table
 from tlkit.waiting import find_long_wait
 
@@ -254,7 +255,9 @@ def to_json(value: Any) -> Any:
     if isinstance(value, (list, tuple)):
         return [to_json(item) for item in value]
     if isinstance(value, os.PathLike):
-        return os.fspath(value)
+        return show_path(value)
+    if isinstance(value, str):
+        return show_text(value)
     if hasattr(value, "tolist"):
         return to_json(value.tolist())
     if isinstance(value, float) and not math.isfinite(value):

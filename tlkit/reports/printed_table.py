@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tlkit.files import format_csv_row, write_text
+from tlkit.places.copies import show_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -23,7 +24,7 @@ def is_terminal(stream: TextIO) -> bool:
 
 def write_line(stream: TextIO, text: str) -> None:
     """Write `text` and a newline, with unsupported and control characters escaped."""
-    stream.write(printable(text, stream.encoding or "utf-8") + "\n")
+    stream.write(printable(show_text(text), stream.encoding or "utf-8") + "\n")
     stream.flush()
 
 
@@ -52,9 +53,9 @@ def write_table(stream: TextIO, title: str, columns: Sequence[str], rows: Sequen
     from rich.console import Console as RichConsole
 
     encoding = stream.encoding or "utf-8"
-    title = printable(title, encoding)
+    title = printable(show_text(title), encoding)
     columns = [printable(name, encoding) for name in columns]
-    rows = [[printable(cell, encoding).replace("\n", "\\n") for cell in row] for row in rows]
+    rows = [[printable(show_text(cell), encoding).replace("\n", "\\n") for cell in row] for row in rows]
     if is_terminal(stream):
         console = RichConsole(file=stream, highlight=False)
         if _narrowest_width(columns, rows) > console.width:

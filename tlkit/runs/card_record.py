@@ -13,6 +13,8 @@ from tlkit.data.manifest import Manifest, read_manifest
 from tlkit.models.copying import hash_bundle
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
+from tlkit.places.copies import show_path
+from tlkit.places.place import is_place
 from tlkit.recipes import Recipe, read_recipe
 from tlkit.runs.card_scores import CHOSE_EPOCH, RecordedScores, read_evaluation
 from tlkit.runs.evaluation_set import find_run_folder
@@ -75,11 +77,16 @@ class RunRecord:
 
     def hide_folders(self, text: str) -> str:
         """Return a text of the run with the last names of the paths in it alone."""
-        places = {Path.home(), Path.cwd()}
+        places: set[Path | str] = {Path.home(), Path.cwd()}
         if self.manifest is not None:
-            places.add(self.manifest.root)
+            places.add(show_path(self.manifest.root))
         if self.recipe is not None and self.recipe.inputs.data:
-            places |= {Path(self.recipe.inputs.data), Path(self.recipe.inputs.data).parent}
+            recorded = self.recipe.inputs.data
+            places |= (
+                {recorded, recorded.rpartition("/")[0]}
+                if is_place(recorded)
+                else {Path(recorded), Path(recorded).parent}
+            )
         for place in sorted(map(str, places), key=len, reverse=True):
             if place not in (".", "/"):
                 text = text.replace(f"{place}/", "").replace(f"{place}\\", "")

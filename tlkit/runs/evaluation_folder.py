@@ -13,6 +13,7 @@ from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores
 from tlkit.inference.task_report import draw_box_sheet, draw_task_pictures
 from tlkit.models.spec import BundleSpec
+from tlkit.places.copies import show_path
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
 from tlkit.reports.page import Page, write_page
@@ -102,7 +103,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
         **summarise_shortcuts(shortcuts),
         "class_names": spec.class_names,
         **report.details(),
-        "skipped": [{"path": str(item.path), "reason": item.reason} for item in skipped],
+        "skipped": [{"path": show_path(item.path), "reason": item.reason} for item in skipped],
     }
     write_json(folder / REPORT_FILE, document)
     return shortcuts
@@ -129,7 +130,7 @@ def _write_page(folder: Path, evaluation: Evaluation, console: Console) -> list[
         render_shortcuts(shortcuts),
         *sheets.list_sections(folder),
         *(render_picture_section(folder, name) for name in ("reliability.png", "labels.png", "predicted.png")),
-        render_skipped_section([(str(item.path), item.reason) for item in evaluation.skipped]),
+        render_skipped_section([(show_path(item.path), item.reason) for item in evaluation.skipped]),
     ]
     prefix = f"{evaluation.measured_on} " if evaluation.measured_on else ""
     write_page(

@@ -10,10 +10,10 @@ from tlkit.data.dataset import read_evaluation_set
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import ImageRecord, SkippedFile, read_manifest
 from tlkit.errors import DataError, RunError
-from tlkit.features.cache import default_cache_root
 from tlkit.metadata.oddities import OddValues
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import find_bundle
+from tlkit.places.cache_root import default_cache_root
 from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.runs.folder import MANIFEST_FILE

@@ -17,6 +17,7 @@ from tlkit.data.images import UnusableImage, read_content, read_picture
 from tlkit.data.manifest import Manifest
 from tlkit.metadata.numbers import parse_number
 from tlkit.outputs import GreyRange
+from tlkit.places.copies import show_path
 from tlkit.reports.console import Console
 from tlkit.reports.map import MAX_POINTS, TILE_PX, Coloring, ImageMap, render_map
 from tlkit.reports.page import Section
@@ -97,7 +98,7 @@ def _choose(number: int, first: Sequence[int], most: int, of: NDArray[np.int64] 
 
 
 def _name(path: Path, root: Path) -> str:
-    return str(path.relative_to(root)) if path.is_relative_to(root) else str(path)
+    return str(path.relative_to(root)) if path.is_relative_to(root) else show_path(path)
 
 
 def _color_by_answer(answers: Sequence[str], task: str) -> Coloring:

@@ -18,6 +18,7 @@ from tlkit.explain.overlay import overlay_map
 from tlkit.files import written_aside
 from tlkit.inference.scoring import Scores
 from tlkit.models.spec import BundleSpec
+from tlkit.places.copies import show_path
 from tlkit.reports.captions import CaptionLine
 from tlkit.reports.console import Console
 from tlkit.reports.figures.canvas import RIGHT, WRONG
@@ -167,7 +168,7 @@ class TileMaker:
         if row in self._unknown:
             outcomes.append("unknown")
         facets = {**verdict.facets, OUTCOME: outcomes}
-        return Tile(thumbnail, path.name, lines, verdict.badge, facets=facets, search=str(path))
+        return Tile(thumbnail, path.name, lines, verdict.badge, facets=facets, search=show_path(path))
 
 
 def _place_side_by_side(picture: Image.Image, heat_map: Image.Image) -> Image.Image:

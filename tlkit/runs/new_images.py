@@ -17,13 +17,13 @@ from tlkit.data.records import look_with
 from tlkit.data.seen_images import read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER, STDIN, find_images
 from tlkit.errors import DataError, RunError, SettingError
-from tlkit.features.cache import default_cache_root
 from tlkit.inference.scoring import count_files
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
 from tlkit.outputs import GreyRange, format_value
+from tlkit.places.cache_root import default_cache_root
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import check_output_folder, choose_output_folder, name_after
 from tlkit.reports.thumbnails import make_thumbnail

@@ -14,11 +14,12 @@ from typing import Any
 from tlkit.backbones.engines.openvino_runtime import has_openvino
 from tlkit.data.image_boxes import locate_boxes
 from tlkit.data.manifest import Manifest
-from tlkit.devices import native_precision
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import format_metadata
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import WEIGHTS_FILE, find_bundle
+from tlkit.places.copies import show_path
+from tlkit.places.place import is_place
 from tlkit.recipes import (
     SECTIONS,
     BackboneSettings,
@@ -36,28 +37,28 @@ from tlkit.recipes.settings import OPEN_PRECISIONS
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import name_after
 from tlkit.runs.folder import EarlierRun, read_earlier_run
-from tlkit.runtime import read_versions
+from tlkit.runtime import has_bfloat16, read_versions
 
 
 def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: Path | None) -> Inputs:
     """Return the inputs of a recipe, with recorded ones and their hashes replaced by given ones."""
     if data:
-        recorded = dataclasses.replace(recorded, data=str(data), data_sha256=None)
+        recorded = dataclasses.replace(recorded, data=show_path(data), data_sha256=None)
     elif not recorded.data:
         raise SettingError(
             f"{path} names no data set.",
             expected="a data set after the recipe, or data in its [inputs] table",
             fix=f"tlkit run {path} DATA",
         )
-    elif not Path(recorded.data).exists():
+    elif not is_place(recorded.data) and not Path(recorded.data).exists():
         raise RunError(
             f"{path}: its data set no longer exists: {recorded.data}.",
             expected="the data set that the recipe was made with",
             fix=f"give its new path: tlkit run {path} DATA",
         )
     if start_from:
-        return dataclasses.replace(recorded, start_from=str(start_from), start_sha256=None)
-    if recorded.start_from and not Path(recorded.start_from).exists():
+        return dataclasses.replace(recorded, start_from=show_path(start_from), start_sha256=None)
+    if recorded.start_from and not is_place(recorded.start_from) and not Path(recorded.start_from).exists():
         raise RunError(
             f"{path}: the run that it starts from no longer exists: {recorded.start_from}.",
             expected="the run or bundle that the recipe was made with",
@@ -69,11 +70,11 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
 def name_inputs(recipe: Recipe, data: Path, start_from: Path | None) -> Recipe:
     """Return the recipe with absolute paths of its data set, start, boxes and weights."""
     here = Path.cwd()
-    paths = Inputs(data=str(data), start_from=str(start_from) if start_from else None)
+    paths = Inputs(data=show_path(data), start_from=show_path(start_from) if start_from else None)
     inputs = dataclasses.replace(
         recipe.inputs, **{name: getattr(make_absolute(paths, here), name) for name in ("data", "start_from")}
     )
-    found = recipe.data.boxes and str(locate_boxes(data, recipe.data.boxes))
+    found = recipe.data.boxes and show_path(locate_boxes(data, recipe.data.boxes))
     return dataclasses.replace(
         recipe,
         inputs=inputs,
@@ -121,7 +122,7 @@ def record_versions(recipe: Recipe, console: Console) -> Recipe:
         console.say(f"The recipe was made with {recipe.made_by.versions}; this is {versions}: numbers may differ.")
     precision = None
     if recipe.backbone.precision in OPEN_PRECISIONS:
-        precision = recipe.made_by.precision or native_precision("keras")
+        precision = recipe.made_by.precision or ("bfloat16" if has_bfloat16() else "float32")
     return dataclasses.replace(
         recipe, made_by=dataclasses.replace(recipe.made_by, versions=versions, precision=precision)
     )

@@ -23,6 +23,7 @@ from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_head_weights
 from tlkit.outputs import QUANTITIES
+from tlkit.places.copies import show_path
 from tlkit.recipes import Recipe, read_recipe
 from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_contact_sheet, draw_history
@@ -155,9 +156,11 @@ def write_run_report(
             stage_table=stage_table(outcomes, spec.outputs.score_name),
             score_table=score_table,
             recipe=folder.recipe.read_text("utf-8"),
-            origin=describe_origin(spec, data=recipe.inputs.data or str(manifest.root), command=recipe.made_by.command),
+            origin=describe_origin(
+                spec, data=recipe.inputs.data or show_path(manifest.root), command=recipe.made_by.command
+            ),
             seen=seen,
-            skipped=[(str(item.path), item.reason) for item in manifest.skipped],
+            skipped=[(show_path(item.path), item.reason) for item in manifest.skipped],
             notices=manifest.notices,
             caution=qualify_validation(folder.path, manifest) if scored else "",
         )

@@ -110,7 +110,10 @@ def test_names_that_differ_by_case_only_are_not_confused(photos: Path) -> None:
             "D:/photos/7.png",
             "the paths come from another location: make them relative to the table's folder, or move the table.",
         ),
-        ("https://example.com/img/00.png", "download the images, and use file paths instead of URLs."),
+        (
+            "https://example.com/img/00.png",
+            "download the images, and use file paths, or URLs of a bucket such as s3://BUCKET/KEY.",
+        ),
     ],
 )
 def test_paths_of_another_place_are_an_error_with_the_way_out(photos: Path, cell: str, hint: str) -> None:

@@ -104,12 +104,14 @@ def read_table(path: Path, columns: TableColumns = TableColumns()) -> Candidates
             )
         )
     ]
+    copied = finder.copy_from_buckets(row.image for row in rows)
     found = _build_candidates(table, rows, find_task(columns.task), finder)
     taken = {image, *answers.columns, *splits.columns, *(request.name for request in columns.metadata)}
     return replace(
         found,
         notices=(
             *table.notices,
+            *copied,
             *filter(None, [splits.notice]),
             *answers.notices,
             *metadata_notices,

@@ -12,12 +12,14 @@ import os
 import re
 import unicodedata
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path, PurePosixPath, PureWindowsPath
 from urllib.parse import unquote
 
 from tlkit.data.signatures import IMAGE_SUFFIXES
 from tlkit.errors import DataError
+from tlkit.places.copies import find_path, show_path
+from tlkit.places.place import is_place, names_bucket, parse_place
 
 _MAX_PATH_LENGTH = 4096
 _MAX_FOLDERS = 200
@@ -44,6 +46,15 @@ class PathFinder:
         self._num_found = 0
         self.readings: Counter[str] = Counter()
 
+    def copy_from_buckets(self, cells: Iterable[str]) -> list[str]:
+        """Copy what the cells name in buckets to this machine, and return notices; see `tlkit.places.rows`."""
+        cells = list(cells)
+        if not (is_place(show_path(self._table)) or any(map(names_bucket, cells))):
+            return []
+        from tlkit.places.rows import copy_rows
+
+        return copy_rows(self._table, cells)
+
     def find(self, cell: str) -> Path:
         """Return the absolute path of a cell's file; the cell unchanged if there is none."""
         if cell not in self._found:
@@ -66,6 +77,9 @@ class PathFinder:
 
     def _read(self, cell: str) -> Iterator[tuple[Path | None, str]]:
         """Yield the readings of a cell, likely ones first; None if a reading matches no file."""
+        if names_bucket(cell):
+            yield find_path(parse_place(cell).url), ""
+            return
         is_too_deep = len(re.findall(r"[\\/]", cell)) > _MAX_FOLDERS
         if len(cell) > _MAX_PATH_LENGTH or is_too_deep or "\0" in cell:
             return
@@ -139,7 +153,7 @@ class PathFinder:
         """Return how to fix the first missing path, if known."""
         cell = self._missing[0] if self._missing else ""
         if _URL.match(cell):
-            return "download the images, and use file paths instead of URLs."
+            return "download the images, and use file paths, or URLs of a bucket such as s3://BUCKET/KEY."
         parts = split_path(cell)
         for start in range(max(1, len(parts) - _MAX_FOLDERS), len(parts)):
             tail = self._table.parent.joinpath(*parts[start:])
