@@ -26,8 +26,6 @@ PROCESS_STATUS = Path("/proc/self/status")
 PEAK_RESET = Path("/proc/self/clear_refs")
 CONTAINER_LIMITS = Path("/sys/fs/cgroup")
 _UNKNOWN_MEMORY_BYTES = 4 * 2**30
-AMPERE = (8, 0)
-"""Compute capability of the first GPUs that multiply in bfloat16."""
 
 
 def start_keras(seed: int | None = None) -> None:
@@ -149,23 +147,6 @@ def has_bfloat16() -> bool:
     except OSError:
         return False
     return flags is not None and not {"avx512_bf16", "amx_bf16"}.isdisjoint(flags[1].split())
-
-
-def native_precision(engine: str) -> str:
-    """Return the number format in which an engine is fastest here: bfloat16 where the hardware multiplies in it.
-
-    Args:
-        engine: openvino, which runs on the processor, or keras, which runs on a GPU where there is one.
-    """
-    if engine == "keras":
-        start_keras()
-        import tensorflow as tf
-
-        if gpus := tf.config.list_physical_devices("GPU"):
-            details = [tf.config.experimental.get_device_details(gpu) for gpu in gpus]
-            has_all = all(detail.get("compute_capability", (0, 0)) >= AMPERE for detail in details)
-            return "bfloat16" if has_all else "float32"
-    return "bfloat16" if has_bfloat16() else "float32"
 
 
 def read_versions(*packages: str) -> dict[str, str]:

@@ -12,6 +12,7 @@ import tensorflow as tf
 from tests.backbones.test_folding import CASES, JOINED, make_model, run
 from tlkit.backbones.fused import LeanConvolution, make_lean
 from tlkit.backbones.strided_depthwise import convolve_strided
+from tlkit.devices import ON_GPUS
 
 layers = keras.layers
 STRIDED = {
@@ -70,6 +71,17 @@ def test_what_is_learnt_is_at_once_in_the_network_itself() -> None:
 def test_batch_norm_that_is_trained_stays() -> None:
     model = make_model(BUILDS["convolution"])
     assert [type(layer).__name__ for layer in make_lean(model).layers[1:]] == ["Conv2D", "BatchNormalization"]
+
+
+def test_strides_alone_are_left_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlkit.backbones.fused.find_practice", lambda: ON_GPUS)
+    monkeypatch.setattr("tlkit.backbones.fused.convolve_strided", None)
+    alone = make_lean(freeze_batch_norm(make_model(BUILDS["strides, without batch norm"])))
+    assert [type(layer) for layer in alone.layers[1:]] == [layers.DepthwiseConv2D]
+    model = freeze_batch_norm(make_model(BUILDS["strides"]))
+    lean = make_lean(model)
+    assert [type(layer) for layer in lean.layers[1:]] == [LeanConvolution]
+    np.testing.assert_allclose(run(lean), run(model), rtol=1e-5, atol=1e-5)
 
 
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])

@@ -93,7 +93,7 @@ def test_the_memory_of_a_stage_at_the_pixels_includes_the_images_that_it_will_ho
     data: Any = None
     replaced = {
         "watch_peak_memory": lambda: nullcontext(Peak(1000)),
-        "build_stage_model": lambda *_, **__: SimpleNamespace(variables=[], trainable_variables=[]),
+        "build_run_model": lambda *_, **__: SimpleNamespace(variables=[], trainable_variables=[]),
         "compute_stage_rates": lambda *_, **__: ((), None),
         "open_stage_inputs": lambda *_: nullcontext(StageInputs(data, num_bytes_to_come=lambda: 500)),
         "time_epoch": lambda *_, **__: SimpleNamespace(start_seconds=1.0, epoch_seconds=2.0),

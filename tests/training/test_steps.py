@@ -2,24 +2,30 @@
 
 from __future__ import annotations
 
+import unittest.mock
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 import tensorflow as tf
 from numpy.typing import NDArray
 
+from tlkit.devices import ON_GPUS, ON_PROCESSORS
 from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs
 from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs
+from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.dropout import BitDropout, give_masks
 from tlkit.training.layer_groups import GroupedAdamW
-from tlkit.training.steps import STEPS_WORTH_XLA, StageModel, choose_xla_sizes, compile_steps
+from tlkit.training.steps import StageModel, choose_xla_sizes, compile_steps
 
 WIDTH, NUM_IMAGES, NUM_EPOCHS = 24, 23, 6
 SIZES = [8, 8, 7]
 RATE, DECAY = 0.01, 0.1
+STEPS_WORTH_XLA = ON_PROCESSORS.steps_worth_xla
 THREE_CLASSES = Outputs(CLASSIFICATION, 3)
 
 
@@ -105,3 +111,54 @@ def test_xla_does_not_compile_steps_that_gain_nothing_by_it() -> None:
     inputs = keras.Input((WIDTH,))
     tail = keras.Model(inputs, keras.layers.Dense(WIDTH)(inputs))
     assert choose_xla_sizes(StageModel(tail, make_model().head, True), plan, STEPS_WORTH_XLA) == set()
+
+
+def test_a_gpu_needs_more_steps_until_xla_pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    plan, worth_it = make_batches().plan, ON_GPUS.steps_worth_xla
+    assert worth_it > STEPS_WORTH_XLA
+    assert choose_xla_sizes(make_model(), plan, worth_it - 1) == {7, 8}
+    monkeypatch.setattr("tlkit.devices.list_gpus", lambda: ["GPU:0"])
+    assert choose_xla_sizes(make_model(), plan, worth_it - 1) == {8}
+
+
+def test_steps_that_xla_cannot_compile_are_compiled_by_tensorflow(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As on a machine with a GPU and without all of CUDA."""
+    compile_loop, asked = CompiledSteps._compile, []
+
+    def compile_without_cuda(self: CompiledSteps, call: Any, size: int | None) -> Any:
+        asked.append(size)
+        if size is None:
+            return compile_loop(self, call, size)
+        raise_error = tf.errors.InternalError(None, None, "libdevice not found")
+        return unittest.mock.Mock(side_effect=raise_error)
+
+    expected, expected_losses = train([])
+    monkeypatch.setattr(CompiledSteps, "_compile", compile_without_cuda)
+    weights, losses = train([8])
+    assert asked == [8, None]
+    np.testing.assert_array_equal(losses, expected_losses)
+    for found, wanted in zip(weights, expected, strict=True):
+        np.testing.assert_array_equal(found, wanted)
+
+
+def test_what_fails_in_a_step_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    error = tf.errors.InternalError(None, None, "the GPU is gone")
+    monkeypatch.setattr(CompiledSteps, "_compile", lambda self, call, size: unittest.mock.Mock(side_effect=error))
+    with pytest.raises(tf.errors.InternalError, match="the GPU is gone"):
+        train([])
+
+
+def test_a_tail_in_mixed_precision_is_trained_on_weights_of_float32_and_the_head_computes_in_float32() -> None:
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input((WIDTH,))
+    tail = keras.Model(inputs, keras.layers.Dense(WIDTH, activation="relu")(inputs))
+    features = np.random.default_rng(0).normal(size=(6, WIDTH)).astype(np.float32)
+    answers = {}
+    for dtype in ("float32", "mixed_bfloat16"):
+        model = StageModel(tail, make_model().head, True, dtype)
+        model.head.get_layer("logits").kernel.assign(np.random.default_rng(1).normal(size=(WIDTH, 3)))
+        answers[dtype] = model(features, np.zeros((6, 0)), training=False)["answer"]
+        assert answers[dtype].dtype == tf.float32
+    difference = float(tf.reduce_max(abs(answers["float32"] - answers["mixed_bfloat16"])))
+    assert 1e-5 < difference < 0.2
+    assert tail.layers[1].compute_dtype == "float32"

@@ -16,6 +16,7 @@ from keras import ops
 from tlkit.backbones.cutting import record_steps
 from tlkit.backbones.folding import find_joined, has_a_group_for_each_channel
 from tlkit.backbones.strided_depthwise import convolve_strided
+from tlkit.devices import find_practice
 
 
 class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
@@ -27,7 +28,8 @@ class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
     """
 
     def __init__(self, convolution: keras.layers.Layer, norm: keras.layers.BatchNormalization | None) -> None:
-        super().__init__(name=f"lean_{convolution.name}")
+        # Weights are read in their own dtype, so that batch norm is multiplied in before they are rounded.
+        super().__init__(name=f"lean_{convolution.name}", autocast=False)
         self.convolution = convolution
         self.norm = norm
         self.built = True
@@ -35,8 +37,11 @@ class LeanConvolution(keras.layers.Layer):  # type: ignore[misc]
     def call(self, maps: Any) -> Any:
         """Return the output of layer and batch norm for maps, float (n, ..., channels)."""
         kernels, bias = self._read_weights()
+        maps, *kernels = (ops.cast(each, self.compute_dtype) for each in (maps, *kernels))
         convolved = _convolve(self.convolution, maps, kernels)
-        return self.convolution.activation(convolved if bias is None else ops.add(convolved, bias))
+        if bias is not None:
+            convolved = ops.add(convolved, ops.cast(bias, self.compute_dtype))
+        return self.convolution.activation(convolved)
 
     def _read_weights(self) -> tuple[list[Any], Any]:
         """Return the kernels and the bias, if any, with batch norm applied."""
@@ -88,12 +93,13 @@ def _is_slow(layer: Any) -> bool:
 
 
 def _has_strides(layer: Any) -> bool:
-    """Return whether a layer is a depthwise convolution that `convolve_strided` can compute."""
+    """Return whether a layer is a depthwise convolution that `convolve_strided` computes, faster on this device."""
     return (
         isinstance(layer, keras.layers.DepthwiseConv2D)
         and layer.strides[0] > 1
         and set(layer.dilation_rate) == {1}
         and layer.data_format == "channels_last"
+        and find_practice().rewrites_strided_gradients
     )
 
 

@@ -81,12 +81,12 @@ def _search(classifier: Classifier, plan: StagePlan, run: Run, picture: Path) ->
     """Sweep the rate of a stage, print the result, and return its JSON values."""
     from tlkit.training.rate_search import describe_search, print_search, search_rate
     from tlkit.training.stage import at_stage_size, begin_with_metadata, open_stage
-    from tlkit.training.unfreezing import build_stage_model
+    from tlkit.training.unfreezing import build_run_model
 
     console = run.console
     console.say(f"\nSweeping the learning rate of stage {plan.stage.name}, above boundary {plan.boundary}.")
     with at_stage_size(classifier, plan.stage) as sized:
-        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=run.recipe.bn)
+        model = build_run_model(sized, plan, run)
         with open_stage(sized, model, plan, run) as inputs:
             begin_with_metadata(sized, plan, inputs, run)
             found = search_rate(model, sized.backbone, inputs.data, plan, run, picture=picture)

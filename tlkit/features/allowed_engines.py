@@ -41,7 +41,7 @@ def iterate_choices(backbone: ResolvedBackbone) -> Iterator[Choice]:
     Raises:
         BackboneError: OpenVINO is asked for, and is not installed.
     """
-    from tlkit.runtime import native_precision
+    from tlkit.devices import native_precision
 
     engines = list_engines(backbone)
     if backbone.precision != "auto":
@@ -76,7 +76,7 @@ def can_run(choice: Choice, backbone: ResolvedBackbone) -> bool:
     Raises:
         BackboneError: OpenVINO is asked for, and is not installed.
     """
-    from tlkit.runtime import native_precision
+    from tlkit.devices import native_precision
 
     if choice.engine not in list_engines(backbone):
         return False

@@ -14,6 +14,7 @@ from typing import Any
 from tlkit.backbones.engines.openvino_runtime import has_openvino
 from tlkit.data.image_boxes import locate_boxes
 from tlkit.data.manifest import Manifest
+from tlkit.devices import native_precision
 from tlkit.errors import DataError, RunError, SettingError
 from tlkit.metadata.columns import format_metadata
 from tlkit.models.spec import BundleSpec
@@ -37,7 +38,7 @@ from tlkit.recipes.settings import OPEN_PRECISIONS
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import name_after
 from tlkit.runs.folder import EarlierRun, read_earlier_run
-from tlkit.runtime import has_bfloat16, read_versions
+from tlkit.runtime import read_versions
 
 
 def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: Path | None) -> Inputs:
@@ -122,7 +123,7 @@ def record_versions(recipe: Recipe, console: Console) -> Recipe:
         console.say(f"The recipe was made with {recipe.made_by.versions}; this is {versions}: numbers may differ.")
     precision = None
     if recipe.backbone.precision in OPEN_PRECISIONS:
-        precision = recipe.made_by.precision or ("bfloat16" if has_bfloat16() else "float32")
+        precision = recipe.made_by.precision or native_precision("keras")
     return dataclasses.replace(
         recipe, made_by=dataclasses.replace(recipe.made_by, versions=versions, precision=precision)
     )

@@ -15,6 +15,15 @@ from tlkit.training.dropout import NO_DROPOUT, STEPS_OF_A_DRAW, BitDropout
 MAX_STEPS = 64
 """Steps of a call."""
 
+CANNOT_COMPILE = (
+    tf.errors.FailedPreconditionError,
+    tf.errors.InternalError,
+    tf.errors.InvalidArgumentError,
+    tf.errors.NotFoundError,
+    tf.errors.UnimplementedError,
+)
+"""What TensorFlow raises, before it computes anything, where XLA lacks something: for a GPU it needs files of CUDA's."""
+
 Sums = dict[str, NDArray[np.float32]]
 """Sums by name, per batch, (batches,), or per image, (images,); `Meter` adds them up."""
 
@@ -55,7 +64,7 @@ class CompiledSteps:
         by_image: Whether the step returns the terms of each image.
         dropout: Layers that get a mask in each step.
         num_taken: Variable that counts the steps; with `dropout`.
-        xla_sizes: Batch sizes whose loop XLA compiles; not with `by_image`.
+        xla_sizes: Batch sizes whose loop XLA compiles, if it can; not with `by_image`.
     """
 
     def __init__(
@@ -110,9 +119,16 @@ class CompiledSteps:
         if size not in self._xla_sizes:
             size = None
         call = tf.nest.map_structure(tf.convert_to_tensor, self._make_call(block, edges, factors, size))
-        if size not in self._compiled:
+        is_first = size not in self._compiled
+        if is_first:
             self._compiled[size] = self._compile(call, size)
-        sums: NDArray[np.float32] = self._compiled[size](*call).numpy()
+        try:
+            sums: NDArray[np.float32] = self._compiled[size](*call).numpy()
+        except CANNOT_COMPILE:
+            if not (size and is_first):
+                raise
+            self._xla_sizes = frozenset()
+            return self._take(block, batches, factors)
         return sums if self._by_image else sums[: len(factors)]
 
     def _make_call(self, block: Block, edges: NDArray[np.int32], factors: Sequence[float], size: int | None) -> _Call:

@@ -17,11 +17,11 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tlkit.devices import read_input_memory
 from tlkit.heads import build_head
 from tlkit.models.predictor import to_deviations, to_values
 from tlkit.outputs import Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
-from tlkit.runtime import read_free_memory
 from tlkit.tasks import Outputs, find_task
 from tlkit.training.batches import Batches, EpochPlan, FixedTargets, InputReader, choose_inputs
 from tlkit.training.checkpoint import Arrays, Progress, restore, snapshot
@@ -221,7 +221,7 @@ def make_stage_data(
             num_views=num_views,
             batch_size=stage.batch_size,
             row_bytes=features.row_bytes,
-            free_bytes=read_free_memory(),
+            free_bytes=read_input_memory(),
         )
         mixing = Mixing(stage.mixup, stage.cutmix)
         plan = EpochPlan(len(images), stage.batch_size, num_views, seed, mixing)

@@ -30,7 +30,7 @@ from tlkit.training.run import Run
 from tlkit.training.stage_inputs import StageInputs, open_stage_inputs
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
-from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.training.unfreezing import build_run_model, compute_stage_rates
 
 NUM_CHECKED_IMAGES = 2
 
@@ -83,7 +83,7 @@ def run_stage(
     )
     plan = recall_rate(plan, found_rate)
     with at_stage_size(classifier, plan.stage) as sized:
-        model = build_stage_model(sized.backbone, sized.head, boundary=plan.boundary, bn=run.recipe.bn)
+        model = build_run_model(sized, plan, run)
         if plan.stage.lr is not FIND and (saved := finished.read()):
             arrays, progress = saved
             restore("model", model.variables, arrays)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 from tlkit.backbones.build import Backbone
 from tlkit.backbones.engines.base import Engine
 from tlkit.data.manifest import Manifest
+from tlkit.devices import read_input_memory
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import FeatureRows
 from tlkit.features.request import FeatureRequest
@@ -27,14 +28,14 @@ from tlkit.features.trunks import take_trunk
 from tlkit.features.writer import SHARD_BYTES, SHARD_COPIES
 from tlkit.models.classifier import Classifier
 from tlkit.reports.console import Console
-from tlkit.runtime import graph_precision, read_free_memory, release_memory, watch_peak_memory
+from tlkit.runtime import graph_precision, release_memory, watch_peak_memory
 from tlkit.training.batches import SHARE_OF_MEMORY
 from tlkit.training.run import Run
 from tlkit.training.stage_inputs import StageInputs, join_stage_data, open_stage_inputs
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
 from tlkit.training.timing import StandInInputs, time_epoch
-from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
+from tlkit.training.unfreezing import build_run_model, compute_stage_rates
 
 SECONDS_OF_A_TRIAL = 3.0
 NUM_STAND_INS = 64
@@ -207,7 +208,7 @@ def measure_stage(
         run: The run that the stage belongs to.
         features: The result of `measure_features` for its boundary; None at the pixels.
     """
-    model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=run.recipe.bn)
+    model = build_run_model(classifier, plan, run)
     rates, _ = compute_stage_rates(model, classifier.backbone, plan.stage, boundary=plan.boundary)
     release_memory()  # as before a stage
     with watch_peak_memory() as peak, ExitStack() as stack:
@@ -236,7 +237,7 @@ def measure_stage(
         )
         num_bytes_to_come = inputs.num_bytes_to_come()
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
-    allowed = read_free_memory() // SHARE_OF_MEMORY
+    allowed = read_input_memory() // SHARE_OF_MEMORY
     memory = None
     if peak.value is not None:
         memory = peak.value + COPIES_WHILE_FILLED * min(table_bytes, allowed) + num_bytes_to_come

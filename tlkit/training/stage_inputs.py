@@ -17,6 +17,7 @@ from tlkit.backbones.catalogue import PIXELS
 from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import View, draw_view
+from tlkit.devices import read_input_memory
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.trunks import take_trunk
 from tlkit.models.classifier import Classifier
@@ -202,7 +203,7 @@ def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: Resolve
         num_views=positions.shape[1],
         batch_size=stage.batch_size,
         row_bytes=features.cache.spec.row_bytes,
-        free_bytes=read_free_memory(),
+        free_bytes=read_input_memory(),
     )
 
 

@@ -12,6 +12,8 @@ from typing import Any
 import keras
 import tensorflow as tf
 
+from tlkit.backbones.mixed import computing_in
+from tlkit.devices import FLOAT32, find_practice
 from tlkit.heads import call_head
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs, find_task
@@ -32,19 +34,22 @@ class StageModel:
         head: From the backbone's output and metadata to the outputs; see `tlkit.heads`.
         tail_trains: Whether the tail runs in training mode: dropout and stochastic depth are active, and trainable
             batch norm layers update their statistics. Otherwise all statistics are fixed.
+        dtype: Policy that the layers of the tail compute under; the head computes in float32.
         prepared: What `prepare_stage` has made for it.
     """
 
     tail: keras.Model | None
     head: keras.Model
     tail_trains: bool
+    dtype: str = FLOAT32
     prepared: dict[Hashable, tuple[GroupedAdamW, Steps]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
         """Return `answer`, float32 (n, num_answers), and, if the head has one, `box`, float32 (n, 4)."""
         feature = tf.cast(inputs, tf.float32)
         if self.tail is not None:
-            feature = self.tail(feature, training=training and self.tail_trains)
+            with computing_in(self.tail, self.dtype):
+                feature = tf.cast(self.tail(feature, training=training and self.tail_trains), tf.float32)
         return call_head(self.head, feature, metadata, training=training)
 
     @property
@@ -84,12 +89,8 @@ class Steps:
     measure: CompiledSteps | None
 
 
-STEPS_WORTH_XLA = 1000
-"""Steps of a linear head that save more time than XLA takes to compile: a second or two."""
-
-
 def choose_xla_sizes(model: StageModel, plan: EpochPlan, num_epochs: int) -> frozenset[int]:
-    """Return the batch sizes whose steps XLA compiles: those of a linear head on a processor, if there are many.
+    """Return the batch sizes whose steps XLA compiles: those of a linear head, if there are many.
 
     XLA makes one pass over the features of what takes TensorFlow ten. Heads with hidden layers gain nothing by it.
 
@@ -99,10 +100,11 @@ def choose_xla_sizes(model: StageModel, plan: EpochPlan, num_epochs: int) -> fro
         num_epochs: Maximum number of epochs.
     """
     feature = None if model.tail else model.head.input.get("feature")
-    if feature is None or len(feature.shape) > 2 or tf.config.list_physical_devices("GPU"):
+    if feature is None or len(feature.shape) > 2:
         return frozenset()
+    worth_it = find_practice().steps_worth_xla
     numbers = collections.Counter(map(len, plan.draw(0)[0]))
-    return frozenset(size for size, number in numbers.items() if number * num_epochs >= STEPS_WORTH_XLA)
+    return frozenset(size for size, number in numbers.items() if number * num_epochs >= worth_it)
 
 
 def compile_steps(

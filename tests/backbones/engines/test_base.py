@@ -42,6 +42,12 @@ def test_a_keras_engine_gives_the_trunks_features(tiny: Backbone, precision: str
     assert (difference > 1e-4) == (precision == "bfloat16")
 
 
+def test_a_gpu_is_given_two_batches_at_a_time(tiny: Backbone, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert make_keras_engine(tiny.model, precision="float32", batch_size=4).num_parallel == 1
+    monkeypatch.setattr("tlkit.devices.list_gpus", lambda: ["GPU:0"])
+    assert make_keras_engine(tiny.model, precision="float32", batch_size=4).num_parallel == 2
+
+
 def test_a_keras_engine_leaves_the_statistics_of_batch_norm_alone(tiny: Backbone) -> None:
     before = tiny.trunk_sha256("top")
     make_keras_engine(tiny.model, precision="float32", batch_size=4).compute(draw_images(4))

@@ -76,6 +76,7 @@ def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) ->
     import tensorflow as tf
 
     from tlkit.backbones.folding import fold_batch_norm
+    from tlkit.devices import find_practice
 
     folded = fold_batch_norm(trunk, dtype="mixed_bfloat16" if precision == "bfloat16" else "float32")
 
@@ -86,7 +87,7 @@ def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) ->
     def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(run(tf.constant(images, tf.uint8)), np.float32)
 
-    return Engine("keras", precision, batch_size, 1, compute)
+    return Engine("keras", precision, batch_size, find_practice().num_parallel, compute)
 
 
 def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uint8]) -> Agreement:
