@@ -17,6 +17,7 @@ import numpy as np
 import pytest
 from numpy.typing import NDArray
 
+from tests.reference.keras_networks import by_hand
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import BACKBONES, find_backbone
 from tlkit.backbones.folding import ScaleAndShift, fold_batch_norm
@@ -340,6 +341,11 @@ def test_a_family_computes_the_same_while_it_is_trained(built: tuple[Family, Bac
     assert (len(norms) - len(left), len(norms)) == family.folded
     assert {id(weight) for weight in lean.variables} == {id(weight) for weight in trained.backbone.model.variables}
     assert trained.compute_difference(lean) < 2e-5
+
+
+def test_a_family_is_the_network_by_hand(trained: Trained) -> None:
+    output = by_hand(trained.backbone.model).forward(trained.images.astype(np.float64))
+    assert np.abs(output - trained.outputs).max() < 2e-5 * np.abs(output).max()
 
 
 def test_only_the_first_efficientnets_get_the_division_that_keras_leaves_out(built: tuple[Family, Backbone]) -> None:

@@ -43,6 +43,35 @@ def test_vgg16_has_its_groups_at_full_size(vgg16: LayerTable) -> None:
     }
 
 
+def test_vgg16_costs_what_is_published(vgg16: LayerTable) -> None:
+    assert vgg16.num_multiply_adds == 15_470_264_320
+    rows = {row.layer: (row.num_multiply_adds, row.field.size_px) for row in vgg16.rows}
+    assert rows["image"] == (0, (1, 1))
+    assert rows["block1_conv1"] == (224 * 224 * 64 * 27, (3, 3))
+    assert rows["block1_pool"] == (0, (6, 6))
+    assert rows["fc1"][0] == 25_088 * 4_096
+    assert vgg16.training_bytes == 16 * 138_357_544
+
+
+@pytest.mark.parametrize(
+    ("backbone", "layer", "size_px", "num_multiply_adds"),
+    [
+        # Receptive fields as in Araujo et al. 2019, where ResNets are of the first version.
+        ("vgg16", "block5_pool", 212, 15_470_264_320),
+        ("resnet50", "conv5_block3_out", 483, 3_857_973_248),
+        ("mobilenet", "conv_pw_13_relu", 315, 568_740_352),
+        ("inception_v3", "mixed10", 1311, 5_713_216_096),
+    ],
+)
+def test_receptive_fields_are_those_that_are_published(
+    backbone: str, layer: str, size_px: int, num_multiply_adds: int
+) -> None:
+    table = build_layer_table(find_backbone(backbone))
+    assert next(row.field.size_px for row in table.rows if row.layer == layer) == (size_px, size_px)
+    assert table.num_multiply_adds == num_multiply_adds
+    assert table.rows[-1].sees_everything
+
+
 def test_a_classifier_made_of_convolutions_is_told_from_the_backbone() -> None:
     table = build_layer_table(find_backbone("mobilenet"), image_size=(32, 32))
     assert table.num_backbone_parameters == table.entry.num_parameters

@@ -42,12 +42,27 @@ def test_backbones_prints_the_layer_table_of_the_course_notes(run_cli: RunCli) -
     result = run_cli("backbones", "vgg16")
     assert result.exit_code == 0
     lines = table_lines(result.stdout)
-    assert ["block1_conv2", "block1", "224", "x", "224", "x", "64", "3,211,264", "12,845.1", "36,928"] in lines
-    assert ["fc1", "classifier", "4096", "4,096", "16.4", "102,764,544"] in lines
+    assert [
+        "block1_conv2",
+        "block1",
+        "224",
+        "x",
+        "224",
+        "x",
+        "64",
+        "3,211,264",
+        "12,845.1",
+        "36,928",
+        "1,849.7",
+        "5",
+    ] in lines
+    assert ["fc1", "classifier", "4096", "4,096", "16.4", "102,764,544", "102.8", "all"] in lines
     assert ["block5", "top", "7", "x", "7", "x", "512", "50.2", "7,079,424"] in lines
     assert "138,357,544 parameters with the 1,000-class classifier, 14,714,688 without." in result.stdout
     assert "15,262,696 activations per image, 61.1 MB in float32" in result.stdout
     assert "28,818,408 if relus inside layers are counted separately." in result.stdout
+    assert "15.47 billion multiply-adds per image." in result.stdout
+    assert "takes 2,214 MB for weights, gradients and Adam's moments in float32, and the 61.1 MB" in result.stdout
 
 
 def test_backbones_prints_the_layer_table_at_another_size_for_a_script(run_cli: RunCli) -> None:
@@ -61,7 +76,12 @@ def test_backbones_prints_the_layer_table_at_another_size_for_a_script(run_cli: 
         "output_shape": [64, 64, 3],
         "activations": 12_288,
         "parameters": 0,
+        "multiply_adds": 0,
+        "receptive_field": [1, 1],
     }
+    assert payload["layers"][-1]["receptive_field"] == [207, 207]
+    assert payload["multiply_adds"] == sum(layer["multiply_adds"] for layer in payload["layers"])
+    assert payload["training_bytes"] == 16 * payload["total_parameters"]
     assert "2,324,832 parameters, without a classifier." in result.stderr
 
 

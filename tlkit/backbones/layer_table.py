@@ -1,4 +1,4 @@
-"""The layer table of a network: shapes, activations and parameters, layer by layer.
+"""The layer table of a network: shapes, activations, parameters, work and receptive fields, layer by layer.
 
 The network is Keras' own, with its classifier of 1,000 classes. It is built in a TensorFlow graph that never runs, so
 no weights are allocated.
@@ -16,10 +16,13 @@ import tensorflow as tf
 from tlkit.backbones.build import build_own_network
 from tlkit.backbones.catalogue import BackboneEntry
 from tlkit.backbones.cutting import LayerGroup, Step, find_groups, record_steps
+from tlkit.backbones.layer_costs import WHOLE, Field, count_multiply_adds, find_receptive_fields
 
 INPUT = "input"
 CLASSIFIER = "classifier"
 BYTES_PER_FLOAT32 = 4
+ARRAYS_OF_A_WEIGHT = 4
+"""In training with Adam: the weight, its gradient and two moments."""
 
 
 @dataclass(frozen=True)
@@ -33,6 +36,8 @@ class LayerRow:
         output_shape: Shape of its output, without the batch axis.
         num_parameters: Number of its weights, including moving statistics.
         ends_in_relu: Whether the layer ends with a relu, whose input is not counted as an output.
+        num_multiply_adds: Multiplications for one image, each with an addition.
+        field: The part of the image that a number of its output depends on.
     """
 
     layer: str
@@ -41,11 +46,18 @@ class LayerRow:
     output_shape: tuple[int, ...]
     num_parameters: int
     ends_in_relu: bool
+    num_multiply_adds: int
+    field: Field
 
     @property
     def num_activations(self) -> int:
         """Number of output values per image."""
         return math.prod(self.output_shape)
+
+    @property
+    def sees_everything(self) -> bool:
+        """Whether the output has been averaged or connected over all places."""
+        return self.field == WHOLE
 
     @property
     def activation_bytes(self) -> int:
@@ -86,6 +98,16 @@ class LayerTable:
         """Memory of `num_activations` in float32."""
         return sum(row.activation_bytes for row in self.rows)
 
+    @property
+    def num_multiply_adds(self) -> int:
+        """Multiplications for one image, each with an addition, including the classifier."""
+        return sum(row.num_multiply_adds for row in self.rows)
+
+    @property
+    def training_bytes(self) -> int:
+        """Memory of all weights in float32, their gradients and Adam's moments, without activations."""
+        return ARRAYS_OF_A_WEIGHT * BYTES_PER_FLOAT32 * self.num_parameters
+
     def boundary_shape(self, group: str) -> tuple[int, ...]:
         """Return the shape of an image's unpooled feature at the end of a layer group."""
         return next(
@@ -113,8 +135,12 @@ def build_layer_table(entry: BackboneEntry, *, image_size: tuple[int, int] | Non
         _, steps = record_steps(_build_with_classifier(entry, image_size))
         num_backbone_steps = _find_classifier(steps)
         groups = find_groups(entry, steps[:num_backbone_steps])
-        rows = [LayerRow("image", "InputLayer", INPUT, (*image_size, 3), 0, ends_in_relu=False)]
-        rows += [_describe(step, _group_name(position, groups)) for position, step in enumerate(steps)]
+        rows = [LayerRow("image", "InputLayer", INPUT, (*image_size, 3), 0, False, 0, Field())]
+        fields = find_receptive_fields(steps)
+        rows += [
+            _describe(step, _group_name(position, groups), field)
+            for position, (step, field) in enumerate(zip(steps, fields, strict=True))
+        ]
     return LayerTable(entry, image_size, tuple(rows))
 
 
@@ -144,7 +170,7 @@ def _group_name(position: int, groups: Sequence[LayerGroup]) -> str:
     return next((group.name for group in groups if position < group.num_steps), CLASSIFIER)
 
 
-def _describe(step: Step, group: str) -> LayerRow:
+def _describe(step: Step, group: str, field: Field) -> LayerRow:
     operation = step.operation
     activation = getattr(getattr(operation, "activation", None), "__name__", "")
     return LayerRow(
@@ -154,4 +180,6 @@ def _describe(step: Step, group: str) -> LayerRow:
         output_shape=tuple(step.output.shape[1:]),
         num_parameters=operation.count_params() if isinstance(operation, keras.Layer) else 0,
         ends_in_relu=activation == "relu" and not isinstance(operation, keras.layers.Activation),
+        num_multiply_adds=count_multiply_adds(step),
+        field=field,
     )

@@ -77,10 +77,14 @@ def _show_layers(table: LayerTable, console: Console) -> None:
             f"{row.num_activations:,}",
             f"{row.activation_bytes / 1000:,.1f}",
             f"{row.num_parameters:,}",
+            f"{row.num_multiply_adds / 1e6:,.1f}" if row.num_multiply_adds else "",
+            "all" if row.sees_everything else f"{max(row.field.size_px):,}",
         )
         for row in table.rows
     ]
-    columns = ("layer", "group", "output shape", "activations", "float32 kB", "parameters")
+    columns = (
+        "layer", "group", "output shape", "activations", "float32 kB", "parameters", "million multiply-adds", "sees px",
+    )  # fmt: skip
     console.table(f"{table.entry.name} at {_format_shape(table.image_size)} px", columns, rows)
 
 
@@ -113,6 +117,12 @@ def _show_totals(table: LayerTable, console: Console) -> None:
         "and the outputs of all layers;"
     )
     console.say(f"{table.num_activations_with_relus:,} if relus inside layers are counted separately.")
+    console.say(f"{table.num_multiply_adds / 1e9:,.2f} billion multiply-adds per image.")
+    console.say(
+        f"To train all of it takes {table.training_bytes / 1_000_000:,.0f} MB for weights, gradients and Adam's moments in "
+        f"float32, and the {table.activation_bytes / 1_000_000:,.1f} MB of activations for each image of a batch."
+    )
+    console.say("Sees: the receptive field, the edge of the square of pixels that a number of the output depends on.")
 
 
 def _entry_payload(entry: BackboneEntry, fetched: tuple[str, ...]) -> dict[str, Any]:
@@ -139,6 +149,8 @@ def _table_payload(table: LayerTable) -> dict[str, Any]:
                 "output_shape": list(row.output_shape),
                 "activations": row.num_activations,
                 "parameters": row.num_parameters,
+                "multiply_adds": row.num_multiply_adds,
+                "receptive_field": None if row.sees_everything else list(row.field.size_px),
             }
             for row in table.rows
         ],
@@ -156,6 +168,8 @@ def _table_payload(table: LayerTable) -> dict[str, Any]:
         "total_activations": table.num_activations,
         "total_activations_with_relus": table.num_activations_with_relus,
         "activation_bytes": table.activation_bytes,
+        "multiply_adds": table.num_multiply_adds,
+        "training_bytes": table.training_bytes,
     }
 
 
