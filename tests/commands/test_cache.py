@@ -47,7 +47,7 @@ def test_caches_are_shown_with_what_they_hold(
 
 
 def test_without_a_cache_there_is_nothing_to_show(cache_root: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    assert show_caches(Console()) == {"root": str(cache_root), "caches": [], "bytes": 0}
+    assert show_caches(Console()) == {"root": str(cache_root), "caches": [], "bytes": 0, "copies": []}
     assert capsys.readouterr().out == f"Caches: 0, 0.0 MB in total, in {cache_root}\n"
 
 
@@ -137,6 +137,7 @@ def test_a_dry_run_of_pruning_removes_nothing(folder: Path, capsys: pytest.Captu
         "bytes": num_bytes,
         "bytes_left": 0,
         "dry_run": True,
+        "copies": [],
     }
     assert capsys.readouterr().out == (
         "Would remove caches: 1, converted trunks: 0, notes: 0, incomplete files: 0, 0.0 MB in total; 0.0 MB remain.\n"

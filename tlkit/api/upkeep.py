@@ -23,7 +23,8 @@ def list_caches(*, console: Console | None = None) -> Result:
         console: As in `finetune`.
 
     Returns:
-        The `root` of the caches, `caches` (specification, data, rows, bytes, last use) and total `bytes`.
+        The `root` of the caches, `caches` (specification, data, rows, bytes, last use) and their total `bytes`; and the
+        `copies` of places (place, files, bytes, last use).
     """
     from tlkit.commands.cache import show_caches
 
@@ -58,7 +59,7 @@ def prune_caches(
     dry_run: bool = False,
     console: Console | None = None,
 ) -> Result:
-    """Remove caches, converted networks without a cache, and partial files of killed processes: `tlkit cache prune`.
+    """Remove caches, copies of places, converted networks without a cache, and partial files: `tlkit cache prune`.
 
     A cache in use is kept. Without a rule, no cache is removed, only files that no cache needs.
 
@@ -72,7 +73,8 @@ def prune_caches(
 
     Returns:
         The `removed` keys, the keys kept because they are `in_use`, the numbers of removed `trunks`, `notes` and
-        `partial_files`, their total `bytes`, the `bytes_left`, and `dry_run`.
+        `partial_files`, their total `bytes`, the `bytes_left`, `dry_run`, and the keys of removed `copies` of places, which
+        count in the bytes.
 
     Raises:
         CacheError: A key matches no cache, or a file cannot be removed.

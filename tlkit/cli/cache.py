@@ -42,7 +42,7 @@ def cache() -> None:
 @cache.command("list", epilog="\b\nExample: tlkit cache list --json")
 @output_options
 def list_command(console: Console) -> None:
-    """List the caches: contents, data set, rows, size and last use."""
+    """List the caches: contents, data set, rows, size and last use; and the copies of places."""
     from tlkit import api
 
     console.result(api.list_caches(console=console))
@@ -85,9 +85,9 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
 @click.option("--dry-run", is_flag=True, help="Only print what would be removed.")
 @output_options
 def prune_command(console: Console, *, dry_run: bool, **rules: Any) -> None:
-    """Remove caches, converted networks that no cache needs, and incomplete files of killed processes.
+    """Remove caches, copies of places, converted networks that no cache needs, and incomplete files of killed processes.
 
-    Caches in use by another process are kept.
+    Caches and copies in use by another process are kept. --max-size counts both, and removes copies first.
     """
     if not any(rule not in (None, (), False) for rule in rules.values()):
         raise click.UsageError("Specify what to remove: --key KEY, --older-than DAYS, --max-size SIZE or --all.")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,9 @@ from tlkit.features.folder import CacheUse
 from tlkit.features.pruning import PruneReport, PruneRules, prune
 from tlkit.features.spec import CacheSpec
 from tlkit.features.upkeep import CacheSummary, VerifyReport, find_caches, list_caches, remove_damaged, verify_cache
-from tlkit.places.cache_root import default_cache_root
+from tlkit.places.cache_root import default_cache_root, find_shared_cache
+from tlkit.places.folders import CopySummary, list_copies
+from tlkit.places.pruning import PrunedCopies, match_copies, prune_copies
 from tlkit.reports.console import Console
 
 
@@ -21,7 +23,7 @@ def show_caches(console: Console) -> dict[str, Any]:
     """List the feature caches, most recently used first.
 
     Returns:
-        The JSON result: the `root`, `caches` (one object each) and total `bytes`.
+        The JSON result: the `root`, `caches` (one object each) and their total `bytes`; and `copies` of places.
     """
     root = default_cache_root()
     summaries = list_caches(root)
@@ -33,7 +35,40 @@ def show_caches(console: Console) -> dict[str, Any]:
         )
         console.table(f"Feature caches in {root}", columns, [_table_row(summary) for summary in summaries])
     console.say(f"Caches: {len(summaries)}, {num_bytes / 1e6:,.1f} MB in total, in {root}")
-    return {"root": str(root), "caches": [_summary_payload(summary) for summary in summaries], "bytes": num_bytes}
+    if place := find_shared_cache():
+        console.say(f"This is the working copy of {place}.")
+    return {
+        "root": str(root),
+        "caches": [_summary_payload(summary) for summary in summaries],
+        "bytes": num_bytes,
+        "copies": _show_copies(list_copies(root), console),
+    }
+
+
+def _show_copies(copies: Sequence[CopySummary], console: Console) -> list[dict[str, Any]]:
+    if copies:
+        rows = [
+            (
+                each.key,
+                each.url or "unknown",
+                f"{each.num_files:,}",
+                f"{each.num_bytes / 1e6:,.1f}",
+                _local_time(each.last_used).strftime("%Y-%m-%d %H:%M"),
+            )
+            for each in copies
+        ]
+        console.table("Copies of places", ("key", "place", "files", "MB", "last used"), rows)
+    return [
+        {
+            "key": each.key,
+            "folder": str(each.folder),
+            "place": each.url,
+            "files": each.num_files,
+            "bytes": each.num_bytes,
+            "last_used": _local_time(each.last_used).isoformat(timespec="seconds"),
+        }
+        for each in copies
+    ]
 
 
 def verify_caches(keys: Sequence[str], *, remove: bool, console: Console) -> dict[str, Any]:
@@ -94,15 +129,27 @@ def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[
 
     Returns:
         The JSON result: the `removed` keys, the keys kept because they are `in_use`, the numbers of converted `trunks`,
-        `notes` on trunks and `partial_files`, their total `bytes`, the `bytes_left`, and `dry_run`.
+        `notes` on trunks and `partial_files`, their total `bytes`, the `bytes_left`, `dry_run`, and the removed
+        `copies` of places, which count in all of them.
 
     Raises:
         CacheError: A key matches no cache, or a file cannot be removed.
+        PlaceError: A file of a copy cannot be removed.
     """
-    report = prune(default_cache_root(), rules, dry_run=dry_run)
+    root = default_cache_root()
+    copies, rules_for_caches = _prune_copies(root, rules, dry_run=dry_run)
+    report = prune(root, rules_for_caches, dry_run=dry_run)
+    report = replace(
+        report,
+        in_use=(*report.in_use, *copies.in_use),
+        num_bytes=report.num_bytes + copies.num_bytes,
+        bytes_left=report.bytes_left + copies.bytes_left,
+    )
     verb = "Would remove" if dry_run else "Removed"
-    for key in report.keys:
+    for key in (*report.keys, *copies.keys):
         console.detail(f"{verb} {key}")
+    if copies.keys:
+        console.say(f"{verb} copies of places: {len(copies.keys)}, {copies.num_bytes / 1e6:,.1f} MB.")
     console.say(
         f"{verb} caches: {len(report.keys)}, converted trunks: {len(report.trunks)}, notes: {len(report.notes)}, "
         f"incomplete files: {len(report.partials)}, {report.num_bytes / 1e6:,.1f} MB in total; "
@@ -118,7 +165,29 @@ def prune_caches(rules: PruneRules, *, dry_run: bool, console: Console) -> dict[
         "bytes": report.num_bytes,
         "bytes_left": report.bytes_left,
         "dry_run": dry_run,
+        "copies": list(copies.keys),
     }
+
+
+def _prune_copies(root: Path, rules: PruneRules, *, dry_run: bool) -> tuple[PrunedCopies, PruneRules]:
+    """Remove copies of places by the rules; return what was removed, and the rules for the caches.
+
+    A size is that of all together: copies go first, since to fetch one costs less than to compute features.
+    """
+    of_copies = match_copies(root, rules.keys)
+    room = None
+    if rules.max_bytes is not None:
+        room = max(0, rules.max_bytes - sum(summary.num_bytes for summary in list_caches(root)))
+    pruned = prune_copies(
+        root,
+        keys=of_copies,
+        older_than_days=rules.older_than_days,
+        max_bytes=room,
+        everything=rules.everything,
+        dry_run=dry_run,
+    )
+    left = None if rules.max_bytes is None else max(0, rules.max_bytes - pruned.bytes_left)
+    return pruned, replace(rules, keys=[key for key in rules.keys if key not in of_copies], max_bytes=left)
 
 
 def _print_what_stays(report: PruneReport, rules: PruneRules, console: Console) -> None:
