@@ -9,6 +9,7 @@
     ├── RunError          an output folder is in the way, or cannot be resumed
     ├── HubError          a model hub refuses, or cannot be reached
     ├── PlaceError        object storage or a web server refuses, or cannot be reached
+    ├── ClusterError      a cluster cannot be reached, or has no machine that does the work
     └── NumericsError     a self-check of the numbers failed (overflow, a cut that does not add up)
 
 The command line turns any of these into three lines and exit code 1. Anything else is a bug.
@@ -72,6 +73,10 @@ class HubError(TlkitError):
 
 class PlaceError(TlkitError):
     """Object storage or a web server refuses, or cannot be reached."""
+
+
+class ClusterError(TlkitError):
+    """A cluster cannot be reached, or has no machine that does the work."""
 
 
 class NumericsError(TlkitError):

@@ -26,6 +26,7 @@ PROCESS_STATUS = Path("/proc/self/status")
 PEAK_RESET = Path("/proc/self/clear_refs")
 CONTAINER_LIMITS = Path("/sys/fs/cgroup")
 _UNKNOWN_MEMORY_BYTES = 4 * 2**30
+_limits: list[int] = []
 
 
 def start_keras(seed: int | None = None) -> None:
@@ -52,6 +53,23 @@ def start_keras(seed: int | None = None) -> None:
     tf.get_logger().setLevel("ERROR")  # it warns of retracing, which several models in a process make normal
     if seed is not None:
         keras.utils.set_random_seed(seed)
+
+
+def limit_processors(number: int) -> None:
+    """Let this process, a worker of a cluster, use so many processors; call it before TensorFlow is imported."""
+    _limits[:] = [number]
+    for name in ("TF_NUM_INTRAOP_THREADS", "TF_NUM_INTEROP_THREADS", "OMP_NUM_THREADS"):
+        os.environ[name] = str(number)
+
+
+def find_processor_limit() -> int | None:
+    """Return the number of processors that `limit_processors` set; None without a limit."""
+    return _limits[0] if _limits else None
+
+
+def count_processors() -> int:
+    """Return the number of processors that this process may use."""
+    return find_processor_limit() or os.cpu_count() or 1
 
 
 @contextlib.contextmanager

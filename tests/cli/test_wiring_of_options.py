@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from tlkit.commands.evaluate import EvaluateOptions
+from tlkit.commands.precompute import PrecomputeOptions
 from tlkit.commands.predict import PredictOptions, PredictOutputs
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.views import ViewPlan
@@ -72,7 +73,7 @@ def test_options_of_predict(call: Call) -> None:
     arguments, settings = call(
         "tlkit.commands.predict.run_predict",
         "predict run a b --out rows.csv --overlay o --sort-into s --top-k 2 --min-probability 0.4 --views 3 --policy crops",
-        "--engine keras --precision bfloat16 --batch-size 5 --table t.csv --image-column file",
+        "--engine keras --precision bfloat16 --batch-size 5 --table t.csv --image-column file --ray auto",
     )
     options = PredictOptions(
         top_k=2,
@@ -83,6 +84,7 @@ def test_options_of_predict(call: Call) -> None:
         batch_size=5,
         table=Path("t.csv"),
         image_column="file",
+        ray="auto",
     )
     assert arguments == (Path("run"), ("a", "b"), PredictOutputs(Path("rows.csv"), Path("o"), Path("s")), options)
     assert settings == {}
@@ -92,12 +94,12 @@ def test_options_of_evaluate(call: Call, monkeypatch: pytest.MonkeyPatch) -> Non
     arguments, settings = call(
         "tlkit.api.model.run_evaluate",
         "evaluate run data --split train --top-k 2 --out e --image-column file --label-column labels --label-separator |",
-        "--split-column part --boxes b.csv --strict --views 3 --policy crops --engine keras --precision bfloat16",
+        "--split-column part --boxes b.csv --strict --views 3 --policy crops --engine keras --precision bfloat16 --ray local",
     )
     columns = {
         name: getattr(DATA, name) for name in ("image_column", "label_column", "label_separator", "split_column")
     }
-    options = EvaluateOptions(split="train", top_k=2, out=Path("e"), views=ViewPlan("crops", 3))
+    options = EvaluateOptions("train", 2, Path("e"), ViewPlan("crops", 3), "keras", "bfloat16", "local")
     assert arguments == (Path("run"), Path("data"), options)
     monkeypatch.setattr("tlkit.api.model.open_classifier", lambda run, **engine: (run, engine))
     assert settings.pop("open_model")() == (
@@ -139,17 +141,12 @@ def test_options_of_leak(call: Call) -> None:
 def test_options_of_precompute(call: Call) -> None:
     arguments, settings = call(
         "tlkit.commands.precompute.run_precompute",
-        "precompute data --boundary block4 --head conv --views 3 --policy crops --seed 7",
+        "precompute data --boundary block4 --head conv --views 3 --policy crops --seed 7 --ray local",
         f"{DATA_WORDS} {NAME_WORDS} {BACKBONE_WORDS}",
     )
-    assert arguments == (Path("data"),)
-    assert settings == {
-        "data_settings": DATA,
-        "backbone_settings": BACKBONE,
-        "boundary": "block4",
-        "head": HeadSettings(kind="conv"),
-        "views": ViewPlan("crops", 3, 7),
-    }
+    options = PrecomputeOptions("block4", HeadSettings(kind="conv"), ViewPlan("crops", 3, 7), "local")
+    assert arguments == (Path("data"), options)
+    assert settings == {"data_settings": DATA, "backbone_settings": BACKBONE}
 
 
 def test_options_of_plan(call: Call) -> None:

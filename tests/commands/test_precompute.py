@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
-from tlkit.commands.precompute import run_precompute
+from tlkit.commands.precompute import PrecomputeOptions, run_precompute
 from tlkit.data.image_file import ImageFile
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan, draw_view
@@ -246,15 +246,10 @@ def test_several_views_need_a_policy_that_makes_them() -> None:
 
 
 def precompute(photos: Path, **changes: object) -> dict[str, object]:
-    arguments: dict[str, object] = {
-        "data_settings": DataSettings(),
-        "backbone_settings": SMALLEST,
-        "boundary": "top",
-        "head": None,
-        "views": THREE_VIEWS,
-        "console": QUIET,
-    }
-    return run_precompute(photos, **{**arguments, **changes})  # type: ignore[arg-type]
+    names = ("boundary", "head", "views", "ray")
+    options = {"views": THREE_VIEWS, **{name: changes.pop(name) for name in names if name in changes}}
+    arguments: dict[str, object] = {"data_settings": DataSettings(), "backbone_settings": SMALLEST, "console": QUIET}
+    return run_precompute(photos, PrecomputeOptions(**options), **{**arguments, **changes})  # type: ignore[arg-type]
 
 
 def test_a_run_accounts_for_every_file(photos: Path, capsys: pytest.CaptureFixture[str]) -> None:

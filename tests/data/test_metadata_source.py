@@ -115,7 +115,9 @@ def test_values_that_training_never_saw_are_counted(table: Path) -> None:
     write(table, "file,boat,hour", "1.jpg,HERON,3", "2.jpg,Stork,200", "3.jpg,,x")
     source = open_source(["boat", "hour"], table)
     for name in ("1.jpg", "2.jpg", "3.jpg"):
-        find(source, table.parent / name)
+        texts = find(source, table.parent / name)
+        assert texts is not None
+        source.count(texts)
     assert source.describe_odd_values() == [
         "boat: 1 of 3 values were never seen in training and count as unknown (such as 'Stork').",
         "hour: 1 of 3 values are far outside the usual range, 0 to 23, and are clipped (such as 200).",

@@ -10,7 +10,8 @@ import numpy as np
 import pytest
 
 from tlkit.features.extract import Loaded, LoadFailure
-from tlkit.inference.scoring import answer_items, split_rows
+from tlkit.inference.answering import answer_items
+from tlkit.inference.scoring import split_rows
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import REGRESSION, Target
 from tlkit.recipes import HeadSettings

@@ -213,3 +213,10 @@ def test_a_long_wait_is_told_and_a_short_one_is_not(monkeypatch: pytest.MonkeyPa
     lines = capsys.readouterr().err.splitlines()
     assert lines
     assert all(re.fullmatch(r"Waiting for the disk to take shard-1\.h5: 0\.\d s so far\.", line) for line in lines)
+
+
+def test_a_note_stands_behind_what_is_done() -> None:
+    workers = ["", "1 worker", "2 workers"]
+    meter = Meter("Features", 900, "images", note=lambda: workers.pop(0), clock=lambda: 0.0)
+    assert meter.status() == "Features: 0 of 900 images"
+    assert meter.status() == "Features: 0 of 900 images, 1 worker"

@@ -19,6 +19,7 @@ def audit_images(
     *,
     run: Place | None = None,
     out: Place | None = None,
+    ray: str | None = None,
     console: Console | None = None,
     **settings: Any,
 ) -> Result:
@@ -28,6 +29,7 @@ def audit_images(
         data: As in `finetune`; None for the images of `run`.
         run: Folder of a run; its images, splits, backbone and seed are taken.
         out: Folder for the files; None: in `audits/`, after the data's name.
+        ray: As in `precompute`.
         console: As in `finetune`.
         settings: Those of `[backbone]` and `[data]`, and `seed`; none with `run`.
 
@@ -55,6 +57,7 @@ def audit_images(
         collect_settings(BackboneSettings, settings),
         collect_settings(TrainingSettings, settings).seed,
         as_path(out),
+        ray,
     )
     return run_audit(request, console=console or quiet_console())
 

@@ -22,15 +22,20 @@ if TYPE_CHECKING:
     import numpy as np
     from numpy.typing import NDArray
 
+    from tlkit.commands.precompute import PrecomputeOptions
+
 __all__ = ["compute_features", "precompute"]
 
 
-def precompute(data: Place, *, boundary: str = TOP, console: Console | None = None, **settings: Any) -> Result:
+def precompute(
+    data: Place, *, boundary: str = TOP, ray: str | None = None, console: Console | None = None, **settings: Any
+) -> Result:
     """Compute and cache the features of a data set: `tlkit precompute`.
 
     Args:
         data: As in `finetune`.
         boundary: Layer group after which the network is cut, or top.
+        ray: A Ray cluster that computes: "auto" for a running one, "local" for one on this machine, or HOST:PORT.
         console: As in `finetune`.
         settings: Settings of `[backbone]` and `[data]`; `head`, `views`, `policy` and `seed`.
 
@@ -43,8 +48,8 @@ def precompute(data: Place, *, boundary: str = TOP, console: Console | None = No
     """
     from tlkit.commands.precompute import run_precompute
 
-    plan = _plan_features("precompute", boundary, settings)
-    return run_precompute(fetch(data, console), **plan, console=console or quiet_console())
+    options, sections = _plan_features("precompute", boundary, settings, ray)
+    return run_precompute(fetch(data, console), options, **sections, console=console or quiet_console())
 
 
 def compute_features(
@@ -76,25 +81,27 @@ def compute_features(
 
     if boundary == TOP:
         settings.setdefault("head", LINEAR)
-    plan = _plan_features("compute_features", boundary, settings)
-    _, features = ensure_dataset_features(fetch(data, console), **plan, console=console or quiet_console())
+    options, sections = _plan_features("compute_features", boundary, settings)
+    _, features = ensure_dataset_features(fetch(data, console), options, **sections, console=console or quiet_console())
     parts = list(features.splits.values())
     positions = np.concatenate([part.positions[:, 0] for part in parts])
     return features.cache.read(positions), [record.path for part in parts for record in part.records]
 
 
-def _plan_features(of: str, boundary: str, settings: dict[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `run_precompute`."""
+def _plan_features(
+    of: str, boundary: str, settings: dict[str, Any], ray: str | None = None
+) -> tuple[PrecomputeOptions, dict[str, Any]]:
+    """Return the arguments of `run_precompute`: the options, and the sections by keyword."""
+    from tlkit.commands.precompute import PrecomputeOptions
+
     names = {"head", "views", "policy", "seed"}
     sections = (BackboneSettings, DataSettings)
     check_known({name: value for name, value in settings.items() if name not in names}, *sections, of=of)
     stage = given_settings(Stage, settings)
     seed = collect_settings(TrainingSettings, settings).seed
     head = given_settings(HeadSettings, settings)
-    return {
+    views = plan_views(stage.get("views", Stage.views), stage.get("policy"), seed=seed)
+    return PrecomputeOptions(boundary, HeadSettings(**head) if head else None, views, ray), {
         "data_settings": collect_settings(DataSettings, settings),
         "backbone_settings": collect_settings(BackboneSettings, settings),
-        "boundary": boundary,
-        "head": HeadSettings(**head) if head else None,
-        "views": plan_views(stage.get("views", Stage.views), stage.get("policy"), seed=seed),
     }

@@ -18,8 +18,9 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.views import PICTURE_ITSELF
 from tlkit.errors import DataError, SettingError
 from tlkit.features.extract import Loaded, run_batches
+from tlkit.inference.answering import answer_items
 from tlkit.inference.files import describe_row
-from tlkit.inference.scoring import answer_items, reasons, render_views
+from tlkit.inference.scoring import reasons, render_views
 from tlkit.metadata.columns import texts_of
 from tlkit.models.opening import open_classifier
 from tlkit.models.predictor import Predictor
@@ -154,6 +155,7 @@ class Model:
         out: Place | None = None,
         views: int = 1,
         policy: str | None = None,
+        ray: str | None = None,
         console: Console | None = None,
         **settings: Any,
     ) -> Result:
@@ -165,7 +167,15 @@ class Model:
         return run_evaluate(
             self._run,
             fetch(data, console),
-            EvaluateOptions(split=split, top_k=top_k, out=as_path(out), views=plan_views(views, policy)),
+            EvaluateOptions(
+                split=split,
+                top_k=top_k,
+                out=as_path(out),
+                views=plan_views(views, policy),
+                engine=self._engine,
+                precision=self._precision,
+                ray=ray,
+            ),
             console=console or quiet_console(),
             settings=collect_settings(DataSettings, settings),
             open_model=lambda: self._predictor,

@@ -55,6 +55,7 @@ def predict(
     batch_size: int | None = None,
     table: Place | None = None,
     image_column: str | None = None,
+    ray: str | None = None,
     console: Console | None = None,
     stdin: BinaryIO | None = None,
     stdout: BinaryIO | None = None,
@@ -78,6 +79,7 @@ def predict(
         batch_size: Batch size of Keras.
         table: Table with the metadata that the model takes.
         image_column: Its column of paths; None to find it by name.
+        ray: A Ray cluster that computes: "auto" for a running one, "local" for one on this machine, or HOST:PORT.
         console: Prints progress and results; None to print only warnings.
         stdin: A raw stream with one path per line.
         stdout: Gets the rows as CSV.
@@ -107,6 +109,7 @@ def predict(
             table=fetch(table, console),
             image_column=image_column,
             watch=as_path(watch),
+            ray=ray,
         ),
         console=console,
         stdin=stdin,
@@ -125,6 +128,7 @@ def evaluate(
     policy: str | None = None,
     engine: str = "auto",
     precision: str = "float32",
+    ray: str | None = None,
     console: Console | None = None,
     **settings: Any,
 ) -> Result:
@@ -140,6 +144,7 @@ def evaluate(
         policy: As in `predict`.
         engine: As in `predict`.
         precision: As in `predict`.
+        ray: As in `predict`.
         console: As in `predict`.
         settings: Settings of `[data]` for reading the data.
 
@@ -152,14 +157,7 @@ def evaluate(
     from tlkit.api.model import Model
 
     return Model(fetch(run, console), engine=engine, precision=precision).evaluate(
-        data,
-        split=split,
-        top_k=top_k,
-        out=out,
-        views=views,
-        policy=policy,
-        console=console,
-        **settings,
+        data, split=split, top_k=top_k, out=out, views=views, policy=policy, ray=ray, console=console, **settings
     )
 
 

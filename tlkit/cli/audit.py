@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import PATH_OR_URL, output_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, ray_option, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -21,8 +21,11 @@ if TYPE_CHECKING:
 @settings_options(BackboneSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
+@ray_option
 @output_options
-def audit(data: Place | None, run: Place | None, out: Place | None, console: Console, **options: Any) -> None:
+def audit(
+    data: Place | None, run: Place | None, out: Place | None, ray: str | None, console: Console, **options: Any
+) -> None:
     """Look for what is wrong with the images of DATA: labels, copies, outliers, poor pictures.
 
     This compares all images by the features of a pretrained backbone and writes a page to look through, audit.html;
@@ -31,4 +34,4 @@ def audit(data: Place | None, run: Place | None, out: Place | None, console: Con
     """
     from tlkit import api
 
-    console.result(api.audit_images(data, run=run, out=out, console=console, **options))
+    console.result(api.audit_images(data, run=run, out=out, ray=ray, console=console, **options))

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, settings_options, view_options
+from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, ray_option, settings_options, view_options
 from tlkit.recipes import DataSettings
 
 if TYPE_CHECKING:
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 )
 @view_options
 @engine_options
+@ray_option
 @output_options
 def evaluate(
     run: Place,
@@ -48,6 +49,7 @@ def evaluate(
     policy: str | None,
     engine: str,
     precision: str,
+    ray: str | None,
     console: Console,
     **settings: Any,
 ) -> None:
@@ -69,6 +71,7 @@ def evaluate(
         policy=policy,
         engine=engine,
         precision=precision,
+        ray=ray,
         console=console,
         **settings,
     )

@@ -123,6 +123,16 @@ def start_from_option(function: Function) -> Function:
     )(function)
 
 
+def ray_option(function: Function) -> Function:
+    """Add `--ray`."""
+    return click.option(
+        "--ray",
+        metavar="auto|local|HOST:PORT",
+        help="Compute on a Ray cluster: a running one, one on this machine, or the one at an address. All nodes must see the "
+        "images at the same path.",
+    )(function)
+
+
 def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--engine` and `--precision` for a saved model."""
     engine = click.option(

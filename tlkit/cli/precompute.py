@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tlkit.backbones.catalogue import TOP
-from tlkit.cli.options import PATH_OR_URL, output_options, settings_options
+from tlkit.cli.options import PATH_OR_URL, output_options, ray_option, settings_options
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.reports.console import Console
 
@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 @settings_options(Stage, only=("views", "policy"))
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
+@ray_option
 @output_options
-def precompute(data: Place, boundary: str, console: Console, **options: Any) -> None:
+def precompute(data: Place, boundary: str, ray: str | None, console: Console, **options: Any) -> None:
     """Compute the features of the images in DATA once and cache them.
 
     DATA is a folder with train, validation and test folders of classes, a folder of classes, or a table (.csv,
@@ -33,4 +34,4 @@ def precompute(data: Place, boundary: str, console: Console, **options: Any) -> 
     """
     from tlkit import api
 
-    console.result(api.precompute(data, boundary=boundary, console=console, **options))
+    console.result(api.precompute(data, boundary=boundary, ray=ray, console=console, **options))

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, table_options, view_options
+from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, ray_option, table_options, view_options
 
 if TYPE_CHECKING:
     from tlkit.api.arguments import Place
@@ -55,6 +55,7 @@ if TYPE_CHECKING:
 )
 @view_options
 @engine_options
+@ray_option
 @output_options
 def predict(
     run: Place,
@@ -72,6 +73,7 @@ def predict(
     policy: str | None,
     engine: str,
     precision: str,
+    ray: str | None,
     console: Console,
 ) -> None:
     """Classify images with RUN, a folder created by `tlkit finetune`, or the bundle in it.
@@ -97,6 +99,7 @@ def predict(
         policy=policy,
         engine=engine,
         precision=precision,
+        ray=ray,
         batch_size=batch_size,
         table=table,
         image_column=image_column,

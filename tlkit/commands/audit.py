@@ -30,6 +30,7 @@ from tlkit.data.file_index import FileIndex
 from tlkit.data.looks import read_looks
 from tlkit.data.manifest import ImageRecord, Manifest, read_manifest
 from tlkit.data.sources import OUTPUT_MARKER
+from tlkit.distribution.cluster import Cluster, check_cluster, opened_cluster
 from tlkit.errors import SettingError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.ensure import ensure_features
@@ -68,6 +69,7 @@ class AuditRequest:
         backbone_settings: The network whose features are compared.
         seed: Decides over new splits, random weights and landmarks.
         out: Output folder; None: in `audits/`, after the data's name.
+        ray: A Ray cluster that computes the features: auto, local or an address; None for this process.
     """
 
     data: Path | None
@@ -76,6 +78,7 @@ class AuditRequest:
     backbone_settings: BackboneSettings
     seed: int
     out: Path | None
+    ray: str | None = None
 
 
 def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
@@ -91,9 +94,11 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
         DataError: The data set is not usable.
         BackboneError: The backbone or its weights are not there.
         CacheError: The cache cannot be written, or the disk is too small.
+        ClusterError: Ray is not installed, or its cluster cannot be reached or has no workers.
         RunError: `out` is in the way of something or in use, or the run is damaged.
     """
     started = time.perf_counter()
+    check_cluster(request.ray)
     request = _complete(request)
     backbone = resolve_backbone(request.backbone_settings)
     check_weights(backbone.entry, backbone.weights)
@@ -106,8 +111,9 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
         out, option="--out", kind=AUDIT, marker=OUTPUT_MARKER, data_folders=[data] if data.is_dir() else []
     )
     with held_output_folder(out, kind=AUDIT, marker=OUTPUT_MARKER, about=about):
-        manifest = _read_images(request, data, backbone, console)
-        records, cache, positions = _find_rows(manifest, backbone, request.seed, console)
+        with opened_cluster(request.ray) as cluster:
+            manifest = _read_images(request, data, backbone, console)
+            records, cache, positions = _find_rows(manifest, backbone, request.seed, console, cluster)
         looks = read_looks(records, grey=manifest.grey, progress=lambda total: console.progress("Pictures", total))
         for item in looks.failures:
             console.warn(f"{item.path} could not be looked at: {item.reason}.")
@@ -152,7 +158,7 @@ def _complete(request: AuditRequest) -> AuditRequest:
     if request.run is None:
         return request
     recipe = read_recipe(request.run / RECIPE_FILE)
-    return AuditRequest(None, request.run, recipe.data, recipe.backbone, recipe.training.seed, request.out)
+    return AuditRequest(None, request.run, recipe.data, recipe.backbone, recipe.training.seed, request.out, request.ray)
 
 
 def _locate_data(request: AuditRequest) -> Path:
@@ -190,12 +196,14 @@ def _describe_trunk(backbone: ResolvedBackbone, seed: int) -> TrunkRequest:
 
 
 def _find_rows(
-    manifest: Manifest, backbone: ResolvedBackbone, seed: int, console: Console
+    manifest: Manifest, backbone: ResolvedBackbone, seed: int, console: Console, cluster: Cluster | None
 ) -> tuple[list[ImageRecord], FeatureCache, NDArray[np.int64]]:
     """Return the images that have features, the cache, and where in it they lie, int64 (n,)."""
     cache_root = default_cache_root()
     trunk = open_trunk(_describe_trunk(backbone, seed), cache_root, console)
-    features = ensure_features(manifest, trunk, FeatureRequest(backbone, TOP), cache_root=cache_root, console=console)
+    features = ensure_features(
+        manifest, trunk, FeatureRequest(backbone, TOP), cache_root=cache_root, console=console, cluster=cluster
+    )
     for item in features.skipped:
         console.warn(f"{item.path} is left out: {item.reason}.")
     parts = [part for part in features.splits.values() if part.records]

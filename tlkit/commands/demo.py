@@ -17,14 +17,13 @@ from pathlib import Path
 from typing import Any
 
 from tlkit.audit.findings import FINDINGS_FILE
-from tlkit.backbones.catalogue import TOP
 from tlkit.commands.audit import AuditRequest, run_audit
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.explain import ExplainOptions, run_explain
 from tlkit.commands.export import ExportRequest, run_export
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
-from tlkit.commands.precompute import run_precompute
+from tlkit.commands.precompute import PrecomputeOptions, run_precompute
 from tlkit.commands.predict import PredictOutputs, run_predict
 from tlkit.data.views import ViewPlan
 from tlkit.exports.choice import choose_installed
@@ -149,11 +148,9 @@ def _precompute(pond: Pond, console: Console) -> None:
     )
     run_precompute(
         pond.photos,
+        PrecomputeOptions(head=HeadSettings(), views=ViewPlan(POLICY, NUM_VIEWS, SEED)),
         data_settings=DataSettings(),
         backbone_settings=TINY,
-        boundary=TOP,
-        head=HeadSettings(),
-        views=ViewPlan(POLICY, NUM_VIEWS, SEED),
         console=console,
     )
 

@@ -15,7 +15,9 @@ from tlkit.data.manifest import SkippedFile
 from tlkit.data.seen_images import UNKNOWN_IMAGES, read_seen_images
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
+from tlkit.distribution.cluster import check_cluster, opened_cluster
 from tlkit.errors import DataError, SettingError
+from tlkit.inference.answering import ClusterPredictor, ModelSource
 from tlkit.inference.scoring import Scores, count_files, score_records
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
 from tlkit.inference.task_report import compute_task_report
@@ -55,12 +57,18 @@ class EvaluateOptions:
             and, with boxes, boxes.png; for labels labels.png and per_label.csv instead of confusion.png and the next two,
             for values predicted.png.
         views: The views of each image to average over.
+        engine: As for `open_classifier`.
+        precision: As for `open_classifier`.
+        ray: A Ray cluster that computes the scores: auto, local or an address; None for this process.
     """
 
     split: str | None = None
     top_k: int | None = None
     out: Path | None = None
     views: ViewPlan = PICTURE_ITSELF
+    engine: str = "auto"
+    precision: str = "float32"
+    ray: str | None = None
 
 
 DEFAULTS = EvaluateOptions()
@@ -83,21 +91,24 @@ def run_evaluate(
         options: Split, views and outputs.
         console: Prints progress and results.
         settings: How `data` is read.
-        open_model: Opens the run's model, after all checks; None for `open_classifier` with its defaults.
+        open_model: Opens the run's model, after all checks; None for `open_classifier`.
 
     Raises:
         BundleError: The model is missing, damaged or invalid.
         BackboneError: The requested engine is not installed.
+        ClusterError: Ray is not installed, or its cluster cannot be reached or has no workers.
         DataError: There are no images, or images of a class unknown to the model.
         RunError: `out` contains other files or is in use, or `data` is None and there is no run.
         SettingError: `top_k` does not apply to this model.
     """
+    check_cluster(options.ray)
     out, top_k, views = options.out, options.top_k, options.views
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_top_k(top_k, spec)
     if notice := describe_unfinished(run):
         console.warn(notice)
     with ExitStack() as stack:
+        cluster = stack.enter_context(opened_cluster(options.ray))
         if out:
             data_folders = [data] if data and data.is_dir() else []
             check_output_folder(out, option="--out", kind=EVALUATION, marker=OUTPUT_MARKER, data_folders=data_folders)
@@ -108,13 +119,20 @@ def run_evaluate(
         shown = f", each in {views.num_views} {views.policy} views" if views.num_views > 1 else ""
         console.say(f"Evaluating {run} on {len(images.records):,} images{shown}: {images.source}.")
 
-        predictor = open_model() if open_model else open_classifier(run, loader_version=LOADER_VERSION)
+        predictor = (
+            open_model()
+            if open_model
+            else open_classifier(run, loader_version=LOADER_VERSION, engine=options.engine, precision=options.precision)
+        )
+        if cluster:
+            source = ModelSource(run, options.engine, options.precision)
+            predictor = ClusterPredictor(predictor, source, cluster, console.warn)
         heat_maps = None
         if out:
             weights = partial(read_head_weights, run, loader_version=LOADER_VERSION)
             heat_maps = HeatMaps(predictor, weights, OptionalSteps(console), console)
         start = time.perf_counter()
-        with console.progress("Scoring", len(images.records)) as advance:
+        with console.progress("Scoring", len(images.records), note=cluster.describe if cluster else None) as advance:
             explain = heat_maps.explain_maps if heat_maps else None
             scores = score_records(predictor, images.records, views=views, advance=advance, explain=explain)
         seconds = time.perf_counter() - start

@@ -7,6 +7,7 @@ The steps: read the data set, find missing rows of the feature cache, compute th
 from __future__ import annotations
 
 import time
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,8 @@ from tlkit.backbones.weights import check_weights
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
-from tlkit.data.views import ViewPlan
+from tlkit.data.views import PICTURE_ITSELF, ViewPlan
+from tlkit.distribution.cluster import check_cluster, opened_cluster
 from tlkit.errors import SettingError
 from tlkit.features.ensure import DatasetFeatures, check_boundary, ensure_features
 from tlkit.features.request import FeatureRequest
@@ -29,26 +31,39 @@ from tlkit.runs.preparation import print_images
 from tlkit.training.first_model import fetch_weights
 
 
+@dataclass(frozen=True)
+class PrecomputeOptions:
+    """Which features are computed, and where.
+
+    Attributes:
+        boundary: Where the network is cut.
+        head: The head that will use the features, which decides whether they are pooled at the top; None for the
+            default head.
+        views: The views of the training images; its seed is also used for the split and for random weights.
+        ray: A Ray cluster that computes them: auto, local or an address; None for this process.
+    """
+
+    boundary: str = TOP
+    head: HeadSettings | None = None
+    views: ViewPlan = PICTURE_ITSELF
+    ray: str | None = None
+
+
 def run_precompute(
     data: Path,
+    options: PrecomputeOptions,
     *,
     data_settings: DataSettings,
     backbone_settings: BackboneSettings,
-    boundary: str,
-    head: HeadSettings | None,
-    views: ViewPlan,
     console: Console,
 ) -> dict[str, Any]:
     """Compute the features of a data set that the cache lacks.
 
     Args:
         data: A folder of images, or a table that lists them.
+        options: Which features are computed, and where.
         data_settings: How images are found, checked and split.
         backbone_settings: The network, and how images are prepared for it.
-        boundary: Where it is cut.
-        head: The head that will use the features, which decides whether they are pooled at the top; None for the
-            default head.
-        views: The views of the training images; its seed is also used for the split and for random weights.
         console: Prints progress and results.
 
     Returns:
@@ -60,25 +75,17 @@ def run_precompute(
     """
     start = time.perf_counter()
     manifest, features = ensure_dataset_features(
-        data,
-        data_settings=data_settings,
-        backbone_settings=backbone_settings,
-        boundary=boundary,
-        head=head,
-        views=views,
-        console=console,
+        data, options, data_settings=data_settings, backbone_settings=backbone_settings, console=console
     )
     return _print_result(manifest, features, time.perf_counter() - start, console)
 
 
 def ensure_dataset_features(
     data: Path,
+    options: PrecomputeOptions,
     *,
     data_settings: DataSettings,
     backbone_settings: BackboneSettings,
-    boundary: str,
-    head: HeadSettings | None,
-    views: ViewPlan,
     console: Console,
 ) -> tuple[Manifest, DatasetFeatures]:
     """Read a data set, and return it with its features, computing missing ones.
@@ -90,10 +97,13 @@ def ensure_dataset_features(
         DataError: The data set is not usable.
         BackboneError: The backbone, its boundary or its weights are not there.
         CacheError: The cache cannot be written, or the disk is too small.
+        ClusterError: Ray is not installed, or its cluster cannot be reached or has no workers.
         NumericsError: A feature does not fit into the number format.
     """
+    check_cluster(options.ray)
+    head, views = options.head, options.views
     backbone = resolve_backbone(backbone_settings)
-    boundary = check_boundary(backbone.entry, boundary)
+    boundary = check_boundary(backbone.entry, options.boundary)
     if head and boundary != TOP:
         raise _head_below_the_top(head, boundary)
     check_weights(backbone.entry, backbone.weights)
@@ -101,13 +111,13 @@ def ensure_dataset_features(
     cache_root = default_cache_root()
     pooling = (head or HeadSettings()).record.pooling
     request = TrunkRequest(backbone, pooling, boundary, views.seed)
-    if find_note(request, cache_root) is None:
-        fetch_weights(backbone, data)
-    manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
-    trunk = open_trunk(request, cache_root, console)
-    features = ensure_features(
-        manifest, trunk, FeatureRequest(backbone, boundary, views), cache_root=cache_root, console=console
-    )
+    with opened_cluster(options.ray) as cluster:
+        if find_note(request, cache_root) is None:
+            fetch_weights(backbone, data)
+        manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
+        trunk = open_trunk(request, cache_root, console)
+        wanted = FeatureRequest(backbone, boundary, views)
+        features = ensure_features(manifest, trunk, wanted, cache_root=cache_root, console=console, cluster=cluster)
     if data_settings.strict:
         features.refuse_skipped()
     return manifest, features

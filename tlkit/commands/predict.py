@@ -13,9 +13,11 @@ from typing import Any, BinaryIO
 from tlkit.data.hot_folder import HotFolder
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import MetadataSource
-from tlkit.data.sources import OUTPUT_MARKER, FoundImages, find_images
+from tlkit.data.sources import OUTPUT_MARKER, STDIN, FoundImages, find_images
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
+from tlkit.distribution.cluster import check_cluster, opened_cluster
 from tlkit.errors import SettingError
+from tlkit.inference.answering import ClusterPredictor, ModelSource
 from tlkit.inference.files import OVERLAYS, SORTED_IMAGES, PredictionCopies, predict_files
 from tlkit.inference.predictions import (
     PredictionWriter,
@@ -63,6 +65,7 @@ class PredictOptions:
         table: Table with the metadata that the model takes.
         image_column: Its column of paths; None to find it by name.
         watch: A folder whose files are predicted as they arrive, until the process is interrupted.
+        ray: A Ray cluster that computes the predictions: auto, local or an address; None for this process.
     """
 
     top_k: int = 3
@@ -74,6 +77,7 @@ class PredictOptions:
     table: Path | None = None
     image_column: str | None = None
     watch: Path | None = None
+    ray: str | None = None
 
 
 DEFAULTS = PredictOptions()
@@ -104,10 +108,12 @@ def run_predict(
         BundleError: The model is missing, damaged or invalid.
         DataError: The sources contain no image.
         BackboneError: The requested engine is not installed.
+        ClusterError: Ray is not installed, or its cluster cannot be reached or has no workers.
         SettingError: The suffix of `out` is unknown, two outputs share a folder, metadata are missing, or the engine or
             the model does not support a setting.
         RunError: An output folder contains other files, or the rows cannot be written.
     """
+    _check_ray(options, sources)
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_min_probability(options.min_probability, spec)
     if notice := describe_unfinished(run):
@@ -131,12 +137,18 @@ def run_predict(
     collected = CollectedRows()
     copies = PredictionCopies(outputs.overlay, outputs.sort_into, spec, console)
     with ExitStack() as stack:
+        cluster = stack.enter_context(opened_cluster(options.ray))
+        if cluster:
+            source = ModelSource(run, options.engine, options.precision, options.batch_size)
+            classifier = ClusterPredictor(classifier, source, cluster, console.warn)
+        make_preview = None if cluster else copies.make_preview
         opened, arrivals = _open_writer(stack, spec, outputs, options, None if console.json else stdout, console)
         writer: PredictionWriter = opened or collected
-        advance = stack.enter_context(console.progress("Predicting", images.number))
+        progress = console.progress("Predicting", images.number, note=cluster.describe if cluster else None)
+        advance = stack.enter_context(progress)
         for paths in arrivals.watch() if arrivals else images.groups:
             for file in predict_files(
-                classifier, paths, metadata, top_k=options.top_k, views=options.views, make_preview=copies.make_preview
+                classifier, paths, metadata, top_k=options.top_k, views=options.views, make_preview=make_preview
             ):
                 if arrivals and not arrivals.is_done(file.path, is_readable=not file.prediction.error):
                     continue
@@ -196,6 +208,18 @@ def _check_watch(watch: Path | None, sources: Sequence[str], outputs: PredictOut
             fix="--out predictions.csv",
         )
     check_log_path(outputs.out)
+
+
+def _check_ray(options: PredictOptions, sources: Sequence[str]) -> None:
+    if options.ray is None:
+        return
+    if options.watch or STDIN in sources:
+        raise SettingError(
+            f"--ray {options.ray}: images that arrive one by one are predicted at once, in this process.",
+            expected="--ray only with folders, patterns or files",
+            fix="leave out --ray.",
+        )
+    check_cluster(options.ray)
 
 
 def _open_writer(

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import threading
 from collections import Counter
 from collections.abc import Collection, Mapping
 from pathlib import Path
@@ -94,7 +93,6 @@ class MetadataSource:
         self.notices: tuple[str, ...] = ()
         self._encoding = encoding
         self._odd = OddValues(encoding)
-        self._odd_lock = threading.Lock()
         columns = [name for name in encoding.names if name not in IMAGE_FACTS]
         _check_table(columns, table, image_column)
         self._takes_facts = len(columns) < len(encoding.columns)
@@ -148,7 +146,7 @@ class MetadataSource:
         )
 
     def look_up(self, path: Path, facts: Mapping[str, str]) -> tuple[str, ...] | None:
-        """Return an image's metadata as texts; None if the table has no row for it. Thread-safe; call it once per image.
+        """Return an image's metadata as texts; None if the table has no row for it. Thread-safe.
 
         Args:
             path: The image.
@@ -161,13 +159,14 @@ class MetadataSource:
             if row is None:
                 return None
             values.update(row)
-        texts = texts_of(values, self._encoding.names)
-        with self._odd_lock:
-            self._odd.add(texts)
-        return texts
+        return texts_of(values, self._encoding.names)
+
+    def count(self, texts: tuple[str, ...]) -> None:
+        """Count what is odd about an image's metadata; call it once per image, in one thread."""
+        self._odd.add(texts)
 
     def describe_odd_values(self) -> list[str]:
-        """Return notices about values that training never saw, or that are invalid."""
+        """Return notices about counted values that training never saw, or that are invalid."""
         return self._odd.describe()
 
 

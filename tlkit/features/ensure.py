@@ -14,12 +14,14 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import PIXELS, BackboneEntry
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
+from tlkit.distribution.cluster import Cluster
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.calibration import load_calibration_sample
 from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
 from tlkit.features.extract import FillReport, fill_cache, load_sample
 from tlkit.features.folder import note_use
+from tlkit.features.remote import FeatureWorkers
 from tlkit.features.request import FeatureRequest
 from tlkit.features.requested_rows import RequestedRows, SplitFeatures
 from tlkit.features.trunks import Trunk, describe_cache
@@ -98,23 +100,34 @@ class FeatureRows:
         return select_engine(work, self._request.backbone, self.cache, console)
 
     def compute(
-        self, rows: NDArray[np.int64], engine: Engine, cache: FeatureCache, advance: Callable[[int], None]
+        self,
+        rows: NDArray[np.int64],
+        engine: Engine,
+        cache: FeatureCache,
+        advance: Callable[[int], None],
+        workers: FeatureWorkers | None = None,
     ) -> FillReport:
-        """Compute some of the missing rows, (file, view), int64 (n, 2), and update the positions.
+        """Compute some of the missing rows, (file, view), int64 (n, 2), in this process or by workers of a cluster, and
+        update the positions.
 
         Raises:
             CacheError: The cache cannot be written.
+            ClusterError: The cluster has no workers, or cannot be reached.
+            DataError: A node of the cluster does not see an image that this machine sees.
             NumericsError: A feature does not fit into the number format.
         """
         with kept_if_interrupted(KEPT_FEATURES):
-            report = fill_cache(
-                cache,
-                self.requested.list_files(rows),
-                self._load,
-                engine,
-                rows_of_file=self.requested.views.num_views,
-                advance=advance,
-            )
+            if workers:
+                report = workers.fill_cache(cache, self.requested, rows, engine, advance)
+            else:
+                report = fill_cache(
+                    cache,
+                    self.requested.list_files(rows),
+                    self._load,
+                    engine,
+                    rows_of_file=self.requested.views.num_views,
+                    advance=advance,
+                )
         self.cache = cache
         self.positions = self.requested.find(cache)
         self.missing = self.requested.list_missing(self.positions)
@@ -200,6 +213,7 @@ def ensure_features(
     *,
     cache_root: Path,
     console: Console,
+    cluster: Cluster | None = None,
 ) -> DatasetFeatures:
     """Find the features of all images of a data set in the cache, and compute the missing ones.
 
@@ -211,10 +225,13 @@ def ensure_features(
         request: The features to compute.
         cache_root: Root of the caches.
         console: Shows progress.
+        cluster: Computes missing rows; None for this process.
 
     Raises:
         BackboneError: The engine that is asked for is not installed.
         CacheError: The cache cannot be written, or the disk is too small.
+        ClusterError: The cluster has no workers, or cannot be reached.
+        DataError: A node of the cluster does not see an image that this machine sees.
         NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
     """
     rows = FeatureRows(manifest, trunk, request, cache_root)
@@ -228,8 +245,9 @@ def ensure_features(
         rows.check_space()
         engine, cache = rows.open_engine(console)
         unit = "images" if request.views.num_views == 1 else "views"
-        with console.progress("Features", len(missing), unit) as advance:
-            report = rows.compute(missing, engine, cache, advance)
+        workers = FeatureWorkers(cluster, console.warn) if cluster else None
+        with console.progress("Features", len(missing), unit, note=cluster.describe if cluster else None) as advance:
+            report = rows.compute(missing, engine, cache, advance, workers)
         seconds = report.seconds
         reasons = {row.sha256: reason for row, reason in report.failures}
     for path, reason in cache.damaged.items():

@@ -6,7 +6,6 @@ value would depend on the number of remaining images. Used by precompute, predic
 
 from __future__ import annotations
 
-import os
 import time
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
@@ -18,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.runtime import count_processors
 from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -108,7 +108,7 @@ def run_batches(
     Yields:
         After each batch, the items completed by it; may be empty.
     """
-    num_workers = workers or os.cpu_count() or 1
+    num_workers = workers or count_processors()
     loaders = ThreadPoolExecutor(max_workers=num_workers, thread_name_prefix="load")
     computers = ThreadPoolExecutor(max_workers=num_parallel, thread_name_prefix="compute")
     ahead = 2 * max(batch_size, num_parallel)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from itertools import groupby
+from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,6 +17,7 @@ from tlkit.data.manifest import SPLITS, ImageRecord, Manifest, SkippedFile
 from tlkit.data.views import ViewPlan
 from tlkit.features.cache import FeatureCache, RowKey
 from tlkit.features.extract import LoadFailure
+from tlkit.outputs import GreyRange
 
 LOST = "its features could not be read back from the disk"
 
@@ -32,6 +34,36 @@ class SplitFeatures:
 
     records: tuple[ImageRecord, ...]
     positions: NDArray[np.int64]
+
+
+@dataclass(frozen=True)
+class ViewLoader:
+    """Reads files and renders their views; small enough to be sent to other processes.
+
+    Attributes:
+        views: The views.
+        grey: The data set's ranges for deep grey.
+        image_size: (height, width) of each view in pixels.
+        fit: How an image is resized to it.
+    """
+
+    views: ViewPlan
+    grey: tuple[GreyRange, ...]
+    image_size: tuple[int, int]
+    fit: str
+
+    def load(self, path: Path, sha256: str, indices: Sequence[int]) -> list[NDArray[np.uint8]]:
+        """Read a file and render some of its views: each uint8 (height, width, 3), RGB, 0..255.
+
+        Raises:
+            LoadFailure: The file is gone, unusable, or has changed since it was checked.
+        """
+        drawn = [self.views.draw(sha256, index) for index in indices]
+        try:
+            image = ImageFile.read(path, self.grey, expected_sha256=sha256)
+            return [image.render(image_size=self.image_size, fit=self.fit, view=view) for view in drawn]
+        except UnusableImage as unusable:
+            raise LoadFailure(unusable.reason) from unusable
 
 
 class RequestedRows:
@@ -113,9 +145,5 @@ class RequestedRows:
             LoadFailure: The file is gone, unusable, or has changed since it was checked.
         """
         record = self.files[self.number_of[rows[0].sha256]]
-        drawn = [self.views.draw(record.sha256, self.keys.index(row.view)) for row in rows]
-        try:
-            image = ImageFile.read(record.path, self.manifest.grey, expected_sha256=record.sha256)
-            return [image.render(image_size=image_size, fit=fit, view=view) for view in drawn]
-        except UnusableImage as unusable:
-            raise LoadFailure(unusable.reason) from unusable
+        loader = ViewLoader(self.views, self.manifest.grey, image_size, fit)
+        return loader.load(record.path, record.sha256, [self.keys.index(row.view) for row in rows])

@@ -55,12 +55,12 @@ class CacheWriter:
         if self._cache.shared:
             self._cache.shared.finish()
 
-    def append(self, rows: Sequence[RowKey], features: NDArray[np.float32]) -> None:
+    def append(self, rows: Sequence[RowKey], features: NDArray[np.floating]) -> None:
         """Add rows.
 
         Args:
             rows: n keys.
-            features: float32 (n, *feature_shape), finite.
+            features: float32, or converted already, (n, *feature_shape), finite.
 
         Raises:
             NumericsError: A feature is not finite, or too large for float16; or all of them are too small for it.
@@ -73,7 +73,7 @@ class CacheWriter:
             return
         if not self._rows:
             self._oldest = time.monotonic()
-        self._features.append(_convert(features, self._cache.spec.dtype))
+        self._features.append(convert_features(features, self._cache.spec.dtype))
         self._rows.extend(rows)
         if self._is_due():
             self._flush()
@@ -97,7 +97,12 @@ class CacheWriter:
             self._cache.shared.put(shard)
 
 
-def _convert(features: NDArray[np.float32], dtype: str) -> NDArray[np.floating]:
+def convert_features(features: NDArray[np.floating], dtype: str) -> NDArray[np.floating]:
+    """Return a copy of features (n, ...) in the number format of a cache, float16 or float32.
+
+    Raises:
+        NumericsError: A feature is not finite, or too large for float16; or all of them are too small for it.
+    """
     if not np.isfinite(features).all():
         raise NumericsError(
             "The backbone gave features that are not finite numbers.",

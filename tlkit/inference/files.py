@@ -17,8 +17,9 @@ from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.features.extract import Loaded, LoadFailure
+from tlkit.inference.answering import answer_items
 from tlkit.inference.predictions import make_prediction, write_caption
-from tlkit.inference.scoring import answer_items, count_files, reasons, recover, render_views, split_rows
+from tlkit.inference.scoring import count_files, reasons, recover, render_views, split_rows
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
@@ -128,7 +129,15 @@ def _in_fractions(file: PredictedFile) -> Box | None:
 
 Preview = Image.Image | UnusableImage | None
 MakePreview = Callable[[ImageFile], Image.Image | None]
-_Note = tuple[tuple[int, int], Preview]
+
+
+@dataclass(frozen=True)
+class _Note:
+    """What is known of a file that was loaded."""
+
+    upright_size: tuple[int, int]
+    preview: Preview
+    texts: tuple[str, ...]
 
 
 @dataclass(frozen=True)
@@ -170,34 +179,54 @@ def predict_files(
         make_preview: Makes previews, in the loading threads.
     """
     spec = classifier.spec
-
-    def load(item: Path | str) -> Loaded[_Note]:
-        if not item:
-            raise LoadFailure("an empty line instead of a path")
-        path = Path(item)
-        with reasons():
-            image = ImageFile.read(path, spec.grey)
-            views_of_it = render_views(image, spec, views)
-            texts = metadata.find(path, image)
-        if texts is None:
-            raise LoadFailure(f"no row for it in {metadata.table_name}")
-        encoded = spec.metadata.encode([texts])[0]
-        return Loaded([(pixels, encoded) for pixels in views_of_it], _note(image, make_preview))
-
-    for item, row, note in answer_items(classifier, paths, load, num_views=views.num_views):
-        upright_size, preview = note or (None, None)
+    load = FileLoader(spec, metadata, views, make_preview)
+    for item, row, note in answer_items(classifier, paths, load, num_views=views.num_views, locate=_locate):
+        if note:
+            metadata.count(note.texts)
+        upright_size, preview = (note.upright_size, note.preview) if note else (None, None)
         prediction = describe_row(show_path(item), upright_size, row, spec, top_k=top_k)
         yield PredictedFile(Path(item), prediction, upright_size, preview)
 
 
-def _note(image: ImageFile, make_preview: MakePreview | None) -> _Note:
-    preview: Preview = None
-    if make_preview is not None:
-        try:
-            preview = make_preview(image)
-        except UnusableImage as unusable:  # an image may be too large for a preview but fine for the network
-            preview = unusable
-    return image.upright_size, preview
+@dataclass(frozen=True, eq=False)
+class FileLoader:
+    """Loads image files as input of a model; without previews, it can be sent to other processes.
+
+    Attributes:
+        spec: Description of the model.
+        metadata: The metadata of each file.
+        views: The views of each image.
+        make_preview: Makes previews.
+    """
+
+    spec: BundleSpec
+    metadata: MetadataSource
+    views: ViewPlan
+    make_preview: MakePreview | None = None
+
+    def __call__(self, item: Path | str) -> Loaded[_Note]:
+        """Return pixels and metadata of each view; raises `LoadFailure` where the file cannot be used."""
+        if not item:
+            raise LoadFailure("an empty line instead of a path")
+        path = Path(item)
+        with reasons():
+            image = ImageFile.read(path, self.spec.grey)
+            views_of_it = render_views(image, self.spec, self.views)
+            texts = self.metadata.find(path, image)
+        if texts is None:
+            raise LoadFailure(f"no row for it in {self.metadata.table_name}")
+        encoded = self.spec.metadata.encode([texts])[0]
+        preview: Preview = None
+        if self.make_preview is not None:
+            try:
+                preview = self.make_preview(image)
+            except UnusableImage as unusable:  # an image may be too large for a preview but fine for the network
+                preview = unusable
+        return Loaded([(pixels, encoded) for pixels in views_of_it], _Note(image.upright_size, preview, texts))
+
+
+def _locate(item: Path | str) -> tuple[Path, str | None] | None:
+    return (Path(item), None) if item else None
 
 
 def describe_row(

@@ -11,7 +11,8 @@ import contextlib
 import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, TypeVar
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,14 +23,13 @@ from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import PICTURE_ITSELF, View, ViewPlan
 from tlkit.errors import DataError
-from tlkit.features.extract import Loaded, LoadFailure, run_batches
+from tlkit.features.extract import Loaded, LoadFailure
+from tlkit.inference.answering import answer_items
 from tlkit.inference.evidence import EvidenceCollector, Explain
+from tlkit.inference.rows import Method
 from tlkit.models.predictor import Predictor, to_values
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
-
-Item = TypeVar("Item")
-Note = TypeVar("Note")
 
 MAX_FLOAT16 = 65504.0
 """The largest feature that is kept."""
@@ -86,6 +86,29 @@ class Scores:
         )
 
 
+@dataclass(frozen=True, eq=False)
+class RecordLoader:
+    """Loads the images of a manifest as input of a model; it can be sent to other processes if it alters nothing.
+
+    Attributes:
+        spec: Description of the model.
+        views: The views of each image.
+        alter: Changes the network's input, uint8 (height, width, 3), of each view.
+    """
+
+    spec: BundleSpec
+    views: ViewPlan
+    alter: Callable[[NDArray[np.uint8]], NDArray[np.uint8]] | None = None
+
+    def __call__(self, record: ImageRecord) -> Loaded[None]:
+        """Return pixels and metadata of each view; raises `LoadFailure` where the image cannot be used."""
+        with reasons():
+            image = ImageFile.read(record.path, self.spec.grey, expected_sha256=record.sha256)
+            metadata = self.spec.metadata.encode([record.metadata])[0]
+            rendered = render_views(image, self.spec, self.views)
+            return Loaded([(self.alter(pixels) if self.alter else pixels, metadata) for pixels in rendered])
+
+
 def score_records(
     classifier: Predictor,
     records: Sequence[ImageRecord],
@@ -113,21 +136,17 @@ def score_records(
     failures: list[SkippedFile] = []
     rows = [np.empty((0, spec.row_width), np.float32)]
 
-    def load(record: ImageRecord) -> Loaded[None]:
-        with reasons():
-            image = ImageFile.read(record.path, spec.grey, expected_sha256=record.sha256)
-            metadata = spec.metadata.encode([record.metadata])[0]
-            rendered = render_views(image, spec, views)
-            return Loaded([(alter(pixels) if alter else pixels, metadata) for pixels in rendered])
-
     features: list[NDArray[np.float16]] = []
-    compute = classifier.predict_with_features if with_features else classifier.predict
+    method: Method = "predict_with_features" if with_features else "predict"
     collector = None
     if explain and classifier.map_shape and views.num_views == 1 and len(records) <= MAX_EXPLAINED:
         collector = EvidenceCollector(spec, classifier.map_shape, explain)
-        compute = classifier.predict_with_maps
+        method = "predict_with_maps"
     num_values = math.prod(classifier.map_shape or ()) if collector else 0
-    for record, row, _ in answer_items(classifier, records, load, num_views=views.num_views, compute=compute):
+    load = RecordLoader(spec, views, alter)
+    for record, row, _ in answer_items(
+        classifier, records, load, num_views=views.num_views, method=method, locate=_locate
+    ):
         if isinstance(row, LoadFailure):
             failures.append(SkippedFile(record.path, row.reason))
         else:
@@ -156,38 +175,8 @@ def score_records(
     )
 
 
-def answer_items(
-    classifier: Predictor,
-    items: Iterable[Item],
-    load: Callable[[Item], Loaded[Note]],
-    *,
-    num_views: int,
-    compute: Callable[..., NDArray[np.float32]] | None = None,
-) -> Iterator[tuple[Item, NDArray[np.float32] | LoadFailure, Note | None]]:
-    """Yield each item, in order, with the model's row, or the reason why it cannot be loaded, and its note.
-
-    With several views, the row has their mean probabilities, or the mean of values on the learnt scale; box and
-    distance are those of view 0, the image itself. Each view counts as an image in a batch, so views cost as much as
-    images.
-
-    Args:
-        classifier: The model.
-        items: The items; may be empty.
-        load: Returns pixels and metadata of each view of an item, or raises `LoadFailure`.
-        num_views: Number of views of each item, at least 1.
-        compute: What computes the rows; None: `classifier.predict`.
-    """
-    for results in run_batches(
-        items,
-        load,
-        compute or classifier.predict,
-        batch_size=classifier.batch_size,
-        rows_of_item=num_views,
-        num_parallel=classifier.num_parallel,
-    ):
-        for result in results:
-            row = _average(result.outputs, classifier.spec) if result.failure is None else LoadFailure(result.failure)
-            yield result.item, row, result.note
+def _locate(record: ImageRecord) -> tuple[Path, str | None]:
+    return record.path, record.sha256
 
 
 def render_views(image: SourceImage, spec: BundleSpec, views: ViewPlan) -> list[NDArray[np.uint8]]:
@@ -198,15 +187,6 @@ def render_views(image: SourceImage, spec: BundleSpec, views: ViewPlan) -> list[
     """
     drawn = [views.draw(image.sha256, index) if index else None for index in range(views.num_views)]
     return [_render(image, spec, view) for view in drawn]
-
-
-def _average(rows: Sequence[NDArray[np.float32]], spec: BundleSpec) -> NDArray[np.float32]:
-    """Return the row of view 0 with the mean output of all views."""
-    if len(rows) == 1:
-        return rows[0]
-    num_answers = spec.outputs.num_answers
-    answers = np.stack([row[:num_answers] for row in rows])
-    return np.concatenate([answers.mean(axis=0), rows[0][num_answers:]])
 
 
 @dataclass(frozen=True, eq=False)

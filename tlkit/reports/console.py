@@ -91,7 +91,13 @@ class Console:
 
     @contextmanager
     def progress(
-        self, description: str, total: int | None, unit: str = "images", *, closes: bool = True
+        self,
+        description: str,
+        total: int | None,
+        unit: str = "images",
+        *,
+        closes: bool = True,
+        note: Callable[[], str] | None = None,
     ) -> Iterator[Advance]:
         """Show the progress of a long step on standard error, except with `-q`.
 
@@ -103,11 +109,12 @@ class Console:
             total: Total number of units; None if unknown.
             unit: Name of the units, plural.
             closes: Whether to end with a line of the count and the time; otherwise a quick step prints nothing.
+            note: Returns what else to say of the step in progress, such as "3 workers".
 
         Yields:
             The function to call when units are done.
         """
-        meter = Meter(description, total, unit)
+        meter = Meter(description, total, unit, note=note)
         if self.verbosity < 0:
             yield meter.advance
             return
@@ -149,16 +156,24 @@ class Meter:
         description: Name of the step.
         total: Total number of units; None if unknown.
         unit: Name of the units, plural.
+        note: Returns what else to say of a step in progress.
         clock: Returns the time in seconds.
     """
 
     def __init__(
-        self, description: str, total: int | None, unit: str, *, clock: Callable[[], float] = time.monotonic
+        self,
+        description: str,
+        total: int | None,
+        unit: str,
+        *,
+        note: Callable[[], str] | None = None,
+        clock: Callable[[], float] = time.monotonic,
     ) -> None:
         self.description = description
         self.total = total
         self.unit = unit
         self.done = 0
+        self._note = note
         self._clock = clock
         self._start = clock()
         self._lock = threading.Lock()
@@ -174,9 +189,14 @@ class Meter:
         return self._clock() - self._start
 
     def status(self) -> str:
-        """Return the line for a step in progress: `Features: 320 of 900 images, 35.2 a second, 16 s left`."""
+        """Return the line for a step in progress: `Features: 320 of 900 images, 35.2 a second, 16 s left`.
+
+        A note follows the images: `Features: 320 of 900 images, 3 workers, 35.2 a second`.
+        """
         of_total = "" if self.total is None else f" of {self.total:,}"
         text = f"{self.description}: {self.done:,}{of_total} {self.unit}"
+        if note := self._note and self._note():
+            text += f", {note}"
         if not self.done or self.seconds <= 0:
             return text
         rate = self.done / self.seconds

@@ -191,6 +191,7 @@ def _sort_out(paths: Sequence[Path], seen: Collection[str], metadata: MetadataSo
         elif (texts := metadata.look_up(fact.path, describe_facts(fact, num_bytes=fact.num_bytes))) is None:
             skipped.append(SkippedFile(fact.path, f"no row for it in {metadata.table_name}"))
         else:
+            metadata.count(texts)
             record = ImageRecord(fact.path, fact.sha256, fact.width, fact.height, "test", UNLABELLED, facts=fact)
             records.setdefault(fact.sha256, dataclasses.replace(record, metadata=texts))
     return NewImages(tuple(records.values()), tuple(skipped), num_seen)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -36,6 +37,7 @@ class Engine:
         num_parallel: Number of batches that can usefully be computed in parallel threads.
         compute: uint8 (batch_size, height, width, 3), RGB, 0..255 -> float32 (batch_size, ...). Safe to call from
             several threads.
+        save: Writes the trunk into a folder, for other processes: see `tlkit.backbones.engines.parcels`.
     """
 
     name: str
@@ -43,6 +45,7 @@ class Engine:
     batch_size: int
     num_parallel: int
     compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    save: Callable[[Path], object] | None = None
 
 
 @dataclass(frozen=True)
@@ -87,7 +90,12 @@ def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) ->
     def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
         return np.asarray(run(tf.constant(images, tf.uint8)), np.float32)
 
-    return Engine("keras", precision, batch_size, find_practice().num_parallel, compute)
+    def save(folder: Path) -> None:
+        module = tf.Module()
+        module.weights, module.run = folded.variables, run
+        tf.saved_model.save(module, str(folder), signatures=run)
+
+    return Engine("keras", precision, batch_size, find_practice().num_parallel, compute, save)
 
 
 def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uint8]) -> Agreement:

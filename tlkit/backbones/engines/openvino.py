@@ -47,12 +47,16 @@ def make_openvino_engine(model: openvino.Model, *, precision: str, batch_size: i
     """Return a converted trunk compiled by OpenVINO for this processor.
 
     Args:
-        model: From `load_trunk`.
-        precision: float32 or bfloat16, which is only fast with hardware support.
+        model: From `load_trunk`, or a quantized one.
+        precision: float32; bfloat16, which is only fast with hardware support; or int8 of a quantized trunk.
         batch_size: Batch size with which it was converted.
     """
-    run, num_parallel = compile_model(model, precision)
-    return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0])
+    run, num_parallel = compile_model(model, "float32" if precision == INT8 else precision)
+
+    def save(folder: Path) -> None:
+        save_network(model, folder / TRUNK_GRAPH)
+
+    return Engine("openvino", precision, batch_size, num_parallel, lambda images: run([images])[0], save)
 
 
 def load_trunk(
@@ -121,8 +125,7 @@ def make_quantized_engine(root: Path, calibration: str, *, batch_size: int) -> E
             expected="the files that tlkit wrote",
             fix="remove this folder, and the network is calibrated again.",
         )
-    run, num_parallel = compile_model(model, "float32")
-    return Engine("openvino", INT8, batch_size, num_parallel, lambda images: run([images])[0])
+    return make_openvino_engine(model, precision=INT8, batch_size=batch_size)
 
 
 def convert_trunk(trunk: keras.Model, batch_size: int) -> openvino.Model:

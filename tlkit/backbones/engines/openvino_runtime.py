@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 
 from tlkit.errors import BackboneError
 from tlkit.files import flush_file, open_regular_file
-from tlkit.runtime import hidden_modules
+from tlkit.runtime import find_processor_limit, hidden_modules
 from tlkit.waiting import waiting_for
 
 if TYPE_CHECKING:
@@ -122,7 +122,10 @@ def compile_model(model: openvino.Model, precision: str) -> tuple[Run, int]:
     Raises:
         RuntimeError: OpenVINO cannot run the model.
     """
-    hints = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
+    hints: dict[str, Any] = {"PERFORMANCE_HINT": "THROUGHPUT", "INFERENCE_PRECISION_HINT": PRECISIONS[precision]}
+    if limit := find_processor_limit():
+        # Two processes that pin their threads would choose the same processors.
+        hints |= {"INFERENCE_NUM_THREADS": limit, "ENABLE_CPU_PINNING": False}
     core = import_openvino().Core()
     with waiting_for("OpenVINO to compile the network"):
         compiled = core.compile_model(model, "CPU", hints)

@@ -1,0 +1,1 @@
+"""Work that other processes and machines do: a queue that survives them, and Ray, which runs them."""
