@@ -112,11 +112,11 @@ def test_a_local_table_may_name_images_in_a_bucket(s3: S3Server, photos: Path, t
     assert set(manifest.columns()["path"]) == {f"s3://bucket/photos/{name}" for name in names}
 
 
-def test_a_url_where_only_a_path_is_taken_is_refused(make_bundle: Callable[..., Path], tmp_path: Path) -> None:
+def test_a_url_where_only_a_path_is_taken_is_refused() -> None:
     with pytest.raises(SettingError) as caught:
-        tlkit.predict("run", "photos", overlay="https://anna:geheim@example.org/overlays?sig=geheim")
+        tlkit.finetune("photos", out="https://anna:geheim@example.org/run?sig=geheim")
     assert str(caught.value) == (
-        "https://example.org/overlays: only a path on this machine is taken here.\n"
+        "https://example.org/run: only a path on this machine is taken here.\n"
         "  Expected: a local path; images, tables and models may be at a URL, and so may --out of `tlkit predict`\n"
         "  Fix: use a local path."
     )

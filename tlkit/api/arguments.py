@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
@@ -68,6 +69,30 @@ def fetch(place: Place | None, console: Console | None) -> Path | None:
 def fetch_sources(sources: Iterable[Place], console: Console | None) -> tuple[str, ...]:
     """Return sources as text, with the copies of what URLs name."""
     return tuple(str(fetch(source, console) if is_place(source) else source) for source in sources)
+
+
+@contextmanager
+def written(console: Console | None, name: str, **outputs: Place | None) -> Iterator[dict[str, Path | None]]:
+    """Yield local paths for outputs; those that URLs name are put there at the end of the block, the first one last.
+
+    Args:
+        console: Shows progress.
+        name: Name of the first one's file if its URL ends with a slash.
+        outputs: Paths, URLs or None, named like their options.
+
+    Raises:
+        PlaceError: A place cannot be written to; the results are kept.
+        SettingError: A URL is of a kind that cannot be written to.
+    """
+    if not any(map(is_place, outputs.values())):
+        yield {option: as_path(place) for option, place in outputs.items()}
+        return
+    from tlkit.places.cache_root import default_cache_root
+    from tlkit.places.results import put_results
+
+    teller = (console or quiet_console()).for_details()
+    with put_results(outputs, default_cache_root(), teller, name=name) as paths:
+        yield paths
 
 
 def plan_views(num_views: int, policy: str | None, *, seed: int = 0) -> ViewPlan:

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_sources, plan_views, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_sources, plan_views, quiet_console, written
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -67,7 +67,8 @@ def predict(
         sources: Folders, globs, files, or "-" for paths on `stdin`, which are predicted as they arrive.
         watch: Folder to watch instead of sources: its files are predicted, then each that arrives, until the process is
             interrupted. A CSV or JSON lines file `out` grows, and what it has is skipped.
-        out: File for the rows: .csv, .jsonl or .parquet; None to return them, or to write them to `stdout`.
+        out: File for the rows: .csv, .jsonl or .parquet; None to return them, or to write them to `stdout`. Like the
+            folders, it may be at s3://, gs:// or az://.
         overlay: Folder for copies with the prediction drawn on them.
         sort_into: Folder for copies in one folder per class.
         top_k: Number of ranked classes for each image.
@@ -95,26 +96,23 @@ def predict(
 
     if console is None:
         console = Console(verbosity=-1, json=stdout is None)
-    return run_predict(
-        fetch(run, console),
-        fetch_sources(sources, console),
-        PredictOutputs(out=as_path(out), overlay=as_path(overlay), sort_into=as_path(sort_into)),
-        PredictOptions(
-            top_k=top_k,
-            min_probability=min_probability,
-            views=plan_views(views, policy),
-            engine=engine,
-            precision=precision,
-            batch_size=batch_size,
-            table=fetch(table, console),
-            image_column=image_column,
-            watch=as_path(watch),
-            ray=ray,
-        ),
-        console=console,
-        stdin=stdin,
-        stdout=stdout,
+    options = PredictOptions(
+        top_k=top_k,
+        min_probability=min_probability,
+        views=plan_views(views, policy),
+        engine=engine,
+        precision=precision,
+        batch_size=batch_size,
+        table=fetch(table, console),
+        image_column=image_column,
+        watch=as_path(watch),
+        ray=ray,
     )
+    out = out if watch is None else as_path(out)  # what grows cannot be at a place
+    folder, files = fetch(run, console), fetch_sources(sources, console)
+    with written(console, "predictions.csv", out=out, overlay=overlay, sort_into=sort_into) as paths:
+        outputs = PredictOutputs(**paths)
+        return run_predict(folder, files, outputs, options, console=console, stdin=stdin, stdout=stdout)
 
 
 def evaluate(

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=PATH_OR_URL,
-    help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output).",
+    help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output). May be at s3://, gs:// or az://.",
 )
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to list for each image."

@@ -15,9 +15,10 @@ from pathlib import Path
 from tlkit.errors import CacheError, PlaceError
 from tlkit.features.folder import SPEC_FILE
 from tlkit.places.cache_root import find_shared_cache
+from tlkit.places.failures import unreachable
 from tlkit.places.place import Place
 from tlkit.places.retries import PassingError
-from tlkit.places.stores import StoredObject, open_store, unreachable
+from tlkit.places.stores import StoredObject, open_store
 from tlkit.waiting import waiting_for
 
 SHARD_NAME = re.compile(r"shard-[0-9a-f]{32}\.h5")

@@ -17,12 +17,13 @@ from typing import Protocol
 from tlkit.errors import PlaceError
 from tlkit.places.copies import remember_copy
 from tlkit.places.downloads import Download, download_all
+from tlkit.places.failures import ObjectError, unreachable
 from tlkit.places.folders import CopyFolder, held_folder
 from tlkit.places.index import CopyIndex
 from tlkit.places.names import find_name_problem, is_hidden, is_placeholder
 from tlkit.places.place import Place
 from tlkit.places.retries import PassingError, try_again
-from tlkit.places.stores import ObjectError, Store, StoredObject, open_store, unreachable
+from tlkit.places.stores import Store, StoredObject, open_store
 
 MAX_OBJECT_BYTES = 2**30
 """The most that tlkit reads of an image; larger objects are not copied, but named."""

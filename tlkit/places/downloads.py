@@ -13,8 +13,9 @@ from itertools import islice
 from pathlib import Path
 
 from tlkit.files import make_partial_path
+from tlkit.places.failures import ObjectError
 from tlkit.places.retries import PassingError, try_again
-from tlkit.places.stores import ObjectError, Store, StoredObject
+from tlkit.places.stores import Store, StoredObject
 from tlkit.waiting import waiting_for
 
 NUM_PARALLEL = 16

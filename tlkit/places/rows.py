@@ -12,9 +12,10 @@ from tlkit.places.cache_root import default_cache_root
 from tlkit.places.copies import show_path
 from tlkit.places.copying import Advance, copy_objects
 from tlkit.places.downloads import NUM_PARALLEL
+from tlkit.places.failures import ObjectError, unreachable
 from tlkit.places.place import Place, is_place, names_bucket, parse_place
 from tlkit.places.retries import PassingError, try_again
-from tlkit.places.stores import ObjectError, Store, StoredObject, open_store, unreachable
+from tlkit.places.stores import Store, StoredObject, open_store
 from tlkit.waiting import waiting_for
 
 

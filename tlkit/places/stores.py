@@ -5,7 +5,6 @@ Object stores are asked through obstore, imported here and nowhere else; web ser
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -14,9 +13,10 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, Protocol
 
-from tlkit.errors import PlaceError, SettingError
+from tlkit.errors import SettingError
 from tlkit.places.credentials import describe_credentials, find_settings
-from tlkit.places.place import BUCKETS, Place, without_secrets
+from tlkit.places.failures import ObjectError, explain, shorten
+from tlkit.places.place import BUCKETS, Place
 from tlkit.places.retries import PassingError, try_again
 
 if TYPE_CHECKING:
@@ -26,9 +26,6 @@ REQUEST_SECONDS = 60
 """Longest time of one request, body included; a request reads at most `RANGE_BYTES`."""
 RANGE_BYTES = 2**23
 _LIST_CHUNK = 1000
-_STATUS = re.compile(r"status(?: code)?:? (\d{3})", re.IGNORECASE)
-_BAD_KEY = re.compile(r'path: "((?:[^"\\]|\\.)*)"')
-_MAX_REASON = 300
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,10 +41,6 @@ class StoredObject:
     key: str
     num_bytes: int
     tag: str
-
-
-class ObjectError(Exception):
-    """One object cannot be read or written, and trying again does not help; the text is the reason."""
 
 
 class Store(Protocol):
@@ -105,7 +98,7 @@ def _connect(place: Place) -> ObjectStore:
         )
     except Exception as error:
         raise SettingError(
-            f"{place}: the settings of {BUCKETS[place.scheme]} are refused: {_shorten(error)}.",
+            f"{place}: the settings of {BUCKETS[place.scheme]} are refused: {shorten(error)}.",
             expected=describe_credentials(place.scheme),
             fix="correct the environment variable.",
         ) from error
@@ -205,7 +198,7 @@ class BucketStore:
         try:
             yield
         except (BaseError, OSError, ValueError) as error:
-            raise _explain(error, self.place, key) from error
+            raise explain(error, self.place, key) from error
 
 
 class _Pages:
@@ -232,84 +225,3 @@ class _Pages:
 def _quoted(tag: str) -> str | None:
     """Return an ETag as a condition; None for a time, which is none."""
     return None if "T" in tag and ":" in tag else tag if tag.startswith("W/") else f'"{tag}"'
-
-
-def _shorten(error: BaseException) -> str:
-    """Return the first line of what a library says, without secrets."""
-    text = without_secrets(" ".join(str(error).split("\n\nDebug source", 1)[0].split()))
-    return text if len(text) <= _MAX_REASON else text[: _MAX_REASON - 1] + "…"
-
-
-def _explain(error: Exception, place: Place, key: str) -> Exception:
-    """Return what an exception of obstore means."""
-    name = type(error).__name__
-    status = _STATUS.search(str(error))
-    code = int(status[1]) if status else 0
-    if isinstance(error, FileNotFoundError) or (code == 404 and not key):
-        return ObjectError("no such object") if key else _no_bucket(place)
-    if name in {"PermissionDeniedError", "UnauthenticatedError"} or code in {401, 403}:
-        return ObjectError("access denied") if key else _denied(place, error)
-    if "169.254.169.254" in str(error) or "metadata.google" in str(error) or "InstanceMetadata" in str(error):
-        return _no_credentials(place)
-    if name in {"PreconditionError", "NotModifiedError"}:
-        return ObjectError("changed while it was being read")
-    if name == "InvalidPathError" and not key:
-        return _unlistable(place, error)
-    if isinstance(error, ValueError) or name in {"InvalidPathError", "NotSupportedError", "AlreadyExistsError"}:
-        return ObjectError(_shorten(error)) if key else _refused(place, error)
-    if 400 <= code < 500 and code not in {408, 425, 429}:
-        return ObjectError(_shorten(error)) if key else _refused(place, error)
-    return PassingError(_shorten(error))
-
-
-def _no_bucket(place: Place) -> PlaceError:
-    return PlaceError(
-        f"{place}: there is no bucket {place.bucket}.",
-        expected="a bucket that exists, at the endpoint and in the region that the environment names",
-        fix="check the name, and AWS_ENDPOINT_URL and AWS_REGION or their like.",
-    )
-
-
-def _denied(place: Place, error: Exception) -> PlaceError:
-    return PlaceError(
-        f"{place}: {BUCKETS[place.scheme]} denies access.",
-        expected=describe_credentials(place.scheme),
-        fix="check the credentials, and that they may list and read the bucket.",
-    )
-
-
-def _no_credentials(place: Place) -> PlaceError:
-    return PlaceError(
-        f"{place}: there are no credentials for {BUCKETS[place.scheme]}.",
-        expected=describe_credentials(place.scheme),
-        fix="set them; for a public bucket, set AWS_SKIP_SIGNATURE=true."
-        if place.scheme == "s3"
-        else "set them, as the guide's section on object storage says.",
-    )
-
-
-def _unlistable(place: Place, error: Exception) -> PlaceError:
-    found = _BAD_KEY.search(str(error))
-    key = found[1] if found else "…"
-    return PlaceError(
-        f"{place}: an object there has a name that obstore cannot list: {key}.",
-        expected="keys without empty parts, . or .. between slashes, and without control characters",
-        fix="rename or remove that object, or name a folder beside it.",
-    )
-
-
-def _refused(place: Place, error: Exception) -> PlaceError:
-    return PlaceError(
-        f"{place}: the request is refused: {_shorten(error)}.",
-        expected="a bucket at the endpoint and in the region that the environment names",
-        fix="check the URL, and AWS_ENDPOINT_URL and AWS_REGION or their like.",
-    )
-
-
-def unreachable(place: Place, failure: PassingError) -> PlaceError:
-    """Return the error for a place that does not answer, however often it is asked."""
-    return PlaceError(
-        f"{place} does not answer: {failure}.",
-        expected="a server that can be reached",
-        fix="check the network and the endpoint, then run the command again; what is copied is kept.",
-    )

@@ -5,8 +5,9 @@ from __future__ import annotations
 from functools import partial
 from pathlib import Path
 
+from tlkit.places.failures import ObjectError
 from tlkit.places.retries import PassingError, try_again
-from tlkit.places.stores import ObjectError, Store
+from tlkit.places.stores import Store
 
 
 class UploadError(Exception):

@@ -15,9 +15,10 @@ from typing import Any
 from urllib.parse import quote, unquote, urljoin, urlsplit
 
 from tlkit.errors import PlaceError, SettingError
+from tlkit.places.failures import ObjectError
 from tlkit.places.place import Place
 from tlkit.places.retries import PassingError, try_again
-from tlkit.places.stores import RANGE_BYTES, REQUEST_SECONDS, ObjectError, StoredObject
+from tlkit.places.stores import RANGE_BYTES, REQUEST_SECONDS, StoredObject
 
 _LINK = re.compile(rb"""<a\s[^>]*?href\s*=\s*["']?([^"'\s>]+)""", re.IGNORECASE)
 _MAX_PAGE_BYTES = 2**26
