@@ -46,8 +46,8 @@ def test_a_machine_without_gpus_is_a_machine_of_processors() -> None:
 def test_what_pays_on_processors_alone_is_not_done_on_a_gpu(set_gpus: Any) -> None:
     set_gpus(VOLTA)
     assert find_practice() is ON_GPUS
-    assert ON_PROCESSORS.rewrites_strided_gradients
-    assert not ON_GPUS.rewrites_strided_gradients
+    assert ON_PROCESSORS.rewrites_gradients
+    assert not ON_GPUS.rewrites_gradients
 
 
 @pytest.mark.parametrize(

@@ -22,19 +22,19 @@ class Practice:
     """What is done on one kind of device.
 
     Attributes:
-        rewrites_strided_gradients: Whether the gradient of a strided depthwise convolution is computed at stride 1, which
-            oneDNN does and TensorFlow's own loop for processors does not. GPUs have a kernel for every stride.
+        rewrites_gradients: Whether gradients of convolutions are computed as TensorFlow does not compute them: those of strided
+            depthwise ones at stride 1, and of kernels by matrix products. GPUs have a fast kernel for each of them.
         steps_worth_xla: Steps of a linear head that save more time than XLA takes to compile.
         num_parallel: Batches that Keras is given at a time: two keep a GPU busy while one of them is copied.
     """
 
-    rewrites_strided_gradients: bool
+    rewrites_gradients: bool
     steps_worth_xla: int
     num_parallel: int
 
 
-ON_PROCESSORS = Practice(rewrites_strided_gradients=True, steps_worth_xla=1_000, num_parallel=1)
-ON_GPUS = Practice(rewrites_strided_gradients=False, steps_worth_xla=10_000, num_parallel=2)
+ON_PROCESSORS = Practice(rewrites_gradients=True, steps_worth_xla=1_000, num_parallel=1)
+ON_GPUS = Practice(rewrites_gradients=False, steps_worth_xla=10_000, num_parallel=2)
 
 
 def list_gpus() -> list[Any]:

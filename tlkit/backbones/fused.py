@@ -15,6 +15,7 @@ from keras import ops
 
 from tlkit.backbones.cutting import record_steps
 from tlkit.backbones.folding import find_joined, has_a_group_for_each_channel
+from tlkit.backbones.kernel_gradients import can_multiply, convolve_by_products
 from tlkit.backbones.strided_depthwise import convolve_strided
 from tlkit.devices import find_practice
 
@@ -75,21 +76,23 @@ def make_lean(model: keras.Model) -> keras.Model:
     replay, steps = record_steps(model)
     norm_of = {id(convolution): norm for norm, convolution in find_joined(replay, steps) if not norm.trainable}
     taken_in = {id(norm) for norm in norm_of.values()}
+    lean: dict[int, LeanConvolution] = {}
 
     def call(layer: Any, *arguments: Any, **keywords: Any) -> Any:
         if id(layer) in taken_in:
             return arguments[0]
         norm = norm_of.get(id(layer))
-        if norm or _is_slow(layer):
-            return LeanConvolution(layer, norm)(arguments[0])
+        if norm or _is_slow(layer, arguments[0]):
+            made = lean.setdefault(id(layer), LeanConvolution(layer, norm))  # a layer may be called twice
+            return made(arguments[0])
         return layer(*arguments, **keywords)
 
     return keras.models.clone_model(replay, clone_function=lambda layer: layer, call_function=call)
 
 
-def _is_slow(layer: Any) -> bool:
+def _is_slow(layer: Any, inputs: Any) -> bool:
     """Return whether there is a faster way to compute a layer or its gradient."""
-    return _has_strides(layer) or has_a_group_for_each_channel(layer)
+    return _has_strides(layer) or has_a_group_for_each_channel(layer) or _has_products(layer, inputs)
 
 
 def _has_strides(layer: Any) -> bool:
@@ -99,7 +102,19 @@ def _has_strides(layer: Any) -> bool:
         and layer.strides[0] > 1
         and set(layer.dilation_rate) == {1}
         and layer.data_format == "channels_last"
-        and find_practice().rewrites_strided_gradients
+        and find_practice().rewrites_gradients
+    )
+
+
+def _has_products(layer: Any, inputs: Any) -> bool:
+    """Return whether a layer is a convolution that `convolve_by_products` computes, faster on this device."""
+    return (
+        type(layer) is keras.layers.Conv2D
+        and layer.groups == 1
+        and layer.data_format == "channels_last"
+        and set(layer.dilation_rate) == {1}
+        and can_multiply(layer.kernel_size, layer.strides, inputs.shape[1:3])
+        and find_practice().rewrites_gradients
     )
 
 
@@ -117,6 +132,8 @@ def _convolve(layer: keras.layers.Layer, maps: Any, kernels: Sequence[Any]) -> A
         return ops.separable_conv(maps, *kernels, **settings)
     if _has_strides(layer):
         return convolve_strided(maps, kernels[0], stride=layer.strides[0], padding=layer.padding.upper())
+    if _has_products(layer, maps):
+        return convolve_by_products(maps, kernels[0], stride=layer.strides[0], padding=layer.padding.upper())
     if isinstance(layer, keras.layers.DepthwiseConv2D):
         return ops.depthwise_conv(maps, kernels[0], **settings)
     if has_a_group_for_each_channel(layer):

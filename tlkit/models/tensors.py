@@ -143,7 +143,7 @@ def hash_tensors(arrays: Arrays) -> str:
     return digest.hexdigest()
 
 
-def encode_tensors(arrays: Arrays, metadata: Mapping[str, str] | None = None) -> Iterator[bytes]:
+def encode_tensors(arrays: Arrays, metadata: Mapping[str, str] | None = None) -> Iterator[bytes | memoryview]:
     """Yield a safetensors file in parts, so that memory holds only one array of it.
 
     Args:
@@ -164,7 +164,7 @@ def encode_tensors(arrays: Arrays, metadata: Mapping[str, str] | None = None) ->
     text += b" " * (-len(text) % LENGTH_BYTES)
     yield len(text).to_bytes(LENGTH_BYTES, "little") + text
     for array in arrays.values():
-        yield array.astype(array.dtype.newbyteorder("<"), copy=False).tobytes()
+        yield array.astype(array.dtype.newbyteorder("<"), copy=False).ravel().view("uint8").data
 
 
 def _describe(kind: TensorKind | None) -> str:
