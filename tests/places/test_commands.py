@@ -131,5 +131,8 @@ def test_local_work_imports_nothing_for_places(photos: Path, tmp_path: Path) -> 
     )
     done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
     assert done.stdout.strip() == str(
-        [f"tlkit.places{name}" for name in ("", ".cache_root", ".copies", ".place", ".roots")]
+        [
+            f"tlkit.places{name}"
+            for name in ("", ".cache_root", ".copies", ".packed", ".packed.patterns", ".place", ".roots")
+        ]
     )

@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
 
 from tlkit.errors import SettingError
+from tlkit.places.packed.patterns import is_packed
 from tlkit.places.place import is_place, parse_place, place_text, without_secrets
 from tlkit.recipes.given import check_policy
 from tlkit.recipes.settings import Stage
@@ -15,6 +16,7 @@ from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
     from tlkit.data.views import ViewPlan
+    from tlkit.places.packed.unpacking import Unpacked
 
 Place = str | Path
 """A path, or the URL of a place in object storage or on the web."""
@@ -66,9 +68,47 @@ def fetch(place: Place | None, console: Console | None) -> Path | None:
     return copy_place(parse_place(place), default_cache_root(), (console or quiet_console()).for_details())
 
 
+@overload
+def fetch_data(place: Place, console: Console | None) -> Path: ...
+
+
+@overload
+def fetch_data(place: Place | None, console: Console | None) -> Path | None: ...
+
+
+def fetch_data(place: Place | None, console: Console | None) -> Path | None:
+    """Return the path of a data set, a folder or a table; what is packed is unpacked first.
+
+    Raises:
+        DataError: A packed file cannot be read.
+        PlaceError: There is nothing, or it cannot be read.
+        SettingError: The URL is of an unknown kind, or obstore is not installed.
+    """
+    if place is None or not is_packed(place):
+        return fetch(place, console)
+    unpacked = _unpack(place, console)
+    return unpacked if isinstance(unpacked, Path) else unpacked.table or unpacked.folder
+
+
+def _unpack(place: Place, console: Console | None) -> Unpacked | Path:
+    from tlkit.data.signatures import IMAGE_SUFFIXES
+    from tlkit.places.cache_root import default_cache_root
+    from tlkit.places.packed.unpacking import unpack
+
+    teller = (console or quiet_console()).for_details()
+    return unpack(place, default_cache_root(), teller, is_image=lambda ending: ending in IMAGE_SUFFIXES)
+
+
 def fetch_sources(sources: Iterable[Place], console: Console | None) -> tuple[str, ...]:
-    """Return sources as text, with the copies of what URLs name."""
-    return tuple(str(fetch(source, console) if is_place(source) else source) for source in sources)
+    """Return sources as text, with the copies of what URLs name, and the folders of unpacked images."""
+    return tuple(str(_fetch_source(source, console)) for source in sources)
+
+
+def _fetch_source(source: Place, console: Console | None) -> Place:
+    if is_packed(source):
+        unpacked = _unpack(source, console)
+        return unpacked if isinstance(unpacked, Path) else unpacked.folder
+    return fetch(source, console) if is_place(source) else source
 
 
 @contextmanager

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from tlkit.api.arguments import Place, Result, as_path, fetch, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_data, quiet_console
 from tlkit.errors import SettingError
 from tlkit.recipes.given import check_known, collect_settings
 from tlkit.recipes.settings import BackboneSettings, DataSettings, TrainingSettings
@@ -51,7 +51,7 @@ def audit_images(
     from tlkit.commands.audit import AuditRequest, run_audit
 
     request = AuditRequest(
-        fetch(data, console),
+        fetch_data(data, console),
         fetch(run, console),
         collect_settings(DataSettings, settings),
         collect_settings(BackboneSettings, settings),

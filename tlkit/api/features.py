@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.api.arguments import Place, Result, fetch, plan_views, quiet_console
+from tlkit.api.arguments import Place, Result, fetch_data, plan_views, quiet_console
 from tlkit.backbones.catalogue import TOP
 from tlkit.heads import LINEAR
 from tlkit.recipes.given import check_known, collect_settings, given_settings
@@ -49,7 +49,7 @@ def precompute(
     from tlkit.commands.precompute import run_precompute
 
     options, sections = _plan_features("precompute", boundary, settings, ray)
-    return run_precompute(fetch(data, console), options, **sections, console=console or quiet_console())
+    return run_precompute(fetch_data(data, console), options, **sections, console=console or quiet_console())
 
 
 def compute_features(
@@ -82,7 +82,9 @@ def compute_features(
     if boundary == TOP:
         settings.setdefault("head", LINEAR)
     options, sections = _plan_features("compute_features", boundary, settings)
-    _, features = ensure_dataset_features(fetch(data, console), options, **sections, console=console or quiet_console())
+    _, features = ensure_dataset_features(
+        fetch_data(data, console), options, **sections, console=console or quiet_console()
+    )
     parts = list(features.splits.values())
     positions = np.concatenate([part.positions[:, 0] for part in parts])
     return features.cache.read(positions), [record.path for part in parts for record in part.records]

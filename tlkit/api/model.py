@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.api.arguments import Place, Result, as_path, fetch, plan_views, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch_data, plan_views, quiet_console
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.data.image_file import ImageFile, OpenImage, SourceImage
 from tlkit.data.images import LOADER_VERSION
@@ -166,7 +166,7 @@ class Model:
         check_known(settings, DataSettings, of="evaluate")
         return run_evaluate(
             self._run,
-            fetch(data, console),
+            fetch_data(data, console),
             EvaluateOptions(
                 split=split,
                 top_k=top_k,

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from tlkit.api.arguments import Place, Result, as_path, fetch, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_data, quiet_console
 from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
 from tlkit.recipes.settings import (
     FIND,
@@ -56,7 +56,7 @@ def compare(
     from tlkit.probes.candidates import ComparisonRequest
 
     return run_compare(
-        fetch(data, console),
+        fetch_data(data, console),
         requested=ComparisonRequest(backbones, boundaries, heads, policies, [str(number) for number in views]),
         **sections,
         seed=seed,
@@ -92,7 +92,7 @@ def leak(
     from tlkit.commands.leak import run_leak
 
     return run_leak(
-        fetch(data, console),
+        fetch_data(data, console),
         **sections,
         group_by=group_by,
         seed=seed,
@@ -130,7 +130,7 @@ def plan(data: Place, *, out: Place | None = None, console: Console | None = Non
     from tlkit.commands.plan import run_plan
 
     return run_plan(
-        fetch(data, console),
+        fetch_data(data, console),
         sections=given_sections(settings),
         views=given_settings(Stage, settings),
         out=as_path(out),
@@ -169,5 +169,5 @@ def lr_find(
     start = fetch(start_from, console)
     recipe = make_finetune_recipe(stage=stage, sections=given_sections(settings), start_from=start)
     return run_lr_find(
-        recipe, fetch(data, console), out=as_path(out), start_from=start, console=console or quiet_console()
+        recipe, fetch_data(data, console), out=as_path(out), start_from=start, console=console or quiet_console()
     )

@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.api.arguments import Place, Result, as_path, fetch, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_data, quiet_console
 from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
 from tlkit.recipes.settings import (
     SECTIONS,
@@ -46,7 +46,10 @@ def read_data(data: Place, **settings: Any) -> Manifest:
 
     seed = collect_settings(TrainingSettings, settings).seed
     return read_dataset(
-        fetch(data, None), collect_settings(DataSettings, settings), seed=seed, index=FileIndex(default_cache_root())
+        fetch_data(data, None),
+        collect_settings(DataSettings, settings),
+        seed=seed,
+        index=FileIndex(default_cache_root()),
     )
 
 
@@ -87,7 +90,7 @@ def finetune(
     recipe = make_finetune_recipe(stage=stage, sections=sections, start_from=start)
     if reach := describe_reach(stage, recipe):
         console.say(reach)
-    return _train(recipe, fetch(data, console), out, start, resume=resume, console=console)
+    return _train(recipe, fetch_data(data, console), out, start, resume=resume, console=console)
 
 
 def run(
@@ -122,13 +125,13 @@ def run(
 
     chosen = make_recipe_from_file(
         Path(recipe),
-        data=fetch(data, console),
+        data=fetch_data(data, console),
         sections=given_sections(settings),
         start_from=fetch(start_from, console),
     )
     return _train(
         chosen,
-        fetch(str(chosen.inputs.data), console),
+        fetch_data(str(chosen.inputs.data), console),
         out,
         fetch(chosen.inputs.start_from, console),
         resume=resume,

@@ -34,9 +34,9 @@ def forget_copies() -> None:
 def show_path(path: str | os.PathLike[str]) -> str:
     """Return the URL of a path in a copy; any other path as it is."""
     text = os.fspath(path)
+    if text in _urls:
+        return _urls[text]
     for folder, url in _urls.items():
-        if text == folder:
-            return url
         if text.startswith(folder + os.sep):
             return f"{url}/{text[len(folder) + 1 :].replace(os.sep, '/')}"
     return text
@@ -44,7 +44,7 @@ def show_path(path: str | os.PathLike[str]) -> str:
 
 def show_text(text: str) -> str:
     """Return a text with the URL in place of every copy's path."""
-    for folder, url in _urls.items():
+    for folder, url in sorted(_urls.items(), key=lambda item: -len(item[0])):
         text = text.replace(folder, url)
     return text
 

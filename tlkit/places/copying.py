@@ -21,6 +21,7 @@ from tlkit.places.failures import ObjectError, unreachable
 from tlkit.places.folders import CopyFolder, held_folder
 from tlkit.places.index import CopyIndex
 from tlkit.places.names import find_name_problem, is_hidden, is_placeholder
+from tlkit.places.packed.patterns import PACKED_SUFFIXES
 from tlkit.places.place import Place
 from tlkit.places.retries import PassingError, try_again
 from tlkit.places.stores import Store, StoredObject, open_store
@@ -166,7 +167,7 @@ def _list(store: Store, index: CopyIndex, report: _Report, teller: Teller) -> No
 
 def _find_problem(stored: StoredObject) -> str | None:
     """Return why an object is not copied; None if it can be."""
-    if stored.num_bytes > MAX_OBJECT_BYTES:
+    if stored.num_bytes > MAX_OBJECT_BYTES and not stored.key.lower().endswith(PACKED_SUFFIXES):
         return f"larger than {MAX_OBJECT_BYTES / 2**30:g} GiB"
     return find_name_problem(stored.key)
 

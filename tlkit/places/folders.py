@@ -25,7 +25,7 @@ PLACES = "places"
 _DESCRIPTION, _INDEX, _ASIDE = "place.json", "objects.sqlite", "aside"
 _LOCK, _COPYING = "lock", "copying"
 _OWN_FILES = (_DESCRIPTION, _INDEX, f"{_INDEX}-journal", _COPYING, _LOCK)
-_NAME = re.compile(r".{1,64}-(objects-)?[0-9a-f]{16}")
+_NAME = re.compile(r".{1,64}-(objects-|unpacked-)?[0-9a-f]{16}")
 _PAUSE_SECONDS = 0.2
 
 _users = ExitStack()
@@ -66,8 +66,13 @@ class CopyFolder:
         self.data.mkdir(exist_ok=True)
 
     def describe(self) -> None:
-        """Write what the copy is of; the file's time is that of its last use."""
-        write_json(self.path / _DESCRIPTION, {"url": str(self.place)})
+        """Write what the copy is of."""
+        write_description(self.path, str(self.place))
+
+
+def write_description(folder: Path, text: str) -> None:
+    """Write into a copy's folder what it is a copy of; the file's time is that of its last use."""
+    write_json(folder / _DESCRIPTION, {"url": text})
 
 
 def _is_plain(name: str) -> bool:
@@ -103,13 +108,28 @@ def held_folder(place: Place, root: Path, *, of_objects: bool = False) -> Iterat
         OSError: The folder cannot be made.
     """
     folder = find_copy_folder(place, root, of_objects=of_objects)
-    with waiting_for(f"another process that copies {place}"):
-        _use(folder.path)
-        turn = _take_turn(folder.path / _COPYING)
-    with turn:
+    with held_path(folder.path, f"another process that copies {place}"):
         if not folder.index.exists():  # nobody knows what these files are
             shutil.rmtree(folder.data, ignore_errors=True)
         yield folder
+
+
+@contextmanager
+def held_path(path: Path, waited_for: str) -> Iterator[None]:
+    """Hold the folder of a copy, which is made if needed, so that only this process changes it; none removes it later.
+
+    Args:
+        path: The folder.
+        waited_for: What another process does that holds it, in words.
+
+    Raises:
+        OSError: The folder cannot be made.
+    """
+    with waiting_for(waited_for):
+        _use(path)
+        turn = _take_turn(path / _COPYING)
+    with turn:
+        yield
 
 
 def _use(folder: Path) -> None:

@@ -20,6 +20,7 @@ from tlkit.metadata.columns import format_metadata
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import WEIGHTS_FILE, find_bundle
 from tlkit.places.copies import show_path
+from tlkit.places.packed.patterns import is_packed
 from tlkit.places.place import is_place
 from tlkit.recipes import (
     SECTIONS,
@@ -51,7 +52,7 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
             expected="a data set after the recipe, or data in its [inputs] table",
             fix=f"tlkit run {path} DATA",
         )
-    elif not is_place(recorded.data) and not Path(recorded.data).exists():
+    elif not (is_place(recorded.data) or is_packed(recorded.data) or Path(recorded.data).exists()):
         raise RunError(
             f"{path}: its data set no longer exists: {recorded.data}.",
             expected="the data set that the recipe was made with",
