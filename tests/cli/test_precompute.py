@@ -62,3 +62,20 @@ def test_precompute_checks_names_before_it_looks_at_the_images(run_cli: Callable
     result = run_cli("precompute", tmp_path / "nowhere", "--backbone", "tini", "--json")
     assert result.exit_code == 1
     assert "tini" in result.json()["error"]["found"]
+
+
+def test_parts_share_the_work(run_cli: Callable[..., Any], photos: Path) -> None:
+    parts = [run_cli("precompute", photos, *SMALLEST, "--part", f"{number}/2", "--json").json() for number in (1, 2)]
+    assert [sum(part[name] for part in parts) for name in ("images", "hits", "misses")] == [10, 0, 10]
+    assert [part["part"] for part in parts] == ["1/2", "2/2"]
+    assert run_cli("precompute", photos, *SMALLEST, "--json").json()["hits"] == 10
+
+
+def test_a_part_that_does_not_exist_is_refused(run_cli: Callable[..., Any], tmp_path: Path) -> None:
+    result = run_cli("precompute", tmp_path / "nowhere", *SMALLEST, "--part", "9/8")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: --part is '9/8'.\n"
+        "  Expected: number/count, from 1/COUNT to COUNT/COUNT\n"
+        "  Fix: use --part 1/8 for the first of eight parts, and --part 8/8 for the last.\n"
+    )

@@ -13,6 +13,7 @@ from tlkit.commands.evaluate import EvaluateOptions
 from tlkit.commands.precompute import PrecomputeOptions
 from tlkit.commands.predict import PredictOptions, PredictOutputs
 from tlkit.data.images import LOADER_VERSION
+from tlkit.data.parts import Part
 from tlkit.data.views import ViewPlan
 from tlkit.probes.candidates import ComparisonRequest
 from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
@@ -141,10 +142,10 @@ def test_options_of_leak(call: Call) -> None:
 def test_options_of_precompute(call: Call) -> None:
     arguments, settings = call(
         "tlkit.commands.precompute.run_precompute",
-        "precompute data --boundary block4 --head conv --views 3 --policy crops --seed 7 --ray local",
+        "precompute data --boundary block4 --head conv --views 3 --policy crops --seed 7 --ray local --part 3/8",
         f"{DATA_WORDS} {NAME_WORDS} {BACKBONE_WORDS}",
     )
-    options = PrecomputeOptions("block4", HeadSettings(kind="conv"), ViewPlan("crops", 3, 7), "local")
+    options = PrecomputeOptions("block4", HeadSettings(kind="conv"), ViewPlan("crops", 3, 7), "local", Part(3, 8))
     assert arguments == (Path("data"), options)
     assert settings == {"data_settings": DATA, "backbone_settings": BACKBONE}
 

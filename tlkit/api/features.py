@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -28,27 +29,37 @@ __all__ = ["compute_features", "precompute"]
 
 
 def precompute(
-    data: Place, *, boundary: str = TOP, ray: str | None = None, console: Console | None = None, **settings: Any
+    data: Place,
+    *,
+    boundary: str = TOP,
+    part: str | None = None,
+    ray: str | None = None,
+    console: Console | None = None,
+    **settings: Any,
 ) -> Result:
     """Compute and cache the features of a data set: `tlkit precompute`.
 
     Args:
         data: As in `finetune`.
         boundary: Layer group after which the network is cut, or top.
+        part: `3/8` for the third of eight parts, chosen by the paths of the images; None for all images.
         ray: A Ray cluster that computes: "auto" for a running one, "local" for one on this machine, or HOST:PORT.
         console: As in `finetune`.
         settings: Settings of `[backbone]` and `[data]`; `head`, `views`, `policy` and `seed`.
 
     Returns:
-        `images`, `hits` and `misses` (rows of the cache), `skipped` (files), `seconds`, `images_per_second` and the
-        folder of the `cache`.
+        `images`, `hits` and `misses` (rows of the cache), `skipped` (files), `seconds`, `images_per_second`, the `part`, and
+        the folder of the `cache` with its `engine` and `precision`.
 
     Raises:
         TlkitError: Any problem that the user can solve.
     """
     from tlkit.commands.precompute import run_precompute
+    from tlkit.data.parts import Part
 
     options, sections = _plan_features("precompute", boundary, settings, ray)
+    if part is not None:
+        options = dataclasses.replace(options, part=Part.parse(part))
     return run_precompute(fetch_data(data, console), options, **sections, console=console or quiet_console())
 
 

@@ -17,9 +17,11 @@ from tlkit.backbones.weights import check_weights
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
+from tlkit.data.parts import Part, check_part_settings, read_part
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.distribution.cluster import check_cluster, opened_cluster
 from tlkit.errors import SettingError
+from tlkit.features.engine_choice import check_calibrated
 from tlkit.features.ensure import DatasetFeatures, check_boundary, ensure_features
 from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import TrunkRequest, find_note
@@ -41,12 +43,14 @@ class PrecomputeOptions:
             default head.
         views: The views of the training images; its seed is also used for the split and for random weights.
         ray: A Ray cluster that computes them: auto, local or an address; None for this process.
+        part: The part of the images; None for all of them.
     """
 
     boundary: str = TOP
     head: HeadSettings | None = None
     views: ViewPlan = PICTURE_ITSELF
     ray: str | None = None
+    part: Part | None = None
 
 
 def run_precompute(
@@ -68,7 +72,8 @@ def run_precompute(
 
     Returns:
         The JSON result: numbers of `images`, `hits` and `misses` (rows of the cache) and `skipped` files, the total
-        `seconds`, and `images_per_second`, the throughput for missing rows.
+        `seconds`, and `images_per_second`, the throughput for missing rows; the `part`, and the `cache` with its `engine`
+        and `precision`.
 
     Raises:
         TlkitError: See `ensure_dataset_features`.
@@ -77,7 +82,16 @@ def run_precompute(
     manifest, features = ensure_dataset_features(
         data, options, data_settings=data_settings, backbone_settings=backbone_settings, console=console
     )
-    return _print_result(manifest, features, time.perf_counter() - start, console)
+    payload = _print_result(manifest, features, time.perf_counter() - start, console)
+    if options.part:
+        _name_engine(backbone_settings, features, console)
+    spec = features.cache.spec
+    return {
+        **payload,
+        "part": str(options.part) if options.part else None,
+        "engine": spec.engine,
+        "precision": spec.precision,
+    }
 
 
 def ensure_dataset_features(
@@ -109,25 +123,46 @@ def ensure_dataset_features(
     check_weights(backbone.entry, backbone.weights)
 
     cache_root = default_cache_root()
+    if options.part:
+        check_part_settings(data_settings)
+        check_calibrated(backbone, cache_root)
     pooling = (head or HeadSettings()).record.pooling
     request = TrunkRequest(backbone, pooling, boundary, views.seed)
     with opened_cluster(options.ray) as cluster:
         if find_note(request, cache_root) is None:
             fetch_weights(backbone, data)
-        manifest = _read_manifest(data, data_settings, views.seed, cache_root, console)
+        manifest = _read_manifest(data, options, data_settings, cache_root, console)
         trunk = open_trunk(request, cache_root, console)
-        wanted = FeatureRequest(backbone, boundary, views)
+        wanted = FeatureRequest(backbone, boundary, views, is_part=options.part is not None)
         features = ensure_features(manifest, trunk, wanted, cache_root=cache_root, console=console, cluster=cluster)
     if data_settings.strict:
         features.refuse_skipped()
     return manifest, features
 
 
-def _read_manifest(data: Path, settings: DataSettings, seed: int, cache_root: Path, console: Console) -> Manifest:
+def _read_manifest(
+    data: Path, options: PrecomputeOptions, settings: DataSettings, cache_root: Path, console: Console
+) -> Manifest:
     progress = partial(console.progress, "Checking")
-    manifest: Manifest = read_dataset(data, settings, seed=seed, index=FileIndex(cache_root), progress=progress)
+    index, views = FileIndex(cache_root), options.views
+    if options.part:
+        manifest = read_part(data, settings, options.part, views=views, index=index, progress=progress)
+        for notice in manifest.notices:
+            console.say(notice)
+        return manifest
+    manifest = read_dataset(data, settings, seed=views.seed, index=index, progress=progress)
     print_images(manifest, console)
     return manifest
+
+
+def _name_engine(settings: BackboneSettings, features: DatasetFeatures, console: Console) -> None:
+    """Say by which options the other parts come into the same cache, where they might choose otherwise."""
+    spec = features.cache.spec
+    if "auto" in (settings.engine, settings.precision):
+        console.say(
+            f"Other parts belong to the same cache if they, too, are computed by {spec.engine} in {spec.precision}: on "
+            f"machines that differ, give all parts --engine {spec.engine} --precision {spec.precision}."
+        )
 
 
 def _print_result(manifest: Manifest, features: DatasetFeatures, seconds: float, console: Console) -> dict[str, Any]:

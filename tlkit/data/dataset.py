@@ -28,7 +28,7 @@ from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedFile
 from tlkit.data.near_copies import key_by_similarity
-from tlkit.data.records import Progress, describe_record, look_with, read_records
+from tlkit.data.records import Progress, check_strict, describe_record, look_with, read_records
 from tlkit.data.splits import complete_splits, sample_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
@@ -89,12 +89,12 @@ def read_dataset(
         SettingError: A setting does not apply to this data.
     """
     boxes = read_image_boxes(data, settings.boxes)
-    found = _find_candidates(data, settings, boxes)
+    found = find_candidates(data, settings, boxes)
     class_names = earlier.class_names if earlier else None
     records, unusable, names = read_records(data, found.items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
     skipped = (*found.skipped, *unusable, *(SkippedFile(*each) for each in list_failures(data).items()))
-    _check_strict(settings, skipped)
+    check_strict(settings, skipped)
     ordered_names = tuple(names if class_names is None else class_names)
     records = sample_records(records, find_task(settings.task), seed, fraction=settings.sample)
     find_keys = partial(key_by_similarity, grey=earlier.grey if earlier else (), progress=progress)
@@ -130,21 +130,25 @@ def read_evaluation_set(
         SettingError: A split was requested, but the data has none.
     """
     boxes = read_image_boxes(data, settings.boxes)
-    found = _find_candidates(data, settings, boxes)
+    found = find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
     records, unusable, _ = read_records(data, items, settings, class_names, look_with(index, progress), boxes)
     records = _add_metadata(records, settings)
     skipped = (*found.skipped, *unusable, *(SkippedFile(*each) for each in list_failures(data).items()))
-    _check_strict(settings, skipped)
+    check_strict(settings, skipped)
     records = sample_records(records, find_task(settings.task), seed, fraction=settings.sample)
     records = [dataclasses.replace(record, split="test") for record in records]
     return _build_manifest(found, settings, tuple(class_names), records, skipped, boxes)
 
 
-def _find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None) -> Candidates:
-    """Return the files in the folder or the table, at least one.
+def find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None) -> Candidates:
+    """Return the files in the folder or the table, at least one, without opening them.
 
     With boxes, a folder needs no class folders: the classes come from the boxes.
+
+    Raises:
+        DataError: There are none, or the data is not a data set.
+        SettingError: A setting does not apply to this data.
     """
     if data.is_dir():
         _refuse_columns(data, settings)
@@ -268,16 +272,6 @@ def _choose_split(data: Path, items: Sequence[Candidate], split: str | None) -> 
     return [item for item in items if item.split == requested]
 
 
-def _check_strict(settings: DataSettings, skipped: Sequence[SkippedFile]) -> None:
-    """Raise DataError for the first unusable file, if --strict is set."""
-    if settings.strict and skipped:
-        raise DataError(
-            f"{skipped[0].path}: {skipped[0].reason}.",
-            expected="only usable images, because of --strict",
-            fix="fix or remove the file, or remove --strict to skip it.",
-        )
-
-
 def _build_manifest(
     found: Candidates,
     settings: DataSettings,
@@ -296,7 +290,7 @@ def _build_manifest(
     ranges = choose_grey_ranges(measured) if grey is None else grey
     notices = (
         *found.notices,
-        *_name_unused_columns(found, settings),
+        *name_unused_columns(found, settings),
         *box_notices,
         *duplicates,
         *find_notices(task, names, records, skipped),
@@ -308,7 +302,7 @@ def _build_manifest(
     )
 
 
-def _name_unused_columns(found: Candidates, settings: DataSettings) -> Iterator[str]:
+def name_unused_columns(found: Candidates, settings: DataSettings) -> Iterator[str]:
     """Yield a notice of unused columns of the table; box columns count as used if boxes are requested."""
     boxes = find_box(found.unused_columns)
     unused = [name for name in found.unused_columns if not (settings.boxes and name in boxes)]

@@ -201,13 +201,13 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         "grey": [asdict(item) for item in manifest.grey],
     }
     root = manifest.root
-    findings = ((_shorten(item.path, root), item.finding) for item in manifest.findings)
+    findings = ((shorten_path(item.path, root), item.finding) for item in manifest.findings)
     write_text(folder / FINDINGS_FILE, _format_csv(_FINDING_COLUMNS, findings))
     records = (
         (
             item.split,
             item.answer,
-            _shorten(item.path, root),
+            shorten_path(item.path, root),
             item.sha256,
             item.width,
             item.height,
@@ -216,7 +216,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         )
         for item in manifest.records
     )
-    skipped = ((_shorten(item.path, root), item.reason) for item in manifest.skipped)
+    skipped = ((shorten_path(item.path, root), item.reason) for item in manifest.skipped)
     tables = (
         _format_csv(_record_columns(manifest.metadata_columns), records),
         _format_csv(_SKIPPED_COLUMNS, skipped),
@@ -294,7 +294,7 @@ def _parse_box(cells: Sequence[str]) -> Box | None:
     return left, top, right, bottom
 
 
-def _shorten(path: Path, root: Path) -> str:
+def shorten_path(path: Path, root: Path) -> str:
     """Return a path as written in the files: relative to the root if below it, with slashes."""
     return path.relative_to(root).as_posix() if path.is_relative_to(root) else show_path(path)
 

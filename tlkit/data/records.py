@@ -91,6 +91,20 @@ def _build_record(item: Candidate, fact: FileFacts, task: Task, boxes: ImageBoxe
     return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, answer, corners, item.metadata, fact)
 
 
+def check_strict(settings: DataSettings, skipped: Sequence[SkippedFile]) -> None:
+    """Check that all files are usable, if --strict is set.
+
+    Raises:
+        DataError: For the first that is not.
+    """
+    if settings.strict and skipped:
+        raise DataError(
+            f"{skipped[0].path}: {skipped[0].reason}.",
+            expected="only usable images, because of --strict",
+            fix="fix or remove the file, or remove --strict to skip it.",
+        )
+
+
 def describe_record(record: ImageRecord) -> dict[str, str]:
     """Return the facts of an image's file, as it was looked at, as metadata: see `describe_facts`."""
     if record.facts is None:

@@ -162,7 +162,7 @@ def complete_splits(
     With `group_by = similarity`, images to whose hashes `find_keys` gives the same key stay together, as equal files do.
     """
     given = {record.split for record in records} - {NOT_GIVEN}
-    _check_fractions(data, settings, given)
+    check_fractions(data, settings, given)
     validation_fraction = 0.0 if "validation" in given else settings.validation_fraction
     groups_copies = settings.group_by == SIMILARITY
     if validation_fraction == settings.test_fraction == 0:
@@ -194,7 +194,7 @@ def complete_splits(
     ]
 
 
-def _check_fractions(data: Path, settings: DataSettings, given: set[str]) -> None:
+def check_fractions(data: Path, settings: DataSettings, given: set[str]) -> None:
     """Check that the split settings match the splits in the data.
 
     Raises:

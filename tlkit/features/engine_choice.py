@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import INT8
-from tlkit.errors import NumericsError
+from tlkit.errors import NumericsError, SettingError
 from tlkit.features.allowed_engines import Choice, can_run, iterate_choices, list_engines
 from tlkit.features.cache import CacheSpec, FeatureCache
 from tlkit.features.calibration import CalibrationSample, calibrate, has_quantized_trunk
@@ -69,6 +69,7 @@ class Work:
         num_rows: Number of rows.
         load_sample: Returns some of the images, uint8 (n, height, width, 3), n <= 8; None if no file can be read.
         load_calibration_sample: Returns the images to calibrate int8 on; None if no file can be read.
+        may_time: Whether engines may be timed to choose one; parts of a data set must not choose by chance.
     """
 
     spec: CacheSpec
@@ -77,6 +78,7 @@ class Work:
     num_rows: int
     load_sample: Callable[[], NDArray[np.uint8] | None] = lambda: None
     load_calibration_sample: Callable[[], CalibrationSample | None] = lambda: None
+    may_time: bool = True
 
     @cached_property
     def sample(self) -> NDArray[np.uint8] | None:
@@ -178,6 +180,27 @@ def _list_all(backbone: ResolvedBackbone, spec: CacheSpec, cache_root: Path) -> 
     return list(itertools.starmap(Choice, itertools.product(engines, precisions)))
 
 
+def check_calibrated(backbone: ResolvedBackbone, cache_root: Path) -> None:
+    """Check that a part of a data set in int8 can continue a cache, before its images are read.
+
+    Raises:
+        SettingError: No network has been calibrated.
+    """
+    if backbone.precision == INT8:
+        name = backbone.entry.name
+        if not any(spec.precision == INT8 and spec.backbone == name for spec in read_specs(cache_root)):
+            raise calibrated_in_part()
+
+
+def calibrated_in_part() -> SettingError:
+    """Return the error for a part of a data set that would calibrate a network of its own."""
+    return SettingError(
+        "precision is int8, and --part is given: each part would calibrate a network of its own, with other features.",
+        expected="a cache in int8 that holds some of the part's images, whose calibrated network all parts then use",
+        fix="run the command once without --part and with --sample 0.01, or use another --precision.",
+    )
+
+
 def select_engine(
     work: Work, backbone: ResolvedBackbone, begun: FeatureCache | None, console: Console
 ) -> tuple[Engine, FeatureCache]:
@@ -195,7 +218,7 @@ def select_engine(
     """
     trials: list[TriedEngine] = []
     refusals: list[NumericsError] = []
-    is_choosing = not begun and len(list_engines(backbone)) > 1
+    is_choosing = work.may_time and not begun and len(list_engines(backbone)) > 1
     for choice in [Choice.of(begun.spec)] if begun else iterate_choices(backbone):
         if any(trial.choice.engine == choice.engine for trial in trials):
             continue

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import shutil
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
@@ -12,13 +13,13 @@ from typing import TYPE_CHECKING
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.backbones.catalogue import PIXELS, BackboneEntry
+from tlkit.backbones.catalogue import INT8, PIXELS, BackboneEntry
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
 from tlkit.distribution.cluster import Cluster
 from tlkit.errors import CacheError, DataError, SettingError
 from tlkit.features.cache import FeatureCache
 from tlkit.features.calibration import load_calibration_sample
-from tlkit.features.engine_choice import NUM_SAMPLES, Work, find_begun_cache, select_engine
+from tlkit.features.engine_choice import NUM_SAMPLES, Work, calibrated_in_part, find_begun_cache, select_engine
 from tlkit.features.extract import FillReport, fill_cache, load_sample
 from tlkit.features.folder import note_use
 from tlkit.features.remote import FeatureWorkers
@@ -91,12 +92,16 @@ class FeatureRows:
             BackboneError: The engine that is asked for is not installed.
             CacheError: The cache cannot be written.
             NumericsError: No engine gives the features of float32 Keras.
+            SettingError: A part of a data set would be the first of its cache in int8.
         """
+        if self._request.is_part and self.cache is None and self._request.backbone.precision == INT8:
+            raise calibrated_in_part()
         step = max(1, len(self.missing) // NUM_SAMPLES)
         keys = [key for of_file in self.requested.list_files(self.missing[::step]) for key in of_file]
         load_some = partial(load_sample, keys, lambda key: self._load([key])[0], NUM_SAMPLES)
         load_more = partial(load_calibration_sample, self.requested, self._load)
         work = Work(self.spec, self._trunk, self._cache_root, len(self.missing), load_some, load_more)
+        work = dataclasses.replace(work, may_time=not self._request.is_part)
         return select_engine(work, self._request.backbone, self.cache, console)
 
     def compute(
@@ -233,6 +238,7 @@ def ensure_features(
         ClusterError: The cluster has no workers, or cannot be reached.
         DataError: A node of the cluster does not see an image that this machine sees.
         NumericsError: A feature does not fit into the number format, or no engine gives those of float32 Keras.
+        SettingError: A part of a data set would be the first of its cache in int8.
     """
     rows = FeatureRows(manifest, trunk, request, cache_root)
     cache, hits, missing = rows.cache, rows.num_found, rows.missing

@@ -17,9 +17,11 @@ class FeatureRequest:
         boundary: Where the network is cut; not `pixels`.
         views: The views of the training images.
         is_pooled: Whether to average over the positions of the feature map.
+        is_part: Whether other processes compute other images for the same cache, and choose their engine by themselves.
     """
 
     backbone: ResolvedBackbone
     boundary: str
     views: ViewPlan = PICTURE_ITSELF
     is_pooled: bool = False
+    is_part: bool = False
