@@ -8,6 +8,7 @@ import pytest
 
 from tlkit.backbones.build import Backbone, add_missing_rescaling, build_architecture, build_backbone
 from tlkit.backbones.catalogue import find_backbone
+from tlkit.backbones.note import TrunkNote
 from tlkit.backbones.weights import finalize_normalization
 from tlkit.errors import BackboneError
 
@@ -138,3 +139,30 @@ def test_a_normalisation_by_deviations_in_the_variances_place_is_put_right() -> 
     finalize_normalization(model)
     images = draw_pixels(1, 4)
     np.testing.assert_allclose(np.asarray(model(images)), (images / 255 - mean) / deviation, atol=1e-5)
+
+
+def test_with_a_note_a_backbone_is_built_when_something_asks_for_its_model(tiny: Backbone) -> None:
+    sizes = tuple(group.num_parameters for group in tiny.groups)
+    note = TrunkNote(tiny.weights.sha256, tiny.feature_shape("top"), sizes)
+    built: list[str] = []
+
+    def build() -> keras.Model:
+        built.append("tiny")
+        return tiny.model
+
+    noted = Backbone(tiny.entry, tiny.image_size, tiny.pooling, build, tiny.weights, note)
+    known = (noted.feature_shape("top"), noted.trunk_sha256("top"), noted.count_by_group(), noted.tail("top"))
+    assert known == (tiny.feature_shape("top"), tiny.trunk_sha256("top"), tiny.count_by_group(), None)
+    assert note.num_parameters == tiny.model.count_params()
+    states = [noted.is_built, len(built)]
+    assert noted.model is noted.model is tiny.model
+    assert [*states, noted.is_built, len(built)] == [False, 0, True, 1]
+
+
+def test_the_hash_of_a_noted_backbone_is_that_of_its_weights_once_it_is_built() -> None:
+    backbone = build_backbone("tiny", image_size=(32, 32), pooling="avg", weights="random")
+    note = TrunkNote(backbone.weights.sha256, backbone.feature_shape("top"), ())
+    noted = Backbone(backbone.entry, (32, 32), "avg", lambda: backbone.model, backbone.weights, note)
+    weight = noted.named_weights()["block3a_1_conv/kernel"]
+    weight.assign(weight + 1)
+    assert noted.trunk_sha256("top") == backbone.trunk_sha256("top") != backbone.weights.sha256

@@ -2,7 +2,7 @@
 
 A `Backbone` is one Keras model with preprocessing inside. Trunks and tails share its layers and weights, so training a
 tail trains the backbone. The architecture depends only on name, image size and pooling, so layers and weight names are
-the same for all weights.
+the same for all weights. With a note on it, a backbone is only built when something asks for its model.
 """
 
 from __future__ import annotations
@@ -10,7 +10,7 @@ from __future__ import annotations
 import importlib
 import math
 import random
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
@@ -21,6 +21,7 @@ import numpy as np
 
 from tlkit.backbones.catalogue import PIXELS, POOLINGS, TOP, BackboneEntry, find_backbone
 from tlkit.backbones.cutting import LayerGroup, Step, find_cuts, find_groups, record_steps
+from tlkit.backbones.note import TrunkNote
 from tlkit.backbones.preprocessing import IMAGENET_STD_RGB, add_preprocessing
 from tlkit.backbones.weights import WeightsInfo, check_weights, hash_arrays, load_weights, stable_names
 
@@ -33,17 +34,29 @@ class Backbone:
         entry: Its entry in the catalogue.
         image_size: (height, width) in pixels.
         pooling: "avg" or "none", as in `keras.applications`.
-        model: RGB, float (n, height, width, 3), 0..255 -> features, float (n, h, w, channels), or (n, channels) pooled.
-        weights: Origin of the weights.
+        build: Returns the model; called once, when something asks for it.
+        weights: Origin of the weights, as they were loaded.
+        note: What is known of it before it is built; None if it is built.
     """
 
     entry: BackboneEntry
     image_size: tuple[int, int]
     pooling: str
-    model: keras.Model
+    build: Callable[[], keras.Model]
     weights: WeightsInfo
+    note: TrunkNote | None = None
     _trunks: dict[str, keras.Model] = field(default_factory=dict, init=False, repr=False)
     _tails: dict[str, keras.Model] = field(default_factory=dict, init=False, repr=False)
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """RGB, float (n, height, width, 3), 0..255 -> features, float (n, h, w, channels), or (n, channels) pooled."""
+        return self.build()
+
+    @property
+    def is_built(self) -> bool:
+        """Whether the model exists, so that its weights may have changed since they were loaded."""
+        return self.note is None or "model" in self.__dict__
 
     @cached_property
     def _graph(self) -> tuple[keras.Model, tuple[Step, ...]]:
@@ -68,7 +81,7 @@ class Backbone:
         if boundary == PIXELS:
             return (*self.image_size, 3)
         if boundary == TOP:
-            return tuple(self.model.output.shape[1:])
+            return self.note.feature_shape if self.note else tuple(self.model.output.shape[1:])
         return tuple(self._group(boundary).output.shape[1:])
 
     def trunk(self, boundary: str) -> keras.Model | None:
@@ -120,6 +133,11 @@ class Backbone:
         trunk = keras.Model(self._graph[0].input, output)
         return trunk, None if maps[-1] == len(steps) - 1 else self._build_tail(output)
 
+    def count_by_group(self) -> dict[str, int]:
+        """Return the number of weights of each layer group, from the pixels upwards."""
+        sizes = self.note.group_sizes if self.note else [group.num_parameters for group in self.groups]
+        return dict(zip(self.entry.groups, sizes, strict=True))
+
     def group_of(self, weight: keras.Variable) -> str:
         """Return the name of the layer group of a weight."""
         return self._group_names[id(weight)]
@@ -131,6 +149,8 @@ class Backbone:
     def trunk_sha256(self, boundary: str) -> str:
         """Return the hash of the weights below a boundary, as hex; training the tail does not change it."""
         boundary = self.entry.boundary(boundary)
+        if boundary == TOP and not self.is_built:
+            return self.weights.sha256
         if boundary == TOP:
             return hash_arrays({name: np.asarray(weight) for name, weight in self._names.items()})
         num_groups = self.entry.boundaries.index(boundary)
@@ -166,7 +186,7 @@ def build_backbone(
     check_weights(entry, weights)
     with _seeded_initialisation(seed):
         model = build_architecture(entry, image_size=image_size, pooling=pooling)
-    return Backbone(entry, image_size, pooling, model, load_weights(model, entry, weights))
+    return Backbone(entry, image_size, pooling, lambda: model, load_weights(model, entry, weights))
 
 
 def build_architecture(entry: BackboneEntry, *, image_size: tuple[int, int], pooling: str) -> keras.Model:

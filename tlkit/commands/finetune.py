@@ -20,6 +20,7 @@ from tlkit.errors import RunError
 from tlkit.inference.task_report import compute_task_report
 from tlkit.interruption import kept_if_interrupted
 from tlkit.models.about import format_size, measure_bundle
+from tlkit.models.spec import BundleSpec
 from tlkit.places.cache_root import default_cache_root
 from tlkit.probes.leak_warning import warn_of_leaks
 from tlkit.recipes import Recipe, read_recipe, write_recipe
@@ -33,7 +34,13 @@ from tlkit.runs.history import RunHistory
 from tlkit.runs.model import summarise_stages, write_model
 from tlkit.runs.preparation import RunPlan, fetch_inputs, plan_run, print_images
 from tlkit.runs.recipe import check_data, check_engines, name_inputs, record_engine, record_versions
-from tlkit.runs.report import describe_change, draw_views, qualify_validation, write_run_report
+from tlkit.runs.report import (
+    describe_change,
+    draw_views,
+    find_shown_policy,
+    qualify_validation,
+    write_run_report,
+)
 from tlkit.runs.shortcuts import summarise_shortcuts
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.tasks.report import Report
@@ -124,12 +131,15 @@ def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, starte
     print_metadata(run.manifest, classifier.spec, run.console)
     check_batch_norm(classifier, plan.stages, run.recipe, run.console)
     steps = OptionalSteps(run.console)
-    with steps.step("views.png"):
-        draw_views(folder.path / "views.png", run.manifest, classifier.spec, run.recipe)
     history = RunHistory(folder.path, steps, run.console)
+    augments = find_shown_policy(run.recipe) != "none"
+    if augments:
+        _draw_views(run, classifier.spec, folder, steps)
     for stage in plan.stages:
         run = _run_stage(run, stage, classifier, folder, history)
 
+    if not augments:
+        _draw_views(run, classifier.spec, folder, steps)
     scores, converted = finish_model(classifier, run, steps)
     networks = {each.format.name: each.network for each in converted}
     write_model(folder, classifier, run.manifest, history.outcomes, networks)
@@ -157,6 +167,12 @@ def _run(run: Run, copies: SplitCopies, plan: RunPlan, folder: RunFolder, starte
     folder.write_summary(summary)
     _print_end(run, folder, steps, report, beside_copies)
     return summary
+
+
+def _draw_views(run: Run, spec: BundleSpec, folder: RunFolder, steps: OptionalSteps) -> None:
+    """Draw views.png: before training if it shows augmented views, which help to judge the policy; otherwise after it."""
+    with steps.step("views.png"):
+        draw_views(folder.path / "views.png", run.manifest, spec, run.recipe)
 
 
 def _run_stage(run: Run, plan: StagePlan, classifier: Classifier, folder: RunFolder, history: RunHistory) -> Run:

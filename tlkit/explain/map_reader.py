@@ -78,7 +78,8 @@ class MapReader:
 
     def _read_cached(self) -> Iterator[tuple[NDArray[np.int64], NDArray[np.floating[Any]]]]:
         classifier = self.explainer.classifier
-        backbone = dataclasses.replace(classifier.backbone, pooling="none", model=self.explainer.trunk)
+        trunk = self.explainer.trunk
+        backbone = dataclasses.replace(classifier.backbone, pooling="none", build=lambda: trunk, note=None)
         if self.explainer.boundary in backbone.entry.boundaries[:-1]:
             backbone = classifier.backbone
         request = FeatureRequest(self.source.backbone, self.explainer.boundary)

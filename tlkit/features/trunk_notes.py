@@ -2,7 +2,7 @@
 
 The key of a cache contains the hash of the weights below the boundary and the shape of a feature. Both need a built
 network, which takes TensorFlow and seconds, but depend only on the weight file. So they are remembered while size and
-times of the file stay the same, together with the number of weights, which `tlkit compare` prints.
+times of the file stay the same, together with the number of weights of each layer group, which tables show.
 
 If a note cannot be read or written, the network is built.
 """
@@ -16,7 +16,7 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from tlkit.backbones.catalogue import TOP
+from tlkit.backbones.note import TrunkNote
 from tlkit.backbones.weights import RANDOM, locate_weights
 from tlkit.data.file_index import read_settled_stamp
 from tlkit.features.pruning import TRUNKS
@@ -64,21 +64,6 @@ class TrunkRequest:
         return cache_root / TRUNKS / f"{hashlib.sha256(document.encode()).hexdigest()[:FOLDER_NAME_LENGTH]}.json"
 
 
-@dataclass(frozen=True)
-class TrunkNote:
-    """What is known of a trunk without building it.
-
-    Attributes:
-        weights_sha256: Hash of the weights below the boundary, as hex.
-        feature_shape: Shape of an image's feature, (h, w, channels) or (channels,).
-        num_parameters: Number of weights below the boundary.
-    """
-
-    weights_sha256: str
-    feature_shape: tuple[int, ...]
-    num_parameters: int
-
-
 def find_note(request: TrunkRequest, cache_root: Path) -> TrunkNote | None:
     """Return the note on a trunk, if any."""
     path = request.locate_note(cache_root)
@@ -88,7 +73,7 @@ def find_note(request: TrunkRequest, cache_root: Path) -> TrunkNote | None:
             TrunkNote(
                 str(content["weights_sha256"]),
                 tuple(map(int, content["feature_shape"])),
-                int(content["num_parameters"]),
+                tuple(map(int, content["group_sizes"])),
             )
             if content
             else None
@@ -109,9 +94,7 @@ def note_trunk(request: TrunkRequest, note: TrunkNote, cache_root: Path) -> None
 
 
 def describe_trunk(backbone: Backbone, boundary: str) -> TrunkNote:
-    """Return the note on a trunk of a built network."""
-    num_parameters = backbone.model.count_params()
-    if boundary != TOP:
-        below = backbone.groups[: backbone.entry.boundaries.index(boundary)]
-        num_parameters = sum(group.num_parameters for group in below)
-    return TrunkNote(backbone.trunk_sha256(boundary), backbone.feature_shape(boundary), num_parameters)
+    """Return the note on a trunk of a network; only a trunk below the top needs it built."""
+    below = backbone.entry.boundaries.index(boundary)
+    sizes = tuple(backbone.count_by_group().values())[:below]
+    return TrunkNote(backbone.trunk_sha256(boundary), backbone.feature_shape(boundary), sizes)

@@ -12,12 +12,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from tlkit.backbones.catalogue import TOP
+from tlkit.backbones.note import TrunkNote
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import CacheError
 from tlkit.features.pruning import TRUNKS
 from tlkit.features.request import FeatureRequest
 from tlkit.features.spec import CacheSpec
-from tlkit.features.trunk_notes import TrunkNote, TrunkRequest, describe_trunk, find_note, note_trunk
+from tlkit.features.trunk_notes import TrunkRequest, describe_trunk, find_note, note_trunk
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -73,19 +74,47 @@ def open_trunk(request: TrunkRequest, cache_root: Path, console: Console, *, is_
         console: Prints a warning if the note cannot be written.
         is_pooled: Whether its features are pooled below the top, too.
     """
-    backbone: Backbone | None = None
+    note, build = _find_or_build(request, cache_root, console)
+    boundary = request.boundary
+    return Trunk(
+        note,
+        request.pooling,
+        request.backbone.image_size,
+        lambda: _cut(build(), boundary, is_pooled=is_pooled),
+    )
+
+
+def open_backbone(request: TrunkRequest, cache_root: Path, console: Console) -> Backbone:
+    """Return a backbone with freshly loaded weights; it is only built here if there is no note on it.
+
+    Building it later raises a CacheError if it differs from its note.
+
+    Args:
+        request: The trunk at the top.
+        cache_root: Root of the caches and notes.
+        console: Prints a warning if the note cannot be written.
+    """
+    from tlkit.backbones.build import Backbone
+    from tlkit.backbones.weights import WeightsInfo
+
+    note, build = _find_or_build(request, cache_root, console)
+    backbone = request.backbone
+    weights = WeightsInfo(backbone.weights, note.weights_sha256)
+    return Backbone(backbone.entry, backbone.image_size, request.pooling, lambda: build().model, weights, note)
+
+
+def _find_or_build(
+    request: TrunkRequest, cache_root: Path, console: Console
+) -> tuple[TrunkNote, Callable[[], Backbone]]:
+    """Return the note on a trunk, and what returns its network: a new one if it was noted before."""
     note = find_note(request, cache_root)
-    if note is None:
-        backbone = _build_backbone(request)
-        note = describe_trunk(backbone, request.boundary)
-        with console.disk_warning(f"{cache_root}: the hash of the weights cannot be recorded there"):
-            note_trunk(request, note, cache_root)
-
-    def build() -> keras.Model:
-        built = backbone or _build_noted(request, note, cache_root)
-        return _cut(built, request.boundary, is_pooled=is_pooled)
-
-    return Trunk(note, request.pooling, request.backbone.image_size, build)
+    if note is not None:
+        return note, lambda: _build_noted(request, note, cache_root)
+    backbone = _build_backbone(request)
+    note = describe_trunk(backbone, request.boundary)
+    with console.disk_warning(f"{cache_root}: the hash of the weights cannot be recorded there"):
+        note_trunk(request, note, cache_root)
+    return note, lambda: backbone
 
 
 def _build_noted(request: TrunkRequest, note: TrunkNote, cache_root: Path) -> Backbone:

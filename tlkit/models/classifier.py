@@ -6,6 +6,7 @@ Training runs it through one compiled function, as do evaluation and prediction 
 from __future__ import annotations
 
 import dataclasses
+from collections.abc import Callable
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
@@ -184,13 +185,16 @@ class Classifier:
         return {**outputs, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
 
 
-def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> Classifier:
-    """Build a new classifier with an untrained head, ready to be trained.
+def assemble_classifier(
+    spec: BundleSpec, *, weights: str | None = None, seed: int, open_backbone: Callable[[], Backbone] | None = None
+) -> Classifier:
+    """Make a new classifier with an untrained head, ready to be trained.
 
     Args:
         spec: The model's description; its provenance is filled in.
         weights: Weights of the backbone: imagenet, bundled, random, a path, or None for its default.
         seed: Seed of the head, and of random weights of the backbone.
+        open_backbone: Returns the backbone, which need not be built yet, with weights of its own; None to build it.
 
     Raises:
         BundleError: If the finished model could not be saved, for example because of a class name.
@@ -199,8 +203,10 @@ def assemble_classifier(spec: BundleSpec, *, weights: str | None, seed: int) -> 
     check_spec(spec)
     check_pooling(spec, place="this model")
     keras.utils.set_random_seed(seed)
-    backbone = build_backbone(
-        spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights=weights, seed=seed
+    backbone = (
+        open_backbone()
+        if open_backbone
+        else build_backbone(spec.backbone, image_size=spec.image_size, pooling=spec.pooling, weights=weights, seed=seed)
     )
     provenance = Provenance(
         weights_source=Path(backbone.weights.source).name,  # a path could reveal the user's name

@@ -93,8 +93,8 @@ def take_head(sections: Mapping[str, Mapping[str, Any]], kind: str | None) -> Ma
 
 def find_last_groups(backbone: Backbone) -> str:
     """Return the lowest of the last groups: the fewest with a quarter of the weights, and never all groups."""
-    sizes = [group.num_parameters for group in backbone.groups]
+    sizes = list(backbone.count_by_group().values())
     lowest = next(
         place for place in reversed(range(len(sizes))) if sum(sizes[place:]) >= MIN_SHARE_OF_LAST_GROUPS * sum(sizes)
     )
-    return backbone.groups[max(1, lowest)].name
+    return backbone.entry.groups[max(1, lowest)]

@@ -81,10 +81,15 @@ def qualify_validation(run: Path, manifest: Manifest) -> str:
     return f"{flatters}. This run has no test images; --test-fraction reserves some."
 
 
+def find_shown_policy(recipe: Recipe) -> str:
+    """Return the policy of the last stage that trains on several views of an image; "none" without one."""
+    stages = [stage for stage in recipe.stages if stage.unfreeze == "all" or stage.views > 1]
+    return stages[-1].policy if stages else "none"
+
+
 def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
     """Draw what the network sees: some training images, as they are and in the views of the last stage that has any."""
-    stages = [stage for stage in recipe.stages if stage.unfreeze == "all" or stage.views > 1]
-    policy = stages[-1].policy if stages else "none"
+    policy = find_shown_policy(recipe)
     num_views = NUM_SHEET_VIEWS if policy != "none" else 1
     train = manifest.in_split("train")
     chosen = [train[number] for number in np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int)]

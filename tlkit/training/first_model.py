@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import fetch_imagenet_file, is_to_be_fetched
 from tlkit.data.dataset import check_exists
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
 from tlkit.errors import SettingError
+from tlkit.features.trunk_notes import TrunkRequest
+from tlkit.features.trunks import open_backbone
 from tlkit.metadata.columns import parse_metadata
 from tlkit.metadata.encoding import describe_columns, fit_encoding
 from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
@@ -39,6 +43,9 @@ def fetch_weights(backbone: ResolvedBackbone, data: Path) -> None:
 
 def build_classifier(run: Run, start: Path | None) -> Classifier:
     """Return the model of the run or bundle at `start`, or a new one with an untrained head for the data.
+
+    The backbone of a new one is not built here if its weights were loaded before: a head that learns from cached features
+    does not need it.
 
     Raises:
         SettingError: The target scale is logarithmic, but some values are not above 0.
@@ -72,7 +79,12 @@ def build_classifier(run: Run, start: Path | None) -> Classifier:
         has_box=bool(data.boxes),
         grey=manifest.grey,
     )
-    return assemble_classifier(spec, weights=backbone.weights, seed=recipe.training.seed)
+    request = TrunkRequest(backbone, spec.pooling, TOP, recipe.training.seed)
+    return assemble_classifier(
+        spec,
+        seed=recipe.training.seed,
+        open_backbone=partial(open_backbone, request, run.cache_root, run.console),
+    )
 
 
 def print_metadata(manifest: Manifest, spec: BundleSpec, console: Console) -> None:

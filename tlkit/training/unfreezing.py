@@ -75,10 +75,10 @@ def compute_stage_rates(
         group_lr=stage.group_lr,
     )
     groups = find_variable_groups(model, backbone)
-    counts = dict.fromkeys([*(group.name for group in backbone.groups), HEAD_GROUP], 0)
+    totals = backbone.count_by_group() | {HEAD_GROUP: model.head.count_params()}
+    counts = dict.fromkeys(totals, 0)
     for group, variable in zip(groups, model.trainable_variables, strict=True):
         counts[group] += int(variable.value.shape.num_elements())
-    totals = {group.name: group.num_parameters for group in backbone.groups} | {HEAD_GROUP: model.head.count_params()}
     table = [GroupRate(group, totals[group], counts[group], rates.get(group, 0.0)) for group in counts]
     return [rates[group] for group in groups], table
 

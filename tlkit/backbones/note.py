@@ -1,0 +1,25 @@
+"""What is known of the part of a backbone below a boundary, so that not every question needs it built."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True)
+class TrunkNote:
+    """What is known of a trunk without building it.
+
+    Attributes:
+        weights_sha256: Hash of the weights below the boundary, as hex.
+        feature_shape: Shape of an image's feature, (h, w, channels) or (channels,).
+        group_sizes: Number of weights of each layer group below the boundary, from the pixels upwards.
+    """
+
+    weights_sha256: str
+    feature_shape: tuple[int, ...]
+    group_sizes: tuple[int, ...]
+
+    @property
+    def num_parameters(self) -> int:
+        """Number of weights below the boundary."""
+        return sum(self.group_sizes)
