@@ -123,6 +123,21 @@ def test_without_ray_every_command_says_how_to_install_it(
     )
 
 
+@pytest.mark.parametrize("place", ["auto", "127.0.0.1:1"])
+def test_a_cluster_that_is_not_there_is_an_error_at_once(
+    place: str, run_cli: Callable[..., CliResult], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("RAY_ADDRESS", "127.0.0.1:1")
+    monkeypatch.setattr("tlkit.distribution.ray_pool.find_spec", lambda name: name)
+    result = run_cli("precompute", "data", "--ray", place)
+    assert result.exit_code == 1
+    assert result.stderr == (
+        f"Error: --ray {place}: nothing answers at 127.0.0.1:1.\n"
+        "  Expected: a running cluster, of which this machine is a node\n"
+        "  Fix: start it with `ray start --head`, and `ray start --address=HEAD:6379` on the other nodes; or give --ray local.\n"
+    )
+
+
 def test_images_that_arrive_one_by_one_are_not_for_a_cluster(run_cli: Callable[..., CliResult]) -> None:
     result = run_cli("predict", "run", "-", "--ray", "local")
     assert result.stderr == (

@@ -9,9 +9,12 @@ from __future__ import annotations
 import contextlib
 import logging
 import math
+import os
 import re
 import signal
 import socket
+import sys
+import threading
 import time
 from collections.abc import Collection, Hashable, Iterator, Sequence
 from importlib.util import find_spec
@@ -72,11 +75,14 @@ def connected(where: str) -> Iterator[None]:
     Raises:
         ClusterError: There is no such cluster, or it does not answer.
     """
-    import ray
-
-    if ray.is_initialized():  # by a program that uses tlkit as a library
+    if "ray" in sys.modules and sys.modules["ray"].is_initialized():  # by a program that uses tlkit as a library
         yield
         return
+    address = os.environ.get("RAY_ADDRESS", "") if where == AUTO else where
+    if _ADDRESS.fullmatch(address) and not _answers(address):
+        raise _no_cluster(where, f"nothing answers at {address}")
+    import ray
+
     handlers = {number: signal.getsignal(number) for number in _SIGNALS}
     options: dict[str, Any] = {"logging_level": logging.ERROR, "log_to_driver": False, "configure_logging": True}
     if where == LOCAL:
@@ -87,24 +93,30 @@ def connected(where: str) -> Iterator[None]:
         with waiting_for("the Ray cluster"):
             ray.init(**options)
     except (ConnectionError, RuntimeError, ValueError, OSError) as error:
-        raise ClusterError(
-            f"--ray {where}: {_shorten(error)}.",
-            expected="a running cluster, of which this machine is a node"
-            if where != LOCAL
-            else "free memory and ports",
-            fix="start it with `ray start --head`, and `ray start --address=HEAD:6379` on the other nodes; or give "
-            "--ray local."
-            if where != LOCAL
-            else "free memory, or leave out --ray.",
-        ) from error
+        raise _no_cluster(where, _shorten(error)) from error
     finally:
-        for number, handler in handlers.items():
-            signal.signal(number, handler)
+        if threading.current_thread() is threading.main_thread():
+            for number, handler in handlers.items():
+                signal.signal(number, handler)
     with _hidden_notices():
         try:
             yield
         finally:
             ray.shutdown()
+
+
+def _no_cluster(where: str, reason: str) -> ClusterError:
+    if where == LOCAL:
+        return ClusterError(
+            f"--ray {where}: {reason}.",
+            expected="memory and ports for a cluster on this machine",
+            fix="free memory, or leave out --ray.",
+        )
+    return ClusterError(
+        f"--ray {where}: {reason}.",
+        expected="a running cluster, of which this machine is a node",
+        fix="start it with `ray start --head`, and `ray start --address=HEAD:6379` on the other nodes; or give --ray local.",
+    )
 
 
 @contextlib.contextmanager
@@ -188,6 +200,12 @@ class RayPool:
                 return Lost(_shorten(cause))
             cause.add_note(str(error))  # with the traceback of the other process
             return Refused(cause)
+        except exceptions.OutOfMemoryError:
+            return Lost("the node had too little memory")
+        except exceptions.ActorUnavailableError:
+            return Lost("it cannot be reached")
+        except exceptions.ObjectLostError:
+            return Lost("its answer is lost")
         except exceptions.RayError as error:
             return Lost(_shorten(error))
         return Refused(value.to_error()) if isinstance(value, Refusal) else Done(value)
@@ -227,17 +245,22 @@ class _Heart:
         Raises:
             ClusterError: They do not.
         """
-        if self._node.startswith("/") and not _answers(socket.AF_UNIX, self._node):
+        if self._node.startswith("/") and not _connects(socket.AF_UNIX, self._node):
             raise _unreachable("this machine's own node has ended")
-        host, _, port = self._head.rpartition(":")
-        while not _answers(socket.AF_INET6 if ":" in host else socket.AF_INET, (host.strip("[]"), int(port))):
+        while not _answers(self._head):
             if time.monotonic() - self._last_beat > _SECONDS_WITHOUT_HEAD:
                 raise _unreachable(f"its head {self._head} has ended")
             time.sleep(1)
         self._last_beat = time.monotonic()
 
 
-def _answers(family: int, address: Any) -> bool:
+def _answers(address: str) -> bool:
+    """Return whether anything listens at HOST:PORT."""
+    host, _, port = address.rpartition(":")
+    return _connects(socket.AF_INET6 if ":" in host else socket.AF_INET, (host.strip("[]"), int(port)))
+
+
+def _connects(family: int, address: Any) -> bool:
     with socket.socket(family) as connection:
         connection.settimeout(_SECONDS_TO_CONNECT)
         try:
