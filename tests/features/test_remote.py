@@ -38,7 +38,7 @@ def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
 @dataclass(frozen=True, eq=False)
 class PlayedParcel(EngineParcel):
     def open(self) -> Engine:
-        return Engine("keras", "float32", 4, 2, compute)
+        return Engine("keras", "float32", 4, 1, compute)
 
 
 @pytest.fixture(autouse=True)
@@ -168,7 +168,7 @@ def test_a_job_tells_files_that_cannot_be_read_from_those_that_are_no_images(tmp
     unusable = answer([FileRows(bad, sha256, (0,)), FileRows(tmp_path / "gone.png", "0" * 64, (0,))])
     assert [type(each) for each in unusable] == [Unusable, Unusable]
     assert [each.host for each in unusable] == ["", socket.gethostname()]
-    assert rows_at_a_time == 8
+    assert rows_at_a_time == 4
 
 
 def test_features_that_do_not_fit_are_refused_as_in_this_process(

@@ -160,7 +160,6 @@ class Nodes:
             place.worker = None
             place.next_start = self._clock() + self._limits.seconds_between_starts
         self._last_reason = reason
-        self._last_alive = self._clock()
         is_gone = worker.node.identity not in {node.identity for node in self._pool.list_nodes()}
         if not is_gone:
             self._warn(f"A worker on {worker.node.name} ended ({reason}); its work is done again.")
@@ -182,7 +181,6 @@ class Nodes:
         gone = []
         for identity in self._places.keys() - present.keys():
             place = self._places.pop(identity)
-            self._last_alive = self._clock()
             self._last_reason = f"{place.node.name} left"
             self._warn(f"The node {place.node.name} left the cluster; its work is done elsewhere.")
             if place.worker is not None:

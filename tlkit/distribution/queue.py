@@ -23,7 +23,7 @@ Item = TypeVar("Item")
 
 NUM_PARTS = 4
 """Number of batches into which one is split that ends its workers."""
-BATCHES_IN_TURN = 4
+BATCHES_IN_TURN = 8
 """A batch has this many times the rows that a worker computes at a time, so that little time passes between batches."""
 MAX_ROWS = 4096
 
