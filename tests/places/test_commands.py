@@ -42,7 +42,7 @@ def test_features_of_a_place_are_those_of_a_folder(
 
 
 def test_a_run_on_a_place_names_it_and_can_be_repeated(
-    s3: S3Server, photos: Path, run_cli: Callable[..., Any], tmp_path: Path, cache_root: Path
+    s3: S3Server, photos: Path, run_cli: Callable[..., Any], tmp_path: Path, cache_root: Path, untraced: None
 ) -> None:
     run = tmp_path / "run"
     words = (*SMALLEST, "--epochs", 1)

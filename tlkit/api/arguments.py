@@ -35,13 +35,22 @@ def as_path(place: Place | None) -> Path | None:
     Raises:
         SettingError: It is a URL.
     """
-    if place is not None and is_place(place):
+    return None if place is None else require_path(place)
+
+
+def require_path(place: Place) -> Path:
+    """Return the path of something on this machine.
+
+    Raises:
+        SettingError: It is a URL.
+    """
+    if is_place(place):
         raise SettingError(
             f"{without_secrets(place_text(place) or '')}: only a path on this machine is taken here.",
             expected="a local path; images, tables and models may be at a URL, and so may --out of `tlkit predict`",
             fix="use a local path.",
         )
-    return None if place is None else Path(place)
+    return Path(place)
 
 
 @overload
@@ -66,6 +75,30 @@ def fetch(place: Place | None, console: Console | None) -> Path | None:
 
     # Its messages are details, since standard output may be a table; progress and warnings go to standard error.
     return copy_place(parse_place(place), default_cache_root(), (console or quiet_console()).for_details())
+
+
+@overload
+def fetch_run(run: Place, console: Console | None) -> Path: ...
+
+
+@overload
+def fetch_run(run: Place | None, console: Console | None) -> Path | None: ...
+
+
+def fetch_run(run: Place | None, console: Console | None) -> Path | None:
+    """Return the folder of a run whose own images are needed; if those were copied and are gone, they are copied again.
+
+    Raises:
+        PlaceError: The run, or its images, cannot be read.
+        SettingError: A URL is of an unknown kind, or obstore is not installed.
+    """
+    folder = fetch(run, console)
+    if folder is not None:
+        from tlkit.runs.lost_data import find_lost_data
+
+        if lost := find_lost_data(folder):
+            fetch_data(lost, console)
+    return folder
 
 
 @overload

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from pathlib import Path
 from typing import Any
 
-from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_data, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch_data, fetch_run, quiet_console, require_path
 from tlkit.errors import SettingError
 from tlkit.recipes.given import check_known, collect_settings
 from tlkit.recipes.settings import BackboneSettings, DataSettings, TrainingSettings
@@ -52,7 +51,7 @@ def audit_images(
 
     request = AuditRequest(
         fetch_data(data, console),
-        fetch(run, console),
+        fetch_run(run, console),
         collect_settings(DataSettings, settings),
         collect_settings(BackboneSettings, settings),
         collect_settings(TrainingSettings, settings).seed,
@@ -90,8 +89,8 @@ def apply_moves(
     from tlkit.commands.apply import run_apply
 
     return run_apply(
-        Path(moves),
-        Path(data),
+        require_path(moves),
+        require_path(data),
         removed=as_path(removed),
         undo=undo,
         dry_run=dry_run,

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.api.arguments import Place, Result, as_path, fetch_data, plan_views, quiet_console
+from tlkit.api.arguments import Place, Result, as_path, fetch_data, fetch_run, plan_views, quiet_console
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.data.image_file import ImageFile, OpenImage, SourceImage
 from tlkit.data.images import LOADER_VERSION
@@ -164,6 +164,8 @@ class Model:
         Args and returns are those of `tlkit.evaluate`.
         """
         check_known(settings, DataSettings, of="evaluate")
+        if data is None:
+            fetch_run(self._run, console)
         return run_evaluate(
             self._run,
             fetch_data(data, console),

@@ -6,7 +6,17 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_sources, plan_views, quiet_console, written
+from tlkit.api.arguments import (
+    Place,
+    Result,
+    as_path,
+    fetch,
+    fetch_run,
+    fetch_sources,
+    plan_views,
+    quiet_console,
+    written,
+)
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -195,17 +205,9 @@ def suggest(
     """
     from tlkit.commands.suggest import SuggestOptions, run_suggest
 
-    options = SuggestOptions(
-        number=number,
-        out=as_path(out),
-        seed=seed,
-        table=fetch(table, console),
-        image_column=image_column,
-        engine=engine,
-        precision=precision,
-    )
+    options = SuggestOptions(as_path(out), seed, engine, precision, fetch(table, console), image_column, number)
     console = console or quiet_console()
-    return run_suggest(fetch(run, console), fetch_sources(sources, console), options, console=console)
+    return run_suggest(fetch_run(run, console), fetch_sources(sources, console), options, console=console)
 
 
 def drift(
@@ -245,7 +247,9 @@ def drift(
     from tlkit.runs.new_images import ComparisonOptions
 
     options = ComparisonOptions(as_path(out), seed, engine, precision, fetch(table, console), image_column)
-    return run_drift(fetch(run, console), fetch_sources(sources, console), options, console=console or quiet_console())
+    return run_drift(
+        fetch_run(run, console), fetch_sources(sources, console), options, console=console or quiet_console()
+    )
 
 
 def explain_images(
@@ -292,7 +296,7 @@ def explain_images(
     from tlkit.explain.channels import read_channels
 
     return run_explain(
-        fetch(run, console),
+        fetch_run(run, console),
         fetch_sources(sources, console),
         Path(out),
         ExplainOptions(

@@ -39,6 +39,7 @@ from tlkit.features.trunk_notes import TrunkRequest, find_note
 from tlkit.features.trunks import open_trunk
 from tlkit.files import write_json
 from tlkit.places.cache_root import default_cache_root
+from tlkit.places.copies import show_path
 from tlkit.places.roots import find_root
 from tlkit.recipes import BackboneSettings, DataSettings, ResolvedBackbone, resolve_backbone
 from tlkit.recipes.reading import RECIPE_FILE, read_recipe
@@ -130,12 +131,13 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
             )
             image_map = _draw_map(study, records, rows, manifest, console)
         moves = None
-        if data.is_dir() and has_class_folders(records, manifest):
+        is_copy = show_path(data) != str(data)  # whose files are not the user's to move
+        if data.is_dir() and not is_copy and has_class_folders(records, manifest):
             findings = tuple(note_obstacles(study.audit.findings, manifest.root))
             study = dataclasses.replace(study, audit=dataclasses.replace(study.audit, findings=findings))
             moves = propose_moves(findings, records, manifest)
         origin = {
-            "data": str(data),
+            "data": show_path(data),
             "backbone": backbone.entry.name,
             "boundary": TOP,
             **describe_making(console.command),
@@ -262,7 +264,7 @@ def _write_folder(
         "skipped": len(manifest.skipped),
         "moves": len(moves or ()),
         "first": [
-            {"kind": each.kind, "path": each.path, "given": each.given, "suggested": each.suggested}
+            {"kind": each.kind, "path": show_path(each.path), "given": each.given, "suggested": each.suggested}
             for each in audit.findings[:_NUM_FIRST]
         ],
         "out": out,

@@ -23,7 +23,7 @@ from numpy.typing import NDArray
 from tlkit.errors import DataError, SettingError, describe_damage
 from tlkit.files import format_csv_row, open_regular_file, read_json, write_text
 from tlkit.outputs import CLASSIFICATION, Box, GreyRange, format_value
-from tlkit.places.copies import show_path
+from tlkit.places.copies import show_path, show_text
 from tlkit.places.roots import find_root
 from tlkit.tasks import find_task
 
@@ -201,7 +201,7 @@ def write_manifest(manifest: Manifest, folder: Path) -> None:
         "grey": [asdict(item) for item in manifest.grey],
     }
     root = manifest.root
-    findings = ((shorten_path(item.path, root), item.finding) for item in manifest.findings)
+    findings = ((shorten_path(item.path, root), show_text(item.finding)) for item in manifest.findings)
     write_text(folder / FINDINGS_FILE, _format_csv(_FINDING_COLUMNS, findings))
     records = (
         (

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TextIO
 
 from tlkit.files import format_csv_row, write_text
-from tlkit.places.copies import show_text
+from tlkit.places.copies import show_path, show_text
 
 if TYPE_CHECKING:
     from rich.table import Table
@@ -34,8 +34,9 @@ def printable(text: str, encoding: str = "utf-8") -> str:
 
 
 def write_csv(path: Path, columns: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Write a header and the rows; None becomes an empty cell."""
-    write_text(path, "".join(map(format_csv_row, (columns, *rows))))
+    """Write a header and the rows; None becomes an empty cell, and the path of a copy the URL of its place."""
+    shown = ([show_path(cell) if isinstance(cell, Path) else cell for cell in row] for row in rows)
+    write_text(path, "".join(map(format_csv_row, (columns, *shown))))
 
 
 WIDTH_OF_A_PIPE = 100_000

@@ -6,6 +6,7 @@ from datetime import datetime
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.models.spec import BundleSpec
+from tlkit.places.copies import show_text
 from tlkit.runtime import read_versions
 
 
@@ -21,7 +22,7 @@ def describe_origin(spec: BundleSpec, *, data: str, command: str | None) -> dict
     boundary = find_backbone(spec.backbone).boundary_below(spec.unfrozen)
     trained = {"none": "only the head was trained", "all": "everything was trained"}
     return {
-        "data": data,
+        "data": show_text(data),
         "backbone": f"{spec.backbone}, {spec.provenance.weights_source} weights, {width} × {height} px",
         "boundary": f"{boundary}: {trained.get(spec.unfrozen, f'{spec.unfrozen} and above were trained')}",
         **describe_making(command),

@@ -200,7 +200,7 @@ def test_a_tar_without_images_is_an_error(tmp_path: Path, heard: Heard) -> None:
 
 
 def test_a_run_on_tars_in_a_bucket_names_them_and_can_be_repeated(
-    s3: S3Server, tmp_path: Path, run_cli: Callable[..., Any], draw: Callable[..., bytes], cache_root: Path
+    s3: S3Server, tmp_path: Path, run_cli: Callable[..., Any], draw: Callable[..., bytes], untraced: None
 ) -> None:
     for shard in range(2):
         members: dict[str, bytes | str] = {}
