@@ -44,7 +44,7 @@ def test_the_public_names_are_these() -> None:
     assert tlkit.__all__ == [
         "Console", "Manifest", "Model", "Prediction", "TlkitError", "__version__", "apply_moves", "audit_images",
         "card", "compare", "compute_features", "demo", "describe_backbone", "drift", "evaluate", "explain_images", "export", "export_container",
-        "finetune", "leak", "list_backbones", "list_caches", "list_export_formats", "load", "lr_find", "plan", "precompute", "predict", "prune_caches", "pull", "push", "read_data", "run", "serve", "suggest", "verify_caches",
+        "finetune", "leak", "list_backbones", "list_caches", "list_export_formats", "load", "lr_find", "merge_caches", "plan", "precompute", "predict", "prune_caches", "pull", "push", "read_data", "run", "serve", "suggest", "verify_caches",
     ]  # fmt: skip
     assert all(getattr(tlkit, name) for name in tlkit.__all__)
     assert set(tlkit.__all__) <= set(dir(tlkit))
@@ -112,6 +112,7 @@ def test_functions_return_what_the_commands_print(
         ),
         (tlkit.list_caches, ["cache", "list"]),
         (tlkit.verify_caches, ["cache", "verify"]),
+        (lambda: tlkit.merge_caches(dry_run=True), ["cache", "merge", "--dry-run"]),
         (lambda: tlkit.prune_caches(everything=True, dry_run=True), ["cache", "prune", "--all", "--dry-run"]),
         (tlkit.list_backbones, ["backbones"]),
         (lambda: tlkit.describe_backbone("mnist_cnn"), ["backbones", "mnist_cnn"]),

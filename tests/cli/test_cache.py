@@ -74,3 +74,32 @@ def test_an_unknown_key_is_an_error_for_scripts_too(run_cli: Callable[..., Any],
             "fix": "make one with `tlkit precompute`.",
         }
     }
+
+
+def test_cache_merge_brings_what_other_machines_computed(
+    run_cli: Callable[..., Any], folder: Path, tmp_path: Path
+) -> None:
+    cache = FeatureCache.open(tmp_path / "other", SPEC)
+    with cache.writer() as writer:
+        writer.append([RowKey("ef" * 32, "0"), RowKey("cd" * 32, "0")], np.ones((2, 8), np.float32))
+    result = run_cli("cache", "merge", tmp_path / "other", "--dry-run")
+    assert (
+        result.stdout
+        == f"{folder.name} of {tmp_path / 'other'}: 1 rows would come, 1 were here, 0 of 1 shards damaged.\n"
+    )
+    payload = run_cli("cache", "merge", tmp_path / "other", "--json").json()
+    assert payload == {
+        "merged": [{"source": str(tmp_path / "other"), "key": folder.name, "shards": 1, "copied": 1, "known": 1}],
+        "damaged": [],
+        "joined": [{"key": folder.name, "before": 2, "after": 1, "doubled": 0}],
+        "dry_run": False,
+    }
+    assert len(FeatureCache.open(folder.parents[1], SPEC)) == 2
+
+
+def test_cache_merge_tells_damage_by_its_exit_code(run_cli: Callable[..., Any], folder: Path, tmp_path: Path) -> None:
+    cache = FeatureCache.open(tmp_path / "other", SPEC)
+    (cache.folder / "shard-broken.h5").write_bytes(b"")
+    result = run_cli("cache", "merge", tmp_path / "other", "-q")
+    assert result.exit_code == 1
+    assert result.stderr.startswith(f"Warning: {cache.folder / 'shard-broken.h5'}: HDF5 cannot read it: ")

@@ -1,6 +1,6 @@
 """Manage caches, list backbones, and run the demo.
 
-tlkit cache list, verify, prune    `list_caches`, `verify_caches`, `prune_caches`
+tlkit cache list, verify, merge, prune    `list_caches`, `verify_caches`, `merge_caches`, `prune_caches`
 tlkit backbones [NAME]             `list_backbones`, `describe_backbone`
 tlkit demo                         `demo`
 """
@@ -10,10 +10,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlkit.api.arguments import Place, Result, quiet_console
+from tlkit.api.arguments import Place, Result, fetch, quiet_console
 from tlkit.reports.console import Console
 
-__all__ = ["demo", "describe_backbone", "list_backbones", "list_caches", "prune_caches", "verify_caches"]
+__all__ = [
+    "demo",
+    "describe_backbone",
+    "list_backbones",
+    "list_caches",
+    "merge_caches",
+    "prune_caches",
+    "verify_caches",
+]
 
 
 def list_caches(*, console: Console | None = None) -> Result:
@@ -48,6 +56,35 @@ def verify_caches(*, keys: Sequence[str] = (), remove: bool = False, console: Co
     from tlkit.commands.cache import verify_caches as run_verify
 
     return run_verify(keys, remove=remove, console=console or quiet_console())
+
+
+def merge_caches(
+    *sources: Place, keys: Sequence[str] = (), dry_run: bool = False, console: Console | None = None
+) -> Result:
+    """Bring the features of other cache folders into this one, and join small files: `tlkit cache merge`.
+
+    Every row is compared with its checksum first, and rows that are here already are not copied. Take caches only from
+    whom you trust: a checksum tells damage, not whether a feature is the image's.
+
+    Args:
+        sources: Cache folders of other machines; without one, only small files of this cache are joined.
+        keys: Keys of caches, or prefixes of keys; all caches if empty.
+        dry_run: Copy nothing, only return what would be copied.
+        console: As in `finetune`.
+
+    Returns:
+        `merged` (source, key, shards, and rows that were `copied` and `known` here), the `damaged` files of the sources (path
+        and reason), `joined` (key, shards `before` and `after`, `doubled` rows), and `dry_run`.
+
+    Raises:
+        CacheError: A source is no cache folder, a key matches no cache of it, or the disk refuses.
+        PlaceError: A source or this cache is at a place that cannot be read.
+        SettingError: A source is this cache itself.
+    """
+    from tlkit.commands.cache_merge import merge_caches as run_merge
+
+    folders = [fetch(source, console) for source in sources]
+    return run_merge(folders, keys, dry_run=dry_run, console=console or quiet_console())
 
 
 def prune_caches(

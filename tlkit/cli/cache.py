@@ -1,15 +1,18 @@
-"""`tlkit cache`: list, verify or prune cached features."""
+"""`tlkit cache`: list, verify, merge or prune cached features."""
 
 from __future__ import annotations
 
 import re
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import output_options
+from tlkit.cli.options import PATH_OR_URL, output_options
 from tlkit.errors import SettingError
 from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.api.arguments import Place
 
 _UNITS = {"": 1, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
 
@@ -32,7 +35,7 @@ key_opt = click.option("--key", "keys", multiple=True, help="Key of a cache, or 
 
 @click.group(epilog="\b\nExample: tlkit cache list")
 def cache() -> None:
-    """List, verify or prune cached features.
+    """List, verify, merge or prune cached features.
 
     They are in the folder that TLKIT_CACHE names, or else in the platform's cache folder. Removing them is always safe:
     tlkit computes them again when needed.
@@ -67,6 +70,28 @@ def verify_command(ctx: click.Context, keys: tuple[str, ...], remove: bool, cons
     payload = api.verify_caches(keys=keys, remove=remove, console=console)
     console.result(payload)
     if len(payload["damaged"]) > payload["removed"]:
+        ctx.exit(1)
+
+
+@cache.command("merge", epilog="\b\nExample: tlkit cache merge /mnt/machine-1/cache /mnt/machine-2/cache")
+@click.argument("sources", metavar="[SOURCE]...", nargs=-1, type=PATH_OR_URL)
+@key_opt
+@click.option("--dry-run", is_flag=True, help="Only print what would be copied.")
+@output_options
+@click.pass_context
+def merge_command(
+    ctx: click.Context, sources: tuple[Place, ...], keys: tuple[str, ...], dry_run: bool, console: Console
+) -> None:
+    """Bring the features of other cache folders, SOURCE, into this one, and join small files into large ones.
+
+    Every row is compared with its checksum first; rows that are here already are not copied. Without SOURCE, only small
+    files of this cache are joined. The exit code is 1 if a SOURCE has damaged files, of which the intact rows are copied.
+    """
+    from tlkit import api
+
+    payload = api.merge_caches(*sources, keys=keys, dry_run=dry_run, console=console)
+    console.result(payload)
+    if payload["damaged"]:
         ctx.exit(1)
 
 

@@ -76,7 +76,7 @@ SECTIONS = {
         "pull": "Download a model from a model hub, and check it.",
     },
     "Keep house": {
-        "cache": "List, verify or prune cached features.",
+        "cache": "List, verify, merge or prune cached features.",
     },
 }
 """The commands and what each is for, in the sections of `tlkit --help`."""

@@ -1,4 +1,4 @@
-"""List, verify and prune the feature caches."""
+"""List, verify and prune the feature caches; `tlkit.commands.cache_merge` merges them."""
 
 from __future__ import annotations
 

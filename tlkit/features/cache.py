@@ -118,6 +118,12 @@ class FeatureCache:
             positions.append(self._index.find(encode_rows(block), self._match))
         return np.concatenate(positions)
 
+    def find_keys(self, keys: KeyArrays) -> NDArray[np.int64]:
+        """Return the position of each row, as `find` does, from keys in their stored form."""
+        blocks = [slice(start, start + _ROWS_AT_ONCE) for start in range(0, len(keys.sha256), _ROWS_AT_ONCE)]
+        found = [self._index.find(KeyArrays(keys.sha256[block], keys.view[block]), self._match) for block in blocks]
+        return np.concatenate([np.empty(0, dtype=np.int64), *found])
+
     def read(self, positions: NDArray[np.int64]) -> NDArray[np.floating]:
         """Return the features at `positions` (n,), in that order: (n, *shape) in the stored dtype.
 

@@ -54,7 +54,7 @@ def compute_fingerprints(keys: KeyArrays) -> NDArray[np.uint64]:
     """Return a 64-bit hash of each key, (n,)."""
     fingerprints = np.zeros(len(keys.sha256), dtype=np.uint64)
     for field in keys:
-        words = np.ascontiguousarray(field).view("<u8").reshape(len(field), -1)
+        words = np.ascontiguousarray(field).view("<u8").reshape(len(field), field.dtype.itemsize // 8)
         for column in words.T:
             fingerprints ^= column
             fingerprints *= _MULTIPLIER
