@@ -3,7 +3,11 @@
 from __future__ import annotations
 
 import shutil
+import signal
+import subprocess
+import sys
 import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -304,3 +308,37 @@ def test_without_obstore_the_command_that_installs_it_is_named(
         "  Expected: the extra `cloud`\n"
         "  Fix: pip install 'tlkit[cloud]'"
     )
+
+
+KILLED = """
+import sys
+from contextlib import nullcontext
+from pathlib import Path
+from tlkit.places.copying import copy_place
+from tlkit.places.place import parse_place
+
+class Teller:
+    def say(self, text): pass
+    warn = say
+    def progress(self, *arguments): return nullcontext(lambda count: None)
+
+copy_place(parse_place("s3://bucket/photos"), Path(sys.argv[1]), Teller())
+"""
+
+
+def test_a_killed_process_loses_little_and_leaves_nothing_half_written(
+    s3: S3Server, photos: dict[str, bytes], tmp_path: Path, heard: Heard
+) -> None:
+    s3.fail(Faults(slow=1.0, slow_seconds=0.1))
+    process = subprocess.Popen([sys.executable, "-c", KILLED, str(tmp_path)])
+    while s3.requests["GET"] < 150 and process.poll() is None:
+        time.sleep(0.01)
+    process.kill()
+    process.wait()
+    assert process.returncode == -signal.SIGKILL
+    s3.fail(Faults())
+    folder = copy("s3://bucket/photos", tmp_path, heard)
+    assert read_all(folder) == photos
+    assert not any((folder.parent / "aside").iterdir())
+    copied = int(heard.said[-1].split("files, ")[1].split(" copied")[0])
+    assert copied < 250, "what was copied is not copied again"

@@ -7,6 +7,7 @@ fetches what is new or changed and removes what is gone. A copy that was interru
 from __future__ import annotations
 
 import shutil
+import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import AbstractContextManager, closing, suppress
 from dataclasses import dataclass, field
@@ -34,6 +35,8 @@ _FAILURES_PER_OBJECT = 0.001
 _SPARE_BYTES = 2**28
 _ROWS_AT_ONCE = 1000
 _NUM_NAMED = 3
+_COMMIT_SECONDS = 0.3
+"""What a killed process has copied for so long is copied again."""
 
 Advance = Callable[[int], None]
 
@@ -202,9 +205,11 @@ def _copy_missing(store: Store, folder: CopyFolder, index: CopyIndex, report: _R
         ) as downloads,
     ):
         try:
-            for number, download in enumerate(_note(downloads, index, report), start=1):
-                if number % _ROWS_AT_ONCE == 0:
+            committed = time.monotonic()
+            for download in _note(downloads, index, report):
+                if time.monotonic() - committed > _COMMIT_SECONDS:
                     index.commit()
+                    committed = time.monotonic()
                 if download.reason and len(report.failed) > max_failures:
                     raise _not_read(store.place, report.failed, num_missing)
         finally:
