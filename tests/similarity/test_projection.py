@@ -29,7 +29,7 @@ def find_nearest(points: np.ndarray) -> np.ndarray:
 
 
 @pytest.mark.usefixtures("few_steps")
-@pytest.mark.parametrize("size", [12, 110], ids=["exact repulsion", "repulsion on a grid"])
+@pytest.mark.parametrize("size", [30, 110], ids=["exact repulsion", "repulsion on a grid"])
 def test_the_nearest_image_on_the_map_is_of_the_same_cluster(size: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(projection, "MAX_EXACT_POINTS", 400)
     features, labels = draw_clusters(5, size)

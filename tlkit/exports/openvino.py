@@ -7,7 +7,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING, Any
 
-from tlkit.backbones.engines.openvino_runtime import constant_vectors, import_converter, import_openvino
+from tlkit.backbones.engines.openvino_runtime import constant_vectors, import_converter, import_openvino, open_core
 from tlkit.exports.base import FLOAT16, FLOAT32, INT8, CalibrationImages, Export
 from tlkit.exports.model_json import format_document
 
@@ -72,7 +72,7 @@ def _read_quantized(model: ShippedModel, calibration: CalibrationImages | None) 
     quantized = fit_to_openvino(onnx.convert(model, calibration), onnx.convert(model, None), calibration)
     with TemporaryDirectory() as scratch:
         path = onnx.save(quantized, model, Path(scratch) / onnx.EXPORT.file)
-        graph = openvino.Core().read_model(path)  # reads the weights, too
+        graph = open_core().read_model(path)  # reads the weights, too
     process = openvino.preprocess.PrePostProcessor(graph)
     process.input("image").tensor().set_element_type(openvino.Type.u8)
     return process.build()

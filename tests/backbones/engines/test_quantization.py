@@ -5,6 +5,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tlkit.backbones.engines.openvino_runtime import open_core
 from tlkit.backbones.engines.quantization import compute_pooled, measure, quantize
 
 pytestmark = pytest.mark.usefixtures("openvino")
@@ -38,7 +39,7 @@ def images() -> np.ndarray:
 
 
 def run(openvino: Any, model: Any, images: np.ndarray) -> np.ndarray:
-    compiled = openvino.Core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
+    compiled = open_core().compile_model(model, "CPU", {"INFERENCE_PRECISION_HINT": "f32"})
     batches = [images[start : start + BATCH_SIZE] for start in range(0, len(images), BATCH_SIZE)]
     return np.concatenate([np.array(compiled([batch])[0]) for batch in batches])
 

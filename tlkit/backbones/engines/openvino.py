@@ -31,6 +31,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     import_converter,
     import_openvino,
     name_quantized_trunk,
+    open_core,
     save_network,
 )
 from tlkit.errors import BackboneError
@@ -81,7 +82,7 @@ def load_trunk(
     openvino = import_openvino()
     versions = {"tlkit": __version__, "openvino": openvino.__version__, "keras": version("keras")}
     folder = root / _hash({**description, "batch_size": batch_size, **versions})[:FOLDER_NAME_LENGTH]
-    model = _read_trunk(openvino.Core(), folder)
+    model = _read_trunk(open_core(), folder)
     if model is not None:
         return model
     model = convert_trunk(build(), batch_size)
@@ -118,7 +119,7 @@ def make_quantized_engine(root: Path, calibration: str, *, batch_size: int) -> E
         BackboneError: The trunk is damaged.
     """
     folder = name_quantized_trunk(root, calibration)
-    model = _read_trunk(import_openvino().Core(), folder)
+    model = _read_trunk(open_core(), folder)
     if model is None:
         raise BackboneError(
             f"{folder}: the network in int8 is damaged.",

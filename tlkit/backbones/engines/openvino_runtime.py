@@ -12,6 +12,7 @@ import queue
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -52,6 +53,24 @@ def import_openvino() -> Any:
             import openvino
         openvino.Type.u8.to_dtype()  # looks NumPy up: two threads that did so at once would wait for each other for ever
     return importlib.import_module("openvino")
+
+
+def open_core() -> openvino.Core:
+    """Return the one core of this process, which is never closed.
+
+    A core gives the main thread another stack for signal handlers, and takes it away when it is closed. If several are
+    closed in the order in which they were opened, one stack stays registered that is gone, and the next signal, such as
+    Ctrl-C, ends the process in a segmentation fault (OpenVINO 2026.4).
+
+    Raises:
+        ImportError: As `import_openvino`.
+    """
+    return _make_core(import_openvino())
+
+
+@cache
+def _make_core(openvino: Any) -> openvino.Core:
+    return openvino.Core()
 
 
 def import_converter() -> Callable[[Any], openvino.Model]:
@@ -126,7 +145,7 @@ def compile_model(model: openvino.Model, precision: str) -> tuple[Run, int]:
     if limit := find_processor_limit():
         # Two processes that pin their threads would choose the same processors.
         hints |= {"INFERENCE_NUM_THREADS": limit, "ENABLE_CPU_PINNING": False}
-    core = import_openvino().Core()
+    core = open_core()
     with waiting_for("OpenVINO to compile the network"):
         compiled = core.compile_model(model, "CPU", hints)
     num_parallel: int = compiled.get_property("OPTIMAL_NUMBER_OF_INFER_REQUESTS")

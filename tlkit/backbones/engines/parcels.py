@@ -52,10 +52,10 @@ class EngineParcel:
 
     def _read_openvino(self, folder: Path) -> Engine:
         from tlkit.backbones.engines.openvino import make_openvino_engine
-        from tlkit.backbones.engines.openvino_runtime import TRUNK_GRAPH, import_openvino, require_openvino
+        from tlkit.backbones.engines.openvino_runtime import TRUNK_GRAPH, open_core, require_openvino
 
         require_openvino()
-        model = import_openvino().Core().read_model(folder / TRUNK_GRAPH)
+        model = open_core().read_model(folder / TRUNK_GRAPH)
         return make_openvino_engine(model, precision=self.precision, batch_size=self.batch_size)
 
     def _read_keras(self, folder: Path) -> Engine:

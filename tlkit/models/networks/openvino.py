@@ -24,6 +24,7 @@ from tlkit.backbones.engines.openvino_runtime import (
     constant_vectors,
     import_converter,
     import_openvino,
+    open_core,
     require_openvino,
     save_network,
 )
@@ -91,7 +92,7 @@ def read(folder: Path, spec: BundleSpec, hashes: Mapping[str, str]) -> tuple[ope
         openvino = import_openvino()
         block = openvino.Tensor(openvino.Type.u8, [num_bytes])
         constants.rebuild(block.data, file.read(hashes[WEIGHTS_FILE]))
-    model = openvino.Core().read_model(model=graph, weights=block)
+    model = open_core().read_model(model=graph, weights=block)
     channels = _check_model(model, spec, place)
     check_graph_size(model, place, num_pixels=math.prod(spec.image_size), num_weight_bytes=num_weight_bytes)
     return model, channels
