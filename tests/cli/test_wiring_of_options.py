@@ -16,6 +16,7 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.parts import Part
 from tlkit.data.views import ViewPlan
 from tlkit.probes.candidates import ComparisonRequest
+from tlkit.probes.fleet import Fleet
 from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 
 RunCli = Callable[..., Any]
@@ -152,7 +153,7 @@ def test_options_of_precompute(call: Call) -> None:
 
 def test_options_of_plan(call: Call) -> None:
     words = f"plan data --views 3 --policy crops --out p.png --seed 7 {DATA_WORDS} {NAME_WORDS} {BACKBONE_WORDS} {HEAD_WORDS}"
-    arguments, settings = call("tlkit.commands.plan.run_plan", words)
+    arguments, settings = call("tlkit.commands.plan.run_plan", words, "--machines 4 --price 0.5")
     assert arguments == (Path("data"),)
     sections = settings.pop("sections")
     kinds = (DataSettings, BackboneSettings, HeadSettings, TrainingSettings)
@@ -161,7 +162,7 @@ def test_options_of_plan(call: Call) -> None:
         ["data", "backbone", "head", "training"],
         [DATA, BACKBONE, HEAD, TrainingSettings(seed=7)],
     )
-    assert settings == {"views": {"views": 3, "policy": "crops"}, "out": Path("p.png")}
+    assert settings == {"views": {"views": 3, "policy": "crops"}, "out": Path("p.png"), "fleet": Fleet(4, 0.5)}
 
 
 SECTION_WORDS = f"{DATA_WORDS} {NAME_WORDS} {BACKBONE_WORDS} {HEAD_WORDS} {TRAINING_WORDS}"

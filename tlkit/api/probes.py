@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_data, quiet_console
+from tlkit.errors import SettingError
 from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
 from tlkit.recipes.settings import (
     FIND,
@@ -16,6 +17,9 @@ from tlkit.recipes.settings import (
     TrainingSettings,
 )
 from tlkit.reports.console import Console
+
+if TYPE_CHECKING:
+    from tlkit.probes.fleet import Fleet
 
 __all__ = ["compare", "leak", "lr_find", "plan"]
 
@@ -111,22 +115,34 @@ def _take_data_and_backbone(of: str, settings: dict[str, Any]) -> tuple[dict[str
     return sections, collect_settings(TrainingSettings, settings).seed
 
 
-def plan(data: Place, *, out: Place | None = None, console: Console | None = None, **settings: Any) -> Result:
+def plan(
+    data: Place,
+    *,
+    out: Place | None = None,
+    machines: int | None = None,
+    price: float | None = None,
+    console: Console | None = None,
+    **settings: Any,
+) -> Result:
     """Estimate the cost of a training, and how much of the backbone to train: `tlkit plan`.
 
     Args:
         data: As in `finetune`.
         out: As in `compare`.
+        machines: Number of machines like this one to divide the features among; None for none, or 1 with a price.
+        price: Price of a machine for an hour, in any currency.
         console: As in `finetune`.
         settings: Settings of a recipe's sections; `views` and `policy`.
 
     Returns:
-        The cost of each strategy, the evidence from a short trial, and the advice with its command.
+        The cost of each strategy, of the features on `machines` if asked, the evidence from a short trial, and the advice
+        with its command.
 
     Raises:
         TlkitError: Any problem that the user can solve.
     """
     check_known(settings, Stage, *SECTIONS.values(), of="plan")
+    fleet = _make_fleet(machines, price)
     from tlkit.commands.plan import run_plan
 
     return run_plan(
@@ -135,7 +151,27 @@ def plan(data: Place, *, out: Place | None = None, console: Console | None = Non
         views=given_settings(Stage, settings),
         out=as_path(out),
         console=console or quiet_console(),
+        fleet=fleet,
     )
+
+
+def _make_fleet(machines: int | None, price: float | None) -> Fleet | None:
+    """Return the machines of a plan, before anything heavy is imported.
+
+    Raises:
+        SettingError: A number makes no sense.
+    """
+    if machines is None and price is None:
+        return None
+    if machines is not None and machines < 1:
+        raise SettingError(
+            f"--machines is {machines}.", expected="1 or more", fix="use --machines 8 for eight machines."
+        )
+    if price is not None and not 0 <= price < float("inf"):
+        raise SettingError(f"--price is {price}.", expected="0 or more", fix="use --price 0.5 for 0.50 an hour.")
+    from tlkit.probes.fleet import Fleet
+
+    return Fleet(machines or 1, price)
 
 
 def lr_find(

@@ -18,12 +18,18 @@ if TYPE_CHECKING:
 @click.argument("data", type=PATH_OR_URL)
 @settings_options(Stage, only=("views", "policy"))
 @click.option("--out", type=PATH_OR_URL, help="PNG to draw (default: in runs/, named after the data).")
+@click.option(
+    "--machines", type=int, metavar="N", help="Also print what the features cost on N machines like this one."
+)
+@click.option("--price", type=float, metavar="X", help="Price of a machine for an hour, for the cost of the features.")
 @settings_options(BackboneSettings)
 @settings_options(HeadSettings)
 @settings_options(TrainingSettings, only=("seed",))
 @settings_options(DataSettings)
 @output_options
-def plan(data: Place, out: Place | None, console: Console, **options: Any) -> None:
+def plan(
+    data: Place, out: Place | None, machines: int | None, price: float | None, console: Console, **options: Any
+) -> None:
     """Estimate what training on the images in DATA takes on this machine, and how much of the backbone is worth training.
 
     This times a little of every step with the code of finetune: features, the head, the last layer groups, everything.
@@ -32,4 +38,4 @@ def plan(data: Place, out: Place | None, console: Console, **options: Any) -> No
     """
     from tlkit import api
 
-    console.result(api.plan(data, out=out, console=console, **options))
+    console.result(api.plan(data, out=out, machines=machines, price=price, console=console, **options))

@@ -26,6 +26,7 @@ from tlkit.training.run import Run
 
 if TYPE_CHECKING:
     from tlkit.models.classifier import Classifier
+    from tlkit.probes.fleet import Fleet
     from tlkit.probes.plan_costs import PlanCosts, StrategyCost
 
 
@@ -36,6 +37,7 @@ def run_plan(
     views: Mapping[str, Any],
     out: Path | None,
     console: Console,
+    fleet: Fleet | None = None,
 ) -> dict[str, Any]:
     """Plan a training.
 
@@ -45,10 +47,11 @@ def run_plan(
         views: Given settings of the views, `views` and `policy`, by field name.
         out: The PNG to draw; None for `runs/`, named after the data.
         console: Prints progress and results.
+        fleet: Machines to divide the features among; None to say nothing of them.
 
     Returns:
         The JSON result: `images` by split, `steps` and `strategies` with their cost, what `int8` would save and
-        cost (None if it is no choice), the `evidence` with the
+        cost (None if it is no choice), the `machines` that divide the features (None if not asked), the `evidence` with the
         `learning_curve`, the `advice` with its `reasons` and `command`, the `picture` and the `seconds`.
 
     Raises:
@@ -74,6 +77,7 @@ def run_plan(
 
     costs = measure_strategies(strategies, classifier, run, ready_seconds=ready_seconds)
     _print_costs(costs, console)
+    divided = _divide(costs, fleet, ready_seconds, console)
     evidence = _gather_evidence(classifier, run, costs.strategies[1])
     advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
     _draw(picture, costs, evidence, advice, console)
@@ -86,6 +90,7 @@ def run_plan(
     return {
         "images": {split: len(manifest.in_split(split)) for split in ("train", "validation", "test")},
         **costs.to_payload(),
+        "machines": divided,
         "evidence": evidence.to_payload() if evidence else None,
         "advice": {
             "train": in_words,
@@ -110,6 +115,18 @@ def _print_costs(costs: PlanCosts, console: Console) -> None:
         ("trained", "time"),
         [(each.strategy.name, format_duration(each.seconds)) for each in costs.strategies],
     )
+
+
+def _divide(costs: PlanCosts, fleet: Fleet | None, start_seconds: float, console: Console) -> dict[str, Any] | None:
+    """Print and return what the features cost on several machines."""
+    if fleet is None:
+        return None
+    divided = fleet.divide(costs.steps, start_seconds)
+    machines = "1 machine" if fleet.num_machines == 1 else f"{fleet.num_machines:,} machines"
+    columns = ("step", "time on each", "machine-hours", *(() if fleet.price is None else ("price",)))
+    console.table(f"Features on {machines} like this one", columns, [cost.cells() for cost in divided])
+    console.say(fleet.describe())
+    return {"number": fleet.num_machines, "price": fleet.price, "steps": [cost.to_payload() for cost in divided]}
 
 
 def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Evidence | None:
