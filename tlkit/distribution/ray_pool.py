@@ -33,6 +33,7 @@ MAX_CALLS = 2
 _ADDRESS = re.compile(r"(ray://)?[\w.-]+:\d+|\[[0-9a-fA-F:]+\]:\d+")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 _LONGEST_REASON = 200
+_DIED = "worker process has died"
 _SECONDS_TO_CONNECT = 5.0
 _SECONDS_WITHOUT_HEAD = 20.0
 """Ray itself gives a head up after a minute, and ends this process."""
@@ -207,7 +208,8 @@ class RayPool:
         except exceptions.ObjectLostError:
             return Lost("its answer is lost")
         except exceptions.RayError as error:
-            return Lost(_shorten(error))
+            has_died = isinstance(error, exceptions.ActorDiedError) and _DIED in str(error)
+            return Lost("its process has died" if has_died else _shorten(error))
         return Refused(value.to_error()) if isinstance(value, Refusal) else Done(value)
 
     def _count_free(self, node: Node) -> int:
