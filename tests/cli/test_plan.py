@@ -23,6 +23,7 @@ def test_the_class_table_comes_first_and_the_command_last(
 ) -> None:
     """Random weights have nothing to ask, and are trained whole: --engine, for a frozen part, is not in the command."""
     monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
+    monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_STEPS", 0.01)
     words = ("--json", "--out", tmp_path / "plan.png", "--machines", 4, "--price", 0.5)
     result = run_cli("plan", photos, *SMALLEST, *words)
     assert result.exit_code == 0

@@ -45,6 +45,7 @@ def test_a_plan_of_long_work_names_what_int8_saves_and_costs(
 ) -> None:
     monkeypatch.setattr("tlkit.probes.int8_cost.SECONDS_WORTH_CALIBRATING", 0.0)
     monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
+    monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_STEPS", 0.01)
     photos = make_image_folder(tmp_path / "photos", {"red": 24, "striped": 24}, size=(16, 16))
     weights = tmp_path / "weights.safetensors"
     save_file(read_arrays(build_backbone("mnist_cnn", pooling="none", weights="random").model), weights)

@@ -40,6 +40,7 @@ def short_trials() -> Any:
     """Steps are so quick here that less time tells enough."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.01)
+        patch.setattr("tlkit.training.stage_costs.SECONDS_OF_STEPS", 0.01)
         yield
 
 
@@ -174,6 +175,32 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     story = stdout.getvalue()
     assert "The trial holds out each of 48 images once. Training from conv2 upwards takes " in story
     assert "The trial trained on 24 images at a time and took " in story
+
+
+def test_the_last_groups_stop_where_the_advice_is_settled_and_the_heads_go_on(
+    photos: Path, weights: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlkit.probes.plan_evidence.MIN_TRIED", 48)
+    monkeypatch.setattr("tlkit.probes.plan_trial.MAX_EPOCHS", 1)
+    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=2, lr=1e-2))
+    monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 4)
+    found = {}
+    for chance in (-1.0, 1.0):  # no fold is saved, or all that may be
+        monkeypatch.setattr("tlkit.probes.early_stop.CHANCE_OF_A_CHANGE", chance)
+        stdout = io.StringIO()
+        with contextlib.redirect_stdout(stdout):
+            payload = run_plan(
+                photos, sections=make_sections(weights), views={}, out=tmp_path / "plan.png", console=Console()
+            )
+        found[chance] = (payload["evidence"], stdout.getvalue())
+    (whole, long_story), (short, short_story) = found.values()
+    assert [score["images"] for score in whole["scores"]] == [48] * 5
+    assert [score["images"] for score in short["scores"]] == [48, 48, 48, 48, 24]
+    assert short["scores"][:4] == whole["scores"][:4]
+    sentence = "The last groups held out 24 of 48 images: the others would hardly have changed the advice."
+    assert (sentence in long_story, sentence in short_story) == (False, True)
+    assert [each["trial"]["images_of_last_groups"] for each in (whole, short)] == [48, 24]
+    assert "in accuracy on 24 held-out images" in short_story
 
 
 @pytest.mark.parametrize(

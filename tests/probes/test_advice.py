@@ -60,6 +60,7 @@ def make_evidence(
         majority=majority,
         head=head,
         deeper=deeper or head,
+        tried=np.arange(len(head.each)),
         linear=linear,
         loss_fall=loss_fall,
         linear_loss_fall=linear_loss_fall,

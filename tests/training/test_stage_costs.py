@@ -48,6 +48,7 @@ def test_what_was_timed_is_in_the_cache_and_the_rest_is_computed_by_the_same_eng
     manifest: Manifest, backbone: Backbone, cache_root: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_A_TRIAL", 0.0)
+    monkeypatch.setattr("tlkit.training.stage_costs.SECONDS_OF_STEPS", 0.0)
     monkeypatch.setattr("tlkit.training.stage_costs.watch_peak_memory", lambda: nullcontext(Peak(1000)))
     arguments: dict[str, Any] = {
         "request": FeatureRequest(resolve_backbone(SETTINGS), "conv1", VIEWS),

@@ -144,6 +144,11 @@ def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Ev
                 f"The trial trained on {evidence.trial.num_trained:,} images at a time "
                 f"and took {format_duration(evidence.trial.seconds)}."
             )
+            if evidence.trial.stopped_early:
+                console.say(
+                    f"The last groups held out {evidence.trial.num_images:,} of {len(evidence.trial.head.each):,} images: "
+                    "the others would hardly have changed the advice."
+                )
         console.say(evidence.curve.sentence)
         for name, is_given in (("Boxes", recipe.data.boxes), ("Metadata", recipe.data.metadata)):
             if is_given:

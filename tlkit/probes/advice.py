@@ -13,6 +13,7 @@ from functools import cached_property
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from tlkit.heads import LINEAR
 from tlkit.metrics.intervals import Interval
@@ -34,7 +35,7 @@ NUM_DRAWN = 40
 
 @dataclass(frozen=True, eq=False)
 class TrialResult:
-    """The results of models trained in the trial, all on the same held-out images.
+    """The results of models trained in the trial, each on held-out images.
 
     Attributes:
         num_trained: Number of images that each model was trained and validated on.
@@ -42,7 +43,8 @@ class TrialResult:
         last_groups: The lowest layer group that was trained.
         majority: The baseline, which does not look at the images.
         head: The head alone.
-        deeper: The head, and then the last groups too.
+        deeper: The head, and then the last groups too; on `tried`, all images unless the trial stopped early.
+        tried: Positions of the images that were held out by `deeper`, int64.
         linear: A linear head; None if it is the requested head, or another head is required.
         loss_fall: Mean reduction of the loss per image by the last groups; above 0 is better. It includes confidence,
             and so detects smaller differences than the score.
@@ -57,6 +59,7 @@ class TrialResult:
     majority: ScoredOutputs
     head: ScoredOutputs
     deeper: ScoredOutputs
+    tried: NDArray[np.int64]
     linear: ScoredOutputs | None
     loss_fall: Interval
     linear_loss_fall: float
@@ -65,13 +68,23 @@ class TrialResult:
 
     @property
     def num_images(self) -> int:
-        """Number of held-out images."""
-        return len(self.head.each)
+        """Number of images that were held out by the last groups."""
+        return len(self.deeper.each)
+
+    @property
+    def stopped_early(self) -> bool:
+        """Whether the last groups held out only some of the images, as the others would hardly have changed the advice."""
+        return self.num_images < len(self.head.each)
 
     @cached_property
     def gain(self) -> Interval:
-        """The gain in score from the last groups."""
-        return self.deeper.compute_gain(self.head)
+        """The gain in score from the last groups, on the images that they held out."""
+        return self.deeper.compute_gain(self.head.select(self.tried))
+
+    @property
+    def deeper_is_better_than_majority(self) -> bool:
+        """Whether the head with the last groups is significantly better than the most frequent class."""
+        return self.deeper.is_better_than(self.majority.select(self.tried))
 
     @property
     def rows(self) -> list[tuple[str, ScoredOutputs]]:
@@ -161,7 +174,8 @@ class Evidence:
                 for name, probe in self.rows
             ],
             "trial": {
-                "images": trial.num_images,
+                "images": len(trial.head.each),
+                "images_of_last_groups": trial.num_images,
                 "trained_on": trial.num_trained,
                 "gain_of_last_groups": asdict(trial.gain),
                 "fall_of_loss": asdict(trial.loss_fall),
@@ -191,7 +205,7 @@ class Advice:
 def advise(evidence: Evidence) -> Advice:
     """Follow the trial, if there is one."""
     probe, majority, trial = evidence.probe, evidence.majority, evidence.trial
-    if not probe.is_better_than(majority) and not (trial and trial.deeper.is_better_than(trial.majority)):
+    if not probe.is_better_than(majority) and not (trial and trial.deeper_is_better_than_majority):
         return Advice(
             HEAD,
             None,
@@ -260,10 +274,11 @@ def _judge_head(trial: TrialResult) -> tuple[str | None, str | None]:
 
 def _compare_with_linear(trial: TrialResult) -> str | None:
     """Return a hint if a linear head alone does as well as the other head with the last groups."""
-    if trial.linear is None or trial.linear.value < trial.deeper.value:
+    linear = trial.linear.select(trial.tried) if trial.linear else None
+    if linear is None or linear.value < trial.deeper.value:
         return None
     return (
-        f"In the trial, a linear head alone does as well ({trial.linear.value:z.3f}, against "
+        f"In the trial, a linear head alone does as well ({linear.value:z.3f}, against "
         f"{trial.deeper.value:z.3f} for the {trial.head_kind} head and {trial.last_groups} upwards) in a fraction of "
         f"the time: try it first (--head linear)."
     )

@@ -14,8 +14,10 @@ from tlkit.features.cache import FeatureCache
 from tlkit.heads import LINEAR
 from tlkit.metrics.intervals import compute_mean_interval
 from tlkit.models.classifier import Classifier
-from tlkit.probes.advice import TrialResult
+from tlkit.probes import early_stop
+from tlkit.probes.advice import LITTLE, TrialResult
 from tlkit.probes.cross_validation import divide_fold
+from tlkit.probes.early_stop import MIN_FOLDS
 from tlkit.probes.folds import MAX_FOLDS
 from tlkit.probes.images import Questions
 from tlkit.probes.probe import run_majority
@@ -100,7 +102,8 @@ def run_trial(
 ) -> TrialResult | None:
     """Train the head, then the last groups too, and a linear head, fold by fold, and score their predictions.
 
-    Every image is held out once, so that the comparison covers all of them.
+    The heads hold out every image once. The last groups do, too, unless the folds to come would hardly change the advice:
+    see `tlkit.probes.early_stop`.
 
     Args:
         questions: Images, targets and folds.
@@ -123,34 +126,49 @@ def run_trial(
         return None
     num_tried = round(np.mean([len(part.train) for part in parts]))
     trainings = _Trainings(questions, top, inner, strategy, num_train, num_tried, classifier)
-    outputs_of = {name: np.zeros(questions.targets.shape) for name in ("head", "deeper", LINEAR)}
+    task, targets = questions.manifest.task, questions.targets
+    base = run_majority(task, targets, questions.folds).outputs
+    outputs_of = {name: base.copy() for name in ("head", "deeper", LINEAR)}
+    tried = np.empty(0, np.int64)
+
+    def score(name: str) -> ScoredOutputs:
+        return find_task(task).score_outputs(targets, outputs_of[name], base)
+
+    def compare_losses(name: str) -> NDArray[np.float64]:
+        losses = (find_task(task).measure_losses(targets, outputs_of[each]) for each in ("head", name))
+        return np.subtract(*losses)
+
     with (
         console.progress("Trial", len(parts), "folds") as advance,
         graph_precision(strategy.plan.recipe.training_precision),
     ):
-        for part in parts:
-            outputs_of["head"][part.test], outputs_of["deeper"][part.test] = trainings.train_both(part)
+        is_settled = False
+        for number, part in enumerate(parts, start=1):
+            if is_settled:
+                outputs_of["head"][part.test] = trainings.train_head(part)
+            else:
+                outputs_of["head"][part.test], outputs_of["deeper"][part.test] = trainings.train_both(part)
+                tried = np.sort(np.concatenate([tried, part.test]))
             if trainings.tries_linear:
                 outputs_of[LINEAR][part.test] = trainings.train_linear(part)
+            if MIN_FOLDS <= number < len(parts) and not is_settled:
+                gain = score("deeper").select(tried).compute_gain(score("head").select(tried))
+                fall = compute_mean_interval(compare_losses("deeper")[tried])
+                part_done = len(tried) / len(targets)
+                is_settled = early_stop.is_settled(gain, fall, part_done=part_done, relevant_gain=LITTLE)
             advance(1)
-    task, targets = questions.manifest.task, questions.targets
-    base = run_majority(task, targets, questions.folds).outputs
-
-    def score(outputs: NDArray[np.float64]) -> ScoredOutputs:
-        return find_task(task).score_outputs(targets, outputs, base)
-
-    losses = {name: find_task(task).measure_losses(targets, outputs) for name, outputs in outputs_of.items()}
-    num_linear = (top.source(is_pooled=True).shape[0] + 1) * questions.targets.shape[1]
+    num_linear = (top.source(is_pooled=True).shape[0] + 1) * targets.shape[1]
     return TrialResult(
         num_trained=round(np.mean([len(part.train) + len(part.validation) for part in parts])),
         head_kind=strategy.plan.recipe.head.kind,
         last_groups=strategy.unfreeze,
-        majority=score(base),
-        head=score(outputs_of["head"]),
-        deeper=score(outputs_of["deeper"]),
-        linear=score(outputs_of[LINEAR]) if trainings.tries_linear else None,
-        loss_fall=compute_mean_interval(losses["head"] - losses["deeper"]),
-        linear_loss_fall=float((losses["head"] - losses[LINEAR]).mean()) if trainings.tries_linear else 0.0,
+        majority=find_task(task).score_outputs(targets, base, base),
+        head=score("head"),
+        deeper=score("deeper").select(tried),
+        tried=tried,
+        linear=score(LINEAR) if trainings.tries_linear else None,
+        loss_fall=compute_mean_interval(compare_losses("deeper")[tried]),
+        linear_loss_fall=float(compare_losses(LINEAR).mean()) if trainings.tries_linear else 0.0,
         num_parameters=(classifier.head.count_params(), num_linear),
         seconds=0.0,
     )
@@ -190,6 +208,11 @@ class _Trainings:
     def _depth_models(self) -> DepthModels:
         how = self._train_as(self.strategy.plan.recipe.head)
         return DepthModels.build(self.top.source().shape, how, self._deeper)
+
+    def train_head(self, part: Parts) -> NDArray[np.floating]:
+        """Return the outputs of the head alone."""
+        how, new_head = self._train_as(self.strategy.plan.recipe.head), self._depth_models.new_head
+        return answer_held_out(self.top.source(), self.questions.answers, part, how, new_head).outputs
 
     def train_linear(self, part: Parts) -> NDArray[np.floating]:
         """Return the outputs of a linear head."""

@@ -38,6 +38,9 @@ from tlkit.training.timing import StandInInputs, time_epoch
 from tlkit.training.unfreezing import build_run_model, compute_stage_rates
 
 SECONDS_OF_A_TRIAL = 3.0
+"""For the rows of a cache, which are kept."""
+SECONDS_OF_STEPS = 1.0
+"""For training steps, beside their compilation."""
 NUM_STAND_INS = 64
 COPIES_WHILE_FILLED = 2
 """While features are read into memory, two copies exist."""
@@ -233,7 +236,7 @@ def measure_stage(
             rates=rates,
             training=run.recipe.training,
             num_epochs=plan.stage.epochs,
-            seconds=SECONDS_OF_A_TRIAL,
+            seconds=SECONDS_OF_STEPS,
         )
         num_bytes_to_come = inputs.num_bytes_to_come()
     table_bytes = sum(features[0].num_rows) * features[0].row_bytes if features else 0
