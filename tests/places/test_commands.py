@@ -136,3 +136,18 @@ def test_local_work_imports_nothing_for_places(photos: Path, tmp_path: Path) -> 
             for name in ("", ".cache_root", ".copies", ".packed", ".packed.patterns", ".place", ".roots")
         ]
     )
+
+
+def test_a_cache_in_a_bucket_is_merged_into_this_one(
+    s3: S3Server, photos: Path, run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    other = tmp_path / "other"
+    monkeypatch.setenv("TLKIT_CACHE", str(other))
+    run_cli("precompute", photos, *SMALLEST)
+    for path in other.rglob("*"):
+        if path.is_file():
+            s3.buckets["bucket"][f"cache/{path.relative_to(other).as_posix()}"] = path.read_bytes()
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "here"))
+    (merged,) = run_cli("cache", "merge", "s3://bucket/cache", "--json").json()["merged"]
+    assert (merged["source"], merged["copied"]) == ("s3://bucket/cache", 12)
+    assert run_cli("precompute", photos, *SMALLEST, "--json").json()["hits"] == 12
