@@ -102,10 +102,11 @@ def test_predictions_and_scores_are_the_same_bits_and_in_order(photos: Path, tmp
     assert "broken.png" in answers[0]
     scores = []
     for program, *ray in (("tlkit",), ("tests.distribution.two_nodes", "--ray", "auto")):
-        words = ["evaluate", tmp_path / "run", "--json", *ray]
+        words = ["evaluate", tmp_path / "run", "--out", tmp_path / "scores", "--json", *ray]
         ended = run(*words, cache_root=cache_root, program=program)
         assert ended.returncode == 0, ended.stderr
-        scores.append({name: value for name, value in json.loads(ended.stdout).items() if name != "seconds"})
+        payload = {name: value for name, value in json.loads(ended.stdout).items() if name != "seconds"}
+        scores.append((payload, (tmp_path / "scores" / "predictions.csv").read_text("utf-8")))
     assert scores[0] == scores[1]
 
 
