@@ -13,6 +13,7 @@ from tlkit.distribution.pool import Done, Lost, Node, Outcome, Ready, Refused
 from tlkit.distribution.queue import SetAside, WorkQueue, _Batch
 from tlkit.errors import ClusterError, DataError
 from tlkit.runtime import read_versions
+from tlkit.waiting import find_long_wait
 
 OWN = read_versions()
 DEADLY = "killed by signal 9"
@@ -284,22 +285,56 @@ def test_answers_can_be_had_in_order_with_a_bounded_number_held_back() -> None:
 def test_a_worker_that_never_answers_is_given_up() -> None:
     pool = PlayedPool(["one", "two"])
     pool.silent = {0}
-    queue, warnings = make_queue(pool, limits=Limits(seconds_to_start=50, seconds_to_answer=30))
+    queue, _ = make_queue(pool, limits=Limits(seconds_to_start=50, seconds_to_answer=30))
     assert collect(queue) == doubled()
     assert pool.now < 100
 
-    class Hangs(PlayedPool):
-        def submit(self, worker: Hashable, items: Sequence[int]) -> Hashable:
-            if len(self.given) == 2:
-                assert isinstance(worker, int)
-                self.silent.add(worker)
-            return super().submit(worker, items)
 
-    pool = Hangs(["one", "two"])
-    queue, warnings = make_queue(pool, limits=Limits(seconds_to_answer=30))
+class Hanging(PlayedPool):
+    """Workers that answer no more once they got the third batch of all, or a later one."""
+
+    most_hanging = 1
+
+    def submit(self, worker: Hashable, items: Sequence[int]) -> Hashable:
+        assert isinstance(worker, int)
+        if len(self.given) >= 2 and len(self.silent) < self.most_hanging:
+            self.silent.add(worker)
+        return super().submit(worker, items)
+
+
+def test_a_worker_that_hangs_beside_others_is_given_up_soon() -> None:
+    pool = Hanging(["one", "two"])
+    queue, warnings = make_queue(pool, limits=Limits(seconds_to_answer=5000, seconds_to_answer_beside_others=40))
     assert collect(queue) == doubled()
     assert len(warnings) == 1
-    assert warnings[0].endswith("ended (no answer for 30 seconds); its work is done again.")
+    assert warnings[0].endswith("ended (it does not answer); its work is done again.")
+    assert 40 < pool.now < 80
+
+
+def test_where_all_workers_hang_as_on_a_disk_they_are_given_long() -> None:
+    pool = Hanging(["one", "two"])
+    pool.most_hanging = 2
+    queue, warnings = make_queue(pool, limits=Limits(seconds_to_answer=500, seconds_to_answer_beside_others=40))
+    assert collect(queue) == doubled()
+    assert len(warnings) == 2
+    assert pool.now > 500
+
+
+def test_a_long_silence_is_a_wait_that_the_command_can_tell() -> None:
+    waits = []
+
+    class Watched(Hanging):
+        def wait(self, tickets: Collection[Hashable], seconds: float) -> list[tuple[Hashable, Outcome]]:
+            found = find_long_wait(0)
+            waits.append(found and found[0])
+            return super().wait(tickets, seconds)
+
+    queue, _ = make_queue(Watched(["one"]), limits=Limits(seconds_to_answer=20))
+    collect(queue)
+    assert set(waits) == {None, "the cluster's answers"}
+    assert waits.count("the cluster's answers") > 5
+    assert waits[-1] is None
+    assert find_long_wait(0) is None
 
 
 def test_a_node_on_which_no_worker_starts_is_left_out() -> None:

@@ -79,7 +79,7 @@ def test_two_nodes_compute_the_same_bits_though_a_worker_is_killed(
     photos: Path, computed: tuple[Path, dict[tuple[bytes, bytes], bytes]]
 ) -> None:
     cache_root, rows = computed
-    ended = run("--kill-worker", cache_root, *precompute(photos), "--ray", "auto", "--json", cache_root=cache_root)
+    ended = run("--kill-worker", *precompute(photos), "--ray", "auto", "--json", cache_root=cache_root)
     assert ended.returncode == 0, ended.stderr
     payload = json.loads(ended.stdout)
     assert (payload["images"], payload["misses"], payload["skipped"]) == (138, 96 * 12 + 24 + 18, 1)

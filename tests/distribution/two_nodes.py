@@ -1,8 +1,8 @@
 """A program: run a command line of tlkit on a Ray cluster of two nodes on this machine, each with one processor.
 
-    python -m tests.distribution.two_nodes [--kill-worker FOLDER] WORDS...
+    python -m tests.distribution.two_nodes [--kill-worker] WORDS...
 
-RAY_ADDRESS names the cluster. With --kill-worker, one worker is killed as soon as the folder holds a file.
+RAY_ADDRESS names the cluster. With --kill-worker, one worker is killed as soon as it computes a batch.
 """
 
 from __future__ import annotations
@@ -18,11 +18,11 @@ LOOPBACK = "127.0.0.1"
 
 
 def find_workers() -> list[int]:
-    """Return the processes of workers, on Linux."""
+    """Return the processes of workers that compute a batch, on Linux."""
     found = []
     for folder in Path("/proc").iterdir():
         try:
-            is_worker = folder.name.isdigit() and b"ray::Worker" in (folder / "cmdline").read_bytes()
+            is_worker = folder.name.isdigit() and b"ray::Worker.answer" in (folder / "cmdline").read_bytes()
             is_own = is_worker and os.environ["RAY_ADDRESS"].encode() in (folder / "environ").read_bytes()
         except OSError:
             continue
@@ -31,11 +31,11 @@ def find_workers() -> list[int]:
     return found
 
 
-def kill_a_worker(folder: Path) -> None:
-    """Kill one worker when the folder holds a file."""
-    while not (any(path.suffix == ".h5" for path in folder.rglob("*")) and find_workers()):
-        time.sleep(0.02)
-    os.kill(find_workers()[0], signal.SIGKILL)
+def kill_a_worker() -> None:
+    """Kill one worker when it computes."""
+    while not (workers := find_workers()):
+        time.sleep(0.01)
+    os.kill(workers[0], signal.SIGKILL)
     sys.stderr.write("A worker is killed.\n")
 
 
@@ -52,8 +52,8 @@ def main(words: list[str]) -> None:
     os.environ["RAY_ADDRESS"] = cluster.address
     cluster.add_node(**node)
     if words[0] == "--kill-worker":
-        threading.Thread(target=kill_a_worker, args=(Path(words[1]),), daemon=True).start()
-        words = words[2:]
+        threading.Thread(target=kill_a_worker, daemon=True).start()
+        words = words[1:]
     from tlkit.cli.main import main as run
 
     try:

@@ -23,6 +23,8 @@ class Limits:
         seconds_between_looks: Time between two looks at the list of nodes.
         seconds_to_start: After so long, a start has failed.
         seconds_to_answer: After so long, a worker with a batch counts as ended.
+        seconds_to_answer_beside_others: The same, while others answer or have nothing to do; 30 times the longest that a
+            batch has taken, if that is more.
         seconds_without_worker: After so long without any worker, the work is given up.
     """
 
@@ -34,6 +36,7 @@ class Limits:
     seconds_between_looks: float = 2.0
     seconds_to_start: float = 180.0
     seconds_to_answer: float = 900.0
+    seconds_to_answer_beside_others: float = 120.0
     seconds_without_worker: float = 240.0
 
 
@@ -89,7 +92,8 @@ class Nodes:
         self._clock = clock
         self._places: dict[str, _Place] = {}
         self._last_look = -float("inf")
-        self._last_alive = clock()
+        self._last_alive = self._last_answer = clock()
+        self._longest_batch = 0.0
         self._last_reason = "no node has a free processor"
 
     def look(self) -> list[Worker]:
@@ -129,7 +133,18 @@ class Nodes:
         for worker in list(self._workers()):
             if not worker.rows_at_a_time and now - worker.since > self._limits.seconds_to_start:
                 self._fail(worker, "it did not start: its processors are in use, or the node is overloaded")
-        return [each for each in self.list_free() if each.tickets and now - each.since > self._limits.seconds_to_answer]
+        workers = self.list_free()
+        limit = longest = self._limits.seconds_to_answer
+        beside_others = min(longest, max(self._limits.seconds_to_answer_beside_others, 30 * self._longest_batch))
+        if now - self._last_answer < beside_others / 2 or any(not each.tickets for each in workers):
+            limit = beside_others
+        return [each for each in workers if each.tickets and now - each.since > limit]
+
+    def note_answer(self, worker: Worker) -> None:
+        """Take in that a worker has answered a batch."""
+        now = self._clock()
+        self._longest_batch = max(self._longest_batch, now - worker.since)
+        self._last_answer = worker.since = now
 
     def note_start(self, ticket: Hashable, outcome: Outcome) -> None:
         """Take in whether a worker started.

@@ -10,6 +10,7 @@ from __future__ import annotations
 import time
 from collections import deque
 from collections.abc import Callable, Generator, Hashable, Iterable, Iterator, Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import chain, islice
 from typing import Any, Generic, TypeVar
@@ -89,6 +90,7 @@ class WorkQueue(Generic[Item]):
         self._suspects: deque[_Batch[Item]] = deque()
         self._flying: dict[Hashable, tuple[Worker, _Batch[Item]]] = {}
         self._num_answered = self._num_set_aside = 0
+        self._wait, self._is_waiting = ExitStack(), False
 
     def run(self) -> Generator[Part[Item]]:
         """Yield the answers in the order in which they come; workers are ended at the end, or when this is closed.
@@ -104,8 +106,9 @@ class WorkQueue(Generic[Item]):
                 self._hand_out()
                 yield from self._collect()
                 for worker in self.nodes.find_silent():
-                    yield from self._lose(worker, f"no answer for {self.limits.seconds_to_answer:,.0f} seconds")
+                    yield from self._lose(worker, "it does not answer")
         finally:
+            self._wait.close()
             self.nodes.stop_all()
 
     def run_in_order(self) -> Iterator[tuple[Item, Any]]:
@@ -158,8 +161,12 @@ class WorkQueue(Generic[Item]):
     def _collect(self) -> Iterator[Part[Item]]:
         """Wait a little, and yield what has been answered."""
         tickets = [*self._flying, *self.nodes.list_starting()]
-        with waiting_for("the cluster's answers"):
-            outcomes = self.pool.wait(tickets, self.limits.seconds_between_looks)
+        outcomes = self.pool.wait(tickets, self.limits.seconds_between_looks)
+        if outcomes:
+            self._wait.close()
+        elif not self._is_waiting:
+            self._wait.enter_context(waiting_for("the cluster's answers"))
+        self._is_waiting = not outcomes
         for ticket, outcome in outcomes:
             if ticket in self._flying:
                 yield from self._finish(ticket, outcome)
@@ -175,7 +182,7 @@ class WorkQueue(Generic[Item]):
             return
         del self._flying[ticket]
         worker.tickets.remove(ticket)
-        worker.since = self.clock()
+        self.nodes.note_answer(worker)
         self._num_answered += len(batch.items)
         yield Part(batch.first, batch.items, outcome.value)
 
