@@ -12,7 +12,7 @@ import hashlib
 import io
 import json
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -305,8 +305,8 @@ def _read_text(path: Path) -> str:
         return file.read()
 
 
-def _parse_csv(name: str, text: str, columns: Sequence[str]) -> list[list[str]]:
-    rows = list(csv.reader(io.StringIO(text, newline="")))
-    if not rows or tuple(rows[0]) != tuple(columns):
+def _parse_csv(name: str, text: str, columns: Sequence[str]) -> Iterator[list[str]]:
+    rows = csv.reader(io.StringIO(text, newline=""))
+    if tuple(next(rows, ())) != tuple(columns):
         raise ValueError(f"{name} must start with the line {','.join(columns)}")
-    return rows[1:]
+    return rows
