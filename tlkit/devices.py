@@ -6,15 +6,33 @@ GPUs follow from how they work: each operation is a kernel that is launched, and
 
 from __future__ import annotations
 
+import enum
+from collections.abc import Sequence
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
-from tlkit import runtime
+from tlkit.errors import SettingError
+from tlkit.runtime import has_bfloat16, read_free_memory, start_keras
 
 AMPERE = (8, 0)
 """Compute capability of the first GPUs that multiply in bfloat16."""
 FLOAT32 = "float32"
 MIXED_BFLOAT16 = "mixed_bfloat16"
+
+
+class AllDevices(enum.Enum):
+    """A request for all devices; "all" in files and options."""
+
+    ALL = "all"
+
+
+ALL = AllDevices.ALL
+
+
+def as_word(devices: int | AllDevices) -> int | str:
+    """Return a number of devices as files and options write it."""
+    return devices.value if isinstance(devices, AllDevices) else devices
 
 
 @dataclass(frozen=True)
@@ -39,7 +57,7 @@ ON_GPUS = Practice(rewrites_gradients=False, steps_worth_xla=10_000, num_paralle
 
 def list_gpus() -> list[Any]:
     """Start Keras, and return the GPUs that TensorFlow may use, as it names them."""
-    runtime.start_keras()
+    start_keras()
     import tensorflow as tf
 
     return list(tf.config.get_visible_devices("GPU"))
@@ -50,6 +68,72 @@ def find_practice() -> Practice:
     return ON_GPUS if list_gpus() else ON_PROCESSORS
 
 
+def list_devices() -> tuple[str, ...]:
+    """Return the devices that Keras can compute on, by TensorFlow's names: the GPUs, or else what it sees of processors."""
+    kind = "GPU" if list_gpus() else "CPU"
+    import tensorflow as tf
+
+    return tuple(device.name for device in tf.config.list_logical_devices(kind))
+
+
+def choose_devices(requested: int | AllDevices) -> tuple[str, ...]:
+    """Return the devices that work is divided among; none where all is left to the one that TensorFlow takes.
+
+    Starts Keras where more than one is requested.
+
+    Raises:
+        SettingError: There are not as many.
+    """
+    if requested == 1:
+        return ()
+    found = list_devices()
+    if requested is ALL:
+        return found if len(found) > 1 else ()
+    if requested > len(found):
+        raise _too_many(requested, found)
+    return found[:requested]
+
+
+def _too_many(requested: int, found: Sequence[str]) -> SettingError:
+    if len(found) == 1 and not list_gpus():
+        return SettingError(
+            f"--devices {requested}: TensorFlow finds no GPU, and the processor is one device, of which all cores are used.",
+            expected="--devices only on a machine with several GPUs",
+            fix="leave out --devices; if there are GPUs, install TensorFlow with CUDA: pip install 'tensorflow[and-cuda]'.",
+        )
+    return SettingError(
+        f"--devices {requested}: TensorFlow finds {describe_devices(found)}.",
+        expected=f"at most {len(found)}, or all",
+        fix=f"use --devices {len(found)}, or leave it out; CUDA_VISIBLE_DEVICES hides GPUs that it does not list.",
+    )
+
+
+def on_device(device: str) -> AbstractContextManager[None]:
+    """Compute, and create variables, on a device of one of TensorFlow's names; nothing is changed by an empty one."""
+    if not device:
+        return nullcontext()
+    import tensorflow as tf
+
+    context: AbstractContextManager[None] = tf.device(device)
+    return context
+
+
+def describe_devices(devices: Sequence[str]) -> str:
+    """Return devices in words, such as `GPU:0 (NVIDIA A100) and GPU:1 (NVIDIA A100)`."""
+    *first, last = [_describe_device(device) for device in devices]
+    return f"{', '.join(first)} and {last}" if first else last
+
+
+def _describe_device(device: str) -> str:
+    import tensorflow as tf
+
+    short = device.removeprefix("/device:")
+    kind, _, number = short.partition(":")
+    gpus = list_gpus()
+    details = tf.config.experimental.get_device_details(gpus[int(number)]) if kind == "GPU" and gpus else {}
+    return f"{short} ({details['device_name']})" if "device_name" in details else short
+
+
 def native_precision(engine: str) -> str:
     """Return the number format in which an engine is fastest here: bfloat16 where the hardware multiplies in it.
 
@@ -58,7 +142,7 @@ def native_precision(engine: str) -> str:
     """
     if engine == "keras" and (gpus := list_gpus()):
         return "bfloat16" if all(map(_multiplies_in_bfloat16, gpus)) else FLOAT32
-    return "bfloat16" if runtime.has_bfloat16() else FLOAT32
+    return "bfloat16" if has_bfloat16() else FLOAT32
 
 
 def _multiplies_in_bfloat16(gpu: Any) -> bool:
@@ -86,7 +170,7 @@ def choose_training_dtype(precision: str) -> str:
 
 def read_input_memory() -> int:
     """Return how many bytes are free for inputs that stay where steps are computed: on a GPU of its memory, too."""
-    free = runtime.read_free_memory()
+    free = read_free_memory()
     return min([free, *_read_free_gpu_memory()]) if list_gpus() else free
 
 

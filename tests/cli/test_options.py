@@ -10,6 +10,7 @@ import click
 import pytest
 
 from tlkit.cli.options import output_options, settings_options
+from tlkit.devices import ALL
 from tlkit.errors import SettingError
 from tlkit.recipes import FIND, SECTIONS, BackboneSettings, DataSettings, HeadSettings, Stage, TrainingSettings
 from tlkit.recipes.given import collect_settings, given_settings, setting_flag
@@ -59,6 +60,18 @@ def test_a_rate_is_a_number_or_the_word_that_it_is_found() -> None:
     assert "--lr FLOAT|find" in help_of(Stage)
     with pytest.raises(click.BadParameter, match=r"^'fnd' is neither a number nor 'find'\.$"):
         parse(["--lr", "fnd"], Stage)
+
+
+def test_devices_are_a_whole_number_or_all() -> None:
+    assert given_settings(BackboneSettings, parse(["--devices", "all"], BackboneSettings)) == {"devices": ALL}
+    assert given_settings(BackboneSettings, parse(["--devices", "4"], BackboneSettings)) == {"devices": 4}
+    assert "--devices INTEGER|all" in help_of(BackboneSettings)
+    with pytest.raises(click.BadParameter, match=r"^'1.5' is neither a whole number nor 'all'\.$"):
+        parse(["--devices", "1.5"], BackboneSettings)
+    with pytest.raises(
+        SettingError, match=r"^--devices: devices is 0\.\n  Expected: a whole number, 1 to 1,000,000, or all"
+    ):
+        given_settings(BackboneSettings, parse(["--devices", "0"], BackboneSettings))
 
 
 def test_settings_that_were_not_given_are_not_collected() -> None:

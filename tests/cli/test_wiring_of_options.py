@@ -15,6 +15,7 @@ from tlkit.commands.predict import PredictOptions, PredictOutputs
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.parts import Part
 from tlkit.data.views import ViewPlan
+from tlkit.devices import ALL
 from tlkit.probes.candidates import ComparisonRequest
 from tlkit.probes.fleet import Fleet
 from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
@@ -37,8 +38,8 @@ DATA_WORDS = (
     "--sample 0.5 --validation-fraction 0.3 --test-fraction 0.1 --task multilabel --image-column file --label-column labels "
     "--label-separator | --split-column part --strict"
 )
-BACKBONE = BackboneSettings("tiny", "random", 64, "crop", "float32", "keras", "float32")
-BACKBONE_WORDS = "--image-size 64 --fit crop --feature-dtype float32 --engine keras --precision float32"
+BACKBONE = BackboneSettings("tiny", "random", 64, "crop", "float32", "keras", "float32", 3)
+BACKBONE_WORDS = "--image-size 64 --fit crop --feature-dtype float32 --engine keras --precision float32 --devices 3"
 NAME_WORDS = "--backbone tiny --weights random"
 HEAD = HeadSettings("conv", 0.2, 8)
 HEAD_WORDS = "--head conv --dropout 0.2 --units 8"
@@ -61,6 +62,8 @@ def call(run_cli: RunCli, monkeypatch: pytest.MonkeyPatch) -> Call:
             return {}
 
         monkeypatch.setattr(function, note)
+        for module in ("tlkit.recipes.defaults", "tlkit.api.several_devices"):
+            monkeypatch.setattr(f"{module}.choose_devices", lambda requested: ())
         result = run_cli(*(part for word in words for part in str(word).split()))
         assert result.exit_code == 0, result.stderr
         ((arguments, settings),) = calls
@@ -106,9 +109,27 @@ def test_options_of_evaluate(call: Call, monkeypatch: pytest.MonkeyPatch) -> Non
     monkeypatch.setattr("tlkit.api.model.open_classifier", lambda run, **engine: (run, engine))
     assert settings.pop("open_model")() == (
         Path("run"),
-        {"loader_version": LOADER_VERSION, "engine": "keras", "precision": "bfloat16"},
+        {"loader_version": LOADER_VERSION, "engine": "keras", "precision": "bfloat16", "devices": 1},
     )
     assert settings == {"settings": DataSettings(**columns, boxes="b.csv", strict=True)}
+
+
+def test_devices_of_predict_and_evaluate(call: Call, monkeypatch: pytest.MonkeyPatch) -> None:
+    arguments, _ = call("tlkit.commands.predict.run_predict", "predict run a --devices all --out rows.csv")
+    assert arguments[3].devices is ALL
+    _, settings = call("tlkit.api.model.run_evaluate", "evaluate run --devices 2")
+    monkeypatch.setattr("tlkit.api.model.open_classifier", lambda run, **engine: engine["devices"])
+    assert settings["open_model"]() == 2
+
+
+@pytest.mark.parametrize("words", ["predict run a", "evaluate run", "precompute data"])
+def test_devices_and_ray_do_not_go_together(run_cli: RunCli, words: str) -> None:
+    result = run_cli(*words.split(), "--devices", "2", "--ray", "auto")
+    assert result.stderr == (
+        "Error: --devices 2 has no effect with --ray: each node has one worker, which computes on one device.\n"
+        "  Expected: only one of the two\n"
+        "  Fix: leave out --devices, or --ray.\n"
+    )
 
 
 def test_options_of_compare(call: Call) -> None:

@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit import runtime
+from tlkit import devices, runtime
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.engines.base import Engine, make_keras_engine
 from tlkit.data.dataset import read_dataset
@@ -88,7 +88,7 @@ def bench(monkeypatch: pytest.MonkeyPatch, plain: Engine) -> Bench:
     monkeypatch.setattr(engine_choice, "_measure_rate", measure)
     monkeypatch.setattr(engine_choice, "MIN_ROWS_TO_TIME", 10)
     monkeypatch.setattr("tlkit.backbones.engines.openvino_runtime.has_openvino", lambda: True)
-    monkeypatch.setattr(runtime, "has_bfloat16", lambda: True)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda: True)
     return bench
 
 
@@ -122,12 +122,17 @@ def chosen(features: DatasetFeatures) -> Choice:
 def test_what_is_fastest_as_a_rule_comes_first_and_what_is_sure_to_be_right_last(
     bench: Bench, monkeypatch: pytest.MonkeyPatch, given: dict[str, Any], has_bfloat16: bool, expected: list[Choice]
 ) -> None:
-    monkeypatch.setattr(runtime, "has_bfloat16", lambda: has_bfloat16)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda: has_bfloat16)
     assert list(iterate_choices(resolve_backbone(dataclasses.replace(AUTO, **given)))) == expected
 
 
+def test_only_keras_computes_on_several_devices(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlkit.recipes.defaults.choose_devices", lambda requested: ("GPU:0", "GPU:1"))
+    assert list(iterate_choices(resolve_backbone(dataclasses.replace(AUTO, devices=2)))) == [KERAS_BF16, KERAS]
+
+
 def test_without_openvino_there_is_keras(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(runtime, "has_bfloat16", lambda: False)
+    monkeypatch.setattr(devices, "has_bfloat16", lambda: False)
     assert list(iterate_choices(resolve_backbone(AUTO))) == [KERAS]
     with pytest.raises(BackboneError, match="--engine openvino: OpenVINO cannot be imported"):
         next(iterate_choices(resolve_backbone(dataclasses.replace(AUTO, engine="openvino"))))

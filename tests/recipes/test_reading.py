@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from tlkit.devices import ALL
 from tlkit.errors import SettingError
 from tlkit.recipes import (
     FIND,
@@ -218,6 +219,11 @@ def test_differences_name_the_setting_and_both_values() -> None:
     left = Recipe(stages=(Stage(lr=1.0),))
     right = Recipe(training=TrainingSettings(seed=2), stages=(Stage(lr=2.0), Stage()))
     assert list_differences(left, right) == ["training.seed: 0 → 2", "number of stages: 1 → 2", "stage 1.lr: 1.0 → 2.0"]
+
+
+def test_the_same_run_may_go_on_with_other_devices() -> None:
+    left, right = (Recipe(backbone=BackboneSettings(devices=number), stages=(Stage(),)) for number in (8, ALL))
+    assert list_differences(left, right) == []
 
 
 def test_differences_are_written_as_a_recipe_writes_them() -> None:

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+from typing import Any
 
 import pytest
 
+from tlkit.devices import ALL
 from tlkit.errors import BackboneError, SettingError
 from tlkit.recipes import SECTIONS, BackboneSettings, Recipe, Stage, build_settings, resolve_backbone, resolve_stage
 from tlkit.recipes.origin import MadeBy
@@ -28,6 +30,7 @@ def test_no_two_settings_share_a_flag() -> None:
 ZEROS = {
     "sample": "a fraction, 0 < x <= 1",
     "image_size": "a whole number, 1 to 1,000,000",
+    "devices": "a whole number, 1 to 1,000,000, or all",
     "units": "a whole number, 1 to 1,000,000",
     "box_weight": "a number above 0",
     "epochs": "a whole number, 1 to 1,000,000",
@@ -130,3 +133,30 @@ def test_a_resolved_backbone_leaves_nothing_open() -> None:
     assert (given.weights, given.image_size, given.fit) == ("random", (64, 64), "pad")
     with pytest.raises(BackboneError, match=r"^There is no backbone 'tinny'\."):
         resolve_backbone(BackboneSettings(name="tinny"))
+
+
+@pytest.mark.parametrize(
+    ("settings", "option", "fix"),
+    [
+        ({"engine": "openvino"}, "--engine openvino", "use --engine keras"),
+        ({"precision": "int8"}, "--precision int8", "use another --precision"),
+    ],
+)
+def test_devices_are_refused_where_openvino_computes_the_frozen_layers(
+    settings: dict[str, Any], option: str, fix: str
+) -> None:
+    with pytest.raises(SettingError) as problem:
+        resolve_backbone(BackboneSettings(**settings, devices=ALL))
+    assert str(problem.value) == (
+        f"--devices all does not go with {option}: OpenVINO uses all cores of the processor as one device.\n"
+        "  Expected: several devices only with Keras, which computes on GPUs\n"
+        f"  Fix: leave out --devices, or {fix}."
+    )
+
+
+def test_a_run_is_refused_before_it_begins_where_there_are_not_as_many_devices(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+    monkeypatch.setattr("tlkit.recipes.defaults.choose_devices", asked.append)
+    assert resolve_backbone(BackboneSettings(devices=4)).devices == 4
+    assert resolve_backbone(BackboneSettings()).devices == 1
+    assert asked == [4]

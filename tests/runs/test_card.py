@@ -23,7 +23,7 @@ from tlkit.files import write_json
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import write_files
 from tlkit.outputs import LABEL_SEPARATOR, Target
-from tlkit.recipes import HeadSettings, Inputs, MadeBy, Recipe, Stage, write_recipe
+from tlkit.recipes import BackboneSettings, HeadSettings, Inputs, MadeBy, Recipe, Stage, write_recipe
 from tlkit.reports.console import Console
 from tlkit.runs.card import MARKER
 from tlkit.runs.card_record import CardOptions
@@ -155,6 +155,13 @@ def test_a_home_folder_is_not_named_as_a_data_set(make_run: MakeRun) -> None:
     write_recipe(Recipe(stages=(Stage(),), inputs=Inputs(data="/home/anna")), run / "recipe.toml")
 
     assert "anna" not in write_card(run)
+
+
+def test_several_devices_are_named(make_run: MakeRun) -> None:
+    run = make_run(SPEC, compute_classification_report(LABELS, NEARLY, SPEC.class_names))
+    assert "| devices |" not in write_card(run)
+    write_recipe(Recipe(backbone=BackboneSettings(devices=8), stages=(Stage(),)), run / "recipe.toml")
+    assert "| devices | `8` |" in write_card(run)
 
 
 def test_several_labels(make_run: MakeRun) -> None:

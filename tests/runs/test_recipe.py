@@ -74,13 +74,13 @@ def install_earlier(recipe: Recipe, folder: Path, monkeypatch: pytest.MonkeyPatc
 
 
 @pytest.mark.parametrize(("unfreeze", "engine"), [("all", "auto"), ("block4", "keras"), ("none", "keras")])
-def test_the_engine_of_an_earlier_run_is_taken_over_where_it_has_something_to_run(
+def test_the_engine_of_an_earlier_run_but_not_its_devices_is_taken_over_where_it_has_something_to_run(
     unfreeze: str, engine: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    install_earlier(Recipe(backbone=BackboneSettings(name="tiny", engine="keras")), tmp_path, monkeypatch)
+    install_earlier(Recipe(backbone=BackboneSettings(name="tiny", engine="keras", devices=8)), tmp_path, monkeypatch)
     sections: dict[str, dict[str, Any]] = {"data": {}, "backbone": {}, "head": {}, "training": {}}
     made = make_finetune_recipe(stage={"unfreeze": unfreeze}, sections=sections, start_from=tmp_path)
-    assert made.backbone.engine == engine
+    assert (made.backbone.engine, made.backbone.devices) == (engine, 1)
     asked = {**sections, "backbone": {"engine": "openvino"}}
     made = make_finetune_recipe(stage={"unfreeze": unfreeze}, sections=asked, start_from=tmp_path)
     assert made.backbone.engine == "openvino"

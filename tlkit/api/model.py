@@ -16,6 +16,7 @@ from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.data.image_file import ImageFile, OpenImage, SourceImage
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.views import PICTURE_ITSELF
+from tlkit.devices import AllDevices
 from tlkit.errors import DataError, SettingError
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.inference.answering import answer_items
@@ -37,14 +38,23 @@ Picture = str | Path | Image.Image | NDArray[Any]
 class Model:
     """A trained model; `tlkit.load` opens one."""
 
-    def __init__(self, run: Path, *, engine: str = "auto", precision: str = "float32") -> None:
+    def __init__(
+        self, run: Path, *, engine: str = "auto", precision: str = "float32", devices: int | AllDevices = 1
+    ) -> None:
         self._run = run
         self._engine = engine
         self._precision = precision
+        self._devices = devices
 
     @cached_property
     def _predictor(self) -> Predictor:
-        return open_classifier(self._run, loader_version=LOADER_VERSION, engine=self._engine, precision=self._precision)
+        return open_classifier(
+            self._run,
+            loader_version=LOADER_VERSION,
+            engine=self._engine,
+            precision=self._precision,
+            devices=self._devices,
+        )
 
     def open(self) -> None:
         """Read the model's files now instead of on first use."""

@@ -17,6 +17,7 @@ from tlkit.api.arguments import (
     quiet_console,
     written,
 )
+from tlkit.api.several_devices import read_devices
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -63,6 +64,7 @@ def predict(
     engine: str = "auto",
     precision: str = "float32",
     batch_size: int | None = None,
+    devices: int | str = 1,
     table: Place | None = None,
     image_column: str | None = None,
     ray: str | None = None,
@@ -88,6 +90,7 @@ def predict(
         engine: auto, keras or openvino.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Batch size of Keras.
+        devices: GPUs that Keras computes on, or "all".
         table: Table with the metadata that the model takes.
         image_column: Its column of paths; None to find it by name.
         ray: A Ray cluster that computes: "auto" for a running one, "local" for one on this machine, or HOST:PORT.
@@ -113,6 +116,7 @@ def predict(
         engine=engine,
         precision=precision,
         batch_size=batch_size,
+        devices=read_devices(devices, ray),
         table=fetch(table, console),
         image_column=image_column,
         watch=as_path(watch),
@@ -136,6 +140,7 @@ def evaluate(
     policy: str | None = None,
     engine: str = "auto",
     precision: str = "float32",
+    devices: int | str = 1,
     ray: str | None = None,
     console: Console | None = None,
     **settings: Any,
@@ -152,6 +157,7 @@ def evaluate(
         policy: As in `predict`.
         engine: As in `predict`.
         precision: As in `predict`.
+        devices: As in `predict`.
         ray: As in `predict`.
         console: As in `predict`.
         settings: Settings of `[data]` for reading the data.
@@ -164,7 +170,7 @@ def evaluate(
     """
     from tlkit.api.model import Model
 
-    return Model(fetch(run, console), engine=engine, precision=precision).evaluate(
+    return Model(fetch(run, console), engine=engine, precision=precision, devices=read_devices(devices, ray)).evaluate(
         data, split=split, top_k=top_k, out=out, views=views, policy=policy, ray=ray, console=console, **settings
     )
 

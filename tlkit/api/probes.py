@@ -7,9 +7,9 @@ from typing import TYPE_CHECKING, Any
 
 from tlkit.api.arguments import Place, Result, as_path, fetch, fetch_data, quiet_console
 from tlkit.errors import SettingError
+from tlkit.recipes.fields import FIND
 from tlkit.recipes.given import check_known, collect_settings, given_sections, given_settings
 from tlkit.recipes.settings import (
-    FIND,
     SECTIONS,
     BackboneSettings,
     DataSettings,

@@ -6,7 +6,15 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, ray_option, settings_options, view_options
+from tlkit.cli.options import (
+    PATH_OR_URL,
+    devices_option,
+    engine_options,
+    output_options,
+    ray_option,
+    settings_options,
+    view_options,
+)
 from tlkit.recipes import DataSettings
 
 if TYPE_CHECKING:
@@ -36,6 +44,7 @@ if TYPE_CHECKING:
     DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes", "strict")
 )
 @view_options
+@devices_option
 @engine_options
 @ray_option
 @output_options
@@ -47,6 +56,7 @@ def evaluate(
     out: Place | None,
     views: int,
     policy: str | None,
+    devices: int | str,
     engine: str,
     precision: str,
     ray: str | None,
@@ -69,6 +79,7 @@ def evaluate(
         out=out,
         views=views,
         policy=policy,
+        devices=devices,
         engine=engine,
         precision=precision,
         ray=ray,

@@ -15,6 +15,7 @@ from typing import Any, TypeVar, get_args, get_type_hints
 import click
 
 from tlkit.cli.main import COMMAND_LINE, JSON_ASKED_FOR
+from tlkit.devices import ALL
 from tlkit.models.networks import NETWORK_FORMATS, PREDICTION_ENGINES
 from tlkit.places.place import is_place, without_secrets
 from tlkit.recipes import SECTIONS, Stage
@@ -58,23 +59,24 @@ class KeyNumber(click.ParamType[tuple[str, float]]):
 class NumberOrWord(click.ParamType[float | str]):
     """A number, or one word in its place."""
 
-    name = "FLOAT"
-
-    def __init__(self, word: str) -> None:
+    def __init__(self, word: str, kind: type[int | float]) -> None:
         self._word = word
+        self._kind = kind
+        self.name = "INTEGER" if kind is int else "FLOAT"
 
     def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> float | str:
         """Return the number, or the word."""
         if value == self._word:
             return self._word
         try:
-            return float(value)
+            return self._kind(value)
         except ValueError:
-            self.fail(f"{value!r} is neither a number nor {self._word!r}.", param, ctx)
+            number = "a whole number" if self._kind is int else "a number"
+            self.fail(f"{value!r} is neither {number} nor {self._word!r}.", param, ctx)
 
     def get_metavar(self, param: click.Parameter, ctx: click.Context) -> str:
         """Return the placeholder for the value in the help."""
-        return f"FLOAT|{self._word}"
+        return f"{self.name}|{self._word}"
 
 
 def settings_options(settings_type: type, only: Sequence[str] = ()) -> Callable[[Function], Function]:
@@ -152,6 +154,17 @@ def engine_options(function: Callable[..., Any]) -> Callable[..., Any]:
     )
     decorated: Callable[..., Any] = engine(precision(function))
     return decorated
+
+
+def devices_option(function: Function) -> Function:
+    """Add `--devices` for a saved model."""
+    return click.option(
+        "--devices",
+        type=NumberOrWord(ALL.value, int),
+        default=1,
+        show_default=True,
+        help="GPUs that Keras computes on, or all; batches go to each in turn.",
+    )(function)
 
 
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -239,7 +252,7 @@ def _setting_option(field: dataclasses.Field[Any], kind: Any) -> Callable[[Funct
     if kind is bool:
         return click.option(f"{flag}/--no-{flag.removeprefix('--')}", setting_parameter(field), **details)
     if field.metadata["word"]:
-        details["type"] = NumberOrWord(field.metadata["word"].value)
+        details["type"] = NumberOrWord(field.metadata["word"].value, int if int in get_args(kind) else float)
     elif field.metadata["choices"]:
         details["type"] = click.Choice(field.metadata["choices"])
     elif field.default_factory is dict:

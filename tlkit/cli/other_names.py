@@ -47,7 +47,9 @@ OTHER_OPTIONS = {
     "--topk": ("--top-k",),
     "--device": (),
     "--gpu": (),
-    "--gpus": (),
+    "--gpus": ("--devices",),
+    "--num-gpus": ("--devices",),
+    "--num-devices": ("--devices",),
     "--workers": (),
     "--num-workers": (),
 }

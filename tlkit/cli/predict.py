@@ -8,7 +8,15 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tlkit.cli.options import PATH_OR_URL, engine_options, output_options, ray_option, table_options, view_options
+from tlkit.cli.options import (
+    PATH_OR_URL,
+    devices_option,
+    engine_options,
+    output_options,
+    ray_option,
+    table_options,
+    view_options,
+)
 
 if TYPE_CHECKING:
     from tlkit.api.arguments import Place
@@ -54,6 +62,7 @@ if TYPE_CHECKING:
     help="Batch size with Keras (default: 32). Another size may change the last digits.",
 )
 @view_options
+@devices_option
 @engine_options
 @ray_option
 @output_options
@@ -71,6 +80,7 @@ def predict(
     batch_size: int | None,
     views: int,
     policy: str | None,
+    devices: int | str,
     engine: str,
     precision: str,
     ray: str | None,
@@ -97,6 +107,7 @@ def predict(
         min_probability=min_probability,
         views=views,
         policy=policy,
+        devices=devices,
         engine=engine,
         precision=precision,
         ray=ray,

@@ -99,8 +99,8 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
         RunError: `out` is in the way of something or in use, or the run is damaged.
     """
     started = time.perf_counter()
-    check_cluster(request.ray)
     request = _complete(request)
+    check_cluster(request.ray, request.backbone_settings.devices)
     backbone = resolve_backbone(request.backbone_settings)
     check_weights(backbone.entry, backbone.weights)
     data = _locate_data(request)
@@ -160,7 +160,8 @@ def _complete(request: AuditRequest) -> AuditRequest:
     if request.run is None:
         return request
     recipe = read_recipe(request.run / RECIPE_FILE)
-    return AuditRequest(None, request.run, recipe.data, recipe.backbone, recipe.training.seed, request.out, request.ray)
+    backbone = dataclasses.replace(recipe.backbone, devices=1)  # those of the training may be elsewhere
+    return AuditRequest(None, request.run, recipe.data, backbone, recipe.training.seed, request.out, request.ray)
 
 
 def _locate_data(request: AuditRequest) -> Path:

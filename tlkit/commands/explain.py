@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import time
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -230,7 +231,8 @@ def _find_backbone(folder: Path | None, spec: BundleSpec) -> ResolvedBackbone:
     """Return how the run computed its features; for a bundle without its run, as tlkit does by default."""
     if folder is not None and (folder / RECIPE_FILE).is_file():
         recipe = read_recipe(folder / RECIPE_FILE)
-        return resolve_backbone(recipe.backbone).at(TOP, recipe.made_by)
+        settings = dataclasses.replace(recipe.backbone, devices=1)  # those of the training may be elsewhere
+        return resolve_backbone(settings).at(TOP, recipe.made_by)
     entry = find_backbone(spec.backbone)
     return ResolvedBackbone(entry, "", spec.image_size, spec.fit, "float16", "auto", "auto")
 

@@ -114,7 +114,7 @@ def ensure_dataset_features(
         ClusterError: Ray is not installed, or its cluster cannot be reached or has no workers.
         NumericsError: A feature does not fit into the number format.
     """
-    check_cluster(options.ray)
+    check_cluster(options.ray, backbone_settings.devices)
     head, views = options.head, options.views
     backbone = resolve_backbone(backbone_settings)
     boundary = check_boundary(backbone.entry, options.boundary)

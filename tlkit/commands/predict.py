@@ -15,6 +15,7 @@ from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.sources import OUTPUT_MARKER, STDIN, FoundImages, find_images
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
+from tlkit.devices import AllDevices
 from tlkit.distribution.cluster import check_cluster, opened_cluster
 from tlkit.errors import SettingError
 from tlkit.inference.answering import ClusterPredictor, ModelSource
@@ -62,6 +63,7 @@ class PredictOptions:
         engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Batch size of Keras; None for that of training. Others may change the last bits.
+        devices: How many GPUs Keras computes on.
         table: Table with the metadata that the model takes.
         image_column: Its column of paths; None to find it by name.
         watch: A folder whose files are predicted as they arrive, until the process is interrupted.
@@ -74,6 +76,7 @@ class PredictOptions:
     engine: str = "auto"
     precision: str = "float32"
     batch_size: int | None = None
+    devices: int | AllDevices = 1
     table: Path | None = None
     image_column: str | None = None
     watch: Path | None = None
@@ -130,6 +133,7 @@ def run_predict(
         engine=options.engine,
         precision=options.precision,
         batch_size=options.batch_size,
+        devices=options.devices,
     )
 
     start = time.perf_counter()
@@ -219,7 +223,7 @@ def _check_ray(options: PredictOptions, sources: Sequence[str]) -> None:
             expected="--ray only with folders, patterns or files",
             fix="leave out --ray.",
         )
-    check_cluster(options.ray)
+    check_cluster(options.ray, options.devices)
 
 
 def _open_writer(

@@ -6,9 +6,11 @@ import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import TypeVar
 
+from tlkit.devices import AllDevices, as_word
 from tlkit.distribution.pool import Job
 from tlkit.distribution.queue import WorkQueue
 from tlkit.distribution.ray_pool import LOCAL, RayPool, check_ray, connected
+from tlkit.errors import SettingError
 
 Item = TypeVar("Item")
 
@@ -53,15 +55,26 @@ class Cluster:
         return self._queue.nodes.describe() if self._queue else ""
 
 
-def check_cluster(where: str | None) -> None:
+def check_cluster(where: str | None, devices: int | AllDevices = 1) -> None:
     """Check the value of `--ray`, and that Ray is installed; nothing heavy is imported. None is fine.
+
+    Args:
+        where: The value.
+        devices: How many devices are asked for.
 
     Raises:
         ClusterError: Ray is not installed.
-        SettingError: The value is wrong.
+        SettingError: The value is wrong, or several devices are asked for.
     """
-    if where is not None:
-        check_ray(where)
+    if where is None:
+        return
+    if devices != 1:
+        raise SettingError(
+            f"--devices {as_word(devices)} has no effect with --ray: each node has one worker, which computes on one device.",
+            expected="only one of the two",
+            fix="leave out --devices, or --ray.",
+        )
+    check_ray(where)
 
 
 @contextlib.contextmanager

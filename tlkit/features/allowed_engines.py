@@ -67,6 +67,8 @@ def list_engines(backbone: ResolvedBackbone) -> list[str]:
         return ["openvino"]
     if backbone.engine != "auto":
         return [backbone.engine]
+    if backbone.devices != 1:  # which only Keras divides its work among
+        return ["keras"]
     return ["openvino", "keras"] if has_openvino() else ["keras"]
 
 

@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import INT8
+from tlkit.devices import AllDevices, choose_devices, describe_devices
 from tlkit.errors import NumericsError, SettingError
 from tlkit.features.allowed_engines import Choice, can_run, iterate_choices, list_engines
 from tlkit.features.cache import CacheSpec, FeatureCache
@@ -67,6 +68,7 @@ class Work:
         trunk: The part of the network below the boundary; only built to be converted, compared, or run by Keras.
         cache_root: Root of caches and converted trunks.
         num_rows: Number of rows.
+        devices: How many devices Keras computes on.
         load_sample: Returns some of the images, uint8 (n, height, width, 3), n <= 8; None if no file can be read.
         load_calibration_sample: Returns the images to calibrate int8 on; None if no file can be read.
         may_time: Whether engines may be timed to choose one; parts of a data set must not choose by chance.
@@ -76,6 +78,7 @@ class Work:
     trunk: Trunk
     cache_root: Path
     num_rows: int
+    devices: int | AllDevices = 1
     load_sample: Callable[[], NDArray[np.uint8] | None] = lambda: None
     load_calibration_sample: Callable[[], CalibrationSample | None] = lambda: None
     may_time: bool = True
@@ -107,7 +110,10 @@ class Work:
         if choice.engine == "keras":
             from tlkit.backbones.engines.base import make_keras_engine
 
-            return make_keras_engine(self.trunk.model, precision=choice.precision, batch_size=BATCH_SIZES["keras"])
+            devices = choose_devices(self.devices)
+            return make_keras_engine(
+                self.trunk.model, precision=choice.precision, batch_size=BATCH_SIZES["keras"], devices=devices
+            )
         from tlkit.backbones.engines.openvino import make_openvino_engine, make_quantized_engine
 
         if choice.precision == INT8:
@@ -235,7 +241,8 @@ def select_engine(
         console.warn(refusal.found)
     best, rates = _find_fastest(trials, work)
     reason = ", as in the cache" if begun else f" ({rates})" if rates else ""
-    console.say(f"Engine: {best.choice}{reason}.")
+    where = f" on {describe_devices(best.engine.devices)}" if best.engine.devices else ""
+    console.say(f"Engine: {best.choice}{where}{reason}.")
     cache = begun or FeatureCache.open(work.cache_root, best.choice.describe(work.spec))
     if best.record:
         path = cache.folder / AGREEMENT_FILE

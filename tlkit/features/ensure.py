@@ -100,9 +100,10 @@ class FeatureRows:
         keys = [key for of_file in self.requested.list_files(self.missing[::step]) for key in of_file]
         load_some = partial(load_sample, keys, lambda key: self._load([key])[0], NUM_SAMPLES)
         load_more = partial(load_calibration_sample, self.requested, self._load)
-        work = Work(self.spec, self._trunk, self._cache_root, len(self.missing), load_some, load_more)
+        backbone = self._request.backbone
+        work = Work(self.spec, self._trunk, self._cache_root, len(self.missing), backbone.devices, load_some, load_more)
         work = dataclasses.replace(work, may_time=not self._request.is_part)
-        return select_engine(work, self._request.backbone, self.cache, console)
+        return select_engine(work, backbone, self.cache, console)
 
     def compute(
         self,

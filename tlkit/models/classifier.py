@@ -6,10 +6,11 @@ Training runs it through one compiled function, as do evaluation and prediction 
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 from functools import cached_property
 from pathlib import Path
+from queue import SimpleQueue
 from typing import Any
 
 import keras
@@ -19,6 +20,7 @@ import tensorflow as tf
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import BACKBONE_PREFIX, HEAD_PREFIX, TOP
 from tlkit.backbones.weights import finalize_normalization, stable_names
+from tlkit.devices import on_device
 from tlkit.heads import build_head, call_head
 from tlkit.models.novelty import Novelty
 from tlkit.models.predictor import BATCH_SIZE, MapShape, check_inputs, compute_rows, refuse_maps
@@ -37,12 +39,13 @@ class Classifier:
         head: Feature to logits.
         engine: Keras.
         batch_size: Batch size; it affects the last bits of TensorFlow's sums.
-        num_parallel: 1: a single batch uses all processors.
+        num_parallel: 1: a single batch uses all processors. After `spread`, one for each device.
         novelty: Measures the distance from the training images; None if the model does not.
+        device: TensorFlow's name of the device that it is on; empty where TensorFlow has put it.
     """
 
     engine = "Keras"
-    num_parallel = 1
+    num_parallel: int = 1
 
     def __init__(self, spec: BundleSpec, backbone: Backbone, head: keras.Model, novelty: Novelty | None = None) -> None:
         self.spec = spec
@@ -50,9 +53,27 @@ class Classifier:
         self.head = head
         self.novelty = novelty
         self.batch_size = BATCH_SIZE
+        self.device = ""
+        self._free: SimpleQueue[Classifier] | None = None
         pictures = tf.TensorSpec((None, *spec.image_size, 3), tf.uint8)
         metadata = tf.TensorSpec((None, spec.metadata.width), tf.float32)
         self._compute = tf.function(self.forward, input_signature=[pictures, metadata])
+
+    def spread(self, devices: Sequence[str]) -> None:
+        """Compute batches on several devices, each with a copy of the weights as they are now.
+
+        A row does not depend on their number.
+
+        Args:
+            devices: TensorFlow's names.
+        """
+        self._free = SimpleQueue()
+        self.num_parallel = len(devices)
+        for device in devices:
+            with on_device(device):
+                copy = self.at_image_size(self.spec.image_size)
+            copy.device = device
+            self._free.put(copy)
 
     def logits(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
@@ -77,8 +98,35 @@ class Classifier:
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """Return `answer`, the logits; `feature`, pooled, (n, channels); and, with boxes, `box`, (n, 4), 0..1."""
-        given = tf.constant(images), tf.constant(check_inputs(self.spec, images, metadata))
-        return {name: value.numpy() for name, value in self._compute(*given).items()}
+        return self._compute_somewhere(images, metadata, with_maps=False)
+
+    def _compute_somewhere(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None, *, with_maps: bool
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the outputs of a batch, computed by the first copy of the model that is free."""
+        metadata = check_inputs(self.spec, images, metadata)
+        if self._free is None:
+            return self.compute_here(images, metadata, with_maps=with_maps)
+        copy = self._free.get()
+        try:
+            return copy.compute_here(images, metadata, with_maps=with_maps)
+        finally:
+            self._free.put(copy)
+
+    def compute_here(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any], *, with_maps: bool
+    ) -> dict[str, np.ndarray[Any, Any]]:
+        """Return the outputs of a batch on this model's own device.
+
+        Args:
+            images: uint8 (n, height, width, 3), RGB, 0..255, n >= 1.
+            metadata: float32 (n, width).
+            with_maps: Whether to return the last feature maps, too.
+        """
+        compute = self._compute_with_maps if with_maps else self._compute
+        with on_device(self.device):
+            outputs = compute(tf.constant(images), tf.constant(metadata))
+            return {name: value.numpy() for name, value in outputs.items()}
 
     def predict(
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
@@ -124,8 +172,7 @@ class Classifier:
         self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None
     ) -> dict[str, np.ndarray[Any, Any]]:
         """Return the outputs of `_run` and `map`, (n, h, w, channels)."""
-        given = tf.constant(images), tf.constant(check_inputs(self.spec, images, metadata))
-        return {name: value.numpy() for name, value in self._compute_with_maps(*given).items()}
+        return self._compute_somewhere(images, metadata, with_maps=True)
 
     @cached_property
     def _parts(self) -> tuple[keras.Model, keras.Model | None]:
@@ -136,9 +183,10 @@ class Classifier:
         trunk, pooling = self._parts
 
         def run(images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
-            maps = trunk(tf.cast(images, tf.float32), training=False)
-            features = maps if pooling is None else pooling(maps, training=False)
-            return {**self._answer(features, metadata), "map": maps}
+            with on_device(self.device):
+                maps = trunk(tf.cast(images, tf.float32), training=False)
+                features = maps if pooling is None else pooling(maps, training=False)
+                return {**self._answer(features, metadata), "map": maps}
 
         return tf.function(run, input_signature=self._compute.input_signature)
 
@@ -178,7 +226,8 @@ class Classifier:
             images: uint8 (n, height, width, 3), RGB, 0..255.
             metadata: float32 (n, width), width >= 0.
         """
-        return self._answer(self.backbone.model(tf.cast(images, tf.float32), training=False), metadata)
+        with on_device(self.device):
+            return self._answer(self.backbone.model(tf.cast(images, tf.float32), training=False), metadata)
 
     def _answer(self, features: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)

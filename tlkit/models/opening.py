@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from pathlib import Path
 
+from tlkit.devices import AllDevices, as_word, choose_devices
 from tlkit.errors import SettingError, name_fix
 from tlkit.models.networks import NETWORK_FORMATS, PREDICTION_ENGINES, find_network_format
 from tlkit.models.networks.base import NetworkFormat
@@ -15,7 +16,13 @@ from tlkit.untrusted import refusal
 
 
 def open_classifier(
-    path: Path, *, loader_version: int, engine: str = "auto", precision: str = "float32", batch_size: int | None = None
+    path: Path,
+    *,
+    loader_version: int,
+    engine: str = "auto",
+    precision: str = "float32",
+    batch_size: int | None = None,
+    devices: int | AllDevices = 1,
 ) -> Predictor:
     """Return a bundle's model, ready to predict.
 
@@ -26,34 +33,48 @@ def open_classifier(
             auto: the first of `NETWORK_FORMATS` that runs here and for which the bundle has a network, else keras.
         precision: float32, or bfloat16 with OpenVINO.
         batch_size: Batch size of Keras; None for its default.
+        devices: How many GPUs Keras computes on, each in turn.
 
     Raises:
         BundleError: If the bundle is missing, damaged, invalid or of another version; if the model's outputs differ
             from the saved ones; or if it has no network for the requested engine.
         BackboneError: The requested engine is not installed.
-        SettingError: The engine is unknown, or does not support a setting.
+        SettingError: The engine is unknown, or does not support a setting, or there are not as many devices.
     """
     folder = find_bundle(path)
     spec, hashes = read_description(folder, loader_version=loader_version)
     network_format = _choose_format(engine, folder, hashes)
     _check_precision(precision, network_format)
     if network_format is not None:
-        if batch_size is not None:
-            raise SettingError(
-                f"--batch-size {batch_size} has no effect: {network_format.title} computes one image at a time.",
-                expected="--batch-size only with Keras",
-                fix="leave out --batch-size, or use --engine keras.",
-            )
+        _check_keras_settings(network_format, batch_size, devices)
         from tlkit.models.networks.classifier import read_network_classifier
 
         return read_network_classifier(network_format, folder, spec, hashes, precision=precision)
+    chosen = choose_devices(devices)
     start_keras()
     from tlkit.models.saving import read_bundle
 
     classifier = read_bundle(path, loader_version=loader_version)
     if batch_size is not None:
         classifier.batch_size = batch_size
+    if chosen:
+        classifier.spread(chosen)
     return classifier
+
+
+def _check_keras_settings(network_format: NetworkFormat, batch_size: int | None, devices: int | AllDevices) -> None:
+    """Raise SettingError if a setting is given that only Keras has."""
+    title = network_format.title
+    for option, value, is_given, reason in (
+        ("--batch-size", batch_size, batch_size is not None, "computes one image at a time"),
+        ("--devices", as_word(devices), devices != 1, "uses all cores of the processor as one device"),
+    ):
+        if is_given:
+            raise SettingError(
+                f"{option} {value} has no effect: {title} {reason}.",
+                expected=f"{option} only with Keras",
+                fix=f"leave out {option}, or use --engine keras.",
+            )
 
 
 def _choose_format(engine: str, folder: Path, hashes: Mapping[str, str]) -> NetworkFormat | None:

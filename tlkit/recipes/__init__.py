@@ -11,6 +11,7 @@ from tlkit.recipes.defaults import (
     resolve_stage,
     resolve_stages,
 )
+from tlkit.recipes.fields import FIND, RateSearch
 from tlkit.recipes.origin import Inputs, MadeBy
 from tlkit.recipes.reading import (
     GivenRecipe,
@@ -23,13 +24,11 @@ from tlkit.recipes.reading import (
     write_recipe,
 )
 from tlkit.recipes.settings import (
-    FIND,
     RECORDS,
     SECTIONS,
     BackboneSettings,
     DataSettings,
     HeadSettings,
-    RateSearch,
     Recipe,
     Stage,
     TrainingSettings,

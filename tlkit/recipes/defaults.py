@@ -8,9 +8,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from tlkit.backbones.catalogue import INT8, BackboneEntry, find_backbone
+from tlkit.devices import AllDevices, as_word, choose_devices
 from tlkit.errors import SettingError
+from tlkit.recipes.fields import RateSearch
 from tlkit.recipes.origin import MadeBy
-from tlkit.recipes.settings import OPEN_PRECISIONS, BackboneSettings, RateSearch, Recipe, Stage
+from tlkit.recipes.settings import OPEN_PRECISIONS, BackboneSettings, Recipe, Stage
 
 DEFAULT_CYCLES = 3
 
@@ -45,6 +47,7 @@ class ResolvedBackbone:
         feature_dtype: Number format of the cached features.
         engine: Engine of the frozen part; auto for the faster one.
         precision: Its arithmetic; auto: bfloat16 where the hardware has it; int8 with OpenVINO.
+        devices: How many GPUs Keras computes on, for the frozen part and in training steps.
     """
 
     entry: BackboneEntry
@@ -54,6 +57,7 @@ class ResolvedBackbone:
     feature_dtype: str
     engine: str
     precision: str
+    devices: int | AllDevices = 1
 
     @property
     def training_precision(self) -> str:
@@ -73,7 +77,7 @@ def resolve_backbone(settings: BackboneSettings) -> ResolvedBackbone:
 
     Raises:
         BackboneError: The backbone does not exist, or the images are too small for it.
-        SettingError: The engine cannot compute in the precision.
+        SettingError: The engine cannot compute in the precision, or on several devices; or there are not as many.
     """
     entry = find_backbone(settings.name)
     if settings.precision == INT8 and settings.engine == "keras":
@@ -82,6 +86,7 @@ def resolve_backbone(settings: BackboneSettings) -> ResolvedBackbone:
             expected="OpenVINO, which computes in int8",
             fix="leave out --engine, or use another --precision.",
         )
+    _check_devices(settings)
     return ResolvedBackbone(
         entry,
         settings.weights or entry.default_weights,
@@ -90,7 +95,26 @@ def resolve_backbone(settings: BackboneSettings) -> ResolvedBackbone:
         settings.feature_dtype,
         settings.engine,
         settings.precision,
+        settings.devices,
     )
+
+
+def _check_devices(settings: BackboneSettings) -> None:
+    """Raise SettingError if there are not as many devices, or the frozen layers would not use them."""
+    if settings.devices == 1:
+        return
+    for option, value, fix in (
+        ("engine", settings.engine, "use --engine keras"),
+        ("precision", settings.precision, "use another --precision"),
+    ):
+        if value in ("openvino", INT8):
+            raise SettingError(
+                f"--devices {as_word(settings.devices)} does not go with --{option} {value}: OpenVINO uses all cores of the "
+                "processor as one device.",
+                expected="several devices only with Keras, which computes on GPUs",
+                fix=f"leave out --devices, or {fix}.",
+            )
+    choose_devices(settings.devices)
 
 
 class ResolvedStage(Stage):

@@ -8,6 +8,17 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Any
 
+from tlkit.devices import ALL
+
+
+class RateSearch(enum.Enum):
+    """A request to search for the learning rate before the stage; "find" in files and options."""
+
+    FIND = "find"
+
+
+FIND = RateSearch.FIND
+
 
 @dataclass(frozen=True)
 class Rule:
@@ -31,6 +42,7 @@ NOT_NEGATIVE = Rule("a number, 0 or more", lambda value: value >= 0)
 SEED = Rule("a whole number, 0 <= x < 2**32", lambda value: 0 <= value < 2**32)
 ZERO_OR_MORE = Rule(f"a whole number, 0 to {HIGHEST:,}", lambda value: 0 <= value <= HIGHEST)
 AT_LEAST_ONE = Rule(f"a whole number, 1 to {HIGHEST:,}", lambda value: 1 <= value <= HIGHEST)
+AT_LEAST_ONE_OR_ALL = Rule(f"{AT_LEAST_ONE.expected}, or all", lambda value: value is ALL or AT_LEAST_ONE.allows(value))
 NOT_EMPTY = Rule("non-empty text", lambda value: bool(value.strip()))
 NOT_NOTHING = Rule("text, at least a space", bool)
 SHA256 = Rule("a sha256 in hex", lambda value: re.fullmatch("[0-9a-f]{64}", value) is not None)

@@ -29,6 +29,8 @@ MAX_DOTS = 100
 """In a line: the time that a key of many parts takes goes with the square of their number."""
 LONGEST_SHOWN = 80
 """Characters of a value that an error shows."""
+NOT_COMPARED = ("data_sha256", "devices")
+"""Settings and inputs in which two recipes of the same run may differ."""
 
 
 def read_recipe(path: Path) -> Recipe:
@@ -196,7 +198,8 @@ def _without_weights_of_start(recipe: Recipe) -> Recipe:
 def list_differences(left: Recipe, right: Recipe) -> list[str]:
     """Return `table.key: left → right` for every setting and input in which two recipes differ.
 
-    The hash of the data is left out: it is known only once the images have been read.
+    The hash of the data is left out: it is known only once the images have been read. So is the number of devices, which
+    only rounds otherwise.
     """
     left, right = map(_without_weights_of_start, (left, right))
     differences = []
@@ -213,7 +216,7 @@ def _field_differences(where: str, left: Any, right: Any) -> list[str]:
     return [
         f"{where}.{item.name}: {_show(getattr(left, item.name))} → {_show(getattr(right, item.name))}"
         for item in dataclasses.fields(left)
-        if getattr(left, item.name) != getattr(right, item.name) and item.name != "data_sha256"
+        if getattr(left, item.name) != getattr(right, item.name) and item.name not in NOT_COMPARED
     ]
 
 
@@ -261,9 +264,7 @@ def _checked(item: dataclasses.Field[Any], value: Any, where: str) -> Any:
     word = item.metadata["word"]
     if word and value in (word, word.value):
         return word
-    kind = {"float": float, "float | RateSearch": float, "int": int, "str": str, "bool": bool}.get(
-        str(item.type).removesuffix(" | None")
-    )
+    kind = {"float": float, "int": int, "str": str, "bool": bool}.get(str(item.type).split(" | ")[0])
     if kind is float and isinstance(value, int) and not isinstance(value, bool):
         value = float(value)
     if kind is None:

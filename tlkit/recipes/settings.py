@@ -11,14 +11,16 @@ value is meant as it stands, zero included; a zero that makes no sense is refuse
 
 from __future__ import annotations
 
-import enum
 from dataclasses import dataclass, field
 
 from tlkit.backbones.catalogue import INT8
+from tlkit.devices import ALL, AllDevices
 from tlkit.heads import HEADS, Head
 from tlkit.outputs import TASKS
 from tlkit.recipes.fields import (
     AT_LEAST_ONE,
+    AT_LEAST_ONE_OR_ALL,
+    FIND,
     FRACTION_ABOVE_ZERO,
     FRACTION_BELOW_ONE,
     HIGHEST,
@@ -28,6 +30,7 @@ from tlkit.recipes.fields import (
     POSITIVE,
     SEED,
     ZERO_OR_MORE,
+    RateSearch,
     Rule,
     describe_setting,
     setting,
@@ -47,15 +50,6 @@ SIMILARITY = "similarity"
 PRECISIONS = ("auto", "float32", "bfloat16", INT8)
 OPEN_PRECISIONS = ("auto", INT8)
 """Precisions of the frozen layers that leave that of training steps open."""
-
-
-class RateSearch(enum.Enum):
-    """A request to search for the learning rate before the stage; "find" in files and options."""
-
-    FIND = "find"
-
-
-FIND = RateSearch.FIND
 
 
 @dataclass(frozen=True)
@@ -146,6 +140,12 @@ class BackboneSettings:
         "Precision of the frozen layers and of training steps: float32, bfloat16, or auto (bfloat16 if the hardware "
         "supports it); or int8 for the frozen layers, calibrated on training images, with OpenVINO.",
         choices=PRECISIONS,
+    )
+    devices: int | AllDevices = setting(  # noqa: RUF009 - a member of an enum does not change
+        1,
+        "GPUs to divide Keras' work among, that of training steps and of frozen layers; or all.",
+        rule=AT_LEAST_ONE_OR_ALL,
+        word=ALL,
     )
 
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from tlkit.backbones.catalogue import find_backbone
+from tlkit.devices import as_word
 from tlkit.errors import RunError, describe_damage
 from tlkit.explain.shortcuts import EvidencePlaces
 from tlkit.models.about import describe_metadata, describe_model, describe_use
@@ -242,6 +243,7 @@ def _describe_provenance(record: RunRecord) -> list[list[str]]:
             ("versions", made_by.versions or ""),
             ("engines of the features", made_by.engines or ""),
             ("precision of training", made_by.precision or ""),
+            ("devices", "" if recipe.backbone.devices == 1 else str(as_word(recipe.backbone.devices))),
         ]
     known = [(name, quote_code(record.hide_folders(text))) for name, text in rows if text and text != "unknown"]
     return [["## Provenance"], format_table(("record", "value"), known)]

@@ -225,7 +225,7 @@ def make_recipe_from_file(
 def _base_recipe(sections: Mapping[str, Given], start_from: Path | None, stages: tuple[Stage, ...]) -> Recipe:
     """Return a recipe of some stages: given settings on top of the earlier run's model, split and seed.
 
-    The earlier run's engine is not reused if no layer is frozen.
+    The earlier run's engine is not reused if no layer is frozen, nor its number of devices.
     """
     base: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
     if start_from:
@@ -238,7 +238,7 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None, stages:
         earlier = read_earlier_run(start_from)
         spec = earlier.spec
         if earlier.recipe:
-            base["backbone"] = earlier.recipe.backbone
+            base["backbone"] = dataclasses.replace(earlier.recipe.backbone, devices=BackboneSettings().devices)
             if all(stage.unfreeze == "all" for stage in stages):
                 base["backbone"] = dataclasses.replace(base["backbone"], engine=BackboneSettings().engine)
             base["data"] = dataclasses.replace(earlier.recipe.data, sample=DataSettings().sample)

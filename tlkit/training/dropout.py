@@ -19,6 +19,8 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
+from tlkit.training.shares import find_share
+
 STEPS_OF_A_DRAW = 8
 """Steps that share words: each takes other bits of them."""
 _MOST_BITS = 16
@@ -35,7 +37,7 @@ class GivenDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
     Attributes:
         rate: Share of the units set to zero.
         mask_shape: Shape of an image's mask; (1, 1, channels) if whole channels are dropped.
-        keep: Which units to keep, bool (n, *mask_shape), for what is traced next.
+        keep: Which units of a batch to keep, bool (n, *mask_shape), for what is traced next.
     """
 
     def __init__(self, dropout: keras.layers.Dropout) -> None:
@@ -48,7 +50,11 @@ class GivenDropout(keras.layers.Layer):  # type: ignore[misc]  # Keras has no ty
 
     def call(self, inputs: Any) -> Any:
         """Return the kept units, scaled."""
-        return inputs if self.keep is None else ops.where(self.keep, inputs * (1.0 / (1.0 - self.rate)), 0.0)
+        if self.keep is None:
+            return inputs
+        share = find_share()
+        keep = share.take(self.keep) if share else self.keep
+        return ops.where(keep, inputs * (1.0 / (1.0 - self.rate)), 0.0)
 
 
 @dataclass(frozen=True)

@@ -15,6 +15,7 @@ import tensorflow as tf
 from keras import ops
 
 from tlkit.backbones.catalogue import HEAD_GROUP
+from tlkit.training.shares import assign_here
 
 
 @dataclass(frozen=True)
@@ -82,7 +83,7 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
     def apply(self, gradients: Sequence[Any], variables: Sequence[Any]) -> None:
         """Apply weight decay and Adam's step to each variable, both at its own rate.
 
-        TensorFlow's own kernel makes Adam's step in one pass over the memory, where `keras.ops` takes twelve, and is
+        Where several devices have copies of the variables, each applies the same gradients to its own. TensorFlow's own kernel makes Adam's step in one pass over the memory, where `keras.ops` takes twelve, and is
         one operation of a graph instead of twenty.
         """
         steps = ops.cast(self.iterations + 1, "float32")
@@ -90,7 +91,7 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
         for number, (gradient, variable) in enumerate(zip(gradients, variables, strict=True)):
             rate = self._rates[number] * (1.0 if number in self._held else self.learning_rate)
             if self._decay and len(variable.shape) > 1:
-                variable.assign(variable * (1.0 - rate * self._decay))
+                assign_here(variable, variable * (1.0 - rate * self._decay))
             tf.raw_ops.ResourceApplyAdam(
                 var=variable.value.handle,
                 m=self._momentums[number].value.handle,
@@ -101,7 +102,7 @@ class GroupedAdamW(keras.optimizers.Adam):  # type: ignore[misc]  # Keras has no
                 epsilon=self.epsilon,
                 grad=gradient,
             )
-        self.iterations.assign_add(1)
+        assign_here(self.iterations, self.iterations + 1)
 
     @property
     def _betas(self) -> dict[int, float]:

@@ -90,6 +90,28 @@ def fit_stage(
         NumericsError: The training loss is not finite.
         RunError: The checkpoint belongs to another model.
     """
+    with model.held():
+        return _fit_stage(
+            model,
+            data,
+            rates=rates,
+            stage=stage,
+            training=training,
+            keeps_start=keeps_start,
+            callbacks=callbacks,
+        )
+
+
+def _fit_stage(
+    model: StageModel,
+    data: StageData,
+    *,
+    rates: list[float],
+    stage: ResolvedStage,
+    training: TrainingSettings,
+    keeps_start: bool,
+    callbacks: StageCallbacks,
+) -> Progress:
     xla_sizes = choose_xla_sizes(model, data.train.plan, stage.epochs)
     optimizer, steps = prepare_stage(model, rates, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
     sizer, saving, checkpoint = CallSizer(), SaveTimer(), callbacks.checkpoint

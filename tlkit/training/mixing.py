@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from keras import ops
@@ -132,8 +132,7 @@ def blend(values: Any, partners: Any, shares: Any) -> Any:
     return share * values + (1.0 - share) * ops.take(values, partners, axis=0)
 
 
-@dataclass(frozen=True)
-class MixedTargets:
+class MixedTargets(NamedTuple):
     """The targets of a mixed batch, for the loss and for the score.
 
     Attributes:

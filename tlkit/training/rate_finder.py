@@ -74,24 +74,26 @@ def sweep_rates(
         training: Weight decay and label smoothing.
         progress: Given a number of steps, a context manager whose value counts them.
     """
-    optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay, held=held)
-    optimizer.build(model.trainable_variables)
-    steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
-    before = snapshot("before", model.variables)
-    rates = [float(rate) for rate in np.geomspace(LOWEST_RATE, HIGHEST_RATE, NUM_STEPS)]
+    head_rates = [float(rate) for rate in np.geomspace(LOWEST_RATE, HIGHEST_RATE, NUM_STEPS)]
     losses: list[float] = []
-    try:
-        with progress(NUM_STEPS) as advance:
-            for taken in _take_steps(steps, data.train, rates):
-                losses += taken
-                advance(len(taken))
-                if find_divergence(losses) is not None:
-                    break
-    finally:
-        restore("before", model.variables, before)
+    with model.held():
+        with model.replicas.creating():
+            optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay, held=held)
+            optimizer.build(model.trainable_variables)
+        steps = compile_steps(model, optimizer, outputs=data.outputs, training=training)
+        before = snapshot("before", model.variables)
+        try:
+            with progress(NUM_STEPS) as advance:
+                for taken in _take_steps(steps, data.train, head_rates):
+                    losses += taken
+                    advance(len(taken))
+                    if find_divergence(losses) is not None:
+                        break
+        finally:
+            restore("before", model.variables, before)
     end = find_divergence(losses)
     kept = losses[:end]
-    return Sweep(tuple(rates[: len(kept)]), tuple(kept), tuple(smooth(kept)), diverged=end is not None)
+    return Sweep(tuple(head_rates[: len(kept)]), tuple(kept), tuple(smooth(kept)), diverged=end is not None)
 
 
 def _take_steps(steps: Steps, train: Batches, rates: Sequence[float]) -> Iterator[list[float]]:

@@ -14,6 +14,7 @@ import numpy as np
 from tlkit.backbones.catalogue import PIXELS
 from tlkit.backbones.engines.base import check_cut
 from tlkit.data.manifest import SkippedFile
+from tlkit.devices import describe_devices
 from tlkit.inference.scoring import load_record
 from tlkit.models.classifier import Classifier
 from tlkit.outputs import QUANTITIES
@@ -141,6 +142,8 @@ def at_stage_size(classifier: Classifier, stage: Stage) -> Iterator[Classifier]:
 def open_stage(classifier: Classifier, model: StageModel, plan: StagePlan, run: Run) -> Iterator[StageInputs]:
     """Check the cut of a stage and open its inputs; training steps inside use the run's precision."""
     _print_batch_norm(classifier.backbone.tail(plan.boundary), run.recipe.bn, run.console)
+    if model.replicas.devices:
+        run.console.say(f"Each batch is divided among {describe_devices(model.replicas.devices)}.")
     if model.tail is not None:
         _check_cut(classifier, plan.boundary, model.tail, run)
     with (

@@ -6,8 +6,9 @@ import collections
 import contextlib
 import dataclasses
 from collections.abc import Collection, Hashable, Iterator, Sequence
+from contextlib import AbstractContextManager
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, NamedTuple
 
 import keras
 import tensorflow as tf
@@ -23,6 +24,7 @@ from tlkit.training.dropout import give_masks
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.losses import compute_box_losses, compute_iou
 from tlkit.training.mixing import MixedTargets, blend, mix_answers, mix_inputs
+from tlkit.training.replicas import ONE_DEVICE, OneDevice
 
 
 @dataclass(frozen=True)
@@ -35,6 +37,7 @@ class StageModel:
         tail_trains: Whether the tail runs in training mode: dropout and stochastic depth are active, and trainable
             batch norm layers update their statistics. Otherwise all statistics are fixed.
         dtype: Policy that the layers of the tail compute under; the head computes in float32.
+        replicas: The devices that divide each batch among them.
         prepared: What `prepare_stage` has made for it.
     """
 
@@ -42,6 +45,7 @@ class StageModel:
     head: keras.Model
     tail_trains: bool
     dtype: str = FLOAT32
+    replicas: OneDevice = ONE_DEVICE
     prepared: dict[Hashable, tuple[GroupedAdamW, Steps]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
@@ -62,6 +66,10 @@ class StageModel:
         """All state: weights, batch norm statistics and the dropout generators' seeds, in a fixed order."""
         return [*(self.tail.variables if self.tail else ()), *self.head.variables]
 
+    def held(self) -> AbstractContextManager[None]:
+        """Have all state where steps compute; those of `compile_steps` are called inside."""
+        return self.replicas.holding(self.variables)
+
     @property
     def norms_above_trained(self) -> list[keras.layers.BatchNormalization]:
         """Batch norm layers that update their statistics while layers below them may be trained."""
@@ -69,6 +77,16 @@ class StageModel:
             return []
         layers = [*(self.tail.layers if self.tail_trains else ()), *self.head.layers]
         return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
+
+
+class _Batch(NamedTuple):
+    """A batch as a step computes it, mixed if it is to be; arrays (n, ...) as in `Block`."""
+
+    inputs: Any
+    metadata: Any
+    targets: MixedTargets
+    boxes: Any
+    box_weights: Any
 
 
 @dataclass(frozen=True)
@@ -92,7 +110,8 @@ class Steps:
 def choose_xla_sizes(model: StageModel, plan: EpochPlan, num_epochs: int) -> frozenset[int]:
     """Return the batch sizes whose steps XLA compiles: those of a linear head, if there are many.
 
-    XLA makes one pass over the features of what takes TensorFlow ten. Heads with hidden layers gain nothing by it.
+    XLA makes one pass over the features of what takes TensorFlow ten. Heads with hidden layers gain nothing by it, and what XLA
+    compiles runs on one device.
 
     Args:
         model: What is trained.
@@ -100,7 +119,7 @@ def choose_xla_sizes(model: StageModel, plan: EpochPlan, num_epochs: int) -> fro
         num_epochs: Maximum number of epochs.
     """
     feature = None if model.tail else model.head.input.get("feature")
-    if feature is None or len(feature.shape) > 2:
+    if feature is None or len(feature.shape) > 2 or model.replicas.devices:
         return frozenset()
     worth_it = find_practice().steps_worth_xla
     numbers = collections.Counter(map(len, plan.draw(0)[0]))
@@ -124,61 +143,54 @@ def compile_steps(
         training: Label smoothing, the focal loss's gamma, and the box's loss and its weight; the seed of dropout.
         xla_sizes: From `choose_xla_sizes`.
     """
-    task = find_task(outputs.task)
+    task, replicas = find_task(outputs.task), model.replicas
     head, dropout = give_masks(model.head, training.seed)
-    masked = dataclasses.replace(model, head=head)
+    masked = dataclasses.replace(
+        model, tail=replicas.share_layers(model.tail), head=replicas.share_layers(head), prepared={}
+    )
+    measured = dataclasses.replace(masked, head=replicas.share_layers(model.head))
 
-    def measure_images(
-        predicted: dict[str, Any], targets: MixedTargets, boxes: Any, box_weights: Any, **shaping: float
-    ) -> dict[str, Any]:
-        losses = sum(
-            task.compute_losses(answers, predicted["answer"], **shaping) * weights for answers, weights in targets.terms
-        )
-        figures = task.measure(targets.counted, predicted["answer"])
-        if outputs.has_box:
-            box_losses = compute_box_losses(training.box_loss, boxes, predicted["box"])
-            losses += training.box_weight * box_weights * box_losses
-            figures["iou"] = box_weights * compute_iou(boxes, predicted["box"])
-            figures["boxes"] = box_weights
-        return {**figures, "loss": losses}
-
-    def mix_given(inputs: Any, metadata: Any, partners: Any, *mix: Any) -> tuple[Any, Any, Any]:
-        inputs, shares = mix_inputs(tf.cast(inputs, tf.float32), partners, *mix)
-        return inputs, blend(metadata, partners, shares), shares
-
-    def train(
-        factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
-    ) -> dict[str, Any]:
-        optimizer.learning_rate.assign(factor)
+    def mix_batch(
+        inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
+    ) -> _Batch:
         targets = MixedTargets(((answers, weights),), answers)
         if mix:
-            inputs, metadata, shares = mix_given(inputs, metadata, *mix)
+            inputs, shares = mix_inputs(tf.cast(inputs, tf.float32), *mix)
+            metadata = blend(metadata, mix[0], shares)
             targets = mix_answers(task, answers, weights, mix[0], shares)
+        return _Batch(inputs, metadata, targets, boxes, box_weights)
+
+    def learn(batch: _Batch) -> dict[str, Any]:
         with tf.GradientTape() as tape:
-            predicted = masked(inputs, metadata, training=True)
-            figures = measure_images(
-                predicted, targets, boxes, box_weights, label_smoothing=training.label_smoothing, focal=training.focal
-            )
-            loss = tf.reduce_mean(figures["loss"])
+            predicted = masked(batch.inputs, batch.metadata, training=True)
+            shaping = {"label_smoothing": training.label_smoothing, "focal": training.focal}
+            figures = _compute_figures(batch, predicted, outputs, training, **shaping)
+            loss = replicas.average(figures["loss"])
         variables = model.trainable_variables
         gradients = tape.gradient(loss, [variable.value for variable in variables])
-        optimizer.apply(gradients, variables)
-        return {name: tf.reduce_sum(values) for name, values in figures.items()}
+        optimizer.apply(replicas.add_gradients(gradients), variables)
+        return figures
+
+    def train(factor: Any, *given: Any) -> dict[str, Any]:
+        optimizer.learning_rate.assign(factor)
+        return replicas.sum_figures(learn, mix_batch(*given))
+
+    def predict(batch: _Batch) -> dict[str, Any]:
+        predicted = model(batch.inputs, batch.metadata, training=False)
+        return _compute_figures(batch, predicted, outputs, training)
 
     def evaluate(
         factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any
     ) -> dict[str, Any]:
-        predicted = model(inputs, metadata, training=False)
-        return measure_images(predicted, MixedTargets(((answers, tf.ones_like(weights)),), answers), boxes, box_weights)
+        given = (inputs, metadata, answers, boxes, box_weights, tf.ones_like(weights))
+        return replicas.list_figures(predict, mix_batch(*given))
 
-    def measure(
-        momentum: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any, *mix: Any
-    ) -> dict[str, Any]:
-        if mix:
-            inputs, metadata, _ = mix_given(inputs, metadata, *mix)
+    def count_measured(batch: _Batch) -> dict[str, Any]:
+        return {"images": tf.ones_like(measured(batch.inputs, batch.metadata, training=True)["answer"][:, 0])}
+
+    def measure(momentum: Any, *given: Any) -> dict[str, Any]:
         with _momentum(norms, momentum):
-            predicted = model(inputs, metadata, training=True)
-        return {"images": tf.cast(tf.shape(predicted["answer"])[0], tf.float32)}
+            return replicas.sum_figures(count_measured, mix_batch(*given))
 
     norms = model.norms_above_trained
     names = task.summed + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
@@ -187,6 +199,24 @@ def compile_steps(
         evaluate=CompiledSteps(evaluate, names, by_image=True),
         measure=CompiledSteps(measure, ("images",)) if norms else None,
     )
+
+
+def _compute_figures(
+    batch: _Batch, predicted: dict[str, Any], outputs: Outputs, training: TrainingSettings, **shaping: float
+) -> dict[str, Any]:
+    """Return the terms of each image by name, (n,): the loss, shaped as given, and those of the scores."""
+    task = find_task(outputs.task)
+    losses = sum(
+        task.compute_losses(answers, predicted["answer"], **shaping) * weights
+        for answers, weights in batch.targets.terms
+    )
+    figures = task.measure(batch.targets.counted, predicted["answer"])
+    if outputs.has_box:
+        box_losses = compute_box_losses(training.box_loss, batch.boxes, predicted["box"])
+        losses += training.box_weight * batch.box_weights * box_losses
+        figures["iou"] = batch.box_weights * compute_iou(batch.boxes, predicted["box"])
+        figures["boxes"] = batch.box_weights
+    return {**figures, "loss": losses}
 
 
 def prepare_stage(
@@ -205,8 +235,9 @@ def prepare_stage(
     variables = model.trainable_variables
     key = tuple(map(id, variables)), tuple(rates), outputs, training, frozenset(xla_sizes)
     if key not in model.prepared:
-        optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
-        optimizer.build(variables)
+        with model.replicas.creating():
+            optimizer = GroupedAdamW(rates, weight_decay=training.weight_decay)
+            optimizer.build(variables)
         steps = compile_steps(model, optimizer, outputs=outputs, training=training, xla_sizes=xla_sizes)
         model.prepared[key] = optimizer, steps
         return optimizer, steps

@@ -70,14 +70,15 @@ def time_epoch(
         num_epochs: Of the stage.
         seconds: Approximate duration of the measurement, without compilation.
     """
-    state = snapshot("trial", model.variables)
     xla_sizes = choose_xla_sizes(model, data.train.plan, num_epochs)
-    _, steps = prepare_stage(model, rates, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
-    try:
-        train_start, train_seconds = _time_steps(steps.train, data.train, seconds)
-        validation_start, validation_seconds = _time_steps(steps.evaluate, data.validation, seconds / 4)
-    finally:
-        restore("trial", model.variables, state)
+    with model.held():
+        state = snapshot("trial", model.variables)
+        _, steps = prepare_stage(model, rates, outputs=data.outputs, training=training, xla_sizes=xla_sizes)
+        try:
+            train_start, train_seconds = _time_steps(steps.train, data.train, seconds)
+            validation_start, validation_seconds = _time_steps(steps.evaluate, data.validation, seconds / 4)
+        finally:
+            restore("trial", model.variables, state)
     return EpochTime(train_start + validation_start + validation_seconds, train_seconds + validation_seconds)
 
 

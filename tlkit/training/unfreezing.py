@@ -9,17 +9,18 @@ import keras
 from tlkit.backbones.build import Backbone
 from tlkit.backbones.catalogue import HEAD_GROUP
 from tlkit.backbones.fused import make_lean
-from tlkit.devices import FLOAT32, choose_training_dtype
+from tlkit.devices import FLOAT32, choose_devices, choose_training_dtype
 from tlkit.models.classifier import Classifier
 from tlkit.recipes import ResolvedStage
 from tlkit.training.layer_groups import GroupRate, compute_group_rates
+from tlkit.training.replicas import ONE_DEVICE, Replicas
 from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
 from tlkit.training.steps import StageModel
 
 
 def build_run_model(classifier: Classifier, plan: StagePlan, run: Run) -> StageModel:
-    """Return what a stage of a run trains, in the run's precision; see `build_stage_model`.
+    """Return what a stage of a run trains, in the run's precision and on its devices; see `build_stage_model`.
 
     Args:
         classifier: The model, at the image size of the stage.
@@ -28,7 +29,8 @@ def build_run_model(classifier: Classifier, plan: StagePlan, run: Run) -> StageM
     """
     model = build_stage_model(classifier.backbone, classifier.head, boundary=plan.boundary, bn=run.recipe.bn)
     dtype = choose_training_dtype(run.recipe.training_precision) if model.tail else FLOAT32
-    return dataclasses.replace(model, dtype=dtype)
+    devices = choose_devices(run.backbone.devices)
+    return dataclasses.replace(model, dtype=dtype, replicas=Replicas(devices) if devices else ONE_DEVICE)
 
 
 def build_stage_model(backbone: Backbone, head: keras.Model, *, boundary: str, bn: str) -> StageModel:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import pytest
 
+from tlkit.devices import ALL
 from tlkit.errors import BackboneError, BundleError, NumericsError, SettingError
 from tlkit.heads import HEADS
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
@@ -391,6 +392,13 @@ def test_settings_of_the_other_engine_are_refused(written: Path) -> None:
         "--batch-size 16 has no effect: OpenVINO computes one image at a time.\n"
         "  Expected: --batch-size only with Keras\n"
         "  Fix: leave out --batch-size, or use --engine keras."
+    )
+    with pytest.raises(SettingError) as caught:
+        open_it(written, engine="auto", devices=ALL)
+    assert str(caught.value) == (
+        "--devices all has no effect: OpenVINO uses all cores of the processor as one device.\n"
+        "  Expected: --devices only with Keras\n"
+        "  Fix: leave out --devices, or use --engine keras."
     )
     with pytest.raises(SettingError) as caught:
         open_classifier(written, loader_version=1, engine="keras", precision="bfloat16")

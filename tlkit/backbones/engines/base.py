@@ -6,9 +6,10 @@ its image. TensorFlow is only imported to run Keras.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from queue import SimpleQueue
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -38,6 +39,7 @@ class Engine:
         compute: uint8 (batch_size, height, width, 3), RGB, 0..255 -> float32 (batch_size, ...). Safe to call from
             several threads.
         save: Writes the trunk into a folder, for other processes: see `tlkit.backbones.engines.parcels`.
+        devices: TensorFlow's names of the devices that it runs on, if there are several.
     """
 
     name: str
@@ -46,6 +48,7 @@ class Engine:
     num_parallel: int
     compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
     save: Callable[[Path], object] | None = None
+    devices: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -66,36 +69,70 @@ class Agreement:
         return self.median >= LOWEST_MEDIAN_SIMILARITY and self.lowest >= LOWEST_SIMILARITY
 
 
-def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int) -> Engine:
+def make_keras_engine(trunk: keras.Model, *, precision: str, batch_size: int, devices: Sequence[str] = ()) -> Engine:
     """Return the trunk with its batch norm folded, as one TensorFlow graph.
 
-    The first batch traces it, which takes seconds. Weights are copied, so later changes of the trunk have no effect.
+    The first batch traces it, which takes seconds. Weights are copied, so later changes of the trunk have no effect. On
+    several devices, each has a copy and computes whole batches, so that a row does not depend on their number.
 
     Args:
         trunk: RGB, float (n, height, width, 3), 0..255 -> features.
         precision: float32 or bfloat16, which is only fast with hardware support.
         batch_size: Batch size.
+        devices: TensorFlow's names of several devices; none for the one that it takes.
     """
+    from tlkit.devices import find_practice
+
+    practice = find_practice()
+    copies = [_compile_trunk(trunk, precision, batch_size, device) for device in devices or ("",)]
+    free: SimpleQueue[_CompiledTrunk] = SimpleQueue()
+    for copy in copies * practice.num_parallel:
+        free.put(copy)
+
+    def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
+        copy = free.get()
+        try:
+            return copy.compute(images)
+        finally:
+            free.put(copy)
+
+    num_parallel = len(copies) * practice.num_parallel
+    return Engine("keras", precision, batch_size, num_parallel, compute, copies[0].save, tuple(devices))
+
+
+@dataclass(frozen=True, eq=False)
+class _CompiledTrunk:
+    """A copy of a trunk on one device; the attributes are as in `Engine`."""
+
+    compute: Callable[[NDArray[np.uint8]], NDArray[np.float32]]
+    save: Callable[[Path], object]
+
+
+def _compile_trunk(trunk: keras.Model, precision: str, batch_size: int, device: str) -> _CompiledTrunk:
+    """Return a copy of the trunk on a device, or where TensorFlow puts it."""
     import tensorflow as tf
 
     from tlkit.backbones.folding import fold_batch_norm
-    from tlkit.devices import find_practice
+    from tlkit.devices import on_device
 
-    folded = fold_batch_norm(trunk, dtype="mixed_bfloat16" if precision == "bfloat16" else "float32")
+    with on_device(device):
+        folded = fold_batch_norm(trunk, dtype="mixed_bfloat16" if precision == "bfloat16" else "float32")
 
     @tf.function(input_signature=[tf.TensorSpec((batch_size, *trunk.input.shape[1:]), tf.uint8)])  # type: ignore[untyped-decorator]
     def run(images: tf.Tensor) -> tf.Tensor:
-        return tf.cast(folded(tf.cast(images, tf.float32), training=False), tf.float32)
+        with on_device(device):
+            return tf.cast(folded(tf.cast(images, tf.float32), training=False), tf.float32)
 
     def compute(images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        return np.asarray(run(tf.constant(images, tf.uint8)), np.float32)
+        with on_device(device):
+            return np.asarray(run(tf.constant(images, tf.uint8)), np.float32)
 
     def save(folder: Path) -> None:
         module = tf.Module()
         module.weights, module.run = folded.variables, run
         tf.saved_model.save(module, str(folder), signatures=run)
 
-    return Engine("keras", precision, batch_size, find_practice().num_parallel, compute, save)
+    return _CompiledTrunk(compute, save)
 
 
 def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uint8]) -> Agreement:
