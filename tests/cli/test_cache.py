@@ -85,7 +85,7 @@ def test_cache_merge_brings_what_other_machines_computed(
     result = run_cli("cache", "merge", tmp_path / "other", "--dry-run")
     assert (
         result.stdout
-        == f"{folder.name} of {tmp_path / 'other'}: 1 rows would come, 1 were here, 0 of 1 shards damaged.\n"
+        == f"{folder.name} of {tmp_path / 'other'}: rows to copy: 1, here already: 1, damaged shards: 0 of 1.\n"
     )
     payload = run_cli("cache", "merge", tmp_path / "other", "--json").json()
     assert payload == {

@@ -74,7 +74,7 @@ def test_without_a_source_small_shards_are_joined(cache_root: Path, capsys: pyte
     fill(cache_root, 3)
     payload = merge_caches([], [folder.name], dry_run=False, console=Console())
     assert payload["joined"] == [{"key": folder.name, "before": 4, "after": 1, "doubled": 1}]
-    assert capsys.readouterr().out == f"{folder.name}: 4 small shards became 1, without 1 doubled rows.\n"
+    assert capsys.readouterr().out == f"{folder.name}: 4 small shards became 1; doubled rows dropped: 1.\n"
     assert len(list(folder.glob(SHARD_PATTERN))) == 1
 
 
@@ -86,7 +86,7 @@ def test_a_cache_in_use_is_merged_into_and_its_shards_stay(
     source = fill(tmp_path / "other", 2, 3).parents[1]
     merge_caches([source], (), dry_run=False, console=Console())
     assert capsys.readouterr().out == (
-        f"{reader.folder.name} of {source}: 1 rows came, 1 were here, 0 of 2 shards damaged.\n"
+        f"{reader.folder.name} of {source}: rows copied: 1, here already: 1, damaged shards: 0 of 2.\n"
         f"{reader.folder.name}: small shards are not joined: another process is using it.\n"
     )
     assert reader.read(np.arange(2)).shape == (2, 3, 3, 8)

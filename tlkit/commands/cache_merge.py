@@ -89,10 +89,10 @@ def _check_source(source: Path, root: Path) -> None:
 
 
 def _print_merged(source: Path, report: MergeReport, console: Console, *, dry_run: bool) -> None:
-    come = "would come" if dry_run else "came"
+    copied = "to copy" if dry_run else "copied"
     console.say(
-        f"{report.key} of {source}: {report.num_copied:,} rows {come}, {report.num_known:,} were here, "
-        f"{len(report.damaged):,} of {report.num_shards:,} shards damaged."
+        f"{report.key} of {source}: rows {copied}: {report.num_copied:,}, here already: {report.num_known:,}, "
+        f"damaged shards: {len(report.damaged):,} of {report.num_shards:,}."
     )
     for problem in report.problems:
         console.warn(problem)
@@ -111,7 +111,7 @@ def _join_caches(root: Path, keys: Sequence[str], console: Console) -> dict[str,
             console.say(f"{summary.key}: small shards are not joined: {report.reason}.")
         elif report.num_before:
             console.say(
-                f"{summary.key}: {report.num_before:,} small shards became {report.num_after:,}, without "
-                f"{report.num_doubled:,} doubled rows."
+                f"{summary.key}: {report.num_before:,} small shards became {report.num_after:,}; doubled rows dropped: "
+                f"{report.num_doubled:,}."
             )
     return joined
