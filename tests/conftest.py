@@ -31,6 +31,7 @@ import pytest
 from PIL import Image, ImageFile
 
 from tests.browser import chromium, open_page, open_served  # noqa: F401 - fixtures for pages
+from tlkit import interruption
 from tlkit.errors import BundleError
 
 # Keras reads these when it is first imported, which a test module may do before any fixture runs.
@@ -276,6 +277,7 @@ def nothing_is_left_behind() -> Iterator[None]:
     """Fail the test that leaves the process in another state, and not another one that happens to run after it."""
     before = read_process_state()
     yield
+    interruption._notes.clear()  # what was interrupted keeps its note, for the end of the process
     after = read_process_state()
     imported = {name for name in after.keys() - before.keys() if not name.startswith("$")}  # the library is new
     changed = {name for name in {*before, *after} - imported if before.get(name) != after.get(name)}

@@ -41,6 +41,37 @@ def test_features_of_a_place_are_those_of_a_folder(
     assert run_cli("cache", "list", "--json").json()["caches"][0]["data"] == [str(photos), "s3://bucket/photos"]
 
 
+def test_a_part_copies_its_own_images_and_all_parts_give_the_rows_of_one_run(
+    s3: S3Server, photos: Path, run_cli: Callable[..., Any], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    s3.buckets["bucket"]["photos/notes.txt"] = b"not an image"
+    num_misses, copied = [], []
+    for number in (1, 2, 3):
+        monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / f"cache{number}"))
+        result = run_cli("precompute", "s3://bucket/photos", *SMALLEST, "--part", f"{number}/3", "-v", "--json")
+        num_misses.append(result.json()["misses"])
+        assert f"Part {number}/3: {num_misses[-1]} image" in result.stderr
+        copied.append({path.name for path in (tmp_path / f"cache{number}" / "places").rglob("*.*g")})
+        assert [path.name for path in (tmp_path / f"cache{number}" / "places").rglob("notes.txt")] == ["notes.txt"]
+    assert sum(num_misses) == 12
+    firsts = {"red_000.png", "blue_000.png"}
+    assert [firsts <= names for names in copied] == [True] * 3
+    assert all(len(names - firsts) <= number for names, number in zip(copied, num_misses, strict=True))
+    assert len(set.union(*copied)) == 12
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "all"))
+    run_cli("cache", "merge", *(tmp_path / f"cache{number}" for number in (1, 2, 3)))
+    assert run_cli("precompute", photos, *SMALLEST, "--json").json()["hits"] == 12
+
+
+def test_a_part_without_images_is_done_at_once(s3: S3Server, photos: Path, run_cli: Callable[..., Any]) -> None:
+    sizes = [
+        run_cli("precompute", "s3://bucket/photos", *SMALLEST, "--part", f"{number}/16", "--json").json()["images"]
+        for number in range(1, 17)
+    ]
+    assert sum(sizes) == 12
+    assert sizes.count(0) >= 4
+
+
 def test_a_run_on_a_place_names_it_and_can_be_repeated(
     s3: S3Server, photos: Path, run_cli: Callable[..., Any], tmp_path: Path, cache_root: Path, untraced: None
 ) -> None:

@@ -70,6 +70,34 @@ def test_a_folder_is_copied_once_and_then_brought_up_to_date(
     assert heard.said[-1] == "s3://bucket/photos/: 168 files, 2 copied now, 166 here already, 83 removed that are gone."
 
 
+def test_what_is_not_wanted_is_not_copied_and_copies_of_it_stay(
+    s3: S3Server, photos: dict[str, bytes], tmp_path: Path, heard: Heard
+) -> None:
+    def want(key: str) -> bool:
+        return key.startswith("class1/")
+
+    place = parse_place("s3://bucket/photos")
+    chosen = {key: content for key, content in photos.items() if want(key)}
+    folder = copy_place(place, tmp_path, heard, want)
+    assert read_all(folder) == chosen
+    assert heard.said[-1] == f"s3://bucket/photos/: {len(chosen)} files, {len(chosen)} copied now, 0 here already."
+
+    copy("s3://bucket/photos", tmp_path, heard)
+    assert (
+        heard.said[-1] == f"s3://bucket/photos/: 250 files, {250 - len(chosen)} copied now, {len(chosen)} here already."
+    )
+    for key in ("photos/class1/001.jpg", "photos/class2/002.jpg"):
+        del s3.buckets["bucket"][key]
+    copy_place(place, tmp_path, heard, want)
+    assert read_all(folder).keys() == photos.keys() - {"class1/001.jpg"}
+    s3.requests.clear()
+    copy("s3://bucket/photos/", tmp_path, heard)
+    assert s3.requests == {"GET": 3}, "nothing is copied again"
+    assert read_all(folder).keys() == photos.keys() - {"class1/001.jpg", "class2/002.jpg"}
+
+    assert copy_place(place, tmp_path / "none", heard, lambda key: False).name == "photos"
+
+
 def test_a_url_without_a_slash_is_an_object_or_a_folder(
     s3: S3Server, photos: dict[str, bytes], tmp_path: Path, heard: Heard
 ) -> None:

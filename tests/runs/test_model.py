@@ -77,9 +77,9 @@ def test_what_cannot_be_made_is_named_and_made_by_resuming(
         capsys.readouterr()
         summary = run_finetune(RECIPE, photos, out, console=Console(verbosity=-1))
     reasons = {
-        "views.png": FULL_DISK,
         "history.csv": FULL_DISK,
         "The log for TensorBoard": FULL_DISK,
+        "views.png": FULL_DISK,  # of the images themselves, drawn after training
         "The distance from the training images": too_large.found.rstrip("."),
         "curves.png": FULL_DISK,
         "The pictures of the scores": FULL_DISK,

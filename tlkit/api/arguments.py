@@ -15,6 +15,7 @@ from tlkit.recipes.settings import Stage
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
+    from tlkit.data.parts import Part
     from tlkit.data.views import ViewPlan
     from tlkit.places.packed.unpacking import Unpacked
 
@@ -121,6 +122,23 @@ def fetch_data(place: Place | None, console: Console | None) -> Path | None:
         return fetch(place, console)
     unpacked = _unpack(place, console)
     return unpacked if isinstance(unpacked, Path) else unpacked.table or unpacked.folder
+
+
+def fetch_part(data: Place, part: Part, console: Console | None) -> Path:
+    """Return the path of a data set as `fetch_data`; of a folder at a URL only what a part needs is copied.
+
+    Raises:
+        DataError: As `fetch_data`.
+        PlaceError: As `fetch_data`.
+        SettingError: As `fetch_data`.
+    """
+    if not is_place(data) or is_packed(data):
+        return fetch_data(data, console)
+    from tlkit.places.cache_root import default_cache_root
+    from tlkit.places.copying import copy_place
+
+    teller = (console or quiet_console()).for_details()
+    return copy_place(parse_place(data), default_cache_root(), teller, part.choose_objects())
 
 
 def _unpack(place: Place, console: Console | None) -> Unpacked | Path:

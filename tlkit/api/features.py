@@ -6,7 +6,7 @@ import dataclasses
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from tlkit.api.arguments import Place, Result, fetch_data, plan_views, quiet_console
+from tlkit.api.arguments import Place, Result, fetch_data, fetch_part, plan_views, quiet_console
 from tlkit.backbones.catalogue import TOP
 from tlkit.heads import LINEAR
 from tlkit.recipes.given import check_known, collect_settings, given_settings
@@ -58,9 +58,13 @@ def precompute(
     from tlkit.data.parts import Part
 
     options, sections = _plan_features("precompute", boundary, settings, ray)
-    if part is not None:
-        options = dataclasses.replace(options, part=Part.parse(part))
-    return run_precompute(fetch_data(data, console), options, **sections, console=console or quiet_console())
+    if part is None:
+        path = fetch_data(data, console)
+    else:
+        chosen = Part.parse(part)
+        options = dataclasses.replace(options, part=chosen)
+        path = fetch_part(data, chosen, console)
+    return run_precompute(path, options, **sections, console=console or quiet_console())
 
 
 def compute_features(

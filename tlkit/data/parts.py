@@ -10,9 +10,9 @@ from __future__ import annotations
 import hashlib
 import re
 import unicodedata
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Self
 
 from tlkit.data.class_checks import check_class_names, count
@@ -22,10 +22,11 @@ from tlkit.data.formats.candidates import Candidate, Candidates
 from tlkit.data.image_boxes import read_image_boxes
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile, shorten_path
 from tlkit.data.records import Progress, check_strict, look_with
+from tlkit.data.signatures import IMAGE_SUFFIXES
 from tlkit.data.splits import NOT_GIVEN, check_fractions
 from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
-from tlkit.places.copies import list_failures
+from tlkit.places.copies import list_failures, show_path
 from tlkit.recipes.settings import SIMILARITY, DataSettings
 from tlkit.tasks import find_task
 
@@ -62,7 +63,28 @@ class Part:
 
     def holds(self, path: Path, root: Path) -> bool:
         """Return whether an image belongs to this part: by its path below the root, or else its whole path."""
-        name = unicodedata.normalize("NFC", shorten_path(path, root))
+        return self._holds_name(shorten_path(path, root))
+
+    def choose_objects(self) -> Callable[[str], bool]:
+        """Return what tells whether an object of a place is copied for this part, by its key below the place.
+
+        The images of the part are; so are all objects that are not images, such as annotations, and the first image of each
+        folder, so that all parts see the same folders.
+        """
+        folders: set[str] = set()
+
+        def choose(key: str) -> bool:
+            folder, _, name = key.rpartition("/")
+            if PurePosixPath(name).suffix.lower() not in IMAGE_SUFFIXES:
+                return True
+            is_first = folder not in folders
+            folders.add(folder)
+            return is_first or self._holds_name(key)
+
+        return choose
+
+    def _holds_name(self, name: str) -> bool:
+        name = unicodedata.normalize("NFC", name)
         digest = hashlib.sha256(name.encode("utf-8", errors="surrogateescape")).digest()
         return int.from_bytes(digest[:8]) % self.count == self.number - 1
 
@@ -131,13 +153,20 @@ def read_part(
     )
     check_strict(settings, skipped)
     notices = (
-        f"Part {part}: {len(items):,} of {count(len(found.items), 'image')}.",
+        _describe_size(data, part, len(items), len(found.items)),
         *found.notices,
         *name_unused_columns(found, settings),
         *_describe_part(found, settings, views, is_decided=is_decided),
         *_describe_skipped(skipped),
     )
     return Manifest(found.root, tuple(names), tuple(records), skipped, notices, settings.task)
+
+
+def _describe_size(data: Path, part: Part, num_images: int, num_found: int) -> str:
+    """Return how many images the part has; of a place, other parts' images may not have been copied."""
+    if show_path(data) == str(data):
+        return f"Part {part}: {num_images:,} of {count(num_found, 'image')}."
+    return f"Part {part}: {count(num_images, 'image')}."
 
 
 def _make_record(item: Candidate, fact: FileFacts) -> ImageRecord:

@@ -39,6 +39,8 @@ _COMMIT_SECONDS = 0.3
 """What a killed process has copied for so long is copied again."""
 
 Advance = Callable[[int], None]
+Wanted = Callable[[str], bool]
+"""Whether an object is copied, by its key below the place."""
 
 
 class Teller(Protocol):
@@ -58,19 +60,26 @@ class Teller(Protocol):
 class _Report:
     """What happened to the objects of a place."""
 
+    num_listed: int = 0
     num_objects: int = 0
     num_copied: int = 0
     left_out: dict[str, str] = field(default_factory=dict)
     failed: dict[str, str] = field(default_factory=dict)
 
 
-def copy_place(place: Place, root: Path, teller: Teller) -> Path:
+def copy_all(key: str) -> bool:
+    """Return that an object is copied, whatever its key."""
+    return True
+
+
+def copy_place(place: Place, root: Path, teller: Teller, wanted: Wanted = copy_all) -> Path:
     """Copy what a URL names, and return the copy: a folder, or a file.
 
     Args:
         place: A folder or an object; a URL without a final slash may be either.
         root: The cache root.
         teller: Shows progress, and what is not copied.
+        wanted: Which objects of a folder are copied; the copies of others stay as they are.
 
     Raises:
         PlaceError: There is nothing, access is denied, the server does not answer, the disk is too small, or too many
@@ -85,7 +94,7 @@ def copy_place(place: Place, root: Path, teller: Teller) -> Path:
             if stored is not None:
                 (path,) = copy_objects(store, [stored], root, teller)
                 return path
-        return _copy_folder(open_store(place.folder), root, teller)
+        return _copy_folder(open_store(place.folder), root, teller, wanted)
     except PassingError as failure:
         raise unreachable(place, failure) from failure
 
@@ -130,16 +139,16 @@ def copy_objects(
     return [folder.data.joinpath(*_parts(stored.key)) for stored in objects]
 
 
-def _copy_folder(store: Store, root: Path, teller: Teller) -> Path:
+def _copy_folder(store: Store, root: Path, teller: Teller, wanted: Wanted) -> Path:
     place, report = store.place, _Report()
     with held_folder(place, root) as folder, CopyIndex(folder.index) as index:
         index.start_round()
-        _list(store, index, report, teller)
-        if not report.num_objects:
+        _list(store, index, report, teller, wanted)
+        if not report.num_listed:
             raise _nothing_there(place, report)
         _forget_lost(index, folder.data)
         _copy_missing(store, folder, index, report, teller)
-        num_gone = _remove_gone(index, folder.data)
+        num_gone = _remove_gone(index, folder.data, wanted)
         folder.describe()
     _tell(place, report, num_gone, teller)
     problems = report.left_out | report.failed
@@ -147,8 +156,8 @@ def _copy_folder(store: Store, root: Path, teller: Teller) -> Path:
     return folder.data
 
 
-def _list(store: Store, index: CopyIndex, report: _Report, teller: Teller) -> None:
-    """Record the objects of a place that can be copied."""
+def _list(store: Store, index: CopyIndex, report: _Report, teller: Teller, wanted: Wanted) -> None:
+    """Record the objects of a place that are to be copied, and can be."""
 
     def choose() -> Iterator[StoredObject]:
         for stored in store.list():
@@ -158,7 +167,9 @@ def _list(store: Store, index: CopyIndex, report: _Report, teller: Teller) -> No
                 report.left_out[stored.key] = problem
                 continue
             advance(1)
-            yield stored
+            report.num_listed += 1
+            if wanted(stored.key):
+                yield stored
 
     with teller.progress(f"Listing {store.place}", None, "objects") as advance:
         objects = choose()
@@ -241,10 +252,10 @@ def _check_room(place: Place, folder: CopyFolder, num_missing: int, num_bytes: i
         )
 
 
-def _remove_gone(index: CopyIndex, folder: Path) -> int:
+def _remove_gone(index: CopyIndex, folder: Path, wanted: Wanted) -> int:
     """Remove the copies of objects that are no longer there, and folders that this leaves empty; return their number."""
     number = 0
-    for key in index.list_gone():
+    for key in filter(wanted, index.list_gone()):
         path = folder.joinpath(*_parts(key))
         path.unlink(missing_ok=True)
         number += 1
@@ -253,7 +264,7 @@ def _remove_gone(index: CopyIndex, folder: Path) -> int:
                 break
             with suppress(OSError):  # it is not empty
                 parent.rmdir()
-    index.forget_gone()
+        index.forget(key)
     index.commit()
     return number
 

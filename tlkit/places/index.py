@@ -113,9 +113,9 @@ class CopyIndex:
         for (key,) in self._select("SELECT key FROM objects WHERE round < ? AND key > ? ORDER BY key LIMIT ?"):
             yield key
 
-    def forget_gone(self) -> None:
-        """Drop the objects that this round did not find."""
-        self._database.execute("DELETE FROM objects WHERE round < ?", (self._round,))
+    def forget(self, key: str) -> None:
+        """Drop an object."""
+        self._database.execute("DELETE FROM objects WHERE key = ?", (key,))
 
     def _select(self, query: str) -> Iterator[tuple[Any, ...]]:
         """Yield rows in pages by key, so that rows may be changed meanwhile; the first column is the key."""

@@ -31,6 +31,8 @@ def propose_parts(small: Pictures, parts: NDArray[np.int64], wholes: NDArray[np.
         parts: Rows, int64 (m,).
         wholes: Rows, int64 (k,); no picture is a part of itself.
     """
+    if not len(parts) or not len(wholes):
+        return no_pairs()
     windows = [measure_window(small[wholes], (_SCALE, left, top), _EDGE) for top in _OFFSETS for left in _OFFSETS]
     common = np.mean([each.mean(axis=0) for each in windows], axis=0)
     bases = [np.ascontiguousarray(_scale(each - common).T) for each in windows]
