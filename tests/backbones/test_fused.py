@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import keras
@@ -124,6 +126,15 @@ def test_strides_alone_are_left_to_a_gpu(monkeypatch: pytest.MonkeyPatch) -> Non
     np.testing.assert_allclose(run(lean), run(model), rtol=1e-5, atol=1e-5)
 
 
+def compute_with_gradients(convolve: Callable[[Any, Any], Any], maps: Any, kernel: Any) -> list[Any]:
+    """Return a convolution, and the gradients of the sum of its squares for the maps and the kernel."""
+    with tf.GradientTape() as tape:
+        tape.watch([maps, kernel])
+        output = convolve(maps, kernel)
+        loss = tf.reduce_sum(output**2)
+    return [output, *tape.gradient(loss, [maps, kernel])]
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize(("height", "width"), [(8, 9), (9, 8), (11, 12)])
 @pytest.mark.parametrize(("edge", "stride"), [(3, 2), (5, 2), (3, 3), (2, 3)])
@@ -134,15 +145,10 @@ def test_the_gradients_of_a_convolution_with_strides_are_those_of_tensorflow(
     maps = tf.constant(rng.normal(size=(2, height, width, 4)), tf.float32)
     kernel = tf.constant(rng.normal(size=(edge, edge, 4, 2)), tf.float32)
 
-    def compute(convolve: Any) -> list[Any]:
-        with tf.GradientTape() as tape:
-            tape.watch([maps, kernel])
-            output = convolve()
-            loss = tf.reduce_sum(output**2)
-        return [output, *tape.gradient(loss, [maps, kernel])]
-
-    found = compute(lambda: convolve_strided(maps, kernel, stride=stride, padding=padding))
-    expected = compute(lambda: tf.nn.depthwise_conv2d(maps, kernel, [1, stride, stride, 1], padding))
+    found = compute_with_gradients(partial(convolve_strided, stride=stride, padding=padding), maps, kernel)
+    expected = compute_with_gradients(
+        lambda maps, kernel: tf.nn.depthwise_conv2d(maps, kernel, [1, stride, stride, 1], padding), maps, kernel
+    )
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)
 
@@ -155,14 +161,7 @@ def test_gradients_by_products_are_those_of_tensorflow(edge: int, stride: int, p
     maps = tf.constant(rng.normal(size=(3, 6, 8, 4)), tf.float32)
     kernel = tf.constant(rng.normal(size=(edge, edge, 4, 5)), tf.float32)
 
-    def compute(convolve: Any) -> list[Any]:
-        with tf.GradientTape() as tape:
-            tape.watch([maps, kernel])
-            output = convolve()
-            loss = tf.reduce_sum(output**2)
-        return [output, *tape.gradient(loss, [maps, kernel])]
-
-    found = compute(lambda: convolve_by_products(maps, kernel, stride=stride, padding=padding))
-    expected = compute(lambda: tf.nn.conv2d(maps, kernel, stride, padding))
+    found = compute_with_gradients(partial(convolve_by_products, stride=stride, padding=padding), maps, kernel)
+    expected = compute_with_gradients(lambda maps, kernel: tf.nn.conv2d(maps, kernel, stride, padding), maps, kernel)
     for ours, theirs in zip(found, expected, strict=True):
         np.testing.assert_allclose(ours, theirs, rtol=1e-4, atol=1e-4)

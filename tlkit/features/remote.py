@@ -40,7 +40,7 @@ class FileRows:
 
 @dataclass(frozen=True)
 class Unusable:
-    """The answer for a file without rows.
+    """The answer for a file, or another item, without rows.
 
     Attributes:
         reason: Why, in a few words, without a full stop.

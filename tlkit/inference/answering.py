@@ -23,6 +23,7 @@ from tlkit.distribution.cluster import Cluster
 from tlkit.distribution.pool import Compute
 from tlkit.distribution.queue import SetAside
 from tlkit.features.extract import Loaded, LoadFailure
+from tlkit.features.remote import Unusable
 from tlkit.inference.rows import Item, Method, Note, compute_items
 from tlkit.models.networks import NETWORK_FORMATS, find_network_format
 from tlkit.models.opening import open_classifier
@@ -66,22 +67,9 @@ class ModelSource:
         return {name: np.fromfile(folder / name, np.uint8) for name in (SPEC_FILE, *hashes)}
 
 
-@dataclass(frozen=True)
-class Unread:
-    """The answer for an item that cannot be loaded.
-
-    Attributes:
-        reason: Why, in a few words, without a full stop.
-        host: The host that could not read the file; empty if it was read, and is no usable image.
-    """
-
-    reason: str
-    host: str = ""
-
-
 @dataclass(frozen=True, eq=False)
 class ModelJob(Generic[Item, Note]):
-    """The work: a model's rows for items. An answer is a row with its note, or `Unread`.
+    """The work: a model's rows for items. An answer is a row with its note, or `Unusable`.
 
     Attributes:
         files: The files of the bundle.
@@ -106,7 +94,7 @@ class ModelJob(Generic[Item, Note]):
                 content.tofile(Path(folder) / name)
             classifier = dataclasses.replace(self.source, run=Path(folder)).open()
 
-        def compute(items: Sequence[Item]) -> list[tuple[NDArray[np.float32], Note | None] | Unread]:
+        def compute(items: Sequence[Item]) -> list[tuple[NDArray[np.float32], Note | None] | Unusable]:
             answers = compute_items(classifier, items, self.load, num_views=self.rows_of_item, method=self.method)
             return [
                 self._explain(item, row.reason) if isinstance(row, LoadFailure) else (row, note)
@@ -115,9 +103,9 @@ class ModelJob(Generic[Item, Note]):
 
         return compute, classifier.num_parallel * classifier.batch_size
 
-    def _explain(self, item: Item, reason: str) -> Unread:
+    def _explain(self, item: Item, reason: str) -> Unusable:
         place = self.locate(item)
-        return Unread(reason, "" if place is None or can_read(*place) else socket.gethostname())
+        return Unusable(reason, "" if place is None or can_read(*place) else socket.gethostname())
 
 
 class ClusterPredictor:
@@ -190,7 +178,7 @@ class ClusterPredictor:
         job: ModelJob[Any, Any] = ModelJob(self._source.read_files(), self._source, load, locate, method, num_views)
         with self._cluster.open_queue(job, items, warn=self._warn, max_ahead=MAX_AHEAD) as queue:
             for item, answer in queue.run_in_order():
-                if isinstance(answer, Unread):
+                if isinstance(answer, Unusable):
                     if answer.host and (place := locate(item)):
                         check_shared(*place, reason=answer.reason, host=answer.host)
                     yield item, LoadFailure(answer.reason), None
