@@ -18,10 +18,11 @@ from tlkit.backbones.engines.base import Engine
 from tlkit.backbones.engines.parcels import EngineParcel
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import ViewPlan
+from tlkit.distribution.pool import Unusable
 from tlkit.errors import DataError, NumericsError
 from tlkit.features.cache import FeatureCache, RowKey
 from tlkit.features.extract import FillReport, LoadFailure, fill_cache
-from tlkit.features.remote import FeatureJob, FeatureWorkers, FileRows, Unusable
+from tlkit.features.remote import FeatureJob, FeatureWorkers, FileRows
 from tlkit.features.requested_rows import RequestedRows, ViewLoader
 from tlkit.features.spec import CacheSpec
 

@@ -60,6 +60,19 @@ class Done:
 
 
 @dataclass(frozen=True)
+class Unusable:
+    """A worker's answer for an item of which there are no rows.
+
+    Attributes:
+        reason: Why, in a few words, without a full stop.
+        host: The host that could not read the file; empty if it was read, and is no usable image.
+    """
+
+    reason: str
+    host: str = ""
+
+
+@dataclass(frozen=True)
 class Lost:
     """There is no result, because the worker or its node is gone, or too little memory or disk was left.
 

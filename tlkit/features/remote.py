@@ -20,7 +20,7 @@ from tlkit.backbones.engines.base import Engine
 from tlkit.backbones.engines.parcels import EngineParcel
 from tlkit.data.shared_files import can_read, check_shared
 from tlkit.distribution.cluster import Cluster
-from tlkit.distribution.pool import Compute
+from tlkit.distribution.pool import Compute, Unusable
 from tlkit.distribution.queue import Part, SetAside
 from tlkit.features.cache import FeatureCache
 from tlkit.features.extract import FillReport, Loaded, run_batches
@@ -36,19 +36,6 @@ class FileRows:
     path: Path
     sha256: str
     views: tuple[int, ...]
-
-
-@dataclass(frozen=True)
-class Unusable:
-    """The answer for a file, or another item, without rows.
-
-    Attributes:
-        reason: Why, in a few words, without a full stop.
-        host: The host that could not read the file; empty if it was read, and is no usable image.
-    """
-
-    reason: str
-    host: str = ""
 
 
 @dataclass(frozen=True, eq=False)

@@ -20,10 +20,9 @@ from numpy.typing import NDArray
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.shared_files import can_read, check_shared
 from tlkit.distribution.cluster import Cluster
-from tlkit.distribution.pool import Compute
+from tlkit.distribution.pool import Compute, Unusable
 from tlkit.distribution.queue import SetAside
 from tlkit.features.extract import Loaded, LoadFailure
-from tlkit.features.remote import Unusable
 from tlkit.inference.rows import Item, Method, Note, compute_items
 from tlkit.models.networks import NETWORK_FORMATS, find_network_format
 from tlkit.models.opening import open_classifier
