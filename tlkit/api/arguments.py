@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, overload
@@ -71,11 +71,20 @@ def fetch(place: Place | None, console: Console | None) -> Path | None:
     """
     if place is None or not is_place(place):
         return None if place is None else Path(place)
+    return _copy(place, console)
+
+
+def _copy(place: Place, console: Console | None, **choice: Callable[[str], bool]) -> Path:
+    """Copy what a URL names; `wanted` chooses objects of a folder."""
     from tlkit.places.cache_root import default_cache_root
     from tlkit.places.copying import copy_place
 
-    # Its messages are details, since standard output may be a table; progress and warnings go to standard error.
-    return copy_place(parse_place(place), default_cache_root(), (console or quiet_console()).for_details())
+    return copy_place(parse_place(place), default_cache_root(), _tell_details(console), **choice)
+
+
+def _tell_details(console: Console | None) -> Console:
+    """Return what a copy tells: details, since standard output may be a table; progress and warnings go to standard error."""
+    return (console or quiet_console()).for_details()
 
 
 @overload
@@ -134,11 +143,7 @@ def fetch_part(data: Place, part: Part, console: Console | None) -> Path:
     """
     if not is_place(data) or is_packed(data):
         return fetch_data(data, console)
-    from tlkit.places.cache_root import default_cache_root
-    from tlkit.places.copying import copy_place
-
-    teller = (console or quiet_console()).for_details()
-    return copy_place(parse_place(data), default_cache_root(), teller, part.choose_objects())
+    return _copy(data, console, wanted=part.choose_objects())
 
 
 def _unpack(place: Place, console: Console | None) -> Unpacked | Path:
@@ -146,8 +151,7 @@ def _unpack(place: Place, console: Console | None) -> Unpacked | Path:
     from tlkit.places.cache_root import default_cache_root
     from tlkit.places.packed.unpacking import unpack
 
-    teller = (console or quiet_console()).for_details()
-    return unpack(place, default_cache_root(), teller, is_image=lambda ending: ending in IMAGE_SUFFIXES)
+    return unpack(place, default_cache_root(), _tell_details(console), is_image=lambda ending: ending in IMAGE_SUFFIXES)
 
 
 def fetch_sources(sources: Iterable[Place], console: Console | None) -> tuple[str, ...]:
@@ -181,8 +185,7 @@ def written(console: Console | None, name: str, **outputs: Place | None) -> Iter
     from tlkit.places.cache_root import default_cache_root
     from tlkit.places.results import put_results
 
-    teller = (console or quiet_console()).for_details()
-    with put_results(outputs, default_cache_root(), teller, name=name) as paths:
+    with put_results(outputs, default_cache_root(), _tell_details(console), name=name) as paths:
         yield paths
 
 

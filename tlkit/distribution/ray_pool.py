@@ -218,7 +218,7 @@ class RayPool:
 
         try:
             free = available_resources_per_node().get(node.identity, {}).get("CPU", 0.0)
-        except Exception:  # noqa: BLE001
+        except Exception:  # noqa: BLE001 - another release of Ray may have it otherwise, and all processors will do
             return node.num_processors
         return max(1, int(free))
 
