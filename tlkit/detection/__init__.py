@@ -1,0 +1,1 @@
+"""Dense detection from several feature maps: head, assignment and losses, decoding, overlaps."""

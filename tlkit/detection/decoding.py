@@ -1,0 +1,123 @@
+"""From a head's answers to a list of boxes for each image, in numpy: exported models are read by the same code."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.detection.grid import NUM_BOX_VALUES, Grid, decode_boxes
+from tlkit.detection.overlaps import compute_iou_matrix
+
+MAX_DETECTIONS = 100
+"""Boxes kept for each image, as in COCO's evaluation."""
+
+MIN_SCORE = 0.01
+"""Boxes with lower scores are dropped before anything else."""
+
+MAX_IOU = 0.6
+"""Of two boxes of a class that overlap more, the one with the higher score is kept."""
+
+_MAX_CANDIDATES = 500
+
+
+def activate_answers(answers: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
+    """Return the box and the class scores at each location.
+
+    Args:
+        answers: From the head, float32 (n, P, 4 + classes).
+        grid: Its locations.
+
+    Returns:
+        Boxes x0, y0, x1, y1 in fractions of the input, float32 (n, P, 4), not clipped; and scores, float32
+        (n, P, classes), 0..1.
+    """
+    return decode_boxes(answers[..., :NUM_BOX_VALUES], grid), _sigmoid(answers[..., NUM_BOX_VALUES:])
+
+
+def decode_answers(
+    answers: NDArray[np.float32],
+    grid: Grid,
+    *,
+    max_detections: int = MAX_DETECTIONS,
+    max_iou: float = MAX_IOU,
+    min_score: float = MIN_SCORE,
+    soft_sigma: float | None = None,
+) -> NDArray[np.float32]:
+    """Return the boxes of each image after non-maximum suppression within each class, best first.
+
+    Args:
+        answers: From the head, float32 (n, P, 4 + classes).
+        grid: Its locations.
+        max_detections: Rows for each image.
+        max_iou: Of two boxes of a class that overlap more, the one with the lower score is dropped, 0..1.
+        min_score: Lower scores are dropped, 0 < min_score < 1.
+        soft_sigma: Lower the score of a box that overlaps a better one of its class by exp(-IoU² / sigma) instead of
+            dropping it (Bodla et al. 2017, arXiv:1704.04503), where objects overlap; 0.5 is usual. `max_iou` is not used.
+
+    Returns:
+        x0, y0, x1, y1 in fractions of the input, not clipped; score, 0..1; class index. float32 (n, max_detections, 6),
+        padded by rows of zeros.
+    """
+    detections = np.zeros((len(answers), max_detections, 6), np.float32)
+    for image, answer in enumerate(answers):
+        boxes, scores, labels = _find_candidates(answer, grid, min_score)
+        # Boxes of different classes are moved apart, so that they do not overlap.
+        span = 1 + (boxes.max() - boxes.min()) if len(boxes) else 0
+        overlaps = compute_iou_matrix(*(2 * [boxes + (labels * span)[:, None]]))
+        if soft_sigma is None:
+            kept = _suppress(overlaps > max_iou)[:max_detections]
+        else:
+            kept, scores = _soften(overlaps, scores, soft_sigma, max_detections, min_score)
+        detections[image, : len(kept)] = np.column_stack((boxes[kept], scores[kept], labels[kept]))
+    return detections
+
+
+def _find_candidates(
+    answer: NDArray[np.float32], grid: Grid, min_score: float
+) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
+    """Return boxes, scores and labels above the lowest score, best first; a location may give several classes."""
+    logits = answer[:, NUM_BOX_VALUES:]
+    places, labels = np.nonzero(logits >= math.log(min_score / (1 - min_score)))
+    found = logits[places, labels]
+    order = np.argsort(-found, kind="stable")[:_MAX_CANDIDATES]
+    boxes = decode_boxes(answer[:, :NUM_BOX_VALUES], grid)[places[order]]
+    return boxes, _sigmoid(found[order]), labels[order].astype(np.float32)
+
+
+def _suppress(too_close: NDArray[np.bool_]) -> NDArray[np.intp]:
+    """Return which boxes are kept: those that no kept box before them is too close to.
+
+    Each round decides at least one more box for good, so that the rounds end with what the greedy loop gives.
+    """
+    rivals = np.triu(too_close, 1)
+    kept: NDArray[np.bool_] = np.ones(len(rivals), bool)
+    while True:
+        now: NDArray[np.bool_] = np.logical_not((rivals & kept[:, None]).any(axis=0))
+        if np.array_equal(now, kept):
+            return np.flatnonzero(kept)
+        kept = now
+
+
+def _soften(
+    overlaps: NDArray[np.float32], scores: NDArray[np.float32], sigma: float, max_detections: int, min_score: float
+) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
+    """Return the order in which boxes are taken, and their lowered scores."""
+    decay = np.exp(-np.square(overlaps) / sigma)
+    final, live = scores.copy(), scores.copy()
+    taken: list[int] = []
+    while len(taken) < min(max_detections, len(scores)):
+        best = int(np.argmax(live))
+        if live[best] < min_score:
+            break
+        taken.append(best)
+        final[best] = live[best]
+        live *= decay[best]
+        live[best] = -1.0
+    return np.array(taken, np.intp), final
+
+
+def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:
+    scores: NDArray[np.float32] = (1 / (1 + np.exp(-np.clip(logits, -80, 80)))).astype(np.float32)
+    return scores
