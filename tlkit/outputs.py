@@ -10,6 +10,7 @@ Box = tuple[float, float, float, float]
 """left, top, right, bottom."""
 
 CLASSIFICATION, MULTILABEL, REGRESSION = "classification", "multilabel", "regression"
+DETECTION = "detection"
 TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION)
 
 MAX_CLASS_NAME_LENGTH = 200

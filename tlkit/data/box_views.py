@@ -91,15 +91,37 @@ def place_box(
         visible.
     """
     matrix = view.matrix(picture_size=picture_size, image_size=image_size, fit=fit)
-    left, top, right, bottom = box
-    corners = np.array([(left, top, 1), (right, top, 1), (right, bottom, 1), (left, bottom, 1)]).T
-    height, width = image_size
-    across, down = (matrix @ corners)[0] / width, (matrix @ corners)[1] / height
-    edges = np.array([across.min(), down.min(), across.max(), down.max()])
-    seen = np.clip(edges, 0.0, 1.0)
-    share = _area(seen) / max(_area(edges), 1e-12)
+    edges = _map_edges(np.array([box], np.float64), matrix) / _repeat_size(image_size)
+    seen = np.clip(edges[0], 0.0, 1.0)
     centre_and_size = ((seen[0] + seen[2]) / 2, (seen[1] + seen[3]) / 2, seen[2] - seen[0], seen[3] - seen[1])
-    return np.array(centre_and_size, np.float32), bool(share >= MIN_VISIBLE_SHARE)
+    return np.array(centre_and_size, np.float32), bool(_compute_visible_shares(edges)[0] >= MIN_VISIBLE_SHARE)
+
+
+def place_objects(
+    rows: NDArray[np.floating], view: View, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str
+) -> NDArray[np.float32]:
+    """Return where an image's objects lie in a view of it.
+
+    An object that lies outside the view is left out. One of which too little is visible is ignored.
+
+    Args:
+        rows: float (m, 6), see `tlkit.tasks.objects.make_object_rows`: left, top, right, bottom in pixels of the upright
+            image, class + 1, and whether it is ignored.
+        view: The view; `View()` is the image itself.
+        picture_size: (height, width) of the upright image, in pixels.
+        image_size: (height, width) of the view, in pixels.
+        fit: How the image is fitted; see `compute_frame`.
+
+    Returns:
+        float32 (k, 6), k <= m: the same rows, with corners in fractions of the view. They are not clipped, so that an
+        object at the edge keeps its size.
+    """
+    matrix = view.matrix(picture_size=picture_size, image_size=image_size, fit=fit)
+    edges = _map_edges(rows[:, :4].astype(np.float64), matrix) / _repeat_size(image_size)
+    shares = _compute_visible_shares(edges)
+    is_ignored = (rows[:, 5] > 0) | (shares < MIN_VISIBLE_SHARE)
+    placed = np.column_stack([edges, rows[:, 4], is_ignored])[shares > 0]
+    return placed.astype(np.float32)
 
 
 def recover_box(
@@ -113,24 +135,66 @@ def recover_box(
         image_size: (height, width) of the input, in pixels.
         fit: The fit that the model was trained with.
     """
-    height, width = image_size
-    centre_x, centre_y, box_width, box_height = (float(value) for value in fractions)
-    corners = np.array(
-        [
-            ((centre_x - box_width / 2) * width, (centre_y - box_height / 2) * height, 1),
-            ((centre_x + box_width / 2) * width, (centre_y + box_height / 2) * height, 1),
-        ]
-    ).T
-    matrix = View().matrix(picture_size=picture_size, image_size=image_size, fit=fit)
-    (left, right), (top, bottom), _ = np.linalg.solve(matrix, corners)
-    limit_y, limit_x = picture_size
-    return (
-        float(np.clip(left, 0, limit_x)),
-        float(np.clip(top, 0, limit_y)),
-        float(np.clip(right, 0, limit_x)),
-        float(np.clip(bottom, 0, limit_y)),
+    centre_x, centre_y, width, height = (float(value) for value in fractions)
+    edges = (centre_x - width / 2, centre_y - height / 2, centre_x + width / 2, centre_y + height / 2)
+    recovered = _recover_edges(np.array([edges]), picture_size=picture_size, image_size=image_size, fit=fit)
+    left, top, right, bottom = recovered[0].tolist()
+    return left, top, right, bottom
+
+
+def recover_objects(
+    detections: NDArray[np.floating], *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str
+) -> NDArray[np.float32]:
+    """Convert the boxes that a detector predicted into pixels of the upright image, clipped to the image.
+
+    Args:
+        detections: float (k, 6): left, top, right, bottom in fractions of the input, score, class. Rows whose score is 0
+            only fill up.
+        picture_size: (height, width) of the upright image, in pixels.
+        image_size: (height, width) of the input, in pixels.
+        fit: The fit that the model was trained with.
+
+    Returns:
+        float32 (k, 6), the same rows in pixels; zeros where they only fill up.
+    """
+    recovered = np.array(detections, np.float32)
+    recovered[:, :4] = _recover_edges(
+        detections[:, :4].astype(np.float64), picture_size=picture_size, image_size=image_size, fit=fit
     )
+    recovered[detections[:, 4] <= 0] = 0
+    return recovered
 
 
-def _area(edges: NDArray[np.float64]) -> float:
-    return float((edges[2] - edges[0]) * (edges[3] - edges[1]))
+def _recover_edges(
+    edges: NDArray[np.float64], *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str
+) -> NDArray[np.float64]:
+    """Return boxes (m, 4) in fractions of the input as boxes in pixels of the upright image, clipped to it."""
+    matrix = View().matrix(picture_size=picture_size, image_size=image_size, fit=fit)
+    recovered = _map_edges(edges * _repeat_size(image_size), np.linalg.inv(matrix).astype(np.float64))
+    return np.clip(recovered, 0.0, _repeat_size(picture_size))
+
+
+def _map_edges(edges: NDArray[np.float64], matrix: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return the axis-aligned boxes around mapped boxes, both (m, 4): left, top, right, bottom."""
+    xs, ys = edges[:, (0, 2, 2, 0)], edges[:, (1, 1, 3, 3)]
+    across = matrix[0, 0] * xs + matrix[0, 1] * ys + matrix[0, 2]
+    down = matrix[1, 0] * xs + matrix[1, 1] * ys + matrix[1, 2]
+    return np.column_stack([across.min(1), down.min(1), across.max(1), down.max(1)])
+
+
+def _repeat_size(size: tuple[int, int]) -> NDArray[np.float64]:
+    """Return (height, width) as the (4,) divisors of left, top, right, bottom."""
+    height, width = size
+    return np.array([width, height, width, height], np.float64)
+
+
+def _compute_visible_shares(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    """Return which share of each box, (m, 4) in fractions of the view, lies in the view: 0..1, (m,)."""
+    seen = np.clip(edges, 0.0, 1.0)
+    shares: NDArray[np.float64] = _compute_areas(seen) / np.maximum(_compute_areas(edges), 1e-12)
+    return shares
+
+
+def _compute_areas(edges: NDArray[np.float64]) -> NDArray[np.float64]:
+    areas: NDArray[np.float64] = (edges[:, 2] - edges[:, 0]) * (edges[:, 3] - edges[:, 1])
+    return areas

@@ -73,6 +73,7 @@ class Task(ABC):
         answer_noun: Name of the whole target of one image.
         has_names: Whether its targets are class or label names rather than numbers.
         is_exclusive: Whether an image has exactly one of the names.
+        has_objects: Whether its target is a list of objects, each with a box of its own.
         conflict: Description of a file with two targets.
         target_column: The column of true targets in a file of predictions.
         summed: Keys of `measure`; the score is computed from their sums.
@@ -85,6 +86,7 @@ class Task(ABC):
     answer_noun: ClassVar[str]
     has_names: ClassVar[bool] = True
     is_exclusive: ClassVar[bool] = False
+    has_objects: ClassVar[bool] = False
     conflict: ClassVar[str] = "with more than one answer"
     target_column: ClassVar[str]
     summed: ClassVar[tuple[str, ...]] = ("images", "right")
@@ -92,8 +94,8 @@ class Task(ABC):
 
     @property
     def has_labels(self) -> bool:
-        """Whether an image may have several of the names, or none."""
-        return self.has_names and not self.is_exclusive
+        """Whether an image may have several of the names, or none, and nothing else."""
+        return self.has_names and not self.is_exclusive and not self.has_objects
 
     # Targets, from text to arrays
 
@@ -108,6 +110,10 @@ class Task(ABC):
     @abstractmethod
     def names_of(self, answer: str) -> tuple[str, ...]:
         """Return the classes or labels in a target; empty for a value."""
+
+    def describe_answer(self, answer: str) -> str:
+        """Return a target as people read it."""
+        return repr(answer)
 
     @abstractmethod
     def make_targets(self, answers: Sequence[str], names: Sequence[str]) -> NDArray[Any]:
