@@ -124,7 +124,7 @@ def test_an_unknown_boundary_is_refused_by_every_part(tiny: Backbone) -> None:
 
 
 def test_an_unknown_pooling_is_an_error() -> None:
-    with pytest.raises(ValueError, match=r"^pooling is 'max', not one of avg, none$"):
+    with pytest.raises(ValueError, match=r"^pooling is 'max', not one of avg, none, maps$"):
         build_architecture(find_backbone("tiny"), image_size=(32, 32), pooling="max")
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+import dataclasses
 import json
 import re
 from typing import Any
@@ -11,9 +12,10 @@ from tlkit.errors import BundleError
 from tlkit.models.spec import BundleSpec, check_class_names, parse_spec, spec_document
 
 SQUARE = "height and width of a square, each a whole number, 32 to 2048"
+MAP_SIZES = "at most 8 pairs of height and width, 1 to 48, from large to small"
 KEYS = (
     "backbone, image_size, fit, loader_version, pooling, head, class_names, task, target, thresholds, metadata, has_box, "
-    "temperature, unknown_above, unfrozen, grey, provenance, format_version"
+    "temperature, unknown_above, unfrozen, grey, map_sizes, provenance, format_version"
 )
 OLDER_OR_NEWER = "use the tlkit version that made the bundle, or train the model again."
 
@@ -24,6 +26,11 @@ def parse(document: Any) -> BundleSpec:
 
 def test_a_description_survives_json_with_every_value(spec: BundleSpec) -> None:
     assert parse(spec_document(spec)) == spec
+
+
+def test_the_sizes_of_maps_survive_json(spec: BundleSpec) -> None:
+    with_maps = dataclasses.replace(spec, pooling="maps", map_sizes=((6, 6), (3, 3)))
+    assert parse(spec_document(with_maps)) == with_maps
 
 
 @pytest.mark.parametrize(
@@ -47,12 +54,20 @@ def test_a_description_survives_json_with_every_value(spec: BundleSpec) -> None:
         ({"image_size": 96}, "bundle.json: image_size is 96.", SQUARE),
         ({"fit": "stretch"}, "bundle.json: fit is 'stretch'.", "one of squash, crop, pad"),
         ({"fit": ["pad"]}, "bundle.json: fit is ['pad'].", "one of squash, crop, pad"),
-        ({"pooling": "max"}, "bundle.json: pooling is 'max'.", "one of avg, none"),
+        ({"pooling": "max"}, "bundle.json: pooling is 'max'.", "one of avg, none, maps"),
         (
             {"unfrozen": "conv5"},
             "bundle.json: unfrozen is 'conv5'.",
             "one of none, all, stem, block1, block2, block3, block4",
         ),
+        ({"map_sizes": [[6, 6]]}, "bundle.json: map_sizes is [[6, 6]].", "an empty list"),
+        ({"pooling": "maps", "map_sizes": [[3, 3], [6, 6]]}, "bundle.json: map_sizes is [[3, 3], [6, 6]].", MAP_SIZES),
+        ({"pooling": "maps", "map_sizes": [[99, 99]]}, "bundle.json: map_sizes is [[99, 99]].", MAP_SIZES),
+        ({"pooling": "maps", "map_sizes": [[0, 3]]}, "bundle.json: map_sizes is [[0, 3]].", MAP_SIZES),
+        ({"pooling": "maps", "map_sizes": [[True, 3]]}, "bundle.json: map_sizes is [[True, 3]].", MAP_SIZES),
+        ({"pooling": "maps", "map_sizes": [3, 3]}, "bundle.json: map_sizes is [3, 3].", MAP_SIZES),
+        ({"pooling": "maps", "map_sizes": "12"}, "bundle.json: map_sizes is '12'.", MAP_SIZES),
+        ({"pooling": "maps", "map_sizes": [[2, 2]] * 9}, f"bundle.json: map_sizes is {[[2, 2]] * 9}.", MAP_SIZES),
         (
             {"head": "os.system"},
             "bundle.json: head is 'os.system'.",
@@ -249,10 +264,10 @@ def test_an_unknown_backbone_is_refused(refuses: Any, spec: BundleSpec, backbone
         parse(spec_document(spec) | {"backbone": backbone})
 
 
-@pytest.mark.parametrize("version", [1, 3, 5, "4", True, 4.0, None])
+@pytest.mark.parametrize("version", [1, 3, 6, "5", True, 5.0, None])
 def test_another_format_is_refused_before_its_unknown_keys(refuses: Any, spec: BundleSpec, version: Any) -> None:
     with refuses(
-        f"bundle.json: format_version is {version!r}.", "4, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
+        f"bundle.json: format_version is {version!r}.", "5, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
     ):
         parse(spec_document(spec) | {"format_version": version, "from_the_future": 1})
 
@@ -269,7 +284,7 @@ def test_another_image_loader_is_refused(refuses: Any, spec: BundleSpec) -> None
 @pytest.mark.parametrize("document", [[], "bundle", 1, None])
 def test_a_description_that_is_no_object_is_refused(refuses: Any, document: Any) -> None:
     with refuses(
-        "bundle.json: format_version is None.", "4, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
+        "bundle.json: format_version is None.", "5, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
     ):
         parse(document)
 
@@ -300,7 +315,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 35
+    assert len(spoilt_documents) == 36
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

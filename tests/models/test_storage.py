@@ -112,7 +112,7 @@ def test_extra_and_missing_keys_are_refused(refuses: Any, bundle: Path, edit_des
     keys = (
         "an object with exactly these keys: backbone, image_size, fit, loader_version, pooling, head, class_names, "
         "task, target, thresholds, metadata, has_box, temperature, "
-        "unknown_above, unfrozen, grey, provenance, format_version"
+        "unknown_above, unfrozen, grey, map_sizes, provenance, format_version"
     )
     edit_description(bundle, lambda document: document.update(on_load="import os"))
     with refuses(f"{path} has an unknown key 'on_load'.", keys):

@@ -19,8 +19,9 @@ from typing import Any
 import keras
 import numpy as np
 
-from tlkit.backbones.catalogue import PIXELS, POOLINGS, TOP, BackboneEntry, find_backbone
-from tlkit.backbones.cutting import LayerGroup, Step, find_cuts, find_groups, record_steps
+from tlkit.backbones.catalogue import MAPS, PIXELS, POOLINGS, TOP, BackboneEntry, find_backbone
+from tlkit.backbones.cutting import LayerGroup, Step, find_cuts, find_groups, record_steps, replay_from
+from tlkit.backbones.maps import MapLayout, choose_levels, pack_maps
 from tlkit.backbones.note import TrunkNote
 from tlkit.backbones.preprocessing import IMAGENET_STD_RGB, add_preprocessing
 from tlkit.backbones.weights import WeightsInfo, check_weights, hash_arrays, load_weights, stable_names
@@ -33,8 +34,8 @@ class Backbone:
     Attributes:
         entry: Its entry in the catalogue.
         image_size: (height, width) in pixels.
-        pooling: "avg" or "none", as in `keras.applications`.
-        build: Returns the model; called once, when something asks for it.
+        pooling: "avg" or "none", as in `keras.applications`; or "maps", see `tlkit.backbones.maps`.
+        build: Returns the network, with "maps" up to its last map; called once, when something asks for it.
         weights: Origin of the weights, as they were loaded.
         note: What is known of it before it is built; None if it is built.
     """
@@ -49,18 +50,32 @@ class Backbone:
     _tails: dict[str, keras.Model] = field(default_factory=dict, init=False, repr=False)
 
     @cached_property
-    def model(self) -> keras.Model:
-        """RGB, float (n, height, width, 3), 0..255 -> features, float (n, h, w, channels), or (n, channels) pooled."""
+    def network(self) -> keras.Model:
+        """What `build` returned."""
         return self.build()
+
+    @cached_property
+    def model(self) -> keras.Model:
+        """RGB, float (n, height, width, 3), 0..255 -> features, float (n, *feature_shape(TOP))."""
+        if self.pooling != MAPS:
+            return self.network
+        maps = [self.groups[level].output for level in self._levels]
+        return keras.Model(self._graph[0].input, pack_maps(maps), name=self.entry.name)
 
     @property
     def is_built(self) -> bool:
         """Whether the model exists, so that its weights may have changed since they were loaded."""
-        return self.note is None or "model" in self.__dict__
+        return self.note is None or "network" in self.__dict__
 
     @cached_property
     def _graph(self) -> tuple[keras.Model, tuple[Step, ...]]:
-        return record_steps(self.model)
+        return record_steps(self.network)
+
+    @cached_property
+    def _levels(self) -> list[int]:
+        """The positions of the layer groups whose outputs are the maps."""
+        outputs = [tuple(group.output.shape[1:]) for group in self.groups]
+        return choose_levels(outputs, self.image_size[0])
 
     @cached_property
     def groups(self) -> tuple[LayerGroup, ...]:
@@ -69,20 +84,43 @@ class Backbone:
 
     @cached_property
     def _names(self) -> dict[str, keras.Variable]:
-        return stable_names(self.model)
+        return stable_names(self.network)
 
     @cached_property
     def _group_names(self) -> dict[int, str]:
         return {id(weight): group.name for group in self.groups for layer in group.layers for weight in layer.weights}
 
+    def map_layout(self, boundary: str) -> MapLayout | None:
+        """Return how several maps lie in a feature at a boundary; None where a feature is a single map or no map."""
+        boundary = self.entry.boundary(boundary)
+        if self.pooling != MAPS or boundary == PIXELS:
+            return None
+        if boundary == TOP and self.note:
+            return MapLayout(self.note.map_shapes)
+        kept = self._kept_at(boundary)
+        if boundary != TOP and len(kept) == 1:
+            return None
+        return MapLayout(tuple(tuple(self.groups[place].output.shape[1:]) for place in kept))
+
+    def _kept_at(self, boundary: str) -> list[int]:
+        """Return the positions of the groups whose outputs are in a feature of several maps: the cut itself is last."""
+        position = len(self.groups) - 1 if boundary == TOP else self.entry.groups.index(boundary)
+        return [*(level for level in self._levels if level < position), position]
+
     def feature_shape(self, boundary: str) -> tuple[int, ...]:
-        """Return the shape of an image's feature at a boundary: (h, w, channels), or (channels,) if pooled."""
+        """Return the shape of an image's feature at a boundary: (h, w, channels), (channels,) if pooled, or (width,) of
+        several maps.
+        """
         boundary = self.entry.boundary(boundary)
         if boundary == PIXELS:
             return (*self.image_size, 3)
-        if boundary == TOP:
-            return self.note.feature_shape if self.note else tuple(self.model.output.shape[1:])
-        return tuple(self._group(boundary).output.shape[1:])
+        if boundary == TOP and self.note:
+            return self.note.feature_shape
+        layout = self.map_layout(boundary)
+        if layout:
+            return (layout.width,)
+        output = self.model.output if boundary == TOP else self._group(boundary).output
+        return tuple(output.shape[1:])
 
     def trunk(self, boundary: str) -> keras.Model | None:
         """Return the part below a boundary, from RGB images 0..255 to features; None at `pixels`."""
@@ -90,7 +128,10 @@ class Backbone:
         if boundary in (PIXELS, TOP):
             return None if boundary == PIXELS else self.model
         if boundary not in self._trunks:
-            self._trunks[boundary] = keras.Model(self._graph[0].input, self._group(boundary).output)
+            output = self._group(boundary).output
+            if self.map_layout(boundary):
+                output = pack_maps([self.groups[place].output for place in self._kept_at(boundary)])
+            self._trunks[boundary] = keras.Model(self._graph[0].input, output)
         return self._trunks[boundary]
 
     def pooled_trunk(self, boundary: str) -> keras.Model:
@@ -98,11 +139,11 @@ class Backbone:
 
         A backbone with its own pooling uses that at the top. Not for `pixels`.
         """
-        trunk = self.trunk(boundary)
-        assert trunk is not None, "below the pixels there is nothing to pool"
-        if len(trunk.output.shape) != 4:
-            return trunk
-        return keras.Model(trunk.input, keras.layers.GlobalAveragePooling2D(name="mean")(trunk.output))
+        boundary = self.entry.boundary(boundary)
+        output = self._graph[0].output if boundary == TOP else self._group(boundary).output
+        if len(output.shape) == 4:
+            output = keras.layers.GlobalAveragePooling2D(name="mean")(output)
+        return keras.Model(self._graph[0].input, output)
 
     def tail(self, boundary: str) -> keras.Model | None:
         """Return the part above a boundary: features -> top features. None at `top`, the whole at `pixels`."""
@@ -110,7 +151,8 @@ class Backbone:
         if boundary in (PIXELS, TOP):
             return None if boundary == TOP else self.model
         if boundary not in self._tails:
-            self._tails[boundary] = self._build_tail(self._group(boundary).output)
+            cut = self._group(boundary).output
+            self._tails[boundary] = self._build_map_tail(boundary) if self.pooling == MAPS else self._build_tail(cut)
         return self._tails[boundary]
 
     def _build_tail(self, cut: keras.KerasTensor) -> keras.Model:
@@ -119,11 +161,24 @@ class Backbone:
         features = keras.Input(cut.shape[1:], name="boundary")
         return keras.models.clone_model(tail, input_tensors=features, clone_function=lambda layer: layer)
 
+    def _build_map_tail(self, boundary: str) -> keras.Model:
+        """Return what follows a boundary, from its feature to the maps at the top, on the same layers."""
+        kept = self._kept_at(boundary)
+        layout = self.map_layout(boundary)
+        features = keras.Input(self.feature_shape(boundary), name="boundary")
+        given = dict(zip(kept, layout.unpack(features) if layout else [features], strict=True))
+        above = [level for level in self._levels if level > kept[-1]]
+        outputs = replay_from(
+            self.groups[kept[-1]].output, [self.groups[level].output for level in above], given[kept[-1]]
+        )
+        maps = given | dict(zip(above, outputs, strict=True))
+        return keras.Model(features, pack_maps([maps[level] for level in self._levels]))
+
     def split_at_map(self, boundary: str) -> tuple[keras.Model, keras.Model | None]:
         """Return the parts below and above the last feature map up to a boundary, which is not `pixels`.
 
         At the top of a backbone that pools this is the map before the pooling; elsewhere it is the boundary's own. The
-        part above is None where nothing follows.
+        part above is None where nothing follows. With several maps, it gives the last one.
         """
         steps = self._graph[1]
         boundary = self.entry.boundary(boundary)
@@ -171,7 +226,8 @@ def build_backbone(
     Args:
         name: As in the catalogue.
         image_size: (height, width) of the input in pixels; None for the backbone's own.
-        pooling: "avg" for the spatial mean of the last map (which ConvNeXt then normalises), "none" for the map.
+        pooling: "avg" for the spatial mean of the last map (which ConvNeXt then normalises), "none" for the map, "maps"
+            for the maps of several resolutions in one vector.
         weights: "imagenet", "bundled", "random", the path of a .weights.h5, .h5 or .safetensors file, or None for
             the backbone's own default.
         seed: Seed of random weights and of Dropout; global state does not change.
@@ -195,7 +251,7 @@ def build_architecture(entry: BackboneEntry, *, image_size: tuple[int, int], poo
     Args:
         entry: What to build.
         image_size: (height, width) of the input in pixels.
-        pooling: "avg" or "none".
+        pooling: "avg", or "none" or "maps" for the last map.
 
     Returns:
         RGB, float (n, height, width, 3), 0..255 -> features.
@@ -203,7 +259,7 @@ def build_architecture(entry: BackboneEntry, *, image_size: tuple[int, int], poo
     if pooling not in POOLINGS:
         raise ValueError(f"pooling is {pooling!r}, not one of {', '.join(POOLINGS)}")
     images = keras.Input((*image_size, 3), name="image")
-    keras_pooling = None if pooling == "none" else pooling
+    keras_pooling = pooling if pooling == "avg" else None
     if not entry.keras_name:
         return build_own_network(entry, images, pooling=keras_pooling)
     build: Any = getattr(keras.applications, entry.keras_name)

@@ -20,8 +20,10 @@ BACKBONE_PREFIX, HEAD_PREFIX = "backbone/", "head/"
 """Prefixes of names of weights in a bundle."""
 HEAD_GROUP = "head"
 """The head's name in tables of learning rates by layer group."""
-POOLINGS = ("avg", "none")
-"""The output of a backbone at its top: the spatial mean of its last feature map, or the map."""
+MAPS = "maps"
+POOLINGS = ("avg", "none", MAPS)
+"""The output of a backbone at its top: the spatial mean of its last feature map, the map, or its maps of several
+resolutions in one vector."""
 
 
 @dataclass(frozen=True)

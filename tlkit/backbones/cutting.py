@@ -89,6 +89,36 @@ def _replay(model: keras.Model) -> Recording:
     return replay, tuple(steps)
 
 
+def replay_from(
+    start: keras.KerasTensor, ends: Sequence[keras.KerasTensor], given: keras.KerasTensor
+) -> list[keras.KerasTensor]:
+    """Call the operations between tensors of a graph again, on another tensor.
+
+    Args:
+        start: A tensor on which all `ends` depend alone.
+        ends: Tensors of its graph; may be none.
+        given: What takes the place of `start`.
+
+    Returns:
+        What takes the place of `ends`.
+    """
+    if not ends:
+        return []
+    replaced: dict[int, keras.KerasTensor] = {}
+
+    def call(operation: Any, *arguments: Any, **keywords: Any) -> Any:
+        output = operation(*arguments, **keywords)
+        arguments, keywords = keras.tree.map_structure(lambda x: replaced.get(id(x), x), (arguments, keywords))
+        replaced[id(output)] = operation(*arguments, **keywords)
+        return output
+
+    begin = keras.Input(start.shape[1:])
+    replaced[id(begin)] = given
+    part = keras.Model(start, list(ends))
+    replay = keras.models.clone_model(part, input_tensors=begin, clone_function=lambda layer: layer, call_function=call)
+    return [replaced[id(end)] for end in replay.outputs]
+
+
 def find_groups(entry: BackboneEntry, steps: Sequence[Step]) -> tuple[LayerGroup, ...]:
     """Return the layer groups of a backbone, from the pixels upwards; the last one ends with the last step.
 

@@ -11,13 +11,15 @@ class TrunkNote:
 
     Attributes:
         weights_sha256: Hash of the weights below the boundary, as hex.
-        feature_shape: Shape of an image's feature, (h, w, channels) or (channels,).
+        feature_shape: Shape of an image's feature, (h, w, channels), (channels,), or (width,) of several maps.
         group_sizes: Number of weights of each layer group below the boundary, from the pixels upwards.
+        map_shapes: (height, width, channels) of each map in a feature of several; empty for others.
     """
 
     weights_sha256: str
     feature_shape: tuple[int, ...]
     group_sizes: tuple[int, ...]
+    map_shapes: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def num_parameters(self) -> int:

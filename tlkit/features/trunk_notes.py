@@ -35,7 +35,7 @@ class TrunkRequest:
 
     Attributes:
         backbone: The network, its weights and its image size.
-        pooling: "avg" or "none", as the network is built.
+        pooling: One of `POOLINGS`, as the network is built.
         boundary: Where it is cut.
         seed: Seed of random weights.
     """
@@ -74,12 +74,18 @@ def find_note(request: TrunkRequest, cache_root: Path) -> TrunkNote | None:
                 str(content["weights_sha256"]),
                 tuple(map(int, content["feature_shape"])),
                 tuple(map(int, content["group_sizes"])),
+                tuple(_read_shape(shape) for shape in content["map_shapes"]),
             )
             if content
             else None
         )
     except (OSError, ValueError, TypeError, LookupError):
         return None
+
+
+def _read_shape(values: list[int]) -> tuple[int, int, int]:
+    height, width, channels = map(int, values)
+    return height, width, channels
 
 
 def note_trunk(request: TrunkRequest, note: TrunkNote, cache_root: Path) -> None:
@@ -97,4 +103,6 @@ def describe_trunk(backbone: Backbone, boundary: str) -> TrunkNote:
     """Return the note on a trunk of a network; only a trunk below the top needs it built."""
     below = backbone.entry.boundaries.index(boundary)
     sizes = tuple(backbone.count_by_group().values())[:below]
-    return TrunkNote(backbone.trunk_sha256(boundary), backbone.feature_shape(boundary), sizes)
+    layout = backbone.map_layout(boundary)
+    shapes = layout.shapes if layout else ()
+    return TrunkNote(backbone.trunk_sha256(boundary), backbone.feature_shape(boundary), sizes, shapes)

@@ -33,7 +33,7 @@ class Trunk:
 
     Attributes:
         note: What is known of it.
-        pooling: "avg" or "none", as the network is built.
+        pooling: One of `POOLINGS`, as the network is built.
         image_size: (height, width) of its input in pixels; a stage may have its own.
         build: Returns it as a model.
         is_one_off: Whether its network's weights were trained in this or an earlier run.
@@ -100,7 +100,7 @@ def open_backbone(request: TrunkRequest, cache_root: Path, console: Console) -> 
     note, build = _find_or_build(request, cache_root, console)
     backbone = request.backbone
     weights = WeightsInfo(backbone.weights, note.weights_sha256)
-    return Backbone(backbone.entry, backbone.image_size, request.pooling, lambda: build().model, weights, note)
+    return Backbone(backbone.entry, backbone.image_size, request.pooling, lambda: build().network, weights, note)
 
 
 def _find_or_build(
@@ -163,9 +163,9 @@ def describe_cache(request: FeatureRequest, trunk: Trunk) -> CacheSpec:
     """Return the specification of a trunk's features, without the engine."""
     pooling, shape = trunk.pooling, trunk.note.feature_shape
     if request.is_pooled:
-        pooling, shape = "avg", shape[-1:]
-    elif request.boundary != TOP:
-        pooling = "none"  # all heads share the features below the top
+        pooling, shape = "avg", (trunk.note.map_shapes[-1] if trunk.note.map_shapes else shape)[-1:]
+    elif request.boundary != TOP and not trunk.note.map_shapes:
+        pooling = "none"  # all heads share the single map below the top
     return CacheSpec(
         backbone=request.backbone.entry.name,
         weights_sha256=trunk.note.weights_sha256,

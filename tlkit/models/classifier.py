@@ -19,6 +19,7 @@ import tensorflow as tf
 
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import BACKBONE_PREFIX, HEAD_PREFIX, TOP
+from tlkit.backbones.maps import MapLayout
 from tlkit.backbones.weights import finalize_normalization, stable_names
 from tlkit.devices import on_device
 from tlkit.heads import build_head, call_head
@@ -162,6 +163,8 @@ class Classifier:
     @cached_property
     def map_shape(self) -> MapShape | None:
         """Shape of an image's last feature map; None if the feature is not its mean or the map itself."""
+        if self._layout:
+            return self._layout.shapes[-1]
         trunk, pooling = self._parts
         if pooling is not None and not isinstance(pooling.layers[-1], keras.layers.GlobalAveragePooling2D):
             return None
@@ -175,20 +178,29 @@ class Classifier:
         return self._compute_somewhere(images, metadata, with_maps=True)
 
     @cached_property
+    def _layout(self) -> MapLayout | None:
+        """How several maps lie in a feature, if it has several."""
+        return self.backbone.map_layout(TOP)
+
+    @cached_property
     def _parts(self) -> tuple[keras.Model, keras.Model | None]:
         return self.backbone.split_at_map(TOP)
 
     @cached_property
     def _compute_with_maps(self) -> Any:
-        trunk, pooling = self._parts
+        trunk, pooling = (self.backbone.model, None) if self._layout else self._parts
 
         def run(images: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
             with on_device(self.device):
-                maps = trunk(tf.cast(images, tf.float32), training=False)
-                features = maps if pooling is None else pooling(maps, training=False)
-                return {**self._answer(features, metadata), "map": maps}
+                found = trunk(tf.cast(images, tf.float32), training=False)
+                features = found if pooling is None else pooling(found, training=False)
+                return {**self._answer(features, metadata), "map": self._take_last_map(found)}
 
         return tf.function(run, input_signature=self._compute.input_signature)
+
+    def _take_last_map(self, features: tf.Tensor) -> tf.Tensor:
+        """Return the coarsest map of features, float (n, h, w, channels), or pooled features unchanged."""
+        return self._layout.unpack(features)[-1] if self._layout else features
 
     def named_weights(self) -> dict[str, keras.Variable]:
         """Return every weight by its name in a bundle, `backbone/…` and `head/…`."""
@@ -206,8 +218,10 @@ class Classifier:
         Args:
             image_size: (height, width) in pixels. The head must support any size.
         """
-        spec = dataclasses.replace(self.spec, image_size=image_size)
-        backbone = build_backbone(spec.backbone, image_size=image_size, pooling=spec.pooling, weights="random")
+        backbone = build_backbone(
+            self.spec.backbone, image_size=image_size, pooling=self.spec.pooling, weights="random"
+        )
+        spec = dataclasses.replace(self.spec, image_size=image_size, map_sizes=list_map_sizes(backbone))
         resized = Classifier(spec, backbone, build_head_of(spec, backbone), self.novelty)
         resized.take_weights(self)
         return resized
@@ -231,7 +245,8 @@ class Classifier:
 
     def _answer(self, features: tf.Tensor, metadata: tf.Tensor) -> dict[str, tf.Tensor]:
         outputs: dict[str, tf.Tensor] = call_head(self.head, features, metadata, training=False)
-        return {**outputs, "feature": tf.reduce_mean(features, axis=(1, 2)) if len(features.shape) == 4 else features}
+        last = self._take_last_map(features)
+        return {**outputs, "feature": tf.reduce_mean(last, axis=(1, 2)) if len(last.shape) == 4 else last}
 
 
 def assemble_classifier(
@@ -240,7 +255,7 @@ def assemble_classifier(
     """Make a new classifier with an untrained head, ready to be trained.
 
     Args:
-        spec: The model's description; its provenance is filled in.
+        spec: The model's description; its provenance and the sizes of its maps are filled in.
         weights: Weights of the backbone: imagenet, bundled, random, a path, or None for its default.
         seed: Seed of the head, and of random weights of the backbone.
         open_backbone: Returns the backbone, which need not be built yet, with weights of its own; None to build it.
@@ -264,7 +279,14 @@ def assemble_classifier(
         keras_version=keras.__version__,
         created=datetime.now(UTC).isoformat(timespec="seconds"),
     )
-    return Classifier(dataclasses.replace(spec, provenance=provenance), backbone, build_head_of(spec, backbone))
+    spec = dataclasses.replace(spec, provenance=provenance, map_sizes=list_map_sizes(backbone))
+    return Classifier(spec, backbone, build_head_of(spec, backbone))
+
+
+def list_map_sizes(backbone: Backbone) -> tuple[tuple[int, int], ...]:
+    """Return (height, width) of the maps in a feature of several; empty if it is none."""
+    layout = backbone.map_layout(TOP)
+    return layout.sizes if layout else ()
 
 
 def check_pooling(spec: BundleSpec, *, place: str) -> None:

@@ -20,9 +20,16 @@ from tlkit.models.descriptions import (
     parse_target_document,
     target_document,
 )
+from tlkit.models.spec_values import (
+    check_choice,
+    check_fraction,
+    check_grey,
+    check_image_size,
+    check_map_sizes,
+    check_number,
+)
 from tlkit.outputs import (
     CLASSIFICATION,
-    GREY_KINDS,
     MAX_CLASS_NAME_LENGTH,
     TASKS,
     GreyRange,
@@ -33,9 +40,7 @@ from tlkit.recipes.settings import FITS
 from tlkit.tasks import Outputs, find_task
 from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 
-FORMAT_VERSION = 4
-MAX_FLOAT32 = 3.5e38
-MAX_IMAGE_SIZE = 2048
+FORMAT_VERSION = 5
 MAX_CLASSES = 100_000
 MAX_HEAD_UNITS = 8192
 MAX_TEXT_LENGTH = 500
@@ -70,7 +75,7 @@ class BundleSpec:
         image_size: (height, width) of the input in pixels; a square.
         fit: How an image is made square: squash, crop or pad.
         loader_version: Version of the image loader that the model was trained with.
-        pooling: The backbone's pooling, "avg" or "none".
+        pooling: The backbone's pooling, one of `POOLINGS`.
         head: Settings of the head.
         class_names: Classes or labels, in the order of the logits; empty for values.
         task: One of `tlkit.outputs.TASKS`.
@@ -83,6 +88,7 @@ class BundleSpec:
             measured.
         unfrozen: Lowest layer group that was trained: none, a group's name, or all.
         grey: Black and white levels of deep grey, for each kind in the training images.
+        map_sizes: (height, width) of the maps that the head sees, the finest first, with pooling "maps"; else empty.
         provenance: Where the model came from.
         format_version: Version of this description.
     """
@@ -103,6 +109,7 @@ class BundleSpec:
     unknown_above: float | None = None
     unfrozen: str = "none"
     grey: tuple[GreyRange, ...] = ()
+    map_sizes: tuple[tuple[int, int], ...] = ()
     provenance: Provenance = field(default_factory=Provenance)
     format_version: int = FORMAT_VERSION
 
@@ -141,6 +148,7 @@ def spec_document(spec: BundleSpec) -> dict[str, Any]:
         "metadata": metadata_document(spec.metadata),
         "target": target_document(spec.target),
         "grey": [dataclasses.asdict(item) for item in spec.grey],
+        "map_sizes": [list(size) for size in spec.map_sizes],
     }
     return {**dataclasses.asdict(spec), **plain}
 
@@ -166,15 +174,15 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
             fix="use the tlkit version that made the bundle, or a newer one.",
         )
     entry = BACKBONES[values["backbone"]]
-    task = _check_choice(values, "task", TASKS, place=place)
+    task = check_choice(values, "task", TASKS, place=place)
     least = find_task(task).fewest_names(has_box=values["has_box"] is True)
     class_names = check_class_names(values["class_names"], place=place, least=least)
     return BundleSpec(
         backbone=entry.name,
-        image_size=_check_image_size(values["image_size"], entry.smallest_edge_px, place=place),
-        fit=_check_choice(values, "fit", FITS, place=place),
+        image_size=check_image_size(values["image_size"], entry.smallest_edge_px, place=place),
+        fit=check_choice(values, "fit", FITS, place=place),
         loader_version=loader_version,
-        pooling=_check_choice(values, "pooling", POOLINGS, place=place),
+        pooling=check_choice(values, "pooling", POOLINGS, place=place),
         head=_check_head(values["head"], place=place),
         class_names=class_names,
         task=task,
@@ -185,13 +193,14 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
             values["thresholds"], len(class_names) if find_task(task).has_labels else 0, place=place
         ),
         metadata=parse_metadata_document(values["metadata"], place=f"{place}: metadata"),
-        has_box=_check_choice(values, "has_box", (True, False), place=place),
-        temperature=_check_fraction(values, "temperature", *TEMPERATURES, place=place),
+        has_box=check_choice(values, "has_box", (True, False), place=place),
+        temperature=check_fraction(values, "temperature", *TEMPERATURES, place=place),
         unknown_above=None
         if values["unknown_above"] is None
-        else _check_fraction(values, "unknown_above", 0.0, 1.0, place=place),
-        unfrozen=_check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
-        grey=_check_grey(values["grey"], place=f"{place}: grey"),
+        else check_fraction(values, "unknown_above", 0.0, 1.0, place=place),
+        unfrozen=check_choice(values, "unfrozen", ("none", "all", *entry.groups), place=place),
+        grey=check_grey(values["grey"], place=f"{place}: grey"),
+        map_sizes=check_map_sizes(values, place=place),
         provenance=_check_provenance(values["provenance"], place=f"{place}: provenance"),
     )
 
@@ -251,61 +260,14 @@ def _check_versions(document: Any, *, place: str, loader_version: int) -> None:
             raise refusal(f"{place}: {key} is {quote(found)}.", expected=f"{version}, {subject}", fix=fix)
 
 
-def _check_image_size(value: Any, least: int, *, place: str) -> tuple[int, int]:
-    height, width = value if isinstance(value, list) and len(value) == 2 else (None, None)
-    if type(height) is not int or type(width) is not int or height != width or not least <= height <= MAX_IMAGE_SIZE:
-        raise refusal(
-            f"{place}: image_size is {quote(value)}.",
-            expected=f"height and width of a square, each a whole number, {least} to {MAX_IMAGE_SIZE}",
-        )
-    return height, width
-
-
-def _check_number(values: Mapping[str, Any], key: str, low: int, high: int, *, place: str) -> int:
-    value = values[key]
-    if type(value) is not int or not low <= value <= high:
-        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"a whole number, {low} to {high}")
-    return value
-
-
-def _check_fraction(values: Mapping[str, Any], key: str, low: float, high: float, *, place: str) -> float:
-    value = values[key]
-    if type(value) not in (int, float) or not low <= value <= high:
-        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"a number, {low:g} to {high:g}")
-    return float(value)
-
-
-def _check_choice(values: Mapping[str, Any], key: str, choices: tuple[Any, ...], *, place: str) -> Any:
-    value = values[key]
-    if not any(type(value) is type(choice) and value == choice for choice in choices):
-        raise refusal(f"{place}: {key} is {quote(value)}.", expected=f"one of {', '.join(map(str, choices))}")
-    return value
-
-
 def _check_head(value: Any, *, place: str) -> HeadSettings:
     values = check_keys(value, tuple(item.name for item in dataclasses.fields(HeadSettings)), place=f"{place}: head")
     try:
         head: HeadSettings = build_settings(HeadSettings, values, "head:")
     except SettingError as error:
         raise refusal(f"{place}: {shorten(error.found)}", expected=error.expected) from error
-    _check_number(values, "units", 1, MAX_HEAD_UNITS, place=f"{place}: head")
+    check_number(values, "units", 1, MAX_HEAD_UNITS, place=f"{place}: head")
     return head
-
-
-def _check_grey(value: Any, *, place: str) -> tuple[GreyRange, ...]:
-    if not isinstance(value, list) or len(value) > len(GREY_KINDS):
-        raise refusal(f"{place} is {quote(value)}.", expected=f"a list of at most {len(GREY_KINDS)} ranges")
-    ranges: list[GreyRange] = []
-    for item in value:
-        values = check_keys(item, ("kind", "black", "white"), place=place)
-        kind = _check_choice(values, "kind", GREY_KINDS, place=place)
-        black, white = (
-            _check_fraction(values, key, -MAX_FLOAT32, MAX_FLOAT32, place=place) for key in ("black", "white")
-        )
-        if black > white or any(kind == known.kind for known in ranges):
-            raise refusal(f"{place}: {quote(item)} is not a range.", expected="one range of each kind, black <= white")
-        ranges.append(GreyRange(kind, black, white))
-    return tuple(ranges)
 
 
 def _check_provenance(value: Any, *, place: str) -> Provenance:
