@@ -9,7 +9,7 @@ import pytest
 
 from tests.faults.injector import try_every_fault
 from tlkit.errors import RunError
-from tlkit.files import held_lock
+from tlkit.files import held_lock, written_aside
 from tlkit.reports.row_file import describe_kept, growing_file, partial_path, write_line
 
 
@@ -87,3 +87,33 @@ def test_what_breaks_elsewhere_is_not_taken_for_a_lock_that_another_process_hold
         raise error
     assert "another process" not in str(caught.value)
     assert isinstance(caught.value, BrokenPipeError) == isinstance(error, BrokenPipeError)
+
+
+def double(source: Path, target: Path) -> None:
+    content = source.read_bytes()
+    with written_aside(target) as file:
+        file.write(content + content)
+
+
+def test_a_file_that_is_made_of_its_lines_appears_at_the_end(tmp_path: Path) -> None:
+    path = tmp_path / "rows.txt"
+    with growing_file(path, double) as file:
+        write_line(file, b"one\n")
+        assert partial_path(path).read_bytes() == b"one\n"
+        assert not path.exists()
+    assert path.read_bytes() == b"one\none\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rows.txt"]
+
+
+def test_a_partial_file_is_made_of_its_lines_too(tmp_path: Path) -> None:
+    path = tmp_path / "rows.txt"
+
+    def break_off() -> None:
+        with growing_file(path, double) as file:
+            write_line(file, b"one\n")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        break_off()
+    assert partial_path(path).read_bytes() == b"one\none\n"
+    assert [entry.name for entry in tmp_path.iterdir()] == ["rows.txt.partial"]

@@ -71,3 +71,13 @@ def test_a_format_that_cannot_grow_is_refused() -> None:
         "  Expected: a file that ends in .csv or .jsonl\n"
         "  Fix: --out rows.csv"
     )
+
+
+@pytest.mark.parametrize("suffix", [".csv", ".jsonl"])
+def test_several_rows_of_an_image_are_written_in_one_step(tmp_path: Path, suffix: str) -> None:
+    path = tmp_path / f"rows{suffix}"
+    with open_row_log(path, COLUMNS) as log:
+        log.write({"path": "a", "class_name": "red"}, {"path": "a", "class_name": "blue"})
+    assert path.read_text().count("\n") == 2 + (suffix == ".csv")
+    with open_row_log(path, COLUMNS) as log:
+        assert log.paths == {"a"}

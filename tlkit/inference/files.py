@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -31,6 +32,7 @@ from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
 
 if TYPE_CHECKING:
     from tlkit.inference.previews import Previews
+    from tlkit.reports.frames import Mark
     from tlkit.reports.overlays import OverlayFolder
 
 
@@ -78,8 +80,8 @@ class PredictionCopies:
 
     def write(self, file: PredictedFile, *, min_probability: float | None) -> None:
         """Write the overlay and the copy of an image, if requested and if it has a prediction."""
-        if self._previews and isinstance(file.preview, Image.Image) and file.upright_size:
-            self._previews.release(file.upright_size)
+        if self._previews and isinstance(file.preview, Image.Image) and file.prediction.upright_size:
+            self._previews.release(file.prediction.upright_size)
         if file.prediction.error:
             return
         failures = []
@@ -104,7 +106,7 @@ class PredictionCopies:
         if self._overlays and self._previews:
             preview = file.preview or self._previews.read(file.path)
             caption = write_caption(file.prediction, self._spec, min_probability=min_probability)
-            self._overlays.write(file.path, preview, caption, _in_fractions(file))
+            self._overlays.write(file.path, preview, caption, _list_marks(file.prediction, self._spec))
 
     def _sort(self, file: PredictedFile, _: float | None) -> None:
         if self._sorted:
@@ -118,13 +120,29 @@ def _list_answers(spec: BundleSpec) -> list[tuple[str, str]]:
     return [*((CLASS, name) for name in spec.class_names), (FLAG, UNKNOWN), (FLAG, UNCERTAIN)]
 
 
-def _in_fractions(file: PredictedFile) -> Box | None:
-    """Return the box as fractions of the image size."""
-    if file.prediction.box is None or file.upright_size is None:
-        return None
-    height, width = file.upright_size
-    left, top, right, bottom = file.prediction.box
-    return left / width, top / height, right / width, bottom / height
+def _list_marks(prediction: Prediction, spec: BundleSpec) -> list[Mark]:
+    """Return the box, or the objects with their classes and scores, as they are drawn."""
+    from tlkit.reports.frames import COLOURS, Mark, choose_colour
+
+    if prediction.upright_size is None:
+        return []
+    height, width = prediction.upright_size
+
+    def in_fractions(box: Box) -> Box:
+        left, top, right, bottom = box
+        return left / width, top / height, right / width, bottom / height
+
+    if prediction.box is not None:
+        return [Mark(in_fractions(prediction.box), COLOURS[0])]
+    return [
+        Mark(
+            in_fractions(each.box),
+            choose_colour(spec.class_names.index(each.class_name)),
+            each.class_name,
+            f"{each.score:.0%}",
+        )
+        for each in prediction.objects or ()
+    ]
 
 
 Preview = Image.Image | UnusableImage | None
@@ -147,13 +165,11 @@ class PredictedFile:
     Attributes:
         path: The file.
         prediction: The prediction, or the reason why there is none.
-        upright_size: (height, width) in pixels of the upright image; None if it cannot be read.
         preview: The result of `make_preview`, or its error; None without previews.
     """
 
     path: Path
     prediction: Prediction
-    upright_size: tuple[int, int] | None
     preview: Preview
 
 
@@ -185,7 +201,7 @@ def predict_files(
             metadata.count(note.texts)
         upright_size, preview = (note.upright_size, note.preview) if note else (None, None)
         prediction = describe_row(show_path(item), upright_size, row, spec, top_k=top_k)
-        yield PredictedFile(Path(item), prediction, upright_size, preview)
+        yield PredictedFile(Path(item), prediction, preview)
 
 
 @dataclass(frozen=True, eq=False)
@@ -256,6 +272,7 @@ def describe_row(
         if outputs.boxes is not None and upright_size is not None:
             box = recover(outputs.boxes[0], upright_size, spec)
     except LoadFailure as failure:
-        return Prediction(name, error=failure.reason)
+        return Prediction(name, error=failure.reason, upright_size=upright_size)
     distance = None if outputs.distances is None else outputs.distances[0]
-    return make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
+    prediction = make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
+    return dataclasses.replace(prediction, upright_size=upright_size)

@@ -20,10 +20,9 @@ from tlkit.reports.captions import Caption, CaptionLine, caption_flagged, format
 from tlkit.reports.row_file import SINGLE, TEXT, RowWriter, open_rows
 from tlkit.reports.row_log import open_row_log
 from tlkit.tasks import find_task
-from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction, shorten_float32
+from tlkit.tasks.predictions import BOX_COLUMNS, UNCERTAIN, UNKNOWN, Prediction, shorten_float32
 
 MAX_CAPTION_LINES = 12
-BOX_COLUMNS = ("left", "top", "right", "bottom")
 DISTANCE_COLUMNS = (UNKNOWN, "distance")
 
 
@@ -33,7 +32,7 @@ class PredictionColumns:
 
     Between them, as requested: the true target; the labels, joined by `|`, or the value; class_name, probability,
     class_name_2, probability_2 and so on up to top_k; uncertain (yes or no); left, top, right, bottom; unknown (yes or
-    no) and distance.
+    no) and distance. For detection there is a row for each object, and one for an image without: see `OBJECT_COLUMNS`.
 
     Attributes:
         task: One of `tlkit.outputs.TASKS`.
@@ -82,12 +81,16 @@ class PredictionColumns:
         """Return the columns' names, in order."""
         return tuple(self.kinds())
 
-    def row_values(self, prediction: Prediction) -> dict[str, Any]:
-        """Return the row by column; None for empty cells."""
+    def list_rows(self, prediction: Prediction) -> list[dict[str, Any]]:
+        """Return the rows of an image by column, at least one; None for empty cells."""
+        shared = self._share_values(prediction)
+        rows = find_task(self.task).list_rows(prediction, value_column=self.value_column)
+        return [shared | {name: cell for name, cell in cells.items() if name in shared} for cells in rows]
+
+    def _share_values(self, prediction: Prediction) -> dict[str, Any]:
+        """Return the cells that all rows of an image share."""
         values: dict[str, Any] = dict.fromkeys(self.names())
         values |= {"path": prediction.path, "error": prediction.error or None}
-        cells = find_task(self.task).row_values(prediction, value_column=self.value_column)
-        values |= {name: cell for name, cell in cells.items() if name in values}
         if prediction.box is not None:
             values |= zip(BOX_COLUMNS, (round(edge, 2) for edge in prediction.box), strict=True)
         if prediction.is_uncertain is not None:
@@ -101,7 +104,7 @@ class PredictionWriter(Protocol):
     """Writes predictions."""
 
     def write(self, prediction: Prediction) -> None:
-        """Add one row."""
+        """Add what is predicted for one image."""
 
 
 @contextmanager
@@ -112,7 +115,7 @@ def open_predictions(out: Path | BinaryIO, columns: PredictionColumns) -> Iterat
         RunError: The file cannot be written; the rows so far are kept.
     """
     with open_rows(out, columns.kinds()) as write:
-        yield _RowByRow(columns, write)
+        yield _ImageByImage(columns, write)
 
 
 @contextmanager
@@ -123,10 +126,10 @@ def open_prediction_log(out: Path, columns: PredictionColumns) -> Iterator[tuple
         RunError: The file has other rows, or cannot be written.
     """
     with open_row_log(out, columns.names()) as log:
-        yield _RowByRow(columns, log.write), log.paths
+        yield _ImageByImage(columns, log.write), log.paths
 
 
-class _RowByRow:
+class _ImageByImage:
     """Turns predictions into rows."""
 
     def __init__(self, columns: PredictionColumns, write: RowWriter) -> None:
@@ -134,7 +137,7 @@ class _RowByRow:
         self._write = write
 
     def write(self, prediction: Prediction) -> None:
-        self._write(self._columns.row_values(prediction))
+        self._write(*self._columns.list_rows(prediction))
 
 
 def _yes_or_no(value: bool) -> str:
@@ -205,7 +208,7 @@ def write_scored(path: Path, scores: Scores, spec: BundleSpec, *, top_k: int, sk
             row = make_prediction(
                 show_path(record.path), answer, box, distance, spec, top_k=columns.top_k, record=record
             )
-            writer.write(row)
+            writer.write(replace(row, upright_size=(record.height, record.width)))
         for item in skipped:
             writer.write(Prediction(show_path(item.path), error=item.reason))
 

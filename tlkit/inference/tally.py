@@ -7,10 +7,9 @@ from typing import Any
 
 import numpy as np
 
-from tlkit.inference.predictions import BOX_COLUMNS
 from tlkit.models.spec import BundleSpec
 from tlkit.tasks import find_task
-from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
+from tlkit.tasks.predictions import BOX_COLUMNS, UNCERTAIN, UNKNOWN, Prediction
 
 
 class PredictionTally:

@@ -15,7 +15,7 @@ from tlkit.inference.scoring import Scores
 from tlkit.models.spec import BundleSpec
 from tlkit.reports.figures import draw_contact_sheet
 from tlkit.reports.figures.canvas import RIGHT, WRONG
-from tlkit.reports.overlays import draw_box
+from tlkit.reports.frames import draw_box
 from tlkit.tasks import find_task
 from tlkit.tasks.box_report import BoxReport, compute_box_scores
 from tlkit.tasks.report import Report

@@ -18,6 +18,7 @@ class CaptionLine:
         share: Length of the bar below the line, 0..1; None for no bar.
         is_bright: Whether the line is highlighted, in large bright letters.
         has_dot: Whether a dot precedes the text.
+        colour: RGB, 0..255, of the dot; None for that of bars.
     """
 
     text: str
@@ -25,6 +26,7 @@ class CaptionLine:
     share: float | None = None
     is_bright: bool = False
     has_dot: bool = False
+    colour: tuple[int, int, int] | None = None
 
 
 Caption = Sequence[CaptionLine]

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from PIL import Image, ImageDraw
 
 from tlkit.files import written_aside
-from tlkit.outputs import Box
 from tlkit.reports.captions import Caption, CaptionLine
+from tlkit.reports.frames import COLOURS, DARK, LIGHT, Mark, draw_box, draw_marks
 from tlkit.reports.lettering import fit_text, load_font
 from tlkit.reports.sorting import fold_name, number_name
 
@@ -16,10 +17,10 @@ LONGEST_EDGE_PX = 1280
 TARGET_PX = (LONGEST_EDGE_PX // 2, LONGEST_EDGE_PX // 2)
 """(height, width) for decoding the pictures; a JPEG is decoded at twice that or more."""
 SHORTEST_WIDTH_PX = 320
-PANEL = (17, 24, 32)
-BAR = (74, 158, 224)
+PANEL = DARK
+BAR = COLOURS[0]
 BAR_GROUND = (48, 58, 70)
-LETTERS = (245, 247, 250)
+LETTERS = LIGHT
 FAINT_LETTERS = (166, 177, 190)
 JPEG_QUALITY = 90
 
@@ -38,25 +39,25 @@ class OverlayFolder:
         self._folder = folder
         self._taken: set[str] = set()
 
-    def write(self, source: Path, picture: Image.Image, caption: Caption, box: Box | None = None) -> Path:
+    def write(self, source: Path, picture: Image.Image, caption: Caption, marks: Sequence[Mark] = ()) -> Path:
         """Write the overlay of one image and return its path.
 
         Args:
             source: The image file; only its name is used.
             picture: RGB, upright.
             caption: The caption below it; at least one line.
-            box: left, top, right, bottom in fractions of the image, 0..1; None without a box.
+            marks: The objects in it; see `draw_overlay`.
         """
         name = number_name(f"{source.stem}.jpg", self._taken)
         self._taken.add(fold_name(name))
         path = self._folder / name
         with written_aside(path, is_flushed=False) as file:
-            draw_overlay(picture, caption, box).save(file, format="JPEG", quality=JPEG_QUALITY)
+            draw_overlay(picture, caption, marks).save(file, format="JPEG", quality=JPEG_QUALITY)
         return path
 
 
-def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None) -> Image.Image:
-    """Return a copy of the picture with a caption panel below.
+def draw_overlay(picture: Image.Image, caption: Caption, marks: Sequence[Mark] = ()) -> Image.Image:
+    """Return a copy of the picture with the frames of objects in it and a caption panel below.
 
     Large pictures are reduced to at most 1280 px. Tiny ones are enlarged by an integer factor or get a wider panel, so
     that the text is readable.
@@ -64,14 +65,16 @@ def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None)
     Args:
         picture: RGB, upright.
         caption: The caption; at least one line.
-        box: left, top, right, bottom in fractions of the picture, 0..1; drawn as a frame.
+        marks: The objects, the most important first. A single one without a label has a broad frame.
 
     Returns:
         A new RGB picture.
     """
     picture = resize_for_reading(picture)
-    if box is not None:
-        picture = draw_box(picture, box, BAR)
+    if len(marks) == 1 and not marks[0].name:
+        picture = draw_box(picture, marks[0].box, marks[0].colour)
+    elif marks:
+        picture = draw_marks(picture, marks)
     width = max(picture.width, SHORTEST_WIDTH_PX)
     letters_px = max(16, min(36, round(width / 26)))
     pad = round(letters_px * 0.7)
@@ -90,27 +93,6 @@ def draw_overlay(picture: Image.Image, caption: Caption, box: Box | None = None)
             _draw_bar(pen, (pad, baseline + round(size * 0.34), width - pad), line.share, max(3, size // 6))
         top += height
     return overlay
-
-
-def draw_box(
-    picture: Image.Image, box: Box, colour: tuple[int, int, int], *, line_px: int | None = None
-) -> Image.Image:
-    """Return a copy of a picture with a coloured frame between dark lines, visible on any background.
-
-    Args:
-        picture: RGB.
-        box: left, top, right, bottom in fractions of the picture, 0..1.
-        colour: RGB, 0..255.
-        line_px: Width of the coloured line; by default it follows the picture's size.
-    """
-    framed = picture.copy()
-    pen = ImageDraw.Draw(framed)
-    line = line_px or max(2, round(max(picture.size) / 200))
-    left, top, right, bottom = (edge * size for edge, size in zip(box, picture.size * 2, strict=True))
-    for inset, width, ink in ((0, 3 * line, PANEL), (line, line, colour)):
-        corners = (left + inset, top + inset, max(left + inset, right - inset), max(top + inset, bottom - inset))
-        pen.rectangle(corners, outline=ink, width=width)
-    return framed
 
 
 def resize_for_reading(picture: Image.Image) -> Image.Image:
@@ -134,7 +116,7 @@ def _write_line(
     colour = LETTERS if line.is_bright else FAINT_LETTERS
     if line.has_dot:
         radius = size * 0.22
-        pen.circle((left + radius, baseline - size * 0.36), radius, fill=BAR)
+        pen.circle((left + radius, baseline - size * 0.36), radius, fill=line.colour or BAR)
     figure_font = load_font(line.figure, size)
     text_font = load_font(line.text, size, bold=line.is_bright)
     room = right - left - indent - figure_font.getlength(line.figure) - left

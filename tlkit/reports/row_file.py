@@ -12,7 +12,7 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from io import BufferedWriter
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, Protocol
 
 from tlkit.errors import RunError, SettingError
 from tlkit.files import flush_folder, format_csv_row, held_lock
@@ -20,11 +20,15 @@ from tlkit.reports.sorting import numbered
 
 SUFFIXES = (".csv", ".jsonl", ".parquet")
 ROWS_IN_A_GROUP = 10_000
-TEXT, SINGLE, DOUBLE = "text", "single", "double"
-"""Type of a column: text, float32 or float64."""
+TEXT, SINGLE, DOUBLE, WHOLE = "text", "single", "double", "whole"
+"""Type of a column: text, float32, float64 or int32."""
 
-RowWriter = Callable[[Mapping[str, Any]], None]
-"""Adds one row, with a cell for each column; None for an empty cell."""
+
+class RowWriter(Protocol):
+    """Adds rows."""
+
+    def __call__(self, *rows: Mapping[str, Any]) -> None:
+        """Add the rows of one image, in one step; each has a cell for each column, None for an empty one."""
 
 
 def check_rows_path(path: Path) -> None:
@@ -50,7 +54,7 @@ def open_rows(out: Path | BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWri
     Args:
         out: A path whose suffix gives the format, written by `tlkit.reports.row_file`; or an open binary stream, which
             receives CSV row by row.
-        kinds: The columns by name, in order, each TEXT, SINGLE or DOUBLE; `path` is one of them.
+        kinds: The columns by name, in order, each TEXT, SINGLE, DOUBLE or WHOLE; `path` is one of them.
 
     Raises:
         RunError: The file cannot be written; the rows so far are kept.
@@ -67,7 +71,7 @@ def open_rows(out: Path | BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWri
 @contextmanager
 def _open_csv(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
     write_line(file, format_csv_line(tuple(kinds)))
-    yield lambda values: write_line(file, format_csv_line(list(values.values())))
+    yield lambda *rows: write_line(file, b"".join(format_csv_line(list(row.values())) for row in rows))
 
 
 def format_csv_line(cells: Sequence[Any]) -> bytes:
@@ -77,7 +81,7 @@ def format_csv_line(cells: Sequence[Any]) -> bytes:
 
 @contextmanager
 def _open_json_lines(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWriter]:
-    yield lambda values: write_line(file, format_json_line(values))
+    yield lambda *rows: write_line(file, b"".join(map(format_json_line, rows)))
 
 
 def format_json_line(values: Mapping[str, Any]) -> bytes:
@@ -91,20 +95,21 @@ def _open_parquet(file: BinaryIO, kinds: Mapping[str, str]) -> Iterator[RowWrite
     import pyarrow as pa
     import pyarrow.parquet as pq
 
-    types = {TEXT: pa.string(), SINGLE: pa.float32(), DOUBLE: pa.float64()}
+    types = {TEXT: pa.string(), SINGLE: pa.float32(), DOUBLE: pa.float64(), WHOLE: pa.int32()}
     schema = pa.schema([(name, types[kind]) for name, kind in kinds.items()])
-    rows: list[dict[str, Any]] = []
+    waiting: list[dict[str, Any]] = []
     with pq.ParquetWriter(file, schema) as table:
 
-        def add(values: Mapping[str, Any]) -> None:
-            path = values["path"].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
-            rows.append({**values, "path": path})
-            if len(rows) == ROWS_IN_A_GROUP:
+        def add(*rows: Mapping[str, Any]) -> None:
+            for row in rows:
+                path = row["path"].encode("utf-8", "surrogateescape").decode("utf-8", "replace")
+                waiting.append({**row, "path": path})
+            if len(waiting) >= ROWS_IN_A_GROUP:
                 flush()
 
         def flush() -> None:
-            group = pa.Table.from_pylist(rows, schema)
-            rows.clear()  # first, so that a failed write is not repeated
+            group = pa.Table.from_pylist(waiting, schema)
+            waiting.clear()  # first, so that a failed write is not repeated
             table.write_table(group)
 
         try:
@@ -128,11 +133,20 @@ def describe_partial_rows(path: Path) -> str:
     return f"The rows so far are in {partial_path(path)}."
 
 
+Convert = Callable[[Path, Path], None]
+"""Writes the second file, in one step, from the lines of the first, which may be the same."""
+
+
 @contextmanager
-def growing_file(path: Path) -> Iterator[BufferedWriter]:
+def growing_file(path: Path, convert: Convert | None = None) -> Iterator[BufferedWriter]:
     """Yield the partial file, which replaces `path` at the end; after an exception it is kept unless empty.
 
     Missing parent folders are created. The rows of an earlier attempt are overwritten.
+
+    Args:
+        path: The file.
+        convert: Makes the file from its lines; if it is interrupted, too, so that the partial file can be used. Only a
+            killed process leaves lines. None if the lines are the file.
 
     Raises:
         RunError: Another process is writing the same file, the disk is full, or the folder is not writable.
@@ -149,11 +163,18 @@ def growing_file(path: Path) -> Iterator[BufferedWriter]:
                 with suppress(OSError):
                     if not file.seek(0, os.SEEK_END):
                         partial.unlink()
+                    elif convert:
+                        convert(partial, partial)
                 raise
             os.fsync(file.fileno())
+            if convert:
+                convert(partial, path)
             if sys.platform == "win32":
                 file.close()  # some systems cannot rename an open file
-            partial.replace(path)
+            if convert:
+                partial.unlink()
+            else:
+                partial.replace(path)
             flush_folder(path.parent)
     except BrokenPipeError:
         raise  # from a closed pipe, not from the file

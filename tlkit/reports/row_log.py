@@ -25,7 +25,7 @@ class RowLog:
 
     Attributes:
         paths: The paths that the file had rows for when it was opened.
-        write: Adds one row.
+        write: Adds the rows of an image.
     """
 
     paths: frozenset[str]
@@ -65,8 +65,9 @@ def open_row_log(path: Path, columns: Sequence[str]) -> Iterator[RowLog]:
             if is_csv and not path.stat().st_size:
                 write_line(file, format_csv_line(columns))
 
-            def write(values: Mapping[str, Any]) -> None:
-                write_line(file, format_csv_line(list(values.values())) if is_csv else format_json_line(values))
+            def write(*rows: Mapping[str, Any]) -> None:
+                lines = (format_csv_line(list(row.values())) if is_csv else format_json_line(row) for row in rows)
+                write_line(file, b"".join(lines))
 
             yield RowLog(paths, write)
     except BlockingIOError as error:

@@ -22,8 +22,9 @@ from tlkit.places.copies import show_path
 from tlkit.reports.captions import CaptionLine
 from tlkit.reports.console import Console
 from tlkit.reports.figures.canvas import RIGHT, WRONG
+from tlkit.reports.frames import draw_box
 from tlkit.reports.markup import Link
-from tlkit.reports.overlays import JPEG_QUALITY, draw_box, draw_overlay
+from tlkit.reports.overlays import JPEG_QUALITY, draw_overlay
 from tlkit.reports.sheet import Group, Tile
 from tlkit.reports.thumbnails import choose_edge_px, make_thumbnail
 from tlkit.runs.heat_maps import HeatMaps

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any
 
-from tlkit.inference.predictions import BOX_COLUMNS
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.models.spec import BundleSpec
 from tlkit.serving.limits import MEGABYTE, Limits
 from tlkit.tasks import find_task
+from tlkit.tasks.predictions import BOX_COLUMNS
 from tlkit.version import __version__
 
 Schema = dict[str, Any]

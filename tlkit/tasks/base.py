@@ -283,8 +283,8 @@ class Task(ABC):
         """
 
     @abstractmethod
-    def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
-        """Return the cells of outputs and true targets by column; empty cells may be missing."""
+    def list_rows(self, prediction: Prediction, *, value_column: str) -> list[dict[str, Any]]:
+        """Return the cells of each row of an image by column, with true targets; empty cells may be missing."""
 
     @abstractmethod
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:

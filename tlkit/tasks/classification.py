@@ -161,13 +161,15 @@ class Classification(Task):
             fields["true_probability"] = shorten_float32(outputs[spec.class_names.index(answer)])
         return fields
 
-    def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
-        """Return the cells."""
-        return {
-            self.target_column: prediction.true_class_name,
-            TRUE_PROBABILITY_COLUMN: prediction.true_probability,
-            **list_ranked_values(prediction),
-        }
+    def list_rows(self, prediction: Prediction, *, value_column: str) -> list[dict[str, Any]]:
+        """Return the cells of one row."""
+        return [
+            {
+                self.target_column: prediction.true_class_name,
+                TRUE_PROBABILITY_COLUMN: prediction.true_probability,
+                **list_ranked_values(prediction),
+            }
+        ]
 
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
         """Return a line for each class."""

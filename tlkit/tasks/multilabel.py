@@ -158,13 +158,15 @@ class Multilabel(Task):
             "true_labels": None if answer is None else self.names_of(answer),
         }
 
-    def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
-        """Return the cells."""
-        return {
-            self.target_column: join_names(prediction.true_labels),
-            LABELS_COLUMN: join_names(prediction.labels),
-            **list_ranked_values(prediction),
-        }
+    def list_rows(self, prediction: Prediction, *, value_column: str) -> list[dict[str, Any]]:
+        """Return the cells of one row."""
+        return [
+            {
+                self.target_column: join_names(prediction.true_labels),
+                LABELS_COLUMN: join_names(prediction.labels),
+                **list_ranked_values(prediction),
+            }
+        ]
 
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
         """Return a line for each label, with the predicted ones highlighted."""

@@ -15,6 +15,23 @@ from tlkit.reports.row_file import SINGLE, TEXT
 UNKNOWN, UNCERTAIN = "unknown", "uncertain"
 """Flags of a prediction: the image is unlike the training images, or no class is probable enough."""
 
+BOX_COLUMNS = ("left", "top", "right", "bottom")
+
+
+@dataclass(frozen=True)
+class FoundObject:
+    """An object that a model finds in an image.
+
+    Attributes:
+        class_name: Its class.
+        score: How sure the model is, 0..1.
+        box: left, top, right, bottom in pixels of the upright image.
+    """
+
+    class_name: str
+    score: float
+    box: Box
+
 
 @dataclass(frozen=True)
 class Prediction:
@@ -28,13 +45,16 @@ class Prediction:
         error: Why there is no prediction.
         value: The predicted value, for regression.
         labels: The labels at or above their thresholds, for multilabel; may be empty.
+        objects: The objects at or above the thresholds of their classes, best first, for detection; may be empty.
+        upright_size: (height, width) in pixels of the upright image; None if it cannot be read.
         distance: Distance from the training images, 0..1, if the model measures it.
         is_unknown: Whether the distance exceeds that of nearly all images like the training images.
         is_uncertain: Whether the top probability is below the requested minimum; None without a minimum.
-        true_class_name: The true class. This and the next three are known only for labelled data.
+        true_class_name: The true class. This and the next four are known only for labelled data.
         true_probability: The predicted probability, 0..1, of the true class.
         true_labels: The true labels.
         true_value: The true value.
+        num_true_objects: Number of true objects.
     """
 
     path: str
@@ -43,6 +63,8 @@ class Prediction:
     error: str = ""
     value: float | None = None
     labels: tuple[str, ...] | None = None
+    objects: tuple[FoundObject, ...] | None = None
+    upright_size: tuple[int, int] | None = None
     distance: float | None = None
     is_unknown: bool = False
     is_uncertain: bool | None = None
@@ -50,6 +72,7 @@ class Prediction:
     true_probability: float | None = None
     true_labels: tuple[str, ...] | None = None
     true_value: float | None = None
+    num_true_objects: int | None = None
 
     @property
     def flag(self) -> str:

@@ -166,9 +166,9 @@ class Regression(Task):
             "true_value": None if answer is None else float(answer),
         }
 
-    def row_values(self, prediction: Prediction, *, value_column: str) -> dict[str, Any]:
-        """Return the cells."""
-        return {self.target_column: prediction.true_value, value_column: prediction.value}
+    def list_rows(self, prediction: Prediction, *, value_column: str) -> list[dict[str, Any]]:
+        """Return the cells of one row."""
+        return [{self.target_column: prediction.true_value, value_column: prediction.value}]
 
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
         """Return one line."""
