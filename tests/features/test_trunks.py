@@ -14,9 +14,15 @@ import numpy as np
 import pytest
 
 import tlkit
+from tlkit.backbones.catalogue import MAPS
 from tlkit.backbones.engines import base
 from tlkit.errors import CacheError
 from tlkit.features import engine_choice, trunks
+from tlkit.features.request import FeatureRequest
+from tlkit.features.trunk_notes import TrunkRequest
+from tlkit.features.trunks import describe_cache, open_trunk
+from tlkit.recipes import BackboneSettings, resolve_backbone
+from tlkit.reports.console import Console
 
 pytestmark = pytest.mark.usefixtures("openvino")
 
@@ -154,3 +160,24 @@ def test_another_network_than_the_note_says_is_not_computed_with(folders: list[s
     )
     note.unlink()
     assert tlkit.precompute(folders[0], **SETTINGS)["misses"] == 0
+
+
+@pytest.mark.parametrize(
+    ("boundary", "pooling", "shape", "pooled_shape"),
+    [
+        ("top", "maps", (8 * 8 * 128 + 4 * 4 * 224,), (224,)),
+        ("block3", "none", (8, 8, 128), (128,)),  # the cut is the first of the maps: as for every other head
+        ("block2", "none", (16, 16, 64), (64,)),
+    ],
+)
+def test_features_of_several_maps_have_a_cache_of_their_own_where_they_differ_from_a_single_one(
+    boundary: str, pooling: str, shape: tuple[int, ...], pooled_shape: tuple[int, ...], cache_root: Path
+) -> None:
+    backbone = resolve_backbone(BackboneSettings("tiny", image_size=64))
+    request = TrunkRequest(backbone, MAPS, boundary, seed=0)
+    built = open_trunk(request, cache_root, Console())
+    noted = open_trunk(request, cache_root, Console())
+    assert noted.note == built.note
+    for is_pooled, expected in ((False, (pooling, shape)), (True, ("avg", pooled_shape))):
+        spec = describe_cache(FeatureRequest(backbone, boundary, is_pooled=is_pooled), noted)
+        assert (spec.pooling, spec.feature_shape) == expected

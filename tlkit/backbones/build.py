@@ -96,7 +96,7 @@ class Backbone:
         if self.pooling != MAPS or boundary == PIXELS:
             return None
         if boundary == TOP and self.note:
-            return MapLayout(self.note.map_shapes)
+            return self.note.layout
         kept = self._kept_at(boundary)
         if boundary != TOP and len(kept) == 1:
             return None

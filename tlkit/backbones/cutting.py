@@ -17,9 +17,7 @@ from typing import Any
 import keras
 
 from tlkit.backbones.catalogue import BackboneEntry
-
-# Maps also shrink by "valid" padding (InceptionV3: 149, 147, 147, then 73); only a smaller ratio is another resolution.
-SAME_RESOLUTION_RATIO = 0.75
+from tlkit.backbones.maps import SAME_RESOLUTION_RATIO
 
 
 @dataclass(frozen=True)

@@ -8,11 +8,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from tlkit.backbones.cutting import SAME_RESOLUTION_RATIO
-
 if TYPE_CHECKING:
     import keras
 
+SAME_RESOLUTION_RATIO = 0.75
+"""Maps also shrink by "valid" padding (InceptionV3: 149, 147, 147, then 73); only a smaller ratio is another resolution."""
 FINEST_STRIDE = 8
 """Pixels of the input that a cell of the finest map spans along each axis."""
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
+from tlkit.backbones.maps import MapLayout
+
 
 @dataclass(frozen=True)
 class TrunkNote:
@@ -25,3 +27,8 @@ class TrunkNote:
     def num_parameters(self) -> int:
         """Number of weights below the boundary."""
         return sum(self.group_sizes)
+
+    @property
+    def layout(self) -> MapLayout | None:
+        """How several maps lie in a feature; None of a single map or none."""
+        return MapLayout(self.map_shapes) if self.map_shapes else None

@@ -283,7 +283,7 @@ def _try(choice: Choice, work: Work, console: Console) -> TriedEngine:
     if not _read_record(choice.describe(work.spec), work.cache_root):
         record = _find_record(choice, work)
         if record is None and work.sample is not None:
-            agreement = compute_agreement(engine, work.trunk.model, work.sample)
+            agreement = compute_agreement(engine, work.trunk.model, work.sample, work.trunk.note.layout)
             check_agreement(engine, agreement)
             record = {**asdict(agreement), "versions": read_versions()}
     return TriedEngine(choice, engine, record)

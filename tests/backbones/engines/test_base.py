@@ -108,6 +108,29 @@ def test_of_maps_the_mean_decides_the_median_and_every_place_the_lowest(tiny: Ba
     assert moved.lowest < 0.99
 
 
+def test_of_several_maps_the_worst_counts_however_small_its_numbers() -> None:
+    backbone = build_backbone("tiny", image_size=(64, 64), pooling="maps", weights="bundled")
+    layout = backbone.map_layout("top")
+    assert layout is not None
+    images = np.random.default_rng(0).integers(0, 256, (3, 64, 64, 3), dtype=np.uint8)
+    coarse = layout.parts[-1]
+
+    def spoil_the_coarse_map(spoil: Callable[[np.ndarray], np.ndarray]) -> Engine:
+        def compute(pictures: np.ndarray) -> np.ndarray:
+            features = np.array(backbone.model(pictures.astype(np.float32), training=False))
+            features[:, coarse] = spoil(features[:, coarse])
+            return features
+
+        return Engine("openvino", "bfloat16", 3, 1, compute)
+
+    exact = compute_agreement(spoil_the_coarse_map(lambda features: features), backbone.model, images, layout)
+    assert exact.lowest == pytest.approx(1)
+    spoilt = spoil_the_coarse_map(lambda features: features[::-1] * 1e-3)
+    found = compute_agreement(spoilt, backbone.model, images, layout)
+    assert found.lowest < 0.99
+    assert not found.is_close
+
+
 def test_features_that_are_nothing_in_both_are_close() -> None:
     images = keras.Input((32, 32, 3))
     nothing = keras.Model(images, keras.layers.Flatten()(images * 0))

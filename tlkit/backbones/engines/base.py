@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     import keras
 
     from tlkit.backbones.build import Backbone
+    from tlkit.backbones.maps import MapLayout
 
 LARGEST_RELATIVE_DIFFERENCE = 1e-4
 LOWEST_MEDIAN_SIMILARITY = 0.998
@@ -58,6 +59,8 @@ class Agreement:
     Attributes:
         median: Median cosine similarity of the pooled features, -1..1.
         lowest: Lowest cosine similarity of the unpooled features, -1..1; rounding affects them more.
+
+    Of a feature with several maps, each image counts with the map that differs most.
     """
 
     median: float
@@ -135,20 +138,30 @@ def _compile_trunk(trunk: keras.Model, precision: str, batch_size: int, device: 
     return _CompiledTrunk(compute, save)
 
 
-def compute_agreement(engine: Engine, trunk: keras.Model, images: NDArray[np.uint8]) -> Agreement:
+def compute_agreement(
+    engine: Engine, trunk: keras.Model, images: NDArray[np.uint8], layout: MapLayout | None = None
+) -> Agreement:
     """Compare an engine's features with those of the trunk in float32.
 
     Args:
         engine: The engine.
         trunk: The model that it runs.
         images: Real images, at least one and at most a batch of them: uint8 (n, height, width, 3), 0..255.
+        layout: How several maps lie in a feature; None for a single one.
     """
     padding = [(0, engine.batch_size - len(images)), (0, 0), (0, 0), (0, 0)]
     found = engine.compute(np.pad(images, padding, mode="edge"))[: len(images)]
     expected = np.asarray(trunk(images.astype(np.float32), training=False))
-    return Agreement(
-        float(np.median(_similarities(_pool(found), _pool(expected)))), min(_similarities(found, expected))
-    )
+    pairs = list(zip(_split(found, layout), _split(expected, layout), strict=True))
+    pooled = np.min([_similarities(_pool(one), _pool(other)) for one, other in pairs], axis=0)
+    return Agreement(float(np.median(pooled)), min(min(_similarities(*pair)) for pair in pairs))
+
+
+def _split(features: NDArray[np.float32], layout: MapLayout | None) -> list[NDArray[np.float32]]:
+    """Return the maps of features, (n, h, w, channels) each; a single feature as it is."""
+    if layout is None:
+        return [features]
+    return [features[:, part].reshape(-1, *shape) for part, shape in zip(layout.parts, layout.shapes, strict=True)]
 
 
 def _pool(features: NDArray[np.float32]) -> NDArray[np.float32]:
