@@ -27,3 +27,9 @@ def test_an_epoch_is_a_line_below_the_names_of_its_figures() -> None:
 def test_the_lines_of_every_task_fit_into_80_characters(names: tuple[str, ...]) -> None:
     row = make_row("loss", *names)
     assert max(map(len, (*format_head(row).splitlines(), format_epoch(row, 100)))) <= 80
+
+
+def test_a_score_that_only_validation_has_stands_below_its_split() -> None:
+    row = make_row("loss") | {"validation_map50": 0.25}
+    assert format_head(row) == "         train     validation\n  epoch    loss      loss   map50     time"
+    assert format_epoch(row, 100) == " 12/100  0.5123    0.5123   0.250  123.4 s  best"

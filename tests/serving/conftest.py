@@ -66,6 +66,8 @@ class ColourModel:
         box = np.full((len(images), 4 * self.spec.has_box), 0.5)
         return np.concatenate([shares, box, distance], axis=1).astype(np.float32)
 
+    predict_for_comparison = predict
+
     def compute_features(self, images: Any) -> Any:
         """Return the mean colour."""
         return images.astype(np.float32).mean(axis=(1, 2))

@@ -32,13 +32,14 @@ from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.runtime import start_keras
 from tlkit.tasks import Outputs
 from tlkit.training import call_sizes
-from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs
+from tlkit.training.batches import Batches, EpochPlan, HeldInputs
 from tlkit.training.checkpoint import Checkpoint, Progress
 from tlkit.training.loop import StageCallbacks, StageData, fit_stage
 from tlkit.training.mixing import NO_MIXING, Mixing
 from tlkit.training.rate_finder import sweep_rates
 from tlkit.training.replicas import ONE_DEVICE, Replicas
 from tlkit.training.steps import StageModel, compile_steps, prepare_stage
+from tlkit.training.targets import FixedTargets
 
 DEVICES = ("/device:CPU:0", "/device:CPU:1")
 OUTPUTS = Outputs(CLASSIFICATION, 3)

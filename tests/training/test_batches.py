@@ -10,17 +10,9 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.training.batches import (
-    Batches,
-    EpochPlan,
-    FixedTargets,
-    HeldInputs,
-    ReadInputs,
-    Targets,
-    TargetTable,
-    choose_inputs,
-)
+from tlkit.training.batches import Batches, EpochPlan, HeldInputs, ReadInputs, choose_inputs
 from tlkit.training.mixing import Mixing
+from tlkit.training.targets import FixedTargets, Targets, TargetTable
 
 
 def make_batches(plan: EpochPlan) -> Batches:
@@ -181,7 +173,7 @@ def test_an_epoch_is_the_same_held_in_memory_or_read_in_windows() -> None:
 def test_the_truth_of_cached_views_is_asked_for_once() -> None:
     def read_targets(images: Any, views: Any) -> Targets:
         boxes = np.stack([images, views, images, views], axis=1).astype(np.float32)
-        return Targets(images.astype(np.int32), boxes, views.astype(np.float32))
+        return Targets((10 * images + views).astype(np.int32), boxes, views.astype(np.float32))
 
     table = TargetTable.of(read_targets, num_images=4, num_views=3)
     images, views = np.array([3, 0, 1]), np.array([2, 0, 1])

@@ -32,7 +32,7 @@ def test_history_has_one_row_an_epoch(tmp_path: Path) -> None:
 
 
 def test_a_history_has_the_figures_of_its_task(tmp_path: Path) -> None:
-    assert list_figures(make_row(1)) == ("loss", "accuracy", "iou")
+    assert list_figures(make_row(1), "validation") == ("loss", "accuracy", "iou")
     row = {name: value for name, value in make_row(1).items() if not name.endswith(("accuracy", "iou"))}
     write_history([row | {"train_r2": 0.5, "validation_r2": 0.4}], tmp_path / "history.csv")
     header = (tmp_path / "history.csv").read_text().splitlines()[0]
@@ -51,3 +51,12 @@ def test_tensorboard_gets_every_curve_at_its_epoch(tmp_path: Path) -> None:
             assert value.metadata.plugin_data.plugin_name == "scalars"
             found[value.tag, event.step] = float(tf.make_ndarray(value.tensor))
     assert found == {(name, epoch): make_row(epoch)[name] for name in CURVES for epoch in (1, 2)}
+
+
+def test_a_score_that_only_validation_has_is_only_there(tmp_path: Path) -> None:
+    row = {name: value for name, value in make_row(1).items() if not name.endswith(("accuracy", "iou"))}
+    row["validation_map50"] = 0.4
+    write_history([row], tmp_path / "history.csv")
+    header = (tmp_path / "history.csv").read_text().splitlines()[0]
+    assert header.split(",")[5:-2] == ["train_loss", "validation_loss", "validation_map50"]
+    TensorBoardLog(tmp_path / "board").write(row)

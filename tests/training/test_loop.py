@@ -18,10 +18,11 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import Recipe, ResolvedStage, Stage, TrainingSettings, resolve_stages
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs, Inputs, ReadInputs
+from tlkit.training.batches import Batches, EpochPlan, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import Checkpoint, Progress, snapshot
 from tlkit.training.loop import StageCallbacks, StageData, fit_stage, list_averaged_epochs
 from tlkit.training.mixing import Mixing
+from tlkit.training.targets import FixedTargets
 from tlkit.training.unfreezing import build_stage_model, compute_stage_rates
 
 pytestmark = pytest.mark.usefixtures("untraced")

@@ -13,11 +13,12 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION, MULTILABEL, REGRESSION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs, find_task
-from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs
+from tlkit.training.batches import Batches, EpochPlan, HeldInputs
 from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.loop import StageData
 from tlkit.training.metadata_weights import fit_metadata
 from tlkit.training.mixing import Mixing, blend, mix_answers, mix_inputs
+from tlkit.training.targets import FixedTargets
 
 NOWHERE = np.zeros((2, 0), np.float32)
 SWAPPED = np.array([1, 0], np.int32)

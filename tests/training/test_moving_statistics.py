@@ -15,13 +15,14 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import ResolvedStage, TrainingSettings
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, Block, EpochPlan, FixedTargets, HeldInputs, ReadInputs
+from tlkit.training.batches import Batches, Block, EpochPlan, HeldInputs, ReadInputs
 from tlkit.training.held_out import fit_unwatched
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.loop import StageData
 from tlkit.training.mixing import Mixing
 from tlkit.training.moving_statistics import NUM_MEASURED, LastBatches, catch_up, measure, measure_first
 from tlkit.training.steps import StageModel, Steps, compile_steps
+from tlkit.training.targets import FixedTargets
 
 NUM_IMAGES, BATCH_SIZE, WIDTH = 24, 6, 5
 STALE = 1e6

@@ -14,7 +14,7 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs, Inputs, ReadInputs
+from tlkit.training.batches import Batches, EpochPlan, HeldInputs, Inputs, ReadInputs
 from tlkit.training.checkpoint import snapshot
 from tlkit.training.loop import StageData
 from tlkit.training.rate_finder import (
@@ -33,6 +33,7 @@ from tlkit.training.rate_finder import (
     sweep_rates,
 )
 from tlkit.training.steps import StageModel
+from tlkit.training.targets import FixedTargets
 
 NUM_IMAGES = 10
 OUTPUTS = Outputs(CLASSIFICATION, 2)

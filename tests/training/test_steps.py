@@ -16,11 +16,12 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, EpochPlan, FixedTargets, HeldInputs
+from tlkit.training.batches import Batches, EpochPlan, HeldInputs
 from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.dropout import BitDropout, give_masks
 from tlkit.training.layer_groups import GroupedAdamW
 from tlkit.training.steps import StageModel, choose_xla_sizes, compile_steps
+from tlkit.training.targets import FixedTargets
 
 WIDTH, NUM_IMAGES, NUM_EPOCHS = 24, 23, 6
 SIZES = [8, 8, 7]

@@ -13,10 +13,11 @@ from tlkit.heads import build_head
 from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes import TrainingSettings
 from tlkit.tasks import Outputs
-from tlkit.training.batches import Batches, EpochPlan, FixedTargets, ReadInputs
+from tlkit.training.batches import Batches, EpochPlan, ReadInputs
 from tlkit.training.checkpoint import snapshot
 from tlkit.training.loop import StageData
 from tlkit.training.steps import StageModel
+from tlkit.training.targets import FixedTargets
 from tlkit.training.timing import StandInInputs, time_epoch
 from tlkit.training.unfreezing import build_stage_model
 

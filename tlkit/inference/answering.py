@@ -147,6 +147,12 @@ class ClusterPredictor:
         """Compute the last feature maps in this process; see `Predictor.compute_maps`."""
         return self._predictor.compute_maps(images)
 
+    def predict_for_comparison(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute rows in this process; see `Predictor.predict_for_comparison`."""
+        return self._predictor.predict_for_comparison(images, metadata)
+
     def predict_with_features(
         self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
     ) -> NDArray[np.float32]:

@@ -74,7 +74,7 @@ class EvidenceCollector:
 
 def choose_answer(record: ImageRecord, row: NDArray[Any], spec: BundleSpec) -> int:
     """Return the answer that a report explains: the predicted class, the label that is most wrong, 0 for a value."""
-    answers = row[: spec.outputs.num_answers]
+    answers = row[: spec.outputs.num_row_values]
     if find_task(spec.task).has_labels:
         answers = np.abs(find_task(spec.task).make_targets([record.answer], spec.class_names)[0] - answers)
     return int(answers.argmax())

@@ -57,6 +57,6 @@ def _average(rows: Sequence[NDArray[np.float32]], spec: BundleSpec) -> NDArray[n
     """Return the row of view 0 with the mean output of all views."""
     if len(rows) == 1:
         return rows[0]
-    num_answers = spec.outputs.num_answers
+    num_answers = spec.outputs.num_row_values
     answers = np.stack([row[:num_answers] for row in rows])
     return np.concatenate([answers.mean(axis=0), rows[0][num_answers:]])

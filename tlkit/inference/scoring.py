@@ -206,7 +206,7 @@ class SplitOutputs:
 
 def split_rows(rows: NDArray[np.float32], spec: BundleSpec) -> SplitOutputs:
     """Split rows of `Predictor.predict`, float32 (n, row_width), into their parts."""
-    num_answers = spec.outputs.num_answers
+    num_answers = spec.outputs.num_row_values
     return SplitOutputs(
         answers=_express_answers(rows[:, :num_answers], spec),
         boxes=rows[:, num_answers : num_answers + 4] if spec.has_box else None,

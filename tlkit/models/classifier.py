@@ -20,14 +20,14 @@ import tensorflow as tf
 from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import BACKBONE_PREFIX, HEAD_PREFIX, TOP
 from tlkit.backbones.maps import MapLayout
-from tlkit.backbones.weights import finalize_normalization, stable_names
+from tlkit.backbones.weights import finalize_normalization
 from tlkit.devices import on_device
-from tlkit.heads import build_head, call_head
+from tlkit.heads import call_head
+from tlkit.models.head_parts import build_head_of, check_pooling, list_map_sizes, name_head_weights
 from tlkit.models.novelty import Novelty
 from tlkit.models.predictor import BATCH_SIZE, MapShape, check_inputs, compute_rows, refuse_maps
 from tlkit.models.spec import BundleSpec, Provenance
 from tlkit.models.storage import check_spec
-from tlkit.untrusted import refusal
 from tlkit.version import __version__
 
 
@@ -88,7 +88,7 @@ class Classifier:
             metadata: float32 (n, width), as `spec.metadata` encodes it; None if the model takes none.
 
         Returns:
-            float32 (n, num_answers), any range.
+            float32 (n, *answer_shape), any range.
 
         Raises:
             ValueError: If the images have another type or shape.
@@ -134,6 +134,12 @@ class Classifier:
     ) -> np.ndarray[Any, Any]:
         """Compute one row per image; see `tlkit.models.predictor.Predictor.predict`."""
         return compute_rows(self.spec, self._run(images, metadata), self.novelty)
+
+    def predict_for_comparison(
+        self, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, Any] | None = None
+    ) -> np.ndarray[Any, Any]:
+        """Compute rows for comparisons; see `tlkit.models.predictor.Predictor.predict_for_comparison`."""
+        return compute_rows(self.spec, self._run(images, metadata), self.novelty, for_comparison=True)
 
     def compute_features(self, images: np.ndarray[Any, Any]) -> np.ndarray[Any, Any]:
         """Compute pooled features; see `tlkit.models.predictor.Predictor.compute_features`."""
@@ -281,39 +287,3 @@ def assemble_classifier(
     )
     spec = dataclasses.replace(spec, provenance=provenance, map_sizes=list_map_sizes(backbone))
     return Classifier(spec, backbone, build_head_of(spec, backbone))
-
-
-def list_map_sizes(backbone: Backbone) -> tuple[tuple[int, int], ...]:
-    """Return (height, width) of the maps in a feature of several; empty if it is none."""
-    layout = backbone.map_layout(TOP)
-    return layout.sizes if layout else ()
-
-
-def check_pooling(spec: BundleSpec, *, place: str) -> None:
-    """Check that the backbone's pooling is what the head needs.
-
-    Raises:
-        BundleError: It is not.
-    """
-    if spec.pooling != spec.head.record.pooling:
-        raise refusal(
-            f"{place}: pooling is {spec.pooling!r}.",
-            expected=f"{spec.head.record.pooling!r}, which the {spec.head.kind} head needs",
-        )
-
-
-def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
-    """Return the untrained head of a spec."""
-    return build_head(
-        spec.head.kind,
-        feature_shape=backbone.feature_shape(TOP),
-        outputs=spec.outputs,
-        metadata_width=spec.metadata.width,
-        dropout=spec.head.dropout,
-        units=spec.head.units,
-    )
-
-
-def name_head_weights(head: keras.Model) -> dict[str, keras.Variable]:
-    """Return the weights of a head by their names in a bundle."""
-    return {HEAD_PREFIX + name: variable for name, variable in stable_names(head).items()}

@@ -40,7 +40,9 @@ def check_golden_samples(model: Predictor, folder: Path, sha256: str) -> None:
 
 
 def predict_one_by_one(model: Predictor, golden: Mapping[str, np.ndarray[Any, Any]]) -> np.ndarray[Any, Any]:
-    """Predict `images` with their `metadata`, if any, in batches of one, the same when saving and loading."""
+    """Return what a model says of `images` with their `metadata`, if any, in batches of one, as when it was saved."""
     images, metadata = golden["images"], golden.get("metadata")
     rows = [None if metadata is None else metadata[number : number + 1] for number in range(len(images))]
-    return np.concatenate([model.predict(image[np.newaxis], row) for image, row in zip(images, rows, strict=True)])
+    return np.concatenate(
+        [model.predict_for_comparison(image[np.newaxis], row) for image, row in zip(images, rows, strict=True)]
+    )

@@ -67,11 +67,24 @@ class Predictor(Protocol):
 
         Returns:
             float32 (n, row_width): probabilities of classes (with sum 1) or labels, 0..1, or a value in standard
-            deviations from the mean (see `to_values`); then, with boxes, cx, cy, w, h as fractions of the input; then,
-            if measured, the distance from the training images, 0..1.
+            deviations from the mean (see `to_values`), or 100 objects, the best first: left, top, right, bottom as
+            fractions of the input, score and class, zeros where there are fewer; then, with boxes, cx, cy, w, h as
+            fractions of the input; then, if measured, the distance from the training images, 0..1.
 
         Raises:
             ValueError: If images or metadata have another type or shape.
+        """
+
+    def predict_for_comparison(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute what `predict` does, but with answers that differ little where those of networks do.
+
+        For objects that is the box and the scores at every location, since a list of the best changes its order with
+        the last bit.
+
+        Returns:
+            float32 (n, comparison_width).
         """
 
     def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
@@ -118,7 +131,7 @@ def refuse_maps(reason: str) -> NumericsError:
 
 
 def output_names(spec: BundleSpec) -> tuple[str, ...]:
-    """Return the names of a network's outputs, in order: `answer`, logits; `box`, if predicted; `feature`, pooled."""
+    """Return the names of a network's outputs, in order: `answer`, logits (n, *answer_shape); `box`, if predicted; `feature`, pooled."""
     return ("answer", "box", "feature") if spec.has_box else ("answer", "feature")
 
 
@@ -147,16 +160,23 @@ def check_inputs(
 
 
 def compute_rows(
-    spec: BundleSpec, outputs: Mapping[str, NDArray[np.float32]], novelty: Novelty | None
+    spec: BundleSpec,
+    outputs: Mapping[str, NDArray[np.float32]],
+    novelty: Novelty | None,
+    *,
+    for_comparison: bool = False,
 ) -> NDArray[np.float32]:
-    """Convert network outputs to the rows of `Predictor.predict`.
+    """Convert network outputs to the rows of `Predictor.predict`, or of `Predictor.predict_for_comparison`.
 
     Args:
         spec: The model's description.
-        outputs: By the names of `output_names`: float32 (n, num_answers), (n, 4) in 0..1, and (n, channels).
+        outputs: By the names of `output_names`: float32 (n, *answer_shape), (n, 4) in 0..1, and (n, channels).
         novelty: Measures the distance; None if the model does not.
+        for_comparison: Which of them.
     """
-    columns: list[NDArray[Any]] = [find_task(spec.task).activate(outputs["answer"], temperature=spec.temperature)]
+    task = spec.outputs.find_task()
+    convert = task.make_comparable if for_comparison else task.activate
+    columns: list[NDArray[Any]] = [convert(outputs["answer"], temperature=spec.temperature)]
     if spec.has_box:
         columns.append(outputs["box"])
     if spec.measures_distance:

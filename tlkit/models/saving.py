@@ -18,8 +18,9 @@ from tlkit.backbones.build import Backbone, build_backbone
 from tlkit.backbones.catalogue import BACKBONE_PREFIX, TOP
 from tlkit.backbones.weights import WeightsInfo, finalize_normalization, hash_arrays, read_arrays
 from tlkit.errors import BackboneError, BundleError, NumericsError
-from tlkit.models.classifier import Classifier, build_head_of, check_pooling, name_head_weights
+from tlkit.models.classifier import Classifier
 from tlkit.models.golden import check_golden_samples, predict_one_by_one
+from tlkit.models.head_parts import build_head_of, check_pooling, name_head_weights
 from tlkit.models.networks.base import Network
 from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import (

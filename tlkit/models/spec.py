@@ -120,8 +120,13 @@ class BundleSpec:
 
     @property
     def row_width(self) -> int:
-        """Number of outputs per image: answers, four for a box, and a distance."""
-        return self.outputs.num_answers + 4 * self.has_box + self.measures_distance
+        """Number of values in a row of predictions: answers, four for a box, and a distance."""
+        return self.outputs.num_row_values + 4 * self.has_box + self.measures_distance
+
+    @property
+    def comparison_width(self) -> int:
+        """Number of values by which engines are compared on an image: see `Predictor.predict_for_comparison`."""
+        return self.outputs.num_compared + 4 * self.has_box + self.measures_distance
 
     @property
     def has_one_class(self) -> bool:
@@ -136,7 +141,8 @@ class BundleSpec:
     @property
     def outputs(self) -> Outputs:
         """The outputs of the head."""
-        return Outputs(self.task, find_task(self.task).count_outputs(self.class_names), self.has_box)
+        num_answers = find_task(self.task).count_outputs(self.class_names)
+        return Outputs(self.task, num_answers, self.has_box, self.map_sizes)
 
 
 def spec_document(spec: BundleSpec) -> dict[str, Any]:

@@ -167,7 +167,7 @@ def golden_kinds(golden: TensorFile, spec: BundleSpec, *, place: str) -> dict[st
         raise refusal(f"{place} holds {count:,} golden samples.", expected=f"1 to {MAX_GOLDEN_IMAGES}")
     kinds: dict[str, TensorKind] = {
         "images": ("U8", (count, *spec.image_size, 3)),
-        "answers": ("F32", (count, spec.row_width)),
+        "answers": ("F32", (count, spec.comparison_width)),
     }
     if spec.metadata.width:
         kinds["metadata"] = ("F32", (count, spec.metadata.width))
@@ -251,7 +251,7 @@ def write_files(
         spec: The model's description.
         weights: float32 arrays by name.
         golden: `images`, uint8 (n, height, width, 3), 0..255; `metadata`, float32 (n, width); and `answers`, float32
-            (n, row_width): probabilities, or a value in deviations, then the box and the distance.
+            (n, comparison_width), as `Predictor.predict_for_comparison` gives them.
         novelty: `mean` and `directions`, float32 arrays as in `Novelty`, if distances are measured.
         networks: The same model in other formats, by the names in `NETWORK_FORMATS`.
 

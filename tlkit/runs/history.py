@@ -85,20 +85,21 @@ class RunHistory:
 
 def format_head(row: dict[str, Any]) -> str:
     """Return the two header lines above the epochs of a stage: splits, and names of figures."""
-    names = [name.replace("_", " ") for name in list_figures(row)]
-    width = sum(map(_column_width, names)) + SPLIT_GAP
-    splits = "".join(f"{split:<{width}}" for split in SPLITS)
-    figures = (" " * SPLIT_GAP).join("".join(f"{name:>{_column_width(name)}}" for name in names) for _ in SPLITS)
-    return f"{'':{EPOCH_WIDTH + 2}}{splits}".rstrip() + f"\n{'epoch':>{EPOCH_WIDTH}}{figures}{'time':>{TIME_WIDTH}}"
+    splits, figures = "", []
+    for split in SPLITS:
+        names = [name.replace("_", " ") for name in list_figures(row, split)]
+        splits += f"{split:<{sum(map(_column_width, names)) + SPLIT_GAP}}"
+        figures.append("".join(f"{name:>{_column_width(name)}}" for name in names))
+    titles = (" " * SPLIT_GAP).join(figures)
+    return f"{'':{EPOCH_WIDTH + 2}}{splits}".rstrip() + f"\n{'epoch':>{EPOCH_WIDTH}}{titles}{'time':>{TIME_WIDTH}}"
 
 
 def format_epoch(row: dict[str, Any], num_epochs: int) -> str:
     """Return the line of an epoch, below `format_head`; at most 80 characters for every task."""
-    names = list_figures(row)
     figures = (" " * SPLIT_GAP).join(
         "".join(
             f"{row[f'{split}_{name}']:>{_column_width(name.replace('_', ' '))}.{4 if name == 'loss' else 3}f}"
-            for name in names
+            for name in list_figures(row, split)
         )
         for split in SPLITS
     )

@@ -23,7 +23,7 @@ def draw_golden_samples(model: Predictor, count: int) -> dict[str, NDArray[Any]]
 
     Returns:
         `images`, uint8 (n, height, width, 3), RGB, 0..255; `metadata`, float32 (n, width), all zeros, if the model takes
-        any; and `answers`, float32 (n, row_width).
+        any; and `answers`, float32 (n, comparison_width).
     """
     spec = model.spec
     golden: dict[str, NDArray[Any]] = {

@@ -7,11 +7,8 @@ light.
 
 from __future__ import annotations
 
-import importlib
 from abc import ABC, abstractmethod
 from collections.abc import Hashable, Mapping, Sequence
-from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
@@ -29,22 +26,8 @@ if TYPE_CHECKING:
     from tlkit.tasks.verdicts import Verdicts
 
 
-TINY = 1e-7
-
-
-def weigh_by_focus(missing: Any, focal: float) -> Any:
-    """Return missing ** focal, with a finite slope at 0."""
-    from keras import ops
-
-    return ops.power(ops.maximum(missing, TINY), focal)
-
-
-def compute_huber(error: Any, delta: float) -> Any:
-    """Return the Huber loss of an error: half its square up to delta, linear beyond."""
-    from keras import ops
-
-    size = ops.abs(error)
-    return ops.where(size <= delta, 0.5 * ops.square(error), delta * (size - 0.5 * delta))
+MapSizes = tuple[tuple[int, int], ...]
+"""(height, width) of several feature maps, in cells, the finest first."""
 
 
 class OutputSpec(Protocol):
@@ -78,6 +61,8 @@ class Task(ABC):
         target_column: The column of true targets in a file of predictions.
         summed: Keys of `measure`; the score is computed from their sums.
         blends_targets: Whether mixing two images mixes their targets; otherwise their losses are mixed.
+        listed: Keys of `list_found`, with the number of values for each image; if there are any, `score_found` computes
+            the score instead of `compute_score`, and there is no score of training images.
     """
 
     name: ClassVar[str]
@@ -91,6 +76,7 @@ class Task(ABC):
     target_column: ClassVar[str]
     summed: ClassVar[tuple[str, ...]] = ("images", "right")
     blends_targets: ClassVar[bool] = False
+    listed: ClassVar[Mapping[str, int]] = {}
 
     @property
     def has_labels(self) -> bool:
@@ -175,6 +161,25 @@ class Task(ABC):
 
     # The last layer
 
+    def on_maps(self, map_sizes: MapSizes) -> Task:
+        """Return the task for answers at every cell of some maps; itself if an image has one answer."""
+        return self
+
+    def shape_answer(self, num_answers: int) -> tuple[int, ...]:
+        """Return the shape of the network's answer for an image, given the width of the last layer."""
+        return (num_answers,)
+
+    def count_row_values(self, num_answers: int) -> int:
+        """Return the number of values that `activate` gives for an image, given the width of the last layer."""
+        return num_answers
+
+    def make_comparable(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
+        """Return values that differ little where logits do, by which engines are compared: float32 (n, values).
+
+        Arguments as for `activate`, whose result they are by default.
+        """
+        return self.activate(logits, temperature=temperature)
+
     def count_outputs(self, class_names: Sequence[str]) -> int:
         """Return the width of the last layer."""
         return len(class_names)
@@ -190,6 +195,9 @@ class Task(ABC):
         Args:
             logits: float32 (n, outputs).
             temperature: Divisor of class logits.
+
+        Returns:
+            float32 (n, `count_row_values`).
         """
 
     def fit_target(self, name: str, values: NDArray[np.floating[Any]], *, is_log: bool) -> Target | None:
@@ -229,6 +237,21 @@ class Task(ABC):
     def compute_outcomes(self, by_image: Mapping[str, NDArray[Any]]) -> NDArray[Any]:
         """Return a score for each image, (n,); a higher mean is a better score."""
         return by_image["right"]
+
+    def list_found(self, logits: Any) -> dict[str, Any]:
+        """Return arrays from which the score is computed: float32 (n, values) by the names in `listed`."""
+        return {}
+
+    def score_found(
+        self, by_image: Mapping[str, NDArray[Any]], answers: NDArray[Any]
+    ) -> tuple[float, NDArray[np.floating[Any]]]:
+        """Return the score, and a score of each image, (n,); a higher mean is better.
+
+        Args:
+            by_image: As returned by `list_found`, in numpy.
+            answers: What is true of the same images, as learnt.
+        """
+        raise NotImplementedError(f"{self.name} lists nothing")
 
     # Scores and figures of a finished model
 
@@ -289,30 +312,3 @@ class Task(ABC):
     @abstractmethod
     def write_caption(self, prediction: Prediction, spec: OutputSpec) -> Caption:
         """Return the caption for an image."""
-
-
-@dataclass(frozen=True)
-class Outputs:
-    """The outputs of a head.
-
-    Attributes:
-        task: One of `tlkit.outputs.TASKS`.
-        num_answers: Width of the last layer: the number of class or label logits; 1 for a value.
-        has_box: Whether a box is predicted too.
-    """
-
-    task: str
-    num_answers: int
-    has_box: bool = False
-
-    @property
-    def score_name(self) -> str:
-        """The name of the task's score in a history."""
-        return find_task(self.task).score_name
-
-
-@cache
-def find_task(name: str) -> Task:
-    """Return a task by name, one of `tlkit.outputs.TASKS`; each is a module of this package."""
-    task: Task = importlib.import_module(f"tlkit.tasks.{name}").TASK
-    return task

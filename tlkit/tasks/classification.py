@@ -13,8 +13,9 @@ from tlkit.metrics.intervals import compute_wilson_interval
 from tlkit.outputs import normalize_name
 from tlkit.reports.captions import Caption, caption_classes
 from tlkit.reports.row_file import SINGLE
-from tlkit.tasks.base import TINY, OutputSpec, Task, weigh_by_focus
+from tlkit.tasks.base import OutputSpec, Task
 from tlkit.tasks.classification_report import ClassificationReport, compute_classification_report
+from tlkit.tasks.loss_terms import TINY, weigh_by_focus
 from tlkit.tasks.predictions import (
     Prediction,
     list_ranked_values,

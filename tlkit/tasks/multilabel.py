@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 from tlkit.outputs import LABEL_SEPARATOR, normalize_name
 from tlkit.reports.captions import Caption, caption_labels
 from tlkit.reports.row_file import TEXT
-from tlkit.tasks.base import TINY, OutputSpec, Task, weigh_by_focus
+from tlkit.tasks.base import OutputSpec, Task
+from tlkit.tasks.loss_terms import TINY, weigh_by_focus
 from tlkit.tasks.multilabel_report import MultilabelReport, compute_multilabel_report
 from tlkit.tasks.predictions import Prediction, join_names, list_ranked_values, name_ranked_columns, rank_classes
 from tlkit.tasks.report import Report

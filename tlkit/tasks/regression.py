@@ -14,7 +14,8 @@ from tlkit.metadata.numbers import is_missing, is_numeric, parse_number
 from tlkit.outputs import Target
 from tlkit.reports.captions import Caption, caption_value
 from tlkit.reports.row_file import DOUBLE
-from tlkit.tasks.base import OutputSpec, Task, compute_huber
+from tlkit.tasks.base import OutputSpec, Task
+from tlkit.tasks.loss_terms import compute_huber
 from tlkit.tasks.predictions import Prediction, shorten_float32
 from tlkit.tasks.regression_report import compute_regression_report, find_quarters
 from tlkit.tasks.report import Report

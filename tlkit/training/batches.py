@@ -13,33 +13,19 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import Any, Protocol, Self
+from typing import Any, Protocol
 
 import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
 from tlkit.training.mixing import NO_MIXING, Mix, Mixing
+from tlkit.training.targets import TargetReader, Targets
 from tlkit.waiting import waiting_for
 
 SHARE_OF_MEMORY = 4
 """Inputs are held in memory, or read ahead, up to one part in this many of the free memory."""
 _COPIES_OF_A_BLOCK = 4
-
-
-@dataclass(frozen=True)
-class Targets:
-    """The targets of some images.
-
-    Attributes:
-        answers: int32 (n,) classes; float32 (n, labels) of 0 and 1; or float32 (n, 1) values in deviations.
-        boxes: The box in each view, float32 (n, 4): cx, cy, w, h as fractions of the input, 0..1.
-        box_weights: 1 with a box, 0 without, float32 (n,).
-    """
-
-    answers: NDArray[np.generic]
-    boxes: NDArray[np.float32]
-    box_weights: NDArray[np.float32]
 
 
 @dataclass(frozen=True)
@@ -76,47 +62,6 @@ class InputReader(Protocol):
 
     def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> NDArray[np.generic]:
         """Return an array (n, ...)."""
-
-
-class TargetReader(Protocol):
-    """Returns the targets of some images: `views[i]` is the view of image `images[i]`."""
-
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
-        """Return the targets of the images."""
-
-
-@dataclass(frozen=True)
-class FixedTargets:
-    """Targets without boxes, which do not depend on the view; `answers` as in Targets, for all images."""
-
-    answers: NDArray[np.generic]
-
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
-        """Return the answers of the images, and no boxes."""
-        num_images = len(images)
-        return Targets(self.answers[images], np.zeros((num_images, 4), np.float32), np.zeros(num_images, np.float32))
-
-
-@dataclass(frozen=True)
-class TargetTable:
-    """Targets of cached views, computed once for all epochs; arrays as in Targets, of (num_images, num_views) rows."""
-
-    answers: NDArray[np.generic]
-    boxes: NDArray[np.float32]
-    box_weights: NDArray[np.float32]
-
-    @classmethod
-    def of(cls, read_targets: TargetReader, *, num_images: int, num_views: int) -> Self:
-        """Read the targets of every view of every image."""
-        by_view = [read_targets(np.arange(num_images), np.full(num_images, view)) for view in range(num_views)]
-        boxes, weights = (
-            np.stack(parts, axis=1) for parts in zip(*((t.boxes, t.box_weights) for t in by_view), strict=True)
-        )
-        return cls(by_view[0].answers, boxes, weights)
-
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
-        """Return the targets of the images, with their boxes in the views."""
-        return Targets(self.answers[images], self.boxes[images, views], self.box_weights[images, views])
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterator, Sequence
+import itertools
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple, cast
 
 import numpy as np
@@ -25,7 +27,11 @@ CANNOT_COMPILE = (
 """What TensorFlow raises, before it computes anything, where XLA lacks something: for a GPU it needs files of CUDA's."""
 
 Sums = dict[str, NDArray[np.float32]]
-"""Sums by name, per batch, (batches,), or per image, (images,); `Meter` adds them up."""
+"""Sums by name, per batch, (batches,), or per image, (images,), which `Meter` adds up; or arrays of images, (images,
+values)."""
+
+
+NOTHING_LISTED: Mapping[str, int] = MappingProxyType({})
 
 
 class _Call(NamedTuple):
@@ -62,6 +68,8 @@ class CompiledSteps:
             each image, (n,) by name.
         names: The names of the sums.
         by_image: Whether the step returns the terms of each image.
+        listed: Names of arrays that the step returns beside them, (n, values), with their number of values; only with
+            `by_image`.
         dropout: Layers that get a mask in each step.
         num_taken: Variable that counts the steps; with `dropout`.
         xla_sizes: Batch sizes whose loop XLA compiles, if it can; not with `by_image`.
@@ -73,6 +81,7 @@ class CompiledSteps:
         names: tuple[str, ...],
         *,
         by_image: bool = False,
+        listed: Mapping[str, int] = NOTHING_LISTED,
         dropout: BitDropout = NO_DROPOUT,
         num_taken: Any = None,
         xla_sizes: Collection[int] = (),
@@ -80,6 +89,7 @@ class CompiledSteps:
         self._step = step
         self._names = names
         self._by_image = by_image
+        self._listed = dict(listed)
         self._dropout = dropout
         self._num_taken = num_taken
         self._xla_sizes = frozenset(xla_sizes)
@@ -99,7 +109,10 @@ class CompiledSteps:
                 for part in self._divide(block, batches)
             ]
         )
-        return {name: sums[:, column] for column, name in enumerate(self._names)}
+        named = {name: sums[:, column] for column, name in enumerate(self._names)}
+        ends = itertools.accumulate(self._listed.values(), initial=len(self._names))
+        parts = map(slice, *zip(*itertools.pairwise(ends), strict=True)) if self._listed else ()
+        return named | {name: sums[:, part] for name, part in zip(self._listed, parts, strict=True)}
 
     def _divide(self, block: Block, batches: slice) -> Iterator[slice]:
         """Yield the batches of each call; if XLA compiles any, they are of one size."""
@@ -159,7 +172,7 @@ class CompiledSteps:
         return cast("Callable[..., Any]", tf.function(run, input_signature=specs, autograph=False))
 
     def _loop(self, call: _Call, size: int | None) -> Any:
-        """Return the sums per batch, float32 (batches, names), or the terms per image, (images, names)."""
+        """Return the sums per batch, float32 (batches, names), or the terms per image, (images, names and values)."""
 
         def take_step(number: Any, sums: Any) -> tuple[Any, Any]:
             start = call.edges[number]
@@ -170,9 +183,13 @@ class CompiledSteps:
             )
             with self._dropout.masks(call.words, call.first + number, count):
                 results = self._step(call.factors[number], tf.gather(call.inputs, rows), *arrays)
-            return number + 1, sums.write(number, tf.stack([results[name] for name in self._names], axis=-1))
+            row = tf.stack([results[name] for name in self._names], axis=-1)
+            if self._listed:
+                row = tf.concat([row, *(results[name] for name in self._listed)], axis=-1)
+            return number + 1, sums.write(number, row)
 
-        shape = (None, len(self._names)) if self._by_image else (len(self._names),)
+        width = len(self._names) + sum(self._listed.values())
+        shape = (None, width) if self._by_image else (width,)
         sums = tf.TensorArray(
             tf.float32, size=tf.size(call.factors), element_shape=shape, infer_shape=not self._by_image
         )

@@ -23,12 +23,13 @@ from tlkit.models.predictor import to_deviations, to_values
 from tlkit.outputs import Target
 from tlkit.recipes import HeadSettings, ResolvedStage, TrainingSettings
 from tlkit.tasks import Outputs, find_task
-from tlkit.training.batches import Batches, EpochPlan, FixedTargets, InputReader, choose_inputs
+from tlkit.training.batches import Batches, EpochPlan, InputReader, choose_inputs
 from tlkit.training.checkpoint import Arrays, Progress, restore, snapshot
 from tlkit.training.loop import StageCallbacks, StageData, fit_stage
 from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
 from tlkit.training.steps import StageModel
+from tlkit.training.targets import FixedTargets
 
 IMAGES_AT_ONCE = 256
 
@@ -198,7 +199,7 @@ def train_head(
 
 def answer_with(trained: Trained, features: FeatureSource, images: NDArray[np.int64]) -> NDArray[np.floating[Any]]:
     """Return a model's predictions for images in view 0; see `HeldOutAnswers`."""
-    outputs = find_task(trained.outputs.task).activate(compute_logits(trained.model, features.read, images))
+    outputs = trained.outputs.find_task().activate(compute_logits(trained.model, features.read, images))
     return outputs if trained.target is None else to_values(trained.target, outputs)
 
 

@@ -18,19 +18,19 @@ def write_history(rows: Sequence[Mapping[str, Any]], path: Path) -> None:
     """Write all rows as CSV, atomically.
 
     Rates are per step; a run's figures follow for training and validation: its loss, its score (`accuracy`,
-    `label_accuracy`, `r2`), and `iou` where boxes are learnt.
+    `label_accuracy`, `r2`), and `iou` where boxes are learnt. A score that is not a mean over images, such as `map50`,
+    is only there for validation.
     """
-    figures = list_figures(rows[0]) if rows else ()
-    named = [f"{split}_{name}" for split in SPLITS for name in figures]
+    named = [f"{split}_{name}" for split in SPLITS for name in list_figures(rows[0], split)] if rows else []
     with written_aside(path) as file, open_text(file) as text:
         writer = csv.DictWriter(text, (*FIRST_COLUMNS, *named, *LAST_COLUMNS))
         writer.writeheader()
         writer.writerows(rows)
 
 
-def list_figures(row: Mapping[str, Any]) -> tuple[str, ...]:
-    """Return the names of a history's figures, in order: loss, the score, iou."""
-    return tuple(name.removeprefix("validation_") for name in row if name.startswith("validation_"))
+def list_figures(row: Mapping[str, Any], split: str) -> tuple[str, ...]:
+    """Return the names of the figures that a history has for a split, in order: loss, the score, iou."""
+    return tuple(name.removeprefix(f"{split}_") for name in row if name.startswith(f"{split}_"))
 
 
 class TensorBoardLog:
@@ -62,7 +62,7 @@ class TensorBoardLog:
         """
         try:
             with self._writer.as_default():
-                curves = [f"{split}_{name}" for split in SPLITS for name in list_figures(row)]
+                curves = [f"{split}_{name}" for split in SPLITS for name in list_figures(row, split)]
                 for name in ("learning_rate", *curves):
                     value = self._tf.constant(row[name], self._tf.float32)
                     self._tf.summary.write(name, value, step=row["epoch"], metadata=self._metadata)

@@ -267,4 +267,9 @@ def _evaluate(steps: Steps, batches: Batches, outputs: Outputs) -> tuple[Figures
     by_image = {name: np.concatenate([part[name] for part in blocks]) for name in blocks[0]}
     meter = Meter(outputs)
     meter.add(by_image)
-    return meter.figures(), compute_outcomes(by_image, outputs)
+    task = outputs.find_task()
+    if not task.listed:
+        return meter.figures(), compute_outcomes(by_image, outputs)
+    images = np.arange(batches.num_images)
+    score, outcomes = task.score_found(by_image, batches.read_targets(images, np.zeros_like(images)).answers)
+    return {**meter.figures(), outputs.score_name: score}, outcomes.astype(np.float32)

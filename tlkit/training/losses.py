@@ -9,7 +9,7 @@ import numpy as np
 from keras import ops
 from numpy.typing import NDArray
 
-from tlkit.tasks.base import TINY, compute_huber
+from tlkit.tasks.loss_terms import TINY, compute_huber
 
 HUBER_DELTA_BOXES = 0.1
 

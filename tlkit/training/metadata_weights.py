@@ -10,12 +10,13 @@ from keras import ops
 
 from tlkit.heads import metadata_part
 from tlkit.recipes import ResolvedStage, TrainingSettings
-from tlkit.training.batches import Batches, FixedTargets, HeldInputs
+from tlkit.training.batches import Batches, HeldInputs
 from tlkit.training.checkpoint import Progress
 from tlkit.training.held_out import fit_unwatched
 from tlkit.training.loop import StageData
 from tlkit.training.mixing import NO_MIXING
 from tlkit.training.steps import StageModel
+from tlkit.training.targets import FixedTargets
 
 METADATA_STAGE = ResolvedStage(name="metadata", epochs=100, batch_size=32, lr=2e-2, lr_ratio=1.0, patience=15)
 MAX_STEPS_OF_AN_EPOCH = 50

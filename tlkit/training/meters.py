@@ -12,7 +12,8 @@ from numpy.typing import NDArray
 from tlkit.tasks import Outputs, find_task
 
 Figures = dict[str, float]
-"""Figures of an epoch by name: `loss`; the task's score; with boxes `iou`, the mean intersection over union."""
+"""Figures of an epoch by name: `loss`; the task's score, if it is a mean of terms; with boxes `iou`, the mean
+intersection over union."""
 
 
 class Meter:
@@ -30,9 +31,11 @@ class Meter:
     def add(self, sums: Mapping[str, NDArray[np.floating[Any]]]) -> None:
         """Add the sums of some batches, (batches,) by name.
 
-        They are added one by one, so that the figures do not depend on the number per call.
+        They are added one by one, so that the figures do not depend on the number per call. Arrays are left out.
         """
         for name, values in sums.items():
+            if values.ndim > 1:
+                continue
             for value in values.tolist():
                 self._sums[name] += value
 
@@ -44,7 +47,9 @@ class Meter:
     def figures(self) -> Figures:
         """Return the figures of all batches so far."""
         sums = self._sums
-        figures = {"loss": sums["loss"] / sums["images"], self._task.score_name: self._task.compute_score(sums)}
+        figures = {"loss": sums["loss"] / sums["images"]}
+        if not self._task.listed:
+            figures[self._task.score_name] = self._task.compute_score(sums)
         if self._outputs.has_box:
             figures["iou"] = sums["iou"] / max(sums["boxes"], 1.0)
         return figures

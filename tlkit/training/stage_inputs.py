@@ -14,9 +14,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import PIXELS
-from tlkit.data.box_views import place_box
 from tlkit.data.manifest import ImageRecord, Manifest, SkippedFile
-from tlkit.data.views import View, draw_view
+from tlkit.data.views import draw_view
 from tlkit.devices import read_input_memory
 from tlkit.features.ensure import DatasetFeatures, ensure_features
 from tlkit.features.trunks import take_trunk
@@ -29,13 +28,9 @@ from tlkit.training.batches import (
     SHARE_OF_MEMORY,
     Batches,
     EpochPlan,
-    FixedTargets,
     InputReader,
     Inputs,
     ReadInputs,
-    TargetReader,
-    Targets,
-    TargetTable,
     choose_inputs,
 )
 from tlkit.training.held_images import HeldImages
@@ -44,6 +39,7 @@ from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
 from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
+from tlkit.training.targets import BoxTargets, FixedTargets, TargetReader, TargetTable, ViewDrawer
 
 
 @dataclass(frozen=True)
@@ -130,7 +126,7 @@ def join_stage_data(
     target_readers: dict[str, TargetReader] = {split: FixedTargets(answers[split]) for split in records}
     if spec.has_box:
         for split, chosen in records.items():
-            boxed = BoxTargets(answers[split], chosen, spec, plan.stage.policy, training.seed)
+            boxed = BoxTargets(answers[split], ViewDrawer(chosen, spec, plan.stage.policy, training.seed))
             cached = (num_views if split == "train" else 1) if num_views else 0
             target_readers[split] = TargetTable.of(boxed, num_images=len(chosen), num_views=cached) if cached else boxed
     metadata = {
@@ -155,7 +151,7 @@ def join_stage_data(
             inputs["validation"],
             target_readers["validation"],
             metadata["validation"],
-            np.ones(len(answers["validation"]), np.float32),
+            np.ones(len(records["validation"]), np.float32),
         ),
         outputs=spec.outputs,
     )
@@ -165,33 +161,6 @@ def _make_answers(manifest: Manifest, records: Sequence[ImageRecord], spec: Bund
     """Return the targets of images as the model learns them: values in standard deviations from the mean."""
     targets = manifest.targets(records)
     return targets if spec.target is None else to_deviations(spec.target, targets)
-
-
-@dataclass(frozen=True)
-class BoxTargets:
-    """Targets with boxes, whose positions depend on the view."""
-
-    answers: NDArray[np.generic]
-    records: tuple[ImageRecord, ...]
-    spec: BundleSpec
-    policy: str
-    seed: int
-
-    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
-        """Return the targets of the images, with their boxes in the views."""
-        boxes, weights = np.zeros((len(images), 4), np.float32), np.zeros(len(images), np.float32)
-        for row, (image, index) in enumerate(zip(images, views, strict=True)):
-            record = self.records[image]
-            if record.box is not None:
-                view = draw_view(self.policy, seed=self.seed, sha256=record.sha256, index=int(index)) or View()
-                boxes[row], weights[row] = place_box(
-                    record.box,
-                    view,
-                    picture_size=(record.height, record.width),
-                    image_size=self.spec.image_size,
-                    fit=self.spec.fit,
-                )
-        return Targets(self.answers[images], boxes, weights)
 
 
 def _choose_feature_inputs(features: DatasetFeatures, split: str, stage: ResolvedStage) -> Inputs:

@@ -17,7 +17,7 @@ from tlkit.backbones.mixed import computing_in
 from tlkit.devices import FLOAT32, find_practice
 from tlkit.heads import call_head
 from tlkit.recipes import TrainingSettings
-from tlkit.tasks import Outputs, find_task
+from tlkit.tasks import Outputs
 from tlkit.training.batches import EpochPlan
 from tlkit.training.compiled_steps import CompiledSteps
 from tlkit.training.dropout import give_masks
@@ -49,7 +49,7 @@ class StageModel:
     prepared: dict[Hashable, tuple[GroupedAdamW, Steps]] = field(default_factory=dict, repr=False, compare=False)
 
     def __call__(self, inputs: Any, metadata: Any, *, training: bool) -> dict[str, Any]:
-        """Return `answer`, float32 (n, num_answers), and, if the head has one, `box`, float32 (n, 4)."""
+        """Return `answer`, float32 (n, *answer_shape), and, if the head has one, `box`, float32 (n, 4)."""
         feature = tf.cast(inputs, tf.float32)
         if self.tail is not None:
             with computing_in(self.tail, self.dtype):
@@ -143,7 +143,7 @@ def compile_steps(
         training: Label smoothing, the focal loss's gamma, and the box's loss and its weight; the seed of dropout.
         xla_sizes: From `choose_xla_sizes`.
     """
-    task, replicas = find_task(outputs.task), model.replicas
+    task, replicas = outputs.find_task(), model.replicas
     head, dropout = give_masks(model.head, training.seed)
     masked = dataclasses.replace(
         model, tail=replicas.share_layers(model.tail), head=replicas.share_layers(head), prepared={}
@@ -177,7 +177,7 @@ def compile_steps(
 
     def predict(batch: _Batch) -> dict[str, Any]:
         predicted = model(batch.inputs, batch.metadata, training=False)
-        return _compute_figures(batch, predicted, outputs, training)
+        return _compute_figures(batch, predicted, outputs, training) | task.list_found(predicted["answer"])
 
     def evaluate(
         factor: Any, inputs: Any, metadata: Any, answers: Any, boxes: Any, box_weights: Any, weights: Any
@@ -186,7 +186,8 @@ def compile_steps(
         return replicas.list_figures(predict, mix_batch(*given))
 
     def count_measured(batch: _Batch) -> dict[str, Any]:
-        return {"images": tf.ones_like(measured(batch.inputs, batch.metadata, training=True)["answer"][:, 0])}
+        answers = measured(batch.inputs, batch.metadata, training=True)["answer"]
+        return {"images": tf.ones(tf.shape(answers)[:1])}
 
     def measure(momentum: Any, *given: Any) -> dict[str, Any]:
         with _momentum(norms, momentum):
@@ -196,7 +197,7 @@ def compile_steps(
     names = task.summed + (("iou", "boxes") if outputs.has_box else ()) + ("loss",)
     return Steps(
         train=CompiledSteps(train, names, dropout=dropout, num_taken=optimizer.iterations, xla_sizes=xla_sizes),
-        evaluate=CompiledSteps(evaluate, names, by_image=True),
+        evaluate=CompiledSteps(evaluate, names, by_image=True, listed=task.listed),
         measure=CompiledSteps(measure, ("images",)) if norms else None,
     )
 
@@ -205,7 +206,7 @@ def _compute_figures(
     batch: _Batch, predicted: dict[str, Any], outputs: Outputs, training: TrainingSettings, **shaping: float
 ) -> dict[str, Any]:
     """Return the terms of each image by name, (n,): the loss, shaped as given, and those of the scores."""
-    task = find_task(outputs.task)
+    task = outputs.find_task()
     losses = sum(
         task.compute_losses(answers, predicted["answer"], **shaping) * weights
         for answers, weights in batch.targets.terms

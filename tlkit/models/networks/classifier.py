@@ -62,6 +62,12 @@ class NetworkClassifier:
         """Compute one row per image; see `Predictor.predict`."""
         return self._compute_rows(images, metadata)
 
+    def predict_for_comparison(
+        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None = None
+    ) -> NDArray[np.float32]:
+        """Compute rows for comparisons; see `Predictor.predict_for_comparison`."""
+        return self._compute_rows(images, metadata, for_comparison=True)
+
     def compute_features(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
         """Compute pooled features; see `Predictor.compute_features`."""
         return self._compute_without_metadata(images, "feature")
@@ -89,7 +95,11 @@ class NetworkClassifier:
         return self._compute_rows(images, metadata, "feature", "map")
 
     def _compute_rows(
-        self, images: NDArray[np.uint8], metadata: NDArray[np.float32] | None, *names: str
+        self,
+        images: NDArray[np.uint8],
+        metadata: NDArray[np.float32] | None,
+        *names: str,
+        for_comparison: bool = False,
     ) -> NDArray[np.float32]:
         """Return each image's row with some outputs behind it: float32 (n, width)."""
         metadata = check_inputs(self.spec, images, metadata)
@@ -97,7 +107,8 @@ class NetworkClassifier:
         for image, given in zip(images, metadata, strict=True):
             outputs = self._run_one(image[np.newaxis], given[np.newaxis])
             behind = [outputs[name].reshape(1, -1) for name in names]
-            rows.append(np.concatenate([compute_rows(self.spec, outputs, self.novelty), *behind], axis=1))
+            row = compute_rows(self.spec, outputs, self.novelty, for_comparison=for_comparison)
+            rows.append(np.concatenate([row, *behind], axis=1))
         return np.concatenate(rows)
 
     def _compute_without_metadata(self, images: NDArray[np.uint8], name: str) -> NDArray[np.float32]:

@@ -105,8 +105,8 @@ def describe_ports(spec: BundleSpec) -> dict[str, tuple[str, tuple[int, ...]]]:
     ports: dict[str, tuple[str, tuple[int, ...]]] = {"images": ("u8", (1, *spec.image_size, 3))}
     if spec.metadata.width:
         ports["metadata"] = ("f32", (1, spec.metadata.width))
-    widths = {"answer": spec.outputs.num_answers, "box": 4, "feature": 0}
-    return ports | {name: ("f32", (1, widths[name])) for name in output_names(spec)}
+    shapes = {"answer": spec.outputs.answer_shape, "box": (4,), "feature": (0,)}
+    return ports | {name: ("f32", (1, *shapes[name])) for name in output_names(spec)}
 
 
 def save(model: openvino.Model, folder: Path, weights: Mapping[str, NDArray[np.float32]]) -> dict[str, str]:

@@ -37,7 +37,7 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]], courses: Sequenc
         path: The PNG to write.
         rows: One mapping an epoch, in order: stage (str), epoch (1-based, counted over the run), stage_epoch
             (1-based, counted over the stage), learning_rate, train_loss, validation_loss, the same of each score, such
-            as train_accuracy (numbers; None, "" or NaN where there is none), is_best (truth). At least one row. The
+            as train_accuracy, which may be missing for training (numbers; None, "" or NaN where there is none), is_best (truth). At least one row. The
             last row with `is_best` is the kept one.
         courses: The learning rates of each stage in `rows`, in order.
     """
@@ -63,6 +63,8 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]], courses: Sequenc
 
 def _draw_course(axes: Axes, epochs: Sequence[int], rows: Sequence[Mapping[str, Any]], quantity: str) -> None:
     for split, colour in (("train", TRAIN_LINE), ("validation", VALIDATION_LINE)):
+        if f"{split}_{quantity}" not in rows[0]:
+            continue
         values = [_as_number(row[f"{split}_{quantity}"]) for row in rows]
         axes.plot(epochs, values, color=colour, label=split, linewidth=1.8, marker=".", markersize=6)
     axes.set_ylabel(QUANTITIES[quantity], color=INK, fontsize=10)

@@ -1,0 +1,119 @@
+"""What is true of the images of a stage, as it is learnt: for each image, or for each view of one."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Protocol, Self
+
+import numpy as np
+from numpy.typing import NDArray
+
+from tlkit.data.box_views import place_box
+from tlkit.data.manifest import ImageRecord
+from tlkit.data.views import View, draw_view
+from tlkit.models.spec import BundleSpec
+
+
+@dataclass(frozen=True)
+class Targets:
+    """The targets of some images.
+
+    Attributes:
+        answers: int32 (n,) classes; float32 (n, labels) of 0 and 1; float32 (n, 1) values in deviations.
+        boxes: The box in each view, float32 (n, 4): cx, cy, w, h as fractions of the input, 0..1.
+        box_weights: 1 with a box, 0 without, float32 (n,).
+    """
+
+    answers: NDArray[np.generic]
+    boxes: NDArray[np.float32]
+    box_weights: NDArray[np.float32]
+
+
+class TargetReader(Protocol):
+    """Returns the targets of some images: `views[i]` is the view of image `images[i]`."""
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
+        """Return the targets of the images."""
+
+
+def leave_out_boxes(answers: NDArray[np.generic]) -> Targets:
+    """Return targets without boxes; answers as in `Targets`."""
+    num_images = len(answers)
+    return Targets(answers, np.zeros((num_images, 4), np.float32), np.zeros(num_images, np.float32))
+
+
+@dataclass(frozen=True)
+class FixedTargets:
+    """Targets without boxes, which do not depend on the view; `answers` as in Targets, for all images."""
+
+    answers: NDArray[np.generic]
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
+        """Return the answers of the images, and no boxes."""
+        return leave_out_boxes(self.answers[images])
+
+
+@dataclass(frozen=True)
+class TargetTable:
+    """Targets of cached views, computed once for all epochs; arrays as in Targets, of (num_images, num_views) rows."""
+
+    answers: NDArray[np.generic]
+    boxes: NDArray[np.float32]
+    box_weights: NDArray[np.float32]
+
+    @classmethod
+    def of(cls, read_targets: TargetReader, *, num_images: int, num_views: int) -> Self:
+        """Read the targets of every view of every image."""
+        by_view = [read_targets(np.arange(num_images), np.full(num_images, view)) for view in range(num_views)]
+        parts = zip(*((each.answers, each.boxes, each.box_weights) for each in by_view), strict=True)
+        return cls(*(np.stack(part, axis=1) for part in parts))
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
+        """Return the targets of the images in the views."""
+        return Targets(self.answers[images, views], self.boxes[images, views], self.box_weights[images, views])
+
+
+@dataclass(frozen=True)
+class ViewDrawer:
+    """Draws the views that a stage trains on, for targets that depend on them.
+
+    Attributes:
+        records: The images.
+        spec: Description of the model, with the size and the fit of its input.
+        policy: The augmentation policy.
+        seed: The run's seed.
+    """
+
+    records: Sequence[ImageRecord]
+    spec: BundleSpec
+    policy: str
+    seed: int
+
+    def draw(self, image: int, index: int) -> View:
+        """Return a view of an image, by their numbers."""
+        return draw_view(self.policy, seed=self.seed, sha256=self.records[image].sha256, index=index) or View()
+
+
+@dataclass(frozen=True)
+class BoxTargets:
+    """Targets with boxes, whose positions depend on the view; `answers` as in Targets, for all images."""
+
+    answers: NDArray[np.generic]
+    views: ViewDrawer
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
+        """Return the targets of the images, with their boxes in the views."""
+        spec = self.views.spec
+        boxes, weights = np.zeros((len(images), 4), np.float32), np.zeros(len(images), np.float32)
+        for row, (image, index) in enumerate(zip(images.tolist(), views.tolist(), strict=True)):
+            record = self.views.records[image]
+            if record.box is not None:
+                boxes[row], weights[row] = place_box(
+                    record.box,
+                    self.views.draw(image, index),
+                    picture_size=(record.height, record.width),
+                    image_size=spec.image_size,
+                    fit=spec.fit,
+                )
+        return Targets(self.answers[images], boxes, weights)
