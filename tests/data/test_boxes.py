@@ -209,6 +209,20 @@ def test_a_report_counts_images_boxes_and_complaints() -> None:
     )
 
 
+def test_a_report_of_several_boxes_names_the_task_for_all_of_them_once_there_is_one(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("tlkit.data.box_views.TASKS", ("classification", "detection"))
+    report = BoxReport()
+    report.add_image([BoxLabel(0, 0, 1, 1)])
+    assert report.sentences() == ("1 box on 1 image.",)
+    report.add_image([BoxLabel(0, 0, 1, 1)] * 2)
+    assert report.sentences() == (
+        "3 boxes on 2 images; 1 image has more than one; the largest is used.",
+        "To find all objects of an image, add --task detection.",
+    )
+
+
 def test_a_report_speaks_of_one_thing_in_the_singular() -> None:
     report = BoxReport()
     report.add_image([BoxLabel(0, 0, 1, 1)])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -219,3 +220,20 @@ def test_splits_of_annotated_folders_are_kept_in_training_and_evaluation(
     assert {item.path.parts[-3] for item in tested.records} == {"test"}
     with pytest.raises(DataError, match="the model has no class 'dog'"):
         read_evaluation_set(tmp_path / "data", settings, class_names=("cat",), index=index)
+
+
+def test_the_box_of_a_crowd_is_no_target_of_one_object(tmp_path: Path) -> None:
+    for number in range(4):
+        Image.new("RGB", SIZE, (7 * number, 90, 200)).save(tmp_path / f"{number}.png")
+    images = [{"id": number, "file_name": f"{number}.png", "width": 40, "height": 30} for number in range(4)]
+    boxes = [{"image_id": number, "category_id": 1, "bbox": [1, 1, 8, 8]} for number in range(4)]
+    crowd = {"image_id": 0, "category_id": 1, "bbox": [0, 0, 40, 30], "iscrowd": 1}
+    content = {"images": images, "annotations": [crowd, *boxes], "categories": [{"id": 1, "name": "cat"}]}
+    (tmp_path / "boxes.json").write_text(json.dumps(content))
+    settings = DataSettings(boxes=str(tmp_path / "boxes.json"))
+    manifest = read_dataset(tmp_path, settings, seed=0, index=FileIndex(tmp_path / "cache"))
+    assert set(chosen(manifest).values()) == {("cat", (1, 1, 9, 9))}
+    assert manifest.notices[:2] == (
+        "4 boxes on 4 images.",
+        f"1 × annotation of a crowd; skipped, e.g. {tmp_path / 'boxes.json'}.",
+    )

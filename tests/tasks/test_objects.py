@@ -17,6 +17,7 @@ from tlkit.tasks.objects import (
     make_object_targets,
     name_objects,
     read_objects,
+    tabulate_objects,
     write_objects,
 )
 
@@ -98,3 +99,21 @@ def test_the_stratum_of_an_image_is_its_rarest_class() -> None:
     ape = SceneObject("ape", 0, 0, 1, 1)
     answers = [write_objects(each) for each in ([FISH], [FISH, ape], [CRAB], [])]
     assert find_rarest_names(answers) == ["fish", "ape", "", ""]
+
+
+def test_the_table_counts_objects_and_images_by_class_and_split() -> None:
+    ape = SceneObject("ape", 0, 0, 1, 1)
+    answers = {
+        "train": [write_objects(each) for each in ([FISH, FISH, ape], [FISH, CRAB], [])],
+        "test": [write_objects([CRAB])],
+    }
+    assert tabulate_objects(answers, ["ape", "fish"]) == (
+        ("objects on images", "train", "test", "total"),
+        (
+            ("ape", "1 on 1", "0 on 0", "1 on 1"),
+            ("fish", "3 on 2", "0 on 0", "3 on 2"),
+            ("ignored", "1 on 1", "1 on 1", "2 on 2"),
+            ("background", "1", "1", "2"),
+            ("images", "3", "1", "4"),
+        ),
+    )

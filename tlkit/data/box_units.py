@@ -85,7 +85,9 @@ def settle_units(
     settled = {
         path: replace(
             item,
-            boxes=tuple(BoxLabel(*unit.as_fractions(convert(box.corners)), box.class_name) for box in item.boxes),
+            boxes=tuple(
+                BoxLabel(*unit.as_fractions(convert(box.corners)), box.class_name, box.mark) for box in item.boxes
+            ),
             in_fractions=unit.frame is not None,
         )
         for path, item in annotations.items()

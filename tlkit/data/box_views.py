@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.boxes import BoxLabel, Complaint
 from tlkit.data.views import View
-from tlkit.outputs import Box
+from tlkit.outputs import DETECTION, TASKS, Box
 
 
 @dataclass
@@ -49,7 +49,8 @@ class BoxReport:
             clauses.append(f"{_count(several, 'image')} {_have(several)} more than one; the largest{own} is used")
         if without:
             clauses.append(f"{_count(without, 'image')} {_have(without)} none")
-        return "; ".join(clauses) + ".", *self.remarks, *self.describe_complaints()
+        hints = ["To find all objects of an image, add --task detection."] if several and DETECTION in TASKS else []
+        return "; ".join(clauses) + ".", *hints, *self.remarks, *self.describe_complaints()
 
     def describe_complaints(self) -> tuple[str, ...]:
         """Return one sentence for each kind of complaint: the count and the first file."""

@@ -26,6 +26,9 @@ UNKNOWN_ROTATION = (
     "image stored rotated or mirrored, without a size that shows whether its boxes are too; read as upright"
 )
 
+CROWD, DIFFICULT = "crowd", "difficult"
+"""Marks of boxes: around many objects that nobody outlined one by one, and around one that is hard to recognize."""
+
 _OVERHANG_PX = 1.0
 _SAME_PROPORTIONS = 0.01
 # With the six decimals of a YOLO file, a box of one pixel can come out slightly smaller.
@@ -34,13 +37,14 @@ _SMALLEST_EDGE_PX = 0.99
 
 @dataclass(frozen=True, slots=True)
 class BoxLabel:
-    """A box, in pixels, with its class name, which may be empty."""
+    """A box, in pixels, with its class name, which may be empty, and a mark: CROWD, DIFFICULT or nothing."""
 
     left: float
     top: float
     right: float
     bottom: float
     class_name: str = ""
+    mark: str = ""
 
     @property
     def corners(self) -> Box:
@@ -129,7 +133,7 @@ def check_boxes(
         if corners is not None:
             corners = _clip(frame.place(corners), upright_size, complain)
         if corners is not None:
-            boxes.append(BoxLabel(*corners, box.class_name))
+            boxes.append(BoxLabel(*corners, box.class_name, box.mark))
     return boxes, complaints
 
 

@@ -38,8 +38,10 @@ def find_duplicates(task: Task, records: Sequence[ImageRecord]) -> tuple[list[st
         for group in torn:
             for record in group:
                 other = _find_other(record, group, attribute)
-                own, others = getattr(record, attribute), getattr(other, attribute)
-                findings.append(Finding(record.path, f"{where}: {own!r} here, {others!r} as {other.path}"))
+                describe = task.describe_answer if attribute == "answer" else repr
+                own, others = describe(getattr(record, attribute)), describe(getattr(other, attribute))
+                place = " in another place" if own == others else ""  # the same number of objects
+                findings.append(Finding(record.path, f"{where}: {own} here, {others}{place} as {other.path}"))
     return notices, findings
 
 
@@ -137,7 +139,8 @@ def check_trainable(
         with_boxes: Whether boxes are trained too; a single class is then enough.
 
     Raises:
-        DataError: There are fewer than two classes, or one lacks images for training or for validation.
+        DataError: There are fewer than two classes, or one lacks images for training or for validation. A class of
+            objects needs none for validation: many data sets come with few objects of some classes, and fixed splits.
     """
     if not task.has_names:
         _check_values(data, records)
@@ -148,6 +151,12 @@ def check_trainable(
             expected="two or more classes, each a folder of images or a name in the table's label column",
             fix="add images of another class; if these folders are not the classes, use the folder above or below.",
         )
+    if not names and task.has_objects:
+        raise DataError(
+            f"{data}: no image has an object to learn.",
+            expected="boxes with classes, on some of the images",
+            fix="check that --boxes names the annotations of these images; crowds and difficult objects do not count.",
+        )
     if not names:
         raise DataError(
             f"{data}: no image has a label.",
@@ -155,7 +164,7 @@ def check_trainable(
             fix="name the column with --label-column.",
         )
     splits = _find_splits(task, records)
-    for split, purpose in (("train", "learned"), ("validation", "measured")):
+    for split, purpose in (("train", "learned"), *([] if task.has_objects else [("validation", "measured")])):
         lacking = [name for name in names if split not in splits[name]]
         if lacking:
             present = [other for other in SPLITS if any(other in splits[name] for name in lacking)]
@@ -188,7 +197,7 @@ def check_enough_images(data: Path, task: Task, names: Sequence[str], records: S
         raise DataError(
             f"{data}: the {one} {poor[0]!r} {found}{others}.",
             expected=f"two or more different images of every {one}, for training and validation",
-            fix=f"add images, or remove the {one}; unusable files do not count.",
+            fix=f"add images, or remove {'its boxes' if task.has_objects else f'the {one}'}; unusable files do not count.",
         )
 
 
@@ -207,10 +216,10 @@ def find_notices(
         )
     yield from find_variants(task, records)
     splits = _find_splits(task, records)
-    if any("test" in found for found in splits.values()):
-        untested = [name for name in names if "test" not in splits[name]]
-        if untested:
-            yield f"The test split has no images of {_name_all(task, untested)}."
+    for split in ("validation", "test") if task.has_objects else ("test",):
+        untested = [name for name in names if split not in splits[name]]
+        if untested and any(split in found for found in splits.values()):
+            yield f"The {split} split has no images of {_name_all(task, untested)}."
 
 
 def name_some(names: Sequence[str], *, at_most: int = 5) -> str:
@@ -240,7 +249,8 @@ def _find_splits(task: Task, records: Iterable[ImageRecord]) -> Mapping[str, set
 def _suggest(task: Task, lacking: str, others: Sequence[str], split: str) -> str:
     like_it = [name for name in others if _fold(name) == _fold(lacking)]
     spelling = f" (or is it {like_it[0]!r}, spelled differently?)" if like_it else ""
-    return f"add {split} images of {lacking!r}{spelling}, or remove the {task.nouns[0]}."
+    removed = "its boxes" if task.has_objects else f"the {task.nouns[0]}"
+    return f"add {split} images of {lacking!r}{spelling}, or remove {removed}."
 
 
 def _fold(name: str) -> str:

@@ -9,12 +9,7 @@ from functools import partial
 from pathlib import Path
 from typing import NoReturn
 
-from tlkit.data.class_checks import (
-    check_trainable,
-    find_duplicates,
-    find_notices,
-    name_some,
-)
+from tlkit.data.class_checks import check_trainable, find_duplicates, find_notices, name_some
 from tlkit.data.deep_grey import choose_grey_ranges, describe_grey
 from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
@@ -28,7 +23,9 @@ from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
 from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedFile
 from tlkit.data.near_copies import key_by_similarity
+from tlkit.data.object_notices import describe_boxes
 from tlkit.data.records import Progress, check_strict, describe_record, look_with, read_records
+from tlkit.data.scenes import find_scenes
 from tlkit.data.splits import complete_splits, sample_records
 from tlkit.errors import DataError, SettingError
 from tlkit.metadata.columns import IMAGE_FACTS, ColumnRequest, format_metadata, parse_metadata, texts_of
@@ -88,7 +85,7 @@ def read_dataset(
         DataError: The data does not exist, is not a data set, or a class lacks images.
         SettingError: A setting does not apply to this data.
     """
-    boxes = read_image_boxes(data, settings.boxes)
+    boxes = _read_boxes(data, settings)
     found = find_candidates(data, settings, boxes)
     class_names = earlier.class_names if earlier else None
     records, unusable, names = read_records(data, found.items, settings, class_names, look_with(index, progress), boxes)
@@ -129,7 +126,7 @@ def read_evaluation_set(
         DataError: The data or the split does not exist, there is no usable image, or the model does not know a class.
         SettingError: A split was requested, but the data has none.
     """
-    boxes = read_image_boxes(data, settings.boxes)
+    boxes = _read_boxes(data, settings)
     found = find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
     records, unusable, _ = read_records(data, items, settings, class_names, look_with(index, progress), boxes)
@@ -141,6 +138,10 @@ def read_evaluation_set(
     return _build_manifest(found, settings, tuple(class_names), records, skipped, boxes)
 
 
+def _read_boxes(data: Path, settings: DataSettings) -> ImageBoxes | None:
+    return read_image_boxes(data, settings.boxes, with_crowds=find_task(settings.task).has_objects)
+
+
 def find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None) -> Candidates:
     """Return the files in the folder or the table, at least one, without opening them.
 
@@ -150,6 +151,8 @@ def find_candidates(data: Path, settings: DataSettings, boxes: ImageBoxes | None
         DataError: There are none, or the data is not a data set.
         SettingError: A setting does not apply to this data.
     """
+    if find_task(settings.task).has_objects:
+        return find_scenes(data, settings, boxes)
     if data.is_dir():
         _refuse_columns(data, settings)
         found = _read_folder(data, boxes)
@@ -281,8 +284,8 @@ def _build_manifest(
     boxes: ImageBoxes | None,
     grey: tuple[GreyRange, ...] | None = None,
 ) -> Manifest:
-    box_notices = boxes.sentences() if boxes else ()
     task = find_task(settings.task)
+    box_notices = describe_boxes(boxes, task, records) if boxes else ()
     duplicates, findings = find_duplicates(task, records)
     if boxes:
         findings += (Finding(complaint.path, complaint.kind) for complaint in boxes.report.complaints)

@@ -1,26 +1,33 @@
-"""The boxes of a data set: read once, looked up by image path, checked against each image, one chosen per image."""
+"""The boxes of a data set: read once, looked up by path, checked against each image; one or all are its target."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
+from functools import cached_property
 from pathlib import Path
 
 from tlkit.data.box_units import settle_units
 from tlkit.data.box_views import BoxReport
-from tlkit.data.boxes import Annotation, BoxLabel, Complaint, check_boxes, choose_box
+from tlkit.data.boxes import CROWD, Annotation, BoxLabel, Complaint, check_boxes, choose_box
 from tlkit.data.class_checks import fold_spelling, name_some
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.box_columns import UNUSED_COLUMN
-from tlkit.data.formats.boxes import read_boxes
+from tlkit.data.formats.boxes import REPEATED, read_boxes
 from tlkit.errors import DataError, SettingError
 from tlkit.places.copies import find_path, show_path
 from tlkit.places.place import is_place, without_secrets
+from tlkit.tasks.objects import SceneObject
 
 NO_NAME = "box without a class although others have one; skipped"
 SEVERAL_CLASSES = "image with boxes of several classes; the class of its largest box is used"
 FOREIGN_BOX = "box of another class than its image; skipped"
 OTHER_CLASS = "image without a box of its own class; its boxes are skipped"
+CROWD_BOX = "annotation of a crowd; skipped"
+NAMELESS = "box without a class although others have one; ignored"
+SAME_PLACE = "box with the same corners as one of another class; both are used"
+ONLY_NAME = "object"
+"""The class of all boxes, if none has one."""
 
 
 @dataclass
@@ -30,11 +37,13 @@ class ImageBoxes:
     Attributes:
         source: Where they were read.
         annotations: By absolute image path.
+        format_name: The format they are in; see `read_boxes`.
         report: Counts of the requested boxes, and complaints.
     """
 
     source: Path
     annotations: dict[Path, Annotation]
+    format_name: str = ""
     report: BoxReport = field(default_factory=BoxReport)
     _classes: frozenset[str] = frozenset()
     """Normalized class names that both boxes and images have."""
@@ -55,7 +64,7 @@ class ImageBoxes:
         Raises:
             DataError: They differ from the classes of the boxes, and either could be meant.
         """
-        of_boxes = self._names()
+        of_boxes = self._class_names
         shared = {*map(fold_spelling, names)} & {*map(fold_spelling, of_boxes)}
         if shared or not of_boxes or not names or (len(of_boxes) == 1 and len(names) > 1):
             return True
@@ -72,7 +81,7 @@ class ImageBoxes:
 
     def match_classes(self, names: Collection[str]) -> None:
         """Register the images' classes, so that each image gets a box of its own class if boxes have classes."""
-        of_boxes = self._names()
+        of_boxes = self._class_names
         self._classes = frozenset(map(fold_spelling, of_boxes)) & frozenset(map(fold_spelling, names))
         if of_boxes and names and not self._classes:
             self.report.remarks.append(
@@ -107,9 +116,36 @@ class ImageBoxes:
             self._complain(SEVERAL_CLASSES, facts.path)
         return choose_box(named)
 
+    def list_objects(self, facts: FileFacts) -> list[SceneObject]:
+        """Return all objects of a valid image; a crowd, a difficult one, or one without a class is ignored."""
+        sound = self._find_sound(facts)
+        boxes = list(dict.fromkeys(sound))
+        self._complain(REPEATED, facts.path, times=len(sound) - len(boxes))
+        places = {box.corners for box in boxes}
+        self._complain(SAME_PLACE, facts.path, times=len(boxes) - len(places))
+        if not self._class_names:
+            boxes = [replace(box, class_name=ONLY_NAME) for box in boxes]
+        self._complain(NAMELESS, facts.path, times=sum(not box.class_name for box in boxes))
+        return [
+            SceneObject(box.class_name, *box.corners, is_ignored=bool(box.mark) or not box.class_name) for box in boxes
+        ]
+
+    def name_only_class(self) -> None:
+        """Register that no box has a class, if that is so."""
+        if not self._class_names and any(item.boxes for item in self.annotations.values()):
+            self.report.remarks.append(f"No box has a class, so there is one class, {ONLY_NAME!r}.")
+
     def sentences(self) -> tuple[str, ...]:
         """Return notices about the boxes."""
         return self.report.sentences(of_own_class=bool(self._classes))
+
+    def leave_out_crowds(self) -> None:
+        """Remove the boxes around many objects, which are no target where each image has one box."""
+        for path, item in self.annotations.items():
+            single = tuple(box for box in item.boxes if box.mark != CROWD)
+            self._complain(CROWD_BOX, item.source or path, times=len(item.boxes) - len(single))
+            if len(single) < len(item.boxes):
+                self.annotations[path] = replace(item, boxes=single)
 
     def check_any_is_used(self) -> None:
         """Raise DataError if no requested image has a usable box."""
@@ -130,7 +166,8 @@ class ImageBoxes:
         self.annotations, remarks = settle_units(self.annotations, sizes, source=self.source)
         self.report.remarks += remarks
 
-    def _names(self) -> set[str]:
+    @cached_property
+    def _class_names(self) -> set[str]:
         return {box.class_name for item in self.annotations.values() for box in item.boxes} - {""}
 
     def _find_sound(self, facts: FileFacts) -> list[BoxLabel]:
@@ -173,12 +210,13 @@ def _folder_of(data: Path) -> Path:
     return data if data.is_dir() else data.parent
 
 
-def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
+def read_image_boxes(data: Path, boxes: str | None, *, with_crowds: bool = False) -> ImageBoxes | None:
     """Read the boxes that the settings give.
 
     Args:
         data: The data set: a folder, or a table in the folder of the images.
         boxes: Path of the boxes, see `locate_boxes`; None without boxes.
+        with_crowds: Whether boxes around many objects are kept.
 
     Raises:
         DataError: They cannot be read, or annotate none of the images.
@@ -187,7 +225,9 @@ def read_image_boxes(data: Path, boxes: str | None) -> ImageBoxes | None:
         return None
     source = locate_boxes(data, boxes).absolute()
     found = read_boxes(source, image_folder=_folder_of(data))
-    collection = ImageBoxes(source, {annotation.image: annotation for annotation in found.annotations})
+    collection = ImageBoxes(source, {item.image: item for item in found.annotations}, found.format_name)
+    if not with_crowds:
+        collection.leave_out_crowds()
     is_of_images = source == data.absolute()  # its other columns have their own uses
     collection.report.add_complaints(
         item for item in found.complaints if not (is_of_images and item.kind.startswith(UNUSED_COLUMN))

@@ -26,6 +26,7 @@ from tlkit.outputs import CLASSIFICATION, Box, GreyRange, format_value
 from tlkit.places.copies import show_path, show_text
 from tlkit.places.roots import find_root
 from tlkit.tasks import find_task
+from tlkit.tasks.objects import tabulate_objects
 
 if TYPE_CHECKING:
     from tlkit.data.file_index import FileFacts
@@ -37,6 +38,7 @@ _RECORD_COLUMNS = ("split", "answer", "path", "sha256", "width", "height", "left
 _SKIPPED_COLUMNS = ("path", "reason")
 _FINDING_COLUMNS = ("path", "finding")
 _FORMAT_VERSION = 3
+_MAX_CELL_LENGTH = 2**20
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,12 +169,17 @@ class Manifest:
     def class_table(self) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
         """Return (columns, rows) of text: the number of images per class or label and split, and a row of totals.
 
-        Empty splits have no column. For values, there is one row per split, with their range.
+        Empty splits have no column. For values, there is one row per split, with their range; for objects, see
+        `tabulate_objects`.
         """
         splits = [split for split in SPLITS if any(record.split == split for record in self.records)]
         task = find_task(self.task)
         if not task.has_names:
             return ("split", "images", "lowest", "median", "highest"), tuple(map(self._describe_values, splits))
+        if task.has_objects:
+            return tabulate_objects(
+                {split: [record.answer for record in self.in_split(split)] for split in splits}, self.class_names
+            )
         counts = Counter((name, record.split) for record in self.records for name in task.names_of(record.answer))
         rows = [[counts[name, split] for split in splits] for name in self.class_names]
         rows.append([len(self.in_split(split)) for split in splits])
@@ -306,6 +313,7 @@ def _read_text(path: Path) -> str:
 
 
 def _parse_csv(name: str, text: str, columns: Sequence[str]) -> Iterator[list[str]]:
+    csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL_LENGTH))  # many objects with long names
     rows = csv.reader(io.StringIO(text, newline=""))
     if tuple(next(rows, ())) != tuple(columns):
         raise ValueError(f"{name} must start with the line {','.join(columns)}")

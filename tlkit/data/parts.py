@@ -28,7 +28,8 @@ from tlkit.data.views import ViewPlan
 from tlkit.errors import DataError, SettingError
 from tlkit.places.copies import list_failures, show_path
 from tlkit.recipes.settings import SIMILARITY, DataSettings
-from tlkit.tasks import find_task
+from tlkit.tasks import Task, find_task
+from tlkit.tasks.objects import BACKGROUND
 
 _WRITTEN = re.compile(r"([0-9]{1,9})/([0-9]{1,9})")
 
@@ -132,9 +133,9 @@ def read_part(
         SettingError: A setting does not apply to this data, or not to a part of it.
     """
     check_part_settings(settings)
-    boxes = read_image_boxes(data, settings.boxes)
-    found = find_candidates(data, settings, boxes)
     task = find_task(settings.task)
+    boxes = read_image_boxes(data, settings.boxes, with_crowds=task.has_objects)
+    found = find_candidates(data, settings, boxes)
     names = task.find_names([item.answer for item in found.items if item.answer is not None])
     check_class_names(data, task, names, None)
     given = {item.split for item in found.items if item.split}
@@ -145,7 +146,7 @@ def read_part(
     items = [item for item in found.items if part.holds(item.path, found.root)]
     facts = look_with(index, progress)([item.path for item in items])
     _refuse_deep_grey(facts, part)
-    records = [_make_record(item, fact) for item, fact in zip(items, facts, strict=True) if fact.reason is None]
+    records = [_make_record(item, fact, task) for item, fact in zip(items, facts, strict=True) if fact.reason is None]
     skipped = (
         *(item for item in found.skipped if part.holds(item.path, found.root)),
         *(SkippedFile(fact.path, fact.reason) for fact in facts if fact.reason is not None),
@@ -169,9 +170,10 @@ def _describe_size(data: Path, part: Part, num_images: int, num_found: int) -> s
     return f"Part {part}: {count(num_images, 'image')}."
 
 
-def _make_record(item: Candidate, fact: FileFacts) -> ImageRecord:
+def _make_record(item: Candidate, fact: FileFacts, task: Task) -> ImageRecord:
     split = "train" if item.split in (None, NOT_GIVEN) else item.split
-    return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, item.answer or "")
+    answer = item.answer or (BACKGROUND if task.has_objects else "")
+    return ImageRecord(item.path, fact.sha256, fact.width, fact.height, split, answer)
 
 
 def _refuse_deep_grey(facts: Sequence[FileFacts], part: Part) -> None:
@@ -192,7 +194,7 @@ def _describe_part(found: Candidates, settings: DataSettings, views: ViewPlan, *
             f"All images of the part get {views.num_views} views, but those of a split that the data gives: which ones a "
             "run holds out for validation is decided among all images."
         )
-    if settings.boxes:
+    if settings.boxes and not find_task(settings.task).has_objects:
         yield "Images without a usable box are computed, too: boxes are checked among all images."
 
 

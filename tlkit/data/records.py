@@ -16,6 +16,7 @@ from tlkit.data.splits import NOT_GIVEN
 from tlkit.errors import DataError
 from tlkit.recipes.settings import DataSettings
 from tlkit.tasks import Task, find_task
+from tlkit.tasks.objects import MAX_OBJECTS, write_objects
 
 Progress = Callable[[int], AbstractContextManager[Callable[[int], None]]]
 """Called with the number of files to check; the context's function is called with the number of files done."""
@@ -61,7 +62,7 @@ def read_records(
             records.append(found)
         else:
             skipped.append(found)
-    if boxes:
+    if boxes and not task.has_objects:  # images without objects are read, too
         boxes.check_any_is_used()
     if not records:
         raise DataError(
@@ -79,7 +80,12 @@ def _build_record(item: Candidate, fact: FileFacts, task: Task, boxes: ImageBoxe
     if fact.reason is not None:
         return SkippedFile(item.path, fact.reason)
     box, answer = None, item.answer
-    if boxes and answer is None:
+    if boxes and task.has_objects:
+        objects = boxes.list_objects(fact)
+        if len(objects) > MAX_OBJECTS:
+            return SkippedFile(item.path, f"{len(objects):,} boxes, more than {MAX_OBJECTS:,}")
+        answer = write_objects(objects)
+    elif boxes and answer is None:
         box = boxes.choose_class(fact)
         answer = box.class_name if box else None
     elif boxes and answer is not None:

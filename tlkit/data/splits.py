@@ -10,7 +10,7 @@ import dataclasses
 import hashlib
 import math
 from collections import Counter, defaultdict
-from collections.abc import Callable, Hashable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 from tlkit.data.class_checks import check_enough_images
@@ -178,20 +178,45 @@ def complete_splits(
     check_enough_images(data, task, names, pool)
     keys = find_keys(pool) if groups_copies else {record.sha256: record.sha256 for record in pool}
     kept = {keys[sha256]: keep[sha256] for sha256 in keys if sha256 in keep}
-    assigned = iter(
-        assign_splits(
-            [keys[record.sha256] for record in pool],
-            task.find_strata([record.answer for record in pool]),
-            validation_fraction=validation_fraction,
-            test_fraction=settings.test_fraction,
-            seed=seed,
-            keep=kept,
-        )
+    shared_keys = [keys[record.sha256] for record in pool]
+    splits = assign_splits(
+        shared_keys,
+        task.find_strata([record.answer for record in pool]),
+        validation_fraction=validation_fraction,
+        test_fraction=settings.test_fraction,
+        seed=seed,
+        keep=kept,
     )
+    if task.has_objects and validation_fraction > 0:
+        splits = _validate_all_names(shared_keys, [task.names_of(record.answer) for record in pool], splits, kept)
+    assigned = iter(splits)
     return [
         dataclasses.replace(record, split=next(assigned)) if record.split in (NOT_GIVEN, "train") else record
         for record in records
     ]
+
+
+def _validate_all_names(
+    keys: Sequence[str], names: Sequence[Collection[str]], splits: list[str], keep: Collection[str]
+) -> list[str]:
+    """Return the splits with an image of every name for validation, as far as all names keep one for training.
+
+    An image has several names and one stratum, its rarest, so a name that is never the rarest may have been left out.
+    Images with the same key move together; those of an earlier run, whose keys are in `keep`, stay.
+    """
+    names_of: dict[str, set[str]] = defaultdict(set)
+    for key, of_image in zip(keys, names, strict=True):
+        names_of[key].update(of_image)
+    split_of = dict(zip(keys, splits, strict=True))
+    counts = Counter((split_of[key], name) for key, own in names_of.items() for name in own)
+    for name in sorted({name for own in names_of.values() for name in own}):
+        movable = (key for key in names_of if split_of[key] == "train" and name in names_of[key] and key not in keep)
+        moved = next((key for key in movable if all(counts["train", own] > 1 for own in names_of[key])), None)
+        if moved is not None and not counts["validation", name]:
+            split_of[moved] = "validation"
+            counts.update(("validation", own) for own in names_of[moved])
+            counts.subtract(("train", own) for own in names_of[moved])
+    return [split_of[key] for key in keys]
 
 
 def check_fractions(data: Path, settings: DataSettings, given: set[str]) -> None:

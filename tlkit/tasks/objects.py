@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import math
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any
@@ -180,6 +180,43 @@ def pad_object_rows(rows: Sequence[NDArray[Any]]) -> NDArray[np.float32]:
     for target, of_image in zip(padded, rows, strict=True):
         target[: len(of_image)] = of_image
     return padded
+
+
+def tabulate_objects(
+    answers: Mapping[str, Sequence[str]], names: Sequence[str]
+) -> tuple[tuple[str, ...], tuple[tuple[str, ...], ...]]:
+    """Return (columns, rows) of text: the number of objects of each class, and of images with one, by split.
+
+    The last rows count ignored objects and background, if there are any, and all images.
+
+    Args:
+        answers: The texts of the images of each split.
+        names: The classes in label order.
+    """
+    columns = [*answers.values(), [answer for of_split in answers.values() for answer in of_split]]
+    counts = [_count_objects(column) for column in columns]
+    kinds = [*names, *(name for name in (_IGNORED, _NOTHING) if name in counts[-1])]
+    rows = [(kind.strip(), *(_format_cell(kind, *found.get(kind, (0, 0))) for found in counts)) for kind in kinds]
+    rows.append(("images", *(f"{len(column):,}" for column in columns)))
+    return ("objects on images", *answers, "total"), tuple(rows)
+
+
+_IGNORED, _NOTHING = " ignored", " background"  # no class begins with a space
+
+
+def _count_objects(answers: Sequence[str]) -> dict[str, tuple[int, int]]:
+    """Return the number of objects and of images of each kind: a class, ignored, or nothing to learn."""
+    objects: Counter[str] = Counter()
+    images: Counter[str] = Counter()
+    for answer in answers:
+        kinds = Counter(_IGNORED if each.is_ignored else each.name for each in read_objects(answer))
+        objects += kinds
+        images.update([*kinds, *([] if name_objects(answer) else [_NOTHING])])
+    return {kind: (objects[kind], number) for kind, number in images.items()}
+
+
+def _format_cell(kind: str, num_objects: int, num_images: int) -> str:
+    return f"{num_images:,}" if kind == _NOTHING else f"{num_objects:,} on {num_images:,}"
 
 
 def find_rarest_names(answers: Sequence[str]) -> list[str]:

@@ -24,7 +24,7 @@ class ObjectsTask(Task):
 
     nouns = ("class", "classes")
     answer_noun = "objects"
-    conflict = "with different objects"
+    conflict = "annotated in two ways"
     has_objects = True
 
     def parse_answer(self, text: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from tlkit.data.boxes import Annotation, BoxLabel
+from tlkit.data.boxes import CROWD, Annotation, BoxLabel
 from tlkit.data.formats import coco
 from tlkit.data.formats.boxes import FoundBoxes, read_boxes
 from tlkit.errors import DataError
@@ -68,7 +68,6 @@ def test_a_negative_size_is_an_empty_box(folder: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "kind"),
     [
-        (annotation(5, iscrowd=1), "annotation of a crowd; skipped"),
         (annotation(99), "annotation of an unknown image id; skipped"),
         (annotation(["a"]), "annotation of an unknown image id; skipped"),
         (annotation(5, None), "annotation whose bbox is not four numbers; skipped"),
@@ -82,6 +81,16 @@ def test_a_bad_annotation_is_a_complaint_and_the_others_are_read(folder: Path, e
     found = read(folder, [image(5, "1.jpg")], [entry, annotation(5)])
     assert found.annotations[0].boxes == (BoxLabel(1, 2, 4.5, 6, "cat"),)
     assert kinds(found) == [kind]
+
+
+@pytest.mark.parametrize("crowd", [1, "1"])
+def test_the_box_of_a_crowd_is_marked_and_needs_no_outline(folder: Path, crowd: object) -> None:
+    mask = {"counts": "abc", "size": [48, 64]}
+    found = read(folder, [image(5, "1.jpg")], [annotation(5, iscrowd=crowd, segmentation=mask), annotation(5)])
+    assert found.annotations[0].boxes == (BoxLabel(1, 2, 4.5, 6, "cat", CROWD), BoxLabel(1, 2, 4.5, 6, "cat"))
+    assert kinds(found) == []
+    found = read(folder, [image(5, "1.jpg")], [annotation(5, None, iscrowd=crowd, segmentation=mask)])
+    assert kinds(found) == ["annotation whose bbox is not four numbers; skipped"]
 
 
 @pytest.mark.parametrize("category", [99, None, {}])

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from tlkit.data.boxes import Annotation, BoxLabel
+from tlkit.data.boxes import DIFFICULT, Annotation, BoxLabel
 from tlkit.data.formats.boxes import FoundBoxes, read_boxes
 from tlkit.data.formats.voc import MAX_XML_BYTES
 from tlkit.errors import DataError
@@ -60,6 +60,13 @@ def test_boxes_are_read_as_written_nothing_subtracted(images: Path) -> None:
     assert found.format_name == "PASCAL VOC"
     assert found.annotations[0] == Annotation(images / "1.jpg", (64, 48), (CAT_BOX, BoxLabel(1, 2, 30.5, 40, "dog")))
     assert [item.kind for item in found.complaints] == ["box identical to an earlier one; skipped"]
+
+
+@pytest.mark.parametrize(("text", "mark"), [("1", DIFFICULT), (" true ", DIFFICULT), ("0", ""), ("", "")])
+def test_a_difficult_object_is_marked_and_a_truncated_one_is_not(images: Path, text: str, mark: str) -> None:
+    element = CAT.replace("<name>", f"<truncated>1</truncated><difficult>{text}</difficult><name>")
+    write(images.parent, voc(element))
+    assert [box.mark for box in read(images).annotations[0].boxes] == [mark]
 
 
 @pytest.mark.parametrize("size", ["", "<width>0</width><height>0</height>", "<width>a</width><height>1</height>"])

@@ -41,14 +41,15 @@ def read_annotated(root: Path, annotations: Mapping[Path, Annotation], *, source
         for path in _find_images(root)
         if path not in inside
     )
-    return Candidates(root, tuple(items), tuple(skipped), (*given.notices, *_count_outside(annotations, root)))
+    return Candidates(root, tuple(items), tuple(skipped), (*given.notices, *count_outside(annotations, root)))
 
 
 def _find_images(root: Path) -> Iterator[Path]:
     return (file.path for file in walk_files(root) if file.problem is None and looks_like_image(file.path))
 
 
-def _count_outside(annotations: Mapping[Path, Annotation], root: Path) -> Iterator[str]:
+def count_outside(annotations: Mapping[Path, Annotation], root: Path) -> Iterator[str]:
+    """Yield a notice of annotated images that are not below the data's folder."""
     outside = [path for path in annotations if not path.is_relative_to(root)]
     if outside:
         yield f"{len(outside):,} × annotated image outside {root}; skipped, e.g. {min(outside)}."

@@ -27,6 +27,7 @@ _READERS: Mapping[str, Callable[[Path, FindImage], Iterator[Annotation | Complai
     "YOLO": read_yolo,
     "table": read_box_tables,
 }
+REPEATED = "box identical to an earlier one; skipped"
 _Files = Mapping[str, Sequence[Path]]
 
 
@@ -223,5 +224,5 @@ def _merge(findings: Iterable[Annotation | Complaint]) -> tuple[tuple[Annotation
         num_boxes = len(boxes[image]) + len(finding.boxes)
         boxes[image].update(dict.fromkeys(finding.boxes))
         num_repeated = num_boxes - len(boxes[image])
-        complaints += [Complaint("box identical to an earlier one; skipped", image)] * num_repeated
+        complaints += [Complaint(REPEATED, image)] * num_repeated
     return tuple(replace(item, boxes=tuple(boxes[image])) for image, item in first.items()), tuple(complaints)

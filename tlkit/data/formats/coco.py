@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any, TypeGuard
 
-from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
+from tlkit.data.boxes import CROWD, Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.formats.given_splits import find_split_in_name, find_splits_in_path
 from tlkit.data.sources import walk_files
 from tlkit.errors import DataError
@@ -22,8 +22,8 @@ _Entries = dict[_Id, dict[str, Any]]
 def read_coco(path: Path, find_image: FindImage) -> Iterator[Annotation | Complaint]:
     """Yield annotations from a COCO file, or from all COCO files in a folder, in the order of their images.
 
-    Crowd annotations are skipped because their boxes enclose many objects. An annotation without a box gets the
-    bounding box of its segmentation.
+    The box of a crowd, which encloses many objects, is marked. An annotation without a box gets the bounding box of its
+    segmentation.
 
     Args:
         path: The file, or a folder with such files at any depth; absolute.
@@ -85,8 +85,6 @@ def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping
     image, category, bbox = entry.get("image_id"), entry.get("category_id"), entry.get("bbox")
     if not _is_id(image) or image not in boxes:
         return "annotation of an unknown image id; skipped"
-    if entry.get("iscrowd") in (1, "1"):
-        return "annotation of a crowd; skipped"
     if not bbox:
         bbox = _enclose(entry.get("segmentation"))
     numbers = parse_numbers(bbox) if isinstance(bbox, list) else None
@@ -96,7 +94,8 @@ def _file_box(entry: object, boxes: Mapping[_Id, list[BoxLabel]], names: Mapping
     class_name = names.get(category) if _is_id(category) else None
     # A negative size means an empty box, not swapped edges.
     edges = left, top, left + max(width, 0.0), top + max(height, 0.0)
-    boxes[image].append(BoxLabel(*edges, class_name or ""))
+    mark = CROWD if entry.get("iscrowd") in (1, "1") else ""
+    boxes[image].append(BoxLabel(*edges, class_name or "", mark))
     return "annotation of an unknown category id; its box has no class" if class_name is None else ""
 
 

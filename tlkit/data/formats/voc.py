@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePath
 from xml.etree import ElementTree
 
-from tlkit.data.boxes import Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
+from tlkit.data.boxes import DIFFICULT, Annotation, BoxLabel, Complaint, FindImage, parse_numbers, parse_size
 from tlkit.data.formats.candidates import find_split
 from tlkit.data.signatures import IMAGE_SUFFIXES
 from tlkit.data.sources import walk_files
@@ -144,7 +144,8 @@ def _parse_object(element: ElementTree.Element) -> BoxLabel | str:
     if corners is None:
         return "box whose corners are not numbers; skipped"
     left, top, right, bottom = corners
-    return BoxLabel(left, top, right, bottom, normalize_name(_text(element, "name")))
+    mark = DIFFICULT if _text(element, "difficult").lower() in ("1", "true") else ""
+    return BoxLabel(left, top, right, bottom, normalize_name(_text(element, "name")), mark)
 
 
 def _text(element: ElementTree.Element, name: str) -> str:
