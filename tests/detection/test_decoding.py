@@ -99,7 +99,7 @@ def test_a_box_told_by_any_level_comes_back_exactly(sizes: tuple[tuple[int, int]
 @pytest.mark.parametrize("max_iou", [0.3, 0.6])
 def test_suppression_keeps_what_a_loop_keeps(num_classes: int, max_iou: float) -> None:
     answers = draw_answers(num_classes, num_classes=num_classes)
-    rows = decode_answers(answers, GRID, max_iou=max_iou, min_score=0.05, max_detections=60)
+    rows = decode_answers(answers, GRID, max_iou=max_iou, vote_iou=1, min_score=0.05, max_detections=60)
     for image, answer in zip(rows, answers, strict=True):
         expected = suppress_slowly(list_candidates(answer, 0.05), max_iou)
         assert len(expected) > 5
@@ -109,9 +109,21 @@ def test_suppression_keeps_what_a_loop_keeps(num_classes: int, max_iou: float) -
 @pytest.mark.parametrize("num_classes", [1, 4])
 def test_soft_suppression_lowers_what_a_loop_lowers(num_classes: int) -> None:
     answers = draw_answers(num_classes, num_classes=num_classes)
-    rows = decode_answers(answers, GRID, soft_sigma=0.5, min_score=0.05, max_detections=40)
+    rows = decode_answers(answers, GRID, soft_sigma=0.5, vote_iou=1, min_score=0.05, max_detections=40)
     for image, answer in zip(rows, answers, strict=True):
         assert_rows(image, soften_slowly(list_candidates(answer, 0.05), 0.5, 0.05))
+
+
+def test_a_kept_box_is_the_average_of_those_that_agree_with_it() -> None:
+    boxes = np.array([(0.2, 0.2, 0.6, 0.6), (0.22, 0.2, 0.62, 0.6), (0.2, 0.2, 0.6, 0.6), (0.2, 0.45, 0.6, 0.85)])
+    answers = np.full((1, GRID.num_locations, 6), -20, np.float32)
+    for place, (box, label, score) in enumerate(zip(boxes, (0, 0, 1, 0), (0.8, 0.4, 0.7, 0.6), strict=True)):
+        answers[0, place, :4] = encode_boxes(box, GRID)[place]
+        answers[0, place, 4 + label] = math.log(score / (1 - score))
+    rows = decode_answers(answers, GRID, vote_iou=0.6)[0]
+    np.testing.assert_allclose(rows[0], [0.2 + 0.02 / 3, 0.2, 0.6 + 0.02 / 3, 0.6, 0.8, 0], atol=1e-5)
+    np.testing.assert_allclose(rows[1:3], [[*boxes[2], 0.7, 1], [*boxes[3], 0.6, 0]], atol=1e-5)
+    assert not rows[3:].any()
 
 
 def test_rows_are_sorted_and_as_many_as_asked_for() -> None:

@@ -30,10 +30,15 @@ def test_every_location_of_every_map_can_describe_any_box(sizes: tuple[tuple[int
     np.testing.assert_allclose(decoded, np.broadcast_to(boxes, decoded.shape), atol=1e-5)
 
 
-def test_numbers_of_zero_describe_the_cell_itself() -> None:
+def test_numbers_of_zero_describe_two_cells_about_the_location() -> None:
     grid = Grid(((2, 2), (1, 1)))
-    expected = [(0, 0, 0.5, 0.5), (0.5, 0, 1, 0.5), (0, 0.5, 0.5, 1), (0.5, 0.5, 1, 1), (0, 0, 1, 1)]
-    np.testing.assert_allclose(decode_boxes(np.zeros((5, 4), np.float32), grid), expected, atol=1e-6)
+    expected = [
+        (-0.25, -0.25, 0.75, 0.75),
+        (0.25, -0.25, 1.25, 0.75),
+        (-0.25, 0.25, 0.75, 1.25),
+        (0.25, 0.25, 1.25, 1.25),
+    ]
+    np.testing.assert_allclose(decode_boxes(np.zeros((5, 4), np.float32), grid), [*expected, (-0.5, -0.5, 1.5, 1.5)])
 
 
 def test_a_wild_answer_is_still_a_finite_box() -> None:

@@ -16,10 +16,13 @@ MAX_DETECTIONS = 100
 MIN_SCORE = 0.01
 """Boxes with lower scores are dropped before anything else."""
 
-MAX_IOU = 0.6
+MAX_IOU = 0.55
 """Of two boxes of a class that overlap more, the one with the higher score is kept."""
 
-_MAX_CANDIDATES = 500
+VOTE_IOU = 0.6
+"""A box is averaged with those of its class that overlap it so much, weighted by their scores."""
+
+_MAX_CANDIDATES = 300
 
 
 def activate_answers(answers: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -44,6 +47,7 @@ def decode_answers(
     max_iou: float = MAX_IOU,
     min_score: float = MIN_SCORE,
     soft_sigma: float | None = None,
+    vote_iou: float = VOTE_IOU,
 ) -> NDArray[np.float32]:
     """Return the boxes of each image after non-maximum suppression within each class, best first.
 
@@ -55,6 +59,8 @@ def decode_answers(
         min_score: Lower scores are dropped, 0 < min_score < 1.
         soft_sigma: Lower the score of a box that overlaps a better one of its class by exp(-IoU² / sigma) instead of
             dropping it (Bodla et al. 2017, arXiv:1704.04503), where objects overlap; 0.5 is usual. `max_iou` is not used.
+        vote_iou: A box that is kept becomes the average, weighted by score, of the candidates of its class that overlap
+            it so much (Gidaris and Komodakis 2015, arXiv:1505.01749), 0..1; 1 for its own place.
 
     Returns:
         x0, y0, x1, y1 in fractions of the input, not clipped; score, 0..1; class index. float32 (n, max_detections, 6),
@@ -63,15 +69,22 @@ def decode_answers(
     detections = np.zeros((len(answers), max_detections, 6), np.float32)
     for image, answer in enumerate(answers):
         boxes, scores, labels = _find_candidates(answer, grid, min_score)
-        # Boxes of different classes are moved apart, so that they do not overlap.
-        span = 1 + (boxes.max() - boxes.min()) if len(boxes) else 0
-        overlaps = compute_iou_matrix(*(2 * [boxes + (labels * span)[:, None]]))
+        overlaps = compute_iou_matrix(boxes, boxes)
+        overlaps[labels[:, None] != labels] = 0.0
         if soft_sigma is None:
             kept = _suppress(overlaps > max_iou)[:max_detections]
+            kept_scores = scores[kept]
         else:
-            kept, scores = _soften(overlaps, scores, soft_sigma, max_detections, min_score)
-        detections[image, : len(kept)] = np.column_stack((boxes[kept], scores[kept], labels[kept]))
+            kept, kept_scores = _soften(overlaps, scores, soft_sigma, max_detections, min_score)
+        places = _average(boxes, np.where(overlaps[kept] >= vote_iou, scores, 0.0)) if vote_iou < 1 else boxes[kept]
+        detections[image, : len(kept)] = np.column_stack((places, kept_scores, labels[kept]))
     return detections
+
+
+def _average(boxes: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return averages (k, 4) of boxes (a, 4) by weights (k, a)."""
+    average: NDArray[np.float32] = weights @ boxes / weights.sum(axis=1, keepdims=True)
+    return average
 
 
 def _find_candidates(
@@ -103,19 +116,20 @@ def _suppress(too_close: NDArray[np.bool_]) -> NDArray[np.intp]:
 def _soften(
     overlaps: NDArray[np.float32], scores: NDArray[np.float32], sigma: float, max_detections: int, min_score: float
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return the order in which boxes are taken, and their lowered scores."""
+    """Return which boxes are taken, in order, and their lowered scores."""
     decay = np.exp(-np.square(overlaps) / sigma)
-    final, live = scores.copy(), scores.copy()
+    live = scores.copy()
     taken: list[int] = []
+    lowered: list[float] = []
     while len(taken) < min(max_detections, len(scores)):
         best = int(np.argmax(live))
         if live[best] < min_score:
             break
         taken.append(best)
-        final[best] = live[best]
+        lowered.append(live[best])
         live *= decay[best]
         live[best] = -1.0
-    return np.array(taken, np.intp), final
+    return np.array(taken, np.intp), np.array(lowered, np.float32)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -1,8 +1,8 @@
 """The locations of a dense head: one for each cell of each feature map.
 
 Coordinates are fractions of the network's input, x to the right and y down; boxes are corners x0, y0, x1, y1. A location
-describes its box by four numbers: how far the box's centre lies from the location's, and the logarithm of its size, both
-in cells. So a box needs no location within it, and may reach beyond the input.
+describes its box by four numbers: how far the box's centre lies from the location's, in cells, and the logarithm of its
+half size in cells. So a box needs no location within it, and may reach beyond the input.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ NUM_BOX_VALUES = 4
 """Numbers that describe the box at each location; the class logits follow them."""
 
 MAX_LOG_SIZE = 6.0
-"""Bound, to either side, of the logarithm of a box's size in cells; beyond it the answer is clipped."""
+"""Bound, to either side, of the logarithm of a box's half size in cells; beyond it the answer is clipped."""
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def encode_boxes(boxes: NDArray[np.floating], grid: Grid) -> NDArray[np.float32]
     corners = np.asarray(boxes, np.float64)
     low, high = corners[..., :2], corners[..., 2:]
     offset = ((low + high) / 2 - grid.centres) / grid.cells
-    size = np.log((high - low) / grid.cells)
+    size = np.log((high - low) / 2 / grid.cells)
     return np.concatenate(np.broadcast_arrays(offset, size), axis=-1).astype(np.float32)
 
 
@@ -90,5 +90,5 @@ def decode_boxes(values: NDArray[np.floating], grid: Grid) -> NDArray[np.float32
         x0, y0, x1, y1 in fractions of the input, which may lie beyond 0..1, float32 (..., P, 4).
     """
     centre = grid.centres + values[..., :2] * grid.cells
-    half = np.exp(np.clip(values[..., 2:4], -MAX_LOG_SIZE, MAX_LOG_SIZE)) * grid.cells / 2
+    half = np.exp(np.clip(values[..., 2:4], -MAX_LOG_SIZE, MAX_LOG_SIZE)) * grid.cells
     return np.concatenate((centre - half, centre + half), axis=-1).astype(np.float32)

@@ -22,11 +22,12 @@ def compute_iou_matrix(
     Returns:
         float32 (..., a, b), 0..1.
     """
-    boxes, others = boxes[..., :, None, :], others[..., None, :, :]
-    low = np.maximum(boxes[..., :2], others[..., :2])
-    high = np.minimum(boxes[..., 2:], others[..., 2:])
-    shared = np.prod(np.maximum(high - low, 0), axis=-1)
-    area, other_area = (np.prod(np.maximum(box[..., 2:] - box[..., :2], 0), axis=-1) for box in (boxes, others))
+    (x0, y0, x1, y1), (u0, v0, u1, v1) = (
+        [np.expand_dims(box[..., side], axis) for side in range(4)] for box, axis in ((boxes, -1), (others, -2))
+    )
+    width, height = np.minimum(x1, u1) - np.maximum(x0, u0), np.minimum(y1, v1) - np.maximum(y0, v0)
+    shared = np.maximum(width, 0) * np.maximum(height, 0)
+    area, other_area = np.maximum(x1 - x0, 0) * np.maximum(y1 - y0, 0), np.maximum(u1 - u0, 0) * np.maximum(v1 - v0, 0)
     whole = area + other_area - shared
     if crowd is not None:
         whole = np.where(crowd[..., None, :], area, whole)
