@@ -193,6 +193,29 @@ def test_yolo_without_text_or_with_an_empty_one_is_background_of_its_split(
         )
 
 
+def test_background_has_the_split_that_the_annotations_give_to_the_other_images_of_its_folder(
+    draw: Callable[..., Path], read: Read, tmp_path: Path
+) -> None:
+    data = tmp_path / "data"
+    for folder in ("first", "second"):
+        for number in range(4):
+            image = draw(f"{folder}/images/{folder}{number}.png")
+            if number < 3:
+                (data / folder / "labels").mkdir(exist_ok=True)
+                (data / folder / "labels" / f"{image.stem}.txt").write_text("0 0.5 0.5 0.25 0.5")
+    (data / "data.yaml").write_text("train: first/images\nval: second/images\nnames: [fish]")
+    header = "filename,class,xmin,ymin,xmax,ymax"
+    (data / "tables").mkdir()
+    for name, folder in (("train_labels.csv", "first"), ("val_labels.csv", "second")):
+        rows = [f"{folder}{number}.png,fish,1,2,30,40" for number in range(3)]
+        (data / "tables" / name).write_text("\n".join([header, *rows]))
+    for boxes in ("data.yaml", "tables"):
+        manifest = read(boxes)
+        splits = {record.path.name: record.split for record in manifest.records}
+        assert (splits["first3.png"], splits["second3.png"]) == ("train", "validation")
+        assert manifest.skipped == ()
+
+
 def test_a_table_of_boxes_is_a_data_set_by_itself_and_its_other_images_are_not_looked_at(
     draw: Callable[..., Path], read: Read, tmp_path: Path
 ) -> None:
@@ -288,20 +311,6 @@ def test_splits_divide_rare_classes_and_background(draw: Callable[..., Path], re
         ("background", "6", "2", "2", "10"),
         ("images", "21", "7", "7", "35"),
     )
-
-
-def test_a_class_that_is_never_the_rarest_of_an_image_is_validated_too(
-    draw: Callable[..., Path], read: Read, tmp_path: Path
-) -> None:
-    # "never seen" is the rarest of all, and so the stratum of its images; two of these have the only cats.
-    scenes = [["never seen", "cat"]] * 2 + [["never seen"]] * 3 + [["dog", "dog"]] * 30
-    for seed in range(6):
-        write_scenes(draw, tmp_path, scenes)
-        settings = DataSettings(task="detection", boxes=str(tmp_path / "data" / "annotations.json"))
-        manifest = read_dataset(tmp_path / "data", settings, seed=seed, index=FileIndex(tmp_path / "cache"))
-        for split in ("train", "validation"):
-            names = {each.name for record in manifest.in_split(split) for each in read_objects(record.answer)}
-            assert names == {"cat", "dog", "never seen"}
 
 
 def test_a_class_on_one_image_is_refused(draw: Callable[..., Path], read: Read, tmp_path: Path) -> None:

@@ -3,11 +3,17 @@
 from __future__ import annotations
 
 import hashlib
+import random
 from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
 
 import pytest
 
-from tlkit.data.splits import assign_splits, sample_stratified
+from tlkit.data.manifest import ImageRecord
+from tlkit.data.splits import NOT_GIVEN, assign_splits, complete_splits, sample_stratified
+from tlkit.recipes.settings import DataSettings
+from tlkit.tasks.objects import SceneObject, find_rarest_names, name_objects, write_objects
 
 
 def make_hashes(number: int, salt: str = "") -> list[str]:
@@ -146,3 +152,63 @@ def test_a_sample_is_not_the_validation_split() -> None:
     sample = sample_stratified(hashes, ["a"] * 100, fraction=0.2, seed=0)
     splits = assign_splits(hashes, ["a"] * 100, validation_fraction=0.2, test_fraction=0.0, seed=0)
     assert sum(splits[position] == "validation" for position in sample) < 12
+
+
+@pytest.mark.usefixtures("detection")
+@pytest.mark.parametrize(("test_fraction", "num_images"), [(0.0, 12), (0.2, 12), (0.4, 7)])
+def test_every_class_of_objects_is_trained_and_validated_if_two_images_can_be_found_for_it(
+    test_fraction: float, num_images: int
+) -> None:
+    rng = random.Random(1)
+    num_repaired = 0
+    for seed in range(150):
+        scenes = [rng.sample("abcde", rng.randint(0, 4)) for _ in range(num_images)]
+        names = sorted({name for scene in scenes for name in scene})
+        if any(sum(name in scene for scene in scenes) < 2 for name in names):
+            continue
+        answers = [write_objects(SceneObject(name, 0, 0, 9, 9) for name in scene) for scene in scenes]
+        records = [
+            ImageRecord(Path(f"/data/{number}.png"), f"{seed}/{number}", 64, 48, NOT_GIVEN, answer)
+            for number, answer in enumerate(answers)
+        ]
+        settings = DataSettings(task="detection", test_fraction=test_fraction)
+        completed = complete_splits(Path("/data"), names, records, settings, seed, {}, lambda pool: {})
+        assert {record.split for record in completed} <= {"train", "validation", "test"}
+        found = {split: _find_names(completed, split) for split in ("train", "validation")}
+        assert found["train"] == set(names)
+        assigned = assign_splits(
+            [record.sha256 for record in records],
+            find_rarest_names(answers),
+            validation_fraction=0.2,
+            test_fraction=test_fraction,
+            seed=seed,
+        )
+        before = {
+            name for split, scene in zip(assigned, scenes, strict=True) if split == "validation" for name in scene
+        }
+        num_repaired += len(found["validation"] - before)
+        for name in set(names) - found["validation"]:  # its images are the only ones for training of some other
+            rest = [record for record in completed if name in name_objects(record.answer) and record.split == "train"]
+            for record in rest:
+                others = [_find_names([other], "train") for other in completed if other is not record]
+                assert set(name_objects(record.answer)) - set().union(*others)
+    assert num_repaired > 5
+
+
+def _find_names(records: Sequence[ImageRecord], split: str) -> set[str]:
+    return {name for record in records if record.split == split for name in name_objects(record.answer)}
+
+
+@pytest.mark.usefixtures("detection")
+def test_images_of_an_earlier_run_stay_in_their_split_whatever_their_classes() -> None:
+    answers = [write_objects([SceneObject(name, 0, 0, 9, 9)]) for name in "aabb"]
+    records = [
+        ImageRecord(Path(f"/data/{number}.png"), f"{number}", 64, 48, NOT_GIVEN, answer)
+        for number, answer in enumerate(answers)
+    ]
+    keep = {"0": "train", "1": "train"}
+    completed = complete_splits(
+        Path("/data"), ["a", "b"], records, DataSettings(task="detection"), 0, keep, lambda pool: {}
+    )
+    assert [record.split for record in completed[:2]] == ["train", "train"]
+    assert {record.split for record in completed[2:]} == {"train", "validation"}

@@ -188,7 +188,7 @@ def complete_splits(
         keep=kept,
     )
     if task.has_objects and validation_fraction > 0:
-        splits = _validate_all_names(shared_keys, [task.names_of(record.answer) for record in pool], splits, kept)
+        splits = _spread_names(shared_keys, [task.names_of(record.answer) for record in pool], splits, kept)
     assigned = iter(splits)
     return [
         dataclasses.replace(record, split=next(assigned)) if record.split in (NOT_GIVEN, "train") else record
@@ -196,26 +196,30 @@ def complete_splits(
     ]
 
 
-def _validate_all_names(
-    keys: Sequence[str], names: Sequence[Collection[str]], splits: list[str], keep: Collection[str]
+def _spread_names(
+    keys: Sequence[str], names: Sequence[Collection[str]], splits: Sequence[str], keep: Collection[str]
 ) -> list[str]:
-    """Return the splits with an image of every name for validation, as far as all names keep one for training.
+    """Return the splits with an image of every name for training and, as far as there is another, for validation.
 
-    An image has several names and one stratum, its rarest, so a name that is never the rarest may have been left out.
-    Images with the same key move together; those of an earlier run, whose keys are in `keep`, stay.
+    An image has several names and one stratum, its rarest, so one split may have got all images of another name. Images
+    with the same key move together; those of an earlier run, whose keys are in `keep`, stay.
     """
     names_of: dict[str, set[str]] = defaultdict(set)
     for key, of_image in zip(keys, names, strict=True):
         names_of[key].update(of_image)
     split_of = dict(zip(keys, splits, strict=True))
     counts = Counter((split_of[key], name) for key, own in names_of.items() for name in own)
-    for name in sorted({name for own in names_of.values() for name in own}):
-        movable = (key for key in names_of if split_of[key] == "train" and name in names_of[key] and key not in keep)
-        moved = next((key for key in movable if all(counts["train", own] > 1 for own in names_of[key])), None)
-        if moved is not None and not counts["validation", name]:
-            split_of[moved] = "validation"
-            counts.update(("validation", own) for own in names_of[moved])
-            counts.subtract(("train", own) for own in names_of[moved])
+    every_name = sorted({name for own in names_of.values() for name in own})
+    for wanted, givers in (("train", ("validation", "test")), ("validation", ("train",))):
+        for name in every_name:
+            if counts[wanted, name]:
+                continue
+            movable = [key for key in names_of if name in names_of[key] and split_of[key] in givers and key not in keep]
+            spare = [key for key in movable if all(counts[split_of[key], own] > 1 for own in names_of[key])]
+            for moved in (spare or (movable if wanted == "train" else []))[:1]:
+                counts.subtract((split_of[moved], own) for own in names_of[moved])
+                counts.update((wanted, own) for own in names_of[moved])
+                split_of[moved] = wanted
     return [split_of[key] for key in keys]
 
 
