@@ -18,7 +18,7 @@ import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 # Networks and matrices are so small here that threads only wait for each other. NumPy reads this when it is imported.
@@ -33,6 +33,8 @@ from PIL import Image, ImageFile
 from tests.browser import chromium, open_page, open_served  # noqa: F401 - fixtures for pages
 from tlkit import interruption
 from tlkit.errors import BundleError
+from tlkit.tasks import find_task
+from tlkit.tasks.objects_task import ObjectsTask
 
 # Keras reads these when it is first imported, which a test module may do before any fixture runs.
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
@@ -389,3 +391,16 @@ def refuses() -> Refuses:
         assert str(caught.value) == f"{found}\n  Expected: {expected}\n  Fix: {fix}"
 
     return expect
+
+
+@pytest.fixture
+def detection(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectsTask]:
+    """The task `detection`, of which only that half exists that reads data."""
+    monkeypatch.setattr(ObjectsTask, "__abstractmethods__", frozenset())
+    module = ModuleType("tlkit.tasks.detection")
+    task = ObjectsTask()  # type: ignore[abstract]
+    vars(module)["TASK"] = task
+    monkeypatch.setitem(sys.modules, module.__name__, module)
+    find_task.cache_clear()
+    yield task
+    find_task.cache_clear()

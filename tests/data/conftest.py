@@ -3,17 +3,12 @@
 from __future__ import annotations
 
 import io
-import sys
-from collections.abc import Callable, Iterator
-from types import ModuleType
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import pytest
 from PIL import Image
-
-from tlkit.tasks import find_task
-from tlkit.tasks.objects_task import ObjectsTask
 
 
 @pytest.fixture
@@ -35,16 +30,3 @@ def quarters() -> Image.Image:
     pixels[:24, :32], pixels[:24, 32:] = (220, 30, 30), (30, 180, 40)
     pixels[24:, :32], pixels[24:, 32:] = (30, 50, 210), (230, 210, 40)
     return Image.fromarray(pixels)
-
-
-@pytest.fixture
-def detection(monkeypatch: pytest.MonkeyPatch) -> Iterator[ObjectsTask]:
-    """The task `detection`, of which only that half exists that reads data."""
-    monkeypatch.setattr(ObjectsTask, "__abstractmethods__", frozenset())
-    module = ModuleType("tlkit.tasks.detection")
-    task = ObjectsTask()  # type: ignore[abstract]
-    vars(module)["TASK"] = task
-    monkeypatch.setitem(sys.modules, module.__name__, module)
-    find_task.cache_clear()
-    yield task
-    find_task.cache_clear()

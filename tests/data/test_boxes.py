@@ -30,8 +30,9 @@ from tlkit.data.boxes import (
     turn_upright,
 )
 from tlkit.data.images import read_picture
-from tlkit.outputs import Box
+from tlkit.outputs import DETECTION, TASKS, Box
 
+HINT = ("To find all objects of an image, add --task detection.",) if DETECTION in TASKS else ()
 IMAGE = Path("/data/1.jpg")
 STORED_SIZE = (80, 48)
 DRAWN = (10.0, 6.0, 34.0, 20.0)
@@ -204,6 +205,7 @@ def test_a_report_counts_images_boxes_and_complaints() -> None:
     assert (report.num_images_without, report.num_images_with_one, report.num_images_with_several) == (2, 1, 2)
     assert report.sentences() == (
         "6 boxes on 3 images; 2 images have more than one; the largest is used; 2 images have none.",
+        *HINT,
         "2 × box without width or height; skipped, e.g. /data/1.jpg.",
         "1 × box smaller than one pixel; skipped, e.g. /data/1.jpg.",
     )
@@ -231,4 +233,5 @@ def test_a_report_speaks_of_one_thing_in_the_singular() -> None:
     report.add_image([])
     assert report.sentences() == (
         "3 boxes on 2 images; 1 image has more than one; the largest is used; 1 image has none.",
+        *HINT,
     )

@@ -14,9 +14,10 @@ from tlkit.data.dataset import read_dataset, read_evaluation_set
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
 from tlkit.errors import DataError
-from tlkit.outputs import Box
+from tlkit.outputs import DETECTION, TASKS, Box
 from tlkit.recipes.settings import DataSettings
 
+HINT = ("To find all objects of an image, add --task detection.",) if DETECTION in TASKS else ()
 SIZE = (40, 30)
 Row = tuple[str, Any, Any, Any, Any, str]
 
@@ -61,6 +62,7 @@ def test_an_image_gets_a_box_of_its_own_class_though_another_is_larger(read: Cal
     dog = manifest.root / "dog/0.png"
     assert manifest.notices == (
         "20 boxes on 8 images; 4 images have more than one; the largest of the image's own class is used.",
+        *HINT,
         f"4 × box without a class although others have one; skipped, e.g. {dog}.",
         f"4 × box of another class than its image; skipped, e.g. {dog}.",
     )
@@ -155,6 +157,7 @@ def test_class_and_box_come_from_the_same_sound_box(read: Callable[..., Manifest
     images = manifest.root / "images"
     assert manifest.notices == (
         "10 boxes on 8 images; 2 images have more than one; the largest is used.",
+        *HINT,
         f"1 × box entirely outside the image; skipped, e.g. {images}/0.png.",
         f"1 × box that extends beyond the image; clipped, e.g. {images}/1.png.",
         f"1 × image with boxes of several classes; the class of its largest box is used, e.g. {images}/1.png.",

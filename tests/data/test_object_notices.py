@@ -5,8 +5,10 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
-from tlkit.data.manifest import ImageRecord
-from tlkit.data.object_notices import describe_objects, describe_small_objects
+import pytest
+
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.object_notices import advise_on_size, describe_objects, describe_small_objects
 from tlkit.tasks.objects import SceneObject, write_objects
 
 
@@ -58,3 +60,16 @@ def test_nothing_is_said_where_few_objects_are_small_or_there_are_none() -> None
     assert describe_small_objects(records, image_size=320, fit="pad") is None
     assert describe_small_objects([make_record([])], image_size=320, fit="pad") is None
     assert describe_small_objects([], image_size=320, fit="pad") is None
+
+
+@pytest.mark.usefixtures("detection")
+def test_a_manifest_gets_the_advice_among_its_notices() -> None:
+    manifest = Manifest(Path("/data"), ("cat",), (make_record([make_square(20)]),), notices=("One.",), task="detection")
+    assert advise_on_size(manifest, image_size=(320, 320), fit="pad").notices == (
+        "One.",
+        "1 of 1 objects are smaller than 8 x 8 pixels in an input of 320 x 320, too small for most to be found; with "
+        "--image-size 416, 0 are.",
+    )
+    assert advise_on_size(manifest, image_size=(416, 416), fit="pad") is manifest
+    other = Manifest(Path("/data"), (), (), task="classification")
+    assert advise_on_size(other, image_size=(320, 320), fit="pad") is other

@@ -2,10 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
 import pytest
 
+from tlkit.commands.audit import AuditRequest, run_audit
+from tlkit.commands.compare import run_compare
+from tlkit.commands.leak import run_leak
+from tlkit.errors import SettingError
+from tlkit.probes.candidates import ComparisonRequest
+from tlkit.recipes.settings import BackboneSettings, DataSettings
+from tlkit.reports.console import Console
 from tlkit.tasks.objects import BACKGROUND, SceneObject, write_objects
-from tlkit.tasks.objects_task import ObjectsTask
+from tlkit.tasks.objects_task import ObjectsTask, refuse_objects
 
 APE = SceneObject("ape", 0, 0, 1, 1)
 FISH = SceneObject("fish", 1, 2, 30, 40)
@@ -41,3 +52,38 @@ def test_answers_are_described_in_words(task: ObjectsTask) -> None:
         True,
         1,
     )
+
+
+@pytest.mark.usefixtures("detection")
+def test_what_needs_one_answer_of_each_image_is_refused() -> None:
+    refuse_objects("classification", "tlkit leak")
+    with pytest.raises(SettingError) as caught:
+        refuse_objects("detection", "tlkit leak")
+    assert str(caught.value) == str(
+        SettingError(
+            "tlkit leak does not apply to detection yet.",
+            expected="images with one answer each: a class, labels or a value",
+            fix="use tlkit evaluate for how well objects are found, or another --task for the data.",
+        )
+    )
+
+
+@pytest.mark.usefixtures("detection")
+@pytest.mark.parametrize(
+    ("command", "run"),
+    [
+        ("leak", lambda data, **common: run_leak(data, group_by=None, console=Console(), **common)),
+        (
+            "compare",
+            lambda data, **common: run_compare(data, requested=ComparisonRequest(), console=Console(), **common),
+        ),
+        ("audit", lambda data, **common: run_audit(AuditRequest(data, None, **common), console=Console())),
+    ],
+)
+def test_commands_that_need_one_answer_refuse_before_they_read(
+    command: str, run: Callable[..., Any], tmp_path: Path
+) -> None:
+    settings, backbone = DataSettings(task="detection"), BackboneSettings("tiny")
+    with pytest.raises(SettingError) as caught:
+        run(tmp_path, data_settings=settings, backbone_settings=backbone, seed=0, out=None)
+    assert caught.value.found == f"tlkit {command} does not apply to detection yet."

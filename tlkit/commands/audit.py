@@ -50,6 +50,7 @@ from tlkit.reports.page import Section
 from tlkit.reports.printed_table import write_csv
 from tlkit.runs.image_map import make_map
 from tlkit.runs.origin import describe_making
+from tlkit.tasks.objects_task import refuse_objects
 
 AUDIT = "an audit"
 LABELS_FILE = "labels.csv"
@@ -100,6 +101,7 @@ def run_audit(request: AuditRequest, *, console: Console) -> dict[str, Any]:
     """
     started = time.perf_counter()
     request = _complete(request)
+    refuse_objects(request.data_settings.task, "tlkit audit")
     check_cluster(request.ray, request.backbone_settings.devices)
     backbone = resolve_backbone(request.backbone_settings)
     check_weights(backbone.entry, backbone.weights)

@@ -39,6 +39,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_comparison
 from tlkit.reports.output_folder import choose_picture
 from tlkit.runtime import read_resident_memory, release_memory, start_keras, watch_peak_memory
+from tlkit.tasks.objects_task import refuse_objects
 from tlkit.training.first_model import fetch_weights
 
 NUM_TIMED_IMAGES = 96
@@ -77,6 +78,7 @@ def run_compare(
     """
     started = time.perf_counter()
     candidates = list_candidates(requested, backbone_settings, seed=seed)
+    refuse_objects(data_settings.task, "tlkit compare")
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = choose_picture(out, data, "compared")
     cache_root = default_cache_root()

@@ -45,6 +45,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.figures import draw_leaks
 from tlkit.reports.output_folder import choose_picture
 from tlkit.tasks import find_task
+from tlkit.tasks.objects_task import refuse_objects
 from tlkit.training.first_model import fetch_weights
 
 
@@ -81,6 +82,7 @@ def run_leak(
     started = time.perf_counter()
     backbone = resolve_backbone(backbone_settings)
     check_weights(backbone.entry, backbone.weights)
+    refuse_objects(data_settings.task, "tlkit leak")
     check_recipe(Recipe(data=data_settings), source="settings")
     picture = choose_picture(out, data, "metadata")
     data_settings = _choose_columns(data, data_settings, group_by)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from statistics import median
 
 import numpy as np
@@ -10,10 +11,10 @@ import numpy as np
 from tlkit.data.box_views import place_objects
 from tlkit.data.class_checks import count
 from tlkit.data.image_boxes import ImageBoxes
-from tlkit.data.manifest import ImageRecord
+from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.data.views import View
 from tlkit.outputs import format_value
-from tlkit.tasks import Task
+from tlkit.tasks import Task, find_task
 from tlkit.tasks.objects import read_objects
 
 SMALLEST_EDGE_PX = 8
@@ -77,6 +78,14 @@ def describe_small_objects(records: Sequence[ImageRecord], *, image_size: int, f
         if larger > image_size and remaining <= _NOTED_SHARE * len(edges):
             return f"{found}; with --image-size {larger}, {remaining:,} are."
     return f"{found}; cut the images into tiles, with the boxes of each."
+
+
+def advise_on_size(manifest: Manifest, *, image_size: tuple[int, int], fit: str) -> Manifest:
+    """Return the manifest with a notice if many of its objects are too small in an input of (height, width) pixels."""
+    if not find_task(manifest.task).has_objects:
+        return manifest
+    advice = describe_small_objects(manifest.records, image_size=image_size[0], fit=fit)
+    return replace(manifest, notices=(*manifest.notices, advice)) if advice else manifest
 
 
 def _measure_edges(records: Sequence[ImageRecord], *, fit: str) -> np.ndarray:

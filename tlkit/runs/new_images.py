@@ -29,6 +29,7 @@ from tlkit.reports.output_folder import check_output_folder, choose_output_folde
 from tlkit.reports.thumbnails import make_thumbnail
 from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import describe_unfinished
+from tlkit.tasks.objects_task import refuse_objects
 from tlkit.tasks.predictions import Prediction
 
 UNLABELLED = ""
@@ -110,9 +111,10 @@ def open_comparison(
         BackboneError: The engine asked for is not installed.
         DataError: There is no usable new image, or the table cannot be read.
         RunError: The bundle is without its run, or `out` is in the way of something or in use.
-        SettingError: The sources are those of standard input, or metadata are missing.
+        SettingError: The sources are those of standard input, or metadata are missing, or the model finds objects.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
+    refuse_objects(spec.task, kind.capitalize())
     if notice := describe_unfinished(run):
         console.warn(notice)
     folder, manifest = read_run_images(run, purpose=purpose)

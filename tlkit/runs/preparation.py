@@ -9,6 +9,7 @@ from tlkit.data.dataset import read_dataset
 from tlkit.data.earlier import EarlierImages
 from tlkit.data.file_index import FileIndex
 from tlkit.data.manifest import Manifest
+from tlkit.data.object_notices import advise_on_size
 from tlkit.recipes import Recipe, ResolvedBackbone, check_recipe, expand_gradual, resolve_backbone, resolve_recipe
 from tlkit.reports.console import Console
 from tlkit.runs.folder import EarlierRun, read_earlier_run
@@ -60,7 +61,7 @@ def fetch_inputs(data: Path, plan: RunPlan, cache_root: Path, console: Console) 
             f"{earlier.path} is a bundle without its run, so its training images are not known: "
             "validation may contain some of them and look too good."
         )
-    return read_dataset(
+    manifest = read_dataset(
         data,
         recipe.data,
         seed=recipe.training.seed,
@@ -68,6 +69,7 @@ def fetch_inputs(data: Path, plan: RunPlan, cache_root: Path, console: Console) 
         earlier=EarlierImages(earlier.spec.class_names, earlier.spec.grey, earlier.splits or {}) if earlier else None,
         progress=lambda total: console.progress("Checking images", total),
     )
+    return advise_on_size(manifest, image_size=plan.backbone.image_size, fit=recipe.backbone.fit)
 
 
 def print_images(manifest: Manifest, console: Console) -> None:

@@ -8,7 +8,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.errors import SettingError
 from tlkit.tasks.base import Task
+from tlkit.tasks.finding import find_task
 from tlkit.tasks.objects import (
     describe_objects,
     find_rarest_names,
@@ -60,3 +62,21 @@ class ObjectsTask(Task):
     def fewest_names(self, *, has_box: bool) -> int:
         """Return one."""
         return 1
+
+
+def refuse_objects(task: str, purpose: str) -> None:
+    """Refuse a task whose answer is the objects in an image, where each image needs one answer.
+
+    Args:
+        task: One of `tlkit.outputs.TASKS`.
+        purpose: What is refused, as it is called: "tlkit leak", "drift".
+
+    Raises:
+        SettingError: It is such a task.
+    """
+    if find_task(task).has_objects:
+        raise SettingError(
+            f"{purpose} does not apply to {task} yet.",
+            expected="images with one answer each: a class, labels or a value",
+            fix="use tlkit evaluate for how well objects are found, or another --task for the data.",
+        )
