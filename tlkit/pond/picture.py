@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import NamedTuple
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
 from tlkit.pond.body import Pose
@@ -20,6 +21,8 @@ from tlkit.pond.scenery import draw_branch, draw_bubbles, draw_lily_pads, draw_s
 from tlkit.pond.water import choose_scene, paint_water
 
 SUPERSAMPLING = 3
+SEEN_ALPHA = 60
+"""Pixels of a fish with a higher alpha, 0..255, are seen; the rest is the edge of a fin."""
 
 
 class Box(NamedTuple):
@@ -46,6 +49,15 @@ def draw_picture(
         The RGB picture, and the box around the part of the fish within the frame, including fins, barbels and what
         weeds hide.
     """
+    canvas = paint_behind(size, hour, random)
+    fish = draw_fish(kind, _choose_pose(kind, canvas.size, random), canvas.scene, random, canvas.size)
+    canvas.image.paste(fish, (0, 0), fish)
+    paint_in_front(canvas)
+    return finish_picture(canvas.image.reduce(SUPERSAMPLING), random), _box_around(fish)
+
+
+def paint_behind(size: tuple[int, int], hour: int, random: np.random.Generator) -> Canvas:
+    """Return the pond without fish, `SUPERSAMPLING` times as large as its picture; arguments as for `draw_picture`."""
     scene = choose_scene(size, hour, random)
     large = (size[0] * SUPERSAMPLING, size[1] * SUPERSAMPLING)
     distance = Canvas(paint_water(scene, random), scene, random)
@@ -57,10 +69,12 @@ def draw_picture(
         if random.random() < chance:
             draw_thing(canvas)
     plant_weeds(canvas, 4, ground=1.02, haze=random.uniform(0.15, 0.5))
-    fish = draw_fish(kind, _choose_pose(kind, large, random), scene, random, large)
-    canvas.image.paste(fish, (0, 0), fish)
+    return canvas
+
+
+def paint_in_front(canvas: Canvas) -> None:
+    """Paint the weeds that grow in front of the fish."""
     plant_weeds(canvas, 2, ground=1.05, haze=0.03)
-    return _finish(canvas.image.reduce(SUPERSAMPLING), random), _box_around(fish)
 
 
 def _choose_pose(kind: Kind, large: tuple[int, int], random: np.random.Generator) -> Pose:
@@ -75,7 +89,8 @@ def _choose_pose(kind: Kind, large: tuple[int, int], random: np.random.Generator
     )
 
 
-def _finish(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+def finish_picture(picture: Image.Image, random: np.random.Generator) -> Image.Image:
+    """Return a picture of the final size with the camera's vignette and noise."""
     width, height = picture.size
     x, y = np.linspace(-1, 1, width, dtype=np.float32), np.linspace(-1, 1, height, dtype=np.float32)[:, None]
     vignette = 1 - 0.30 * ramp(x * x + y * y, 0.5, 2.2)
@@ -84,8 +99,13 @@ def _finish(picture: Image.Image, random: np.random.Generator) -> Image.Image:
     return Image.fromarray(np.clip(pixels, 0, 255).astype(np.uint8))
 
 
+def is_of_fish(fish: Image.Image) -> NDArray[np.bool_]:
+    """Return which pixels of a drawn fish are opaque enough to be seen, (height, width)."""
+    return np.asarray(fish.getchannel("A")) > SEEN_ALPHA
+
+
 def _box_around(fish: Image.Image) -> Box:
-    bounds = fish.getchannel("A").point(lambda level: 255 if level > 60 else 0).getbbox()
+    bounds = fish.getchannel("A").point(lambda level: 255 if level > SEEN_ALPHA else 0).getbbox()
     if bounds is None:
         raise AssertionError("the fish lies outside its picture")
     left, top, right, bottom = bounds
