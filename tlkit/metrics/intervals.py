@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 Z_95 = 1.959963984540054
 MIN_RESAMPLES, MAX_RESAMPLES = 200, 2000
+_NO_WIDTH = 1e-6
 _MAX_DRAWS = 100_000_000
 _MAX_COUNTS_AT_ONCE = 2**22
 
@@ -34,14 +35,14 @@ class Interval:
         return f"{write(self.value)} ({write(self.low)} to {write(self.high)})"
 
 
-def compute_wilson_interval(num_right: int, num_images: int) -> Interval:
+def compute_wilson_interval(num_right: float, num_images: int) -> Interval:
     """Return the fraction right with its 95 % Wilson score interval.
 
     It stays within 0..1 and keeps its coverage for few images and for accuracies near 1, unlike the normal
     approximation (Wilson 1927; Brown, Cai and DasGupta 2001, "Interval Estimation for a Binomial Proportion").
 
     Args:
-        num_right: 0..num_images.
+        num_right: 0..num_images; a fraction if images are right in part.
         num_images: At least 1.
 
     Examples:
@@ -101,17 +102,72 @@ def compute_bootstrap_interval(
         is_biased: Whether resamples have larger or smaller values than the images themselves, as sums of absolute
             differences have; the interval is then moved by the mean difference.
     """
-    num_resamples = max(MIN_RESAMPLES, min(MAX_RESAMPLES, _MAX_DRAWS // (num_images * num_passes)))
+    num_resamples = _count_resamples(num_images, num_passes)
     figures = np.concatenate([compute(counts) for counts in _iterate_resamples(num_images, num_resamples)])
-    defined = figures[~np.isnan(figures)]
-    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
-    shift = value - float(defined.mean()) if is_biased and len(defined) else 0.0
-    return Interval(value, low=min(value, float(low) + shift), high=max(value, float(high) + shift))
+    return _enclose(value, figures, num_shifts=int(is_biased))
+
+
+def compute_bootstrap_intervals(
+    values: Sequence[float],
+    compute: Callable[[NDArray[np.float64]], NDArray[np.floating[Any]]],
+    num_images: int,
+    *,
+    num_passes: int = 1,
+) -> list[Interval]:
+    """Return several fractions with their intervals, as `compute_bootstrap_interval` does, from the same resamples.
+
+    The values are taken to exceed those of the population as much as resamples exceed the images, as maxima do. Each
+    interval lies around the value less this bias (Efron and Tibshirani 1993, chapter 10), but includes the value.
+
+    Args:
+        values: The values on the images themselves, 0..1.
+        compute: As there, but returns float (values, r).
+        num_images: At least 1.
+        num_passes: As there.
+    """
+    num_resamples = _count_resamples(num_images, num_passes)
+    parts = [compute(counts) for counts in _iterate_resamples(num_images, num_resamples)]
+    intervals = [
+        _enclose(value, figures, num_shifts=2)
+        for value, figures in zip(values, np.concatenate(parts, axis=1), strict=True)
+    ]
+    return [Interval(each.value, max(0.0, each.low), min(1.0, each.high)) for each in intervals]
+
+
+def widen_interval(interval: Interval, num_images: int) -> Interval:
+    """Return a fraction's interval; if resamples agree, the Wilson interval of as large a share of the images instead.
+
+    Args:
+        interval: Of a value 0..1.
+        num_images: The images that the value is measured on, at least 1.
+    """
+    if interval.high - interval.low > _NO_WIDTH:
+        return interval
+    return compute_wilson_interval(interval.value * num_images, num_images)
 
 
 def compute_mean_interval(values: NDArray[np.floating[Any]]) -> Interval:
     """Return the mean of a value of each image, float (n,), with its 95 % bootstrap interval."""
     return compute_bootstrap_interval(float(values.mean()), lambda counts: values @ counts / len(values), len(values))
+
+
+def _count_resamples(num_images: int, num_passes: int) -> int:
+    return max(MIN_RESAMPLES, min(MAX_RESAMPLES, _MAX_DRAWS // (num_images * num_passes)))
+
+
+def _enclose(value: float, figures: NDArray[np.floating[Any]], *, num_shifts: int) -> Interval:
+    """Return a value with the interval that holds 95 % of its resampled figures, but moved.
+
+    Args:
+        value: The value itself.
+        figures: Float (r,); undefined ones are NaN.
+        num_shifts: How many times the interval is moved by the difference of the value from their mean: once to lie
+            around the value, twice to lie as far below it as they are above.
+    """
+    defined = figures[~np.isnan(figures)]
+    low, high = np.percentile(defined, [2.5, 97.5]) if len(defined) else (value, value)
+    shift = num_shifts * (value - float(defined.mean())) if num_shifts and len(defined) else 0.0
+    return Interval(value, low=min(value, float(low) + shift), high=max(value, float(high) + shift))
 
 
 def _iterate_resamples(num_images: int, num_resamples: int) -> Iterator[NDArray[np.float64]]:

@@ -97,7 +97,8 @@ class Verdicts(ABC):
         return rows[np.argsort(-self.losses[rows], kind="stable")]
 
 
-def _sort_mistakes(mistakes: list[CommonMistake]) -> list[CommonMistake]:
+def sort_mistakes(mistakes: list[CommonMistake]) -> list[CommonMistake]:
+    """Return mistakes by the number of their images, the most frequent first."""
     return sorted(mistakes, key=lambda each: (-len(each.rows), each.title))
 
 
@@ -155,7 +156,7 @@ class ClassVerdicts(Verdicts):
         for row in self.rank(np.flatnonzero(self.true != self.predicted)).tolist():
             names = self.class_names[self.true[row]], self.class_names[self.predicted[row]]
             pairs.setdefault(names, []).append(row)
-        return _sort_mistakes(
+        return sort_mistakes(
             [
                 CommonMistake(f"{true} predicted as {predicted}", {"true": true, "predicted": predicted}, rows)
                 for (true, predicted), rows in pairs.items()
@@ -230,7 +231,7 @@ class LabelVerdicts(Verdicts):
                 name, rows = self.label_names[label], self.rank(np.flatnonzero(masks[:, label])).tolist()
                 title = f"{name} missed" if facet == "missed" else f"{name} predicted wrongly"
                 mistakes.append(CommonMistake(title, {facet: name}, rows))
-        return _sort_mistakes(mistakes)
+        return sort_mistakes(mistakes)
 
     def _name(self, row: int, mask: NDArray[np.bool_]) -> list[tuple[str, str]]:
         """Return names and probabilities of some labels of an image."""
