@@ -5,13 +5,16 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
+from tlkit.backbones.maps import MapLayout
 from tlkit.errors import BackboneError
 from tlkit.heads import HEADS, build_head
-from tlkit.outputs import CLASSIFICATION
+from tlkit.outputs import CLASSIFICATION, DETECTION
 from tlkit.tasks import Outputs
 
 THREE_CLASSES = Outputs(CLASSIFICATION, 3)
-SHAPES = {kind: (16,) if head.pooling == "avg" else (4, 4, 16) for kind, head in HEADS.items()}
+SHAPES = {
+    kind: (16,) if head.pooling == "avg" else (4, 4, 16) for kind, head in HEADS.items() if not head.finds_objects
+}
 
 
 @pytest.mark.parametrize("kind", SHAPES)
@@ -38,6 +41,18 @@ def test_the_dense_head_is_the_one_of_the_course_notes() -> None:
 def test_the_conv_head_scores_every_place_of_the_map() -> None:
     head = build_head("conv", feature_shape=(5, 6, 16), outputs=THREE_CLASSES, dropout=0.5, units=8)
     assert head.get_layer("score_map").output.shape == (None, 5, 6, 3)
+
+
+def test_the_detector_finds_nothing_before_it_has_learnt() -> None:
+    layout = MapLayout(((4, 4, 16), (2, 2, 8)))
+    outputs = Outputs(DETECTION, 6, map_sizes=layout.sizes)
+    head = build_head("detector", feature_shape=(layout.width,), outputs=outputs, dropout=0.0, units=8, layout=layout)
+    features = np.random.default_rng(0).normal(size=(5, layout.width)).astype(np.float32)
+    answers = np.asarray(head({"feature": features})["answer"])
+    assert answers.shape == (5, *outputs.answer_shape) == (5, 20, 6)
+    assert answers.dtype == np.float32
+    assert answers[..., 4:] == pytest.approx(np.log(0.01 / 0.99))
+    assert outputs.num_row_values == 600
 
 
 def test_only_the_linear_head_takes_a_pooled_vector() -> None:

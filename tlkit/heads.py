@@ -19,9 +19,10 @@ from tlkit.errors import BackboneError
 if TYPE_CHECKING:
     import keras
 
+    from tlkit.backbones.maps import MapLayout
     from tlkit.tasks import Outputs
 
-LINEAR = "linear"
+LINEAR, DETECTOR = "linear", "detector"
 
 
 @dataclass(frozen=True)
@@ -32,8 +33,9 @@ class Head:
         kind: Its name.
         summary: A short description.
         build_body: Builds the layers between the feature and the last layer; called with the feature, dropout and
-            units.
-        pooling: The pooling of the backbone: "avg" for a vector, or "none" for the feature map.
+            units. None for a head that finds objects.
+        pooling: The pooling of the backbone: "avg" for a vector, "none" for the feature map, or "maps" for several.
+        finds_objects: Whether it answers at every cell of several maps, for any number of objects.
         sees_places: Whether its last layer sees positions in the map, which boxes require.
         scores_places: Whether its last layer scores every position of the map, and the logit is the mean. Such a head
             has no layer for boxes or metadata.
@@ -44,38 +46,48 @@ class Head:
 
     kind: str
     summary: str
-    build_body: Callable[[keras.KerasTensor, float, int], keras.KerasTensor]
+    build_body: Callable[[keras.KerasTensor, float, int], keras.KerasTensor] | None
     pooling: str = "none"
     sees_places: bool = False
     scores_places: bool = False
     is_affine: bool = False
     has_units: bool = False
     takes_any_size: bool = False
+    finds_objects: bool = False
 
     @property
     def takes_metadata(self) -> bool:
         """Whether metadata can join the features before its last layer."""
-        return not self.scores_places
+        return not self.scores_places and not self.finds_objects
 
 
 def build_head(
-    kind: str, *, feature_shape: tuple[int, ...], outputs: Outputs, metadata_width: int = 0, dropout: float, units: int
+    kind: str,
+    *,
+    feature_shape: tuple[int, ...],
+    outputs: Outputs,
+    metadata_width: int = 0,
+    dropout: float,
+    units: int,
+    layout: MapLayout | None = None,
 ) -> keras.Model:
     """Build an untrained head.
 
     Args:
         kind: A key of `HEADS`.
-        feature_shape: Without the batch axis: (channels,) for a pooled vector, (height, width, channels) for a map.
+        feature_shape: Without the batch axis: (channels,) for a pooled vector, (height, width, channels) for a map,
+            (width,) for several maps.
         outputs: The outputs.
         metadata_width: Number of metadata values per image. They go through batch norm and a separate last layer, whose
             logits are added (the sum of two layers is one layer on both inputs), so that it can be trained first; see
             `metadata_part`.
         dropout: Dropout `p`, 0 <= p < 1; `dense` uses p/4, p and p/2.
         units: Width of the dense layers or number of filters; not used by a head without such a layer.
+        layout: How several maps lie in the feature, if it has several.
 
     Returns:
         A model from `feature`, float (batch, *feature_shape), and `metadata`, float (batch, metadata_width) if there
-        are any, to `answer`, float32 (batch, num_answers), any range, and, with a box, `box`: its centre and size as
+        are any, to `answer`, float32 (batch, *answer_shape), any range, and, with a box, `box`: its centre and size as
         fractions of the input, float32 (batch, 4): cx, cy, w, h, 0..1. Both are mappings by these names.
 
     Raises:
@@ -92,6 +104,14 @@ def build_head(
         raise ValueError(f"The {kind} head has no layer that metadata could join.")
     feature = keras.Input(feature_shape, name="feature")
     inputs = {"feature": feature}
+    if head.build_body is None:
+        from tlkit.detection.grid import NUM_BOX_VALUES
+        from tlkit.detection.head import build_detector
+
+        assert layout is not None, "with pooling maps"
+        num_classes = outputs.num_answers - NUM_BOX_VALUES
+        answer = build_detector(layout.unpack(feature), num_classes=num_classes, units=units, dropout=dropout)
+        return keras.Model(inputs, {"answer": answer}, name="head")
     x = head.build_body(feature, dropout, units)
     if head.scores_places:
         x = layers.Conv2D(outputs.num_answers, 3, padding="same", kernel_initializer="zeros", name="score_map")(x)
@@ -210,6 +230,15 @@ HEADS = {
         Head("dense", "the Fisheries head", _build_dense, sees_places=True, has_units=True),
         Head("conv", "keeps the map", _build_conv, scores_places=True, has_units=True, takes_any_size=True),
         Head("flat", "one layer on the whole map", _build_flat, sees_places=True, is_affine=True),
+        Head(
+            DETECTOR,
+            "finds objects on maps of several resolutions, for detection",
+            None,
+            pooling="maps",
+            has_units=True,
+            takes_any_size=True,
+            finds_objects=True,
+        ),
     )
 }
 """Every kind of head, by name."""

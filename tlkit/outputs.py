@@ -11,14 +11,21 @@ Box = tuple[float, float, float, float]
 
 CLASSIFICATION, MULTILABEL, REGRESSION = "classification", "multilabel", "regression"
 DETECTION = "detection"
-TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION)
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, DETECTION)
 
 MAX_CLASS_NAME_LENGTH = 200
 
 LABEL_SEPARATOR = "|"
 """What stands between the names of several labels in one cell of a table."""
 
-QUANTITIES = {"accuracy": "accuracy", "label_accuracy": "label accuracy", "r2": "R²", "iou": "IoU", "loss": "loss"}
+QUANTITIES = {
+    "accuracy": "accuracy",
+    "label_accuracy": "label accuracy",
+    "r2": "R²",
+    "map50": "mAP50",
+    "iou": "IoU",
+    "loss": "loss",
+}
 """The figures of a history as people write them."""
 
 

@@ -11,7 +11,7 @@ import pytest
 from PIL import Image
 
 from tlkit.cli.compare import split_names
-from tlkit.recipes.defaults import HEAD_DEFAULTS
+from tlkit.recipes.task_defaults import HEAD_DEFAULTS, TaskDefaults
 
 CANDIDATES = "tiny,tiny:random"
 RunCli = Callable[..., Any]
@@ -61,7 +61,8 @@ def test_heads_and_views_are_ranked_by_trainings_with_what_a_run_costs(
     run_cli: RunCli, make_image_folder: Callable[..., Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 2)
-    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=3))
+    usual = TaskDefaults(head=dataclasses.replace(HEAD_DEFAULTS, epochs=3))
+    monkeypatch.setattr("tlkit.recipes.task_defaults.ONE_ANSWER", usual)
     few = make_image_folder(tmp_path / "photos", {"striped green": 3, "red": 4})
     words = ["--backbones", "mnist_cnn:random", "--engine", "keras", "--image-size", "32", "--heads", "linear"]
     words += ["--views", "1,2", "--out", str(tmp_path / "c.png"), "-q", "--json"]

@@ -11,7 +11,7 @@ from typing import Any, NoReturn
 import pytest
 
 from tlkit.recipes import read_recipe
-from tlkit.recipes.defaults import HEAD_DEFAULTS
+from tlkit.recipes.task_defaults import HEAD_DEFAULTS, TaskDefaults
 
 pytestmark = pytest.mark.usefixtures("untraced")
 
@@ -60,7 +60,8 @@ def test_a_head_then_a_group_then_everything(photos: Path, tmp_path: Path, run_c
 def test_unfreezing_without_a_run_to_start_from_trains_a_head_first(
     photos: Path, tmp_path: Path, run_cli: Callable[..., Any], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=3))
+    usual = TaskDefaults(head=dataclasses.replace(HEAD_DEFAULTS, epochs=3))
+    monkeypatch.setattr("tlkit.recipes.task_defaults.ONE_ANSWER", usual)
     out = tmp_path / "run"
     options = ("--unfreeze", "conv2", "--views", "2", "--policy", "strong", "--epochs", "1", "--out", out, "--json")
     result = run_cli("finetune", photos, *SMALLEST, "--test-fraction", "0.2", *options)

@@ -25,7 +25,7 @@ from tlkit.errors import SettingError
 from tlkit.probes.plan_trial import choose_size, shorten
 from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
 from tlkit.recipes import Recipe, Stage, resolve_stages
-from tlkit.recipes.defaults import HEAD_DEFAULTS
+from tlkit.recipes.task_defaults import HEAD_DEFAULTS, TaskDefaults
 from tlkit.reports.console import Console
 
 pytestmark = pytest.mark.usefixtures("untraced_module")
@@ -150,7 +150,8 @@ def test_the_trial_asks_the_same_images_at_both_depths_and_under_a_linear_head(
     """Flat colours are told apart without training the backbone, also by a linear head, which is then advised."""
     monkeypatch.setattr("tlkit.probes.plan_evidence.MIN_TRIED", 48)
     monkeypatch.setattr("tlkit.probes.plan_trial.MAX_EPOCHS", 1)
-    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=8, lr=1e-2))
+    usual = TaskDefaults(head=dataclasses.replace(HEAD_DEFAULTS, epochs=8, lr=1e-2))
+    monkeypatch.setattr("tlkit.recipes.task_defaults.ONE_ANSWER", usual)
     monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 2)
     stdout = io.StringIO()
     with contextlib.redirect_stdout(stdout):
@@ -182,7 +183,8 @@ def test_the_last_groups_stop_where_the_advice_is_settled_and_the_heads_go_on(
 ) -> None:
     monkeypatch.setattr("tlkit.probes.plan_evidence.MIN_TRIED", 48)
     monkeypatch.setattr("tlkit.probes.plan_trial.MAX_EPOCHS", 1)
-    monkeypatch.setattr("tlkit.recipes.defaults.HEAD_DEFAULTS", dataclasses.replace(HEAD_DEFAULTS, epochs=2, lr=1e-2))
+    usual = TaskDefaults(head=dataclasses.replace(HEAD_DEFAULTS, epochs=2, lr=1e-2))
+    monkeypatch.setattr("tlkit.recipes.task_defaults.ONE_ANSWER", usual)
     monkeypatch.setattr("tlkit.probes.folds.MAX_FOLDS", 4)
     found = {}
     for chance in (-1.0, 1.0):  # no fold is saved, or all that may be

@@ -8,7 +8,8 @@ from typing import Any
 import numpy as np
 import pytest
 
-from tlkit.detection.decoding import activate_answers, decode_answers
+from tlkit.detection.candidates import find_candidates
+from tlkit.detection.decoding import activate_answers, choose_detections, decode_answers
 from tlkit.detection.grid import Grid, encode_boxes
 
 GRID = Grid(((13, 13), (6, 6), (3, 3)))
@@ -138,3 +139,16 @@ def test_an_image_without_candidates_and_no_images_give_no_boxes() -> None:
     assert not decode_answers(nothing, GRID).any()
     assert not decode_answers(nothing, GRID, soft_sigma=0.5).any()
     assert decode_answers(nothing[:0], GRID).shape == (0, 100, 6)
+
+
+def test_the_best_candidates_give_what_all_answers_give() -> None:
+    grid = Grid(((8, 8), (4, 4)))
+    answers = np.random.default_rng(0).normal(size=(3, grid.num_locations, 4 + 2)).astype(np.float32)
+    answers[2, :, 4:] = -9.0  # nothing is found
+    for number in (300, 100):
+        found = np.asarray(find_candidates(answers, grid, num_candidates=number)).reshape(3, number, 6)
+        assert (np.diff(found[:, :, 4], axis=1) <= 0).all()
+        if number == 300:
+            assert not found[:, 2 * grid.num_locations :].any()
+            np.testing.assert_allclose(choose_detections(found), decode_answers(answers, grid), atol=1e-5)
+            assert choose_detections(found)[:2, 0, 4].all()

@@ -91,7 +91,7 @@ def test_the_sizes_of_maps_survive_json(spec: BundleSpec) -> None:
         (
             {"head": {"kind": "lambda", "dropout": 0.5, "units": 64}},
             "bundle.json: head: kind is 'lambda'.",
-            "one of linear, dense, conv, flat",
+            "one of linear, dense, conv, flat, detector",
         ),
         (
             {"class_names": ["cat"]},
@@ -167,7 +167,11 @@ CLEAN = "1 to 200 characters without control characters"
 @pytest.mark.parametrize(
     ("change", "found", "expected"),
     [
-        ({"task": "detection"}, "bundle.json: task is 'detection'.", "one of classification, multilabel, regression"),
+        (
+            {"task": "tracking"},
+            "bundle.json: task is 'tracking'.",
+            "one of classification, multilabel, regression, detection",
+        ),
         (
             {"task": "regression", "target": AGE},
             "bundle.json: class_names is 3 names.",
@@ -232,7 +236,7 @@ def test_answers_and_metadata_that_do_not_fit_are_refused(
 def test_a_long_value_of_the_head_does_not_fill_the_terminal(refuses: Any, spec: BundleSpec) -> None:
     head = {"kind": "\x1b" * 1000, "dropout": 0.5, "units": 64}
     escaped = "\\x1b" * 15 + "\\x"
-    with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv, flat"):
+    with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv, flat, detector"):
         parse(spec_document(spec) | {"head": head})
 
 

@@ -107,7 +107,7 @@ def test_metadata_that_cannot_be_read_are_refused_before_anything_is_done() -> N
 @pytest.mark.parametrize(
     ("setting", "value", "choices", "fix"),
     [
-        ("task", "multi-label", "classification, multilabel, regression", "did you mean 'multilabel'?"),
+        ("task", "multi-label", "classification, multilabel, regression, detection", "did you mean 'multilabel'?"),
         ("target_scale", "logarithm", "linear, log", "did you mean 'log'?"),
     ],
 )
@@ -145,3 +145,69 @@ def test_an_engine_needs_a_frozen_part() -> None:
         "  Fix: remove it, or set unfreeze to less than all."
     )
     check_recipe(Recipe(backbone=recipe.backbone, stages=(Stage(), Stage(unfreeze="all"))), source="a.toml")
+
+
+OBJECTS: dict[str, Any] = {"task": "detection", "boxes": "annotations"}
+
+
+@pytest.mark.parametrize(
+    ("name", "value"), [("class_weight", "balanced"), ("label_smoothing", 0.1), ("focal", 2.0), ("box_loss", "ciou")]
+)
+def test_settings_of_one_answer_have_no_effect_on_objects(name: str, value: Any) -> None:
+    needed = "boxes" if name == "box_loss" else "task = classification"
+    assert message_of(OBJECTS, head="detector", **{name: value}) == (
+        f"a.toml: {name} = {value} has no effect: the task is detection.\n{ONLY_USED}  Fix: remove it, or set {needed}."
+    )
+
+
+def test_objects_take_no_metadata_and_must_have_boxes() -> None:
+    assert message_of({**OBJECTS, "metadata": "weight"}, head="detector") == (
+        "a.toml: metadata = weight has no effect: the task is detection.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set task = classification."
+    )
+    assert message_of({"task": "detection"}, head="detector") == (
+        "a.toml: task is detection, but there are no boxes.\n"
+        "  Expected: the annotations of the images\n"
+        "  Fix: add --boxes with a folder of PASCAL VOC or YOLO files, a COCO .json, or a table."
+    )
+
+
+def test_each_task_has_its_heads() -> None:
+    assert message_of(OBJECTS, head="dense") == (
+        "a.toml: the dense head does not fit the task detection: it gives one answer for an image.\n"
+        "  Expected: detector for detection\n"
+        "  Fix: use --head detector, or leave out --head."
+    )
+    assert message_of({}, head="detector") == (
+        "a.toml: the detector head does not fit the task classification: it finds objects.\n"
+        "  Expected: another head for classification\n"
+        "  Fix: use --task detection, or another --head."
+    )
+
+
+@pytest.mark.parametrize("name", ["mixup", "cutmix"])
+def test_pictures_with_objects_are_not_mixed(name: str) -> None:
+    mixed: dict[str, Any] = {name: 0.4}
+    stage = Stage(unfreeze="all", **mixed)
+    recipe = Recipe(data=DataSettings(**OBJECTS), head=HeadSettings(kind="detector"), stages=(stage,))
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    assert str(problem.value) == (
+        f"a.toml: stage 1: {name} = 0.4 has no effect: the task is detection, whose pictures are not mixed.\n"
+        f"{ONLY_USED}"
+        "  Fix: remove it, or set task = classification."
+    )
+
+
+def test_frozen_layers_of_a_detector_are_not_computed_in_int8() -> None:
+    recipe = Recipe(
+        data=DataSettings(**OBJECTS), head=HeadSettings(kind="detector"), backbone=BackboneSettings(precision="int8")
+    )
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    assert str(problem.value) == (
+        "a.toml: precision = int8 with task = detection: its loss is judged by one answer for an image.\n"
+        "  Expected: float32, bfloat16 or auto\n"
+        "  Fix: leave out --precision."
+    )

@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from tlkit.data.manifest import ImageRecord, Manifest
-from tlkit.outputs import CLASSIFICATION, REGRESSION
+from tlkit.outputs import CLASSIFICATION, DETECTION, REGRESSION
 from tlkit.recipes import ResolvedStage
 from tlkit.runs.model import summarise_stages
 from tlkit.runs.report import describe_change, qualify_validation
@@ -20,6 +20,7 @@ from tlkit.training.stage_plan import StagePlan
 CLASSES = Outputs(CLASSIFICATION, 3)
 BOXES = Outputs(CLASSIFICATION, 3, has_box=True)
 PRICES = Outputs(REGRESSION, 1)
+OBJECTS = Outputs(DETECTION, 6)
 CONV_LAYERS = " The frozen layers were limiting the model."
 HEAD_OR_DATA = " The head or the data are probably limiting the model."
 
@@ -80,7 +81,7 @@ def figures(loss: float, **others: float) -> dict[str, float]:
         (
             figures(0.61, accuracy=0.5),
             figures(0.63, accuracy=0.75),
-            {"is_kept": True, "decided_by": "score"},
+            {"is_kept": True, "decided_by": "score", "p_value": 0.01},
             CLASSES,
             "Kept: unfreezing block4: accuracy 0.500 → 0.750 (15 more of 60 right), a significant change; validation "
             "loss 0.610 → 0.630." + CONV_LAYERS,
@@ -88,7 +89,7 @@ def figures(loss: float, **others: float) -> dict[str, float]:
         (
             figures(0.61, accuracy=0.75),
             figures(0.6, accuracy=0.5),
-            {"is_kept": False, "decided_by": "score"},
+            {"is_kept": False, "decided_by": "score", "p_value": 0.01},
             CLASSES,
             "Undone: unfreezing block4: accuracy 0.750 → 0.500 (15 fewer of 60 right), a significant change; "
             "validation loss 0.610 → 0.600." + HEAD_OR_DATA,
@@ -96,10 +97,18 @@ def figures(loss: float, **others: float) -> dict[str, float]:
         (
             figures(0.61, accuracy=0.75, iou=0.5),
             figures(0.6, accuracy=0.75, iou=0.625),
-            {"is_kept": True, "decided_by": "score"},
+            {"is_kept": True, "decided_by": "score", "p_value": 0.01},
             BOXES,
             "Kept: unfreezing block4: accuracy 0.750 → 0.750 (as many of 60 right), mean IoU 0.500 → 0.625, a "
             "significant change; validation loss 0.610 → 0.600." + CONV_LAYERS,
+        ),
+        (
+            figures(0.3, map50=0.5),
+            figures(0.31, map50=0.51),
+            {"is_kept": True, "decided_by": "score"},
+            OBJECTS,
+            "Kept: unfreezing block4: mAP50 0.500 → 0.510, not significant; validation loss 0.300 → 0.310."
+            + HEAD_OR_DATA,
         ),
         (
             figures(0.3, r2=0.5),

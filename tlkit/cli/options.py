@@ -21,6 +21,7 @@ from tlkit.places.place import is_place, without_secrets
 from tlkit.recipes import SECTIONS, Stage
 from tlkit.recipes.given import setting_flag, setting_parameter
 from tlkit.recipes.settings import OPEN_PRECISIONS, POLICIES, PRECISIONS
+from tlkit.recipes.task_defaults import list_other_defaults
 from tlkit.reports.console import Console, announce_waits
 
 Function = TypeVar("Function", bound=Callable[..., Any])
@@ -268,8 +269,13 @@ def _help_with_default(field: dataclasses.Field[Any]) -> str:
     default = field.default
     if default is None or isinstance(default, bool) or default is dataclasses.MISSING:
         return text
-    shown = f"{default:g}" if isinstance(default, float) else str(default)
-    return f"{text}  [default: {shown}]"
+    others = {task: value for task, value in list_other_defaults(field.name).items() if value != default}
+    shown = [_show(default), *(f"{_show(value)} for {task}" for task, value in others.items())]
+    return f"{text}  [default: {'; '.join(shown)}]"
+
+
+def _show(value: Any) -> str:
+    return f"{value:g}" if isinstance(value, float) else str(value)
 
 
 def _remember_json(ctx: click.Context, param: click.Parameter, value: bool) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 
 import numpy as np
 from numpy.typing import NDArray
@@ -13,6 +14,9 @@ from tlkit.detection.overlaps import compute_iou_matrix
 MAX_DETECTIONS = 100
 """Boxes kept for each image, as in COCO's evaluation."""
 
+NUM_DETECTION_VALUES = 6
+"""Of a box that is kept: its corners, score and class."""
+
 MIN_SCORE = 0.01
 """Boxes with lower scores are dropped before anything else."""
 
@@ -22,7 +26,8 @@ MAX_IOU = 0.55
 VOTE_IOU = 0.6
 """A box is averaged with those of its class that overlap it so much, weighted by their scores."""
 
-_MAX_CANDIDATES = 300
+MAX_CANDIDATES = 300
+"""Boxes of an image of which those to keep are chosen."""
 
 
 def activate_answers(answers: NDArray[np.float32], grid: Grid) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -66,19 +71,57 @@ def decode_answers(
         x0, y0, x1, y1 in fractions of the input, not clipped; score, 0..1; class index. float32 (n, max_detections, 6),
         padded by rows of zeros.
     """
-    detections = np.zeros((len(answers), max_detections, 6), np.float32)
-    for image, answer in enumerate(answers):
-        boxes, scores, labels = _find_candidates(answer, grid, min_score)
-        overlaps = compute_iou_matrix(boxes, boxes)
-        overlaps[labels[:, None] != labels] = 0.0
-        if soft_sigma is None:
-            kept = _suppress(overlaps > max_iou)[:max_detections]
-            kept_scores = scores[kept]
-        else:
-            kept, kept_scores = _soften(overlaps, scores, soft_sigma, max_detections, min_score)
-        places = _average(boxes, np.where(overlaps[kept] >= vote_iou, scores, 0.0)) if vote_iou < 1 else boxes[kept]
-        detections[image, : len(kept)] = np.column_stack((places, kept_scores, labels[kept]))
+    suppress = partial(
+        _suppress_and_average,
+        max_detections=max_detections,
+        max_iou=max_iou,
+        min_score=min_score,
+        soft_sigma=soft_sigma,
+        vote_iou=vote_iou,
+    )
+    detections = np.zeros((len(answers), max_detections, NUM_DETECTION_VALUES), np.float32)
+    for rows, answer in zip(detections, answers, strict=True):
+        kept = suppress(_find_candidates(answer, grid, min_score))
+        rows[: len(kept)] = kept
     return detections
+
+
+def choose_detections(candidates: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Return what `decode_answers` does, by its defaults, given the best candidates of each image.
+
+    Args:
+        candidates: From `tlkit.detection.candidates.find_candidates`, float32 (n, k, 6).
+
+    Returns:
+        float32 (n, 100, 6).
+    """
+    detections = np.zeros((len(candidates), MAX_DETECTIONS, NUM_DETECTION_VALUES), np.float32)
+    for rows, found in zip(detections, candidates, strict=True):
+        kept = _suppress_and_average(found[found[:, 4] >= MIN_SCORE])
+        rows[: len(kept)] = kept
+    return detections
+
+
+def _suppress_and_average(
+    candidates: NDArray[np.float32],
+    *,
+    max_detections: int = MAX_DETECTIONS,
+    max_iou: float = MAX_IOU,
+    min_score: float = MIN_SCORE,
+    soft_sigma: float | None = None,
+    vote_iou: float = VOTE_IOU,
+) -> NDArray[np.float32]:
+    """Return the rows that are kept of those of an image, (k, 6), best first."""
+    boxes, scores, labels = candidates[:, :4], candidates[:, 4], candidates[:, 5]
+    overlaps = compute_iou_matrix(boxes, boxes)
+    overlaps[labels[:, None] != labels] = 0.0
+    if soft_sigma is None:
+        kept = _suppress(overlaps > max_iou)[:max_detections]
+        kept_scores = scores[kept]
+    else:
+        kept, kept_scores = _soften(overlaps, scores, soft_sigma, max_detections, min_score)
+    places = _average(boxes, np.where(overlaps[kept] >= vote_iou, scores, 0.0)) if vote_iou < 1 else boxes[kept]
+    return np.column_stack((places, kept_scores, labels[kept]))
 
 
 def _average(boxes: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -87,16 +130,14 @@ def _average(boxes: NDArray[np.float32], weights: NDArray[np.float32]) -> NDArra
     return average
 
 
-def _find_candidates(
-    answer: NDArray[np.float32], grid: Grid, min_score: float
-) -> tuple[NDArray[np.float32], NDArray[np.float32], NDArray[np.float32]]:
-    """Return boxes, scores and labels above the lowest score, best first; a location may give several classes."""
+def _find_candidates(answer: NDArray[np.float32], grid: Grid, min_score: float) -> NDArray[np.float32]:
+    """Return box, score and label, (k, 6), above the lowest score, best first; a location may give several classes."""
     logits = answer[:, NUM_BOX_VALUES:]
     places, labels = np.nonzero(logits >= math.log(min_score / (1 - min_score)))
     found = logits[places, labels]
-    order = np.argsort(-found, kind="stable")[:_MAX_CANDIDATES]
+    order = np.argsort(-found, kind="stable")[:MAX_CANDIDATES]
     boxes = decode_boxes(answer[:, :NUM_BOX_VALUES], grid)[places[order]]
-    return boxes, _sigmoid(found[order]), labels[order].astype(np.float32)
+    return np.column_stack((boxes, _sigmoid(found[order]), labels[order].astype(np.float32)))
 
 
 def _suppress(too_close: NDArray[np.bool_]) -> NDArray[np.intp]:

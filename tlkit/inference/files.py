@@ -20,7 +20,7 @@ from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.answering import answer_items
 from tlkit.inference.predictions import make_prediction, write_caption
-from tlkit.inference.scoring import count_files, reasons, recover, render_views, split_rows
+from tlkit.inference.scoring import count_files, reasons, recover, recover_detections, render_views, split_rows
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
@@ -28,6 +28,7 @@ from tlkit.places.copies import show_path
 from tlkit.reports.console import Console
 from tlkit.reports.output_folder import make_output_folder
 from tlkit.reports.sorting import SortedFolders
+from tlkit.tasks import find_task
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
 
 if TYPE_CHECKING:
@@ -269,10 +270,13 @@ def describe_row(
             raise LoadFailure("the model's output is not finite")
         outputs = split_rows(row[np.newaxis], spec)
         box = None
+        answers = outputs.answers
         if outputs.boxes is not None and upright_size is not None:
             box = recover(outputs.boxes[0], upright_size, spec)
+        if find_task(spec.task).has_objects and upright_size is not None:
+            answers = recover_detections(answers, [upright_size], spec)
     except LoadFailure as failure:
         return Prediction(name, error=failure.reason, upright_size=upright_size)
     distance = None if outputs.distances is None else outputs.distances[0]
-    prediction = make_prediction(name, outputs.answers[0], box, distance, spec, top_k=top_k)
+    prediction = make_prediction(name, answers[0], box, distance, spec, top_k=top_k)
     return dataclasses.replace(prediction, upright_size=upright_size)

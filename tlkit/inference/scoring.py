@@ -17,11 +17,12 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.box_views import recover_box
+from tlkit.data.box_views import recover_box, recover_objects
 from tlkit.data.image_file import Decoded, ImageFile, SourceImage
 from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.views import PICTURE_ITSELF, View, ViewPlan
+from tlkit.detection.decoding import MAX_DETECTIONS, NUM_DETECTION_VALUES
 from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.answering import answer_items
@@ -30,6 +31,7 @@ from tlkit.inference.rows import Method
 from tlkit.models.predictor import Predictor, to_values
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
+from tlkit.tasks import find_task
 
 MAX_FLOAT16 = 65504.0
 """The largest feature that is kept."""
@@ -42,7 +44,9 @@ class Scores:
 
     Attributes:
         records: The images, one per row.
-        answers: float32 (n, num_answers) probabilities, 0..1, or float64 (n, 1) values in their own unit.
+        answers: float32 (n, num_answers) probabilities, 0..1; float64 (n, 1) values in their own unit; or objects,
+            float32 (n, 100, 6): left, top, right, bottom in pixels of the upright image, score and class, the best
+            first, zeros where there are fewer.
         boxes: In pixels of the upright images; None if the model predicts none.
         failures: Images that have become unusable since they were checked.
         distances: Distance from the training images, float32 (n,), 0..1; None if the model does not measure it.
@@ -139,7 +143,8 @@ def score_records(
     features: list[NDArray[np.float16]] = []
     method: Method = "predict_with_features" if with_features else "predict"
     collector = None
-    if explain and classifier.map_shape and views.num_views == 1 and len(records) <= MAX_EXPLAINED:
+    has_objects = find_task(spec.task).has_objects
+    if explain and not has_objects and classifier.map_shape and views.num_views == 1 and len(records) <= MAX_EXPLAINED:
         collector = EvidenceCollector(spec, classifier.map_shape, explain)
         method = "predict_with_maps"
     num_values = math.prod(classifier.map_shape or ()) if collector else 0
@@ -160,13 +165,13 @@ def score_records(
         if advance:
             advance(1)
     outputs = split_rows(np.concatenate(rows), spec)
+    sizes = [(record.height, record.width) for record in scored]
     boxes = None
     if outputs.boxes is not None:
-        sizes = [(record.height, record.width) for record in scored]
         boxes = tuple(map(recover, outputs.boxes, sizes, [spec] * len(sizes)))
     return Scores(
         tuple(scored),
-        outputs.answers,
+        recover_detections(outputs.answers, sizes, spec) if has_objects else outputs.answers,
         boxes,
         tuple(failures),
         outputs.distances,
@@ -194,7 +199,7 @@ class SplitOutputs:
     """The parts of a model's rows.
 
     Attributes:
-        answers: As in Scores.
+        answers: As in Scores; but objects float32 (n, 600), with edges as fractions of the input.
         boxes: float32 (n, 4): cx, cy, w, h as fractions of the input; None if the model predicts none.
         distances: As in Scores.
     """
@@ -222,6 +227,24 @@ def _express_answers(answers: NDArray[np.float32], spec: BundleSpec) -> NDArray[
 def recover(fractions: NDArray[np.float32], picture_size: tuple[int, int], spec: BundleSpec) -> Box:
     """Return a predicted box in pixels of the upright image, whose size is (height, width)."""
     return recover_box(fractions, picture_size=picture_size, image_size=spec.image_size, fit=spec.fit)
+
+
+def recover_detections(
+    rows: NDArray[np.floating[Any]], picture_sizes: Sequence[tuple[int, int]], spec: BundleSpec
+) -> NDArray[np.float32]:
+    """Return detected objects in pixels of the upright images, clipped to them: float32 (n, 100, 6), as in `Scores`.
+
+    Args:
+        rows: From `split_rows`, float32 (n, 600).
+        picture_sizes: (height, width) of each upright image.
+        spec: The model's description.
+    """
+    fit, image_size = spec.fit, spec.image_size
+    detections = [
+        recover_objects(row, picture_size=size, image_size=image_size, fit=fit)
+        for row, size in zip(rows.reshape(len(rows), -1, NUM_DETECTION_VALUES), picture_sizes, strict=True)
+    ]
+    return np.stack(detections) if detections else np.zeros((0, MAX_DETECTIONS, NUM_DETECTION_VALUES), np.float32)
 
 
 def _render(image: SourceImage, spec: BundleSpec, view: View | None) -> NDArray[np.uint8]:

@@ -79,8 +79,9 @@ def compute_task_report(spec: BundleSpec, scores: Scores, *, top_k: int | None =
 
 
 def choose_task_thresholds(spec: BundleSpec, scores: Scores) -> tuple[float, ...]:
-    """Return thresholds of labels chosen on these images; empty without labels."""
-    return find_task(spec.task).choose_thresholds(list_targets(spec, scores.records), scores.answers)
+    """Return thresholds of labels, or of objects by class, chosen on these images; empty without either."""
+    targets = list_targets(spec, scores.records)
+    return find_task(spec.task).choose_thresholds(targets, scores.answers, len(spec.class_names))
 
 
 def draw_task_pictures(folder: Path, report: Report, spec: BundleSpec, scores: Scores) -> None:

@@ -40,6 +40,7 @@ def build_head_of(spec: BundleSpec, backbone: Backbone) -> keras.Model:
         metadata_width=spec.metadata.width,
         dropout=spec.head.dropout,
         units=spec.head.units,
+        layout=backbone.map_layout(TOP),
     )
 
 

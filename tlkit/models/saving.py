@@ -125,7 +125,8 @@ def read_bundle(path: Path, *, loader_version: int) -> Classifier:
         for name, array in file.read(hashes[WEIGHTS_FILE]):
             variables[name].assign(array)
     if spec.measures_distance:
-        channels = backbone.feature_shape(TOP)[-1]
+        layout = backbone.map_layout(TOP)
+        channels = (layout.shapes[-1] if layout else backbone.feature_shape(TOP))[-1]
         classifier.novelty = read_novelty(folder, hashes[NOVELTY_FILE], channels)
     finalize_normalization(backbone.model)
     backbone.weights = WeightsInfo(str(folder), hash_arrays(read_arrays(backbone.model)))

@@ -80,7 +80,7 @@ class BundleSpec:
         class_names: Classes or labels, in the order of the logits; empty for values.
         task: One of `tlkit.outputs.TASKS`.
         target: The target value, if values are predicted.
-        thresholds: Decision threshold of each label, 0..1; empty without labels.
+        thresholds: Threshold of each label, or of objects by class, 0..1; empty without either.
         metadata: Encoding of metadata; without columns if the model takes none.
         has_box: Whether the head also predicts a box.
         temperature: Divisor of class logits; 1 for other tasks.
@@ -196,7 +196,7 @@ def parse_spec(document: Any, *, place: str, loader_version: int) -> BundleSpec:
             values["target"], place=f"{place}: target", is_needed=not find_task(task).has_names
         ),
         thresholds=_check_thresholds(
-            values["thresholds"], len(class_names) if find_task(task).has_labels else 0, place=place
+            values["thresholds"], len(class_names) if find_task(task).has_thresholds else 0, place=place
         ),
         metadata=parse_metadata_document(values["metadata"], place=f"{place}: metadata"),
         has_box=check_choice(values, "has_box", (True, False), place=place),

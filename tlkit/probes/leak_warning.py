@@ -26,9 +26,10 @@ def warn_of_leaks(manifest: Manifest, settings: DataSettings, *, seed: int, cons
     Returns:
         The manifest, with a notice of each leak.
     """
-    if find_task(manifest.task).is_exclusive and len(manifest.class_names) < 2:
+    task = find_task(manifest.task)
+    if task.has_objects or (task.is_exclusive and len(manifest.class_names) < 2):
         return manifest
-    records = limit_records(list(manifest.for_training().records), find_task(manifest.task), seed, at_most=MAX_IMAGES)
+    records = limit_records(list(manifest.for_training().records), task, seed, at_most=MAX_IMAGES)
     if len({record.sha256 for record in records}) < MIN_IMAGES:
         return manifest
     requests = [request for request in parse_metadata(settings.metadata) if request.name not in IMAGE_FACTS]

@@ -1,6 +1,6 @@
 """The settings of a run, from the command line, a recipe file or a saved run: declared once, checked once."""
 
-from tlkit.recipes.checks import check_recipe
+from tlkit.recipes.checks import check_recipe, has_single_box
 from tlkit.recipes.defaults import (
     ResolvedBackbone,
     ResolvedStage,
@@ -33,6 +33,7 @@ from tlkit.recipes.settings import (
     Stage,
     TrainingSettings,
 )
+from tlkit.recipes.task_defaults import fill_views, make_sections
 
 __all__ = [
     "FIND",
@@ -54,9 +55,12 @@ __all__ = [
     "build_settings",
     "check_recipe",
     "expand_gradual",
+    "fill_views",
     "find_usual_rate",
+    "has_single_box",
     "list_differences",
     "make_absolute",
+    "make_sections",
     "read_given_recipe",
     "read_recipe",
     "resolve_backbone",

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from tlkit.backbones.catalogue import INT8
 from tlkit.errors import SettingError
-from tlkit.heads import join_kinds
+from tlkit.heads import DETECTOR, join_kinds
 from tlkit.metadata.columns import parse_metadata
+from tlkit.outputs import DETECTION
 from tlkit.recipes.defaults import list_cycle_ends
 from tlkit.recipes.settings import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.tasks import find_task
@@ -32,6 +34,7 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
         raise _without_effect(
             source, f"engine = {recipe.backbone.engine}", "no stage has frozen layers", "unfreeze to less than all"
         )
+    _check_objects(recipe, source)
     _check_boxes(recipe, source)
     _check_task(recipe, source)
     _check_scratch(recipe, source)
@@ -40,9 +43,52 @@ def check_recipe(recipe: Recipe, *, source: str) -> Recipe:
     return recipe
 
 
+def has_single_box(data: DataSettings) -> bool:
+    """Return whether a model predicts one box beside its answer, as in the course notes."""
+    return bool(data.boxes) and not find_task(data.task).has_objects
+
+
+def _check_objects(recipe: Recipe, source: str) -> None:
+    """Raise SettingError if the head does not fit a task of objects, or objects have no boxes."""
+    has_objects = find_task(recipe.data.task).has_objects
+    kind = recipe.head.kind
+    if has_objects != recipe.head.record.finds_objects:
+        fitting = join_kinds("finds_objects") if has_objects else "another head"
+        raise SettingError(
+            f"{source}: the {kind} head does not fit the task {recipe.data.task}: it "
+            f"{'finds objects' if not has_objects else 'gives one answer for an image'}.",
+            expected=f"{fitting} for {recipe.data.task}",
+            fix=f"use --head {DETECTOR}, or leave out --head."
+            if has_objects
+            else f"use --task {DETECTION}, or another --head.",
+        )
+    if has_objects and not recipe.data.boxes:
+        raise SettingError(
+            f"{source}: task is {recipe.data.task}, but there are no boxes.",
+            expected="the annotations of the images",
+            fix="add --boxes with a folder of PASCAL VOC or YOLO files, a COCO .json, or a table.",
+        )
+    if has_objects and recipe.backbone.precision == INT8:
+        raise SettingError(
+            f"{source}: precision = {INT8} with task = {recipe.data.task}: its loss is judged by one answer for an image.",
+            expected="float32, bfloat16 or auto",
+            fix="leave out --precision.",
+        )
+    for number, stage in enumerate(recipe.stages, start=1):
+        for name in ("mixup", "cutmix"):
+            if has_objects and getattr(stage, name):
+                raise _without_effect(
+                    f"{source}: stage {number}",
+                    f"{name} = {getattr(stage, name):g}",
+                    f"the task is {recipe.data.task}, whose pictures are not mixed",
+                    "task = classification",
+                )
+
+
 def _check_boxes(recipe: Recipe, source: str) -> None:
     """Raise SettingError if boxes are asked of a head that cannot learn them, or their settings have no effect."""
-    if recipe.data.boxes and not recipe.head.record.sees_places:
+    has_boxes = has_single_box(recipe.data)
+    if has_boxes and not recipe.head.record.sees_places:
         raise SettingError(
             f"{source}: the {recipe.head.kind} head cannot predict boxes: it does not keep positions.",
             expected=f"a head that keeps positions: {join_kinds('sees_places')}",
@@ -51,10 +97,11 @@ def _check_boxes(recipe: Recipe, source: str) -> None:
     defaults = TrainingSettings()
     for name in ("box_loss", "box_weight"):
         value = getattr(recipe.training, name)
-        if not recipe.data.boxes and value != getattr(defaults, name):
-            raise _without_effect(source, f"{name} = {value}", "there are no boxes", "boxes")
+        if not has_boxes and value != getattr(defaults, name):
+            reason = f"the task is {recipe.data.task}" if recipe.data.boxes else "there are no boxes"
+            raise _without_effect(source, f"{name} = {value}", reason, "boxes")
     for number, stage in enumerate(recipe.stages, start=1):
-        if recipe.data.boxes and (stage.mixup or stage.cutmix):
+        if has_boxes and (stage.mixup or stage.cutmix):
             name = "mixup" if stage.mixup else "cutmix"
             raise SettingError(
                 f"{source}: stage {number}: {name} = {getattr(stage, name):g} with boxes: a mixed picture shows "
@@ -67,7 +114,8 @@ def _check_boxes(recipe: Recipe, source: str) -> None:
 def _check_task(recipe: Recipe, source: str) -> None:
     """Raise SettingError if settings of the answer or of the metadata do not go together."""
     data, training = recipe.data, recipe.training
-    is_regression = not find_task(data.task).has_names
+    task = find_task(data.task)
+    is_regression = not task.has_names
     if is_regression and not data.target:
         raise SettingError(
             f"{source}: task is {data.task}, but there is no target.",
@@ -78,19 +126,23 @@ def _check_task(recipe: Recipe, source: str) -> None:
         ("target", is_regression, f"the task is {data.task}", "task = regression"),
         ("target_scale", is_regression, f"the task is {data.task}", "task = regression"),
         ("label_column", not is_regression, "regression uses target", "target"),
-        ("label_separator", find_task(data.task).has_labels, f"the task is {data.task}", "task = multilabel"),
+        ("label_separator", task.has_labels, f"the task is {data.task}", "task = multilabel"),
     ):
         value = getattr(data, name)
         if not has_effect and value != getattr(DataSettings(), name):
             raise _without_effect(source, f"{name} = {value}", reason, needed)
     for name, has_effect in (
-        ("class_weight", find_task(data.task).is_exclusive),
-        ("label_smoothing", not is_regression),
-        ("focal", not is_regression),
+        ("class_weight", task.is_exclusive),
+        ("label_smoothing", not is_regression and not task.has_objects),
+        ("focal", not is_regression and not task.has_objects),
     ):
         value = getattr(training, name)
         if not has_effect and value != getattr(TrainingSettings(), name):
             raise _without_effect(source, f"{name} = {value}", f"the task is {data.task}", "task = classification")
+    if parse_metadata(data.metadata) and task.has_objects:
+        raise _without_effect(
+            source, f"metadata = {data.metadata}", f"the task is {data.task}", "task = classification"
+        )
     if parse_metadata(data.metadata) and not recipe.head.record.takes_metadata:
         raise SettingError(
             f"{source}: the {recipe.head.kind} head cannot take metadata: no layer of it combines all features.",

@@ -10,9 +10,11 @@ from typing import Any
 from tlkit.backbones.catalogue import INT8, BackboneEntry, find_backbone
 from tlkit.devices import AllDevices, as_word, choose_devices
 from tlkit.errors import SettingError
+from tlkit.outputs import CLASSIFICATION
 from tlkit.recipes.fields import RateSearch
 from tlkit.recipes.origin import MadeBy
 from tlkit.recipes.settings import OPEN_PRECISIONS, BackboneSettings, Recipe, Stage
+from tlkit.recipes.task_defaults import StageDefaults, find_task_defaults
 
 DEFAULT_CYCLES = 3
 
@@ -139,32 +141,16 @@ class ResolvedStage(Stage):
         return self.lr
 
 
-@dataclass(frozen=True)
-class StageDefaults:
-    """What a stage does where it leaves a setting open; see `Stage`."""
-
-    name: str
-    epochs: int
-    batch_size: int
-    lr: float
-    lr_ratio: float
-    patience: int
-
-
-HEAD_DEFAULTS = StageDefaults("head", epochs=30, batch_size=64, lr=1e-3, lr_ratio=1.0, patience=8)
-UNFROZEN_DEFAULTS = StageDefaults("unfreeze-{}", epochs=15, batch_size=32, lr=1e-4, lr_ratio=10.0, patience=8)
-SCRATCH_DEFAULTS = StageDefaults("from-scratch", epochs=60, batch_size=64, lr=2e-3, lr_ratio=1.0, patience=0)
-
-
-def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> ResolvedStage:
+def resolve_stage(stage: Stage, *, number: int, from_scratch: bool, task: str = CLASSIFICATION) -> ResolvedStage:
     """Return the stage with its open defaults filled in.
 
     Args:
         stage: As given.
         number: Its place in the run, from 1.
         from_scratch: Whether it trains a backbone that begins with random weights.
+        task: What is predicted, one of `tlkit.outputs.TASKS`.
     """
-    defaults = _choose_defaults(stage, from_scratch=from_scratch)
+    defaults = _choose_defaults(stage, from_scratch=from_scratch, task=task)
     filled: dict[str, Any] = {
         "name": f"{number}-{defaults.name.format(stage.unfreeze)}",
         "epochs": _default_epochs(stage, defaults),
@@ -177,15 +163,16 @@ def resolve_stage(stage: Stage, *, number: int, from_scratch: bool) -> ResolvedS
     return ResolvedStage(**{**given, **{name: value for name, value in filled.items() if given[name] is None}})
 
 
-def find_usual_rate(stage: Stage, *, from_scratch: bool) -> float:
-    """Return the learning rate of a stage that says nothing of it; arguments as of `resolve_stage`."""
-    return _choose_defaults(stage, from_scratch=from_scratch).lr
+def find_usual_rate(stage: Stage, recipe: Recipe) -> float:
+    """Return the learning rate of a stage of a recipe that says nothing of it."""
+    return _choose_defaults(stage, from_scratch=recipe.is_from_scratch, task=recipe.data.task).lr
 
 
-def _choose_defaults(stage: Stage, *, from_scratch: bool) -> StageDefaults:
+def _choose_defaults(stage: Stage, *, from_scratch: bool, task: str) -> StageDefaults:
+    defaults = find_task_defaults(task)
     if stage.unfreeze == "none":
-        return HEAD_DEFAULTS
-    return SCRATCH_DEFAULTS if from_scratch else UNFROZEN_DEFAULTS
+        return defaults.head
+    return defaults.scratch if from_scratch else defaults.unfrozen
 
 
 def _default_epochs(stage: Stage, defaults: StageDefaults) -> int:
@@ -204,7 +191,7 @@ def resolve_recipe(recipe: Recipe) -> Recipe:
 def resolve_stages(recipe: Recipe) -> tuple[ResolvedStage, ...]:
     """Return the stages of a recipe, each with its open defaults filled in."""
     return tuple(
-        resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch)
+        resolve_stage(stage, number=number, from_scratch=recipe.is_from_scratch, task=recipe.data.task)
         for number, stage in enumerate(recipe.stages, start=1)
     )
 

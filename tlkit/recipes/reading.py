@@ -18,7 +18,8 @@ from tlkit.errors import SettingError, name_fix
 from tlkit.files import write_text
 from tlkit.recipes.checks import check_recipe
 from tlkit.recipes.fields import ANYTHING, NOT_EMPTY, Rule, as_word
-from tlkit.recipes.settings import RECORDS, SECTIONS, Recipe, Stage
+from tlkit.recipes.settings import RECORDS, SECTIONS, DataSettings, Recipe, Stage
+from tlkit.recipes.task_defaults import fill_views, make_sections
 
 Settings = TypeVar("Settings", bound=Any)
 
@@ -135,8 +136,11 @@ def build_recipe(content: Mapping[str, Any], *, source: str, is_whole: bool = Tr
         SettingError: If a key is unknown or a value is outside its rule.
     """
     _refuse_unknown_keys(content, (*SECTIONS, "stage", *RECORDS), where=source)
+    tables = {name: _as_table(content.get(name, {}), f"{source}: [{name}]") for name in SECTIONS | RECORDS}
+    task = build_settings(DataSettings, tables["data"], f"{source}: [data]").task
+    usual = make_sections(task)
     sections = {
-        name: build_settings(section, _as_table(content.get(name, {}), f"{source}: [{name}]"), f"{source}: [{name}]")
+        name: build_settings(section, tables[name], f"{source}: [{name}]", usual.get(name))
         for name, section in (SECTIONS | RECORDS).items()
     }
     stages = content.get("stage", [])
@@ -147,27 +151,37 @@ def build_recipe(content: Mapping[str, Any], *, source: str, is_whole: bool = Tr
             fix="add [[stage]] with unfreeze, epochs and lr.",
         )
     built = tuple(
-        build_settings(Stage, _as_table(stage, f"{source}: [[stage]] {number}"), f"{source}: [[stage]] {number}")
-        for number, stage in enumerate(stages, start=1)
+        _build_stage(stage, task, f"{source}: [[stage]] {number}") for number, stage in enumerate(stages, start=1)
     )
     recipe = Recipe(stages=built, **sections)
     return check_recipe(recipe, source=source) if is_whole else recipe
 
 
-def build_settings(cls: type[Any], values: Mapping[str, Any], where: str) -> Any:
+def _build_stage(content: Any, task: str, where: str) -> Stage:
+    values = _as_table(content, where)
+    stage: Stage = build_settings(Stage, values, where)
+    given = {name: getattr(stage, name) for name in values}
+    filled = Stage(**fill_views(task, given))
+    fresh = filled.unfreeze == "all" and not filled.gradual
+    return dataclasses.replace(filled, views=stage.views) if fresh else filled
+
+
+def build_settings(cls: type[Any], values: Mapping[str, Any], where: str, usual: Any = None) -> Any:
     """Build one settings dataclass from names and values, checking every name, type and rule.
 
     Args:
         cls: DataSettings, BackboneSettings, HeadSettings, TrainingSettings or Stage.
         values: Field names to values; fields left out keep their defaults.
         where: What the user called this place, for errors: `recipe.toml: [head]`, `--head`.
+        usual: Settings whose fields take the place of the defaults; None for the fields' own.
 
     Raises:
         SettingError: Naming the place, the field, the value and the rule.
     """
     fields = {item.name: item for item in dataclasses.fields(cls)}
     _refuse_unknown_keys(values, tuple(fields), where=where)
-    return cls(**{name: _checked(fields[name], value, where) for name, value in values.items()})
+    checked = {name: _checked(fields[name], value, where) for name, value in values.items()}
+    return dataclasses.replace(cls() if usual is None else usual, **checked)
 
 
 def write_recipe(recipe: Recipe, path: Path) -> None:

@@ -77,7 +77,7 @@ class DataSettings:
     )
     task: str = setting(
         "classification",
-        "What to predict: one class, several labels (multilabel) or a value (regression).",
+        "What to predict: one class, several labels (multilabel), a value (regression), or objects in boxes (detection).",
         choices=TASKS,
     )
     target: str | None = setting(None, "Table column with the value to predict, for --task regression.", rule=NOT_EMPTY)
@@ -108,7 +108,7 @@ class DataSettings:
     )
     boxes: str | None = setting(
         None,
-        "Boxes to predict in addition to the class: a folder of PASCAL VOC or YOLO files, a COCO .json, or a table.",
+        "Boxes beside the class, or of objects to detect: a folder of PASCAL VOC or YOLO files, a COCO .json, or a table.",
         rule=NOT_EMPTY,
         words=(),
     )
@@ -128,7 +128,7 @@ class BackboneSettings:
         words=("imagenet", "bundled", "random"),
     )
     image_size: int | None = setting(
-        None, "Side of the square input in pixels (default: the backbone's).", rule=AT_LEAST_ONE
+        None, "Side of the square input in pixels (default: the backbone's; 320 for detection).", rule=AT_LEAST_ONE
     )
     fit: str = setting("squash", "How to make a picture square: squash, crop (centre) or pad.", choices=FITS)
     feature_dtype: str = setting("float16", "Data type of the cached features.", choices=FEATURE_DTYPES)
@@ -212,13 +212,13 @@ class Stage:
     )
     batch_size: int | None = setting(
         None,
-        "Images per training step (default: 64 for a head, 32 unfrozen, 64 from random weights).",
+        "Images per training step (default: 64 for a head, 32 unfrozen, 64 from random weights; 16, 8, 8 for detection).",
         rule=AT_LEAST_ONE,
     )
     lr: float | RateSearch | None = setting(  # noqa: RUF009 - a member of an enum does not change
         None,
         "Learning rate of the head; find: search for it before the stage "
-        "(default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights).",
+        "(default: 1e-3 for a head, 1e-4 unfrozen, 2e-3 from random weights; 2e-3, 2e-4, 2e-3 for detection).",
         rule=Rule("a number above 0, or find", lambda value: value is FIND or value > 0),
         word=FIND,
     )
@@ -269,7 +269,8 @@ class Stage:
     )
     patience: int | None = setting(
         None,
-        "Stop after this many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights).",
+        "Stop after this many epochs without a lower validation loss, or a higher mAP50 in detection; 0: never (default: 8; 0 "
+        "from random weights and for detection).",
         rule=ZERO_OR_MORE,
     )
 

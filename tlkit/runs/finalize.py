@@ -82,7 +82,7 @@ def finish_model(
 
 def forget_choices(spec: BundleSpec) -> BundleSpec:
     """Return a spec without the values chosen on validation images."""
-    thresholds = (UNCHOSEN_THRESHOLD,) * len(spec.class_names) if find_task(spec.task).has_labels else ()
+    thresholds = (UNCHOSEN_THRESHOLD,) * len(spec.class_names) if find_task(spec.task).has_thresholds else ()
     return dataclasses.replace(spec, thresholds=thresholds, temperature=1.0, unknown_above=None)
 
 
@@ -147,11 +147,13 @@ def _fit_novelty(classifier: Classifier, run: Run) -> Novelty | None:
 
 
 def _read_features(classifier: Classifier, manifest: Manifest, run: Run) -> NDArray[np.floating[Any]]:
-    """Return features of a frozen backbone, which are in the cache from training the head: (n, ...)."""
+    """Return features of a frozen backbone, which are in the cache from training the head: (n, ...); the last map."""
     request = run.request_features(TOP)
     trunk = take_trunk(classifier.backbone, request)
     features = ensure_features(manifest, trunk, request, cache_root=run.cache_root, console=run.console)
-    return features.cache.read(features.splits["train"].positions[:, 0])
+    rows = features.cache.read(features.splits["train"].positions[:, 0])
+    layout = classifier.backbone.map_layout(TOP)
+    return rows[:, layout.parts[-1]].reshape(-1, *layout.shapes[-1]) if layout else rows
 
 
 def _compute_features(

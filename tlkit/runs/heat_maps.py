@@ -17,6 +17,7 @@ from tlkit.inference.scoring import Scores
 from tlkit.models.predictor import Predictor
 from tlkit.reports.console import Console
 from tlkit.reports.optional_steps import OptionalSteps
+from tlkit.tasks import find_task
 
 HEAT_MAPS = "The heat maps of mistakes"
 
@@ -46,9 +47,10 @@ class HeatMaps:
             outputs: As for `explain`.
 
         Returns:
-            float32 (n, h, w); None after a failure, and for a model of one class, which has nothing to explain.
+            float32 (n, h, w); None after a failure, for a model of one class, which has nothing to explain, and for one
+            of objects.
         """
-        if not self.predictor.spec.has_one_class:
+        if not self.predictor.spec.has_one_class and not self._finds_objects:
             with self.steps.step(HEAT_MAPS):
                 return self._head.explain(maps, outputs)
         return None
@@ -67,9 +69,12 @@ class HeatMaps:
             outputs: Class or label of each, int64 (n,); 0 for a value.
 
         Returns:
-            float32 (h, w), NaN where the network does not see the picture; by path. Empty after a failure.
+            float32 (h, w), NaN where the network does not see the picture; by path. Empty after a failure, and for a
+            model of objects.
         """
         maps: dict[Path, NDArray[np.float32]] = {}
+        if self._finds_objects:
+            return maps
         with self.steps.step(HEAT_MAPS):
             explained = self.explain_inputs(records, outputs)
             spec = self.predictor.spec
@@ -100,6 +105,10 @@ class HeatMaps:
         places = list(maps)
         stacked = np.stack(list(maps.values())) if maps else np.zeros((0, 1, 1), np.float32)
         return ExplainedRecords(tuple(records[place] for place in places), stacked, outputs[places])
+
+    @property
+    def _finds_objects(self) -> bool:
+        return find_task(self.predictor.spec.task).has_objects
 
     @cached_property
     def _head(self) -> NumpyHead:

@@ -23,14 +23,15 @@ from tlkit.places.copies import show_path
 from tlkit.places.packed.patterns import is_packed
 from tlkit.places.place import is_place
 from tlkit.recipes import (
-    SECTIONS,
     BackboneSettings,
     DataSettings,
     Inputs,
     Recipe,
     Stage,
     TrainingSettings,
+    fill_views,
     make_absolute,
+    make_sections,
     read_given_recipe,
     resolve_backbone,
 )
@@ -163,12 +164,17 @@ def make_finetune_recipe(*, stage: Given, sections: Mapping[str, Given], start_f
         sections: Given settings of each section.
         start_from: The run whose model to train further.
     """
-    last = Stage(**stage)
-    recipe = choose_weights(_base_recipe(sections, start_from, (last,)), start_from)
+    base = _base_recipe(sections, start_from, (Stage(**stage),))
+    shared = fill_views(base.data.task, stage)
+    last = Stage(**shared)
+    draws_fresh_views = last.unfreeze == "all" and not last.gradual
+    if draws_fresh_views and "views" not in stage:
+        last = dataclasses.replace(last, views=1)
+    recipe = choose_weights(dataclasses.replace(base, stages=(last,)), start_from)
     if last.unfreeze == "none" or start_from or recipe.is_from_scratch:
         return recipe
-    head = Stage(**{name: stage[name] for name in ("views", "policy") if name in stage and "views" in stage})
-    if last.unfreeze == "all" and not last.gradual:
+    head = Stage(**{name: shared[name] for name in ("views", "policy") if name in shared and "views" in shared})
+    if draws_fresh_views:
         last = dataclasses.replace(last, views=1)
     return dataclasses.replace(recipe, stages=(head, last))
 
@@ -227,7 +233,7 @@ def _base_recipe(sections: Mapping[str, Given], start_from: Path | None, stages:
 
     The earlier run's engine is not reused if no layer is frozen, nor its number of devices.
     """
-    base: dict[str, Any] = {name: section() for name, section in SECTIONS.items()}
+    base = make_sections(sections["data"].get("task"))
     if start_from:
         if "weights" in sections["backbone"]:
             raise SettingError(

@@ -39,7 +39,7 @@ class OutputSpec(Protocol):
 
     @property
     def thresholds(self) -> tuple[float, ...]:
-        """The decision threshold of each label; empty for other tasks."""
+        """The threshold of each label, or of objects by class; empty for other tasks."""
 
     @property
     def target(self) -> Target | None:
@@ -82,6 +82,11 @@ class Task(ABC):
     def has_labels(self) -> bool:
         """Whether an image may have several of the names, or none, and nothing else."""
         return self.has_names and not self.is_exclusive and not self.has_objects
+
+    @property
+    def has_thresholds(self) -> bool:
+        """Whether each name has a threshold, above which it is predicted."""
+        return self.has_names and not self.is_exclusive
 
     # Targets, from text to arrays
 
@@ -278,8 +283,8 @@ class Task(ABC):
     ) -> None:
         """Draw the figures of a report as PNG files in a folder."""
 
-    def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any]) -> tuple[float, ...]:
-        """Return the thresholds of labels, chosen on these images; empty for other tasks."""
+    def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any], num_names: int) -> tuple[float, ...]:
+        """Return the thresholds of labels, or of objects by class, chosen on these images; empty for other tasks."""
         return ()
 
     # Predictions

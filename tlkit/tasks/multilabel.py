@@ -140,7 +140,7 @@ class Multilabel(Task):
             [score.recall for score in report.labels],
         )
 
-    def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any]) -> tuple[float, ...]:
+    def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any], num_names: int) -> tuple[float, ...]:
         """Return the threshold with the highest F1 for each label."""
         return tuple(float(str(threshold)) for threshold in choose_thresholds(targets, outputs))
 

@@ -18,7 +18,7 @@ from tlkit.metadata.columns import parse_metadata
 from tlkit.metadata.encoding import describe_columns, fit_encoding
 from tlkit.metadata.oddities import describe_odd_training_values, describe_useless_column
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import DataSettings, ResolvedBackbone
+from tlkit.recipes import DataSettings, ResolvedBackbone, has_single_box
 from tlkit.reports.console import Console
 from tlkit.runtime import start_keras
 from tlkit.tasks import find_task
@@ -76,7 +76,7 @@ def build_classifier(run: Run, start: Path | None) -> Classifier:
         task=data.task,
         target=target,
         metadata=fit_encoding(parse_metadata(data.metadata), [record.metadata for record in train]),
-        has_box=bool(data.boxes),
+        has_box=has_single_box(data),
         grey=manifest.grey,
     )
     request = TrunkRequest(backbone, spec.pooling, TOP, recipe.training.seed)

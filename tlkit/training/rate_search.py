@@ -110,7 +110,7 @@ def find_stage_rate(
     if found.suggestions:
         rate = found.suggestions.chosen
     else:
-        rate = find_usual_rate(plan.stage, from_scratch=run.recipe.is_from_scratch)
+        rate = find_usual_rate(plan.stage, run.recipe)
         run.console.say(f"Stage {plan.stage.name} uses its default rate, {write_rate(rate)}.")
     return _with_rate(plan, rate)
 

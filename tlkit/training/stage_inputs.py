@@ -24,6 +24,7 @@ from tlkit.models.predictor import to_deviations
 from tlkit.models.spec import BundleSpec
 from tlkit.recipes import ResolvedStage
 from tlkit.runtime import read_free_memory
+from tlkit.tasks import find_task
 from tlkit.training.batches import (
     SHARE_OF_MEMORY,
     Batches,
@@ -39,7 +40,7 @@ from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
 from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
-from tlkit.training.targets import BoxTargets, FixedTargets, TargetReader, TargetTable, ViewDrawer
+from tlkit.training.targets import BoxTargets, FixedTargets, ObjectTargets, TargetReader, TargetTable, ViewDrawer
 
 
 @dataclass(frozen=True)
@@ -123,12 +124,12 @@ def join_stage_data(
     manifest, training = run.manifest, run.recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
-    target_readers: dict[str, TargetReader] = {split: FixedTargets(answers[split]) for split in records}
-    if spec.has_box:
-        for split, chosen in records.items():
-            boxed = BoxTargets(answers[split], ViewDrawer(chosen, spec, plan.stage.policy, training.seed))
-            cached = (num_views if split == "train" else 1) if num_views else 0
-            target_readers[split] = TargetTable.of(boxed, num_images=len(chosen), num_views=cached) if cached else boxed
+    most_objects = max(each.shape[1] for each in answers.values()) if find_task(spec.task).has_objects else 0
+    target_readers: dict[str, TargetReader] = {}
+    for split, chosen in records.items():
+        drawer = ViewDrawer(chosen, spec, plan.stage.policy, training.seed)
+        cached = (num_views if split == "train" else 1) if num_views else 0
+        target_readers[split] = _make_targets(answers[split], drawer, most_objects, num_cached=cached)
     metadata = {
         split: spec.metadata.encode([record.metadata for record in chosen]) for split, chosen in records.items()
     }
@@ -155,6 +156,14 @@ def join_stage_data(
         ),
         outputs=spec.outputs,
     )
+
+
+def _make_targets(answers: NDArray[Any], views: ViewDrawer, most_objects: int, *, num_cached: int) -> TargetReader:
+    """Return what reads the targets of a split: those of cached views are computed at once."""
+    if not (views.spec.has_box or most_objects):
+        return FixedTargets(answers)
+    placed = ObjectTargets(views, most_objects) if most_objects else BoxTargets(answers, views)
+    return TargetTable.of(placed, num_images=len(views.records), num_views=num_cached) if num_cached else placed
 
 
 def _make_answers(manifest: Manifest, records: Sequence[ImageRecord], spec: BundleSpec) -> NDArray[Any]:

@@ -13,7 +13,15 @@ from tlkit.errors import SettingError, name_fix
 from tlkit.heads import join_kinds
 from tlkit.metadata.columns import parse_metadata
 from tlkit.models.spec import BundleSpec
-from tlkit.recipes import DataSettings, HeadSettings, Recipe, ResolvedBackbone, ResolvedStage, resolve_stages
+from tlkit.recipes import (
+    DataSettings,
+    HeadSettings,
+    Recipe,
+    ResolvedBackbone,
+    ResolvedStage,
+    has_single_box,
+    resolve_stages,
+)
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -110,7 +118,7 @@ def check_same_model(recipe: Recipe, spec: BundleSpec) -> None:
     Raises:
         SettingError: If it contradicts the model.
     """
-    if bool(recipe.data.boxes) != spec.has_box:
+    if has_single_box(recipe.data) != spec.has_box:
         raise SettingError(
             f"The run to start from has {'' if spec.has_box else 'not '}learnt boxes.",
             expected="settings that match the model to continue from",

@@ -72,10 +72,13 @@ class StageModel:
 
     @property
     def norms_above_trained(self) -> list[keras.layers.BatchNormalization]:
-        """Batch norm layers that update their statistics while layers below them may be trained."""
-        if self.tail is None:
+        """Batch norm layers that update their statistics while layers below them may be trained.
+
+        A head of its own has none that matter, but for one with answers at many places, whose layers are a network.
+        """
+        if self.tail is None and len(self.head.output["answer"].shape) == 2:
             return []
-        layers = [*(self.tail.layers if self.tail_trains else ()), *self.head.layers]
+        layers = [*(self.tail.layers if self.tail and self.tail_trains else ()), *self.head.layers]
         return [layer for layer in layers if isinstance(layer, keras.layers.BatchNormalization) and layer.trainable]
 
 

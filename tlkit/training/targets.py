@@ -9,10 +9,11 @@ from typing import Protocol, Self
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.data.box_views import place_box
+from tlkit.data.box_views import place_box, place_objects
 from tlkit.data.manifest import ImageRecord
 from tlkit.data.views import View, draw_view
 from tlkit.models.spec import BundleSpec
+from tlkit.tasks.objects import NUM_OBJECT_VALUES, make_object_rows
 
 
 @dataclass(frozen=True)
@@ -20,7 +21,9 @@ class Targets:
     """The targets of some images.
 
     Attributes:
-        answers: int32 (n,) classes; float32 (n, labels) of 0 and 1; float32 (n, 1) values in deviations.
+        answers: int32 (n,) classes; float32 (n, labels) of 0 and 1; float32 (n, 1) values in deviations; or the objects
+            in each view, float32 (n, m, 6): left, top, right, bottom as fractions of the input, which may lie outside,
+            class + 1, 0 in rows that only fill up, and 1 if ignored.
         boxes: The box in each view, float32 (n, 4): cx, cy, w, h as fractions of the input, 0..1.
         box_weights: 1 with a box, 0 without, float32 (n,).
     """
@@ -117,3 +120,32 @@ class BoxTargets:
                     fit=spec.fit,
                 )
         return Targets(self.answers[images], boxes, weights)
+
+
+@dataclass(frozen=True)
+class ObjectTargets:
+    """The objects in each view.
+
+    Attributes:
+        views: The views.
+        num_rows: Rows of an image, as many as the most objects of any.
+    """
+
+    views: ViewDrawer
+    num_rows: int
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
+        """Return the objects of the images in the views."""
+        spec = self.views.spec
+        answers = np.zeros((len(images), self.num_rows, NUM_OBJECT_VALUES), np.float32)
+        for row, (image, index) in enumerate(zip(images.tolist(), views.tolist(), strict=True)):
+            record = self.views.records[image]
+            placed = place_objects(
+                make_object_rows(record.answer, spec.class_names),
+                self.views.draw(image, index),
+                picture_size=(record.height, record.width),
+                image_size=spec.image_size,
+                fit=spec.fit,
+            )
+            answers[row, : len(placed)] = placed
+        return leave_out_boxes(answers)

@@ -1,0 +1,175 @@
+"""Detection from annotations to boxes, on scenes of rectangles."""
+
+from __future__ import annotations
+
+import csv
+import dataclasses
+import json
+import shutil
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
+from tlkit.commands.finetune import run_finetune
+from tlkit.data.images import LOADER_VERSION
+from tlkit.data.manifest import read_manifest
+from tlkit.inference.scoring import Scores, score_records
+from tlkit.models.opening import open_classifier
+from tlkit.models.storage import read_spec
+from tlkit.recipes import DataSettings, Recipe, Stage, build_recipe, read_recipe
+from tlkit.reports.console import Console
+
+QUIET = Console(verbosity=-1)
+COLOURS = {"red": (230, 40, 40), "blue": (40, 60, 230)}
+NUM_SCENES = 90
+
+
+@pytest.fixture(scope="module")
+def scenes(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Pictures with up to three rectangles, and their boxes as COCO beside them."""
+    root = tmp_path_factory.mktemp("scenes")
+    (root / "scenes").mkdir()
+    rng = np.random.default_rng(0)
+    images: list[dict[str, Any]] = []
+    boxes: list[dict[str, Any]] = []
+    for number in range(NUM_SCENES):
+        width, height = rng.integers(160, 260, 2).tolist()
+        pixels = rng.integers(90, 140, (height, width, 3), dtype=np.uint8)
+        images.append({"id": number, "file_name": f"{number:02}.png", "width": width, "height": height})
+        for column in rng.permutation(3)[: rng.integers(0, 4)]:  # objects do not overlap
+            edge = width // 3
+            across, down = rng.integers(36, 50), rng.integers(40, 90)
+            left, top = int(column * edge + rng.integers(0, edge - across)), int(rng.integers(0, height - down))
+            label = int(rng.integers(2))
+            pixels[top : top + down, left : left + across] = list(COLOURS.values())[label]
+            box = [left, top, int(across), int(down)]
+            boxes.append({"id": len(boxes), "image_id": number, "category_id": label, "bbox": box, "iscrowd": 0})
+        Image.fromarray(pixels).save(root / "scenes" / f"{number:02}.png")
+    categories = [{"id": label, "name": name} for label, name in enumerate(COLOURS)]
+    document = {"images": images, "annotations": boxes, "categories": categories}
+    (root / "boxes.json").write_text(json.dumps(document))
+    return root / "scenes"
+
+
+def make_recipe(scenes: Path, *stages: dict[str, Any], **backbone: Any) -> Recipe:
+    """Return a recipe of a small detector; its sections have the defaults of the task."""
+    content = {
+        "data": {"task": "detection", "boxes": str(scenes.parent / "boxes.json")},
+        "backbone": {"name": "tiny", "image_size": 96, **backbone},
+        "head": {"units": 24},
+        "stage": [*stages],
+    }
+    return build_recipe(content, source="a.toml")
+
+
+HEAD = {"epochs": 24, "views": 2, "patience": 0, "batch_size": 8}
+
+
+@pytest.fixture(scope="module")
+def run(scenes: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A finished run: a head on cached maps."""
+    out = tmp_path_factory.mktemp("detection") / "run"
+    run_finetune(make_recipe(scenes, HEAD), scenes, out, console=QUIET)
+    return out
+
+
+def read_history(run: Path) -> list[dict[str, str]]:
+    with (run / "history.csv").open(newline="") as file:
+        return list(csv.DictReader(file))
+
+
+def score(run: Path, engine: str) -> Scores:
+    """Return what the saved model says of the validation images."""
+    model = open_classifier(run, loader_version=LOADER_VERSION, engine=engine)
+    return score_records(model, read_manifest(run).in_split("validation"))
+
+
+def test_rectangles_are_found(run: Path) -> None:
+    summary = json.loads((run / "summary.json").read_text())
+    assert summary["validation"][0]["after"]["map50"] > 0.6
+    assert summary["not_made"] == []
+    assert {path.name for path in run.iterdir()} >= {"report.html", "predictions.csv", "curves.png", "bundle"}
+
+
+def test_the_history_has_a_score_of_validation_alone_which_chooses_the_epoch(run: Path) -> None:
+    rows = read_history(run)
+    assert list(rows[0])[5:8] == ["train_loss", "validation_loss", "validation_map50"]
+    scores = [float(row["validation_map50"]) for row in rows]
+    kept = max(number for number, row in enumerate(rows) if row["is_best"] == "True")
+    assert scores[kept] == max(scores)
+
+
+def test_the_recipe_says_what_the_task_decided(run: Path) -> None:
+    recipe = read_recipe(run / "recipe.toml")
+    assert (recipe.head.kind, recipe.head.dropout, recipe.backbone.fit) == ("detector", 0.0, "pad")
+    assert recipe.stages[0].policy == "standard"
+    spec = read_spec(run, loader_version=LOADER_VERSION)
+    assert spec.map_sizes == ((12, 12), (6, 6))
+    assert len(spec.thresholds) == 2
+    assert not spec.has_box
+
+
+def test_answers_are_boxes_in_pixels_of_the_picture(run: Path) -> None:
+    scores = score(run, "keras")
+    assert scores.answers.shape == (len(scores.records), 100, 6)
+    assert scores.answers.dtype == np.float32
+    for record, found in zip(scores.records, scores.answers, strict=True):
+        assert (found[:, :4] >= 0).all()
+        assert (found[:, (0, 2)] <= record.width).all()
+        assert (found[:, (1, 3)] <= record.height).all()
+        assert (np.diff(found[:, 4]) <= 0).all()
+
+
+def test_a_saved_model_scores_as_its_run_said(run: Path, scenes: Path) -> None:
+    options = EvaluateOptions(split="validation")
+    result = run_evaluate(run, None, options, console=QUIET, settings=DataSettings())
+    summary = json.loads((run / "summary.json").read_text())
+    assert result["map_50"] == summary["map_50"]
+
+
+@pytest.fixture
+def saved_early(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlkit.training.call_sizes.SECONDS_WORTH_SAVING", 0.0)
+
+
+@pytest.mark.usefixtures("saved_early")
+def test_an_interrupted_detector_resumes_to_the_bit_and_unfreezing_trains(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    head = {"epochs": 2, "views": 2, "patience": 0, "batch_size": 8}
+    recipe = make_recipe(scenes, head, {"unfreeze": "block4", "views": 2, "epochs": 2, "patience": 0, "batch_size": 8})
+    whole, killed = tmp_path / "whole", tmp_path / "killed"
+    from tlkit.runs.history import RunHistory
+
+    write = RunHistory._write
+
+    def copy(history: RunHistory, rows: Any) -> None:
+        write(history, rows)
+        if len(rows) == 3 and not killed.exists():
+            shutil.copytree(whole, killed)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(RunHistory, "_write", copy)
+        run_finetune(recipe, scenes, whole, console=QUIET)
+    run_finetune(recipe, scenes, killed, console=QUIET, resume=True)
+    assert (killed / "bundle/weights.safetensors").read_bytes() == (whole / "bundle/weights.safetensors").read_bytes()
+    first, again = read_history(whole), read_history(killed)
+    assert [{**row, "seconds": ""} for row in first] == [{**row, "seconds": ""} for row in again]
+    outcome = json.loads((whole / "summary.json").read_text())["validation"][1]
+    assert outcome["verdict"]["decided_by"] == "score"
+    assert outcome["verdict"]["trained"] != outcome["before"]
+
+
+def test_keras_and_openvino_find_the_same(run: Path, scenes: Path, openvino: Any, tmp_path: Path) -> None:
+    out = tmp_path / "run"
+    recipe = dataclasses.replace(make_recipe(scenes, {**HEAD, "epochs": 3}), stages=(Stage(epochs=3, batch_size=8),))
+    summary = run_finetune(recipe, scenes, out, console=QUIET)
+    assert summary["not_made"] == []
+    keras, other = score(out, "keras"), score(out, "openvino")
+    assert other.answers.shape == keras.answers.shape
+    for one, two in zip(keras.answers, other.answers, strict=True):
+        np.testing.assert_allclose(one[:, 4], two[:, 4], atol=2e-3)
