@@ -15,6 +15,12 @@ TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, DETECTION)
 
 MAX_CLASS_NAME_LENGTH = 200
 
+COCO, YOLO, VOC = OBJECT_FORMATS = ("coco", "yolo", "voc")
+"""Formats in which found objects are written, beside rows."""
+
+FOLDER_FORMATS = (YOLO, VOC)
+"""Those with a file for each image."""
+
 LABEL_SEPARATOR = "|"
 """What stands between the names of several labels in one cell of a table."""
 

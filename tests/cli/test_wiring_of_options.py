@@ -11,11 +11,12 @@ import pytest
 
 from tlkit.commands.evaluate import EvaluateOptions
 from tlkit.commands.precompute import PrecomputeOptions
-from tlkit.commands.predict import PredictOptions, PredictOutputs
+from tlkit.commands.predict import PredictOptions
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.parts import Part
 from tlkit.data.views import ViewPlan
 from tlkit.devices import ALL
+from tlkit.inference.destinations import PredictOutputs
 from tlkit.probes.candidates import ComparisonRequest
 from tlkit.probes.fleet import Fleet
 from tlkit.recipes import FIND, BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings

@@ -14,10 +14,11 @@ from PIL import Image
 
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
-from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.commands.predict import run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
 from tlkit.errors import SettingError
+from tlkit.inference.destinations import PredictOutputs
 from tlkit.models.storage import read_spec
 from tlkit.recipes import (
     BackboneSettings,

@@ -15,13 +15,14 @@ from numpy.typing import NDArray
 from PIL import Image, ImageFile
 
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
-from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
+from tlkit.commands.predict import PredictOptions, run_predict
 from tlkit.data import file_index
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.views import ViewPlan
 from tlkit.features.requested_rows import RequestedRows
+from tlkit.inference.destinations import PredictOutputs
 from tlkit.metadata.encoding import NO_METADATA, MetadataEncoding, NumberColumn
 from tlkit.models.spec import BundleSpec
 from tlkit.probes.leak_warning import warn_of_leaks

@@ -14,12 +14,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
+from tlkit.commands.predict import PredictOptions, run_predict
 from tlkit.data.image_file import ImageFile
 from tlkit.data.images import LOADER_VERSION, UnusableImage
 from tlkit.data.metadata_source import MetadataSource
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan, draw_view
 from tlkit.errors import RunError, SettingError
+from tlkit.inference.destinations import PredictOutputs
 from tlkit.inference.files import predict_files
 from tlkit.metadata.encoding import NO_METADATA
 from tlkit.models.classifier import Classifier

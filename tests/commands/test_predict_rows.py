@@ -17,9 +17,10 @@ import pytest
 from numpy.typing import NDArray
 from PIL import Image
 
-from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
+from tlkit.commands.predict import PredictOptions, run_predict
 from tlkit.data.images import LOADER_VERSION
 from tlkit.errors import RunError, SettingError
+from tlkit.inference.destinations import PredictOutputs
 from tlkit.inference.previews import Previews
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import MULTILABEL

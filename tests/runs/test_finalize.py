@@ -12,12 +12,13 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.commands.predict import run_predict
 from tlkit.data.dataset import read_dataset
 from tlkit.data.file_index import FileIndex
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import ImageRecord, Manifest
 from tlkit.errors import DataError
+from tlkit.inference.destinations import PredictOutputs
 from tlkit.inference.scoring import Scores
 from tlkit.models.classifier import Classifier, assemble_classifier
 from tlkit.models.novelty import NEVER

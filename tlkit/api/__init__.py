@@ -18,18 +18,20 @@ from typing import TYPE_CHECKING
 from tlkit.api.audits import *
 from tlkit.api.features import *
 from tlkit.api.models import *
+from tlkit.api.new_images import *
 from tlkit.api.probes import *
 from tlkit.api.shipping import *
 from tlkit.api.training import *
 from tlkit.api.upkeep import *
 
 if not TYPE_CHECKING:  # Type checkers re-export star imports, but cannot evaluate this `__all__`.
-    from tlkit.api import audits, features, models, probes, shipping, training, upkeep
+    from tlkit.api import audits, features, models, new_images, probes, shipping, training, upkeep
 
     __all__ = [
         *audits.__all__,
         *features.__all__,
         *models.__all__,
+        *new_images.__all__,
         *probes.__all__,
         *shipping.__all__,
         *training.__all__,

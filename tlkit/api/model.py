@@ -21,6 +21,8 @@ from tlkit.errors import DataError, SettingError
 from tlkit.features.extract import Loaded, run_batches
 from tlkit.inference.answering import answer_items
 from tlkit.inference.files import describe_row
+from tlkit.inference.predictions import limit_scores
+from tlkit.inference.rows import check_views
 from tlkit.inference.scoring import reasons, render_views
 from tlkit.metadata.columns import texts_of
 from tlkit.models.opening import open_classifier
@@ -79,6 +81,7 @@ class Model:
         *,
         metadata: Sequence[Mapping[str, object]] | None = None,
         top_k: int = 3,
+        min_score: float | None = None,
         views: int = 1,
         policy: str | None = None,
     ) -> list[Prediction]:
@@ -88,6 +91,7 @@ class Model:
             images: One image, or a sequence.
             metadata: For a model that takes metadata, the values of each image by column.
             top_k: Number of ranked classes or labels, at least 1.
+            min_score: Objects with lower scores, 0..1, are left out; None for the model's thresholds.
             views: Number of views of each image to average over.
             policy: How the other views are made.
 
@@ -96,13 +100,15 @@ class Model:
 
         Raises:
             DataError: An array is not a picture.
-            SettingError: Metadata are missing, or the model takes none; or the policy has no effect.
+            SettingError: Metadata are missing, or the model takes none; or the policy, several views or the lowest score have no effect.
 
         Examples:
             >>> prediction = tlkit.load("runs/first").predict("photos/red/red_000.png")[0]
             >>> prediction.ranked
             (('red', 0...), ('blue', 0...))
         """
+        spec = limit_scores(self.spec, min_score)
+        check_views(views, spec)
         pictures = _list_pictures(images)
         rows = self._encode(pictures, metadata)
         plan = plan_views(views, policy)
@@ -115,7 +121,7 @@ class Model:
 
         answers = answer_items(self._predictor, range(len(pictures)), load, num_views=views)
         return [
-            describe_row(_name(pictures[item]), upright_size, row, self.spec, top_k=top_k)
+            describe_row(_name(pictures[item]), upright_size, row, spec, top_k=top_k)
             for item, row, upright_size in answers
         ]
 

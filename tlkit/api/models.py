@@ -18,12 +18,13 @@ from tlkit.api.arguments import (
     written,
 )
 from tlkit.api.several_devices import read_devices
+from tlkit.outputs import FOLDER_FORMATS
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
     from tlkit.api.model import Model
 
-__all__ = ["drift", "evaluate", "explain_images", "load", "predict", "suggest"]
+__all__ = ["evaluate", "explain_images", "load", "predict"]
 
 
 def load(run: Place, *, engine: str = "auto", precision: str = "float32") -> Model:
@@ -55,10 +56,12 @@ def predict(
     *sources: Place,
     watch: Place | None = None,
     out: Place | None = None,
+    format: str | None = None,
     overlay: Place | None = None,
     sort_into: Place | None = None,
     top_k: int = 3,
     min_probability: float | None = None,
+    min_score: float | None = None,
     views: int = 1,
     policy: str | None = None,
     engine: str = "auto",
@@ -81,10 +84,12 @@ def predict(
             interrupted. A CSV or JSON lines file `out` grows, and what it has is skipped.
         out: File for the rows: .csv, .jsonl or .parquet; None to return them, or to write them to `stdout`. Like the
             folders, it may be at s3://, gs:// or az://.
+        format: Format of found objects: "coco" (one file, by default if `out` ends in .json), "yolo" or "voc" (a folder).
         overlay: Folder for copies with the prediction drawn on them.
         sort_into: Folder for copies in one folder per class.
         top_k: Number of ranked classes for each image.
         min_probability: Predictions with a lower probability, 0..1, are flagged as uncertain.
+        min_score: Objects with lower scores, 0..1, are left out; None for the model's thresholds of its classes.
         views: Number of views of each image to average over.
         policy: How the other views are made.
         engine: auto, keras or openvino.
@@ -99,19 +104,21 @@ def predict(
         stdout: Gets the rows as CSV.
 
     Returns:
-        The number of `images`, `errors` and `unknown` images, the number of predictions per class, `seconds`, and,
-        without `out` and `stdout`, the `predictions`.
+        The number of `images`, `errors` and `unknown` images, the number of predictions per class (of objects, and of
+        `background` images without any), `seconds`, and, without `out` and `stdout`, the `predictions`.
 
     Raises:
         TlkitError: Any problem that the user can solve.
     """
-    from tlkit.commands.predict import PredictOptions, PredictOutputs, run_predict
+    from tlkit.commands.predict import PredictOptions, run_predict
+    from tlkit.inference.destinations import PredictOutputs
 
     if console is None:
         console = Console(verbosity=-1, json=stdout is None)
     options = PredictOptions(
         top_k=top_k,
         min_probability=min_probability,
+        min_score=min_score,
         views=plan_views(views, policy),
         engine=engine,
         precision=precision,
@@ -124,8 +131,9 @@ def predict(
     )
     out = out if watch is None else as_path(out)  # what grows cannot be at a place
     folder, files = fetch(run, console), fetch_sources(sources, console)
-    with written(console, "predictions.csv", out=out, overlay=overlay, sort_into=sort_into) as paths:
-        outputs = PredictOutputs(**paths)
+    name = "" if format in FOLDER_FORMATS else "boxes.json" if format else "predictions.csv"
+    with written(console, name, out=out, overlay=overlay, sort_into=sort_into) as paths:
+        outputs = PredictOutputs(**paths, format=format)
         return run_predict(folder, files, outputs, options, console=console, stdin=stdin, stdout=stdout)
 
 
@@ -172,89 +180,6 @@ def evaluate(
 
     return Model(fetch(run, console), engine=engine, precision=precision, devices=read_devices(devices, ray)).evaluate(
         data, split=split, top_k=top_k, out=out, views=views, policy=policy, ray=ray, console=console, **settings
-    )
-
-
-def suggest(
-    run: Place,
-    *sources: Place,
-    number: int = 20,
-    out: Place | None = None,
-    seed: int = 0,
-    table: Place | None = None,
-    image_column: str | None = None,
-    engine: str = "auto",
-    precision: str = "float32",
-    console: Console | None = None,
-) -> Result:
-    """Suggest which unlabelled images to label next: `tlkit suggest`.
-
-    Args:
-        run: A run folder, or the bundle in it.
-        sources: Folders, globs or files of unlabelled images. Images that the run has are left out.
-        number: Images to suggest, at least 1.
-        out: Folder for suggestions.csv and suggestions.html; None: in `suggestions/`, named after the images.
-        seed: Seed of the choice and of the replay.
-        table: As in `predict`.
-        image_column: As in `predict`.
-        engine: As in `predict`.
-        precision: As in `predict`.
-        console: As in `predict`.
-
-    Returns:
-        The `suggestions`, first one first, each with `rank`, `path`, `predicted`, `probability` and `reason`; and the
-        `replay` on the run's labelled images, with its `verdict` (gain, no gain, loss or unclear) and the `gain` over random
-        images, or None with too few labelled images.
-
-    Raises:
-        TlkitError: Any problem that the user can solve.
-    """
-    from tlkit.commands.suggest import SuggestOptions, run_suggest
-
-    options = SuggestOptions(as_path(out), seed, engine, precision, fetch(table, console), image_column, number)
-    console = console or quiet_console()
-    return run_suggest(fetch_run(run, console), fetch_sources(sources, console), options, console=console)
-
-
-def drift(
-    run: Place,
-    *sources: Place,
-    out: Place | None = None,
-    seed: int = 0,
-    table: Place | None = None,
-    image_column: str | None = None,
-    engine: str = "auto",
-    precision: str = "float32",
-    console: Console | None = None,
-) -> Result:
-    """Compare new images with those of a run, and estimate the score on them: `tlkit drift`.
-
-    Args:
-        run: A run folder, or the bundle in it.
-        sources: Folders, globs or files of new images, without labels. Images that the run has are left out.
-        out: Folder for drift.csv and drift.html; None: in `drift/`, named after the images.
-        seed: Seed of samples, permutations and resamples.
-        table: As in `predict`.
-        image_column: As in `predict`.
-        engine: As in `predict`.
-        precision: As in `predict`.
-        console: As in `predict`.
-
-    Returns:
-        The `expected` score on the new images and the one `measured` on the run's held-out images, each with its
-        interval, and whether the first is `too_wide` to be of use; how far the `features` and the `looks` differ; the
-        `novelty` of each image, 0..1; the part that is `unknown`; the `cameras` and `answers`; and the paths to
-        `look_first` at. With fewer than five new images, `expected` and `features` are None and `looks` is empty.
-
-    Raises:
-        TlkitError: Any problem that the user can solve.
-    """
-    from tlkit.commands.drift import run_drift
-    from tlkit.runs.new_images import ComparisonOptions
-
-    options = ComparisonOptions(as_path(out), seed, engine, precision, fetch(table, console), image_column)
-    return run_drift(
-        fetch_run(run, console), fetch_sources(sources, console), options, console=console or quiet_console()
     )
 
 

@@ -17,6 +17,7 @@ from tlkit.cli.options import (
     table_options,
     view_options,
 )
+from tlkit.outputs import OBJECT_FORMATS
 
 if TYPE_CHECKING:
     from tlkit.api.arguments import Place
@@ -38,7 +39,13 @@ if TYPE_CHECKING:
 @click.option(
     "--out",
     type=PATH_OR_URL,
-    help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output). May be at s3://, gs:// or az://.",
+    help="File for the rows: .csv, .jsonl or .parquet (default: CSV on standard output); of found objects also .json (COCO), "
+    "or a folder with --format. May be at s3://, gs:// or az://.",
+)
+@click.option(
+    "--format",
+    type=click.Choice(OBJECT_FORMATS),
+    help="Format of found objects: coco, one file; yolo or voc, a folder with a file for each image.",
 )
 @click.option(
     "--top-k", type=click.IntRange(min=1), default=3, show_default=True, help="Classes to list for each image."
@@ -49,11 +56,18 @@ if TYPE_CHECKING:
     metavar="P",
     help="Mark predictions with a lower probability as uncertain: in rows, on overlays and among sorted copies.",
 )
+@click.option(
+    "--min-score",
+    type=click.FloatRange(0, 1),
+    metavar="S",
+    help="Objects with lower scores are left out; 0 shows all (default: the thresholds that the model has for its classes).",
+)
 @click.option("--overlay", type=PATH_OR_URL, help="Folder for copies with the prediction drawn on them.")
 @click.option(
     "--sort-into",
     type=PATH_OR_URL,
-    help="Folder for copies sorted into one subfolder per class, and into unknown and uncertain.",
+    help="Folder for copies sorted into one subfolder per class, and into unknown and uncertain; with objects, into the "
+    "subfolder of each class found, or into background.",
 )
 @table_options
 @click.option(
@@ -71,8 +85,10 @@ def predict(
     sources: tuple[str, ...],
     watch: Place | None,
     out: Place | None,
+    format: str | None,
     top_k: int,
     min_probability: float | None,
+    min_score: float | None,
     overlay: Place | None,
     sort_into: Place | None,
     table: Place | None,
@@ -101,10 +117,12 @@ def predict(
         *sources,
         watch=watch,
         out=out,
+        format=format,
         overlay=overlay,
         sort_into=sort_into,
         top_k=top_k,
         min_probability=min_probability,
+        min_score=min_score,
         views=views,
         policy=policy,
         devices=devices,

@@ -24,9 +24,10 @@ from tlkit.commands.export import ExportRequest, run_export
 from tlkit.commands.finetune import run_finetune
 from tlkit.commands.leak import run_leak
 from tlkit.commands.precompute import PrecomputeOptions, run_precompute
-from tlkit.commands.predict import PredictOutputs, run_predict
+from tlkit.commands.predict import run_predict
 from tlkit.data.views import ViewPlan
 from tlkit.exports.choice import choose_installed
+from tlkit.inference.destinations import PredictOutputs
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
 from tlkit.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
 from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings

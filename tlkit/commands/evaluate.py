@@ -18,6 +18,7 @@ from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.distribution.cluster import check_cluster, opened_cluster
 from tlkit.errors import DataError, SettingError
 from tlkit.inference.answering import ClusterPredictor, ModelSource
+from tlkit.inference.rows import check_views
 from tlkit.inference.scoring import Scores, count_files, score_records
 from tlkit.inference.seen_scores import SeenScores, compute_seen_scores
 from tlkit.inference.task_report import compute_task_report
@@ -99,12 +100,13 @@ def run_evaluate(
         ClusterError: Ray is not installed, or its cluster cannot be reached or has no workers.
         DataError: There are no images, or images of a class unknown to the model.
         RunError: `out` contains other files or is in use, or `data` is None and there is no run.
-        SettingError: `top_k` does not apply to this model.
+        SettingError: `top_k` or several views do not apply to this model.
     """
     check_cluster(options.ray)
     out, top_k, views = options.out, options.top_k, options.views
     spec = read_spec(run, loader_version=LOADER_VERSION)
     _check_top_k(top_k, spec)
+    check_views(views.num_views, spec)
     if notice := describe_unfinished(run):
         console.warn(notice)
     with ExitStack() as stack:

@@ -13,20 +13,23 @@ from typing import Any, BinaryIO
 from tlkit.data.hot_folder import HotFolder
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import MetadataSource
-from tlkit.data.sources import OUTPUT_MARKER, STDIN, FoundImages, find_images
+from tlkit.data.sources import STDIN, FoundImages, find_images
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.devices import AllDevices
 from tlkit.distribution.cluster import check_cluster, opened_cluster
 from tlkit.errors import SettingError
 from tlkit.inference.answering import ClusterPredictor, ModelSource
-from tlkit.inference.files import OVERLAYS, SORTED_IMAGES, PredictionCopies, predict_files
+from tlkit.inference.destinations import PredictOutputs, check_outputs, open_output
+from tlkit.inference.files import PredictionCopies, predict_files
 from tlkit.inference.predictions import (
     PredictionWriter,
     choose_prediction_columns,
     flag_uncertain,
+    limit_scores,
     open_prediction_log,
     open_predictions,
 )
+from tlkit.inference.rows import check_views
 from tlkit.inference.scoring import count_files
 from tlkit.inference.tally import CollectedRows, PredictionTally
 from tlkit.interruption import kept_if_interrupted
@@ -35,21 +38,11 @@ from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_spec
 from tlkit.outputs import format_value
 from tlkit.reports.console import Console
-from tlkit.reports.output_folder import check_output_folder, check_outside
-from tlkit.reports.row_file import check_rows_path, describe_partial_rows
 from tlkit.reports.row_log import check_log_path
 from tlkit.runs.folder import describe_unfinished
 from tlkit.tasks import find_task
+from tlkit.tasks.found_objects import BACKGROUND
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN
-
-
-@dataclass(frozen=True)
-class PredictOutputs:
-    """Outputs of a prediction: `out`, a file of rows (None for CSV on standard output), and optional folders."""
-
-    out: Path | None = None
-    overlay: Path | None = None
-    sort_into: Path | None = None
 
 
 @dataclass(frozen=True)
@@ -59,6 +52,7 @@ class PredictOptions:
     Attributes:
         top_k: Number of ranked classes for each image, at least 1.
         min_probability: Predictions with a lower probability, 0..1, are flagged as uncertain; None for no flags.
+        min_score: Objects with lower scores, 0..1, are left out; None for the thresholds of the model.
         views: The views of each image to average over.
         engine: One of `PREDICTION_ENGINES`: see `tlkit.models.opening.open_classifier`.
         precision: float32, or bfloat16 with OpenVINO.
@@ -72,6 +66,7 @@ class PredictOptions:
 
     top_k: int = 3
     min_probability: float | None = None
+    min_score: float | None = None
     views: ViewPlan = PICTURE_ITSELF
     engine: str = "auto"
     precision: str = "float32"
@@ -117,12 +112,13 @@ def run_predict(
         RunError: An output folder contains other files, or the rows cannot be written.
     """
     _check_ray(options, sources)
-    spec = read_spec(run, loader_version=LOADER_VERSION)
+    spec = limit_scores(read_spec(run, loader_version=LOADER_VERSION), options.min_score)
     _check_min_probability(options.min_probability, spec)
+    check_views(options.views.num_views, spec)
     if notice := describe_unfinished(run):
         console.warn(notice)
     _check_watch(options.watch, sources, outputs)
-    _check_outputs(outputs, [str(options.watch)] if options.watch else sources, spec)
+    check_outputs(outputs, [str(options.watch)] if options.watch else sources, spec)
     images = FoundImages(iter(()), None) if options.watch else find_images(sources, stdin)
     metadata = MetadataSource(spec.metadata, options.table, image_column=options.image_column, images=images.files)
     for notice in metadata.notices:
@@ -146,13 +142,19 @@ def run_predict(
             source = ModelSource(run, options.engine, options.precision, options.batch_size)
             classifier = ClusterPredictor(classifier, source, cluster, console.warn)
         make_preview = None if cluster else copies.make_preview
-        opened, arrivals = _open_writer(stack, spec, outputs, options, None if console.json else stdout, console)
+        opened, arrivals = _open_writer(stack, spec, (sources, outputs, options), stdout, console)
         writer: PredictionWriter = opened or collected
         progress = console.progress("Predicting", images.number, note=cluster.describe if cluster else None)
         advance = stack.enter_context(progress)
         for paths in arrivals.watch() if arrivals else images.groups:
             for file in predict_files(
-                classifier, paths, metadata, top_k=options.top_k, views=options.views, make_preview=make_preview
+                classifier,
+                paths,
+                metadata,
+                spec=spec,
+                top_k=options.top_k,
+                views=options.views,
+                make_preview=make_preview,
             ):
                 if arrivals and not arrivals.is_done(file.path, is_readable=not file.prediction.error):
                     continue
@@ -177,7 +179,7 @@ def run_predict(
     copies.warn_of_failures()
     for sentence in metadata.describe_odd_values():
         console.warn(sentence)
-    _warn(payload, spec, console, is_watch=options.watch is not None)
+    _warn(payload, spec, outputs, console, is_watch=options.watch is not None)
     if outputs.out or console.json:
         _print_results(payload, outputs, console)
     return payload
@@ -186,11 +188,12 @@ def run_predict(
 def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> None:
     if min_probability is None or (find_task(spec.task).is_exclusive and not spec.has_one_class):
         return
-    answer = "one class" if spec.has_one_class else find_task(spec.task).nouns[1]
+    has_objects = find_task(spec.task).has_objects
+    answer = "one class" if spec.has_one_class else "objects" if has_objects else find_task(spec.task).nouns[1]
     raise SettingError(
         f"--min-probability {min_probability:g} has no effect: the model predicts {answer}.",
         expected="--min-probability only with a model of two classes or more",
-        fix="leave out --min-probability.",
+        fix=f"--min-score {min_probability:g}" if has_objects else "leave out --min-probability.",
     )
 
 
@@ -229,12 +232,15 @@ def _check_ray(options: PredictOptions, sources: Sequence[str]) -> None:
 def _open_writer(
     stack: ExitStack,
     spec: BundleSpec,
-    outputs: PredictOutputs,
-    options: PredictOptions,
+    given: tuple[Sequence[str], PredictOutputs, PredictOptions],
     stdout: BinaryIO | None,
     console: Console,
 ) -> tuple[PredictionWriter | None, HotFolder | None]:
-    """Return what writes the rows, if anything, and the folder to watch, if any; `stack` closes them."""
+    """Return what writes the predictions, if anything, and the folder to watch, if any; `stack` closes them.
+
+    `given` are the sources, outputs and options.
+    """
+    sources, outputs, options = given
     columns = choose_prediction_columns(spec, top_k=options.top_k, with_uncertain=options.min_probability is not None)
     if options.watch:
         assert outputs.out is not None, "checked by _check_watch"
@@ -243,49 +249,26 @@ def _open_writer(
         before = f" {outputs.out} has {len(done):,} rows already." if done else ""
         console.say(f"Watching {options.watch} until Ctrl-C.{before}")
         return writer, HotFolder(options.watch, done, warn=console.warn)
-    target = outputs.out or stdout
-    if target is None:
+    if outputs.out:
+        stack.enter_context(kept_if_interrupted(outputs.describe_so_far()))
+        return stack.enter_context(open_output(outputs, columns, spec, sources, warn=console.warn)), None
+    if stdout is None or console.json:
         return None, None
-    if outputs.out:
-        stack.enter_context(kept_if_interrupted(describe_partial_rows(outputs.out)))
-    return stack.enter_context(open_predictions(target, columns)), None
+    return stack.enter_context(open_predictions(stdout, columns)), None
 
 
-def _check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleSpec) -> None:
-    if outputs.sort_into and not find_task(spec.task).is_exclusive:
-        raise SettingError(
-            f"--sort-into {outputs.sort_into}: the model does not predict one class per image: its task is {spec.task}.",
-            expected="--sort-into only with classes",
-            fix="leave out --sort-into.",
-        )
-    data_folders = [Path(source) for source in sources if source != "-" and Path(source).is_dir()]
-    if outputs.out:
-        check_rows_path(outputs.out)
-        check_outside(outputs.out, option="--out", data_folders=data_folders)
-    for option, folder, kind in (
-        ("--overlay", outputs.overlay, OVERLAYS),
-        ("--sort-into", outputs.sort_into, SORTED_IMAGES),
-    ):
-        if folder:
-            check_output_folder(folder, option=option, kind=kind, marker=OUTPUT_MARKER, data_folders=data_folders)
-    if outputs.overlay and outputs.sort_into and outputs.overlay.resolve() == outputs.sort_into.resolve():
-        raise SettingError(
-            f"--overlay and --sort-into are both {outputs.overlay}.",
-            expected="two different folders",
-            fix=f"--overlay {outputs.overlay}-overlays",
-        )
-
-
-def _warn(payload: dict[str, Any], spec: BundleSpec, console: Console, *, is_watch: bool) -> None:
+def _warn(
+    payload: dict[str, Any], spec: BundleSpec, outputs: PredictOutputs, console: Console, *, is_watch: bool
+) -> None:
     num_files = payload["images"]
     if not num_files and not is_watch:
         console.warn("standard input had no paths, so there are no rows.")
     if payload["errors"]:
-        console.warn(f"{payload['errors']:,} of {count_files(num_files)} could not be read; the rows say why.")
+        console.warn(f"{payload['errors']:,} of {count_files(num_files)} could not be read; {outputs.place_of_errors}.")
     if payload["unknown"]:
         console.warn(
             f"{payload['unknown']:,} of {count_files(num_files)} {'is' if payload['unknown'] == 1 else 'are'} unlike "
-            "the training images (column `unknown`): check them before you rely on their predictions."
+            f"the training images ({outputs.place_of_unknown}): check them before you rely on their predictions."
         )
     if spec.has_one_class:
         console.warn(
@@ -299,6 +282,11 @@ def _print_results(payload: dict[str, Any], outputs: PredictOutputs, console: Co
     if "values" in payload:
         rows = [(name, "-" if value is None else format_value(value)) for name, value in payload["values"].items()]
         console.table("Predictions", ("", "value"), rows)
+    elif "objects" in payload:
+        counts = {**payload["objects"], "(images without objects)": payload[BACKGROUND]}
+        console.table(
+            "Predictions", ("class", "objects"), [(name, f"{count:,}") for name, count in counts.items() if count]
+        )
     elif "labels" in payload:
         rows = [(name, f"{count:,}") for name, count in payload["labels"].items() if count]
         console.table("Predictions", ("label", "images"), rows)

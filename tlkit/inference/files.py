@@ -29,6 +29,7 @@ from tlkit.reports.console import Console
 from tlkit.reports.output_folder import make_output_folder
 from tlkit.reports.sorting import SortedFolders
 from tlkit.tasks import find_task
+from tlkit.tasks.found_objects import BACKGROUND
 from tlkit.tasks.predictions import UNCERTAIN, UNKNOWN, Prediction
 
 if TYPE_CHECKING:
@@ -111,14 +112,23 @@ class PredictionCopies:
 
     def _sort(self, file: PredictedFile, _: float | None) -> None:
         if self._sorted:
-            flag = file.prediction.flag
-            answer = (FLAG, flag) if flag else (CLASS, file.prediction.ranked[0][0])
-            self._sorted.copy(file.path, self._places[answer])
+            for answer in _find_answers(file.prediction):
+                self._sorted.copy(file.path, self._places[answer])
 
 
 def _list_answers(spec: BundleSpec) -> list[tuple[str, str]]:
     """Return the folders for sorted images; a class with the name of a flag gets the name first."""
-    return [*((CLASS, name) for name in spec.class_names), (FLAG, UNKNOWN), (FLAG, UNCERTAIN)]
+    return [*((CLASS, name) for name in spec.class_names), *((FLAG, flag) for flag in (UNKNOWN, UNCERTAIN, BACKGROUND))]
+
+
+def _find_answers(prediction: Prediction) -> list[tuple[str, str]]:
+    """Return the folders of an image: that of its flag or class, or those of the classes of its objects."""
+    if prediction.flag:
+        return [(FLAG, prediction.flag)]
+    if prediction.objects is None:
+        return [(CLASS, prediction.ranked[0][0])]
+    names = dict.fromkeys(each.class_name for each in prediction.objects)
+    return [(CLASS, name) for name in names] or [(FLAG, BACKGROUND)]
 
 
 def _list_marks(prediction: Prediction, spec: BundleSpec) -> list[Mark]:
@@ -180,6 +190,7 @@ def predict_files(
     metadata: MetadataSource,
     *,
     top_k: int,
+    spec: BundleSpec | None = None,
     views: ViewPlan = PICTURE_ITSELF,
     make_preview: MakePreview | None = None,
 ) -> Iterator[PredictedFile]:
@@ -192,10 +203,11 @@ def predict_files(
         paths: The files; an empty string is an empty line of standard input.
         metadata: The metadata of each file.
         top_k: Number of ranked classes or labels.
+        spec: The model's description, perhaps with other thresholds; None for its own.
         views: The views to average over.
         make_preview: Makes previews, in the loading threads.
     """
-    spec = classifier.spec
+    spec = spec or classifier.spec
     load = FileLoader(spec, metadata, views, make_preview)
     for item, row, note in answer_items(classifier, paths, load, num_views=views.num_views, locate=_locate):
         if note:
@@ -276,7 +288,8 @@ def describe_row(
         if find_task(spec.task).has_objects and upright_size is not None:
             answers = recover_detections(answers, [upright_size], spec)
     except LoadFailure as failure:
-        return Prediction(name, error=failure.reason, upright_size=upright_size)
+        objects = () if find_task(spec.task).has_objects else None
+        return Prediction(name, error=failure.reason, upright_size=upright_size, objects=objects)
     distance = None if outputs.distances is None else outputs.distances[0]
     prediction = make_prediction(name, answers[0], box, distance, spec, top_k=top_k)
     return dataclasses.replace(prediction, upright_size=upright_size)

@@ -12,6 +12,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.data.manifest import ImageRecord, SkippedFile
+from tlkit.errors import SettingError
 from tlkit.inference.scoring import Scores
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import CLASSIFICATION, Box
@@ -211,6 +212,23 @@ def write_scored(path: Path, scores: Scores, spec: BundleSpec, *, top_k: int, sk
             writer.write(replace(row, upright_size=(record.height, record.width)))
         for item in skipped:
             writer.write(Prediction(show_path(item.path), error=item.reason))
+
+
+def limit_scores(spec: BundleSpec, min_score: float | None) -> BundleSpec:
+    """Return a description by which objects with lower scores than `min_score`, 0..1, are left out, if given.
+
+    Raises:
+        SettingError: The model finds no objects.
+    """
+    if min_score is None:
+        return spec
+    if not find_task(spec.task).has_objects:
+        raise SettingError(
+            f"--min-score {min_score:g} has no effect: the model finds no objects: its task is {spec.task}.",
+            expected="--min-score only with a model of the task detection",
+            fix=f"--min-probability {min_score:g}, which marks improbable classes, or leave out --min-score.",
+        )
+    return replace(spec, thresholds=(min_score,) * len(spec.class_names))
 
 
 def flag_uncertain(prediction: Prediction, min_probability: float | None) -> Prediction:

@@ -8,15 +8,35 @@ from typing import Literal, TypeVar
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.errors import SettingError
 from tlkit.features.extract import Loaded, LoadFailure, run_batches
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
+from tlkit.tasks import find_task
 
 Item = TypeVar("Item")
 Note = TypeVar("Note")
 
 Method = Literal["predict", "predict_with_features", "predict_with_maps"]
 """The method of a model that computes rows."""
+
+
+def check_views(num_views: int, spec: BundleSpec) -> None:
+    """Check that the answers to several views of an image can be averaged.
+
+    Args:
+        num_views: Number of views of each image.
+        spec: The model's description.
+
+    Raises:
+        SettingError: They are lists of objects.
+    """
+    if num_views > 1 and find_task(spec.task).has_objects:
+        raise SettingError(
+            f"--views {num_views}: the objects that are found in several views of an image cannot be averaged.",
+            expected="one view with a model of the task detection",
+            fix="leave out --views.",
+        )
 
 
 def compute_items(

@@ -30,8 +30,9 @@ from tlkit.serving.limits import Limits
 from tlkit.serving.metrics import CONTENT_TYPE, PREDICTED, UNKNOWN, UNREADABLE, Metrics
 from tlkit.serving.model import AnsweredImage
 from tlkit.serving.openapi import describe_api
-from tlkit.serving.page import render_page
+from tlkit.serving.page import list_colours, render_page
 from tlkit.serving.pool import QueueFull, WorkerPool
+from tlkit.serving.queries import Query, read_query
 from tlkit.serving.refusals import RequestError, describe_error
 from tlkit.serving.uploads import Upload, read_uploads
 from tlkit.untrusted import quote
@@ -39,7 +40,6 @@ from tlkit.version import __version__
 
 Result = TypeVar("Result")
 
-DEFAULT_TOP_K = 3
 SMALL_BODY_BYTES = 2**18
 """A larger body is parsed in a thread, so that others do not wait for it."""
 
@@ -90,8 +90,10 @@ class Service:
 
     async def predict(self, request: Request) -> Response:
         """Answer POST /predict."""
-        async with self._read(request) as (uploads, top_k):
-            jobs = [partial(self.model.predict, upload, top_k=top_k) for upload in uploads]
+        async with self._read(request) as (uploads, query):
+            jobs = [
+                partial(self.model.predict, upload, top_k=query.top_k, min_score=query.min_score) for upload in uploads
+            ]
             answers = await self._compute(jobs)
             self._count(answers)
             rows = [describe_prediction(answer.prediction) for answer in answers]
@@ -105,7 +107,7 @@ class Service:
     async def explain(self, request: Request) -> Response:
         """Answer POST /explain."""
         as_png = request.headers.get("accept", "").split(";")[0].strip() == "image/png"
-        async with self._read(request) as (uploads, top_k):
+        async with self._read(request) as (uploads, query):
             if len(uploads) > 1:
                 raise RequestError(
                     HTTPStatus.BAD_REQUEST,
@@ -113,7 +115,8 @@ class Service:
                     expected="one image to explain",
                     fix="send one request for each.",
                 )
-            (explanation,) = await self._compute([partial(self.explaining.explain, uploads[0], top_k=top_k)])
+            explain = partial(self.explaining.explain, uploads[0], top_k=query.top_k, min_score=query.min_score)
+            (explanation,) = await self._compute([explain])
             self._count([explanation.answered])
             payload = explanation.describe()
             if notices := self.model.describe_metadata(uploads):
@@ -139,6 +142,7 @@ class Service:
                 "backbone": spec.backbone,
                 "task": spec.task,
                 "class_names": spec.class_names,
+                "colours": list_colours(spec),
                 "target": spec.target.name if spec.target else None,
                 "thresholds": spec.thresholds,
                 "has_box": spec.has_box,
@@ -165,14 +169,15 @@ class Service:
         return JsonResponse(describe_api(self.model.spec, self.limits))
 
     @asynccontextmanager
-    async def _read(self, request: Request) -> AsyncIterator[tuple[list[Upload], int]]:
-        """Yield the images of a request and the number of classes to rank."""
-        query = _read_query(request)
-        top_k = _read_top_k(query.pop("top_k", str(DEFAULT_TOP_K)))
+    async def _read(self, request: Request) -> AsyncIterator[tuple[list[Upload], Query]]:
+        """Yield the images of a request and what it asks for."""
+        query = read_query(request, self.model.spec)
         content_type = request.headers.get("content-type", "")
         async with self.bodies.read(request) as body:
-            parse = partial(read_uploads, body, content_type, query, self.model.spec, max_images=self.limits.max_images)
-            yield (parse() if len(body) <= SMALL_BODY_BYTES else await asyncio.to_thread(parse)), top_k
+            parse = partial(
+                read_uploads, body, content_type, query.metadata, self.model.spec, max_images=self.limits.max_images
+            )
+            yield (parse() if len(body) <= SMALL_BODY_BYTES else await asyncio.to_thread(parse)), query
 
     async def _compute(self, jobs: Sequence[Callable[[], Result]]) -> list[Result]:
         """Run jobs in the pool, and return their results in order.
@@ -230,29 +235,6 @@ def build_app(service: Service, access: Access, log: Log) -> Starlette:
     return Starlette(routes=routes, middleware=middleware, exception_handlers=handlers)
 
 
-def _read_query(request: Request) -> dict[str, str]:
-    pairs = request.query_params.multi_items()
-    if len(dict(pairs)) < len(pairs):
-        raise RequestError(
-            HTTPStatus.BAD_REQUEST,
-            "A parameter of the address appears twice.",
-            expected="each parameter once",
-            fix="remove one of them.",
-        )
-    return dict(pairs)
-
-
-def _read_top_k(text: str) -> int:
-    if text.isascii() and text.isdecimal() and 1 <= len(text) <= 6 and int(text):
-        return int(text)
-    raise RequestError(
-        HTTPStatus.BAD_REQUEST,
-        f"top_k is {quote(text)}.",
-        expected="a whole number from 1 on",
-        fix=f"leave it out for {DEFAULT_TOP_K}.",
-    )
-
-
 def _unreadable(answers: Sequence[AnsweredImage]) -> RequestError:
     first = answers[0].prediction
     which = "The image" if len(answers) == 1 else f"Each of {len(answers):,} images, such as {quote(first.path)},"
@@ -270,7 +252,7 @@ def _answer_map(explanation: Explanation) -> Response:
         return Response(explanation.maps[0][1], media_type="image/png")
     raise RequestError(
         HTTPStatus.NOT_ACCEPTABLE,
-        "There is no heat map: the model has one class, or its network has no feature map.",
+        "There is no heat map: the model has one class or finds objects, or its network has no feature map.",
         expected="a model of two classes or more, labels or a value",
         fix="ask for JSON.",
     )

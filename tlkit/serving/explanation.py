@@ -9,7 +9,8 @@ from typing import Any
 from tlkit.data.images import UnusableImage
 from tlkit.data.manifest import ImageRecord
 from tlkit.inference.tally import describe_prediction
-from tlkit.outputs import LABEL_SEPARATOR, GreyRange
+from tlkit.models.spec import BundleSpec
+from tlkit.outputs import LABEL_SEPARATOR
 from tlkit.reports.markup import make_data_url
 from tlkit.reports.thumbnails import make_thumbnail
 from tlkit.runs.new_images import read_thumbnail
@@ -17,6 +18,7 @@ from tlkit.serving.heat_maps import HeatMaps
 from tlkit.serving.model import AnsweredImage, ServedModel
 from tlkit.serving.training_photos import TrainingPhotos
 from tlkit.serving.uploads import Upload
+from tlkit.tasks import find_task
 
 PICTURE_PX = 480
 """The longer edge of pictures."""
@@ -31,13 +33,13 @@ class Explanation:
         answered: The answer.
         picture: The upright picture, a JPEG file; None if the image cannot be read.
         maps: What is explained, each with a heat map on the picture, a PNG file.
-        nearest: The nearest training photos, nearest first, each with its cosine and a JPEG file.
+        nearest: The nearest training photos, nearest first, each with its answer in words, its cosine and a JPEG file.
     """
 
     answered: AnsweredImage
     picture: bytes | None = None
     maps: tuple[tuple[str, bytes], ...] = ()
-    nearest: tuple[tuple[ImageRecord, float, bytes], ...] = ()
+    nearest: tuple[tuple[ImageRecord, str, float, bytes], ...] = ()
 
     def describe(self) -> dict[str, Any]:
         """Return it as JSON; pictures are `data:` addresses."""
@@ -50,11 +52,11 @@ class Explanation:
             "nearest": [
                 {
                     "name": record.path.name,
-                    "answer": record.answer.replace(LABEL_SEPARATOR, ", "),
+                    "answer": answer,
                     "cosine": round(cosine, 4),
                     "picture": make_data_url(content),
                 }
-                for record, cosine, content in self.nearest
+                for record, answer, cosine, content in self.nearest
             ],
         }
 
@@ -75,14 +77,15 @@ class Explaining:
     photos: TrainingPhotos
     num_neighbours: int
 
-    def explain(self, upload: Upload, *, top_k: int) -> Explanation:
+    def explain(self, upload: Upload, *, top_k: int, min_score: float | None = None) -> Explanation:
         """Predict an image and explain the answer.
 
         Args:
             upload: The image and its metadata.
             top_k: Number of ranked classes or labels, at least 1.
+            min_score: Objects with lower scores, 0..1, are left out; None for the model's thresholds.
         """
-        answered = self.model.predict(upload, top_k=top_k)
+        answered = self.model.predict(upload, top_k=top_k, min_score=min_score)
         image, pixels, row = answered.image, answered.pixels, answered.row
         if image is None or pixels is None or row is None:
             return Explanation(answered)
@@ -97,12 +100,21 @@ class Explaining:
             answered,
             make_thumbnail(picture, edge_px=PICTURE_PX, max_bytes=PICTURE_BYTES),
             tuple(self.heat_maps.draw(pixels, row[: spec.row_width], picture, image.upright_size)),
-            _read_nearest(found, spec.grey),
+            _read_nearest(found, spec),
         )
 
 
 def _read_nearest(
-    found: Sequence[tuple[ImageRecord, float]], grey: Sequence[GreyRange]
-) -> tuple[tuple[ImageRecord, float, bytes], ...]:
-    read = [(record, cosine, read_thumbnail(record.path, grey, NEIGHBOUR_BYTES)) for record, cosine in found]
-    return tuple((record, cosine, content) for record, cosine, content in read if content is not None)
+    found: Sequence[tuple[ImageRecord, float]], spec: BundleSpec
+) -> tuple[tuple[ImageRecord, str, float, bytes], ...]:
+    read = [(record, cosine, read_thumbnail(record.path, spec.grey, NEIGHBOUR_BYTES)) for record, cosine in found]
+    return tuple(
+        (record, _describe_answer(record.answer, spec), cosine, content)
+        for record, cosine, content in read
+        if content is not None
+    )
+
+
+def _describe_answer(answer: str, spec: BundleSpec) -> str:
+    task = find_task(spec.task)
+    return task.describe_answer(answer) if task.has_objects else answer.replace(LABEL_SEPARATOR, ", ")

@@ -17,6 +17,7 @@ from tlkit.explain.outputs import box_output, choose_outputs, name_output
 from tlkit.explain.overlay import overlay_map
 from tlkit.explain.records import place_map
 from tlkit.models.predictor import Predictor
+from tlkit.tasks import find_task
 
 HeadWeights = Mapping[str, NDArray[np.float32]]
 
@@ -48,10 +49,10 @@ class HeatMaps:
             upright_size: (height, width) of the whole picture in pixels.
 
         Returns:
-            What is explained, and a PNG file of the size of the picture; empty if the model has no maps.
+            What is explained, and a PNG file of the size of the picture; empty if the model has no maps or finds objects.
         """
         spec = self._predictor.spec
-        outputs = choose_outputs(row, spec)
+        outputs = [] if find_task(spec.task).has_objects else choose_outputs(row, spec)
         if not outputs or not self._is_ready(pixels):
             return []
         assert self._head is not None

@@ -16,6 +16,7 @@ from tlkit.data.metadata_source import describe_facts
 from tlkit.data.views import PICTURE_ITSELF
 from tlkit.features.extract import LoadFailure
 from tlkit.inference.files import describe_row
+from tlkit.inference.predictions import limit_scores
 from tlkit.inference.scoring import render_views
 from tlkit.metadata.columns import IMAGE_FACTS, texts_of
 from tlkit.metadata.encoding import CategoryColumn
@@ -56,23 +57,25 @@ class ServedModel:
         self.spec = predictor.spec
         self._turns = threading.Semaphore(predictor.num_parallel)
 
-    def predict(self, upload: Upload, *, top_k: int) -> AnsweredImage:
+    def predict(self, upload: Upload, *, top_k: int, min_score: float | None = None) -> AnsweredImage:
         """Predict an image; thread-safe.
 
         Args:
             upload: The image and its metadata; a column without a value is missing.
             top_k: Number of ranked classes or labels, at least 1.
+            min_score: Objects with lower scores, 0..1, are left out; None for the model's thresholds.
         """
+        spec = limit_scores(self.spec, min_score)
         image = ImageFile(upload.content, self.spec.grey)
         try:
             pixels = render_views(image, self.spec, PICTURE_ITSELF)[0]
             encoded = self.spec.metadata.encode([self._find_texts(upload, image)])
         except UnusableImage as unusable:
             failure = LoadFailure(unusable.reason)
-            return AnsweredImage(describe_row(upload.name, None, failure, self.spec, top_k=top_k))
+            return AnsweredImage(describe_row(upload.name, None, failure, spec, top_k=top_k))
         with self._turns:
             row = self.predictor.predict_with_features(pixels[np.newaxis], encoded)[0]
-        prediction = describe_row(upload.name, image.upright_size, row[: self.spec.row_width], self.spec, top_k=top_k)
+        prediction = describe_row(upload.name, image.upright_size, row[: spec.row_width], spec, top_k=top_k)
         return AnsweredImage(prediction, image, pixels, row)
 
     def describe_metadata(self, uploads: Sequence[Upload]) -> list[str]:

@@ -61,6 +61,7 @@ def describe_api(spec: BundleSpec, limits: Limits) -> Schema:
                 "description": "Classes to list for each image.",
                 "schema": {"type": "integer", "minimum": 1, "default": 3},
             },
+            *_describe_min_score(spec),
             *_describe_columns(spec),
         ],
         "requestBody": {"required": True, "content": describe_bodies(spec)},
@@ -126,6 +127,13 @@ def describe_bodies(spec: BundleSpec) -> Schema:
     }
 
 
+def _describe_min_score(spec: BundleSpec) -> list[Schema]:
+    if not find_task(spec.task).has_objects:
+        return []
+    meaning = "Objects with lower scores are left out; by default the model has a threshold for each class."
+    return [{"name": "min_score", "in": "query", "description": meaning, "schema": FRACTION}]
+
+
 def _describe_columns(spec: BundleSpec) -> list[Schema]:
     return [
         {"name": name, "in": "query", "description": "Metadata of all images of the request.", "schema": TEXT}
@@ -172,7 +180,9 @@ def _describe_row(spec: BundleSpec) -> Schema:
     """Return the schema of a row, as `tlkit.inference.tally.describe_prediction` makes it."""
     task = find_task(spec.task)
     properties: Schema = {"path": TEXT}
-    if not task.has_names:
+    if task.has_objects:
+        properties |= _describe_objects(spec)
+    elif not task.has_names:
         properties["value"] = {"type": ["number", "null"], "description": spec.target.name if spec.target else ""}
     else:
         named = {"class_name": {"type": "string", "enum": list(spec.class_names)}, "probability": FRACTION}
@@ -186,6 +196,23 @@ def _describe_row(spec: BundleSpec) -> Schema:
         edges: Schema = {name: {"type": "number"} for name in BOX_COLUMNS}
         properties["box"] = {"type": "object", "properties": edges, "description": "Pixels of the upright image."}
     return {"type": "object", "required": ["path", "error"], "properties": properties}
+
+
+def _describe_objects(spec: BundleSpec) -> Schema:
+    found = {
+        "class_name": {"type": "string", "enum": list(spec.class_names)},
+        "score": FRACTION,
+        **{name: {"type": "number"} for name in BOX_COLUMNS},
+    }
+    return {
+        "objects": {
+            "type": "array",
+            "items": {"type": "object", "required": list(found), "properties": found},
+            "description": "Best first, with corners in pixels of the upright image, whose size is width and height.",
+        },
+        "height": {"type": ["integer", "null"]},
+        "width": {"type": ["integer", "null"]},
+    }
 
 
 def _answer(meaning: str, schema: Schema) -> Schema:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from tlkit.models.spec import BundleSpec
+from tlkit.reports.frames import choose_colour
 from tlkit.reports.markup import escape_text
 from tlkit.reports.page import PAGE_STYLE, hash_source, read_asset
 from tlkit.tasks import find_task
@@ -76,7 +77,21 @@ def _describe(spec: BundleSpec) -> str:
     box = " and where it is" if spec.has_box else ""
     if spec.target is not None:
         return f"Predicts {spec.target.name}{box}."
+    if find_task(spec.task).has_objects:
+        number = len(spec.class_names)
+        return f"Finds objects of {number:,} class{'es' * (number > 1)}: {_name_some(spec)}."
     names, number = find_task(spec.task).nouns[1], len(spec.class_names)
-    shown = ", ".join(spec.class_names[:MOST_NAMES]) + (" and others" if number > MOST_NAMES else "")
     what = f"one of {number} {names}" if find_task(spec.task).is_exclusive else f"which of {number} {names} apply"
-    return f"Predicts {what}{box}: {shown}."
+    return f"Predicts {what}{box}: {_name_some(spec)}."
+
+
+def _name_some(spec: BundleSpec) -> str:
+    shown = ", ".join(spec.class_names[:MOST_NAMES])
+    return shown + (" and others" if len(spec.class_names) > MOST_NAMES else "")
+
+
+def list_colours(spec: BundleSpec) -> list[str]:
+    """Return the colours of the classes of objects, as #rrggbb; empty for other tasks."""
+    if not find_task(spec.task).has_objects:
+        return []
+    return ["#" + bytes(choose_colour(index)).hex() for index in range(len(spec.class_names))]

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from tlkit.metrics.detection_thresholds import apply_detection_thresholds
 from tlkit.reports.captions import Caption, CaptionLine
 from tlkit.reports.frames import choose_colour
 from tlkit.reports.row_file import SINGLE, TEXT, WHOLE
@@ -39,12 +40,9 @@ def list_found_objects(
         class_names: Name of each class.
         thresholds: Lowest score of each class, 0..1.
     """
-    labels = detections[:, 5].astype(np.intp)
-    lowest = np.asarray(thresholds, np.float32)[labels]
-    shown = (detections[:, 4] > 0) & (detections[:, 4] >= lowest)
     return tuple(
-        FoundObject(class_names[label], shorten_float32(row[4]), _read_box(row))
-        for label, row in zip(labels[shown].tolist(), detections[shown], strict=True)
+        FoundObject(class_names[int(row[5])], shorten_float32(row[4]), _read_box(row))
+        for row in detections[apply_detection_thresholds(detections, thresholds)]
     )
 
 

@@ -1,7 +1,7 @@
 "use strict";
 (async () => {
   const find = (id) => document.getElementById(id);
-  const TOKEN = "tlkit-token", MOST_CARDS = 60, AT_ONCE = 2, MOST_TRIES = 6;
+  const TOKEN = "tlkit-token", MOST_CARDS = 60, AT_ONCE = 2, MOST_TRIES = 6, MOST_LABELS = 12, MOST_LISTED = 20;
   let info = null, asked = [], waiting = [], running = 0;
 
   function make(name, attributes = {}, ...children) {
@@ -120,8 +120,22 @@
     say(`${entry.name}: ${error.found}`);
   }
 
+  function countObjects(objects) {
+    const counts = new Map();
+    for (const each of objects) counts.set(each.class_name, 1 + (counts.get(each.class_name) || 0));
+    return [...counts].map(([name, number]) => `${number} × ${name}`).join(", ");
+  }
+
+  function isDark(colour) {
+    const [red, green, blue] = [1, 3, 5].map((start) => (parseInt(colour.slice(start, start + 2), 16) / 255) ** 2.2);
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.3;
+  }
+
+  const colourOf = (name) => info.colours[info.class_names.indexOf(name)];
+
   function headline(row) {
     if ("value" in row) return `${info.target}: ${format(row.value)}`;
+    if (row.objects) return countObjects(row.objects) || "no objects";
     if (row.labels) return row.labels.length ? row.labels.join(", ") : "none of the labels";
     return row.classes[0].class_name;
   }
@@ -132,6 +146,7 @@
     body.append(make("p", { class: "answer" }, text));
     if (row.unknown) body.append(make("p", { class: "unlike" }, "Unlike the training images: check this one yourself."));
     if (row.classes && row.classes.length) body.append(drawBars(row));
+    if (row.objects && row.objects.length) body.append(drawObjects(row.objects));
     if (payload.nearest && payload.nearest.length) body.append(drawNearest(payload.nearest));
     for (const notice of payload.notices || []) body.append(make("p", { class: "notes" }, notice));
     entry.card.className = "card";
@@ -153,6 +168,17 @@
     return bars;
   }
 
+  function drawObjects(objects) {
+    const list = make("ol", { class: "objects", "aria-label": "Objects, the surest first" });
+    for (const each of objects.slice(0, MOST_LISTED)) {
+      const dot = make("span", { class: "dot", "aria-hidden": "true" });
+      dot.style.background = colourOf(each.class_name);
+      list.append(make("li", {}, dot, make("span", { class: "name" }, each.class_name), make("span", { class: "value" }, percent(each.score))));
+    }
+    if (objects.length > MOST_LISTED) list.append(make("li", { class: "notes" }, `and ${objects.length - MOST_LISTED} more`));
+    return list;
+  }
+
   function drawNearest(nearest) {
     const list = make("ul");
     for (const each of nearest) {
@@ -164,19 +190,35 @@
 
   function drawViews(entry, payload) {
     const picture = make("img", { alt: `Picture ${entry.name}`, src: payload.picture });
-    const frame = make("div", { class: "frame" }, picture), box = payload.prediction.box;
-    if (box) {
-      const outline = make("div", { class: "box", "aria-hidden": "true" }), [height, width] = payload.size;
-      outline.style.left = `${100 * box.left / width}%`;
-      outline.style.top = `${100 * box.top / height}%`;
-      outline.style.width = `${100 * (box.right - box.left) / width}%`;
-      outline.style.height = `${100 * (box.bottom - box.top) / height}%`;
+    const frame = make("div", { class: "frame" }, picture), { box, objects = [] } = payload.prediction;
+    if (box) frame.append(drawOutline(box, payload.size));
+    for (const each of objects.slice().reverse()) {
+      const outline = drawOutline(each, payload.size);
+      outline.style.borderColor = colourOf(each.class_name);
+      if (objects.length > MOST_LABELS) outline.classList.add("thin");
+      else outline.append(drawLabel(each));
       frame.append(outline);
     }
     const views = make("div", { class: "views" }, frame);
     const choices = [["Picture", payload.picture], ...(payload.explanations || []).map((each) => [`Why ${each.output}`, each.map])];
     if (choices.length > 1) views.append(drawSwitch(choices, picture, entry));
     return views;
+  }
+
+  function drawOutline(box, [height, width]) {
+    const outline = make("div", { class: "box", "aria-hidden": "true" });
+    outline.style.left = `${100 * box.left / width}%`;
+    outline.style.top = `${100 * box.top / height}%`;
+    outline.style.width = `${100 * (box.right - box.left) / width}%`;
+    outline.style.height = `${100 * (box.bottom - box.top) / height}%`;
+    return outline;
+  }
+
+  function drawLabel(found) {
+    const label = make("span", { class: "tag" }, `${found.class_name} ${percent(found.score)}`);
+    label.style.background = colourOf(found.class_name);
+    label.style.color = isDark(colourOf(found.class_name)) ? "#f5f7fa" : "#111820";
+    return label;
   }
 
   function drawSwitch(choices, picture, entry) {
