@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import tlkit
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
@@ -173,3 +174,36 @@ def test_keras_and_openvino_find_the_same(run: Path, scenes: Path, openvino: Any
     assert other.answers.shape == keras.answers.shape
     for one, two in zip(keras.answers, other.answers, strict=True):
         np.testing.assert_allclose(one[:, 4], two[:, 4], atol=2e-3)
+
+
+def test_features_that_are_computed_before_are_those_that_the_run_needs(
+    scenes: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TLKIT_CACHE", str(tmp_path / "cache"))
+    boxes = str(scenes.parent / "boxes.json")
+    settings: dict[str, Any] = {"task": "detection", "boxes": boxes, "backbone": "tiny", "image_size": 96, "views": 2}
+    assert tlkit.precompute(scenes, **settings)["misses"] > NUM_SCENES
+    lines: list[str] = []
+    console = Console(verbosity=0)
+    monkeypatch.setattr(console, "say", lines.append)
+    run_finetune(
+        make_recipe(scenes, {**HEAD, "epochs": 1}),
+        scenes,
+        tmp_path / "run",
+        console=console,
+        cache_root=tmp_path / "cache",
+    )
+    assert any(line.startswith("Features of tiny at top") and line.endswith(" 0 to compute.") for line in lines)
+    assert (tmp_path / "run" / "views.png").is_file()
+
+
+def test_a_plan_tells_the_costs_without_a_trial(scenes: Path, tmp_path: Path) -> None:
+    boxes = str(scenes.parent / "boxes.json")
+    plan = tlkit.plan(
+        scenes, out=tmp_path / "plan.png", task="detection", boxes=boxes, backbone="tiny", image_size=96, views=2
+    )
+    assert plan["evidence"] is None
+    assert plan["advice"]["head"] == "detector"
+    assert plan["advice"]["reasons"] == (
+        "There is no trial for objects. Train the head, then go on from that run with --unfreeze; it is kept if it helps.",
+    )

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any
 from tlkit.api.arguments import Place, Result, fetch_data, fetch_part, plan_views, quiet_console
 from tlkit.backbones.catalogue import TOP
 from tlkit.heads import LINEAR
-from tlkit.recipes.given import check_known, collect_settings, given_settings
+from tlkit.recipes.given import check_known, collect_sections, given_settings
 from tlkit.recipes.settings import (
     BackboneSettings,
     DataSettings,
     HeadSettings,
     Stage,
-    TrainingSettings,
 )
+from tlkit.recipes.task_defaults import fill_views
 from tlkit.reports.console import Console
 
 if TYPE_CHECKING:
@@ -114,11 +114,11 @@ def _plan_features(
     names = {"head", "views", "policy", "seed"}
     sections = (BackboneSettings, DataSettings)
     check_known({name: value for name, value in settings.items() if name not in names}, *sections, of=of)
-    stage = given_settings(Stage, settings)
-    seed = collect_settings(TrainingSettings, settings).seed
-    head = given_settings(HeadSettings, settings)
-    views = plan_views(stage.get("views", Stage.views), stage.get("policy"), seed=seed)
-    return PrecomputeOptions(boundary, HeadSettings(**head) if head else None, views, ray), {
-        "data_settings": collect_settings(DataSettings, settings),
-        "backbone_settings": collect_settings(BackboneSettings, settings),
+    chosen = collect_sections(settings)
+    stage = fill_views(chosen["data"].task, given_settings(Stage, settings))
+    head = chosen["head"] if given_settings(HeadSettings, settings) else None
+    views = plan_views(stage.get("views", Stage.views), stage.get("policy"), seed=chosen["training"].seed)
+    return PrecomputeOptions(boundary, head, views, ray), {
+        "data_settings": chosen["data"],
+        "backbone_settings": chosen["backbone"],
     }

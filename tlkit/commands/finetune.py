@@ -36,12 +36,11 @@ from tlkit.runs.preparation import RunPlan, fetch_inputs, plan_run, print_images
 from tlkit.runs.recipe import check_data, check_engines, name_inputs, record_engine, record_versions
 from tlkit.runs.report import (
     describe_change,
-    draw_views,
-    find_shown_policy,
     qualify_validation,
     write_run_report,
 )
 from tlkit.runs.shortcuts import summarise_shortcuts
+from tlkit.runs.view_sheet import draw_views, find_shown_policy
 from tlkit.runtime import read_versions, release_memory, start_keras
 from tlkit.tasks.report import Report
 from tlkit.training.first_model import build_classifier, print_metadata

@@ -16,11 +16,13 @@ from tlkit.backbones.weights import RANDOM
 from tlkit.places.cache_root import default_cache_root
 from tlkit.probes.advice import Advice, Evidence, advise, advise_without_evidence
 from tlkit.probes.strategies import find_last_groups, make_strategy, take_head
+from tlkit.recipes import Recipe
 from tlkit.reports.console import Console, format_duration
 from tlkit.reports.figures import PlanScores, draw_plan
 from tlkit.reports.output_folder import choose_picture
 from tlkit.runs.preparation import fetch_inputs, print_images
 from tlkit.runtime import start_keras
+from tlkit.tasks import find_task
 from tlkit.training.first_model import build_classifier
 from tlkit.training.run import Run
 
@@ -79,7 +81,7 @@ def run_plan(
     _print_costs(costs, console)
     divided = _divide(costs, fleet, ready_seconds, console)
     evidence = _gather_evidence(classifier, run, costs.strategies[1])
-    advice = advise(evidence) if evidence else advise_without_evidence(is_random=recipe.backbone.weights == RANDOM)
+    advice = advise(evidence) if evidence else _advise_unseen(recipe)
     _draw(picture, costs, evidence, advice, console)
     advised = make_strategy(
         strategies[advice.depth].unfreeze, views=views, sections=take_head(sections, advice.head_kind)
@@ -130,11 +132,11 @@ def _divide(costs: PlanCosts, fleet: Fleet | None, start_seconds: float, console
 
 
 def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Evidence | None:
-    """Gather and print the evidence from the images; None for random weights."""
+    """Gather and print the evidence from the images; None for random weights and for objects."""
     from tlkit.probes.plan_evidence import gather_evidence
 
     recipe, console = cost.strategy.plan.recipe, run.console
-    if recipe.backbone.weights == RANDOM:
+    if recipe.backbone.weights == RANDOM or find_task(recipe.data.task).has_objects:
         return None
     evidence = gather_evidence(run, classifier, cost.strategy, epoch_seconds=cost.last_epoch_seconds)
     if evidence:
@@ -154,6 +156,12 @@ def _gather_evidence(classifier: Classifier, run: Run, cost: StrategyCost) -> Ev
             if is_given:
                 console.say(f"{name} are included in the costs, but not in the probe and the trial.")
     return evidence
+
+
+def _advise_unseen(recipe: Recipe) -> Advice:
+    return advise_without_evidence(
+        is_random=recipe.backbone.weights == RANDOM, has_objects=find_task(recipe.data.task).has_objects
+    )
 
 
 def _draw(picture: Path, costs: PlanCosts, evidence: Evidence | None, advice: Advice, console: Console) -> None:

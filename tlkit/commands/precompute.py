@@ -27,7 +27,7 @@ from tlkit.features.request import FeatureRequest
 from tlkit.features.trunk_notes import TrunkRequest, find_note
 from tlkit.features.trunks import open_trunk
 from tlkit.places.cache_root import default_cache_root
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, resolve_backbone
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, make_sections, resolve_backbone
 from tlkit.reports.console import Console
 from tlkit.runs.preparation import print_images
 from tlkit.training.first_model import fetch_weights
@@ -40,7 +40,7 @@ class PrecomputeOptions:
     Attributes:
         boundary: Where the network is cut.
         head: The head that will use the features, which decides whether they are pooled at the top; None for the
-            default head.
+            default head of the task.
         views: The views of the training images; its seed is also used for the split and for random weights.
         ray: A Ray cluster that computes them: auto, local or an address; None for this process.
         part: The part of the images; None for all of them.
@@ -126,7 +126,7 @@ def ensure_dataset_features(
     if options.part:
         check_part_settings(data_settings)
         check_calibrated(backbone, cache_root)
-    pooling = (head or HeadSettings()).record.pooling
+    pooling = (head or make_sections(data_settings.task)["head"]).record.pooling
     request = TrunkRequest(backbone, pooling, boundary, views.seed)
     with opened_cluster(options.ray) as cluster:
         if find_note(request, cache_root) is None:

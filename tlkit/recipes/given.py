@@ -13,6 +13,7 @@ from tlkit.errors import SettingError, name_fix
 from tlkit.recipes.fields import as_word
 from tlkit.recipes.reading import build_settings
 from tlkit.recipes.settings import SECTIONS
+from tlkit.recipes.task_defaults import make_sections
 
 
 def setting_flag(field: dataclasses.Field[Any]) -> str:
@@ -80,6 +81,17 @@ def collect_settings(settings_type: type[Settings], options: Mapping[str, Any]) 
         SettingError: A value breaks its field's rule.
     """
     return settings_type(**given_settings(settings_type, options))
+
+
+def collect_sections(options: Mapping[str, Any]) -> dict[str, Any]:
+    """Return all sections of a recipe filled with what was given, elsewhere with the defaults of the task that is given.
+
+    Raises:
+        SettingError: A value breaks its field's rule.
+    """
+    given = given_sections(options)
+    usual = make_sections(given["data"].get("task"))
+    return {name: dataclasses.replace(usual[name], **values) for name, values in given.items()}
 
 
 def given_sections(options: Mapping[str, Any]) -> dict[str, dict[str, Any]]:

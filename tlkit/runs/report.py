@@ -9,24 +9,20 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-import numpy as np
-
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import Manifest
-from tlkit.data.views import ViewPlan
 from tlkit.explain.shortcuts import EvidencePlaces
 from tlkit.inference.evidence import Explain
 from tlkit.inference.predictions import write_scored
-from tlkit.inference.scoring import Scores, load_record_views, score_records
+from tlkit.inference.scoring import Scores, score_records
 from tlkit.inference.task_report import draw_task_pictures
 from tlkit.models.predictor import Predictor
-from tlkit.models.spec import BundleSpec
 from tlkit.models.storage import read_head_weights
 from tlkit.outputs import QUANTITIES
 from tlkit.places.copies import show_path
-from tlkit.recipes import Recipe, read_recipe
+from tlkit.recipes import read_recipe
 from tlkit.reports.console import Console
-from tlkit.reports.figures import draw_contact_sheet, draw_history
+from tlkit.reports.figures import draw_history
 from tlkit.reports.map import Coloring
 from tlkit.reports.markup import Table
 from tlkit.reports.page import Section
@@ -52,8 +48,6 @@ from tlkit.training.verdicts import LEVEL
 if TYPE_CHECKING:
     from tlkit.training.stage import StageOutcome
 
-NUM_SHEET_IMAGES = 4
-NUM_SHEET_VIEWS = 6
 MAX_STEPS_DRAWN = 2000
 MAX_FAILURES_TOLD = 5
 NUM_RANKED = 3
@@ -80,26 +74,6 @@ def qualify_validation(run: Path, manifest: Manifest) -> str:
     if manifest.in_split("test"):
         return f"{flatters}. Report the score on the test images: tlkit evaluate {shlex.quote(str(run))} --split test"
     return f"{flatters}. This run has no test images; --test-fraction reserves some."
-
-
-def find_shown_policy(recipe: Recipe) -> str:
-    """Return the policy of the last stage that trains on several views of an image; "none" without one."""
-    stages = [stage for stage in recipe.stages if stage.unfreeze == "all" or stage.views > 1]
-    return stages[-1].policy if stages else "none"
-
-
-def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
-    """Draw what the network sees: some training images, as they are and in the views of the last stage that has any."""
-    policy = find_shown_policy(recipe)
-    num_views = NUM_SHEET_VIEWS if policy != "none" else 1
-    train = manifest.in_split("train")
-    chosen = [train[number] for number in np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int)]
-    images, captions = [], []
-    for record in chosen:
-        views = ViewPlan(policy, num_views, recipe.training.seed)
-        images += load_record_views(record, spec, [views.draw(record.sha256, index) for index in range(num_views)])
-        captions += [record.answer, *(f"{policy} view {index}" for index in range(1, num_views))]
-    draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
 
 
 def write_run_report(

@@ -1,0 +1,71 @@
+"""The picture of some training images and their views, as the network sees them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from tlkit.data.box_views import place_objects
+from tlkit.data.manifest import ImageRecord, Manifest
+from tlkit.data.views import View, ViewPlan
+from tlkit.inference.scoring import load_record_views
+from tlkit.models.spec import BundleSpec
+from tlkit.recipes import Recipe
+from tlkit.reports.figures import draw_contact_sheet
+from tlkit.reports.frames import Mark, choose_colour, draw_marks
+from tlkit.tasks import find_task
+from tlkit.tasks.objects import make_object_rows
+
+NUM_SHEET_IMAGES = 4
+NUM_SHEET_VIEWS = 6
+
+
+def find_shown_policy(recipe: Recipe) -> str:
+    """Return the policy of the last stage that trains on several views of an image; "none" without one."""
+    stages = [stage for stage in recipe.stages if stage.unfreeze == "all" or stage.views > 1]
+    return stages[-1].policy if stages else "none"
+
+
+def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe) -> None:
+    """Draw what the network sees: some training images, as they are and in the views of the last stage that has any.
+
+    Objects are framed.
+    """
+    task = find_task(spec.task)
+    policy = find_shown_policy(recipe)
+    num_views = NUM_SHEET_VIEWS if policy != "none" else 1
+    train = manifest.in_split("train")
+    chosen = [train[number] for number in np.linspace(0, len(train) - 1, min(NUM_SHEET_IMAGES, len(train)), dtype=int)]
+    images, captions = [], []
+    for record in chosen:
+        views = ViewPlan(policy, num_views, recipe.training.seed)
+        seen = load_record_views(record, spec, [views.draw(record.sha256, index) for index in range(num_views)])
+        images += _frame_objects(record, spec, views, seen) if task.has_objects else seen
+        answer = task.describe_answer(record.answer) if task.has_objects else record.answer
+        captions += [answer, *(f"{policy} view {index}" for index in range(1, num_views))]
+    draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)
+
+
+def _frame_objects(
+    record: ImageRecord, spec: BundleSpec, views: ViewPlan, seen: Sequence[NDArray[np.uint8]]
+) -> list[NDArray[np.uint8]]:
+    """Return views of an image, uint8 (height, width, 3) each, with its objects but for those to be ignored."""
+    framed = []
+    for index, pixels in enumerate(seen):
+        placed = place_objects(
+            make_object_rows(record.answer, spec.class_names),
+            views.draw(record.sha256, index) or View(),
+            picture_size=(record.height, record.width),
+            image_size=spec.image_size,
+            fit=spec.fit,
+        )
+        learnt = placed[placed[:, 5] == 0]
+        marks = []
+        for (left, top, right, bottom), label in zip(learnt[:, :4].clip(0, 1).tolist(), learnt[:, 4], strict=True):
+            marks.append(Mark((left, top, right, bottom), choose_colour(int(label) - 1)))
+        framed.append(np.asarray(draw_marks(Image.fromarray(pixels), marks)))
+    return framed
