@@ -71,7 +71,7 @@ def make_classifier(spec: BundleSpec) -> Classifier:
     for variable in classifier.head.weights:
         noise = rng.normal(size=variable.shape, scale=0.05)
         variable.assign(np.asarray(variable) + (np.abs(noise) if "variance" in variable.path else noise))
-    classifier.novelty = fit_novelty(rng.normal(size=(40, classifier.backbone.feature_shape("top")[-1])))
+    classifier.novelty = fit_novelty(rng.normal(size=(40, classifier.compute_features(draw_images(1)).shape[1])))
     classifier.spec = dataclasses.replace(classifier.spec, unknown_above=0.75)
     return classifier
 

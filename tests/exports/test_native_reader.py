@@ -25,9 +25,10 @@ from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import MetadataEncoding
 from tlkit.models.spec import BundleSpec
 
+PROBABILITIES = {"name": "probabilities", "shape": ["batch", 2], "meaning": "calibrated"}
 DOCUMENT = build_document(
     dataclasses.replace(SPEC, metadata=BundleSpec.metadata, class_names=('6" nail', "b")), bundle_sha256="0"
-) | {"inputs": [], "outputs": []}
+) | {"inputs": [], "outputs": [PROBABILITIES]}
 
 
 @pytest.fixture(scope="module")
@@ -150,7 +151,7 @@ def test_a_picture_that_cannot_be_read_is_an_error_and_the_others_are_answered(s
 def test_metadata_are_encoded_as_by_the_python_program(ship: Path, tmp_path: Path) -> None:
     columns = tuple(column for column in SPEC.metadata.columns if column.name not in IMAGE_FACTS)
     spec = dataclasses.replace(SPEC, metadata=MetadataEncoding(columns))
-    document = build_document(spec, bundle_sha256="0") | {"inputs": [], "outputs": []}
+    document = build_document(spec, bundle_sha256="0") | {"inputs": [], "outputs": [PROBABILITIES]}
     (tmp_path / "model.json").write_text(json.dumps(document), "utf-8")
     write_model(tmp_path / "openvino-float32", spec.metadata.width)
     shutil.copytree(ship / "readers", tmp_path / "readers", ignore=shutil.ignore_patterns("__pycache__"))

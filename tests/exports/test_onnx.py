@@ -83,7 +83,7 @@ def test_the_description_of_the_model_is_in_the_file(tmp_path: Path) -> None:
 
 def test_a_layer_that_onnx_cannot_have_is_an_error(tmp_path: Path) -> None:
     inputs = keras.Input((4, 4, 3), name="image")
-    outputs = keras.layers.UpSampling2D(name="larger")(inputs)
+    outputs = keras.layers.UpSampling2D(interpolation="bilinear", name="larger")(inputs)
     model = ShippedModel(keras.Model({"image": inputs}, {"probabilities": outputs}), CLASSES, {})
 
     with pytest.raises(NumericsError) as caught:

@@ -16,16 +16,19 @@ from PIL import Image
 
 import tlkit.exports
 from tests.conftest import draw_image
-from tlkit.data.box_views import recover_box
+from tlkit.data.box_views import recover_box, recover_objects
 from tlkit.data.image_file import ImageFile
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.metadata_source import describe_facts
+from tlkit.detection.decoding import activate_answers, decode_answers
+from tlkit.detection.grid import Grid
 from tlkit.exports.model_json import build_document
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding, NumberColumn
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import GreyRange
 from tlkit.recipes import HeadSettings
+from tlkit.tasks.found_objects import list_found_objects
 
 READER = Path(tlkit.exports.__file__).parent / "readers" / "tlkit_reader.py"
 ENCODING = MetadataEncoding(
@@ -180,3 +183,30 @@ def test_a_missing_row_is_an_error_that_names_the_column(tmp_path: Path) -> None
     reader = load_reader(tmp_path / "ship", SPEC)
     with pytest.raises(ValueError, match=r"^the model needs area, for which --table has no row$"):
         reader.read_metadata({})
+
+
+def test_objects_are_chosen_as_tlkit_chooses_them(tmp_path: Path) -> None:
+    names = ("cat", "dog", "fish")
+    spec = BundleSpec(
+        "tiny", (64, 64), "pad", LOADER_VERSION, "maps", HeadSettings("detector"), names, task="detection",
+        thresholds=(0.5, 0.3, 0.7), map_sizes=((8, 8), (4, 4)),
+    )  # fmt: skip
+    reader, grid, random = load_reader(tmp_path, spec), Grid(spec.map_sizes), np.random.default_rng(2)
+    answers = random.normal(size=(30, grid.num_locations, 7), scale=0.7).astype(np.float32)
+    answers[..., 2:4] += 0.8
+    answers[..., 4:] -= random.uniform(-0.5, 3, size=(30, 1, 1))
+    picture = (300, 200)
+    facts = {"image-width": str(picture[1]), "image-height": str(picture[0])}
+    num_found = 0
+    for answer in answers:
+        boxes, scores = (each[0] for each in activate_answers(answer[np.newaxis], grid))
+        row = reader.describe_answer({"boxes": boxes, "scores": scores}, facts)
+        ours = recover_objects(
+            decode_answers(answer[np.newaxis], grid)[0], picture_size=picture, image_size=(64, 64), fit="pad"
+        )
+        ours = ours[ours[:, 4] > 0]
+        np.testing.assert_allclose(np.reshape(row["detections"], (-1, 6)), ours, rtol=1e-4, atol=1e-3)
+        shown = list_found_objects(ours, names, spec.thresholds)
+        assert [each["class"] for each in row["objects"]] == [each.class_name for each in shown]
+        num_found += len(shown)
+    assert num_found > 100

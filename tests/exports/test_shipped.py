@@ -11,6 +11,8 @@ import pytest
 
 from tests.exports.conftest import draw_images, make_classifier
 from tlkit.backbones.catalogue import BACKBONES
+from tlkit.detection.decoding import activate_answers
+from tlkit.detection.grid import Grid
 from tlkit.exports.shipped import ShippedModel, build_shipped_model
 from tlkit.heads import HEADS
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
@@ -59,6 +61,26 @@ def call(network: Any, images: np.ndarray[Any, Any], metadata: np.ndarray[Any, A
     given = {"image": images.astype(np.float32), "metadata": metadata}
     outputs = network({name: given[name] for name in network.input}, training=False)
     return {name: np.asarray(value) for name, value in outputs.items()}
+
+
+def test_a_detector_gives_the_boxes_and_scores_that_objects_are_chosen_from() -> None:
+    spec = with_head(CLASSES, "detector", backbone="tiny", task="detection", temperature=1.0, thresholds=(0.5,) * 3)
+    classifier = make_classifier(spec)
+    model, images = build_shipped_model(classifier), draw_images(3)
+
+    outputs = call(model.network, images, np.zeros((3, 0), np.float32))
+
+    boxes, scores = activate_answers(classifier.logits(images), Grid(classifier.spec.map_sizes))
+    assert tuple(outputs) == model.output_names == ("boxes", "scores", "distance")
+    np.testing.assert_allclose(outputs["boxes"], boxes, rtol=1e-4, atol=1e-5)
+    np.testing.assert_allclose(outputs["scores"], scores, rtol=1e-4, atol=1e-6)
+    np.testing.assert_allclose(outputs["distance"], classifier.predict(images)[:, -1], atol=1e-5)
+    assert np.ptp(scores) > 1e-4
+    assert [(port["name"], port["shape"]) for port in model.document["outputs"]] == [
+        ("boxes", ["batch", boxes.shape[1], 4]),
+        ("scores", ["batch", boxes.shape[1], 3]),
+        ("distance", ["batch"]),
+    ]
 
 
 @pytest.mark.parametrize("case", CASES)

@@ -59,8 +59,12 @@ class Backbone:
         """RGB, float (n, height, width, 3), 0..255 -> features, float (n, *feature_shape(TOP))."""
         if self.pooling != MAPS:
             return self.network
-        maps = [self.groups[level].output for level in self._levels]
-        return keras.Model(self._graph[0].input, pack_maps(maps), name=self.entry.name)
+        pixels, maps = self.take_maps()
+        return keras.Model(pixels, pack_maps(maps), name=self.entry.name)
+
+    def take_maps(self) -> tuple[keras.KerasTensor, list[keras.KerasTensor]]:
+        """Return the input of a network with several maps, and its maps, as symbols of one graph."""
+        return self._graph[0].input, [self.groups[level].output for level in self._levels]
 
     @property
     def is_built(self) -> bool:

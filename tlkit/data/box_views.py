@@ -156,13 +156,14 @@ def recover_objects(
         fit: The fit that the model was trained with.
 
     Returns:
-        float32 (k, 6), the same rows in pixels; zeros where they only fill up.
+        float32 (k, 6), the same rows in pixels, without those that lie beside the image; zeros fill up.
     """
-    recovered = np.array(detections, np.float32)
-    recovered[:, :4] = _recover_edges(
+    edges = _recover_edges(
         detections[:, :4].astype(np.float64), picture_size=picture_size, image_size=image_size, fit=fit
     )
-    recovered[detections[:, 4] <= 0] = 0
+    is_seen = (detections[:, 4] > 0) & (edges[:, 2:] > edges[:, :2]).all(axis=1)
+    recovered = np.zeros(detections.shape, np.float32)
+    recovered[: is_seen.sum()] = np.column_stack((edges, detections[:, 4:]))[is_seen]
     return recovered
 
 

@@ -43,7 +43,7 @@ def ask_export(
         export: The format.
         folder: Folder of the model in it.
         questions: The images, each once.
-        num_maps: Number of images whose map is wanted, if the model has one.
+        num_maps: Number of images whose map, or boxes and scores at all places, are wanted, if the model has them.
         advance: Called with the number of images since the last call.
 
     Raises:
@@ -54,7 +54,7 @@ def ask_export(
         _write_table(table, questions)
         program = [str(out / READERS / export.runner), "--model", str(folder), "--table", str(table)]
         # Without PYTHONPATH and its like, as a recipient would; and without leaving compiled files in the folder.
-        command = [sys.executable, "-E", "-B", "-X", "utf8", *program, "--maps", str(num_maps)]
+        command = [sys.executable, "-E", "-B", "-X", "utf8", *program, "--maps", str(num_maps), "--all"]
         rows: list[dict[str, Any]] = []
         with (
             noise.open("wb") as errors,

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlkit.exports.asking import Question
 from tlkit.exports.base import TOLERANCES
+from tlkit.exports.object_comparison import compare_objects, compare_places, read_detections
 from tlkit.metrics.intervals import Interval, compute_mean_interval
 from tlkit.models.predictor import to_deviations
 from tlkit.models.spec import BundleSpec
@@ -38,13 +39,14 @@ class Reference:
     Attributes:
         source: What the images are, in words.
         questions: The images.
-        answers: Probabilities, 0..1, or values in their own unit, float (n, outputs).
+        answers: Probabilities, 0..1, or values in their own unit, float (n, outputs); or objects, see `Scores`.
         sizes: Upright (height, width) of each image, in pixels.
         boxes: Predicted boxes in pixels; None if the model predicts none.
         distances: Distances from the training images, 0..1, (n,); None if they are not measured.
         targets: True targets, encoded as `Task.encode_targets` does, float (n, outputs); None if they are not known.
         true_boxes: The true box of each image, if known.
-        pixels: The model's input for the first images, uint8 (n, height, width, 3); empty if no map is compared.
+        pixels: The model's input for the first images, of which maps or places are compared: uint8 (n, height, width,
+            3).
     """
 
     source: str
@@ -148,7 +150,7 @@ class Comparison:
 
 
 def compare(
-    spec: BundleSpec, reference: Reference, rows: Sequence[Mapping[str, Any]], maps: Sequence[NDArray[np.float32]] = ()
+    spec: BundleSpec, reference: Reference, rows: Sequence[Mapping[str, Any]], maps: Sequence[Any] = ()
 ) -> Comparison:
     """Compare the rows that an export's program printed with the bundle's answers.
 
@@ -156,11 +158,26 @@ def compare(
         spec: The model's description.
         reference: The bundle's answers.
         rows: As from `ask_export`.
-        maps: The network's own maps of the first images, each (h, w, outputs).
+        maps: The network's own maps of the first images, each (h, w, outputs), or its `Places`.
     """
     unread = [f"{row['image']} ({row['error']})" for row in rows if "error" in row]
     if unread:
         return Comparison(len(rows), unread[0], np.nan, np.nan)
+    if find_task(spec.task).has_objects:
+        facts: dict[str, Any] = compare_places(rows, maps)
+        facts |= compare_objects(read_detections(rows), reference.answers, spec.thresholds, reference.targets)
+    else:
+        facts = _compare_answers(spec, reference, rows, maps)
+    if reference.distances is not None:
+        distances = np.array([row["distance"] for row in rows])
+        facts["distance_difference"] = float(np.abs(distances - reference.distances).max())
+    return Comparison(len(rows), "", latency_ms=1000 * float(np.median([row["seconds"] for row in rows])), **facts)
+
+
+def _compare_answers(
+    spec: BundleSpec, reference: Reference, rows: Sequence[Mapping[str, Any]], maps: Sequence[NDArray[np.float32]]
+) -> dict[str, Any]:
+    """Return what differs between one answer of each image and the bundle's."""
     names = "value" if spec.target else "probabilities"
     answers = np.array([np.atleast_1d(row[names]) for row in rows], np.float64)
     ours = reference.answers.astype(np.float64)
@@ -176,17 +193,7 @@ def compare(
         if task.has_labels:
             facts["same_by_label"] = dict(zip(spec.class_names, same.mean(axis=0).tolist(), strict=True))
     facts |= _compare_boxes(reference, rows) | _compare_maps(rows, maps) | _compare_scores(spec, reference, answers)
-    if reference.distances is not None:
-        distances = np.array([row["distance"] for row in rows])
-        facts["distance_difference"] = float(np.abs(distances - reference.distances).max())
-    return Comparison(
-        len(rows),
-        "",
-        float(differences.max()),
-        float(differences.mean()),
-        latency_ms=1000 * float(np.median([row["seconds"] for row in rows])),
-        **facts,
-    )
+    return {"largest_difference": float(differences.max()), "mean_difference": float(differences.mean()), **facts}
 
 
 def _describe_excess(what: str, difference: float, limit: float) -> str:

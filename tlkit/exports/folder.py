@@ -50,7 +50,10 @@ class ExportFolder:
                 shutil.rmtree(earlier)
         for name in (README, PROOF_FILE):
             (path / name).unlink(missing_ok=True)
-        shutil.copytree(_PROGRAMS, path / READERS, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
+        # The programs in JavaScript and C++ know models with one answer for an image.
+        left_out = ("index.html", "*.js", "cpp") if model.document["objects"] else ()
+        ignored = shutil.ignore_patterns("__pycache__", *left_out)
+        shutil.copytree(_PROGRAMS, path / READERS, dirs_exist_ok=True, ignore=ignored)
         write_text(path / MODEL_JSON, format_document(model.document))
 
     def reserve(self, export: Export, precision: str) -> Path:

@@ -10,6 +10,7 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
+from tlkit.detection.decoding import MAX_CANDIDATES, MAX_DETECTIONS, MAX_IOU, MIN_SCORE, VOTE_IOU
 from tlkit.metadata.categories import BOOLEAN_WORDS, FALSE, TRUE
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import FURTHEST, NO_DATA_NUMBERS, Column, NumberColumn
@@ -19,7 +20,7 @@ from tlkit.tasks import find_task
 from tlkit.version import __version__
 
 MODEL_JSON = "model.json"
-VERSION = 1
+VERSION = 2
 
 _FITS = {
     "squash": "the whole image is stretched to the input's size",
@@ -53,6 +54,7 @@ def build_document(spec: BundleSpec, *, bundle_sha256: str) -> dict[str, Any]:
         },
         "class_names": list(spec.class_names),
         "thresholds": list(spec.thresholds),
+        "objects": _describe_objects() if find_task(spec.task).has_objects else None,
         "temperature": {"value": spec.temperature, "is_inside": True},
         "target": None if spec.target is None else {"name": spec.target.name, "is_log": spec.target.is_log},
         "unknown_above": spec.unknown_above,
@@ -115,6 +117,24 @@ def describe_metadata(spec: BundleSpec) -> dict[str, Any] | None:
     }
 
 
+def _describe_objects() -> dict[str, Any]:
+    """Return how objects are made of the boxes and scores at all places."""
+    return {
+        "min_score": MIN_SCORE,
+        "max_candidates": MAX_CANDIDATES,
+        "max_iou": MAX_IOU,
+        "vote_iou": VOTE_IOU,
+        "max_objects": MAX_DETECTIONS,
+        "steps": [
+            "take each pair of a place and a class with a score of min_score or more; keep the max_candidates best",
+            "from the best down: drop a box that overlaps a better one of its class, which is not dropped, by more than max_iou",
+            "keep the max_objects best; each becomes the mean, weighted by score, of the boxes of its class from the "
+            "first step that overlap it by vote_iou or more",
+            "an object is shown if its score is at least the threshold of its class",
+        ],
+    }
+
+
 def _describe_column(column: Column) -> dict[str, Any]:
     if isinstance(column, NumberColumn):
         return {
@@ -152,5 +172,7 @@ def _describe_output(name: str, spec: BundleSpec) -> str:
         "box": "left, top, right, bottom as fractions of the input, not clipped",
         "map": "the score of each place for each output; its mean is the logit before the temperature, without what "
         "metadata add",
+        "boxes": "left, top, right, bottom at each place, as fractions of the input, not clipped",
+        "scores": "score of each class at each place, 0..1; `objects` says how to make objects of them",
         "distance": "how unlike the training images the image is, 0..1; unknown if above unknown_above",
     }[name]

@@ -23,7 +23,7 @@ from tlkit.errors import NumericsError, RunError
 from tlkit.exports.asking import Question, ask_export
 from tlkit.exports.base import Export, name_folder
 from tlkit.exports.comparison import Comparison, Reference, compare
-from tlkit.inference.scoring import Scores, load_record, recover, score_records, split_rows
+from tlkit.inference.scoring import Scores, load_record, recover, recover_detections, score_records, split_rows
 from tlkit.inference.task_report import list_targets
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import MetadataEncoding, NumberColumn
@@ -130,7 +130,7 @@ def read_reference(
             "The run's own images are gone: only the golden samples of its bundle can be compared. --data gives others."
         )
     with TemporaryDirectory() as scratch:
-        yield _read_golden(run, predictor.spec, Path(scratch))
+        yield _read_golden(run, predictor, Path(scratch))
 
 
 def prove(
@@ -166,11 +166,14 @@ def prove(
     return compare(model.spec, reference, rows, _compute_maps(model, reference)), ""
 
 
-def _compute_maps(model: ShippedModel, reference: Reference) -> Sequence[NDArray[np.float32]]:
-    """Return the maps of the first images, as Keras computes them."""
-    if "map" not in model.output_names:
-        return ()
-    return list(model.compute_maps(reference.pixels))
+def _compute_maps(model: ShippedModel, reference: Reference) -> Sequence[Any]:
+    """Return the maps of the first images, or boxes and scores at their places, as Keras computes them."""
+    if "map" in model.output_names:
+        return list(model.compute(reference.pixels)["map"])
+    if "boxes" in model.output_names:
+        found = model.compute(reference.pixels)
+        return list(zip(found["boxes"], found["scores"], strict=True))
+    return ()
 
 
 def _make_reference(scores: Scores, spec: BundleSpec, source: str) -> Reference:
@@ -193,8 +196,9 @@ def _make_reference(scores: Scores, spec: BundleSpec, source: str) -> Reference:
     )
 
 
-def _read_golden(run: Path, spec: BundleSpec, scratch: Path) -> Reference:
+def _read_golden(run: Path, predictor: Predictor, scratch: Path) -> Reference:
     """Return the golden samples, written as images of the input's size."""
+    spec = predictor.spec
     folder = find_bundle(run)
     _, hashes = read_description(folder, loader_version=LOADER_VERSION)
     with open_tensors(folder / GOLDEN_FILE) as file:
@@ -205,13 +209,14 @@ def _read_golden(run: Path, spec: BundleSpec, scratch: Path) -> Reference:
         path = scratch / f"{number}.png"
         Image.fromarray(pixels).save(path)
         questions.append(Question(path, texts[number]))
-    rows = split_rows(golden["answers"], spec)
+    rows = split_rows(predictor.predict(golden["images"], golden.get("metadata")), spec)
     boxes = None if rows.boxes is None else [recover(box, spec.image_size, spec) for box in rows.boxes]
     sizes = [spec.image_size] * len(questions)
+    answers = recover_detections(rows.answers, sizes, spec) if find_task(spec.task).has_objects else rows.answers
     source = (
         "a golden sample of the bundle" if len(questions) == 1 else f"{len(questions)} golden samples of the bundle"
     )
-    return Reference(source, questions, rows.answers, sizes, boxes, rows.distances, pixels=golden["images"][:NUM_MAPS])
+    return Reference(source, questions, answers, sizes, boxes, rows.distances, pixels=golden["images"][:NUM_MAPS])
 
 
 def decode_metadata(encoding: MetadataEncoding, rows: NDArray[np.float32]) -> list[dict[str, str]]:

@@ -81,7 +81,7 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
         _PROGRAM.format(format=proofs[0].export.name, folder=proofs[0].name, row=_example_row(document)) + "```",
         "",
     ]
-    folders = {proof.export.name: proof.name for proof in reversed(proofs)}
+    folders = {} if document["objects"] else {proof.export.name: proof.name for proof in reversed(proofs)}
     lines += _describe_browser(folders["onnx"], document) if "onnx" in folders else []
     lines += _describe_native(folders["openvino"], document) if "openvino" in folders else []
     lines += [
@@ -91,6 +91,13 @@ def write_readme(document: Mapping[str, Any], proofs: Sequence[Proof], source: s
         "",
     ]
     lines += [f"{number}. {step}" for number, step in enumerate(document["reading"]["steps"], start=1)]
+    if document["objects"]:
+        lines += [
+            "",
+            "Objects are made of `boxes` and `scores` as follows; `objects` in `model.json` has the numbers:",
+            "",
+        ]
+        lines += [f"{number}. {step}" for number, step in enumerate(document["objects"]["steps"], start=1)]
     height, width = document["image_size"]
     lines += [
         "",
@@ -139,7 +146,8 @@ def _describe_task(document: Mapping[str, Any]) -> str:
     if document["target"]:
         return f"A model that estimates {document['target']['name']} from an image"
     shown = ", ".join(names[:5]) + (f" and {len(names) - 5} more" if len(names) > 5 else "")
-    kind = "labels an image with" if document["task"] == "multilabel" else "tells apart"
+    kinds = {"multilabel": "labels an image with", "detection": "finds in an image:"}
+    kind = kinds.get(document["task"], "tells apart")
     return f"A model that {kind} {shown}"
 
 

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import TOP
 from tlkit.exports.model_json import build_document, describe_ports
+from tlkit.exports.shipped_detector import build_places
 from tlkit.heads import LINEAR
 from tlkit.models.classifier import Classifier
 from tlkit.models.novelty import Novelty
@@ -39,7 +40,8 @@ class ShippedModel:
             float32 (n, height, width, 3), RGB, 0..255; `metadata`, float32 (n, width), if the model takes any. Its
             outputs, by name, in this order, each float32: `probabilities` (n, classes), calibrated, with sum 1, or of
             labels, each 0..1; or `value` (n, 1) in the target's own unit; `box` (n, 4), if predicted: left, top, right,
-            bottom as fractions of the input, not clipped; `map` (n, h, w, classes), if each logit (before the temperature
+            bottom as fractions of the input, not clipped; or `boxes` and `scores` at every place, see
+            `shipped_detector.build_places`; `map` (n, h, w, classes), if each logit (before the temperature
             and without what metadata add) is the mean of a map; `distance` (n,), 0..1, if measured.
         spec: The model's description.
         document: The content of `model.json`, which a format also stores in its own file.
@@ -59,13 +61,12 @@ class ShippedModel:
         """Names of the outputs, in order."""
         return tuple(self.network.output)
 
-    def compute_maps(self, images: NDArray[np.uint8]) -> NDArray[np.float32]:
-        """Return the output `map` for images, uint8 (n, height, width, 3), RGB, 0..255: float32 (n, h, w, outputs)."""
+    def compute(self, images: NDArray[np.uint8]) -> dict[str, NDArray[np.float32]]:
+        """Return the outputs by name for images without metadata, uint8 (n, height, width, 3), RGB, 0..255."""
         shapes = {IMAGE: images.shape, METADATA: (len(images), self.spec.metadata.width)}
         given = {name: np.zeros(shapes[name], np.float32) for name in self.input_names}
         given[IMAGE][:] = images
-        maps: NDArray[np.float32] = np.asarray(self.network(given, training=False)[MAP])
-        return maps
+        return {name: np.asarray(value) for name, value in self.network(given, training=False).items()}
 
 
 def build_shipped_model(classifier: Classifier, *, bundle_sha256: str = "unknown") -> ShippedModel:
@@ -79,19 +80,8 @@ def build_shipped_model(classifier: Classifier, *, bundle_sha256: str = "unknown
     inputs = {IMAGE: keras.Input((*spec.image_size, 3), name=IMAGE)}
     if spec.metadata.width:
         inputs[METADATA] = keras.Input((spec.metadata.width,), name=METADATA)
-    trunk, tail = classifier.backbone.split_at_map(TOP)
-    features = feature_map = _replay(trunk, inputs[IMAGE])
-    if tail is not None:
-        features = _replay(tail, feature_map)
-    head_inputs = {"feature": features, METADATA: inputs.get(METADATA)}
-    answers = _call_head(classifier, {name: head_inputs[name] for name in classifier.head.input})
-    outputs = _name_answer(answers["answer"], spec)
-    if spec.has_box:
-        outputs[BOX] = _multiply(answers["box"], np.array(_CORNERS, np.float32), "corners")
-    if spec.head.record.scores_places:
-        outputs[MAP] = answers[MAP]
-    elif spec.head.kind == LINEAR and _is_mean(tail):
-        outputs[MAP] = _score_places(classifier.head, feature_map)
+    build = build_places if spec.head.record.finds_objects else _build_answers
+    outputs, features = build(classifier, **inputs)
     if spec.measures_distance:
         assert classifier.novelty is not None, "the spec says that distances are measured"
         pooled = keras.layers.GlobalAveragePooling2D(name="feature")(features) if features.ndim == 4 else features
@@ -100,6 +90,27 @@ def build_shipped_model(classifier: Classifier, *, bundle_sha256: str = "unknown
     shapes = {name: tuple(tensor.shape[1:]) for name, tensor in network.output.items()}
     document = build_document(spec, bundle_sha256=bundle_sha256) | describe_ports(spec, shapes)
     return ShippedModel(network, spec, document)
+
+
+def _build_answers(
+    classifier: Classifier, image: keras.KerasTensor, metadata: keras.KerasTensor | None = None
+) -> tuple[dict[str, keras.KerasTensor], keras.KerasTensor]:
+    """Return the outputs of a model with one answer for each image, and the feature that its head sees."""
+    spec = classifier.spec
+    trunk, tail = classifier.backbone.split_at_map(TOP)
+    features = feature_map = _replay(trunk, image)
+    if tail is not None:
+        features = _replay(tail, feature_map)
+    given = {"feature": features, METADATA: metadata}
+    answers = _call_head(classifier, {name: given[name] for name in classifier.head.input})
+    outputs = _name_answer(answers["answer"], spec)
+    if spec.has_box:
+        outputs[BOX] = _multiply(answers["box"], np.array(_CORNERS, np.float32), "corners")
+    if spec.head.record.scores_places:
+        outputs[MAP] = answers[MAP]
+    elif spec.head.kind == LINEAR and _is_mean(tail):
+        outputs[MAP] = _score_places(classifier.head, feature_map)
+    return outputs, features
 
 
 def _call_head(classifier: Classifier, inputs: dict[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:

@@ -47,6 +47,15 @@ ON_MAPS: dict[str, Build] = {
     "layer norm": layers.LayerNormalization(epsilon=1e-3),
     "dense on the channels": lambda x: layers.Dense(4, activation="gelu")(layers.LayerNormalization(center=False)(x)),
     "one beside the other": lambda x: layers.Add()([x, layers.Dense(4)(x), layers.Conv2D(4, 1)(x)]),
+    "enlarged": layers.UpSampling2D((2, 3)),
+    "enlarged, then conv": lambda x: layers.Conv2D(3, 3)(layers.UpSampling2D(2)(x)),
+    "one conv on two maps": lambda x: _share(layers.Conv2D(3, 3, padding="same"), x, layers.MaxPooling2D(2)(x)),
+    "places of two maps": lambda x: layers.Concatenate(axis=1)(
+        [layers.Reshape((42, 4))(x), layers.Reshape((9, 4))(layers.MaxPooling2D(2)(x))]
+    ),
+    "a product with a number for each place": lambda x: ops.multiply(
+        layers.Reshape((42, 4))(x), np.linspace(0, 1, 168, dtype=np.float32).reshape(1, 42, 4)
+    ),
     "concatenated": lambda x: layers.Concatenate()([layers.Conv2D(2, 1)(x), layers.Dense(3)(x)]),
     "squeeze and excite": lambda x: _excite(x, layers.Reshape((1, 1, 4))),
     "squeeze and excite by ops": lambda x: x * ops.expand_dims(ops.expand_dims(ops.mean(x, (1, 2)), 1), 1),
@@ -89,6 +98,11 @@ ON_VECTORS: dict[str, Build] = {
 
 def _read_twice(x: keras.KerasTensor) -> keras.KerasTensor:
     return layers.Concatenate()([layers.Conv2D(3, 3, strides=2)(x), layers.MaxPooling2D(3, strides=2)(x)])
+
+
+def _share(layer: keras.Layer, *maps: keras.KerasTensor) -> keras.KerasTensor:
+    """Call one layer on several maps, with a norm of its own behind each."""
+    return layers.Concatenate()([layers.Flatten()(layers.BatchNormalization()(layer(x))) for x in maps])
 
 
 def _norm_beside(x: keras.KerasTensor) -> keras.KerasTensor:

@@ -120,18 +120,40 @@ def write_cropping(graph: Graph, layer: Any, x: Value) -> Value:
 
 
 def write_concatenate(graph: Graph, layer: Any, xs: Sequence[Value]) -> Value | None:
-    """Write Concatenate along the channels."""
+    """Write Concatenate along any axis but the batch's."""
     return write_joined(graph, xs, layer.axis)
 
 
 def write_joined(graph: Graph, xs: Sequence[Value], axis: int) -> Value | None:
-    """Write tensors side by side along their last axis; None for another axis."""
-    if axis not in (-1, len(xs[0].shape) - 1):
+    """Write tensors side by side along their last axis or, if they are no maps, another one; None for other axes."""
+    num_axes = len(xs[0].shape)
+    axis %= num_axes
+    if axis == 0 or (axis < num_axes - 1 and num_axes == 4):
         return None
     aligned = [graph.to_layout_of(x, xs[0]) for x in xs]
-    shape = (*xs[0].shape[:-1], sum(x.shape[-1] or 0 for x in xs))
+    shape = list(xs[0].shape)
+    shape[axis] = sum(x.shape[axis] or 0 for x in xs)
     in_first = xs[0].channels_first
-    return graph.add("Concat", aligned, shape, channels_first=in_first, axis=1 if in_first else len(shape) - 1)
+    return graph.add("Concat", aligned, shape, channels_first=in_first, axis=1 if in_first else axis)
+
+
+def write_up_sampling(graph: Graph, layer: Any, x: Value) -> Value | None:
+    """Write UpSampling2D that repeats cells."""
+    if layer.interpolation != "nearest":
+        return None
+    x = graph.to_channels_first(x)
+    batch, height, width, channels = get_sizes(x)
+    down, across = layer.size
+    scales = graph.add_constant(np.array([1, 1, down, across], np.float32), "scales")
+    return graph.add(
+        "Resize",
+        [x, "", scales],
+        (batch, height * down, width * across, channels),
+        channels_first=True,
+        mode="nearest",
+        coordinate_transformation_mode="asymmetric",
+        nearest_mode="floor",
+    )
 
 
 def write_reshape(graph: Graph, x: Value, sizes: Sequence[int]) -> Value:
@@ -261,6 +283,7 @@ LAYERS: dict[str, Callable[[Graph, Any, Any], Value | None]] = {
     "SeparableConv2D": write_separable_conv,
     "Softmax": lambda graph, layer, x: write_softmax(graph, x, layer.axis),
     "SpatialDropout2D": lambda graph, layer, x: x,
+    "UpSampling2D": write_up_sampling,
     "ZeroPadding2D": write_zero_padding,
 }
 """Writes a layer of each kind, given its input or inputs; None if it cannot with the layer's settings."""

@@ -196,10 +196,48 @@ def describe_answer(outputs, facts):
     if "box" in outputs:
         row["box_fractions"] = [float(value) for value in outputs["box"]]
         row["box"] = place_box(row["box_fractions"], int(facts["image-width"]), int(facts["image-height"]))
+    if "scores" in outputs:
+        row["detections"] = find_objects(outputs["boxes"], outputs["scores"], facts)
+        limits = MODEL["thresholds"] or [0.0] * len(MODEL["class_names"])
+        row["objects"] = [
+            {"class": MODEL["class_names"][int(label)], "score": score, "box": box}
+            for *box, score, label in row["detections"]
+            if np.float32(score) >= np.float32(limits[int(label)])
+        ]
     if "distance" in outputs:
         row["distance"] = float(outputs["distance"])
         row["is_unknown"] = row["distance"] > MODEL["unknown_above"]
     return row
+
+
+def find_objects(boxes, scores, facts):
+    """Return a row for each object, the best first: left, top, right, bottom in pixels, score and class index."""
+    rule = MODEL["objects"]
+    places, labels = np.nonzero(scores >= np.float32(rule["min_score"]))
+    best = np.argsort(-scores[places, labels], kind="stable")[: rule["max_candidates"]]
+    boxes, labels, scores = boxes[places[best]], labels[best], scores[places[best], labels[best]]
+    overlaps = measure_overlaps(boxes) * (labels[:, np.newaxis] == labels)
+    kept = []
+    for place in range(len(boxes)):
+        if not (overlaps[place, kept] > np.float32(rule["max_iou"])).any():
+            kept.append(place)
+    rows = []
+    width, height = int(facts["image-width"]), int(facts["image-height"])
+    for place in kept[: rule["max_objects"]]:
+        weights = np.where(overlaps[place] >= np.float32(rule["vote_iou"]), scores, 0)
+        mean = weights @ boxes / weights.sum()
+        left, top, right, bottom = place_box([float(edge) for edge in mean], width, height)
+        if right > left and bottom > top:  # a part of it is in the image
+            rows.append([left, top, right, bottom, float(scores[place]), int(labels[place])])
+    return rows
+
+
+def measure_overlaps(boxes):
+    """Return the area that each two boxes share as a fraction of what they cover together."""
+    low, high = boxes[:, np.newaxis, :2], boxes[:, np.newaxis, 2:]
+    shared = np.maximum(np.minimum(high, high.swapaxes(0, 1)) - np.maximum(low, low.swapaxes(0, 1)), 0).prod(axis=2)
+    areas = np.maximum(boxes[:, 2:] - boxes[:, :2], 0).prod(axis=1)
+    return shared / np.maximum(areas[:, np.newaxis] + areas - shared, 1e-12)
 
 
 def place_box(fractions, width, height):
@@ -254,6 +292,7 @@ def main(open_model, name):
     parser.add_argument("--table", help="CSV file with a column `image` and the metadata columns of the model")
     parser.add_argument("--model", help=f"folder of the model (default: {name}-float32, or another {name}-*)")
     parser.add_argument("--maps", type=int, default=0, help="also print the map of the first images, if there is one")
+    parser.add_argument("--all", action="store_true", help="also print what is below the thresholds, as `detections`")
     options = parser.parse_args()
     found = sorted(FOLDER.glob(f"{name}-*"), key=lambda folder: folder.name != f"{name}-float32")
     folders = [Path(options.model)] if options.model else found
@@ -267,6 +306,8 @@ def main(open_model, name):
             print(json.dumps({"image": path, "error": f"{type(error).__name__}: {error}"}), flush=True)
             continue
         answer = {"image": path, **describe_answer(outputs, facts), "seconds": seconds}
-        if number < options.maps and "map" in outputs:
-            answer["map"] = outputs["map"].tolist()
+        if not options.all:
+            answer.pop("detections", None)
+        if number < options.maps:
+            answer.update({name: outputs[name].tolist() for name in ("map", "boxes", "scores") if name in outputs})
         print(json.dumps(answer), flush=True)

@@ -1,0 +1,87 @@
+"""The part of an exported network that finds objects: boxes and scores at every cell of its maps.
+
+Which of the boxes belong to the same object is decided outside, by the reader: runtimes differ in what they have for it.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from tlkit.backbones.catalogue import TOP
+from tlkit.backbones.weights import stable_names
+from tlkit.detection.grid import MAX_LOG_SIZE, NUM_BOX_VALUES, Grid
+from tlkit.detection.head import build_detector
+from tlkit.models.classifier import Classifier
+
+BOXES, SCORES = "boxes", "scores"
+
+
+def build_places(
+    classifier: Classifier, image: keras.KerasTensor
+) -> tuple[dict[str, keras.KerasTensor], keras.KerasTensor]:
+    """Return the outputs of a detector, on copies of its head's layers, and the coarsest of its maps.
+
+    Args:
+        classifier: A model with a head that finds objects.
+        image: RGB, float (n, height, width, 3), 0..255.
+
+    Returns:
+        `boxes`, float32 (n, P, 4): left, top, right, bottom as fractions of the input, not clipped; `scores`, float32
+        (n, P, classes), 0..1; and the map, float (n, h, w, channels).
+    """
+    maps = keras.Function(*classifier.backbone.take_maps()).call(image)
+    head = _copy_head(classifier)
+    answer = keras.Function(head.input, head.output).call(maps)
+    grid = Grid(classifier.spec.map_sizes)
+    num_classes = len(classifier.spec.class_names)
+    logits = _select(answer, range(NUM_BOX_VALUES, NUM_BOX_VALUES + num_classes), "class_logits")
+    scores = keras.layers.Activation("sigmoid", name=SCORES)(logits)
+    return {BOXES: _place_boxes(answer, grid), SCORES: scores}, maps[-1]
+
+
+def _copy_head(classifier: Classifier) -> keras.Model:
+    """Return the head on maps of their own, with copies of its layers under names that a backbone cannot have."""
+    layout = classifier.backbone.map_layout(TOP)
+    assert layout is not None, "a head that finds objects sees several maps"
+    maps = [keras.Input(shape) for shape in layout.shapes]
+    spec = classifier.spec
+    plain = keras.Model(
+        maps,
+        build_detector(maps, num_classes=len(spec.class_names), units=spec.head.units, dropout=spec.head.dropout),
+    )
+    trained = stable_names(classifier.head)
+    for name, variable in stable_names(plain).items():
+        variable.assign(trained[name])
+    head = keras.models.clone_model(
+        plain,
+        clone_function=lambda layer: layer.__class__.from_config({**layer.get_config(), "name": f"head_{layer.name}"}),
+    )
+    head.set_weights(plain.get_weights())
+    return head
+
+
+def _place_boxes(answer: keras.KerasTensor, grid: Grid) -> keras.KerasTensor:
+    """Return the corners of the boxes; see `tlkit.detection.grid.decode_boxes`."""
+    ops = keras.ops
+    offsets, sizes = (
+        _select(answer, columns, name) for columns, name in (((0, 1, 0, 1), "offsets"), ((2, 3, 2, 3), "sizes"))
+    )
+    cells, centres = (np.tile(each, 2)[np.newaxis] for each in (grid.cells, grid.centres))
+    reach = cells * np.array((-1, -1, 1, 1), np.float32)
+    halves = ops.multiply(ops.exp(ops.clip(sizes, -MAX_LOG_SIZE, MAX_LOG_SIZE)), reach)
+    middles = ops.add(ops.multiply(offsets, cells), centres)
+    return ops.add(middles, halves)
+
+
+def _select(answer: keras.KerasTensor, columns: Any, name: str) -> keras.KerasTensor:
+    """Return columns of the last axis, by a product that every runtime has."""
+    places = list(columns)
+    matrix = np.zeros((answer.shape[-1], len(places)), np.float32)
+    matrix[places, range(len(places))] = 1
+    layer = keras.layers.Dense(len(places), use_bias=False, trainable=False, name=name)
+    selected: keras.KerasTensor = layer(answer)
+    layer.set_weights([matrix])
+    return selected
