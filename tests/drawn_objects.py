@@ -49,7 +49,7 @@ class Detector:
                 for label, (mask, score) in enumerate(((is_red, 0.9), (is_white, 0.8)))
                 if mask.any()
             ]
-            found.append((0, 0, 0.1, 0.1, 0.25, 0))
+            found.append((0, 0, 0.3, 0.3, 0.25, 0))
             detections[: len(found)] = found
             row[600] = 0.75 if is_white.any() and not is_red.any() else 0.25
         return rows

@@ -11,10 +11,11 @@ from typing import Any
 import numpy as np
 import pytest
 from numpy.typing import NDArray
-from PIL import Image
+from PIL import Image, ImageOps
 
 from tests.drawn_objects import CORNERS, SPEC, Detector, draw_objects
 from tests.inference.formats.test_label_folder import list_files
+from tlkit.api.model import Model
 from tlkit.commands.predict import PredictOptions, run_predict
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.data.views import ViewPlan
@@ -24,6 +25,7 @@ from tlkit.outputs import CLASSIFICATION
 from tlkit.reports.console import Console
 from tlkit.reports.frames import choose_colour
 from tlkit.reports.row_file import partial_path
+from tlkit.tasks.predictions import FoundObject
 
 
 @pytest.fixture(autouse=True)
@@ -328,6 +330,21 @@ def test_a_model_of_classes_has_no_objects(
     with pytest.raises(SettingError) as caught:
         predict(photos, **paths)
     assert caught.value.found == found
+
+
+def test_a_model_object_finds_the_same_in_files_arrays_and_pictures(
+    photos: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("tlkit.api.model.open_classifier", lambda *_, **__: Detector())
+    model = Model(Path("run"))
+    path = photos / "a" / "turned.png"
+    upright = ImageOps.exif_transpose(Image.open(path))
+    for found in model.predict([path, Image.open(path), np.asarray(upright)]):
+        assert found.objects == (FoundObject("red", 0.9, (64.0, 16.0, 96.0, 48.0)),)
+        assert found.upright_size == (128, 96)
+    assert [len(model.predict(path, min_score=score)[0].objects or ()) for score in (0.0, 0.95)] == [2, 0]
+    with pytest.raises(SettingError, match="--views 2: the objects"):
+        model.predict(path, views=2)
 
 
 def test_several_views_are_refused(photos: Path) -> None:

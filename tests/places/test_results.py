@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 import tlkit
+from tests.drawn_objects import SPEC, Detector, draw_objects
 from tests.places.conftest import Heard
 from tests.s3_server import Faults, S3Server
 from tlkit.errors import PlaceError, SettingError
@@ -45,6 +46,19 @@ def test_predictions_are_put_at_a_place(
     assert not list((cache_root / "places" / "results").iterdir())
     run_cli("predict", bundle, photos, "--out", "s3://bucket/answers/rows.jsonl")
     assert objects["answers/rows.jsonl"].count(b"\n") == 4
+
+
+@pytest.mark.parametrize(("name", "settings"), [("labels/", {"format": "voc"}), ("found/", {"format": "coco"})])
+def test_found_objects_are_put_at_a_place(
+    s3: S3Server, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, settings: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("tlkit.commands.predict.read_spec", lambda *_, **__: SPEC)
+    monkeypatch.setattr("tlkit.commands.predict.open_classifier", lambda *_, **__: Detector())
+    draw_objects(tmp_path / "photos" / "a" / "both.png", {"red": (32, 32, 64, 48), "white": (80, 8, 120, 40)})
+    tlkit.predict("run", tmp_path / "photos", out=f"s3://bucket/{name}", **settings)
+    key = {"voc": "labels/a/both.xml", "coco": "found/boxes.json"}[settings["format"]]
+    assert s3.buckets["bucket"][key].count(b"red") == 1
+    assert [each for each in s3.buckets["bucket"] if each.startswith(name)] == [key]
 
 
 def test_what_cannot_be_put_there_is_kept(s3: S3Server, cache_root: Path, heard: Heard) -> None:

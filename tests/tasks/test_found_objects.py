@@ -26,7 +26,7 @@ TWO = (FoundObject("dog", 0.9, (1.234, 2.0, 30.0, 40.0)), FoundObject("cat", 0.8
 def test_objects_at_or_above_the_thresholds_of_their_classes_are_found() -> None:
     found = list_found_objects(DETECTIONS, NAMES, (0.83, 0.4))
     assert [(each.class_name, each.score) for each in found] == [("dog", 0.9), ("cat", 0.83), ("dog", 0.4)]
-    assert found[1].box == (5.0, 6.0, 7.0, 8.0)
+    assert found[0].box == (1.234, 2.0, 30.0, 40.0)
 
 
 def test_a_threshold_of_zero_finds_all_but_the_padding() -> None:

@@ -1,4 +1,4 @@
-"""`tlkit predict`: classify images with a run."""
+"""`tlkit predict`: classify images, or find objects in them, with a run."""
 
 from __future__ import annotations
 
@@ -102,11 +102,11 @@ def predict(
     ray: str | None,
     console: Console,
 ) -> None:
-    """Classify images with RUN, a folder created by `tlkit finetune`, or the bundle in it.
+    """Classify images, or find objects in them, with RUN, a folder created by `tlkit finetune`, or the bundle in it.
 
     SOURCES are folders, files or quoted globs such as 'photos/**/*.jpg'; - reads paths from standard input, one per line,
-    and answers each line as it arrives. Each file gets one row, in the order of the sources; if a file cannot be read,
-    its row gives the reason instead of classes.
+    and answers each line as it arrives. Each file gets one row, or one for each object, in the order of the sources; if a
+    file cannot be read, its row gives the reason instead.
     """
     if not sources and watch is None:
         raise click.UsageError("Missing argument 'SOURCES...', or --watch.")

@@ -47,7 +47,7 @@ def list_found_objects(
 
 
 def _read_box(row: NDArray[np.float32]) -> tuple[float, float, float, float]:
-    left, top, right, bottom = row[:4].tolist()
+    left, top, right, bottom = map(shorten_float32, row[:4])
     return left, top, right, bottom
 
 

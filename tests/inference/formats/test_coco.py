@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
+from tests.faults.injector import try_every_fault
 from tlkit.data.boxes import Annotation
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.errors import RunError
@@ -122,6 +123,12 @@ def test_a_file_that_grows_has_a_whole_line_for_each_image(tmp_path: Path) -> No
         for number, prediction in enumerate(FOUND, start=1):
             writer.write(prediction)
             assert len(list(map(json.loads, partial_path(path).read_bytes().splitlines()))) == number
+
+
+def test_images_outlive_every_fault(tmp_path: Path) -> None:
+    runs, complaints = try_every_fault("tests.faults.scenarios.coco", tmp_path / "disk")
+    assert complaints == []
+    assert runs >= 50
 
 
 def test_a_file_name_that_is_no_utf8_is_written(tmp_path: Path) -> None:
