@@ -16,12 +16,14 @@ from PIL import Image, ImageOps
 from tests.drawn_objects import CORNERS, SPEC, Detector, draw_objects
 from tests.inference.formats.test_label_folder import list_files
 from tlkit.api.model import Model
+from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.predict import PredictOptions, run_predict
 from tlkit.data.formats.boxes import read_boxes
 from tlkit.data.views import ViewPlan
 from tlkit.errors import RunError, SettingError, TlkitError
 from tlkit.inference.destinations import PredictOutputs
 from tlkit.outputs import CLASSIFICATION
+from tlkit.recipes import DataSettings
 from tlkit.reports.console import Console
 from tlkit.reports.frames import choose_colour
 from tlkit.reports.row_file import partial_path
@@ -366,3 +368,10 @@ def test_a_folder_of_an_earlier_prediction_is_refused(photos: Path, tmp_path: Pa
 def test_labels_never_go_into_the_data(photos: Path) -> None:
     with pytest.raises(RunError, match="is inside the data folder"):
         predict(photos, out=photos / "labels", format="yolo")
+
+
+def test_several_views_are_refused_by_evaluate_too(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("tlkit.commands.evaluate.read_spec", lambda *_, **__: SPEC)
+    options = EvaluateOptions(views=ViewPlan("crops", 3, 0))
+    with pytest.raises(SettingError, match="--views 3: the objects"):
+        run_evaluate(Path("run"), None, options, console=Console(verbosity=-1), settings=DataSettings())
