@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 import tlkit
+from tlkit.commands.card import run_card
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
@@ -23,6 +24,7 @@ from tlkit.models.opening import open_classifier
 from tlkit.models.storage import read_spec
 from tlkit.recipes import DataSettings, Recipe, Stage, build_recipe, read_recipe
 from tlkit.reports.console import Console
+from tlkit.runs.card_record import CardOptions
 
 QUIET = Console(verbosity=-1)
 COLOURS = {"red": (230, 40, 40), "blue": (40, 60, 230)}
@@ -130,6 +132,41 @@ def test_a_saved_model_scores_as_its_run_said(run: Path, scenes: Path) -> None:
     result = run_evaluate(run, None, options, console=QUIET, settings=DataSettings())
     summary = json.loads((run / "summary.json").read_text())
     assert result["map_50"] == summary["map_50"]
+
+
+@pytest.mark.usefixtures("drawn_figures")
+def test_an_evaluation_has_curves_kinds_of_mistakes_and_the_boxes_of_its_images(run: Path, tmp_path: Path) -> None:
+    out = tmp_path / "evaluation"
+    result = run_evaluate(
+        run, None, EvaluateOptions(split="validation", out=out), console=QUIET, settings=DataSettings()
+    )
+    pictures = {"boxes.png", "precision-recall.png", "f1.png", "detection-mistakes.png", "sizes.png", "reliability.png"}
+    files = {path.name for path in out.iterdir()}
+    assert pictures | {"report.html", "per_class.csv", "predictions.csv", "report.json"} <= files
+    page = (out / "report.html").read_text("utf-8")
+    for title in (
+        "Scores by class",
+        "Scores by size",
+        "Images behind the scores",
+        "Kinds of mistakes",
+        "Precision and",
+    ):
+        assert title in page
+    assert "True ones are dashed" in page
+    report = json.loads((out / "report.json").read_text("utf-8"))
+    assert report["map_50"] == result["map_50"]
+    assert [each["class_name"] for each in report["classes"]] == ["blue", "red"]
+    with Image.open(out / "boxes.png") as sheet:
+        assert min(sheet.size) > 300
+
+
+def test_a_card_has_the_scores_of_a_detector(run: Path, tmp_path: Path) -> None:
+    run_card(run, CardOptions(), out=tmp_path / "card.md", console=QUIET)
+    card = (tmp_path / "card.md").read_text("utf-8")
+    assert 'pipeline_tag: "object-detection"\n' in card
+    assert "| mAP@.5 | " in card
+    assert "| class | threshold | AP50 | AP50-95 | precision | recall | F1 | objects |" in card
+    assert "- At most 100 objects of an image are found.\n" in card
 
 
 @pytest.fixture

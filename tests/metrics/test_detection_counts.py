@@ -99,7 +99,14 @@ def test_scores_that_are_probabilities_have_no_calibration_error_and_others_do()
     measured = measure_detection_calibration(match_detections(targets, detections, 1))
     assert measured
     assert measured.error.value < 0.06
-    assert measured.error.low <= measured.error.value <= measured.error.high
+    assert [round(each.confidence, 1) for each in measured.calibration.bins] == pytest.approx(
+        np.arange(0.15, 0.9, 0.1), abs=0.06
+    )
+    assert measured.error.low < measured.error.value < measured.error.high
+    # Resamples of few boxes have larger errors than the boxes themselves; the interval lies around the value all the same.
+    few = measure_detection_calibration(match_detections(targets[:30], detections[:30], 1))
+    assert few
+    assert (few.error.low + few.error.high) / 2 == pytest.approx(few.error.value, abs=0.01)
     detections[..., 4] = scores / 2
     halved = measure_detection_calibration(match_detections(targets, detections, 1))
     assert halved

@@ -165,6 +165,15 @@ def test_a_misplaced_box_finds_its_object_when_it_is_put_right() -> None:
     assert gains == {**dict.fromkeys(KINDS, 0.0), PLACE: 1.0}
 
 
+def test_the_surest_of_several_misplaced_boxes_is_put_right() -> None:
+    targets = stack([make_object(0, CAT), make_object(100, CAT)])
+    others = [make_box(100, CAT, 0.7), make_box(500, CAT, 0.6)]
+    # Put right, the box at 0.9 finds its object before the wrong box at 0.6; that at 0.5 would find it after.
+    before = compute_map50(targets, stack([make_box(4, CAT, 0.9), *others, make_box(5, CAT, 0.5)]))
+    gains = measure(targets, stack([make_box(4, CAT, 0.9), *others, make_box(5, CAT, 0.5)]))
+    assert gains[PLACE] == pytest.approx(1 - before)
+
+
 def test_a_misplaced_box_of_a_found_object_is_only_removed() -> None:
     targets = stack([make_object(0, CAT), make_object(100, CAT)])
     detections = stack([make_box(4, CAT, 0.9), make_box(0, CAT, 0.8)])

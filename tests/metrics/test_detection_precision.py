@@ -150,3 +150,12 @@ def test_arrays_that_do_not_fit_together_are_refused() -> None:
             f"expected targets (n, m, 6) and detections (n, k, 6). Received: targets.shape={targets.shape}, "
             f"detections.shape={wrong.shape}"
         )
+
+
+def test_of_two_objects_that_a_box_overlaps_equally_it_takes_the_last_as_for_coco() -> None:
+    targets = np.array([[(0, 0, 10, 10, 1, 0), (4, 0, 14, 10, 1, 0)]], np.float32)
+    detections = np.array([[(2, 0, 12, 10, 0.9, 0), (-1, 0, 9, 10, 0.8, 0)]], np.float32)
+    matches = match_detections(targets, detections, 1)
+    # The first takes the second object, which leaves the other one to the second box.
+    assert matches.partners.tolist() == [1, 0]
+    assert compute_map50(targets, detections) == 1 == pytest.approx(evaluate_as_coco(targets, detections, 1).stats[1])

@@ -138,3 +138,23 @@ def test_colours_are_stable_distinct_and_visible_on_the_dark_panel() -> None:
 def test_a_single_box_has_a_broad_frame_between_dark_lines() -> None:
     row = np.asarray(draw_box(Image.new("RGB", (400, 400), "white"), (0.25, 0.25, 0.75, 0.75), RED, line_px=3))[200]
     assert [tuple(pixel) for pixel in row[99:110:3]] == [(255, 255, 255), DARK, RED, DARK]
+
+
+def test_a_dashed_frame_lies_where_a_solid_one_does_and_has_gaps_on_every_side() -> None:
+    picture = Image.new("RGB", (800, 400), "white")
+    solid, dashed = (
+        draw_marks(picture, [Mark((0.25, 0.25, 0.5, 0.75), GREEN, is_dashed=is_dashed)]) for is_dashed in (False, True)
+    )
+    for colours in (GREEN, DARK):
+        assert 0.3 < find(dashed, colours).sum() / find(solid, colours).sum() < 1.4
+    covered = find(dashed, GREEN) | find(dashed, DARK)
+    assert np.abs(np.subtract(span(covered), (200, 100, 400, 300))).max() <= 1
+    for side in (covered[102, 200:400], covered[298, 200:400], covered[100:300, 202], covered[100:300, 398]):
+        edges = np.abs(np.diff(side.astype(int))).sum()
+        assert edges >= 6
+
+
+@pytest.mark.parametrize("box", [(0.5, 0.5, 0.5, 0.5), (0.0, 0.0, 1.0, 1.0), (0.998, 0.2, 1.0, 0.21)])
+def test_a_dashed_frame_of_any_size_is_drawn(box: tuple[float, float, float, float]) -> None:
+    drawn = draw_marks(Image.new("RGB", (300, 200), "white"), [Mark(box, GREEN, is_dashed=True)])
+    assert find(drawn, GREEN).any() or find(drawn, DARK).any()

@@ -124,3 +124,22 @@ def test_tables_without_rows_are_left_out(tmp_path: Path) -> None:
     page = write(tmp_path, stage_table=((), []), score_table=((), []), facts={})
     assert "Stages" not in page.text
     assert "Images" in page.text
+
+
+def test_scores_of_objects_say_so(tmp_path: Path) -> None:
+    columns = ("class", "threshold", "AP50", "recall", "objects")
+    page = write(tmp_path, score_table=(columns, [("cat", "0.4", "0.9", "0.8", "12")]))
+    assert (
+        "Threshold: the probability from which on the box is shown. AP50: the mean precision over all recalls, where a box "
+        "is right from an IoU of 0.5 on. Recall: the fraction of objects with this name that were found.\n" in page.text
+    )
+
+
+def test_further_tables_follow_the_scores(tmp_path: Path) -> None:
+    columns = ("class", "AP50")
+    page = write(
+        tmp_path,
+        score_table=(columns, [("cat", "0.9")]),
+        more_tables=[("Scores by size", (("size", "AP50"), [("small", "0.7")]))],
+    )
+    assert page.text.index("Scores by class") < page.text.index("Scores by size") < page.text.index("small")

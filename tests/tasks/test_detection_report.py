@@ -39,10 +39,10 @@ def test_the_report_of_a_small_set_is_what_one_counts_by_hand() -> None:
     cat, dog, eel = report.classes
     assert (cat.precision, cat.recall, cat.f1, cat.objects, cat.shown, cat.right) == (0.5, 0.5, 0.5, 2, 2, 1)
     assert (dog.precision, dog.recall, dog.f1, dog.objects, dog.shown, dog.right) == (0.5, 1.0, 2 / 3, 1, 2, 1)
-    assert (eel.precision, eel.recall, eel.f1, eel.objects, eel.average_precision) == (None, None, None, 0, None)
+    assert (eel.precision, eel.recall, eel.f1, eel.objects, eel.average_precision_50) == (None, None, None, 0, None)
     # Precision 1 at the 51 recalls up to a half, 2/3 above.
     assert cat.average_precision_50 == pytest.approx((51 + 50 * 2 / 3) / 101)
-    assert dog.average_precision_50 == dog.average_precision == 1
+    assert dog.average_precision_50 == dog.average_precision_50_95 == 1
     assert report.precision.at_50
     assert report.precision.at_50.value == pytest.approx((1 + (51 + 50 * 2 / 3) / 101) / 2)
     assert report.errors == {**dict.fromkeys(KINDS, 0), "background": 2, "missed": 1}
@@ -73,7 +73,7 @@ def test_the_words_and_the_tables_have_every_figure() -> None:
     ]
     assert (facts["F1"], facts["objects"], facts["images"]) == ("0.571 (0.000 to 0.667)", "3", "3")
     assert report.score_table() == (
-        ("class", "threshold", "AP50", "AP", "precision", "recall", "F1", "objects"),
+        ("class", "threshold", "AP50", "AP50-95", "precision", "recall", "F1", "objects"),
         [
             ("cat", "0.500", "0.835", "0.835", "0.500", "0.500", "0.500", "2"),
             ("dog", "0.400", "1.000", "1.000", "0.500", "1.000", "0.667", "1"),
@@ -85,14 +85,14 @@ def test_the_words_and_the_tables_have_every_figure() -> None:
         ("mistake", "number", "AP50 without it"),
         [("no object", "2", "+0.083"), ("missed", "1", "+0.000")],
     )
-    assert score().size_table() == (
-        ("size", "AP50", "AP", "average recall", "objects"),
-        [
-            ("small, up to 32² px", "0.917", "0.917", "1.000", "3"),
-            ("medium, 32² to 96² px", "-", "-", "-", "0"),
-            ("large, from 96² px", "-", "-", "-", "0"),
-        ],
-    )
+    sizes = [
+        ("small, up to 32² px", "0.917", "0.917", "1.000", "3"),
+        ("medium, 32² to 96² px", "-", "-", "-", "0"),
+        ("large, from 96² px", "-", "-", "-", "0"),
+    ]
+    assert report.more_tables() == [
+        ("Scores by size", (("size", "AP50", "AP50-95", "average recall", "objects"), sizes))
+    ]
 
 
 def test_the_payload_is_json_and_names_the_classes_that_are_left_out() -> None:
@@ -102,12 +102,12 @@ def test_the_payload_is_json_and_names_the_classes_that_are_left_out() -> None:
     assert payload["classes_without_objects"] == ["eel"]
     assert payload["average_recall"] == {"1": 0.75, "10": 1.0, "100": 1.0}
     assert payload["sizes"]["medium"] == {"map_50": None, "map": None, "average_recall": None, "objects": 0}
-    assert payload["mistakes"]["no object"]["number"] == 2
-    assert payload["mistakes"]["no object"]["map_50_gained_without"] == pytest.approx(0.0825, abs=1e-4)
-    assert {key: payload["at_thresholds"][key] for key in ("objects", "boxes", "right")} == {
+    assert payload["kinds_of_mistakes"]["no object"]["number"] == 2
+    assert payload["kinds_of_mistakes"]["no object"]["map_50_gained_without"] == pytest.approx(0.0825, abs=1e-4)
+    assert {key: payload[key] for key in ("objects", "boxes_shown", "boxes_right")} == {
         "objects": 3,
-        "boxes": 4,
-        "right": 2,
+        "boxes_shown": 4,
+        "boxes_right": 2,
     }
     details = json.loads(json.dumps(report.details(), allow_nan=False))
     assert list(details["precision_by_recall"]["classes"]) == ["cat", "dog"]

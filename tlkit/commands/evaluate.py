@@ -56,7 +56,8 @@ class EvaluateOptions:
         top_k: k of the top-k accuracy; None to skip it.
         out: Folder for report.html, mistakes/, confusion.png, reliability.png, per_class.csv, predictions.csv, report.json
             and, with boxes, boxes.png; for labels labels.png and per_label.csv instead of confusion.png and the next two,
-            for values predicted.png.
+            for values predicted.png, for objects precision-recall.png, f1.png, detection-mistakes.png and sizes.png
+            instead of confusion.png.
         views: The views of each image to average over.
         engine: As for `open_classifier`.
         precision: As for `open_classifier`.
@@ -212,6 +213,8 @@ def _print_results(
     report: Report, by_exposure: SeenScores, split: str | None, payload: dict[str, Any], console: Console
 ) -> None:
     console.table(f"Scores on the {split} images" if split else "Scores", *report.score_table())
+    for title, table in report.more_tables():
+        console.table(title, *table)
     if mistakes := report.mistakes_table():
         titles, rows = mistakes
         console.table("Most frequent mistakes", titles, rows[:MAX_MISTAKES_SHOWN])

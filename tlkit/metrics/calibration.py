@@ -55,27 +55,15 @@ def compute_calibration(
         probabilities: Float (n, classes), 0..1.
         num_bins: Maximum number of bins.
     """
-    return bin_confidences(probabilities.max(axis=1), probabilities.argmax(axis=1) == labels, num_bins=num_bins)
-
-
-def bin_confidences(
-    confidences: NDArray[np.floating[Any]], is_right: NDArray[np.bool_], *, num_bins: int = NUM_BINS
-) -> Calibration:
-    """Compare the confidence of answers with whether they are right.
-
-    Args:
-        confidences: Float (n,), 0..1, n >= 1.
-        is_right: Bool (n,).
-        num_bins: As for `compute_calibration`.
-    """
-    confidences = confidences.astype(np.float64)
+    confidences = probabilities.max(axis=1).astype(np.float64)
+    is_right = probabilities.argmax(axis=1) == labels
     order = np.argsort(confidences, kind="stable")
     bins = tuple(
         CalibrationBin(float(confidences[part].mean()), float(is_right[part].mean()), len(part))
         for part in np.array_split(order, max(1, min(num_bins, len(order) // 10)))
     )
     gaps = sum(each.num_images * abs(each.confidence - each.accuracy) for each in bins)
-    return Calibration(gaps / len(confidences), bins)
+    return Calibration(gaps / len(labels), bins)
 
 
 def measure_calibration_error(

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from numpy.typing import NDArray
 
-from tlkit.metrics.calibration import Calibration, bin_confidences
+from tlkit.metrics.calibration import Calibration, CalibrationBin
 from tlkit.metrics.detection_matches import DetectionMatches
 from tlkit.metrics.intervals import (
     Interval,
@@ -18,6 +18,7 @@ from tlkit.metrics.intervals import (
 )
 
 MIN_CALIBRATED_SCORE = 0.05
+NUM_BINS = 10
 
 
 @dataclass(frozen=True, eq=False)
@@ -144,19 +145,25 @@ class DetectionCalibration:
 def measure_detection_calibration(matches: DetectionMatches) -> DetectionCalibration | None:
     """Compare scores with the share of detections that are right at the lowest overlap; None without detections.
 
-    Detections below 0.05 are left out: there are many, and nobody looks at them (Küppers et al. 2020, "Multivariate
-    Confidence Calibration for Object Detection").
+    Detections below 0.05 are left out: there are many, and nobody looks at them. Each bin spans a tenth of the scores,
+    since most scores are low (Küppers et al. 2020, "Multivariate Confidence Calibration for Object Detection").
     """
     taken = ~matches.find_neutral() & (matches.detected.scores >= MIN_CALIBRATED_SCORE)
     if not taken.any():
         return None
     scores, is_right = matches.detected.scores[taken].astype(np.float64), matches.find_right()[taken]
-    calibration = bin_confidences(scores, is_right)
-    order = np.argsort(scores, kind="stable")
-    bins = np.repeat(np.arange(len(calibration.bins)), [each.num_images for each in calibration.bins])
-    images = matches.detected.images[taken][order]
-    gaps = np.zeros((len(calibration.bins), matches.num_images))
-    np.add.at(gaps, (bins, images), (scores - is_right)[order])
+    places = np.minimum((scores * NUM_BINS).astype(np.int64), NUM_BINS - 1)
+    bins = tuple(
+        CalibrationBin(float(scores[own].mean()), float(is_right[own].mean()), len(own))
+        for place in range(NUM_BINS)
+        if len(own := np.flatnonzero(places == place))
+    )
+    calibration = Calibration(
+        sum(each.num_images * abs(each.confidence - each.accuracy) for each in bins) / len(scores), bins
+    )
+    images = matches.detected.images[taken]
+    gaps = np.zeros((NUM_BINS, matches.num_images))
+    np.add.at(gaps, (places, images), scores - is_right)
     numbers = np.bincount(images, minlength=matches.num_images)
 
     def compute(drawn: NDArray[np.float64]) -> NDArray[np.float64]:

@@ -47,12 +47,14 @@ class Mark:
         colour: RGB, 0..255, of its frame.
         name: What it is; left out where there is no room.
         figure: How sure this is; left out where there is no room for that either.
+        is_dashed: Whether its frame is dashed, as true boxes are beside predicted ones.
     """
 
     box: Box
     colour: Colour
     name: str = ""
     figure: str = ""
+    is_dashed: bool = False
 
 
 def choose_colour(index: int) -> Colour:
@@ -95,7 +97,8 @@ def draw_marks(picture: Image.Image, marks: Sequence[Mark]) -> Image.Image:
     boxes = np.array([_scale(mark.box, picture.size) for mark in marks]).reshape(-1, 4)
     for mark, box in reversed(list(zip(marks, boxes.tolist(), strict=True))):
         line = max(1, min(round(max(picture.size) / 260), round(min(box[2] - box[0], box[3] - box[1]) / 14)))
-        _draw_frame(pen, box, mark.colour, line=line, rim=max(1, line // 2))
+        draw = _draw_dashed_frame if mark.is_dashed else _draw_frame
+        draw(pen, box, mark.colour, line=line, rim=max(1, line // 2))
     _Labels(pen, picture.size, boxes).draw(marks)
     return marked
 
@@ -110,6 +113,22 @@ def _draw_frame(pen: ImageDraw.ImageDraw, box: Sequence[float], colour: Colour, 
     for inset, width, ink in ((0, line + 2 * rim, DARK), (rim, line, colour)):
         corners = (left + inset, top + inset, max(left + inset, right - inset), max(top + inset, bottom - inset))
         pen.rectangle(corners, outline=ink, width=width)
+
+
+def _draw_dashed_frame(pen: ImageDraw.ImageDraw, box: Sequence[float], colour: Colour, *, line: int, rim: int) -> None:
+    """Draw the same line in dashes, each between dark rims."""
+    left, top, right, bottom = (round(edge) for edge in box)
+    dash = max(4 * line + 2 * rim, 8)
+    thick = line + 2 * rim
+    sides = [(left, top, right - left, True), (left, bottom - thick, right - left, True)]
+    sides += [(left, top, bottom - top, False), (right - thick, top, bottom - top, False)]
+    for x, y, length, is_level in sides:
+        for start in range(0, max(1, length), 2 * dash):
+            stop = min(start + dash, max(1, length))
+            for inset, ink in ((0, DARK), (rim, colour)):
+                along, across = (start + inset, max(start + inset, stop - 1 - inset)), (inset, thick - 1 - inset)
+                (x0, x1), (y0, y1) = (along, across) if is_level else (across, along)
+                pen.rectangle((x + x0, y + y0, x + x1, y + y1), fill=ink)
 
 
 class _Labels:

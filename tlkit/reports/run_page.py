@@ -33,9 +33,29 @@ PICTURES = {
         "Each row is a true class, each column a predicted class. Blue is right, orange is wrong; "
         "the darker, the larger the fraction of the row.",
     ),
+    "precision-recall.png": (
+        "Precision and recall",
+        "Each class from its surest boxes, at the left, to all of them. A box is right if it has an IoU of 0.5 or more "
+        "with an object of its class that no surer box has found. AP50 is the area below the line.",
+    ),
+    "f1.png": (
+        "F1 by threshold",
+        "Towards the left more boxes are shown, and more of them are wrong; towards the right more objects are missed. "
+        "The dots are the thresholds, which were chosen on the validation images.",
+    ),
+    "detection-mistakes.png": (
+        "Kinds of mistakes",
+        "Boxes that are shown but wrong, and objects that are missed. Wrong place: an IoU of 0.1 to 0.5 with an object of "
+        "the class. Wrong class: an IoU of 0.5 or more with an object of another class. No object: an IoU below 0.1 with "
+        "any object. At the right, all boxes count, even those that are not shown.",
+    ),
+    "sizes.png": (
+        "Average precision by size",
+        "By the area of the true box in pixels of the picture: small up to 32 × 32, large from 96 × 96.",
+    ),
     "reliability.png": (
         "Calibration",
-        "Each dot is an equal number of images. Below the line the model is overconfident, above it underconfident.",
+        "Each dot is an equal number of images, or the boxes of a tenth of the scores. Below the line the model is overconfident, above it underconfident.",
     ),
     "labels.png": (
         "Average precision by label",
@@ -52,17 +72,31 @@ PICTURES = {
         "Training images as the network receives them. Check that the object is still visible and recognizable.",
     ),
 }
+SCORE_PICTURES = (
+    "precision-recall.png",
+    "f1.png",
+    "detection-mistakes.png",
+    "sizes.png",
+    "reliability.png",
+    "labels.png",
+    "predicted.png",
+)
+"""Figures of scores that each stand in a section of their own, in the order of a page."""
 SCORES = {
     "precision": "the fraction of predictions of this name that are right",
-    "recall": "the fraction of images with this name that were found",
+    "recall": "the fraction of {items} with this name that were found",
     "F1": "the harmonic mean of precision and recall",
     "AP": "how well the probabilities rank the images, independent of the threshold",
+    "AP50": "the mean precision over all recalls, where a box is right from an IoU of 0.5 on",
+    "AP50-95": "the mean of the same for an IoU of 0.5, 0.55 … 0.95",
     "IoU": "the overlap of predicted and true boxes; 1 is perfect",
-    "threshold": "the probability from which on the label is predicted",
+    "threshold": "the probability from which on the {name} is {shown}",
     "mean absolute error": "the average error of the predictions",
     "mean of predicted - true": "positive if the predictions are too high, negative if they are too low",
 }
 """Meaning of the columns of a score table."""
+_OF_IMAGES = {"items": "images", "name": "label", "shown": "predicted"}
+_OF_OBJECTS = {"items": "objects", "name": "box", "shown": "shown"}
 
 
 @dataclass(frozen=True)
@@ -75,6 +109,7 @@ class RunPage:
         class_table: Column titles and rows of cells: images per class and split.
         stage_table: The same, for the training stages and their scores.
         score_table: The same, for the scores per class, label or range of values.
+        more_tables: Further tables of scores, with their titles.
         recipe: The resolved recipe, as TOML.
         origin: Where the figures come from, by name: data, backbone, boundary, command, date, versions.
         seen: Sections with the confusions and the images behind the scores.
@@ -90,6 +125,7 @@ class RunPage:
     score_table: Table
     recipe: str
     origin: Mapping[str, str] = field(default_factory=dict)
+    more_tables: Sequence[tuple[str, Table]] = ()
     seen: Sequence[Section] = ()
     skipped: Sequence[tuple[str, str]] = ()
     notices: Sequence[str] = ()
@@ -103,6 +139,7 @@ def write_report(folder: Path, page: RunPage) -> Path:
     """
     sections = [
         render_score_section(page.score_table),
+        *(render_table_section(title, "", table) for title, table in page.more_tables),
         *page.seen,
         render_table_section("Images", "Number of images per class and split.", page.class_table),
         _render_notices(page.notices),
@@ -111,9 +148,7 @@ def write_report(folder: Path, page: RunPage) -> Path:
         ),
         render_picture_section(folder, "curves.png"),
         *_render_sweeps(folder),
-        render_picture_section(folder, "reliability.png"),
-        render_picture_section(folder, "labels.png"),
-        render_picture_section(folder, "predicted.png"),
+        *(render_picture_section(folder, name) for name in SCORE_PICTURES),
         render_picture_section(folder, "views.png"),
         render_skipped_section(page.skipped),
         _render_recipe(page.recipe),
@@ -141,7 +176,8 @@ def render_score_section(table: Table) -> Section | None:
     columns, rows = table
     if not rows:
         return None
-    notes = [f"{name[0].upper()}{name[1:]}: {SCORES[name]}." for name in columns if name in SCORES]
+    words = _OF_OBJECTS if "objects" in columns else _OF_IMAGES
+    notes = [f"{name[0].upper()}{name[1:]}: {SCORES[name].format(**words)}." for name in columns if name in SCORES]
     return render_table_section(f"Scores by {columns[0]}", " ".join(notes), table)
 
 

@@ -193,6 +193,8 @@ def _describe_limits(record: RunRecord) -> list[list[str]]:
         facts.append("- No image is flagged as unknown.")
     if spec.has_box:
         facts.append("- There is one box for an image, also where it shows several objects or none.")
+    if find_task(spec.task).has_objects:
+        facts.append("- At most 100 objects of an image are found.")
     if spec.fit == "crop":
         facts.append("- What lies outside the central square of an image is not seen.")
     if (
@@ -209,10 +211,11 @@ def _describe_limits(record: RunRecord) -> list[list[str]]:
     few = [
         quote_code(str(one.get("class_name", one.get("label_name"))))
         for one in each
-        if int(one["support"]) < FEW_IMAGES
+        if int(one["objects"] if "objects" in one else one["support"]) < FEW_IMAGES
     ]
     if few and len(few) <= 2 * MAX_NOTICES:
-        facts.append(f"- Scored on fewer than {FEW_IMAGES} images: {', '.join(few)}.")
+        items = "objects" if any("objects" in one for one in each) else "images"
+        facts.append(f"- Scored on fewer than {FEW_IMAGES} {items}: {', '.join(few)}.")
     return [["## Limits"], facts] if facts else []
 
 

@@ -10,7 +10,11 @@ from typing import Any
 from tlkit.runs.card_record import RunRecord
 from tlkit.runs.card_scores import RecordedScores
 
-_PIPELINES = {"classification": "image-classification", "multilabel": "image-classification"}
+_PIPELINES = {
+    "classification": "image-classification",
+    "multilabel": "image-classification",
+    "detection": "object-detection",
+}
 """What a hub calls a task; it has no name for values."""
 
 _LOADERS = {".csv": "csv", ".tsv": "csv", ".parquet": "parquet"}

@@ -9,6 +9,7 @@ from typing import Any
 from tlkit.data.manifest import SkippedFile
 from tlkit.explain.shortcuts import EvidencePlaces
 from tlkit.files import write_json
+from tlkit.inference.object_sheet import draw_object_sheet
 from tlkit.inference.predictions import write_scored
 from tlkit.inference.scoring import Scores
 from tlkit.inference.task_report import draw_box_sheet, draw_task_pictures
@@ -20,6 +21,7 @@ from tlkit.reports.page import Page, write_page
 from tlkit.reports.printed_table import write_csv
 from tlkit.reports.run_page import (
     REPORT_NAME,
+    SCORE_PICTURES,
     render_picture_section,
     render_score_section,
     render_skipped_section,
@@ -35,9 +37,7 @@ REPORT_FILE = "report.json"
 OTHER_FILES = (
     REPORT_NAME,
     "confusion.png",
-    "reliability.png",
-    "labels.png",
-    "predicted.png",
+    *SCORE_PICTURES,
     "boxes.png",
     "per_class.csv",
     "per_label.csv",
@@ -91,6 +91,7 @@ def write_evaluation(folder: Path, evaluation: Evaluation, console: Console) -> 
     clear_mistakes(folder)
     draw_task_pictures(folder, report, spec, scores)
     draw_box_sheet(folder / "boxes.png", report, scores)
+    draw_object_sheet(folder / "boxes.png", spec, scores)
     if score_file := report.score_file():
         name, titles, rows = score_file
         write_csv(folder / name, titles, rows)
@@ -127,9 +128,10 @@ def _write_page(folder: Path, evaluation: Evaluation, console: Console) -> list[
     sections = [
         render_table_section("Scores by whether the model has seen the images", "", several),
         render_score_section(sheets.link_scores(report.score_table())),
+        *(render_table_section(title, "", table) for title, table in report.more_tables()),
         render_shortcuts(shortcuts),
         *sheets.list_sections(folder),
-        *(render_picture_section(folder, name) for name in ("reliability.png", "labels.png", "predicted.png")),
+        *(render_picture_section(folder, name) for name in SCORE_PICTURES),
         render_skipped_section([(show_path(item.path), item.reason) for item in evaluation.skipped]),
     ]
     prefix = f"{evaluation.measured_on} " if evaluation.measured_on else ""

@@ -20,6 +20,7 @@ from tlkit.reports.thumbnails import PictureBudget
 from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.mistake_tiles import IMAGES, OUTCOME, TileMaker, describe_number
 from tlkit.runs.mistakes import MAX_OF_A_COMMON, Mistakes, choose_mistakes
+from tlkit.tasks.detection_verdicts import DetectionVerdicts
 from tlkit.tasks.verdicts import ClassVerdicts
 
 MISTAKES_FOLDER = "mistakes"
@@ -32,6 +33,10 @@ BOXES = "worst-boxes"
 HEAT_MAP_NOTE = (
     " Heat maps show what speaks for the predicted class, the wrong label or a higher value (orange), and what speaks "
     "against it (blue)."
+)
+OBJECTS_NOTE = (
+    " Shown boxes are solid, with their scores and, if wrong, what is wrong about them: class, place, twice, no object. "
+    "True ones are dashed; a missed object has its name. Each class has its colour."
 )
 
 
@@ -160,7 +165,9 @@ def show_mistakes(
         IMAGES,
         "Images behind the scores",
         groups,
-        _describe_choice(mistakes, scores) + (HEAT_MAP_NOTE if maker.has_maps else ""),
+        _describe_choice(mistakes, scores)
+        + (HEAT_MAP_NOTE if maker.has_maps else "")
+        + (OBJECTS_NOTE if isinstance(mistakes.verdicts, DetectionVerdicts) else ""),
         {OUTCOME: "Outcome", **mistakes.verdicts.facets},
     )
     strips = Sheet("common-mistakes", "Most frequent mistakes", maker.list_strips(), is_strip=True, has_search=False)

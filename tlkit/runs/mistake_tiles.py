@@ -22,13 +22,14 @@ from tlkit.places.copies import show_path
 from tlkit.reports.captions import CaptionLine
 from tlkit.reports.console import Console
 from tlkit.reports.figures.canvas import RIGHT, WRONG
-from tlkit.reports.frames import draw_box
+from tlkit.reports.frames import draw_box, draw_marks
 from tlkit.reports.markup import Link
 from tlkit.reports.overlays import JPEG_QUALITY, draw_overlay
 from tlkit.reports.sheet import Group, Tile
 from tlkit.reports.thumbnails import choose_edge_px, make_thumbnail
 from tlkit.runs.heat_maps import HeatMaps
 from tlkit.runs.mistakes import MAX_OF_A_COMMON, ChosenImages, Mistakes, find_unknown
+from tlkit.tasks.detection_verdicts import DetectionVerdicts
 from tlkit.tasks.verdicts import Verdict
 
 IMAGES = "mistakes"
@@ -136,6 +137,8 @@ class TileMaker:
         image = ImageFile.read(record.path, self._spec.grey)
         picture = image.decode((FILE_EDGE_PX // 2, FILE_EDGE_PX // 2))
         picture.thumbnail((FILE_EDGE_PX, FILE_EDGE_PX), Image.Resampling.LANCZOS, reducing_gap=3.0)
+        if isinstance(self._mistakes.verdicts, DetectionVerdicts):
+            picture = draw_marks(picture, self._mistakes.verdicts.list_marks(row, (record.height, record.width)))
         if self._scores.boxes is not None:
             line_px = max(2, round(max(picture.size) / 128))
             for box, colour in ((record.box, RIGHT), (self._scores.boxes[row], WRONG)):

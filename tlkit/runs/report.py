@@ -135,6 +135,7 @@ def write_run_report(
             class_table=class_table,
             stage_table=stage_table(outcomes, spec.outputs.score_name),
             score_table=score_table,
+            more_tables=scored[1].more_tables() if scored else (),
             recipe=folder.recipe.read_text("utf-8"),
             origin=describe_origin(
                 spec, data=recipe.inputs.data or show_path(manifest.root), command=recipe.made_by.command

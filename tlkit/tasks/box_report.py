@@ -99,6 +99,10 @@ class BoxReport:
             (*row, format_fraction(mean)) for row, mean in zip([*classes, last], means, strict=True)
         ]
 
+    def more_tables(self) -> list[tuple[str, ScoreTable]]:
+        """Return those of the predictions."""
+        return self.answers.more_tables()
+
     def to_payload(self) -> dict[str, Any]:
         """Return the scores as JSON values."""
         return {**self.answers.to_payload(), "boxes": self.boxes.to_payload()}

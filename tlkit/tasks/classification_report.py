@@ -86,6 +86,10 @@ class ClassificationReport:
             "mistakes": [asdict(mistake) for mistake in self.mistakes],
         }
 
+    def more_tables(self) -> list[tuple[str, ScoreTable]]:
+        """Return none."""
+        return []
+
     def details(self) -> dict[str, Any]:
         """Return the confusion matrix."""
         return {"confusion": self.confusion.tolist()}

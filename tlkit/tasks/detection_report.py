@@ -38,7 +38,7 @@ MISTAKES = dict(
     )
 )
 """How the kinds of mistakes are called."""
-_FIGURES = ("average_precision_50", "average_precision", "precision", "recall", "f1")
+_FIGURES = ("average_precision_50", "average_precision_50_95", "precision", "recall", "f1")
 
 
 @dataclass(frozen=True)
@@ -49,7 +49,7 @@ class DetectedClass:
         class_name: Its name.
         threshold: The score from which a box is shown, 0..1.
         average_precision_50: AP50; None if no image has an object of the class.
-        average_precision: AP, over the intersections over union 0.5 to 0.95.
+        average_precision_50_95: AP, over the intersections over union 0.5 to 0.95.
         precision: Share of the shown boxes that are right, at an intersection over union of 0.5.
         recall: Share of the objects that are found by them.
         f1: Harmonic mean of both.
@@ -62,7 +62,7 @@ class DetectedClass:
     class_name: str
     threshold: float
     average_precision_50: float | None
-    average_precision: float | None
+    average_precision_50_95: float | None
     precision: float | None
     recall: float | None
     f1: float | None
@@ -114,7 +114,7 @@ class DetectionReport:
         absent = f" mAP leaves out {num_absent} of {len(self.classes)} classes without objects." if num_absent else ""
         return (
             f"mAP@.5 {at_50}, mAP@.5:.95 {mean}; at the thresholds {right:,} of {objects:,} objects are found, "
-            f"and {shown - right:,} of {shown:,} boxes are wrong, on {self.num_images:,} images.{absent}"
+            f"and {shown - right:,} of {shown:,} boxes {'is' if shown - right == 1 else 'are'} wrong, on {self.num_images:,} images.{absent}"
         )
 
     def facts(self) -> dict[str, str]:
@@ -134,7 +134,7 @@ class DetectionReport:
 
     def score_table(self) -> ScoreTable:
         """Return column titles, one row of strings per class, and the means; "-" for undefined values."""
-        columns = ("class", "threshold", "AP50", "AP", "precision", "recall", "F1", "objects")
+        columns = ("class", "threshold", "AP50", "AP50-95", "precision", "recall", "F1", "objects")
         rows: list[tuple[str, ...]] = [
             (
                 each.class_name,
@@ -144,11 +144,13 @@ class DetectionReport:
             )
             for each in self.classes
         ]
+        if len(rows) == 1:
+            return columns, rows
         means = [mean_of_defined([getattr(each, figure) for each in self.classes]) for figure in _FIGURES]
         rows.append(("mean of the classes", "-", *map(format_fraction, means), f"{self.num_objects[ALL_SIZES]:,}"))
         return columns, rows
 
-    def size_table(self) -> ScoreTable:
+    def more_tables(self) -> list[tuple[str, ScoreTable]]:
         """Return the scores by size of the objects; "-" for sizes without objects."""
         ranges = {"small": "small, up to 32² px", "medium": "medium, 32² to 96² px", "large": "large, from 96² px"}
         rows: list[tuple[str, ...]] = [
@@ -161,7 +163,7 @@ class DetectionReport:
             )
             for size, title in ranges.items()
         ]
-        return ("size", "AP50", "AP", "average recall", "objects"), rows
+        return [("Scores by size", (("size", "AP50", "AP50-95", "average recall", "objects"), rows))]
 
     def mistakes_table(self) -> ScoreTable | None:
         """Return the kinds of mistakes, the most frequent first; None if there are none."""
@@ -210,20 +212,16 @@ class DetectionReport:
                 for size in self.scores.sizes
                 if size != ALL_SIZES
             },
-            "at_thresholds": {
-                **{name: asdict(interval) for name, interval in self.shown.items()},
-                "objects": objects,
-                "boxes": shown,
-                "right": right,
-            },
-            "counting": {
-                "error": asdict(self.counting.error),
-                "right": asdict(self.counting.right),
-                "excess": asdict(self.counting.excess),
-            },
+            **{name: _to_json(self.shown.get(name)) for name in ("precision", "recall", "f1")},
+            "objects": objects,
+            "boxes_shown": shown,
+            "boxes_right": right,
+            "count_error": asdict(self.counting.error),
+            "count_right": asdict(self.counting.right),
+            "count_excess": asdict(self.counting.excess),
             "images_without_objects_and_boxes": _to_json(self.undisturbed),
             "calibration_error": _to_json(self.calibration.error if self.calibration else None),
-            "mistakes": {
+            "kinds_of_mistakes": {
                 MISTAKES[kind]: {"number": self.errors[kind], "map_50_gained_without": self.gains[kind]}
                 for kind in KINDS
             },
@@ -295,7 +293,7 @@ def _score_classes(
                 class_name=name,
                 threshold=float(str(np.float32(threshold))),
                 average_precision_50=scores.class_precision(label, overlap=AP50),
-                average_precision=scores.class_precision(label),
+                average_precision_50_95=scores.class_precision(label),
                 precision=compute_precision(right, shown),
                 recall=compute_recall(right, objects),
                 f1=compute_f1(right, shown, objects),

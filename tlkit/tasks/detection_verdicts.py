@@ -26,6 +26,7 @@ from tlkit.metrics.detection_matches import ALL_SIZES, DetectionMatches, match_d
 from tlkit.metrics.detection_thresholds import GOOD_OVERLAP, find_shown
 from tlkit.outputs import Box
 from tlkit.reports.captions import format_percent
+from tlkit.reports.frames import Mark, choose_colour
 from tlkit.tasks.verdicts import NONE, CommonMistake, Verdict, Verdicts, sort_mistakes
 
 FOUND = "found"
@@ -158,6 +159,29 @@ class DetectionVerdicts(Verdicts):
             if self.is_shown[each]
         ]
 
+    def list_marks(self, row: int, size: tuple[int, int]) -> list[Mark]:
+        """Return the boxes of an image for a picture: shown ones solid, true ones dashed, by class; the surest first.
+
+        Args:
+            row: The image.
+            size: Its height and width in pixels, upright.
+        """
+        height, width = size
+
+        def mark(each: JudgedBox) -> Mark:
+            is_true = each.score is None
+            edges = (edge / length for edge, length in zip(each.box, (width, height) * 2, strict=True))
+            left, top, right, bottom = (min(1.0, max(0.0, edge)) for edge in edges)
+            return Mark(
+                (left, top, right, bottom),
+                choose_colour(each.label),
+                name=self.class_names[each.label] if not is_true or each.kind == MISSED else "",
+                figure="" if each.score is None else f"{each.score:.0%} {_REMARKS.get(each.kind, '')}".strip(),
+                is_dashed=is_true,
+            )
+
+        return [mark(each) for each in (*self.list_shown(row), *self.list_true(row))]
+
     def _kind_of_object(self, each: int) -> str:
         if self.matches.true.is_ignored[each]:
             return IGNORED
@@ -216,6 +240,8 @@ class DetectionVerdicts(Verdicts):
         return _Mistake(kind, title, text, label, score)
 
 
+_REMARKS = {CLASS: "class", PLACE: "place", BOTH: "class, place", DUPLICATE: "twice", BACKGROUND: "no object"}
+"""What is wrong with a box, in a word."""
 _LINES = (
     ("missed", MISSED),
     ("wrong class", CLASS),

@@ -105,6 +105,10 @@ class MultilabelReport:
         rows.append(("mean of the labels", "-", *map(format_fraction, means), f"{self.num_images:,}"))
         return columns, rows
 
+    def more_tables(self) -> list[tuple[str, ScoreTable]]:
+        """Return none."""
+        return []
+
     def details(self) -> dict[str, Any]:
         """Return nothing."""
         return {}

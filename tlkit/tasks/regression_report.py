@@ -65,6 +65,10 @@ class RegressionReport:
     intervals: Mapping[str, Interval]
     quarters: tuple[QuarterScore, ...]
 
+    def more_tables(self) -> list[tuple[str, ScoreTable]]:
+        """Return none."""
+        return []
+
     def details(self) -> dict[str, Any]:
         """Return nothing."""
         return {}

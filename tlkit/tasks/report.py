@@ -32,6 +32,9 @@ class Report(Protocol):
     def score_table(self) -> ScoreTable:
         """Return the scores of each class, each label, or each quarter of the values."""
 
+    def more_tables(self) -> list[tuple[str, ScoreTable]]:
+        """Return further tables of scores with their titles."""
+
     def to_payload(self) -> dict[str, Any]:
         """Return the scores as JSON values; None for undefined ones."""
 

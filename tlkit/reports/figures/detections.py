@@ -120,7 +120,7 @@ def draw_detection_sizes(path: Path, rows: Sequence[tuple[str, float | None, flo
     with open_figure(path) as figure:
         figure.set_size_inches(6.2, 3.6)
         axes = figure.subplots()
-        for offset, number, name, colour in ((-0.2, 1, "AP50", RIGHT), (0.2, 2, "AP", WRONG)):
+        for offset, number, name, colour in ((-0.2, 1, "AP50", RIGHT), (0.2, 2, "AP50-95", WRONG)):
             values: list[Any] = [row[number] for row in rows]
             heights = [value or 0.0 for value in values]
             places = [row + offset for row in range(len(rows))]

@@ -57,7 +57,9 @@ def draw_history(path: Path, rows: Sequence[Mapping[str, Any]], courses: Sequenc
         _draw_learning_rates(panels[-1], _find_stages(rows), courses)
         panels[-1].set_xlim(epochs[0] - 0.5, epochs[-1] + 0.5)
         _mark_stages(panels, rows)
-        panels[0].legend(loc="lower right", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
+        # The loss is measured in training, too, which not every score is.
+        lines = panels[-2].get_legend_handles_labels()
+        panels[0].legend(*lines, loc="lower right", fontsize=9, frameon=True, framealpha=0.85, edgecolor="none")
         figure.align_ylabels(panels)
 
 
