@@ -9,7 +9,7 @@ import pytest
 
 from tlkit.outputs import CLASSIFICATION, DETECTION, MULTILABEL, REGRESSION
 from tlkit.tasks import Outputs
-from tlkit.training.meters import Meter, compute_outcomes, is_better
+from tlkit.training.meters import Meter, compute_outcomes
 
 
 def sums(**by_name: list[float]) -> dict[str, Any]:
@@ -88,20 +88,6 @@ def test_with_boxes_the_mean_of_the_outcomes_is_accuracy_plus_iou() -> None:
     meter.add(by_image)
     figures = meter.figures()
     assert compute_outcomes(by_image, outputs).mean() == figures["accuracy"] + figures["iou"] == 0.875
-
-
-def test_the_loss_compares_models_but_for_objects_whose_score_does() -> None:
-    classes, objects = Outputs(CLASSIFICATION, 3), Outputs(DETECTION, 6)
-    low, high = {"loss": 0.4, "accuracy": 0.5}, {"loss": 0.5, "accuracy": 0.9}
-    assert is_better(low, high, classes)
-    assert not is_better(high, low, classes)
-    low, high = {"loss": 0.4, "map50": 0.5}, {"loss": 0.5, "map50": 0.9}
-    assert is_better(high, low, objects)
-    assert not is_better(low, high, objects)
-    assert is_better({"loss": 0.3, "map50": 0.5}, low, objects)
-    assert not is_better({"loss": float("nan"), "map50": 1.0}, low, objects)
-    assert is_better(low, {}, objects)
-    assert not is_better({"loss": float("nan"), "map50": 1.0}, {}, objects)
 
 
 def test_arrays_of_images_are_not_added_up() -> None:

@@ -7,7 +7,7 @@ import math
 import numpy as np
 import pytest
 
-from tlkit.training.verdicts import Verdict, compute_p_value, decide, decide_by_score
+from tlkit.training.verdicts import Verdict, compute_p_value, decide
 
 
 def differ(gained: int, lost: int, same: int = 0) -> np.ndarray:
@@ -68,11 +68,3 @@ def test_a_change_beyond_chance_decides_and_otherwise_the_loss(
 def test_whatever_has_a_loss_is_better_than_what_has_none() -> None:
     before = np.full(60, math.nan, np.float32)
     assert decide(math.nan, 5.0, before, np.zeros(60, np.float32)) == Verdict(True, "loss", 1.0)
-
-
-def test_without_losses_the_score_decides_significant_or_not() -> None:
-    worse, better = np.zeros(20, np.float32), np.ones(20, np.float32)
-    assert decide_by_score(worse, better, is_higher=False) == Verdict(True, "score", 1 / 2000)
-    assert decide_by_score(better, worse, is_higher=True) == Verdict(False, "score", 1 / 2000)
-    for is_higher in (True, False):
-        assert decide_by_score(worse, worse, is_higher=is_higher) == Verdict(is_higher, "score", 1.0)

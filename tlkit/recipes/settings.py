@@ -269,8 +269,8 @@ class Stage:
     )
     patience: int | None = setting(
         None,
-        "Stop after this many epochs without a lower validation loss, or a higher mAP50 in detection; 0: never (default: 8; 0 "
-        "from random weights and for detection).",
+        "Stop after this many epochs without a lower validation loss; 0: never (default: 8; 0 from random weights and for "
+        "detection).",
         rule=ZERO_OR_MORE,
     )
 

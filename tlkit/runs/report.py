@@ -43,7 +43,6 @@ from tlkit.tasks.report import Report
 from tlkit.training.meters import Figures
 from tlkit.training.run import Run
 from tlkit.training.schedules import Course
-from tlkit.training.verdicts import LEVEL
 
 if TYPE_CHECKING:
     from tlkit.training.stage import StageOutcome
@@ -210,10 +209,8 @@ def describe_change(outcome: StageOutcome, outputs: Outputs) -> str:
     is_kept = progress.best_epoch > 0
     score = _compare_scores(before, after, outputs, outcome.num_validation)
     losses = f"{before['loss']:.3f} → {after['loss']:.3f}"
-    if progress.decided_by == "score" and progress.p_value < LEVEL:
+    if progress.decided_by == "score":
         reason = f"{score}, a significant change; validation loss {losses}"
-    elif progress.decided_by == "score":
-        reason = f"{score}, not significant; validation loss {losses}"
     elif is_kept:
         reason = f"validation loss is lower ({losses}); {score}, not significant"
     else:
@@ -236,6 +233,6 @@ def _draw_lesson(outcome: StageOutcome, *, is_kept: bool) -> str:
     """Return what it says of the data that unfreezing helped, or did not."""
     if outcome.plan.stage.unfreeze == "none":
         return ""
-    if is_kept and outcome.progress.decided_by == "score" and outcome.progress.p_value < LEVEL:
+    if is_kept and outcome.progress.decided_by == "score":
         return " The frozen layers were limiting the model."
     return " The head or the data are probably limiting the model."

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import time
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
@@ -19,11 +20,11 @@ from tlkit.training.batches import Batches
 from tlkit.training.call_sizes import CallSizer, SaveTimer
 from tlkit.training.checkpoint import Arrays, Checkpoint, Progress, restore, snapshot
 from tlkit.training.layer_groups import GroupedAdamW
-from tlkit.training.meters import Figures, Meter, compute_outcomes, is_better
+from tlkit.training.meters import Figures, Meter, compute_outcomes
 from tlkit.training.moving_statistics import LastBatches, catch_up, measure_first
 from tlkit.training.schedules import Course
 from tlkit.training.steps import StageModel, Steps, choose_xla_sizes, prepare_stage
-from tlkit.training.verdicts import decide, decide_by_score
+from tlkit.training.verdicts import decide
 
 Advance = Callable[[int], None]
 EpochProgress = Callable[[str, int], AbstractContextManager[Advance]]
@@ -67,10 +68,9 @@ def fit_stage(
     """Train one stage and leave the model with the weights of its best epoch.
 
     The best epoch is the one with the lowest validation loss; choosing the highest of many accuracies would be
-    optimistic. Where objects are learnt it is the one with the highest score: the loss of a detector, whose locations are
-    assigned by what it answers, rises while it learns. With `keeps_start` the stage must also improve the model, or its weights are restored: the score must
+    optimistic. With `keeps_start` the stage must also improve the model, or its weights are restored: the score must
     rise significantly, or the loss must be lower and the score not significantly worse; see `tlkit.training.verdicts`.
-    With `stage.average`, the mean weights of several epochs replace the best ones if they are better in the same sense.
+    With `stage.average`, the mean weights of several epochs replace the best ones if their validation loss is lower.
     Batch norm statistics that lag behind the trained layers are measured again before validation; see
     `moving_statistics`.
 
@@ -134,7 +134,7 @@ def _fit_stage(
         row, outcomes_by_image = _run_epoch(steps, sizer, data, stage=stage, progress=progress, callbacks=callbacks)
         progress.epochs_done += 1
         figures = {name: row[f"validation_{name}"] for name in progress.start}
-        row["is_best"] = is_better(figures, progress.best, data.outputs)
+        row["is_best"] = figures["loss"] < progress.best.get("loss", math.inf)
         if row["is_best"]:
             progress.best_epoch, progress.best = progress.epochs_done, figures
             best, outcomes["best"] = snapshot("best", model.variables), outcomes_by_image
@@ -151,10 +151,10 @@ def _fit_stage(
         restore("average", model.variables, average)
         measure_first(steps, data.train.epoch(0))
         progress.average, outcomes_by_image = _evaluate(steps, data.validation, data.outputs)
-        if is_better(progress.average, progress.best, data.outputs):
+        if progress.average["loss"] < progress.best.get("loss", math.inf):
             best, progress.best = snapshot("best", model.variables), progress.average
             progress.average_is_kept, outcomes["best"] = True, outcomes_by_image
-    if _is_worth_keeping(progress, outcomes, data.outputs, keeps_start=keeps_start):
+    if _is_worth_keeping(progress, outcomes, keeps_start=keeps_start):
         restore("best", model.variables, best)
     else:
         restore("start", model.variables, start)
@@ -162,7 +162,7 @@ def _fit_stage(
     return progress
 
 
-def _is_worth_keeping(progress: Progress, outcomes: Arrays, outputs: Outputs, *, keeps_start: bool) -> bool:
+def _is_worth_keeping(progress: Progress, outcomes: Arrays, *, keeps_start: bool) -> bool:
     """Return whether to keep the trained weights, and record the reason."""
     progress.trained = progress.best
     if not progress.best:  # no epoch had a finite loss
@@ -170,11 +170,7 @@ def _is_worth_keeping(progress: Progress, outcomes: Arrays, outputs: Outputs, *,
         return False
     if not keeps_start:
         return True
-    if outputs.find_task().listed:
-        is_higher = is_better(progress.best, progress.start, outputs)
-        verdict = decide_by_score(outcomes["start"], outcomes["best"], is_higher=is_higher)
-    else:
-        verdict = decide(progress.start["loss"], progress.best["loss"], outcomes["start"], outcomes["best"])
+    verdict = decide(progress.start["loss"], progress.best["loss"], outcomes["start"], outcomes["best"])
     progress.decided_by, progress.p_value = verdict.decided_by, verdict.p_value
     return verdict.is_kept
 

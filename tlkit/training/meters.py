@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections import defaultdict
 from collections.abc import Mapping
 from typing import Any
@@ -54,17 +53,6 @@ class Meter:
         if self._outputs.has_box:
             figures["iou"] = sums["iou"] / max(sums["boxes"], 1.0)
         return figures
-
-
-def is_better(figures: Figures, best: Figures, outputs: Outputs) -> bool:
-    """Return whether validation figures are better than the best so far, which may be empty.
-
-    That is the loss where the score is a mean over images; otherwise the score, and the loss where it is equal.
-    """
-    if not best or not outputs.find_task().listed:
-        return figures["loss"] < best.get("loss", math.inf)
-    name = outputs.score_name
-    return figures["loss"] < math.inf and (figures[name], -figures["loss"]) > (best[name], -best["loss"])
 
 
 def compute_outcomes(by_image: Mapping[str, NDArray[np.floating[Any]]], outputs: Outputs) -> NDArray[np.float32]:

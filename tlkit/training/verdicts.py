@@ -23,7 +23,7 @@ class Verdict:
 
     Attributes:
         is_kept: Whether it is.
-        decided_by: `score`, where it changed by more than chance explains or nothing else is comparable, or `loss`.
+        decided_by: `score`, where it changed by more than chance explains, or `loss`.
         p_value: The p-value of the change in score, 0..1.
     """
 
@@ -52,22 +52,6 @@ def decide(
     if p_value < LEVEL:
         return Verdict(bool(outcomes_after.sum() > outcomes_before.sum()), "score", p_value)
     return Verdict(loss_after < loss_before, "loss", p_value)
-
-
-def decide_by_score(
-    outcomes_before: NDArray[np.floating], outcomes_after: NDArray[np.floating], *, is_higher: bool
-) -> Verdict:
-    """Compare a model before and after a stage by its score alone.
-
-    Args:
-        outcomes_before: As in `decide`.
-        outcomes_after: As in `decide`.
-        is_higher: Whether the score of all images together has risen, which decides where the images do not.
-    """
-    p_value = compute_p_value(outcomes_after - outcomes_before)
-    if p_value < LEVEL:
-        return Verdict(bool(outcomes_after.sum() > outcomes_before.sum()), "score", p_value)
-    return Verdict(is_higher, "score", p_value)
 
 
 def compute_p_value(differences: NDArray[np.floating]) -> float:
