@@ -23,6 +23,8 @@ def short_training(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tlkit.pond.untidy.ONE_IN", 12)
     monkeypatch.setattr("tlkit.pond.picture.SUPERSAMPLING", 1)
     monkeypatch.setattr(demo, "NUM_VIEWS", 2)
+    monkeypatch.setattr(demo, "NUM_SHOALS", 12)
+    monkeypatch.setattr(demo, "DETECTOR_STAGE", dataclasses.replace(demo.DETECTOR_STAGE, epochs=1, views=2))
     head, unfrozen = (dataclasses.replace(stage, epochs=1, views=2) for stage in (demo.HEAD_STAGE, demo.UNFROZEN_STAGE))
     monkeypatch.setattr(demo, "HEAD_STAGE", head)
     monkeypatch.setattr(demo, "UNFROZEN_STAGE", unfrozen)
@@ -34,7 +36,7 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     folder = tmp_path / "the demo"
     payload = run_demo(folder, console=Console())
     story = capfd.readouterr().out
-    assert payload["photos"] == {"drawn": 28, "reused": 0}
+    assert payload["photos"] == {"drawn": 40, "reused": 0}
     assert payload["run"] == folder / "round-1" / "unfrozen"
     for report in (payload["run"] / "report.html", folder / "round-1" / "evaluation" / "report.html"):
         assert 'data-layer="heat map"' in report.read_text("utf-8")
@@ -48,6 +50,9 @@ def test_the_demo_goes_from_drawn_pictures_to_answers(tmp_path: Path, capfd: pyt
     assert payload["audit"]["found"]["copies"] == 1
     assert payload["audit"]["page"].is_file()
     assert payload["fisheries"]["boxes"]["images"] == 4
+    assert payload["shoals"]["run"] == folder / "round-1" / "shoals"
+    assert 0 <= payload["shoals"]["map_50"]["value"] <= 1
+    assert (folder / "round-1" / "shoals-evaluation" / "report.html").is_file()
     for name in ("metadata.png", "fisheries-evaluation/boxes.png"):
         with Image.open(folder / "round-1" / name) as picture:
             picture.load()
@@ -88,7 +93,7 @@ def test_a_second_demo_keeps_the_pictures_and_the_results_of_the_first(
 
     monkeypatch.setattr(demo, "run_precompute", lambda *arguments, **settings: {})
     monkeypatch.setattr(demo, "run_finetune", run_finetune)
-    scores = {"accuracy": 0.5, "macro_f1": 0.5, "boxes": {}}
+    scores = {"accuracy": 0.5, "macro_f1": 0.5, "boxes": {}, "map_50": {}}
     monkeypatch.setattr(demo, "run_evaluate", lambda *arguments, **settings: scores)
     monkeypatch.setattr(demo, "run_leak", lambda *arguments, **settings: {"columns": []})
     for name in ("run_predict", "run_explain"):
@@ -97,9 +102,11 @@ def test_a_second_demo_keeps_the_pictures_and_the_results_of_the_first(
     monkeypatch.setattr(demo, "_audit", lambda *arguments, **settings: {})
     first = run_demo(tmp_path, console=Console(verbosity=-1))
     second = run_demo(tmp_path, console=Console(verbosity=-1))
-    assert (first["photos"], second["photos"]) == ({"drawn": 28, "reused": 0}, {"drawn": 0, "reused": 28})
+    assert (first["photos"], second["photos"]) == ({"drawn": 40, "reused": 0}, {"drawn": 0, "reused": 40})
     assert runs == [
-        tmp_path / number / run for number in ("round-1", "round-2") for run in ("head", "unfrozen", "fisheries")
+        tmp_path / number / run
+        for number in ("round-1", "round-2")
+        for run in ("head", "unfrozen", "fisheries", "shoals")
     ]
 
 

@@ -92,6 +92,9 @@ def test_files_have_the_boxes_and_masks_of_the_drawing(shoals: list[tuple[PurePo
         assert (left, top, left + width, top + height) == tuple(fish.box)
         assert KINDS[found["category_id"] - 1] == fish.kind
         assert (found["area"], found["iscrowd"]) == (fish.num_pixels, fish.is_crowd)
+    single = json.loads(write_coco([(path, SIZE, shoal.fish)], class_name="fish"))
+    assert single["categories"] == [{"id": 1, "name": "fish"}]
+    assert {each["category_id"] for each in single["annotations"]} == {1}
     with Image.open(io.BytesIO(encode_mask(shoal.mask))) as image:
         assert image.mode == "P"
         assert np.array_equal(np.asarray(image), shoal.mask)

@@ -1,8 +1,8 @@
 """Demonstrate all steps on a small data set that is drawn on the spot, with the small network that ships with tlkit.
 
 The steps: draw fish in a pond, compute features, train a head, unfreeze the highest layers, evaluate the model on test
-images, show where it looks, test the metadata for leaks, train a second model that takes metadata and predicts boxes,
-predict new images, export the model, audit an untidy folder, and print what to do next. Nothing is downloaded.
+images, show where it looks, test the metadata for leaks, train a second model that takes metadata and predicts a box, train a
+third that finds any number of fish, predict new images, export the model, audit an untidy folder, and print what to do next. Nothing is downloaded.
 """
 
 from __future__ import annotations
@@ -18,6 +18,23 @@ from typing import Any
 
 from tlkit.audit.findings import FINDINGS_FILE
 from tlkit.commands.audit import AuditRequest, run_audit
+from tlkit.commands.demo_results import (
+    AUDIT,
+    EVALUATION,
+    EXPLANATIONS,
+    EXPORT,
+    FISHERIES_EVALUATION,
+    FISHERIES_RUN,
+    HEAD,
+    METADATA,
+    PREDICTIONS,
+    PREVIEWS,
+    SHOALS_EVALUATION,
+    SHOALS_RUN,
+    UNFROZEN,
+    print_next_steps,
+    print_step,
+)
 from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.explain import ExplainOptions, run_explain
 from tlkit.commands.export import ExportRequest, run_export
@@ -29,8 +46,9 @@ from tlkit.data.views import ViewPlan
 from tlkit.exports.choice import choose_installed
 from tlkit.inference.destinations import PredictOutputs
 from tlkit.metadata.columns import ALL_IMAGE_FACTS
-from tlkit.pond import KINDS, NUM_NEW_PHOTOS, PHOTOS_PER_KIND, Pond, draw_pond
-from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
+from tlkit.outputs import DETECTION
+from tlkit.pond import KINDS, NUM_NEW_PHOTOS, NUM_SHOALS, PHOTOS_PER_KIND, Pond, draw_pond
+from tlkit.recipes import BackboneSettings, DataSettings, HeadSettings, Recipe, Stage, TrainingSettings, make_sections
 from tlkit.reports.console import Console
 
 NUM_VIEWS = 4
@@ -42,6 +60,7 @@ HEAD_STAGE = Stage(name="head", epochs=20, views=NUM_VIEWS, policy=POLICY)
 UNFROZEN_STAGE = Stage(
     name=f"unfreeze-{UNFREEZE}", unfreeze=UNFREEZE, epochs=8, views=NUM_VIEWS, policy=POLICY, lr=1e-3, lr_ratio=3
 )
+DETECTOR_STAGE = Stage(name="detector", epochs=16, views=NUM_VIEWS, policy=POLICY)
 FISHERIES = Recipe(
     data=DataSettings(metadata=ALL_IMAGE_FACTS, boxes="photos.csv"),
     backbone=TINY,
@@ -51,18 +70,6 @@ FISHERIES = Recipe(
 
 EXPORT_FORMATS = ("onnx", "openvino", "keras")
 """Of these, the first that is installed is exported."""
-HEAD = "head"
-UNFROZEN = "unfrozen"
-EVALUATION = "evaluation"
-EXPLANATIONS = "explanations"
-METADATA = "metadata.png"
-FISHERIES_RUN = "fisheries"
-FISHERIES_EVALUATION = "fisheries-evaluation"
-PREVIEWS = "previews"
-PREDICTIONS = "predictions.csv"
-EXPORT = "export"
-AUDIT = "audit"
-"""What a run of the demo writes into its own folder, `round-N`."""
 
 
 def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
@@ -91,10 +98,11 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
     _explain(pond, results, console)
     leaks = _find_leaks(pond, results, console)
     fisheries = _train_fisheries(pond, results, console)
+    shoals = _train_detector(pond, results, console)
     _predict(pond, results, console)
     export = _export(results, console)
     audit = _audit(pond, results, console)
-    _print_next_steps(pond, results, console)
+    print_next_steps(pond, results, console)
     return {
         "folder": folder,
         "photos": {"drawn": pond.num_drawn, "reused": pond.num_reused},
@@ -103,6 +111,7 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
         "test": {"accuracy": scores["accuracy"], "macro_f1": scores["macro_f1"]},
         "verdicts": {column["name"]: column["verdict"] for column in leaks["columns"]},
         "fisheries": {"run": results / FISHERIES_RUN, "accuracy": fisheries["accuracy"], "boxes": fisheries["boxes"]},
+        "shoals": {"run": results / SHOALS_RUN, "map_50": shoals["map_50"]},
         "predictions": results / PREDICTIONS,
         "previews": results / PREVIEWS,
         "explanations": results / EXPLANATIONS,
@@ -112,16 +121,16 @@ def run_demo(folder: Path, *, console: Console) -> dict[str, Any]:
 
 
 def _draw(folder: Path, console: Console) -> Pond:
-    _print_step(
+    print_step(
         console,
         "1. Pictures",
         f"Cameras under six boats see four kinds of fish: {', '.join(kind.name for kind in KINDS)}.",
         "Every kind comes in every colour, so a network must look at shape and pattern.",
         "Everything is drawn here, the same each time.",
     )
-    num_photos = len(KINDS) * sum(PHOTOS_PER_KIND.values()) + NUM_NEW_PHOTOS
+    num_photos = len(KINDS) * sum(PHOTOS_PER_KIND.values()) + NUM_NEW_PHOTOS + NUM_SHOALS
     with console.progress("Pictures", num_photos, "pictures") as advance:
-        pond = draw_pond(folder, photos_per_kind=PHOTOS_PER_KIND, advance=advance)
+        pond = draw_pond(folder, photos_per_kind=PHOTOS_PER_KIND, num_shoals=NUM_SHOALS, advance=advance)
     if pond.num_reused:
         console.say(f"{pond.num_reused:,} pictures were reused, {pond.num_drawn:,} were drawn.")
     return pond
@@ -140,7 +149,7 @@ def _make_results_folder(folder: Path) -> Path:
 
 
 def _precompute(pond: Pond, console: Console) -> None:
-    _print_step(
+    print_step(
         console,
         "2. Features (tlkit precompute)",
         "A frozen network, the backbone, turns every picture into numbers, once; training then only reads those.",
@@ -157,7 +166,7 @@ def _precompute(pond: Pond, console: Console) -> None:
 
 
 def _train_head(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _print_step(
+    print_step(
         console,
         "3. A head (tlkit finetune)",
         "Only new last layers, the head, are trained; the backbone does not change.",
@@ -167,7 +176,7 @@ def _train_head(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
 
 
 def _unfreeze(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _print_step(
+    print_step(
         console,
         f"4. Unfreezing (tlkit finetune --start-from {HEAD} --unfreeze {UNFREEZE})",
         "The backbone has never seen a drawn fish. Now its highest layers are trained, too, more slowly than the head;",
@@ -178,7 +187,7 @@ def _unfreeze(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
 
 
 def _evaluate(results: Path, console: Console) -> dict[str, Any]:
-    _print_step(
+    print_step(
         console,
         "5. The test (tlkit evaluate)",
         f"Pictures that training has not seen. Guessing gets {1 / len(KINDS):.0%} of them right.",
@@ -189,7 +198,7 @@ def _evaluate(results: Path, console: Console) -> dict[str, Any]:
 
 
 def _explain(pond: Pond, results: Path, console: Console) -> None:
-    _print_step(
+    print_step(
         console,
         "6. Where it looks (tlkit explain)",
         "Heat maps over test pictures: what speaks for the predicted kind, and the training pictures most like each.",
@@ -199,7 +208,7 @@ def _explain(pond: Pond, results: Path, console: Console) -> None:
 
 
 def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _print_step(
+    print_step(
         console,
         "7. Metadata (tlkit leak)",
         "A table has the boat and the hour of each picture, its file the image size of the camera. Each boat fishes its own",
@@ -217,7 +226,7 @@ def _find_leaks(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
 
 
 def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
-    _print_step(
+    print_step(
         console,
         "8. Image and metadata in, class and box out (tlkit run recipes/fisheries.toml)",
         "The course notes' model for the Fisheries contest: the size of the picture joins the features,",
@@ -228,10 +237,30 @@ def _train_fisheries(pond: Pond, results: Path, console: Console) -> dict[str, A
     return run_evaluate(results / FISHERIES_RUN, None, options, console=console, settings=DataSettings())
 
 
-def _predict(pond: Pond, results: Path, console: Console) -> None:
-    _print_step(
+def _train_detector(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
+    print_step(
         console,
-        "9. New pictures (tlkit predict)",
+        "9. Several fish in one picture (tlkit finetune --task detection)",
+        f"{NUM_SHOALS} pictures with none to six fish, some of which hide others, and a box around each.",
+        "The backbone's maps of two resolutions are cached; a new head answers at every cell of them.",
+        "How well it finds fish of all sizes is told by the mean average precision on pictures that it has not seen.",
+    )
+    data = dataclasses.replace(
+        make_sections(DETECTION)["data"], task=DETECTION, boxes=str(pond.boxes), test_fraction=0.2
+    )
+    sections = make_sections(DETECTION) | {
+        "data": data,
+        "backbone": dataclasses.replace(TINY, image_size=224, fit="pad"),
+    }
+    run_finetune(Recipe(**sections, stages=(DETECTOR_STAGE,)), pond.shoals, results / SHOALS_RUN, console=console)
+    options = EvaluateOptions(out=results / SHOALS_EVALUATION)
+    return run_evaluate(results / SHOALS_RUN, None, options, console=console, settings=DataSettings())
+
+
+def _predict(pond: Pond, results: Path, console: Console) -> None:
+    print_step(
+        console,
+        "10. New pictures (tlkit predict)",
         f"{NUM_NEW_PHOTOS} pictures without labels, and a truncated file, as most folders have one.",
         "The truncated file gets a row with the reason, and does not stop the others.",
     )
@@ -246,9 +275,9 @@ def _predict(pond: Pond, results: Path, console: Console) -> None:
 
 
 def _export(results: Path, console: Console) -> dict[str, Any]:
-    _print_step(
+    print_step(
         console,
-        "10. A model for others (tlkit export)",
+        "11. A model for others (tlkit export)",
         "A file that runs without tlkit. A fresh process is asked about the test pictures: it must answer as the run does.",
         f"The same run answers over HTTP, with a page to drop pictures on: tlkit serve {shlex.quote(str(results / UNFROZEN))}",
     )
@@ -258,9 +287,9 @@ def _export(results: Path, console: Console) -> dict[str, Any]:
 
 def _audit(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
     wrong, copies = pond.list_mislabelled(), pond.list_copies()
-    _print_step(
+    print_step(
         console,
-        "11. A folder that is not tidy (tlkit audit)",
+        "12. A folder that is not tidy (tlkit audit)",
         f"Volunteers sorted the training pictures again: {len(wrong)} are in a wrong folder, and {len(copies)} are there twice,",
         "the second time mirrored, turned, smaller or compressed. The audit does not know which.",
     )
@@ -274,45 +303,3 @@ def _audit(pond: Pond, results: Path, console: Console) -> dict[str, Any]:
         f"Found: {found['labels']} wrong labels of {len(wrong)}, among {len(labels)} suspects; {found['copies']} copies of {len(copies)}."
     )
     return {"page": page, "planted": {"labels": len(wrong), "copies": len(copies)}, "found": found}
-
-
-def _print_next_steps(pond: Pond, results: Path, console: Console) -> None:
-    places = (
-        ("The pictures, by split and kind", pond.photos),
-        ("Their boxes, boats, hours, cameras", pond.table),
-        ("The report of the run", results / UNFROZEN / "report.html"),
-        ("The pictures that it gets wrong", results / EVALUATION / "report.html"),
-        ("Where the network looks", results / EXPLANATIONS / "explanations.html"),
-        ("What the metadata give away", results / METADATA),
-        ("The best and the worst boxes", results / FISHERIES_EVALUATION / "boxes.png"),
-        ("The new pictures with predictions", results / PREVIEWS),
-        ("The predictions as a table", results / PREDICTIONS),
-        ("The model for others", results / EXPORT / "README.md"),
-        ("Wrong labels and copies", results / AUDIT / "audit.html"),
-    )
-    console.say("\nResults")
-    for what, place in places:
-        console.say(f"   {what:<36}{place}")
-    photos, better = (shlex.quote(str(path)) for path in (pond.photos, results / "mobilenet"))
-    _print_step(
-        console,
-        "Next: the same pictures with a larger backbone (its weights, 9 MB, are downloaded once)",
-        f"tlkit finetune {photos} --backbone mobilenet_v2 --out {better}",
-        f"tlkit evaluate {better}",
-    )
-    _print_step(
-        console,
-        "With your own photos, one folder per class",
-        "tlkit finetune photos/ --backbone mobilenet_v2 --out runs/first",
-        "tlkit evaluate runs/first",
-        "tlkit audit --run runs/first",
-        "tlkit predict runs/first new-photos/ --out predictions.csv --overlay previews/",
-        "tlkit export runs/first --out ship/",
-        "tlkit serve runs/first",
-    )
-
-
-def _print_step(console: Console, title: str, *lines: str) -> None:
-    console.say(f"\n{title}")
-    for line in lines:
-        console.say(f"   {line}")

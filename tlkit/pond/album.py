@@ -18,10 +18,14 @@ from tlkit.errors import DataError
 from tlkit.files import PARTIAL_PATTERN, format_csv_row, read_json, written_aside
 from tlkit.pond.picture import draw_picture
 from tlkit.pond.plan import NUM_NEW_PHOTOS, PHOTOS_PER_KIND, POND_VERSION, plan_photos
+from tlkit.pond.shoal import SHOAL_VERSION, SIZE, draw_shoals, encode_picture, write_coco
 from tlkit.pond.untidy import FOLDER, UntidyPhoto, plan_untidy
 
 MARKER = "pond.json"
 TABLE = "photos.csv"
+SHOALS = PurePosixPath("shoals")
+NEAR = (0.2, 0.55)
+"""Lengths of the fish in `SHOALS`, which a small network still sees."""
 BROKEN = PurePosixPath("new-photos", "catch-9999-torn.jpg")
 COLUMNS = (
     "image", "class_name", "split", "x_min", "y_min", "x_max", "y_max", "boat", "hour", "camera_width", "camera_height"
@@ -61,6 +65,16 @@ class Pond:
         return {photo.name for photo in self.untidy if photo.change}
 
     @property
+    def shoals(self) -> Path:
+        """The folder of images with any number of fish."""
+        return self.folder / SHOALS / "photos"
+
+    @property
+    def boxes(self) -> Path:
+        """The boxes of all fish in `shoals`, as COCO's JSON."""
+        return self.folder / SHOALS / "fish.json"
+
+    @property
     def new_photos(self) -> Path:
         """The folder of images without labels, one of them truncated."""
         return self.folder / "new-photos"
@@ -71,15 +85,18 @@ def draw_pond(
     *,
     photos_per_kind: Mapping[str, int] = PHOTOS_PER_KIND,
     num_new: int = NUM_NEW_PHOTOS,
+    num_shoals: int = 0,
     seed: int = 0,
     advance: Callable[[int], None] = lambda count: None,
 ) -> Pond:
     """Draw the pond's images, reusing existing ones.
 
     Args:
-        folder: Folder for `photos/`, `photos.csv`, `volunteers/`, `new-photos/` and `pond.json`; created if necessary.
+        folder: Folder for `photos/`, `photos.csv`, `volunteers/`, `new-photos/`, `shoals/` and `pond.json`; created if
+            necessary.
         photos_per_kind: Number of images of every kind of fish, for each split.
         num_new: Number of images without labels, without the truncated file.
+        num_shoals: Number of images with any number of fish.
         seed: The same seed gives the same images.
         advance: Called with the number of new images.
 
@@ -90,15 +107,22 @@ def draw_pond(
         DataError: The folder contains other files, another pond, or changed or added images.
     """
     photos = plan_photos(dict(photos_per_kind), num_new, seed=seed)
-    plan = {"pond_version": POND_VERSION, "seed": seed, "photos_per_kind": dict(photos_per_kind), "num_new": num_new}
+    plan = {
+        "pond_version": [POND_VERSION, SHOAL_VERSION],
+        "seed": seed,
+        "photos_per_kind": dict(photos_per_kind),
+        "num_new": num_new,
+        "num_shoals": num_shoals,
+    }
     untidy = plan_untidy(photos, seed=seed)
     known = _read_marker(folder, plan)
-    _check_strangers(
-        folder, {str(path) for path in (*(photo.path for photo in photos), *(copy.path for copy in untidy), BROKEN)}
-    )
+    shoals = [SHOALS / "fish.json", *(SHOALS / "photos" / f"fish-{place:04}.jpg" for place in range(1, num_shoals + 1))]
+    own = (*(photo.path for photo in photos), *(copy.path for copy in untidy), *shoals, BROKEN)
+    _check_strangers(folder, {str(path) for path in own})
+    num_pictures = len(photos) + num_shoals
     if known and _is_complete(folder, known):
-        advance(len(photos))
-        return Pond(folder, 0, len(photos), untidy)
+        advance(num_pictures)
+        return Pond(folder, 0, num_pictures, untidy)
 
     if not (folder / MARKER).exists():
         _write_marker(folder, plan, {})
@@ -118,8 +142,21 @@ def draw_pond(
     _write_own(folder, TABLE, "".join(map(format_csv_row, rows)).encode(), hashes)
     for copy in untidy:
         _write_own(folder, str(copy.path), copy.make((folder / copy.source.path).read_bytes()), hashes)
+    if num_shoals:
+        num_drawn += _draw_shoals(folder, num_shoals, seed, hashes, advance)
     _write_marker(folder, plan, hashes)
-    return Pond(folder, num_drawn, len(photos) - num_drawn, untidy)
+    return Pond(folder, num_drawn, num_pictures - num_drawn, untidy)
+
+
+def _draw_shoals(folder: Path, number: int, seed: int, hashes: dict[str, str], advance: Callable[[int], None]) -> int:
+    """Draw the images with any number of fish and write their boxes; return how many images are new."""
+    num_drawn, seen = 0, []
+    for name, shoal in draw_shoals(number, seed=seed, lengths=NEAR):
+        num_drawn += _write_own(folder, str(SHOALS / "photos" / name), encode_picture(shoal.picture), hashes)
+        seen.append((name, SIZE, shoal.fish))
+        advance(1)
+    _write_own(folder, str(SHOALS / "fish.json"), write_coco(seen, class_name="fish").encode(), hashes)
+    return num_drawn
 
 
 def _read_marker(folder: Path, plan: Mapping[str, object]) -> dict[str, str]:
@@ -144,7 +181,7 @@ def _read_marker(folder: Path, plan: Mapping[str, object]) -> dict[str, str]:
 
 
 def _check_strangers(folder: Path, paths: set[str]) -> None:
-    for part in ("photos", "new-photos", FOLDER):
+    for part in ("photos", "new-photos", FOLDER, str(SHOALS)):
         for found in sorted((folder / part).rglob("*")):
             name = found.relative_to(folder).as_posix()
             if found.is_file() and name not in paths and not found.match(PARTIAL_PATTERN):

@@ -18,6 +18,7 @@ POND_VERSION = 3
 
 PHOTOS_PER_KIND = {"train": 60, "validation": 15, "test": 15}
 NUM_NEW_PHOTOS = 8
+NUM_SHOALS = 140
 
 
 @dataclass(frozen=True)

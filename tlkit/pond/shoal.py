@@ -19,7 +19,7 @@ from PIL import Image
 from tlkit.pond.body import Pose
 from tlkit.pond.fish import draw_fish
 from tlkit.pond.kinds import KINDS, Kind
-from tlkit.pond.picture import SUPERSAMPLING, Box, finish_picture, is_of_fish, paint_behind, paint_in_front
+from tlkit.pond.picture import Box, finish_picture, is_of_fish, paint_behind, paint_in_front
 
 SHOAL_VERSION = 1
 """Raised with every change of the drawing, which changes the pictures."""
@@ -29,8 +29,6 @@ CHANCES = (0.12, 0.22, 0.22, 0.16, 0.12, 0.09, 0.07)
 """Probability of each number of fish, from none to `MAX_FISH`."""
 LENGTHS = (0.10, 0.55)
 """Length of a body, without its tail, as a fraction of the height of the picture; near fish are rarer than far ones."""
-_MIDDLES = slice(SUPERSAMPLING // 2, None, SUPERSAMPLING)
-"""The points of a drawing in the middle of a pixel of its picture."""
 HIDDEN = 0.8
 """A fish of which a larger part is hidden is not told apart by anybody: it is marked as a crowd."""
 
@@ -67,7 +65,14 @@ class Shoal:
     mask: NDArray[np.uint8]
 
 
-def draw_shoal(kinds: Sequence[Kind], *, size: tuple[int, int], hour: int, random: np.random.Generator) -> Shoal:
+def draw_shoal(
+    kinds: Sequence[Kind],
+    *,
+    size: tuple[int, int],
+    hour: int,
+    random: np.random.Generator,
+    lengths: tuple[float, float] = LENGTHS,
+) -> Shoal:
     """Draw some fish in the pond, the first one farthest away.
 
     Args:
@@ -75,26 +80,29 @@ def draw_shoal(kinds: Sequence[Kind], *, size: tuple[int, int], hour: int, rando
         size: Width and height of the picture in pixels.
         hour: Hour of the day, 5 to 22.
         random: Generator of everything else; the same state gives the same picture.
+        lengths: Shortest and longest body, as a fraction of the height of the picture.
     """
     canvas = paint_behind(size, hour, random)
+    scale = canvas.size[0] // size[0]
+    middles = slice(scale // 2, None, scale)  # the points of the drawing in the middle of a pixel of the picture
     owners = np.zeros((size[1], size[0]), np.uint8)
     shapes = []
-    lengths = sorted(_draw_length(random) for _ in kinds)
-    for number, (kind, length) in enumerate(zip(kinds, lengths, strict=True), start=1):
+    drawn = sorted(_draw_length(lengths, random) for _ in kinds)
+    for number, (kind, length) in enumerate(zip(kinds, drawn, strict=True), start=1):
         fish = draw_fish(kind, _choose_pose(length, canvas.size, random), canvas.scene, random, canvas.size)
         canvas.image.paste(fish, (0, 0), fish)
-        shapes.append(is_of_fish(fish)[_MIDDLES, _MIDDLES])
+        shapes.append(is_of_fish(fish)[middles, middles])
         owners[shapes[-1]] = number
     paint_in_front(canvas)
-    picture = finish_picture(canvas.image.reduce(SUPERSAMPLING), random)
+    picture = finish_picture(canvas.image.reduce(scale), random)
     seen = [_find_fish(kind, number, owners, shapes) for number, kind in enumerate(kinds, start=1)]
     places = np.array([0, *(KINDS.index(kind) + 1 for kind in kinds)], np.uint8)
     mask = places[owners]
     return Shoal(picture, tuple(fish for fish in seen if fish), mask)
 
 
-def _draw_length(random: np.random.Generator) -> float:
-    shortest, longest = np.log(LENGTHS)
+def _draw_length(lengths: tuple[float, float], random: np.random.Generator) -> float:
+    shortest, longest = np.log(lengths)
     return float(np.exp(random.uniform(shortest, longest)))
 
 
@@ -123,12 +131,15 @@ def _find_fish(
     return SeenFish(kind, box, num_pixels, num_pixels < (1 - HIDDEN) * shapes[number - 1].sum())
 
 
-def draw_shoals(number: int, *, seed: int) -> Iterator[tuple[PurePosixPath, Shoal]]:
+def draw_shoals(
+    number: int, *, seed: int, lengths: tuple[float, float] = LENGTHS
+) -> Iterator[tuple[PurePosixPath, Shoal]]:
     """Draw some pictures.
 
     Args:
         number: How many.
         seed: The same seed gives the same pictures; the first ones do not depend on `number`.
+        lengths: As for `draw_shoal`.
 
     Yields:
         The name of the picture's file, `fish-0001.jpg` and so on, and the picture.
@@ -138,7 +149,10 @@ def draw_shoals(number: int, *, seed: int) -> Iterator[tuple[PurePosixPath, Shoa
         num_fish = random.choice(MAX_FISH + 1, p=CHANCES)
         kinds = [KINDS[kind] for kind in random.integers(len(KINDS), size=num_fish)]
         hour = int(random.integers(6, 22))
-        yield PurePosixPath(f"fish-{place:04}.jpg"), draw_shoal(kinds, size=SIZE, hour=hour, random=random)
+        yield (
+            PurePosixPath(f"fish-{place:04}.jpg"),
+            draw_shoal(kinds, size=SIZE, hour=hour, random=random, lengths=lengths),
+        )
 
 
 def encode_picture(picture: Image.Image) -> bytes:
@@ -160,12 +174,16 @@ def encode_mask(mask: NDArray[np.uint8]) -> bytes:
 _COLOURS = ((230, 159, 0), (86, 180, 233), (0, 158, 115), (213, 94, 0))
 
 
-def write_coco(shoals: Sequence[tuple[PurePosixPath, tuple[int, int], tuple[SeenFish, ...]]]) -> str:
+def write_coco(
+    shoals: Sequence[tuple[PurePosixPath, tuple[int, int], tuple[SeenFish, ...]]], *, class_name: str = ""
+) -> str:
     """Return the boxes of pictures as COCO's JSON.
 
     Args:
         shoals: Path of each picture, its width and height, and its fish.
+        class_name: The class of all fish; empty for their kinds.
     """
+    class_names = [class_name] if class_name else [kind.name for kind in KINDS]
     images: list[dict[str, object]] = []
     annotations: list[dict[str, object]] = []
     for image_id, (path, (width, height), fish) in enumerate(shoals, start=1):
@@ -176,11 +194,11 @@ def write_coco(shoals: Sequence[tuple[PurePosixPath, tuple[int, int], tuple[Seen
                 {
                     "id": len(annotations) + 1,
                     "image_id": image_id,
-                    "category_id": KINDS.index(each.kind) + 1,
+                    "category_id": 1 if class_name else KINDS.index(each.kind) + 1,
                     "bbox": [left, top, right - left, bottom - top],
                     "area": each.num_pixels,
                     "iscrowd": int(each.is_crowd),
                 }
             )
-    categories = [{"id": place, "name": kind.name} for place, kind in enumerate(KINDS, start=1)]
+    categories = [{"id": place, "name": name} for place, name in enumerate(class_names, start=1)]
     return json.dumps({"images": images, "annotations": annotations, "categories": categories}, indent=1)
