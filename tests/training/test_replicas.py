@@ -23,7 +23,7 @@ def results() -> dict[str, Any]:
     return found
 
 
-@pytest.mark.parametrize("case", ["linear", "dense, mixed", "conv", "unfrozen"])
+@pytest.mark.parametrize("case", ["linear", "dense, mixed", "conv", "detector", "unfrozen"])
 @pytest.mark.parametrize("what", ["weights", "measured", "state", "sums", "by_image", "afterwards"])
 def test_weights_statistics_masks_and_sums_are_those_of_one_device(
     results: dict[str, Any], case: str, what: str
