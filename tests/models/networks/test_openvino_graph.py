@@ -92,7 +92,7 @@ def test_a_constant_without_a_place_is_refused(data: str) -> None:
     assert caught.value.expected == "an offset and a size in bytes"
 
 
-@pytest.mark.parametrize("kind", ["Tile", "Loop", "If", "TensorIterator", "ReadValue", "Custom"])
+@pytest.mark.parametrize("kind", ["TopK", "Loop", "If", "TensorIterator", "ReadValue", "Custom"])
 def test_other_operations_are_refused(kind: str) -> None:
     with pytest.raises(BundleError) as caught:
         check(write_graph(kind=kind))
