@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from tlkit.errors import BackboneError
+from tlkit.segmentation.head import build_conv_segmenter
 
 if TYPE_CHECKING:
     import keras
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from tlkit.backbones.maps import MapLayout
     from tlkit.tasks import Outputs
 
-LINEAR, DETECTOR = "linear", "detector"
+LINEAR, DETECTOR, SEGMENTER = "linear", "detector", "segmenter"
 
 
 @dataclass(frozen=True)
@@ -33,9 +34,9 @@ class Head:
         kind: Its name.
         summary: A short description.
         build_body: Builds the layers between the feature and the last layer; called with the feature, dropout and
-            units. None for a head that finds objects.
+            units. None for a head that answers at places.
         pooling: The pooling of the backbone: "avg" for a vector, "none" for the feature map, or "maps" for several.
-        finds_objects: Whether it answers at every cell of several maps, for any number of objects.
+        finds_objects: Whether it answers at every cell of several maps: for any number of objects, or for a mask.
         sees_places: Whether its last layer sees positions in the map, which boxes require.
         scores_places: Whether its last layer scores every position of the map, and the logit is the mean. Such a head
             has no layer for boxes or metadata.
@@ -109,8 +110,12 @@ def build_head(
         from tlkit.detection.head import build_detector
 
         assert layout is not None, "with pooling maps"
-        num_classes = outputs.num_answers - NUM_BOX_VALUES
-        answer = build_detector(layout.unpack(feature), num_classes=num_classes, units=units, dropout=dropout)
+        maps, num_answers = layout.unpack(feature), outputs.num_answers
+        if kind == SEGMENTER:
+            answer = build_conv_segmenter(maps, num_outputs=num_answers, units=units, dropout=dropout)
+        else:
+            num_classes = num_answers - NUM_BOX_VALUES
+            answer = build_detector(maps, num_classes=num_classes, units=units, dropout=dropout)
         return keras.Model(inputs, {"answer": answer}, name="head")
     x = head.build_body(feature, dropout, units)
     if head.scores_places:
@@ -233,6 +238,15 @@ HEADS = {
         Head(
             DETECTOR,
             "finds objects on maps of several resolutions, for detection",
+            None,
+            pooling="maps",
+            has_units=True,
+            takes_any_size=True,
+            finds_objects=True,
+        ),
+        Head(
+            SEGMENTER,
+            "gives a class to every place on maps of several resolutions, for segmentation",
             None,
             pooling="maps",
             has_units=True,

@@ -1,4 +1,4 @@
-"""Kinds of outputs of a model: a class, several labels or a value, and optionally a box."""
+"""Kinds of outputs of a model: a class, several labels, a value, objects or a mask, and optionally a box."""
 
 from __future__ import annotations
 
@@ -10,8 +10,8 @@ Box = tuple[float, float, float, float]
 """left, top, right, bottom."""
 
 CLASSIFICATION, MULTILABEL, REGRESSION = "classification", "multilabel", "regression"
-DETECTION = "detection"
-TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, DETECTION)
+DETECTION, SEGMENTATION = "detection", "segmentation"
+TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, DETECTION, SEGMENTATION)
 
 MAX_CLASS_NAME_LENGTH = 200
 
@@ -29,6 +29,7 @@ QUANTITIES = {
     "label_accuracy": "label accuracy",
     "r2": "R²",
     "map50": "mAP50",
+    "miou": "mIoU",
     "iou": "IoU",
     "loss": "loss",
 }

@@ -107,7 +107,12 @@ def test_metadata_that_cannot_be_read_are_refused_before_anything_is_done() -> N
 @pytest.mark.parametrize(
     ("setting", "value", "choices", "fix"),
     [
-        ("task", "multi-label", "classification, multilabel, regression, detection", "did you mean 'multilabel'?"),
+        (
+            "task",
+            "multi-label",
+            "classification, multilabel, regression, detection, segmentation",
+            "did you mean 'multilabel'?",
+        ),
         ("target_scale", "logarithm", "linear, log", "did you mean 'log'?"),
     ],
 )

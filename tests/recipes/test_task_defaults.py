@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from tlkit.outputs import DETECTION, TASKS
+from tlkit.outputs import DETECTION, SEGMENTATION, TASKS
 from tlkit.recipes import Stage, build_recipe, make_sections, resolve_recipe
 from tlkit.recipes.settings import SECTIONS
 from tlkit.recipes.task_defaults import list_other_defaults
@@ -21,8 +21,8 @@ def test_only_objects_have_defaults_of_their_own() -> None:
     for task in TASKS:
         sections = make_sections(task)
         differs = any(sections[name] != section() for name, section in SECTIONS.items())
-        assert differs == (task == DETECTION)
-    assert list_other_defaults("fit") == {DETECTION: "pad"}
+        assert differs == (task in (DETECTION, SEGMENTATION))
+    assert list_other_defaults("fit") == {DETECTION: "pad", SEGMENTATION: "pad"}
     assert list_other_defaults("seed") == {}
 
 

@@ -25,9 +25,20 @@ def compute(masks: np.ndarray, logits: np.ndarray, **settings: Any) -> np.ndarra
 def test_cross_entropy_is_the_mean_over_the_places_that_count() -> None:
     masks, logits = draw()
     shares = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
-    for mask, share, loss in zip(masks, shares, compute(masks, logits, dice_weight=0.0), strict=True):
+    for mask, share, loss in zip(
+        masks, shares, compute(masks, logits, dice_weight=0.0, objects_weight=0.0), strict=True
+    ):
         rows, columns = np.nonzero(mask != 255)
         assert loss == pytest.approx(-np.log(share[rows, columns, mask[rows, columns]]).mean(), rel=1e-5)
+
+
+def test_places_with_a_class_count_once_more() -> None:
+    masks, logits = draw(1)
+    shares = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    rows, columns = np.nonzero((masks[0] > 0) & (masks[0] != 255))
+    expected = -np.log(shares[0][rows, columns, masks[0][rows, columns]]).mean()
+    apart = [float(compute(masks, logits, dice_weight=0.0, objects_weight=weight)[0]) for weight in (0.0, 0.5)]
+    assert apart[1] - apart[0] == pytest.approx(expected / 2, rel=1e-4)
 
 
 def test_right_and_sure_answers_cost_nothing() -> None:
@@ -59,7 +70,7 @@ def test_dice_counts_a_small_class_as_much_as_a_large_one() -> None:
     masks = np.zeros((1, 20, 20), np.uint8)
     masks[0, 0, :2] = 1
     without = np.tile(np.array([20.0, 0.0, 0.0], np.float32), (1, 20, 20, 1))
-    entropy, both = (float(compute(masks, without, dice_weight=weight)[0]) for weight in (0.0, 1.0))
+    entropy, both = (float(compute(masks, without, dice_weight=weight, objects_weight=0.0)[0]) for weight in (0.0, 1.0))
     assert entropy == pytest.approx(20 * 2 / 400, rel=1e-3)
     assert both - entropy == pytest.approx(0.334, abs=0.01)  # background 1, the class 1 / 3 by the smoothing
 
@@ -71,4 +82,6 @@ def test_weights_of_classes_shift_the_mean() -> None:
     numbers = [int(place.sum()) for place in places]
     weights = (1.0, 4.0, 2.0)
     expected = np.dot(weights, parts) / np.dot(weights, numbers)
-    assert compute(masks, logits, dice_weight=0.0, class_weights=weights)[0] == pytest.approx(expected, rel=1e-5)
+    assert compute(masks, logits, dice_weight=0.0, objects_weight=0.0, class_weights=weights)[0] == pytest.approx(
+        expected, rel=1e-5
+    )

@@ -59,6 +59,7 @@ def predict(
     format: str | None = None,
     overlay: Place | None = None,
     sort_into: Place | None = None,
+    masks_out: Place | None = None,
     top_k: int = 3,
     min_probability: float | None = None,
     min_score: float | None = None,
@@ -87,6 +88,7 @@ def predict(
         format: Format of found objects: "coco" (one file, by default if `out` ends in .json), "yolo" or "voc" (a folder).
         overlay: Folder for copies with the prediction drawn on them.
         sort_into: Folder for copies in one folder per class.
+        masks_out: Folder for the masks of a segmentation model, as PNG files.
         top_k: Number of ranked classes for each image.
         min_probability: Predictions with a lower probability, 0..1, are flagged as uncertain.
         min_score: Objects with lower scores, 0..1, are left out; None for the model's thresholds of its classes.
@@ -132,7 +134,7 @@ def predict(
     out = out if watch is None else as_path(out)  # what grows cannot be at a place
     folder, files = fetch(run, console), fetch_sources(sources, console)
     name = "" if format in FOLDER_FORMATS else "boxes.json" if format else "predictions.csv"
-    with written(console, name, out=out, overlay=overlay, sort_into=sort_into) as paths:
+    with written(console, name, out=out, overlay=overlay, sort_into=sort_into, masks_out=masks_out) as paths:
         outputs = PredictOutputs(**paths, format=format)
         return run_predict(folder, files, outputs, options, console=console, stdin=stdin, stdout=stdout)
 

@@ -13,7 +13,7 @@ from tlkit.reports.console import Console
 if TYPE_CHECKING:
     from tlkit.api.arguments import Place
 
-DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "metadata")]
+DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "masks", "metadata")]
 BACKBONE_OPTIONS = [name for name in BackboneSettings.__dataclass_fields__ if name not in ("name", "weights")]
 
 

@@ -41,7 +41,7 @@ if TYPE_CHECKING:
     help="Folder for a page with the images behind the scores, plots, predictions.csv and report.json.",
 )
 @settings_options(
-    DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes", "strict")
+    DataSettings, only=("image_column", "label_column", "label_separator", "split_column", "boxes", "masks", "strict")
 )
 @view_options
 @devices_option

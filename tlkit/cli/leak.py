@@ -13,7 +13,7 @@ from tlkit.reports.console import Console
 if TYPE_CHECKING:
     from tlkit.api.arguments import Place
 
-DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "group_by")]
+DATA_OPTIONS = [name for name in DataSettings.__dataclass_fields__ if name not in ("boxes", "masks", "group_by")]
 
 
 @click.command(epilog="\b\nExample: tlkit leak photos.csv --group-by patient --out metadata.png")

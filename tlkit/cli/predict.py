@@ -69,6 +69,11 @@ if TYPE_CHECKING:
     help="Folder for copies sorted into one subfolder per class, and into unknown and uncertain; with objects, into the "
     "subfolder of each class found, or into background.",
 )
+@click.option(
+    "--masks-out",
+    type=PATH_OR_URL,
+    help="Folder for the masks of a segmentation model: a PNG for each image, and classes.txt.",
+)
 @table_options
 @click.option(
     "--batch-size",
@@ -91,6 +96,7 @@ def predict(
     min_score: float | None,
     overlay: Place | None,
     sort_into: Place | None,
+    masks_out: Place | None,
     table: Place | None,
     image_column: str | None,
     batch_size: int | None,
@@ -120,6 +126,7 @@ def predict(
         format=format,
         overlay=overlay,
         sort_into=sort_into,
+        masks_out=masks_out,
         top_k=top_k,
         min_probability=min_probability,
         min_score=min_score,

@@ -135,7 +135,7 @@ def run_predict(
     start = time.perf_counter()
     tally = PredictionTally(spec)
     collected = CollectedRows()
-    copies = PredictionCopies(outputs.overlay, outputs.sort_into, spec, console)
+    copies = PredictionCopies(outputs.overlay, outputs.sort_into, spec, console, masks_out=outputs.masks_out)
     with ExitStack() as stack:
         cluster = stack.enter_context(opened_cluster(options.ray))
         if cluster:
@@ -188,7 +188,7 @@ def run_predict(
 def _check_min_probability(min_probability: float | None, spec: BundleSpec) -> None:
     if min_probability is None or (find_task(spec.task).is_exclusive and not spec.has_one_class):
         return
-    has_objects = find_task(spec.task).has_objects
+    has_objects = find_task(spec.task).lists_objects
     answer = "one class" if spec.has_one_class else "objects" if has_objects else find_task(spec.task).nouns[1]
     raise SettingError(
         f"--min-probability {min_probability:g} has no effect: the model predicts {answer}.",
@@ -294,6 +294,11 @@ def _print_results(payload: dict[str, Any], outputs: PredictOutputs, console: Co
         flagged = {f"({flag})": payload.get(flag, 0) for flag in (UNCERTAIN, UNKNOWN)}
         rows = [(name, f"{count:,}") for name, count in {**payload["classes"], **flagged}.items() if count]
         console.table("Predictions", ("class", "images"), rows)
-    for label, place in (("Predictions", outputs.out), ("Overlays", outputs.overlay), ("Sorted", outputs.sort_into)):
+    for label, place in (
+        ("Predictions", outputs.out),
+        ("Overlays", outputs.overlay),
+        ("Sorted", outputs.sort_into),
+        ("Masks", outputs.masks_out),
+    ):
         if place:
             console.say(f"{label}: {place}")

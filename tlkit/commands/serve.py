@@ -20,6 +20,7 @@ from tlkit.reports.console import Console, format_duration
 from tlkit.runs.folder import describe_unfinished
 from tlkit.serving.access import Access
 from tlkit.serving.limits import Limits
+from tlkit.tasks.objects_task import refuse_masks
 
 MIN_TOKEN_LENGTH = 16
 
@@ -78,7 +79,7 @@ def run_serve(
     """
     start = time.perf_counter()
     _require_extra()
-    read_spec(run, loader_version=LOADER_VERSION)
+    refuse_masks(read_spec(run, loader_version=LOADER_VERSION).task, "tlkit serve")
     access = Access(options.host, _check_token(options.token), options.allowed_hosts, options.allowed_origins)
     if notice := describe_unfinished(run):
         console.warn(notice)

@@ -154,8 +154,10 @@ def check_trainable(
     if not names and task.has_objects:
         raise DataError(
             f"{data}: no image has an object to learn.",
-            expected="boxes with classes, on some of the images",
-            fix="check that --boxes names the annotations of these images; crowds and difficult objects do not count.",
+            expected=f"{'masks' if task.has_masks else 'boxes'} with classes, on some of the images",
+            fix="check that --masks names the masks of these images; 0 or black is background."
+            if task.has_masks
+            else "check that --boxes names the annotations of these images; crowds and difficult objects do not count.",
         )
     if not names:
         raise DataError(
@@ -197,7 +199,7 @@ def check_enough_images(data: Path, task: Task, names: Sequence[str], records: S
         raise DataError(
             f"{data}: the {one} {poor[0]!r} {found}{others}.",
             expected=f"two or more different images of every {one}, for training and validation",
-            fix=f"add images, or remove {'its boxes' if task.has_objects else f'the {one}'}; unusable files do not count.",
+            fix=f"add images, or remove {_name_removed(task)}; unusable files do not count.",
         )
 
 
@@ -246,10 +248,17 @@ def _find_splits(task: Task, records: Iterable[ImageRecord]) -> Mapping[str, set
     return splits
 
 
+def _name_removed(task: Task) -> str:
+    """Return what is removed with a class or label."""
+    if task.has_masks:
+        return "it from the masks"
+    return "its boxes" if task.has_objects else f"the {task.nouns[0]}"
+
+
 def _suggest(task: Task, lacking: str, others: Sequence[str], split: str) -> str:
     like_it = [name for name in others if _fold(name) == _fold(lacking)]
     spelling = f" (or is it {like_it[0]!r}, spelled differently?)" if like_it else ""
-    removed = "its boxes" if task.has_objects else f"the {task.nouns[0]}"
+    removed = _name_removed(task)
     return f"add {split} images of {lacking!r}{spelling}, or remove {removed}."
 
 

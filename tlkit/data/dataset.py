@@ -21,6 +21,7 @@ from tlkit.data.formats.given_splits import give_splits
 from tlkit.data.formats.layout import find_layout, has_class_folders, lies_below_images, refuse_unread_annotations
 from tlkit.data.formats.table import TABLE_SUFFIXES, TableColumns, read_table
 from tlkit.data.image_boxes import ImageBoxes, read_image_boxes
+from tlkit.data.image_masks import find_masked, read_image_masks
 from tlkit.data.manifest import SPLITS, Finding, ImageRecord, Manifest, SkippedFile
 from tlkit.data.near_copies import key_by_similarity
 from tlkit.data.object_notices import describe_boxes
@@ -85,10 +86,12 @@ def read_dataset(
         DataError: The data does not exist, is not a data set, or a class lacks images.
         SettingError: A setting does not apply to this data.
     """
-    boxes = _read_boxes(data, settings)
-    found = find_candidates(data, settings, boxes)
+    boxes, masks = _read_boxes(data, settings), read_image_masks(data, settings, progress)
+    found = find_masked(data, masks) if masks else find_candidates(data, settings, boxes)
     class_names = earlier.class_names if earlier else None
-    records, unusable, names = read_records(data, found.items, settings, class_names, look_with(index, progress), boxes)
+    records, unusable, names = read_records(
+        data, found.items, settings, class_names, look_with(index, progress), boxes, masks
+    )
     records = _add_metadata(records, settings)
     skipped = (*found.skipped, *unusable, *(SkippedFile(*each) for each in list_failures(data).items()))
     check_strict(settings, skipped)
@@ -126,10 +129,11 @@ def read_evaluation_set(
         DataError: The data or the split does not exist, there is no usable image, or the model does not know a class.
         SettingError: A split was requested, but the data has none.
     """
-    boxes = _read_boxes(data, settings)
-    found = find_candidates(data, settings, boxes)
+    boxes, masks = _read_boxes(data, settings), read_image_masks(data, settings, progress)
+    found = find_masked(data, masks) if masks else find_candidates(data, settings, boxes)
     items = _choose_split(data, found.items, split)
-    records, unusable, _ = read_records(data, items, settings, class_names, look_with(index, progress), boxes)
+    look = look_with(index, progress)
+    records, unusable, _ = read_records(data, items, settings, class_names, look, boxes, masks)
     records = _add_metadata(records, settings)
     skipped = (*found.skipped, *unusable, *(SkippedFile(*each) for each in list_failures(data).items()))
     check_strict(settings, skipped)

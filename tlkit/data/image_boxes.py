@@ -187,8 +187,8 @@ class ImageBoxes:
         self.report.add_complaints([Complaint(kind, path)] * times)
 
 
-def locate_boxes(data: Path, boxes: str) -> Path:
-    """Return the path of the boxes, relative to the working directory or, if missing there, to the data's folder.
+def locate_boxes(data: Path, boxes: str, *, option: str = "--boxes") -> Path:
+    """Return the path of the boxes or masks, relative to the working directory or, if missing there, to the data's folder.
 
     Raises:
         SettingError: They are at a place of which there is no copy.
@@ -197,8 +197,8 @@ def locate_boxes(data: Path, boxes: str) -> Path:
         copy = find_path(boxes)
         if copy is None:
             raise SettingError(
-                f"--boxes {without_secrets(boxes)} is not in what was copied.",
-                expected="boxes inside the place of the images, or at a local path",
+                f"{option} {without_secrets(boxes)} is not in what was copied.",
+                expected=f"{option[2:]} inside the place of the images, or at a local path",
                 fix=f"name them relative to {show_path(data)}.",
             )
         return copy

@@ -176,7 +176,7 @@ class Manifest:
         task = find_task(self.task)
         if not task.has_names:
             return ("split", "images", "lowest", "median", "highest"), tuple(map(self._describe_values, splits))
-        if task.has_objects:
+        if task.has_objects and not task.has_masks:
             return tabulate_objects(
                 {split: [record.answer for record in self.in_split(split)] for split in splits}, self.class_names
             )

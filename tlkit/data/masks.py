@@ -17,12 +17,12 @@ from numpy.typing import NDArray
 
 from tlkit.data.file_index import FileFacts
 from tlkit.data.formats.mask_annotations import draw_mask, parse_annotations
+from tlkit.data.formats.mask_parts import COCO, LABELME, MaskPart, MaskReference
 from tlkit.data.formats.mask_values import parse_value, read_mask_pixels
 from tlkit.data.formats.masks import FoundMask
 from tlkit.data.image_file import CHANGED
 from tlkit.data.images import UnusableImage, read_content
 from tlkit.segmentation.confusion import IGNORED
-from tlkit.tasks.mask_reference import COCO, LABELME, MaskPart, MaskReference
 
 _SAME_PROPORTIONS = 0.01
 _KEPT_FILES = 4
@@ -55,13 +55,12 @@ def fit_mask(mask: FoundMask, facts: FileFacts) -> MaskReference | str:
     return f"its mask has {mask_width} x {mask_height} pixels, other proportions than the image's {width} x {height}"
 
 
-def load_mask(reference: MaskReference, names: Sequence[str], *, root: Path | None = None) -> NDArray[np.uint8]:
+def load_mask(reference: MaskReference, names: Sequence[str]) -> NDArray[np.uint8]:
     """Read an image's mask.
 
     Args:
         reference: Where it is.
         names: The classes, in the order of their numbers; the first is number 1. Places of any other class are ignored.
-        root: The folder to which paths are relative.
 
     Returns:
         uint8 (height, width), upright: 0 for background, 1.. for classes, 255 for places to ignore. Without any file it
@@ -73,7 +72,7 @@ def load_mask(reference: MaskReference, names: Sequence[str], *, root: Path | No
     labels = {name: number for number, name in enumerate(names, 1)}
     mask: NDArray[np.uint8] | None = None
     for part in reference.parts:
-        path = Path(part.path) if root is None else root / part.path
+        path = Path(part.path)
         numbers = {key: IGNORED if name is None else labels.get(name, IGNORED) for key, name in part.classes}
         try:
             drawn = _draw_part(path, part, numbers)

@@ -82,7 +82,8 @@ def describe_small_objects(records: Sequence[ImageRecord], *, image_size: int, f
 
 def advise_on_size(manifest: Manifest, *, image_size: tuple[int, int], fit: str) -> Manifest:
     """Return the manifest with a notice if many of its objects are too small in an input of (height, width) pixels."""
-    if not find_task(manifest.task).has_objects:
+    task = find_task(manifest.task)
+    if not task.has_objects or task.has_masks:
         return manifest
     advice = describe_small_objects(manifest.records, image_size=image_size[0], fit=fit)
     return replace(manifest, notices=(*manifest.notices, advice)) if advice else manifest

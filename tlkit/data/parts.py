@@ -105,6 +105,12 @@ def check_part_settings(settings: DataSettings) -> None:
             expected="all images of the part",
             fix="remove --sample, or remove --part.",
         )
+    if find_task(settings.task).has_masks:
+        raise SettingError(
+            f"task is {settings.task}, and --part is given: features do not depend on masks.",
+            expected="the images alone with --part",
+            fix="remove --masks and --task, or remove --part.",
+        )
     if settings.group_by == SIMILARITY:
         raise SettingError(
             f"group_by is {SIMILARITY}, and --part is given: near copies can be in different parts.",

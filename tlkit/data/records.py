@@ -10,6 +10,7 @@ from tlkit.data.class_checks import check_class_names
 from tlkit.data.file_index import FileFacts, FileIndex
 from tlkit.data.formats.candidates import Candidate
 from tlkit.data.image_boxes import ImageBoxes
+from tlkit.data.image_masks import ImageMasks, WrittenMask
 from tlkit.data.manifest import ImageRecord, SkippedFile
 from tlkit.data.metadata_source import describe_facts
 from tlkit.data.splits import NOT_GIVEN
@@ -39,6 +40,7 @@ def read_records(
     pinned_names: Sequence[str] | None,
     look: Callable[[Sequence[Path]], list[FileFacts]],
     boxes: ImageBoxes | None,
+    masks: ImageMasks | None = None,
 ) -> tuple[list[ImageRecord], list[SkippedFile], list[str]]:
     """Check class names, and decode files that are not yet known to be valid.
 
@@ -57,7 +59,7 @@ def read_records(
         boxes.settle_units(facts)
     records, skipped = [], []
     for item, fact in zip(items, facts, strict=True):
-        found = _build_record(item, fact, task, boxes)
+        found = _build_record(item, fact, task, masks.write(fact) if masks and not fact.reason else boxes)
         if isinstance(found, ImageRecord):
             records.append(found)
         else:
@@ -76,11 +78,17 @@ def read_records(
     return records, skipped, names
 
 
-def _build_record(item: Candidate, fact: FileFacts, task: Task, boxes: ImageBoxes | None) -> ImageRecord | SkippedFile:
+def _build_record(
+    item: Candidate, fact: FileFacts, task: Task, boxes: ImageBoxes | WrittenMask | None
+) -> ImageRecord | SkippedFile:
     if fact.reason is not None:
         return SkippedFile(item.path, fact.reason)
     box, answer = None, item.answer
-    if boxes and task.has_objects:
+    if isinstance(boxes, WrittenMask):
+        if boxes.reason:
+            return SkippedFile(item.path, boxes.reason)
+        answer = boxes.text
+    elif boxes and task.has_objects:
         objects = boxes.list_objects(fact)
         if len(objects) > MAX_OBJECTS:
             return SkippedFile(item.path, f"{len(objects):,} boxes, more than {MAX_OBJECTS:,}")

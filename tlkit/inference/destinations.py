@@ -15,6 +15,7 @@ from tlkit.inference.formats.coco import open_coco
 from tlkit.inference.formats.label_folder import ERRORS_FILE, check_label_folder
 from tlkit.inference.formats.voc import open_voc
 from tlkit.inference.formats.yolo import open_yolo
+from tlkit.inference.mask_files import MASKS
 from tlkit.inference.predictions import PredictionColumns, PredictionWriter, open_predictions
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import COCO, FOLDER_FORMATS, VOC
@@ -24,7 +25,7 @@ from tlkit.reports.row_file import SUFFIXES, check_rows_path, describe_partial_r
 from tlkit.tasks import find_task
 
 COCO_SUFFIX = ".json"
-_KINDS = {"--out": "labels", "--overlay": "overlays"}
+_KINDS = {"--out": "labels", "--overlay": "overlays", "--sort-into": "sorted"}
 
 
 @dataclass(frozen=True)
@@ -35,12 +36,14 @@ class PredictOutputs:
         out: A file of rows, or what `format` says; None for CSV on standard output.
         overlay: Folder for overlays.
         sort_into: Folder for sorted copies.
+        masks_out: Folder for masks.
         format: One of `tlkit.outputs.OBJECT_FORMATS`; None to tell by the suffix of `out`.
     """
 
     out: Path | None = None
     overlay: Path | None = None
     sort_into: Path | None = None
+    masks_out: Path | None = None
     format: str | None = None
 
     @property
@@ -88,17 +91,24 @@ def check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleS
         RunError: A folder contains other files or is inside the data.
     """
     task = find_task(spec.task)
-    if outputs.sort_into and not (task.is_exclusive or task.has_objects):
+    if outputs.sort_into and not (task.is_exclusive or task.lists_objects):
         raise SettingError(
             f"--sort-into {outputs.sort_into}: the model does not predict one class per image: its task is {spec.task}.",
             expected="--sort-into only with classes",
             fix="leave out --sort-into.",
+        )
+    if outputs.masks_out and not task.has_masks:
+        raise SettingError(
+            f"--masks-out {outputs.masks_out}: the model does not predict masks: its task is {spec.task}.",
+            expected="--masks-out only with segmentation",
+            fix="leave out --masks-out.",
         )
     data_folders = [Path(source) for source in sources if source != STDIN and Path(source).is_dir()]
     _check_out(outputs, spec, data_folders)
     for option, folder, kind in (
         ("--overlay", outputs.overlay, OVERLAYS),
         ("--sort-into", outputs.sort_into, SORTED_IMAGES),
+        ("--masks-out", outputs.masks_out, MASKS),
     ):
         if folder:
             check_output_folder(folder, option=option, kind=kind, marker=OUTPUT_MARKER, data_folders=data_folders)
@@ -106,7 +116,7 @@ def check_outputs(outputs: PredictOutputs, sources: Sequence[str], spec: BundleS
 
 
 def _check_out(outputs: PredictOutputs, spec: BundleSpec, data_folders: Sequence[Path]) -> None:
-    has_objects = find_task(spec.task).has_objects
+    has_objects = find_task(spec.task).lists_objects
     if outputs.format and not has_objects:
         raise SettingError(
             f"--format {outputs.format}: the model finds no objects: its task is {spec.task}.",
@@ -154,7 +164,7 @@ def _check_rows(out: Path, *, has_objects: bool) -> None:
 
 
 def _check_different(outputs: PredictOutputs) -> None:
-    folders = {"--overlay": outputs.overlay, "--sort-into": outputs.sort_into}
+    folders = {"--overlay": outputs.overlay, "--sort-into": outputs.sort_into, "--masks-out": outputs.masks_out}
     if outputs.object_format in FOLDER_FORMATS:
         folders = {"--out": outputs.out, **folders}
     given = [(option, folder) for option, folder in folders.items() if folder]

@@ -6,7 +6,7 @@ import dataclasses
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -19,8 +19,17 @@ from tlkit.data.sources import OUTPUT_MARKER
 from tlkit.data.views import PICTURE_ITSELF, ViewPlan
 from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.answering import answer_items
+from tlkit.inference.mask_files import MaskFolder, paint_mask
+from tlkit.inference.picture_masks import recover_picture_mask
 from tlkit.inference.predictions import make_prediction, write_caption
-from tlkit.inference.scoring import count_files, reasons, recover, recover_detections, render_views, split_rows
+from tlkit.inference.scoring import (
+    count_files,
+    reasons,
+    recover,
+    recover_detections,
+    render_views,
+    split_rows,
+)
 from tlkit.models.predictor import Predictor
 from tlkit.models.spec import BundleSpec
 from tlkit.outputs import Box
@@ -44,20 +53,29 @@ CLASS, FLAG = "class", "flag"
 
 
 class PredictionCopies:
-    """Writes overlays and sorted copies. A failure gives a warning and affects nothing else.
+    """Writes overlays, sorted copies and masks. A failure gives a warning and affects nothing else.
 
     Args:
         overlay: Folder for overlays; None for none.
         sort_into: Folder for sorted copies; None for none.
         spec: The model's description.
         console: Prints warnings.
+        masks_out: Folder for masks; None for none.
 
     Attributes:
         num_failures: Number of images with a prediction but without overlay or copy.
     """
 
-    def __init__(self, overlay: Path | None, sort_into: Path | None, spec: BundleSpec, console: Console) -> None:
+    def __init__(
+        self,
+        overlay: Path | None,
+        sort_into: Path | None,
+        spec: BundleSpec,
+        console: Console,
+        masks_out: Path | None = None,
+    ) -> None:
         self.num_failures = 0
+        self._masks = MaskFolder(masks_out, spec) if masks_out else None
         self._spec = spec
         self._places = {answer: place for place, answer in enumerate(_list_answers(spec))}
         self._console = console
@@ -77,7 +95,7 @@ class PredictionCopies:
 
     @property
     def make_preview(self) -> MakePreview | None:
-        """The function that makes previews for overlays; None without overlays."""
+        """What makes previews for overlays; None without overlays."""
         return self._previews.make if self._previews else None
 
     def write(self, file: PredictedFile, *, min_probability: float | None) -> None:
@@ -107,10 +125,13 @@ class PredictionCopies:
             raise file.preview
         if self._overlays and self._previews:
             preview = file.preview or self._previews.read(file.path)
+            preview = paint_mask(preview, file.prediction, self._spec)
             caption = write_caption(file.prediction, self._spec, min_probability=min_probability)
             self._overlays.write(file.path, preview, caption, _list_marks(file.prediction, self._spec))
 
     def _sort(self, file: PredictedFile, _: float | None) -> None:
+        if self._masks:
+            self._masks.write(file.path, file.prediction)
         if self._sorted:
             for answer in _find_answers(file.prediction):
                 self._sorted.copy(file.path, self._places[answer])
@@ -282,14 +303,18 @@ def describe_row(
             raise LoadFailure("the model's output is not finite")
         outputs = split_rows(row[np.newaxis], spec)
         box = None
-        answers = outputs.answers
+        answers: NDArray[Any] = outputs.answers
         if outputs.boxes is not None and upright_size is not None:
             box = recover(outputs.boxes[0], upright_size, spec)
-        if find_task(spec.task).has_objects and upright_size is not None:
+        task, cells = find_task(spec.task), None
+        if task.has_masks and upright_size is not None:
+            cells = outputs.answers[0]
+            answers = recover_picture_mask(cells, upright_size, spec)[np.newaxis]
+        elif task.has_objects and upright_size is not None:
             answers = recover_detections(answers, [upright_size], spec)
     except LoadFailure as failure:
-        objects = () if find_task(spec.task).has_objects else None
+        objects = () if find_task(spec.task).lists_objects else None
         return Prediction(name, error=failure.reason, upright_size=upright_size, objects=objects)
     distance = None if outputs.distances is None else outputs.distances[0]
     prediction = make_prediction(name, answers[0], box, distance, spec, top_k=top_k)
-    return dataclasses.replace(prediction, upright_size=upright_size)
+    return dataclasses.replace(prediction, upright_size=upright_size, cells=cells)

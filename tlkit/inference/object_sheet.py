@@ -35,7 +35,7 @@ def draw_object_sheet(path: Path, spec: BundleSpec, scores: Scores) -> None:
         scores: Of at least one image.
     """
     task = find_task(spec.task)
-    if not task.has_objects:
+    if not task.lists_objects:
         return
     verdicts = task.judge(list_targets(spec, scores.records), scores.answers, spec)
     assert isinstance(verdicts, DetectionVerdicts)

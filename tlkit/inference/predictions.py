@@ -222,7 +222,7 @@ def limit_scores(spec: BundleSpec, min_score: float | None) -> BundleSpec:
     """
     if min_score is None:
         return spec
-    if not find_task(spec.task).has_objects:
+    if not find_task(spec.task).lists_objects:
         raise SettingError(
             f"--min-score {min_score:g} has no effect: the model finds no objects: its task is {spec.task}.",
             expected="--min-score only with a model of the task detection",

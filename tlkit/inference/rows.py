@@ -29,12 +29,14 @@ def check_views(num_views: int, spec: BundleSpec) -> None:
         spec: The model's description.
 
     Raises:
-        SettingError: They are lists of objects.
+        SettingError: They are lists of objects, or masks.
     """
-    if num_views > 1 and find_task(spec.task).has_objects:
+    task = find_task(spec.task)
+    if num_views > 1 and task.has_objects:
         raise SettingError(
-            f"--views {num_views}: the objects that are found in several views of an image cannot be averaged.",
-            expected="one view with a model of the task detection",
+            f"--views {num_views}: the {'masks' if task.has_masks else 'objects'} that are found in several views of an image "
+            "cannot be averaged.",
+            expected=f"one view with a model of the task {spec.task}",
             fix="leave out --views.",
         )
 

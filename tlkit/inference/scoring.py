@@ -27,6 +27,7 @@ from tlkit.errors import DataError
 from tlkit.features.extract import Loaded, LoadFailure
 from tlkit.inference.answering import answer_items
 from tlkit.inference.evidence import EvidenceCollector, Explain
+from tlkit.inference.picture_masks import recover_picture_mask, stack_masks
 from tlkit.inference.rows import Method
 from tlkit.models.predictor import Predictor, to_values
 from tlkit.models.spec import BundleSpec
@@ -46,7 +47,7 @@ class Scores:
         records: The images, one per row.
         answers: float32 (n, num_answers) probabilities, 0..1; float64 (n, 1) values in their own unit; or objects,
             float32 (n, 100, 6): left, top, right, bottom in pixels of the upright image, score and class, the best
-            first, zeros where there are fewer.
+            first, zeros where there are fewer; or masks of them, uint8 (n, PLACES, PLACES): see `read_mask`.
         boxes: In pixels of the upright images; None if the model predicts none.
         failures: Images that have become unusable since they were checked.
         distances: Distance from the training images, float32 (n,), 0..1; None if the model does not measure it.
@@ -56,7 +57,7 @@ class Scores:
     """
 
     records: tuple[ImageRecord, ...]
-    answers: NDArray[np.floating[Any]]
+    answers: NDArray[Any]
     boxes: tuple[Box, ...] | None
     failures: tuple[SkippedFile, ...]
     distances: NDArray[np.float32] | None = None
@@ -139,11 +140,11 @@ def score_records(
     scored: list[ImageRecord] = []
     failures: list[SkippedFile] = []
     rows = [np.empty((0, spec.row_width), np.float32)]
-
     features: list[NDArray[np.float16]] = []
     method: Method = "predict_with_features" if with_features else "predict"
     collector = None
-    has_objects = find_task(spec.task).has_objects
+    has_objects, has_masks = find_task(spec.task).has_objects, find_task(spec.task).has_masks
+    masks, num_answers = list[NDArray[np.uint8]](), spec.outputs.num_row_values
     if explain and not has_objects and classifier.map_shape and views.num_views == 1 and len(records) <= MAX_EXPLAINED:
         collector = EvidenceCollector(spec, classifier.map_shape, explain)
         method = "predict_with_maps"
@@ -157,13 +158,19 @@ def score_records(
         else:
             scored.append(record)
             end = len(row) - num_values
-            rows.append(row[np.newaxis, :width])
+            if has_masks:  # probabilities of all images would not fit into memory
+                masks.append(recover_picture_mask(row[:num_answers], (record.height, record.width), spec))
+            rows.append(row[np.newaxis, num_answers if has_masks else 0 : width])
             if with_features:
                 features.append(np.clip(row[width:end], -MAX_FLOAT16, MAX_FLOAT16).astype(np.float16))
             if collector:
                 collector.add(record, row[:width], row[end:])
         if advance:
             advance(1)
+    if has_masks:
+        distances = np.concatenate(rows[1:])[:, 0] if masks and spec.measures_distance else None
+        pooled = np.stack(features) if features else None
+        return Scores(tuple(scored), stack_masks(masks), None, tuple(failures), distances, pooled)
     outputs = split_rows(np.concatenate(rows), spec)
     sizes = [(record.height, record.width) for record in scored]
     boxes = None

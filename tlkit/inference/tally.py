@@ -45,6 +45,8 @@ class PredictionTally:
             self._num_without += not prediction.objects
         elif prediction.labels is not None:
             self._counts.update(prediction.labels)
+        elif prediction.areas is not None:
+            self._counts.update(name for name, share in prediction.areas.items() if share)
         elif not prediction.flag:
             self._counts[prediction.ranked[0][0]] += 1
 
@@ -61,7 +63,7 @@ class PredictionTally:
             quantiles = np.quantile(self._values, [0, 0.5, 1]).tolist() if self._values else [None] * 3
             return {**counts, task.nouns[1]: dict(zip(("lowest", "median", "highest"), quantiles, strict=True))}
         by_name = {name: self._counts[name] for name in self._spec.class_names}
-        if task.has_objects:
+        if task.lists_objects:
             return {**counts, BACKGROUND: self._num_without, "objects": by_name}
         return {**counts, task.nouns[1]: by_name}
 
@@ -89,6 +91,8 @@ def describe_prediction(prediction: Prediction) -> dict[str, Any]:
     elif prediction.objects is not None:
         row["objects"] = [_describe_object(each) for each in prediction.objects]
         row |= zip(("height", "width"), prediction.upright_size or (None, None), strict=True)
+    elif prediction.areas is not None:
+        row["areas"] = [{"class_name": name, "share": share} for name, share in prediction.areas.items() if share]
     else:
         ranked = prediction.ranked
         row["classes"] = [{"class_name": name, "probability": probability} for name, probability in ranked]

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from tlkit.backbones.catalogue import INT8
 from tlkit.errors import SettingError
-from tlkit.heads import DETECTOR, join_kinds
+from tlkit.heads import DETECTOR, SEGMENTER, join_kinds
 from tlkit.metadata.columns import parse_metadata
-from tlkit.outputs import DETECTION
+from tlkit.outputs import DETECTION, SEGMENTATION
 from tlkit.recipes.defaults import list_cycle_ends
 from tlkit.recipes.settings import DataSettings, HeadSettings, Recipe, Stage, TrainingSettings
 from tlkit.tasks import find_task
@@ -50,19 +50,11 @@ def has_single_box(data: DataSettings) -> bool:
 
 def _check_objects(recipe: Recipe, source: str) -> None:
     """Raise SettingError if the head does not fit a task of objects, or objects have no boxes."""
-    has_objects = find_task(recipe.data.task).has_objects
-    kind = recipe.head.kind
-    if has_objects != recipe.head.record.finds_objects:
-        fitting = join_kinds("finds_objects") if has_objects else "another head"
-        raise SettingError(
-            f"{source}: the {kind} head does not fit the task {recipe.data.task}: it "
-            f"{'finds objects' if not has_objects else 'gives one answer for an image'}.",
-            expected=f"{fitting} for {recipe.data.task}",
-            fix=f"use --head {DETECTOR}, or leave out --head."
-            if has_objects
-            else f"use --task {DETECTION}, or another --head.",
-        )
-    if has_objects and not recipe.data.boxes:
+    task = find_task(recipe.data.task)
+    has_objects = task.has_objects
+    _check_places_head(recipe.head.kind, recipe.data.task, source)
+    _check_masks(recipe.data, source)
+    if has_objects and not task.has_masks and not recipe.data.boxes:
         raise SettingError(
             f"{source}: task is {recipe.data.task}, but there are no boxes.",
             expected="the annotations of the images",
@@ -83,6 +75,38 @@ def _check_objects(recipe: Recipe, source: str) -> None:
                     f"the task is {recipe.data.task}, whose pictures are not mixed",
                     "task = classification",
                 )
+
+
+def _check_places_head(kind: str, task: str, source: str) -> None:
+    """Raise SettingError if a head for answers at places does not fit the task, or the other way round."""
+    fitting = {DETECTION: DETECTOR, SEGMENTATION: SEGMENTER}
+    wanted = fitting.get(task)
+    if kind == wanted or (wanted is None and kind not in fitting.values()):
+        return
+    found = {DETECTOR: "finds objects", SEGMENTER: "gives a class to every place"}.get(
+        kind, "gives one answer for an image"
+    )
+    own_task = next((name for name, head in fitting.items() if head == kind), None)
+    raise SettingError(
+        f"{source}: the {kind} head does not fit the task {task}: it {found}.",
+        expected=f"{wanted or 'another head'} for {task}",
+        fix=f"use --head {wanted}, or leave out --head." if wanted else f"use --task {own_task}, or another --head.",
+    )
+
+
+def _check_masks(data: DataSettings, source: str) -> None:
+    """Raise SettingError if masks are missing, or have no effect."""
+    has_masks = find_task(data.task).has_masks
+    if data.masks and not has_masks:
+        raise _without_effect(source, f"masks = {data.masks}", f"the task is {data.task}", f"task = {SEGMENTATION}")
+    if has_masks and data.boxes:
+        raise _without_effect(source, f"boxes = {data.boxes}", f"the task is {data.task}", f"task = {DETECTION}")
+    if has_masks and not data.masks:
+        raise SettingError(
+            f"{source}: task is {data.task}, but there are no masks.",
+            expected="the masks of the images",
+            fix="add --masks with a folder of PNG files, or a COCO .json.",
+        )
 
 
 def _check_boxes(recipe: Recipe, source: str) -> None:

@@ -1,9 +1,7 @@
 """The settings of a run: each field's name, default, help and rule stand here, once.
 
 The command line builds its options from these fields, a recipe file (TOML) fills them, a run saves them. A recipe has
-four tables of settings and a list of stages:
-
-    [data]  [backbone]  [head]  [training]  [[stage]] …
+the tables [data], [backbone], [head] and [training], and a list of stages, [[stage]].
 
 What a run records of its origin beside them is in `tlkit.recipes.origin`. None means that nothing is said. Every other
 value is meant as it stands, zero included; a zero that makes no sense is refused by the field's rule.
@@ -77,7 +75,7 @@ class DataSettings:
     )
     task: str = setting(
         "classification",
-        "What to predict: one class, several labels (multilabel), a value (regression), or objects in boxes (detection).",
+        "What to predict: a class, labels (multilabel), a value (regression), objects (detection), masks (segmentation).",
         choices=TASKS,
     )
     target: str | None = setting(None, "Table column with the value to predict, for --task regression.", rule=NOT_EMPTY)
@@ -112,6 +110,9 @@ class DataSettings:
         rule=NOT_EMPTY,
         words=(),
     )
+    masks: str | None = setting(
+        None, "Masks for segmentation: a folder of PNG or LabelMe files, or a COCO .json.", rule=NOT_EMPTY, words=()
+    )
     strict: bool = setting(False, "Stop at the first unusable image file instead of skipping it.")
 
 
@@ -128,7 +129,7 @@ class BackboneSettings:
         words=("imagenet", "bundled", "random"),
     )
     image_size: int | None = setting(
-        None, "Side of the square input in pixels (default: the backbone's; 320 for detection).", rule=AT_LEAST_ONE
+        None, "Side of the square input in pixels (default: the backbone's; 320 for objects, masks).", rule=AT_LEAST_ONE
     )
     fit: str = setting("squash", "How to make a picture square: squash, crop (centre) or pad.", choices=FITS)
     feature_dtype: str = setting("float16", "Data type of the cached features.", choices=FEATURE_DTYPES)

@@ -6,8 +6,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from tlkit.heads import DETECTOR
-from tlkit.outputs import CLASSIFICATION, DETECTION
+from tlkit.heads import DETECTOR, SEGMENTER
+from tlkit.outputs import CLASSIFICATION, DETECTION, SEGMENTATION
 from tlkit.recipes.settings import SECTIONS
 
 Given = Mapping[str, Any]
@@ -60,7 +60,17 @@ _TASK_DEFAULTS = {
         head=StageDefaults("head", epochs=30, batch_size=16, lr=2e-3, lr_ratio=1.0, patience=0),
         unfrozen=StageDefaults("unfreeze-{}", epochs=15, batch_size=8, lr=2e-4, lr_ratio=10.0, patience=0),
         scratch=StageDefaults("from-scratch", epochs=60, batch_size=8, lr=2e-3, lr_ratio=1.0, patience=0),
-    )
+    ),
+    SEGMENTATION: TaskDefaults(
+        sections={
+            "backbone": {"image_size": 320, "fit": "pad"},
+            "head": {"kind": SEGMENTER, "dropout": 0.1, "units": 64},
+        },
+        stage={"views": 6, "policy": "standard"},
+        head=StageDefaults("head", epochs=60, batch_size=8, lr=2e-2, lr_ratio=1.0, patience=0),
+        unfrozen=StageDefaults("unfreeze-{}", epochs=15, batch_size=8, lr=2e-4, lr_ratio=10.0, patience=0),
+        scratch=StageDefaults("from-scratch", epochs=60, batch_size=8, lr=2e-3, lr_ratio=1.0, patience=0),
+    ),
 }
 
 

@@ -71,17 +71,18 @@ def choose_inputs(path: Path, recorded: Inputs, data: Path | None, start_from: P
 
 
 def name_inputs(recipe: Recipe, data: Path, start_from: Path | None) -> Recipe:
-    """Return the recipe with absolute paths of its data set, start, boxes and weights."""
+    """Return the recipe with absolute paths of its data set, start, boxes, masks and weights."""
     here = Path.cwd()
     paths = Inputs(data=show_path(data), start_from=show_path(start_from) if start_from else None)
     inputs = dataclasses.replace(
         recipe.inputs, **{name: getattr(make_absolute(paths, here), name) for name in ("data", "start_from")}
     )
-    found = recipe.data.boxes and show_path(locate_boxes(data, recipe.data.boxes))
+    boxes = recipe.data.boxes and show_path(locate_boxes(data, recipe.data.boxes))
+    masks = recipe.data.masks and show_path(locate_boxes(data, recipe.data.masks, option="--masks"))
     return dataclasses.replace(
         recipe,
         inputs=inputs,
-        data=make_absolute(dataclasses.replace(recipe.data, boxes=found), here),
+        data=make_absolute(dataclasses.replace(recipe.data, boxes=boxes, masks=masks), here),
         backbone=make_absolute(recipe.backbone, here),
     )
 

@@ -44,7 +44,7 @@ def draw_views(path: Path, manifest: Manifest, spec: BundleSpec, recipe: Recipe)
     for record in chosen:
         views = ViewPlan(policy, num_views, recipe.training.seed)
         seen = load_record_views(record, spec, [views.draw(record.sha256, index) for index in range(num_views)])
-        images += _frame_objects(record, spec, views, seen) if task.has_objects else seen
+        images += _frame_objects(record, spec, views, seen) if task.lists_objects else seen
         answer = task.describe_answer(record.answer) if task.has_objects else record.answer
         captions += [answer, *(f"{policy} view {index}" for index in range(1, num_views))]
     draw_contact_sheet(path, images, captions, num_columns=num_views if num_views > 1 else 0)

@@ -40,6 +40,23 @@ def count_confusions(truth: NDArray[np.uint8], predicted: NDArray[np.uint8], num
     return np.bincount(rows * size + columns, minlength=size * size).reshape(size, size)
 
 
+def count_all_confusions(
+    truth: NDArray[np.uint8], predicted: NDArray[np.uint8], num_classes: int | None = None
+) -> NDArray[np.int64]:
+    """Count the places of each of several images, int64 (n, classes + 1, classes + 1); see `count_confusions`.
+
+    Args:
+        truth: uint8 (n, ...).
+        predicted: uint8 (n, ...).
+        num_classes: Number of classes without background; None: the highest index that occurs.
+    """
+    if num_classes is None:
+        num_classes = int(max(each[each != IGNORED].max(initial=0) for each in (truth, predicted)))
+    size = num_classes + 1
+    counts = [count_confusions(*pair, num_classes) for pair in zip(truth, predicted, strict=True)]
+    return np.stack(counts) if counts else np.zeros((0, size, size), np.int64)
+
+
 def compute_iou(counts: NDArray[Any]) -> NDArray[np.float64]:
     """Return intersection over union of each class, float64 (..., classes), 0..1; NaN of a class in neither mask.
 

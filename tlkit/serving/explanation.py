@@ -117,4 +117,4 @@ def _read_nearest(
 
 def _describe_answer(answer: str, spec: BundleSpec) -> str:
     task = find_task(spec.task)
-    return task.describe_answer(answer) if task.has_objects else answer.replace(LABEL_SEPARATOR, ", ")
+    return task.describe_answer(answer) if task.lists_objects else answer.replace(LABEL_SEPARATOR, ", ")

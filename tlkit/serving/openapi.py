@@ -128,7 +128,7 @@ def describe_bodies(spec: BundleSpec) -> Schema:
 
 
 def _describe_min_score(spec: BundleSpec) -> list[Schema]:
-    if not find_task(spec.task).has_objects:
+    if not find_task(spec.task).lists_objects:
         return []
     meaning = "Objects with lower scores are left out; by default the model has a threshold for each class."
     return [{"name": "min_score", "in": "query", "description": meaning, "schema": FRACTION}]
@@ -180,7 +180,7 @@ def _describe_row(spec: BundleSpec) -> Schema:
     """Return the schema of a row, as `tlkit.inference.tally.describe_prediction` makes it."""
     task = find_task(spec.task)
     properties: Schema = {"path": TEXT}
-    if task.has_objects:
+    if task.lists_objects:
         properties |= _describe_objects(spec)
     elif not task.has_names:
         properties["value"] = {"type": ["number", "null"], "description": spec.target.name if spec.target else ""}

@@ -77,7 +77,7 @@ def _describe(spec: BundleSpec) -> str:
     box = " and where it is" if spec.has_box else ""
     if spec.target is not None:
         return f"Predicts {spec.target.name}{box}."
-    if find_task(spec.task).has_objects:
+    if find_task(spec.task).lists_objects:
         number = len(spec.class_names)
         return f"Finds objects of {number:,} class{'es' * (number > 1)}: {_name_some(spec)}."
     names, number = find_task(spec.task).nouns[1], len(spec.class_names)
@@ -92,6 +92,6 @@ def _name_some(spec: BundleSpec) -> str:
 
 def list_colours(spec: BundleSpec) -> list[str]:
     """Return the colours of the classes of objects, as #rrggbb; empty for other tasks."""
-    if not find_task(spec.task).has_objects:
+    if not find_task(spec.task).lists_objects:
         return []
     return ["#" + bytes(choose_colour(index)).hex() for index in range(len(spec.class_names))]

@@ -52,7 +52,7 @@ def read_query(request: Request, spec: BundleSpec) -> Query:
             fix="remove one of them.",
         )
     top_k = _read_top_k(parameters.pop("top_k", str(DEFAULT_TOP_K)))
-    score = parameters.pop("min_score", None) if find_task(spec.task).has_objects else None
+    score = parameters.pop("min_score", None) if find_task(spec.task).lists_objects else None
     return Query(top_k, None if score is None else _read_score(score), parameters)
 
 

@@ -56,7 +56,8 @@ class Task(ABC):
         answer_noun: Name of the whole target of one image.
         has_names: Whether its targets are class or label names rather than numbers.
         is_exclusive: Whether an image has exactly one of the names.
-        has_objects: Whether its target is a list of objects, each with a box of its own.
+        has_objects: Whether its target is what is where in an image: objects, each with a box of its own, or a mask.
+        has_masks: Whether that is a mask, with a class at every place.
         conflict: Description of a file with two targets.
         target_column: The column of true targets in a file of predictions.
         summed: Keys of `measure`; the score is computed from their sums.
@@ -72,11 +73,14 @@ class Task(ABC):
     has_names: ClassVar[bool] = True
     is_exclusive: ClassVar[bool] = False
     has_objects: ClassVar[bool] = False
+    has_masks: ClassVar[bool] = False
     conflict: ClassVar[str] = "with more than one answer"
     target_column: ClassVar[str]
     summed: ClassVar[tuple[str, ...]] = ("images", "right")
     blends_targets: ClassVar[bool] = False
     listed: ClassVar[Mapping[str, int]] = {}
+
+    lists_objects = property(lambda self: bool(self.has_objects and not self.has_masks), doc="Objects, but no mask.")
 
     @property
     def has_labels(self) -> bool:
@@ -86,7 +90,7 @@ class Task(ABC):
     @property
     def has_thresholds(self) -> bool:
         """Whether each name has a threshold, above which it is predicted."""
-        return self.has_names and not self.is_exclusive
+        return self.has_names and not self.is_exclusive and not self.has_masks
 
     # Targets, from text to arrays
 
@@ -179,10 +183,7 @@ class Task(ABC):
         return num_answers
 
     def make_comparable(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
-        """Return values that differ little where logits do, by which engines are compared: float32 (n, values).
-
-        Arguments as for `activate`, whose result they are by default.
-        """
+        """Return values that differ little where logits do, to compare engines by: float32 (n, values); see `activate`."""
         return self.activate(logits, temperature=temperature)
 
     def count_outputs(self, class_names: Sequence[str]) -> int:

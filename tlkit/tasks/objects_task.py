@@ -80,3 +80,17 @@ def refuse_objects(task: str, purpose: str) -> None:
             expected="images with one answer each: a class, labels or a value",
             fix="use tlkit evaluate for how well objects are found, or another --task for the data.",
         )
+
+
+def refuse_masks(task: str, purpose: str) -> None:
+    """Refuse a task whose answer is a mask; arguments as for `refuse_objects`.
+
+    Raises:
+        SettingError: It is such a task.
+    """
+    if find_task(task).has_masks:
+        raise SettingError(
+            f"{purpose} does not apply to {task} yet.",
+            expected="a model of another task",
+            fix="use tlkit evaluate, and tlkit predict with --masks-out or --overlay.",
+        )

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
@@ -46,15 +46,18 @@ class Prediction:
         value: The predicted value, for regression.
         labels: The labels at or above their thresholds, for multilabel; may be empty.
         objects: The objects at or above the thresholds of their classes, best first, for detection; may be empty.
+        areas: The share of the picture that each class takes, 0..1, for segmentation.
+        cells: The probabilities from which a mask is drawn, float32 (values,), for segmentation.
         upright_size: (height, width) in pixels of the upright image; None if it cannot be read.
         distance: Distance from the training images, 0..1, if the model measures it.
         is_unknown: Whether the distance exceeds that of nearly all images like the training images.
         is_uncertain: Whether the top probability is below the requested minimum; None without a minimum.
-        true_class_name: The true class. This and the next four are known only for labelled data.
+        true_class_name: The true class. This and the next five are known only for labelled data.
         true_probability: The predicted probability, 0..1, of the true class.
         true_labels: The true labels.
         true_value: The true value.
         num_true_objects: Number of true objects.
+        true_areas: The true shares, as `areas`.
     """
 
     path: str
@@ -64,6 +67,8 @@ class Prediction:
     value: float | None = None
     labels: tuple[str, ...] | None = None
     objects: tuple[FoundObject, ...] | None = None
+    areas: Mapping[str, float] | None = None
+    cells: NDArray[np.float32] | None = field(default=None, compare=False, repr=False)
     upright_size: tuple[int, int] | None = None
     distance: float | None = None
     is_unknown: bool = False
@@ -73,6 +78,7 @@ class Prediction:
     true_labels: tuple[str, ...] | None = None
     true_value: float | None = None
     num_true_objects: int | None = None
+    true_areas: Mapping[str, float] | None = None
 
     @property
     def flag(self) -> str:

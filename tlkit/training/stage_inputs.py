@@ -40,7 +40,15 @@ from tlkit.training.losses import compute_class_weights
 from tlkit.training.mixing import Mixing
 from tlkit.training.run import Run
 from tlkit.training.stage_plan import StagePlan
-from tlkit.training.targets import BoxTargets, FixedTargets, ObjectTargets, TargetReader, TargetTable, ViewDrawer
+from tlkit.training.targets import (
+    BoxTargets,
+    FixedTargets,
+    MaskTargets,
+    ObjectTargets,
+    TargetReader,
+    TargetTable,
+    ViewDrawer,
+)
 
 
 @dataclass(frozen=True)
@@ -124,7 +132,9 @@ def join_stage_data(
     manifest, training = run.manifest, run.recipe.training
     answers = {split: _make_answers(manifest, chosen, spec) for split, chosen in records.items()}
     seed = training.seed * 1000 + plan.number
-    most_objects = max(each.shape[1] for each in answers.values()) if find_task(spec.task).has_objects else 0
+    task = find_task(spec.task)
+    has_boxes = task.has_objects and not task.has_masks
+    most_objects = max(each.shape[1] for each in answers.values()) if has_boxes else 0
     target_readers: dict[str, TargetReader] = {}
     for split, chosen in records.items():
         drawer = ViewDrawer(chosen, spec, plan.stage.policy, training.seed)
@@ -160,9 +170,15 @@ def join_stage_data(
 
 def _make_targets(answers: NDArray[Any], views: ViewDrawer, most_objects: int, *, num_cached: int) -> TargetReader:
     """Return what reads the targets of a split: those of cached views are computed at once."""
-    if not (views.spec.has_box or most_objects):
+    placed: TargetReader
+    if find_task(views.spec.task).has_masks:
+        placed = MaskTargets(answers, views)
+    elif most_objects:
+        placed = ObjectTargets(views, most_objects)
+    elif views.spec.has_box:
+        placed = BoxTargets(answers, views)
+    else:
         return FixedTargets(answers)
-    placed = ObjectTargets(views, most_objects) if most_objects else BoxTargets(answers, views)
     return TargetTable.of(placed, num_images=len(views.records), num_views=num_cached) if num_cached else placed
 
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from tlkit.data.box_views import place_box, place_objects
 from tlkit.data.manifest import ImageRecord
+from tlkit.data.mask_views import place_mask
 from tlkit.data.views import View, draw_view
 from tlkit.models.spec import BundleSpec
 from tlkit.tasks.objects import NUM_OBJECT_VALUES, make_object_rows
@@ -23,7 +24,8 @@ class Targets:
     Attributes:
         answers: int32 (n,) classes; float32 (n, labels) of 0 and 1; float32 (n, 1) values in deviations; or the objects
             in each view, float32 (n, m, 6): left, top, right, bottom as fractions of the input, which may lie outside,
-            class + 1, 0 in rows that only fill up, and 1 if ignored.
+            class + 1, 0 in rows that only fill up, and 1 if ignored; or the mask of each view, uint8 (n, h, w): 0 for
+            background, class + 1, or 255 to ignore.
         boxes: The box in each view, float32 (n, 4): cx, cy, w, h as fractions of the input, 0..1.
         box_weights: 1 with a box, 0 without, float32 (n,).
     """
@@ -148,4 +150,34 @@ class ObjectTargets:
                 fit=spec.fit,
             )
             answers[row, : len(placed)] = placed
+        return leave_out_boxes(answers)
+
+
+@dataclass(frozen=True)
+class MaskTargets:
+    """The mask in each view, at the cells at which the network answers.
+
+    Attributes:
+        masks: Those of the upright pictures, uint8 (num_images, height, width).
+        views: The views.
+    """
+
+    masks: NDArray[np.generic]
+    views: ViewDrawer
+
+    def __call__(self, images: NDArray[np.int64], views: NDArray[np.int64]) -> Targets:
+        """Return the masks of the images in the views."""
+        spec = self.views.spec
+        rows, columns = spec.map_sizes[0]
+        answers = np.empty((len(images), rows, columns), np.uint8)
+        for row, (image, index) in enumerate(zip(images.tolist(), views.tolist(), strict=True)):
+            record = self.views.records[image]
+            answers[row] = place_mask(
+                self.masks[image].astype(np.uint8, copy=False),
+                self.views.draw(image, index),
+                picture_size=(record.height, record.width),
+                image_size=spec.image_size,
+                fit=spec.fit,
+                grid_size=(rows, columns),
+            )
         return leave_out_boxes(answers)

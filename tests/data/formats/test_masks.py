@@ -12,11 +12,11 @@ import pytest
 from PIL import Image
 
 from tlkit.data.file_index import FileFacts
+from tlkit.data.formats.mask_parts import MaskPart, MaskReference
 from tlkit.data.formats.masks import FoundMask, read_masks
 from tlkit.data.images import UnusableImage
 from tlkit.data.masks import fit_mask, load_mask
 from tlkit.errors import DataError
-from tlkit.tasks.mask_reference import MaskPart, MaskReference, read_mask_reference, write_mask
 
 MASK = np.zeros((20, 30), np.uint8)
 MASK[3:9, 4:12], MASK[12:18, 15:28] = 1, 2
@@ -37,12 +37,12 @@ def make_images(folder: Path, *names: str) -> list[Path]:
 
 
 def read_one(path: Path, image: Path, names: tuple[str, ...] = NAMES) -> np.ndarray:
-    """Return the mask of an image, by way of its text."""
+    """Return the mask of an image."""
     found = read_masks(path, images=[image], image_folder=image.parent)
     assert found.complaints == []
     reference = MaskReference(found.by_image[image].parts)
     assert set(reference.names) <= set(names)
-    return load_mask(read_mask_reference(write_mask(reference)), names)
+    return load_mask(reference, names)
 
 
 def count_runs(values: np.ndarray) -> list[int]:

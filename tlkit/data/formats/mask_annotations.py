@@ -15,10 +15,10 @@ from numpy.typing import NDArray
 from tlkit.data.boxes import Complaint, FindImage
 from tlkit.data.formats.coco import MAX_JSON_BYTES
 from tlkit.data.formats.mask_classes import find_role
+from tlkit.data.formats.mask_parts import COCO, LABELME
 from tlkit.data.formats.mask_shapes import check_area, draw_segmentation, draw_shape
 from tlkit.errors import DataError
 from tlkit.files import read_regular_file
-from tlkit.tasks.mask_reference import COCO, LABELME
 
 
 @dataclass(frozen=True)

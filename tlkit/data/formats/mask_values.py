@@ -10,10 +10,10 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from tlkit.data.formats.mask_classes import ClassTable, write_colour
+from tlkit.data.formats.mask_parts import COLOUR, INDEX
 from tlkit.data.images import UnusableImage, explain, open_picture, read_orientation, turn_upright
 from tlkit.errors import DataError
 from tlkit.segmentation.confusion import IGNORED, MAX_CLASSES
-from tlkit.tasks.mask_reference import COLOUR, INDEX
 
 MAX_VALUES = 64
 """The most values of a file whose classes no table names; more come from smoothing or compression."""

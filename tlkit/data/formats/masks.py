@@ -18,6 +18,7 @@ from tlkit.data.formats.boxes import ImageFinder
 from tlkit.data.formats.mask_annotations import list_masks, read_annotation_file
 from tlkit.data.formats.mask_classes import ClassTable, find_class_table, find_role
 from tlkit.data.formats.mask_files import MaskFile, match_masks
+from tlkit.data.formats.mask_parts import MAX_PARTS, MaskPart
 from tlkit.data.formats.mask_values import (
     MaskValues,
     Meanings,
@@ -30,7 +31,6 @@ from tlkit.data.images import UnusableImage, read_content
 from tlkit.data.signatures import IMAGE_SUFFIXES
 from tlkit.data.sources import walk_files
 from tlkit.errors import DataError
-from tlkit.tasks.mask_reference import MAX_PARTS, MaskPart
 
 EXPECTED = (
     "a folder of PNG files with a number or a colour for each class, or of LabelMe's JSON files, or a .json file (COCO)"

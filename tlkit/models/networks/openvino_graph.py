@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 # fmt: off
 OPERATIONS = frozenset({
     "Abs", "Add", "AvgPool", "Broadcast", "Clamp", "Concat", "Const", "Convert", "Convolution", "Divide", "Elu", "Erf", "Exp", "Gather", "Gelu",
-    "GroupConvolution", "HSigmoid", "HSwish", "HardSigmoid", "MVN", "MatMul", "MaxPool", "Maximum", "Minimum", "Multiply",
+    "GroupConvolution", "HSigmoid", "HSwish", "HardSigmoid", "Interpolate", "MVN", "MatMul", "MaxPool", "Maximum", "Minimum", "Multiply",
     "Negative", "Pad", "Parameter", "Power", "ReduceMax", "ReduceMean", "ReduceSum", "ReLU", "Reshape", "Result", "ReverseSequence",
     "ShapeOf", "Sigmoid", "SoftMax", "Sqrt", "SquaredDifference", "Squeeze", "StridedSlice", "Subtract", "Swish", "Tanh", "Tile",
     "Transpose", "Unsqueeze",
