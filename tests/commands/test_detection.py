@@ -109,7 +109,7 @@ def test_the_history_has_a_score_of_validation_alone_and_the_loss_chooses_the_ep
 def test_the_recipe_says_what_the_task_decided(run: Path) -> None:
     recipe = read_recipe(run / "recipe.toml")
     assert (recipe.head.kind, recipe.head.dropout, recipe.backbone.fit) == ("detector", 0.0, "pad")
-    assert recipe.stages[0].policy == "standard"
+    assert recipe.stages[0].policy == "scales"
     spec = read_spec(run, loader_version=LOADER_VERSION)
     assert spec.map_sizes == ((12, 12), (6, 6))
     assert len(spec.thresholds) == 2

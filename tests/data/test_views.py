@@ -89,13 +89,18 @@ def test_views_stay_within_their_ranges_and_fill_them(policy: str) -> None:
     ranges = POLICIES[policy]
     views = draw_many(policy)
     crops = np.array([view.crop for view in views])
-    assert crops.min() >= 0
-    assert crops.max() <= 1 + 1e-12
+    reach = (
+        max(0.0, np.sqrt(ranges.crop_area_fraction[1] * ranges.crop_aspect) - 1)
+        if ranges.crop_area_fraction[1] > 1
+        else 0
+    )
+    assert crops.min() >= -reach
+    assert crops.max() <= 1 + reach + 1e-12
     widths, heights = crops[:, 2] - crops[:, 0], crops[:, 3] - crops[:, 1]
     areas = widths * heights
     low, high = ranges.crop_area_fraction
     assert low - 1e-9 <= areas.min() < low + 0.03
-    assert high - 0.05 < areas.max() <= high
+    assert high - 0.05 * max(1, high) < areas.max() <= high + 1e-9
     assert (widths / heights).max() <= ranges.crop_aspect + 1e-9
     assert (heights / widths).max() <= ranges.crop_aspect + 1e-9
     assert abs(np.mean([view.flip for view in views]) - ranges.flip_chance) < 0.1
@@ -127,8 +132,32 @@ def test_an_unknown_policy_is_an_error_that_lists_the_valid_ones(call: object) -
     with pytest.raises(SettingError) as caught:
         call("srong")
     assert str(caught.value) == (
-        "policy is 'srong'.\n  Expected: one of none, standard, letters, crops, strong\n  Fix: did you mean 'strong'?"
+        "policy is 'srong'.\n  Expected: one of none, standard, letters, crops, scales, strong\n  Fix: did you mean 'strong'?"
     )
+
+
+def test_scales_zoom_in_as_often_as_out_by_the_same_factor() -> None:
+    areas = np.array([(view.crop[2] - view.crop[0]) * (view.crop[3] - view.crop[1]) for view in draw_many("scales")])
+    assert abs(np.mean(areas < np.sqrt(0.2 * 2.0)) - 0.5) < 0.08
+
+
+def test_a_picture_that_becomes_smaller_lies_on_grey_without_mirror_images() -> None:
+    view = View(crop=(-0.5, -0.25, 1.5, 1.75))
+    for fit in settings.FITS:
+        picture = Image.new("RGB", (64, 64), (250, 10, 10))
+        pixels = np.asarray(view.render(picture, image_size=(64, 64), fit=fit))
+        red = np.nonzero((pixels[..., 0] > 200).any(axis=0))[0], np.nonzero((pixels[..., 0] > 200).any(axis=1))[0]
+        assert [(axis.min(), axis.max()) for axis in red] == [(16, 47), (8, 39)]
+        assert pixels[0, 0].tolist() == [128, 128, 128]
+
+
+@pytest.mark.parametrize("size", [(1000, 30), (30, 1000)])
+def test_every_view_of_a_long_picture_shows_some_of_it(size: tuple[int, int]) -> None:
+    picture = Image.new("RGB", size, (250, 10, 10))
+    for index in range(1, 60):
+        view = keep_geometry(draw_view("scales", seed=0, sha256=SHA256, index=index) or View())
+        pixels = np.asarray(view.render(picture, image_size=(64, 64), fit="pad"))
+        assert (pixels[..., 0] > 150).any(), index
 
 
 @pytest.mark.parametrize("fit", settings.FITS)

@@ -32,7 +32,7 @@ def test_what_is_given_replaces_the_default_of_the_task(tmp_path: Path) -> None:
     recipe = resolve_recipe(make_finetune_recipe(stage={"batch_size": 4}, sections=sections, start_from=None))
     assert (recipe.backbone.fit, recipe.backbone.image_size, recipe.head.kind) == ("squash", 320, "detector")
     (stage,) = recipe.stages
-    assert (stage.batch_size, stage.views, stage.policy, stage.lr, stage.patience) == (4, 8, "standard", 2e-3, 0)
+    assert (stage.batch_size, stage.views, stage.policy, stage.lr, stage.patience) == (4, 9, "scales", 2e-3, 0)
 
 
 def test_a_recipe_file_has_the_same_defaults_as_the_options() -> None:
@@ -47,10 +47,10 @@ def test_views_of_the_task_are_cached_where_there_is_a_cache() -> None:
         made = make_finetune_recipe(stage=given, sections=give(**OBJECTS), start_from=None).stages
         return [(stage.unfreeze, stage.views, stage.policy) for stage in made]
 
-    assert stages() == [("none", 8, "standard")]
+    assert stages() == [("none", 9, "scales")]
     assert stages(policy="none") == [("none", 1, "none")]
     assert stages(views=1) == [("none", 1, Stage().policy)]
-    assert stages(unfreeze="all") == [("none", 8, "standard"), ("all", 1, "standard")]
-    assert stages(unfreeze="block_13", views=2) == [("none", 2, "standard"), ("block_13", 2, "standard")]
+    assert stages(unfreeze="all") == [("none", 9, "scales"), ("all", 1, "scales")]
+    assert stages(unfreeze="block_13", views=2) == [("none", 2, "scales"), ("block_13", 2, "scales")]
     content = {"data": OBJECTS, "stage": [{"unfreeze": "all"}, {"unfreeze": "all", "gradual": True}]}
-    assert [stage.views for stage in build_recipe(content, source="a.toml").stages] == [1, 8]
+    assert [stage.views for stage in build_recipe(content, source="a.toml").stages] == [1, 9]

@@ -28,7 +28,8 @@ class Policy:
     """Ranges for drawing views.
 
     Args:
-        crop_area_fraction: Minimum and maximum fraction of the frame that is shown.
+        crop_area_fraction: Minimum and maximum fraction of the frame that is shown; above 1, the picture becomes smaller,
+            with grey around it.
         crop_aspect: Maximum width / height of the crop, relative to the frame's; the minimum is its inverse.
         flip_chance: Probability, 0..1, of flipping left and right.
         angle_degrees: Maximum rotation to either side.
@@ -54,6 +55,7 @@ POLICIES = {
         crop_area_fraction=(0.8, 1.0), crop_aspect=10 / 9, flip_chance=0.0, angle_degrees=10.0, colour=0.2
     ),
     "crops": Policy(crop_area_fraction=(0.35, 1.0), crop_aspect=4 / 3),
+    "scales": Policy(crop_area_fraction=(0.2, 2.0), crop_aspect=4 / 3, colour=0.3),
     "strong": Policy(
         crop_area_fraction=(0.4, 1.0),
         crop_aspect=4 / 3,
@@ -67,7 +69,8 @@ POLICIES = {
 
 `standard` is mild, for a pretrained backbone; `letters` is for digits, letters and signs, which must not be mirrored;
 `crops` is the common policy for training from random weights (scale and aspect: Szegedy et al. 2015, arXiv:1409.4842)
-and cheap to compute; `strong` is for little data.
+and cheap to compute; `scales` is for objects, which come in any size (large-scale jitter: Ghiasi et al. 2021,
+arXiv:2012.07177); `strong` is for little data.
 """
 
 
@@ -76,7 +79,7 @@ class View:
     """One augmentation of one image, as exact numbers. `View()` is the identity.
 
     Args:
-        crop: left, top, right, bottom of the visible part, as fractions 0..1 of the fitted frame.
+        crop: left, top, right, bottom of the visible part, as fractions of the fitted frame; it may contain the frame.
         flip: Whether left and right are exchanged.
         angle_degrees: Rotation, anticlockwise as seen.
         brightness: Factor on the distance from black; 1 changes nothing.
@@ -97,13 +100,12 @@ class View:
         """Return the image's placement in the output; sizes are (height, width) in pixels."""
         left, top, right, bottom = compute_frame(picture_size, image_size, fit)
         width, height = right - left, bottom - top
-        box = (
-            left + self.crop[0] * width,
-            top + self.crop[1] * height,
-            left + self.crop[2] * width,
-            top + self.crop[3] * height,
-        )
-        return Placement(box, image_size, self.flip, self.angle_degrees, mirror_edges=fit != "pad")
+        across = _keep_in_sight(left + self.crop[0] * width, left + self.crop[2] * width, picture_size[1])
+        down = _keep_in_sight(top + self.crop[1] * height, top + self.crop[3] * height, picture_size[0])
+        # Beyond the frame the picture is not mirrored, since its objects have boxes, and their mirror images none.
+        is_within = min(self.crop) >= 0 and max(self.crop) <= 1
+        box = (across[0], down[0], across[1], down[1])
+        return Placement(box, image_size, self.flip, self.angle_degrees, mirror_edges=fit != "pad" and is_within)
 
     def matrix(self, *, picture_size: tuple[int, int], image_size: tuple[int, int], fit: str) -> NDArray[np.float64]:
         """Return the (3, 3) matrix that maps points (x, y, 1) of the upright image to the output, in pixels.
@@ -224,6 +226,15 @@ def view_key(policy: str, *, seed: int, index: int) -> str:
     return key
 
 
+def _keep_in_sight(start: float, stop: float, edge: int) -> tuple[float, float]:
+    """Return an interval, moved to show half of a picture of this edge where it would show nothing, only grey bars."""
+    if stop > 0 and start < edge:
+        return start, stop
+    shown = min(stop - start, edge) / 2
+    shift = shown - stop if stop <= 0 else edge - shown - start
+    return start + shift, stop + shift
+
+
 def _find_policy(name: str) -> Policy | None:
     if name == "none":
         return None
@@ -236,13 +247,16 @@ def _find_policy(name: str) -> Policy | None:
 def _draw_box(
     area: float, aspect: float, across: float, down: float, area_range: tuple[float, float], greatest_aspect: float
 ) -> Box:
-    """Return a box within the unit square from four numbers drawn uniformly from 0..1.
+    """Return a box within the unit square, or around it, from four numbers drawn uniformly from 0..1.
 
     Aspect ratios are log-uniform, so that wide and tall are equally likely. A side longer than the square's is cut,
-    which never reduces the area below 1 / greatest_aspect or the range's minimum.
+    which never reduces the area below 1 / greatest_aspect or the range's minimum. Where areas go beyond the square, sides
+    are not cut, and areas are log-uniform, too.
     """
-    drawn_area = area_range[0] + area * (area_range[1] - area_range[0])
+    low, high = area_range
+    drawn_area = low + area * (high - low) if high <= 1 else low * (high / low) ** area
+    longest = math.inf if high > 1 else 1.0
     proportion = math.exp((2 * aspect - 1) * math.log(greatest_aspect))
-    width, height = min(1.0, math.sqrt(drawn_area * proportion)), min(1.0, math.sqrt(drawn_area / proportion))
+    width, height = min(longest, math.sqrt(drawn_area * proportion)), min(longest, math.sqrt(drawn_area / proportion))
     left, top = across * (1 - width), down * (1 - height)
     return left, top, left + width, top + height

@@ -56,9 +56,9 @@ _TASK_DEFAULTS = {
             "backbone": {"image_size": 320, "fit": "pad"},
             "head": {"kind": DETECTOR, "dropout": 0.0, "units": 64},
         },
-        stage={"views": 8, "policy": "standard"},
-        head=StageDefaults("head", epochs=30, batch_size=16, lr=2e-3, lr_ratio=1.0, patience=0),
-        unfrozen=StageDefaults("unfreeze-{}", epochs=15, batch_size=8, lr=2e-4, lr_ratio=10.0, patience=0),
+        stage={"views": 9, "policy": "scales"},
+        head=StageDefaults("head", epochs=30, batch_size=8, lr=2e-3, lr_ratio=1.0, patience=0),
+        unfrozen=StageDefaults("unfreeze-{}", epochs=12, batch_size=8, lr=5e-4, lr_ratio=2.0, patience=0),
         scratch=StageDefaults("from-scratch", epochs=60, batch_size=8, lr=2e-3, lr_ratio=1.0, patience=0),
     ),
     SEGMENTATION: TaskDefaults(
