@@ -337,7 +337,7 @@ def test_a_head_made_for_one_image_size_refuses_another(photos: Path, tmp_path: 
         run_finetune(recipe, photos, tmp_path / "run", console=QUIET)
     assert str(problem.value) == (
         "Stage 1-from-scratch: resize_to = 16, but the dense head is made for one size.\n"
-        "  Expected: a head that pools, linear, conv or detector, where stages differ in image size\n"
+        "  Expected: a head that pools, linear, conv, detector or segmenter, where stages differ in image size\n"
         "  Fix: set the head's kind, or remove resize_to from the stage."
     )
     assert not (tmp_path / "run").exists()

@@ -81,7 +81,7 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
         (
             {"heads": ["linear:64"]},
             "--heads linear:64: units = 64 has no effect: the linear head has no hidden layer.\n"
-            "  Expected: only settings that this run uses\n  Fix: remove it, or set dense, conv or detector.",
+            "  Expected: only settings that this run uses\n  Fix: remove it, or set dense, conv, detector or segmenter.",
         ),
         (
             {"heads": ["dense:wide"]},
