@@ -91,7 +91,7 @@ def test_the_sizes_of_maps_survive_json(spec: BundleSpec) -> None:
         (
             {"head": {"kind": "lambda", "dropout": 0.5, "units": 64}},
             "bundle.json: head: kind is 'lambda'.",
-            "one of linear, dense, conv, flat, detector",
+            "one of linear, dense, conv, flat, detector, segmenter",
         ),
         (
             {"class_names": ["cat"]},
@@ -170,7 +170,7 @@ CLEAN = "1 to 200 characters without control characters"
         (
             {"task": "tracking"},
             "bundle.json: task is 'tracking'.",
-            "one of classification, multilabel, regression, detection",
+            "one of classification, multilabel, regression, detection, segmentation",
         ),
         (
             {"task": "regression", "target": AGE},
@@ -236,7 +236,7 @@ def test_answers_and_metadata_that_do_not_fit_are_refused(
 def test_a_long_value_of_the_head_does_not_fill_the_terminal(refuses: Any, spec: BundleSpec) -> None:
     head = {"kind": "\x1b" * 1000, "dropout": 0.5, "units": 64}
     escaped = "\\x1b" * 15 + "\\x"
-    with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv, flat, detector"):
+    with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv, flat, detector, segmenter"):
         parse(spec_document(spec) | {"head": head})
 
 

@@ -76,7 +76,7 @@ def test_the_views_are_those_that_a_run_with_the_seed_would_make() -> None:
         ),
         (
             {"heads": ["dens"]},
-            "--heads: kind is 'dens'.\n  Expected: one of linear, dense, conv, flat, detector\n  Fix: did you mean 'dense'?",
+            "--heads: kind is 'dens'.\n  Expected: one of linear, dense, conv, flat, detector, segmenter\n  Fix: did you mean 'dense'?",
         ),
         (
             {"heads": ["linear:64"]},
