@@ -19,6 +19,7 @@ from tlkit.commands.evaluate import EvaluateOptions, run_evaluate
 from tlkit.commands.finetune import run_finetune
 from tlkit.data.images import LOADER_VERSION
 from tlkit.data.manifest import read_manifest
+from tlkit.errors import SettingError
 from tlkit.inference.scoring import Scores, score_records
 from tlkit.models.opening import open_classifier
 from tlkit.models.storage import read_spec
@@ -244,3 +245,20 @@ def test_a_plan_tells_the_costs_without_a_trial(scenes: Path, tmp_path: Path) ->
     assert plan["advice"]["reasons"] == (
         "There is no trial for objects. Train the head, then go on from that run with --unfreeze; it is kept if it helps.",
     )
+
+
+@pytest.mark.parametrize(
+    ("command", "purpose"),
+    [
+        ("explain_images", "tlkit explain"),
+        ("drift", "a comparison with new images (drift)"),
+        ("suggest", "a comparison with new images (suggestions)"),
+    ],
+)
+def test_commands_that_need_one_answer_of_each_image_refuse_a_detector(
+    run: Path, scenes: Path, tmp_path: Path, command: str, purpose: str
+) -> None:
+    with pytest.raises(SettingError) as caught:
+        getattr(tlkit, command)(run, scenes, out=tmp_path / "out")
+    assert caught.value.found == f"{purpose} does not apply to detection yet."
+    assert not (tmp_path / "out").exists()

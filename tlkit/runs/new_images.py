@@ -114,7 +114,7 @@ def open_comparison(
         SettingError: The sources are those of standard input, or metadata are missing, or the model finds objects.
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
-    refuse_objects(spec.task, kind.capitalize())
+    refuse_objects(spec.task, f"a comparison with new images ({kind})")
     if notice := describe_unfinished(run):
         console.warn(notice)
     folder, manifest = read_run_images(run, purpose=purpose)
