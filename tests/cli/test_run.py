@@ -11,6 +11,7 @@ import pytest
 
 from tlkit.backbones.catalogue import find_backbone
 from tlkit.errors import SettingError
+from tlkit.outputs import DETECTION
 from tlkit.recipes import (
     Recipe,
     ResolvedStage,
@@ -50,7 +51,8 @@ def test_every_recipe_that_ships_runs_whole(
     recipe = dataclasses.replace(recipe, stages=tuple(stages))
     short = tmp_path / path.name
     write_recipe(recipe, short)
-    result = run_cli("run", short, photos, *SMALLEST, "--out", tmp_path / "run", "--json")
+    boxes = ("--boxes", photos / "photos.csv") if recipe.data.task == DETECTION else ()
+    result = run_cli("run", short, photos, *SMALLEST, *boxes, "--out", tmp_path / "run", "--json")
     assert result.exit_code == 0, result.stderr
     expected = expand_gradual(recipe, find_backbone(SMALLEST[1]).groups).stages
     assert [stage["stage"] for stage in result.json()["validation"]] == [stage.name for stage in expected]

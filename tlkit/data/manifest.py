@@ -313,7 +313,7 @@ def _read_text(path: Path) -> str:
 
 
 def _parse_csv(name: str, text: str, columns: Sequence[str]) -> Iterator[list[str]]:
-    csv.field_size_limit(max(csv.field_size_limit(), _MAX_CELL_LENGTH))  # many objects with long names
+    csv.field_size_limit(_MAX_CELL_LENGTH)  # many objects with long names
     rows = csv.reader(io.StringIO(text, newline=""))
     if tuple(next(rows, ())) != tuple(columns):
         raise ValueError(f"{name} must start with the line {','.join(columns)}")

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 from pathlib import Path
 
 import pytest
@@ -201,3 +202,11 @@ def test_a_table_of_too_many_rows_is_refused(monkeypatch: pytest.MonkeyPatch) ->
 @pytest.mark.parametrize("content", ["", "\n\n", "# nothing\n"])
 def test_a_file_without_rows_has_no_header(content: str) -> None:
     assert parse(content) == CsvText([], [], [], ",", ())
+
+
+def test_the_limit_of_a_cell_is_that_of_tables_whatever_was_read_before() -> None:
+    earlier = csv.field_size_limit(10**8)
+    try:
+        assert "a cell has more than 131,072 characters" in error_of('path,label\n1.png,"' + "x" * 200_000)
+    finally:
+        csv.field_size_limit(earlier)

@@ -21,6 +21,7 @@ from tlkit.errors import DataError
 
 MAX_ROWS = 1_000_000
 MAX_LINES = 4 * MAX_ROWS
+MAX_CELL_LENGTH = 131_072
 SEPARATORS = ",;\t|"
 
 _BYTE_ORDER_MARKS = (
@@ -210,6 +211,7 @@ def _find_separator(lines: Sequence[str]) -> str:
 def _parse_rows(path: Path, lines: Sequence[str], start: int, separator: str) -> tuple[list[list[str]], list[int]]:
     """Return the rows that are not blank, and the line on which each begins."""
     rows, numbers = [], []
+    csv.field_size_limit(MAX_CELL_LENGTH)  # of the whole process: a manifest, with its objects, has another
     reader = csv.reader(lines[start:], delimiter=separator, skipinitialspace=True, strict=True)
     begin = start + 1
     try:
@@ -222,7 +224,7 @@ def _parse_rows(path: Path, lines: Sequence[str], start: int, separator: str) ->
                 refuse_rows(path, f"more than {MAX_ROWS:,}")
     except csv.Error as error:
         if "field limit" in str(error):
-            what = f"a cell has more than {csv.field_size_limit():,} characters, so a quote may be open"
+            what = f"a cell has more than {MAX_CELL_LENGTH:,} characters, so a quote may be open"
         elif "unexpected end" in str(error):
             what = "a quote is not closed"
         else:
