@@ -181,6 +181,7 @@ def test_an_interrupted_detector_resumes_to_the_bit_and_unfreezing_trains(
 ) -> None:
     head = {"epochs": 2, "views": 2, "patience": 0, "batch_size": 8}
     recipe = make_recipe(scenes, head, {"unfreeze": "block4", "views": 2, "epochs": 2, "patience": 0, "batch_size": 8})
+    recipe = dataclasses.replace(recipe, data=dataclasses.replace(recipe.data, sample=0.4))
     whole, killed = tmp_path / "whole", tmp_path / "killed"
     from tlkit.runs.history import RunHistory
 
@@ -235,6 +236,7 @@ def test_features_that_are_computed_before_are_those_that_the_run_needs(
     assert (tmp_path / "run" / "views.png").is_file()
 
 
+@pytest.mark.usefixtures("untraced")
 def test_a_plan_tells_the_costs_without_a_trial(scenes: Path, tmp_path: Path) -> None:
     boxes = str(scenes.parent / "boxes.json")
     plan = tlkit.plan(

@@ -63,7 +63,7 @@ def test_what_needs_one_answer_of_each_image_is_refused() -> None:
         SettingError(
             "tlkit leak does not apply to detection yet.",
             expected="images with one answer each: a class, labels or a value",
-            fix="use tlkit evaluate for how well objects are found, or another --task for the data.",
+            fix="use tlkit evaluate for how well objects are found, and tlkit predict with --overlay to look at them.",
         )
     )
 

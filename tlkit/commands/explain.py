@@ -30,7 +30,7 @@ from tlkit.reports.output_folder import check_output_folder, held_output_folder
 from tlkit.runs.evaluation_set import find_run_folder
 from tlkit.runs.folder import describe_unfinished
 from tlkit.runs.origin import describe_origin
-from tlkit.tasks.objects_task import refuse_masks, refuse_objects
+from tlkit.tasks.objects_task import refuse_objects
 
 if TYPE_CHECKING:
     from tlkit.explain.explainer import Explainer
@@ -112,7 +112,6 @@ def run_explain(
     """
     spec = read_spec(run, loader_version=LOADER_VERSION)
     refuse_objects(spec.task, "tlkit explain")
-    refuse_masks(spec.task, "tlkit explain")
     check_method(options.method, options.boundary, spec)
     _check_asked(sources, options, run)
     find_output(options.class_name, spec)

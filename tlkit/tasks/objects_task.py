@@ -65,7 +65,7 @@ class ObjectsTask(Task):
 
 
 def refuse_objects(task: str, purpose: str) -> None:
-    """Refuse a task whose answer is the objects in an image, where each image needs one answer.
+    """Refuse a task whose answer is what is where in an image, objects or a mask, where each image needs one answer.
 
     Args:
         task: One of `tlkit.outputs.TASKS`.
@@ -74,11 +74,12 @@ def refuse_objects(task: str, purpose: str) -> None:
     Raises:
         SettingError: It is such a task.
     """
+    refuse_masks(task, purpose)
     if find_task(task).has_objects:
         raise SettingError(
             f"{purpose} does not apply to {task} yet.",
             expected="images with one answer each: a class, labels or a value",
-            fix="use tlkit evaluate for how well objects are found, or another --task for the data.",
+            fix="use tlkit evaluate for how well objects are found, and tlkit predict with --overlay to look at them.",
         )
 
 
