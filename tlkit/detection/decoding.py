@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Iterable
 from functools import partial
 
 import numpy as np
@@ -79,11 +80,8 @@ def decode_answers(
         soft_sigma=soft_sigma,
         vote_iou=vote_iou,
     )
-    detections = np.zeros((len(answers), max_detections, NUM_DETECTION_VALUES), np.float32)
-    for rows, answer in zip(detections, answers, strict=True):
-        kept = suppress(_find_candidates(answer, grid, min_score))
-        rows[: len(kept)] = kept
-    return detections
+    found = (suppress(_find_candidates(answer, grid, min_score)) for answer in answers)
+    return _fill(found, len(answers), max_detections)
 
 
 def choose_detections(candidates: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -95,9 +93,14 @@ def choose_detections(candidates: NDArray[np.float32]) -> NDArray[np.float32]:
     Returns:
         float32 (n, 100, 6).
     """
-    detections = np.zeros((len(candidates), MAX_DETECTIONS, NUM_DETECTION_VALUES), np.float32)
-    for rows, found in zip(detections, candidates, strict=True):
-        kept = _suppress_and_average(found[found[:, 4] >= MIN_SCORE])
+    found = (_suppress_and_average(each[each[:, 4] >= MIN_SCORE]) for each in candidates)
+    return _fill(found, len(candidates), MAX_DETECTIONS)
+
+
+def _fill(found: Iterable[NDArray[np.float32]], num_images: int, max_detections: int) -> NDArray[np.float32]:
+    """Return the rows of each image, filled up with zeros: float32 (num_images, max_detections, 6)."""
+    detections = np.zeros((num_images, max_detections, NUM_DETECTION_VALUES), np.float32)
+    for rows, kept in zip(detections, found, strict=True):
         rows[: len(kept)] = kept
     return detections
 

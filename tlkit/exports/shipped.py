@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.backbones.catalogue import TOP
+from tlkit.exports.fixed_layers import copy_layers, multiply
 from tlkit.exports.model_json import build_document, describe_ports
 from tlkit.exports.shipped_detector import build_places
 from tlkit.heads import LINEAR
@@ -105,7 +106,7 @@ def _build_answers(
     answers = _call_head(classifier, {name: given[name] for name in classifier.head.input})
     outputs = _name_answer(answers["answer"], spec)
     if spec.has_box:
-        outputs[BOX] = _multiply(answers["box"], np.array(_CORNERS, np.float32), "corners")
+        outputs[BOX] = multiply(answers["box"], np.array(_CORNERS, np.float32), "corners")
     if spec.head.record.scores_places:
         outputs[MAP] = answers[MAP]
     elif spec.head.kind == LINEAR and _is_mean(tail):
@@ -114,16 +115,8 @@ def _build_answers(
 
 
 def _call_head(classifier: Classifier, inputs: dict[str, keras.KerasTensor]) -> dict[str, keras.KerasTensor]:
-    """Return the head's outputs by name; of a head that scores places also their scores.
-
-    Its layers are copied under names of their own: a backbone may have a `conv_1`, too.
-    """
-
-    def rename(layer: keras.Layer) -> keras.Layer:
-        return layer.__class__.from_config({**layer.get_config(), "name": f"head_{layer.name}"})
-
-    head = keras.models.clone_model(classifier.head, clone_function=rename)
-    head.set_weights(classifier.head.get_weights())
+    """Return the head's outputs by name; of a head that scores places also their scores."""
+    head = copy_layers(classifier.head)
     outputs = dict(head.output)
     if classifier.spec.head.record.scores_places:
         outputs[MAP] = head.get_layer("head_score_map").output
@@ -200,15 +193,7 @@ def _measure_distance(features: keras.KerasTensor, novelty: Novelty) -> keras.Ke
     size = float(np.sqrt(np.square(novelty.mean.astype(np.float64)).mean())) or 1.0
     one = np.ones_like(novelty.mean)
     centre.set_weights([one / np.float32(size), novelty.mean, one])
-    within = _multiply(_multiply(centred, directions.T, "project"), directions, "project_back")
+    within = multiply(multiply(centred, directions.T, "project"), directions, "project_back")
     outside = ops.sum(ops.square(ops.subtract(centred, within)), axis=-1)
     whole = ops.maximum(ops.sum(ops.square(centred), axis=-1), SMALLEST_LENGTH)
     return ops.minimum(ops.sqrt(ops.divide(outside, whole)), 1.0)
-
-
-def _multiply(rows: keras.KerasTensor, matrix: NDArray[np.float32], name: str) -> keras.KerasTensor:
-    """Return rows @ matrix, by a layer that is not trained."""
-    layer = keras.layers.Dense(matrix.shape[1], use_bias=False, trainable=False, name=name)
-    product: keras.KerasTensor = layer(rows)
-    layer.set_weights([matrix])
-    return product

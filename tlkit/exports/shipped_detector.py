@@ -14,6 +14,7 @@ from tlkit.backbones.catalogue import TOP
 from tlkit.backbones.weights import stable_names
 from tlkit.detection.grid import MAX_LOG_SIZE, NUM_BOX_VALUES, Grid
 from tlkit.detection.head import build_detector
+from tlkit.exports.fixed_layers import copy_layers, multiply
 from tlkit.models.classifier import Classifier
 
 BOXES, SCORES = "boxes", "scores"
@@ -55,12 +56,7 @@ def _copy_head(classifier: Classifier) -> keras.Model:
     trained = stable_names(classifier.head)
     for name, variable in stable_names(plain).items():
         variable.assign(trained[name])
-    head = keras.models.clone_model(
-        plain,
-        clone_function=lambda layer: layer.__class__.from_config({**layer.get_config(), "name": f"head_{layer.name}"}),
-    )
-    head.set_weights(plain.get_weights())
-    return head
+    return copy_layers(plain)
 
 
 def _place_boxes(answer: keras.KerasTensor, grid: Grid) -> keras.KerasTensor:
@@ -81,7 +77,4 @@ def _select(answer: keras.KerasTensor, columns: Any, name: str) -> keras.KerasTe
     places = list(columns)
     matrix = np.zeros((answer.shape[-1], len(places)), np.float32)
     matrix[places, range(len(places))] = 1
-    layer = keras.layers.Dense(len(places), use_bias=False, trainable=False, name=name)
-    selected: keras.KerasTensor = layer(answer)
-    layer.set_weights([matrix])
-    return selected
+    return multiply(answer, matrix, name)
