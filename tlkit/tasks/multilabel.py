@@ -19,6 +19,7 @@ from tlkit.tasks.multilabel_report import MultilabelReport, compute_multilabel_r
 from tlkit.tasks.predictions import Prediction, join_names, list_ranked_values, name_ranked_columns, rank_classes
 from tlkit.tasks.report import Report
 from tlkit.tasks.scored_outputs import ScoredOutputs
+from tlkit.tasks.strata import choose_rarest
 from tlkit.tasks.thresholds import apply_thresholds, choose_thresholds
 from tlkit.tasks.verdicts import LabelVerdicts
 
@@ -54,8 +55,7 @@ class Multilabel(Task):
 
     def find_strata(self, answers: Sequence[str]) -> list[str]:
         """Return the rarest label of each image."""
-        counts = Counter(name for answer in answers for name in self.names_of(answer))
-        return [min(self.names_of(answer), key=lambda name: (counts[name], name), default="") for answer in answers]
+        return choose_rarest([self.names_of(answer) for answer in answers], "")
 
     def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
         """Return the set of labels; sets of fewer than 5 images count as the most frequent one."""

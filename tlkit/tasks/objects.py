@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.outputs import Box, normalize_name
+from tlkit.tasks.strata import choose_rarest
 
 MAX_OBJECTS = 1_000
 """The most objects of an image; targets of all images have as many rows as the image with the most."""
@@ -221,6 +222,4 @@ def _format_cell(kind: str, num_objects: int, num_images: int) -> str:
 
 def find_rarest_names(answers: Sequence[str]) -> list[str]:
     """Return the class of each image that the fewest images have; empty for images without objects."""
-    names = [name_objects(answer) for answer in answers]
-    counts = Counter(name for of_image in names for name in of_image)
-    return [min(of_image, key=lambda name: (counts[name], name), default="") for of_image in names]
+    return choose_rarest([name_objects(answer) for answer in answers], "")

@@ -19,6 +19,7 @@ from tlkit.tasks.objects import (
     read_objects,
     write_objects,
 )
+from tlkit.tasks.strata import choose_rarest
 
 
 class ObjectsTask(Task):
@@ -53,11 +54,7 @@ class ObjectsTask(Task):
         """Return the least frequent class of each image, as a number; 0 for background."""
         is_learnt = (targets[..., 4] > 0) & (targets[..., 5] == 0)
         names = [frozenset(row[learnt, 4].astype(int).tolist()) for row, learnt in zip(targets, is_learnt, strict=True)]
-        counts: dict[int, int] = {}
-        for of_image in names:
-            for name in of_image:
-                counts[name] = counts.get(name, 0) + 1
-        return [min(of_image, key=lambda name: (counts[name], name), default=0) for of_image in names]
+        return [*choose_rarest(names, 0)]
 
     def fewest_names(self, *, has_box: bool) -> int:
         """Return one."""

@@ -28,6 +28,7 @@ from tlkit.tasks.report import Report
 from tlkit.tasks.scored_outputs import ScoredOutputs
 from tlkit.tasks.segmentation_report import compute_segmentation_report
 from tlkit.tasks.segmentation_verdicts import SegmentationVerdicts, judge_masks
+from tlkit.tasks.strata import choose_rarest
 
 NUM_FEWEST = 1
 AREA_COLUMNS = ("class_name", "share")
@@ -82,12 +83,7 @@ class Segmentation(Task):
 
     def find_strata(self, answers: Sequence[str]) -> list[str]:
         """Return the class of each image that the fewest images have; empty for background."""
-        of_images = [name_mask(answer) for answer in answers]
-        counts: dict[str, int] = {}
-        for names in of_images:
-            for name in names:
-                counts[name] = counts.get(name, 0) + 1
-        return [min(names, key=lambda name: (counts[name], name), default="") for names in of_images]
+        return choose_rarest([name_mask(answer) for answer in answers], "")
 
     def stratify(self, targets: NDArray[np.floating[Any]]) -> list[Hashable]:
         """Refuse: no linear model predicts masks."""
