@@ -15,6 +15,9 @@ TASKS = (CLASSIFICATION, MULTILABEL, REGRESSION, DETECTION, SEGMENTATION)
 
 MAX_CLASS_NAME_LENGTH = 200
 
+SOFT, HARD = SUPPRESSIONS = ("soft", "hard")
+"""Kinds of non-maximum suppression: see `tlkit.detection.decoding`."""
+
 COCO, YOLO, VOC = OBJECT_FORMATS = ("coco", "yolo", "voc")
 """Formats in which found objects are written, beside rows."""
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from tlkit.detection.candidates import find_candidates
-from tlkit.detection.decoding import activate_answers, choose_detections, decode_answers
+from tlkit.detection.decoding import SOFT_SIGMA, activate_answers, choose_detections, decode_answers
 from tlkit.detection.grid import Grid, encode_boxes
 
 GRID = Grid(((13, 13), (6, 6), (3, 3)))
@@ -100,7 +100,9 @@ def test_a_box_told_by_any_level_comes_back_exactly(sizes: tuple[tuple[int, int]
 @pytest.mark.parametrize("max_iou", [0.3, 0.6])
 def test_suppression_keeps_what_a_loop_keeps(num_classes: int, max_iou: float) -> None:
     answers = draw_answers(num_classes, num_classes=num_classes)
-    rows = decode_answers(answers, GRID, max_iou=max_iou, vote_iou=1, min_score=0.05, max_detections=60)
+    rows = decode_answers(
+        answers, GRID, max_iou=max_iou, soft_sigma=None, vote_iou=1, min_score=0.05, max_detections=60
+    )
     for image, answer in zip(rows, answers, strict=True):
         expected = suppress_slowly(list_candidates(answer, 0.05), max_iou)
         assert len(expected) > 5
@@ -121,7 +123,7 @@ def test_a_kept_box_is_the_average_of_those_that_agree_with_it() -> None:
     for place, (box, label, score) in enumerate(zip(boxes, (0, 0, 1, 0), (0.8, 0.4, 0.7, 0.6), strict=True)):
         answers[0, place, :4] = encode_boxes(box, GRID)[place]
         answers[0, place, 4 + label] = math.log(score / (1 - score))
-    rows = decode_answers(answers, GRID, vote_iou=0.6)[0]
+    rows = decode_answers(answers, GRID, vote_iou=0.6, soft_sigma=None)[0]
     np.testing.assert_allclose(rows[0], [0.2 + 0.02 / 3, 0.2, 0.6 + 0.02 / 3, 0.6, 0.8, 0], atol=1e-5)
     np.testing.assert_allclose(rows[1:3], [[*boxes[2], 0.7, 1], [*boxes[3], 0.6, 0]], atol=1e-5)
     assert not rows[3:].any()
@@ -137,7 +139,7 @@ def test_rows_are_sorted_and_as_many_as_asked_for() -> None:
 def test_an_image_without_candidates_and_no_images_give_no_boxes() -> None:
     nothing = np.full((2, GRID.num_locations, 5), -9, np.float32)
     assert not decode_answers(nothing, GRID).any()
-    assert not decode_answers(nothing, GRID, soft_sigma=0.5).any()
+    assert not decode_answers(nothing, GRID, soft_sigma=None).any()
     assert decode_answers(nothing[:0], GRID).shape == (0, 100, 6)
 
 
@@ -150,5 +152,10 @@ def test_the_best_candidates_give_what_all_answers_give() -> None:
         assert (np.diff(found[:, :, 4], axis=1) <= 0).all()
         if number == 300:
             assert not found[:, 2 * grid.num_locations :].any()
-            np.testing.assert_allclose(choose_detections(found), decode_answers(answers, grid), atol=1e-5)
+            for sigma in (SOFT_SIGMA, None):
+                np.testing.assert_allclose(
+                    choose_detections(found, soft_sigma=sigma),
+                    decode_answers(answers, grid, soft_sigma=sigma),
+                    atol=1e-5,
+                )
             assert choose_detections(found)[:2, 0, 4].all()

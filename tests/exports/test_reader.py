@@ -185,10 +185,11 @@ def test_a_missing_row_is_an_error_that_names_the_column(tmp_path: Path) -> None
         reader.read_metadata({})
 
 
-def test_objects_are_chosen_as_tlkit_chooses_them(tmp_path: Path) -> None:
-    names = ("cat", "dog", "fish")
+@pytest.mark.parametrize(("nms", "sigma"), [("soft", 0.5), ("hard", None)])
+def test_objects_are_chosen_as_tlkit_chooses_them(nms: str, sigma: float | None, tmp_path: Path) -> None:
+    names, head = ("cat", "dog", "fish"), HeadSettings("detector", nms=nms)
     spec = BundleSpec(
-        "tiny", (64, 64), "pad", LOADER_VERSION, "maps", HeadSettings("detector"), names, task="detection",
+        "tiny", (64, 64), "pad", LOADER_VERSION, "maps", head, names, task="detection",
         thresholds=(0.5, 0.3, 0.7), map_sizes=((8, 8), (4, 4)),
     )  # fmt: skip
     reader, grid, random = load_reader(tmp_path, spec), Grid(spec.map_sizes), np.random.default_rng(2)
@@ -201,9 +202,8 @@ def test_objects_are_chosen_as_tlkit_chooses_them(tmp_path: Path) -> None:
     for answer in answers:
         boxes, scores = (each[0] for each in activate_answers(answer[np.newaxis], grid))
         row = reader.describe_answer({"boxes": boxes, "scores": scores}, facts)
-        ours = recover_objects(
-            decode_answers(answer[np.newaxis], grid)[0], picture_size=picture, image_size=(64, 64), fit="pad"
-        )
+        found = decode_answers(answer[np.newaxis], grid, soft_sigma=sigma)[0]
+        ours = recover_objects(found, picture_size=picture, image_size=(64, 64), fit="pad")
         ours = ours[ours[:, 4] > 0]
         np.testing.assert_allclose(np.reshape(row["detections"], (-1, 6)), ours, rtol=1e-4, atol=1e-3)
         shown = list_found_objects(ours, names, spec.thresholds)

@@ -322,7 +322,7 @@ def test_a_few_bytes_cannot_ask_for_a_head_of_many_gigabytes(
         lambda document: document.update(
             pooling="none",
             image_size=[image_size, image_size],
-            head={"kind": head, "dropout": 0.2, "units": 8192},
+            head={"kind": head, "dropout": 0.2, "units": 8192, "nms": "soft"},
             class_names=[f"{number}" for number in range(90_000)],
         ),
     )

@@ -71,27 +71,32 @@ def test_the_sizes_of_maps_survive_json(spec: BundleSpec) -> None:
         (
             {"head": "os.system"},
             "bundle.json: head is 'os.system'.",
-            "an object with exactly these keys: kind, dropout, units",
+            "an object with exactly these keys: kind, dropout, units, nms",
         ),
         (
             {"head": {"kind": "dense", "dropout": 0.5}},
             "bundle.json: head has no key 'units'.",
-            "an object with exactly these keys: kind, dropout, units",
+            "an object with exactly these keys: kind, dropout, units, nms",
         ),
         (
-            {"head": {"kind": "dense", "dropout": 0.5, "units": 8193}},
+            {"head": {"kind": "dense", "dropout": 0.5, "units": 8193, "nms": "soft"}},
             "bundle.json: head: units is 8193.",
             "a whole number, 1 to 8192",
         ),
         (
-            {"head": {"kind": "dense", "dropout": 1.5, "units": 64}},
+            {"head": {"kind": "dense", "dropout": 1.5, "units": 64, "nms": "soft"}},
             "bundle.json: head: dropout is 1.5.",
             "a fraction, 0 <= x < 1",
         ),
         (
-            {"head": {"kind": "lambda", "dropout": 0.5, "units": 64}},
+            {"head": {"kind": "lambda", "dropout": 0.5, "units": 64, "nms": "soft"}},
             "bundle.json: head: kind is 'lambda'.",
             "one of linear, dense, conv, flat, detector, segmenter",
+        ),
+        (
+            {"head": {"kind": "detector", "dropout": 0.5, "units": 64, "nms": "none"}},
+            "bundle.json: head: nms is 'none'.",
+            "one of soft, hard",
         ),
         (
             {"class_names": ["cat"]},
@@ -234,7 +239,7 @@ def test_answers_and_metadata_that_do_not_fit_are_refused(
 
 
 def test_a_long_value_of_the_head_does_not_fill_the_terminal(refuses: Any, spec: BundleSpec) -> None:
-    head = {"kind": "\x1b" * 1000, "dropout": 0.5, "units": 64}
+    head = {"kind": "\x1b" * 1000, "dropout": 0.5, "units": 64, "nms": "soft"}
     escaped = "\\x1b" * 15 + "\\x"
     with refuses(f"bundle.json: head: kind is '{escaped}...", "one of linear, dense, conv, flat, detector, segmenter"):
         parse(spec_document(spec) | {"head": head})
@@ -268,10 +273,10 @@ def test_an_unknown_backbone_is_refused(refuses: Any, spec: BundleSpec, backbone
         parse(spec_document(spec) | {"backbone": backbone})
 
 
-@pytest.mark.parametrize("version", [1, 3, 6, "5", True, 5.0, None])
+@pytest.mark.parametrize("version", [1, 3, 5, 7, "6", True, 6.0, None])
 def test_another_format_is_refused_before_its_unknown_keys(refuses: Any, spec: BundleSpec, version: Any) -> None:
     with refuses(
-        f"bundle.json: format_version is {version!r}.", "5, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
+        f"bundle.json: format_version is {version!r}.", "6, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
     ):
         parse(spec_document(spec) | {"format_version": version, "from_the_future": 1})
 
@@ -288,7 +293,7 @@ def test_another_image_loader_is_refused(refuses: Any, spec: BundleSpec) -> None
 @pytest.mark.parametrize("document", [[], "bundle", 1, None])
 def test_a_description_that_is_no_object_is_refused(refuses: Any, document: Any) -> None:
     with refuses(
-        "bundle.json: format_version is None.", "5, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
+        "bundle.json: format_version is None.", "6, the bundle format that this tlkit reads", fix=OLDER_OR_NEWER
     ):
         parse(document)
 
@@ -319,7 +324,7 @@ def test_no_message_carries_a_raw_control_character(spec: BundleSpec) -> None:
 
     document = json.loads(json.dumps(spec_document(spec)))
     spoilt_documents = spoil(document)
-    assert len(spoilt_documents) == 36
+    assert len(spoilt_documents) == 37
     for bad in spoilt_documents:
         with pytest.raises(BundleError) as caught:
             parse(bad)

@@ -165,6 +165,20 @@ def test_settings_of_one_answer_have_no_effect_on_objects(name: str, value: Any)
     )
 
 
+@pytest.mark.parametrize(
+    ("head", "data"),
+    [("linear", {"task": "classification"}), ("segmenter", {"task": "segmentation", "masks": "masks"})],
+)
+def test_only_objects_are_suppressed(head: str, data: dict[str, Any]) -> None:
+    recipe = Recipe(data=DataSettings(**data), head=HeadSettings(kind=head, nms="hard"))
+    with pytest.raises(SettingError) as problem:
+        check_recipe(recipe, source="a.toml")
+    assert str(problem.value) == (
+        f"a.toml: nms = hard has no effect: the task is {data['task']}.\n{ONLY_USED}"
+        "  Fix: remove it, or set task = detection."
+    )
+
+
 def test_objects_take_no_metadata_and_must_have_boxes() -> None:
     assert message_of({**OBJECTS, "metadata": "weight"}, head="detector") == (
         "a.toml: metadata = weight has no effect: the task is detection.\n"

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterable
 from functools import partial
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -22,7 +23,10 @@ MIN_SCORE = 0.01
 """Boxes with lower scores are dropped before anything else."""
 
 MAX_IOU = 0.55
-"""Of two boxes of a class that overlap more, the one with the higher score is kept."""
+"""Where nothing is lowered: of two boxes of a class that overlap more, the one with the higher score is kept."""
+
+SOFT_SIGMA = 0.5
+"""The score of a box that overlaps a better one of its class is multiplied by exp(-IoU² / sigma)."""
 
 VOTE_IOU = 0.6
 """A box is averaged with those of its class that overlap it so much, weighted by their scores."""
@@ -52,7 +56,7 @@ def decode_answers(
     max_detections: int = MAX_DETECTIONS,
     max_iou: float = MAX_IOU,
     min_score: float = MIN_SCORE,
-    soft_sigma: float | None = None,
+    soft_sigma: float | None = SOFT_SIGMA,
     vote_iou: float = VOTE_IOU,
 ) -> NDArray[np.float32]:
     """Return the boxes of each image after non-maximum suppression within each class, best first.
@@ -61,10 +65,11 @@ def decode_answers(
         answers: From the head, float32 (n, P, 4 + classes).
         grid: Its locations.
         max_detections: Rows for each image.
-        max_iou: Of two boxes of a class that overlap more, the one with the lower score is dropped, 0..1.
+        max_iou: Without `soft_sigma`: of two boxes of a class that overlap more, the one with the lower score is
+            dropped, 0..1.
         min_score: Lower scores are dropped, 0 < min_score < 1.
-        soft_sigma: Lower the score of a box that overlaps a better one of its class by exp(-IoU² / sigma) instead of
-            dropping it (Bodla et al. 2017, arXiv:1704.04503), where objects overlap; 0.5 is usual. `max_iou` is not used.
+        soft_sigma: The score of a box that overlaps a better one of its class is multiplied by exp(-IoU² / sigma) (Bodla
+            et al. 2017, arXiv:1704.04503); None to drop the box instead.
         vote_iou: A box that is kept becomes the average, weighted by score, of the candidates of its class that overlap
             it so much (Gidaris and Komodakis 2015, arXiv:1505.01749), 0..1; 1 for its own place.
 
@@ -84,16 +89,17 @@ def decode_answers(
     return _fill(found, len(answers), max_detections)
 
 
-def choose_detections(candidates: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Return what `decode_answers` does, by its defaults, given the best candidates of each image.
+def choose_detections(candidates: NDArray[np.float32], *, soft_sigma: float | None = SOFT_SIGMA) -> NDArray[np.float32]:
+    """Return what `decode_answers` does, by its other defaults, given the best candidates of each image.
 
     Args:
         candidates: From `tlkit.detection.candidates.find_candidates`, float32 (n, k, 6).
+        soft_sigma: As there.
 
     Returns:
         float32 (n, 100, 6).
     """
-    found = (_suppress_and_average(each[each[:, 4] >= MIN_SCORE]) for each in candidates)
+    found = (_suppress_and_average(each[each[:, 4] >= MIN_SCORE], soft_sigma=soft_sigma) for each in candidates)
     return _fill(found, len(candidates), MAX_DETECTIONS)
 
 
@@ -111,18 +117,15 @@ def _suppress_and_average(
     max_detections: int = MAX_DETECTIONS,
     max_iou: float = MAX_IOU,
     min_score: float = MIN_SCORE,
-    soft_sigma: float | None = None,
+    soft_sigma: float | None,
     vote_iou: float = VOTE_IOU,
 ) -> NDArray[np.float32]:
     """Return the rows that are kept of those of an image, (k, 6), best first."""
     boxes, scores, labels = candidates[:, :4], candidates[:, 4], candidates[:, 5]
     overlaps = compute_iou_matrix(boxes, boxes)
     overlaps[labels[:, None] != labels] = 0.0
-    if soft_sigma is None:
-        kept = _suppress(overlaps > max_iou)[:max_detections]
-        kept_scores = scores[kept]
-    else:
-        kept, kept_scores = _soften(overlaps, scores, soft_sigma, max_detections, min_score)
+    factors = overlaps <= max_iou if soft_sigma is None else np.exp(-np.square(overlaps) / soft_sigma)
+    kept, kept_scores = _suppress(scores, factors, min_score=min_score, max_detections=max_detections)
     places = _average(boxes, np.where(overlaps[kept] >= vote_iou, scores, 0.0)) if vote_iou < 1 else boxes[kept]
     return np.column_stack((places, kept_scores, labels[kept]))
 
@@ -143,37 +146,32 @@ def _find_candidates(answer: NDArray[np.float32], grid: Grid, min_score: float) 
     return np.column_stack((boxes, _sigmoid(found[order]), labels[order].astype(np.float32)))
 
 
-def _suppress(too_close: NDArray[np.bool_]) -> NDArray[np.intp]:
-    """Return which boxes are kept: those that no kept box before them is too close to.
-
-    Each round decides at least one more box for good, so that the rounds end with what the greedy loop gives.
-    """
-    rivals = np.triu(too_close, 1)
-    kept: NDArray[np.bool_] = np.ones(len(rivals), bool)
-    while True:
-        now: NDArray[np.bool_] = np.logical_not((rivals & kept[:, None]).any(axis=0))
-        if np.array_equal(now, kept):
-            return np.flatnonzero(kept)
-        kept = now
-
-
-def _soften(
-    overlaps: NDArray[np.float32], scores: NDArray[np.float32], sigma: float, max_detections: int, min_score: float
+def _suppress(
+    scores: NDArray[np.float32], factors: NDArray[Any], *, min_score: float, max_detections: int
 ) -> tuple[NDArray[np.intp], NDArray[np.float32]]:
-    """Return which boxes are taken, in order, and their lowered scores."""
-    decay = np.exp(-np.square(overlaps) / sigma)
+    """Take the best box again and again, and multiply the scores of the others by their factors.
+
+    Args:
+        scores: Float (k,).
+        factors: What taking the box of a row does to each other one, 0..1, (k, k).
+        min_score: Lower ones are not taken.
+        max_detections: As many as that at most.
+
+    Returns:
+        Which boxes are taken, in order, and their scores at that moment.
+    """
     live = scores.copy()
     taken: list[int] = []
-    lowered: list[float] = []
+    found: list[float] = []
     while len(taken) < min(max_detections, len(scores)):
         best = int(np.argmax(live))
         if live[best] < min_score:
             break
         taken.append(best)
-        lowered.append(live[best])
-        live *= decay[best]
+        found.append(live[best])
+        live *= factors[best]
         live[best] = -1.0
-    return np.array(taken, np.intp), np.array(lowered, np.float32)
+    return np.array(taken, np.intp), np.array(found, np.float32)
 
 
 def _sigmoid(logits: NDArray[np.float32]) -> NDArray[np.float32]:

@@ -10,12 +10,13 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-from tlkit.detection.decoding import MAX_CANDIDATES, MAX_DETECTIONS, MAX_IOU, MIN_SCORE, VOTE_IOU
+from tlkit.detection.decoding import MAX_CANDIDATES, MAX_DETECTIONS, MAX_IOU, MIN_SCORE, SOFT_SIGMA, VOTE_IOU
 from tlkit.metadata.categories import BOOLEAN_WORDS, FALSE, TRUE
 from tlkit.metadata.columns import IMAGE_FACTS
 from tlkit.metadata.encoding import FURTHEST, NO_DATA_NUMBERS, Column, NumberColumn
 from tlkit.metadata.numbers import LARGEST_NUMBER, MISSING_SPELLINGS
 from tlkit.models.spec import BundleSpec
+from tlkit.outputs import SOFT
 from tlkit.tasks import find_task
 from tlkit.version import __version__
 
@@ -54,7 +55,7 @@ def build_document(spec: BundleSpec, *, bundle_sha256: str) -> dict[str, Any]:
         },
         "class_names": list(spec.class_names),
         "thresholds": list(spec.thresholds),
-        "objects": _describe_objects() if find_task(spec.task).has_objects else None,
+        "objects": _describe_objects(is_soft=spec.head.nms == SOFT) if find_task(spec.task).has_objects else None,
         "temperature": {"value": spec.temperature, "is_inside": True},
         "target": None if spec.target is None else {"name": spec.target.name, "is_log": spec.target.is_log},
         "unknown_above": spec.unknown_above,
@@ -117,19 +118,25 @@ def describe_metadata(spec: BundleSpec) -> dict[str, Any] | None:
     }
 
 
-def _describe_objects() -> dict[str, Any]:
+def _describe_objects(*, is_soft: bool) -> dict[str, Any]:
     """Return how objects are made of the boxes and scores at all places."""
+    soft = (
+        "take the box with the highest score, and multiply the scores of the others of its class by "
+        "exp(-IoU² / soft_sigma); again and again, while the highest is min_score or more"
+    )
+    hard = "from the best down: drop a box that overlaps a better one of its class, which is not dropped, by more than max_iou"
     return {
         "min_score": MIN_SCORE,
         "max_candidates": MAX_CANDIDATES,
-        "max_iou": MAX_IOU,
+        "soft_sigma": SOFT_SIGMA if is_soft else None,
+        "max_iou": None if is_soft else MAX_IOU,
         "vote_iou": VOTE_IOU,
         "max_objects": MAX_DETECTIONS,
         "steps": [
             "take each pair of a place and a class with a score of min_score or more; keep the max_candidates best",
-            "from the best down: drop a box that overlaps a better one of its class, which is not dropped, by more than max_iou",
-            "keep the max_objects best; each becomes the mean, weighted by score, of the boxes of its class from the "
-            "first step that overlap it by vote_iou or more",
+            soft if is_soft else hard,
+            "keep the max_objects best; each becomes the mean, weighted by the scores of the first step, of the boxes of "
+            "its class from that step that overlap it by vote_iou or more",
             "an object is shown if its score is at least the threshold of its class",
         ],
     }

@@ -2,8 +2,8 @@
 
 A detection is shown if its score, as float32, is at least the threshold of its class. The threshold of a class gives the
 highest F1 of its own objects together with a number of objects of all classes. So a class with hundreds of objects has
-its own threshold, and one with few or none nearly that of all classes. Where validation images without objects are
-among the images, a hundredth of F1 is given for fewer boxes on them: a box on an empty picture is what people notice.
+its own threshold, and one with few or none nearly that of all classes. A hundredth of F1 is given for fewer wrong boxes:
+near its top F1 is flat, and a box on an empty picture is what people notice.
 """
 
 from __future__ import annotations
@@ -87,48 +87,34 @@ class _Scores:
     Attributes:
         all: Of all of them.
         right: Of the right ones.
-        empty: The highest one of each image without objects.
         support: Number of objects.
     """
 
     all: NDArray[np.float32]
     right: NDArray[np.float32]
-    empty: NDArray[np.float32]
     support: int
 
     @classmethod
     def find(cls, matches: DetectionMatches, is_taken: NDArray[np.bool_], support: int) -> _Scores:
-        scores, images = matches.detected.scores, matches.detected.images
+        scores = matches.detected.scores
         counted = is_taken & ~matches.find_neutral()
-        highest = np.zeros(matches.num_images, np.float32)
-        np.maximum.at(highest, images[counted], scores[counted])
-        highest[np.unique(matches.true.images)] = 0
-        return cls(
-            np.sort(scores[counted]),
-            np.sort(scores[counted & matches.find_right()]),
-            np.sort(highest[highest > 0]),
-            support,
-        )
+        return cls(np.sort(scores[counted]), np.sort(scores[counted & matches.find_right()]), support)
 
-    def count(self, thresholds: NDArray[np.float32]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """Return the numbers of right detections, and of all and objects, int64 (t,)."""
+    def count(self, thresholds: NDArray[np.float32]) -> NDArray[np.int64]:
+        """Return the numbers of right detections, of wrong ones and of missed objects, int64 (3, t)."""
         num_right = len(self.right) - np.searchsorted(self.right, thresholds, side="left")
         num_shown = len(self.all) - np.searchsorted(self.all, thresholds, side="left")
-        return num_right, num_shown + self.support
+        return np.stack([num_right, num_shown - num_right, self.support - num_right])
 
 
 def _choose(own: _Scores, pooled: _Scores) -> float:
     candidates = _find_candidates(own, pooled)
     weight = NUM_OBJECTS_OF_ALL / pooled.support
-    (num_right, num_named), (right_of_all, named_of_all) = own.count(candidates), pooled.count(candidates)
-    f1 = 2 * (num_right + weight * right_of_all) / (num_named + weight * named_of_all)
-    good = f1 == f1.max()
-    if len(own.empty):
-        num_disturbed = len(own.empty) - np.searchsorted(own.empty, candidates, side="left")
-        near = f1 >= f1.max() - MAX_F1_GIVEN
-        least = near & (num_disturbed == num_disturbed[near].min())
-        good = least & (f1 == f1[least].max())
-    best = candidates[good]
+    num_right, num_wrong, num_missed = own.count(candidates) + weight * pooled.count(candidates)
+    f1 = 2 * num_right / (2 * num_right + num_wrong + num_missed)
+    near = f1 >= f1.max() - MAX_F1_GIVEN
+    least = near & (num_wrong == num_wrong[near].min())
+    best = candidates[least & (f1 == f1[least].max())]
     return float(str(best[np.argmin(np.abs(best - DEFAULT_THRESHOLD))]))
 
 

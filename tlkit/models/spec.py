@@ -40,7 +40,7 @@ from tlkit.recipes.settings import FITS
 from tlkit.tasks import Outputs, find_task
 from tlkit.untrusted import FOREIGN_FIX, check_keys, is_clean_text, quote, refusal, shorten
 
-FORMAT_VERSION = 5
+FORMAT_VERSION = 6
 MAX_CLASSES = 100_000
 MAX_HEAD_UNITS = 8192
 MAX_TEXT_LENGTH = 500
@@ -142,7 +142,7 @@ class BundleSpec:
     def outputs(self) -> Outputs:
         """The outputs of the head."""
         num_answers = find_task(self.task).count_outputs(self.class_names)
-        return Outputs(self.task, num_answers, self.has_box, self.map_sizes)
+        return Outputs(self.task, num_answers, self.has_box, self.map_sizes, self.head.nms)
 
 
 def spec_document(spec: BundleSpec) -> dict[str, Any]:

@@ -53,6 +53,10 @@ def _check_objects(recipe: Recipe, source: str) -> None:
     task = find_task(recipe.data.task)
     has_objects = task.has_objects
     _check_places_head(recipe.head.kind, recipe.data.task, source)
+    if recipe.head.nms != HeadSettings().nms and not task.lists_objects:
+        raise _without_effect(
+            source, f"nms = {recipe.head.nms}", f"the task is {recipe.data.task}", f"task = {DETECTION}"
+        )
     _check_masks(recipe.data, source)
     if has_objects and not task.has_masks and not recipe.data.boxes:
         raise SettingError(

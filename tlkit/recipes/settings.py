@@ -14,7 +14,7 @@ from dataclasses import dataclass, field
 from tlkit.backbones.catalogue import INT8
 from tlkit.devices import ALL, AllDevices
 from tlkit.heads import HEADS, Head
-from tlkit.outputs import TASKS
+from tlkit.outputs import SOFT, SUPPRESSIONS, TASKS
 from tlkit.recipes.fields import (
     AT_LEAST_ONE,
     AT_LEAST_ONE_OR_ALL,
@@ -88,9 +88,7 @@ class DataSettings:
         "inferred), or facts of the image file, such as image-size.",
         rule=NOT_EMPTY,
     )
-    image_column: str | None = setting(
-        None, "Table column with image paths (default: detected by name).", rule=NOT_EMPTY
-    )
+    image_column: str | None = setting(None, "Table column of image paths (default: found by name).", rule=NOT_EMPTY)
     label_column: str | None = setting(
         None, "Table column with the class, or with labels such as a|b (default: detected by name).", rule=NOT_EMPTY
     )
@@ -162,6 +160,9 @@ class HeadSettings:
     )
     dropout: float = setting(0.5, "Dropout rate of the head.", rule=FRACTION_BELOW_ONE)
     units: int = setting(512, "Units per layer of the dense head, or filters of the conv head.", rule=AT_LEAST_ONE)
+    nms: str = setting(
+        SOFT, "Boxes that overlap a better one of their class: soft: lower the score; hard: drop.", choices=SUPPRESSIONS
+    )
 
     @property
     def record(self) -> Head:
@@ -201,9 +202,7 @@ class TrainingSettings:
 class Stage:
     """One stretch of training at one boundary."""
 
-    name: str | None = setting(
-        None, "Name of the stage in the history (default: made from its boundary).", rule=NOT_EMPTY
-    )
+    name: str | None = setting(None, "Name of the stage in the history (default: by its boundary).", rule=NOT_EMPTY)
     unfreeze: str = setting("none", "Lowest layer group to train: none (head only), a group's name, or all.")
     gradual: bool = setting(False, "Unfreeze one more layer group per stage, from the top down to `unfreeze`.")
     epochs: int | None = setting(

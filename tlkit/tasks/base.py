@@ -12,7 +12,7 @@ from collections.abc import Hashable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol
 
-from tlkit.outputs import Target
+from tlkit.outputs import SOFT, Target
 from tlkit.reports.row_file import TEXT
 
 if TYPE_CHECKING:
@@ -170,7 +170,7 @@ class Task(ABC):
 
     # The last layer
 
-    def on_maps(self, map_sizes: MapSizes) -> Task:
+    def on_maps(self, map_sizes: MapSizes, nms: str = SOFT) -> Task:
         """Return the task for answers at every cell of some maps; itself if an image has one answer."""
         return self
 

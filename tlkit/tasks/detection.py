@@ -14,6 +14,7 @@ from tlkit.detection.decoding import (
     MAX_CANDIDATES,
     MAX_DETECTIONS,
     NUM_DETECTION_VALUES,
+    SOFT_SIGMA,
     activate_answers,
     choose_detections,
     decode_answers,
@@ -21,7 +22,7 @@ from tlkit.detection.decoding import (
 from tlkit.detection.grid import Grid, count_answer_values
 from tlkit.metrics.detection_precision import compute_map50
 from tlkit.metrics.detection_thresholds import choose_detection_thresholds
-from tlkit.outputs import DETECTION
+from tlkit.outputs import DETECTION, SOFT
 from tlkit.reports.captions import Caption
 from tlkit.reports.row_file import WHOLE
 from tlkit.tasks.base import MapSizes, OutputSpec
@@ -47,6 +48,7 @@ class Detection(ObjectsTask):
 
     Args:
         map_sizes: (height, width) of the maps at whose cells the network answers; see `on_maps`.
+        nms: The kind of non-maximum suppression, one of `tlkit.outputs.SUPPRESSIONS`.
     """
 
     name = DETECTION
@@ -55,8 +57,9 @@ class Detection(ObjectsTask):
     summed = ("images",)
     listed: ClassVar[Mapping[str, int]] = {"candidates": MAX_CANDIDATES * NUM_DETECTION_VALUES}
 
-    def __init__(self, map_sizes: MapSizes = ()) -> None:
+    def __init__(self, map_sizes: MapSizes = (), nms: str = SOFT) -> None:
         self._grid = Grid(map_sizes)
+        self._soft_sigma = SOFT_SIGMA if nms == SOFT else None
 
     # Probes
 
@@ -74,9 +77,9 @@ class Detection(ObjectsTask):
 
     # The last layer
 
-    def on_maps(self, map_sizes: MapSizes) -> Detection:
-        """Return the task for answers at every cell of these maps."""
-        return _find_on_maps(map_sizes)
+    def on_maps(self, map_sizes: MapSizes, nms: str = SOFT) -> Detection:
+        """Return the task for answers at every cell of these maps, with this suppression."""
+        return _find_on_maps(map_sizes, nms)
 
     def count_outputs(self, class_names: Sequence[str]) -> int:
         """Return the number of values at each location."""
@@ -92,7 +95,7 @@ class Detection(ObjectsTask):
 
     def activate(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
         """Return the detections of each image, flattened, float32 (n, 600); edges are fractions of the input."""
-        return decode_answers(logits, self._grid).reshape(len(logits), -1)
+        return decode_answers(logits, self._grid, soft_sigma=self._soft_sigma).reshape(len(logits), -1)
 
     def make_comparable(self, logits: NDArray[np.float32], *, temperature: float = 1.0) -> NDArray[np.float32]:
         """Return box and class scores of each location, flattened."""
@@ -129,7 +132,8 @@ class Detection(ObjectsTask):
         An image without objects has 1 minus the highest score that is found in it.
         """
         candidates = by_image["candidates"].reshape(len(answers), MAX_CANDIDATES, NUM_DETECTION_VALUES)
-        found, true = choose_detections(candidates), answers.astype(np.float32)
+        found = choose_detections(candidates, soft_sigma=self._soft_sigma)
+        true = answers.astype(np.float32)
         for boxes in (found, true):
             np.clip(boxes[..., :4], 0.0, 1.0, out=boxes[..., :4])
         is_true = (true[..., 4] > 0) & (true[..., 5] == 0)
@@ -144,7 +148,7 @@ class Detection(ObjectsTask):
     # Scores and figures
 
     def choose_thresholds(self, targets: NDArray[Any], outputs: NDArray[Any], num_names: int) -> tuple[float, ...]:
-        """Return the score with the highest F1 for each class."""
+        """Return the score from which objects of each class are shown: nearly the highest F1, with few wrong ones."""
         return choose_detection_thresholds(targets, outputs, num_names)
 
     def compute_report(
@@ -195,8 +199,8 @@ class Detection(ObjectsTask):
 
 
 @cache
-def _find_on_maps(map_sizes: MapSizes) -> Detection:
-    return Detection(map_sizes)
+def _find_on_maps(map_sizes: MapSizes, nms: str) -> Detection:
+    return Detection(map_sizes, nms)
 
 
 TASK = Detection()

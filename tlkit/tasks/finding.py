@@ -7,6 +7,7 @@ import math
 from dataclasses import dataclass
 from functools import cache
 
+from tlkit.outputs import SOFT
 from tlkit.tasks.base import MapSizes, Task
 
 
@@ -28,12 +29,14 @@ class Outputs:
         has_box: Whether a box is predicted too.
         map_sizes: (height, width) of the maps at whose cells there are answers, the finest first; empty for one answer
             per image.
+        nms: The suppression of overlapping objects, one of `tlkit.outputs.SUPPRESSIONS`.
     """
 
     task: str
     num_answers: int
     has_box: bool = False
     map_sizes: MapSizes = ()
+    nms: str = SOFT
 
     @property
     def score_name(self) -> str:
@@ -57,4 +60,4 @@ class Outputs:
 
     def find_task(self) -> Task:
         """Return the task, for answers at the cells of these maps."""
-        return find_task(self.task).on_maps(self.map_sizes)
+        return find_task(self.task).on_maps(self.map_sizes, self.nms)

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from tlkit.metrics.segmentation import measure_each_image
-from tlkit.outputs import SEGMENTATION
+from tlkit.outputs import SEGMENTATION, SOFT
 from tlkit.reports.captions import Caption, CaptionLine
 from tlkit.reports.frames import choose_colour
 from tlkit.reports.row_file import SINGLE, TEXT
@@ -107,7 +107,7 @@ class Segmentation(Task):
 
     # The last layer
 
-    def on_maps(self, map_sizes: MapSizes) -> Segmentation:
+    def on_maps(self, map_sizes: MapSizes, nms: str = SOFT) -> Segmentation:
         """Return the task for answers at every cell of the finest of these maps."""
         return _find_on_maps(map_sizes)
 

@@ -217,19 +217,26 @@ def find_objects(boxes, scores, facts):
     best = np.argsort(-scores[places, labels], kind="stable")[: rule["max_candidates"]]
     boxes, labels, scores = boxes[places[best]], labels[best], scores[places[best], labels[best]]
     overlaps = measure_overlaps(boxes) * (labels[:, np.newaxis] == labels)
-    kept = []
-    for place in range(len(boxes)):
-        if not (overlaps[place, kept] > np.float32(rule["max_iou"])).any():
-            kept.append(place)
-    rows = []
-    width, height = int(facts["image-width"]), int(facts["image-height"])
-    for place in kept[: rule["max_objects"]]:
+    rows, width, height = [], int(facts["image-width"]), int(facts["image-height"])
+    for place, score in suppress(overlaps, scores, rule)[: rule["max_objects"]]:
         weights = np.where(overlaps[place] >= np.float32(rule["vote_iou"]), scores, 0)
         mean = weights @ boxes / weights.sum()
         left, top, right, bottom = place_box([float(edge) for edge in mean], width, height)
         if right > left and bottom > top:  # a part of it is in the image
-            rows.append([left, top, right, bottom, float(scores[place]), int(labels[place])])
+            rows.append([left, top, right, bottom, float(score), int(labels[place])])
     return rows
+
+
+def suppress(overlaps, scores, rule):
+    """Return the place and the score of each box that stays, the best first."""
+    soft, hard = rule["soft_sigma"], rule["max_iou"]
+    factors = np.exp(-np.square(overlaps) / soft) if soft else overlaps <= np.float32(hard)
+    taken, live = [], scores.copy()
+    while live.max(initial=-1) >= np.float32(rule["min_score"]):
+        taken.append((int(live.argmax()), live.max()))
+        live *= factors[taken[-1][0]]
+        live[taken[-1][0]] = -1
+    return taken
 
 
 def measure_overlaps(boxes):
