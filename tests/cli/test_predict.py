@@ -10,12 +10,14 @@ from typing import Any
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from tlkit.data.images import LOADER_VERSION
 from tlkit.metadata.encoding import CategoryColumn, MetadataEncoding
 from tlkit.models.classifier import assemble_classifier
 from tlkit.models.saving import write_bundle
 from tlkit.models.spec import BundleSpec
+from tlkit.models.storage import read_spec
 from tlkit.recipes import HeadSettings
 
 RunCli = Callable[..., Any]
@@ -197,3 +199,41 @@ def test_predict_needs_a_source(run_cli: RunCli, bundle: Path) -> None:
 def test_the_help_has_an_example(run_cli: RunCli) -> None:
     result = run_cli("predict", "--help")
     assert "Example: tlkit predict runs/first new-photos/ --out predictions.csv" in result.stdout
+
+
+def test_a_tile_is_predicted_as_the_same_part_of_the_picture_in_a_file_of_its_own(
+    run_cli: RunCli, bundle: Path, tmp_path: Path
+) -> None:
+    size = read_spec(bundle, loader_version=LOADER_VERSION).image_size[0]
+    pixels = np.random.default_rng(0).integers(0, 256, (2 * size, 2 * size + 5, 3), np.uint8)
+    Image.fromarray(pixels).save(tmp_path / "large.png")
+    rows = list(csv.DictReader(io.StringIO(run_cli("predict", bundle, tmp_path / "large.png", "--tiles").stdout)))
+    assert [int(row["left"]) for row in rows] == 2 * [0, size, size + 5]
+    parts = tmp_path / "parts"
+    parts.mkdir()
+    for number, row in enumerate(rows):
+        left, top = int(row["left"]), int(row["top"])
+        Image.fromarray(pixels[top : top + size, left : left + size]).save(parts / f"{number}.png")
+    alone = list(csv.DictReader(io.StringIO(run_cli("predict", bundle, parts).stdout)))
+    names = ("class_name", "probability", "class_name_2", "probability_2")
+    assert [[row[name] for name in names] for row in rows] == [[row[name] for name in names] for row in alone]
+
+
+@pytest.mark.parametrize(
+    ("words", "found", "fix"),
+    [
+        (
+            "--tiles --sort-into sorted",
+            "--sort-into has no effect with --tiles, which gives many answers to a picture.",
+            "leave out --sort-into, or --tiles.",
+        ),
+        ("--step 8", "--step has no effect without --tiles.", "add --tiles, or leave out --step."),
+    ],
+)
+def test_options_that_do_not_go_together_are_refused(
+    run_cli: RunCli, bundle: Path, photos: Path, words: str, found: str, fix: str
+) -> None:
+    result = run_cli("predict", bundle, photos, *words.split())
+    assert result.exit_code == 1
+    assert result.stderr.splitlines()[0] == f"Error: {found}"
+    assert result.stderr.splitlines()[2] == f"  Fix: {fix}"

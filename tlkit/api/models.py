@@ -60,6 +60,10 @@ def predict(
     overlay: Place | None = None,
     sort_into: Place | None = None,
     masks_out: Place | None = None,
+    tiles: bool = False,
+    window: int | None = None,
+    step: int | None = None,
+    counts: Place | None = None,
     top_k: int = 3,
     min_probability: float | None = None,
     min_score: float | None = None,
@@ -89,6 +93,10 @@ def predict(
         overlay: Folder for copies with the prediction drawn on them.
         sort_into: Folder for copies in one folder per class.
         masks_out: Folder for the masks of a segmentation model, as PNG files.
+        tiles: Whether to cut each picture into windows, and to predict each; rows have its left, top, right and bottom.
+        window: Edge of a window in pixels of the picture; None for the model's image size.
+        step: Pixels from a window to the next one; None for windows side by side.
+        counts: With tiles, file for the number of windows of each class in each picture.
         top_k: Number of ranked classes for each image.
         min_probability: Predictions with a lower probability, 0..1, are flagged as uncertain.
         min_score: Objects with lower scores, 0..1, are left out; None for the model's thresholds of its classes.
@@ -107,16 +115,41 @@ def predict(
 
     Returns:
         The number of `images`, `errors` and `unknown` images, the number of predictions per class (of objects, and of
-        `background` images without any), `seconds`, and, without `out` and `stdout`, the `predictions`.
+        `background` images without any), `seconds`, and, without `out` and `stdout`, the `predictions`. With tiles, the
+        number of `tiles`, and those of each class in each of the `pictures`.
 
     Raises:
         TlkitError: Any problem that the user can solve.
     """
     from tlkit.commands.predict import PredictOptions, run_predict
     from tlkit.inference.destinations import PredictOutputs
+    from tlkit.inference.tiles import refuse_beside_tiles, require_tiles
 
     if console is None:
         console = Console(verbosity=-1, json=stdout is None)
+    if tiles:
+        unused: dict[str, object] = {
+            "--watch": watch,
+            "--format": format,
+            "--sort-into": sort_into,
+            "--masks-out": masks_out,
+        }
+        unused |= {"--min-score": min_score, "--policy": policy, "--table": table, "--image-column": image_column}
+        unused |= {"--ray": ray, "--views": None if views == 1 else views}
+        refuse_beside_tiles({option: value is not None for option, value in unused.items()})
+        return _predict_tiles(
+            (run, sources, console, stdin, stdout),
+            {"out": out, "overlay": overlay, "counts": counts},
+            window_px=window,
+            step_px=step,
+            top_k=top_k,
+            min_probability=min_probability,
+            engine=engine,
+            precision=precision,
+            batch_size=batch_size,
+            devices=read_devices(devices, None),
+        )
+    require_tiles({"--window": window is not None, "--step": step is not None, "--counts": counts is not None})
     options = PredictOptions(
         top_k=top_k,
         min_probability=min_probability,
@@ -137,6 +170,27 @@ def predict(
     with written(console, name, out=out, overlay=overlay, sort_into=sort_into, masks_out=masks_out) as paths:
         outputs = PredictOutputs(**paths, format=format)
         return run_predict(folder, files, outputs, options, console=console, stdin=stdin, stdout=stdout)
+
+
+def _predict_tiles(
+    given: tuple[Place, Sequence[Place], Console, BinaryIO | None, BinaryIO | None],
+    places: dict[str, Place | None],
+    *,
+    window_px: int | None,
+    step_px: int | None,
+    **options: Any,
+) -> Result:
+    """Predict window by window; `given` are the run, the sources, the console, stdin and stdout."""
+    from tlkit.commands.predict_tiles import TileOptions, run_predict_tiles
+    from tlkit.inference.destinations import PredictOutputs
+    from tlkit.inference.tiles import WindowOptions
+
+    run, sources, console, stdin, stdout = given
+    folder, files = fetch(run, console), fetch_sources(sources, console)
+    with written(console, "tiles.csv", **places) as paths:
+        chosen = TileOptions(WindowOptions(window_px, step_px), paths["counts"], **options)
+        outputs = PredictOutputs(out=paths["out"], overlay=paths["overlay"])
+        return run_predict_tiles(folder, files, outputs, chosen, console=console, stdin=stdin, stdout=stdout)
 
 
 def evaluate(

@@ -168,6 +168,21 @@ def devices_option(function: Function) -> Function:
     )(function)
 
 
+def window_options(function: Callable[..., Any]) -> Callable[..., Any]:
+    """Add `--window` and `--step` for windows of a large picture."""
+    window = click.option(
+        "--window",
+        type=click.IntRange(min=8),
+        metavar="PX",
+        help="Edge of a window in pixels of the picture; it is scaled to the model's image size (default: that size, as it is).",
+    )
+    step = click.option(
+        "--step", type=click.IntRange(min=1), metavar="PX", help="Pixels from a window to the next one."
+    )
+    decorated: Callable[..., Any] = window(step(function))
+    return decorated
+
+
 def table_options(function: Callable[..., Any]) -> Callable[..., Any]:
     """Add `--table` and `--image-column` for the metadata of new images."""
     table = click.option(

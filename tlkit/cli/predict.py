@@ -16,6 +16,7 @@ from tlkit.cli.options import (
     ray_option,
     table_options,
     view_options,
+    window_options,
 )
 from tlkit.outputs import OBJECT_FORMATS
 
@@ -74,6 +75,17 @@ if TYPE_CHECKING:
     type=PATH_OR_URL,
     help="Folder for the masks of a segmentation model: a PNG for each image, and classes.txt.",
 )
+@click.option(
+    "--tiles",
+    is_flag=True,
+    help="Cut each picture into windows, side by side or --step apart, and predict each: a row for each window.",
+)
+@window_options
+@click.option(
+    "--counts",
+    type=PATH_OR_URL,
+    help="With --tiles, file for the number of windows of each class in each picture: .csv, .jsonl or .parquet.",
+)
 @table_options
 @click.option(
     "--batch-size",
@@ -97,6 +109,10 @@ def predict(
     overlay: Place | None,
     sort_into: Place | None,
     masks_out: Place | None,
+    tiles: bool,
+    window: int | None,
+    step: int | None,
+    counts: Place | None,
     table: Place | None,
     image_column: str | None,
     batch_size: int | None,
@@ -127,6 +143,10 @@ def predict(
         overlay=overlay,
         sort_into=sort_into,
         masks_out=masks_out,
+        tiles=tiles,
+        window=window,
+        step=step,
+        counts=counts,
         top_k=top_k,
         min_probability=min_probability,
         min_score=min_score,

@@ -33,10 +33,12 @@ class OverlayFolder:
 
     Args:
         folder: An existing folder.
+        longest_edge_px: Larger pictures are reduced to it.
     """
 
-    def __init__(self, folder: Path) -> None:
+    def __init__(self, folder: Path, longest_edge_px: int = LONGEST_EDGE_PX) -> None:
         self._folder = folder
+        self._longest_edge_px = longest_edge_px
         self._taken: set[str] = set()
 
     def write(self, source: Path, picture: Image.Image, caption: Caption, marks: Sequence[Mark] = ()) -> Path:
@@ -52,25 +54,29 @@ class OverlayFolder:
         self._taken.add(fold_name(name))
         path = self._folder / name
         with written_aside(path, is_flushed=False) as file:
-            draw_overlay(picture, caption, marks).save(file, format="JPEG", quality=JPEG_QUALITY)
+            overlay = draw_overlay(picture, caption, marks, longest_edge_px=self._longest_edge_px)
+            overlay.save(file, format="JPEG", quality=JPEG_QUALITY)
         return path
 
 
-def draw_overlay(picture: Image.Image, caption: Caption, marks: Sequence[Mark] = ()) -> Image.Image:
+def draw_overlay(
+    picture: Image.Image, caption: Caption, marks: Sequence[Mark] = (), *, longest_edge_px: int = LONGEST_EDGE_PX
+) -> Image.Image:
     """Return a copy of the picture with the frames of objects in it and a caption panel below.
 
-    Large pictures are reduced to at most 1280 px. Tiny ones are enlarged by an integer factor or get a wider panel, so
+    Large pictures are reduced, by default to at most 1280 px. Tiny ones are enlarged by an integer factor or get a wider panel, so
     that the text is readable.
 
     Args:
         picture: RGB, upright.
         caption: The caption; at least one line.
         marks: The objects, the most important first. A single one without a label has a broad frame.
+        longest_edge_px: Longest edge of the picture in it.
 
     Returns:
         A new RGB picture.
     """
-    picture = resize_for_reading(picture)
+    picture = resize_for_reading(picture, longest_edge_px)
     if len(marks) == 1 and not marks[0].name:
         picture = draw_box(picture, marks[0].box, marks[0].colour)
     elif marks:
@@ -95,11 +101,11 @@ def draw_overlay(picture: Image.Image, caption: Caption, marks: Sequence[Mark] =
     return overlay
 
 
-def resize_for_reading(picture: Image.Image) -> Image.Image:
+def resize_for_reading(picture: Image.Image, longest_edge_px: int = LONGEST_EDGE_PX) -> Image.Image:
     """Return a large picture at 1280 px, a tiny one enlarged by a whole factor, and others, these among them, as they are."""
     longest = max(picture.size)
-    if longest > LONGEST_EDGE_PX:
-        scale = LONGEST_EDGE_PX / longest
+    if longest > longest_edge_px:
+        scale = longest_edge_px / longest
         size = (max(1, round(picture.width * scale)), max(1, round(picture.height * scale)))
         return picture.resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
     if longest * 2 <= SHORTEST_WIDTH_PX:

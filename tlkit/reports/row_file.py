@@ -31,20 +31,24 @@ class RowWriter(Protocol):
         """Add the rows of one image, in one step; each has a cell for each column, None for an empty one."""
 
 
-def check_rows_path(path: Path) -> None:
+def check_rows_path(path: Path, *, option: str = "--out") -> None:
     """Check that a file name has the suffix of a supported format.
+
+    Args:
+        path: The file; it need not exist.
+        option: The option that names it, for messages.
 
     Raises:
         SettingError: The suffix is not .csv, .jsonl or .parquet, or the path is a folder.
     """
     if path.suffix.lower() not in SUFFIXES:
         raise SettingError(
-            f"--out {path}: unknown suffix {path.suffix}." if path.suffix else f"--out {path}: no suffix.",
+            f"{option} {path}: unknown suffix {path.suffix}." if path.suffix else f"{option} {path}: no suffix.",
             expected=f"a file that ends in {', '.join(SUFFIXES[:-1])} or {SUFFIXES[-1]}",
-            fix=f"--out {path.with_suffix('.csv')}",
+            fix=f"{option} {path.with_suffix('.csv')}",
         )
     if path.is_dir():
-        raise SettingError(f"--out {path} is a folder.", expected="a file name", fix="use another name.")
+        raise SettingError(f"{option} {path} is a folder.", expected="a file name", fix="use another name.")
 
 
 @contextmanager
